@@ -1,0 +1,61 @@
+PYTHON := .venv/bin/python
+SOURCES = $(wildcard client server tests bench)
+TESTS ?= tests
+
+.PHONY: help setup run demo test check lint format types layers lock bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.ready ## the environment in .venv; every target below makes it when it is missing
+
+# The lock file decides what is in the environment; pyproject.toml only how the project is installed.
+.venv/.locked: requirements.lock
+	@.ci/make-environment .venv requirements.lock
+	@touch $@
+
+.venv/.ready: .venv/.locked pyproject.toml
+	@$(PYTHON) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv: .venv/.ready
+
+run: .venv/.ready ## serve on 127.0.0.1:50051, on a database in .state
+	@mkdir -p .state
+	.venv/bin/generic-provider serve --listen 127.0.0.1:50051 --database sqlite:///.state/generic-provider.db
+
+demo: .venv/.ready ## the main job from end to end, told step by step
+	.venv/bin/generic-provider demo
+
+test: .venv/.ready ## all tests, or those of TESTS=tests/unit
+	$(PYTHON) -m pytest -n auto --dist worksteal $(TESTS)
+
+check: lint types layers verify lint-protos ## lint, types, layers, stubs and contract
+
+lint: .venv/.ready
+	$(PYTHON) -m ruff check
+	$(PYTHON) -m ruff format --check
+
+types: .venv/.ready
+	$(PYTHON) -m mypy $(SOURCES)
+
+layers: .venv/.ready
+	.venv/bin/lint-imports
+
+format: .venv/.ready ## format, and fix what lint can fix
+	$(PYTHON) -m ruff check --fix
+	$(PYTHON) -m ruff format
+
+bench: .venv/.ready ## measure
+	$(PYTHON) -m bench
+
+lock: ## resolve requirements.lock again (needs uv)
+	uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
+	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
+	    --extra server --extra uvloop --group dev --output-file requirements.lock pyproject.toml
+
+clean: ## remove what was built; data in .state stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist
+	find client server tests -name __pycache__ -prune -exec rm -rf {} +
+
+-include protos/generate.mk

@@ -1,0 +1,1 @@
+"""The server of Generic Provider."""

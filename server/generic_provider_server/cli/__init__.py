@@ -1,0 +1,32 @@
+"""The command `generic-provider`: nouns, then verbs, one module for each noun."""
+
+from __future__ import annotations
+
+import click
+
+from . import demo, provider, serve
+from .failures import told
+
+__all__ = ["generic_provider", "main"]
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="generic-provider", message="%(prog)s %(version)s")
+def generic_provider() -> None:
+    """Stands between a pay-TV CRM and its CAS and OTT platforms.
+
+    `generic-provider serve` runs the server; the other commands talk to a running one.
+
+    \b
+    Exit codes: 0 done, 1 refused, 2 wrong usage, 3 server not reached.
+    """
+
+
+generic_provider.add_command(serve.serve)
+generic_provider.add_command(provider.provider)
+generic_provider.add_command(demo.demo)
+
+
+def main() -> None:
+    with told():
+        generic_provider(prog_name="generic-provider")

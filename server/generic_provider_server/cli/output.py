@@ -1,0 +1,60 @@
+"""How results are shown: tables for people, one JSON object per line for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import NamedTuple, TypeVar
+
+import click
+from google.protobuf.json_format import MessageToJson
+from google.protobuf.message import Message
+from rich.console import Console
+from rich.table import Table
+
+WIDTH_OF_A_PIPE = 200
+M = TypeVar("M", bound=Message)
+
+
+class Output(NamedTuple):
+    as_json: bool = False
+
+    def message(self, message: Message, text: str) -> None:
+        """One thing: `text` for people."""
+        click.echo(one_line(message) if self.as_json else text)
+
+    def messages(
+        self, messages: Iterable[M], columns: Mapping[str, Callable[[M], object]]
+    ) -> None:
+        """Many things: a row for each, whose cells the functions in `columns` take from it."""
+        if not self.as_json:
+            rows = ([cell(message) for cell in columns.values()] for message in messages)
+            show_table(columns, rows)
+            return
+        for message in messages:
+            click.echo(one_line(message))
+
+
+def one_line(message: Message) -> str:
+    return MessageToJson(
+        message,
+        preserving_proto_field_name=True,
+        always_print_fields_with_no_presence=True,
+        indent=None,
+        ensure_ascii=False,
+    )
+
+
+def show_table(
+    columns: Iterable[str], rows: Iterable[Iterable[object]], *, title: str | None = None
+) -> None:
+    table = Table(*columns, title=title, title_justify="left", header_style="bold", box=None)
+    for row in rows:
+        table.add_row(*map(str, row))
+    console().print(table)
+
+
+def console() -> Console:
+    """Standard output as it is now; a pipe is wide enough for what a table holds."""
+    width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
+    return Console(width=width, highlight=False, markup=False)

@@ -1,0 +1,87 @@
+"""`generic-provider serve`: every setting an option."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from ..config import DESCRIBED, PREFIX, Described, InForce, Settings, WrongSettings, read_settings
+from ..store.database import StoreInUse, UnsupportedDatabase
+from .output import show_table
+
+F = TypeVar("F", bound=Callable[..., Any])
+METAVARS: dict[Any, str] = {str: "TEXT", int: "NUMBER", float: "SECONDS", Path | None: "FILE"}
+
+
+def setting_options(command: F) -> F:
+    for setting in reversed(DESCRIBED.values()):
+        command = _option(setting)(command)
+    return command
+
+
+def _option(setting: Described) -> Callable[[F], F]:
+    switch = setting.plain is bool
+    return click.option(
+        f"{setting.option}/--no-{setting.name}" if switch else setting.option,
+        setting.name,
+        default=None,
+        metavar=None if switch else "|".join(setting.choices) or METAVARS[setting.plain],
+        help=f"{setting.description}{_default(setting)}  [{setting.variable}]",
+    )
+
+
+def _default(setting: Described) -> str:
+    return "" if setting.default in (None, False) else f" Default: {setting.default}."
+
+
+@click.command()
+@click.option(
+    "--config",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    envvar=f"{PREFIX}CONFIG",
+    help=f"TOML file with settings, named as the options are with _ for -.  [{PREFIX}CONFIG]",
+)
+@setting_options
+@click.option("--print-settings", is_flag=True, help="Print the settings in force, and stop.")
+def serve(*, config: Path | None, print_settings: bool, **options: object) -> None:
+    """Run the server until SIGTERM or Ctrl-C.
+
+    A setting is taken from its option, else from the environment variable in brackets, else from
+    the file, else it has its default.
+    """
+    try:
+        in_force = read_settings(options, file=config)
+    except WrongSettings as error:
+        raise click.UsageError(str(error)) from None
+    if print_settings:
+        _print(in_force)
+        return
+    _run(in_force.settings)
+
+
+def _print(in_force: InForce) -> None:
+    show_table(("setting", "value", "from"), in_force.rows())
+
+
+def _run(settings: Settings) -> None:
+    from ..app import serve as serve_until_stopped  # noqa: PLC0415
+
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serve_until_stopped(settings))
+    except (StoreInUse, UnsupportedDatabase, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The faster loop, where it is installed."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

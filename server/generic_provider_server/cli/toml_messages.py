@@ -1,0 +1,128 @@
+"""Reads a message from TOML that a person wrote: the same names, every mistake told at once.
+
+Enum values go by their short name (`TERMED`), spans as `"30 s"`, `"10 min"`, `"1 h"` or `"7 d"`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterator, Mapping
+from datetime import timedelta
+from typing import Any
+
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.message import Message
+
+UNITS = {"s": "seconds", "min": "minutes", "h": "hours", "d": "days"}
+SPAN = re.compile(r"(\d+)\s*(s|min|h|d)")
+SCALARS: Mapping[int, tuple[type | tuple[type, ...], str]] = {
+    FieldDescriptor.CPPTYPE_STRING: (str, "a text"),
+    FieldDescriptor.CPPTYPE_BOOL: (bool, "true or false"),
+    FieldDescriptor.CPPTYPE_INT32: (int, "a whole number"),
+    FieldDescriptor.CPPTYPE_INT64: (int, "a whole number"),
+    FieldDescriptor.CPPTYPE_UINT32: (int, "a whole number"),
+    FieldDescriptor.CPPTYPE_UINT64: (int, "a whole number"),
+    FieldDescriptor.CPPTYPE_DOUBLE: ((int, float), "a number"),
+}
+
+
+class WrongKeys(ValueError):
+    """What is wrong, one line for each key."""
+
+
+def fill(message: Message, table: Mapping[str, object], *, output_only: Collection[str]) -> None:
+    """Writes the table into the message. Raises WrongKeys; `output_only` names are unknown keys."""
+    wrong = list(_fill(message, table, at="", hidden=output_only))
+    if wrong:
+        raise WrongKeys("\n".join(wrong))
+
+
+def short_name(enum: EnumDescriptor, number: int) -> str:
+    """The value's name without the enum's prefix; its number if it is not known here."""
+    value = enum.values_by_number.get(number)
+    return value.name.removeprefix(_prefix(enum)) if value else str(number)
+
+
+def _prefix(enum: EnumDescriptor) -> str:
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", "_", enum.name).upper() + "_"
+
+
+def _fill(
+    message: Message, table: Mapping[str, object], *, at: str, hidden: Collection[str] = ()
+) -> Iterator[str]:
+    fields = {
+        field.name: field for field in message.DESCRIPTOR.fields if field.name not in hidden
+    }
+    for key, value in table.items():
+        field = fields.get(key)
+        if field is None:
+            near = difflib.get_close_matches(key, fields, n=1)
+            yield f"{at}{key}: unknown key" + (f"; did you mean {near[0]}?" if near else "")
+            continue
+        try:
+            yield from _set(message, field, value, at=f"{at}{key}")
+        except ValueError as error:
+            yield f"{at}{key}: {error}"
+
+
+def _set(message: Message, field: FieldDescriptor, value: object, *, at: str) -> Iterator[str]:
+    current = getattr(message, field.name)
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        current.update(_texts(value))
+    elif field.is_repeated:
+        yield from _set_list(current, field, value, at=at)
+    elif field.message_type and field.message_type.full_name == "google.protobuf.Duration":
+        current.FromTimedelta(_span(value))
+    elif field.message_type:
+        current.SetInParent()
+        yield from _fill(current, _table(value), at=f"{at}.")
+    else:
+        setattr(message, field.name, _scalar(field, value))
+
+
+def _set_list(current: Any, field: FieldDescriptor, value: object, *, at: str) -> Iterator[str]:
+    if not isinstance(value, list):
+        raise ValueError(f"{value!r} is not a list")
+    for n, element in enumerate(value):
+        if field.message_type:
+            yield from _fill(current.add(), _table(element), at=f"{at}[{n}].")
+        else:
+            current.append(_scalar(field, element))
+
+
+def _table(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{value!r} is not a table")
+    return value
+
+
+def _texts(value: object) -> dict[str, str]:
+    table = _table(value)
+    for key, text in table.items():
+        if not isinstance(text, str):
+            raise ValueError(f"{key} = {text!r} is not a text")
+    return {key: str(text) for key, text in table.items()}
+
+
+def _span(value: object) -> timedelta:
+    found = SPAN.fullmatch(value) if isinstance(value, str) else None
+    if not found:
+        raise ValueError(f'{value!r} is not a span like "30 s", "10 min", "1 h" or "7 d"')
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def _scalar(field: FieldDescriptor, value: object) -> object:
+    if field.enum_type:
+        return _enum(field.enum_type, value)
+    wanted, words = SCALARS[field.cpp_type]
+    if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
+        raise ValueError(f"{value!r} is not {words}")
+    return value
+
+
+def _enum(enum: EnumDescriptor, value: object) -> int:
+    numbers = {short_name(enum, number): number for number in enum.values_by_number if number}
+    if not isinstance(value, str) or value not in numbers:
+        raise ValueError(f"{value!r} is not one of {', '.join(numbers)}")
+    return numbers[value]

@@ -1,0 +1,256 @@
+"""The settings of a server: described once here, read from options, environment and a TOML file."""
+
+from __future__ import annotations
+
+import difflib
+import ipaddress
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
+
+import msgspec
+from msgspec import Meta, Struct
+
+PREFIX = "GENERIC_PROVIDER_"
+LAST_PORT = 65535
+WORDS: Mapping[Any, str] = {
+    str: "a text",
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    Path | None: "a path",
+}
+
+
+class LogLevel(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+class LogFormat(StrEnum):
+    CONSOLE = "console"
+    JSON = "json"
+
+
+class WrongSettings(ValueError):
+    """What is wrong with the settings, one line each."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """Everything a server can be told. Raises ValueError where two settings contradict."""
+
+    listen: Annotated[
+        str,
+        Meta(description="Address to serve on, HOST:PORT or [IPV6]:PORT; port 0 takes a free one."),
+    ] = "127.0.0.1:50051"
+    database: Annotated[
+        str,
+        Meta(
+            description="Where everything is kept: sqlite:///FILE (sqlite:////FILE from the root)."
+        ),
+    ] = "sqlite:///generic-provider.db"
+    insecure: Annotated[
+        bool, Meta(description="Allow an address other than loopback without TLS.")
+    ] = False
+    tls_certificate: Annotated[
+        Path | None,
+        Meta(description="The server's certificate chain (PEM); together with the key."),
+    ] = None
+    tls_key: Annotated[
+        Path | None, Meta(description="The private key of the certificate (PEM).")
+    ] = None
+    tls_client_ca: Annotated[
+        Path | None,
+        Meta(description="Accept only clients with a certificate signed by one of these (PEM)."),
+    ] = None
+    drain_seconds: Annotated[
+        float,
+        Meta(ge=0, description="How long running calls may finish after SIGTERM, in seconds."),
+    ] = 20
+    max_streams: Annotated[
+        int, Meta(ge=1, description="How many adapter streams may be open at the same time.")
+    ] = 2000
+    log_level: Annotated[
+        LogLevel, Meta(description="The least severe messages that are logged.")
+    ] = LogLevel.INFO
+    log_format: Annotated[
+        LogFormat, Meta(description="Log lines for people (console) or for programs (json).")
+    ] = LogFormat.CONSOLE
+
+    def __post_init__(self) -> None:
+        host, _ = self.address
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together: give both or neither")
+        if self.tls_client_ca and not self.tls_certificate:
+            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+        if not (_is_loopback(host) or self.tls_certificate or self.insecure):
+            raise ValueError(
+                f"listen: {self.listen} can be reached from other machines; "
+                "give tls_certificate and tls_key, or allow it with insecure"
+            )
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host, without brackets, and port."""
+        found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):(\d{1,5})", self.listen)
+        if not found or int(found[2]) > LAST_PORT:
+            raise ValueError(f"listen: {self.listen!r} is not HOST:PORT")
+        return found[1].strip("[]"), int(found[2])
+
+
+class Described(NamedTuple):
+    """One setting, for help texts and tables."""
+
+    name: str
+    type: Any
+    default: object
+    description: str
+
+    @property
+    def option(self) -> str:
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        return PREFIX + self.name.upper()
+
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The values allowed, where they can be listed."""
+        return tuple(self.plain) if isinstance(self.plain, type(StrEnum)) else ()
+
+    @property
+    def wanted(self) -> str:
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        least = get_args(self.type)[1].ge
+        return WORDS[self.plain] + ("" if least is None else f" of at least {least}")
+
+    @property
+    def plain(self) -> Any:
+        return get_args(self.type)[0]
+
+
+class Given(NamedTuple):
+    """A value as it was given, and where."""
+
+    value: object
+    origin: str
+    typed: bool = False
+
+
+class InForce(NamedTuple):
+    settings: Settings
+    origins: Mapping[str, str]
+
+    def rows(self) -> Iterator[tuple[str, str, str]]:
+        """Name, value and origin of every setting; a password in the database URL is hidden."""
+        for name, origin in self.origins.items():
+            value = getattr(self.settings, name)
+            yield name, re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", _text(value)), origin
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return str(value).lower()
+        case _:
+            return str(value)
+
+
+def _described() -> Iterator[Described]:
+    hints = get_type_hints(Settings, include_extras=True)
+    for field in msgspec.structs.fields(Settings):
+        kind = hints[field.name]
+        yield Described(field.name, kind, field.default, get_args(kind)[1].description)
+
+
+DESCRIBED: Mapping[str, Described] = {setting.name: setting for setting in _described()}
+
+
+def read_settings(
+    options: Mapping[str, object],
+    *,
+    file: Path | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> InForce:
+    """The settings in force: options before environment before file before defaults.
+
+    Options that are None were not given. Raises WrongSettings naming everything that is wrong.
+    """
+    given = {
+        **_from_file(file),
+        **_from_environment(environment),
+        **{
+            name: Given(value, f"option {DESCRIBED[name].option}")
+            for name, value in options.items()
+            if value is not None
+        },
+    }
+    values, wrong = _converted(given)
+    if wrong:
+        raise WrongSettings("\n".join(wrong))
+    origins = {name: given[name].origin if name in given else "default" for name in DESCRIBED}
+    try:
+        return InForce(Settings(**values), origins)
+    except ValueError as error:
+        raise WrongSettings(str(error)) from None
+
+
+def _from_file(file: Path | None) -> dict[str, Given]:
+    if file is None:
+        return {}
+    try:
+        table = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WrongSettings(f"{file}: {error}") from None
+    unknown = sorted(table.keys() - DESCRIBED)
+    if unknown:
+        raise WrongSettings("\n".join(f"{file}: {_unknown(name)}" for name in unknown))
+    return {name: Given(value, f"file {file}", typed=True) for name, value in table.items()}
+
+
+def _unknown(name: str) -> str:
+    near = difflib.get_close_matches(name, DESCRIBED, n=1)
+    return f"{name} is not a setting" + (f"; did you mean {near[0]}?" if near else "")
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Given]:
+    return {
+        name: Given(environment[setting.variable], f"environment {setting.variable}")
+        for name, setting in DESCRIBED.items()
+        if setting.variable in environment
+    }
+
+
+def _converted(given: Mapping[str, Given]) -> tuple[dict[str, Any], list[str]]:
+    values: dict[str, Any] = {}
+    wrong = []
+    for name, (value, origin, typed) in given.items():
+        setting = DESCRIBED[name]
+        try:
+            values[name] = msgspec.convert(value, setting.type, strict=typed, dec_hook=_path)
+        except msgspec.ValidationError:
+            wrong.append(f"{name} ({origin}): {value!r} is not {setting.wanted}")
+    return values, wrong
+
+
+def _path(kind: type, value: object) -> Path:
+    if kind is not Path or not isinstance(value, str) or not value:
+        raise ValueError("Expected a path")
+    return Path(value)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,190 @@
+"""The state after an action of which something was taken back."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from .actions import BecomeSubscriber
+from .aggregate import (
+    HolderPart,
+    ItemPart,
+    Part,
+    Performed,
+    ProviderPart,
+    ServicesPart,
+    StatePart,
+    UsagePart,
+)
+from .apply import apply
+from .catalogue import Catalogues
+from .due import spent
+from .rules import check
+from .values import ON, Item, State, SubscribedService, Subscription, Usage
+
+
+Owned = TypeVar("Owned", Item, SubscribedService, Usage)
+
+
+def after(
+    before: Subscription | None, performed: Performed, *, catalogues: Catalogues
+) -> Subscription:
+    """The state after the action, less what was taken back of it; raises Refused.
+
+    Pure: the same arguments always give the same state.
+    """
+    if performed.automatic and before is not None:
+        before = spent(before, performed.action)
+    if performed.undone:
+        return _undone(before, performed, catalogues=catalogues)
+    state = apply(before, performed.action, catalogues=catalogues, at=performed.at)
+    for part in performed.taken_back:
+        state = _put_back(before, state, part, catalogues=catalogues)
+    if performed.taken_back:
+        check(state, catalogues)
+    return state
+
+
+def _undone(
+    before: Subscription | None, performed: Performed, *, catalogues: Catalogues
+) -> Subscription:
+    """Nothing of the action; a subscriber who was refused stays as a draft."""
+    if before is not None:
+        return before
+    if not isinstance(performed.action, BecomeSubscriber):
+        raise ValueError(f"action {performed.id} has no state before it")
+    draft = replace(performed.action, draft=True, existing=())
+    return apply(None, draft, catalogues=catalogues, at=performed.at)
+
+
+def _put_back(
+    before: Subscription | None, state: Subscription, part: Part, *, catalogues: Catalogues
+) -> Subscription:
+    match part:
+        case ServicesPart():
+            codes = {
+                service.code
+                for service in catalogues[part.provider].services.values()
+                if service.provider_service_id == part.provider_service_id
+            }
+            if part.off:
+                return _switched_off(state, part, codes)
+            return _services_back(before, state, part, codes)
+        case ItemPart():
+            return _item_back(before, state, part)
+        case HolderPart() if before is not None:
+            return replace(
+                state,
+                holder=before.holder if part.holder else state.holder,
+                address=before.address if part.address else state.address,
+            )
+        case UsagePart():
+            kept = tuple([u for u in state.usages if u.reference != part.reference])
+            old = before.usages if before else ()
+            back = tuple([u for u in old if u.reference == part.reference])
+            return replace(state, usages=kept + back)
+        case StatePart() if before is not None:
+            return replace(
+                state,
+                state=before.state,
+                until=before.until,
+                services=before.services,
+                former=before.former,
+            )
+        case ProviderPart():
+            return _provider_back(before, state, part.provider)
+        case _:
+            return state
+
+
+def _services_back(
+    before: Subscription | None, state: Subscription, part: ServicesPart, codes: set[str]
+) -> Subscription:
+    def named(service: SubscribedService) -> bool:
+        place = service.provider, service.distributor
+        return place == (part.provider, part.distributor) and service.service in codes
+
+    old_services = before.services if before else ()
+    old_former = before.former if before else ()
+    back = tuple([service for service in old_services if named(service)])
+    after = replace(
+        state,
+        services=tuple([s for s in state.services if not named(s)]) + back,
+        former=tuple([s for s in state.former if not named(s) or s in old_former]),
+    )
+    if before is not None and not after.on and any(service.on for service in back):
+        return replace(after, state=before.state, until=before.until)
+    return after
+
+
+def _switched_off(state: Subscription, part: ServicesPart, codes: set[str]) -> Subscription:
+    services = tuple(
+        [
+            replace(service, state=State.NOT_EFFECTIVE)
+            if service.on
+            and service.service in codes
+            and (service.provider, service.distributor) == (part.provider, part.distributor)
+            else service
+            for service in state.services
+        ]
+    )
+    if state.on and not any(service.on for service in services):
+        return replace(state, services=services, state=State.NOT_EFFECTIVE, until=None)
+    return replace(state, services=services)
+
+
+def _item_back(before: Subscription | None, state: Subscription, part: ItemPart) -> Subscription:
+    identity = part.provider, part.goods_type, part.serial_number
+    old = before.items if before else ()
+    return replace(
+        state,
+        items=tuple(
+            [i for i in state.items if (i.provider, i.goods_type, i.serial_number) != identity]
+            + [i for i in old if (i.provider, i.goods_type, i.serial_number) == identity]
+        ),
+    )
+
+
+def _provider_back(
+    before: Subscription | None, state: Subscription, provider: str
+) -> Subscription:
+    """The provider's part as before; after Become Subscriber its services are DRAFT."""
+    if before is None:
+        drafted = tuple([_drafted(s) if s.provider == provider else s for s in state.services])
+        after = replace(state, services=drafted)
+    else:
+        after = replace(
+            state,
+            services=_other(state.services, provider) + _own(before.services, provider),
+            items=_other(state.items, provider) + _own(before.items, provider),
+            former=_other(state.former, provider) + _own(before.former, provider),
+        )
+    after = replace(
+        after,
+        usages=_other(state.usages, provider) + (_own(before.usages, provider) if before else ()),
+    )
+    if before is not None and provider in before.linked:
+        return after
+    linked = tuple([code for code in state.linked if code != provider])
+    if linked:
+        return replace(after, linked=linked)
+    return replace(
+        after,
+        linked=(),
+        state=State.DRAFT,
+        until=None,
+        services=tuple([_drafted(service) for service in after.services]),
+    )
+
+
+def _drafted(service: SubscribedService) -> SubscribedService:
+    return replace(service, state=State.DRAFT) if service.state in ON else service
+
+
+def _other(parts: tuple[Owned, ...], provider: str) -> tuple[Owned, ...]:
+    return tuple([part for part in parts if part.provider != provider])
+
+
+def _own(parts: tuple[Owned, ...], provider: str) -> tuple[Owned, ...]:
+    return tuple([part for part in parts if part.provider == provider])

@@ -1,0 +1,196 @@
+"""A subscription with everything that is under way for it: the unit of consistency.
+
+*desired* is what the CRM shows: *base*, in which every settled action is, with the unsettled
+actions applied in order. Each link holds what a platform has *confirmed* and its queue of
+pending requests; *expected* is confirmed with the queue's effects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from .actions import AnyAction
+from .effect import effect
+from .image import NOTHING, PlatformImage, Request, unexpired
+from .plan import Methods
+from .refusals import Reason
+from .values import (
+    Instant,
+    RequestOrigin,
+    RequestState,
+    Subscription,
+    SyncState,
+    Value,
+)
+
+
+class Pending(Value, frozen=True, kw_only=True):
+    """A request that waits for its answer; `number` is 0 until it is given one.
+
+    (`unit`, `index`) is its place in the order of its provider and subscription.
+    `touched`: a hand-over ended without an answer, so the platform may have done it.
+    """
+
+    unit: int
+    index: int
+    origin: RequestOrigin
+    request: Request
+    create_time: Instant
+    schedule_time: Instant
+    number: int = 0
+    action: int = 0
+    bulk: bool = False
+    touched: bool = False
+    attempts: int = 0
+    hidden_until: Instant = Instant(0)
+    error_code: str = ""
+    error_description: str = ""
+
+
+class LastError(Value, frozen=True, kw_only=True):
+    request: int
+    error_code: str
+    error_description: str
+    time: Instant
+
+
+class Link(Value, frozen=True, kw_only=True):
+    """What is between a subscription and one platform."""
+
+    provider: str
+    confirmed: PlatformImage = NOTHING
+    account_number: str = ""
+    queue: tuple[Pending, ...] = ()
+    sync_state: SyncState = SyncState.IN_SYNC
+    last_error: LastError | None = None
+
+    def expected(self, *, now: Instant, before_unit: int | None = None) -> PlatformImage:
+        """Confirmed with the effects of what is pending (ahead of a unit)."""
+        known = unexpired(self.confirmed, now=now)
+        for pending in self.queue:
+            if before_unit is None or pending.unit < before_unit:
+                known = effect(known, pending.request)
+        return unexpired(known, now=now)
+
+
+class ServicesPart(Value, frozen=True, kw_only=True, tag="services"):
+    """The services behind a platform id on a distributor; `off`: left NOT_EFFECTIVE."""
+
+    provider: str
+    distributor: str
+    provider_service_id: str
+    off: bool = False
+
+
+class ItemPart(Value, frozen=True, kw_only=True, tag="item"):
+    provider: str
+    goods_type: str
+    serial_number: str
+
+
+class HolderPart(Value, frozen=True, kw_only=True, tag="holder"):
+    """The values that an update carried."""
+
+    holder: bool = True
+    address: bool = True
+
+
+class UsagePart(Value, frozen=True, kw_only=True, tag="usage"):
+    reference: str
+
+
+class StatePart(Value, frozen=True, kw_only=True, tag="state"):
+    """The subscription's state and all its services."""
+
+
+class ProviderPart(Value, frozen=True, kw_only=True, tag="provider"):
+    """Everything that concerns one provider, and its link."""
+
+    provider: str
+
+
+Part = ServicesPart | ItemPart | HolderPart | UsagePart | StatePart | ProviderPart
+
+
+class ActionError(Value, frozen=True, kw_only=True):
+    """The first rejection that an action met."""
+
+    reason: Reason
+    request: int = 0
+    provider: str = ""
+    error_code: str = ""
+    error_description: str = ""
+
+
+class Outcome(Value, frozen=True):
+    """How one of an action's requests ended."""
+
+    provider: str
+    state: RequestState
+
+
+class Performed(Value, frozen=True, kw_only=True):
+    """An action that is not settled yet. What was taken back of it only grows.
+
+    `whole_activation`, `whole_deactivation`: providers that get one request for the whole
+    subscription; `ineffective`: providers that were not effective when it was performed.
+    `automatic`: an end that was due; an undo does not make it due again.
+    """
+
+    id: int
+    unit: int
+    at: Instant
+    action: AnyAction
+    reference: str = ""
+    performed_by: str = ""
+    bulk: bool = False
+    automatic: bool = False
+    whole_activation: tuple[str, ...] = ()
+    whole_deactivation: tuple[str, ...] = ()
+    ineffective: tuple[str, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+    taken_back: tuple[Part, ...] = ()
+    undone: bool = False
+    error: ActionError | None = None
+
+    def methods(self, provider: str) -> Methods:
+        return Methods(provider in self.whole_activation, provider in self.whole_deactivation)
+
+
+class Aggregate(Value, frozen=True, kw_only=True):
+    """`base` is None while Become Subscriber is unsettled, and while nothing is unsettled."""
+
+    desired: Subscription
+    base: Subscription | None = None
+    performed: tuple[Performed, ...] = ()
+    links: tuple[Link, ...] = ()
+    next_unit: int = 1
+
+    @property
+    def settled_state(self) -> Subscription | None:
+        return self.base if self.performed else self.desired
+
+    def link(self, provider: str) -> Link | None:
+        for link in self.links:
+            if link.provider == provider:
+                return link
+        return None
+
+    def queue(self, provider: str) -> tuple[Pending, ...]:
+        link = self.link(provider)
+        return link.queue if link else ()
+
+    def find(self, number: int) -> tuple[str, Pending] | None:
+        """The provider and the pending request of that number."""
+        for link in self.links:
+            for pending in link.queue:
+                if pending.number == number:
+                    return link.provider, pending
+        return None
+
+
+def in_order(queue: Iterable[Pending]) -> tuple[Pending, ...]:
+    return tuple(sorted(queue, key=lambda pending: (pending.unit, pending.index)))
+

@@ -1,0 +1,178 @@
+"""The CRM's rules: the next state of a subscription, or a refusal with its reason."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from msgspec.structs import replace
+
+from .actions import (
+    Activate,
+    AddItems,
+    AddServices,
+    AddUsage,
+    AnyAction,
+    BecomeSubscriber,
+    CancelUsage,
+    ChangeDistribution,
+    ChangeLocation,
+    ChangeSubscriber,
+    ChangeTerms,
+    Deactivate,
+    EndResting,
+    EndShortTermActivation,
+    EndShortTermDeactivation,
+    Regret,
+    RemoveItems,
+    RemoveServices,
+    Replace,
+    Rest,
+    ShortTermActivate,
+    ShortTermDeactivate,
+    StartServices,
+    StopServices,
+    SwapItem,
+    SwapService,
+    Terminate,
+)
+from .apply_items import add_items, change_distribution, remove_items, swap_item
+from .apply_services import (
+    add_services,
+    change_terms,
+    remove_services,
+    start_services,
+    stop_services,
+    swap_service,
+)
+from .apply_states import become_subscriber, finish, replaced, switch
+from .apply_usage import add_usage, cancel_usage
+from .catalogue import Catalogues
+from .rules import check, linked
+from .values import FINAL, OFF_UNTIL_ACTIVATED, Instant, State, Subscription
+from .refusals import Reason, Refused
+
+EFFECTIVE = frozenset({State.EFFECTIVE})
+
+
+def apply(
+    subscription: Subscription | None,
+    action: AnyAction,
+    *,
+    catalogues: Catalogues,
+    at: Instant,
+) -> Subscription:
+    """The subscription after the action performed at `at`; raises Refused.
+
+    The action is resolved; `subscription` is None only for Become Subscriber.
+    """
+    if isinstance(action, BecomeSubscriber):
+        after = become_subscriber(subscription, action, catalogues=catalogues, at=at)
+    elif subscription is None:
+        raise ValueError(f"{action.kind.name} without a subscription")
+    elif subscription.state in FINAL:
+        raise refused_in(subscription, action)
+    else:
+        after = _applied(subscription, action, catalogues=catalogues, at=at)
+    check(after, catalogues)
+    return replace(after, linked=linked(subscription, after, action))
+
+
+def refused_in(subscription: Subscription, action: AnyAction) -> Refused:
+    return Refused(
+        Reason.ACTION_NOT_ALLOWED,
+        f"{action.kind.name} is not allowed while subscription {subscription.number} "
+        f"is {subscription.state.name}",
+        action=action.kind.name,
+        state=subscription.state.name,
+        subscription=subscription.number,
+    )
+
+
+def _applied(
+    subscription: Subscription, action: AnyAction, *, catalogues: Catalogues, at: Instant
+) -> Subscription:
+    match action:
+        case AddServices():
+            return add_services(subscription, action, catalogues=catalogues, at=at)
+        case StartServices() if subscription.on or subscription.state is State.NOT_EFFECTIVE:
+            return start_services(subscription, action)
+        case StopServices() if subscription.on or action.term_over:
+            return stop_services(subscription, action)
+        case RemoveServices():
+            return remove_services(subscription, action)
+        case ChangeTerms():
+            return change_terms(subscription, action, catalogues=catalogues, at=at)
+        case SwapService():
+            return swap_service(subscription, action, catalogues=catalogues, at=at)
+        case AddItems():
+            return add_items(subscription, action.items)
+        case RemoveItems():
+            return remove_items(subscription, action)
+        case SwapItem():
+            return swap_item(subscription, action)
+        case ChangeDistribution():
+            return change_distribution(subscription, action)
+        case ChangeLocation():
+            return replace(subscription, address=action.address)
+        case ChangeSubscriber():
+            return replace(subscription, holder=action.holder)
+        case AddUsage() if subscription.on:
+            return add_usage(subscription, action, catalogues=catalogues, at=at)
+        case CancelUsage() if subscription.on:
+            return cancel_usage(subscription, action)
+        case Replace():
+            return replaced(subscription, action, catalogues=catalogues, at=at)
+        case StartServices() | StopServices() | AddUsage() | CancelUsage():
+            raise refused_in(subscription, action)
+        case BecomeSubscriber():
+            raise ValueError("Become Subscriber has no state before it")
+        case _:
+            return _switched(subscription, action, at=at)
+
+
+StateAction = (
+    Activate
+    | Deactivate
+    | Rest
+    | EndResting
+    | ShortTermActivate
+    | EndShortTermActivation
+    | ShortTermDeactivate
+    | EndShortTermDeactivation
+    | Terminate
+    | Regret
+)
+
+
+def _switched(subscription: Subscription, action: StateAction, *, at: Instant) -> Subscription:
+    def go(
+        sources: frozenset[State], target: State, *, until: Instant | None = None
+    ) -> Subscription:
+        moves_end = until is not None and subscription.state is target
+        if subscription.state not in sources and not moves_end:
+            raise refused_in(subscription, action)
+        return switch(subscription, sources, target, until=until, at=at)
+
+    match action:
+        case Activate():
+            return go(OFF_UNTIL_ACTIVATED, State.EFFECTIVE)
+        case Deactivate():
+            return go(EFFECTIVE, State.NOT_EFFECTIVE)
+        case Rest():
+            return go(EFFECTIVE, State.IN_RESTING, until=action.until)
+        case EndResting():
+            return go(frozenset({State.IN_RESTING}), State.EFFECTIVE)
+        case ShortTermActivate():
+            return go(OFF_UNTIL_ACTIVATED, State.SHORT_TERM_EFFECTIVE, until=action.until)
+        case EndShortTermActivation():
+            return go(frozenset({State.SHORT_TERM_EFFECTIVE}), State.NOT_EFFECTIVE)
+        case ShortTermDeactivate():
+            return go(EFFECTIVE, State.SHORT_TERM_NOT_EFFECTIVE, until=action.until)
+        case EndShortTermDeactivation():
+            return go(frozenset({State.SHORT_TERM_NOT_EFFECTIVE}), State.EFFECTIVE)
+        case Terminate():
+            return finish(subscription, State.CANCELLED)
+        case Regret():
+            return finish(subscription, State.REGRETTED)
+        case _:
+            assert_never(action)

@@ -1,0 +1,171 @@
+"""Actions on single services."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from msgspec.structs import replace
+
+from .actions import (
+    AddServices,
+    ChangeTerms,
+    RemoveServices,
+    Selection,
+    StartServices,
+    StopServices,
+    SwapService,
+)
+from .catalogue import Catalogues, catalogue_of
+from .refusals import InvalidField, Reason, Refused
+from .rules import already_there, latest, in_future, service_not_found
+from .values import Instant, ServiceKind, State, SubscribedService, Subscription
+
+
+def add_services(
+    subscription: Subscription, action: AddServices, *, catalogues: Catalogues, at: Instant
+) -> Subscription:
+    added = []
+    for selection in action.services:
+        check_term(selection, catalogues=catalogues, at=at)
+        added.append(
+            SubscribedService(
+                provider=selection.provider,
+                distributor=selection.distributor,
+                service=selection.service,
+                state=subscription.state,
+                term_end=selection.term_end,
+            )
+        )
+    return replace(subscription, services=subscription.services + tuple(added))
+
+
+def start_services(subscription: Subscription, action: StartServices) -> Subscription:
+    target = subscription.state if subscription.on else State.EFFECTIVE
+
+    def start(service: SubscribedService) -> SubscribedService:
+        if service.on or service.term_over:
+            raise _not_allowed(action.kind.name, service)
+        return replace(service, state=target)
+
+    services = _each(subscription, action.services, start)
+    return replace(subscription, services=services, state=target)
+
+
+def stop_services(subscription: Subscription, action: StopServices) -> Subscription:
+    def stop(service: SubscribedService) -> SubscribedService:
+        if action.term_over:
+            state = service.state if service.state is State.DRAFT else State.NOT_EFFECTIVE
+            return replace(service, state=state, term_over=True)
+        if not service.on:
+            raise _not_allowed(action.kind.name, service)
+        return replace(service, state=State.NOT_EFFECTIVE)
+
+    return _off_if_last(subscription, _each(subscription, action.services, stop))
+
+
+def remove_services(subscription: Subscription, action: RemoveServices) -> Subscription:
+    removed = {selection.place for selection in action.services}
+    gone = [_find(subscription, selection) for selection in action.services]
+    kept = tuple([s for s in subscription.services if s.place not in removed])
+    former = tuple([replace(s, state=State.REMOVED) for s in gone if s.state is not State.DRAFT])
+    after = replace(subscription, former=latest(subscription.former + former))
+    return _off_if_last(after, kept)
+
+
+def change_terms(
+    subscription: Subscription, action: ChangeTerms, *, catalogues: Catalogues, at: Instant
+) -> Subscription:
+    terms = {selection.place: selection.term_end for selection in action.services}
+    for selection in action.services:
+        _check_termed(selection, catalogues=catalogues)
+        in_future(selection.term_end, at=at, field="change_terms.services.term_end")
+
+    def change(service: SubscribedService) -> SubscribedService:
+        return replace(service, term_end=terms[service.place], term_over=False)
+
+    return replace(subscription, services=_each(subscription, action.services, change))
+
+
+def swap_service(
+    subscription: Subscription, action: SwapService, *, catalogues: Catalogues, at: Instant
+) -> Subscription:
+    old = _find(
+        subscription,
+        Selection(
+            provider=action.provider, distributor=action.distributor, service=action.old_service
+        ),
+    )
+    new = replace(
+        old, service=action.new_service, term_end=action.term_end, term_over=False
+    )
+    check_term(
+        Selection(
+            provider=new.provider,
+            distributor=new.distributor,
+            service=new.service,
+            term_end=new.term_end,
+        ),
+        catalogues=catalogues,
+        at=at,
+    )
+    for service in subscription.services:
+        if service.place == new.place:
+            raise already_there(service)
+    return replace(
+        subscription,
+        services=tuple([new if s.place == old.place else s for s in subscription.services]),
+        former=latest((*subscription.former, replace(old, state=State.SWAPPED))),
+    )
+
+
+def check_term(selection: Selection, *, catalogues: Catalogues, at: Instant) -> None:
+    if selection.term_end is not None:
+        _check_termed(selection, catalogues=catalogues)
+        in_future(selection.term_end, at=at, field="services.term_end")
+
+
+def _check_termed(selection: Selection, *, catalogues: Catalogues) -> None:
+    service = catalogue_of(catalogues, selection.provider).service(selection.service)
+    if service.kind is not ServiceKind.TERMED:
+        raise InvalidField(("services.term_end", f"{selection.service} is not a termed service"))
+
+
+def _each(
+    subscription: Subscription,
+    selections: Iterable[Selection],
+    change: Callable[[SubscribedService], SubscribedService],
+) -> tuple[SubscribedService, ...]:
+    changed = {s.place: change(_find(subscription, s)) for s in selections}
+    return tuple([changed.get(service.place, service) for service in subscription.services])
+
+
+def _find(subscription: Subscription, selection: Selection) -> SubscribedService:
+    for service in subscription.services:
+        if service.place == selection.place:
+            return service
+    raise service_not_found(subscription, selection.place)
+
+
+def _off_if_last(
+    subscription: Subscription, services: tuple[SubscribedService, ...]
+) -> Subscription:
+    """A subscription whose last service that is on goes becomes NOT_EFFECTIVE."""
+    was_on = any(service.on for service in subscription.services)
+    is_on = any(service.on for service in services)
+    if subscription.on and was_on and not is_on:
+        return replace(subscription, services=services, state=State.NOT_EFFECTIVE, until=None)
+    return replace(subscription, services=services)
+
+
+def _not_allowed(action: str, service: SubscribedService) -> Refused:
+    state = "its term is over" if service.term_over else f"it is {service.state.name}"
+    return Refused(
+        Reason.ACTION_NOT_ALLOWED,
+        f"{action} is not allowed for service {service.service} on distributor "
+        f"{service.distributor}: {state}",
+        action=action,
+        state=service.state.name,
+        provider=service.provider,
+        distributor=service.distributor,
+        service=service.service,
+    )

@@ -1,0 +1,128 @@
+"""Actions on the subscription as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from .actions import BecomeSubscriber, Replace, Selection
+from .apply_services import check_term
+from .catalogue import Catalogues, catalogue_of
+from .refusals import InvalidField, Reason, Refused
+from .rules import latest, in_future
+from .values import FINAL, ON, TIMED, Instant, State, SubscribedService, Subscription
+
+
+def become_subscriber(
+    subscription: Subscription | None,
+    action: BecomeSubscriber,
+    *,
+    catalogues: Catalogues,
+    at: Instant,
+) -> Subscription:
+    if subscription is not None:
+        raise Refused(
+            Reason.SUBSCRIPTION_EXISTS,
+            f"subscription {action.number} exists already",
+            subscription=action.number,
+        )
+    if action.draft and action.existing:
+        raise InvalidField(("become_subscriber.existing", "a draft is on no platform yet"))
+    for code in (action.provider, *(existing.provider for existing in action.existing)):
+        if code:
+            catalogue_of(catalogues, code)
+    state = State.DRAFT if action.draft else State.EFFECTIVE
+    return Subscription(
+        number=action.number,
+        type=action.type,
+        state=state,
+        holder=action.holder,
+        address=action.address,
+        create_time=at,
+        items=action.items,
+        services=selected(action.services, state, catalogues=catalogues, at=at),
+    )
+
+
+def selected(
+    selections: Iterable[Selection], state: State, *, catalogues: Catalogues, at: Instant
+) -> tuple[SubscribedService, ...]:
+    services = []
+    for selection in selections:
+        check_term(selection, catalogues=catalogues, at=at)
+        services.append(
+            SubscribedService(
+                provider=selection.provider,
+                distributor=selection.distributor,
+                service=selection.service,
+                state=state,
+                term_end=selection.term_end,
+            )
+        )
+    return tuple(services)
+
+
+def switch(
+    subscription: Subscription,
+    sources: frozenset[State],
+    target: State,
+    *,
+    until: Instant | None,
+    at: Instant,
+) -> Subscription:
+    """The subscription and its services go from `sources` to `target`.
+
+    A service whose term is over stays off.
+    """
+    in_future(until, at=at, field="until")
+
+    def follow(service: SubscribedService) -> SubscribedService:
+        if service.state not in sources:
+            return service
+        stays_off = service.term_over and target in ON
+        return replace(service, state=State.NOT_EFFECTIVE if stays_off else target)
+
+    services = tuple([follow(service) for service in subscription.services])
+    return replace(subscription, state=target, until=until, services=services)
+
+
+def finish(subscription: Subscription, target: State) -> Subscription:
+    return replace(
+        subscription,
+        state=target,
+        until=None,
+        items=(),
+        services=tuple([replace(service, state=target) for service in subscription.services]),
+    )
+
+
+def replaced(
+    subscription: Subscription, action: Replace, *, catalogues: Catalogues, at: Instant
+) -> Subscription:
+    if action.state is State.DRAFT or action.state in FINAL:
+        raise InvalidField(("replace.state", f"{action.state.name} cannot be replaced to"))
+    if (action.until is None) == (action.state in TIMED):
+        wrong = "is required" if action.until is None else "is not allowed"
+        raise InvalidField(("replace.until", f"{wrong} with state {action.state.name}"))
+    in_future(action.until, at=at, field="replace.until")
+    services = selected(action.services, action.state, catalogues=catalogues, at=at)
+    kept = {service.place for service in services}
+    gone = tuple(
+        [
+            replace(service, state=State.REMOVED)
+            for service in subscription.services
+            if service.place not in kept and service.state is not State.DRAFT
+        ]
+    )
+    return replace(
+        subscription,
+        state=action.state,
+        type=action.type,
+        until=action.until,
+        holder=action.holder,
+        address=action.address,
+        items=action.items,
+        services=services,
+        former=latest(subscription.former + gone),
+    )

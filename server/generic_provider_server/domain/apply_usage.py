@@ -1,0 +1,100 @@
+"""Actions on usage records."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from .actions import AddUsage, CancelUsage
+from .catalogue import Catalogue, Catalogues, catalogue_of
+from .refusals import InvalidField, Reason, Refused
+from .rules import in_use
+from .values import Instant, Service, ServiceKind, Subscription, Usage
+
+
+def add_usage(
+    subscription: Subscription, action: AddUsage, *, catalogues: Catalogues, at: Instant
+) -> Subscription:
+    catalogue = catalogue_of(catalogues, action.provider)
+    service = catalogue.service(action.service)
+    _check_usage(subscription, action, service, at=at)
+    distributor = action.distributor or _first_distributor(subscription, catalogue, service)
+    catalogue.offered(service.code, distributor=distributor)
+    if not _required_is_on(subscription, catalogue, service, distributor):
+        raise _required_missing(catalogue, service, distributor)
+    usage = Usage(
+        reference=action.reference,
+        provider=action.provider,
+        distributor=distributor,
+        service=action.service,
+        quantity=action.quantity,
+        start_time=action.start_time,
+        end_time=action.end_time,
+        create_time=at,
+        parameters=action.parameters,
+    )
+    return replace(subscription, usages=(*subscription.usages, usage))
+
+
+def cancel_usage(subscription: Subscription, action: CancelUsage) -> Subscription:
+    kept = tuple([u for u in subscription.usages if u.reference != action.usage])
+    if len(kept) == len(subscription.usages):
+        raise Refused(
+            Reason.USAGE_NOT_FOUND,
+            f"subscription {subscription.number} has no usage {action.usage!r}",
+            subscription=subscription.number,
+            usage=action.usage,
+        )
+    return replace(subscription, usages=kept)
+
+
+def _check_usage(
+    subscription: Subscription, action: AddUsage, service: Service, *, at: Instant
+) -> None:
+    if service.kind is not ServiceKind.USAGE:
+        raise InvalidField(("add_usage.service", f"{service.code} is not a usage service"))
+    if action.end_time <= action.start_time:
+        raise InvalidField(("add_usage.end_time", "must be after start_time"))
+    if action.end_time <= at:
+        raise InvalidField(("add_usage.end_time", "must be in the future"))
+    if any(usage.reference == action.reference for usage in subscription.usages):
+        raise Refused(
+            Reason.ACTION_NOT_ALLOWED,
+            f"subscription {subscription.number} already has a usage {action.reference!r}",
+            action=action.kind.name,
+            state=subscription.state.name,
+            usage=action.reference,
+        )
+
+
+def _first_distributor(
+    subscription: Subscription, catalogue: Catalogue, service: Service
+) -> str:
+    used = {code for provider, code in in_use(subscription) if provider == catalogue.code}
+    for code, distributor in catalogue.distributors.items():
+        offered = not distributor.allowed_services or service.code in distributor.allowed_services
+        if code in used and offered and _required_is_on(subscription, catalogue, service, code):
+            return code
+    raise _required_missing(catalogue, service, "")
+
+
+def _required_is_on(
+    subscription: Subscription, catalogue: Catalogue, service: Service, distributor: str
+) -> bool:
+    if not service.required_service:
+        return True
+    place = catalogue.code, distributor, service.required_service
+    return any(s.place == place and s.on for s in subscription.services)
+
+
+def _required_missing(catalogue: Catalogue, service: Service, distributor: str) -> Refused:
+    where = f"on distributor {distributor}" if distributor else "on any distributor in use"
+    needed = service.required_service or "nothing but a distributor in use"
+    return Refused(
+        Reason.REQUIRED_SERVICE_MISSING,
+        f"usage service {service.code} of provider {catalogue.code} requires {needed}, "
+        f"which is not on {where.removeprefix('on ')}",
+        provider=catalogue.code,
+        distributor=distributor,
+        service=service.code,
+        required_service=service.required_service,
+    )

@@ -1,0 +1,184 @@
+"""What a provider offers, indexed for look-ups, and the rules that a provider itself obeys."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from .refusals import InvalidField, Reason, Refused
+from .values import Distributor, Provider, ProviderState, Service, ServiceKind
+
+
+class Catalogue:
+    """A provider with its distributors, services and goods by code."""
+
+    __slots__ = ("depths", "distributors", "goods", "positions", "provider", "services")
+
+    def __init__(self, provider: Provider) -> None:
+        self.provider = provider
+        self.distributors: dict[str, Distributor] = {d.code: d for d in provider.distributors}
+        self.services: dict[str, Service] = {s.code: s for s in provider.services}
+        self.goods = {g.goods_type: g.provider_goods_type for g in provider.goods}
+        self.depths = {code: sum(1 for _ in self.required(code)) for code in self.distributors}
+        self.positions = {code: n for n, code in enumerate(self.distributors)}
+
+    @property
+    def code(self) -> str:
+        return self.provider.code
+
+    @property
+    def effective(self) -> bool:
+        return self.provider.state is ProviderState.EFFECTIVE
+
+    def required(self, distributor: str) -> Iterator[str]:
+        """The chain of distributors that `distributor` requires, nearest first."""
+        code = self.distributors[distributor].required_distributor
+        while code:
+            yield code
+            code = self.distributors[code].required_distributor
+
+    def distributor(self, code: str) -> Distributor:
+        try:
+            return self.distributors[code]
+        except KeyError:
+            raise Refused(
+                Reason.DISTRIBUTOR_NOT_FOUND,
+                f"provider {self.code} has no distributor {code!r}",
+                provider=self.code,
+                distributor=code,
+            ) from None
+
+    def service(self, code: str) -> Service:
+        try:
+            return self.services[code]
+        except KeyError:
+            raise Refused(
+                Reason.SERVICE_NOT_FOUND,
+                f"provider {self.code} has no service {code!r}",
+                provider=self.code,
+                service=code,
+            ) from None
+
+    def offered(self, service: str, *, distributor: str) -> Service:
+        """The service, if it is available on the distributor."""
+        found = self.service(service)
+        allowed = self.distributor(distributor).allowed_services
+        if allowed and service not in allowed:
+            raise Refused(
+                Reason.SERVICE_NOT_AVAILABLE,
+                f"service {service} is not available on distributor {distributor} "
+                f"of provider {self.code}",
+                provider=self.code,
+                distributor=distributor,
+                service=service,
+            )
+        return found
+
+    def provider_service_id(self, service: str) -> str:
+        return self.services[service].provider_service_id
+
+    def provider_goods_type(self, goods_type: str) -> str:
+        try:
+            return self.goods[goods_type]
+        except KeyError:
+            raise Refused(
+                Reason.GOODS_TYPE_NOT_MAPPED,
+                f"provider {self.code} has no mapping for goods type {goods_type!r}",
+                provider=self.code,
+                goods_type=goods_type,
+            ) from None
+
+    def rank(self, distributor: str) -> tuple[int, int]:
+        """Sorts required distributors before those that require them; unknown ones last."""
+        return (
+            self.depths.get(distributor, len(self.depths)),
+            self.positions.get(distributor, len(self.positions)),
+        )
+
+
+Catalogues = Mapping[str, Catalogue]
+
+
+def catalogue_of(catalogues: Catalogues, provider: str) -> Catalogue:
+    try:
+        return catalogues[provider]
+    except KeyError:
+        raise Refused(
+            Reason.PROVIDER_NOT_FOUND, f"there is no provider {provider!r}", provider=provider
+        ) from None
+
+
+def check_provider(provider: Provider) -> None:
+    """Raises InvalidField naming every contradiction within the provider."""
+    wrong = [
+        *_repeated("distributors", [d.code for d in provider.distributors]),
+        *_repeated("services", [s.code for s in provider.services]),
+        *_repeated("goods", [g.goods_type for g in provider.goods]),
+        *_repeated("goods", [g.provider_goods_type for g in provider.goods]),
+        *_wrong_distributors(provider),
+        *_wrong_services(provider),
+    ]
+    if wrong:
+        raise InvalidField(*wrong)
+
+
+def check_complete(provider: Provider) -> None:
+    missing = [name for name in ("distributors", "services") if not getattr(provider, name)]
+    if missing:
+        raise Refused(
+            Reason.PROVIDER_INCOMPLETE,
+            f"provider {provider.code} needs at least one distributor and one service to be "
+            f"effective; it has no {' and no '.join(missing)}",
+            provider=provider.code,
+            missing=",".join(missing),
+        )
+
+
+def _repeated(field: str, codes: list[str]) -> Iterator[tuple[str, str]]:
+    seen: set[str] = set()
+    for n, code in enumerate(codes):
+        if code in seen:
+            yield f"provider.{field}[{n}]", f"{code!r} is named twice"
+        seen.add(code)
+
+
+def _wrong_distributors(provider: Provider) -> Iterator[tuple[str, str]]:
+    required = {d.code: d.required_distributor for d in provider.distributors}
+    services = {s.code for s in provider.services}
+    goods = {g.goods_type for g in provider.goods}
+    for n, distributor in enumerate(provider.distributors):
+        field = f"provider.distributors[{n}]"
+        for service in distributor.allowed_services:
+            if service not in services:
+                yield f"{field}.allowed_services", f"the provider has no service {service!r}"
+        yield from _repeated(
+            f"distributors[{n}].required_goods_types", list(distributor.required_goods_types)
+        )
+        for goods_type in distributor.required_goods_types:
+            if goods_type not in goods:
+                yield f"{field}.required_goods_types", f"{goods_type!r} is not among the goods"
+        wrong = _wrong_requirement(distributor.code, required)
+        if wrong:
+            yield f"{field}.required_distributor", wrong
+
+
+def _wrong_requirement(code: str, required: dict[str, str]) -> str:
+    chain = [code]
+    while target := required[chain[-1]]:
+        if target not in required:
+            return f"the provider has no distributor {target!r}" if len(chain) == 1 else ""
+        if target in chain:
+            return f"{' requires '.join([*chain, target])}: a cycle"
+        chain.append(target)
+    return ""
+
+
+def _wrong_services(provider: Provider) -> Iterator[tuple[str, str]]:
+    kinds = {s.code: s.kind for s in provider.services}
+    for n, service in enumerate(provider.services):
+        field = f"provider.services[{n}].required_service"
+        if not service.required_service:
+            continue
+        if service.kind is not ServiceKind.USAGE:
+            yield field, "only a usage service may require another"
+        elif kinds.get(service.required_service) is not ServiceKind.TERMED:
+            yield field, f"the provider has no termed service {service.required_service!r}"

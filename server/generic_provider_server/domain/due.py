@@ -1,0 +1,101 @@
+"""What the clock does to a subscription: ends that are derived from its state."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from .actions import (
+    AnyAction,
+    EndResting,
+    EndShortTermActivation,
+    EndShortTermDeactivation,
+    Selection,
+    StopServices,
+)
+from .aggregate import Aggregate
+from .values import Instant, State, Subscription
+
+ENDS: dict[State, AnyAction] = {
+    State.IN_RESTING: EndResting(),
+    State.SHORT_TERM_EFFECTIVE: EndShortTermActivation(),
+    State.SHORT_TERM_NOT_EFFECTIVE: EndShortTermDeactivation(),
+}
+
+
+def due_time(aggregate: Aggregate) -> Instant | None:
+    """When the clock has to look at the subscription next."""
+    subscription = aggregate.desired
+    moments = [usage.end_time for usage in subscription.usages if _leaves(aggregate)]
+    moments += [
+        pending.request.usage.end_time
+        for link in aggregate.links
+        for pending in link.queue
+        if pending.request.usage is not None
+    ]
+    if subscription.live:
+        moments += [end for end in (subscription.until, _first_term(subscription)) if end]
+    return min(moments, default=None)
+
+
+def next_end(subscription: Subscription, *, now: Instant) -> AnyAction | None:
+    """The automatic end that is due first, if one is."""
+    if not subscription.live:
+        return None
+    term, until = _first_term(subscription), subscription.until
+    if until is not None and until <= now and (term is None or until <= term):
+        return ENDS[subscription.state]
+    if term is None or term > now:
+        return None
+    return StopServices(
+        tuple(
+            [
+                Selection(
+                    provider=service.provider,
+                    distributor=service.distributor,
+                    service=service.service,
+                )
+                for service in subscription.services
+                if service.term_end == term and not service.term_over
+            ]
+        ),
+        term_over=True,
+    )
+
+
+def usage_is_over(aggregate: Aggregate, *, now: Instant) -> bool:
+    """Is there usage, or a request for it, that the clock has to take away?"""
+    over = any(usage.end_time <= now for usage in aggregate.desired.usages)
+    return (over and _leaves(aggregate)) or any(
+        pending.request.usage is not None and pending.request.usage.end_time <= now
+        for link in aggregate.links
+        for pending in link.queue
+    )
+
+
+def spent(before: Subscription, action: AnyAction) -> Subscription:
+    """The state before an automatic end, with the end marked as done."""
+    if not isinstance(action, StopServices):
+        return replace(before, until=None)
+    places = {selection.place for selection in action.services}
+    services = tuple(
+        [
+            replace(service, term_over=True) if service.place in places else service
+            for service in before.services
+        ]
+    )
+    return replace(before, services=services)
+
+
+def without_usage(subscription: Subscription, *, now: Instant) -> Subscription:
+    kept = tuple([usage for usage in subscription.usages if usage.end_time > now])
+    return replace(subscription, usages=kept)
+
+
+def _leaves(aggregate: Aggregate) -> bool:
+    """Usage leaves once nothing is unsettled, so that a replay never meets it again."""
+    return not aggregate.performed
+
+
+def _first_term(subscription: Subscription) -> Instant | None:
+    ends = [s.term_end for s in subscription.services if s.term_end and not s.term_over]
+    return min(ends, default=None)

@@ -1,0 +1,233 @@
+"""The platform image: what a platform should hold, holds, or may hold."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import msgspec
+
+from .catalogue import Catalogue
+from .values import (
+    FINAL,
+    Account,
+    Address,
+    Goods,
+    Instant,
+    Parameters,
+    RequestType,
+    ServiceKind,
+    Subscription,
+    Usage,
+    Value,
+)
+
+
+class Known(IntEnum):
+    """Does the platform know the subscriber?"""
+
+    NO = 0
+    YES = 1
+    UNCERTAIN = 2
+
+
+class ProvisionedItem(Value, frozen=True, kw_only=True):
+    """An item on the platform; identity: distributor and goods.
+
+    `certain` is False while nobody knows whether the platform holds it.
+    """
+
+    distributor: str
+    goods_type: str
+    serial_number: str
+    provider_goods_type: str = ""
+    parameters: Parameters = {}
+    certain: bool = True
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.distributor, self.goods_type, self.serial_number
+
+    @property
+    def content(self) -> None:
+        """An item is its identity: nothing of it can differ."""
+
+    @property
+    def goods(self) -> Goods:
+        return Goods(self.goods_type, self.serial_number)
+
+
+class Entitlement(Value, frozen=True, kw_only=True):
+    """A platform service that is on; identity: distributor, platform id and the goods.
+
+    `service` is the first of the CRM's services behind it. `term_end` only where the platform
+    wants it.
+    """
+
+    distributor: str
+    provider_service_id: str
+    goods: tuple[Goods, ...] = ()
+    service: str = ""
+    term_end: Instant | None = None
+    certain: bool = True
+
+    @property
+    def key(self) -> tuple[str, str, tuple[Goods, ...]]:
+        return self.distributor, self.provider_service_id, self.goods
+
+    @property
+    def content(self) -> Instant | None:
+        return self.term_end
+
+
+class PostedUsage(Value, frozen=True, kw_only=True):
+    """A usage record on the platform; identity: its reference."""
+
+    usage: Usage
+    certain: bool = True
+
+
+class PlatformImage(Value, frozen=True, kw_only=True):
+    """`closed`: the subscription has ended, so an unknown subscriber lacks nothing."""
+
+    known: Known = Known.NO
+    holder: Account | None = None
+    address: Address | None = None
+    holder_certain: bool = True
+    address_certain: bool = True
+    items: tuple[ProvisionedItem, ...] = ()
+    entitlements: tuple[Entitlement, ...] = ()
+    usages: tuple[PostedUsage, ...] = ()
+    closed: bool = False
+
+    @property
+    def holds_nothing(self) -> bool:
+        return not (self.items or self.entitlements or self.usages)
+
+
+NOTHING = PlatformImage()
+
+
+class ProvisionedService(Value, frozen=True, kw_only=True):
+    """A service as a request carries it, with the goods of its distributor in their order."""
+
+    service: str
+    provider_service_id: str
+    distributor: str
+    kind: ServiceKind = ServiceKind.TERMED
+    items: tuple[ProvisionedItem, ...] = ()
+    term_end: Instant | None = None
+    parameters: Parameters = {}
+
+    @property
+    def entitlement(self) -> Entitlement:
+        return Entitlement(
+            distributor=self.distributor,
+            provider_service_id=self.provider_service_id,
+            goods=tuple([item.goods for item in self.items]),
+            service=self.service,
+            term_end=self.term_end,
+        )
+
+
+class Request(Value, frozen=True, kw_only=True):
+    """What the platform is asked to do; which fields are set depends on the type."""
+
+    type: RequestType
+    holder: Account | None = None
+    address: Address | None = None
+    service: ProvisionedService | None = None
+    item: ProvisionedItem | None = None
+    services: tuple[ProvisionedService, ...] = ()
+    items: tuple[ProvisionedItem, ...] = ()
+    usage: Usage | None = None
+
+
+def image(subscription: Subscription, catalogue: Catalogue, *, now: Instant) -> PlatformImage:
+    """What the platform should hold of the subscription; usage that is over is left out."""
+    code = catalogue.code
+    if code not in subscription.linked:
+        return NOTHING
+    items = tuple(
+        [
+            ProvisionedItem(
+                distributor=item.distributor,
+                goods_type=item.goods_type,
+                serial_number=item.serial_number,
+                provider_goods_type=catalogue.goods.get(item.goods_type, ""),
+                parameters=item.parameters,
+            )
+            for item in subscription.items
+            if item.provider == code
+        ]
+    )
+    return PlatformImage(
+        known=Known.YES,
+        holder=subscription.holder,
+        address=subscription.address,
+        items=items,
+        entitlements=_entitlements(subscription, catalogue, items) if subscription.on else (),
+        usages=tuple(
+            [
+                PostedUsage(usage=usage)
+                for usage in subscription.usages
+                if usage.provider == code and usage.end_time > now
+            ]
+        ),
+        closed=subscription.state in FINAL,
+    )
+
+
+def _entitlements(
+    subscription: Subscription, catalogue: Catalogue, items: tuple[ProvisionedItem, ...]
+) -> tuple[Entitlement, ...]:
+    timed = catalogue.provider.request_settings.term_end_on_platform
+    found: dict[tuple[str, str], Entitlement] = {}
+    for service in subscription.services:
+        if service.provider != catalogue.code or not service.on:
+            continue
+        goods = _goods_of(catalogue, service.distributor, items)
+        if goods is None:
+            continue
+        platform_id = catalogue.provider_service_id(service.service)
+        key = service.distributor, platform_id
+        entitlement = Entitlement(
+            distributor=service.distributor,
+            provider_service_id=platform_id,
+            goods=goods,
+            service=service.service,
+            term_end=service.term_end if timed else None,
+        )
+        former = found.get(key)
+        found[key] = entitlement if former is None else _merged(former, entitlement)
+    return tuple(found.values())
+
+
+def _merged(one: Entitlement, other: Entitlement) -> Entitlement:
+    """One entitlement is on as long as any service behind it is."""
+    ends = one.term_end, other.term_end
+    return msgspec.structs.replace(
+        one,
+        service=min(one.service, other.service),
+        term_end=None if ends[0] is None or ends[1] is None else max(ends[0], ends[1]),
+    )
+
+
+def _goods_of(
+    catalogue: Catalogue, distributor: str, items: tuple[ProvisionedItem, ...]
+) -> tuple[Goods, ...] | None:
+    """The goods that the distributor requires, or None if one is missing."""
+    required = catalogue.distributors[distributor].required_goods_types
+    if not required:
+        return ()
+    there = {item.goods_type: item.goods for item in items if item.distributor == distributor}
+    goods = [there[kind] for kind in required if kind in there]
+    return tuple(goods) if len(goods) == len(required) else None
+
+
+def unexpired(known: PlatformImage, *, now: Instant) -> PlatformImage:
+    """The image without usage that is over: it takes part in no comparison."""
+    if not known.usages or all(posted.usage.end_time > now for posted in known.usages):
+        return known
+    return msgspec.structs.replace(
+        known, usages=tuple([u for u in known.usages if u.usage.end_time > now])
+    )

@@ -1,0 +1,102 @@
+"""Leases: their tokens, how an answer is judged, and how long a failed request waits."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from enum import IntEnum
+
+import msgspec
+
+from .values import SECOND, RequestState, Value
+
+LONGEST_DELAY = 300 * SECOND
+_MAC_BYTES = 12
+
+
+class ResponseStatus(IntEnum):
+    ACCEPTED = 1
+    REJECTED = 2
+    RETRY_LATER = 3
+
+
+class ResponseCode(IntEnum):
+    APPLIED = 1
+    DUPLICATE = 2
+    STALE = 3
+    CONFLICT = 4
+    OUT_OF_ORDER = 5
+    NOT_FOUND = 6
+    INVALID = 7
+
+
+class LeaseEnd(IntEnum):
+    """Why a lease ended before all of its requests were answered."""
+
+    RAN_OUT = 1
+    STREAM_BROKE = 2
+    RELEASED = 3
+    OPERATOR = 4
+
+
+class Lease(Value, frozen=True, array_like=True):
+    """One hand-over: requests (`first` to `last` of a unit) of a subscription to one stream."""
+
+    provider: str
+    subscription: str
+    handover: int
+    unit: int
+    first: int
+    last: int
+    stream: str
+
+    def covers(self, *, unit: int, index: int) -> bool:
+        return unit == self.unit and self.first <= index <= self.last
+
+
+def token_of(lease: Lease, key: bytes) -> str:
+    """The lease's token: what it names and a MAC, so that it can be checked for ever."""
+    body = msgspec.msgpack.encode(lease)
+    return urlsafe_b64encode(_mac(body, key) + body).decode().rstrip("=")
+
+
+def lease_of(token: str, key: bytes) -> Lease | None:
+    """The lease that a token was issued for, or None if we never issued it."""
+    try:
+        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+        mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+        if not hmac.compare_digest(mac, _mac(body, key)):
+            return None
+        return _decoder.decode(body)
+    except (Base64Error, ValueError, msgspec.MsgspecError):
+        return None
+
+
+_decoder = msgspec.msgpack.Decoder(Lease)
+
+
+def _mac(body: bytes, key: bytes) -> bytes:
+    return hashlib.blake2b(body, digest_size=_MAC_BYTES, key=key).digest()
+
+
+def judge_final(state: RequestState, status: ResponseStatus) -> ResponseCode:
+    """The verdict on an answer for a request that has its final state."""
+    outcome = {
+        ResponseStatus.ACCEPTED: RequestState.COMPLETED,
+        ResponseStatus.REJECTED: RequestState.REJECTED,
+    }.get(status)
+    if state is outcome:
+        return ResponseCode.DUPLICATE
+    return ResponseCode.CONFLICT if state is RequestState.COMPLETED else ResponseCode.STALE
+
+
+def back_off(attempts: int, *, jitter: float) -> int:
+    """Microseconds to wait after that many failed attempts: 0, 1 s, 2 s, 4 s … 5 min.
+
+    `jitter`: a factor from 0.8 to 1.2.
+    """
+    if attempts <= 1:
+        return 0
+    return int(min(SECOND << min(attempts - 2, 30), LONGEST_DELAY) * jitter)

@@ -1,0 +1,321 @@
+"""Everything that can happen to an aggregate, each as one pure function."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from .actions import (
+    WHOLE_ACTIVATIONS,
+    WHOLE_DEACTIVATIONS,
+    AnyAction,
+    BecomeSubscriber,
+)
+from .aggregate import (
+    ActionError,
+    Aggregate,
+    LastError,
+    Link,
+    Pending,
+    Performed,
+)
+from .apply import apply
+from .catalogue import Catalogue
+from .due import without_usage
+from .effect import doubt, effect
+from .image import NOTHING, Request, unexpired
+from .ledger import Circumstances, Ledger, Transition
+from .plan import plan_action
+from .refusals import Reason
+from .resolve import resolve
+from .rollback import reconcile, roll_back
+from .values import (
+    RequestMethod,
+    RequestOrigin,
+    RequestState,
+    RequestType,
+    Subscription,
+)
+
+UNCERTAIN_REASONS = frozenset({Reason.DELIVERY_ATTEMPTS_EXHAUSTED, Reason.CANCELLED_BY_OPERATOR})
+
+
+def perform(
+    aggregate: Aggregate | None,
+    action: AnyAction,
+    *,
+    action_id: int,
+    circumstances: Circumstances,
+    bulk: bool = False,
+    reference: str = "",
+    performed_by: str = "",
+    automatic: bool = False,
+) -> Transition:
+    """Performs an action: the next desired state and the requests that bring it about."""
+    before = aggregate.desired if aggregate else None
+    resolved = resolve(action, before)
+    state = apply(before, resolved, catalogues=circumstances.catalogues, at=circumstances.now)
+    ledger = Ledger(aggregate or Aggregate(desired=state), circumstances)
+    ledger.base = aggregate.settled_state if aggregate else None
+    ledger.desired = state
+    performed = replace(
+        _performed(ledger, resolved, state, action_id=action_id),
+        bulk=bulk,
+        reference=reference,
+        performed_by=performed_by,
+        automatic=automatic,
+    )
+    ledger.performed.append(performed)
+    for code in state.linked:
+        _link(ledger, code, resolved, state)
+        catalogue = ledger.catalogues[code]
+        if catalogue.effective:
+            _plan(ledger, catalogue, performed, before, state)
+    return ledger.transition()
+
+
+def accept(
+    aggregate: Aggregate,
+    number: int,
+    *,
+    circumstances: Circumstances,
+    account_number: str = "",
+    reference_number: str = "",
+) -> Transition:
+    """The platform has done it."""
+    provider, pending = _find(aggregate, number)
+    ledger = Ledger(aggregate, circumstances)
+    link = ledger.links[provider]
+    if account_number and pending.request.type is RequestType.BECOME_SUBSCRIBER:
+        ledger.links[provider] = replace(link, account_number=account_number)
+    ledger.finish(
+        provider,
+        pending,
+        RequestState.COMPLETED,
+        confirmed=effect(link.confirmed, pending.request),
+        reference_number=reference_number,
+    )
+    return ledger.transition()
+
+
+def reject(
+    aggregate: Aggregate,
+    number: int,
+    *,
+    circumstances: Circumstances,
+    reason: Reason = Reason.REJECTED_BY_PLATFORM,
+    error_code: str = "",
+    error_description: str = "",
+    reference_number: str = "",
+) -> Transition:
+    """Refused by the platform, by an operator, or by the limit of attempts.
+
+    Only the platform's own answer leaves no doubt about what was handed over before.
+    """
+    provider, pending = _find(aggregate, number)
+    ledger = Ledger(aggregate, circumstances)
+    link = ledger.links[provider]
+    uncertain = pending.touched and reason in UNCERTAIN_REASONS
+    ledger.links[provider] = replace(
+        link,
+        last_error=LastError(
+            request=number,
+            error_code=error_code,
+            error_description=error_description,
+            time=circumstances.now,
+        ),
+    )
+    ledger.finish(
+        provider,
+        pending,
+        RequestState.REJECTED,
+        confirmed=doubt(link.confirmed, pending.request) if uncertain else link.confirmed,
+        error_code=error_code,
+        error_description=error_description,
+        reference_number=reference_number,
+    )
+    if pending.origin is RequestOrigin.ACTION:
+        error = ActionError(
+            reason=reason,
+            request=number,
+            provider=provider,
+            error_code=error_code,
+            error_description=error_description,
+        )
+        roll_back(ledger, provider=provider, rejected=pending, error=error)
+    return ledger.transition()
+
+
+def expire(aggregate: Aggregate, provider: str, *, circumstances: Circumstances) -> Transition:
+    """Ends all that is pending at a provider; the CRM's changes stand."""
+    ledger = Ledger(aggregate, circumstances)
+    for pending in ledger.links[provider].queue:
+        ledger.abandon(provider, pending, RequestState.EXPIRED)
+    return ledger.transition()
+
+
+def end_usage(aggregate: Aggregate, *, circumstances: Circumstances) -> Transition:
+    """Usage whose end has passed leaves; requests for it that are not on a lease expire."""
+    ledger = Ledger(aggregate, circumstances)
+    now = circumstances.now
+    for provider, link in list(ledger.links.items()):
+        leased = ledger.leased(provider)
+        for pending in link.queue:
+            usage = pending.request.usage
+            if usage is not None and usage.end_time <= now and pending not in leased:
+                ledger.finish(provider, pending, RequestState.EXPIRED)
+        confirmed = unexpired(ledger.links[provider].confirmed, now=now)
+        ledger.links[provider] = replace(ledger.links[provider], confirmed=confirmed)
+    ledger.settle()
+    if not ledger.performed:
+        ledger.desired = without_usage(ledger.desired, now=now)
+        ledger.base = ledger.desired
+    return ledger.transition()
+
+
+def touch(
+    aggregate: Aggregate, provider: str, *, count: int, circumstances: Circumstances
+) -> Transition:
+    """A hand-over of the first `count` requests ended without their answers."""
+    return _with_queue(
+        aggregate,
+        provider,
+        [
+            replace(pending, touched=True) if n < count else pending
+            for n, pending in enumerate(aggregate.queue(provider))
+        ],
+        circumstances,
+    )
+
+
+def count_attempt(
+    aggregate: Aggregate,
+    provider: str,
+    *,
+    delay: int,
+    circumstances: Circumstances,
+    error_code: str = "",
+    error_description: str = "",
+) -> Transition:
+    """The first request's attempt failed; it is hidden for `delay` microseconds, or, when the
+    provider's limit of attempts is reached, rejected."""
+    first, *rest = aggregate.queue(provider)
+    tried = replace(
+        first,
+        touched=True,
+        attempts=first.attempts + 1,
+        hidden_until=circumstances.now + delay,
+        error_code=error_code or first.error_code,
+        error_description=error_description or first.error_description,
+    )
+    tried_once_more = _with_queue(aggregate, provider, [tried, *rest], circumstances)
+    most = circumstances.catalogues[provider].provider.delivery_settings.max_delivery_attempts
+    if not most or tried.attempts < most:
+        return tried_once_more
+    return reject(
+        tried_once_more.aggregate,
+        tried.number,
+        circumstances=circumstances,
+        reason=Reason.DELIVERY_ATTEMPTS_EXHAUSTED,
+        error_code=tried.error_code or Reason.DELIVERY_ATTEMPTS_EXHAUSTED.value,
+        error_description=tried.error_description
+        or f"no answer after {tried.attempts} delivery attempts",
+    )
+
+
+def accepted_late(
+    aggregate: Aggregate,
+    provider: str,
+    request: Request,
+    *,
+    state: RequestState,
+    circumstances: Circumstances,
+) -> Transition:
+    """An acceptance under an old token: the platform was touched, nobody knows when."""
+    ledger = Ledger(aggregate, circumstances)
+    link = ledger.links[provider]
+    ledger.links[provider] = replace(link, confirmed=doubt(link.confirmed, request))
+    catalogue = ledger.catalogues[provider]
+    taken_back = state in (RequestState.CANCELLED, RequestState.REJECTED)
+    if taken_back and catalogue.effective:
+        reconcile(ledger, provider, catalogue)
+    return ledger.transition()
+
+
+def _performed(
+    ledger: Ledger, action: AnyAction, state: Subscription, *, action_id: int
+) -> Performed:
+    settings = {
+        code: ledger.catalogues[code].provider.request_settings for code in state.linked
+    }
+    whole = RequestMethod.WHOLE_SUBSCRIPTION
+    return Performed(
+        id=action_id,
+        unit=ledger.new_unit(),
+        at=ledger.now,
+        action=action,
+        whole_activation=tuple(
+            [c for c, s in settings.items() if s.activation_method is whole]
+            if action.kind in WHOLE_ACTIVATIONS
+            else ()
+        ),
+        whole_deactivation=tuple(
+            [c for c, s in settings.items() if s.deactivation_method is whole]
+            if action.kind in WHOLE_DEACTIVATIONS
+            else ()
+        ),
+        ineffective=tuple([c for c in state.linked if not ledger.catalogues[c].effective]),
+    )
+
+
+def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:
+    """A platform that already serves the customer is confirmed to hold what the CRM says."""
+    if code not in ledger.links:
+        ledger.links[code] = Link(provider=code)
+    if not isinstance(action, BecomeSubscriber):
+        return
+    for existing in action.existing:
+        if existing.provider == code:
+            held = ledger.image(state, ledger.catalogues[code])
+            if not existing.holds_everything:
+                held = replace(held, items=(), entitlements=(), usages=())
+            ledger.links[code] = replace(
+                ledger.links[code], confirmed=held, account_number=existing.account_number
+            )
+
+
+def _plan(
+    ledger: Ledger,
+    catalogue: Catalogue,
+    performed: Performed,
+    before: Subscription | None,
+    state: Subscription,
+) -> None:
+    code = catalogue.code
+    action = performed.action
+    if isinstance(action, BecomeSubscriber) and any(e.provider == code for e in action.existing):
+        return
+    requests = plan_action(
+        ledger.image(before, catalogue) if before else NOTHING,
+        ledger.image(state, catalogue),
+        expected=ledger.links[code].expected(now=ledger.now),
+        catalogue=catalogue,
+        methods=performed.methods(code),
+    )
+    ledger.enqueue(
+        code, requests, unit=performed.unit, origin=RequestOrigin.ACTION, performed=performed
+    )
+
+
+def _find(aggregate: Aggregate, number: int) -> tuple[str, Pending]:
+    found = aggregate.find(number)
+    if found is None:
+        raise LookupError(f"request {number} is not pending")
+    return found
+
+
+def _with_queue(
+    aggregate: Aggregate, provider: str, queue: list[Pending], circumstances: Circumstances
+) -> Transition:
+    ledger = Ledger(aggregate, circumstances)
+    ledger.links[provider] = replace(ledger.links[provider], queue=tuple(queue))
+    return ledger.transition()

@@ -1,0 +1,149 @@
+"""What is kept of every provider, subscription, action, request and lease."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from .actions import ActionKind
+from .aggregate import ActionError, Aggregate
+from .image import Request
+from .lease import Lease
+from .undone import Undone
+from .values import (
+    Instant,
+    Provider,
+    RequestOrigin,
+    RequestState,
+    RequestType,
+    Value,
+)
+
+
+class ActionState(IntEnum):
+    SCHEDULED = 1
+    EXECUTED = 2
+    SETTLED = 3
+    PARTLY_REJECTED = 4
+    REJECTED = 5
+    CANCELLED = 6
+
+
+class ActionOrigin(IntEnum):
+    CALLER = 1
+    AUTOMATIC_END = 2
+
+
+class WaitingFor(IntEnum):
+    ADAPTER = 1
+    ANSWER = 2
+    RETRY = 3
+    EARLIER_REQUEST = 4
+    PROVIDER = 5
+
+
+class Who(Value, frozen=True, kw_only=True):
+    """`performed_by` as the caller says, `caller` as the connection proves."""
+
+    performed_by: str = ""
+    caller: str = ""
+
+
+class ProviderRecord(Value, frozen=True, kw_only=True):
+    provider: Provider
+    create_time: Instant
+    update_time: Instant
+    etag: int
+
+
+class SubscriptionRecord(Value, frozen=True, kw_only=True):
+    aggregate: Aggregate
+    create_time: Instant
+    update_time: Instant
+    revision: int
+
+
+class ActionRecord(Value, frozen=True, kw_only=True):
+    """`performed` is the call as it was made, in the contract's own encoding."""
+
+    id: int
+    subscription: str
+    kind: ActionKind
+    state: ActionState
+    performed: bytes
+    create_time: Instant
+    origin: ActionOrigin = ActionOrigin.CALLER
+    who: Who = Who()
+    request_id: str = ""
+    reference: str = ""
+    execute_time: Instant | None = None
+    settle_time: Instant | None = None
+    error: ActionError | None = None
+    taken_back: tuple[Undone, ...] = ()
+    requests: tuple[int, ...] = ()
+
+
+class RequestRecord(Value, frozen=True, kw_only=True):
+    number: int
+    provider: str
+    subscription: str
+    unit: int
+    index: int
+    type: RequestType
+    state: RequestState
+    origin: RequestOrigin
+    request: Request
+    create_time: Instant
+    schedule_time: Instant
+    account_number: str = ""
+    action: int = 0
+    reference: str = ""
+    performed_by: str = ""
+    settle_time: Instant | None = None
+    error_code: str = ""
+    error_description: str = ""
+    reference_number: str = ""
+    attempts: int = 0
+    last_adapter: str = ""
+    last_delivery_time: Instant | None = None
+    next_delivery_time: Instant | None = None
+    handover: int = 0
+    waiting_for: WaitingFor | None = None
+
+
+class Lane(Value, frozen=True, kw_only=True):
+    """The hand-overs of one subscription's requests at one provider.
+
+    `count` requests at the head of the queue are on the lease until `lease_until`; 0: no lease.
+    `handover` numbers the leases; `server` is the process that gave the lease, empty after a drain.
+    """
+
+    provider: str
+    subscription: str
+    handover: int = 0
+    count: int = 0
+    unit: int = 0
+    first: int = 0
+    last: int = 0
+    stream: str = ""
+    server: str = ""
+    adapter: str = ""
+    lease_start: Instant = Instant(0)
+    lease_until: Instant = Instant(0)
+    lease_duration: int = 0
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.provider, self.subscription
+
+    @property
+    def lease(self) -> Lease:
+        return Lease(
+            self.provider,
+            self.subscription,
+            self.handover,
+            self.unit,
+            self.first,
+            self.last,
+            self.stream,
+        )
+

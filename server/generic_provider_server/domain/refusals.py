@@ -1,0 +1,64 @@
+"""Why something is refused: a reason for programs, a sentence for people, and the facts."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Reason(StrEnum):
+    INVALID_FIELD = "INVALID_FIELD"
+    PROVIDER_NOT_FOUND = "PROVIDER_NOT_FOUND"
+    DISTRIBUTOR_NOT_FOUND = "DISTRIBUTOR_NOT_FOUND"
+    SERVICE_NOT_FOUND = "SERVICE_NOT_FOUND"
+    SUBSCRIPTION_NOT_FOUND = "SUBSCRIPTION_NOT_FOUND"
+    ITEM_NOT_FOUND = "ITEM_NOT_FOUND"
+    USAGE_NOT_FOUND = "USAGE_NOT_FOUND"
+    ACTION_NOT_FOUND = "ACTION_NOT_FOUND"
+    REQUEST_NOT_FOUND = "REQUEST_NOT_FOUND"
+    PROVIDER_EXISTS = "PROVIDER_EXISTS"
+    SUBSCRIPTION_EXISTS = "SUBSCRIPTION_EXISTS"
+    REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
+    ACTION_NOT_ALLOWED = "ACTION_NOT_ALLOWED"
+    REQUIRED_DISTRIBUTOR_MISSING = "REQUIRED_DISTRIBUTOR_MISSING"
+    REQUIRED_SERVICE_MISSING = "REQUIRED_SERVICE_MISSING"
+    SERVICE_NOT_AVAILABLE = "SERVICE_NOT_AVAILABLE"
+    SERVICE_LIMIT_EXCEEDED = "SERVICE_LIMIT_EXCEEDED"
+    GOODS_TYPE_NOT_MAPPED = "GOODS_TYPE_NOT_MAPPED"
+    DISTRIBUTOR_OCCUPIED = "DISTRIBUTOR_OCCUPIED"
+    ITEM_IN_USE = "ITEM_IN_USE"
+    PROVIDER_NOT_EFFECTIVE = "PROVIDER_NOT_EFFECTIVE"
+    PROVIDER_INCOMPLETE = "PROVIDER_INCOMPLETE"
+    PROVIDER_IN_USE = "PROVIDER_IN_USE"
+    REQUEST_NOT_PENDING = "REQUEST_NOT_PENDING"
+    REQUEST_LEASED = "REQUEST_LEASED"
+    REQUEST_NOT_FIRST = "REQUEST_NOT_FIRST"
+    ETAG_MISMATCH = "ETAG_MISMATCH"
+    REVISION_MISMATCH = "REVISION_MISMATCH"
+    TOO_MANY_STREAMS = "TOO_MANY_STREAMS"
+    DRAINING = "DRAINING"
+    STORE_UNAVAILABLE = "STORE_UNAVAILABLE"
+    INTERNAL = "INTERNAL"
+    REJECTED_BY_PLATFORM = "REJECTED_BY_PLATFORM"
+    DEPENDS_ON_REJECTED = "DEPENDS_ON_REJECTED"
+    CHANGED_BY_ROLLBACK = "CHANGED_BY_ROLLBACK"
+    CANCELLED_BY_OPERATOR = "CANCELLED_BY_OPERATOR"
+    DELIVERY_ATTEMPTS_EXHAUSTED = "DELIVERY_ATTEMPTS_EXHAUSTED"
+
+
+class Refused(Exception):
+    """An expected refusal; nothing was changed. `metadata` names the things at fault."""
+
+    def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.metadata = metadata
+
+
+class InvalidField(Refused):
+    """Input that is wrong whatever the state; `violations` are (field, what is wrong)."""
+
+    def __init__(self, *violations: tuple[str, str]) -> None:
+        first, wrong = violations[0]
+        super().__init__(Reason.INVALID_FIELD, f"{first}: {wrong}", field=first)
+        self.violations = violations

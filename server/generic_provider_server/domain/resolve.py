@@ -1,0 +1,114 @@
+"""Fills in what an action may leave open: the provider, where there is only one."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from .actions import (
+    AddItems,
+    AddServices,
+    AddUsage,
+    AnyAction,
+    BecomeSubscriber,
+    ChangeDistribution,
+    ChangeTerms,
+    Move,
+    RemoveServices,
+    Replace,
+    Selection,
+    StartServices,
+    StopServices,
+    SwapItem,
+    SwapService,
+)
+from .refusals import InvalidField
+from .values import Item, Subscription
+
+Named = TypeVar("Named", Item, Selection, SwapService, AddUsage, Move)
+
+
+def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
+    """The action with every provider named; raises InvalidField where that is ambiguous."""
+    default = _default(action, subscription)
+    match action:
+        case BecomeSubscriber() | Replace():
+            return replace(
+                action,
+                items=_all(action.items, default, "items"),
+                services=_all(action.services, default, "services"),
+            )
+        case (
+            AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms()
+        ):
+            return replace(action, services=_all(action.services, default, "services"))
+        case AddItems():
+            return replace(action, items=_all(action.items, default, "items"))
+        case ChangeDistribution():
+            return replace(action, moves=_moves(action, default, subscription))
+        case SwapService():
+            return _named(action, default, "swap_service")
+        case AddUsage():
+            return _named(action, default, "add_usage")
+        case SwapItem() if subscription is not None:
+            return _swap(action, subscription)
+        case _:
+            return action
+
+
+def _default(action: AnyAction, subscription: Subscription | None) -> str:
+    if isinstance(action, BecomeSubscriber):
+        return action.provider
+    if subscription is None:
+        return ""
+    codes = {service.provider for service in subscription.services}
+    codes.update(item.provider for item in subscription.items)
+    codes.update(subscription.linked)
+    return codes.pop() if len(codes) == 1 else ""
+
+
+def _all(parts: tuple[Named, ...], default: str, field: str) -> tuple[Named, ...]:
+    return tuple([_named(part, default, f"{field}[{n}]") for n, part in enumerate(parts)])
+
+
+def _named(part: Named, default: str, field: str) -> Named:
+    if part.provider:
+        return part
+    if not default:
+        raise InvalidField(
+            (f"{field}.provider", "is required: the subscription does not have exactly one")
+        )
+    return replace(part, provider=default)
+
+
+def _moves(
+    action: ChangeDistribution, default: str, subscription: Subscription | None
+) -> tuple[Move, ...]:
+    items = subscription.items if subscription else ()
+    return tuple(
+        [_with_goods(move, items) for move in _all(action.moves, default, "moves")]
+    )
+
+
+def _with_goods(move: Move, items: tuple[Item, ...]) -> Move:
+    """A move names its item by serial number only."""
+    if move.goods is None or move.goods.goods_type:
+        return move
+    at = move.provider, move.from_distributor, move.goods.serial_number
+    for item in items:
+        if (item.provider, item.distributor, item.serial_number) == at:
+            return replace(move, goods=item.goods)
+    return move
+
+
+def _swap(action: SwapItem, subscription: Subscription) -> SwapItem:
+    if action.new_goods_type:
+        return action
+    kinds = [
+        item.goods_type
+        for item in subscription.items
+        if item.serial_number == action.old_serial_number
+        and action.goods_type in ("", item.goods_type)
+    ]
+    return replace(action, new_goods_type=kinds[0]) if kinds else action

@@ -1,0 +1,194 @@
+"""The rules that hold in every state of a subscription, and which providers are linked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TypeVar
+
+from .actions import AnyAction, BecomeSubscriber, Replace
+from .catalogue import Catalogues, catalogue_of
+from .refusals import InvalidField, Reason, Refused
+from .values import Instant, Item, SubscribedService, Subscription, Usage
+
+Owned = TypeVar("Owned", Item, SubscribedService, Usage)
+
+MOST_ITEMS = 1_000
+MOST_SERVICES = 2_000
+MOST_USAGES = 200
+FORMER_KEPT = 100
+
+
+def check(subscription: Subscription, catalogues: Catalogues) -> None:
+    """Raises Refused if the state breaks a rule of its providers."""
+    _check_sizes(subscription)
+    if subscription.live:
+        _check_services(subscription, catalogues)
+        _check_requirements(subscription, catalogues)
+    _check_items(subscription, catalogues)
+
+
+def in_use(subscription: Subscription) -> set[tuple[str, str]]:
+    """(provider, distributor) of every distributor that carries a live service or an item."""
+    used = {(item.provider, item.distributor) for item in subscription.items}
+    if subscription.live:
+        used.update((service.provider, service.distributor) for service in subscription.services)
+    return used
+
+
+def linked(
+    before: Subscription | None, after: Subscription, action: AnyAction
+) -> tuple[str, ...]:
+    """The providers that know the subscriber once the action is done, in order of linking."""
+    if not after.on:
+        return after.linked
+    touched = _touched(before, after, action)
+    added = [code for code in sorted(touched) if code not in after.linked]
+    return (*after.linked, *added) if added else after.linked
+
+
+def latest(former: tuple[SubscribedService, ...]) -> tuple[SubscribedService, ...]:
+    return former[-FORMER_KEPT:]
+
+
+def in_future(moment: Instant | None, *, at: Instant, field: str) -> None:
+    if moment is not None and moment <= at:
+        raise InvalidField((field, "must be in the future"))
+
+
+def _touched(before: Subscription | None, after: Subscription, action: AnyAction) -> set[str]:
+    if before is None or not before.on or isinstance(action, Replace):
+        named = {service.provider for service in after.services}
+        named.update(item.provider for item in after.items)
+        if isinstance(action, BecomeSubscriber):
+            named.update(existing.provider for existing in action.existing)
+            named.update({action.provider} if action.provider else ())
+        return named
+    return {
+        *_changed(before.services, after.services),
+        *_changed(before.items, after.items),
+        *_changed(before.usages, after.usages),
+    }
+
+
+def _changed(olds: tuple[Owned, ...], news: tuple[Owned, ...]) -> set[str]:
+    if olds is news:
+        return set()
+    return {new.provider for new in news if new not in olds} | {
+        old.provider for old in olds if old not in news
+    }
+
+
+def _check_sizes(subscription: Subscription) -> None:
+    for name, most in (
+        ("items", MOST_ITEMS),
+        ("services", MOST_SERVICES),
+        ("usages", MOST_USAGES),
+    ):
+        count = len(getattr(subscription, name))
+        if count > most:
+            raise InvalidField((name, f"a subscription has at most {most}, this would be {count}"))
+
+
+def _check_services(subscription: Subscription, catalogues: Catalogues) -> None:
+    seen: set[tuple[str, str, str]] = set()
+    counts: Counter[tuple[str, str]] = Counter()
+    for service in subscription.services:
+        catalogue_of(catalogues, service.provider).offered(
+            service.service, distributor=service.distributor
+        )
+        if service.place in seen:
+            raise already_there(service)
+        seen.add(service.place)
+        counts[service.place[:2]] += 1
+    for (provider, code), count in counts.items():
+        most = catalogues[provider].distributors[code].max_services
+        if most is not None and count > most:
+            raise Refused(
+                Reason.SERVICE_LIMIT_EXCEEDED,
+                f"distributor {code} of provider {provider} takes at most {most} services, "
+                f"this would be {count}",
+                provider=provider,
+                distributor=code,
+                max_services=str(most),
+            )
+
+
+def already_there(service: SubscribedService) -> Refused:
+    return Refused(
+        Reason.ACTION_NOT_ALLOWED,
+        f"service {service.service} is already on distributor {service.distributor}, "
+        f"{service.state.name}",
+        provider=service.provider,
+        distributor=service.distributor,
+        service=service.service,
+        state=service.state.name,
+    )
+
+
+def service_not_found(subscription: Subscription, place: tuple[str, str, str]) -> Refused:
+    provider, distributor, service = place
+    return Refused(
+        Reason.SERVICE_NOT_FOUND,
+        f"subscription {subscription.number} has no service {service} on distributor "
+        f"{distributor} of provider {provider}",
+        subscription=subscription.number,
+        provider=provider,
+        distributor=distributor,
+        service=service,
+    )
+
+
+def _check_requirements(subscription: Subscription, catalogues: Catalogues) -> None:
+    used = in_use(subscription)
+    for provider, code in sorted(used):
+        distributor = catalogue_of(catalogues, provider).distributor(code)
+        required = distributor.required_distributor
+        if required and (provider, required) not in used:
+            raise Refused(
+                Reason.REQUIRED_DISTRIBUTOR_MISSING,
+                f"distributor {code} of provider {provider} requires {required}, "
+                f"which would not be in use on subscription {subscription.number}",
+                provider=provider,
+                distributor=code,
+                required_distributor=required,
+            )
+
+
+def _check_items(subscription: Subscription, catalogues: Catalogues) -> None:
+    kinds: dict[tuple[str, str, str], Item] = {}
+    places: dict[tuple[str, str, str], Item] = {}
+    for item in subscription.items:
+        catalogue = catalogue_of(catalogues, item.provider)
+        catalogue.distributor(item.distributor)
+        catalogue.provider_goods_type(item.goods_type)
+        _check_place(subscription, item, places)
+        kind = item.provider, item.distributor, item.goods_type
+        if kind in kinds:
+            raise Refused(
+                Reason.DISTRIBUTOR_OCCUPIED,
+                f"distributor {item.distributor} of provider {item.provider} already has the "
+                f"{item.goods_type} {kinds[kind].serial_number}",
+                provider=item.provider,
+                distributor=item.distributor,
+                goods_type=item.goods_type,
+                serial_number=kinds[kind].serial_number,
+            )
+        kinds[kind] = item
+
+
+def _check_place(
+    subscription: Subscription, item: Item, places: dict[tuple[str, str, str], Item]
+) -> None:
+    identity = item.provider, item.goods_type, item.serial_number
+    if identity in places:
+        raise Refused(
+            Reason.ITEM_IN_USE,
+            f"{item.goods_type} {item.serial_number} is already on distributor "
+            f"{places[identity].distributor} of provider {item.provider}",
+            provider=item.provider,
+            distributor=places[identity].distributor,
+            goods_type=item.goods_type,
+            serial_number=item.serial_number,
+            subscription=subscription.number,
+        )
+    places[identity] = item

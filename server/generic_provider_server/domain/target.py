@@ -1,0 +1,31 @@
+"""What the platform should hold once some requests are done, for those who overwrite the set."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from .aggregate import Aggregate, Pending
+from .catalogue import Catalogue
+from .effect import effect
+from .image import PlatformImage, image, unexpired
+from .values import Instant
+
+
+def target_after(
+    aggregate: Aggregate, taken: tuple[Pending, ...], *, catalogue: Catalogue, now: Instant
+) -> PlatformImage:
+    """Confirmed with the effects of `taken`; what stays uncertain is in it if the CRM wants it."""
+    link = aggregate.link(catalogue.code)
+    if link is None:
+        raise LookupError(f"no link to {catalogue.code}")
+    known = unexpired(link.confirmed, now=now)
+    for pending in taken:
+        known = effect(known, pending.request)
+    wanted = image(aggregate.desired, catalogue, now=now)
+    entitlements = {entitlement.key for entitlement in wanted.entitlements}
+    items = {item.key for item in wanted.items}
+    return replace(
+        known,
+        entitlements=tuple([e for e in known.entitlements if e.certain or e.key in entitlements]),
+        items=tuple([item for item in known.items if item.certain or item.key in items]),
+    )

@@ -1,0 +1,67 @@
+"""What a rollback put back, told as values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from .values import (
+    Account,
+    Address,
+    Item,
+    State,
+    SubscribedService,
+    Subscription,
+    Usage,
+    Value,
+)
+
+Element = TypeVar("Element", Item, Usage)
+
+class Undone(Value, frozen=True, kw_only=True):
+    """One thing as it is after the rollback; exactly one field besides `provider` is set.
+
+    A service that is gone again is REMOVED; an item or usage is named whether it left or came back.
+    """
+
+    provider: str = ""
+    service: SubscribedService | None = None
+    item: Item | None = None
+    holder: Account | None = None
+    address: Address | None = None
+    usage: Usage | None = None
+    state: State | None = None
+
+
+def undone(applied: Subscription, restored: Subscription) -> tuple[Undone, ...]:
+    """The differences between the action as it was performed and what is left of it."""
+    return tuple(_differences(applied, restored))
+
+
+def _differences(applied: Subscription, restored: Subscription) -> Iterator[Undone]:
+    if applied.state is not restored.state:
+        yield Undone(state=restored.state)
+    if applied.holder != restored.holder:
+        yield Undone(holder=restored.holder)
+    if applied.address != restored.address:
+        yield Undone(address=restored.address)
+    there = {service.place: service for service in restored.services}
+    former = {service.place: service for service in applied.services}
+    for service in restored.services:
+        if former.get(service.place) != service:
+            yield Undone(provider=service.provider, service=service)
+    for service in applied.services:
+        if service.place not in there:
+            gone = replace(service, state=State.REMOVED)
+            yield Undone(provider=service.provider, service=gone)
+    for item in _either(applied.items, restored.items):
+        yield Undone(provider=item.provider, item=item)
+    for usage in _either(applied.usages, restored.usages):
+        yield Undone(provider=usage.provider, usage=usage)
+
+
+def _either(ones: tuple[Element, ...], others: tuple[Element, ...]) -> list[Element]:
+    return [e for e in ones if e not in others] + [e for e in others if e not in ones]

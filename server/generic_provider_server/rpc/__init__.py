@@ -1,0 +1,1 @@
+"""The contract, served: messages are decoded, a service is called, its answer is encoded."""

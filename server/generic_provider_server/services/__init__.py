@@ -1,0 +1,1 @@
+"""What the server does for its callers, on a store; gRPC is not known here."""

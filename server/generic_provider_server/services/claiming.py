@@ -1,0 +1,186 @@
+"""Handing over: which subscriptions go to which adapter next."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import takewhile
+
+from msgspec.structs import replace
+
+from ..domain.aggregate import Aggregate, Pending
+from ..domain.lease import LeaseEnd
+from ..domain.records import Lane, RequestRecord
+from ..domain.refusals import Reason, Refused
+from ..domain.target import target_after
+from ..domain.image import PlatformImage
+from ..store import statements as sql
+from ..store.loading import NOTHING_NEEDED, Needs
+from ..store.rows import request_record
+from ..store.work import Work
+from .leases import end_lease, end_overdue
+
+MOST_AT_ONCE = 500
+"""Requests that one stream gets before the others have their turn."""
+
+LIVE_TURNS = 4
+"""Live subscriptions handed over for each one of the bulk lane while both wait."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Demand:
+    """A stream (or a pull) with credit for that many requests; durations in microseconds."""
+
+    stream: str
+    adapter: str
+    credit: int
+    lease_duration: int
+    include_target: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """One subscription's requests on a new lease."""
+
+    lane: Lane
+    account_number: str
+    attempt: int
+    requests: tuple[RequestRecord, ...]
+    target: PlatformImage | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claim:
+    """Hands over ready requests, oldest first, to the demands in their order.
+
+    `server`: this process, so that its leases end when it dies.
+    """
+
+    provider: str
+    server: str
+    demands: tuple[Demand, ...]
+    turn: int = 0
+    late: bool = True
+
+    def needs(self) -> Needs:
+        return NOTHING_NEEDED
+
+    def run(self, work: Work) -> tuple[tuple[Handed, ...], ...]:
+        if self.provider not in work.catalogues:
+            raise Refused(
+                Reason.PROVIDER_NOT_FOUND,
+                f"there is no provider {self.provider!r}",
+                provider=self.provider,
+            )
+        if not work.catalogues[self.provider].effective:
+            return tuple([() for _ in self.demands])
+        ready = self._ready(work)
+        return tuple([tuple(self._hand_over(work, demand, ready)) for demand in self.demands])
+
+    def _ready(self, work: Work) -> Iterator[str]:
+        """Subscriptions with something to hand over: the live lane and, in its turns, the bulk."""
+        most = sum(min(demand.credit, MOST_AT_ONCE) for demand in self.demands)
+        live, bulk = (
+            [number for (number,) in work.select(sql.READY, (self.provider, lane, most))]
+            for lane in (0, 1)
+        )
+        work.load_subscriptions(live + bulk)
+        return weave(live, bulk, turn=self.turn)
+
+    def _hand_over(self, work: Work, demand: Demand, ready: Iterator[str]) -> Iterator[Handed]:
+        credit = min(demand.credit, MOST_AT_ONCE)
+        while credit > 0:
+            number = next(ready, None)
+            if number is None:
+                return
+            record = work.record(number)
+            queue = record.aggregate.queue(self.provider) if record else ()
+            lane = work.lane(self.provider, number)
+            if record is None or not queue or lane.count or queue[0].hidden_until > work.now:
+                continue
+            handed = self._lease(work, demand, lane, record.aggregate, first_unit(queue)[:credit])
+            credit -= len(handed.requests)
+            yield handed
+
+    def _lease(
+        self,
+        work: Work,
+        demand: Demand,
+        lane: Lane,
+        aggregate: Aggregate,
+        taken: tuple[Pending, ...],
+    ) -> Handed:
+        settings = work.catalogues[self.provider].provider.delivery_settings
+        duration = min(demand.lease_duration, settings.max_lease_time)
+        given = replace(
+            lane,
+            handover=lane.handover + 1,
+            count=len(taken),
+            unit=taken[0].unit,
+            first=taken[0].index,
+            last=taken[-1].index,
+            stream=demand.stream,
+            server=self.server,
+            adapter=demand.adapter,
+            lease_start=work.now,
+            lease_until=work.now + duration,
+            lease_duration=duration,
+        )
+        work.put_lane(given)
+        link = aggregate.link(self.provider)
+        return Handed(
+            lane=given,
+            account_number=link.account_number if link else "",
+            attempt=taken[0].attempts + 1,
+            requests=tuple(
+                [request_record(aggregate, self.provider, p, lane=given) for p in taken]
+            ),
+            target=target_after(
+                aggregate, taken, catalogue=work.catalogues[self.provider], now=work.now
+            )
+            if demand.include_target
+            else None,
+        )
+
+
+def first_unit(queue: tuple[Pending, ...]) -> tuple[Pending, ...]:
+    unit = queue[0].unit
+    return tuple(takewhile(lambda pending: pending.unit == unit, queue))
+
+
+def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:
+    """Several of the live lane, then one of the bulk lane; the rest of either when one is out."""
+    lives, bulks = iter(live), iter(bulk)
+    while True:
+        turn += 1
+        first, second = (bulks, lives) if turn % (LIVE_TURNS + 1) == 0 else (lives, bulks)
+        number = next(first, None) or next(second, None)
+        if number is None:
+            return
+        yield number
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndLeases:
+    """Ends leases found by one of the statements of the store, at most `MOST_AT_ONCE` a time."""
+
+    statement: str
+    parameters: tuple[object, ...]
+    cause: LeaseEnd
+    stream: str = ""
+    late: bool = True
+
+    def needs(self) -> Needs:
+        return NOTHING_NEEDED
+
+    def run(self, work: Work) -> int:
+        """How many subscriptions there were; call again while there are some."""
+        found = [n for (n,) in work.select(self.statement, (*self.parameters, MOST_AT_ONCE))]
+        work.load_subscriptions(found)
+        for number in found:
+            end_overdue(work, number)
+            for lane in list(work.lanes[number].values()):
+                mine = not self.stream or lane.stream == self.stream
+                if lane.count and mine and self.cause is not LeaseEnd.RAN_OUT:
+                    end_lease(work, lane, self.cause)
+        return len(found)

@@ -1,0 +1,150 @@
+"""What is due without anybody asking: leases, retries, ends, expiry."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import structlog
+
+from ..domain.due import next_end, usage_is_over
+from ..domain.lease import LeaseEnd
+from ..domain.lifecycle import end_usage, expire
+from ..domain.records import Who
+from ..domain.refusals import Refused
+from ..store import statements as sql
+from ..store.loading import NOTHING_NEEDED, Needs
+from ..store.store import Store
+from ..store.work import Work
+from .claiming import MOST_AT_ONCE, EndLeases
+from .leases import end_overdue
+from .performing import Perform
+
+TICK = 0.25
+"""Seconds between two looks at the clock."""
+
+SERVICE = Who(performed_by="generic-provider", caller="generic-provider")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WakeDelayed:
+    """Retries whose delay is over become ready."""
+
+    late: bool = True
+
+    def needs(self) -> Needs:
+        return NOTHING_NEEDED
+
+    def run(self, work: Work) -> int:
+        providers = {provider for (provider,) in work.select(sql.AWAKE, (work.now,))}
+        if providers:
+            work.cursor.execute(sql.WAKE, (work.now,))
+            work.woken |= providers
+        return len(providers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireOverdue:
+    """Lanes of a provider whose first request is past the window, if no lease is live."""
+
+    provider: str
+    late: bool = True
+
+    def needs(self) -> Needs:
+        return NOTHING_NEEDED
+
+    def run(self, work: Work) -> int:
+        window = work.catalogues[self.provider].provider.delivery_settings.pending_window
+        limit = work.now - window
+        found = [
+            number
+            for bulk in (0, 1)
+            for (number,) in work.select(
+                sql.OVERDUE, (self.provider, bulk, limit, limit, MOST_AT_ONCE)
+            )
+        ]
+        delayed = work.select(sql.OVERDUE_DELAYED, (self.provider, limit, MOST_AT_ONCE))
+        found += [number for (number,) in delayed]
+        work.load_subscriptions(found)
+        for number in found:
+            self._expire(work, number)
+        return len(found)
+
+    def _expire(self, work: Work, number: str) -> None:
+        end_overdue(work, number)
+        record = work.record(number)
+        if record is None or work.lane(self.provider, number).count:
+            return
+        circumstances = work.circumstances(number)
+        work.put(number, expire(record.aggregate, self.provider, circumstances=circumstances))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndDue:
+    """One automatic end of a subscription, the one that was due first, and usage that is over."""
+
+    subscription: str
+    late: bool = False
+
+    def needs(self) -> Needs:
+        return Needs(subscriptions=frozenset({self.subscription}))
+
+    def run(self, work: Work) -> None:
+        end_overdue(work, self.subscription)
+        record = work.record(self.subscription)
+        if record is None:
+            return
+        if usage_is_over(record.aggregate, now=work.now):
+            circumstances = work.circumstances(self.subscription)
+            work.put(self.subscription, end_usage(record.aggregate, circumstances=circumstances))
+        action = next_end(record.aggregate.desired, now=work.now)
+        if action is not None:
+            Perform(
+                action=action,
+                subscription=self.subscription,
+                original=b"",
+                digest=b"",
+                who=SERVICE,
+                automatic=True,
+            ).run(work)
+
+
+class Clock:
+    """Looks at what is due; every look is bounded, and what is left is done at the next."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="clock")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self.look()
+            except Refused as refused:
+                log.warning("clock_refused", reason=refused.reason.value, message=refused.message)
+            except Exception:
+                log.exception("clock_failed")
+            await asyncio.sleep(TICK)
+
+    async def look(self) -> None:
+        due = await self._store.read(lambda reads: reads.due())
+        if due.leases:
+            await self._store.do(
+                EndLeases(statement=sql.RAN_OUT, parameters=(due.now,), cause=LeaseEnd.RAN_OUT)
+            )
+        if due.retries:
+            await self._store.do(WakeDelayed())
+        for provider in due.overdue:
+            await self._store.do(ExpireOverdue(provider=provider))
+        for subscription in due.subscriptions:
+            await self._store.do(EndDue(subscription=subscription))

@@ -1,0 +1,254 @@
+"""Streams and their credit: who gets what is ready, in turns."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import structlog
+
+from ..domain.lease import LeaseEnd
+from ..domain.refusals import Reason, Refused
+from ..store import statements as sql
+from ..store.store import Store
+from ..store.writer import Committed
+from .claiming import Claim, Demand, EndLeases, Handed
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """The server ends the stream; the leases given on it live on."""
+
+    reason: str
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Stream:
+    """One adapter's stream. `in_flight`: requests on its live leases; `ran_out`: on leases that
+    ran out since its last sign of life, which count as well."""
+
+    provider: str
+    adapter: str
+    version: str
+    peer: str
+    max_in_flight: int
+    lease_duration: int
+    include_target: bool
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
+    connect_time: float = field(default_factory=time.time)
+    last_heard_time: float = field(default_factory=time.time)
+    in_flight: int = 0
+    ran_out: int = 0
+    stopping: bool = False
+    events: asyncio.Queue[tuple[Handed, ...] | Drain | None] = field(
+        default_factory=asyncio.Queue
+    )
+
+    @property
+    def credit(self) -> int:
+        return 0 if self.stopping else self.max_in_flight - self.in_flight - self.ran_out
+
+    def demand(self) -> Demand:
+        return Demand(
+            stream=self.id,
+            adapter=self.adapter,
+            credit=self.credit,
+            lease_duration=self.lease_duration,
+            include_target=self.include_target,
+        )
+
+    def end_if_done(self) -> None:
+        if self.stopping and self.in_flight <= 0:
+            self.events.put_nowait(None)
+
+
+class Delivery:
+    """Hands ready requests to the streams with credit. Lives on the event loop."""
+
+    def __init__(self, *, max_streams: int) -> None:
+        self.server = secrets.token_hex(8)
+        self.streams: dict[str, Stream] = {}
+        self._max_streams = max_streams
+        self._store: Store | None = None
+        self._ready: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._dispatchers: dict[str, asyncio.Task[None]] = {}
+        self._turns: defaultdict[str, int] = defaultdict(int)
+        self._draining = ""
+
+    def start(self, store: Store) -> None:
+        self._store = store
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            raise RuntimeError("delivery has not been started")
+        return self._store
+
+    def committed(self, change: Committed) -> None:
+        """Takes note of a commit: freed credit, and where something is ready."""
+        ready = set(change.woken)
+        for stream_id, freed in change.freed.items():
+            stream = self.streams.get(stream_id)
+            if stream is None or not freed:
+                continue
+            stream.in_flight -= freed
+            stream.ran_out += change.ran_out.get(stream_id, 0)
+            stream.end_if_done()
+            ready.add(stream.provider)
+        self._wake(ready)
+
+    def heard(self, streams: Iterable[str]) -> None:
+        """A sign of life: what ran out counts no longer."""
+        for stream_id in streams:
+            stream = self.streams.get(stream_id)
+            if stream is not None:
+                stream.last_heard_time = time.time()
+                if stream.ran_out:
+                    stream.ran_out = 0
+                    self._wake({stream.provider})
+
+    def stop_stream(self, streams: Iterable[str]) -> None:
+        """Nothing more is handed over on them; each ends when its last lease has."""
+        for stream_id in streams:
+            stream = self.streams.get(stream_id)
+            if stream is not None:
+                stream.stopping = True
+                stream.end_if_done()
+
+    @contextmanager
+    def stream(self, stream: Stream) -> Iterator[Stream]:
+        """Serves the stream for as long as the block runs; its leases end with it."""
+        self._admit(stream)
+        self.streams[stream.id] = stream
+        if stream.provider not in self._dispatchers:
+            task = asyncio.create_task(self._dispatch(stream.provider))
+            self._dispatchers[stream.provider] = task
+        self._wake({stream.provider})
+        try:
+            yield stream
+        finally:
+            del self.streams[stream.id]
+            if not self._draining:
+                end = asyncio.create_task(self._end_leases(stream))
+                end.add_done_callback(_log_failure)
+
+    async def pull(self, provider: str, demand: Demand, *, wait: float) -> tuple[Handed, ...]:
+        """Hands over what is ready, or what becomes ready within `wait` seconds."""
+        deadline = time.monotonic() + wait
+        with self._listening(provider) as ready:
+            while True:
+                self._refuse_while_draining()
+                ready.clear()
+                (handed,) = await self._claim(provider, (demand,))
+                left = deadline - time.monotonic()
+                if handed or left <= 0:
+                    return handed
+                try:
+                    async with asyncio.timeout(left):
+                        await ready.wait()
+                except TimeoutError:
+                    return ()
+
+    async def drain(self, reason: str) -> None:
+        """Tells every stream, hands over nothing more; leases stay with their adapters."""
+        self._draining = reason
+        for task in self._dispatchers.values():
+            task.cancel()
+        await asyncio.gather(*self._dispatchers.values(), return_exceptions=True)
+        for stream in list(self.streams.values()):
+            stream.events.put_nowait(Drain(reason))
+        self._wake(set(self._ready))
+
+    def _admit(self, stream: Stream) -> None:
+        self._refuse_while_draining()
+        if stream.provider not in self.store.catalogues:
+            raise Refused(
+                Reason.PROVIDER_NOT_FOUND,
+                f"there is no provider {stream.provider!r}",
+                provider=stream.provider,
+            )
+        if len(self.streams) >= self._max_streams:
+            raise Refused(
+                Reason.TOO_MANY_STREAMS,
+                f"this server holds {self._max_streams} streams already; try another or later",
+                max_streams=str(self._max_streams),
+            )
+
+    def _refuse_while_draining(self) -> None:
+        if self._draining:
+            raise Refused(Reason.DRAINING, f"the server is shutting down: {self._draining}")
+
+    def _wake(self, providers: set[str]) -> None:
+        for provider in providers:
+            for ready in self._ready.get(provider, ()):
+                ready.set()
+
+    @contextmanager
+    def _listening(self, provider: str) -> Iterator[asyncio.Event]:
+        ready = asyncio.Event()
+        self._ready[provider].add(ready)
+        try:
+            yield ready
+        finally:
+            self._ready[provider].discard(ready)
+
+    async def _dispatch(self, provider: str) -> None:
+        with self._listening(provider) as ready:
+            ready.set()
+            while True:
+                await ready.wait()
+                ready.clear()
+                try:
+                    while await self._serve(provider):
+                        pass
+                except Refused as refused:
+                    log.warning("not_handed_over", provider=provider, reason=refused.message)
+                    await asyncio.sleep(1)
+                    ready.set()
+
+    async def _serve(self, provider: str) -> bool:
+        """One turn: every stream with credit gets its share. Is there perhaps more?"""
+        waiting = [s for s in self.streams.values() if s.provider == provider and s.credit > 0]
+        if not waiting:
+            return False
+        turn = self._turns[provider] % len(waiting)
+        waiting = waiting[turn:] + waiting[:turn]
+        shares = await self._claim(provider, tuple([stream.demand() for stream in waiting]))
+        for stream, handed in zip(waiting, shares, strict=True):
+            if handed:
+                stream.events.put_nowait(handed)
+        return any(shares)
+
+    async def _claim(
+        self, provider: str, demands: tuple[Demand, ...]
+    ) -> tuple[tuple[Handed, ...], ...]:
+        self._turns[provider] += 1
+        claim = Claim(
+            provider=provider,
+            server=self.server,
+            demands=demands,
+            turn=self._turns[provider],
+        )
+        return await self.store.do(claim)
+
+    async def _end_leases(self, stream: Stream) -> None:
+        end = EndLeases(
+            statement=sql.OF_STREAM,
+            parameters=(stream.provider, stream.id),
+            cause=LeaseEnd.STREAM_BROKE,
+            stream=stream.id,
+        )
+        while await self.store.do(end):
+            pass
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.warning("leases_not_ended", error=repr(task.exception()))

@@ -1,0 +1,85 @@
+"""Leases in an adapter's hands: extended while work goes on, given back, told by their tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from ..domain.lease import Lease, LeaseEnd
+from ..domain.records import Lane
+from ..domain.values import Instant
+from ..store.loading import Needs
+from ..store.work import Work
+from .leases import end_lease, end_overdue
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseState:
+    """`remaining`: microseconds that the lease lives on; 0 if it does not."""
+
+    live: bool
+    remaining: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Extend:
+    """`duration`: microseconds from now, None = as at the hand-over or last extension."""
+
+    leases: tuple[Lease | None, ...]
+    duration: int | None = None
+    late: bool = False
+
+    def needs(self) -> Needs:
+        return _needs(self.leases)
+
+    def run(self, work: Work) -> tuple[LeaseState, ...]:
+        return tuple([self._extend(work, lease) for lease in self.leases])
+
+    def _extend(self, work: Work, lease: Lease | None) -> LeaseState:
+        lane = live_lane(work, lease)
+        if lane is None:
+            return LeaseState(live=False)
+        duration = self.duration or lane.lease_duration
+        most = work.catalogues[lane.provider].provider.delivery_settings.max_lease_time
+        until = min(work.now + duration, lane.lease_start + most)
+        work.put_lane(
+            replace(
+                lane,
+                lease_until=Instant(max(until, lane.lease_until)),
+                lease_duration=duration,
+            )
+        )
+        return LeaseState(live=True, remaining=max(until, lane.lease_until) - work.now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    leases: tuple[Lease | None, ...]
+    late: bool = False
+
+    def needs(self) -> Needs:
+        return _needs(self.leases)
+
+    def run(self, work: Work) -> tuple[LeaseState, ...]:
+        """Whether each lease was live until now."""
+        states = []
+        for lease in self.leases:
+            lane = live_lane(work, lease)
+            if lane is not None:
+                end_lease(work, lane, LeaseEnd.RELEASED)
+            states.append(LeaseState(live=lane is not None))
+        return tuple(states)
+
+
+def live_lane(work: Work, lease: Lease | None) -> Lane | None:
+    """The lane that is on this very lease now."""
+    if lease is None:
+        return None
+    end_overdue(work, lease.subscription)
+    lane = work.lane(lease.provider, lease.subscription)
+    return lane if lane.count and lane.handover == lease.handover else None
+
+
+def _needs(leases: tuple[Lease | None, ...]) -> Needs:
+    return Needs(subscriptions=frozenset(lease.subscription for lease in leases if lease))

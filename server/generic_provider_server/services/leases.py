@@ -1,0 +1,81 @@
+"""Hand-overs and how they end, within a unit of work."""
+
+from __future__ import annotations
+
+import random
+
+from msgspec.structs import replace
+
+from ..domain.lease import LeaseEnd, back_off
+from ..domain.lifecycle import count_attempt, touch
+from ..domain.records import Lane, SubscriptionRecord
+from ..domain.refusals import Reason, Refused
+from ..store.work import Work
+
+COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE})
+
+
+def subscription_of(work: Work, number: str) -> SubscriptionRecord:
+    """The subscription, its leases that ran out having ended; raises Refused if there is none."""
+    end_overdue(work, number)
+    record = work.record(number)
+    if record is None:
+        raise Refused(
+            Reason.SUBSCRIPTION_NOT_FOUND,
+            f"there is no subscription {number!r}",
+            subscription=number,
+        )
+    return record
+
+
+def end_overdue(work: Work, number: str) -> None:
+    work.record(number)
+    for lane in list(work.lanes[number].values()):
+        if lane.count and lane.lease_until <= work.now:
+            end_lease(work, lane, LeaseEnd.RAN_OUT)
+
+
+def end_lease(work: Work, lane: Lane, cause: LeaseEnd) -> None:
+    """Ends a lease whose requests were not all answered: nobody knows what was done of them."""
+    work.put_lane(replace(lane, count=0), ran_out=cause is LeaseEnd.RAN_OUT)
+    record = work.record(lane.subscription)
+    if record is None:
+        raise LookupError(f"lane {lane.key} without its subscription")
+    number, provider = lane.subscription, lane.provider
+    change = touch(
+        record.aggregate, provider, count=lane.count, circumstances=work.circumstances(number)
+    )
+    work.put(number, change)
+    if cause in COUNTED:
+        fail_attempt(work, lane)
+    for pending in change.aggregate.queue(provider)[1 : lane.count]:
+        work.note_attempt(pending, lane)
+
+
+def fail_attempt(
+    work: Work,
+    lane: Lane,
+    *,
+    delay: int | None = None,
+    error_code: str = "",
+    error_description: str = "",
+) -> None:
+    """Counts a failed attempt of the lane's first request and hides it for `delay`."""
+    record = work.record(lane.subscription)
+    if record is None:
+        raise LookupError(f"lane {lane.key} without its subscription")
+    first = record.aggregate.queue(lane.provider)[0]
+    if delay is None:
+        delay = back_off(first.attempts + 1, jitter=random.uniform(0.8, 1.2))
+    change = count_attempt(
+        record.aggregate,
+        lane.provider,
+        delay=delay,
+        circumstances=work.circumstances(lane.subscription),
+        error_code=error_code,
+        error_description=error_description,
+    )
+    work.put(lane.subscription, change, answered=None)
+    head = change.aggregate.find(first.number)
+    if head is not None:
+        work.note_attempt(head[1], lane)

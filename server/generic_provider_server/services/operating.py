@@ -1,0 +1,136 @@
+"""What operators do to single requests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..domain.aggregate import Pending
+from ..domain.lease import LeaseEnd
+from ..domain.lifecycle import accept, reject
+from ..domain.records import RequestRecord, SubscriptionRecord, Who
+from ..domain.refusals import Reason, Refused
+from ..store.loading import Needs
+from ..store.work import Work
+from .leases import end_lease, subscription_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelRequest:
+    """A rejection by the operator; what had been handed over becomes uncertain."""
+
+    request: int
+    reason: str
+    end_lease: bool = False
+    who: Who = Who()
+    late: bool = False
+
+    def needs(self) -> Needs:
+        return Needs(requests=frozenset({self.request}))
+
+    def run(self, work: Work) -> RequestRecord:
+        record, _, _ = _pending(work, self.request, end=self.end_lease)
+        change = reject(
+            record.aggregate,
+            self.request,
+            circumstances=work.circumstances(record.aggregate.desired.number),
+            reason=Reason.CANCELLED_BY_OPERATOR,
+            error_code=Reason.CANCELLED_BY_OPERATOR.value,
+            error_description=_said(self.who, self.reason),
+        )
+        work.put(record.aggregate.desired.number, change)
+        return _stored(work, self.request)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResolveRequest:
+    """The answer of a person who has looked at the platform: nothing is uncertain."""
+
+    request: int
+    accepted: bool
+    reason: str
+    error_code: str = ""
+    account_number: str = ""
+    end_lease: bool = False
+    who: Who = Who()
+    late: bool = False
+
+    def needs(self) -> Needs:
+        return Needs(requests=frozenset({self.request}))
+
+    def run(self, work: Work) -> RequestRecord:
+        record, provider, pending = _pending(work, self.request, end=self.end_lease)
+        subscription = record.aggregate.desired.number
+        first = record.aggregate.queue(provider)[0]
+        if first.number != pending.number:
+            raise Refused(
+                Reason.REQUEST_NOT_FIRST,
+                f"request R{first.number:010d} of subscription {subscription} comes first",
+                request=f"R{self.request:010d}",
+                first=f"R{first.number:010d}",
+            )
+        circumstances = work.circumstances(subscription)
+        if self.accepted:
+            change = accept(
+                record.aggregate,
+                self.request,
+                circumstances=circumstances,
+                account_number=self.account_number,
+            )
+        else:
+            change = reject(
+                record.aggregate,
+                self.request,
+                circumstances=circumstances,
+                error_code=self.error_code,
+                error_description=_said(self.who, self.reason),
+            )
+        work.put(subscription, change)
+        return _stored(work, self.request)
+
+
+def _pending(
+    work: Work, number: int, *, end: bool
+) -> tuple[SubscriptionRecord, str, Pending]:
+    """The request, off any lease; raises Refused if it cannot be had."""
+    stored = _stored(work, number)
+    record = subscription_of(work, stored.subscription)
+    found = record.aggregate.find(number)
+    if found is None:
+        stored = _stored(work, number)
+        raise Refused(
+            Reason.REQUEST_NOT_PENDING,
+            f"request R{number:010d} is {stored.state.name}",
+            request=f"R{number:010d}",
+            state=stored.state.name,
+        )
+    provider, pending = found
+    lane = work.lane(provider, stored.subscription)
+    if pending in record.aggregate.queue(provider)[: lane.count]:
+        if not end:
+            raise Refused(
+                Reason.REQUEST_LEASED,
+                f"request R{number:010d} is in work at adapter {lane.adapter or 'without name'}; "
+                "set end_lease to take it away",
+                request=f"R{number:010d}",
+                adapter=lane.adapter,
+            )
+        end_lease(work, lane, LeaseEnd.OPERATOR)
+        return _pending(work, number, end=False)
+    return record, provider, pending
+
+
+def _stored(work: Work, number: int) -> RequestRecord:
+    stored = work.request(number)
+    if stored is None:
+        raise Refused(
+            Reason.REQUEST_NOT_FOUND,
+            f"there is no request R{number:010d}",
+            request=f"R{number:010d}",
+        )
+    return stored
+
+
+def _said(who: Who, reason: str) -> str:
+    return f"{who.performed_by or who.caller}: {reason}"[:1000]
+
+

@@ -1,0 +1,229 @@
+"""Performing actions: each one, with its requests, in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from ..domain.actions import AnyAction, BecomeSubscriber
+from ..domain.aggregate import Aggregate
+from ..domain.ledger import Transition
+from ..domain.lifecycle import perform
+from ..domain.naming import goods_of
+from ..domain.records import (
+    ActionOrigin,
+    ActionRecord,
+    ActionState,
+    RequestRecord,
+    SubscriptionRecord,
+    WaitingFor,
+    Who,
+)
+from ..domain.refusals import Reason, Refused
+from ..domain.values import Goods, RequestType
+from ..store.loading import Needs
+from ..store.rows import request_record
+from ..store.work import Work
+from .leases import end_overdue, subscription_of
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What an action made, or, of a preview, would make: no ids, no numbers."""
+
+    action: ActionRecord
+    subscription: SubscriptionRecord
+    requests: tuple[RequestRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Perform:
+    """`original`: the call as it was made; `digest`: of its contents, to know a repeat."""
+
+    action: AnyAction
+    subscription: str
+    original: bytes
+    digest: bytes
+    request_id: str = ""
+    reference: str = ""
+    who: Who = Who()
+    expected_revision: int | None = None
+    bulk: bool = False
+    validate_only: bool = False
+    automatic: bool = False
+    late: bool = False
+
+    def needs(self) -> Needs:
+        return Needs(
+            subscriptions=frozenset({self.subscription} if self.subscription else ()),
+            goods=frozenset(goods_of(self.action)),
+            request_ids=frozenset({self.request_id} if self.request_id else ()),
+        )
+
+    def run(self, work: Work) -> Done:
+        if self.request_id and not self.validate_only:
+            created = created_before(work, self.request_id, self.digest)
+            if created:
+                return _as_it_is(work, int(created))
+        action, former = self._prepared(work)
+        number = action.number if isinstance(action, BecomeSubscriber) else self.subscription
+        circumstances = work.circumstances(number)
+        action_id = work.counters["action"] + 1
+        change = perform(
+            former.aggregate if former else None,
+            action,
+            action_id=action_id,
+            circumstances=circumstances,
+            bulk=self.bulk,
+            reference=self.reference,
+            performed_by=self.who.performed_by,
+            automatic=self.automatic,
+        )
+        _check_items(work, change.aggregate)
+        if self.validate_only:
+            return self._preview(work, change, former)
+        record = ActionRecord(
+            id=work.take("action"),
+            subscription=number,
+            kind=action.kind,
+            state=ActionState.EXECUTED,
+            origin=ActionOrigin.AUTOMATIC_END if self.automatic else ActionOrigin.CALLER,
+            who=self.who,
+            request_id=self.request_id,
+            reference=self.reference,
+            performed=self.original,
+            create_time=work.now,
+            execute_time=work.now,
+        )
+        performed = work.put(number, change, new_action=record)
+        if self.request_id:
+            work.remember(self.request_id, created=str(record.id), digest=self.digest)
+        subscription = work.record(number)
+        if performed is None or subscription is None:
+            raise LookupError(f"action {record.id} was performed but not kept")
+        return Done(performed, subscription, _requests(work, change))
+
+    def _prepared(self, work: Work) -> tuple[AnyAction, SubscriptionRecord | None]:
+        """The action with its subscription's number, and the subscription as it is."""
+        if not isinstance(self.action, BecomeSubscriber):
+            former = subscription_of(work, self.subscription)
+            self._check_revision(former)
+            return self.action, former
+        if self.subscription:
+            end_overdue(work, self.subscription)
+            return self.action, work.record(self.subscription)
+        return replace(self.action, number=_free_number(work)), None
+
+    def _check_revision(self, record: SubscriptionRecord) -> None:
+        if self.expected_revision not in (None, record.revision):
+            raise Refused(
+                Reason.REVISION_MISMATCH,
+                f"subscription {self.subscription} is at revision {record.revision}, "
+                f"not {self.expected_revision}",
+                subscription=self.subscription,
+                revision=str(record.revision),
+                expected_revision=str(self.expected_revision),
+            )
+
+    def _preview(
+        self, work: Work, change: Transition, former: SubscriptionRecord | None
+    ) -> Done:
+        requests = tuple([replace(r, number=0, action=0) for r in _requests(work, change)])
+        number = change.aggregate.desired.number
+        record = ActionRecord(
+            id=0,
+            subscription=number,
+            kind=self.action.kind,
+            state=ActionState.EXECUTED,
+            who=self.who,
+            reference=self.reference,
+            performed=self.original,
+            create_time=work.now,
+        )
+        shown = SubscriptionRecord(
+            aggregate=change.aggregate,
+            create_time=former.create_time if former else work.now,
+            update_time=work.now,
+            revision=former.revision + 1 if former else 1,
+        )
+        return Done(record, shown, requests)
+
+
+def created_before(work: Work, request_id: str, digest: bytes) -> str:
+    """What an earlier call with the same id created; raises Refused if that asked for more."""
+    known = work.request_ids.get(request_id)
+    if known is None:
+        return ""
+    created, former = known
+    if former != digest:
+        raise Refused(
+            Reason.REQUEST_ID_REUSED,
+            f"request_id {request_id!r} was used before, for a call with other contents",
+            request_id=request_id,
+        )
+    return created
+
+
+def _as_it_is(work: Work, action: int) -> Done:
+    record = work.action(action)
+    subscription = work.record(record.subscription)
+    if subscription is None:
+        raise LookupError(f"action {action} without its subscription")
+    requests = [work.request(number) for number in record.requests]
+    return Done(record, subscription, tuple([r for r in requests if r is not None]))
+
+
+def _free_number(work: Work) -> str:
+    """Skips numbers that the CRM chose itself; what a refused or previewed call took is lost."""
+    while True:
+        number = f"S{work.take('subscription'):010d}"
+        if work.record(number) is None:
+            return number
+
+
+def _requests(work: Work, change: Transition) -> tuple[RequestRecord, ...]:
+    aggregate = change.aggregate
+    requests = []
+    for provider, pending in change.created:
+        head = aggregate.queue(provider)[0]
+        lane = work.lane(provider, aggregate.desired.number)
+        first = head.unit == pending.unit and not lane.count
+        record = request_record(aggregate, provider, pending)
+        waiting = WaitingFor.ADAPTER if first else WaitingFor.EARLIER_REQUEST
+        requests.append(replace(record, waiting_for=waiting))
+    return tuple(requests)
+
+
+def _check_items(work: Work, aggregate: Aggregate) -> None:
+    """An item is on one subscription, and stays reserved until its removal is settled."""
+    mine = aggregate.desired.number
+    for item in aggregate.desired.items:
+        owner = work.owner(item.goods)
+        if owner not in (None, mine):
+            raise _in_use(work, item.goods, owner)
+
+
+def _in_use(work: Work, goods: Goods, owner: str) -> Refused:
+    facts = {
+        "goods_type": goods.goods_type,
+        "serial_number": goods.serial_number,
+        "subscription": owner,
+    }
+    text = f"{goods.goods_type} {goods.serial_number} is in use on subscription {owner}"
+    removal = _removal(work, goods, owner)
+    if removal:
+        facts["request"] = f"R{removal:010d}"
+        text += f"; its removal, request {facts['request']}, is under way"
+    return Refused(Reason.ITEM_IN_USE, text, **facts)
+
+
+def _removal(work: Work, goods: Goods, owner: str) -> int:
+    record = work.record(owner)
+    for link in record.aggregate.links if record else ():
+        for pending in link.queue:
+            item = pending.request.item
+            removes = pending.request.type is RequestType.REMOVE_INSTALLED_ITEM
+            if removes and item is not None and item.goods == goods:
+                return pending.number
+    return 0

@@ -1,0 +1,181 @@
+"""Setting providers up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from ..domain.catalogue import check_complete, check_provider
+from ..domain.records import ProviderRecord, Who
+from ..domain.refusals import Reason, Refused
+from ..domain.values import Distributor, Provider, ProviderState, Service
+from ..store import statements as sql
+from ..store.loading import Needs
+from ..store.work import Work
+from .performing import created_before
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateProvider:
+    provider: Provider
+    digest: bytes
+    request_id: str = ""
+    who: Who = Who()
+    late: bool = False
+
+    def needs(self) -> Needs:
+        return Needs(request_ids=frozenset({self.request_id} if self.request_id else ()))
+
+    def run(self, work: Work) -> ProviderRecord:
+        code = self.provider.code
+        if self.request_id and created_before(work, self.request_id, self.digest):
+            return provider_record(work, code)
+        if code in work.catalogues:
+            raise Refused(
+                Reason.PROVIDER_EXISTS, f"provider {code} exists already", provider=code
+            )
+        check_provider(self.provider)
+        record = ProviderRecord(
+            provider=replace(self.provider, state=ProviderState.NOT_EFFECTIVE),
+            create_time=work.now,
+            update_time=work.now,
+            etag=1,
+        )
+        work.put_provider(record, who=self.who)
+        if self.request_id:
+            work.remember(self.request_id, created=code, digest=self.digest)
+        return record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateProvider:
+    """Runs behind the group's other commands, so that what they name is counted."""
+
+    provider: Provider
+    etag: int | None
+    who: Who = Who()
+    late: bool = True
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, work: Work) -> ProviderRecord:
+        code = self.provider.code
+        former = provider_record(work, code)
+        if self.etag not in (None, former.etag):
+            raise Refused(
+                Reason.ETAG_MISMATCH,
+                f"provider {code} was changed meanwhile: read it again",
+                provider=code,
+                etag=str(former.etag),
+            )
+        provider = replace(self.provider, state=former.provider.state)
+        check_provider(provider)
+        if provider.state is ProviderState.EFFECTIVE:
+            check_complete(provider)
+        if provider == former.provider:
+            return former
+        _check_unused(work, former.provider, provider)
+        record = replace(
+            former, provider=provider, update_time=work.now, etag=former.etag + 1
+        )
+        work.put_provider(record, who=self.who)
+        return record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetProviderState:
+    provider: str
+    state: ProviderState
+    who: Who = Who()
+    late: bool = True
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, work: Work) -> ProviderRecord:
+        former = provider_record(work, self.provider)
+        if former.provider.state is self.state:
+            return former
+        provider = replace(former.provider, state=self.state)
+        if self.state is ProviderState.EFFECTIVE:
+            check_complete(provider)
+        record = replace(former, provider=provider, update_time=work.now, etag=former.etag + 1)
+        work.put_provider(record, who=self.who)
+        work.woken.add(self.provider)
+        return record
+
+
+def provider_record(work: Work, code: str) -> ProviderRecord:
+    record = work.provider(code)
+    if record is None:
+        raise Refused(
+            Reason.PROVIDER_NOT_FOUND, f"there is no provider {code!r}", provider=code
+        )
+    return record
+
+
+def _check_unused(work: Work, former: Provider, provider: Provider) -> None:
+    """Raises Refused if something is named by a subscription that may not change then."""
+    uses = dict(work.select(sql.USES, (provider.code,)))
+    for thing, what in changed_things(former, provider):
+        if uses.get(thing):
+            raise Refused(
+                Reason.PROVIDER_IN_USE,
+                f"{what}: {uses[thing]} subscriptions of provider {provider.code} use it",
+                provider=provider.code,
+                thing=what,
+                count=str(uses[thing]),
+            )
+
+
+def changed_things(former: Provider, provider: Provider) -> Iterator[tuple[str, str]]:
+    """(thing, what would change) of all that may change only while nobody names it."""
+    if former.request_settings.term_end_on_platform != (
+        provider.request_settings.term_end_on_platform
+    ):
+        yield "*", "term_end_on_platform"
+    distributors = {d.code: d for d in provider.distributors}
+    for old in former.distributors:
+        yield from _changed_distributor(old, distributors.get(old.code), former)
+    services = {s.code: s for s in provider.services}
+    for service in former.services:
+        yield from _changed_service(service, services.get(service.code))
+    goods = {g.goods_type: g.provider_goods_type for g in provider.goods}
+    for mapping in former.goods:
+        if goods.get(mapping.goods_type) != mapping.provider_goods_type:
+            yield f"g:{mapping.goods_type}", f"goods type {mapping.goods_type}"
+
+
+def _changed_distributor(
+    old: Distributor, new: Distributor | None, former: Provider
+) -> Iterator[tuple[str, str]]:
+    thing, what = f"d:{old.code}", f"distributor {old.code}"
+    if new is None:
+        yield thing, what
+        return
+    if old.required_distributor != new.required_distributor:
+        yield thing, f"required_distributor of {what}"
+    if old.required_goods_types != new.required_goods_types:
+        yield thing, f"required_goods_types of {what}"
+    if new.max_services is not None and (
+        old.max_services is None or new.max_services < old.max_services
+    ):
+        yield thing, f"max_services of {what}"
+    if new.allowed_services:
+        offered = old.allowed_services or tuple([s.code for s in former.services])
+        for service in offered:
+            if service not in new.allowed_services:
+                yield f"{thing}/s:{service}", f"service {service} on {what}"
+
+
+def _changed_service(old: Service, new: Service | None) -> Iterator[tuple[str, str]]:
+    thing, what = f"s:{old.code}", f"service {old.code}"
+    if new is None:
+        yield thing, what
+        return
+    for name in ("provider_service_id", "kind", "required_service"):
+        if getattr(old, name) != getattr(new, name):
+            yield thing, f"{name} of {what}"

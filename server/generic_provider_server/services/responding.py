@@ -1,0 +1,241 @@
+"""Answers of adapters: judged one by one, applied in one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from ..domain.effect import names_same
+from ..domain.lease import (
+    Lease,
+    ResponseCode,
+    ResponseStatus,
+    judge_final,
+    lease_of,
+)
+from ..domain.lifecycle import accept, accepted_late, reject
+from ..domain.records import Lane, RequestRecord, SubscriptionRecord
+from ..domain.values import RequestState
+from ..store.loading import Needs
+from ..store.work import Work
+from .leases import end_overdue, fail_attempt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Response:
+    """One answer; `retry_delay` in microseconds, None = ours to choose."""
+
+    request: int
+    lease_token: str
+    status: ResponseStatus
+    error_code: str = ""
+    error_description: str = ""
+    account_number: str = ""
+    reference_number: str = ""
+    retry_delay: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """`state`: the request's, as it is now; None where there is no such request."""
+
+    request: int
+    code: ResponseCode
+    state: RequestState | None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """The verdicts, in order, and the streams that gave a sign of life."""
+
+    verdicts: tuple[Verdict, ...]
+    streams: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Respond:
+    provider: str
+    responses: tuple[Response, ...]
+    leases: tuple[Lease | None, ...]
+    late: bool = False
+
+    def needs(self) -> Needs:
+        named = [lease.subscription for lease in self.leases if lease is not None]
+        return Needs(subscriptions=frozenset(named))
+
+    def run(self, work: Work) -> Judged:
+        verdicts = [
+            _judge(work, self.provider, response, lease)
+            for response, lease in zip(self.responses, self.leases, strict=True)
+        ]
+        streams = frozenset(lease.stream for lease in self.leases if lease is not None)
+        return Judged(tuple(verdicts), streams)
+
+
+def respond(provider: str, responses: tuple[Response, ...], *, key: bytes) -> Respond:
+    leases = tuple([lease_of(response.lease_token, key) for response in responses])
+    return Respond(provider=provider, responses=responses, leases=leases)
+
+
+def _judge(work: Work, provider: str, response: Response, lease: Lease | None) -> Verdict:
+    number = response.request
+    if lease is not None and lease.provider == provider:
+        end_overdue(work, lease.subscription)
+        record = work.record(lease.subscription)
+        found = record.aggregate.find(number) if record else None
+        if record is not None and found is not None and found[0] == provider:
+            return _judge_pending(work, response, lease, record)
+    stored = work.request(number)
+    if stored is None or stored.provider != provider:
+        return Verdict(number, ResponseCode.NOT_FOUND, None, f"{provider} has no such request")
+    if lease is None or not _issued_for(lease, stored):
+        return Verdict(
+            number,
+            ResponseCode.INVALID,
+            stored.state,
+            "this lease token was never issued for this request",
+        )
+    return _judge_settled(work, response, lease, stored)
+
+
+def _issued_for(lease: Lease, request: RequestRecord) -> bool:
+    place = lease.provider, lease.subscription
+    return place == (request.provider, request.subscription) and lease.covers(
+        unit=request.unit, index=request.index
+    )
+
+
+def _judge_pending(
+    work: Work, response: Response, lease: Lease, record: SubscriptionRecord
+) -> Verdict:
+    number = response.request
+    queue = record.aggregate.queue(lease.provider)
+    position = next(n for n, pending in enumerate(queue) if pending.number == number)
+    pending = queue[position]
+    if not lease.covers(unit=pending.unit, index=pending.index):
+        return Verdict(
+            number,
+            ResponseCode.INVALID,
+            RequestState.PENDING,
+            "this lease token was never issued for this request",
+        )
+    lane = work.lane(lease.provider, lease.subscription)
+    if lane.handover != lease.handover or position >= lane.count:
+        _accepted_late(work, response, lease, record, request_number=number)
+        return Verdict(
+            number,
+            ResponseCode.STALE,
+            RequestState.PENDING,
+            "the lease has ended; the request comes again",
+        )
+    if position > 0:
+        return Verdict(
+            number,
+            ResponseCode.OUT_OF_ORDER,
+            RequestState.PENDING,
+            f"request R{queue[0].number:010d} of the same lease is to be answered first",
+        )
+    return Verdict(number, ResponseCode.APPLIED, _apply(work, response, lane, record))
+
+
+def _apply(
+    work: Work, response: Response, lane: Lane, record: SubscriptionRecord
+) -> RequestState:
+    subscription = lane.subscription
+    if response.status is ResponseStatus.ACCEPTED:
+        work.put_lane(replace(lane, count=lane.count - 1))
+        change = accept(
+            record.aggregate,
+            response.request,
+            circumstances=work.circumstances(subscription),
+            account_number=response.account_number,
+            reference_number=response.reference_number,
+        )
+        work.put(subscription, change, answered=lane)
+        return RequestState.COMPLETED
+    work.put_lane(replace(lane, count=0))
+    if response.status is ResponseStatus.REJECTED:
+        change = reject(
+            record.aggregate,
+            response.request,
+            circumstances=work.circumstances(subscription),
+            error_code=response.error_code,
+            error_description=response.error_description,
+            reference_number=response.reference_number,
+        )
+        work.put(subscription, change, answered=lane)
+        return RequestState.REJECTED
+    fail_attempt(
+        work,
+        lane,
+        delay=response.retry_delay,
+        error_code=response.error_code,
+        error_description=response.error_description,
+    )
+    now = work.record(subscription)
+    still = now is not None and now.aggregate.find(response.request) is not None
+    return RequestState.PENDING if still else RequestState.REJECTED
+
+
+def _judge_settled(
+    work: Work, response: Response, lease: Lease, stored: RequestRecord
+) -> Verdict:
+    code = judge_final(stored.state, response.status)
+    if stored.handover != lease.handover:
+        record = work.record(lease.subscription)
+        if record is not None and not _overtaken(work, response, stored):
+            _accepted_late(work, response, lease, record, settled=stored)
+    message = "" if code is ResponseCode.DUPLICATE else f"the request is {stored.state.name}"
+    return Verdict(response.request, code, stored.state, message)
+
+
+def _overtaken(work: Work, response: Response, stored: RequestRecord) -> bool:
+    """Does a late acceptance tell nothing new? It does not if the request was accepted already
+    and nothing that names the same was handed over since."""
+    if response.status is not ResponseStatus.ACCEPTED:
+        return True
+    if stored.state is not RequestState.COMPLETED:
+        return False
+    record = work.record(stored.subscription)
+    queue = record.aggregate.queue(stored.provider) if record else ()
+    lane = work.lane(stored.provider, stored.subscription)
+    later = [
+        pending.request
+        for n, pending in enumerate(queue)
+        if pending.touched or n < lane.count
+    ]
+    later += [other.request for other in work.handed_over_after(stored)]
+    return not any(names_same(stored.request, request) for request in later)
+
+
+def _accepted_late(
+    work: Work,
+    response: Response,
+    lease: Lease,
+    record: SubscriptionRecord,
+    *,
+    request_number: int = 0,
+    settled: RequestRecord | None = None,
+) -> None:
+    """The platform was touched, nobody knows when: what the request names becomes uncertain."""
+    if response.status is not ResponseStatus.ACCEPTED:
+        return
+    if settled is None:
+        found = record.aggregate.find(request_number)
+        if found is None:
+            raise LookupError(f"request {request_number} is not pending")
+        request, state = found[1].request, RequestState.PENDING
+    else:
+        request, state = settled.request, settled.state
+    change = accepted_late(
+        record.aggregate,
+        lease.provider,
+        request,
+        state=state,
+        circumstances=work.circumstances(lease.subscription),
+    )
+    work.put(lease.subscription, change)
+
+

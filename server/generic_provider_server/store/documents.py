@@ -1,0 +1,17 @@
+"""The stored form of values: JSON documents, written and read by msgspec."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ..domain.aggregate import ActionError, Aggregate
+from ..domain.image import Request
+from ..domain.undone import Undone
+from ..domain.values import Provider
+
+encode = msgspec.json.Encoder().encode
+aggregate_of = msgspec.json.Decoder(Aggregate).decode
+provider_of = msgspec.json.Decoder(Provider).decode
+request_of = msgspec.json.Decoder(Request).decode
+error_of = msgspec.json.Decoder(ActionError).decode
+taken_back_of = msgspec.json.Decoder(tuple[Undone, ...]).decode

@@ -1,0 +1,339 @@
+"""One transaction's changes: made in memory by the commands, written in bulk by `flush`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from ..domain.aggregate import Pending
+from ..domain.due import due_time
+from ..domain.catalogue import Catalogue
+from ..domain.ledger import ActionChange, Circumstances, Finished, Transition
+from ..domain.naming import goods_named, uses_of
+from ..domain.records import (
+    ActionRecord,
+    ActionState,
+    Lane,
+    ProviderRecord,
+    RequestRecord,
+    SubscriptionRecord,
+    Who,
+)
+from ..domain.values import Goods, Instant
+from . import statements as sql
+from .documents import encode
+from .loading import Cursor, Loaded
+from .rows import Row, action_row, lane_row, request_record, request_row
+
+
+class Work(Loaded):
+    """Values are immutable, so a command that is refused before its `put` leaves nothing behind.
+
+    `woken`: providers at which something became ready.
+    `freed`: by stream, the requests no longer on its leases (new ones count as less than none).
+    `ran_out`: by stream, the requests of leases that ran out.
+    """
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        *,
+        now: Instant,
+        providers: dict[str, ProviderRecord],
+        catalogues: dict[str, Catalogue],
+        counters: dict[str, int],
+    ) -> None:
+        super().__init__(cursor, now=now)
+        self.catalogues = catalogues
+        self.counters = dict(counters)
+        self.stored_counters = counters
+        self.providers = providers
+        self.woken: set[str] = set()
+        self.freed: Counter[str] = Counter()
+        self.ran_out: Counter[str] = Counter()
+        self._changed: set[str] = set()
+        self._changed_lanes: set[tuple[str, str]] = set()
+        self._rows: dict[str, list[Row]] = {}
+
+    def record(self, subscription: str) -> SubscriptionRecord | None:
+        if subscription not in self.subscriptions:
+            self.load_subscriptions([subscription])
+        return self.subscriptions[subscription]
+
+    def lane(self, provider: str, subscription: str) -> Lane:
+        found = self.lanes.setdefault(subscription, {}).get(provider)
+        return found or Lane(provider=provider, subscription=subscription)
+
+    def circumstances(self, subscription: str) -> Circumstances:
+        lanes = self.lanes.get(subscription, {})
+        return Circumstances(
+            now=self.now,
+            catalogues=self.catalogues,
+            next_number=self.counters["request"] + 1,
+            leased={provider: lane.count for provider, lane in lanes.items() if lane.count},
+        )
+
+    def owner(self, goods: Goods) -> str | None:
+        """The subscription that has the item reserved, counting what this group released."""
+        owner = self.reserved.get(goods)
+        if owner is None or owner not in self._changed:
+            return owner
+        record = self.record(owner)
+        return owner if record and goods in goods_named(record.aggregate) else None
+
+    def take(self, counter: str) -> int:
+        self.counters[counter] += 1
+        return self.counters[counter]
+
+    def put(
+        self,
+        subscription: str,
+        transition: Transition,
+        *,
+        answered: Lane | None = None,
+        new_action: ActionRecord | None = None,
+    ) -> ActionRecord | None:
+        """Makes the transition the state of the subscription.
+
+        `answered`: the lease under which an answer came. Returns `new_action` as it is now.
+        """
+        former = self.subscriptions.get(subscription)
+        self.subscriptions[subscription] = SubscriptionRecord(
+            aggregate=transition.aggregate,
+            create_time=former.create_time if former else self.now,
+            update_time=self.now,
+            revision=former.revision + 1 if former else 1,
+        )
+        self._changed.add(subscription)
+        self.counters["request"] += len(transition.created)
+        for link in transition.aggregate.links:
+            self._changed_lanes.add((link.provider, subscription))
+        for goods in goods_named(transition.aggregate):
+            self.reserved[goods] = subscription
+        for provider, pending in transition.created:
+            self._add_request(transition, provider, pending)
+        for finished in transition.finished:
+            self._settle_request(transition, finished, answered=answered)
+        for change in transition.actions:
+            if new_action is not None and change.performed.id == new_action.id:
+                new_action = self._acted(new_action, change)
+            else:
+                self._change_action(change)
+        if new_action is not None:
+            self._write(sql.ADD_ACTION, action_row(new_action))
+            numbers = tuple([pending.number for _, pending in transition.created])
+            new_action = replace(new_action, requests=numbers)
+            self.actions[new_action.id] = new_action
+        return new_action
+
+    def put_lane(self, lane: Lane, *, ran_out: bool = False) -> None:
+        former = self.lane(lane.provider, lane.subscription)
+        self.freed[former.stream] += former.count
+        self.freed[lane.stream] -= lane.count
+        if ran_out:
+            self.ran_out[former.stream] += former.count
+        self.lanes.setdefault(lane.subscription, {})[lane.provider] = lane
+        self._changed_lanes.add((lane.provider, lane.subscription))
+
+    def provider(self, code: str) -> ProviderRecord | None:
+        return self.providers.get(code)
+
+    def put_provider(self, record: ProviderRecord, *, who: Who) -> None:
+        provider = record.provider
+        self.providers = {**self.providers, provider.code: record}
+        self.catalogues = {**self.catalogues, provider.code: Catalogue(provider)}
+        self._write(
+            sql.PUT_PROVIDER,
+            (
+                provider.code,
+                encode(provider),
+                record.etag,
+                record.create_time,
+                record.update_time,
+                who.performed_by,
+                who.caller,
+            ),
+        )
+
+    def remember(self, request_id: str, *, created: str, digest: bytes) -> None:
+        self.request_ids[request_id] = created, digest
+        self._write(sql.ADD_REQUEST_ID, (request_id, created, digest))
+
+    def note_attempt(self, pending: Pending, lane: Lane) -> None:
+        """Keeps, for those who look, how a hand-over of the request ended."""
+        row = (
+            pending.error_code,
+            pending.error_description,
+            pending.attempts,
+            lane.adapter,
+            lane.lease_start,
+            lane.handover,
+            pending.number,
+        )
+        self._write(sql.TRY_REQUEST, row)
+
+    def flush(self) -> None:
+        """Writes every change; the group's transaction goes on."""
+        self._put_subscriptions()
+        self._put_lanes()
+        for statement, rows in self._rows.items():
+            self.cursor.executemany(statement, rows)
+        changed = [
+            (value, name)
+            for name, value in self.counters.items()
+            if value != self.stored_counters[name]
+        ]
+        if changed:
+            self.cursor.executemany(sql.SET_COUNTER, changed)
+            self.stored_counters = dict(self.counters)
+        self._rows = {}
+
+    def _write(self, statement: str, row: Row) -> None:
+        self._rows.setdefault(statement, []).append(row)
+
+    def _add_request(self, transition: Transition, provider: str, pending: Pending) -> None:
+        record = request_record(transition.aggregate, provider, pending)
+        if not record.reference and not record.performed_by and pending.action:
+            record = self._of_settled_action(transition, record)
+        self.requests[record.number] = record
+        self._write(sql.ADD_REQUEST, request_row(record))
+
+    def _of_settled_action(self, transition: Transition, record: RequestRecord) -> RequestRecord:
+        for change in transition.actions:
+            if change.performed.id == record.action:
+                performed = change.performed
+                return replace(
+                    record, reference=performed.reference, performed_by=performed.performed_by
+                )
+        return record
+
+    def _settle_request(
+        self, transition: Transition, finished: Finished, *, answered: Lane | None
+    ) -> None:
+        pending = finished.pending
+        aggregate = transition.aggregate
+        lane = self.lane(finished.provider, aggregate.desired.number)
+        under_lease = answered is not None and answered.provider == finished.provider
+        record = replace(
+            request_record(aggregate, finished.provider, pending),
+            state=finished.state,
+            settle_time=self.now,
+            error_code=finished.error_code,
+            error_description=finished.error_description,
+            reference_number=finished.reference_number,
+            attempts=pending.attempts + under_lease,
+            last_adapter=lane.adapter,
+            last_delivery_time=lane.lease_start or None,
+            handover=lane.handover if under_lease else 0,
+        )
+        self.requests[pending.number] = record
+        row = (
+            int(record.state),
+            record.settle_time,
+            record.error_code,
+            record.error_description,
+            record.reference_number,
+            record.attempts,
+            record.last_adapter,
+            record.last_delivery_time,
+            record.handover,
+            record.number,
+        )
+        self._write(sql.SETTLE_REQUEST, row)
+
+    def _acted(self, record: ActionRecord, change: ActionChange) -> ActionRecord:
+        return replace(
+            record,
+            state=state_of(change),
+            settle_time=self.now if change.settled else None,
+            error=change.performed.error,
+        )
+
+    def _change_action(self, change: ActionChange) -> None:
+        performed = change.performed
+        self.actions.pop(performed.id, None)
+        row = (
+            int(state_of(change)),
+            self.now if change.settled else None,
+            encode(performed.error) if performed.error else None,
+            encode(change.taken_back) if change.taken_back else None,
+            performed.id,
+        )
+        self._write(sql.CHANGE_ACTION, row)
+
+    def _put_subscriptions(self) -> None:
+        uses: Counter[tuple[str, str]] = Counter()
+        subscriptions, links, reserved, released = [], [], [], []
+        for number in self._changed:
+            record = self.subscriptions[number]
+            if record is None:
+                raise LookupError(f"subscription {number} was changed but not kept")
+            aggregate, former = record.aggregate, self.stored.get(number)
+            desired = aggregate.desired
+            subscriptions.append(
+                (
+                    number,
+                    desired.type,
+                    int(desired.state),
+                    desired.holder.number,
+                    record.create_time,
+                    record.update_time,
+                    record.revision,
+                    due_time(aggregate),
+                    encode(aggregate),
+                )
+            )
+            known = {link.provider: link for link in former.links} if former else {}
+            for link in aggregate.links:
+                old = known.get(link.provider)
+                state, account = link.sync_state, link.account_number
+                if old is None or (old.sync_state, old.account_number) != (state, account):
+                    links.append((number, link.provider, int(state), account))
+            names, named = (goods_named(former) if former else set()), goods_named(aggregate)
+            reserved += [(g.serial_number, g.goods_type, number) for g in named - names]
+            released += [(g.serial_number, g.goods_type, number) for g in names - named]
+            uses.update(uses_of(aggregate))
+            uses.subtract(uses_of(former) if former else ())
+            self.stored[number] = aggregate
+        self._executemany(sql.RELEASE, released)
+        self._executemany(sql.RESERVE, reserved)
+        self._executemany(sql.PUT_SUBSCRIPTION, subscriptions)
+        self._executemany(sql.PUT_LINK, links)
+        counted = [(*use, count) for use, count in uses.items() if count]
+        self._executemany(sql.COUNT_USE, counted)
+        self._changed.clear()
+
+    def _put_lanes(self) -> None:
+        kept, gone = [], []
+        for provider, number in self._changed_lanes:
+            record = self.subscriptions[number]
+            queue = record.aggregate.queue(provider) if record else ()
+            if queue:
+                row = lane_row(self.lane(provider, number), queue, now=self.now)
+                kept.append(row)
+                self.woken.add(provider)
+            elif provider in self.lanes.get(number, {}):
+                gone.append((number, provider))
+                del self.lanes[number][provider]
+        self._executemany(sql.PUT_LANE, kept)
+        self._executemany(sql.DROP_LANE, gone)
+        self._changed_lanes.clear()
+
+    def _executemany(self, statement: str, rows: Iterable[Row]) -> None:
+        rows = list(rows)
+        if rows:
+            self.cursor.executemany(statement, rows)
+
+
+def state_of(change: ActionChange) -> ActionState:
+    """REJECTED: nothing of it remains; that is said at once, the rest when it is settled."""
+    performed = change.performed
+    if performed.undone:
+        return ActionState.REJECTED
+    if not change.settled:
+        return ActionState.EXECUTED
+    return ActionState.PARTLY_REJECTED if performed.taken_back else ActionState.SETTLED
+
+

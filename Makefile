@@ -49,10 +49,12 @@ format: .venv/.ready ## format, and fix what lint can fix
 bench: .venv/.ready ## measure
 	$(PYTHON) -m bench
 
-lock: ## resolve requirements.lock again (needs uv)
-	uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
-	    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock' \
-	    --extra server --extra uvloop --group dev --output-file requirements.lock pyproject.toml
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
+    --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
+
+lock: ## resolve the lock files again (needs uv)
+	$(COMPILE) --extra server --extra uvloop --group dev --output-file requirements.lock pyproject.toml
+	$(COMPILE) --output-file protos/generate.lock protos/generate.in
 
 clean: ## remove what was built; data in .state stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist

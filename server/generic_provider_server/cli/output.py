@@ -23,9 +23,7 @@ class Output(NamedTuple):
         """One thing: `text` for people."""
         click.echo(one_line(message) if self.as_json else text)
 
-    def messages(
-        self, messages: Iterable[M], columns: Mapping[str, Callable[[M], object]]
-    ) -> None:
+    def messages(self, messages: Iterable[M], columns: Mapping[str, Callable[[M], object]]) -> None:
         """Many things: a row for each, whose cells the functions in `columns` take from it."""
         if not self.as_json:
             rows = ([cell(message) for cell in columns.values()] for message in messages)

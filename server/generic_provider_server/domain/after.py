@@ -23,7 +23,6 @@ from .due import spent
 from .rules import check
 from .values import ON, Item, State, SubscribedService, Subscription, Usage
 
-
 Owned = TypeVar("Owned", Item, SubscribedService, Usage)
 
 
@@ -146,9 +145,7 @@ def _item_back(before: Subscription | None, state: Subscription, part: ItemPart)
     )
 
 
-def _provider_back(
-    before: Subscription | None, state: Subscription, provider: str
-) -> Subscription:
+def _provider_back(before: Subscription | None, state: Subscription, provider: str) -> Subscription:
     """The provider's part as before; after Become Subscriber its services are DRAFT."""
     if before is None:
         drafted = tuple([_drafted(s) if s.provider == provider else s for s in state.services])

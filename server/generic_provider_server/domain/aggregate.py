@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from msgspec.structs import replace
-
 from .actions import AnyAction
 from .effect import effect
 from .image import NOTHING, PlatformImage, Request, unexpired
@@ -193,4 +191,3 @@ class Aggregate(Value, frozen=True, kw_only=True):
 
 def in_order(queue: Iterable[Pending]) -> tuple[Pending, ...]:
     return tuple(sorted(queue, key=lambda pending: (pending.unit, pending.index)))
-

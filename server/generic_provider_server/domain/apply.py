@@ -47,9 +47,9 @@ from .apply_services import (
 from .apply_states import become_subscriber, finish, replaced, switch
 from .apply_usage import add_usage, cancel_usage
 from .catalogue import Catalogues
+from .refusals import Reason, Refused
 from .rules import check, linked
 from .values import FINAL, OFF_UNTIL_ACTIVATED, Instant, State, Subscription
-from .refusals import Reason, Refused
 
 EFFECTIVE = frozenset({State.EFFECTIVE})
 

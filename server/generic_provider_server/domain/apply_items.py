@@ -116,4 +116,3 @@ def _item_not_found(
         serial_number=serial,
         **{key: value for key, value in named.items() if value},
     )
-

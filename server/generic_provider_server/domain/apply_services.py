@@ -17,7 +17,7 @@ from .actions import (
 )
 from .catalogue import Catalogues, catalogue_of
 from .refusals import InvalidField, Reason, Refused
-from .rules import already_there, latest, in_future, service_not_found
+from .rules import already_there, in_future, latest, service_not_found
 from .values import Instant, ServiceKind, State, SubscribedService, Subscription
 
 
@@ -95,9 +95,7 @@ def swap_service(
             provider=action.provider, distributor=action.distributor, service=action.old_service
         ),
     )
-    new = replace(
-        old, service=action.new_service, term_end=action.term_end, term_over=False
-    )
+    new = replace(old, service=action.new_service, term_end=action.term_end, term_over=False)
     check_term(
         Selection(
             provider=new.provider,

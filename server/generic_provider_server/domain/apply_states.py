@@ -10,7 +10,7 @@ from .actions import BecomeSubscriber, Replace, Selection
 from .apply_services import check_term
 from .catalogue import Catalogues, catalogue_of
 from .refusals import InvalidField, Reason, Refused
-from .rules import latest, in_future
+from .rules import in_future, latest
 from .values import FINAL, ON, TIMED, Instant, State, SubscribedService, Subscription
 
 

@@ -66,9 +66,7 @@ def _check_usage(
         )
 
 
-def _first_distributor(
-    subscription: Subscription, catalogue: Catalogue, service: Service
-) -> str:
+def _first_distributor(subscription: Subscription, catalogue: Catalogue, service: Service) -> str:
     used = {code for provider, code in in_use(subscription) if provider == catalogue.code}
     for code, distributor in catalogue.distributors.items():
         offered = not distributor.allowed_services or service.code in distributor.allowed_services

@@ -244,9 +244,7 @@ def accepted_late(
 def _performed(
     ledger: Ledger, action: AnyAction, state: Subscription, *, action_id: int
 ) -> Performed:
-    settings = {
-        code: ledger.catalogues[code].provider.request_settings for code in state.linked
-    }
+    settings = {code: ledger.catalogues[code].provider.request_settings for code in state.linked}
     whole = RequestMethod.WHOLE_SUBSCRIPTION
     return Performed(
         id=action_id,

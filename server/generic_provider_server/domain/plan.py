@@ -43,8 +43,15 @@ def plan(
     if held == wanted:
         return ()
     if wanted.known is Known.NO:
-        return tuple(_differences(held, replace(held, items=(), entitlements=(), usages=()),
-                                  catalogue, methods, updates=False))
+        return tuple(
+            _differences(
+                held,
+                replace(held, items=(), entitlements=(), usages=()),
+                catalogue,
+                methods,
+                updates=False,
+            )
+        )
     if wanted.closed and held.known is Known.NO and held.holds_nothing:
         return ()
     if held.known is not Known.YES:
@@ -135,11 +142,7 @@ def _surplus(held: PlatformImage, wanted: PlatformImage) -> tuple[Entitlement, .
 def _missing(held: PlatformImage, wanted: PlatformImage) -> tuple[Entitlement, ...]:
     there = {e.key: e.term_end for e in held.entitlements if e.certain}
     return tuple(
-        [
-            e
-            for e in wanted.entitlements
-            if e.key not in there or there[e.key] != e.term_end
-        ]
+        [e for e in wanted.entitlements if e.key not in there or there[e.key] != e.term_end]
     )
 
 

@@ -146,4 +146,3 @@ class Lane(Value, frozen=True, kw_only=True):
             self.last,
             self.stream,
         )
-

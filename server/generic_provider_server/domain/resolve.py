@@ -39,9 +39,7 @@ def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
                 items=_all(action.items, default, "items"),
                 services=_all(action.services, default, "services"),
             )
-        case (
-            AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms()
-        ):
+        case AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms():
             return replace(action, services=_all(action.services, default, "services"))
         case AddItems():
             return replace(action, items=_all(action.items, default, "items"))
@@ -86,9 +84,7 @@ def _moves(
     action: ChangeDistribution, default: str, subscription: Subscription | None
 ) -> tuple[Move, ...]:
     items = subscription.items if subscription else ()
-    return tuple(
-        [_with_goods(move, items) for move in _all(action.moves, default, "moves")]
-    )
+    return tuple([_with_goods(move, items) for move in _all(action.moves, default, "moves")])
 
 
 def _with_goods(move: Move, items: tuple[Item, ...]) -> Move:

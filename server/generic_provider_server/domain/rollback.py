@@ -32,15 +32,11 @@ from .values import (
     Subscription,
 )
 
-SETTLED_THERE = frozenset(
-    {RequestState.COMPLETED, RequestState.REJECTED, RequestState.EXPIRED}
-)
+SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, RequestState.EXPIRED})
 STANDS = frozenset({RequestState.COMPLETED, RequestState.EXPIRED})
 
 
-def roll_back(
-    ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError
-) -> None:
+def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError) -> None:
     """Takes back what the rejected request of an action carried."""
     performed = next(p for p in ledger.performed if p.id == rejected.action)
     ledger.change(performed, error_once(performed, error))
@@ -224,9 +220,7 @@ def _bring_in_line(
         len(free) == len(mine)
         and catalogue.effective
         and provider not in performed.ineffective
-        and not any(
-            o.provider == provider and o.state in SETTLED_THERE for o in performed.outcomes
-        )
+        and not any(o.provider == provider and o.state in SETTLED_THERE for o in performed.outcomes)
     )
     if untouched and not performed.undone:
         _replan(ledger, provider, catalogue, performed, before, state, cause=cause)

@@ -35,9 +35,7 @@ def in_use(subscription: Subscription) -> set[tuple[str, str]]:
     return used
 
 
-def linked(
-    before: Subscription | None, after: Subscription, action: AnyAction
-) -> tuple[str, ...]:
+def linked(before: Subscription | None, after: Subscription, action: AnyAction) -> tuple[str, ...]:
     """The providers that know the subscriber once the action is done, in order of linking."""
     if not after.on:
         return after.linked

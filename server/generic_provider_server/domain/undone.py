@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -20,6 +19,7 @@ from .values import (
 )
 
 Element = TypeVar("Element", Item, Usage)
+
 
 class Undone(Value, frozen=True, kw_only=True):
     """One thing as it is after the rollback; exactly one field besides `provider` is set.

@@ -9,11 +9,11 @@ from itertools import takewhile
 from msgspec.structs import replace
 
 from ..domain.aggregate import Aggregate, Pending
+from ..domain.image import PlatformImage
 from ..domain.lease import LeaseEnd
 from ..domain.records import Lane, RequestRecord
 from ..domain.refusals import Reason, Refused
 from ..domain.target import target_after
-from ..domain.image import PlatformImage
 from ..store import statements as sql
 from ..store.loading import NOTHING_NEEDED, Needs
 from ..store.rows import request_record

@@ -15,11 +15,27 @@ import structlog
 from ..domain.lease import LeaseEnd
 from ..domain.refusals import Reason, Refused
 from ..store import statements as sql
+from ..store.loading import NOTHING_NEEDED, Needs
 from ..store.store import Store
+from ..store.work import Work
 from ..store.writer import Committed
 from .claiming import Claim, Demand, EndLeases, Handed
 
 log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disown:
+    """The leases of a server that drained stay live until they run out."""
+
+    server: str
+    late: bool = True
+
+    def needs(self) -> Needs:
+        return NOTHING_NEEDED
+
+    def run(self, work: Work) -> None:
+        work.cursor.execute(sql.DISOWN, (self.server,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +63,7 @@ class Stream:
     in_flight: int = 0
     ran_out: int = 0
     stopping: bool = False
-    events: asyncio.Queue[tuple[Handed, ...] | Drain | None] = field(
-        default_factory=asyncio.Queue
-    )
+    events: asyncio.Queue[tuple[Handed, ...] | Drain | None] = field(default_factory=asyncio.Queue)
 
     @property
     def credit(self) -> int:

@@ -88,9 +88,7 @@ class ResolveRequest:
         return _stored(work, self.request)
 
 
-def _pending(
-    work: Work, number: int, *, end: bool
-) -> tuple[SubscriptionRecord, str, Pending]:
+def _pending(work: Work, number: int, *, end: bool) -> tuple[SubscriptionRecord, str, Pending]:
     """The request, off any lease; raises Refused if it cannot be had."""
     stored = _stored(work, number)
     record = subscription_of(work, stored.subscription)
@@ -132,5 +130,3 @@ def _stored(work: Work, number: int) -> RequestRecord:
 
 def _said(who: Who, reason: str) -> str:
     return f"{who.performed_by or who.caller}: {reason}"[:1000]
-
-

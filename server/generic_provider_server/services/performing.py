@@ -126,9 +126,7 @@ class Perform:
                 expected_revision=str(self.expected_revision),
             )
 
-    def _preview(
-        self, work: Work, change: Transition, former: SubscriptionRecord | None
-    ) -> Done:
+    def _preview(self, work: Work, change: Transition, former: SubscriptionRecord | None) -> Done:
         requests = tuple([replace(r, number=0, action=0) for r in _requests(work, change)])
         number = change.aggregate.desired.number
         record = ActionRecord(

@@ -33,9 +33,7 @@ class CreateProvider:
         if self.request_id and created_before(work, self.request_id, self.digest):
             return provider_record(work, code)
         if code in work.catalogues:
-            raise Refused(
-                Reason.PROVIDER_EXISTS, f"provider {code} exists already", provider=code
-            )
+            raise Refused(Reason.PROVIDER_EXISTS, f"provider {code} exists already", provider=code)
         check_provider(self.provider)
         record = ProviderRecord(
             provider=replace(self.provider, state=ProviderState.NOT_EFFECTIVE),
@@ -78,9 +76,7 @@ class UpdateProvider:
         if provider == former.provider:
             return former
         _check_unused(work, former.provider, provider)
-        record = replace(
-            former, provider=provider, update_time=work.now, etag=former.etag + 1
-        )
+        record = replace(former, provider=provider, update_time=work.now, etag=former.etag + 1)
         work.put_provider(record, who=self.who)
         return record
 
@@ -111,9 +107,7 @@ class SetProviderState:
 def provider_record(work: Work, code: str) -> ProviderRecord:
     record = work.provider(code)
     if record is None:
-        raise Refused(
-            Reason.PROVIDER_NOT_FOUND, f"there is no provider {code!r}", provider=code
-        )
+        raise Refused(Reason.PROVIDER_NOT_FOUND, f"there is no provider {code!r}", provider=code)
     return record
 
 

@@ -140,9 +140,7 @@ def _judge_pending(
     return Verdict(number, ResponseCode.APPLIED, _apply(work, response, lane, record))
 
 
-def _apply(
-    work: Work, response: Response, lane: Lane, record: SubscriptionRecord
-) -> RequestState:
+def _apply(work: Work, response: Response, lane: Lane, record: SubscriptionRecord) -> RequestState:
     subscription = lane.subscription
     if response.status is ResponseStatus.ACCEPTED:
         work.put_lane(replace(lane, count=lane.count - 1))
@@ -179,9 +177,7 @@ def _apply(
     return RequestState.PENDING if still else RequestState.REJECTED
 
 
-def _judge_settled(
-    work: Work, response: Response, lease: Lease, stored: RequestRecord
-) -> Verdict:
+def _judge_settled(work: Work, response: Response, lease: Lease, stored: RequestRecord) -> Verdict:
     code = judge_final(stored.state, response.status)
     if stored.handover != lease.handover:
         record = work.record(lease.subscription)
@@ -202,9 +198,7 @@ def _overtaken(work: Work, response: Response, stored: RequestRecord) -> bool:
     queue = record.aggregate.queue(stored.provider) if record else ()
     lane = work.lane(stored.provider, stored.subscription)
     later = [
-        pending.request
-        for n, pending in enumerate(queue)
-        if pending.touched or n < lane.count
+        pending.request for n, pending in enumerate(queue) if pending.touched or n < lane.count
     ]
     later += [other.request for other in work.handed_over_after(stored)]
     return not any(names_same(stored.request, request) for request in later)
@@ -237,5 +231,3 @@ def _accepted_late(
         circumstances=work.circumstances(lease.subscription),
     )
     work.put(lease.subscription, change)
-
-

@@ -187,9 +187,7 @@ class Reads:
                 fn.COALESCE(fn.SUM(LaneRow.pending), 0),
                 fn.COALESCE(fn.SUM(LaneRow.count), 0),
                 fn.COALESCE(fn.SUM(LaneRow.status == DELAYED), 0),
-                fn.COALESCE(
-                    fn.SUM((LaneRow.status != 0) & (LaneRow.pending > LaneRow.count)), 0
-                ),
+                fn.COALESCE(fn.SUM((LaneRow.status != 0) & (LaneRow.pending > LaneRow.count)), 0),
                 fn.MIN(LaneRow.age),
             ).where(mine)
         )[0]
@@ -250,15 +248,13 @@ class Reads:
 
     def backlog_size(self, provider: str) -> tuple[int, int]:
         """How many requests are pending, and the age of the oldest in microseconds."""
-        query = LaneRow.select(
-            fn.COALESCE(fn.SUM(LaneRow.pending), 0), fn.MIN(LaneRow.age)
-        ).where(LaneRow.provider == provider)
+        query = LaneRow.select(fn.COALESCE(fn.SUM(LaneRow.pending), 0), fn.MIN(LaneRow.age)).where(
+            LaneRow.provider == provider
+        )
         pending, oldest = self._rows(query)[0]
         return pending, max(0, _now() - oldest) if oldest is not None else 0
 
-    def _by_age(
-        self, pending: Expression, now: int
-    ) -> tuple[tuple[int | None, int], ...]:
+    def _by_age(self, pending: Expression, now: int) -> tuple[tuple[int | None, int], ...]:
         counts = []
         younger = now + 1
         for age in (*AGES, None):
@@ -267,7 +263,12 @@ class Reads:
                 condition &= RequestRow.create_time >= now - age
                 younger = now - age
             counts.append(
-                (age, self._rows(RequestRow.select(fn.COUNT(RequestRow.number)).where(condition))[0][0])
+                (
+                    age,
+                    self._rows(RequestRow.select(fn.COUNT(RequestRow.number)).where(condition))[0][
+                        0
+                    ],
+                )
             )
         return tuple(counts)
 
@@ -428,5 +429,3 @@ def _request_conditions(wanted: RequestFilter) -> list[Expression]:
         conditions.append(RequestRow.document.cast("TEXT") ** named)
     conditions += _period(RequestRow.create_time, wanted.created_from, wanted.created_to)
     return conditions + _period(RequestRow.settle_time, wanted.settled_from, wanted.settled_to)
-
-

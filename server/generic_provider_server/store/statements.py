@@ -46,9 +46,7 @@ RAN_OUT = (
     "ORDER BY lease_until LIMIT ?"
 )
 OF_STREAM = "SELECT subscription FROM lane WHERE provider = ? AND status = 1 AND stream = ? LIMIT ?"
-OF_DEAD_SERVERS = (
-    "SELECT subscription FROM lane WHERE status = 1 AND server NOT IN ('', ?) LIMIT ?"
-)
+OF_DEAD_SERVERS = "SELECT subscription FROM lane WHERE status = 1 AND server NOT IN ('', ?) LIMIT ?"
 DUE = (
     "SELECT number FROM subscription WHERE due_time IS NOT NULL AND due_time <= ? "
     "ORDER BY due_time LIMIT ?"

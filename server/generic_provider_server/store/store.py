@@ -57,9 +57,7 @@ class Store:
         try:
             return await loop.run_in_executor(self._threads, question, self._reads)
         except OperationalError as error:
-            raise Refused(
-                Reason.STORE_UNAVAILABLE, "the store cannot be read just now"
-            ) from error
+            raise Refused(Reason.STORE_UNAVAILABLE, "the store cannot be read just now") from error
 
     async def close(self) -> None:
         await self._writer.stop()

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from ..domain.aggregate import Pending
-from ..domain.due import due_time
 from ..domain.catalogue import Catalogue
+from ..domain.due import due_time
 from ..domain.ledger import ActionChange, Circumstances, Finished, Transition
 from ..domain.naming import goods_named, uses_of
 from ..domain.records import (
@@ -335,5 +335,3 @@ def state_of(change: ActionChange) -> ActionState:
     if not change.settled:
         return ActionState.EXECUTED
     return ActionState.PARTLY_REJECTED if performed.taken_back else ActionState.SETTLED
-
-

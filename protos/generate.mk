@@ -1,0 +1,33 @@
+# The stubs are generated apart from the working environment, by the oldest generator that types
+# grpc.aio: generated code demands a runtime at least as new as its generator.
+GENERATE := .venv-generate/bin
+STUBS := client/generic_provider/v1
+PROTOS = $(wildcard protos/generic_provider/v1/*.proto)
+
+.PHONY: generate verify lint-protos
+
+.venv-generate/.ready: protos/generate.lock
+	@.ci/make-environment .venv-generate $<
+	@touch $@
+
+# generate-into FOLDER
+define generate-into
+	$(GENERATE)/python -m grpc_tools.protoc --proto_path=protos \
+	    --plugin=$(GENERATE)/protoc-gen-mypy --plugin=$(GENERATE)/protoc-gen-mypy_grpc \
+	    --python_out=$(1) --grpc_python_out=$(1) --mypy_out=quiet:$(1) --mypy_grpc_out=quiet:$(1) \
+	    $(PROTOS:protos/%=%)
+endef
+
+generate: .venv-generate/.ready ## write the stubs of protos/ into client/
+	@rm -f $(STUBS)/*_pb2*.py $(STUBS)/*_pb2*.pyi
+	$(call generate-into,client)
+
+verify: .venv-generate/.ready ## are the committed stubs those of protos/?
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && \
+	$(call generate-into,"$$folder") && \
+	diff -r --exclude='__*' "$$folder/generic_provider/v1" $(STUBS) || \
+	{ echo "The stubs are not those of protos/: run make generate." >&2; exit 1; }
+
+lint-protos: .venv-generate/.ready ## the contract's style
+	cd protos && ../$(GENERATE)/buf lint
+	cd protos && ../$(GENERATE)/buf format --diff --exit-code

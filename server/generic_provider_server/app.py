@@ -1,0 +1,133 @@
+"""The composition root: settings -> store -> services -> gRPC; start, drain, stop."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+import grpc.aio
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+
+from .config import Settings
+from .domain.lease import LeaseEnd
+from .rpc.calls import add_service
+from .rpc.servicers import SERVICES, servicers
+from .services.claiming import EndLeases
+from .services.clock import Clock
+from .services.delivery import Delivery, Disown
+from .store import statements as sql
+from .store.store import Store, open_store
+
+HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
+MOST_RECEIVED = 4 * 1024 * 1024
+OPTIONS = (
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MOST_RECEIVED),
+    # A frozen adapter is noticed after 15 seconds: a ping after 10, and 5 for its answer.
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 9_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 9_000),
+    ("grpc.http2.max_ping_strikes", 0),
+)
+
+log = structlog.get_logger()
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT, then drains. Raises StoreInUse, UnsupportedDatabase, OSError
+    if the address cannot be bound."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with running(settings) as address:
+        print(f"serving on {address}", flush=True)
+        await stop.wait()
+        log.info("draining", seconds=settings.drain_seconds)
+
+
+@asynccontextmanager
+async def running(settings: Settings) -> AsyncIterator[str]:
+    """A server for as long as the block runs; gives the address that it serves on."""
+    delivery = Delivery(max_streams=settings.max_streams)
+    store = open_store(settings.database, on_commit=delivery.committed)
+    try:
+        delivery.start(store)
+        await _end_leases_of_the_dead(store, delivery.server)
+        server = grpc.aio.server(options=OPTIONS)
+        state = _add_services(server, store, delivery)
+        address = _bind(server, settings)
+        clock = Clock(store)
+        clock.start()
+        await server.start()
+        await _tell_health(state, health_pb2.HealthCheckResponse.SERVING)
+        try:
+            yield address
+        finally:
+            await _tell_health(state, health_pb2.HealthCheckResponse.NOT_SERVING)
+            await delivery.drain("the server is shutting down")
+            await server.stop(settings.drain_seconds)
+            await clock.stop()
+            await store.do(Disown(server=delivery.server))
+    finally:
+        await store.close()
+
+
+async def _end_leases_of_the_dead(store: Store, server: str) -> None:
+    end = EndLeases(
+        statement=sql.OF_DEAD_SERVERS, parameters=(server,), cause=LeaseEnd.STREAM_BROKE
+    )
+    while await store.do(end):
+        pass
+
+
+def _add_services(
+    server: grpc.aio.Server, store: Store, delivery: Delivery
+) -> health.HealthServicer:
+    for descriptor, servicer in servicers(store, delivery):
+        add_service(server, descriptor, servicer)
+    state = health.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(state, server)
+    names = [descriptor.full_name for descriptor in SERVICES]
+    reflection.enable_server_reflection([*names, HEALTH, reflection.SERVICE_NAME], server)
+    return state
+
+
+async def _tell_health(
+    state: health.HealthServicer, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType
+) -> None:
+    for name in ("", *[descriptor.full_name for descriptor in SERVICES]):
+        await state.set(name, status)
+
+
+def _bind(server: grpc.aio.Server, settings: Settings) -> str:
+    host, _ = settings.address
+    try:
+        if settings.tls_certificate and settings.tls_key:
+            port = server.add_secure_port(settings.listen, _credentials(settings))
+        else:
+            port = server.add_insecure_port(settings.listen)
+    except RuntimeError:
+        port = 0
+    if not port:
+        raise OSError(f"cannot serve on {settings.listen}: is another program there?")
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials:
+    if settings.tls_certificate is None or settings.tls_key is None:
+        raise ValueError("TLS without certificate and key")
+    pair = settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes()
+    clients = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
+    return grpc.ssl_server_credentials(
+        [pair], root_certificates=clients, require_client_auth=clients is not None
+    )

@@ -1,0 +1,104 @@
+"""Refusals on the wire: one table from reason to status, and the details that clients read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import grpc
+from google.protobuf.any_pb2 import Any as AnyMessage
+from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
+from google.rpc.status_pb2 import Status
+
+from ..domain.refusals import InvalidField, Reason, Refused
+
+DOMAIN = "generic_provider"
+MOST_VIOLATIONS = 10
+MOST_BYTES = 3_500
+"""Status, message and details; gRPC replaces what exceeds about 8 KiB of metadata."""
+
+_GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: [Reason.INVALID_FIELD],
+    grpc.StatusCode.NOT_FOUND: [
+        Reason.PROVIDER_NOT_FOUND,
+        Reason.DISTRIBUTOR_NOT_FOUND,
+        Reason.SERVICE_NOT_FOUND,
+        Reason.SUBSCRIPTION_NOT_FOUND,
+        Reason.ITEM_NOT_FOUND,
+        Reason.USAGE_NOT_FOUND,
+        Reason.ACTION_NOT_FOUND,
+        Reason.REQUEST_NOT_FOUND,
+    ],
+    grpc.StatusCode.ALREADY_EXISTS: [
+        Reason.PROVIDER_EXISTS,
+        Reason.SUBSCRIPTION_EXISTS,
+        Reason.REQUEST_ID_REUSED,
+    ],
+    grpc.StatusCode.FAILED_PRECONDITION: [
+        Reason.ACTION_NOT_ALLOWED,
+        Reason.REQUIRED_DISTRIBUTOR_MISSING,
+        Reason.REQUIRED_SERVICE_MISSING,
+        Reason.SERVICE_NOT_AVAILABLE,
+        Reason.SERVICE_LIMIT_EXCEEDED,
+        Reason.GOODS_TYPE_NOT_MAPPED,
+        Reason.DISTRIBUTOR_OCCUPIED,
+        Reason.ITEM_IN_USE,
+        Reason.PROVIDER_NOT_EFFECTIVE,
+        Reason.PROVIDER_INCOMPLETE,
+        Reason.PROVIDER_IN_USE,
+        Reason.REQUEST_NOT_PENDING,
+        Reason.REQUEST_LEASED,
+        Reason.REQUEST_NOT_FIRST,
+    ],
+    grpc.StatusCode.ABORTED: [Reason.ETAG_MISMATCH, Reason.REVISION_MISMATCH],
+    grpc.StatusCode.RESOURCE_EXHAUSTED: [Reason.TOO_MANY_STREAMS],
+    grpc.StatusCode.UNAVAILABLE: [Reason.DRAINING, Reason.STORE_UNAVAILABLE],
+    grpc.StatusCode.INTERNAL: [Reason.INTERNAL],
+}
+STATUS: Mapping[Reason, grpc.StatusCode] = {
+    reason: status for status, reasons in _GROUPS.items() for reason in reasons
+}
+"""Every reason that a call can be refused with; the others are reasons of actions only."""
+
+
+def shortened(text: str, most: int) -> str:
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
+def violations_of(refused: Refused) -> list[tuple[str, str]]:
+    """(field, what is wrong), the first ten, then how many more there are."""
+    if not isinstance(refused, InvalidField):
+        return []
+    shown = [(shortened(f, 100), shortened(w, 120)) for f, w in refused.violations]
+    left = len(shown) - MOST_VIOLATIONS
+    return shown[:MOST_VIOLATIONS] + ([("…", f"and {left} more")] if left > 0 else [])
+
+
+def details_of(refused: Refused) -> Status:
+    """The google.rpc.Status of a refusal, well under 4 KiB."""
+    code = STATUS[refused.reason].value[0]
+    status = Status(code=code, message=shortened(refused.message, 300))
+    info = ErrorInfo(reason=refused.reason.value, domain=DOMAIN, metadata=metadata_of(refused))
+    _add(status, info)
+    violations = violations_of(refused)
+    if violations:
+        bad = BadRequest()
+        for field, wrong in violations:
+            bad.field_violations.add(field=field, description=wrong)
+        _add(status, bad)
+    if refused.reason is Reason.TOO_MANY_STREAMS:
+        retry = RetryInfo()
+        retry.retry_delay.seconds = 5
+        _add(status, retry)
+    if status.ByteSize() > MOST_BYTES:
+        del status.details[1:]
+    return status
+
+
+def metadata_of(refused: Refused) -> dict[str, str]:
+    return {key: shortened(value, 100) for key, value in list(refused.metadata.items())[:8]}
+
+
+def _add(status: Status, detail: ErrorInfo | BadRequest | RetryInfo) -> None:
+    packed = AnyMessage()
+    packed.Pack(detail)
+    status.details.append(packed)

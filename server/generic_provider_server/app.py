@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
 import grpc
 import grpc.aio
 import structlog
+from google.protobuf.descriptor import ServiceDescriptor
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
@@ -21,8 +22,10 @@ from .rpc.servicers import SERVICES, servicers
 from .services.claiming import EndLeases
 from .services.clock import Clock
 from .services.delivery import Delivery, Disown
+from .services.settling import Settling
 from .store import statements as sql
 from .store.store import Store, open_store
+from .store.writer import Committed
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 MOST_RECEIVED = 4 * 1024 * 1024
@@ -50,7 +53,7 @@ async def serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with running(settings) as address:
-        print(f"serving on {address}", flush=True)
+        print(f"serving on {address}", flush=True)  # noqa: T201 - scripts wait for it
         await stop.wait()
         log.info("draining", seconds=settings.drain_seconds)
 
@@ -59,12 +62,18 @@ async def serve(settings: Settings) -> None:
 async def running(settings: Settings) -> AsyncIterator[str]:
     """A server for as long as the block runs; gives the address that it serves on."""
     delivery = Delivery(max_streams=settings.max_streams)
-    store = open_store(settings.database, on_commit=delivery.committed)
+    settling = Settling()
+
+    def committed(change: Committed) -> None:
+        delivery.committed(change)
+        settling.committed(change)
+
+    store = open_store(settings.database, on_commit=committed)
     try:
         delivery.start(store)
         await _end_leases_of_the_dead(store, delivery.server)
         server = grpc.aio.server(options=OPTIONS)
-        state = _add_services(server, store, delivery)
+        state = _add_services(server, servicers(store, delivery, settling))
         address = _bind(server, settings)
         clock = Clock(store)
         clock.start()
@@ -91,9 +100,9 @@ async def _end_leases_of_the_dead(store: Store, server: str) -> None:
 
 
 def _add_services(
-    server: grpc.aio.Server, store: Store, delivery: Delivery
+    server: grpc.aio.Server, served: Iterable[tuple[ServiceDescriptor, object]]
 ) -> health.HealthServicer:
-    for descriptor, servicer in servicers(store, delivery):
+    for descriptor, servicer in served:
         add_service(server, descriptor, servicer)
     state = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
@@ -103,7 +112,7 @@ def _add_services(
 
 
 async def _tell_health(
-    state: health.HealthServicer, status: health_pb2.HealthCheckResponse.ServingStatus.ValueType
+    state: health.HealthServicer, status: int
 ) -> None:
     for name in ("", *[descriptor.full_name for descriptor in SERVICES]):
         await state.set(name, status)

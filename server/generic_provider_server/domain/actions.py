@@ -1,4 +1,4 @@
-"""The actions of the CRM, resolved: every provider and distributor is named, every instant is fixed."""
+"""The actions of the CRM. Resolved, they name every provider; every instant is fixed."""
 
 from __future__ import annotations
 

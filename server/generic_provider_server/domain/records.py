@@ -53,6 +53,7 @@ class ProviderRecord(Value, frozen=True, kw_only=True):
     create_time: Instant
     update_time: Instant
     etag: int
+    who: Who = Who()
 
 
 class SubscriptionRecord(Value, frozen=True, kw_only=True):

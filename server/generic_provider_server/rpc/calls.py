@@ -33,14 +33,14 @@ class Call:
 
     @property
     def peer(self) -> str:
-        return self.context.peer()
+        return str(self.context.peer())
 
     @property
     def caller(self) -> str:
         """The proven identity of the client's certificate, else the peer's address."""
         for name, values in self.context.auth_context().items():
-            if name == "x509_common_name" and values:
-                return values[0].decode(errors="replace")
+            if name == "x509_common_name":
+                return b"".join(values).decode(errors="replace")
         return self.peer
 
     def who(self, performed_by: str) -> Who:
@@ -89,8 +89,8 @@ def _unary(
             return await behaviour(request, Call(context))
         except Refused as refused:
             await refuse(context, refused)
-        except Exception:
-            await refuse(context, _internal(name))
+        except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
+            await refuse(context, internal(name))
 
     return run
 
@@ -105,8 +105,8 @@ def _streaming(
                 yield response
         except Refused as refused:
             await refuse(context, refused)
-        except Exception:
-            await refuse(context, _internal(name))
+        except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
+            await refuse(context, internal(name))
 
     return run
 
@@ -118,10 +118,10 @@ def _check(request: Message | Undecodable) -> None:
         )
 
 
-def _internal(name: str) -> Refused:
+def internal(name: str) -> Refused:
     """Logs the exception under an id; nothing of it leaves the server."""
     error = secrets.token_hex(4)
-    log.exception("call_failed", rpc=name, error=error)
+    log.error("call_failed", rpc=name, error=error, exc_info=True)  # noqa: G201
     return Refused(
         Reason.INTERNAL, f"an error of ours; tell the operator its id: {error}", error=error
     )

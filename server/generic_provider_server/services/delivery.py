@@ -160,7 +160,7 @@ class Delivery:
             while True:
                 self._refuse_while_draining()
                 ready.clear()
-                (handed,) = await self._claim(provider, (demand,))
+                (handed,) = await self._claim(provider, (demand,), server="")
                 left = deadline - time.monotonic()
                 if handed or left <= 0:
                     return handed
@@ -234,19 +234,21 @@ class Delivery:
             return False
         turn = self._turns[provider] % len(waiting)
         waiting = waiting[turn:] + waiting[:turn]
-        shares = await self._claim(provider, tuple([stream.demand() for stream in waiting]))
+        demands = tuple([stream.demand() for stream in waiting])
+        shares = await self._claim(provider, demands, server=self.server)
         for stream, handed in zip(waiting, shares, strict=True):
             if handed:
                 stream.events.put_nowait(handed)
         return any(shares)
 
     async def _claim(
-        self, provider: str, demands: tuple[Demand, ...]
+        self, provider: str, demands: tuple[Demand, ...], *, server: str
     ) -> tuple[tuple[Handed, ...], ...]:
+        """`server`: whose end ends the leases; empty = nobody's, as for those of a pull."""
         self._turns[provider] += 1
         claim = Claim(
             provider=provider,
-            server=self.server,
+            server=server,
             demands=demands,
             turn=self._turns[provider],
         )

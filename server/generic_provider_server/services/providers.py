@@ -40,8 +40,9 @@ class CreateProvider:
             create_time=work.now,
             update_time=work.now,
             etag=1,
+            who=self.who,
         )
-        work.put_provider(record, who=self.who)
+        work.put_provider(record)
         if self.request_id:
             work.remember(self.request_id, created=code, digest=self.digest)
         return record
@@ -76,8 +77,8 @@ class UpdateProvider:
         if provider == former.provider:
             return former
         _check_unused(work, former.provider, provider)
-        record = replace(former, provider=provider, update_time=work.now, etag=former.etag + 1)
-        work.put_provider(record, who=self.who)
+        record = _changed(work, former, provider, who=self.who)
+        work.put_provider(record)
         return record
 
 
@@ -98,10 +99,14 @@ class SetProviderState:
         provider = replace(former.provider, state=self.state)
         if self.state is ProviderState.EFFECTIVE:
             check_complete(provider)
-        record = replace(former, provider=provider, update_time=work.now, etag=former.etag + 1)
-        work.put_provider(record, who=self.who)
+        record = _changed(work, former, provider, who=self.who)
+        work.put_provider(record)
         work.woken.add(self.provider)
         return record
+
+
+def _changed(work: Work, former: ProviderRecord, provider: Provider, *, who: Who) -> ProviderRecord:
+    return replace(former, provider=provider, update_time=work.now, etag=former.etag + 1, who=who)
 
 
 def provider_record(work: Work, code: str) -> ProviderRecord:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -181,7 +180,7 @@ class Reads:
 
     def backlog(self, provider: str) -> Backlog:
         mine = LaneRow.provider == provider
-        now = _now()
+        now = self._known.now()
         row = self._rows(
             LaneRow.select(
                 fn.COALESCE(fn.SUM(LaneRow.pending), 0),
@@ -215,7 +214,7 @@ class Reads:
         )
 
     def due(self) -> Due:
-        now = _now()
+        now = self._known.now()
         leased = LaneRow.select(LaneRow.subscription).where(
             SQL("status = 1"), LaneRow.lease_until <= now
         )
@@ -246,13 +245,22 @@ class Reads:
         )
         return any(time < now - settings.pending_window for (time,) in self._rows(oldest))
 
+    def oldest_leases(self, streams: Sequence[str]) -> dict[str, Instant]:
+        """When the oldest live lease of each of these streams was given."""
+        query = (
+            LaneRow.select(LaneRow.stream, fn.MIN(LaneRow.lease_start))
+            .where(SQL("status = 1"), LaneRow.stream.in_(list(streams)))
+            .group_by(LaneRow.stream)
+        )
+        return {stream: Instant(start) for stream, start in self._rows(query)}
+
     def backlog_size(self, provider: str) -> tuple[int, int]:
         """How many requests are pending, and the age of the oldest in microseconds."""
         query = LaneRow.select(fn.COALESCE(fn.SUM(LaneRow.pending), 0), fn.MIN(LaneRow.age)).where(
             LaneRow.provider == provider
         )
         pending, oldest = self._rows(query)[0]
-        return pending, max(0, _now() - oldest) if oldest is not None else 0
+        return pending, max(0, self._known.now() - oldest) if oldest is not None else 0
 
     def _by_age(self, pending: Expression, now: int) -> tuple[tuple[int | None, int], ...]:
         counts = []
@@ -371,13 +379,9 @@ class Reads:
             return replace(record, waiting_for=WaitingFor.PROVIDER)
         if record.unit != head_unit or (status != 0 and record.number != head):
             return replace(record, waiting_for=WaitingFor.EARLIER_REQUEST)
-        if ready_time > _now():
+        if ready_time > self._known.now():
             return replace(record, waiting_for=WaitingFor.RETRY, next_delivery_time=ready_time)
         return replace(record, waiting_for=WaitingFor.ADAPTER)
-
-
-def _now() -> Instant:
-    return Instant(time.time_ns() // 1_000)
 
 
 def _period(column: Any, start: Instant | None, end: Instant | None) -> list[Expression]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -11,7 +12,7 @@ from typing import TypeVar
 from peewee import OperationalError
 
 from ..domain.catalogue import Catalogue
-from ..domain.records import ProviderRecord
+from ..domain.records import ProviderRecord, Who
 from ..domain.refusals import Reason, Refused
 from ..domain.values import Instant
 from .database import exclusive, migrate, reader_of, sqlite_path, writer_of
@@ -65,8 +66,12 @@ class Store:
         self._stack.close()
 
 
-def open_store(url: str, *, on_commit: Callable[[Committed], None]) -> Store:
+def open_store(
+    url: str, *, on_commit: Callable[[Committed], None], clock: Callable[[], int] = time.time_ns
+) -> Store:
     """Opens the database, creating or upgrading it; `on_commit` hears of every commit.
+
+    `clock`: nanoseconds since 1970.
 
     Raises UnsupportedDatabase, StoreInUse.
     """
@@ -77,7 +82,7 @@ def open_store(url: str, *, on_commit: Callable[[Committed], None]) -> Store:
         database = writer_of(path)
         migrate(database)
         with database.bind_ctx(TABLES):
-            known = _known()
+            known = _known(clock)
             token_key = bytes(Setting.get_by_id("token_key").value)
         database.close()
     except BaseException:
@@ -94,13 +99,14 @@ def open_store(url: str, *, on_commit: Callable[[Committed], None]) -> Store:
     )
 
 
-def _known() -> Known:
+def _known(clock: Callable[[], int]) -> Known:
     providers = {
         row.code: ProviderRecord(
             provider=provider_of(bytes(row.document)),
             create_time=Instant(row.create_time),
             update_time=Instant(row.update_time),
             etag=row.etag,
+            who=Who(performed_by=row.performed_by, caller=row.caller),
         )
         for row in ProviderRow.select()
     }
@@ -108,4 +114,5 @@ def _known() -> Known:
         providers=providers,
         catalogues={code: Catalogue(record.provider) for code, record in providers.items()},
         counters={counter.name: counter.value for counter in Counter.select()},
+        clock=clock,
     )

@@ -19,7 +19,6 @@ from ..domain.records import (
     ProviderRecord,
     RequestRecord,
     SubscriptionRecord,
-    Who,
 )
 from ..domain.values import Goods, Instant
 from . import statements as sql
@@ -34,6 +33,7 @@ class Work(Loaded):
     `woken`: providers at which something became ready.
     `freed`: by stream, the requests no longer on its leases (new ones count as less than none).
     `ran_out`: by stream, the requests of leases that ran out.
+    `settled`: actions that are settled now.
     """
 
     def __init__(
@@ -51,6 +51,7 @@ class Work(Loaded):
         self.stored_counters = counters
         self.providers = providers
         self.woken: set[str] = set()
+        self.settled: set[int] = set()
         self.freed: Counter[str] = Counter()
         self.ran_out: Counter[str] = Counter()
         self._changed: set[str] = set()
@@ -140,7 +141,7 @@ class Work(Loaded):
     def provider(self, code: str) -> ProviderRecord | None:
         return self.providers.get(code)
 
-    def put_provider(self, record: ProviderRecord, *, who: Who) -> None:
+    def put_provider(self, record: ProviderRecord) -> None:
         provider = record.provider
         self.providers = {**self.providers, provider.code: record}
         self.catalogues = {**self.catalogues, provider.code: Catalogue(provider)}
@@ -152,8 +153,8 @@ class Work(Loaded):
                 record.etag,
                 record.create_time,
                 record.update_time,
-                who.performed_by,
-                who.caller,
+                record.who.performed_by,
+                record.who.caller,
             ),
         )
 
@@ -254,6 +255,8 @@ class Work(Loaded):
     def _change_action(self, change: ActionChange) -> None:
         performed = change.performed
         self.actions.pop(performed.id, None)
+        if change.settled:
+            self.settled.add(performed.id)
         row = (
             int(state_of(change)),
             self.now if change.settled else None,

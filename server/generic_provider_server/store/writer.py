@@ -58,11 +58,15 @@ class Known:
     providers: dict[str, ProviderRecord]
     catalogues: dict[str, Catalogue]
     counters: dict[str, int]
+    clock: Callable[[], int] = time.time_ns
     last: Instant = Instant(0)
+
+    def now(self) -> Instant:
+        return Instant(self.clock() // 1_000)
 
     def tick(self) -> Instant:
         """The time of a transaction; it never stands still and never goes back."""
-        self.last = Instant(max(time.time_ns() // 1_000, self.last + 1))
+        self.last = Instant(max(self.now(), self.last + 1))
         return self.last
 
 
@@ -73,6 +77,7 @@ class Committed:
     woken: set[str] = field(default_factory=set)
     freed: Mapping[str, int] = field(default_factory=dict)
     ran_out: Mapping[str, int] = field(default_factory=dict)
+    settled: set[int] = field(default_factory=set)
 
 
 class Writer:
@@ -135,7 +140,7 @@ class Writer:
                 log.warning("group_failed", size=len(group), error=repr(error))
                 return [committed for asked in group for committed in self._run_group([asked])]
             if isinstance(error, OperationalError):
-                log.error("store_unavailable", exc_info=True)
+                log.exception("store_unavailable")
                 error = Refused(Reason.STORE_UNAVAILABLE, "the store cannot be written just now")
             group[0].error = error
             return []
@@ -144,7 +149,7 @@ class Writer:
         known = self._known
         with self._database.atomic("IMMEDIATE"):
             work = Work(
-                self._database.connection().cursor(),
+                self._database.cursor(),
                 now=known.tick(),
                 providers=known.providers,
                 catalogues=known.catalogues,
@@ -162,7 +167,7 @@ class Writer:
         known.counters = work.counters
         known.catalogues = work.catalogues
         known.providers = work.providers
-        return Committed(work.woken, work.freed, work.ran_out)
+        return Committed(work.woken, work.freed, work.ran_out, work.settled)
 
     def _run(self, asked: _Asked[Any], work: Work) -> None:
         asked.error = None

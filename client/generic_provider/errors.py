@@ -1,0 +1,250 @@
+"""What calls raise: one class per reason, grouped by gRPC status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import grpc
+from google.rpc import error_details_pb2, status_pb2
+
+from generic_provider.v1.errors_pb2 import ErrorReason, FieldViolation, ItemError
+
+_PREFIX = "ERROR_REASON_"
+_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+
+
+class ProvisioningError(Exception):
+    """A call, or an item of a batch, that was refused or failed.
+
+    Raised itself only for statuses that no class below stands for.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        metadata: Mapping[str, str] | None = None,
+        code: grpc.StatusCode = grpc.StatusCode.UNKNOWN,
+        violations: Sequence[FieldViolation] = (),
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason
+        """The name of an ErrorReason without its prefix; empty if the server gave none."""
+        self.metadata = dict(metadata or {})
+        """The things at fault."""
+        self.code = code
+        self.violations = tuple(violations)
+        """The first ten wrong fields, for INVALID_FIELD."""
+
+
+class InvalidArgument(ProvisioningError):
+    """The input is wrong, whatever the state."""
+
+
+class InvalidField(InvalidArgument):
+    """The violations name each field."""
+
+
+class NotFound(ProvisioningError):
+    """There is no such thing; metadata names what was asked for."""
+
+
+class ProviderNotFound(NotFound):
+    pass
+
+
+class DistributorNotFound(NotFound):
+    pass
+
+
+class ServiceNotFound(NotFound):
+    pass
+
+
+class SubscriptionNotFound(NotFound):
+    pass
+
+
+class ItemNotFound(NotFound):
+    pass
+
+
+class UsageNotFound(NotFound):
+    pass
+
+
+class ActionNotFound(NotFound):
+    pass
+
+
+class RequestNotFound(NotFound):
+    pass
+
+
+class AlreadyExists(ProvisioningError):
+    pass
+
+
+class ProviderExists(AlreadyExists):
+    pass
+
+
+class SubscriptionExists(AlreadyExists):
+    pass
+
+
+class RequestIdReused(AlreadyExists):
+    """The `request_id` was used for a call with other contents."""
+
+
+class FailedPrecondition(ProvisioningError):
+    """The present state does not allow it."""
+
+
+class ActionNotAllowed(FailedPrecondition):
+    """Metadata: action, state."""
+
+
+class RequiredDistributorMissing(FailedPrecondition):
+    """A distributor would be in use without the one that it requires."""
+
+
+class RequiredServiceMissing(FailedPrecondition):
+    """A service would be used without the one that it requires."""
+
+
+class ServiceNotAvailable(FailedPrecondition):
+    """The distributor does not offer the service."""
+
+
+class ServiceLimitExceeded(FailedPrecondition):
+    """The distributor would have more services than its max_services."""
+
+
+class GoodsTypeNotMapped(FailedPrecondition):
+    """The provider has no mapping for the goods type."""
+
+
+class DistributorOccupied(FailedPrecondition):
+    """The distributor has an item of that goods type already."""
+
+
+class ItemInUse(FailedPrecondition):
+    """Metadata: subscription, and request while its removal there is under way."""
+
+
+class ProviderNotEffective(FailedPrecondition):
+    pass
+
+
+class ProviderIncomplete(FailedPrecondition):
+    """A provider needs a distributor and a service to become effective."""
+
+
+class ProviderInUse(FailedPrecondition):
+    """Metadata: thing, count."""
+
+
+class RequestNotPending(FailedPrecondition):
+    """The request has its final state; metadata: state."""
+
+
+class RequestLeased(FailedPrecondition):
+    """An adapter has the request in work; metadata: adapter."""
+
+
+class RequestNotFirst(FailedPrecondition):
+    """An earlier request of the subscription is to be resolved first; metadata: first."""
+
+
+class Aborted(ProvisioningError):
+    """Read again, decide again."""
+
+
+class EtagMismatch(Aborted):
+    pass
+
+
+class RevisionMismatch(Aborted):
+    pass
+
+
+class ResourceExhausted(ProvisioningError):
+    pass
+
+
+class TooManyStreams(ResourceExhausted):
+    pass
+
+
+class ServerUnavailable(ProvisioningError):
+    """Not reached until the deadline: the outcome is open, the same `request_id` settles it."""
+
+
+class Draining(ServerUnavailable):
+    """This server process is shutting down."""
+
+
+class StoreUnavailable(ServerUnavailable):
+    """The server cannot reach its database."""
+
+
+class DeadlineExceeded(ProvisioningError):
+    """No answer in time: the outcome is open, the same `request_id` settles it."""
+
+
+class Internal(ProvisioningError):
+    """A fault of the service, logged there with the id that the message carries."""
+
+
+_BY_CODE: dict[grpc.StatusCode, type[ProvisioningError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidArgument,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
+    grpc.StatusCode.ABORTED: Aborted,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
+    grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.INTERNAL: Internal,
+}
+
+
+def class_of(reason: str, code: grpc.StatusCode) -> type[ProvisioningError]:
+    """The class of a reason; for one that this version does not know, that of the status."""
+    return _BY_REASON.get(reason) or _BY_CODE.get(code, ProvisioningError)
+
+
+def error_of(error: grpc.RpcError) -> ProvisioningError:
+    """The exception for a failed call of grpc or grpc.aio."""
+    code: grpc.StatusCode = error.code()
+    message: str = error.details() or code.name
+    reason, metadata, violations = "", {}, []
+    for detail in _details(error):
+        found, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        if detail.Unpack(found):
+            reason, metadata = found.reason, dict(found.metadata)
+        elif detail.Unpack(bad):
+            violations = [
+                FieldViolation(field=each.field, description=each.description)
+                for each in bad.field_violations
+            ]
+    return class_of(reason, code)(
+        message, reason=reason, metadata=metadata, code=code, violations=violations
+    )
+
+
+def error_of_item(error: ItemError) -> ProvisioningError:
+    """The exception for a refused item of a batch: returned, never raised by the batch."""
+    code = _CODES.get(error.code, grpc.StatusCode.UNKNOWN)
+    known = error.reason in ErrorReason.values()
+    reason = ErrorReason.Name(error.reason).removeprefix(_PREFIX) if known else ""
+    return class_of(reason, code)(
+        error.message,
+        reason=reason,
+        metadata=error.metadata,
+        code=code,
+        violations=error.field_violations,
+    )

@@ -1,0 +1,131 @@
+"""Reads fields of messages, and collects everything that is wrong with them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from enum import IntEnum
+from typing import TypeVar
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ..domain.refusals import InvalidField
+from ..domain.values import SECOND, Instant
+
+Chosen = TypeVar("Chosen", bound=IntEnum)
+Part = TypeVar("Part")
+Read = TypeVar("Read")
+
+CODE, NAME, TEXT, CALLERS_ID = 64, 200, 1_000, 100
+"""How many characters codes and numbers, names and lines, descriptions, and callers' ids have."""
+
+MOST_PARAMETERS = 32
+MOST_PARAMETER_BYTES = 4 * 1024
+NANOS = 1_000_000_000
+LAST_SECOND = 253_402_300_799
+"""9999-12-31T23:59:59Z, the last that a Timestamp may say."""
+
+
+class Checks:
+    """One request's violations. Read every field, then call `done`."""
+
+    def __init__(self) -> None:
+        self.violations: list[tuple[str, str]] = []
+
+    def wrong(self, field: str, why: str) -> None:
+        self.violations.append((field, why))
+
+    def done(self) -> None:
+        """Raises InvalidField if anything was wrong."""
+        if self.violations:
+            raise InvalidField(*self.violations)
+
+    def text(self, field: str, value: str, *, most: int = CODE, required: bool = False) -> str:
+        if required and not value.strip():
+            self.wrong(field, "is required")
+        elif len(value) > most:
+            self.wrong(field, f"has {len(value)} characters, at most {most} are allowed")
+        elif "\x00" in value:
+            self.wrong(field, "contains a NUL character")
+        return value
+
+    def code(self, field: str, value: str) -> str:
+        return self.text(field, value, required=True)
+
+    def numbered(self, field: str, value: str, *, letter: str) -> int:
+        """The number behind an id such as R0000000042; 0 for what was never given out."""
+        self.code(field, value)
+        found = re.fullmatch(letter + r"(\d{10,18})", value)
+        return int(found[1]) if found else 0
+
+    def parameters(self, field: str, value: Mapping[str, str]) -> dict[str, str]:
+        entries = dict(value)
+        size = sum(len(key.encode()) + len(entry.encode()) for key, entry in entries.items())
+        if len(entries) > MOST_PARAMETERS:
+            self.wrong(field, f"has {len(entries)} entries, at most {MOST_PARAMETERS} are allowed")
+        elif size > MOST_PARAMETER_BYTES:
+            self.wrong(field, f"has {size} bytes, at most {MOST_PARAMETER_BYTES} are allowed")
+        elif any("\x00" in key + entry for key, entry in entries.items()):
+            self.wrong(field, "contains a NUL character")
+        return entries
+
+    def number(self, field: str, value: int, *, least: int, most: int) -> int:
+        if not least <= value <= most:
+            self.wrong(field, f"is {value}, allowed is {least} to {most}")
+        return value
+
+    def count(self, field: str, value: Sequence[object], *, least: int = 0, most: int) -> None:
+        if len(value) < least:
+            self.wrong(field, "is required" if least == 1 else f"needs at least {least}")
+        elif len(value) > most:
+            self.wrong(field, f"has {len(value)}, at most {most} are allowed")
+
+    def enum(
+        self, field: str, value: int, kind: type[Chosen], *, default: Chosen | None = None
+    ) -> Chosen | None:
+        """The value; the default for UNSPECIFIED."""
+        if value == 0:
+            return default
+        try:
+            return kind(value)
+        except ValueError:
+            self.wrong(field, f"{value} is not known")
+            return default
+
+    def enums(self, field: str, values: Sequence[int], kind: type[Chosen]) -> tuple[Chosen, ...]:
+        self.count(field, values, most=100)
+        found = [self.enum(f"{field}[{n}]", value, kind) for n, value in enumerate(values[:100])]
+        if 0 in values:
+            self.wrong(field, "contains UNSPECIFIED")
+        return tuple([value for value in found if value is not None])
+
+    def instant(self, field: str, value: Timestamp, *, given: bool) -> Instant | None:
+        """Microseconds; None where it was not given. Parts of a microsecond are dropped."""
+        if not given:
+            return None
+        if not (0 <= value.seconds <= LAST_SECOND and 0 <= value.nanos < NANOS):
+            self.wrong(field, "is not an instant between 1970 and 9999")
+            return None
+        return Instant(value.seconds * SECOND + value.nanos // 1_000)
+
+    def optional_instant(self, request: Message, field: str) -> Instant | None:
+        return self.instant(field, getattr(request, field), given=request.HasField(field))
+
+    def span(
+        self, field: str, value: Duration, *, given: bool, least: float, most: float
+    ) -> int | None:
+        """Microseconds; None where it was not given. `least` and `most` are seconds."""
+        if not given:
+            return None
+        span = value.seconds * SECOND + value.nanos // 1_000
+        if abs(value.nanos) >= NANOS or not least * SECOND <= span <= most * SECOND:
+            self.wrong(field, f"is not between {least:g} and {most:g} seconds")
+            return None
+        return span
+
+    def each(
+        self, field: str, parts: Sequence[Part], read: Callable[[Checks, str, Part], Read]
+    ) -> tuple[Read, ...]:
+        return tuple([read(self, f"{field}[{n}]", part) for n, part in enumerate(parts)])

@@ -1,0 +1,253 @@
+"""Actions as callers send them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from hashlib import blake2b
+from typing import Any
+
+from google.protobuf.message import Message
+
+from generic_provider.v1 import subscription_service_pb2 as api
+
+from ..domain import actions as a
+from ..domain.values import Goods, Instant, Priority, State
+from ..services.performing import Perform
+from .calls import Call
+from .checks import CALLERS_ID, NAME, Checks
+from .decode_parts import MOST_PARTS, account, address, instant, items, selections
+
+LARGEST = 2**63 - 1
+LATER = Instant(0)
+"""Stands for an instant that was wrong, until the violations are told."""
+
+
+def perform_of(request: api.PerformActionRequest, call: Call, *, now: Instant) -> Perform:
+    """The command that performs it; raises InvalidField naming everything that is wrong."""
+    checks = Checks()
+    kind = request.WhichOneof("action")
+    if kind is None:
+        checks.wrong("action", "is required: one of become_subscriber, activate, …, replace")
+    if kind != "become_subscriber":
+        checks.code("subscription", request.subscription)
+    _check_schedule(checks, request, now=now)
+    priority = checks.enum("priority", request.priority, Priority, default=Priority.LIVE)
+    expected = request.expected_revision if request.HasField("expected_revision") else None
+    perform = Perform(
+        action=_action(checks, request, kind) if kind else a.Activate(),
+        subscription=checks.text("subscription", request.subscription),
+        original=request.SerializeToString(deterministic=True),
+        digest=digest_of(request),
+        request_id=checks.text("request_id", request.request_id, most=CALLERS_ID),
+        reference=checks.text("reference", request.reference, most=NAME),
+        who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
+        expected_revision=expected,
+        bulk=priority is Priority.BULK,
+        validate_only=request.validate_only,
+    )
+    checks.done()
+    return perform
+
+
+def digest_of(request: Message) -> bytes:
+    """Of everything that was asked but the `request_id`."""
+    contents = type(request)()
+    contents.CopyFrom(request)
+    contents.ClearField("request_id")
+    body = contents.SerializeToString(deterministic=True)
+    return blake2b(body, digest_size=16, person=contents.DESCRIPTOR.name[:16].encode()).digest()
+
+
+def _check_schedule(checks: Checks, request: api.PerformActionRequest, *, now: Instant) -> None:
+    given = request.HasField("schedule_time")
+    time = checks.instant("schedule_time", request.schedule_time, given=given)
+    if time is not None and time > now:
+        checks.wrong("schedule_time", "is in the future: actions cannot be scheduled yet")
+
+
+def _action(checks: Checks, request: api.PerformActionRequest, kind: str) -> a.AnyAction:
+    message = getattr(request, kind)
+    if kind == "become_subscriber":
+        return _become(checks, message, request.subscription)
+    return _READ[kind](checks, kind, message)
+
+
+def _become(checks: Checks, message: api.BecomeSubscriber, number: str) -> a.AnyAction:
+    field = "become_subscriber"
+    checks.count(f"{field}.existing", message.existing, most=MOST_PARTS)
+    return a.BecomeSubscriber(
+        number=number,
+        type=checks.code(f"{field}.type", message.type),
+        provider=checks.text(f"{field}.provider", message.provider),
+        holder=account(checks, f"{field}.holder", message.holder),
+        address=address(checks, f"{field}.address", message.address),
+        items=items(checks, f"{field}.items", message.items),
+        services=selections(checks, f"{field}.services", message.services),
+        draft=message.draft,
+        existing=checks.each(f"{field}.existing", message.existing, _existing),
+    )
+
+
+def _existing(checks: Checks, field: str, message: api.ExistingAccount) -> a.Existing:
+    return a.Existing(
+        provider=checks.code(f"{field}.provider", message.provider),
+        account_number=checks.code(f"{field}.account_number", message.account_number),
+        holds_everything=message.holds_everything,
+    )
+
+
+def _until(kind: Callable[[Instant], a.AnyAction]) -> Callable[[Checks, str, Any], a.AnyAction]:
+    def read(checks: Checks, field: str, message: Any) -> a.AnyAction:
+        return kind(instant(checks, f"{field}.until", message, "until", required=True) or LATER)
+
+    return read
+
+
+def _plain(kind: Callable[[], a.AnyAction]) -> Callable[[Checks, str, Any], a.AnyAction]:
+    return lambda _checks, _field, _message: kind()
+
+
+def _services(
+    kind: Callable[[tuple[a.Selection, ...]], a.AnyAction], *, terms: bool
+) -> Callable[[Checks, str, Any], a.AnyAction]:
+    def read(checks: Checks, field: str, message: Any) -> a.AnyAction:
+        at = f"{field}.services"
+        checks.count(at, message.services, least=1, most=MOST_PARTS)
+        for n, selection in enumerate(message.services):
+            if selection.HasField("term_end") and not terms:
+                checks.wrong(f"{at}[{n}].term_end", "is not allowed here: see change_terms")
+        return kind(selections(checks, at, message.services))
+
+    return read
+
+
+def _swap_service(checks: Checks, field: str, message: api.SwapService) -> a.AnyAction:
+    return a.SwapService(
+        provider=checks.text(f"{field}.provider", message.provider),
+        distributor=checks.code(f"{field}.distributor", message.distributor),
+        old_service=checks.code(f"{field}.old_service", message.old_service),
+        new_service=checks.code(f"{field}.new_service", message.new_service),
+        term_end=instant(checks, f"{field}.term_end", message, "term_end"),
+    )
+
+
+def _add_items(checks: Checks, field: str, message: api.AddItems) -> a.AnyAction:
+    checks.count(f"{field}.items", message.items, least=1, most=MOST_PARTS)
+    return a.AddItems(items(checks, f"{field}.items", message.items))
+
+
+def _remove_items(checks: Checks, field: str, message: api.RemoveItems) -> a.AnyAction:
+    serials = message.serial_numbers
+    checks.count(f"{field}.serial_numbers", serials, least=1, most=MOST_PARTS)
+    if len(set(serials)) < len(serials):
+        checks.wrong(f"{field}.serial_numbers", "names one twice")
+    return a.RemoveItems(
+        serial_numbers=checks.each(f"{field}.serial_numbers", serials, Checks.code),
+        goods_type=checks.text(f"{field}.goods_type", message.goods_type),
+        provider=checks.text(f"{field}.provider", message.provider),
+        distributor=checks.text(f"{field}.distributor", message.distributor),
+    )
+
+
+def _swap_item(checks: Checks, field: str, message: api.SwapItem) -> a.AnyAction:
+    new, at = message.new_item, f"{field}.new_item"
+    return a.SwapItem(
+        old_serial_number=checks.code(f"{field}.old_serial_number", message.old_serial_number),
+        goods_type=checks.text(f"{field}.goods_type", message.goods_type),
+        new_serial_number=checks.code(f"{at}.serial_number", new.serial_number),
+        new_goods_type=checks.text(f"{at}.goods_type", new.goods_type),
+        provider=checks.text(f"{at}.provider", new.provider),
+        distributor=checks.text(f"{at}.distributor", new.distributor),
+        parameters=checks.parameters(f"{at}.parameters", new.parameters),
+    )
+
+
+def _change_distribution(
+    checks: Checks, field: str, message: api.ChangeDistribution
+) -> a.AnyAction:
+    checks.count(f"{field}.moves", message.moves, least=1, most=MOST_PARTS)
+    return a.ChangeDistribution(checks.each(f"{field}.moves", message.moves, _move))
+
+
+def _move(checks: Checks, field: str, message: api.ChangeDistribution.Move) -> a.Move:
+    if message.WhichOneof("moved") is None:
+        checks.wrong(field, "needs a service or a serial_number")
+    serial = checks.text(f"{field}.serial_number", message.serial_number)
+    return a.Move(
+        provider=checks.text(f"{field}.provider", message.provider),
+        from_distributor=checks.code(f"{field}.from_distributor", message.from_distributor),
+        to_distributor=checks.code(f"{field}.to_distributor", message.to_distributor),
+        service=checks.text(f"{field}.service", message.service),
+        goods=Goods("", serial) if message.HasField("serial_number") else None,
+    )
+
+
+def _change_location(checks: Checks, field: str, message: api.ChangeLocation) -> a.AnyAction:
+    return a.ChangeLocation(address(checks, f"{field}.address", message.address))
+
+
+def _change_subscriber(checks: Checks, field: str, message: api.ChangeSubscriber) -> a.AnyAction:
+    return a.ChangeSubscriber(account(checks, f"{field}.holder", message.holder))
+
+
+def _add_usage(checks: Checks, field: str, message: api.AddUsage) -> a.AnyAction:
+    start = instant(checks, f"{field}.start_time", message, "start_time", required=True)
+    end = instant(checks, f"{field}.end_time", message, "end_time", required=True)
+    return a.AddUsage(
+        provider=checks.text(f"{field}.provider", message.provider),
+        distributor=checks.text(f"{field}.distributor", message.distributor),
+        service=checks.code(f"{field}.service", message.service),
+        quantity=checks.number(f"{field}.quantity", message.quantity, least=1, most=LARGEST),
+        start_time=start or LATER,
+        end_time=end or LATER,
+        reference=checks.text(f"{field}.reference", message.reference, most=NAME, required=True),
+        parameters=checks.parameters(f"{field}.parameters", message.parameters),
+    )
+
+
+def _cancel_usage(checks: Checks, field: str, message: api.CancelUsage) -> a.AnyAction:
+    return a.CancelUsage(checks.text(f"{field}.usage", message.usage, most=NAME, required=True))
+
+
+def _replace(checks: Checks, field: str, message: api.Replace) -> a.AnyAction:
+    if not message.state:
+        checks.wrong(f"{field}.state", "is required")
+    state = checks.enum(f"{field}.state", message.state, State)
+    return a.Replace(
+        state=state or State.EFFECTIVE,
+        until=instant(checks, f"{field}.until", message, "until"),
+        type=checks.code(f"{field}.type", message.type),
+        holder=account(checks, f"{field}.holder", message.holder),
+        address=address(checks, f"{field}.address", message.address),
+        items=items(checks, f"{field}.items", message.items),
+        services=selections(checks, f"{field}.services", message.services),
+    )
+
+
+_READ: Mapping[str, Callable[[Checks, str, Any], a.AnyAction]] = {
+    "activate": _plain(a.Activate),
+    "deactivate": _plain(a.Deactivate),
+    "rest": _until(a.Rest),
+    "end_resting": _plain(a.EndResting),
+    "short_term_activate": _until(a.ShortTermActivate),
+    "end_short_term_activation": _plain(a.EndShortTermActivation),
+    "short_term_deactivate": _until(a.ShortTermDeactivate),
+    "end_short_term_deactivation": _plain(a.EndShortTermDeactivation),
+    "terminate": _plain(a.Terminate),
+    "regret": _plain(a.Regret),
+    "add_services": _services(a.AddServices, terms=True),
+    "start_services": _services(a.StartServices, terms=False),
+    "stop_services": _services(a.StopServices, terms=False),
+    "remove_services": _services(a.RemoveServices, terms=False),
+    "change_terms": _services(a.ChangeTerms, terms=True),
+    "swap_service": _swap_service,
+    "add_items": _add_items,
+    "remove_items": _remove_items,
+    "swap_item": _swap_item,
+    "change_distribution": _change_distribution,
+    "change_location": _change_location,
+    "change_subscriber": _change_subscriber,
+    "add_usage": _add_usage,
+    "cancel_usage": _cancel_usage,
+    "replace": _replace,
+}

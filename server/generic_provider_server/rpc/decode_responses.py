@@ -1,0 +1,86 @@
+"""Answers as adapters send them: one that is malformed is told by itself, the others count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from generic_provider.v1 import provisioning_service_pb2 as api
+from generic_provider.v1 import resources_pb2 as pb
+
+from ..domain.lease import ResponseStatus
+from ..services.responding import Respond, Response, Verdict, respond
+from .checks import CODE, TEXT, Checks
+
+DAY = 86_400
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """A call of answers: those that can be judged, and what is wrong with the others."""
+
+    request: api.SendResponsesRequest
+    command: Respond
+    malformed: dict[int, str]
+
+    def told(self, verdicts: Iterable[Verdict]) -> api.SendResponsesResponse:
+        """One result for each answer, in order."""
+        judged = iter(verdicts)
+        return api.SendResponsesResponse(
+            results=[
+                _malformed(response.request, self.malformed[n])
+                if n in self.malformed
+                else _told(response.request, next(judged))
+                for n, response in enumerate(self.request.responses)
+            ]
+        )
+
+
+def answers_of(request: api.SendResponsesRequest, *, key: bytes) -> Answers:
+    responses, malformed = [], {}
+    for n, message in enumerate(request.responses):
+        checks = Checks()
+        response = _response(checks, message)
+        if checks.violations:
+            malformed[n] = "; ".join(f"{field} {wrong}" for field, wrong in checks.violations)
+        else:
+            responses.append(response)
+    return Answers(request, respond(request.provider, tuple(responses), key=key), malformed)
+
+
+def _response(checks: Checks, message: api.ProvisioningResponse) -> Response:
+    status = checks.enum("status", message.status, ResponseStatus)
+    if not message.status:
+        checks.wrong("status", "is required")
+    return Response(
+        request=checks.numbered("request", message.request, letter="R"),
+        lease_token=message.lease_token,
+        status=status or ResponseStatus.RETRY_LATER,
+        error_code=checks.text("error_code", message.error_code),
+        error_description=checks.text(
+            "error_description", message.error_description[:TEXT], most=TEXT
+        ),
+        account_number=checks.text("account_number", message.account_number, most=CODE),
+        reference_number=checks.text("reference_number", message.reference_number, most=CODE),
+        retry_delay=checks.span(
+            "retry_delay",
+            message.retry_delay,
+            given=message.HasField("retry_delay"),
+            least=0,
+            most=DAY,
+        ),
+    )
+
+
+def _malformed(request: str, why: str) -> api.ResponseResult:
+    code = api.RESPONSE_CODE_INVALID
+    return api.ResponseResult(request=request[:CODE], code=code, message=why[:TEXT])
+
+
+def _told(request: str, verdict: Verdict) -> api.ResponseResult:
+    return api.ResponseResult(
+        request=request,
+        code=api.ResponseCode.ValueType(verdict.code),
+        state=pb.RequestState.ValueType(verdict.state or 0),
+        message=verdict.message,
+    )

@@ -1,0 +1,301 @@
+"""Values to messages."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from generic_provider.v1 import resources_pb2 as pb
+
+from ..domain.aggregate import Aggregate, Link
+from ..domain.catalogue import Catalogues
+from ..domain.differences import Difference, differences
+from ..domain.image import PlatformImage, ProvisionedItem, ProvisionedService
+from ..domain.plan import provisioned
+from ..domain.records import ProviderRecord, RequestRecord, SubscriptionRecord
+from ..domain.values import (
+    SECOND,
+    Account,
+    Address,
+    Distributor,
+    Instant,
+    Item,
+    Service,
+    SubscribedService,
+    Usage,
+)
+
+
+def now() -> Instant:
+    return Instant(time.time_ns() // 1_000)
+
+
+def timestamp(instant: Instant | None) -> Timestamp | None:
+    if instant is None:
+        return None
+    return Timestamp(seconds=instant // SECOND, nanos=instant % SECOND * 1_000)
+
+
+def duration(span: int | None) -> Duration | None:
+    if span is None:
+        return None
+    return Duration(seconds=span // SECOND, nanos=span % SECOND * 1_000)
+
+
+def request_number(number: int) -> str:
+    return f"R{number:010d}" if number else ""
+
+
+def action_id(number: int) -> str:
+    return f"A{number:010d}" if number else ""
+
+
+def provider(record: ProviderRecord) -> pb.Provider:
+    found = record.provider
+    settings, delivery = found.request_settings, found.delivery_settings
+    return pb.Provider(
+        code=found.code,
+        display_name=found.display_name,
+        state=pb.ProviderState.ValueType(found.state),
+        distributors=[_distributor(each) for each in found.distributors],
+        services=[_service(each) for each in found.services],
+        goods=[
+            pb.GoodsMapping(
+                goods_type=each.goods_type, provider_goods_type=each.provider_goods_type
+            )
+            for each in found.goods
+        ],
+        request_settings=pb.RequestSettings(
+            activation_method=pb.RequestMethod.ValueType(settings.activation_method),
+            deactivation_method=pb.RequestMethod.ValueType(settings.deactivation_method),
+            term_end_on_platform=settings.term_end_on_platform,
+        ),
+        delivery_settings=pb.DeliverySettings(
+            pending_window=duration(delivery.pending_window),
+            max_delivery_attempts=delivery.max_delivery_attempts,
+            max_lease_time=duration(delivery.max_lease_time),
+        ),
+        create_time=timestamp(record.create_time),
+        update_time=timestamp(record.update_time),
+        etag=str(record.etag),
+        performed_by=record.who.performed_by,
+        caller=record.who.caller,
+    )
+
+
+def _distributor(each: Distributor) -> pb.Distributor:
+    return pb.Distributor(
+        code=each.code,
+        display_name=each.display_name,
+        required_distributor=each.required_distributor,
+        allowed_services=each.allowed_services,
+        required_goods_types=each.required_goods_types,
+        max_services=each.max_services,
+    )
+
+
+def _service(each: Service) -> pb.Service:
+    return pb.Service(
+        code=each.code,
+        display_name=each.display_name,
+        provider_service_id=each.provider_service_id,
+        kind=pb.ServiceKind.ValueType(each.kind),
+        required_service=each.required_service,
+        parameters=each.parameters,
+    )
+
+
+def subscription(
+    record: SubscriptionRecord,
+    catalogues: Catalogues,
+    *,
+    full_at: Instant | None = None,
+    former: bool = False,
+) -> pb.Subscription:
+    """`full_at`: now, for the differences and what is confirmed; None leaves them out."""
+    desired = record.aggregate.desired
+    services = (*desired.services, *desired.former) if former else desired.services
+    return pb.Subscription(
+        number=desired.number,
+        type=desired.type,
+        state=pb.SubscriptionState.ValueType(desired.state),
+        until=timestamp(desired.until),
+        holder=account(desired.holder),
+        address=address(desired.address),
+        items=[item(each, catalogues) for each in desired.items],
+        services=[subscribed_service(each) for each in services],
+        usages=[usage(each) for each in desired.usages],
+        provider_links=[
+            _link(link, record.aggregate, catalogues, full_at=full_at)
+            for link in record.aggregate.links
+        ],
+        create_time=timestamp(record.create_time),
+        update_time=timestamp(record.update_time),
+        revision=record.revision,
+    )
+
+
+def account(holder: Account) -> pb.Account:
+    return pb.Account(
+        number=holder.number,
+        name=holder.name,
+        email=holder.email,
+        phone=holder.phone,
+        parameters=holder.parameters,
+    )
+
+
+def address(place: Address) -> pb.Address:
+    return pb.Address(
+        lines=place.lines,
+        city=place.city,
+        postal_code=place.postal_code,
+        country=place.country,
+        parameters=place.parameters,
+    )
+
+
+def item(each: Item, catalogues: Catalogues) -> pb.InstalledItem:
+    return pb.InstalledItem(
+        provider=each.provider,
+        distributor=each.distributor,
+        serial_number=each.serial_number,
+        goods_type=each.goods_type,
+        provider_goods_type=catalogues[each.provider].goods.get(each.goods_type, ""),
+        parameters=each.parameters,
+    )
+
+
+def subscribed_service(each: SubscribedService) -> pb.SubscribedService:
+    return pb.SubscribedService(
+        provider=each.provider,
+        distributor=each.distributor,
+        service=each.service,
+        state=pb.ServiceState.ValueType(each.state),
+        term_end=timestamp(each.term_end),
+    )
+
+
+def usage(each: Usage) -> pb.Usage:
+    return pb.Usage(
+        reference=each.reference,
+        provider=each.provider,
+        distributor=each.distributor,
+        service=each.service,
+        quantity=each.quantity,
+        start_time=timestamp(each.start_time),
+        end_time=timestamp(each.end_time),
+        create_time=timestamp(each.create_time),
+        parameters=each.parameters,
+    )
+
+
+def _link(
+    link: Link, aggregate: Aggregate, catalogues: Catalogues, *, full_at: Instant | None
+) -> pb.ProviderLink:
+    message = pb.ProviderLink(
+        provider=link.provider,
+        account_number=link.account_number,
+        sync_state=pb.SyncState.ValueType(link.sync_state),
+    )
+    if link.last_error:
+        error = link.last_error
+        last = pb.ProviderLink.LastError(
+            request=request_number(error.request),
+            error_code=error.error_code,
+            error_description=error.error_description,
+            time=timestamp(error.time),
+        )
+        message.last_error.CopyFrom(last)
+    if full_at is not None:
+        catalogue = catalogues[link.provider]
+        found = differences(link, aggregate.desired, catalogue=catalogue, now=full_at)
+        message.differences.extend([_difference(each) for each in found])
+        message.confirmed.CopyFrom(target(link.confirmed, link.provider, catalogues))
+    return message
+
+
+def _difference(each: Difference) -> pb.Difference:
+    return pb.Difference(
+        kind=pb.DifferenceKind.ValueType(each.kind),
+        distributor=each.distributor,
+        service=each.service,
+        provider_service_id=each.provider_service_id,
+        serial_number=each.serial_number,
+        text=each.text,
+    )
+
+
+def target(held: PlatformImage, code: str, catalogues: Catalogues) -> pb.PlatformTarget:
+    catalogue = catalogues[code]
+    services = [provisioned(each, held, catalogue) for each in held.entitlements]
+    return pb.PlatformTarget(
+        items=[_provisioned_item(each, code) for each in held.items],
+        services=[_provisioned_service(each, code) for each in services],
+        holder=account(held.holder) if held.holder else None,
+        address=address(held.address) if held.address else None,
+    )
+
+
+def request(record: RequestRecord) -> pb.ProvisioningRequest:
+    asked, code = record.request, record.provider
+    return pb.ProvisioningRequest(
+        number=request_number(record.number),
+        type=pb.RequestType.ValueType(record.type),
+        state=pb.RequestState.ValueType(record.state),
+        origin=pb.RequestOrigin.ValueType(record.origin),
+        provider=code,
+        subscription=record.subscription,
+        account_number=record.account_number,
+        action=action_id(record.action),
+        reference=record.reference,
+        performed_by=record.performed_by,
+        address=address(asked.address) if asked.address else None,
+        account=account(asked.holder) if asked.holder else None,
+        service=_provisioned_service(asked.service, code) if asked.service else None,
+        installed_item=_provisioned_item(asked.item, code) if asked.item else None,
+        services=[_provisioned_service(each, code) for each in asked.services],
+        installed_items=[_provisioned_item(each, code) for each in asked.items],
+        usage=usage(asked.usage) if asked.usage else None,
+        schedule_time=timestamp(record.schedule_time),
+        create_time=timestamp(record.create_time),
+        settle_time=timestamp(record.settle_time),
+        error_code=record.error_code,
+        error_description=record.error_description,
+        reference_number=record.reference_number,
+        delivery_attempts=record.attempts,
+        last_adapter=record.last_adapter,
+        last_delivery_time=timestamp(record.last_delivery_time),
+        next_delivery_time=timestamp(record.next_delivery_time),
+        waiting_for=pb.WaitingFor.ValueType(record.waiting_for or 0),
+    )
+
+
+def requests(records: Iterable[RequestRecord]) -> list[pb.ProvisioningRequest]:
+    return [request(record) for record in records]
+
+
+def _provisioned_service(each: ProvisionedService, code: str) -> pb.ProvisionedService:
+    return pb.ProvisionedService(
+        service=each.service,
+        provider_service_id=each.provider_service_id,
+        distributor=each.distributor,
+        kind=pb.ServiceKind.ValueType(each.kind),
+        items=[_provisioned_item(one, code) for one in each.items],
+        term_end=timestamp(each.term_end),
+        parameters=each.parameters,
+    )
+
+
+def _provisioned_item(each: ProvisionedItem, code: str) -> pb.InstalledItem:
+    return pb.InstalledItem(
+        provider=code,
+        distributor=each.distributor,
+        serial_number=each.serial_number,
+        goods_type=each.goods_type,
+        provider_goods_type=each.provider_goods_type,
+        parameters=each.parameters,
+    )

@@ -1,0 +1,95 @@
+"""Actions, and what became of them, to messages."""
+
+from __future__ import annotations
+
+from generic_provider.v1 import errors_pb2, resources_pb2
+from generic_provider.v1 import subscription_service_pb2 as api
+
+from ..domain.aggregate import ActionError
+from ..domain.catalogue import Catalogues
+from ..domain.records import ActionOrigin, ActionRecord
+from ..domain.refusals import Reason, Refused
+from ..domain.undone import Undone
+from .encode import (
+    account,
+    action_id,
+    address,
+    item,
+    request_number,
+    subscribed_service,
+    timestamp,
+    usage,
+)
+from .errors import STATUS, metadata_of, shortened, violations_of
+
+
+def action(
+    record: ActionRecord, catalogues: Catalogues, *, with_performed: bool = True
+) -> api.SubscriptionAction:
+    return api.SubscriptionAction(
+        id=action_id(record.id),
+        subscription=record.subscription,
+        kind=api.ActionKind.ValueType(record.kind),
+        state=api.ActionState.ValueType(record.state),
+        performed=_performed(record) if with_performed else None,
+        origin=api.ActionOrigin.ValueType(record.origin),
+        taken_back=[_undone(each, catalogues) for each in record.taken_back],
+        error=_error(record.error) if record.error else None,
+        requests=[request_number(number) for number in record.requests],
+        caller=record.who.caller,
+        create_time=timestamp(record.create_time),
+        execute_time=timestamp(record.execute_time),
+        settle_time=timestamp(record.settle_time),
+    )
+
+
+def _performed(record: ActionRecord) -> api.PerformActionRequest:
+    """As it was made; an automatic end was made by nobody, and is told by its kind."""
+    if record.origin is not ActionOrigin.AUTOMATIC_END:
+        return api.PerformActionRequest.FromString(record.performed)
+    made = api.PerformActionRequest(
+        subscription=record.subscription, performed_by=record.who.performed_by
+    )
+    getattr(made, record.kind.name.lower()).SetInParent()
+    return made
+
+
+def reason(value: Reason) -> errors_pb2.ErrorReason.ValueType:
+    return errors_pb2.ErrorReason.Value(f"ERROR_REASON_{value.value}")
+
+
+def _error(error: ActionError) -> api.ActionError:
+    return api.ActionError(
+        reason=reason(error.reason),
+        request=request_number(error.request),
+        provider=error.provider,
+        error_code=error.error_code,
+        error_description=error.error_description,
+    )
+
+
+def _undone(each: Undone, catalogues: Catalogues) -> api.Undone:
+    message = api.Undone(
+        provider=each.provider,
+        service=subscribed_service(each.service) if each.service else None,
+        item=item(each.item, catalogues) if each.item else None,
+        holder=account(each.holder) if each.holder else None,
+        address=address(each.address) if each.address else None,
+        usage=usage(each.usage) if each.usage else None,
+    )
+    if each.state:
+        message.state = resources_pb2.SubscriptionState.ValueType(each.state)
+    return message
+
+
+def item_error(refused: Refused) -> errors_pb2.ItemError:
+    return errors_pb2.ItemError(
+        code=STATUS[refused.reason].value[0],
+        reason=reason(refused.reason),
+        message=shortened(refused.message, 300),
+        metadata=metadata_of(refused),
+        field_violations=[
+            errors_pb2.FieldViolation(field=field, description=wrong)
+            for field, wrong in violations_of(refused)
+        ],
+    )

@@ -1,0 +1,81 @@
+"""Pages of lists: tokens bound to their filters, pages that end before they are too big."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from binascii import Error as Base64Error
+from collections.abc import Iterable
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from google.protobuf.message import Message
+
+from .checks import Checks
+
+DEFAULT, MOST = 100, 1_000
+MOST_BYTES = 2 * 1024 * 1024 - 64 * 1024
+
+Position = TypeVar("Position", int, str)
+Shown = TypeVar("Shown", bound=Message)
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Position]):
+    """A page of `size` things behind `after`."""
+
+    size: int
+    after: Position
+    filters: bytes
+
+    def cut(self, shown: Iterable[tuple[Position, Shown]]) -> tuple[list[Shown], str]:
+        """As many as fit, and the token of the next page; empty if `shown` ends before that.
+
+        `shown` has `size` + 1 things where there are so many.
+        """
+        page: list[Shown] = []
+        last, size = self.after, 0
+        for position, message in shown:
+            size += message.ByteSize() + 8
+            if len(page) == self.size or (page and size > MOST_BYTES):
+                return page, self._token(last)
+            page.append(message)
+            last = position
+        return page, ""
+
+    def _token(self, after: Position) -> str:
+        return urlsafe_b64encode(msgspec.msgpack.encode((self.filters, after))).decode()
+
+
+def page_of(checks: Checks, request: Message, *, start: Position) -> Page[Position]:
+    """Reads `page_size` and `page_token`; `start` stands before the first thing of the list."""
+    size = int(getattr(request, "page_size"))  # noqa: B009 - every list has it
+    token = str(getattr(request, "page_token"))  # noqa: B009
+    if size < 0:
+        checks.wrong("page_size", "is negative")
+    filters = _filters(request)
+    after = _after(token, filters, start)
+    if after is None:
+        checks.wrong("page_token", "is not a token of this list with these filters")
+    return Page(min(size or DEFAULT, MOST), start if after is None else after, filters)
+
+
+def _after(token: str, filters: bytes, start: Position) -> Position | None:
+    if not token:
+        return start
+    try:
+        given, after = msgspec.msgpack.decode(urlsafe_b64decode(token), type=tuple[bytes, Any])
+    except (Base64Error, ValueError, msgspec.MsgspecError):
+        return None
+    return after if given == filters and type(after) is type(start) else None
+
+
+def _filters(request: Message) -> bytes:
+    filters = type(request)()
+    filters.CopyFrom(request)
+    filters.ClearField("page_size")
+    filters.ClearField("page_token")
+    kind = request.DESCRIPTOR.name.encode()[:16]
+    body = filters.SerializeToString(deterministic=True)
+    return blake2b(body, digest_size=8, person=kind).digest()

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+from generic_provider.v1 import provider_service_pb2 as api
+
+from ..domain.refusals import Reason, Refused
+from ..domain.values import ProviderState
+from ..services.providers import CreateProvider, SetProviderState, UpdateProvider
+from ..store.store import Store
+from . import encode
+from .calls import Call
+from .checks import CALLERS_ID, Checks
+from .decode_actions import digest_of
+from .decode_providers import etag_of, provider_of
+from .paging import page_of
+
+
+class ProviderServicer:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    async def CreateProvider(
+        self, request: api.CreateProviderRequest, call: Call
+    ) -> api.CreateProviderResponse:
+        checks = Checks()
+        create = CreateProvider(
+            provider=provider_of(checks, request.provider),
+            digest=digest_of(request),
+            request_id=checks.text("request_id", request.request_id, most=CALLERS_ID),
+            who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
+        )
+        checks.done()
+        record = await self._store.do(create)
+        return api.CreateProviderResponse(provider=encode.provider(record))
+
+    async def GetProvider(
+        self, request: api.GetProviderRequest, call: Call
+    ) -> api.GetProviderResponse:
+        checks = Checks()
+        code = checks.code("provider", request.provider)
+        checks.done()
+        record = self._store.providers.get(code)
+        if record is None:
+            raise provider_not_found(code)
+        return api.GetProviderResponse(provider=encode.provider(record))
+
+    async def ListProviders(
+        self, request: api.ListProvidersRequest, call: Call
+    ) -> api.ListProvidersResponse:
+        checks = Checks()
+        states = checks.enums("states", request.states, ProviderState)
+        page = page_of(checks, request, start="")
+        checks.done()
+        found = [
+            (code, encode.provider(record))
+            for code, record in sorted(self._store.providers.items())
+            if code > page.after and (not states or record.provider.state in states)
+        ]
+        providers, token = page.cut(found)
+        return api.ListProvidersResponse(providers=providers, next_page_token=token)
+
+    async def UpdateProvider(
+        self, request: api.UpdateProviderRequest, call: Call
+    ) -> api.UpdateProviderResponse:
+        checks = Checks()
+        update = UpdateProvider(
+            provider=provider_of(checks, request.provider),
+            etag=etag_of(checks, request.provider),
+            who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
+        )
+        checks.done()
+        record = await self._store.do(update)
+        return api.UpdateProviderResponse(provider=encode.provider(record))
+
+    async def SetProviderState(
+        self, request: api.SetProviderStateRequest, call: Call
+    ) -> api.SetProviderStateResponse:
+        checks = Checks()
+        state = checks.enum("state", request.state, ProviderState)
+        if not request.state:
+            checks.wrong("state", "is required")
+        change = SetProviderState(
+            provider=checks.code("provider", request.provider),
+            state=state or ProviderState.NOT_EFFECTIVE,
+            who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
+        )
+        checks.done()
+        record = await self._store.do(change)
+        return api.SetProviderStateResponse(provider=encode.provider(record))
+
+
+def provider_not_found(code: str) -> Refused:
+    return Refused(Reason.PROVIDER_NOT_FOUND, f"there is no provider {code!r}", provider=code)

@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator
+
+from generic_provider.v1 import provisioning_service_pb2 as api
+from generic_provider.v1 import resources_pb2 as pb
+
+from ..domain.lease import Lease, lease_of, token_of
+from ..domain.values import SECOND
+from ..services.claiming import Demand, Handed
+from ..services.delivery import Delivery, Drain, Stream
+from ..services.holding import Extend, LeaseState, Release
+from ..store.store import Store
+from . import encode
+from .calls import Call
+from .checks import Checks
+from .decode_responses import answers_of
+from .provider_service import provider_not_found
+
+HEARTBEAT = 10.0
+"""Seconds of silence on a stream before the server gives a sign of life."""
+
+BACKLOG_AGE = 2.0
+"""Seconds for which a backlog that was counted serves all streams of its provider."""
+
+MOST_AT_ONCE = 1_000
+MOST_BYTES = 1024 * 1024
+LONGEST_WAIT = 30
+
+
+class ProvisioningServicer:
+    def __init__(self, store: Store, delivery: Delivery) -> None:
+        self._store = store
+        self._delivery = delivery
+        self._backlogs: dict[str, tuple[float, tuple[int, int]]] = {}
+
+    async def StreamPendingRequests(
+        self, request: api.StreamPendingRequestsRequest, call: Call
+    ) -> AsyncIterator[api.StreamPendingRequestsResponse]:
+        with self._delivery.stream(_stream_of(request, call)) as stream:
+            yield await self._heartbeat(stream.provider)
+            while True:
+                try:
+                    async with asyncio.timeout(HEARTBEAT):
+                        event = await stream.events.get()
+                except TimeoutError:
+                    yield await self._heartbeat(stream.provider)
+                    continue
+                match event:
+                    case None:
+                        return
+                    case Drain(reason):
+                        yield _drain(reason)
+                        return
+                    case handed:
+                        for subscriptions in _batches(self._shown(handed)):
+                            yield _batch(subscriptions)
+
+    async def PullPendingRequests(
+        self, request: api.PullPendingRequestsRequest, call: Call
+    ) -> api.PullPendingRequestsResponse:
+        checks = Checks()
+        provider, adapter = _adapter(checks, request)
+        given = request.HasField("max_requests")
+        demand = Demand(
+            stream="",
+            adapter=adapter,
+            credit=_credit(checks, "max_requests", request.max_requests if given else None),
+            lease_duration=_lease_duration(checks, request) or 30 * SECOND,
+            include_target=request.include_target,
+        )
+        wait = checks.span(
+            "wait", request.wait, given=request.HasField("wait"), least=0, most=86_400
+        )
+        checks.done()
+        self._check_provider(provider)
+        seconds = min((wait or 0) / SECOND, LONGEST_WAIT)
+        handed = await self._delivery.pull(provider, demand, wait=seconds)
+        backlog, age = await self._backlog(provider)
+        return api.PullPendingRequestsResponse(
+            subscriptions=self._shown(handed),
+            backlog=backlog,
+            oldest_age=encode.duration(age),
+        )
+
+    async def SendResponses(
+        self, request: api.SendResponsesRequest, call: Call
+    ) -> api.SendResponsesResponse:
+        checks = Checks()
+        provider = checks.code("provider", request.provider)
+        checks.count("responses", request.responses, least=1, most=MOST_AT_ONCE)
+        checks.done()
+        self._check_provider(provider)
+        answers = answers_of(request, key=self._store.token_key)
+        if answers.command.responses:
+            judged = await self._store.do(answers.command)
+            self._delivery.heard(judged.streams)
+            return answers.told(judged.verdicts)
+        return answers.told(())
+
+    async def ExtendLeases(
+        self, request: api.ExtendLeasesRequest, call: Call
+    ) -> api.ExtendLeasesResponse:
+        checks = Checks()
+        checks.count("lease_tokens", request.lease_tokens, least=1, most=MOST_AT_ONCE)
+        duration = _lease_duration(checks, request)
+        checks.done()
+        leases = self._leases(request.lease_tokens)
+        states = await self._store.do(Extend(leases=leases, duration=duration))
+        self._delivery.heard(_streams(leases))
+        return api.ExtendLeasesResponse(results=_results(request.lease_tokens, states))
+
+    async def ReleaseLeases(
+        self, request: api.ReleaseLeasesRequest, call: Call
+    ) -> api.ReleaseLeasesResponse:
+        checks = Checks()
+        checks.count("lease_tokens", request.lease_tokens, most=MOST_AT_ONCE)
+        checks.done()
+        leases = self._leases(request.lease_tokens)
+        if request.stop:
+            self._delivery.stop_stream(_streams(leases))
+        states = await self._store.do(Release(leases=leases))
+        self._delivery.heard(_streams(leases))
+        return api.ReleaseLeasesResponse(results=_results(request.lease_tokens, states))
+
+    def _check_provider(self, provider: str) -> None:
+        if provider not in self._store.catalogues:
+            raise provider_not_found(provider)
+
+    def _leases(self, tokens: Iterable[str]) -> tuple[Lease | None, ...]:
+        return tuple([lease_of(token, self._store.token_key) for token in tokens])
+
+    def _shown(self, handed: tuple[Handed, ...]) -> list[api.SubscriptionRequests]:
+        return [self._subscription_requests(each) for each in handed]
+
+    def _subscription_requests(self, handed: Handed) -> api.SubscriptionRequests:
+        lane = handed.lane
+        return api.SubscriptionRequests(
+            subscription=lane.subscription,
+            account_number=handed.account_number,
+            lease_token=token_of(lane.lease, self._store.token_key),
+            lease_duration=encode.duration(lane.lease_duration),
+            delivery_attempt=handed.attempt,
+            requests=encode.requests(handed.requests),
+            target=encode.target(handed.target, lane.provider, self._store.catalogues)
+            if handed.target
+            else None,
+        )
+
+    async def _heartbeat(self, provider: str) -> api.StreamPendingRequestsResponse:
+        backlog, age = await self._backlog(provider)
+        heartbeat = api.StreamPendingRequestsResponse.Heartbeat(
+            server_time=encode.timestamp(encode.now()),
+            backlog=backlog,
+            oldest_age=encode.duration(age),
+            provider_state=pb.ProviderState.ValueType(
+                self._store.providers[provider].provider.state
+            ),
+        )
+        return api.StreamPendingRequestsResponse(heartbeat=heartbeat)
+
+    async def _backlog(self, provider: str) -> tuple[int, int]:
+        """Requests pending, and the age of the oldest in microseconds."""
+        counted, backlog = self._backlogs.get(provider, (0.0, (0, 0)))
+        if not counted or time.monotonic() > counted + BACKLOG_AGE:
+            backlog = await self._store.read(lambda reads: reads.backlog_size(provider))
+            self._backlogs[provider] = time.monotonic(), backlog
+        return backlog
+
+
+def _stream_of(request: api.StreamPendingRequestsRequest, call: Call) -> Stream:
+    checks = Checks()
+    provider, adapter = _adapter(checks, request)
+    given = request.HasField("max_in_flight")
+    stream = Stream(
+        provider=provider,
+        adapter=adapter,
+        version=request.version,
+        peer=call.peer,
+        max_in_flight=_credit(checks, "max_in_flight", request.max_in_flight if given else None),
+        lease_duration=_lease_duration(checks, request) or 30 * SECOND,
+        include_target=request.include_target,
+    )
+    checks.done()
+    return stream
+
+
+def _adapter(
+    checks: Checks, request: api.StreamPendingRequestsRequest | api.PullPendingRequestsRequest
+) -> tuple[str, str]:
+    checks.text("version", request.version)
+    return checks.code("provider", request.provider), checks.code("adapter", request.adapter)
+
+
+def _credit(checks: Checks, field: str, value: int | None) -> int:
+    return 100 if value is None else checks.number(field, value, least=1, most=10_000)
+
+
+def _lease_duration(
+    checks: Checks,
+    request: api.StreamPendingRequestsRequest
+    | api.PullPendingRequestsRequest
+    | api.ExtendLeasesRequest,
+) -> int | None:
+    return checks.span(
+        "lease_duration",
+        request.lease_duration,
+        given=request.HasField("lease_duration"),
+        least=1,
+        most=3_600,
+    )
+
+
+def _batches(
+    subscriptions: Iterable[api.SubscriptionRequests],
+) -> Iterator[list[api.SubscriptionRequests]]:
+    batch: list[api.SubscriptionRequests] = []
+    size = 0
+    for each in subscriptions:
+        added = each.ByteSize() + 8
+        if batch and size + added > MOST_BYTES:
+            yield batch
+            batch, size = [], 0
+        batch.append(each)
+        size += added
+    if batch:
+        yield batch
+
+
+def _batch(subscriptions: list[api.SubscriptionRequests]) -> api.StreamPendingRequestsResponse:
+    batch = api.StreamPendingRequestsResponse.Batch(subscriptions=subscriptions)
+    return api.StreamPendingRequestsResponse(batch=batch)
+
+
+def _drain(reason: str) -> api.StreamPendingRequestsResponse:
+    drain = api.StreamPendingRequestsResponse.Drain(reason=reason)
+    return api.StreamPendingRequestsResponse(drain=drain)
+
+
+def _streams(leases: Iterable[Lease | None]) -> frozenset[str]:
+    return frozenset(lease.stream for lease in leases if lease is not None)
+
+
+def _results(tokens: Iterable[str], states: Iterable[LeaseState]) -> list[api.LeaseResult]:
+    return [
+        api.LeaseResult(
+            lease_token=token,
+            live=state.live,
+            lease_duration=encode.duration(state.remaining) if state.remaining else None,
+        )
+        for token, state in zip(tokens, states, strict=True)
+    ]

@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+from generic_provider.v1 import request_service_pb2 as api
+from generic_provider.v1 import resources_pb2 as pb
+
+from ..domain.lease import ResponseStatus
+from ..domain.records import RequestRecord
+from ..domain.refusals import Reason, Refused
+from ..domain.values import (
+    SECOND,
+    Instant,
+    RequestOrigin,
+    RequestState,
+    RequestType,
+)
+from ..services.delivery import Delivery, Stream
+from ..services.operating import CancelRequest, ResolveRequest
+from ..store.reads import Backlog, Reads, RequestFilter
+from ..store.store import Store
+from . import encode
+from .calls import Call
+from .checks import CALLERS_ID, NAME, TEXT, Checks
+from .paging import page_of
+from .provider_service import provider_not_found
+
+
+class RequestServicer:
+    def __init__(self, store: Store, delivery: Delivery) -> None:
+        self._store = store
+        self._delivery = delivery
+
+    async def GetRequest(
+        self, request: api.GetRequestRequest, call: Call
+    ) -> api.GetRequestResponse:
+        checks = Checks()
+        number = checks.numbered("request", request.request, letter="R")
+        checks.done()
+        record = await self._store.read(lambda reads: reads.request(number))
+        if record is None:
+            raise _not_found(request.request)
+        return api.GetRequestResponse(request=encode.request(record))
+
+    async def ListRequests(
+        self, request: api.ListRequestsRequest, call: Call
+    ) -> api.ListRequestsResponse:
+        checks = Checks()
+        wanted = _filter(checks, request)
+        page = page_of(checks, request, start=0)
+        checks.done()
+        if request.action and not wanted.action:
+            return api.ListRequestsResponse()
+
+        def read(reads: Reads) -> api.ListRequestsResponse:
+            found = reads.requests(wanted, after=page.after, limit=page.size + 1)
+            requests, token = page.cut((each.number, encode.request(each)) for each in found)
+            return api.ListRequestsResponse(requests=requests, next_page_token=token)
+
+        return await self._store.read(read)
+
+    async def CancelRequest(
+        self, request: api.CancelRequestRequest, call: Call
+    ) -> api.CancelRequestResponse:
+        checks = Checks()
+        cancel = CancelRequest(
+            request=checks.numbered("request", request.request, letter="R"),
+            reason=checks.text("reason", request.reason, most=TEXT, required=True),
+            end_lease=request.end_lease,
+            who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
+        )
+        checks.done()
+        if not cancel.request:
+            raise _not_found(request.request)
+        await self._store.do(cancel)
+        return api.CancelRequestResponse(request=await self._shown(cancel.request))
+
+    async def ResolveRequest(
+        self, request: api.ResolveRequestRequest, call: Call
+    ) -> api.ResolveRequestResponse:
+        checks = Checks()
+        status = checks.enum("status", request.status, ResponseStatus)
+        if status not in (ResponseStatus.ACCEPTED, ResponseStatus.REJECTED):
+            checks.wrong("status", "must be ACCEPTED or REJECTED")
+        resolve = ResolveRequest(
+            request=checks.numbered("request", request.request, letter="R"),
+            accepted=status is ResponseStatus.ACCEPTED,
+            reason=checks.text("reason", request.reason, most=TEXT, required=True),
+            error_code=checks.text("error_code", request.error_code),
+            account_number=checks.text("account_number", request.account_number),
+            end_lease=request.end_lease,
+            who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
+        )
+        checks.done()
+        if not resolve.request:
+            raise _not_found(request.request)
+        await self._store.do(resolve)
+        return api.ResolveRequestResponse(request=await self._shown(resolve.request))
+
+    async def GetBacklog(
+        self, request: api.GetBacklogRequest, call: Call
+    ) -> api.GetBacklogResponse:
+        checks = Checks()
+        provider = checks.code("provider", request.provider)
+        checks.done()
+        if provider not in self._store.catalogues:
+            raise provider_not_found(provider)
+        backlog = await self._store.read(lambda reads: reads.backlog(provider))
+        return _backlog(backlog, adapters=len(self._streams(provider)))
+
+    async def ListAdapters(
+        self, request: api.ListAdaptersRequest, call: Call
+    ) -> api.ListAdaptersResponse:
+        checks = Checks()
+        provider = checks.text("provider", request.provider)
+        page = page_of(checks, request, start="")
+        checks.done()
+        streams = [each for each in self._streams(provider) if _place(each) > page.after]
+        ids = [stream.id for stream in streams]
+        oldest = await self._store.read(lambda reads: reads.oldest_leases(ids))
+        adapters, token = page.cut(
+            (_place(stream), _adapter(stream, oldest.get(stream.id))) for stream in streams
+        )
+        return api.ListAdaptersResponse(adapters=adapters, next_page_token=token)
+
+    async def _shown(self, number: int) -> pb.ProvisioningRequest:
+        """The request as committed."""
+        record = await self._store.read(lambda reads: reads.request(number))
+        if record is None:
+            raise _not_found(encode.request_number(number))
+        return encode.request(record)
+
+    def _streams(self, provider: str) -> list[Stream]:
+        streams = self._delivery.streams.values()
+        return sorted([s for s in streams if provider in ("", s.provider)], key=_place)
+
+
+def _place(stream: Stream) -> str:
+    return f"{stream.connect_time:020.6f} {stream.id}"
+
+
+def _not_found(number: str) -> Refused:
+    return Refused(Reason.REQUEST_NOT_FOUND, f"there is no request {number!r}", request=number)
+
+
+def _filter(checks: Checks, request: api.ListRequestsRequest) -> RequestFilter:
+    return RequestFilter(
+        provider=checks.text("provider", request.provider),
+        subscription=checks.text("subscription", request.subscription),
+        account_number=checks.text("account_number", request.account_number),
+        types=checks.enums("types", request.types, RequestType),
+        states=checks.enums("states", request.states, RequestState),
+        origins=checks.enums("origins", request.origins, RequestOrigin),
+        action=checks.numbered("action", request.action, letter="A") if request.action else 0,
+        reference=checks.text("reference", request.reference, most=NAME),
+        last_adapter=checks.text("last_adapter", request.last_adapter),
+        error_code=checks.text("error_code", request.error_code),
+        item_serial=checks.text("item_serial", request.item_serial),
+        created_from=checks.optional_instant(request, "created_from"),
+        created_to=checks.optional_instant(request, "created_to"),
+        settled_from=checks.optional_instant(request, "settled_from"),
+        settled_to=checks.optional_instant(request, "settled_to"),
+        oldest_first=request.oldest_first,
+    )
+
+
+def _backlog(backlog: Backlog, *, adapters: int) -> api.GetBacklogResponse:
+    oldest: RequestRecord | None = backlog.oldest
+    return api.GetBacklogResponse(
+        pending=backlog.pending,
+        leased=backlog.leased,
+        waiting_for_retry=backlog.waiting_for_retry,
+        blocked_subscriptions=backlog.blocked_subscriptions,
+        oldest=encode.request(oldest) if oldest else None,
+        by_type=[
+            api.GetBacklogResponse.TypeCount(type=pb.RequestType.ValueType(kind), count=count)
+            for kind, count in backlog.by_type
+        ],
+        by_age=[
+            api.GetBacklogResponse.AgeCount(up_to=encode.duration(age), count=count)
+            for age, count in backlog.by_age
+        ],
+        out_of_sync_subscriptions=backlog.out_of_sync_subscriptions,
+        adapters=adapters,
+    )
+
+
+def _adapter(stream: Stream, oldest: Instant | None) -> api.ConnectedAdapter:
+    return api.ConnectedAdapter(
+        provider=stream.provider,
+        adapter=stream.adapter,
+        version=stream.version,
+        peer=stream.peer,
+        max_in_flight=stream.max_in_flight,
+        in_flight=max(0, stream.in_flight),
+        oldest_lease_age=encode.duration(max(0, encode.now() - oldest)) if oldest else None,
+        connect_time=encode.timestamp(Instant(int(stream.connect_time * SECOND))),
+        last_heard_time=encode.timestamp(Instant(int(stream.last_heard_time * SECOND))),
+    )

@@ -1,0 +1,37 @@
+"""Every service of the contract, and who answers its calls."""
+
+from __future__ import annotations
+
+from google.protobuf.descriptor import ServiceDescriptor
+
+from generic_provider.v1 import (
+    provider_service_pb2,
+    provisioning_service_pb2,
+    request_service_pb2,
+    subscription_service_pb2,
+)
+
+from ..services.delivery import Delivery
+from ..services.settling import Settling
+from ..store.store import Store
+from .provider_service import ProviderServicer
+from .provisioning_service import ProvisioningServicer
+from .request_service import RequestServicer
+from .subscription_service import SubscriptionServicer
+
+PROVIDER = provider_service_pb2.DESCRIPTOR.services_by_name["ProviderService"]
+SUBSCRIPTION = subscription_service_pb2.DESCRIPTOR.services_by_name["SubscriptionService"]
+PROVISIONING = provisioning_service_pb2.DESCRIPTOR.services_by_name["ProvisioningService"]
+REQUEST = request_service_pb2.DESCRIPTOR.services_by_name["RequestService"]
+SERVICES = (PROVIDER, SUBSCRIPTION, PROVISIONING, REQUEST)
+
+
+def servicers(
+    store: Store, delivery: Delivery, settling: Settling
+) -> tuple[tuple[ServiceDescriptor, object], ...]:
+    return (
+        (PROVIDER, ProviderServicer(store)),
+        (SUBSCRIPTION, SubscriptionServicer(store, settling)),
+        (PROVISIONING, ProvisioningServicer(store, delivery)),
+        (REQUEST, RequestServicer(store, delivery)),
+    )

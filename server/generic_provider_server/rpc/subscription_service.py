@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+import asyncio
+
+from generic_provider.v1 import subscription_service_pb2 as api
+
+from ..domain.actions import ActionKind
+from ..domain.records import ActionState
+from ..domain.refusals import Reason, Refused
+from ..domain.values import SECOND, State, SyncState
+from ..services.performing import Done
+from ..services.settling import Settling
+from ..store.reads import ActionFilter, Reads, SubscriptionFilter
+from ..store.store import Store
+from . import encode
+from .calls import Call, internal
+from .checks import CALLERS_ID, NAME, Checks
+from .decode_actions import perform_of
+from .encode_actions import action, item_error
+from .paging import page_of
+
+MOST_IN_BATCH = 1_000
+LONGEST_WAIT = 30
+FOREVER = 315_576_000_000
+
+
+class SubscriptionServicer:
+    def __init__(self, store: Store, settling: Settling) -> None:
+        self._store = store
+        self._settling = settling
+
+    async def PerformAction(
+        self, request: api.PerformActionRequest, call: Call
+    ) -> api.PerformActionResponse:
+        done = await self._perform(request, call)
+        catalogues = self._store.catalogues
+        return api.PerformActionResponse(
+            action=action(done.action, catalogues),
+            subscription=encode.subscription(done.subscription, catalogues),
+            requests=encode.requests(done.requests),
+        )
+
+    async def BatchPerformActions(
+        self, request: api.BatchPerformActionsRequest, call: Call
+    ) -> api.BatchPerformActionsResponse:
+        checks = Checks()
+        checks.count("actions", request.actions, least=1, most=MOST_IN_BATCH)
+        checks.done()
+        results = await asyncio.gather(*[self._result(each, call) for each in request.actions])
+        return api.BatchPerformActionsResponse(results=results)
+
+    async def _result(
+        self, request: api.PerformActionRequest, call: Call
+    ) -> api.BatchPerformActionsResponse.Result:
+        try:
+            done = await self._perform(request, call)
+        except Refused as refused:
+            error = item_error(refused)
+        except Exception:  # noqa: BLE001 - one bad item never fails its neighbours
+            error = item_error(internal("BatchPerformActions"))
+        else:
+            made = action(done.action, self._store.catalogues, with_performed=False)
+            return api.BatchPerformActionsResponse.Result(action=made)
+        return api.BatchPerformActionsResponse.Result(error=error)
+
+    async def _perform(self, request: api.PerformActionRequest, call: Call) -> Done:
+        return await self._store.do(perform_of(request, call, now=encode.now()))
+
+    async def GetAction(self, request: api.GetActionRequest, call: Call) -> api.GetActionResponse:
+        checks = Checks()
+        if request.WhichOneof("key") is None:
+            checks.wrong("action", "is required, or a request_id")
+        wait = checks.span(
+            "wait", request.wait, given=request.HasField("wait"), least=0, most=FOREVER
+        )
+        found = await self._action_of(checks, request)
+        seconds = min((wait or 0) / SECOND, LONGEST_WAIT)
+        record = found and await self._settling.action(self._store, found, wait=seconds)
+        if not record:
+            name = request.WhichOneof("key") or "action"
+            key = str(getattr(request, name))
+            raise Refused(
+                Reason.ACTION_NOT_FOUND, f"there is no action with {name} {key!r}", **{name: key}
+            )
+        return api.GetActionResponse(action=action(record, self._store.catalogues))
+
+    async def _action_of(self, checks: Checks, request: api.GetActionRequest) -> int:
+        """The number of the action asked for; 0 if there is none. Raises InvalidField."""
+        if request.WhichOneof("key") == "action":
+            number = checks.numbered("action", request.action, letter="A")
+            checks.done()
+            return number
+        key = checks.text("request_id", request.request_id, most=CALLERS_ID, required=True)
+        checks.done()
+        created = await self._store.read(lambda reads: reads.created_by(key))
+        return int(created) if created is not None and created.isdigit() else 0
+
+    async def GetSubscription(
+        self, request: api.GetSubscriptionRequest, call: Call
+    ) -> api.GetSubscriptionResponse:
+        checks = Checks()
+        number = checks.code("subscription", request.subscription)
+        checks.done()
+        record = await self._store.read(lambda reads: reads.subscription(number))
+        if record is None:
+            raise Refused(
+                Reason.SUBSCRIPTION_NOT_FOUND,
+                f"there is no subscription {number!r}",
+                subscription=number,
+            )
+        shown = encode.subscription(
+            record, self._store.catalogues, full_at=encode.now(), former=request.include_former
+        )
+        return api.GetSubscriptionResponse(subscription=shown)
+
+    async def ListSubscriptions(
+        self, request: api.ListSubscriptionsRequest, call: Call
+    ) -> api.ListSubscriptionsResponse:
+        checks = Checks()
+        wanted = _subscription_filter(checks, request)
+        page = page_of(checks, request, start="")
+        checks.done()
+
+        def read(reads: Reads) -> api.ListSubscriptionsResponse:
+            found = reads.subscriptions(wanted, after=page.after, limit=page.size + 1)
+            subscriptions, token = page.cut(
+                (each.aggregate.desired.number, encode.subscription(each, self._store.catalogues))
+                for each in found
+            )
+            return api.ListSubscriptionsResponse(subscriptions=subscriptions, next_page_token=token)
+
+        return await self._store.read(read)
+
+    async def ListActions(
+        self, request: api.ListActionsRequest, call: Call
+    ) -> api.ListActionsResponse:
+        checks = Checks()
+        wanted = _action_filter(checks, request)
+        page = page_of(checks, request, start=0)
+        checks.done()
+
+        def read(reads: Reads) -> api.ListActionsResponse:
+            found = reads.actions(wanted, before=page.after, limit=page.size + 1)
+            actions, token = page.cut(
+                (each.id, action(each, self._store.catalogues)) for each in found
+            )
+            return api.ListActionsResponse(actions=actions, next_page_token=token)
+
+        return await self._store.read(read)
+
+
+def _subscription_filter(
+    checks: Checks, request: api.ListSubscriptionsRequest
+) -> SubscriptionFilter:
+    return SubscriptionFilter(
+        provider=checks.text("provider", request.provider),
+        type=checks.text("type", request.type),
+        states=checks.enums("states", request.states, State),
+        sync_states=checks.enums("sync_states", request.sync_states, SyncState),
+        created_from=checks.optional_instant(request, "created_from"),
+        created_to=checks.optional_instant(request, "created_to"),
+        item_serial=checks.text("item_serial", request.item_serial),
+        account_number=checks.text("account_number", request.account_number),
+        holder_number=checks.text("holder_number", request.holder_number),
+    )
+
+
+def _action_filter(checks: Checks, request: api.ListActionsRequest) -> ActionFilter:
+    return ActionFilter(
+        subscription=checks.text("subscription", request.subscription),
+        reference=checks.text("reference", request.reference, most=NAME),
+        kinds=checks.enums("kinds", request.kinds, ActionKind),
+        states=checks.enums("states", request.states, ActionState),
+        performed_by=checks.text("performed_by", request.performed_by, most=CALLERS_ID),
+        created_from=checks.optional_instant(request, "created_from"),
+        created_to=checks.optional_instant(request, "created_to"),
+    )

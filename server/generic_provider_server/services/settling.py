@@ -1,0 +1,51 @@
+"""Waiting for actions to settle."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import defaultdict
+
+from ..domain.records import ActionRecord, ActionState
+from ..store.store import Store
+from ..store.writer import Committed
+
+UNSETTLED = frozenset({ActionState.SCHEDULED, ActionState.EXECUTED})
+
+
+class Settling:
+    """Wakes those who wait for an action when a commit settles it. Lives on the event loop."""
+
+    def __init__(self) -> None:
+        self._waiting: defaultdict[int, set[asyncio.Event]] = defaultdict(set)
+
+    def committed(self, change: Committed) -> None:
+        for action in change.settled & self._waiting.keys():
+            for settled in self._waiting[action]:
+                settled.set()
+
+    async def action(self, store: Store, action: int, *, wait: float) -> ActionRecord | None:
+        """The action when it is settled, or after `wait` seconds; None if there is none."""
+        deadline = time.monotonic() + wait
+        settled = asyncio.Event()
+        self._waiting[action].add(settled)
+        try:
+            while True:
+                settled.clear()
+                record = await store.read(lambda reads: reads.action(action))
+                left = deadline - time.monotonic()
+                if record is None or _is_settled(record) or left <= 0:
+                    return record
+                try:
+                    async with asyncio.timeout(left):
+                        await settled.wait()
+                except TimeoutError:
+                    continue
+        finally:
+            self._waiting[action].discard(settled)
+            if not self._waiting[action]:
+                del self._waiting[action]
+
+
+def _is_settled(record: ActionRecord) -> bool:
+    return record.state not in UNSETTLED and record.settle_time is not None

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from support.bench import Bench, HandClock
+
+from generic_provider_server.domain.values import (
+    DeliverySettings,
+    Distributor,
+    GoodsMapping,
+    Provider,
+    Service,
+    ServiceKind,
+)
+from generic_provider_server.store.store import Store, open_store
+
+STORES = ("sqlite",)
+"""Every kind of store passes the whole suite; a new kind is a name here and a case in `url`."""
+
+
+@pytest.fixture(params=STORES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database of one kind."""
+    match request.param:
+        case "sqlite":
+            return f"sqlite:///{tmp_path / 'store.db'}"
+        case kind:
+            raise ValueError(f"no database for a store of kind {kind!r}")
+
+
+@pytest.fixture
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest_asyncio.fixture
+async def store(url: str, clock: HandClock) -> AsyncIterator[Store]:
+    opened = open_store(url, on_commit=lambda _: None, clock=clock)
+    yield opened
+    await opened.close()
+
+
+@pytest_asyncio.fixture
+async def bench(store: Store, clock: HandClock) -> Bench:
+    """The store with two providers, SAT and WEB, both effective."""
+    bench = Bench(store, clock)
+    await bench.add_provider(satellite())
+    await bench.add_provider(web())
+    return bench
+
+
+def satellite(*, max_delivery_attempts: int = 0) -> Provider:
+    return Provider(
+        code="SAT",
+        distributors=(
+            Distributor(code="MAIN", required_goods_types=("SMARTCARD",)),
+            Distributor(code="TWIN", required_distributor="MAIN"),
+        ),
+        services=(
+            Service(code="BASIC", provider_service_id="0x10"),
+            Service(code="SPORT", provider_service_id="0x11"),
+            Service(code="FILM", provider_service_id="0x20", kind=ServiceKind.USAGE),
+        ),
+        goods=(GoodsMapping("SMARTCARD", "SC"), GoodsMapping("DECODER", "STB")),
+        delivery_settings=DeliverySettings(max_delivery_attempts=max_delivery_attempts),
+    )
+
+
+def web() -> Provider:
+    return Provider(
+        code="WEB",
+        distributors=(Distributor(code="APP"),),
+        services=(Service(code="STREAM", provider_service_id="stream-1"),),
+    )

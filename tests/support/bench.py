@@ -1,0 +1,237 @@
+"""A store with a clock that goes on only when told, and the commands of the services in short."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from generic_provider_server.domain.actions import AnyAction, BecomeSubscriber, Selection
+from generic_provider_server.domain.image import PlatformImage
+from generic_provider_server.domain.lease import Lease, LeaseEnd, ResponseStatus, token_of
+from generic_provider_server.domain.records import (
+    ActionRecord,
+    ProviderRecord,
+    RequestRecord,
+    SubscriptionRecord,
+)
+from generic_provider_server.domain.values import (
+    SECOND,
+    Account,
+    Address,
+    Instant,
+    Item,
+    Provider,
+    ProviderState,
+    SyncState,
+)
+from generic_provider_server.services.claiming import Claim, Demand, EndLeases, Handed
+from generic_provider_server.services.clock import Clock
+from generic_provider_server.services.holding import Extend, LeaseState, Release
+from generic_provider_server.services.performing import Done, Perform
+from generic_provider_server.services.providers import CreateProvider, SetProviderState
+from generic_provider_server.services.responding import Response, Verdict, respond
+from generic_provider_server.store import statements as sql
+from generic_provider_server.store.store import Store
+
+START = 1_800_000_000 * SECOND
+
+
+class HandClock:
+    """Nanoseconds since 1970, as `open_store` wants them."""
+
+    def __init__(self) -> None:
+        self.now = Instant(START)
+
+    def __call__(self) -> int:
+        return self.now * 1_000
+
+    def advance(self, seconds: float) -> None:
+        self.now = Instant(self.now + int(seconds * SECOND))
+
+
+def subscriber(
+    number: str,
+    *,
+    provider: str,
+    items: tuple[Item, ...] = (),
+    services: tuple[Selection, ...] = (),
+    draft: bool = False,
+) -> BecomeSubscriber:
+    return BecomeSubscriber(
+        number=number,
+        type="HOUSEHOLD",
+        holder=Account(number=f"H-{number}", name="Holder"),
+        address=Address(city="Tallinn"),
+        provider=provider,
+        items=items,
+        services=services,
+        draft=draft,
+    )
+
+
+@dataclass(slots=True)
+class Bench:
+    store: Store
+    clock: HandClock
+
+    async def add_provider(self, provider: Provider) -> ProviderRecord:
+        """Creates the provider and makes it effective."""
+        await self.store.do(CreateProvider(provider=provider, digest=b""))
+        return await self.set_state(provider.code, ProviderState.EFFECTIVE)
+
+    async def set_state(self, provider: str, state: ProviderState) -> ProviderRecord:
+        return await self.store.do(SetProviderState(provider=provider, state=state))
+
+    async def perform(
+        self,
+        action: AnyAction,
+        subscription: str = "",
+        *,
+        request_id: str = "",
+        bulk: bool = False,
+        validate_only: bool = False,
+        expected_revision: int | None = None,
+        reference: str = "",
+    ) -> Done:
+        command = performing(
+            action,
+            subscription,
+            request_id=request_id,
+            bulk=bulk,
+            validate_only=validate_only,
+            expected_revision=expected_revision,
+            reference=reference,
+        )
+        return await self.store.do(command)
+
+    async def become(self, action: BecomeSubscriber, *, bulk: bool = False) -> Done:
+        return await self.perform(action, action.number, bulk=bulk)
+
+    async def claim(
+        self, provider: str, *, stream: str = "stream", credit: int = 100, lease: float = 30
+    ) -> tuple[Handed, ...]:
+        demand = Demand(
+            stream=stream,
+            adapter=f"adapter of {stream}",
+            credit=credit,
+            lease_duration=int(lease * SECOND),
+        )
+        (handed,) = await self.claims(provider, demand)
+        return handed
+
+    async def claims(
+        self, provider: str, *demands: Demand, turn: int = 0
+    ) -> tuple[tuple[Handed, ...], ...]:
+        claim = Claim(provider=provider, server="server", demands=demands, turn=turn)
+        return await self.store.do(claim)
+
+    def token(self, handed: Handed) -> str:
+        return token_of(handed.lane.lease, self.store.token_key)
+
+    async def respond(self, provider: str, *responses: Response) -> tuple[Verdict, ...]:
+        command = respond(provider, responses, key=self.store.token_key)
+        return (await self.store.do(command)).verdicts
+
+    async def answer(
+        self,
+        handed: Handed,
+        position: int = 0,
+        status: ResponseStatus = ResponseStatus.ACCEPTED,
+        *,
+        error_code: str = "",
+        retry_delay: int | None = None,
+        account_number: str = "",
+    ) -> Verdict:
+        """Answers the lease's request at the position."""
+        response = Response(
+            request=handed.requests[position].number,
+            lease_token=self.token(handed),
+            status=status,
+            error_code=error_code,
+            retry_delay=retry_delay,
+            account_number=account_number,
+        )
+        (verdict,) = await self.respond(handed.lane.provider, response)
+        return verdict
+
+    async def accept(self, handed: Handed) -> None:
+        """Answers everything on the lease with ACCEPTED."""
+        for position in range(len(handed.requests)):
+            await self.answer(handed, position)
+
+    async def drain(self, provider: str) -> None:
+        """Accepts until nothing is ready any more."""
+        while handed := await self.claim(provider, stream="drain", credit=1_000):
+            for lease in handed:
+                await self.accept(lease)
+
+    async def extend(self, lease: Lease, *, seconds: float | None = None) -> LeaseState:
+        duration = None if seconds is None else int(seconds * SECOND)
+        (state,) = await self.store.do(Extend(leases=(lease,), duration=duration))
+        return state
+
+    async def release(self, lease: Lease) -> LeaseState:
+        (state,) = await self.store.do(Release(leases=(lease,)))
+        return state
+
+    async def break_stream(self, provider: str, stream: str) -> int:
+        end = EndLeases(
+            statement=sql.OF_STREAM,
+            parameters=(provider, stream),
+            cause=LeaseEnd.STREAM_BROKE,
+            stream=stream,
+        )
+        return await self.store.do(end)
+
+    async def pass_time(self, seconds: float) -> None:
+        """Time goes on, and the service does what is due by then."""
+        self.clock.advance(seconds)
+        await Clock(self.store).look()
+
+    async def subscription(self, number: str) -> SubscriptionRecord:
+        record = await self.store.read(lambda reads: reads.subscription(number))
+        assert record is not None
+        return record
+
+    async def action(self, number: int) -> ActionRecord:
+        record = await self.store.read(lambda reads: reads.action(number))
+        assert record is not None
+        return record
+
+    async def request(self, number: int) -> RequestRecord:
+        record = await self.store.read(lambda reads: reads.request(number))
+        assert record is not None
+        return record
+
+    async def sync_state(self, subscription: str, provider: str) -> SyncState:
+        link = (await self.subscription(subscription)).aggregate.link(provider)
+        assert link is not None
+        return link.sync_state
+
+    async def confirmed(self, subscription: str, provider: str) -> PlatformImage:
+        link = (await self.subscription(subscription)).aggregate.link(provider)
+        assert link is not None
+        return link.confirmed
+
+
+def performing(
+    action: AnyAction,
+    subscription: str = "",
+    *,
+    request_id: str = "",
+    bulk: bool = False,
+    validate_only: bool = False,
+    expected_revision: int | None = None,
+    reference: str = "",
+) -> Perform:
+    """The command, its digest taken of what is asked."""
+    return Perform(
+        action=action,
+        subscription=subscription,
+        original=b"as it was made",
+        digest=repr((action, subscription)).encode(),
+        request_id=request_id,
+        bulk=bulk,
+        validate_only=validate_only,
+        expected_revision=expected_revision,
+        reference=reference,
+    )

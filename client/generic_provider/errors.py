@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import grpc
+from google.protobuf import any_pb2
 from google.rpc import error_details_pb2, status_pb2
 
 from generic_provider.v1.errors_pb2 import ErrorReason, FieldViolation, ItemError
@@ -221,7 +224,7 @@ def error_of(error: grpc.RpcError) -> ProvisioningError:
     """The exception for a failed call of grpc or grpc.aio."""
     code: grpc.StatusCode = error.code()
     message: str = error.details() or code.name
-    reason, metadata, violations = "", {}, []
+    reason, metadata, violations = "", dict[str, str](), list[FieldViolation]()
     for detail in _details(error):
         found, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
         if detail.Unpack(found):
@@ -248,3 +251,23 @@ def error_of_item(error: ItemError) -> ProvisioningError:
         code=code,
         violations=error.field_violations,
     )
+
+
+def _details(error: grpc.RpcError) -> Iterator[any_pb2.Any]:
+    trailing: Any = error.trailing_metadata() or ()  # named tuples, or those of grpc.aio
+    for key, value in trailing:
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            yield from status_pb2.Status.FromString(value).details
+
+
+def _descendants(parent: type[ProvisioningError]) -> Iterator[type[ProvisioningError]]:
+    for child in parent.__subclasses__():
+        yield child
+        yield from _descendants(child)
+
+
+def _reason_of(error_class: type[ProvisioningError]) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", error_class.__name__).upper()
+
+
+_BY_REASON = {_reason_of(each): each for each in _descendants(ProvisioningError)}

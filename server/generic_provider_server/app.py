@@ -111,9 +111,7 @@ def _add_services(
     return state
 
 
-async def _tell_health(
-    state: health.HealthServicer, status: int
-) -> None:
+async def _tell_health(state: health.HealthServicer, status: int) -> None:
     for name in ("", *[descriptor.full_name for descriptor in SERVICES]):
         await state.set(name, status)
 

@@ -6,15 +6,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from support.bench import Bench, HandClock
+from support.examples import SATELLITE, WEB
 
-from generic_provider_server.domain.values import (
-    DeliverySettings,
-    Distributor,
-    GoodsMapping,
-    Provider,
-    Service,
-    ServiceKind,
-)
 from generic_provider_server.store.store import Store, open_store
 
 STORES = ("sqlite",)
@@ -47,31 +40,6 @@ async def store(url: str, clock: HandClock) -> AsyncIterator[Store]:
 async def bench(store: Store, clock: HandClock) -> Bench:
     """The store with two providers, SAT and WEB, both effective."""
     bench = Bench(store, clock)
-    await bench.add_provider(satellite())
-    await bench.add_provider(web())
+    await bench.add_provider(SATELLITE)
+    await bench.add_provider(WEB)
     return bench
-
-
-def satellite(*, max_delivery_attempts: int = 0) -> Provider:
-    return Provider(
-        code="SAT",
-        distributors=(
-            Distributor(code="MAIN", required_goods_types=("SMARTCARD",)),
-            Distributor(code="TWIN", required_distributor="MAIN"),
-        ),
-        services=(
-            Service(code="BASIC", provider_service_id="0x10"),
-            Service(code="SPORT", provider_service_id="0x11"),
-            Service(code="FILM", provider_service_id="0x20", kind=ServiceKind.USAGE),
-        ),
-        goods=(GoodsMapping("SMARTCARD", "SC"), GoodsMapping("DECODER", "STB")),
-        delivery_settings=DeliverySettings(max_delivery_attempts=max_delivery_attempts),
-    )
-
-
-def web() -> Provider:
-    return Provider(
-        code="WEB",
-        distributors=(Distributor(code="APP"),),
-        services=(Service(code="STREAM", provider_service_id="stream-1"),),
-    )

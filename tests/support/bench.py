@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from generic_provider_server.domain.actions import AnyAction, BecomeSubscriber, Selection
+from generic_provider_server.domain.actions import AnyAction, BecomeSubscriber
 from generic_provider_server.domain.image import PlatformImage
 from generic_provider_server.domain.lease import Lease, LeaseEnd, ResponseStatus, token_of
 from generic_provider_server.domain.records import (
@@ -15,10 +15,7 @@ from generic_provider_server.domain.records import (
 )
 from generic_provider_server.domain.values import (
     SECOND,
-    Account,
-    Address,
     Instant,
-    Item,
     Provider,
     ProviderState,
     SyncState,
@@ -30,8 +27,10 @@ from generic_provider_server.services.performing import Done, Perform
 from generic_provider_server.services.providers import CreateProvider, SetProviderState
 from generic_provider_server.services.responding import Response, Verdict, respond
 from generic_provider_server.store import statements as sql
+from generic_provider_server.store.reads import RequestFilter
 from generic_provider_server.store.store import Store
 
+ALL_REQUESTS = RequestFilter(oldest_first=True)
 START = 1_800_000_000 * SECOND
 
 
@@ -48,26 +47,6 @@ class HandClock:
         self.now = Instant(self.now + int(seconds * SECOND))
 
 
-def subscriber(
-    number: str,
-    *,
-    provider: str,
-    items: tuple[Item, ...] = (),
-    services: tuple[Selection, ...] = (),
-    draft: bool = False,
-) -> BecomeSubscriber:
-    return BecomeSubscriber(
-        number=number,
-        type="HOUSEHOLD",
-        holder=Account(number=f"H-{number}", name="Holder"),
-        address=Address(city="Tallinn"),
-        provider=provider,
-        items=items,
-        services=services,
-        draft=draft,
-    )
-
-
 @dataclass(slots=True)
 class Bench:
     store: Store
@@ -80,6 +59,12 @@ class Bench:
 
     async def set_state(self, provider: str, state: ProviderState) -> ProviderRecord:
         return await self.store.do(SetProviderState(provider=provider, state=state))
+
+    async def stop_provider(self, provider: str) -> None:
+        await self.set_state(provider, ProviderState.NOT_EFFECTIVE)
+
+    async def start_provider(self, provider: str) -> None:
+        await self.set_state(provider, ProviderState.EFFECTIVE)
 
     async def perform(
         self,
@@ -201,6 +186,10 @@ class Bench:
         record = await self.store.read(lambda reads: reads.request(number))
         assert record is not None
         return record
+
+    async def requests(self, wanted: RequestFilter = ALL_REQUESTS) -> list[RequestRecord]:
+        """At most a thousand; all of them oldest first."""
+        return await self.store.read(lambda reads: reads.requests(wanted, after=0, limit=1_000))
 
     async def sync_state(self, subscription: str, provider: str) -> SyncState:
         link = (await self.subscription(subscription)).aggregate.link(provider)

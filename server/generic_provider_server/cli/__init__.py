@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from . import demo, provider, serve
+from . import adapter, demo, provider, serve
 from .failures import told
 
 __all__ = ["generic_provider", "main"]
@@ -24,6 +24,7 @@ def generic_provider() -> None:
 
 generic_provider.add_command(serve.serve)
 generic_provider.add_command(provider.provider)
+generic_provider.add_command(adapter.adapter)
 generic_provider.add_command(demo.demo)
 
 

@@ -18,7 +18,7 @@ METAVARS: dict[Any, str] = {str: "TEXT", int: "NUMBER", float: "SECONDS", Path |
 
 
 def setting_options(command: F) -> F:
-    for setting in reversed(DESCRIBED.values()):
+    for setting in reversed([*DESCRIBED.values()]):
         command = _option(setting)(command)
     return command
 

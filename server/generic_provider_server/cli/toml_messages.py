@@ -51,7 +51,9 @@ def _prefix(enum: EnumDescriptor) -> str:
 def _fill(
     message: Message, table: Mapping[str, object], *, at: str, hidden: Collection[str] = ()
 ) -> Iterator[str]:
-    fields = {field.name: field for field in message.DESCRIPTOR.fields if field.name not in hidden}
+    fields: dict[str, Any] = {
+        field.name: field for field in message.DESCRIPTOR.fields if field.name not in hidden
+    }
     for key, value in table.items():
         field = fields.get(key)
         if field is None:

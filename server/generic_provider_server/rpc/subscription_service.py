@@ -33,11 +33,14 @@ class SubscriptionServicer:
         self, request: api.PerformActionRequest, call: Call
     ) -> api.PerformActionResponse:
         done = await self._perform(request, call)
-        catalogues = self._store.catalogues
+        requests, catalogues = done.requests, self._store.catalogues
+        if done.repeated:
+            numbers = done.action.requests
+            requests = tuple(await self._store.read(lambda reads: reads.requests_of(numbers)))
         return api.PerformActionResponse(
             action=action(done.action, catalogues),
             subscription=encode.subscription(done.subscription, catalogues),
-            requests=encode.requests(done.requests),
+            requests=encode.requests(requests),
         )
 
     async def BatchPerformActions(

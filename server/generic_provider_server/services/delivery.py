@@ -110,10 +110,11 @@ class Delivery:
         ready = set(change.woken)
         for stream_id, freed in change.freed.items():
             stream = self.streams.get(stream_id)
-            if stream is None or not freed:
+            ran_out = change.ran_out.get(stream_id, 0)
+            if stream is None or not (freed or ran_out):
                 continue
             stream.in_flight -= freed
-            stream.ran_out += change.ran_out.get(stream_id, 0)
+            stream.ran_out += ran_out
             stream.end_if_done()
             ready.add(stream.provider)
         self._wake(ready)

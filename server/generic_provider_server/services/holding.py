@@ -78,7 +78,7 @@ def live_lane(work: Work, lease: Lease | None) -> Lane | None:
         return None
     end_overdue(work, lease.subscription)
     lane = work.lane(lease.provider, lease.subscription)
-    return lane if lane.count and lane.handover == lease.handover else None
+    return lane if lane.count and lane.lease == lease else None
 
 
 def _needs(leases: tuple[Lease | None, ...]) -> Needs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..domain.aggregate import Pending
+from ..domain.aggregate import Aggregate, Pending
 from ..domain.lease import LeaseEnd
 from ..domain.lifecycle import accept, reject
 from ..domain.records import RequestRecord, SubscriptionRecord, Who
@@ -28,16 +28,17 @@ class CancelRequest:
         return Needs(requests=frozenset({self.request}))
 
     def run(self, work: Work) -> RequestRecord:
-        record, _, _ = _pending(work, self.request, end=self.end_lease)
+        aggregate = _off_lease(work, *_pending(work, self.request), end=self.end_lease)
+        subscription = aggregate.desired.number
         change = reject(
-            record.aggregate,
+            aggregate,
             self.request,
-            circumstances=work.circumstances(record.aggregate.desired.number),
+            circumstances=work.circumstances(subscription),
             reason=Reason.CANCELLED_BY_OPERATOR,
             error_code=Reason.CANCELLED_BY_OPERATOR.value,
             error_description=_said(self.who, self.reason),
         )
-        work.put(record.aggregate.desired.number, change)
+        work.put(subscription, change)
         return _stored(work, self.request)
 
 
@@ -58,7 +59,7 @@ class ResolveRequest:
         return Needs(requests=frozenset({self.request}))
 
     def run(self, work: Work) -> RequestRecord:
-        record, provider, pending = _pending(work, self.request, end=self.end_lease)
+        record, provider, pending = _pending(work, self.request)
         subscription = record.aggregate.desired.number
         first = record.aggregate.queue(provider)[0]
         if first.number != pending.number:
@@ -68,17 +69,18 @@ class ResolveRequest:
                 request=f"R{self.request:010d}",
                 first=f"R{first.number:010d}",
             )
+        aggregate = _off_lease(work, record, provider, pending, end=self.end_lease)
         circumstances = work.circumstances(subscription)
         if self.accepted:
             change = accept(
-                record.aggregate,
+                aggregate,
                 self.request,
                 circumstances=circumstances,
                 account_number=self.account_number,
             )
         else:
             change = reject(
-                record.aggregate,
+                aggregate,
                 self.request,
                 circumstances=circumstances,
                 error_code=self.error_code,
@@ -88,8 +90,7 @@ class ResolveRequest:
         return _stored(work, self.request)
 
 
-def _pending(work: Work, number: int, *, end: bool) -> tuple[SubscriptionRecord, str, Pending]:
-    """The request, off any lease; raises Refused if it cannot be had."""
+def _pending(work: Work, number: int) -> tuple[SubscriptionRecord, str, Pending]:
     stored = _stored(work, number)
     record = subscription_of(work, stored.subscription)
     found = record.aggregate.find(number)
@@ -101,20 +102,27 @@ def _pending(work: Work, number: int, *, end: bool) -> tuple[SubscriptionRecord,
             request=f"R{number:010d}",
             state=stored.state.name,
         )
-    provider, pending = found
-    lane = work.lane(provider, stored.subscription)
-    if pending in record.aggregate.queue(provider)[: lane.count]:
-        if not end:
-            raise Refused(
-                Reason.REQUEST_LEASED,
-                f"request R{number:010d} is in work at adapter {lane.adapter or 'without name'}; "
-                "set end_lease to take it away",
-                request=f"R{number:010d}",
-                adapter=lane.adapter,
-            )
-        end_lease(work, lane, LeaseEnd.OPERATOR)
-        return _pending(work, number, end=False)
-    return record, provider, pending
+    return record, *found
+
+
+def _off_lease(
+    work: Work, record: SubscriptionRecord, provider: str, pending: Pending, *, end: bool
+) -> Aggregate:
+    """The subscription with the request on no lease; raises Refused if it may not be ended."""
+    number = record.aggregate.desired.number
+    lane = work.lane(provider, number)
+    if pending not in record.aggregate.queue(provider)[: lane.count]:
+        return record.aggregate
+    if not end:
+        raise Refused(
+            Reason.REQUEST_LEASED,
+            f"request R{pending.number:010d} is in work at adapter "
+            f"{lane.adapter or 'without name'}; set end_lease to take it away",
+            request=f"R{pending.number:010d}",
+            adapter=lane.adapter,
+        )
+    end_lease(work, lane, LeaseEnd.OPERATOR)
+    return subscription_of(work, number).aggregate
 
 
 def _stored(work: Work, number: int) -> RequestRecord:

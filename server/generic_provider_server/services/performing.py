@@ -30,11 +30,15 @@ from .leases import end_overdue, subscription_of
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What an action made, or, of a preview, would make: no ids, no numbers."""
+    """What an action made, or, of a preview, would make: no ids, no numbers.
+
+    `repeated`: made by an earlier call, so its requests are to be looked up as they are now.
+    """
 
     action: ActionRecord
     subscription: SubscriptionRecord
-    requests: tuple[RequestRecord, ...]
+    requests: tuple[RequestRecord, ...] = ()
+    repeated: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,8 +172,7 @@ def _as_it_is(work: Work, action: int) -> Done:
     subscription = work.record(record.subscription)
     if subscription is None:
         raise LookupError(f"action {action} without its subscription")
-    requests = [work.request(number) for number in record.requests]
-    return Done(record, subscription, tuple([r for r in requests if r is not None]))
+    return Done(record, subscription, repeated=True)
 
 
 def _free_number(work: Work) -> str:

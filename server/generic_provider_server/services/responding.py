@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from ..domain.effect import names_same
+from ..domain.effect import doubt, names_same
 from ..domain.lease import (
     Lease,
     ResponseCode,
@@ -16,7 +16,7 @@ from ..domain.lease import (
 )
 from ..domain.lifecycle import accept, accepted_late, reject
 from ..domain.records import Lane, RequestRecord, SubscriptionRecord
-from ..domain.values import RequestState
+from ..domain.values import RequestState, SyncState
 from ..store.loading import Needs
 from ..store.work import Work
 from .leases import end_overdue, fail_attempt
@@ -223,6 +223,12 @@ def _accepted_late(
         request, state = found[1].request, RequestState.PENDING
     else:
         request, state = settled.request, settled.state
+    link = record.aggregate.link(lease.provider)
+    if link is None or (
+        doubt(link.confirmed, request) == link.confirmed
+        and link.sync_state is not SyncState.OUT_OF_SYNC
+    ):
+        return
     change = accepted_late(
         record.aggregate,
         lease.provider,
@@ -230,4 +236,5 @@ def _accepted_late(
         state=state,
         circumstances=work.circumstances(lease.subscription),
     )
-    work.put(lease.subscription, change)
+    if change.aggregate != record.aggregate:
+        work.put(lease.subscription, change)

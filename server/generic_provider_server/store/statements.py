@@ -76,7 +76,10 @@ PUT_LINK = (
     "VALUES (?, ?, ?, ?) ON CONFLICT (subscription, provider) DO UPDATE SET "
     "sync_state = excluded.sync_state, account_number = excluded.account_number"
 )
-RESERVE = "INSERT INTO item (serial_number, goods_type, subscription) VALUES (?, ?, ?)"
+RESERVE = (
+    "INSERT INTO item (serial_number, goods_type, subscription) VALUES (?, ?, ?) "
+    "ON CONFLICT DO NOTHING"
+)
 RELEASE = "DELETE FROM item WHERE serial_number = ? AND goods_type = ? AND subscription = ?"
 COUNT_USE = (
     "INSERT INTO provider_use (provider, thing, uses) VALUES (?, ?, ?) "
@@ -107,6 +110,9 @@ TRY_REQUEST = (
     "UPDATE request SET error_code = ?, error_description = ?, attempts = ?, last_adapter = ?, "
     "last_delivery_time = ?, handover = ? WHERE number = ? AND state = 1"
 )
+ADDING = frozenset({ADD_ACTION, ADD_REQUEST_ID, ADD_REQUEST})
+"""A group's additions go first: what it adds, it may already change."""
+
 PUT_LANE = (
     "INSERT INTO lane (subscription, provider, status, bulk, age, head, head_unit, "
     "head_create_time, ready_time, pending, handover, count, unit, first, last, stream, server, "

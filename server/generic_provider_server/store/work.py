@@ -98,7 +98,7 @@ class Work(Loaded):
     ) -> ActionRecord | None:
         """Makes the transition the state of the subscription.
 
-        `answered`: the lease under which an answer came. Returns `new_action` as it is now.
+        `answered`: the lease under which the first request that ended was answered. Returns `new_action` as it is now.
         """
         former = self.subscriptions.get(subscription)
         self.subscriptions[subscription] = SubscriptionRecord(
@@ -112,11 +112,12 @@ class Work(Loaded):
         for link in transition.aggregate.links:
             self._changed_lanes.add((link.provider, subscription))
         for goods in goods_named(transition.aggregate):
-            self.reserved[goods] = subscription
+            if self.reserved.get(goods) != subscription and self.owner(goods) is None:
+                self.reserved[goods] = subscription
         for provider, pending in transition.created:
             self._add_request(transition, provider, pending)
-        for finished in transition.finished:
-            self._settle_request(transition, finished, answered=answered)
+        for n, finished in enumerate(transition.finished):
+            self._settle_request(transition, finished, answered=answered if n == 0 else None)
         for change in transition.actions:
             if new_action is not None and change.performed.id == new_action.id:
                 new_action = self._acted(new_action, change)
@@ -179,8 +180,8 @@ class Work(Loaded):
         """Writes every change; the group's transaction goes on."""
         self._put_subscriptions()
         self._put_lanes()
-        for statement, rows in self._rows.items():
-            self.cursor.executemany(statement, rows)
+        for statement in sorted(self._rows, key=lambda statement: statement not in sql.ADDING):
+            self.cursor.executemany(statement, self._rows[statement])
         changed = [
             (value, name)
             for name, value in self.counters.items()
@@ -216,7 +217,7 @@ class Work(Loaded):
         pending = finished.pending
         aggregate = transition.aggregate
         lane = self.lane(finished.provider, aggregate.desired.number)
-        under_lease = answered is not None and answered.provider == finished.provider
+        handed_over = lane.lease.covers(unit=pending.unit, index=pending.index)
         record = replace(
             request_record(aggregate, finished.provider, pending),
             state=finished.state,
@@ -224,10 +225,10 @@ class Work(Loaded):
             error_code=finished.error_code,
             error_description=finished.error_description,
             reference_number=finished.reference_number,
-            attempts=pending.attempts + under_lease,
-            last_adapter=lane.adapter,
-            last_delivery_time=lane.lease_start or None,
-            handover=lane.handover if under_lease else 0,
+            attempts=pending.attempts + (answered is not None),
+            last_adapter=lane.adapter if handed_over else "",
+            last_delivery_time=lane.lease_start if handed_over else None,
+            handover=answered.handover if answered else 0,
         )
         self.requests[pending.number] = record
         row = (

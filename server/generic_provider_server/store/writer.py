@@ -7,6 +7,7 @@ the changes are written in bulk and committed once; only then does anybody get a
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 import threading
 import time
 from collections import deque
@@ -139,7 +140,7 @@ class Writer:
             if len(group) > 1:
                 log.warning("group_failed", size=len(group), error=repr(error))
                 return [committed for asked in group for committed in self._run_group([asked])]
-            if isinstance(error, OperationalError):
+            if isinstance(error, OperationalError | sqlite3.OperationalError):
                 log.exception("store_unavailable")
                 error = Refused(Reason.STORE_UNAVAILABLE, "the store cannot be written just now")
             group[0].error = error

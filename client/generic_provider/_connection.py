@@ -1,0 +1,84 @@
+"""How to reach a server, and how often to try."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import grpc
+
+from generic_provider.errors import error_of
+
+Tls = bool | grpc.ChannelCredentials | None
+
+OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 5_000),
+    # Else all channels to one address share one connection, and with it the server's limit of
+    # concurrent calls: waiting streams would hold up the answers.
+    ("grpc.use_local_subchannel_pool", 1),
+)
+_LOCAL = ("unix:", "localhost:", "127.", "[::1]:", "ipv4:127.", "ipv6:[::1]:")
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A server's address and what proves the caller."""
+
+    address: str
+    token: str | None = field(default=None, repr=False)
+    tls: Tls = None
+    """None = TLS unless the address is of this machine."""
+
+    def credentials(self) -> grpc.ChannelCredentials | None:
+        if isinstance(self.tls, grpc.ChannelCredentials):
+            return self.tls
+        secure = self.tls if self.tls is not None else not self.address.startswith(_LOCAL)
+        return grpc.ssl_channel_credentials() if secure else None
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self.token}"),) if self.token else ()
+
+    def channel(self) -> grpc.Channel:
+        credentials = self.credentials()
+        if credentials is None:
+            return grpc.insecure_channel(self.address, OPTIONS)
+        return grpc.secure_channel(self.address, credentials, OPTIONS)
+
+    def aio_channel(self) -> grpc.aio.Channel:
+        credentials = self.credentials()
+        if credentials is None:
+            return grpc.aio.insecure_channel(self.address, OPTIONS)
+        return grpc.aio.secure_channel(self.address, credentials, OPTIONS)
+
+
+def delays(first: float, most: float) -> Iterator[float]:
+    """Seconds between attempts: exponential, with full jitter."""
+    limit = first
+    while True:
+        yield random.uniform(0, limit)
+        limit = min(2 * limit, most)
+
+
+class Tries:
+    """One call's attempts until its deadline. Only UNAVAILABLE is tried again."""
+
+    def __init__(self, limit: timedelta) -> None:
+        self._until = time.monotonic() + limit.total_seconds()
+        self._delays = delays(0.1, 5.0)
+
+    def seconds_left(self) -> float:
+        return max(0.0, self._until - time.monotonic())
+
+    def delay_after(self, error: grpc.RpcError) -> float:
+        """Seconds until the next attempt; raises the error if there is to be none."""
+        if error.code() is grpc.StatusCode.UNAVAILABLE:
+            delay = next(self._delays)
+            if delay < self.seconds_left():
+                return delay
+        raise error_of(error) from None

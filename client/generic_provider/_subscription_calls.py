@@ -1,0 +1,147 @@
+"""Calls of SubscriptionService."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from uuid import uuid4
+
+from generic_provider import actions
+from generic_provider._calls import Call, Caller, Pages, chosen
+from generic_provider._values import instant, span
+from generic_provider.enums import ActionKind, ActionState, Priority, SubscriptionState, SyncState
+from generic_provider.errors import ProvisioningError, error_of_item
+from generic_provider.v1 import subscription_service_pb2 as v1
+from generic_provider.v1.resources_pb2 import Subscription
+
+
+def perform(
+    caller: Caller,
+    action: actions.Action,
+    *,
+    subscription: str = "",
+    request_id: str = "",
+    reference: str = "",
+    performed_by: str = "",
+    expected_revision: int | None = None,
+    priority: Priority.ValueType = Priority.LIVE,
+    validate_only: bool = False,
+) -> Call[v1.PerformActionResponse, v1.PerformActionResponse]:
+    """Perform one action; with `validate_only` answer as if, and change nothing.
+
+    A repeat with the same `request_id` changes nothing and answers with the action as it is now.
+    """
+    request = actions.request(
+        action,
+        subscription=subscription,
+        request_id=request_id,
+        reference=reference,
+        performed_by=performed_by or caller.performed_by,
+        expected_revision=expected_revision,
+        priority=priority,
+        validate_only=validate_only,
+    )
+    return Call(request, v1.PerformActionResponse, lambda done: done)
+
+
+def batch_perform(
+    caller: Caller, requests: Iterable[v1.PerformActionRequest]
+) -> Call[v1.BatchPerformActionsResponse, list[v1.SubscriptionAction | ProvisioningError]]:
+    """Perform up to 1000 requests made by `actions.request`: one result for each, in order.
+
+    What is refused is returned, not raised, and never fails its neighbours.
+    """
+    batch = v1.BatchPerformActionsRequest(actions=requests)
+    for each in batch.actions:
+        each.performed_by = each.performed_by or caller.performed_by
+        each.request_id = each.request_id or str(uuid4())
+    return Call(
+        batch,
+        v1.BatchPerformActionsResponse,
+        lambda done: [
+            result.action if result.HasField("action") else error_of_item(result.error)
+            for result in done.results
+        ],
+    )
+
+
+def get_action(
+    _: Caller, action: str = "", *, request_id: str = "", wait: timedelta | None = None
+) -> Call[v1.GetActionResponse, v1.SubscriptionAction]:
+    """By its id, or by the `request_id` that made it; `wait` up to 30 s until it is settled."""
+    if bool(action) == bool(request_id):
+        raise ValueError("get_action takes either an action's id or a request_id")
+    key = {"action": action} if action else {"request_id": request_id}
+    request = v1.GetActionRequest(**key, wait=span(wait))
+    return Call(request, v1.GetActionResponse, lambda found: found.action, wait or timedelta())
+
+
+def get_subscription(
+    _: Caller, subscription: str, *, include_former: bool = False
+) -> Call[v1.GetSubscriptionResponse, Subscription]:
+    """With differences and confirmed states; with its last 100 former services if asked."""
+    return Call(
+        v1.GetSubscriptionRequest(subscription=subscription, include_former=include_former),
+        v1.GetSubscriptionResponse,
+        lambda found: found.subscription,
+    )
+
+
+def list_subscriptions(
+    _: Caller,
+    *,
+    provider: str = "",
+    type: str = "",  # noqa: A002 - the contract names it
+    state: SubscriptionState.ValueType | str | None = None,
+    states: Iterable[SubscriptionState.ValueType | str] = (),
+    sync_state: SyncState.ValueType | str | None = None,
+    sync_states: Iterable[SyncState.ValueType | str] = (),
+    created_from: datetime | None = None,
+    created_to: datetime | None = None,
+    item_serial: str = "",
+    account_number: str = "",
+    holder_number: str = "",
+    page_size: int = 0,
+) -> Pages[v1.ListSubscriptionsResponse, Subscription]:
+    """All that match, in the order of their numbers, without differences and confirmed states."""
+    request = v1.ListSubscriptionsRequest(
+        provider=provider,
+        type=type,
+        states=chosen(SubscriptionState, state, states),
+        sync_states=chosen(SyncState, sync_state, sync_states),
+        created_from=instant("created_from", created_from),
+        created_to=instant("created_to", created_to),
+        item_serial=item_serial,
+        account_number=account_number,
+        holder_number=holder_number,
+        page_size=page_size,
+    )
+    return Pages(request, v1.ListSubscriptionsResponse, lambda page: page.subscriptions)
+
+
+def list_actions(
+    _: Caller,
+    *,
+    subscription: str = "",
+    reference: str = "",
+    kind: ActionKind.ValueType | str | None = None,
+    kinds: Iterable[ActionKind.ValueType | str] = (),
+    state: ActionState.ValueType | str | None = None,
+    states: Iterable[ActionState.ValueType | str] = (),
+    performed_by: str = "",
+    created_from: datetime | None = None,
+    created_to: datetime | None = None,
+    page_size: int = 0,
+) -> Pages[v1.ListActionsResponse, v1.SubscriptionAction]:
+    """All that match, newest first."""
+    request = v1.ListActionsRequest(
+        subscription=subscription,
+        reference=reference,
+        kinds=chosen(ActionKind, kind, kinds),
+        states=chosen(ActionState, state, states),
+        performed_by=performed_by,
+        created_from=instant("created_from", created_from),
+        created_to=instant("created_to", created_to),
+        page_size=page_size,
+    )
+    return Pages(request, v1.ListActionsResponse, lambda page: page.actions)

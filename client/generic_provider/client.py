@@ -1,0 +1,233 @@
+"""Clients for a CRM, for resets and for operations: `Client`, and `AsyncClient` with the same
+methods, awaited.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from datetime import timedelta
+from operator import methodcaller
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self
+
+import grpc
+from google.protobuf.message import Message
+
+from generic_provider import _delivery_calls as delivery
+from generic_provider import _operation_calls as operation
+from generic_provider import _subscription_calls as subscription
+from generic_provider._calls import PATHS, Call, Caller, Item, Pages, Response, Result
+from generic_provider._connection import Target, Tls, Tries
+
+P = ParamSpec("P")
+_SERIALIZE = methodcaller("SerializeToString")
+
+
+class _Base:
+    def __init__(
+        self,
+        address: str,
+        *,
+        token: str | None = None,
+        tls: Tls = None,
+        performed_by: str = "",
+        timeout: timedelta = timedelta(seconds=30),
+    ) -> None:
+        """TLS is used unless the address is of this machine; `tls` decides otherwise.
+
+        A call that finds the server unavailable is repeated until `timeout`, safely.
+        """
+        self.performed_by = performed_by
+        self._target = Target(address, token=token, tls=tls)
+        self._metadata = self._target.metadata()
+        self._timeout = timeout
+        self._rpcs: dict[type[Message], Any] = {}
+
+    def _rpc(self, response: type[Message]) -> Any:
+        if response not in self._rpcs:
+            self._rpcs[response] = self._channel.unary_unary(
+                PATHS[response.DESCRIPTOR.full_name], _SERIALIZE, response.FromString
+            )
+        return self._rpcs[response]
+
+    @functools.cached_property
+    def _channel(self) -> Any:
+        """Made when it is first needed: channels do not survive a fork."""
+        raise NotImplementedError
+
+
+def _sync(
+    build: Callable[Concatenate[Caller, P], Call[Response, Result]],
+) -> Callable[Concatenate[Client, P], Result]:
+    @functools.wraps(build)
+    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        return self._do(build(self, *args, **kwargs))
+
+    return method
+
+
+def _sync_list(
+    build: Callable[Concatenate[Caller, P], Pages[Response, Item]],
+) -> Callable[Concatenate[Client, P], Iterator[Item]]:
+    @functools.wraps(build)
+    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Item]:
+        return self._each(build(self, *args, **kwargs))
+
+    return method
+
+
+class Client(_Base):
+    """For plain code. Safe to share between threads."""
+
+    perform = _sync(subscription.perform)
+    batch_perform = _sync(subscription.batch_perform)
+    get_action = _sync(subscription.get_action)
+    list_actions = _sync_list(subscription.list_actions)
+    get_subscription = _sync(subscription.get_subscription)
+    list_subscriptions = _sync_list(subscription.list_subscriptions)
+
+    create_provider = _sync(operation.create_provider)
+    get_provider = _sync(operation.get_provider)
+    list_providers = _sync_list(operation.list_providers)
+    update_provider = _sync(operation.update_provider)
+    set_provider_state = _sync(operation.set_provider_state)
+
+    get_request = _sync(operation.get_request)
+    list_requests = _sync_list(operation.list_requests)
+    cancel_request = _sync(operation.cancel_request)
+    resolve_request = _sync(operation.resolve_request)
+    get_backlog = _sync(operation.get_backlog)
+    list_adapters = _sync_list(operation.list_adapters)
+
+    pull = _sync(delivery.pull)
+    send_responses = _sync(delivery.send_responses)
+    extend_leases = _sync(delivery.extend_leases)
+    release_leases = _sync(delivery.release_leases)
+
+    def close(self) -> None:
+        self._channel.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @functools.cached_property
+    def _channel(self) -> grpc.Channel:
+        return self._target.channel()
+
+    def _do(self, call: Call[Response, Result]) -> Result:
+        tries = Tries(self._timeout + call.wait)
+        rpc = self._rpc(call.response)
+        while True:
+            try:
+                response = rpc(call.request, timeout=tries.seconds_left(), metadata=self._metadata)
+            except grpc.RpcError as error:
+                delay = tries.delay_after(error)
+            else:
+                return call.read(response)
+            time.sleep(delay)
+
+    def _each(self, pages: Pages[Response, Item]) -> Iterator[Item]:
+        more = True
+        while more:
+            page = self._do(pages.call())
+            yield from pages.items(page)
+            more = pages.follows(page)
+
+
+def _async(
+    build: Callable[Concatenate[Caller, P], Call[Response, Result]],
+) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, Result]]:
+    @functools.wraps(build)
+    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        return await self._do(build(self, *args, **kwargs))
+
+    return method
+
+
+def _async_list(
+    build: Callable[Concatenate[Caller, P], Pages[Response, Item]],
+) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[Item]]:
+    @functools.wraps(build)
+    def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Item]:
+        return self._each(build(self, *args, **kwargs))
+
+    return method
+
+
+class AsyncClient(_Base):
+    """The same for asyncio. It belongs to the event loop that uses it first."""
+
+    perform = _async(subscription.perform)
+    batch_perform = _async(subscription.batch_perform)
+    get_action = _async(subscription.get_action)
+    list_actions = _async_list(subscription.list_actions)
+    get_subscription = _async(subscription.get_subscription)
+    list_subscriptions = _async_list(subscription.list_subscriptions)
+
+    create_provider = _async(operation.create_provider)
+    get_provider = _async(operation.get_provider)
+    list_providers = _async_list(operation.list_providers)
+    update_provider = _async(operation.update_provider)
+    set_provider_state = _async(operation.set_provider_state)
+
+    get_request = _async(operation.get_request)
+    list_requests = _async_list(operation.list_requests)
+    cancel_request = _async(operation.cancel_request)
+    resolve_request = _async(operation.resolve_request)
+    get_backlog = _async(operation.get_backlog)
+    list_adapters = _async_list(operation.list_adapters)
+
+    pull = _async(delivery.pull)
+    send_responses = _async(delivery.send_responses)
+    extend_leases = _async(delivery.extend_leases)
+    release_leases = _async(delivery.release_leases)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @functools.cached_property
+    def _channel(self) -> grpc.aio.Channel:
+        return self._target.aio_channel()
+
+    async def _do(self, call: Call[Response, Result]) -> Result:
+        tries = Tries(self._timeout + call.wait)
+        rpc = self._rpc(call.response)
+        while True:
+            sent = rpc(call.request, timeout=tries.seconds_left(), metadata=self._metadata)
+            try:
+                return call.read(await sent)
+            except grpc.RpcError as error:
+                delay = tries.delay_after(error)
+            finally:
+                sent.cancel()
+            await asyncio.sleep(delay)
+
+    async def _each(self, pages: Pages[Response, Item]) -> AsyncIterator[Item]:
+        more = True
+        while more:
+            page = await self._do(pages.call())
+            for item in pages.items(page):
+                yield item
+            more = pages.follows(page)

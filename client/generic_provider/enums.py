@@ -1,0 +1,285 @@
+"""The contract's enumerations under short names: `RequestType.ACTIVATE_SERVICE`.
+
+Members are the plain numbers of the generated messages, with their types.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, TypeAlias
+
+from generic_provider.v1 import errors_pb2 as errors
+from generic_provider.v1 import provisioning_service_pb2 as provisioning
+from generic_provider.v1 import resources_pb2 as resources
+from generic_provider.v1 import subscription_service_pb2 as subscription
+
+
+class Enumeration:
+    _members: ClassVar[dict[str, int]]
+
+    def __init_subclass__(cls) -> None:
+        cls._members = {name: value for name, value in vars(cls).items() if name.isupper()}
+
+    @classmethod
+    def name_of(cls, value: int) -> str:
+        """The short name; a value that this version does not know is taken as UNSPECIFIED."""
+        names = (name for name, number in cls._members.items() if number == value)
+        return next(names, "UNSPECIFIED")
+
+    @classmethod
+    def value_of(cls, name: str) -> Any:
+        """Raises ValueError for a name that there is not."""
+        if name not in cls._members:
+            raise ValueError(f"{name!r} is none of {', '.join(cls._members)}")
+        return cls._members[name]
+
+
+class ErrorReason(Enumeration):
+    """The reason of a refused call, of a refused item in a batch, or of a rejected action."""
+
+    ValueType: TypeAlias = errors.ErrorReason.ValueType
+    INVALID_FIELD = errors.ERROR_REASON_INVALID_FIELD
+    PROVIDER_NOT_FOUND = errors.ERROR_REASON_PROVIDER_NOT_FOUND
+    DISTRIBUTOR_NOT_FOUND = errors.ERROR_REASON_DISTRIBUTOR_NOT_FOUND
+    SERVICE_NOT_FOUND = errors.ERROR_REASON_SERVICE_NOT_FOUND
+    SUBSCRIPTION_NOT_FOUND = errors.ERROR_REASON_SUBSCRIPTION_NOT_FOUND
+    ITEM_NOT_FOUND = errors.ERROR_REASON_ITEM_NOT_FOUND
+    USAGE_NOT_FOUND = errors.ERROR_REASON_USAGE_NOT_FOUND
+    ACTION_NOT_FOUND = errors.ERROR_REASON_ACTION_NOT_FOUND
+    REQUEST_NOT_FOUND = errors.ERROR_REASON_REQUEST_NOT_FOUND
+    PROVIDER_EXISTS = errors.ERROR_REASON_PROVIDER_EXISTS
+    SUBSCRIPTION_EXISTS = errors.ERROR_REASON_SUBSCRIPTION_EXISTS
+    REQUEST_ID_REUSED = errors.ERROR_REASON_REQUEST_ID_REUSED
+    ACTION_NOT_ALLOWED = errors.ERROR_REASON_ACTION_NOT_ALLOWED
+    REQUIRED_DISTRIBUTOR_MISSING = errors.ERROR_REASON_REQUIRED_DISTRIBUTOR_MISSING
+    REQUIRED_SERVICE_MISSING = errors.ERROR_REASON_REQUIRED_SERVICE_MISSING
+    SERVICE_NOT_AVAILABLE = errors.ERROR_REASON_SERVICE_NOT_AVAILABLE
+    SERVICE_LIMIT_EXCEEDED = errors.ERROR_REASON_SERVICE_LIMIT_EXCEEDED
+    GOODS_TYPE_NOT_MAPPED = errors.ERROR_REASON_GOODS_TYPE_NOT_MAPPED
+    DISTRIBUTOR_OCCUPIED = errors.ERROR_REASON_DISTRIBUTOR_OCCUPIED
+    ITEM_IN_USE = errors.ERROR_REASON_ITEM_IN_USE
+    PROVIDER_NOT_EFFECTIVE = errors.ERROR_REASON_PROVIDER_NOT_EFFECTIVE
+    PROVIDER_INCOMPLETE = errors.ERROR_REASON_PROVIDER_INCOMPLETE
+    PROVIDER_IN_USE = errors.ERROR_REASON_PROVIDER_IN_USE
+    REQUEST_NOT_PENDING = errors.ERROR_REASON_REQUEST_NOT_PENDING
+    REQUEST_LEASED = errors.ERROR_REASON_REQUEST_LEASED
+    REQUEST_NOT_FIRST = errors.ERROR_REASON_REQUEST_NOT_FIRST
+    ETAG_MISMATCH = errors.ERROR_REASON_ETAG_MISMATCH
+    REVISION_MISMATCH = errors.ERROR_REASON_REVISION_MISMATCH
+    TOO_MANY_STREAMS = errors.ERROR_REASON_TOO_MANY_STREAMS
+    DRAINING = errors.ERROR_REASON_DRAINING
+    STORE_UNAVAILABLE = errors.ERROR_REASON_STORE_UNAVAILABLE
+    INTERNAL = errors.ERROR_REASON_INTERNAL
+    REJECTED_BY_PLATFORM = errors.ERROR_REASON_REJECTED_BY_PLATFORM
+    DEPENDS_ON_REJECTED = errors.ERROR_REASON_DEPENDS_ON_REJECTED
+    CHANGED_BY_ROLLBACK = errors.ERROR_REASON_CHANGED_BY_ROLLBACK
+    CANCELLED_BY_OPERATOR = errors.ERROR_REASON_CANCELLED_BY_OPERATOR
+    DELIVERY_ATTEMPTS_EXHAUSTED = errors.ERROR_REASON_DELIVERY_ATTEMPTS_EXHAUSTED
+
+
+class ResponseStatus(Enumeration):
+    """An adapter's answer to a request."""
+
+    ValueType: TypeAlias = provisioning.ResponseStatus.ValueType
+    ACCEPTED = provisioning.RESPONSE_STATUS_ACCEPTED
+    REJECTED = provisioning.RESPONSE_STATUS_REJECTED
+    RETRY_LATER = provisioning.RESPONSE_STATUS_RETRY_LATER
+
+
+class ResponseCode(Enumeration):
+    """What became of an answer. Only APPLIED changed anything."""
+
+    ValueType: TypeAlias = provisioning.ResponseCode.ValueType
+    APPLIED = provisioning.RESPONSE_CODE_APPLIED
+    DUPLICATE = provisioning.RESPONSE_CODE_DUPLICATE
+    STALE = provisioning.RESPONSE_CODE_STALE
+    CONFLICT = provisioning.RESPONSE_CODE_CONFLICT
+    OUT_OF_ORDER = provisioning.RESPONSE_CODE_OUT_OF_ORDER
+    NOT_FOUND = provisioning.RESPONSE_CODE_NOT_FOUND
+    INVALID = provisioning.RESPONSE_CODE_INVALID
+
+
+class ProviderState(Enumeration):
+    """Whether a provider gets requests."""
+
+    ValueType: TypeAlias = resources.ProviderState.ValueType
+    NOT_EFFECTIVE = resources.PROVIDER_STATE_NOT_EFFECTIVE
+    EFFECTIVE = resources.PROVIDER_STATE_EFFECTIVE
+
+
+class ServiceKind(Enumeration):
+    """How a service is charged."""
+
+    ValueType: TypeAlias = resources.ServiceKind.ValueType
+    TERMED = resources.SERVICE_KIND_TERMED
+    USAGE = resources.SERVICE_KIND_USAGE
+
+
+class RequestMethod(Enumeration):
+    """How activations (deactivations) of a whole subscription are sent to the platform."""
+
+    ValueType: TypeAlias = resources.RequestMethod.ValueType
+    PER_SERVICE = resources.REQUEST_METHOD_PER_SERVICE
+    WHOLE_SUBSCRIPTION = resources.REQUEST_METHOD_WHOLE_SUBSCRIPTION
+
+
+class SubscriptionState(Enumeration):
+    """State of a subscription. CANCELLED and REGRETTED are final; the others are "live"."""
+
+    ValueType: TypeAlias = resources.SubscriptionState.ValueType
+    DRAFT = resources.SUBSCRIPTION_STATE_DRAFT
+    EFFECTIVE = resources.SUBSCRIPTION_STATE_EFFECTIVE
+    NOT_EFFECTIVE = resources.SUBSCRIPTION_STATE_NOT_EFFECTIVE
+    SHORT_TERM_EFFECTIVE = resources.SUBSCRIPTION_STATE_SHORT_TERM_EFFECTIVE
+    SHORT_TERM_NOT_EFFECTIVE = resources.SUBSCRIPTION_STATE_SHORT_TERM_NOT_EFFECTIVE
+    IN_RESTING = resources.SUBSCRIPTION_STATE_IN_RESTING
+    CANCELLED = resources.SUBSCRIPTION_STATE_CANCELLED
+    REGRETTED = resources.SUBSCRIPTION_STATE_REGRETTED
+
+
+class ServiceState(Enumeration):
+    """State of a service on a subscription."""
+
+    ValueType: TypeAlias = resources.ServiceState.ValueType
+    DRAFT = resources.SERVICE_STATE_DRAFT
+    EFFECTIVE = resources.SERVICE_STATE_EFFECTIVE
+    NOT_EFFECTIVE = resources.SERVICE_STATE_NOT_EFFECTIVE
+    SHORT_TERM_EFFECTIVE = resources.SERVICE_STATE_SHORT_TERM_EFFECTIVE
+    SHORT_TERM_NOT_EFFECTIVE = resources.SERVICE_STATE_SHORT_TERM_NOT_EFFECTIVE
+    IN_RESTING = resources.SERVICE_STATE_IN_RESTING
+    CANCELLED = resources.SERVICE_STATE_CANCELLED
+    REGRETTED = resources.SERVICE_STATE_REGRETTED
+    SWAPPED = resources.SERVICE_STATE_SWAPPED
+    REMOVED = resources.SERVICE_STATE_REMOVED
+
+
+class SyncState(Enumeration):
+    """Does the platform hold what the CRM wants?"""
+
+    ValueType: TypeAlias = resources.SyncState.ValueType
+    IN_SYNC = resources.SYNC_STATE_IN_SYNC
+    PENDING = resources.SYNC_STATE_PENDING
+    OUT_OF_SYNC = resources.SYNC_STATE_OUT_OF_SYNC
+
+
+class RequestType(Enumeration):
+    """What a provisioning request asks of the platform."""
+
+    ValueType: TypeAlias = resources.RequestType.ValueType
+    BECOME_SUBSCRIBER = resources.REQUEST_TYPE_BECOME_SUBSCRIBER
+    ACTIVATE_SERVICE = resources.REQUEST_TYPE_ACTIVATE_SERVICE
+    DEACTIVATE_SERVICE = resources.REQUEST_TYPE_DEACTIVATE_SERVICE
+    ADD_INSTALLED_ITEM = resources.REQUEST_TYPE_ADD_INSTALLED_ITEM
+    REMOVE_INSTALLED_ITEM = resources.REQUEST_TYPE_REMOVE_INSTALLED_ITEM
+    ACTIVATE_SUBSCRIBER = resources.REQUEST_TYPE_ACTIVATE_SUBSCRIBER
+    DEACTIVATE_SUBSCRIBER = resources.REQUEST_TYPE_DEACTIVATE_SUBSCRIBER
+    UPDATE_SUBSCRIBER = resources.REQUEST_TYPE_UPDATE_SUBSCRIBER
+    UPDATE_ADDRESS = resources.REQUEST_TYPE_UPDATE_ADDRESS
+    ADD_UDR = resources.REQUEST_TYPE_ADD_UDR
+    CANCEL_UDR = resources.REQUEST_TYPE_CANCEL_UDR
+
+
+class RequestState(Enumeration):
+    """State of a provisioning request. All but PENDING are final and never change again."""
+
+    ValueType: TypeAlias = resources.RequestState.ValueType
+    PENDING = resources.REQUEST_STATE_PENDING
+    COMPLETED = resources.REQUEST_STATE_COMPLETED
+    REJECTED = resources.REQUEST_STATE_REJECTED
+    CANCELLED = resources.REQUEST_STATE_CANCELLED
+    EXPIRED = resources.REQUEST_STATE_EXPIRED
+
+
+class RequestOrigin(Enumeration):
+    """What created a provisioning request."""
+
+    ValueType: TypeAlias = resources.RequestOrigin.ValueType
+    ACTION = resources.REQUEST_ORIGIN_ACTION
+    RESET = resources.REQUEST_ORIGIN_RESET
+    ROLLBACK = resources.REQUEST_ORIGIN_ROLLBACK
+
+
+class WaitingFor(Enumeration):
+    """What a pending request waits for."""
+
+    ValueType: TypeAlias = resources.WaitingFor.ValueType
+    ADAPTER = resources.WAITING_FOR_ADAPTER
+    ANSWER = resources.WAITING_FOR_ANSWER
+    RETRY = resources.WAITING_FOR_RETRY
+    EARLIER_REQUEST = resources.WAITING_FOR_EARLIER_REQUEST
+    PROVIDER = resources.WAITING_FOR_PROVIDER
+
+
+class DifferenceKind(Enumeration):
+    """A kind of difference between what the CRM wants and what a platform should hold."""
+
+    ValueType: TypeAlias = resources.DifferenceKind.ValueType
+    SUBSCRIBER_MISSING = resources.DIFFERENCE_KIND_SUBSCRIBER_MISSING
+    HOLDER = resources.DIFFERENCE_KIND_HOLDER
+    ADDRESS = resources.DIFFERENCE_KIND_ADDRESS
+    SERVICE_MISSING = resources.DIFFERENCE_KIND_SERVICE_MISSING
+    SERVICE_SURPLUS = resources.DIFFERENCE_KIND_SERVICE_SURPLUS
+    ITEM_MISSING = resources.DIFFERENCE_KIND_ITEM_MISSING
+    ITEM_SURPLUS = resources.DIFFERENCE_KIND_ITEM_SURPLUS
+    USAGE_MISSING = resources.DIFFERENCE_KIND_USAGE_MISSING
+    USAGE_SURPLUS = resources.DIFFERENCE_KIND_USAGE_SURPLUS
+    UNCERTAIN = resources.DIFFERENCE_KIND_UNCERTAIN
+
+
+class ActionKind(Enumeration):
+    """What was asked for."""
+
+    ValueType: TypeAlias = subscription.ActionKind.ValueType
+    BECOME_SUBSCRIBER = subscription.ACTION_KIND_BECOME_SUBSCRIBER
+    ACTIVATE = subscription.ACTION_KIND_ACTIVATE
+    DEACTIVATE = subscription.ACTION_KIND_DEACTIVATE
+    REST = subscription.ACTION_KIND_REST
+    END_RESTING = subscription.ACTION_KIND_END_RESTING
+    SHORT_TERM_ACTIVATE = subscription.ACTION_KIND_SHORT_TERM_ACTIVATE
+    END_SHORT_TERM_ACTIVATION = subscription.ACTION_KIND_END_SHORT_TERM_ACTIVATION
+    SHORT_TERM_DEACTIVATE = subscription.ACTION_KIND_SHORT_TERM_DEACTIVATE
+    END_SHORT_TERM_DEACTIVATION = subscription.ACTION_KIND_END_SHORT_TERM_DEACTIVATION
+    TERMINATE = subscription.ACTION_KIND_TERMINATE
+    REGRET = subscription.ACTION_KIND_REGRET
+    ADD_SERVICES = subscription.ACTION_KIND_ADD_SERVICES
+    START_SERVICES = subscription.ACTION_KIND_START_SERVICES
+    STOP_SERVICES = subscription.ACTION_KIND_STOP_SERVICES
+    REMOVE_SERVICES = subscription.ACTION_KIND_REMOVE_SERVICES
+    CHANGE_TERMS = subscription.ACTION_KIND_CHANGE_TERMS
+    SWAP_SERVICE = subscription.ACTION_KIND_SWAP_SERVICE
+    ADD_ITEMS = subscription.ACTION_KIND_ADD_ITEMS
+    REMOVE_ITEMS = subscription.ACTION_KIND_REMOVE_ITEMS
+    SWAP_ITEM = subscription.ACTION_KIND_SWAP_ITEM
+    CHANGE_DISTRIBUTION = subscription.ACTION_KIND_CHANGE_DISTRIBUTION
+    CHANGE_LOCATION = subscription.ACTION_KIND_CHANGE_LOCATION
+    CHANGE_SUBSCRIBER = subscription.ACTION_KIND_CHANGE_SUBSCRIBER
+    ADD_USAGE = subscription.ACTION_KIND_ADD_USAGE
+    CANCEL_USAGE = subscription.ACTION_KIND_CANCEL_USAGE
+    REPLACE = subscription.ACTION_KIND_REPLACE
+
+
+class ActionState(Enumeration):
+    """State of an action."""
+
+    ValueType: TypeAlias = subscription.ActionState.ValueType
+    SCHEDULED = subscription.ACTION_STATE_SCHEDULED
+    EXECUTED = subscription.ACTION_STATE_EXECUTED
+    SETTLED = subscription.ACTION_STATE_SETTLED
+    PARTLY_REJECTED = subscription.ACTION_STATE_PARTLY_REJECTED
+    REJECTED = subscription.ACTION_STATE_REJECTED
+    CANCELLED = subscription.ACTION_STATE_CANCELLED
+
+
+class ActionOrigin(Enumeration):
+    """What made an action happen."""
+
+    ValueType: TypeAlias = subscription.ActionOrigin.ValueType
+    CALLER = subscription.ACTION_ORIGIN_CALLER
+    AUTOMATIC_END = subscription.ACTION_ORIGIN_AUTOMATIC_END
+
+
+class Priority(Enumeration):
+    """Which lane requests take."""
+
+    ValueType: TypeAlias = subscription.Priority.ValueType
+    LIVE = subscription.PRIORITY_LIVE
+    BULK = subscription.PRIORITY_BULK

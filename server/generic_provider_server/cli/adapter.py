@@ -1,0 +1,113 @@
+"""`generic-provider adapter`: a stand-in platform."""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from ..simulator.adapter import Behaviour, simulate
+from ..simulator.platform import platform_in
+from ..simulator.rules import WrongRule, rule_of
+from .remote import server_option
+
+SHARE = click.FloatRange(0, 1)
+
+
+@click.group()
+def adapter() -> None:
+    """Simulate a platform and its adapter."""
+
+
+@adapter.command("simulate")
+@server_option
+@click.option("--provider", required=True, help="The provider to serve.")
+@click.option("--name", default="simulator", show_default=True, help="The adapter's name.")
+@click.option(
+    "--memory",
+    type=click.Path(dir_okay=False, path_type=Path),
+    default=Path("platform.db"),
+    show_default=True,
+    help="File in which the platform remembers what it holds; adapters may share it.",
+)
+@click.option(
+    "--reject",
+    "rejections",
+    multiple=True,
+    metavar="TYPE[:WHAT]=CODE[:TEXT]",
+    help="Reject requests of a type (* = any) about a service, item, distributor or usage, "
+    "e.g. 'ACTIVATE_SERVICE:FILM=E42:not on this card'. May be repeated.",
+)
+@click.option("--delay", type=float, default=0, help="Seconds that each request takes.")
+@click.option("--fail", type=SHARE, default=0, help="Share of requests answered RETRY_LATER.")
+@click.option("--lose", type=SHARE, default=0, help="Share of answers lost after applying.")
+@click.option("--die-after", type=int, default=0, help="Die after applying so many requests.")
+@click.option("--freeze-after", type=int, default=0, help="Stop after applying so many requests.")
+@click.option("--max-in-flight", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@click.option("--lease", type=click.FloatRange(1, 3600), default=30, help="Lease in seconds.")
+def simulate_(
+    *,
+    server: str,
+    provider: str,
+    name: str,
+    memory: Path,
+    rejections: tuple[str, ...],
+    delay: float,
+    fail: float,
+    lose: float,
+    die_after: int,
+    freeze_after: int,
+    max_in_flight: int,
+    lease: float,
+) -> None:
+    """Serve a provider with a simulated platform, until Ctrl-C.
+
+    The platform refuses what a real one would, and misbehaves as it is told.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
+    try:
+        rules = tuple([rule_of(text) for text in rejections])
+    except WrongRule as error:
+        raise click.BadParameter(str(error), param_hint="--reject") from None
+    behaviour = Behaviour(
+        rules=rules,
+        delay=timedelta(seconds=delay),
+        fail=fail,
+        lose=lose,
+        die_after=die_after,
+        freeze_after=freeze_after,
+    )
+    simulate(
+        server,
+        provider=provider,
+        name=name,
+        memory=memory,
+        behaviour=behaviour,
+        max_in_flight=max_in_flight,
+        lease_duration=timedelta(seconds=lease),
+    )
+
+
+@adapter.command()
+@click.option(
+    "--memory",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=Path("platform.db"),
+    show_default=True,
+)
+@click.option("--journal", is_flag=True, help="Everything that was done or refused, in order.")
+def memory(*, memory: Path, journal: bool) -> None:
+    """Print what a simulated platform holds."""
+    with platform_in(memory) as platform:
+        if journal:
+            for line in platform.journal():
+                click.echo("  ".join(line))
+            return
+        for number in platform.subscriptions():
+            holds = platform.holds(number) or {}
+            click.echo(f"{number}  {holds['holder']}")
+            for kind in ("items", "services", "usages"):
+                for text in holds[kind]:
+                    click.echo(f"  {kind.removesuffix('s'):<8} {text}")

@@ -1,0 +1,35 @@
+"""What went wrong, told on standard error, and the exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+
+from generic_provider import DeadlineExceeded, ProvisioningError, ServerUnavailable
+
+REFUSED, NOT_REACHED = 1, 3
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turns what the server says into a message and an exit code."""
+    try:
+        yield
+    except ProvisioningError as error:
+        click.echo(f"Error: {words_of(error)}", err=True)
+        unreached = isinstance(error, ServerUnavailable | DeadlineExceeded)
+        sys.exit(NOT_REACHED if unreached else REFUSED)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(REFUSED)
+
+
+def words_of(error: ProvisioningError) -> str:
+    if isinstance(error, ServerUnavailable) and not error.reason:
+        return f"the server was not reached ({error.message}); is it running, is --server right?"
+    wrong = [f"\n  {each.field}: {each.description}" for each in error.violations]
+    reason = f" [{error.reason}]" if error.reason else ""
+    return ("the input is wrong" if wrong else error.message) + reason + "".join(wrong)

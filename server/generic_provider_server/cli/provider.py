@@ -1,0 +1,148 @@
+"""`generic-provider provider`: set-up."""
+
+from __future__ import annotations
+
+import tomllib
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from generic_provider import (
+    Client,
+    Distributor,
+    Provider,
+    ProviderNotFound,
+    ProviderState,
+    RequestMethod,
+)
+
+from .output import Output
+from .remote import remote
+from .toml_messages import WrongKeys, fill
+
+OUTPUT_ONLY = ("state", "create_time", "update_time", "etag", "performed_by", "caller")
+STATES = {"effective": "EFFECTIVE", "not-effective": "NOT_EFFECTIVE"}
+
+
+@click.group()
+def provider() -> None:
+    """Set providers up: platforms with their distributors, services and goods."""
+
+
+@provider.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--effective", is_flag=True, help="Make it effective too, so that it gets requests.")
+@remote
+def apply(client: Client, output: Output, *, file: Path, effective: bool) -> None:
+    """Create the provider that the TOML FILE describes, or bring it to that."""
+    wanted = _read(file)
+    try:
+        former = client.get_provider(wanted.code)
+    except ProviderNotFound:
+        now, done = client.create_provider(wanted), "created"
+    else:
+        wanted.etag = former.etag
+        now = client.update_provider(wanted)
+        done = "unchanged" if now.etag == former.etag else "updated"
+    if effective:
+        now = client.set_provider_state(now.code, state="EFFECTIVE")
+    output.message(now, f"{now.code} {done}, {_state(now)}")
+
+
+@provider.command("list")
+@remote
+def list_(client: Client, output: Output) -> None:
+    """List all providers."""
+    output.messages(
+        client.list_providers(),
+        {
+            "code": lambda each: each.code,
+            "name": lambda each: each.display_name,
+            "state": _state,
+            "distributors": lambda each: len(each.distributors),
+            "services": lambda each: len(each.services),
+            "changed": lambda each: f"{each.update_time.ToDatetime():%Y-%m-%d %H:%M:%S}",
+            "by": lambda each: each.performed_by,
+        },
+    )
+
+
+@provider.command()
+@click.argument("code")
+@remote
+def show(client: Client, output: Output, *, code: str) -> None:
+    """Show a provider."""
+    found = client.get_provider(code)
+    output.message(found, _shown(found))
+
+
+@provider.command("set-state")
+@click.argument("code")
+@click.argument("state", type=click.Choice([*STATES]))
+@remote
+def set_state(client: Client, output: Output, *, code: str, state: str) -> None:
+    """Make a provider effective, or not effective.
+
+    One that is not effective gets no requests and hands none over.
+    """
+    found = client.set_provider_state(code, state=STATES[state])
+    output.message(found, f"{found.code} {_state(found)}")
+
+
+def _read(file: Path) -> Provider:
+    message = Provider()
+    try:
+        fill(message, tomllib.loads(file.read_text(encoding="utf-8")), output_only=OUTPUT_ONLY)
+    except (WrongKeys, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise click.UsageError(f"{file}: {error}") from None
+    return message
+
+
+def _state(found: Provider) -> str:
+    return ProviderState.name_of(found.state)
+
+
+def _shown(found: Provider) -> str:
+    settings, delivery = found.request_settings, found.delivery_settings
+    attempts = delivery.max_delivery_attempts or "unlimited"
+    lines = [
+        f"{found.code}  {found.display_name}  {_state(found)}  etag {found.etag}",
+        f"  activation    {RequestMethod.name_of(settings.activation_method)}",
+        f"  deactivation  {RequestMethod.name_of(settings.deactivation_method)}",
+        f"  term ends     {'on the platform' if settings.term_end_on_platform else 'here'}",
+        f"  window        {_span(delivery.pending_window.ToTimedelta())}",
+        f"  attempts      {attempts}",
+        f"  lease at most {_span(delivery.max_lease_time.ToTimedelta())}",
+        "distributors",
+        *[_distributor_line(each) for each in found.distributors],
+        "services",
+        *[
+            f"  {each.code}  {each.display_name}  {each.provider_service_id}"
+            + (f"  requires {each.required_service}" if each.required_service else "")
+            for each in found.services
+        ],
+        "goods",
+        *[f"  {each.goods_type} = {each.provider_goods_type}" for each in found.goods],
+    ]
+    return "\n".join(lines)
+
+
+def _distributor_line(each: Distributor) -> str:
+    facts = [each.code, each.display_name]
+    if each.required_distributor:
+        facts.append(f"requires {each.required_distributor}")
+    if each.required_goods_types:
+        facts.append(f"needs {', '.join(each.required_goods_types)}")
+    if each.allowed_services:
+        facts.append(f"offers {', '.join(each.allowed_services)}")
+    if each.HasField("max_services"):
+        facts.append(f"at most {each.max_services} services")
+    return "  " + "  ".join(facts)
+
+
+def _span(span: timedelta) -> str:
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if span.total_seconds() % size == 0:
+            return f"{span.total_seconds() / size:g} {unit}"
+    return f"{span.total_seconds():g} s"

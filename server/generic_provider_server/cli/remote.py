@@ -1,0 +1,45 @@
+"""Commands that talk to a running server."""
+
+from __future__ import annotations
+
+import functools
+import getpass
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec
+
+import click
+
+from generic_provider import Client
+
+from .output import Output
+
+P = ParamSpec("P")
+
+server_option = click.option(
+    "--server",
+    default="localhost:50051",
+    show_default=True,
+    envvar="GENERIC_PROVIDER_SERVER",
+    metavar="HOST:PORT",
+    help="The server to talk to.  [GENERIC_PROVIDER_SERVER]",
+)
+
+
+def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[P, None]:
+    """Adds --server and --json, and calls the command with a client and a way to show results."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        server, as_json = str(kwargs.pop("server")), bool(kwargs.pop("as_json"))
+        with Client(server, performed_by=_me()) as client:
+            command(client, Output(as_json), *args, **kwargs)
+
+    json = click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+    return server_option(json(run))
+
+
+def _me() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return ""

@@ -1,0 +1,67 @@
+"""The server and the adapters of the demonstration, each a process of its own."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+PROGRAM = (sys.executable, "-m", "generic_provider_server")
+PATIENCE = 20
+"""Seconds that a process has for stopping."""
+
+
+class NotStarted(Exception):
+    """A process that ended before it was ready; the message is what it said."""
+
+
+@contextmanager
+def server(folder: Path) -> Iterator[str]:
+    """A server on a fresh database; gives its address."""
+    command = [*PROGRAM, "serve", "--listen", "127.0.0.1:0", "--log-level", "warning"]
+    command += ["--database", f"sqlite:///{folder / 'generic-provider.db'}"]
+    with (folder / "server.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+    try:
+        yield _address(process, folder / "server.log")
+    finally:
+        stop(process)
+
+
+def _address(process: subprocess.Popen[str], log: Path) -> str:
+    if process.stdout is None:
+        raise ValueError("the server's output is not read")
+    for line in process.stdout:
+        if line.startswith("serving on "):
+            return line.removeprefix("serving on ").strip()
+    raise NotStarted(log.read_text() or "the server ended before it served")
+
+
+@contextmanager
+def adapter(
+    name: str, *options: str, server: str, provider: str, folder: Path
+) -> Iterator[subprocess.Popen[str]]:
+    """A simulated platform's adapter; all of a folder serve one platform."""
+    command = [*PROGRAM, "adapter", "simulate", "--server", server, "--provider", provider]
+    command += ["--name", name, "--memory", str(folder / "platform.db"), *options]
+    with (folder / f"{name}.log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, text=True)
+    try:
+        yield process
+    finally:
+        stop(process)
+
+
+def stop(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if process.stdout:
+        process.stdout.close()

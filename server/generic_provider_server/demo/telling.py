@@ -1,0 +1,101 @@
+"""How the demonstration speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.rule import Rule
+from rich.table import Table
+
+from generic_provider import (
+    ActionState,
+    ProvisioningError,
+    ProvisioningRequest,
+    RequestOrigin,
+    RequestState,
+    RequestType,
+    ServiceState,
+    Subscription,
+    SubscriptionAction,
+    SyncState,
+)
+
+from ..simulator.platform import Line, what
+
+WIDTH = 98
+
+
+class Teller:
+    """Writes to standard output as the story goes on."""
+
+    def __init__(self) -> None:
+        self._console = Console(width=WIDTH, highlight=False)
+        self._step = 0
+
+    def title(self, text: str) -> None:
+        self._console.print(f"\n[bold]{text}[/bold]")
+
+    def step(self, text: str) -> None:
+        self._step += 1
+        self._console.print()
+        self._console.print(Rule(f"[bold]{self._step}. {text}", align="left", style="dim"))
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False)
+
+    def crm(self, text: str) -> None:
+        self._console.print(f"[cyan]CRM      [/cyan] → {text}")
+
+    def refused(self, error: ProvisioningError) -> None:
+        self._console.print(f"[red]refused  [/red] ← {error.reason}: {error.message}")
+
+    def requests(self, requests: Iterable[ProvisioningRequest]) -> None:
+        for each in requests:
+            state = RequestState.name_of(each.state)
+            colour = {"COMPLETED": "green", "REJECTED": "red"}.get(state, "yellow")
+            because = f"  {each.error_code}: {each.error_description}" if each.error_code else ""
+            origin = "  (correction)" if each.origin == RequestOrigin.ROLLBACK else ""
+            self._console.print(
+                f"[blue]request  [/blue] · {each.number} {RequestType.name_of(each.type):<22}"
+                f" {what(each)}{origin} [{colour}]{state}[/{colour}]{because}"
+            )
+
+    def outcome(self, action: SubscriptionAction) -> None:
+        state = ActionState.name_of(action.state)
+        colour = "green" if state == "SETTLED" else "red"
+        self._console.print(f"[{colour}]outcome  [/{colour}] ← {action.id} {state}")
+        for undone in action.taken_back:
+            if undone.HasField("service"):
+                back = undone.service
+                now = ServiceState.name_of(back.state)
+                self.say(f"            taken back: {back.service} on {back.distributor} is {now}")
+
+    def subscription(self, subscription: Subscription) -> None:
+        link = subscription.provider_links[0]
+        self._console.print(
+            f"[magenta]shown    [/magenta] · {subscription.number} {subscription.holder.name}, "
+            f"account {link.account_number or '–'}, {SyncState.name_of(link.sync_state)}"
+        )
+        for point in dict.fromkeys(each.distributor for each in subscription.services):
+            here = [each for each in subscription.services if each.distributor == point]
+            names = ", ".join(f"{e.service} {ServiceState.name_of(e.state)}" for e in here)
+            self.say(f"            {point:<6} {names}")
+
+    def journal(self, lines: Iterable[Line]) -> None:
+        for line in lines:
+            self.say(
+                f"platform  · {line.request} {line.type:<18} {line.what:<18}"
+                f" by {line.adapter}: {line.outcome}"
+            )
+
+    def table(self, title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+        table = Table(*columns, title=title, title_justify="left")
+        for row in rows:
+            table.add_row(*map(str, row))
+        self._console.print()
+        self._console.print(table)
+
+    def verdict(self, text: str, *, good: bool) -> None:
+        mark = "[green]✓[/green]" if good else "[bold red]✗[/bold red]"
+        self._console.print(f"{mark} {text}")

@@ -1,0 +1,1 @@
+"""A stand-in for a conditional access system or OTT platform, and an adapter that serves it."""

@@ -1,0 +1,97 @@
+"""The adapter of a simulated platform, and the faults that it can be told to have."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from generic_provider import (
+    Adapter,
+    PlatformDown,
+    ProvisioningRequest,
+    Reject,
+    RequestType,
+    RetryLater,
+)
+
+from .platform import Platform
+from .rules import Rule
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Behaviour:
+    """`fail`, `lose`: shares of requests, 0 to 1. `die_after`, `freeze_after`: requests; 0 = never."""
+
+    rules: tuple[Rule, ...] = ()
+    delay: timedelta = timedelta()
+    fail: float = 0.0
+    lose: float = 0.0
+    die_after: int = 0
+    freeze_after: int = 0
+
+
+class Simulation:
+    """Serves a platform in memory's file until stopped."""
+
+    def __init__(self, platform: Platform, adapter: str, behaviour: Behaviour) -> None:
+        self._platform = platform
+        self._adapter = adapter
+        self._behaviour = behaviour
+        self._performed = 0
+
+    async def handle(self, request: ProvisioningRequest) -> str | None:
+        behaviour = self._behaviour
+        if behaviour.delay:
+            await asyncio.sleep(behaviour.delay.total_seconds())
+        if random.random() < behaviour.fail:
+            raise RetryLater(timedelta(seconds=1))
+        for rule in behaviour.rules:
+            if rule.rejects(request):
+                self._platform.refuse(request, adapter=self._adapter, code=rule.code)
+                raise Reject(rule.code, rule.text)
+        self._platform.perform(request, adapter=self._adapter)
+        self._misbehave()
+        if request.type == RequestType.BECOME_SUBSCRIBER:
+            return f"P-{request.subscription}"
+        return None
+
+    def _misbehave(self) -> None:
+        """Dies, freezes or loses the answer when its time has come: the platform has done it."""
+        self._performed += 1
+        if self._performed == self._behaviour.die_after:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self._performed == self._behaviour.freeze_after:
+            os.kill(os.getpid(), signal.SIGSTOP)
+        if random.random() < self._behaviour.lose:
+            raise PlatformDown(timedelta(milliseconds=200))
+
+
+def simulate(
+    server: str,
+    *,
+    provider: str,
+    name: str,
+    memory: Path,
+    behaviour: Behaviour,
+    max_in_flight: int = 100,
+    lease_duration: timedelta = timedelta(seconds=30),
+) -> None:
+    """Runs until SIGTERM or Ctrl-C."""
+    platform = Platform(memory)
+    adapter = Adapter(
+        server,
+        provider=provider,
+        name=name,
+        max_in_flight=max_in_flight,
+        lease_duration=lease_duration,
+    )
+    adapter.otherwise(Simulation(platform, name, behaviour).handle)
+    try:
+        adapter.run()
+    finally:
+        platform.close()

@@ -1,0 +1,34 @@
+"""Is everything on the platform as the CRM says?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from generic_provider import Client, PlatformTarget, SyncState
+
+from .platform import EMPTY, Platform, item_text, service_text
+
+
+def differences(client: Client, platform: Platform, *, provider: str) -> Iterator[str]:
+    """One line for each subscription that is shown in sync and is not; none = all is well."""
+    known = set(platform.subscriptions())
+    for listed in client.list_subscriptions(provider=provider):
+        known.discard(listed.number)
+        subscription = client.get_subscription(listed.number)
+        link = next(each for each in subscription.provider_links if each.provider == provider)
+        if link.sync_state != SyncState.IN_SYNC:
+            yield f"{listed.number} is {SyncState.name_of(link.sync_state)}"
+            continue
+        there = platform.holds(listed.number) or EMPTY
+        for name, wanted in _wanted(link.confirmed).items():
+            if there[name] != wanted:
+                yield f"{listed.number}: {name} are {there[name]}, the CRM says {wanted}"
+    for number in sorted(known):
+        yield f"{number} is on the platform, and the CRM does not know it"
+
+
+def _wanted(target: PlatformTarget) -> dict[str, list[str]]:
+    return {
+        "items": sorted(map(item_text, target.items)),
+        "services": sorted(map(service_text, target.services)),
+    }

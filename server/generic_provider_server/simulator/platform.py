@@ -1,0 +1,202 @@
+"""A platform with a memory of its own: an SQLite file that several adapter processes share."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from generic_provider import (
+    InstalledItem,
+    PlatformTarget,
+    ProvisionedService,
+    ProvisioningRequest,
+    Reject,
+    RequestType,
+)
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS subscriber (subscription TEXT PRIMARY KEY, holds TEXT NOT NULL);
+CREATE TABLE IF NOT EXISTS journal (
+    id INTEGER PRIMARY KEY, request TEXT NOT NULL, subscription TEXT NOT NULL, type TEXT NOT NULL,
+    what TEXT NOT NULL, adapter TEXT NOT NULL, outcome TEXT NOT NULL, holds TEXT NOT NULL
+);
+CREATE INDEX IF NOT EXISTS journal_subscription ON journal (subscription, id);
+"""
+EMPTY: dict[str, Any] = {"holder": "", "items": [], "services": [], "usages": []}
+
+
+class Line(NamedTuple):
+    """One thing that an adapter did, or tried; `holds` is what the subscriber held afterwards."""
+
+    request: str
+    subscription: str
+    type: str
+    what: str
+    adapter: str
+    outcome: str
+
+
+class Platform:
+    """Does what requests ask, and refuses what a real platform would: changes to a subscriber that
+    it does not know. What it was asked before is harmless."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = sqlite3.connect(path, isolation_level=None, timeout=30)
+        self._database.executescript(f"PRAGMA journal_mode = WAL; {SCHEMA}")
+
+    def close(self) -> None:
+        self._database.close()
+
+    def perform(self, request: ProvisioningRequest, *, adapter: str) -> None:
+        """Raises Reject."""
+        with self._transaction():
+            holds = self.holds(request.subscription)
+            try:
+                now = performed(holds, request)
+            except Reject as reject:
+                self._note(request, adapter, f"rejected {reject.code}", holds)
+                self._database.execute("COMMIT")
+                raise
+            self._database.execute(
+                "INSERT OR REPLACE INTO subscriber VALUES (?, ?)",
+                (request.subscription, json.dumps(now)),
+            )
+            self._note(request, adapter, "done", now)
+
+    def refuse(self, request: ProvisioningRequest, *, adapter: str, code: str) -> None:
+        """Notes that a rule refused the request."""
+        with self._transaction():
+            holds = self.holds(request.subscription)
+            self._note(request, adapter, f"rejected {code}", holds)
+
+    def overwrite(self, subscription: str, target: PlatformTarget) -> None:
+        """Sets what a subscriber holds, for platforms whose interface overwrites the whole."""
+        now = {
+            "holder": target.holder.name,
+            "items": sorted(map(item_text, target.items)),
+            "services": sorted(map(service_text, target.services)),
+            "usages": [],
+        }
+        with self._transaction():
+            self._database.execute(
+                "INSERT OR REPLACE INTO subscriber VALUES (?, ?)", (subscription, json.dumps(now))
+            )
+
+    def holds(self, subscription: str) -> dict[str, Any] | None:
+        """What a subscriber holds, as sorted texts; None if it is not known."""
+        row = self._database.execute(
+            "SELECT holds FROM subscriber WHERE subscription = ?", (subscription,)
+        ).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def subscriptions(self) -> list[str]:
+        rows = self._database.execute("SELECT subscription FROM subscriber ORDER BY subscription")
+        return [number for (number,) in rows]
+
+    def journal(self, subscription: str = "") -> Iterator[Line]:
+        """Everything that was done or refused, in order."""
+        found = self._database.execute(
+            "SELECT request, subscription, type, what, adapter, outcome FROM journal "
+            "WHERE subscription = ? OR ? = '' ORDER BY id",
+            (subscription, subscription),
+        )
+        for row in found:
+            yield Line(*row)
+
+    def _note(
+        self, request: ProvisioningRequest, adapter: str, outcome: str, holds: object
+    ) -> None:
+        kind = RequestType.name_of(request.type)
+        self._database.execute(
+            "INSERT INTO journal (request, subscription, type, what, adapter, outcome, holds) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                request.number,
+                request.subscription,
+                kind,
+                what(request),
+                adapter,
+                outcome,
+                json.dumps(holds),
+            ),
+        )
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        finally:
+            if self._database.in_transaction:
+                self._database.execute("COMMIT")
+
+
+@contextmanager
+def platform_in(path: Path) -> Iterator[Platform]:
+    with closing(Platform(path)) as platform:
+        yield platform
+
+
+def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dict[str, Any]:
+    """What the subscriber holds once the request is done; raises Reject."""
+    kind = request.type
+    if kind == RequestType.BECOME_SUBSCRIBER:
+        return {
+            "holder": request.account.name,
+            "items": sorted(map(item_text, request.installed_items)),
+            "services": sorted(map(service_text, request.services)),
+            "usages": (holds or EMPTY)["usages"],
+        }
+    if holds is None:
+        raise Reject("UNKNOWN_SUBSCRIBER", f"{request.subscription} is not known here")
+    now = {**holds}
+    if kind == RequestType.UPDATE_SUBSCRIBER:
+        now["holder"] = request.account.name
+    for name, added, removed in _changes(request):
+        now[name] = sorted((set(now[name]) | set(added)) - set(removed))
+    return now
+
+
+def _changes(request: ProvisioningRequest) -> Iterator[tuple[str, list[str], list[str]]]:
+    """(what, texts that come, texts that go)"""
+    services = [service_text(each) for each in request.services or [request.service]]
+    match request.type:
+        case RequestType.ACTIVATE_SERVICE | RequestType.ACTIVATE_SUBSCRIBER:
+            yield "services", services, []
+        case RequestType.DEACTIVATE_SERVICE | RequestType.DEACTIVATE_SUBSCRIBER:
+            yield "services", [], services
+        case RequestType.ADD_INSTALLED_ITEM:
+            yield "items", [item_text(request.installed_item)], []
+        case RequestType.REMOVE_INSTALLED_ITEM:
+            yield "items", [], [item_text(request.installed_item)]
+        case RequestType.ADD_UDR:
+            yield "usages", [request.usage.reference], []
+        case RequestType.CANCEL_UDR:
+            yield "usages", [], [request.usage.reference]
+
+
+def item_text(item: InstalledItem) -> str:
+    return f"{item.distributor} {item.provider_goods_type} {item.serial_number}"
+
+
+def service_text(service: ProvisionedService) -> str:
+    goods = " ".join(item.serial_number for item in service.items)
+    return f"{service.distributor} {service.provider_service_id} {goods}".rstrip()
+
+
+def what(request: ProvisioningRequest) -> str:
+    """The thing that a request is about, in words."""
+    if request.HasField("service") and not request.HasField("usage"):
+        return f"{request.service.service} on {request.service.distributor}"
+    if request.HasField("usage"):
+        return f"usage {request.usage.reference}"
+    if request.HasField("installed_item"):
+        item = request.installed_item
+        return f"{item.goods_type} {item.serial_number} on {item.distributor}"
+    if request.services:
+        return ", ".join(f"{each.service} on {each.distributor}" for each in request.services)
+    return request.account.name

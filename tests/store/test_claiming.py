@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+from support.bench import Bench
+from support.examples import ADD_SPORT, ADD_STREAM, NEWS, SPORT, viewer
+
+from generic_provider_server.domain.actions import AddServices
+from generic_provider_server.domain.values import SECOND, RequestType
+from generic_provider_server.services.claiming import Demand, Handed
+
+
+def demand(stream: str, credit: int, *, include_target: bool = False) -> Demand:
+    return Demand(
+        stream=stream,
+        adapter="adapter",
+        credit=credit,
+        lease_duration=30 * SECOND,
+        include_target=include_target,
+    )
+
+
+def subscriptions(handed: tuple[Handed, ...]) -> list[str]:
+    return [lease.lane.subscription for lease in handed]
+
+
+async def test_the_oldest_comes_first_whatever_its_number(bench: Bench) -> None:
+    for number in ("S3", "S1", "S2"):
+        await bench.become(viewer(number))
+
+    assert subscriptions(await bench.claim("SAT")) == ["S3", "S1", "S2"]
+
+
+async def test_what_was_given_back_keeps_its_age(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    (lease,) = await bench.claim("SAT")
+    await bench.become(viewer("S2"))
+    await bench.release(lease.lane.lease)
+
+    assert subscriptions(await bench.claim("SAT")) == ["S1", "S2"]
+
+
+async def test_what_live_and_bulk_lanes_hold_comes_four_to_one(bench: Bench) -> None:
+    for n in range(3):
+        await bench.become(viewer(f"B{n}"), bulk=True)
+    for n in range(9):
+        await bench.become(viewer(f"L{n}"))
+    handed = await bench.claim("SAT")
+
+    expected = ["L0", "L1", "L2", "L3", "B0", "L4", "L5", "L6", "L7", "B1", "L8", "B2"]
+    assert subscriptions(handed) == expected
+
+
+async def test_single_claims_take_turns_too(bench: Bench) -> None:
+    for n in range(2):
+        await bench.become(viewer(f"B{n}"), bulk=True)
+    for n in range(8):
+        await bench.become(viewer(f"L{n}"))
+    order = []
+    for turn in range(10):
+        ((handed,),) = await bench.claims("SAT", demand("stream", 1), turn=turn)
+        order.append(handed.lane.subscription)
+
+    assert order == ["L0", "L1", "L2", "L3", "B0", "L4", "L5", "L6", "L7", "B1"]
+
+
+async def test_a_live_action_moves_its_subscription_to_the_live_lane(bench: Bench) -> None:
+    for number in ("B0", "B1"):
+        await bench.become(viewer(number), bulk=True)
+    await bench.become(viewer("L0"))
+    await bench.perform(ADD_SPORT, "B1")
+    handed = await bench.claim("SAT")
+
+    assert subscriptions(handed) == ["B1", "L0", "B0"]
+    assert [r.type for r in handed[0].requests] == [RequestType.BECOME_SUBSCRIBER]
+
+
+async def test_only_the_first_unit_is_handed_over(bench: Bench) -> None:
+    first = await bench.become(viewer("S1"))
+    second = await bench.perform(ADD_SPORT, "S1")
+    (lease,) = await bench.claim("SAT")
+    assert [r.number for r in lease.requests] == list(first.action.requests)
+
+    await bench.accept(lease)
+    (lease,) = await bench.claim("SAT")
+    assert [r.number for r in lease.requests] == list(second.action.requests)
+
+
+async def test_no_more_is_handed_over_than_there_is_credit(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.drain("SAT")
+    done = await bench.perform(AddServices((SPORT, NEWS)), "S1")
+    await bench.become(viewer("S2"))
+    (lease,) = await bench.claim("SAT", credit=1)
+    assert [r.number for r in lease.requests] == [done.requests[0].number]
+
+    await bench.accept(lease)
+    rest = await bench.claim("SAT", credit=2)
+    assert [len(lease.requests) for lease in rest] == [1, 1]
+    assert await bench.claim("SAT", credit=0) == ()
+
+
+async def test_every_demand_gets_no_more_than_its_credit(bench: Bench) -> None:
+    for n in range(5):
+        await bench.become(viewer(f"S{n}"))
+    first, second, third = await bench.claims(
+        "SAT", demand("one", 2), demand("two", 1), demand("three", 10)
+    )
+
+    assert subscriptions(first) == ["S0", "S1"]
+    assert subscriptions(second) == ["S2"]
+    assert subscriptions(third) == ["S3", "S4"]
+
+
+async def test_one_stream_gets_at_most_500_requests_at_once(bench: Bench) -> None:
+    for n in range(502):
+        await bench.become(viewer(f"S{n:03}"))
+
+    assert len(await bench.claim("SAT", credit=10_000)) == 500
+    assert len(await bench.claim("SAT", credit=10_000)) == 2
+
+
+async def test_a_subscription_is_on_one_lease_at_a_provider(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.perform(ADD_SPORT, "S1")
+    assert len(await bench.claim("SAT")) == 1
+
+    assert await bench.claim("SAT", stream="another") == ()
+
+
+async def test_providers_do_not_wait_for_each_other(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.perform(ADD_STREAM, "S1")
+
+    assert subscriptions(await bench.claim("SAT")) == ["S1"]
+    assert subscriptions(await bench.claim("WEB")) == ["S1"]
+
+
+async def test_a_provider_that_is_not_effective_hands_nothing_over(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.stop_provider("SAT")
+    assert await bench.claim("SAT") == ()
+
+    await bench.start_provider("SAT")
+    assert subscriptions(await bench.claim("SAT")) == ["S1"]
+
+
+async def test_a_live_lease_is_answered_while_its_provider_is_not_effective(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    (lease,) = await bench.claim("SAT")
+    await bench.stop_provider("SAT")
+    await bench.accept(lease)
+
+    assert (await bench.store.read(lambda reads: reads.backlog("SAT"))).pending == 0
+
+
+async def test_the_target_is_what_the_platform_holds_once_the_lease_is_done(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.perform(ADD_SPORT, "S1")
+    ((lease,),) = await bench.claims("SAT", demand("stream", 10, include_target=True))
+
+    assert lease.target is not None
+    assert [e.service for e in lease.target.entitlements] == ["BASIC"]
+    await bench.accept(lease)
+    ((lease,),) = await bench.claims("SAT", demand("stream", 10, include_target=True))
+    assert lease.target is not None
+    assert sorted(e.service for e in lease.target.entitlements) == ["BASIC", "SPORT"]

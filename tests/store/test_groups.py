@@ -1,0 +1,182 @@
+"""What is asked at the same time goes into one commit, and comes out as if asked one by one."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from support.bench import Bench, performing
+from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, viewer
+
+from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
+from generic_provider_server.domain.records import ActionState
+from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.values import RequestState
+from generic_provider_server.services.claiming import Handed
+from generic_provider_server.services.performing import Done
+from generic_provider_server.services.responding import Response, respond
+from generic_provider_server.store.loading import NOTHING_NEEDED, Needs
+from generic_provider_server.store.work import Work
+from generic_provider_server.store.writer import Command
+
+
+@dataclass(frozen=True, slots=True)
+class HoldUp:
+    """Keeps the writer busy until it is told to go on."""
+
+    started: threading.Event
+    go_on: threading.Event
+    late: bool = False
+
+    def needs(self) -> Needs:
+        return NOTHING_NEEDED
+
+    def run(self, _: Work) -> None:
+        self.started.set()
+        self.go_on.wait()
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    late: bool = False
+
+    def needs(self) -> Needs:
+        return NOTHING_NEEDED
+
+    def run(self, _: Work) -> None:
+        raise ZeroDivisionError
+
+
+async def in_one_group(bench: Bench, *commands: Command[Any]) -> list[Any]:
+    started, go_on = threading.Event(), threading.Event()
+    held = asyncio.create_task(bench.store.do(HoldUp(started, go_on)))
+    await asyncio.to_thread(started.wait)
+    asked = [asyncio.create_task(bench.store.do(command)) for command in commands]
+    await asyncio.sleep(0)
+    go_on.set()
+    await held
+    return await asyncio.gather(*asked, return_exceptions=True)
+
+
+def answer(bench: Bench, handed: Handed, status: ResponseStatus) -> Command[Any]:
+    response = Response(
+        request=handed.requests[0].number, lease_token=bench.token(handed), status=status
+    )
+    return respond(handed.lane.provider, (response,), key=bench.store.token_key)
+
+
+async def test_a_later_action_sees_what_an_earlier_one_of_its_group_did(bench: Bench) -> None:
+    first, second = await in_one_group(
+        bench, performing(viewer("S1"), "S1"), performing(ADD_SPORT, "S1")
+    )
+
+    assert isinstance(first, Done)
+    assert isinstance(second, Done)
+    assert second.subscription.revision == 2
+    assert len(await bench.requests()) == 2
+
+
+async def test_a_repeat_within_a_group_gets_the_same_action(bench: Bench) -> None:
+    call = performing(viewer("S1"), "S1", request_id="order-1")
+    first, second = await in_one_group(bench, call, call)
+
+    assert (first.action, first.subscription) == (second.action, second.subscription)
+    assert second.repeated
+    assert await bench.store.read(lambda reads: reads.created_by("order-1")) == "1"
+
+
+async def test_a_request_id_reused_within_a_group_is_refused(bench: Bench) -> None:
+    first, second = await in_one_group(
+        bench,
+        performing(viewer("S1"), "S1", request_id="order-1"),
+        performing(viewer("S2"), "S2", request_id="order-1"),
+    )
+
+    assert isinstance(first, Done)
+    assert isinstance(second, Refused)
+    assert second.reason is Reason.REQUEST_ID_REUSED
+
+
+async def test_of_two_in_a_group_that_want_an_item_the_first_gets_it(bench: Bench) -> None:
+    first, second = await in_one_group(
+        bench,
+        performing(viewer("S1", serial="shared"), "S1"),
+        performing(viewer("S2", serial="shared"), "S2"),
+    )
+
+    assert isinstance(first, Done)
+    assert isinstance(second, Refused)
+    assert second.metadata["subscription"] == "S1"
+
+
+async def test_a_refusal_leaves_the_rest_of_its_group_alone(bench: Bench) -> None:
+    refused, done = await in_one_group(
+        bench, performing(ADD_SPORT, "S1"), performing(viewer("S1"), "S1")
+    )
+
+    assert isinstance(refused, Refused)
+    assert isinstance(done, Done)
+    assert (await bench.subscription("S1")).revision == 1
+
+
+async def test_a_command_that_breaks_leaves_the_rest_of_its_group_alone(bench: Bench) -> None:
+    first, broken, second = await in_one_group(
+        bench, performing(viewer("S1"), "S1"), Break(), performing(ADD_SPORT, "S1")
+    )
+
+    assert isinstance(first, Done)
+    assert isinstance(broken, ZeroDivisionError)
+    assert isinstance(second, Done)
+    assert (await bench.subscription("S1")).revision == 2
+
+
+async def test_a_request_made_and_ended_in_one_group_is_not_pending(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.become(viewer("S2"))
+    first, second = await bench.claim("SAT")
+    accepted, done, rejected = await in_one_group(
+        bench,
+        answer(bench, first, ResponseStatus.ACCEPTED),
+        performing(ADD_NEWS, "S2"),
+        answer(bench, second, ResponseStatus.REJECTED),
+    )
+
+    for judged in (accepted, rejected):
+        assert judged.verdicts[0].code is ResponseCode.APPLIED
+    assert isinstance(done, Done)
+    aggregate = (await bench.subscription("S2")).aggregate
+    pending = {p.number for link in aggregate.links for p in link.queue}
+    stored = {r.number for r in await bench.requests() if r.state is RequestState.PENDING}
+    assert stored == pending
+    assert len(await bench.requests()) > 2
+
+
+async def test_an_action_performed_and_rejected_in_one_group_is_rejected(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.become(viewer("S2"))
+    await bench.drain("SAT")
+    await bench.perform(ADD_SPORT, "S1")
+    await bench.perform(ADD_STREAM, "S2")
+    (first,) = await bench.claim("SAT")
+    (second,) = await bench.claim("WEB")
+    _, done, _ = await in_one_group(
+        bench,
+        answer(bench, first, ResponseStatus.ACCEPTED),
+        performing(ADD_NEWS, "S2"),
+        answer(bench, second, ResponseStatus.REJECTED),
+    )
+    await bench.drain("SAT")
+
+    assert isinstance(done, Done)
+    assert (await bench.action(done.action.id)).state is ActionState.SETTLED
+
+
+async def test_nothing_is_taken_on_once_the_store_closes(bench: Bench) -> None:
+    await bench.store.close()
+    with pytest.raises(Refused) as refused:
+        await bench.become(viewer("S1"))
+
+    assert refused.value.reason is Reason.DRAINING

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from generic_provider import actions
+from generic_provider.adapter import Adapter
 from generic_provider.client import AsyncClient, Client
 from generic_provider.enums import (
     ActionKind,
@@ -67,6 +68,14 @@ from generic_provider.errors import (
     TooManyStreams,
     UsageNotFound,
 )
+from generic_provider.outcomes import (
+    Accepted,
+    PlatformDown,
+    Reject,
+    RetryLater,
+    Work,
+)
+from generic_provider.stats import Stats
 from generic_provider.v1.errors_pb2 import FieldViolation
 from generic_provider.v1.provisioning_service_pb2 import (
     LeaseResult,
@@ -107,6 +116,7 @@ from generic_provider.v1.subscription_service_pb2 import (
 
 __all__ = [
     "Aborted",
+    "Accepted",
     "Account",
     "ActionError",
     "ActionKind",
@@ -114,6 +124,7 @@ __all__ = [
     "ActionNotFound",
     "ActionOrigin",
     "ActionState",
+    "Adapter",
     "Address",
     "AlreadyExists",
     "AsyncClient",
@@ -145,6 +156,7 @@ __all__ = [
     "NotFound",
     "PerformActionRequest",
     "PerformActionResponse",
+    "PlatformDown",
     "PlatformTarget",
     "Priority",
     "Provider",
@@ -160,6 +172,7 @@ __all__ = [
     "ProvisioningRequest",
     "ProvisioningResponse",
     "PullPendingRequestsResponse",
+    "Reject",
     "RequestIdReused",
     "RequestLeased",
     "RequestMethod",
@@ -176,6 +189,7 @@ __all__ = [
     "ResponseCode",
     "ResponseResult",
     "ResponseStatus",
+    "RetryLater",
     "RevisionMismatch",
     "ServerUnavailable",
     "Service",
@@ -185,6 +199,7 @@ __all__ = [
     "ServiceNotFound",
     "ServiceSelection",
     "ServiceState",
+    "Stats",
     "StoreUnavailable",
     "SubscribedService",
     "Subscription",
@@ -199,5 +214,6 @@ __all__ = [
     "Usage",
     "UsageNotFound",
     "WaitingFor",
+    "Work",
     "actions",
 ]

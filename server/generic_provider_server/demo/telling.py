@@ -48,18 +48,20 @@ class Teller:
         self._console.print(f"[cyan]CRM      [/cyan] → {text}")
 
     def refused(self, error: ProvisioningError) -> None:
-        self._console.print(f"[red]refused  [/red] ← {error.reason}: {error.message}")
+        self._console.print(f"[red]refused  [/red] ← {error.reason}")
+        self.say(f"            {error.message}")
 
     def requests(self, requests: Iterable[ProvisioningRequest]) -> None:
         for each in requests:
             state = RequestState.name_of(each.state)
             colour = {"COMPLETED": "green", "REJECTED": "red"}.get(state, "yellow")
-            because = f"  {each.error_code}: {each.error_description}" if each.error_code else ""
             origin = "  (correction)" if each.origin == RequestOrigin.ROLLBACK else ""
             self._console.print(
                 f"[blue]request  [/blue] · {each.number} {RequestType.name_of(each.type):<22}"
-                f" {what(each)}{origin} [{colour}]{state}[/{colour}]{because}"
+                f" {what(each)}{origin} [{colour}]{state}[/{colour}]"
             )
+            if each.error_code:
+                self.say(f"            {each.error_code}: {each.error_description}")
 
     def outcome(self, action: SubscriptionAction) -> None:
         state = ActionState.name_of(action.state)
@@ -75,7 +77,7 @@ class Teller:
         link = subscription.provider_links[0]
         self._console.print(
             f"[magenta]shown    [/magenta] · {subscription.number} {subscription.holder.name}, "
-            f"account {link.account_number or '–'}, {SyncState.name_of(link.sync_state)}"
+            f"account {link.account_number}, {SyncState.name_of(link.sync_state)}"
         )
         for point in dict.fromkeys(each.distributor for each in subscription.services):
             here = [each for each in subscription.services if each.distributor == point]

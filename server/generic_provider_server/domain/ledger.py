@@ -255,11 +255,13 @@ class Ledger:
                 continue
             queue = []
             for pending in link.queue:
-                if not pending.number:
-                    pending = replace(pending, number=number)
-                    number += 1
-                    created.append((provider, pending))
-                queue.append(pending)
+                if pending.number:
+                    queue.append(pending)
+                    continue
+                numbered = replace(pending, number=number)
+                number += 1
+                created.append((provider, numbered))
+                queue.append(numbered)
             self.links[provider] = replace(link, queue=tuple(queue))
         return tuple(created)
 

@@ -80,8 +80,9 @@ def accept(
     circumstances: Circumstances,
     account_number: str = "",
     reference_number: str = "",
+    said: str = "",
 ) -> Transition:
-    """The platform has done it."""
+    """The platform has done it; `said`: by the person who says so, and why."""
     provider, pending = _find(aggregate, number)
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]
@@ -92,6 +93,7 @@ def accept(
         pending,
         RequestState.COMPLETED,
         confirmed=effect(link.confirmed, pending.request),
+        error_description=said,
         reference_number=reference_number,
     )
     return ledger.transition()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
@@ -121,7 +122,7 @@ def _check(request: Message | Undecodable) -> None:
 def internal(name: str) -> Refused:
     """Logs the exception under an id; nothing of it leaves the server."""
     error = secrets.token_hex(4)
-    log.error("call_failed", rpc=name, error=error, exc_info=True)  # noqa: G201
+    log.error("call_failed", rpc=name, error=error, exc_info=sys.exception())
     return Refused(
         Reason.INTERNAL, f"an error of ours; tell the operator its id: {error}", error=error
     )

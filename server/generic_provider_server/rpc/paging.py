@@ -7,7 +7,7 @@ from binascii import Error as Base64Error
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 from google.protobuf.message import Message
@@ -16,6 +16,14 @@ from .checks import Checks
 
 DEFAULT, MOST = 100, 1_000
 MOST_BYTES = 2 * 1024 * 1024 - 64 * 1024
+
+
+class Listing(Protocol):
+    """A request for a page."""
+
+    page_size: int
+    page_token: str
+
 
 Position = TypeVar("Position", int, str)
 Shown = TypeVar("Shown", bound=Message)
@@ -48,10 +56,9 @@ class Page(Generic[Position]):
         return urlsafe_b64encode(msgspec.msgpack.encode((self.filters, after))).decode()
 
 
-def page_of(checks: Checks, request: Message, *, start: Position) -> Page[Position]:
+def page_of(checks: Checks, request: Listing, *, start: Position) -> Page[Position]:
     """Reads `page_size` and `page_token`; `start` stands before the first thing of the list."""
-    size = int(getattr(request, "page_size"))  # noqa: B009 - every list has it
-    token = str(getattr(request, "page_token"))  # noqa: B009
+    size, token = request.page_size, request.page_token
     if size < 0:
         checks.wrong("page_size", "is negative")
     filters = _filters(request)
@@ -71,7 +78,7 @@ def _after(token: str, filters: bytes, start: Position) -> Position | None:
     return after if given == filters and type(after) is type(start) else None
 
 
-def _filters(request: Message) -> bytes:
+def _filters(request: Any) -> bytes:
     filters = type(request)()
     filters.CopyFrom(request)
     filters.ClearField("page_size")

@@ -77,6 +77,7 @@ class ResolveRequest:
                 self.request,
                 circumstances=circumstances,
                 account_number=self.account_number,
+                said=_said(self.who, self.reason),
             )
         else:
             change = reject(
@@ -137,4 +138,5 @@ def _stored(work: Work, number: int) -> RequestRecord:
 
 
 def _said(who: Who, reason: str) -> str:
-    return f"{who.performed_by or who.caller}: {reason}"[:1000]
+    person = " at ".join([each for each in (who.performed_by, who.caller) if each])
+    return f"{person}: {reason}"[:1000]

@@ -20,12 +20,16 @@ from ..domain.records import (
     WaitingFor,
     Who,
 )
-from ..domain.refusals import Reason, Refused
+from ..domain.refusals import InvalidField, Reason, Refused
 from ..domain.values import Goods, RequestType
+from ..store.documents import encode
 from ..store.loading import Needs
 from ..store.rows import request_record
 from ..store.work import Work
 from .leases import end_overdue, subscription_of
+
+FEW_PARTS = 40
+MOST_BYTES = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,7 @@ class Perform:
             performed_by=self.who.performed_by,
             automatic=self.automatic,
         )
+        _check_size(change.aggregate)
         _check_items(work, change.aggregate)
         if self.validate_only:
             return self._preview(work, change, former)
@@ -194,6 +199,18 @@ def _requests(work: Work, change: Transition) -> tuple[RequestRecord, ...]:
         waiting = WaitingFor.ADAPTER if first else WaitingFor.EARLIER_REQUEST
         requests.append(replace(record, waiting_for=waiting))
     return tuple(requests)
+
+
+def _check_size(aggregate: Aggregate) -> None:
+    """Only what has many parts can be too large, as each part is limited by itself."""
+    desired = aggregate.desired
+    if len(desired.items) + len(desired.services) + len(desired.usages) < FEW_PARTS:
+        return
+    size = len(encode(desired))
+    if size > MOST_BYTES:
+        raise InvalidField(
+            ("subscription", f"would have {size} bytes, at most {MOST_BYTES} are allowed")
+        )
 
 
 def _check_items(work: Work, aggregate: Aggregate) -> None:

@@ -14,7 +14,7 @@ from ..domain.lease import (
     judge_final,
     lease_of,
 )
-from ..domain.lifecycle import accept, accepted_late, reject
+from ..domain.lifecycle import accept, accepted_late, reject, touch
 from ..domain.records import Lane, RequestRecord, SubscriptionRecord
 from ..domain.values import RequestState, SyncState
 from ..store.loading import Needs
@@ -165,6 +165,11 @@ def _apply(work: Work, response: Response, lane: Lane, record: SubscriptionRecor
         )
         work.put(subscription, change, answered=lane)
         return RequestState.REJECTED
+    circumstances = work.circumstances(subscription)
+    work.put(
+        subscription,
+        touch(record.aggregate, lane.provider, count=lane.count, circumstances=circumstances),
+    )
     fail_attempt(
         work,
         lane,

@@ -25,7 +25,7 @@ from .rules import Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """`fail`, `lose`: shares of requests, 0 to 1. `die_after`, `freeze_after`: requests; 0 = never."""
+    """`fail`, `lose`: shares of requests, 0 to 1. `die_after`, `freeze_after`: 0 = never."""
 
     rules: tuple[Rule, ...] = ()
     delay: timedelta = timedelta()

@@ -177,6 +177,8 @@ def _changes(request: ProvisioningRequest) -> Iterator[tuple[str, list[str], lis
             yield "usages", [request.usage.reference], []
         case RequestType.CANCEL_UDR:
             yield "usages", [], [request.usage.reference]
+        case _:
+            return
 
 
 def item_text(item: InstalledItem) -> str:
@@ -197,6 +199,6 @@ def what(request: ProvisioningRequest) -> str:
     if request.HasField("installed_item"):
         item = request.installed_item
         return f"{item.goods_type} {item.serial_number} on {item.distributor}"
-    if request.services:
-        return ", ".join(f"{each.service} on {each.distributor}" for each in request.services)
+    if request.services or request.installed_items:
+        return f"{len(request.installed_items)} items, {len(request.services)} services"
     return request.account.name

@@ -15,7 +15,7 @@ from ..domain.records import (
     WaitingFor,
 )
 from ..domain.values import Instant, RequestState, RequestType, State, SyncState, Value
-from .documents import aggregate_of
+from .documents import aggregate_of, encode
 from .models import (
     DELAYED,
     LEASED,
@@ -223,7 +223,7 @@ class Reads:
         )
         ends = (
             SubscriptionRow.select(SubscriptionRow.number)
-            .where(SubscriptionRow.due_time.is_null(False), SubscriptionRow.due_time <= now)
+            .where(SQL("due_time IS NOT NULL"), SubscriptionRow.due_time <= now)
             .order_by(SubscriptionRow.due_time)
             .limit(MOST_DUE)
         )
@@ -429,7 +429,7 @@ def _request_conditions(wanted: RequestFilter) -> list[Expression]:
         )
         conditions.append(RequestRow.subscription.in_(linked))
     if wanted.item_serial:
-        named = f'%"serial_number":"{wanted.item_serial}"%'
-        conditions.append(RequestRow.document.cast("TEXT") ** named)
+        named = f'"serial_number":{encode(wanted.item_serial).decode()}'
+        conditions.append(RequestRow.document.cast("TEXT").contains(named))
     conditions += _period(RequestRow.create_time, wanted.created_from, wanted.created_to)
     return conditions + _period(RequestRow.settle_time, wanted.settled_from, wanted.settled_to)

@@ -98,7 +98,8 @@ class Work(Loaded):
     ) -> ActionRecord | None:
         """Makes the transition the state of the subscription.
 
-        `answered`: the lease under which the first request that ended was answered. Returns `new_action` as it is now.
+        `answered`: the lease under which the first request that ended was answered.
+        Returns `new_action` as it is now.
         """
         former = self.subscriptions.get(subscription)
         self.subscriptions[subscription] = SubscriptionRecord(

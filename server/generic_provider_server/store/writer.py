@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 import structlog
 from peewee import Database, OperationalError
@@ -150,7 +150,7 @@ class Writer:
         known = self._known
         with self._database.atomic("IMMEDIATE"):
             work = Work(
-                self._database.cursor(),
+                cast(Any, self._database).cursor(),
                 now=known.tick(),
                 providers=known.providers,
                 catalogues=known.catalogues,

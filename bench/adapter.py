@@ -1,0 +1,76 @@
+"""An adapter that accepts at once: `python -m bench.adapter ADDRESS [times]`.
+
+Prints, once a second, how many requests it has answered; with `times`, when each one arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+
+import grpc.aio
+
+from generic_provider.v1 import provisioning_service_pb2 as api
+from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
+
+from .processes import say
+from .setting import PROVIDER
+
+IN_FLIGHT = 2_000
+
+
+class Accepting:
+    def __init__(self, address: str, *, times: bool) -> None:
+        self._stub = ProvisioningServiceStub(grpc.aio.insecure_channel(address))
+        self._times = times
+        self._answers: asyncio.Queue[api.ProvisioningResponse] = asyncio.Queue()
+        self._answered = 0
+
+    async def run(self) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._receive())
+            tasks.create_task(self._answer())
+            tasks.create_task(self._answer())
+            if not self._times:
+                tasks.create_task(self._tell())
+
+    async def _receive(self) -> None:
+        request = api.StreamPendingRequestsRequest(
+            provider=PROVIDER, adapter="bench", max_in_flight=IN_FLIGHT
+        )
+        async for message in self._stub.StreamPendingRequests(request):
+            if message.HasField("heartbeat"):
+                say(ready=True)
+            for each in message.batch.subscriptions:
+                self._take(each)
+
+    def _take(self, each: api.SubscriptionRequests) -> None:
+        for request in each.requests:
+            if self._times:
+                say(subscription=each.subscription, arrived=time.time())
+            self._answers.put_nowait(
+                api.ProvisioningResponse(
+                    request=request.number,
+                    lease_token=each.lease_token,
+                    status=api.RESPONSE_STATUS_ACCEPTED,
+                )
+            )
+
+    async def _answer(self) -> None:
+        while True:
+            answers = [await self._answers.get()]
+            while not self._answers.empty() and len(answers) < 1_000:
+                answers.append(self._answers.get_nowait())
+            request = api.SendResponsesRequest(provider=PROVIDER, responses=answers)
+            done = await self._stub.SendResponses(request)
+            self._answered += sum(r.code == api.RESPONSE_CODE_APPLIED for r in done.results)
+
+    async def _tell(self) -> None:
+        while True:
+            say(answered=self._answered, at=time.monotonic())
+            await asyncio.sleep(0.5)
+
+
+if __name__ == "__main__":
+    asyncio.run(Accepting(sys.argv[1], times="times" in sys.argv).run())

@@ -1,0 +1,164 @@
+"""The work that an adapter has in hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from datetime import timedelta
+
+from generic_provider._answers import Answers
+from generic_provider.enums import ResponseStatus
+from generic_provider.outcomes import PlatformDown, Routines, Work
+from generic_provider.stats import Stats
+from generic_provider.v1.provisioning_service_pb2 import ProvisioningResponse, SubscriptionRequests
+from generic_provider.v1.resources_pb2 import ProvisioningRequest
+
+
+class Lease:
+    """Requests of one subscription, and whether they may still be started."""
+
+    def __init__(self, given: SubscriptionRequests, *, source: object, now: float) -> None:
+        self.subscription = given.subscription
+        self.token = given.lease_token
+        self.account_number = given.account_number
+        self.target = given.target
+        self.requests = deque(given.requests)
+        self.source = source
+        self.begun = False
+        self._runs_out_at = now + given.lease_duration.ToTimedelta().total_seconds()
+
+    def extend(self, duration: timedelta, *, since: float) -> None:
+        self._runs_out_at = max(self._runs_out_at, since + duration.total_seconds())
+
+    def end(self) -> None:
+        """What has begun is finished and answered, nothing more is started."""
+        self._runs_out_at = float("-inf")
+
+    def live(self) -> bool:
+        return asyncio.get_running_loop().time() < self._runs_out_at
+
+    def begins_with(self, request: ProvisioningRequest) -> bool:
+        return bool(self.requests) and self.requests[0].number == request.number
+
+    def learn(self, account_number: str) -> None:
+        """The later requests were handed over before the platform had given it."""
+        self.account_number = account_number or self.account_number
+        for each in self.requests:
+            each.account_number = each.account_number or self.account_number
+
+
+class Lanes:
+    """A lane for each subscription: its requests one after the other, those of others beside."""
+
+    def __init__(
+        self,
+        routines: Routines,
+        answers: Answers,
+        *,
+        tasks: asyncio.TaskGroup,
+        pool: Executor,
+        max_in_flight: int,
+        stats: Stats,
+        platform_down: Callable[[timedelta], None],
+    ) -> None:
+        self._routines = routines
+        self._answers = answers
+        self._tasks = tasks
+        self._pool = pool
+        self._slots = asyncio.Semaphore(max_in_flight)
+        self._stats = stats
+        self._platform_down = platform_down
+        self._newest: dict[str, Lease] = {}
+        self._lanes: dict[str, asyncio.Task[None]] = {}
+        self._stopping = False
+        self._unstarted: list[str] = []
+
+    def take(self, lease: Lease) -> None:
+        """A newer lease of a subscription takes the place of the older one, which has ended."""
+        self._newest[lease.subscription] = lease
+        if lease.subscription not in self._lanes:
+            lane = self._tasks.create_task(self._work_off(lease.subscription))
+            self._lanes[lease.subscription] = lane
+
+    def live(self) -> list[Lease]:
+        return [lease for lease in self._newest.values() if lease.live()]
+
+    def end(self, leases: Iterable[Lease]) -> list[str]:
+        """Ends them, and tells their tokens."""
+        ended = list(leases)
+        for lease in ended:
+            lease.end()
+        return [lease.token for lease in ended]
+
+    def stop(self) -> list[str]:
+        """Start nothing more; the tokens of the leases of which nothing was begun."""
+        self._stopping = True
+        return self.end(lease for lease in self.live() if not lease.begun)
+
+    async def finished(self) -> list[str]:
+        """Waits for what has begun; the tokens of leases of which a rest was not started."""
+        if self._lanes:
+            await asyncio.wait(self._lanes.values())
+        return self._unstarted
+
+    async def _work_off(self, subscription: str) -> None:
+        try:
+            while lease := self._next(subscription):
+                await self._step(lease)
+        finally:
+            del self._lanes[subscription]
+            lease = self._newest.pop(subscription)
+            if self._stopping and lease.requests and lease.live():
+                self._unstarted.append(lease.token)
+
+    def _next(self, subscription: str) -> Lease | None:
+        lease = self._newest[subscription]
+        return lease if lease.requests and lease.live() and not self._stopping else None
+
+    async def _step(self, lease: Lease) -> None:
+        known = self._answers.known(lease.requests[0].number)
+        if known is not None:
+            self._answer(lease, [lease.requests[0]], known)
+            return
+        async with self._slots:
+            if self._next(lease.subscription) is not lease:
+                return  # it was replaced or has ended while it waited
+            lease.begun = True
+            self._stats.in_work += 1
+            try:
+                await self._do(lease)
+            finally:
+                self._stats.in_work -= 1
+
+    async def _do(self, lease: Lease) -> None:
+        requests = self._routines.front(list(lease.requests))
+        work = Work(lease.subscription, lease.account_number, requests, lease.target)
+        try:
+            answer = await self._routines.answer(work, self._pool)
+        except PlatformDown as down:
+            self._platform_down(down.retry_after)
+            return
+        self._answer(lease, requests, answer)
+
+    def _answer(
+        self, lease: Lease, requests: Sequence[ProvisioningRequest], answer: ProvisioningResponse
+    ) -> None:
+        for request in requests:
+            newest = self._newest[lease.subscription]
+            holder = newest if newest.begins_with(request) else lease
+            holder.requests.popleft()
+            holder.begun = True
+            self._put(answer, request=request.number, token=holder.token)
+            if answer.status != ResponseStatus.ACCEPTED:
+                holder.requests.clear()
+                return
+            holder.learn(answer.account_number)
+
+    def _put(self, answer: ProvisioningResponse, *, request: str, token: str) -> None:
+        mine = ProvisioningResponse()
+        mine.CopyFrom(answer)
+        mine.request, mine.lease_token = request, token
+        self._stats.count(answer.status)
+        self._answers.put(mine)

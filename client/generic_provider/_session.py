@@ -1,0 +1,154 @@
+"""One run of an adapter, from its first stream to its last answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from concurrent.futures import Executor
+from contextlib import suppress
+from datetime import timedelta
+
+from generic_provider._answers import Answers
+from generic_provider._connection import Target
+from generic_provider._lanes import Lanes, Lease
+from generic_provider._streams import Hooks, Streams
+from generic_provider.client import AsyncClient
+from generic_provider.errors import ProvisioningError
+from generic_provider.outcomes import Routines
+from generic_provider.stats import Stats
+from generic_provider.v1.provisioning_service_pb2 import (
+    StreamPendingRequestsRequest,
+    SubscriptionRequests,
+)
+
+log = logging.getLogger("generic_provider")
+_MOST_TOKENS = 1000
+_FLUSH_SECONDS = 10.0
+
+
+class Session:
+    def __init__(
+        self,
+        request: StreamPendingRequestsRequest,
+        *,
+        target: Target,
+        client: AsyncClient,
+        routines: Routines,
+        hooks: Hooks,
+        stats: Stats,
+        pool: Executor,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._client = client
+        self._tasks = tasks
+        self._lease_duration: timedelta = request.lease_duration.ToTimedelta()
+        self._answers = Answers(client, request.provider)
+        self._lanes = Lanes(
+            routines,
+            self._answers,
+            tasks=tasks,
+            pool=pool,
+            max_in_flight=request.max_in_flight,
+            stats=stats,
+            platform_down=self._platform_down,
+        )
+        self._streams = Streams(
+            target, request, receiver=self, hooks=hooks, stats=stats, tasks=tasks
+        )
+        self._stopping = False
+        self._platform_up = asyncio.Event()
+        self._platform_up.set()
+        self._down_until = 0.0
+        self._background: list[asyncio.Task[None]] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        connecting = self._tasks.create_task(self._streams.stay_connected())
+        self._start(self._answers.run())
+        self._start(self._extend())
+        await stop.wait()
+        self._stopping = True
+        connecting.cancel()
+        await self._finish()
+        self._streams.close()
+        for task in self._background:
+            task.cancel()
+
+    def receive(self, given: SubscriptionRequests, *, source: object) -> None:
+        if self._stopping or not self._platform_up.is_set():
+            self._start(self._release([given.lease_token]))
+        else:
+            now = asyncio.get_running_loop().time()
+            self._lanes.take(Lease(given, source=source, now=now))
+
+    def cut(self, source: object) -> None:
+        self._lanes.end(lease for lease in self._lanes.live() if lease.source is source)
+
+    async def ready(self) -> None:
+        await self._platform_up.wait()
+
+    def _platform_down(self, retry_after: timedelta) -> None:
+        until = asyncio.get_running_loop().time() + retry_after.total_seconds()
+        self._down_until = max(self._down_until, until)
+        tokens = self._lanes.end(self._lanes.live())
+        if self._platform_up.is_set():
+            log.warning("the platform is down: everything is given back for %s", retry_after)
+            self._platform_up.clear()
+            self._start(self._rest(tokens))
+
+    async def _rest(self, tokens: Sequence[str]) -> None:
+        await self._flush(_FLUSH_SECONDS)
+        await self._release(tokens)
+        self._streams.close()
+        while (seconds := self._down_until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110 - it may move
+            await asyncio.sleep(seconds)
+        self._platform_up.set()
+
+    async def _extend(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(self._lease_duration.total_seconds() / 3)
+            leases, now = self._lanes.live(), loop.time()
+            for start in range(0, len(leases), _MOST_TOKENS):
+                await self._extend_some(leases[start : start + _MOST_TOKENS], since=now)
+
+    async def _extend_some(self, leases: Sequence[Lease], *, since: float) -> None:
+        try:
+            results = await self._client.extend_leases(
+                [lease.token for lease in leases], lease_duration=self._lease_duration
+            )
+        except ProvisioningError as error:
+            log.warning("%d leases could not be extended: %s", len(leases), error)
+            return
+        for lease, result in zip(leases, results, strict=True):
+            if result.live:
+                lease.extend(result.lease_duration.ToTimedelta(), since=since)
+            else:
+                lease.end()
+
+    async def _finish(self) -> None:
+        """Gives back what has not begun; finishes and answers what has."""
+        await self._release(self._lanes.stop())
+        rest = await self._lanes.finished()
+        # After that the leases have run out, and answers would come too late.
+        await self._flush(self._lease_duration.total_seconds())
+        await self._release(rest)
+
+    async def _flush(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._answers.flushed()
+
+    async def _release(self, tokens: Sequence[str]) -> None:
+        """Hands them back, and wants nothing more on the streams that gave them."""
+        for start in range(0, len(tokens), _MOST_TOKENS):
+            some = tokens[start : start + _MOST_TOKENS]
+            try:
+                await self._client.release_leases(some, stop=True)
+            except ProvisioningError as error:
+                log.warning("%d leases end by themselves: %s", len(some), error)
+
+    def _start(self, work: Coroutine[None, None, None]) -> None:
+        task = self._tasks.create_task(work)
+        self._background.append(task)
+        task.add_done_callback(self._background.remove)

@@ -1,0 +1,166 @@
+"""The stream of pending requests: always one, whatever happens."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Protocol
+
+import grpc
+
+from generic_provider._connection import Target, delays
+from generic_provider.errors import error_of
+from generic_provider.stats import Stats
+from generic_provider.v1.provisioning_service_pb2 import (
+    StreamPendingRequestsRequest,
+    StreamPendingRequestsResponse,
+    SubscriptionRequests,
+)
+from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
+
+log = logging.getLogger("generic_provider")
+SILENCE_SECONDS = 30.0
+RECONNECT_SECONDS = (0.5, 30.0)
+
+
+class Receiver(Protocol):
+    def receive(self, given: SubscriptionRequests, *, source: object) -> None: ...
+
+    def cut(self, source: object) -> None:
+        """The leases given by this stream have ended."""
+
+    async def ready(self) -> None:
+        """Returns when a stream may be opened."""
+
+
+class Hooks:
+    """Called on the event loop, by turns."""
+
+    def __init__(self) -> None:
+        self.on_connect: list[Callable[[], object]] = []
+        self.on_disconnect: list[Callable[[str], object]] = []
+
+    def connected(self) -> None:
+        for each in self.on_connect:
+            _call(each)
+
+    def disconnected(self, reason: str) -> None:
+        for each in self.on_disconnect:
+            _call(each, reason)
+
+
+def _call(hook: Callable[..., object], *arguments: str) -> None:
+    try:
+        hook(*arguments)
+    except Exception:
+        log.exception("a hook of the adapter failed")
+
+
+class Stream:
+    """One call on a channel of its own, so that each may reach another server process."""
+
+    def __init__(self) -> None:
+        self.heard = False
+        self.drained = False
+        self.left = asyncio.Event()
+        """It has ended, or hands nothing more over."""
+
+
+class Streams:
+    def __init__(
+        self,
+        target: Target,
+        request: StreamPendingRequestsRequest,
+        *,
+        receiver: Receiver,
+        hooks: Hooks,
+        stats: Stats,
+        tasks: asyncio.TaskGroup,
+    ) -> None:
+        self._target = target
+        self._request = request
+        self._receiver = receiver
+        self._hooks = hooks
+        self._stats = stats
+        self._tasks = tasks
+        self._open: set[asyncio.Task[None]] = set()
+
+    async def stay_connected(self) -> None:
+        pauses, drained_before = delays(*RECONNECT_SECONDS), False
+        while True:
+            await self._receiver.ready()
+            stream = Stream()
+            task = self._tasks.create_task(self._read(stream))
+            self._open.add(task)
+            task.add_done_callback(self._open.discard)
+            await stream.left.wait()
+            if stream.heard:
+                pauses = delays(*RECONNECT_SECONDS)
+            if drained_before or not stream.drained:
+                await asyncio.sleep(next(pauses))
+            drained_before = stream.drained
+
+    def close(self) -> None:
+        for task in self._open:
+            task.cancel()
+
+    async def _read(self, stream: Stream) -> None:
+        reason = "ended by the server"
+        try:
+            async with self._target.aio_channel() as channel:
+                await self._listen(stream, channel)
+        except TimeoutError:
+            reason = f"nothing heard for {SILENCE_SECONDS:g} s"
+        except grpc.RpcError as error:
+            reason = str(error_of(error))
+        except asyncio.CancelledError:
+            reason = "closed"
+            raise
+        finally:
+            if not stream.drained:
+                self._receiver.cut(stream)
+            if stream.heard:
+                self._stats.streams -= 1
+                self._hooks.disconnected(reason)
+            log.log(
+                logging.INFO if stream.drained or reason == "closed" else logging.WARNING,
+                "stream of %s: %s",
+                self._request.provider,
+                reason,
+            )
+            stream.left.set()
+
+    async def _listen(self, stream: Stream, channel: grpc.aio.Channel) -> None:
+        loop = asyncio.get_running_loop()
+        call = ProvisioningServiceStub(channel).StreamPendingRequests(
+            self._request, metadata=self._target.metadata()
+        )
+        try:
+            async with asyncio.timeout(SILENCE_SECONDS) as silence:
+                async for message in call:
+                    silence.reschedule(loop.time() + SILENCE_SECONDS)
+                    self._hear(stream, message)
+        finally:
+            call.cancel()
+
+    def _hear(self, stream: Stream, message: StreamPendingRequestsResponse) -> None:
+        if not stream.heard:
+            stream.heard = True
+            self._stats.streams += 1
+            self._stats.connects += 1
+            log.info("stream of %s: open", self._request.provider)
+            self._hooks.connected()
+        match message.WhichOneof("message"):
+            case "batch":
+                for each in message.batch.subscriptions:
+                    self._receiver.receive(each, source=stream)
+            case "heartbeat":
+                self._stats.backlog = message.heartbeat.backlog
+                self._stats.oldest_age = message.heartbeat.oldest_age.ToTimedelta()
+            case "drain":
+                log.info("stream of %s: draining: %s", self._request.provider, message.drain.reason)
+                stream.drained = True
+                stream.left.set()
+            case None:
+                pass  # of a newer server

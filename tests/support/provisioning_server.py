@@ -1,0 +1,159 @@
+"""A ProvisioningService that does what a test tells it, message by message."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+
+from generic_provider import Adapter, RequestType, ResponseCode
+from generic_provider.v1 import provisioning_service_pb2 as v1
+from generic_provider.v1 import provisioning_service_pb2_grpc as rpc
+from generic_provider.v1.resources_pb2 import PlatformTarget, ProvisioningRequest
+
+Message = v1.StreamPendingRequestsResponse
+
+
+class OpenStream:
+    def __init__(self, request: v1.StreamPendingRequestsRequest) -> None:
+        self.request = request
+        self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        self.closed = asyncio.Event()
+
+    def give(
+        self,
+        subscription: str,
+        token: str,
+        *requests: str,
+        type: RequestType.ValueType = RequestType.ACTIVATE_SERVICE,  # noqa: A002 - as in the contract
+        target: PlatformTarget | None = None,
+    ) -> None:
+        lease = v1.SubscriptionRequests(
+            subscription=subscription,
+            lease_token=token,
+            lease_duration=Duration(seconds=30),
+            requests=[
+                ProvisioningRequest(number=number, type=type, subscription=subscription)
+                for number in requests
+            ],
+            target=target,
+        )
+        self.messages.put_nowait(Message(batch=Message.Batch(subscriptions=[lease])))
+
+    def drain(self) -> None:
+        self.messages.put_nowait(Message(drain=Message.Drain(reason="shutting down")))
+
+    def cut(self) -> None:
+        self.messages.put_nowait(None)
+
+
+class Server(rpc.ProvisioningServiceServicer):
+    def __init__(self) -> None:
+        self.address = ""
+        self.opened: asyncio.Queue[OpenStream] = asyncio.Queue()
+        self.received: asyncio.Queue[v1.ProvisioningResponse] = asyncio.Queue()
+        self.batches: list[list[str]] = []
+        self.released: asyncio.Queue[v1.ReleaseLeasesRequest] = asyncio.Queue()
+        self.extended: asyncio.Queue[list[str]] = asyncio.Queue()
+        self.dead: set[str] = set()
+        self.silent = False
+        self.losing = 0
+        """So many answers of SendResponses are lost on their way."""
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+        self.refused: set[str] = set()
+        self.judge: Callable[[v1.ProvisioningResponse], ResponseCode.ValueType] = lambda _: (
+            ResponseCode.APPLIED
+        )
+
+    async def stream(self) -> OpenStream:
+        return await self.opened.get()
+
+    async def answers(self, count: int) -> list[tuple[str, str]]:
+        """Number and token of the next answers."""
+        found = [await self.received.get() for _ in range(count)]
+        return [(each.request, each.lease_token) for each in found]
+
+    async def StreamPendingRequests(  # type: ignore[override]  # noqa: N802
+        self, request: v1.StreamPendingRequestsRequest, context: Any
+    ) -> AsyncIterator[Message]:
+        stream = OpenStream(request)
+        self.opened.put_nowait(stream)
+        try:
+            if not self.silent:
+                yield Message(heartbeat=Message.Heartbeat(backlog=7))
+            while message := await stream.messages.get():
+                yield message
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "cut")
+        finally:
+            stream.closed.set()
+
+    async def PullPendingRequests(self, request: Any, context: Any) -> Any:  # noqa: N802
+        raise NotImplementedError
+
+    async def SendResponses(  # noqa: N802
+        self, request: v1.SendResponsesRequest, context: Any
+    ) -> v1.SendResponsesResponse:
+        self.batches.append([each.request for each in request.responses])
+        if self.refused & set(self.batches[-1]):
+            await context.abort(grpc.StatusCode.INVALID_ARGUMENT, "not so")
+        await self.may_answer.wait()
+        for each in request.responses:
+            self.received.put_nowait(each)
+        if self.losing:
+            self.losing -= 1
+            await context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
+        return v1.SendResponsesResponse(
+            results=[
+                v1.ResponseResult(request=each.request, code=self.judge(each))
+                for each in request.responses
+            ]
+        )
+
+    async def ExtendLeases(  # noqa: N802
+        self, request: v1.ExtendLeasesRequest, context: Any
+    ) -> v1.ExtendLeasesResponse:
+        results = self._results(request.lease_tokens, duration=request.lease_duration)
+        self.extended.put_nowait(list(request.lease_tokens))
+        return v1.ExtendLeasesResponse(results=results)
+
+    async def ReleaseLeases(  # noqa: N802
+        self, request: v1.ReleaseLeasesRequest, context: Any
+    ) -> v1.ReleaseLeasesResponse:
+        self.released.put_nowait(request)
+        return v1.ReleaseLeasesResponse(results=self._results(request.lease_tokens))
+
+    def _results(
+        self, tokens: Sequence[str], *, duration: Duration | None = None
+    ) -> list[v1.LeaseResult]:
+        return [
+            v1.LeaseResult(lease_token=each, live=each not in self.dead, lease_duration=duration)
+            for each in tokens
+        ]
+
+
+@asynccontextmanager
+async def provisioning_server() -> AsyncIterator[Server]:
+    servicer = Server()
+    server = grpc.aio.server()
+    rpc.add_ProvisioningServiceServicer_to_server(servicer, server)
+    servicer.address = f"localhost:{server.add_insecure_port('localhost:0')}"
+    await server.start()
+    try:
+        yield servicer
+    finally:
+        await server.stop(None)
+
+
+@asynccontextmanager
+async def serving(adapter: Adapter) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(adapter.serve())
+    try:
+        yield task
+    finally:
+        adapter.stop()
+        await task

@@ -71,6 +71,7 @@ class Tries:
     def __init__(self, limit: timedelta) -> None:
         self._until = time.monotonic() + limit.total_seconds()
         self._delays = delays(0.1, 5.0)
+        self._unavailable: grpc.RpcError | None = None
 
     def seconds_left(self) -> float:
         return max(0.0, self._until - time.monotonic())
@@ -78,7 +79,10 @@ class Tries:
     def delay_after(self, error: grpc.RpcError) -> float:
         """Seconds until the next attempt; raises the error if there is to be none."""
         if error.code() is grpc.StatusCode.UNAVAILABLE:
+            self._unavailable = error
             delay = next(self._delays)
             if delay < self.seconds_left():
                 return delay
+        if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and self._unavailable:
+            error = self._unavailable  # it tells why there was no answer in time
         raise error_of(error) from None

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import pytest
-from support.provisioning_server import Server, provisioning_server, serving
 
 from generic_provider import (
     Accepted,
@@ -24,6 +24,7 @@ from generic_provider import (
     Work,
 )
 from generic_provider.v1.provisioning_service_pb2 import ProvisioningResponse
+from support.provisioning_server import Server, provisioning_server, serving
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +129,8 @@ async def test_what_a_routine_says_is_answered(server: Server) -> None:
                 raise Reject("E42", "not on this card")
             case "later":
                 raise RetryLater(timedelta(seconds=5), code="BUSY")
-        raise KeyError("oh")
+            case _:
+                raise KeyError(request.number)
 
     async with serving(adapter):
         stream = await server.stream()
@@ -171,13 +173,15 @@ async def test_what_comes_again_in_work_is_not_started_twice(server: Server) -> 
         first.give("S1", "T1", "R1", "R2")
         assert await platform.begun.get() == "R1"
         first.cut()
-        (await server.stream()).give("S1", "T2", "R1", "R2")
-        await until(lambda: adapter.stats.connects == 2)
+        second = await server.stream()
+        second.give("S1", "T2", "R1", "R2")
+        second.give("S2", "T3", "R3")
+        assert await platform.begun.get() == "R3"
         platform.finish.set()
-        answers = await server.answers(2)
-    assert answers[1] == ("R2", "T2")
-    assert answers[0][0] == "R1"
-    assert platform.begun.qsize() == 1  # R2
+        answers = await server.answers(3)
+    assert sorted(answers) == [("R1", "T2"), ("R2", "T2"), ("R3", "T3")]
+    assert platform.begun.get_nowait() == "R2"
+    assert platform.begun.empty()
 
 
 async def test_a_cut_stream_starts_nothing_more_of_its_leases(server: Server) -> None:
@@ -211,7 +215,7 @@ async def test_what_was_answered_too_late_is_answered_again_without_being_done(
     platform.finish.set()
 
     def stale(answer: ProvisioningResponse) -> ResponseCode.ValueType:
-        return ResponseCode.STALE if answer.lease_token == "T1" else ResponseCode.APPLIED
+        return ResponseCode.STALE if answer.lease_token.endswith("1") else ResponseCode.APPLIED
 
     server.judge = stale
     async with serving(adapter):
@@ -312,8 +316,10 @@ async def test_of_a_lease_that_has_ended_nothing_more_is_started(server: Server)
         assert await platform.begun.get() == "R1"
         await server.extended.get()
         stream.give("S2", "T2", "R3")
-        await platform.begun.get()
+        while await server.extended.get() != ["T2"]:
+            pass
         platform.finish.set()
+        assert await platform.begun.get() == "R3"
         assert sorted(await server.answers(2)) == [("R1", "T1"), ("R3", "T2")]
     assert platform.begun.empty()
 
@@ -433,6 +439,35 @@ async def test_cancelling_serve_leaves_nothing_behind(server: Server) -> None:
     with pytest.raises(asyncio.CancelledError):
         await run
     await stream.closed.wait()
+
+
+PROGRAM = """
+import sys, time
+from generic_provider import Adapter
+
+adapter = Adapter(sys.argv[1], provider="P", name="a")
+
+@adapter.otherwise
+def do(request):
+    print("begun", flush=True)
+    time.sleep(0.1)
+
+adapter.run()
+print("over", flush=True)
+"""
+
+
+async def test_sigterm_ends_a_running_adapter_after_its_work(server: Server) -> None:
+    program = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", PROGRAM, server.address, stdout=asyncio.subprocess.PIPE
+    )
+    assert program.stdout is not None
+    (await server.stream()).give("S1", "T1", "R1")
+    assert await program.stdout.readline() == b"begun\n"
+    program.terminate()
+    assert await server.answers(1) == [("R1", "T1")]
+    assert await program.stdout.readline() == b"over\n"
+    assert await program.wait() == 0
 
 
 def test_a_type_has_one_routine() -> None:

@@ -6,10 +6,19 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from generic_provider_server.domain.actions import Terminate
+from generic_provider_server.domain.aggregate import Pending
+from generic_provider_server.domain.image import Request
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus, judge_final
-from generic_provider_server.domain.records import RequestRecord, SubscriptionRecord
+from generic_provider_server.domain.records import RequestRecord
 from generic_provider_server.domain.refusals import Reason, Refused
-from generic_provider_server.domain.values import SECOND, Instant, Provider, RequestState
+from generic_provider_server.domain.values import (
+    SECOND,
+    Instant,
+    Provider,
+    RequestState,
+    SyncState,
+)
 from generic_provider_server.services.claiming import Handed
 from generic_provider_server.services.delivery import Delivery, Stream
 from generic_provider_server.services.operating import CancelRequest, ResolveRequest
@@ -61,6 +70,7 @@ class History:
     log: list[str] = field(default_factory=list)
     live: dict[Place, Work] = field(default_factory=dict)
     ended: list[Work] = field(default_factory=list)
+    lost: list[tuple[Work, int]] = field(default_factory=list)
     applied: set[int] = field(default_factory=set)
     streams: list[Stream] = field(default_factory=list)
     lapsed: dict[str, int] = field(default_factory=dict)
@@ -76,16 +86,16 @@ class History:
             self._connect(provider.code)
             self._connect(provider.code)
 
-    async def play(self, steps: int) -> int:
-        """Returns how many links were in sync at the end."""
+    async def play(self, steps: int) -> list[SyncState]:
+        """Returns the sync state of every link once everything was accepted."""
         kinds: dict[Callable[[], Awaitable[None]], int] = {
-            self._act: 28,
-            self._claim: 22,
-            self._serve: 40,
-            self._lose: 7,
-            self._late: 7,
-            self._operate: 4,
-            self._let_time_pass: 5,
+            self._act: 32,
+            self._claim: 12,
+            self._serve: 50,
+            self._lose: 9,
+            self._late: 9,
+            self._operate: 6,
+            self._let_time_pass: 4,
             self._switch_provider: 2,
         }
         try:
@@ -95,12 +105,12 @@ class History:
                 self._check_streams()
                 await self.truth.check()
             await self._drain()
-            in_sync = await self.truth.check_all()
+            states = await self.truth.check_all()
             await self._say_goodbye()
         except Exception as error:
             story = "\n".join(self.log[-200:])
             raise AssertionError(f"history {self.seed}: {error!r}\n{story}") from error
-        return in_sync
+        return states
 
     def _connect(self, provider: str) -> None:
         stream = Stream(
@@ -167,13 +177,15 @@ class History:
         request = work.handed.requests[work.answered]
         ahead = work.applied > work.answered
         roll = self.chance.random()
-        if roll < 0.12:
+        if roll < 0.25:
             self._apply_next(work)
-        elif roll < 0.2 and work.left > 1:
+            if self.chance.random() < 0.4:
+                await self._lose_one(work)
+        elif roll < 0.28 and work.left > 1:
             await self._answer_dead(work, work.answered + 1, ResponseCode.OUT_OF_ORDER)
-        elif roll < 0.3:
+        elif roll < 0.34:
             await self._answer(work, RETRY_LATER)
-        elif roll < 0.42 and not ahead and request.number not in self.applied:
+        elif roll < 0.46 and not ahead and request.number not in self.applied:
             await self._answer(work, REJECTED)
         elif ahead or self._apply_next(work):
             await self._answer(work, ACCEPTED)
@@ -185,14 +197,19 @@ class History:
         if work.applied == len(work.handed.requests):
             return True
         request = work.handed.requests[work.applied]
+        done = self._apply((request.provider, request.subscription), request.number, request.request)
+        work.applied += done
+        return done
+
+    def _apply(self, place: Place, number: int, request: Request) -> bool:
+        provider, subscription = place
         try:
-            self.platforms[request.provider].apply(request.subscription, request.request)
+            self.platforms[provider].apply(subscription, request)
         except PlatformRefuses as refuses:
-            self.log.append(f"{request.number} {request.type.name}: platform: {refuses}")
+            self.log.append(f"R{number} {request.type.name} refused by the platform: {refuses}")
             return False
-        self.log.append(f"{request.number} {request.type.name}: platform")
-        self.applied.add(request.number)
-        work.applied += 1
+        self.log.append(f"R{number} {request.type.name} done by the platform")
+        self.applied.add(number)
         return True
 
     async def _answer(self, work: Work, status: ResponseStatus) -> None:
@@ -248,21 +265,23 @@ class History:
     def _end(self, work: Work) -> None:
         self.live.pop(work.place, None)
         self.ended.append(work)
+        self.lost += [(work, n) for n in range(work.answered, work.applied)]
 
     async def _lose(self) -> None:
+        if self.live:
+            await self._lose_one(self.chance.choice(list(self.live.values())))
+
+    async def _lose_one(self, work: Work) -> None:
         """A release, an extension, or a stream that breaks."""
-        if not self.live:
-            return
-        work = self.chance.choice(list(self.live.values()))
         lease = work.handed.lane.lease
         roll = self.chance.random()
-        if roll < 0.3:
+        if roll < 0.2:
             state = await self.bench.extend(lease, seconds=self.chance.choice((None, 9.5, 9_999)))
             assert state.live
             work.until = max(work.until, self._extended(state.remaining))
             self._heard(work.stream)
             self.log.append(f"{work.place} extended")
-        elif roll < 0.6:
+        elif roll < 0.5:
             assert (await self.bench.release(lease)).live
             self._heard(work.stream)
             self.log.append(f"{work.place} released")
@@ -286,6 +305,9 @@ class History:
         """An answer, or worse, under a token of a lease that has ended."""
         if not self.ended:
             return
+        if self.lost and self.chance.random() < 0.6:
+            await self._answer_dead(*self.chance.choice(self.lost[-4:]), None)
+            return
         work = self.chance.choice(self.ended[-8:])
         if self.chance.random() < 0.1:
             lease = work.handed.lane.lease
@@ -300,14 +322,12 @@ class History:
         if not pending:
             return
         place, request = self.chance.choice(pending)
-        first = next(r for p, r in pending if p == place)
-        end = self.chance.random() < 0.5
         command: CancelRequest | ResolveRequest = CancelRequest(
-            request=request.number, reason="stuck", end_lease=end
+            request=request.number, reason="stuck", end_lease=self.chance.random() < 0.5
         )
-        leased = place in self.live
-        if self.chance.random() < 0.5 and (end or not leased):
-            command = self._resolution(place, first.number)
+        if self.chance.random() < 0.5:
+            request = next(first for p, first in pending if p == place)
+            command = self._resolution(place, request)
         self.log.append(f"{place} {command}")
         try:
             done = await self.bench.store.do(command)
@@ -318,14 +338,21 @@ class History:
         work = self.live.get(place)
         if work and request.number in [r.number for r in work.handed.requests]:
             self._end(work)
-        elif work and isinstance(command, ResolveRequest):
-            self._end(work)
 
-    def _resolution(self, place: Place, number: int) -> ResolveRequest:
-        raise NotImplementedError
+    def _resolution(self, place: Place, pending: Pending) -> ResolveRequest:
+        """By a person who has looked at the platform, or has done it there by hand."""
+        done = pending.number in self.applied
+        if not done and self.chance.random() < 0.5:
+            done = self._apply(place, pending.number, pending.request)
+        return ResolveRequest(
+            request=pending.number, accepted=done, reason="looked", end_lease=True
+        )
 
     async def _let_time_pass(self) -> None:
-        seconds = self.chance.choice((1, 1, 10, 40, 40, 400, 4_000, 100_000, 700_000))
+        spans = (1, 10, 40, 400, 4_000, 100_000, 700_000)
+        await self._wait(self.chance.choices(spans, (8, 8, 8, 8, 2, 1, 1))[0])
+
+    async def _wait(self, seconds: int) -> None:
         self.log.append(f"{seconds} s pass")
         self.bench.clock.advance(seconds)
         for work in list(self.live.values()):
@@ -335,12 +362,41 @@ class History:
         await self.bench.pass_time(0)
 
     async def _switch_provider(self) -> None:
-        provider = self.chance.choice(self.providers).code
+        stopped = [p for p in self.providers if not self.truth.effective(p.code)]
+        provider = self.chance.choice(stopped or self.providers).code
         if self.truth.effective(provider):
             await self.bench.stop_provider(provider)
         else:
             await self.bench.start_provider(provider)
         self.log.append(f"{provider} switched")
+
+    async def _drain(self) -> None:
+        """An adapter that accepts whatever its platform can do."""
+        for provider in self.providers:
+            await self.bench.start_provider(provider.code)
+        for stream in list(self.streams):
+            await self._break(stream)
+        for _ in range(100):
+            if not await self.truth.pending():
+                return
+            await self._claim()
+            if not self.live:
+                await self._wait(400)
+            while self.live:
+                work = next(iter(self.live.values()))
+                done = self._apply_next(work)
+                await self._answer(work, ACCEPTED if done else REJECTED)
+        raise AssertionError("the backlog does not drain")
+
+    async def _say_goodbye(self) -> None:
+        """So that nothing is left to do for those who come later."""
+        for aggregate in await self.truth.aggregates():
+            if aggregate.desired.live:
+                await self.bench.perform(Terminate(), aggregate.desired.number)
+        await self._drain()
+        await self.truth.check_all()
+        for stream in list(self.streams):
+            self._disconnect(stream)
 
     def _check_streams(self) -> None:
         for stream in self.streams:

@@ -1,3 +1,4 @@
+# ruff: noqa: ARG002, N802 - the contract names methods and arguments
 """A ProvisioningService that does what a test tells it, message by message."""
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class Server(rpc.ProvisioningServiceServicer):
         found = [await self.received.get() for _ in range(count)]
         return [(each.request, each.lease_token) for each in found]
 
-    async def StreamPendingRequests(  # type: ignore[override]  # noqa: N802
+    async def StreamPendingRequests(
         self, request: v1.StreamPendingRequestsRequest, context: Any
     ) -> AsyncIterator[Message]:
         stream = OpenStream(request)
@@ -92,10 +93,10 @@ class Server(rpc.ProvisioningServiceServicer):
         finally:
             stream.closed.set()
 
-    async def PullPendingRequests(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def PullPendingRequests(self, request: Any, context: Any) -> Any:
         raise NotImplementedError
 
-    async def SendResponses(  # noqa: N802
+    async def SendResponses(
         self, request: v1.SendResponsesRequest, context: Any
     ) -> v1.SendResponsesResponse:
         self.batches.append([each.request for each in request.responses])
@@ -114,14 +115,14 @@ class Server(rpc.ProvisioningServiceServicer):
             ]
         )
 
-    async def ExtendLeases(  # noqa: N802
+    async def ExtendLeases(
         self, request: v1.ExtendLeasesRequest, context: Any
     ) -> v1.ExtendLeasesResponse:
         results = self._results(request.lease_tokens, duration=request.lease_duration)
         self.extended.put_nowait(list(request.lease_tokens))
         return v1.ExtendLeasesResponse(results=results)
 
-    async def ReleaseLeases(  # noqa: N802
+    async def ReleaseLeases(
         self, request: v1.ReleaseLeasesRequest, context: Any
     ) -> v1.ReleaseLeasesResponse:
         self.released.put_nowait(request)

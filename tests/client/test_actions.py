@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import get_args
+
+import pytest
+
+import generic_provider
+from generic_provider import InstalledItem, ServiceSelection, actions, enums
+from generic_provider.v1 import (
+    errors_pb2,
+    provisioning_service_pb2,
+    resources_pb2,
+    subscription_service_pb2,
+)
+from generic_provider.v1.subscription_service_pb2 import PerformActionRequest
+
+FIELDS = PerformActionRequest.DESCRIPTOR.oneofs_by_name["action"].fields
+ENUMS = {
+    enum.name: enum
+    for file in (
+        errors_pb2,
+        provisioning_service_pb2,
+        resources_pb2,
+        subscription_service_pb2,
+    )
+    for enum in file.DESCRIPTOR.enum_types_by_name.values()
+}
+
+
+def test_each_action_of_the_contract_has_a_constructor() -> None:
+    messages = {each.message_type.name for each in FIELDS if each.message_type}
+    assert {each.DESCRIPTOR.name for each in get_args(actions.Action)} == messages
+    assert all(callable(getattr(actions, each)) for each in messages)
+
+
+def test_a_request_carries_its_action_even_if_that_is_empty() -> None:
+    request = actions.request(actions.Terminate(), subscription="S1", expected_revision=0)
+    assert request.WhichOneof("action") == "terminate"
+    assert request.HasField("expected_revision")
+    assert request.request_id
+
+
+def test_services_and_items_are_given_as_tuples_or_messages() -> None:
+    asked = actions.BecomeSubscriber(
+        type="DTH",
+        provider="P",
+        items=[("MAIN", "CARD", "1"), ("Q", "MAIN", "CARD", "2"), InstalledItem(goods_type="BOX")],
+        services=[("MAIN", "SPORT"), ("Q", "MAIN", "NEWS"), actions.service("TWIN", "FILM")],
+    )
+    assert [(each.provider, each.goods_type, each.serial_number) for each in asked.items] == [
+        ("", "CARD", "1"),
+        ("Q", "CARD", "2"),
+        ("", "BOX", ""),
+    ]
+    assert list(asked.services) == [
+        ServiceSelection(distributor="MAIN", service="SPORT"),
+        ServiceSelection(provider="Q", distributor="MAIN", service="NEWS"),
+        ServiceSelection(distributor="TWIN", service="FILM"),
+    ]
+
+
+def test_instants_keep_their_time_zone() -> None:
+    east = datetime(2026, 7, 1, 2, tzinfo=timezone(timedelta(hours=2)))
+    assert actions.Rest(until=east).until.ToDatetime(UTC) == datetime(2026, 7, 1, tzinfo=UTC)
+
+
+def test_an_instant_without_time_zone_is_refused_by_name() -> None:
+    naive = datetime(2026, 7, 1)  # noqa: DTZ001 - its point
+    with pytest.raises(ValueError, match="until must be a datetime with a time zone"):
+        actions.Rest(until=naive)
+    with pytest.raises(ValueError, match="term_end"):
+        actions.service("MAIN", "SPORT", term_end=naive)
+
+
+@pytest.mark.parametrize("name", ENUMS)
+def test_each_enumeration_has_all_values_of_the_contract(name: str) -> None:
+    ours = getattr(enums, name)
+    prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper() + "_"
+    values = {each.name.removeprefix(prefix): each.number for each in ENUMS[name].values}
+    del values["UNSPECIFIED"]
+    assert {each: ours.value_of(each) for each in values} == values
+    assert [ours.name_of(number) for number in values.values()] == list(values)
+    assert ours.name_of(9999) == "UNSPECIFIED"
+
+
+def test_every_resource_can_be_imported_from_the_package() -> None:
+    names = {*resources_pb2.DESCRIPTOR.message_types_by_name, *ENUMS}
+    assert names <= set(generic_provider.__all__)
+    assert all(hasattr(generic_provider, each) for each in generic_provider.__all__)

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import timedelta
+from typing import Any, TypeVar
+
+import grpc
+import grpc_testing
+import pytest
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import Message
+
+from generic_provider import (
+    ActionNotFound,
+    AsyncClient,
+    Client,
+    ErrorReason,
+    PerformActionResponse,
+    Provider,
+    ProvisioningError,
+    ProvisioningResponse,
+    RequestState,
+    ServerUnavailable,
+    Subscription,
+    SubscriptionAction,
+    actions,
+)
+from generic_provider._calls import PATHS
+from generic_provider.v1 import (
+    provider_service_pb2,
+    provisioning_service_pb2,
+    request_service_pb2,
+    subscription_service_pb2,
+)
+from generic_provider.v1.errors_pb2 import ItemError
+from support.provisioning_server import provisioning_server
+
+SERVICES = [
+    service
+    for file in (
+        provider_service_pb2,
+        provisioning_service_pb2,
+        request_service_pb2,
+        subscription_service_pb2,
+    )
+    for service in file.DESCRIPTOR.services_by_name.values()
+]
+METHODS: dict[str, MethodDescriptor] = {
+    method.name: method for service in SERVICES for method in service.methods
+}
+T = TypeVar("T")
+
+
+class Crm:
+    """A client in one thread; the test, which plays the server, in another."""
+
+    def __init__(self, threads: ThreadPoolExecutor, **settings: Any) -> None:
+        self.channel = grpc_testing.channel(SERVICES, grpc_testing.strict_real_time())
+        self.client = Client("localhost:1", **settings)
+        self.client._channel = self.channel  # noqa: SLF001 - instead of a connection
+        self._threads = threads
+
+    def calls(self, do: Callable[[], T]) -> Future[T]:
+        return self._threads.submit(do)
+
+    def answers(
+        self,
+        name: str,
+        response: Message | None,
+        *,
+        code: grpc.StatusCode = grpc.StatusCode.OK,
+    ) -> Any:
+        _, request, rpc = self.channel.take_unary_unary(METHODS[name])
+        rpc.terminate(response, (), code, "")
+        return request
+
+
+@pytest.fixture
+def threads() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(1) as pool:
+        yield pool
+
+
+@pytest.fixture
+def crm(threads: ThreadPoolExecutor) -> Crm:
+    return Crm(threads, performed_by="shop")
+
+
+def test_an_action_is_sent_under_the_name_of_its_message(crm: Crm) -> None:
+    done = crm.calls(lambda: crm.client.perform(actions.Terminate(), subscription="S1"))
+    response = PerformActionResponse(subscription=Subscription(number="S1"))
+    request = crm.answers("PerformAction", response)
+    assert request.WhichOneof("action") == "terminate"
+    assert (request.subscription, request.performed_by) == ("S1", "shop")
+    assert done.result() == response
+
+
+def test_an_unavailable_server_is_asked_again_with_the_same_request_id(crm: Crm) -> None:
+    done = crm.calls(lambda: crm.client.perform(actions.Regret(), subscription="S1"))
+    first = crm.answers("PerformAction", None, code=grpc.StatusCode.UNAVAILABLE)
+    again = crm.answers("PerformAction", PerformActionResponse())
+    assert first.request_id
+    assert first == again
+    assert done.result() == PerformActionResponse()
+
+
+def test_only_unavailable_is_tried_again(crm: Crm) -> None:
+    done = crm.calls(lambda: crm.client.get_provider("P"))
+    crm.answers("GetProvider", None, code=grpc.StatusCode.INTERNAL)
+    error = done.exception()
+    assert isinstance(error, ProvisioningError)
+    assert error.__suppress_context__
+
+
+def test_a_server_that_stays_away_is_unavailable_at_the_deadline(
+    threads: ThreadPoolExecutor,
+) -> None:
+    crm = Crm(threads, timeout=timedelta())
+    done = crm.calls(lambda: crm.client.get_provider("P"))
+    crm.answers("GetProvider", None, code=grpc.StatusCode.UNAVAILABLE)
+    assert isinstance(done.exception(), ServerUnavailable)
+
+
+def test_a_deadline_that_passes_while_connecting_again_means_unavailable(crm: Crm) -> None:
+    done = crm.calls(lambda: crm.client.get_provider("P"))
+    crm.answers("GetProvider", None, code=grpc.StatusCode.UNAVAILABLE)
+    crm.answers("GetProvider", None, code=grpc.StatusCode.DEADLINE_EXCEEDED)
+    assert isinstance(done.exception(), ServerUnavailable)
+
+
+def test_a_list_goes_over_all_pages(crm: Crm) -> None:
+    found = crm.calls(lambda: list(crm.client.list_subscriptions(sync_state="OUT_OF_SYNC")))
+    page = subscription_service_pb2.ListSubscriptionsResponse
+    tokens = [
+        crm.answers(
+            "ListSubscriptions",
+            page(subscriptions=[Subscription(number="S1")], next_page_token="more"),  # noqa: S106
+        ).page_token,
+        crm.answers("ListSubscriptions", page(next_page_token="yet more")).page_token,  # noqa: S106
+        crm.answers(
+            "ListSubscriptions", page(subscriptions=[Subscription(number="S2")])
+        ).page_token,
+    ]
+    assert tokens == ["", "more", "yet more"]
+    assert [each.number for each in found.result()] == ["S1", "S2"]
+
+
+def test_filters_are_given_by_name_or_number(crm: Crm) -> None:
+    states: list[RequestState.ValueType | str] = [RequestState.PENDING, "REJECTED"]
+    crm.calls(lambda: list(crm.client.list_requests(type="ADD_UDR", states=states)))
+    request = crm.answers("ListRequests", request_service_pb2.ListRequestsResponse())
+    assert (list(request.types), list(request.states)) == ([10], [1, 3])
+    with pytest.raises(ValueError, match="'GONE' is none of DRAFT, EFFECTIVE"):
+        crm.client.list_subscriptions(state="GONE")
+
+
+def test_what_a_batch_refuses_is_returned_beside_what_was_done(crm: Crm) -> None:
+    asked = [actions.request(actions.Regret(), subscription=each) for each in ("S1", "S2")]
+    done = crm.calls(lambda: crm.client.batch_perform(asked))
+    result = subscription_service_pb2.BatchPerformActionsResponse.Result
+    response = subscription_service_pb2.BatchPerformActionsResponse(
+        results=[
+            result(action=SubscriptionAction(id="A1")),
+            result(error=ItemError(code=5, reason=ErrorReason.ACTION_NOT_FOUND, message="no")),
+        ]
+    )
+    request = crm.answers("BatchPerformActions", response)
+    assert {each.performed_by for each in request.actions} == {"shop"}
+    first, second = done.result()
+    assert first == SubscriptionAction(id="A1")
+    assert isinstance(second, ActionNotFound)
+
+
+def test_a_change_names_who_made_it(crm: Crm) -> None:
+    crm.calls(lambda: crm.client.set_provider_state("P", state="EFFECTIVE", performed_by="ann"))
+    response = provider_service_pb2.SetProviderStateResponse(provider=Provider(code="P"))
+    request = crm.answers("SetProviderState", response)
+    assert (request.state, request.performed_by) == (2, "ann")
+
+
+def test_an_action_is_found_by_one_key(crm: Crm) -> None:
+    with pytest.raises(ValueError, match="either"):
+        crm.client.get_action("A1", request_id="x")
+    crm.calls(lambda: crm.client.get_action(request_id="x", wait=timedelta(seconds=3)))
+    request = crm.answers("GetAction", subscription_service_pb2.GetActionResponse())
+    assert (request.WhichOneof("key"), request.wait.seconds) == ("request_id", 3)
+
+
+def test_both_clients_have_every_unary_call() -> None:
+    ours = {name for name, each in vars(Client).items() if hasattr(each, "__wrapped__")}
+    assert ours == {
+        name for name, each in vars(AsyncClient).items() if hasattr(each, "__wrapped__")
+    }
+    unary = [each for each in METHODS.values() if not each.server_streaming]
+    assert len(ours) == len(unary)
+    assert {each.output_type.full_name for each in unary} <= set(PATHS)
+
+
+def test_methods_tell_their_arguments() -> None:
+    assert str(inspect.signature(Client("x").get_provider)).startswith("(provider: ")
+
+
+async def test_the_async_client_has_its_calls_awaited() -> None:
+    async with provisioning_server() as server, AsyncClient(server.address) as client:
+        leases = await client.extend_leases(["T1", "T2"])
+        assert [each.lease_token for each in leases] == ["T1", "T2"]
+        server.losing = 1
+        answer = ProvisioningResponse(request="R1")
+        (result,) = await client.send_responses("P", responses=[answer])
+        assert result.request == "R1"
+        assert server.batches == [["R1"], ["R1"]]
+
+
+async def test_an_async_list_raises_what_its_page_raised() -> None:
+    async with provisioning_server() as server, AsyncClient(server.address) as client:
+        with pytest.raises(ProvisioningError) as refusal:
+            async for _ in client.list_providers():
+                pass
+    assert refusal.value.code is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_tls_is_used_unless_the_address_is_local() -> None:
+    def encrypted(address: str, *, tls: bool | None = None) -> bool:
+        return Client(address, tls=tls)._target.credentials() is not None  # noqa: SLF001
+
+    assert encrypted("crm.example:50051")
+    assert not encrypted("crm.example:50051", tls=False)
+    assert not encrypted("localhost:50051")
+    assert not encrypted("unix:/run/provider.sock")
+    assert encrypted("localhost:50051", tls=True)

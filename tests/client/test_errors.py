@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pickle
+
+import grpc
+import pytest
+from google.rpc import error_details_pb2, status_pb2
+
+from generic_provider import (
+    ActionNotAllowed,
+    Draining,
+    FailedPrecondition,
+    InvalidField,
+    NotFound,
+    ProvisioningError,
+    ServerUnavailable,
+    SubscriptionNotFound,
+)
+from generic_provider.errors import class_of, error_of, error_of_item
+from generic_provider.v1.errors_pb2 import ErrorReason, FieldViolation, ItemError
+
+OF_ACTIONS = 120  # from there on reasons are those of actions, never of calls
+REASONS = [
+    name.removeprefix("ERROR_REASON_")
+    for name, number in ErrorReason.items()
+    if 0 < number < OF_ACTIONS
+]
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_each_reason_has_a_class(reason: str) -> None:
+    found = class_of(reason, grpc.StatusCode.UNKNOWN)
+    assert found.__name__ == reason.title().replace("_", "")
+
+
+def failed(
+    code: grpc.StatusCode, *details: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest
+) -> grpc.RpcError:
+    status = status_pb2.Status(message="no")
+    for each in details:
+        status.details.add().Pack(each)
+    trailing = grpc.aio.Metadata(("grpc-status-details-bin", status.SerializeToString()))
+    return grpc.aio.AioRpcError(code, grpc.aio.Metadata(), trailing, details="no")
+
+
+def test_a_refusal_tells_reason_metadata_and_violations() -> None:
+    error = error_of(
+        failed(
+            grpc.StatusCode.INVALID_ARGUMENT,
+            error_details_pb2.ErrorInfo(reason="INVALID_FIELD", metadata={"a": "b"}),
+            error_details_pb2.BadRequest(
+                field_violations=[{"field": "add_services.services", "description": "empty"}]
+            ),
+        )
+    )
+    assert type(error) is InvalidField
+    assert (error.reason, error.metadata, str(error)) == ("INVALID_FIELD", {"a": "b"}, "no")
+    assert error.code is grpc.StatusCode.INVALID_ARGUMENT
+    assert error.violations == (FieldViolation(field="add_services.services", description="empty"),)
+
+
+def test_a_reason_of_a_newer_server_has_the_class_of_its_status() -> None:
+    newer = error_details_pb2.ErrorInfo(reason="MOON_NOT_FOUND")
+    error = error_of(failed(grpc.StatusCode.NOT_FOUND, newer))
+    assert type(error) is NotFound
+    assert error.reason == "MOON_NOT_FOUND"
+
+
+def test_a_status_without_details_has_its_class() -> None:
+    assert type(error_of(failed(grpc.StatusCode.UNAVAILABLE))) is ServerUnavailable
+    assert type(error_of(failed(grpc.StatusCode.UNAUTHENTICATED))) is ProvisioningError
+    assert issubclass(Draining, ServerUnavailable)
+
+
+def test_an_item_of_a_batch_has_the_class_that_its_own_call_would_have() -> None:
+    item = ItemError(
+        code=grpc.StatusCode.NOT_FOUND.value[0],
+        reason=ErrorReason.ERROR_REASON_SUBSCRIPTION_NOT_FOUND,
+        message="no S1",
+        metadata={"subscription": "S1"},
+    )
+    error = error_of_item(item)
+    assert type(error) is SubscriptionNotFound
+    assert error.metadata == {"subscription": "S1"}
+    assert error.code is grpc.StatusCode.NOT_FOUND
+
+
+def test_errors_pass_between_processes() -> None:
+    error = ActionNotAllowed("no", reason="ACTION_NOT_ALLOWED", metadata={"state": "DRAFT"})
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301 - our own
+    assert isinstance(copy, FailedPrecondition)
+    assert vars(copy) == vars(error)

@@ -1,0 +1,162 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from generic_provider import Client
+from support.processes import PROGRAM, Server, simulated_adapter, wait_until
+
+PROVIDER = """
+code = "SMALL"
+display_name = "Small Co."
+distributors = [{ code = "MAIN" }, { code = "TWIN1", required_distributor = "MAIN" }]
+services = [{ code = "SPORT", provider_service_id = "1001" }]
+delivery_settings = { pending_window = "3 d" }
+"""
+
+
+def run(
+    *arguments: str, server: Server | None = None, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    known = {**os.environ, **environment}
+    if server:
+        known["GENERIC_PROVIDER_SERVER"] = server.address
+    return subprocess.run(
+        [*PROGRAM, *arguments], capture_output=True, text=True, env=known, check=False, timeout=50
+    )
+
+
+def test_the_demo_tells_the_main_job_and_finds_all_well() -> None:
+    told = run("demo")
+
+    assert told.returncode == 0, told.stdout + told.stderr
+    for expected in ("REQUIRED_DISTRIBUTOR_MISSING", "PARTLY_REJECTED", "(correction)", "SIGKILL"):
+        assert expected in told.stdout
+    assert told.stdout.count("✓") == 3
+
+
+def test_the_demo_plays_on_a_running_server_again_and_again(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        for _ in range(2):
+            told = run("demo", "--server", server.address)
+            assert told.returncode == 0, told.stdout + told.stderr
+
+
+def test_a_provider_is_applied_changed_listed_shown_and_set_not_effective(tmp_path: Path) -> None:
+    file = tmp_path / "small.toml"
+    file.write_text(PROVIDER)
+    with Server(tmp_path) as server:
+        said = run("provider", "apply", str(file), "--effective", server=server)
+        assert said.stdout == "SMALL created, EFFECTIVE\n", said.stderr
+        assert run("provider", "apply", str(file), server=server).stdout.startswith(
+            "SMALL unchanged"
+        )
+        file.write_text(PROVIDER.replace("Small", "Smaller"))
+        assert run("provider", "apply", str(file), server=server).stdout.startswith("SMALL updated")
+        shown = run("provider", "show", "SMALL", server=server).stdout
+        assert "Smaller Co." in shown
+        assert "TWIN1" in shown
+        assert "requires MAIN" in shown
+        listed = run("provider", "list", "--json", server=server).stdout
+        assert json.loads(listed)["delivery_settings"]["pending_window"] == "259200s"
+        set_state = run("provider", "set-state", "SMALL", "not-effective", server=server)
+        assert set_state.stdout == "SMALL NOT_EFFECTIVE\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("codes = 'X'", "codes: unknown key; did you mean code?"),
+        ("code = 1", "code: 1 is not a text"),
+        ("code = ", "Invalid value"),
+        ("[delivery_settings]\npending_window = '3 weeks'", "is not a span"),
+        ("[[services]]\nkind = 'FREE'", "services[0].kind: 'FREE' is not one of TERMED, USAGE"),
+    ],
+)
+def test_a_wrong_file_is_refused_with_what_is_wrong(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.toml"
+    file.write_text(text)
+
+    refused = run("provider", "apply", str(file))
+
+    assert refused.returncode == 2
+    assert said in refused.stderr
+
+
+def test_exit_codes_tell_refused_from_not_reached(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        refused = run("provider", "show", "NONE", server=server)
+        assert (refused.returncode, "[PROVIDER_NOT_FOUND]" in refused.stderr) == (1, True)
+    unreached = run("provider", "list", "--server", server.address)
+    assert unreached.returncode == 3
+    assert "was not reached" in unreached.stderr
+
+
+def test_a_second_server_on_the_same_database_is_refused(tmp_path: Path) -> None:
+    with Server(tmp_path):
+        database = f"sqlite:///{tmp_path / 'generic-provider.db'}"
+        second = run("serve", "--listen", "127.0.0.1:0", "--database", database)
+
+        assert second.returncode == 1
+        assert "is in use by another server" in second.stderr
+
+
+def test_the_settings_in_force_are_printed_with_their_origins(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text('log_level = "error"\nmax_streams = 7\n')
+
+    shown = run(
+        "serve",
+        "--print-settings",
+        "--config",
+        str(file),
+        "--max-streams=9",
+        GENERIC_PROVIDER_LOG_FORMAT="json",
+    )
+
+    rows = {line.split()[0]: line.split()[1:] for line in shown.stdout.splitlines()[1:]}
+    assert rows["max_streams"] == ["9", "option", "--max-streams"]
+    assert rows["log_level"] == ["error", "file", str(file)]
+    assert rows["log_format"] == ["json", "environment", "GENERIC_PROVIDER_LOG_FORMAT"]
+    assert rows["drain_seconds"] == ["20", "default"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--listen", "0.0.0.0:1"), "can be reached from other machines"),
+        (("--listen", "nowhere"), "is not HOST:PORT"),
+        (("--database", "postgresql://x/y"), "is not a database URL that this version serves"),
+        (("--drain-seconds", "soon"), "'soon' is not a number of at least 0"),
+        (("--tls-key", "key.pem"), "tls_certificate and tls_key go together"),
+    ],
+)
+def test_wrong_settings_are_refused_with_what_is_wrong(
+    arguments: tuple[str, ...], said: str
+) -> None:
+    refused = run("serve", *arguments)
+
+    assert refused.returncode in (1, 2)
+    assert said in refused.stderr
+
+
+@pytest.mark.timeout(90)
+def test_sigterm_drains_and_the_adapter_comes_back_to_the_next_server(tmp_path: Path) -> None:
+    with Server(tmp_path) as server, Client(server.address) as crm:
+        file = tmp_path / "small.toml"
+        file.write_text(PROVIDER)
+        run("provider", "apply", str(file), "--effective", server=server)
+        with simulated_adapter("steady", server=server, provider="SMALL"):
+            wait_until(lambda: _connected(crm), what="the adapter is connected")
+            assert server.stop(signal.SIGTERM) == 0
+            server.start()
+            wait_until(lambda: _connected(crm), what="the adapter is back")
+
+
+def _connected(crm: Client) -> bool:
+    return [each.adapter for each in crm.list_adapters()] == ["steady"]

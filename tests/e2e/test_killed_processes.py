@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import asyncio
+import random
+import signal
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from generic_provider import AsyncClient, Client, RequestState, actions
+from generic_provider_server.demo.aluxsat import provider
+from generic_provider_server.simulator.comparison import differences
+from generic_provider_server.simulator.platform import Platform, platform_in
+from support.processes import Server, SimulatedAdapter, dice, simulated_adapter, wait_until
+
+CODE = "ALUXSAT"
+SUBSCRIBERS = 30
+ROUNDS = 20
+
+
+@dataclass
+class Load:
+    """A CRM that changes subscriptions until it is told to stop, and keeps every promise made."""
+
+    client: AsyncClient
+    chance: random.Random
+    acknowledged: list[str] = field(default_factory=list)
+    stopped: bool = False
+
+    async def run(self) -> None:
+        numbers = [f"K{n:03}" for n in range(SUBSCRIBERS)]
+        await asyncio.gather(*[self._change(each) for each in numbers])
+
+    async def _change(self, number: str) -> None:
+        become = actions.BecomeSubscriber(
+            type="DTH",
+            provider=CODE,
+            items=[("MAIN", "SMARTCARD", f"C{number}"), ("MAIN", "DECODER", f"B{number}")],
+            services=[("MAIN", "SPORT")],
+        )
+        await self._perform(become, number)
+        on = False
+        while not self.stopped:
+            services = [("MAIN", "NEWS")]
+            change: actions.Action = (
+                actions.RemoveServices(services=services)
+                if on
+                else actions.AddServices(services=services)
+            )
+            await self._perform(change, number)
+            on = not on
+            await asyncio.sleep(self.chance.uniform(0, 0.2))
+
+    async def _perform(self, action: actions.Action, number: str) -> None:
+        done = await self.client.perform(action, subscription=number)
+        self.acknowledged.append(done.action.id)
+
+
+@pytest.mark.timeout(240)
+async def test_killed_at_random_under_load_nothing_is_lost_and_order_holds(tmp_path: Path) -> None:
+    chance = dice()
+    with Server(tmp_path) as server, Client(server.address) as crm:
+        crm.create_provider(provider(CODE))
+        crm.set_provider_state(CODE, state="EFFECTIVE")
+        adapters = [
+            SimulatedAdapter(name, "--delay=0.005", "--lease=2", server=server, provider=CODE)
+            for name in ("one", "two")
+        ]
+        async with AsyncClient(server.address) as client:
+            load = Load(client, chance)
+            running = asyncio.create_task(load.run())
+            for _ in range(ROUNDS):
+                await asyncio.sleep(chance.uniform(0.05, 0.4))
+                await asyncio.to_thread(_kill_one, chance, server, adapters)
+            load.stopped = True
+            await running
+        await asyncio.to_thread(_check, crm, load.acknowledged, tmp_path)
+        assert [adapter.stop() for adapter in adapters] == [0, 0]
+        assert server.stop(signal.SIGTERM) == 0
+        server.start()
+        assert len(list(crm.list_subscriptions())) == SUBSCRIBERS
+
+
+def _kill_one(chance: random.Random, server: Server, adapters: list[SimulatedAdapter]) -> None:
+    processes: list[Server | SimulatedAdapter] = [server, *adapters]
+    victim = chance.choice(processes)
+    if isinstance(victim, Server):
+        victim.stop(chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
+    else:
+        victim.kill()
+    victim.start()
+
+
+def _check(crm: Client, acknowledged: list[str], folder: Path) -> None:
+    wait_until(lambda: not crm.get_backlog(CODE).pending, what="the backlog is served")
+    settled = {each.id for each in crm.list_actions() if each.HasField("settle_time")}
+    assert len(acknowledged) > SUBSCRIBERS
+    assert set(acknowledged) <= settled
+    states = {each.number: each.state for each in crm.list_requests(provider=CODE)}
+    assert set(states.values()) == {RequestState.COMPLETED}
+    with platform_in(folder / "platform.db") as platform:
+        assert list(differences(crm, platform, provider=CODE)) == []
+        _check_order(platform)
+        assert {line.request for line in platform.journal()} == states.keys()
+
+
+def _check_order(platform: Platform) -> None:
+    """Only the last request of a subscription may come again; a new one is always a later one."""
+    last: dict[str, str] = defaultdict(str)
+    for line in platform.journal():
+        assert line.request >= last[line.subscription], line
+        last[line.subscription] = line.request
+
+
+@pytest.mark.timeout(120)
+def test_a_frozen_adapters_work_goes_to_another_and_the_server_notices_it(tmp_path: Path) -> None:
+    with Server(tmp_path) as server, Client(server.address) as crm:
+        crm.create_provider(provider(CODE))
+        crm.set_provider_state(CODE, state="EFFECTIVE")
+        options = ("--lease=1", "--max-in-flight=1")
+        with simulated_adapter("frozen", *options, server=server, provider=CODE) as frozen:
+            wait_until(lambda: _adapters(crm) == ["frozen"], what="the adapter is connected")
+            frozen.send(signal.SIGSTOP)
+            for n in range(5):
+                crm.perform(
+                    actions.BecomeSubscriber(type="DTH", provider=CODE, services=[]),
+                    subscription=f"F{n}",
+                )
+            wait_until(lambda: crm.get_backlog(CODE).leased == 1, what="the work is handed over")
+            with simulated_adapter("other", *options, server=server, provider=CODE):
+                wait_until(lambda: not crm.get_backlog(CODE).pending, what="the work is done")
+                done = {each.last_adapter for each in crm.list_requests(provider=CODE)}
+                assert done == {"other"}
+                wait_until(lambda: _adapters(crm) == ["other"], what="the frozen one is noticed")
+                frozen.send(signal.SIGCONT)
+                wait_until(
+                    lambda: _adapters(crm) == ["frozen", "other"], what="the frozen one is back"
+                )
+
+
+def _adapters(crm: Client) -> list[str]:
+    return sorted(each.adapter for each in crm.list_adapters())

@@ -1,0 +1,52 @@
+"""Histories made up by chance, with simulated platforms as the truth; see support.histories."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from msgspec.structs import replace
+from support.bench import Bench, HandClock
+from support.catalogues import aluxsat, ott
+from support.histories import History
+from support.platform import SimulatedPlatform
+
+from generic_provider_server.domain.values import SECOND, DeliverySettings, Provider, SyncState
+from generic_provider_server.services.delivery import Delivery
+from generic_provider_server.store.store import open_store
+
+CHUNKS = 16
+HISTORIES = 70
+STEPS = 40
+
+
+def providers() -> list[Provider]:
+    """One gives up after three attempts, the other after five."""
+    return [
+        replace(
+            provider,
+            delivery_settings=DeliverySettings(
+                max_delivery_attempts=attempts, max_lease_time=3_600 * SECOND + SECOND // 4
+            ),
+        )
+        for provider, attempts in ((aluxsat(), 3), (ott(), 5))
+    ]
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+async def test_whatever_happens_what_is_in_sync_is_on_the_platform(
+    url: str, clock: HandClock, chunk: int
+) -> None:
+    delivery = Delivery(max_streams=100)
+    store = open_store(url, on_commit=delivery.committed, clock=clock)
+    bench = Bench(store, clock)
+    for provider in providers():
+        await bench.add_provider(provider)
+    platforms = {provider.code: SimulatedPlatform() for provider in providers()}
+    states: Counter[SyncState] = Counter()
+    for seed in range(chunk * HISTORIES, (chunk + 1) * HISTORIES):
+        history = History(bench, delivery, platforms, providers(), seed)
+        states.update(await history.play(STEPS))
+    await store.close()
+
+    assert states[SyncState.IN_SYNC] > states[SyncState.OUT_OF_SYNC] > 0

@@ -1,0 +1,104 @@
+"""What must hold of two subscriptions after every step of a history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from generic_provider_server.domain.after import after
+from generic_provider_server.domain.aggregate import Aggregate, Link, Pending
+from generic_provider_server.domain.image import image
+from generic_provider_server.domain.records import RequestRecord, SubscriptionRecord
+from generic_provider_server.domain.rules import check
+from generic_provider_server.domain.values import RequestState, SyncState
+from generic_provider_server.store.reads import RequestFilter
+
+from .bench import Bench
+from .platform import SimulatedPlatform
+
+Place = tuple[str, str]
+"""(provider, subscription)"""
+
+OFTEN = 8
+"""Steps between two looks at every request."""
+
+
+@dataclass(slots=True)
+class Truth:
+    bench: Bench
+    platforms: Mapping[str, SimulatedPlatform]
+    subscriptions: tuple[str, ...]
+    steps: int = 0
+    ends: dict[Place, tuple[int, int]] = field(default_factory=dict)
+    finals: dict[int, RequestState] = field(default_factory=dict)
+
+    def effective(self, provider: str) -> bool:
+        return self.bench.store.catalogues[provider].effective
+
+    async def record(self, subscription: str) -> SubscriptionRecord | None:
+        return await self.bench.store.read(lambda reads: reads.subscription(subscription))
+
+    async def aggregates(self) -> list[Aggregate]:
+        records = await self.bench.store.read(
+            lambda reads: [reads.subscription(number) for number in self.subscriptions]
+        )
+        return [record.aggregate for record in records if record]
+
+    async def pending(self) -> list[tuple[Place, Pending]]:
+        return [
+            ((link.provider, aggregate.desired.number), pending)
+            for aggregate in await self.aggregates()
+            for link in aggregate.links
+            for pending in link.queue
+        ]
+
+    def reached_its_end(self, request: RequestRecord) -> None:
+        """By the platform's answer: units in their order, and requests within a unit."""
+        place = request.provider, request.subscription
+        assert self.ends.get(place, (0, 0)) < (request.unit, request.index), "out of order"
+        self.ends[place] = request.unit, request.index
+
+    async def check(self) -> None:
+        self.steps += 1
+        for aggregate in await self.aggregates():
+            self._check_state(aggregate)
+            for link in aggregate.links:
+                if link.sync_state is SyncState.IN_SYNC:
+                    self._check_in_sync(aggregate, link)
+        if self.steps % OFTEN == 0:
+            await self._check_requests()
+
+    async def check_all(self) -> list[SyncState]:
+        """Returns the sync state of every link."""
+        await self.check()
+        await self._check_requests()
+        return [link.sync_state for a in await self.aggregates() for link in a.links]
+
+    def _check_state(self, aggregate: Aggregate) -> None:
+        """The replay gives what is shown, and that keeps the rules."""
+        catalogues = self.bench.store.catalogues
+        state = aggregate.settled_state
+        for performed in aggregate.performed:
+            state = after(state, performed, catalogues=catalogues)
+        assert state == aggregate.desired, "not the fold of base and the unsettled actions"
+        check(aggregate.desired, catalogues)
+        assert aggregate.desired.live or not aggregate.desired.items
+
+    def _check_in_sync(self, aggregate: Aggregate, link: Link) -> None:
+        assert not link.queue, "in sync with pending requests"
+        number, now = aggregate.desired.number, self.bench.clock.now
+        wanted = image(aggregate.desired, self.bench.store.catalogues[link.provider], now=now)
+        differences = self.platforms[link.provider].differences(number, wanted, now)
+        assert not differences, f"{number} is not in sync at {link.provider}: {differences}"
+
+    async def _check_requests(self) -> None:
+        """A final state stays, and what is pending is what the subscription has pending."""
+        stored: dict[int, RequestState] = {}
+        for number in self.subscriptions:
+            wanted = RequestFilter(subscription=number, oldest_first=True)
+            stored |= {r.number: r.state for r in await self.bench.requests(wanted)}
+        for request, state in self.finals.items():
+            assert stored[request] is state, f"{request} was {state.name}"
+        waiting = {number for number, state in stored.items() if state is RequestState.PENDING}
+        assert waiting == {pending.number for _, pending in await self.pending()}
+        self.finals = {n: state for n, state in stored.items() if n not in waiting}

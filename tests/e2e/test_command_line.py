@@ -92,7 +92,7 @@ def test_exit_codes_tell_refused_from_not_reached(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         refused = run("provider", "show", "NONE", server=server)
         assert (refused.returncode, "[PROVIDER_NOT_FOUND]" in refused.stderr) == (1, True)
-    unreached = run("provider", "list", "--server", server.address)
+    unreached = run("provider", "list", "--server", server.address, "--timeout=1")
     assert unreached.returncode == 3
     assert "was not reached" in unreached.stderr
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import getpass
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Concatenate, ParamSpec
 
 import click
@@ -26,16 +27,24 @@ server_option = click.option(
 
 
 def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[P, None]:
-    """Adds --server and --json, and calls the command with a client and a way to show results."""
+    """Adds --server, --timeout and --json, and calls the command with a client and a way to show results."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         server, as_json = str(kwargs.pop("server")), bool(kwargs.pop("as_json"))
-        with Client(server, performed_by=_me()) as client:
+        timeout = timedelta(seconds=float(str(kwargs.pop("timeout"))))
+        with Client(server, performed_by=_me(), timeout=timeout) as client:
             command(client, Output(as_json), *args, **kwargs)
 
     json = click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
-    return server_option(json(run))
+    timeout = click.option(
+        "--timeout",
+        type=click.FloatRange(min=0.1),
+        default=10,
+        show_default=True,
+        help="Seconds after which a server that does not answer is given up.",
+    )
+    return server_option(timeout(json(run)))
 
 
 def _me() -> str:

@@ -52,7 +52,8 @@ def plan(
                 updates=False,
             )
         )
-    if wanted.closed and held.known is Known.NO and held.holds_nothing:
+    idle = held.holds_nothing and wanted.holds_nothing
+    if wanted.closed and held.known is Known.NO and idle:
         return ()
     if held.known is not Known.YES:
         return become(held, wanted, catalogue=catalogue)

@@ -1,0 +1,140 @@
+"""What one platform really holds, written without a look at how the service predicts it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from generic_provider_server.domain.image import (
+    Known,
+    PlatformImage,
+    ProvisionedItem,
+    ProvisionedService,
+    Request,
+)
+from generic_provider_server.domain.values import (
+    Account,
+    Address,
+    Goods,
+    Instant,
+    RequestType,
+    Usage,
+)
+
+Item = tuple[str, str, str]
+"""(distributor, goods type, serial number)"""
+
+Entitlement = tuple[str, str, tuple[tuple[str, str], ...]]
+"""(distributor, platform id, goods)"""
+
+
+class PlatformRefuses(Exception):
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
+@dataclass
+class Subscriber:
+    holder: Account | None = None
+    address: Address | None = None
+    items: set[Item] = field(default_factory=set)
+    services: dict[Entitlement, Instant | None] = field(default_factory=dict)
+    usages: dict[str, Usage] = field(default_factory=dict)
+
+
+class SimulatedPlatform:
+    def __init__(self) -> None:
+        self.subscribers: dict[str, Subscriber] = {}
+
+    def apply(self, subscription: str, request: Request) -> None:
+        """Does it; what is done already is done again without harm. Raises PlatformRefuses."""
+        if request.type is RequestType.BECOME_SUBSCRIBER:
+            self._become(subscription, request)
+            return
+        there = self.subscribers.get(subscription)
+        if there is None:
+            raise PlatformRefuses("UNKNOWN", f"{subscription} is not known here")
+        match request.type:
+            case RequestType.UPDATE_SUBSCRIBER:
+                there.holder, there.address = request.holder, request.address
+            case RequestType.UPDATE_ADDRESS:
+                there.address = request.address
+            case RequestType.ADD_INSTALLED_ITEM:
+                there.items |= {_item(item) for item in _items(request)}
+            case RequestType.REMOVE_INSTALLED_ITEM:
+                there.items -= {_item(item) for item in _items(request)}
+            case RequestType.ACTIVATE_SERVICE | RequestType.ACTIVATE_SUBSCRIBER:
+                for service in _services(request):
+                    there.services[_entitlement(service)] = service.term_end
+            case RequestType.DEACTIVATE_SERVICE | RequestType.DEACTIVATE_SUBSCRIBER:
+                for service in _services(request):
+                    there.services.pop(_entitlement(service), None)
+            case RequestType.ADD_UDR if request.usage:
+                there.usages[request.usage.reference] = request.usage
+            case RequestType.CANCEL_UDR if request.usage:
+                there.usages.pop(request.usage.reference, None)
+            case _:
+                raise AssertionError(f"nothing to do in {request}")
+
+    def differences(self, subscription: str, wanted: PlatformImage, now: Instant) -> list[str]:
+        """In words; empty when the platform holds exactly what is wanted."""
+        there = self.subscribers.get(subscription)
+        return list(_differences(there, wanted, now))
+
+    def _become(self, subscription: str, request: Request) -> None:
+        former = self.subscribers.get(subscription)
+        self.subscribers[subscription] = Subscriber(
+            holder=request.holder,
+            address=request.address,
+            items={_item(item) for item in request.items},
+            services={_entitlement(each): each.term_end for each in request.services},
+            usages=former.usages if former else {},
+        )
+
+
+def _differences(there: Subscriber | None, wanted: PlatformImage, now: Instant) -> Iterator[str]:
+    items = {_item(item) for item in wanted.items}
+    services = {
+        (e.distributor, e.provider_service_id, _goods(e.goods)): e.term_end
+        for e in wanted.entitlements
+    }
+    usages = {u.usage.reference for u in wanted.usages if u.usage.end_time > now}
+    needed = wanted.known is Known.YES and not (wanted.closed and not items | usages)
+    if there is None:
+        if needed or services:
+            yield "the platform does not know the subscriber"
+        return
+    if there.items != items:
+        yield f"items {sorted(there.items)} instead of {sorted(items)}"
+    if there.services != services:
+        yield f"services {there.services} instead of {services}"
+    posted = {usage.reference for usage in there.usages.values() if usage.end_time > now}
+    if posted != usages:
+        yield f"usages {sorted(posted)} instead of {sorted(usages)}"
+    if wanted.known is Known.YES and there.holder != wanted.holder:
+        yield f"holder {there.holder} instead of {wanted.holder}"
+    if wanted.known is Known.YES and there.address != wanted.address:
+        yield f"address {there.address} instead of {wanted.address}"
+
+
+def _items(request: Request) -> list[ProvisionedItem]:
+    return [request.item] if request.item else list(request.items)
+
+
+def _services(request: Request) -> list[ProvisionedService]:
+    return [request.service] if request.service else list(request.services)
+
+
+def _item(item: ProvisionedItem) -> Item:
+    return item.distributor, item.goods_type, item.serial_number
+
+
+def _entitlement(service: ProvisionedService) -> Entitlement:
+    goods = tuple((item.goods_type, item.serial_number) for item in service.items)
+    return service.distributor, service.provider_service_id, goods
+
+
+def _goods(goods: tuple[Goods, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple((each.goods_type, each.serial_number) for each in goods)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
@@ -15,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
-from .config import Settings
+from .config import LogFormat, Settings
 from .domain.lease import LeaseEnd
 from .rpc.calls import add_service
 from .rpc.servicers import SERVICES, servicers
@@ -48,6 +49,7 @@ log = structlog.get_logger()
 async def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT, then drains. Raises StoreInUse, UnsupportedDatabase, OSError
     if the address cannot be bound."""
+    _configure_logs(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -56,6 +58,23 @@ async def serve(settings: Settings) -> None:
         print(f"serving on {address}", flush=True)  # noqa: T201 - scripts wait for it
         await stop.wait()
         log.info("draining", seconds=settings.drain_seconds)
+
+
+def _configure_logs(settings: Settings) -> None:
+    """Standard error: lines for people, or one JSON object each."""
+    json = settings.log_format is LogFormat.JSON
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.format_exc_info] if json else []),
+            structlog.processors.JSONRenderer()
+            if json
+            else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level.value),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
 
 
 @asynccontextmanager

@@ -27,7 +27,7 @@ server_option = click.option(
 
 
 def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[P, None]:
-    """Adds --server, --timeout and --json, and calls the command with a client and a way to show results."""
+    """Adds --server, --timeout and --json; the command gets a client and a way to show results."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:

@@ -52,8 +52,7 @@ def plan(
                 updates=False,
             )
         )
-    idle = held.holds_nothing and wanted.holds_nothing
-    if wanted.closed and held.known is Known.NO and idle:
+    if wanted.closed and held.known is Known.NO and held.holds_nothing and wanted.holds_nothing:
         return ()
     if held.known is not Known.YES:
         return become(held, wanted, catalogue=catalogue)

@@ -223,7 +223,7 @@ def _bring_in_line(
         and not any(o.provider == provider and o.state in SETTLED_THERE for o in performed.outcomes)
     )
     if untouched and not performed.undone:
-        _replan(ledger, provider, catalogue, performed, before, state, cause=cause)
+        _replan(ledger, provider, performed, before, state, cause=cause)
         return
     wanted = ledger.image(state, catalogue)
     for pending in free:
@@ -240,7 +240,6 @@ def _pointless(wanted: PlatformImage, request: Request) -> bool:
 def _replan(
     ledger: Ledger,
     provider: str,
-    catalogue: Catalogue,
     performed: Performed,
     before: Subscription | None,
     state: Subscription,
@@ -248,6 +247,8 @@ def _replan(
     cause: ActionError,
 ) -> None:
     """Replaces the action's requests as a whole if they are no longer what it means."""
+
+    catalogue = ledger.catalogues[provider]
 
     def planned() -> tuple[Request, ...]:
         return plan_action(

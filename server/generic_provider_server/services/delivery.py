@@ -146,10 +146,13 @@ class Delivery:
             task = asyncio.create_task(self._dispatch(stream.provider))
             self._dispatchers[stream.provider] = task
         self._wake({stream.provider})
+        facts = {"provider": stream.provider, "adapter": stream.adapter, "peer": stream.peer}
+        log.info("adapter_connected", **facts, max_in_flight=stream.max_in_flight)
         try:
             yield stream
         finally:
             del self.streams[stream.id]
+            log.info("adapter_gone", **facts, in_flight=stream.in_flight)
             if not self._draining:
                 end = asyncio.create_task(self._end_leases(stream))
                 end.add_done_callback(_log_failure)

@@ -18,11 +18,13 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.max_reconnect_backoff_ms", 5_000),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
     # Else all channels to one address share one connection, and with it the server's limit of
     # concurrent calls: waiting streams would hold up the answers.
     ("grpc.use_local_subchannel_pool", 1),
 )
+# A server that stops cancels the calls that it has not looked at.
+NOT_DONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 _LOCAL = ("unix:", "localhost:", "127.", "[::1]:", "ipv4:127.", "ipv6:[::1]:")
 
 
@@ -66,7 +68,7 @@ def delays(first: float, most: float) -> Iterator[float]:
 
 
 class Tries:
-    """One call's attempts until its deadline. Only UNAVAILABLE is tried again."""
+    """One call's attempts until its deadline. Only what a server did not do is tried again."""
 
     def __init__(self, limit: timedelta) -> None:
         self._until = time.monotonic() + limit.total_seconds()
@@ -78,7 +80,7 @@ class Tries:
 
     def delay_after(self, error: grpc.RpcError) -> float:
         """Seconds until the next attempt; raises the error if there is to be none."""
-        if error.code() is grpc.StatusCode.UNAVAILABLE:
+        if error.code() in NOT_DONE:
             self._unavailable = error
             delay = next(self._delays)
             if delay < self.seconds_left():

@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection
 
 from .config import LogFormat, Settings
 from .domain.lease import LeaseEnd
-from .rpc.calls import add_service
+from .rpc.calls import Running, add_service
 from .rpc.servicers import SERVICES, servicers
 from .services.claiming import EndLeases
 from .services.clock import Clock
@@ -30,6 +30,8 @@ from .store.writer import Committed
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 MOST_RECEIVED = 4 * 1024 * 1024
+CUT_OFF = 0.2
+"""Seconds for calls that came while the last ones ended; they are refused, or cut off."""
 OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MOST_RECEIVED),
@@ -92,7 +94,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         delivery.start(store)
         await _end_leases_of_the_dead(store, delivery.server)
         server = grpc.aio.server(options=OPTIONS)
-        state = _add_services(server, servicers(store, delivery, settling))
+        running_calls = Running()
+        state = _add_services(server, servicers(store, delivery, settling), running_calls)
         address = _bind(server, settings)
         clock = Clock(store)
         clock.start()
@@ -103,7 +106,10 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         finally:
             await _tell_health(state, health_pb2.HealthCheckResponse.NOT_SERVING)
             await delivery.drain("the server is shutting down")
-            await server.stop(settings.drain_seconds)
+            settling.drain()
+            if not await running_calls.drain(seconds=settings.drain_seconds):
+                log.warning("calls_cut_off", seconds=settings.drain_seconds)
+            await server.stop(CUT_OFF)
             await clock.stop()
             await store.do(Disown(server=delivery.server))
     finally:
@@ -119,10 +125,12 @@ async def _end_leases_of_the_dead(store: Store, server: str) -> None:
 
 
 def _add_services(
-    server: grpc.aio.Server, served: Iterable[tuple[ServiceDescriptor, object]]
+    server: grpc.aio.Server,
+    served: Iterable[tuple[ServiceDescriptor, object]],
+    running_calls: Running,
 ) -> health.HealthServicer:
     for descriptor, servicer in served:
-        add_service(server, descriptor, servicer)
+        add_service(server, descriptor, servicer, running_calls)
     state = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
     names = [descriptor.full_name for descriptor in SERVICES]

@@ -5,6 +5,7 @@ import random
 import signal
 from collections import defaultdict
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ async def test_killed_at_random_under_load_nothing_is_lost_and_order_holds(tmp_p
             SimulatedAdapter(name, "--delay=0.005", "--lease=2", server=server, provider=CODE)
             for name in ("one", "two")
         ]
-        async with AsyncClient(server.address) as client:
+        async with AsyncClient(server.address, timeout=timedelta(minutes=2)) as client:
             load = Load(client, chance)
             running = asyncio.create_task(load.run())
             for _ in range(ROUNDS):

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from support.bench import Bench, HandClock
-from support.examples import SATELLITE, WEB
 
 from generic_provider_server.store.store import Store, open_store
+from support.bench import Bench, HandClock
+from support.examples import SATELLITE, WEB
 
 STORES = ("sqlite",)
 """Every kind of store passes the whole suite; a new kind is a name here and a case in `url`."""

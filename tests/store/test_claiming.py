@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-from support.bench import Bench
-from support.examples import ADD_SPORT, ADD_STREAM, NEWS, SPORT, viewer
-
 from generic_provider_server.domain.actions import AddServices
 from generic_provider_server.domain.values import SECOND, RequestType
 from generic_provider_server.services.claiming import Demand, Handed
+from support.bench import Bench
+from support.examples import ADD_SPORT, ADD_STREAM, NEWS, SPORT, viewer
 
 
 def demand(stream: str, credit: int, *, include_target: bool = False) -> Demand:

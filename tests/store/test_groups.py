@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from support.bench import Bench, performing
-from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, viewer
 
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.records import ActionState
@@ -18,9 +16,12 @@ from generic_provider_server.domain.values import RequestState
 from generic_provider_server.services.claiming import Handed
 from generic_provider_server.services.performing import Done
 from generic_provider_server.services.responding import Response, respond
+from generic_provider_server.store import statements as sql
 from generic_provider_server.store.loading import NOTHING_NEEDED, Needs
 from generic_provider_server.store.work import Work
 from generic_provider_server.store.writer import Command
+from support.bench import Bench, performing
+from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, viewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,16 @@ async def test_a_command_that_breaks_leaves_the_rest_of_its_group_alone(bench: B
     assert isinstance(broken, ZeroDivisionError)
     assert isinstance(second, Done)
     assert (await bench.subscription("S1")).revision == 2
+
+
+async def test_a_database_that_cannot_be_written_is_unavailable(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sql, "ADD_ACTION", "INSERT INTO a_table_that_is_gone VALUES (?)")
+    with pytest.raises(Refused) as refused:
+        await bench.become(viewer("S1"))
+
+    assert refused.value.reason is Reason.STORE_UNAVAILABLE
 
 
 async def test_a_request_made_and_ended_in_one_group_is_not_pending(bench: Bench) -> None:

@@ -1,4 +1,8 @@
-"""Histories made up by chance, with simulated platforms as the truth; see support.histories."""
+"""Histories made up by chance, with simulated platforms as the truth; see support.histories.
+
+A failure names the history's seed and tells its story; a History with that seed on an empty store
+goes the same way again.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,21 @@ from collections import Counter
 
 import pytest
 from msgspec.structs import replace
+
+from generic_provider_server.domain.values import (
+    SECOND,
+    DeliverySettings,
+    Provider,
+    Service,
+    ServiceKind,
+    SyncState,
+)
+from generic_provider_server.services.delivery import Delivery
+from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock
 from support.catalogues import aluxsat, ott
 from support.histories import History
 from support.platform import SimulatedPlatform
-
-from generic_provider_server.domain.values import SECOND, DeliverySettings, Provider, SyncState
-from generic_provider_server.services.delivery import Delivery
-from generic_provider_server.store.store import open_store
 
 CHUNKS = 16
 HISTORIES = 70
@@ -21,10 +32,12 @@ STEPS = 40
 
 
 def providers() -> list[Provider]:
-    """One gives up after three attempts, the other after five."""
+    """Both post usage; one gives up after three attempts, the other after five."""
+    rent = Service(code="RENT", provider_service_id="R", kind=ServiceKind.USAGE)
     return [
         replace(
             provider,
+            services=(*provider.services, rent),
             delivery_settings=DeliverySettings(
                 max_delivery_attempts=attempts, max_lease_time=3_600 * SECOND + SECOND // 4
             ),

@@ -1,18 +1,16 @@
 from __future__ import annotations
 
 import pytest
-from support.bench import Bench
-from support.examples import viewer
 
 from generic_provider_server.domain.actions import AddItems, SwapItem, Terminate
 from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.values import Item
 from generic_provider_server.services.operating import CancelRequest
+from support.bench import Bench
+from support.examples import viewer
 
-DECODER = Item(
-    provider="SAT", distributor="MAIN", goods_type="DECODER", serial_number="shared"
-)
+DECODER = Item(provider="SAT", distributor="MAIN", goods_type="DECODER", serial_number="shared")
 ADD_DECODER = AddItems((DECODER,))
 SWAP = SwapItem(old_serial_number="shared", new_serial_number="new")
 

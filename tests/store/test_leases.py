@@ -2,14 +2,14 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from support.bench import Bench
-from support.examples import ADD_SPORT, SATELLITE, viewer
 
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.records import WaitingFor
 from generic_provider_server.domain.values import SECOND, DeliverySettings, RequestState
 from generic_provider_server.services.claiming import Handed
 from generic_provider_server.services.providers import UpdateProvider
+from support.bench import Bench
+from support.examples import ADD_SPORT, SATELLITE, viewer
 
 
 @pytest.fixture

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from support.bench import Bench, HandClock
-from support.examples import ADD_SPORT, viewer
 
 from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.store.database import StoreInUse, UnsupportedDatabase
 from generic_provider_server.store.store import open_store
+from support.bench import Bench, HandClock
+from support.examples import ADD_SPORT, viewer
 
 
 async def test_everything_is_there_when_the_store_is_opened_again(

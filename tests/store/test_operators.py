@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from support.bench import Bench
-from support.examples import ADD_NEWS, ADD_SPORT, NEWS, SPORT, viewer
 
 from generic_provider_server.domain.actions import AddServices
 from generic_provider_server.domain.lease import ResponseCode
@@ -11,6 +9,8 @@ from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.values import RequestState, RequestType, SyncState
 from generic_provider_server.services.operating import CancelRequest, ResolveRequest
 from generic_provider_server.services.performing import Done
+from support.bench import Bench
+from support.examples import ADD_NEWS, ADD_SPORT, NEWS, SPORT, viewer
 
 OPERATOR = Who(performed_by="Olev")
 

@@ -3,14 +3,14 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support.bench import Bench
-from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, viewer
 
 from generic_provider_server.domain.actions import Rest
 from generic_provider_server.domain.records import ActionState, WaitingFor
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.values import RequestType, State, SyncState
 from generic_provider_server.store.reads import ActionFilter
+from support.bench import Bench
+from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, viewer
 
 
 async def test_an_action_is_kept_with_its_requests_and_the_new_state(bench: Bench) -> None:
@@ -28,9 +28,7 @@ async def test_an_action_on_two_providers_makes_requests_for_each(bench: Bench) 
     await bench.become(viewer("S1"))
     done = await bench.perform(ADD_STREAM, "S1")
 
-    assert [(r.provider, r.type) for r in done.requests] == [
-        ("WEB", RequestType.BECOME_SUBSCRIBER)
-    ]
+    assert [(r.provider, r.type) for r in done.requests] == [("WEB", RequestType.BECOME_SUBSCRIBER)]
     assert await bench.sync_state("S1", "SAT") is SyncState.PENDING
     assert await bench.sync_state("S1", "WEB") is SyncState.PENDING
 

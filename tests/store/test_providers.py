@@ -2,8 +2,6 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from support.bench import Bench
-from support.examples import SATELLITE, WEB, viewer
 
 from generic_provider_server.domain.actions import Terminate
 from generic_provider_server.domain.records import Who
@@ -16,6 +14,8 @@ from generic_provider_server.domain.values import (
     SyncState,
 )
 from generic_provider_server.services.providers import CreateProvider, UpdateProvider
+from support.bench import Bench
+from support.examples import SATELLITE, WEB, viewer
 
 WITHOUT_BASIC = replace(
     SATELLITE, services=tuple([s for s in SATELLITE.services if s.code != "BASIC"])

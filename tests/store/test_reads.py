@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import pytest
-from support.bench import Bench
-from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, REMOVE_SPORT, viewer
 
 from generic_provider_server.domain.actions import ActionKind, Deactivate
 from generic_provider_server.domain.lease import ResponseStatus
@@ -14,9 +12,10 @@ from generic_provider_server.domain.values import (
     State,
     SyncState,
 )
-from generic_provider_server.services.operating import CancelRequest
 from generic_provider_server.services.performing import Perform
 from generic_provider_server.store.reads import ActionFilter, RequestFilter, SubscriptionFilter
+from support.bench import Bench
+from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, REMOVE_SPORT, viewer
 
 
 @pytest.fixture
@@ -43,6 +42,17 @@ async def house(bench: Bench) -> Bench:
 async def subscriptions(bench: Bench, wanted: SubscriptionFilter) -> list[str]:
     found = await bench.store.read(lambda reads: reads.subscriptions(wanted, after="", limit=100))
     return [record.aggregate.desired.number for record in found]
+
+
+async def page_of_subscriptions(bench: Bench, after: str) -> list[str]:
+    everything = SubscriptionFilter()
+    page = await bench.store.read(lambda r: r.subscriptions(everything, after=after, limit=3))
+    return [record.aggregate.desired.number for record in page]
+
+
+async def page_of_requests(bench: Bench, wanted: RequestFilter, after: int) -> list[int]:
+    page = await bench.store.read(lambda r: r.requests(wanted, after=after, limit=2))
+    return [request.number for request in page]
 
 
 async def actions(bench: Bench, wanted: ActionFilter) -> list[tuple[str, ActionKind]]:
@@ -86,16 +96,8 @@ async def test_subscriptions_are_found_by_every_filter(house: Bench) -> None:
 
 async def test_subscriptions_are_paged_in_the_order_of_their_numbers(house: Bench) -> None:
     seen: list[str] = []
-    while True:
-        after = seen[-1] if seen else ""
-        page = await house.store.read(
-            lambda reads, after=after: reads.subscriptions(
-                SubscriptionFilter(), after=after, limit=3
-            )
-        )
-        if not page:
-            break
-        seen += [record.aggregate.desired.number for record in page]
+    while page := await page_of_subscriptions(house, seen[-1] if seen else ""):
+        seen += page
 
     assert seen == ["S1", "S2", "S3", "S4"]
 
@@ -187,12 +189,8 @@ async def test_requests_are_paged_newest_or_oldest_first(house: Bench) -> None:
     for oldest_first in (True, False):
         seen: list[int] = []
         wanted = RequestFilter(oldest_first=oldest_first)
-        while page := await house.store.read(
-            lambda r, wanted=wanted, after=seen[-1] if seen else 0: r.requests(
-                wanted, after=after, limit=2
-            )
-        ):
-            seen += [request.number for request in page]
+        while page := await page_of_requests(house, wanted, seen[-1] if seen else 0):
+            seen += page
         assert seen == (numbers if oldest_first else numbers[::-1])
 
 

@@ -52,9 +52,7 @@ REMOVE_SPORT = RemoveServices((SPORT,))
 
 
 def card(serial: str) -> Item:
-    return Item(
-        provider="SAT", distributor="MAIN", goods_type="SMARTCARD", serial_number=serial
-    )
+    return Item(provider="SAT", distributor="MAIN", goods_type="SMARTCARD", serial_number=serial)
 
 
 def viewer(number: str, *services: str, serial: str = "", draft: bool = False) -> BecomeSubscriber:

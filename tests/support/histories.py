@@ -3,77 +3,31 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+
+import pytest
 
 from generic_provider_server.domain.actions import Terminate
 from generic_provider_server.domain.aggregate import Pending
-from generic_provider_server.domain.image import Request
-from generic_provider_server.domain.lease import ResponseCode, ResponseStatus, judge_final
-from generic_provider_server.domain.records import RequestRecord
-from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.refusals import Refused
 from generic_provider_server.domain.values import (
-    SECOND,
-    Instant,
-    Provider,
     RequestState,
     SyncState,
 )
-from generic_provider_server.services.claiming import Handed
-from generic_provider_server.services.delivery import Delivery, Stream
 from generic_provider_server.services.operating import CancelRequest, ResolveRequest
-from generic_provider_server.services.responding import Response, Verdict, respond
 
 from .acting import Crm
-from .bench import Bench
-from .platform import PlatformRefuses, SimulatedPlatform
+from .adapters import ACCEPTED, REJECTED, Adapters, Place
 from .truth import Truth
-
-ACCEPTED, REJECTED, RETRY_LATER = ResponseStatus
-Place = tuple[str, str]
-"""(provider, subscription)"""
-
-
-@dataclass(slots=True, eq=False)
-class Work:
-    """A lease as its adapter has it: the first `applied` requests are done on the platform, the
-    first `answered` ones are answered."""
-
-    handed: Handed
-    stream: Stream
-    until: Instant
-    applied: int = 0
-    answered: int = 0
-
-    @property
-    def place(self) -> Place:
-        return self.handed.lane.provider, self.handed.lane.subscription
-
-    @property
-    def left(self) -> int:
-        return len(self.handed.requests) - self.answered
 
 
 @dataclass(slots=True)
-class History:
-    """`step` does something; what it does must hold in `truth`, and is told in `log`."""
+class History(Adapters):
+    """`play` does one thing after the other; after each everything must hold in `truth`."""
 
-    bench: Bench
-    delivery: Delivery
-    platforms: Mapping[str, SimulatedPlatform]
-    providers: Sequence[Provider]
-    seed: int
-    chance: random.Random = field(init=False)
     crm: Crm = field(init=False)
-    truth: Truth = field(init=False)
     subscriptions: tuple[str, str] = field(init=False)
-    log: list[str] = field(default_factory=list)
-    live: dict[Place, Work] = field(default_factory=dict)
-    ended: list[Work] = field(default_factory=list)
-    lost: list[tuple[Work, int]] = field(default_factory=list)
-    applied: set[int] = field(default_factory=set)
-    streams: list[Stream] = field(default_factory=list)
-    lapsed: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         random.seed(self.seed)  # the services' jitter
@@ -112,24 +66,6 @@ class History:
             raise AssertionError(f"history {self.seed}: {error!r}\n{story}") from error
         return states
 
-    def _connect(self, provider: str) -> None:
-        stream = Stream(
-            provider=provider,
-            adapter="adapter",
-            version="1",
-            peer="peer",
-            max_in_flight=self.chance.choice((1, 2, 3, 5, 100)),
-            lease_duration=self.chance.choice((5, 30, 600)) * SECOND + SECOND // 2,
-            include_target=self.chance.random() < 0.5,
-            id=f"{self.seed}-{len(self.log)}-{len(self.streams)}",
-        )
-        self.streams.append(stream)
-        self.delivery.streams[stream.id] = stream
-
-    def _disconnect(self, stream: Stream) -> None:
-        self.streams.remove(stream)
-        del self.delivery.streams[stream.id]
-
     async def _act(self) -> None:
         number = self.chance.choice(self.subscriptions)
         before = await self.truth.record(number)
@@ -143,7 +79,6 @@ class History:
             done = await self.bench.perform(action, number, request_id=request_id, bulk=bulk)
         except Refused as refused:
             self.log.append(f"{number} {action}: {refused.reason}")
-            assert refused.reason is not Reason.INTERNAL
             return
         self.log.append(f"{number} {action} -> {done.action.id} {done.action.requests}")
         if self.chance.random() < 0.1:
@@ -151,155 +86,9 @@ class History:
             assert again.action == done.action
             assert again.subscription == done.subscription
 
-    async def _claim(self) -> None:
-        streams = self.chance.sample(self.streams, len(self.streams))
-        provider = streams[0].provider
-        streams = [s for s in streams if s.provider == provider and s.credit > 0]
-        shares = await self.bench.claims(
-            provider, *[s.demand() for s in streams], turn=self.chance.randrange(5)
-        )
-        for stream, share in zip(streams, shares, strict=True):
-            for handed in share:
-                self._take(Work(handed, stream, handed.lane.lease_until))
-
-    def _take(self, work: Work) -> None:
-        numbers = [r.number for r in work.handed.requests]
-        self.log.append(f"{work.place} lease {work.handed.lane.handover} of {numbers}")
-        assert work.place not in self.live, "a second live lease"
-        assert self.truth.effective(work.place[0]), "handed over while not effective"
-        self.live[work.place] = work
-
-    async def _serve(self) -> None:
-        if not self.live:
-            await self._claim()
-            return
-        work = self.chance.choice(list(self.live.values()))
-        request = work.handed.requests[work.answered]
-        ahead = work.applied > work.answered
-        roll = self.chance.random()
-        if roll < 0.25:
-            self._apply_next(work)
-            if self.chance.random() < 0.4:
-                await self._lose_one(work)
-        elif roll < 0.28 and work.left > 1:
-            await self._answer_dead(work, work.answered + 1, ResponseCode.OUT_OF_ORDER)
-        elif roll < 0.34:
-            await self._answer(work, RETRY_LATER)
-        elif roll < 0.46 and not ahead and request.number not in self.applied:
-            await self._answer(work, REJECTED)
-        elif ahead or self._apply_next(work):
-            await self._answer(work, ACCEPTED)
-        elif work.applied == work.answered:
-            await self._answer(work, REJECTED)
-
-    def _apply_next(self, work: Work) -> bool:
-        """Has the platform done it?"""
-        if work.applied == len(work.handed.requests):
-            return True
-        request = work.handed.requests[work.applied]
-        done = self._apply((request.provider, request.subscription), request.number, request.request)
-        work.applied += done
-        return done
-
-    def _apply(self, place: Place, number: int, request: Request) -> bool:
-        provider, subscription = place
-        try:
-            self.platforms[provider].apply(subscription, request)
-        except PlatformRefuses as refuses:
-            self.log.append(f"R{number} {request.type.name} refused by the platform: {refuses}")
-            return False
-        self.log.append(f"R{number} {request.type.name} done by the platform")
-        self.applied.add(number)
-        return True
-
-    async def _answer(self, work: Work, status: ResponseStatus) -> None:
-        """The live lease's next answer: it must be applied, and its repetition change nothing."""
-        request = work.handed.requests[work.answered]
-        response = self._response(work, work.answered, status)
-        verdict = await self._respond(work, response)
-        assert verdict.code is ResponseCode.APPLIED, verdict
-        if status is not RETRY_LATER:
-            self.truth.reached_its_end(request)
-        work.answered += 1
-        if status is not ACCEPTED or not work.left:
-            self._end(work)
-        if self.chance.random() < 0.15:
-            before = await self.truth.record(request.subscription)
-            again = await self._respond(work, response)
-            assert again.code is not ResponseCode.APPLIED
-            assert again.state is verdict.state
-            assert status is RETRY_LATER or again.code is ResponseCode.DUPLICATE
-            assert await self.truth.record(request.subscription) == before
-
-    async def _answer_dead(self, work: Work, position: int, code: ResponseCode | None) -> None:
-        """An answer that must not change the request."""
-        done = position < work.applied
-        status = ACCEPTED if done else self.chance.choice((REJECTED, RETRY_LATER))
-        request = work.handed.requests[position]
-        before = await self.bench.request(request.number)
-        verdict = await self._respond(work, self._response(work, position, status))
-        expected = code or _verdict_on_late(before, status)
-        assert (verdict.code, verdict.state) == (expected, before.state)
-        assert (await self.bench.request(request.number)).state is before.state
-
-    def _response(self, work: Work, position: int, status: ResponseStatus) -> Response:
-        return Response(
-            request=work.handed.requests[position].number,
-            lease_token=self.bench.token(work.handed),
-            status=status,
-            error_code="" if status is ACCEPTED else "E",
-            retry_delay=self.chance.choice((None, 0, SECOND, 40 * SECOND)),
-        )
-
-    async def _respond(self, work: Work, response: Response) -> Verdict:
-        command = respond(work.place[0], (response,), key=self.bench.store.token_key)
-        judged = await self.bench.store.do(command)
-        self._heard(work.stream)
-        self.log.append(f"{response.request} {response.status.name}: {judged.verdicts[0]}")
-        return judged.verdicts[0]
-
-    def _heard(self, stream: Stream) -> None:
-        self.delivery.heard([stream.id])
-        self.lapsed.pop(stream.id, None)
-
-    def _end(self, work: Work) -> None:
-        self.live.pop(work.place, None)
-        self.ended.append(work)
-        self.lost += [(work, n) for n in range(work.answered, work.applied)]
-
     async def _lose(self) -> None:
         if self.live:
             await self._lose_one(self.chance.choice(list(self.live.values())))
-
-    async def _lose_one(self, work: Work) -> None:
-        """A release, an extension, or a stream that breaks."""
-        lease = work.handed.lane.lease
-        roll = self.chance.random()
-        if roll < 0.2:
-            state = await self.bench.extend(lease, seconds=self.chance.choice((None, 9.5, 9_999)))
-            assert state.live
-            work.until = max(work.until, self._extended(state.remaining))
-            self._heard(work.stream)
-            self.log.append(f"{work.place} extended")
-        elif roll < 0.5:
-            assert (await self.bench.release(lease)).live
-            self._heard(work.stream)
-            self.log.append(f"{work.place} released")
-            self._end(work)
-        else:
-            await self._break(work.stream)
-
-    def _extended(self, remaining: int) -> Instant:
-        return Instant(self.bench.clock.now + remaining)
-
-    async def _break(self, stream: Stream) -> None:
-        self.log.append(f"stream {stream.id} breaks")
-        self._disconnect(stream)
-        while await self.bench.break_stream(stream.provider, stream.id):
-            pass
-        for work in [w for w in self.live.values() if w.stream is stream]:
-            self._end(work)
-        self._connect(stream.provider)
 
     async def _late(self) -> None:
         """An answer, or worse, under a token of a lease that has ended."""
@@ -329,14 +118,16 @@ class History:
             request = next(first for p, first in pending if p == place)
             command = self._resolution(place, request)
         self.log.append(f"{place} {command}")
-        try:
-            done = await self.bench.store.do(command)
-        except Refused as refused:
-            assert refused.reason is Reason.REQUEST_LEASED
-            return
-        assert done.state in {RequestState.REJECTED, RequestState.COMPLETED}
         work = self.live.get(place)
-        if work and request.number in [r.number for r in work.handed.requests]:
+        if work and request.number not in [r.number for r in work.handed.requests]:
+            work = None
+        if work and not command.end_lease:
+            with pytest.raises(Refused, match="set end_lease"):
+                await self.bench.store.do(command)
+            return
+        done = await self.bench.store.do(command)
+        assert done.state in {RequestState.REJECTED, RequestState.COMPLETED}
+        if work:
             self._end(work)
 
     def _resolution(self, place: Place, pending: Pending) -> ResolveRequest:
@@ -397,16 +188,3 @@ class History:
         await self.truth.check_all()
         for stream in list(self.streams):
             self._disconnect(stream)
-
-    def _check_streams(self) -> None:
-        for stream in self.streams:
-            left = sum(work.left for work in self.live.values() if work.stream is stream)
-            lapsed = self.lapsed.get(stream.id, 0)
-            assert (stream.in_flight, stream.ran_out) == (left, lapsed), stream
-            assert left + lapsed <= stream.max_in_flight
-
-
-def _verdict_on_late(request: RequestRecord, status: ResponseStatus) -> ResponseCode:
-    if request.state is RequestState.PENDING:
-        return ResponseCode.STALE
-    return judge_final(request.state, status)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -48,14 +50,49 @@ class Call:
         return Who(performed_by=performed_by, caller=self.caller)
 
 
+class Running:
+    """The calls that are running. A server that drains refuses new ones and waits for these."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._draining = False
+        self._idle = asyncio.Event()
+
+    @contextmanager
+    def call(self) -> Iterator[None]:
+        if self._draining:
+            raise Refused(Reason.DRAINING, "this server process is shutting down")
+        self._count += 1
+        try:
+            yield
+        finally:
+            self._count -= 1
+            if self._draining and not self._count:
+                self._idle.set()
+
+    async def drain(self, *, seconds: float) -> bool:
+        """Did all of them end in time?"""
+        self._draining = True
+        if not self._count:
+            return True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._idle.wait()
+        except TimeoutError:
+            return False
+        return True
+
+
 class Undecodable:
     """Stands for a request whose bytes are no message of its type."""
 
 
-def add_service(server: grpc.aio.Server, descriptor: ServiceDescriptor, servicer: object) -> None:
+def add_service(
+    server: grpc.aio.Server, descriptor: ServiceDescriptor, servicer: object, running: Running
+) -> None:
     """Registers every RPC of the service; each is a method `(request, call)` of the servicer."""
     handlers = {
-        method.name: _handler(method, getattr(servicer, method.name))
+        method.name: _handler(method, getattr(servicer, method.name), running)
         for method in descriptor.methods
     }
     generic = grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
@@ -63,7 +100,7 @@ def add_service(server: grpc.aio.Server, descriptor: ServiceDescriptor, servicer
 
 
 def _handler(
-    method: MethodDescriptor, behaviour: Callable[..., Any]
+    method: MethodDescriptor, behaviour: Callable[..., Any], running: Running
 ) -> grpc.RpcMethodHandler[Any, Any]:
     message = GetMessageClass(method.input_type)
 
@@ -75,19 +112,20 @@ def _handler(
 
     encode = GetMessageClass(method.output_type).SerializeToString
     if method.server_streaming:
-        stream = _streaming(method.full_name, behaviour)
+        stream = _streaming(method.full_name, behaviour, running)
         return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
-    unary = _unary(method.full_name, behaviour)
+    unary = _unary(method.full_name, behaviour, running)
     return grpc.unary_unary_rpc_method_handler(unary, decode, encode)
 
 
 def _unary(
-    name: str, behaviour: Callable[[Any, Call], Awaitable[Message]]
+    name: str, behaviour: Callable[[Any, Call], Awaitable[Message]], running: Running
 ) -> Callable[[Any, Context], Awaitable[Message]]:
     async def run(request: Message | Undecodable, context: Context) -> Message:
         try:
-            _check(request)
-            return await behaviour(request, Call(context))
+            with running.call():
+                _check(request)
+                return await behaviour(request, Call(context))
         except Refused as refused:
             await refuse(context, refused)
         except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
@@ -97,13 +135,14 @@ def _unary(
 
 
 def _streaming(
-    name: str, behaviour: Callable[[Any, Call], AsyncIterator[Message]]
+    name: str, behaviour: Callable[[Any, Call], AsyncIterator[Message]], running: Running
 ) -> Callable[[Any, Context], AsyncIterator[Message]]:
     async def run(request: Message | Undecodable, context: Context) -> AsyncIterator[Message]:
         try:
-            _check(request)
-            async for response in behaviour(request, Call(context)):
-                yield response
+            with running.call():
+                _check(request)
+                async for response in behaviour(request, Call(context)):
+                    yield response
         except Refused as refused:
             await refuse(context, refused)
         except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL

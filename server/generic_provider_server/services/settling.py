@@ -18,10 +18,18 @@ class Settling:
 
     def __init__(self) -> None:
         self._waiting: defaultdict[int, set[asyncio.Event]] = defaultdict(set)
+        self._draining = False
 
     def committed(self, change: Committed) -> None:
         for action in change.settled & self._waiting.keys():
             for settled in self._waiting[action]:
+                settled.set()
+
+    def drain(self) -> None:
+        """Whoever waits gets the action as it is."""
+        self._draining = True
+        for waiting in self._waiting.values():
+            for settled in waiting:
                 settled.set()
 
     async def action(self, store: Store, action: int, *, wait: float) -> ActionRecord | None:
@@ -34,7 +42,7 @@ class Settling:
                 settled.clear()
                 record = await store.read(lambda reads: reads.action(action))
                 left = deadline - time.monotonic()
-                if record is None or _is_settled(record) or left <= 0:
+                if record is None or _is_settled(record) or left <= 0 or self._draining:
                     return record
                 try:
                     async with asyncio.timeout(left):

@@ -1,0 +1,66 @@
+"""What a stream may still be handed, as commits tell it."""
+
+from __future__ import annotations
+
+import pytest
+
+from generic_provider_server.domain.values import SECOND
+from generic_provider_server.services.delivery import Delivery, Stream
+from generic_provider_server.store.store import open_store
+from generic_provider_server.store.writer import Committed
+from support.bench import Bench, HandClock
+from support.examples import ADD_SPORT, SATELLITE, viewer
+
+
+@pytest.fixture
+def stream() -> Stream:
+    return Stream(
+        provider="SAT",
+        adapter="adapter",
+        version="1",
+        peer="peer",
+        max_in_flight=2,
+        lease_duration=30 * SECOND,
+        include_target=False,
+    )
+
+
+@pytest.fixture
+def delivery(stream: Stream) -> Delivery:
+    delivery = Delivery(max_streams=1)
+    delivery.streams[stream.id] = stream
+    return delivery
+
+
+async def test_what_is_on_a_lease_counts_until_it_is_answered_or_given_back(
+    url: str, clock: HandClock, delivery: Delivery, stream: Stream
+) -> None:
+    store = open_store(url, on_commit=delivery.committed, clock=clock)
+    bench = Bench(store, clock)
+    await bench.add_provider(SATELLITE)
+    await bench.become(viewer("S1"))
+    await bench.become(viewer("S2"))
+    one, two = await bench.claim("SAT", stream=stream.id)
+    assert stream.credit == 0
+
+    await bench.accept(one)
+    assert stream.credit == 1
+    await bench.release(two.lane.lease)
+    assert stream.credit == 2
+    await bench.perform(ADD_SPORT, "S1")
+    await bench.claim("SAT", stream=stream.id)
+    assert stream.credit == 0
+    await bench.pass_time(31)
+    assert (stream.in_flight, stream.ran_out, stream.credit) == (0, 2, 0)
+    delivery.heard([stream.id])
+    assert stream.credit == 2
+    await store.close()
+
+
+async def test_a_lease_that_ran_out_as_another_began_counts_as_well(
+    delivery: Delivery, stream: Stream
+) -> None:
+    stream.in_flight = 1
+    delivery.committed(Committed(freed={stream.id: 0}, ran_out={stream.id: 1}))
+
+    assert (stream.in_flight, stream.ran_out, stream.credit) == (1, 1, 0)

@@ -27,7 +27,7 @@ from generic_provider_server.services.performing import Done, Perform
 from generic_provider_server.services.providers import CreateProvider, SetProviderState
 from generic_provider_server.services.responding import Response, Verdict, respond
 from generic_provider_server.store import statements as sql
-from generic_provider_server.store.reads import RequestFilter
+from generic_provider_server.store.filters import RequestFilter
 from generic_provider_server.store.store import Store
 
 ALL_REQUESTS = RequestFilter(oldest_first=True)

@@ -11,7 +11,7 @@ from generic_provider_server.domain.image import image
 from generic_provider_server.domain.records import RequestRecord, SubscriptionRecord
 from generic_provider_server.domain.rules import check
 from generic_provider_server.domain.values import RequestState, SyncState
-from generic_provider_server.store.reads import RequestFilter
+from generic_provider_server.store.filters import RequestFilter
 
 from .bench import Bench
 from .platform import SimulatedPlatform

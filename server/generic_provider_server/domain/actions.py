@@ -60,24 +60,6 @@ ATOMIC = frozenset(
 )
 """Of these any rejection undoes the whole."""
 
-WHOLE_ACTIVATIONS = frozenset(
-    {
-        ActionKind.ACTIVATE,
-        ActionKind.END_RESTING,
-        ActionKind.SHORT_TERM_ACTIVATE,
-        ActionKind.END_SHORT_TERM_DEACTIVATION,
-    }
-)
-WHOLE_DEACTIVATIONS = frozenset(
-    {
-        ActionKind.DEACTIVATE,
-        ActionKind.TERMINATE,
-        ActionKind.REST,
-        ActionKind.SHORT_TERM_DEACTIVATE,
-        ActionKind.END_SHORT_TERM_ACTIVATION,
-    }
-)
-
 
 class Selection(Value, frozen=True, kw_only=True):
     provider: str

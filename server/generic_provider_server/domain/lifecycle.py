@@ -1,76 +1,28 @@
-"""Everything that can happen to an aggregate, each as one pure function."""
+"""What can happen to requests, each as one pure function of the aggregate; see also perform."""
 
 from __future__ import annotations
 
 from msgspec.structs import replace
 
-from .actions import (
-    WHOLE_ACTIVATIONS,
-    WHOLE_DEACTIVATIONS,
-    AnyAction,
-    BecomeSubscriber,
-)
 from .aggregate import (
     ActionError,
     Aggregate,
     LastError,
-    Link,
     Pending,
-    Performed,
 )
-from .apply import apply
-from .catalogue import Catalogue
 from .due import without_usage
 from .effect import doubt, effect
-from .image import NOTHING, Request, unexpired
+from .image import Request, unexpired
 from .ledger import Circumstances, Ledger, Transition
-from .plan import plan_action
 from .refusals import Reason
-from .resolve import resolve
 from .rollback import reconcile, roll_back
 from .values import (
-    RequestMethod,
     RequestOrigin,
     RequestState,
     RequestType,
-    Subscription,
 )
 
 UNCERTAIN_REASONS = frozenset({Reason.DELIVERY_ATTEMPTS_EXHAUSTED, Reason.CANCELLED_BY_OPERATOR})
-
-
-def perform(
-    aggregate: Aggregate | None,
-    action: AnyAction,
-    *,
-    action_id: int,
-    circumstances: Circumstances,
-    bulk: bool = False,
-    reference: str = "",
-    performed_by: str = "",
-    automatic: bool = False,
-) -> Transition:
-    """Performs an action: the next desired state and the requests that bring it about."""
-    before = aggregate.desired if aggregate else None
-    resolved = resolve(action, before)
-    state = apply(before, resolved, catalogues=circumstances.catalogues, at=circumstances.now)
-    ledger = Ledger(aggregate or Aggregate(desired=state), circumstances)
-    ledger.base = aggregate.settled_state if aggregate else None
-    ledger.desired = state
-    performed = replace(
-        _performed(ledger, resolved, state, action_id=action_id),
-        bulk=bulk,
-        reference=reference,
-        performed_by=performed_by,
-        automatic=automatic,
-    )
-    ledger.performed.append(performed)
-    for code in state.linked:
-        _link(ledger, code, resolved, state)
-        catalogue = ledger.catalogues[code]
-        if catalogue.effective:
-            _plan(ledger, catalogue, performed, before, state)
-    return ledger.transition()
 
 
 def accept(
@@ -241,69 +193,6 @@ def accepted_late(
     if taken_back and catalogue.effective:
         reconcile(ledger, provider, catalogue)
     return ledger.transition()
-
-
-def _performed(
-    ledger: Ledger, action: AnyAction, state: Subscription, *, action_id: int
-) -> Performed:
-    settings = {code: ledger.catalogues[code].provider.request_settings for code in state.linked}
-    whole = RequestMethod.WHOLE_SUBSCRIPTION
-    return Performed(
-        id=action_id,
-        unit=ledger.new_unit(),
-        at=ledger.now,
-        action=action,
-        whole_activation=tuple(
-            [c for c, s in settings.items() if s.activation_method is whole]
-            if action.kind in WHOLE_ACTIVATIONS
-            else ()
-        ),
-        whole_deactivation=tuple(
-            [c for c, s in settings.items() if s.deactivation_method is whole]
-            if action.kind in WHOLE_DEACTIVATIONS
-            else ()
-        ),
-        ineffective=tuple([c for c in state.linked if not ledger.catalogues[c].effective]),
-    )
-
-
-def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:
-    """A platform that already serves the customer is confirmed to hold what the CRM says."""
-    if code not in ledger.links:
-        ledger.links[code] = Link(provider=code)
-    if not isinstance(action, BecomeSubscriber):
-        return
-    for existing in action.existing:
-        if existing.provider == code:
-            held = ledger.image(state, ledger.catalogues[code])
-            if not existing.holds_everything:
-                held = replace(held, items=(), entitlements=(), usages=())
-            ledger.links[code] = replace(
-                ledger.links[code], confirmed=held, account_number=existing.account_number
-            )
-
-
-def _plan(
-    ledger: Ledger,
-    catalogue: Catalogue,
-    performed: Performed,
-    before: Subscription | None,
-    state: Subscription,
-) -> None:
-    code = catalogue.code
-    action = performed.action
-    if isinstance(action, BecomeSubscriber) and any(e.provider == code for e in action.existing):
-        return
-    requests = plan_action(
-        ledger.image(before, catalogue) if before else NOTHING,
-        ledger.image(state, catalogue),
-        expected=ledger.links[code].expected(now=ledger.now),
-        catalogue=catalogue,
-        methods=performed.methods(code),
-    )
-    ledger.enqueue(
-        code, requests, unit=performed.unit, origin=RequestOrigin.ACTION, performed=performed
-    )
 
 
 def _find(aggregate: Aggregate, number: int) -> tuple[str, Pending]:

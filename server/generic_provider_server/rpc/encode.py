@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -272,10 +271,6 @@ def request(record: RequestRecord) -> pb.ProvisioningRequest:
         next_delivery_time=timestamp(record.next_delivery_time),
         waiting_for=pb.WaitingFor.ValueType(record.waiting_for or 0),
     )
-
-
-def requests(records: Iterable[RequestRecord]) -> list[pb.ProvisioningRequest]:
-    return [request(record) for record in records]
 
 
 def _provisioned_service(each: ProvisionedService, code: str) -> pb.ProvisionedService:

@@ -143,7 +143,7 @@ class ProvisioningServicer:
             lease_token=token_of(lane.lease, self._store.token_key),
             lease_duration=encode.duration(lane.lease_duration),
             delivery_attempt=handed.attempt,
-            requests=encode.requests(handed.requests),
+            requests=[encode.request(each) for each in handed.requests],
             target=encode.target(handed.target, lane.provider, self._store.catalogues)
             if handed.target
             else None,

@@ -15,7 +15,9 @@ from ..domain.values import (
 )
 from ..services.delivery import Delivery, Stream
 from ..services.operating import CancelRequest, ResolveRequest
-from ..store.reads import Backlog, Reads, RequestFilter
+from ..store.filters import RequestFilter
+from ..store.overview import Backlog
+from ..store.reads import Reads
 from ..store.store import Store
 from . import encode
 from .calls import Call

@@ -10,7 +10,8 @@ from ..domain.refusals import Reason, Refused
 from ..domain.values import SECOND, State, SyncState
 from ..services.performing import Done
 from ..services.settling import Settling
-from ..store.reads import ActionFilter, Reads, SubscriptionFilter
+from ..store.filters import ActionFilter, SubscriptionFilter
+from ..store.reads import Reads
 from ..store.store import Store
 from . import encode
 from .calls import Call, internal
@@ -40,7 +41,7 @@ class SubscriptionServicer:
         return api.PerformActionResponse(
             action=action(done.action, catalogues),
             subscription=encode.subscription(done.subscription, catalogues),
-            requests=encode.requests(requests),
+            requests=[encode.request(each) for each in requests],
         )
 
     async def BatchPerformActions(

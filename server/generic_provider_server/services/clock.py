@@ -146,5 +146,11 @@ class Clock:
             await self._store.do(WakeDelayed())
         for provider in due.overdue:
             await self._store.do(ExpireOverdue(provider=provider))
-        for subscription in due.subscriptions:
+        await asyncio.gather(*[self._end(subscription) for subscription in due.subscriptions])
+
+    async def _end(self, subscription: str) -> None:
+        """One that cannot end does not keep the others from it."""
+        try:
             await self._store.do(EndDue(subscription=subscription))
+        except Refused as refused:
+            log.warning("end_refused", subscription=subscription, reason=refused.reason.value)

@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from ..domain.actions import AnyAction, BecomeSubscriber
 from ..domain.aggregate import Aggregate
 from ..domain.ledger import Transition
-from ..domain.lifecycle import perform
 from ..domain.naming import goods_of
+from ..domain.perform import perform
 from ..domain.records import (
     ActionOrigin,
     ActionRecord,

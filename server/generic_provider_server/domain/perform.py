@@ -1,0 +1,142 @@
+"""Performing an action on an aggregate."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from .actions import (
+    ActionKind,
+    AnyAction,
+    BecomeSubscriber,
+)
+from .aggregate import (
+    Aggregate,
+    Link,
+    Performed,
+)
+from .apply import apply
+from .catalogue import Catalogue
+from .image import NOTHING
+from .ledger import Circumstances, Ledger, Transition
+from .plan import plan_action
+from .resolve import resolve
+from .values import (
+    RequestMethod,
+    RequestOrigin,
+    Subscription,
+)
+
+WHOLE_ACTIVATIONS = frozenset(
+    {
+        ActionKind.ACTIVATE,
+        ActionKind.END_RESTING,
+        ActionKind.SHORT_TERM_ACTIVATE,
+        ActionKind.END_SHORT_TERM_DEACTIVATION,
+    }
+)
+WHOLE_DEACTIVATIONS = frozenset(
+    {
+        ActionKind.DEACTIVATE,
+        ActionKind.TERMINATE,
+        ActionKind.REST,
+        ActionKind.SHORT_TERM_DEACTIVATE,
+        ActionKind.END_SHORT_TERM_ACTIVATION,
+    }
+)
+
+
+def perform(
+    aggregate: Aggregate | None,
+    action: AnyAction,
+    *,
+    action_id: int,
+    circumstances: Circumstances,
+    bulk: bool = False,
+    reference: str = "",
+    performed_by: str = "",
+    automatic: bool = False,
+) -> Transition:
+    """Performs an action: the next desired state and the requests that bring it about."""
+    before = aggregate.desired if aggregate else None
+    resolved = resolve(action, before)
+    state = apply(before, resolved, catalogues=circumstances.catalogues, at=circumstances.now)
+    ledger = Ledger(aggregate or Aggregate(desired=state), circumstances)
+    ledger.base = aggregate.settled_state if aggregate else None
+    ledger.desired = state
+    performed = replace(
+        _performed(ledger, resolved, state, action_id=action_id),
+        bulk=bulk,
+        reference=reference,
+        performed_by=performed_by,
+        automatic=automatic,
+    )
+    ledger.performed.append(performed)
+    for code in state.linked:
+        _link(ledger, code, resolved, state)
+        catalogue = ledger.catalogues[code]
+        if catalogue.effective:
+            _plan(ledger, catalogue, performed, before, state)
+    return ledger.transition()
+
+
+def _performed(
+    ledger: Ledger, action: AnyAction, state: Subscription, *, action_id: int
+) -> Performed:
+    settings = {code: ledger.catalogues[code].provider.request_settings for code in state.linked}
+    whole = RequestMethod.WHOLE_SUBSCRIPTION
+    return Performed(
+        id=action_id,
+        unit=ledger.new_unit(),
+        at=ledger.now,
+        action=action,
+        whole_activation=tuple(
+            [c for c, s in settings.items() if s.activation_method is whole]
+            if action.kind in WHOLE_ACTIVATIONS
+            else ()
+        ),
+        whole_deactivation=tuple(
+            [c for c, s in settings.items() if s.deactivation_method is whole]
+            if action.kind in WHOLE_DEACTIVATIONS
+            else ()
+        ),
+        ineffective=tuple([c for c in state.linked if not ledger.catalogues[c].effective]),
+    )
+
+
+def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:
+    """A platform that already serves the customer is confirmed to hold what the CRM says."""
+    if code not in ledger.links:
+        ledger.links[code] = Link(provider=code)
+    if not isinstance(action, BecomeSubscriber):
+        return
+    for existing in action.existing:
+        if existing.provider == code:
+            held = ledger.image(state, ledger.catalogues[code])
+            if not existing.holds_everything:
+                held = replace(held, items=(), entitlements=(), usages=())
+            ledger.links[code] = replace(
+                ledger.links[code], confirmed=held, account_number=existing.account_number
+            )
+
+
+def _plan(
+    ledger: Ledger,
+    catalogue: Catalogue,
+    performed: Performed,
+    before: Subscription | None,
+    state: Subscription,
+) -> None:
+    code = catalogue.code
+    action = performed.action
+    if isinstance(action, BecomeSubscriber) and any(e.provider == code for e in action.existing):
+        return
+    requests = plan_action(
+        ledger.image(before, catalogue) if before else NOTHING,
+        ledger.image(state, catalogue),
+        expected=ledger.links[code].expected(now=ledger.now),
+        catalogue=catalogue,
+        methods=performed.methods(code),
+    )
+    ledger.enqueue(
+        code, requests, unit=performed.unit, origin=RequestOrigin.ACTION, performed=performed
+    )

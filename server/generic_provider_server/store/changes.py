@@ -1,0 +1,139 @@
+"""The changes of one transaction, on their way into the tables."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from ..domain.catalogue import Catalogue
+from ..domain.due import due_time
+from ..domain.naming import goods_named, uses_of
+from ..domain.records import Lane, ProviderRecord, SubscriptionRecord
+from ..domain.values import Instant
+from . import statements as sql
+from .documents import encode
+from .loading import Cursor, Loaded
+from .rows import Row, lane_row
+
+
+class Changes(Loaded):
+    """What was read and changed, and what others are to hear of it.
+
+    `woken`: providers at which something became ready.
+    `freed`: by stream, the requests no longer on its leases (new ones count as less than none).
+    `ran_out`: by stream, the requests of leases that ran out.
+    `settled`: actions that are settled now.
+    """
+
+    def __init__(
+        self,
+        cursor: Cursor,
+        *,
+        now: Instant,
+        providers: dict[str, ProviderRecord],
+        catalogues: dict[str, Catalogue],
+        counters: dict[str, int],
+    ) -> None:
+        super().__init__(cursor, now=now)
+        self.catalogues = catalogues
+        self.counters = dict(counters)
+        self.stored_counters = counters
+        self.providers = providers
+        self.woken: set[str] = set()
+        self.settled: set[int] = set()
+        self.freed: Counter[str] = Counter()
+        self.ran_out: Counter[str] = Counter()
+        self._changed: set[str] = set()
+        self._changed_lanes: set[tuple[str, str]] = set()
+        self._rows: dict[str, list[Row]] = {}
+
+    def record(self, subscription: str) -> SubscriptionRecord | None:
+        if subscription not in self.subscriptions:
+            self.load_subscriptions([subscription])
+        return self.subscriptions[subscription]
+
+    def lane(self, provider: str, subscription: str) -> Lane:
+        found = self.lanes.setdefault(subscription, {}).get(provider)
+        return found or Lane(provider=provider, subscription=subscription)
+
+    def flush(self) -> None:
+        """Writes every change; the group's transaction goes on."""
+        self._put_subscriptions()
+        self._put_lanes()
+        for statement in sorted(self._rows, key=lambda statement: statement not in sql.ADDING):
+            self.cursor.executemany(statement, self._rows[statement])
+        changed = [
+            (value, name)
+            for name, value in self.counters.items()
+            if value != self.stored_counters[name]
+        ]
+        if changed:
+            self.cursor.executemany(sql.SET_COUNTER, changed)
+            self.stored_counters = dict(self.counters)
+        self._rows = {}
+
+    def _write(self, statement: str, row: Row) -> None:
+        self._rows.setdefault(statement, []).append(row)
+
+    def _put_subscriptions(self) -> None:
+        uses: Counter[tuple[str, str]] = Counter()
+        subscriptions, links, reserved, released = [], [], [], []
+        for number in self._changed:
+            record = self.subscriptions[number]
+            if record is None:
+                raise LookupError(f"subscription {number} was changed but not kept")
+            aggregate, former = record.aggregate, self.stored.get(number)
+            desired = aggregate.desired
+            subscriptions.append(
+                (
+                    number,
+                    desired.type,
+                    int(desired.state),
+                    desired.holder.number,
+                    record.create_time,
+                    record.update_time,
+                    record.revision,
+                    due_time(aggregate),
+                    encode(aggregate),
+                )
+            )
+            known = {link.provider: link for link in former.links} if former else {}
+            for link in aggregate.links:
+                old = known.get(link.provider)
+                state, account = link.sync_state, link.account_number
+                if old is None or (old.sync_state, old.account_number) != (state, account):
+                    links.append((number, link.provider, int(state), account))
+            names, named = (goods_named(former) if former else set()), goods_named(aggregate)
+            reserved += [(g.serial_number, g.goods_type, number) for g in named - names]
+            released += [(g.serial_number, g.goods_type, number) for g in names - named]
+            uses.update(uses_of(aggregate))
+            uses.subtract(uses_of(former) if former else ())
+            self.stored[number] = aggregate
+        self._executemany(sql.RELEASE, released)
+        self._executemany(sql.RESERVE, reserved)
+        self._executemany(sql.PUT_SUBSCRIPTION, subscriptions)
+        self._executemany(sql.PUT_LINK, links)
+        counted = [(*use, count) for use, count in uses.items() if count]
+        self._executemany(sql.COUNT_USE, counted)
+        self._changed.clear()
+
+    def _put_lanes(self) -> None:
+        kept, gone = [], []
+        for provider, number in self._changed_lanes:
+            record = self.subscriptions[number]
+            queue = record.aggregate.queue(provider) if record else ()
+            if queue:
+                row = lane_row(self.lane(provider, number), queue, now=self.now)
+                kept.append(row)
+                self.woken.add(provider)
+            elif provider in self.lanes.get(number, {}):
+                gone.append((number, provider))
+                del self.lanes[number][provider]
+        self._executemany(sql.PUT_LANE, kept)
+        self._executemany(sql.DROP_LANE, gone)
+        self._changed_lanes.clear()
+
+    def _executemany(self, statement: str, rows: Iterable[Row]) -> None:
+        rows = list(rows)
+        if rows:
+            self.cursor.executemany(statement, rows)

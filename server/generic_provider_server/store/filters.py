@@ -1,0 +1,133 @@
+"""What lists are narrowed down by, and the conditions that say so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from peewee import Expression
+
+from ..domain.values import Instant, State, SyncState, Value
+from .documents import encode
+from .models import ActionRow, ItemRow, LinkRow, RequestRow, SubscriptionRow
+
+
+class SubscriptionFilter(Value, frozen=True, kw_only=True):
+    provider: str = ""
+    type: str = ""
+    states: tuple[State, ...] = ()
+    sync_states: tuple[SyncState, ...] = ()
+    created_from: Instant | None = None
+    created_to: Instant | None = None
+    item_serial: str = ""
+    account_number: str = ""
+    holder_number: str = ""
+
+
+class ActionFilter(Value, frozen=True, kw_only=True):
+    subscription: str = ""
+    reference: str = ""
+    kinds: tuple[int, ...] = ()
+    states: tuple[int, ...] = ()
+    performed_by: str = ""
+    created_from: Instant | None = None
+    created_to: Instant | None = None
+
+
+class RequestFilter(Value, frozen=True, kw_only=True):
+    provider: str = ""
+    subscription: str = ""
+    account_number: str = ""
+    types: tuple[int, ...] = ()
+    states: tuple[int, ...] = ()
+    origins: tuple[int, ...] = ()
+    action: int = 0
+    reference: str = ""
+    last_adapter: str = ""
+    error_code: str = ""
+    item_serial: str = ""
+    created_from: Instant | None = None
+    created_to: Instant | None = None
+    settled_from: Instant | None = None
+    settled_to: Instant | None = None
+    oldest_first: bool = False
+
+
+def subscription_conditions(wanted: SubscriptionFilter) -> list[Expression]:
+    texts = (
+        (SubscriptionRow.type, wanted.type),
+        (SubscriptionRow.holder_number, wanted.holder_number),
+    )
+    conditions = _equal(texts) + _any_of(((SubscriptionRow.state, wanted.states),))
+    conditions += _period(SubscriptionRow.create_time, wanted.created_from, wanted.created_to)
+    if wanted.item_serial:
+        owners = ItemRow.select(ItemRow.subscription).where(
+            ItemRow.serial_number == wanted.item_serial
+        )
+        conditions.append(SubscriptionRow.number.in_(owners))
+    if links := _link_conditions(wanted):
+        linked = LinkRow.select(LinkRow.subscription).where(*links)
+        conditions.append(SubscriptionRow.number.in_(linked))
+    return conditions
+
+
+def action_conditions(wanted: ActionFilter) -> list[Expression]:
+    texts = (
+        (ActionRow.subscription, wanted.subscription),
+        (ActionRow.reference, wanted.reference),
+        (ActionRow.performed_by, wanted.performed_by),
+    )
+    numbers = ((ActionRow.kind, wanted.kinds), (ActionRow.state, wanted.states))
+    conditions = _equal(texts) + _any_of(numbers)
+    return conditions + _period(ActionRow.create_time, wanted.created_from, wanted.created_to)
+
+
+def request_conditions(wanted: RequestFilter) -> list[Expression]:
+    texts = (
+        (RequestRow.provider, wanted.provider),
+        (RequestRow.subscription, wanted.subscription),
+        (RequestRow.action, wanted.action),
+        (RequestRow.reference, wanted.reference),
+        (RequestRow.last_adapter, wanted.last_adapter),
+        (RequestRow.error_code, wanted.error_code),
+    )
+    numbers = (
+        (RequestRow.type, wanted.types),
+        (RequestRow.state, wanted.states),
+        (RequestRow.origin, wanted.origins),
+    )
+    conditions = _equal(texts) + _any_of(numbers)
+    if wanted.account_number:
+        linked = LinkRow.select(LinkRow.subscription).where(
+            LinkRow.account_number == wanted.account_number
+        )
+        conditions.append(RequestRow.subscription.in_(linked))
+    if wanted.item_serial:
+        named = f'"serial_number":{encode(wanted.item_serial).decode()}'
+        conditions.append(RequestRow.document.cast("TEXT").contains(named))
+    conditions += _period(RequestRow.create_time, wanted.created_from, wanted.created_to)
+    return conditions + _period(RequestRow.settle_time, wanted.settled_from, wanted.settled_to)
+
+
+def _link_conditions(wanted: SubscriptionFilter) -> list[Expression]:
+    conditions: list[Expression] = []
+    if wanted.provider:
+        conditions.append(LinkRow.provider == wanted.provider)
+    if wanted.sync_states:
+        conditions.append(LinkRow.sync_state.in_([int(s) for s in wanted.sync_states]))
+    if wanted.account_number:
+        conditions.append(LinkRow.account_number == wanted.account_number)
+    return conditions
+
+
+def _period(column: Any, start: Instant | None, end: Instant | None) -> list[Expression]:
+    conditions = [] if start is None else [column >= start]
+    return conditions if end is None else [*conditions, column < end]
+
+
+def _equal(pairs: Iterable[tuple[Any, object]]) -> list[Expression]:
+    return [column == value for column, value in pairs if value]
+
+
+def _any_of(pairs: Iterable[tuple[Any, Sequence[int]]]) -> list[Expression]:
+    return [column.in_([int(v) for v in values]) for column, values in pairs if values]

@@ -1,0 +1,143 @@
+"""What is pending and what is due; it costs what is pending, whatever the history."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from peewee import SQL, Expression, fn
+
+from ..domain.records import RequestRecord
+from ..domain.values import Instant, RequestType, SyncState, Value
+from .models import DELAYED, LaneRow, LinkRow, RequestRow, SubscriptionRow
+from .reading import Reading
+
+
+class Backlog(Value, frozen=True, kw_only=True):
+    """What is pending at a provider; `by_age`: (up to microseconds, None = all; count)."""
+
+    pending: int
+    leased: int
+    waiting_for_retry: int
+    blocked_subscriptions: int
+    oldest: RequestRecord | None
+    oldest_age: int
+    by_type: tuple[tuple[RequestType, int], ...]
+    by_age: tuple[tuple[int | None, int], ...]
+    out_of_sync_subscriptions: int
+
+
+class Due(Value, frozen=True, kw_only=True):
+    """What the clock has to do at `now`; `overdue`: providers with requests past their window."""
+
+    now: Instant
+    leases: bool
+    retries: bool
+    overdue: tuple[str, ...]
+    subscriptions: tuple[str, ...]
+
+
+MINUTE = 60_000_000
+MOST_DUE = 200
+AGES = (MINUTE, 10 * MINUTE, 60 * MINUTE, 1_440 * MINUTE)
+
+
+class Overview(Reading):
+    def backlog(self, provider: str) -> Backlog:
+        mine = LaneRow.provider == provider
+        now = self._known.now()
+        row = self._rows(
+            LaneRow.select(
+                fn.COALESCE(fn.SUM(LaneRow.pending), 0),
+                fn.COALESCE(fn.SUM(LaneRow.count), 0),
+                fn.COALESCE(fn.SUM(LaneRow.status == DELAYED), 0),
+                fn.COALESCE(fn.SUM((LaneRow.status != 0) & (LaneRow.pending > LaneRow.count)), 0),
+                fn.MIN(LaneRow.age),
+            ).where(mine)
+        )[0]
+        pending = (RequestRow.provider == provider) & SQL("state = 1")
+        oldest = self._requests(
+            RequestRow.select().where(pending).order_by(RequestRow.create_time).limit(1)
+        )
+        by_type = self._rows(
+            RequestRow.select(RequestRow.type, fn.COUNT(RequestRow.number))
+            .where(pending)
+            .group_by(RequestRow.type)
+        )
+        return Backlog(
+            pending=row[0],
+            leased=row[1],
+            waiting_for_retry=row[2],
+            blocked_subscriptions=row[3],
+            oldest=oldest[0] if oldest else None,
+            oldest_age=max(0, now - row[4]) if row[4] is not None else 0,
+            by_type=tuple((RequestType(kind), count) for kind, count in by_type),
+            by_age=self._by_age(pending, now),
+            out_of_sync_subscriptions=self._count(
+                (LinkRow.provider == provider) & (LinkRow.sync_state == SyncState.OUT_OF_SYNC)
+            ),
+        )
+
+    def due(self) -> Due:
+        now = self._known.now()
+        leased = LaneRow.select(LaneRow.subscription).where(
+            SQL("status = 1"), LaneRow.lease_until <= now
+        )
+        delayed = LaneRow.select(LaneRow.subscription).where(
+            SQL("status = 2"), LaneRow.ready_time <= now
+        )
+        ends = (
+            SubscriptionRow.select(SubscriptionRow.number)
+            .where(SQL("due_time IS NOT NULL"), SubscriptionRow.due_time <= now)
+            .order_by(SubscriptionRow.due_time)
+            .limit(MOST_DUE)
+        )
+        return Due(
+            now=now,
+            leases=bool(self._rows(leased.limit(1))),
+            retries=bool(self._rows(delayed.limit(1))),
+            overdue=tuple([code for code in self._known.catalogues if self._overdue(code, now)]),
+            subscriptions=tuple([number for (number,) in self._rows(ends)]),
+        )
+
+    def _overdue(self, provider: str, now: Instant) -> bool:
+        settings = self._known.catalogues[provider].provider.delivery_settings
+        oldest = (
+            RequestRow.select(RequestRow.create_time)
+            .where(RequestRow.provider == provider, SQL("state = 1"))
+            .order_by(RequestRow.create_time)
+            .limit(1)
+        )
+        return any(time < now - settings.pending_window for (time,) in self._rows(oldest))
+
+    def oldest_leases(self, streams: Sequence[str]) -> dict[str, Instant]:
+        """When the oldest live lease of each of these streams was given."""
+        query = (
+            LaneRow.select(LaneRow.stream, fn.MIN(LaneRow.lease_start))
+            .where(SQL("status = 1"), LaneRow.stream.in_(list(streams)))
+            .group_by(LaneRow.stream)
+        )
+        return {stream: Instant(start) for stream, start in self._rows(query)}
+
+    def backlog_size(self, provider: str) -> tuple[int, int]:
+        """How many requests are pending, and the age of the oldest in microseconds."""
+        query = LaneRow.select(fn.COALESCE(fn.SUM(LaneRow.pending), 0), fn.MIN(LaneRow.age)).where(
+            LaneRow.provider == provider
+        )
+        pending, oldest = self._rows(query)[0]
+        return pending, max(0, self._known.now() - oldest) if oldest is not None else 0
+
+    def _by_age(self, pending: Expression, now: int) -> tuple[tuple[int | None, int], ...]:
+        counts = []
+        younger = now + 1
+        for age in (*AGES, None):
+            condition = pending & (RequestRow.create_time < younger)
+            if age is not None:
+                condition &= RequestRow.create_time >= now - age
+                younger = now - age
+            query = RequestRow.select(fn.COUNT(RequestRow.number)).where(condition)
+            counts.append((age, self._rows(query)[0][0]))
+        return tuple(counts)
+
+    def _count(self, condition: Expression) -> int:
+        query = LinkRow.select(fn.COUNT(LinkRow.subscription)).where(condition)
+        return int(self._rows(query)[0][0])

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 
 import pytest
@@ -13,50 +11,16 @@ from generic_provider import (
     Accepted,
     Adapter,
     InstalledItem,
-    PlatformDown,
     PlatformTarget,
     ProvisioningRequest,
     Reject,
     RequestType,
-    ResponseCode,
     ResponseStatus,
     RetryLater,
     Work,
 )
-from generic_provider.v1.provisioning_service_pb2 import ProvisioningResponse
-from support.provisioning_server import Server, provisioning_server, serving
-
-
-@pytest.fixture(autouse=True)
-def _at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("generic_provider._streams.RECONNECT_SECONDS", (0.01, 0.05))
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[Server]:
-    async with provisioning_server() as running:
-        yield running
-
-
-def make(server: Server, **settings: int | timedelta) -> Adapter:
-    return Adapter(server.address, provider="P", name="a", **settings)  # type: ignore[arg-type]
-
-
-class Platform:
-    """Begins, and finishes when told to."""
-
-    def __init__(self) -> None:
-        self.begun: asyncio.Queue[str] = asyncio.Queue()
-        self.finish = asyncio.Event()
-
-    async def do(self, request: ProvisioningRequest) -> None:
-        self.begun.put_nowait(request.number)
-        await self.finish.wait()
-
-
-async def until(reached: Callable[[], bool]) -> None:
-    while not reached():  # noqa: ASYNC110 - what is waited for tells nobody
-        await asyncio.sleep(0.001)
+from support.bundled_adapter import Platform, make, until
+from support.provisioning_server import Server, serving
 
 
 async def test_requests_of_one_subscription_are_done_and_answered_in_order(server: Server) -> None:
@@ -182,190 +146,6 @@ async def test_what_comes_again_in_work_is_not_started_twice(server: Server) -> 
     assert sorted(answers) == [("R1", "T2"), ("R2", "T2"), ("R3", "T3")]
     assert platform.begun.get_nowait() == "R2"
     assert platform.begun.empty()
-
-
-async def test_a_cut_stream_starts_nothing_more_of_its_leases(server: Server) -> None:
-    adapter, platform = make(server), Platform()
-    adapter.otherwise(platform.do)
-    async with serving(adapter):
-        first = await server.stream()
-        first.give("S1", "T1", "R1", "R2")
-        await platform.begun.get()
-        first.cut()
-        await server.stream()
-        platform.finish.set()
-        assert await server.answers(1) == [("R1", "T1")]
-    assert platform.begun.empty()
-
-
-async def test_lost_answers_are_sent_again_as_they_were(server: Server) -> None:
-    adapter = make(server)
-    adapter.otherwise(lambda _: None)
-    server.losing = 2
-    async with serving(adapter):
-        (await server.stream()).give("S1", "T1", "R1")
-        assert await server.answers(3) == [("R1", "T1")] * 3
-
-
-async def test_what_was_answered_too_late_is_answered_again_without_being_done(
-    server: Server,
-) -> None:
-    adapter, platform = make(server), Platform()
-    adapter.otherwise(platform.do)
-    platform.finish.set()
-
-    def stale(answer: ProvisioningResponse) -> ResponseCode.ValueType:
-        return ResponseCode.STALE if answer.lease_token.endswith("1") else ResponseCode.APPLIED
-
-    server.judge = stale
-    async with serving(adapter):
-        stream = await server.stream()
-        stream.give("S1", "T1", "R1")
-        assert await server.answers(1) == [("R1", "T1")]
-        stream.give("S1", "T2", "R1")
-        assert await server.answers(1) == [("R1", "T2")]
-    assert platform.begun.qsize() == 1
-
-
-async def test_what_was_to_be_retried_is_done_again(server: Server) -> None:
-    adapter, attempts = make(server), list[str]()
-
-    @adapter.otherwise
-    async def do(request: ProvisioningRequest) -> None:
-        attempts.append(request.number)
-        if len(attempts) == 1:
-            raise RetryLater
-
-    server.may_answer.clear()
-    async with serving(adapter):
-        stream = await server.stream()
-        stream.give("S1", "T1", "R1")
-        await until(lambda: bool(server.batches))
-        stream.give("S1", "T2", "R1")  # overtakes the verdict on the first answer
-        await until(lambda: len(attempts) == 2)
-        server.may_answer.set()
-        assert await server.answers(2) == [("R1", "T1"), ("R1", "T2")]
-
-
-async def test_during_a_drain_a_new_stream_is_opened_and_old_work_is_answered(
-    server: Server,
-) -> None:
-    adapter, platform = make(server), Platform()
-    adapter.otherwise(platform.do)
-    async with serving(adapter):
-        old = await server.stream()
-        old.give("S1", "T1", "R1", "R2")
-        await platform.begun.get()
-        old.drain()
-        new = await server.stream()
-        new.give("S2", "T2", "R3")
-        await platform.begun.get()
-        old.cut()
-        await old.closed.wait()
-        platform.finish.set()
-        answers = await server.answers(3)
-    assert sorted(answers) == [("R1", "T1"), ("R2", "T1"), ("R3", "T2")]
-
-
-async def test_an_unknown_type_is_given_back_and_reported_once(
-    server: Server, caplog: pytest.LogCaptureFixture
-) -> None:
-    adapter = make(server)
-    adapter.on(RequestType.ADD_UDR)(lambda _: None)
-    async with serving(adapter):
-        stream = await server.stream()
-        stream.give("S1", "T1", "R1")
-        stream.give("S2", "T2", "R2")
-        answers = [await server.received.get() for _ in range(2)]
-    assert {each.error_code for each in answers} == {"UNKNOWN_TYPE"}
-    assert {each.status for each in answers} == {ResponseStatus.RETRY_LATER}
-    loud = [each for each in caplog.records if each.levelno == logging.ERROR]
-    assert [each.getMessage() for each in loud] == [
-        "NO ROUTINE FOR ACTIVATE_SERVICE: all of them are given back"
-    ]
-
-
-async def test_a_silent_stream_is_replaced(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("generic_provider._streams.SILENCE_SECONDS", 0.05)
-    adapter = make(server)
-    server.silent = True
-    async with serving(adapter):
-        frozen = await server.stream()
-        await frozen.closed.wait()
-        await server.stream()
-    assert adapter.stats.connects == 0
-
-
-async def test_leases_are_extended_while_work_goes_on(server: Server) -> None:
-    adapter, platform = make(server, lease_duration=timedelta(milliseconds=90)), Platform()
-    adapter.otherwise(platform.do)
-    async with serving(adapter):
-        (await server.stream()).give("S1", "T1", "R1")
-        assert await server.extended.get() == ["T1"]
-        assert await server.extended.get() == ["T1"]
-        platform.finish.set()
-
-
-async def test_of_a_lease_that_has_ended_nothing_more_is_started(server: Server) -> None:
-    adapter, platform = make(server, lease_duration=timedelta(milliseconds=90)), Platform()
-    adapter.otherwise(platform.do)
-    server.dead.add("T1")
-    async with serving(adapter):
-        stream = await server.stream()
-        stream.give("S1", "T1", "R1", "R2")
-        assert await platform.begun.get() == "R1"
-        await server.extended.get()
-        stream.give("S2", "T2", "R3")
-        while await server.extended.get() != ["T2"]:
-            pass
-        platform.finish.set()
-        assert await platform.begun.get() == "R3"
-        assert sorted(await server.answers(2)) == [("R1", "T1"), ("R3", "T2")]
-    assert platform.begun.empty()
-
-
-async def test_when_the_platform_is_down_everything_is_given_back_for_a_while(
-    server: Server,
-) -> None:
-    adapter, tries = make(server), list[str]()
-
-    @adapter.otherwise
-    async def do(request: ProvisioningRequest) -> None:
-        tries.append(request.number)
-        if len(tries) == 1:
-            raise PlatformDown(timedelta(milliseconds=20))
-
-    async with serving(adapter):
-        stream = await server.stream()
-        stream.give("S1", "T1", "R1", "R2")
-        assert list((await server.released.get()).lease_tokens) == ["T1"]
-        await stream.closed.wait()
-        (await server.stream()).give("S1", "T2", "R1")
-        assert await server.answers(1) == [("R1", "T2")]
-    assert tries == ["R1", "R1"]
-
-
-async def test_stopping_gives_back_what_has_not_begun_and_finishes_the_rest(
-    server: Server,
-) -> None:
-    adapter, platform = make(server, max_in_flight=1), Platform()
-    adapter.otherwise(platform.do)
-    async with serving(adapter) as run:
-        stream = await server.stream()
-        stream.give("S1", "T1", "R1", "R2")
-        stream.give("S2", "T2", "R3")
-        await platform.begun.get()
-        adapter.stop()
-        unbegun = await server.released.get()
-        assert (list(unbegun.lease_tokens), unbegun.stop) == (["T2"], True)
-        stream.give("S3", "T3", "R4")
-        assert list((await server.released.get()).lease_tokens) == ["T3"]
-        platform.finish.set()
-        assert await server.answers(1) == [("R1", "T1")]
-        assert list((await server.released.get()).lease_tokens) == ["T1"]
-        await run
-    assert platform.begun.empty()
-    assert server.received.empty()
 
 
 async def test_answers_collect_while_others_are_on_their_way(server: Server) -> None:

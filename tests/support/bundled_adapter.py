@@ -1,0 +1,34 @@
+"""The bundled adapter on the scripted server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+from generic_provider import (
+    Adapter,
+    ProvisioningRequest,
+)
+from support.provisioning_server import Server
+
+
+def make(server: Server, **settings: int | timedelta) -> Adapter:
+    return Adapter(server.address, provider="P", name="a", **settings)  # type: ignore[arg-type]
+
+
+class Platform:
+    """Begins, and finishes when told to."""
+
+    def __init__(self) -> None:
+        self.begun: asyncio.Queue[str] = asyncio.Queue()
+        self.finish = asyncio.Event()
+
+    async def do(self, request: ProvisioningRequest) -> None:
+        self.begun.put_nowait(request.number)
+        await self.finish.wait()
+
+
+async def until(reached: Callable[[], bool]) -> None:
+    while not reached():  # noqa: ASYNC110 - what is waited for tells nobody
+        await asyncio.sleep(0.001)

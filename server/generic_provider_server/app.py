@@ -18,7 +18,7 @@ from grpc_reflection.v1alpha import reflection
 
 from .config import LogFormat, Settings
 from .domain.lease import LeaseEnd
-from .rpc.calls import Running, add_service
+from .rpc.calls import Calls, add_service
 from .rpc.servicers import SERVICES, servicers
 from .services.claiming import EndLeases
 from .services.clock import Clock
@@ -94,8 +94,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
         delivery.start(store)
         await _end_leases_of_the_dead(store, delivery.server)
         server = grpc.aio.server(options=OPTIONS)
-        running_calls = Running()
-        state = _add_services(server, servicers(store, delivery, settling), running_calls)
+        calls = Calls(secure=settings.tls_certificate is not None)
+        state = _add_services(server, servicers(store, delivery, settling), calls)
         address = _bind(server, settings)
         clock = Clock(store)
         clock.start()
@@ -107,7 +107,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             await _tell_health(state, health_pb2.HealthCheckResponse.NOT_SERVING)
             await delivery.drain("the server is shutting down")
             settling.drain()
-            if not await running_calls.drain(seconds=settings.drain_seconds):
+            if not await calls.drain(seconds=settings.drain_seconds):
                 log.warning("calls_cut_off", seconds=settings.drain_seconds)
             await server.stop(CUT_OFF)
             await clock.stop()
@@ -127,10 +127,10 @@ async def _end_leases_of_the_dead(store: Store, server: str) -> None:
 def _add_services(
     server: grpc.aio.Server,
     served: Iterable[tuple[ServiceDescriptor, object]],
-    running_calls: Running,
+    calls: Calls,
 ) -> health.HealthServicer:
     for descriptor, servicer in served:
-        add_service(server, descriptor, servicer, running_calls)
+        add_service(server, descriptor, servicer, calls)
     state = health.HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(state, server)
     names = [descriptor.full_name for descriptor in SERVICES]

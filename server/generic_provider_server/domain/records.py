@@ -64,7 +64,7 @@ class SubscriptionRecord(Value, frozen=True, kw_only=True):
 
 
 class ActionRecord(Value, frozen=True, kw_only=True):
-    """`performed` is the call as it was made, in the contract's own encoding."""
+    """`performed`: the call as it was made but for its `request_id`, as the contract encodes it."""
 
     id: int
     subscription: str

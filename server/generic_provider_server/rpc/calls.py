@@ -29,42 +29,45 @@ log = structlog.get_logger()
 class Call:
     """Who calls, and from where."""
 
-    __slots__ = ("context",)
+    __slots__ = ("_context", "_secure")
 
-    def __init__(self, context: Context) -> None:
-        self.context = context
+    def __init__(self, context: Context, *, secure: bool) -> None:
+        self._context = context
+        self._secure = secure
 
     @property
     def peer(self) -> str:
-        return str(self.context.peer())
+        return str(self._context.peer())
 
     @property
     def caller(self) -> str:
         """The proven identity of the client's certificate, else the peer's address."""
-        for name, values in self.context.auth_context().items():
-            if name == "x509_common_name":
-                return b"".join(values).decode(errors="replace")
-        return self.peer
+        names = self._context.auth_context().get("x509_common_name") if self._secure else None
+        return b"".join(names).decode(errors="replace") if names else self.peer
 
     def who(self, performed_by: str) -> Who:
         return Who(performed_by=performed_by, caller=self.caller)
 
 
-class Running:
-    """The calls that are running. A server that drains refuses new ones and waits for these."""
+class Calls:
+    """The calls that are running. A server that drains refuses new ones and waits for these.
 
-    def __init__(self) -> None:
+    `secure`: callers may prove who they are; that costs a look at each call.
+    """
+
+    def __init__(self, *, secure: bool) -> None:
+        self._secure = secure
         self._count = 0
         self._draining = False
         self._idle = asyncio.Event()
 
     @contextmanager
-    def call(self) -> Iterator[None]:
+    def running(self, context: Context) -> Iterator[Call]:
         if self._draining:
             raise Refused(Reason.DRAINING, "this server process is shutting down")
         self._count += 1
         try:
-            yield
+            yield Call(context, secure=self._secure)
         finally:
             self._count -= 1
             if self._draining and not self._count:
@@ -88,11 +91,11 @@ class Undecodable:
 
 
 def add_service(
-    server: grpc.aio.Server, descriptor: ServiceDescriptor, servicer: object, running: Running
+    server: grpc.aio.Server, descriptor: ServiceDescriptor, servicer: object, calls: Calls
 ) -> None:
     """Registers every RPC of the service; each is a method `(request, call)` of the servicer."""
     handlers = {
-        method.name: _handler(method, getattr(servicer, method.name), running)
+        method.name: _handler(method, getattr(servicer, method.name), calls)
         for method in descriptor.methods
     }
     generic = grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
@@ -100,7 +103,7 @@ def add_service(
 
 
 def _handler(
-    method: MethodDescriptor, behaviour: Callable[..., Any], running: Running
+    method: MethodDescriptor, behaviour: Callable[..., Any], calls: Calls
 ) -> grpc.RpcMethodHandler[Any, Any]:
     message = GetMessageClass(method.input_type)
 
@@ -112,20 +115,20 @@ def _handler(
 
     encode = GetMessageClass(method.output_type).SerializeToString
     if method.server_streaming:
-        stream = _streaming(method.full_name, behaviour, running)
+        stream = _streaming(method.full_name, behaviour, calls)
         return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
-    unary = _unary(method.full_name, behaviour, running)
+    unary = _unary(method.full_name, behaviour, calls)
     return grpc.unary_unary_rpc_method_handler(unary, decode, encode)
 
 
 def _unary(
-    name: str, behaviour: Callable[[Any, Call], Awaitable[Message]], running: Running
+    name: str, behaviour: Callable[[Any, Call], Awaitable[Message]], calls: Calls
 ) -> Callable[[Any, Context], Awaitable[Message]]:
     async def run(request: Message | Undecodable, context: Context) -> Message:
         try:
-            with running.call():
+            with calls.running(context) as call:
                 _check(request)
-                return await behaviour(request, Call(context))
+                return await behaviour(request, call)
         except Refused as refused:
             await refuse(context, refused)
         except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
@@ -135,13 +138,13 @@ def _unary(
 
 
 def _streaming(
-    name: str, behaviour: Callable[[Any, Call], AsyncIterator[Message]], running: Running
+    name: str, behaviour: Callable[[Any, Call], AsyncIterator[Message]], calls: Calls
 ) -> Callable[[Any, Context], AsyncIterator[Message]]:
     async def run(request: Message | Undecodable, context: Context) -> AsyncIterator[Message]:
         try:
-            with running.call():
+            with calls.running(context) as call:
                 _check(request)
-                async for response in behaviour(request, Call(context)):
+                async for response in behaviour(request, call):
                     yield response
         except Refused as refused:
             await refuse(context, refused)

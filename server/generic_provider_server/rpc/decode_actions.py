@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from hashlib import blake2b
-from typing import Any
-
-from google.protobuf.message import Message
+from typing import Any, Protocol
 
 from generic_provider.v1 import subscription_service_pb2 as api
 
@@ -22,6 +20,14 @@ LATER = Instant(0)
 """Stands for an instant that was wrong, until the violations are told."""
 
 
+class Identified(Protocol):
+    """A request that makes something, once for each `request_id`."""
+
+    request_id: str
+
+    def SerializeToString(self, *, deterministic: bool = ...) -> bytes: ...
+
+
 def perform_of(request: api.PerformActionRequest, call: Call, *, now: Instant) -> Perform:
     """The command that performs it; raises InvalidField naming everything that is wrong."""
     checks = Checks()
@@ -33,11 +39,12 @@ def perform_of(request: api.PerformActionRequest, call: Call, *, now: Instant) -
     _check_schedule(checks, request, now=now)
     priority = checks.enum("priority", request.priority, Priority, default=Priority.LIVE)
     expected = request.expected_revision if request.HasField("expected_revision") else None
+    contents = contents_of(request)
     perform = Perform(
         action=_action(checks, request, kind) if kind else a.Activate(),
         subscription=checks.text("subscription", request.subscription),
-        original=request.SerializeToString(deterministic=True),
-        digest=digest_of(request),
+        original=contents,
+        digest=digest(contents),
         request_id=checks.text("request_id", request.request_id, most=CALLERS_ID),
         reference=checks.text("reference", request.reference, most=NAME),
         who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
@@ -49,13 +56,16 @@ def perform_of(request: api.PerformActionRequest, call: Call, *, now: Instant) -
     return perform
 
 
-def digest_of(request: Message) -> bytes:
-    """Of everything that was asked but the `request_id`."""
-    contents = type(request)()
-    contents.CopyFrom(request)
-    contents.ClearField("request_id")
-    body = contents.SerializeToString(deterministic=True)
-    return blake2b(body, digest_size=16, person=contents.DESCRIPTOR.name[:16].encode()).digest()
+def contents_of(request: Identified) -> bytes:
+    """Everything that was asked but the `request_id`."""
+    request_id, request.request_id = request.request_id, ""
+    contents = request.SerializeToString(deterministic=True)
+    request.request_id = request_id
+    return contents
+
+
+def digest(contents: bytes) -> bytes:
+    return blake2b(contents, digest_size=16).digest()
 
 
 def _check_schedule(checks: Checks, request: api.PerformActionRequest, *, now: Instant) -> None:

@@ -46,7 +46,9 @@ def action(
 def _performed(record: ActionRecord) -> api.PerformActionRequest:
     """As it was made; an automatic end was made by nobody, and is told by its kind."""
     if record.origin is not ActionOrigin.AUTOMATIC_END:
-        return api.PerformActionRequest.FromString(record.performed)
+        performed = api.PerformActionRequest.FromString(record.performed)
+        performed.request_id = record.request_id
+        return performed
     made = api.PerformActionRequest(
         subscription=record.subscription, performed_by=record.who.performed_by
     )

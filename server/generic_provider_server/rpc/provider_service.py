@@ -9,7 +9,7 @@ from ..store.store import Store
 from . import encode
 from .calls import Call
 from .checks import CALLERS_ID, Checks
-from .decode_actions import digest_of
+from .decode_actions import contents_of, digest
 from .decode_providers import etag_of, provider_of
 from .paging import page_of
 
@@ -24,7 +24,7 @@ class ProviderServicer:
         checks = Checks()
         create = CreateProvider(
             provider=provider_of(checks, request.provider),
-            digest=digest_of(request),
+            digest=digest(contents_of(request)),
             request_id=checks.text("request_id", request.request_id, most=CALLERS_ID),
             who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
         )

@@ -21,8 +21,8 @@ IN_FLIGHT = 2_000
 
 
 class Accepting:
-    def __init__(self, address: str, *, times: bool) -> None:
-        self._stub = ProvisioningServiceStub(grpc.aio.insecure_channel(address))
+    def __init__(self, channel: grpc.aio.Channel, *, times: bool) -> None:
+        self._stub = ProvisioningServiceStub(channel)
         self._times = times
         self._answers: asyncio.Queue[api.ProvisioningResponse] = asyncio.Queue()
         self._answered = 0
@@ -72,5 +72,10 @@ class Accepting:
             await asyncio.sleep(0.5)
 
 
+async def main(address: str, *, times: bool) -> None:
+    async with grpc.aio.insecure_channel(address) as channel:
+        await Accepting(channel, times=times).run()
+
+
 if __name__ == "__main__":
-    asyncio.run(Accepting(sys.argv[1], times="times" in sys.argv).run())
+    asyncio.run(main(sys.argv[1], times="times" in sys.argv))

@@ -8,7 +8,8 @@ the name of an ErrorReason without its prefix, metadata naming the things at fau
 INVALID_ARGUMENT, a google.rpc.BadRequest with the first ten violations. Programs branch on the
 reason, people read the message. A refused call has changed nothing.
 
-UNAVAILABLE and DEADLINE_EXCEEDED leave the outcome open: repeat the call with the same
+UNAVAILABLE, DEADLINE_EXCEEDED and a CANCELLED that is not the caller's own (a server that stops
+cancels what it has not looked at) leave the outcome open: repeat the call with the same
 `request_id`; a repeat changes nothing and answers with what the first call made.
 """
 

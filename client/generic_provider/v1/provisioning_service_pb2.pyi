@@ -67,7 +67,7 @@ class _ResponseCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Response
     RESPONSE_CODE_NOT_FOUND: _ResponseCode.ValueType  # 6
     """The provider has no such request."""
     RESPONSE_CODE_INVALID: _ResponseCode.ValueType  # 7
-    """The token was never issued for this request."""
+    """The token was never issued for this request, or the answer is malformed: see message."""
 
 class ResponseCode(_ResponseCode, metaclass=_ResponseCodeEnumTypeWrapper):
     """What became of an answer. Only APPLIED changed anything."""
@@ -85,7 +85,7 @@ RESPONSE_CODE_OUT_OF_ORDER: ResponseCode.ValueType  # 5
 RESPONSE_CODE_NOT_FOUND: ResponseCode.ValueType  # 6
 """The provider has no such request."""
 RESPONSE_CODE_INVALID: ResponseCode.ValueType  # 7
-"""The token was never issued for this request."""
+"""The token was never issued for this request, or the answer is malformed: see message."""
 Global___ResponseCode: _TypeAlias = ResponseCode  # noqa: Y015
 
 @_typing.final

@@ -1200,7 +1200,9 @@ class PlatformTarget(_message.Message):
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstalledItem]: ...
     @_builtins.property
-    def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProvisionedService]: ...
+    def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProvisionedService]:
+        """Their items come without parameters: these are in `items`."""
+
     @_builtins.property
     def holder(self) -> Global___Account: ...
     @_builtins.property

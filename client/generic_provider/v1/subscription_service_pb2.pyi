@@ -176,7 +176,7 @@ Global___Priority: _TypeAlias = Priority  # noqa: Y015
 @_typing.final
 class PerformActionRequest(_message.Message):
     """One action. A subscription has at most 1,000 items, 2,000 live services, 200 usages that are not
-    over, and 256 KiB in all.
+    over, and 256 KiB in all; the requests of one action have at most 1 MiB together.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

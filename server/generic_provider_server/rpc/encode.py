@@ -6,6 +6,7 @@ import time
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
+from msgspec.structs import replace
 
 from generic_provider.v1 import resources_pb2 as pb
 
@@ -229,8 +230,10 @@ def _difference(each: Difference) -> pb.Difference:
 
 
 def target(held: PlatformImage, code: str, catalogues: Catalogues) -> pb.PlatformTarget:
+    """Services name their items; what these carry is told once, with the items themselves."""
     catalogue = catalogues[code]
-    services = [provisioned(each, held, catalogue) for each in held.entitlements]
+    bare = replace(held, items=tuple([replace(item, parameters={}) for item in held.items]))
+    services = [provisioned(each, bare, catalogue) for each in held.entitlements]
     return pb.PlatformTarget(
         items=[_provisioned_item(each, code) for each in held.items],
         services=[_provisioned_service(each, code) for each in services],

@@ -30,6 +30,8 @@ from .leases import end_overdue, subscription_of
 
 FEW_PARTS = 40
 MOST_BYTES = 256 * 1024
+MOST_REQUEST_BYTES = 1024 * 1024
+"""Of an action's requests together: they go on one lease, in one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ class Perform:
             performed_by=self.who.performed_by,
             automatic=self.automatic,
         )
-        _check_size(change.aggregate)
+        _check_size(change)
         _check_items(work, change.aggregate)
         if self.validate_only:
             return self._preview(work, change, former)
@@ -201,16 +203,18 @@ def _requests(work: Work, change: Transition) -> tuple[RequestRecord, ...]:
     return tuple(requests)
 
 
-def _check_size(aggregate: Aggregate) -> None:
+def _check_size(change: Transition) -> None:
     """Only what has many parts can be too large, as each part is limited by itself."""
-    desired = aggregate.desired
+    desired = change.aggregate.desired
     if len(desired.items) + len(desired.services) + len(desired.usages) < FEW_PARTS:
         return
-    size = len(encode(desired))
-    if size > MOST_BYTES:
-        raise InvalidField(
-            ("subscription", f"would have {size} bytes, at most {MOST_BYTES} are allowed")
-        )
+    sizes = {
+        "subscription": (len(encode(desired)), MOST_BYTES),
+        "requests": (len(encode([p.request for _, p in change.created])), MOST_REQUEST_BYTES),
+    }
+    for what, (size, most) in sizes.items():
+        if size > most:
+            raise InvalidField((what, f"would have {size} bytes, at most {most} are allowed"))
 
 
 def _check_items(work: Work, aggregate: Aggregate) -> None:

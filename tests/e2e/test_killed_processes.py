@@ -69,13 +69,16 @@ class Load:
 @pytest.mark.timeout(240)
 async def test_killed_at_random_under_load_nothing_is_lost_and_order_holds(tmp_path: Path) -> None:
     chance = dice()
-    with Server(tmp_path) as server, Client(server.address) as crm:
+    options = ("--delay=0.005", "--lease=2")
+    with (
+        Server(tmp_path) as server,
+        Client(server.address) as crm,
+        simulated_adapter("one", *options, server=server, provider=CODE) as one,
+        simulated_adapter("two", *options, server=server, provider=CODE) as two,
+    ):
         crm.create_provider(provider(CODE))
         crm.set_provider_state(CODE, state="EFFECTIVE")
-        adapters = [
-            SimulatedAdapter(name, "--delay=0.005", "--lease=2", server=server, provider=CODE)
-            for name in ("one", "two")
-        ]
+        adapters = [one, two]
         async with AsyncClient(server.address, timeout=timedelta(minutes=2)) as client:
             load = Load(client, chance)
             running = asyncio.create_task(load.run())

@@ -69,15 +69,13 @@ def reject(
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]
     uncertain = pending.touched and reason in UNCERTAIN_REASONS
-    ledger.links[provider] = replace(
-        link,
-        last_error=LastError(
-            request=number,
-            error_code=error_code,
-            error_description=error_description,
-            time=circumstances.now,
-        ),
+    last_error = LastError(
+        request=number,
+        error_code=error_code,
+        error_description=error_description,
+        time=circumstances.now,
     )
+    ledger.links[provider] = replace(link, last_error=last_error)
     ledger.finish(
         provider,
         pending,
@@ -88,15 +86,19 @@ def reject(
         reference_number=reference_number,
     )
     if pending.origin is RequestOrigin.ACTION:
-        error = ActionError(
-            reason=reason,
-            request=number,
-            provider=provider,
-            error_code=error_code,
-            error_description=error_description,
-        )
+        error = _action_error(reason, provider, last_error)
         roll_back(ledger, provider=provider, rejected=pending, error=error)
     return ledger.transition()
+
+
+def _action_error(reason: Reason, provider: str, last: LastError) -> ActionError:
+    return ActionError(
+        reason=reason,
+        request=last.request,
+        provider=provider,
+        error_code=last.error_code,
+        error_description=last.error_description,
+    )
 
 
 def expire(aggregate: Aggregate, provider: str, *, circumstances: Circumstances) -> Transition:

@@ -24,7 +24,7 @@ class ProviderServicer:
         checks = Checks()
         create = CreateProvider(
             provider=provider_of(checks, request.provider),
-            digest=digest(contents_of(request)),
+            digest=digest(contents_of(request), of="CreateProvider"),
             request_id=checks.text("request_id", request.request_id, most=CALLERS_ID),
             who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
         )

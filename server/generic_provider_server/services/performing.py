@@ -21,7 +21,7 @@ from ..domain.records import (
     Who,
 )
 from ..domain.refusals import InvalidField, Reason, Refused
-from ..domain.values import Goods, RequestType
+from ..domain.values import Goods, Instant, RequestType
 from ..store.documents import encode
 from ..store.loading import Needs
 from ..store.rows import request_record
@@ -94,19 +94,7 @@ class Perform:
         _check_items(work, change.aggregate)
         if self.validate_only:
             return self._preview(work, change, former)
-        record = ActionRecord(
-            id=work.take("action"),
-            subscription=number,
-            kind=action.kind,
-            state=ActionState.EXECUTED,
-            origin=ActionOrigin.AUTOMATIC_END if self.automatic else ActionOrigin.CALLER,
-            who=self.who,
-            request_id=self.request_id,
-            reference=self.reference,
-            performed=self.original,
-            create_time=work.now,
-            execute_time=work.now,
-        )
+        record = self._record(work.take("action"), number, now=work.now)
         performed = work.put(number, change, new_action=record)
         if self.request_id:
             work.remember(self.request_id, created=str(record.id), digest=self.digest)
@@ -114,6 +102,21 @@ class Perform:
         if performed is None or subscription is None:
             raise LookupError(f"action {record.id} was performed but not kept")
         return Done(performed, subscription, _requests(work, change))
+
+    def _record(self, action_id: int, subscription: str, *, now: Instant) -> ActionRecord:
+        return ActionRecord(
+            id=action_id,
+            subscription=subscription,
+            kind=self.action.kind,
+            state=ActionState.EXECUTED,
+            origin=ActionOrigin.AUTOMATIC_END if self.automatic else ActionOrigin.CALLER,
+            who=self.who,
+            request_id=self.request_id,
+            reference=self.reference,
+            performed=self.original,
+            create_time=now,
+            execute_time=now,
+        )
 
     def _prepared(self, work: Work) -> tuple[AnyAction, SubscriptionRecord | None]:
         """The action with its subscription's number, and the subscription as it is."""
@@ -139,17 +142,7 @@ class Perform:
 
     def _preview(self, work: Work, change: Transition, former: SubscriptionRecord | None) -> Done:
         requests = tuple([replace(r, number=0, action=0) for r in _requests(work, change)])
-        number = change.aggregate.desired.number
-        record = ActionRecord(
-            id=0,
-            subscription=number,
-            kind=self.action.kind,
-            state=ActionState.EXECUTED,
-            who=self.who,
-            reference=self.reference,
-            performed=self.original,
-            create_time=work.now,
-        )
+        record = self._record(0, change.aggregate.desired.number, now=work.now)
         shown = SubscriptionRecord(
             aggregate=change.aggregate,
             create_time=former.create_time if former else work.now,

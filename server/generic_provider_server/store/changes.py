@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ..domain.catalogue import Catalogue
-from ..domain.due import due_time
 from ..domain.naming import goods_named, uses_of
 from ..domain.records import Lane, ProviderRecord, SubscriptionRecord
 from ..domain.values import Instant
 from . import statements as sql
-from .documents import encode
 from .loading import Cursor, Loaded
-from .rows import Row, lane_row
+from .rows import Row, lane_row, subscription_row
 
 
 class Changes(Loaded):
@@ -83,20 +81,7 @@ class Changes(Loaded):
             if record is None:
                 raise LookupError(f"subscription {number} was changed but not kept")
             aggregate, former = record.aggregate, self.stored.get(number)
-            desired = aggregate.desired
-            subscriptions.append(
-                (
-                    number,
-                    desired.type,
-                    int(desired.state),
-                    desired.holder.number,
-                    record.create_time,
-                    record.update_time,
-                    record.revision,
-                    due_time(aggregate),
-                    encode(aggregate),
-                )
-            )
+            subscriptions.append(subscription_row(record))
             known = {link.provider: link for link in former.links} if former else {}
             for link in aggregate.links:
                 old = known.get(link.provider)

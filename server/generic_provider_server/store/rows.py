@@ -7,12 +7,14 @@ from typing import Any
 
 from ..domain.actions import ActionKind
 from ..domain.aggregate import Aggregate, Pending
+from ..domain.due import due_time
 from ..domain.records import (
     ActionOrigin,
     ActionRecord,
     ActionState,
     Lane,
     RequestRecord,
+    SubscriptionRecord,
     Who,
 )
 from ..domain.values import RequestOrigin, RequestState, RequestType
@@ -20,6 +22,21 @@ from .documents import encode, error_of, request_of, taken_back_of
 from .models import DELAYED, LEASED, READY
 
 Row = Sequence[Any]
+
+
+def subscription_row(record: SubscriptionRecord) -> Row:
+    desired = record.aggregate.desired
+    return (
+        desired.number,
+        desired.type,
+        int(desired.state),
+        desired.holder.number,
+        record.create_time,
+        record.update_time,
+        record.revision,
+        due_time(record.aggregate),
+        encode(record.aggregate),
+    )
 
 
 def lane_of(row: Row) -> Lane:

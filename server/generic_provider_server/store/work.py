@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..domain.aggregate import Pending
+from ..domain.aggregate import Aggregate, Pending
 from ..domain.catalogue import Catalogue
 from ..domain.ledger import ActionChange, Circumstances, Finished, Transition
 from ..domain.naming import goods_named
@@ -71,9 +71,7 @@ class Work(Changes):
         self.counters["request"] += len(transition.created)
         for link in transition.aggregate.links:
             self._changed_lanes.add((link.provider, subscription))
-        for goods in goods_named(transition.aggregate):
-            if self.reserved.get(goods) != subscription and self.owner(goods) is None:
-                self.reserved[goods] = subscription
+        self._reserve(transition.aggregate)
         for provider, pending in transition.created:
             self._add_request(transition, provider, pending)
         for n, finished in enumerate(transition.finished):
@@ -83,12 +81,18 @@ class Work(Changes):
                 new_action = self._acted(new_action, change)
             else:
                 self._change_action(change)
-        if new_action is not None:
-            self._write(sql.ADD_ACTION, action_row(new_action))
-            numbers = tuple([pending.number for _, pending in transition.created])
-            new_action = replace(new_action, requests=numbers)
-            self.actions[new_action.id] = new_action
-        return new_action
+        if new_action is None:
+            return None
+        self._write(sql.ADD_ACTION, action_row(new_action))
+        numbers = tuple([pending.number for _, pending in transition.created])
+        self.actions[new_action.id] = replace(new_action, requests=numbers)
+        return self.actions[new_action.id]
+
+    def _reserve(self, aggregate: Aggregate) -> None:
+        for goods in goods_named(aggregate):
+            mine = aggregate.desired.number
+            if self.reserved.get(goods) != mine and self.owner(goods) is None:
+                self.reserved[goods] = mine
 
     def put_lane(self, lane: Lane, *, ran_out: bool = False) -> None:
         former = self.lane(lane.provider, lane.subscription)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import grpc
 import pytest
-from generic_provider import AsyncClient, Provider, ServerUnavailable
 
+from generic_provider import AsyncClient, Provider, ServerUnavailable
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .actions import AddItems, AnyAction, BecomeSubscriber, Replace, SwapItem
+from .actions import (
+    AddItems,
+    AddUsage,
+    AnyAction,
+    BecomeSubscriber,
+    ChangeDistribution,
+    Move,
+    Replace,
+    SwapItem,
+    SwapService,
+)
 from .aggregate import Aggregate
 from .image import PlatformImage, Request
 from .values import Goods, Subscription
@@ -63,8 +73,9 @@ def uses_of(aggregate: Aggregate) -> set[Use]:
     for state in (aggregate.desired, aggregate.base):
         if state is not None and state.live:
             uses.update(_uses_of_state(state))
+    providers = [link.provider for link in aggregate.links]
     for performed in aggregate.performed:
-        uses.update(_uses_of_action(performed.action))
+        uses.update(_uses_of_action(performed.action, providers=providers))
     for link in aggregate.links:
         uses.update(_uses_of_image(link.provider, link.confirmed))
         for pending in link.queue:
@@ -96,11 +107,31 @@ def _installed(provider: str, distributor: str, goods_type: str) -> Iterable[Use
     yield provider, f"g:{goods_type}"
 
 
-def _uses_of_action(action: AnyAction) -> Iterable[Use]:
+def _uses_of_action(action: AnyAction, *, providers: Iterable[str]) -> Iterable[Use]:
     for item in getattr(action, "items", ()):
         yield from _installed(item.provider, item.distributor, item.goods_type)
     for service in getattr(action, "services", ()):
         yield from _placed(service.provider, service.distributor, service.service)
+    match action:
+        case SwapService():
+            yield from _placed(action.provider, action.distributor, action.new_service)
+        case SwapItem():
+            for provider in [action.provider] if action.provider else providers:
+                yield provider, f"g:{action.new_goods_type}"
+        case AddUsage():
+            yield from _placed(action.provider, action.distributor, action.service)
+        case ChangeDistribution():
+            for move in action.moves:
+                yield from _uses_of_move(move)
+        case _:
+            return
+
+
+def _uses_of_move(move: Move) -> Iterable[Use]:
+    if move.goods is None:
+        yield from _placed(move.provider, move.to_distributor, move.service)
+    else:
+        yield from _installed(move.provider, move.to_distributor, move.goods.goods_type)
 
 
 def _uses_of_image(provider: str, image: PlatformImage) -> Iterable[Use]:

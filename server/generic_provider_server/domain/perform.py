@@ -19,6 +19,7 @@ from .catalogue import Catalogue
 from .image import NOTHING
 from .ledger import Circumstances, Ledger, Transition
 from .plan import plan_action
+from .refusals import Reason, Refused
 from .resolve import resolve
 from .values import (
     RequestMethod,
@@ -59,7 +60,7 @@ def perform(
     """Performs an action: the next desired state and the requests that bring it about."""
     before = aggregate.desired if aggregate else None
     resolved = resolve(action, before)
-    state = apply(before, resolved, catalogues=circumstances.catalogues, at=circumstances.now)
+    state = _applied(before, resolved, circumstances)
     ledger = Ledger(aggregate or Aggregate(desired=state), circumstances)
     ledger.base = aggregate.settled_state if aggregate else None
     ledger.desired = state
@@ -77,6 +78,17 @@ def perform(
         if catalogue.effective:
             _plan(ledger, catalogue, performed, before, state)
     return ledger.transition()
+
+
+def _applied(
+    before: Subscription | None, action: AnyAction, circumstances: Circumstances
+) -> Subscription:
+    try:
+        return apply(before, action, catalogues=circumstances.catalogues, at=circumstances.now)
+    except Refused as refused:
+        if refused.reason is Reason.ACTION_NOT_ALLOWED:
+            refused.metadata.setdefault("action", action.kind.name)
+        raise
 
 
 def _performed(

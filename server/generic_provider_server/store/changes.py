@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Iterable
 
 from ..domain.catalogue import Catalogue
-from ..domain.naming import goods_named, uses_of
 from ..domain.records import Lane, ProviderRecord, SubscriptionRecord
 from ..domain.values import Instant
 from . import statements as sql
 from .loading import Cursor, Loaded
+from .recent import NO_NAMES, Names, Recent, names_of
 from .rows import Row, lane_row, subscription_row
 
 
@@ -31,8 +31,9 @@ class Changes(Loaded):
         providers: dict[str, ProviderRecord],
         catalogues: dict[str, Catalogue],
         counters: dict[str, int],
+        recent: Recent,
     ) -> None:
-        super().__init__(cursor, now=now)
+        super().__init__(cursor, now=now, recent=recent)
         self.catalogues = catalogues
         self.counters = dict(counters)
         self.stored_counters = counters
@@ -88,12 +89,16 @@ class Changes(Loaded):
                 state, account = link.sync_state, link.account_number
                 if old is None or (old.sync_state, old.account_number) != (state, account):
                     links.append((number, link.provider, int(state), account))
-            names, named = (goods_named(former) if former else set()), goods_named(aggregate)
-            reserved += [(g.serial_number, g.goods_type, number) for g in named - names]
-            released += [(g.serial_number, g.goods_type, number) for g in names - named]
-            uses.update(uses_of(aggregate))
-            uses.subtract(uses_of(former) if former else ())
-            self.stored[number] = aggregate
+            old_names, names = self._stored_names(number), names_of(aggregate)
+            reserved += [
+                (g.serial_number, g.goods_type, number) for g in names.goods - old_names.goods
+            ]
+            released += [
+                (g.serial_number, g.goods_type, number) for g in old_names.goods - names.goods
+            ]
+            uses.update(names.uses - old_names.uses)
+            uses.subtract(old_names.uses - names.uses)
+            self.stored[number], self.names[number] = aggregate, names
         self._executemany(sql.RELEASE, released)
         self._executemany(sql.RESERVE, reserved)
         self._executemany(sql.PUT_SUBSCRIPTION, subscriptions)
@@ -102,14 +107,20 @@ class Changes(Loaded):
         self._executemany(sql.COUNT_USE, counted)
         self._changed.clear()
 
+    def _stored_names(self, number: str) -> Names:
+        stored = self.stored.get(number)
+        if stored is None:
+            return NO_NAMES
+        return self.names.get(number) or names_of(stored)
+
     def _put_lanes(self) -> None:
         kept, gone = [], []
         for provider, number in self._changed_lanes:
             record = self.subscriptions[number]
             queue = record.aggregate.queue(provider) if record else ()
             if queue:
-                row = lane_row(self.lane(provider, number), queue, now=self.now)
-                kept.append(row)
+                lane = self.lanes[number][provider] = self.lane(provider, number)
+                kept.append(lane_row(lane, queue, now=self.now))
                 self.woken.add(provider)
             elif provider in self.lanes.get(number, {}):
                 gone.append((number, provider))

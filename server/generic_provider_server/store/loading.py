@@ -10,6 +10,7 @@ from ..domain.records import ActionRecord, Lane, RequestRecord, SubscriptionReco
 from ..domain.values import Goods, Instant, Value
 from . import statements as sql
 from .documents import aggregate_of
+from .recent import Names, Recent, Used
 from .rows import Row, action_of_row, lane_of, request_of_row
 
 
@@ -34,9 +35,10 @@ NOTHING_NEEDED = Needs()
 class Loaded:
     """Everything that was read, as the commands of the group have changed it since."""
 
-    def __init__(self, cursor: Cursor, *, now: Instant) -> None:
+    def __init__(self, cursor: Cursor, *, now: Instant, recent: Recent) -> None:
         self.cursor = cursor
         self.now = now
+        self._recent = recent
         self.subscriptions: dict[str, SubscriptionRecord | None] = {}
         self.lanes: dict[str, dict[str, Lane]] = {}
         self.requests: dict[int, RequestRecord | None] = {}
@@ -44,6 +46,7 @@ class Loaded:
         self.request_ids: dict[str, tuple[str, bytes]] = {}
         self.reserved: dict[Goods, str] = {}
         self.stored: dict[str, Aggregate | None] = {}
+        self.names: dict[str, Names | None] = {}
 
     def load(self, needs: Sequence[Needs]) -> None:
         self._load_request_ids({i for need in needs for i in need.request_ids})
@@ -53,7 +56,11 @@ class Loaded:
         self.load_subscriptions(numbers | {record.subscription for record in found})
 
     def load_subscriptions(self, numbers: Iterable[str]) -> None:
-        missing = [number for number in numbers if number not in self.subscriptions]
+        missing = [
+            number
+            for number in numbers
+            if number not in self.subscriptions and not self._recall(number)
+        ]
         for number in missing:
             self.subscriptions[number] = self.stored[number] = None
             self.lanes[number] = {}
@@ -71,6 +78,23 @@ class Loaded:
         for row in self._select(sql.LANES, missing):
             lane = lane_of(row)
             self.lanes[lane.subscription][lane.provider] = lane
+
+    def _recall(self, number: str) -> bool:
+        used = self._recent.get(number)
+        if used is None:
+            return False
+        self.subscriptions[number] = used.record
+        self.stored[number] = used.record.aggregate
+        self.lanes[number] = dict(used.lanes)
+        self.names[number] = used.names
+        return True
+
+    def keep_recent(self) -> None:
+        """Once everything is committed."""
+        for number, record in self.subscriptions.items():
+            if record is not None:
+                used = Used(record, self.lanes[number], self.names.get(number))
+                self._recent.keep(number, used)
 
     def load_requests(self, numbers: Iterable[int]) -> list[RequestRecord]:
         missing = [number for number in numbers if number not in self.requests]

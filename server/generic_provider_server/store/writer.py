@@ -23,6 +23,7 @@ from ..domain.records import ProviderRecord
 from ..domain.refusals import Reason, Refused
 from ..domain.values import Instant
 from .loading import Needs
+from .recent import Recent
 from .work import Work
 
 Result = TypeVar("Result")
@@ -60,6 +61,7 @@ class Known:
     catalogues: dict[str, Catalogue]
     counters: dict[str, int]
     clock: Callable[[], int] = time.time_ns
+    recent: Recent = field(default_factory=Recent)
     last: Instant = Instant(0)
 
     def now(self) -> Instant:
@@ -137,6 +139,7 @@ class Writer:
         try:
             return [self._commit(group)]
         except Exception as error:
+            self._known.recent.forget()
             if len(group) > 1:
                 log.warning("group_failed", size=len(group), error=repr(error))
                 return [committed for asked in group for committed in self._run_group([asked])]
@@ -155,6 +158,7 @@ class Writer:
                 providers=known.providers,
                 catalogues=known.catalogues,
                 counters=known.counters,
+                recent=known.recent,
             )
             early = [asked for asked in group if not asked.command.late]
             work.load([asked.command.needs() for asked in early])
@@ -165,6 +169,7 @@ class Writer:
                 if asked.command.late:
                     self._run(asked, work)
                     work.flush()
+        work.keep_recent()
         known.counters = work.counters
         known.catalogues = work.catalogues
         known.providers = work.providers

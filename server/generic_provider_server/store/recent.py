@@ -1,0 +1,53 @@
+"""What the writer used last, as it is committed: a change is soon followed by its answer.
+
+Only true where nobody else writes to the database.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ..domain.aggregate import Aggregate
+from ..domain.naming import Use, goods_named, uses_of
+from ..domain.records import Lane, SubscriptionRecord
+from ..domain.values import Goods
+
+MOST_KEPT = 20_000
+
+
+class Names(NamedTuple):
+    """What an aggregate names: items, and things of its providers."""
+
+    goods: set[Goods]
+    uses: set[Use]
+
+
+NO_NAMES = Names(set(), set())
+
+
+def names_of(aggregate: Aggregate) -> Names:
+    return Names(goods_named(aggregate), uses_of(aggregate))
+
+
+class Used(NamedTuple):
+    record: SubscriptionRecord
+    lanes: Mapping[str, Lane]
+    names: Names | None
+
+
+class Recent:
+    def __init__(self) -> None:
+        self._used: dict[str, Used] = {}
+
+    def get(self, subscription: str) -> Used | None:
+        return self._used.get(subscription)
+
+    def keep(self, subscription: str, used: Used) -> None:
+        self._used.pop(subscription, None)
+        self._used[subscription] = used
+        if len(self._used) > MOST_KEPT:
+            del self._used[next(iter(self._used))]
+
+    def forget(self) -> None:
+        self._used.clear()

@@ -51,10 +51,9 @@ def latency(seconds: float) -> Round:
             with program("crm", "paced", address, 20_000, seconds) as load:
                 while "sent" in (line := line_of(load)):
                     sent[line["subscription"]] = line["sent"]
+                    _note_arrival(adapter, arrived)
             while len(arrived) < len(sent):
-                line = line_of(adapter)
-                if "arrived" in line:
-                    arrived[line["subscription"]] = line["arrived"]
+                _note_arrival(adapter, arrived)
     warm = list(sent)[len(sent) // 10 :]
     spans = [arrived[each] - sent[each] for each in warm]
     cuts = quantiles(spans, n=100)
@@ -71,6 +70,13 @@ FIGURES: Mapping[str, Callable[[float], Round]] = {
 def _setup(address: str, *, subscriptions: int) -> None:
     with program("crm", "setup", address, subscriptions, 0) as load:
         line_of(load)
+
+
+def _note_arrival(adapter: subprocess.Popen[str], arrived: dict[str, float]) -> None:
+    """Takes a line for each one of the other program's, so that neither waits to be read."""
+    line = line_of(adapter)
+    if "arrived" in line:
+        arrived[line["subscription"]] = line["arrived"]
 
 
 def _answered(adapter: subprocess.Popen[str], *, after: float) -> Any:

@@ -24,6 +24,8 @@ from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
+from generic_provider_server.services.settling import Settling
+from generic_provider_server.store.store import Store
 
 Stream = grpc.aio.UnaryStreamCall[
     api.StreamPendingRequestsRequest, api.StreamPendingRequestsResponse
@@ -40,8 +42,22 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(listen="127.0.0.1:0", database=f"sqlite:///{tmp_path / 'x.db'}")
 
 
+@pytest.fixture
+def received(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Set when a caller waits for an action."""
+    event = asyncio.Event()
+    waits = Settling.action
+
+    async def noted(self: Settling, store: Store, action: int, *, wait: float) -> object:
+        event.set()
+        return await waits(self, store, action, wait=wait)
+
+    monkeypatch.setattr(Settling, "action", noted)
+    return event
+
+
 async def test_a_drain_tells_streams_and_waiting_callers_and_leases_live_on(
-    settings: Settings,
+    settings: Settings, received: asyncio.Event
 ) -> None:
     serving = running(settings)
     address = await serving.__aenter__()
@@ -54,7 +70,7 @@ async def test_a_drain_tells_streams_and_waiting_callers_and_leases_live_on(
         states = _states(channel)
         assert await anext(states) == HealthCheckResponse.SERVING
         waiting = asyncio.create_task(crm.get_action(action, wait=timedelta(seconds=30)))
-        await crm.get_provider("P")  # the server has got the call before this one
+        await received.wait()
 
         draining = asyncio.create_task(serving.__aexit__(None, None, None))
 

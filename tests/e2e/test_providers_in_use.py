@@ -3,8 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from generic_provider import AsyncClient, Distributor, Provider, ProviderInUse, Service, actions
 
+from generic_provider import AsyncClient, Distributor, Provider, ProviderInUse, Service, actions
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 

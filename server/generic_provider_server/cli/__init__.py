@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import click
 
-from . import adapter, demo, provider, serve
+from . import (
+    action,
+    adapter,
+    adapters,
+    backlog,
+    completion,
+    demo,
+    provider,
+    request,
+    serve,
+    subscription,
+)
 from .failures import told
 
 __all__ = ["generic_provider", "main"]
@@ -24,8 +35,14 @@ def generic_provider() -> None:
 
 generic_provider.add_command(serve.serve)
 generic_provider.add_command(provider.provider)
+generic_provider.add_command(subscription.subscription)
+generic_provider.add_command(action.action)
+generic_provider.add_command(request.request)
+generic_provider.add_command(backlog.backlog)
+generic_provider.add_command(adapters.adapters)
 generic_provider.add_command(adapter.adapter)
 generic_provider.add_command(demo.demo)
+generic_provider.add_command(completion.completion)
 
 
 def main() -> None:

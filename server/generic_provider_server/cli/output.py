@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
 from typing import NamedTuple, TypeVar
 
 import click
@@ -56,3 +57,25 @@ def console() -> Console:
     """Standard output as it is now; a pipe is wide enough for what a table holds."""
     width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
     return Console(width=width, highlight=False, markup=False)
+
+
+def moment(message: Message, field: str) -> str:
+    """A timestamp of the message in UTC, to the second; empty if it is not set."""
+    if not message.HasField(field):
+        return ""
+    return f"{getattr(message, field).ToDatetime():%Y-%m-%d %H:%M:%SZ}"
+
+
+def span(message: Message, field: str) -> str:
+    """A span of the message, to the second; empty if it is not set."""
+    if not message.HasField(field):
+        return ""
+    return in_words(timedelta(seconds=round(getattr(message, field).ToTimedelta().total_seconds())))
+
+
+def in_words(span: timedelta) -> str:
+    """In its largest unit that is even."""
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if span and span.total_seconds() % size == 0:
+            return f"{span.total_seconds() / size:g} {unit}"
+    return f"{span.total_seconds():g} s"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -17,7 +16,7 @@ from generic_provider import (
     RequestMethod,
 )
 
-from .output import Output
+from .output import Output, in_words
 from .remote import remote
 from .toml_messages import WrongKeys, fill
 
@@ -111,9 +110,9 @@ def _shown(found: Provider) -> str:
         f"  activation    {RequestMethod.name_of(settings.activation_method)}",
         f"  deactivation  {RequestMethod.name_of(settings.deactivation_method)}",
         f"  term ends     {'on the platform' if settings.term_end_on_platform else 'here'}",
-        f"  window        {_span(delivery.pending_window.ToTimedelta())}",
+        f"  window        {in_words(delivery.pending_window.ToTimedelta())}",
         f"  attempts      {attempts}",
-        f"  lease at most {_span(delivery.max_lease_time.ToTimedelta())}",
+        f"  lease at most {in_words(delivery.max_lease_time.ToTimedelta())}",
         "distributors",
         *[_distributor_line(each) for each in found.distributors],
         "services",
@@ -139,10 +138,3 @@ def _distributor_line(each: Distributor) -> str:
     if each.HasField("max_services"):
         facts.append(f"at most {each.max_services} services")
     return "  " + "  ".join(facts)
-
-
-def _span(span: timedelta) -> str:
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
-        if span.total_seconds() % size == 0:
-            return f"{span.total_seconds() / size:g} {unit}"
-    return f"{span.total_seconds():g} s"

@@ -1,31 +1,39 @@
-"""What people write after options, and the messages that it stands for."""
+"""What people write after options, and as what commands get it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import click
-from google.protobuf.timestamp_pb2 import Timestamp
 
-from generic_provider import ExistingAccount, InstalledItem, ServiceSelection, actions
 from generic_provider.enums import Enumeration
 
 
-class Named(click.Choice[str]):
+class Named(click.ParamType[str]):
     """Values of an enumeration by their short names, in small letters: `out-of-sync`."""
 
-    def __init__(self, kind: type[Enumeration], *, without: Iterable[str] = ()) -> None:
-        names = [name for name in vars(kind) if name.isupper() and name not in without]
-        super().__init__([kebab(name) for name in names], case_sensitive=False)
+    name = "name"
+
+    def __init__(self, kind: type[Enumeration], *, only: Iterable[str] = ()) -> None:
+        names = only or [name for name in vars(kind) if name.isupper()]
+        self._choice = click.Choice([kebab(name) for name in names])
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        chosen = super().convert(kebab(str(value)), param, ctx)
+        chosen = self._choice.convert(kebab(str(value)), param, ctx)
         return chosen.upper().replace("-", "_")
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str | None:
+        return self._choice.get_metavar(param, ctx)
 
-class Instant(click.ParamType):
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[click.shell_completion.CompletionItem]:
+        return self._choice.shell_complete(ctx, param, incomplete)
+
+
+class Instant(click.ParamType[datetime]):
     name = "time"
 
     def convert(
@@ -36,37 +44,56 @@ class Instant(click.ParamType):
         except ValueError:
             self.fail(f"{value!r} is not a time like 2030-01-31T18:00+02:00", param, ctx)
         if given.utcoffset() is None:
-            self.fail(f"{value!r} has no time zone: write e.g. {value}Z or {value}+02:00")
-        return given.astimezone(UTC)
+            self.fail(f"{value!r} has no time zone: end it with Z or +02:00", param, ctx)
+        return given
 
 
-class Parts(click.ParamType):
-    """Parts with colons between them; the first ones of `pattern` in brackets may be left out."""
+class Parts(click.ParamType[dict[str, Any]]):
+    """Fields of a message with colons between them; the first few may be left out."""
 
     name = "parts"
 
-    def __init__(self, *names: str, optional: int = 0) -> None:
-        self._names, self._optional = names, optional
-
-    @property
-    def pattern(self) -> str:
-        optional = "".join(f"[{name.upper()}:]" for name in self._names[: self._optional])
-        return optional + ":".join(name.upper() for name in self._names[self._optional :])
+    def __init__(self, *fields: str, optional: int = 0) -> None:
+        self._fields, self._optional = fields, optional
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> dict[str, str]:
+    ) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
-        texts = value.split(":", len(self._names) - 1)
-        left_out = len(self._names) - len(texts)
+        texts = value.split(":", len(self._fields) - 1)
+        left_out = len(self._fields) - len(texts)
         if left_out > self._optional or "" in texts:
-            self.fail(f"{value!r} is not {self.pattern}", param, ctx)
-        return dict(zip(self._names[left_out:], texts, strict=True))
+            self.fail(f"{value!r} is not {self._pattern()}", param, ctx)
+        return dict(zip(self._fields[left_out:], texts, strict=True))
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
-        return self.pattern
+        return self._pattern()
+
+    def _pattern(self) -> str:
+        names = [name.upper() for name in self._fields]
+        optional = [f"[{name}:]" for name in names[: self._optional]]
+        return "".join(optional) + ":".join(names[self._optional :])
+
+
+class Entry(click.ParamType[tuple[str, str]]):
+    """One entry of a map."""
+
+    name = "KEY=VALUE"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        key, equals, text = value.partition("=")
+        if not equals:
+            self.fail(f"{value!r} is not {self.name}", param, ctx)
+        return key, text
 
 
 INSTANT = Instant()
-SERVICE = Parts("provider", "distributor", "service", optional=1)
+
+
+def kebab(name: str) -> str:
+    return name.lower().replace("_", "-")

@@ -1,0 +1,182 @@
+"""`generic-provider action`: what a CRM does with subscriptions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import click
+
+from generic_provider import (
+    ActionKind,
+    ActionState,
+    Client,
+    ErrorReason,
+    PerformActionRequest,
+    PerformActionResponse,
+    Priority,
+    RequestType,
+    SubscriptionAction,
+)
+
+from .action_batch import batch
+from .action_options import ACTIONS, Verb, message_fields
+from .listing import created_options, limit_option, page_size, within
+from .output import Output, moment
+from .remote import remote
+from .values import Named
+from .wording import about, part_taken_back
+
+LONGEST_WAIT = 30
+COMMON: tuple[click.Parameter, ...] = (
+    click.Option(["--request-id"], help="Makes a repeat safe: it changes nothing again."),
+    click.Option(["--reference", "order"], help="Your order, ticket or campaign."),
+    click.Option(["--bulk"], is_flag=True, help="Let others go first: for campaigns."),
+    click.Option(["--validate-only"], is_flag=True, help="Answer as if, and change nothing."),
+    click.Option(
+        ["--expected-revision"],
+        type=click.IntRange(0),
+        help="Refuse if the subscription has changed since.",
+    ),
+    click.Option(["--performed-by"], help="Who does it; else the user of this machine."),
+)
+
+
+@click.group()
+def action() -> None:
+    """Change subscriptions, and see what became of it."""
+
+
+def _command(name: str, verb: Verb) -> click.Command:
+    field = name.replace("-", "_")
+
+    @remote
+    def perform(
+        client: Client,
+        output: Output,
+        /,
+        *,
+        subscription: str,
+        request_id: str | None,
+        order: str | None,
+        bulk: bool,
+        validate_only: bool,
+        expected_revision: int | None,
+        performed_by: str | None,
+        **options: Any,
+    ) -> None:
+        request = PerformActionRequest()
+        chosen = getattr(request, field)
+        chosen.MergeFrom(type(chosen)(**message_fields(options)))
+        done = client.perform(
+            chosen,
+            subscription=subscription or "",
+            request_id=request_id or "",
+            reference=order or "",
+            priority=Priority.BULK if bulk else Priority.LIVE,
+            validate_only=validate_only,
+            expected_revision=expected_revision,
+            performed_by=performed_by or "",
+        )
+        output.message(done, _performed(done))
+
+    params = [_subscription(name), *verb.options, *COMMON]
+    return click.command(name, help=verb.words, params=params)(perform)
+
+
+def _subscription(name: str) -> click.Parameter:
+    if name == "become-subscriber":
+        return click.Option(["--subscription"], help="Its number; else the server numbers it.")
+    return click.Argument(["subscription"])
+
+
+for each in ACTIONS.items():
+    action.add_command(_command(*each))
+action.add_command(batch)
+
+
+@action.command()
+@click.argument("action_id", metavar="ACTION")
+@click.option("--request-id", is_flag=True, help="ACTION is the request id that made it.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(0, LONGEST_WAIT),
+    default=0,
+    help="Seconds to wait until it is settled.",
+)
+@remote
+def get(client: Client, output: Output, *, action_id: str, request_id: bool, wait: float) -> None:
+    """Show what became of an action."""
+    key = {"request_id" if request_id else "action": action_id}
+    found = client.get_action(**key, wait=timedelta(seconds=wait))
+    output.message(found, "\n".join(_lines(found)))
+
+
+@action.command("list")
+@click.option("--subscription", default="")
+@click.option("--reference", default="")
+@click.option("--kind", "kinds", type=Named(ActionKind), multiple=True)
+@click.option("--state", "states", type=Named(ActionState), multiple=True)
+@click.option("--performed-by", default="")
+@created_options
+@limit_option
+@remote
+def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> None:
+    """List actions, newest first."""
+    output.messages(
+        within(limit, client.list_actions(**filters, page_size=page_size(limit))),
+        {
+            "action": lambda each: each.id,
+            "created": lambda each: moment(each, "create_time"),
+            "subscription": lambda each: each.subscription,
+            "kind": _kind,
+            "state": _state,
+            "requests": lambda each: len(each.requests),
+            "error": _error,
+            "reference": lambda each: each.performed.reference,
+            "by": lambda each: each.performed.performed_by,
+        },
+    )
+
+
+def _kind(found: SubscriptionAction) -> str:
+    return ActionKind.name_of(found.kind)
+
+
+def _state(found: SubscriptionAction) -> str:
+    return ActionState.name_of(found.state)
+
+
+def _error(found: SubscriptionAction) -> str:
+    if not found.HasField("error"):
+        return ""
+    error = found.error
+    reason = ErrorReason.name_of(error.reason)
+    code = "" if error.error_code == reason else error.error_code
+    return " ".join(filter(None, (reason, code, error.error_description)))
+
+
+def _performed(done: PerformActionResponse) -> str:
+    made = done.action
+    types = [
+        f"{each.number or '(preview)'} {RequestType.name_of(each.type)} {about(each)}".rstrip()
+        for each in done.requests
+    ]
+    name = made.id or "(preview)"
+    count = f"{len(types)} request{'' if len(types) == 1 else 's'}"
+    first = f"{name} {_state(made)}, subscription {done.subscription.number}, {count}"
+    return "\n  ".join([first, *types])
+
+
+def _lines(found: SubscriptionAction) -> Iterator[str]:
+    yield f"{found.id} {_state(found)}, {_kind(found)} of subscription {found.subscription}"
+    for name in ("create_time", "execute_time", "settle_time"):
+        if found.HasField(name):
+            yield f"  {name.replace('_', ' '):<13} {moment(found, name)}"
+    yield f"  {'performed by':<13} {found.performed.performed_by} ({found.caller})"
+    yield f"  {'requests':<13} {' '.join(found.requests) or 'none'}"
+    if found.HasField("error"):
+        yield f"  {'error':<13} {_error(found)}"
+    for each in found.taken_back:
+        yield f"  {'taken back':<13} {part_taken_back(each)}"

@@ -1,0 +1,241 @@
+"""The actions and their options.
+
+An option's parameter is named by the field that it fills: `holder__name` is `holder.name`, and
+`services__term_end` is `term_end` of each of the services.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import click
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from generic_provider import SubscriptionState
+
+from .values import INSTANT, Entry, Named, Parts
+
+LIVE = tuple(
+    name
+    for name in vars(SubscriptionState)
+    if name.isupper() and name not in ("DRAFT", "CANCELLED", "REGRETTED")
+)
+
+
+class Verb(NamedTuple):
+    words: str
+    options: tuple[click.Parameter, ...] = ()
+
+
+def message_fields(options: Mapping[str, Any]) -> dict[str, Any]:
+    """What the options say, as keyword arguments of the action's message."""
+    fields: dict[str, Any] = {}
+    for path in sorted(options):  # a list before what goes into each of its elements
+        value = options[path]
+        if value is not None and value not in ("", (), False):
+            _put(fields, path.rstrip("_").split("__"), _plain(value))
+    return fields
+
+
+def _put(fields: dict[str, Any], path: list[str], value: Any) -> None:
+    first, *rest = path
+    if not rest:
+        fields[first] = fields.get(first, []) + value if isinstance(value, list) else value
+        return
+    within = fields.setdefault(first, {})
+    for each in within if isinstance(within, list) else [within]:
+        _put(each, rest, value)
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case datetime():
+            timestamp = Timestamp()
+            timestamp.FromDatetime(value)
+            return timestamp
+        case ((str(), str()), *_):
+            return dict(value)
+        case tuple():
+            return [dict(each) if isinstance(each, dict) else each for each in value]
+        case _:
+            return value
+
+
+def _option(name: str, path: str = "", **attributes: Any) -> click.Option:
+    return click.Option([name, path] if path else [name], **attributes)
+
+
+def _many(name: str, path: str, kind: click.ParamType[Any], **attributes: Any) -> click.Option:
+    words = attributes.pop("help", "")
+    return _option(
+        name, path, type=kind, multiple=True, help=f"{words} May be repeated.".strip(), **attributes
+    )
+
+
+def _instant(name: str, path: str = "", **attributes: Any) -> click.Option:
+    return _option(name, path, type=INSTANT, **attributes)
+
+
+PROVIDER = _option("--provider", help="May be left out where there is exactly one.")
+DISTRIBUTOR = _option("--distributor", metavar="CODE")
+SERVICE = Parts("provider", "distributor", "service", optional=1)
+ITEM = Parts("provider", "distributor", "goods_type", "serial_number", optional=1)
+SERVICES = _many("--service", "services", SERVICE, required=True)
+SOME_SERVICES = _many("--service", "services", SERVICE)
+ITEMS = _many("--item", "items", ITEM, required=True)
+SOME_ITEMS = _many("--item", "items", ITEM)
+TERM_END = _instant("--term-end", "services__term_end", help="When the services stop.")
+UNTIL = _instant("--until", required=True, help="When it ends by itself.")
+TYPE = _option("--type", required=True, help="What you call it, e.g. DTH.")
+HOLDER = (
+    _option("--holder-number", "holder__number", help="The CRM's account number."),
+    _option("--holder-name", "holder__name"),
+    _option("--holder-email", "holder__email"),
+    _option("--holder-phone", "holder__phone"),
+    _many("--holder-parameter", "holder__parameters", Entry()),
+)
+ADDRESS = (
+    _many("--address-line", "address__lines", click.STRING),
+    _option("--city", "address__city"),
+    _option("--postal-code", "address__postal_code"),
+    _option("--country", "address__country"),
+    _many("--address-parameter", "address__parameters", Entry()),
+)
+EXISTING = (
+    _many(
+        "--existing",
+        "existing",
+        Parts("provider", "account_number"),
+        help="A platform that serves the customer already: nothing is sent to it.",
+    ),
+    _option(
+        "--holds-everything",
+        "existing__holds_everything",
+        is_flag=True,
+        help="These platforms hold all that this action names.",
+    ),
+)
+
+ACTIONS = {
+    "become-subscriber": Verb(
+        "A new subscription.",
+        (
+            TYPE,
+            _option("--provider", help="Of the items and services that name none."),
+            SOME_ITEMS,
+            SOME_SERVICES,
+            TERM_END,
+            _option("--draft", is_flag=True, help="Not yet on."),
+            *EXISTING,
+            *HOLDER,
+            *ADDRESS,
+        ),
+    ),
+    "activate": Verb("Switch on what is off."),
+    "deactivate": Verb("Switch off."),
+    "rest": Verb("Lay to rest until a time, on which it ends by itself.", (UNTIL,)),
+    "end-resting": Verb("End a rest."),
+    "short-term-activate": Verb("Switch on until a time.", (UNTIL,)),
+    "end-short-term-activation": Verb("Switch off before that time."),
+    "short-term-deactivate": Verb("Switch off until a time.", (UNTIL,)),
+    "end-short-term-deactivation": Verb("Switch on before that time."),
+    "terminate": Verb("End it: services cancelled, items released."),
+    "regret": Verb("End it within the customer's period of regret."),
+    "add-services": Verb("New services.", (SERVICES, TERM_END)),
+    "start-services": Verb("Switch services on that are off.", (SERVICES,)),
+    "stop-services": Verb("Switch services off.", (SERVICES,)),
+    "remove-services": Verb("Services leave.", (SERVICES,)),
+    "change-terms": Verb(
+        "Set or move the term ends of services; without --term-end clear them.",
+        (SERVICES, TERM_END),
+    ),
+    "swap-service": Verb(
+        "One service in the place of another.",
+        (
+            PROVIDER,
+            _option("--distributor", required=True),
+            _option("--old-service", required=True),
+            _option("--new-service", required=True),
+            _instant("--term-end", help="When the new one stops."),
+        ),
+    ),
+    "add-items": Verb("New cards, boxes or other items.", (ITEMS,)),
+    "remove-items": Verb(
+        "Items leave.",
+        (
+            _many("--serial-number", "serial_numbers", click.STRING, required=True),
+            _option("--goods-type"),
+            PROVIDER,
+            DISTRIBUTOR,
+        ),
+    ),
+    "swap-item": Verb(
+        "One item in the place of another.",
+        (
+            _option("--old-serial-number", required=True),
+            _option("--goods-type", help="Of the old one."),
+            _option(
+                "--new-item",
+                required=True,
+                type=Parts("provider", "distributor", "goods_type", "serial_number", optional=2),
+                help="Where the old one is, unless it says more.",
+            ),
+        ),
+    ),
+    "change-distribution": Verb(
+        "Services and items move to other viewing points.",
+        (
+            _many(
+                "--service",
+                "moves",
+                Parts("provider", "from_distributor", "service", "to_distributor", optional=1),
+            ),
+            _many(
+                "--item",
+                "moves_",
+                Parts(
+                    "provider", "from_distributor", "serial_number", "to_distributor", optional=1
+                ),
+            ),
+        ),
+    ),
+    "change-location": Verb("A new address.", ADDRESS),
+    "change-subscriber": Verb("A new holder.", HOLDER),
+    "add-usage": Verb(
+        "A usage record: one film, one event.",
+        (
+            _option("--usage", "reference", required=True, help="Its own reference."),
+            _option("--service", required=True, metavar="CODE"),
+            PROVIDER,
+            DISTRIBUTOR,
+            _option("--quantity", type=click.IntRange(1), default=1, show_default=True),
+            _instant("--start-time", required=True),
+            _instant("--end-time", required=True),
+            _many("--parameter", "parameters", Entry()),
+        ),
+    ),
+    "cancel-usage": Verb(
+        "Take a usage record back.",
+        (_option("--usage", required=True, help="Its own reference."),),
+    ),
+    "replace": Verb(
+        "Bring it to exactly this, whatever it was; what is not named goes.",
+        (
+            _option(
+                "--state",
+                type=Named(SubscriptionState, only=LIVE),
+                required=True,
+                callback=lambda _ctx, _param, name: SubscriptionState.value_of(name),
+            ),
+            _instant("--until", help="For a rest or short term."),
+            TYPE,
+            SOME_ITEMS,
+            SOME_SERVICES,
+            TERM_END,
+            *HOLDER,
+            *ADDRESS,
+        ),
+    ),
+}

@@ -1,0 +1,30 @@
+"""`generic-provider adapters`: who is connected."""
+
+from __future__ import annotations
+
+import click
+
+from generic_provider import Client
+
+from .output import Output, moment, span
+from .remote import remote
+
+
+@click.command()
+@click.option("--provider", default="", help="Only those of this provider.")
+@remote
+def adapters(client: Client, output: Output, *, provider: str) -> None:
+    """List the adapters that are connected to the server."""
+    output.messages(
+        client.list_adapters(provider=provider),
+        {
+            "provider": lambda each: each.provider,
+            "adapter": lambda each: each.adapter,
+            "version": lambda each: each.version,
+            "address": lambda each: each.peer,
+            "in flight": lambda each: f"{each.in_flight} of {each.max_in_flight}",
+            "oldest lease": lambda each: span(each, "oldest_lease_age"),
+            "connected": lambda each: moment(each, "connect_time"),
+            "last heard": lambda each: moment(each, "last_heard_time"),
+        },
+    )

@@ -1,0 +1,63 @@
+"""What the support desk can do for a subscription at one provider."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from generic_provider import (
+    ConnectedAdapter,
+    ProviderLink,
+    ProvisioningRequest,
+    SyncState,
+    WaitingFor,
+)
+
+from .output import moment
+from .wording import error
+
+
+def next_step(
+    link: ProviderLink,
+    *,
+    pending: Sequence[ProvisioningRequest],
+    adapters: Sequence[ConnectedAdapter],
+    effective: bool,
+) -> str:
+    """One sentence or two; `pending` comes oldest first."""
+    if not effective and (pending or link.sync_state == SyncState.OUT_OF_SYNC):
+        then = "" if pending else "; after that a reset is needed"
+        switch = f"generic-provider provider set-state {link.provider} effective"
+        return f"{link.provider} is not effective and gets nothing: {switch}{then}"
+    if pending:
+        return _until_settled(pending[0], adapters)
+    match link.sync_state:
+        case SyncState.IN_SYNC:
+            return "nothing: the platform holds what the CRM wants"
+        case SyncState.OUT_OF_SYNC:
+            return (
+                "a reset is needed, which this version has not got yet: "
+                "nothing is on its way that would change the differences"
+            )
+        case _:
+            return "look again: it is changing just now"
+
+
+def _until_settled(first: ProvisioningRequest, adapters: Sequence[ConnectedAdapter]) -> str:
+    number = first.number
+    if first.waiting_for == WaitingFor.ANSWER:
+        since = moment(first, "last_delivery_time")
+        return (
+            f"wait: {first.last_adapter} has had {number} since {since}; if it does not answer, "
+            "the request is handed over again when its lease ends"
+        )
+    if not adapters:
+        return f"start an adapter of {first.provider}: none is connected to this server"
+    if first.waiting_for == WaitingFor.RETRY:
+        said = f" ({error(first)})" if error(first) else ""
+        return (
+            f"wait for the next attempt at {moment(first, 'next_delivery_time')}{said}; "
+            f"if it can never succeed: generic-provider request cancel {number} --reason …"
+        )
+    if all(each.in_flight >= each.max_in_flight for each in adapters):
+        return f"wait: the adapters of {first.provider} have their hands full"
+    return f"wait: an adapter takes {number} next; if it stays like this, look at the adapter's log"

@@ -1,0 +1,38 @@
+"""`generic-provider backlog`: what waits at a provider."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from generic_provider import Client, GetBacklogResponse, RequestType
+
+from .output import Output, moment, span
+from .remote import remote
+
+
+@click.command()
+@click.argument("provider")
+@remote
+def backlog(client: Client, output: Output, *, provider: str) -> None:
+    """Show what is pending at a provider."""
+    found = client.get_backlog(provider)
+    output.message(found, "\n".join(_lines(found)))
+
+
+def _lines(found: GetBacklogResponse) -> Iterator[str]:
+    yield f"pending                    {found.pending}"
+    yield f"  in adapters' hands       {found.leased}"
+    for kind in found.by_type:
+        yield f"  {RequestType.name_of(kind.type):<24} {kind.count}"
+    for age in found.by_age:
+        up_to = f"up to {span(age, 'up_to')} old" if age.HasField("up_to") else "older"
+        yield f"  {up_to:<24} {age.count}"
+    if found.HasField("oldest"):
+        oldest = found.oldest
+        yield f"oldest                     {oldest.number} of {moment(oldest, 'create_time')}"
+    yield f"subscriptions in retry     {found.waiting_for_retry}"
+    yield f"subscriptions blocked      {found.blocked_subscriptions}"
+    yield f"subscriptions out of sync  {found.out_of_sync_subscriptions}"
+    yield f"adapters connected         {found.adapters}"

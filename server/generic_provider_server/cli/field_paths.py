@@ -1,0 +1,64 @@
+"""Paths of fields, like `add_services.services[0].distributor`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor
+
+PART = re.compile(r"(\w+)(\[\d{1,4}\])?")
+LEAVES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
+
+
+def why_unknown(path: str, of: Descriptor) -> str:
+    """Empty if the path leads to a field that a text can fill."""
+    first, _, rest = path.partition(".")
+    part = PART.fullmatch(first)
+    name, index = part.groups() if part else (first, None)
+    field = of.fields_by_name.get(name)
+    if field is None:
+        near = difflib.get_close_matches(name, of.fields_by_name, n=1)
+        return f"there is no {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    if _is_map(field):
+        return "" if rest and not index else f"{name} needs a key: {name}.KEY"
+    if field.is_repeated and not index:
+        return f"{name} needs a position: {name}[0]"
+    if index and not field.is_repeated:
+        return f"{name} is no list"
+    within = field.message_type if _is_message(field) else None
+    if within is None:
+        return f"there is nothing in {name}" if rest else ""
+    return why_unknown(rest, within) if rest else f"{name} is no single value"
+
+
+def nested(cells: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """The message that the texts make, as JSON has it; what is empty leaves no gap in a list."""
+    root: dict[str, Any] = {}
+    places = {"": root}
+    for path, text in cells:
+        if text:
+            _put(places, path, text)
+    return root
+
+
+def _put(places: dict[str, dict[str, Any]], path: str, value: Any) -> None:
+    parent, _, last = path.rpartition(".")
+    if parent not in places:
+        places[parent] = {}
+        _put(places, parent, places[parent])
+    name, index, _ = last.partition("[")
+    if index:
+        places[parent].setdefault(name, []).append(value)
+    else:
+        places[parent][name] = value
+
+
+def _is_message(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.full_name not in LEAVES
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    return field.message_type is not None and field.message_type.GetOptions().map_entry

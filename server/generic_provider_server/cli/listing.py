@@ -1,0 +1,47 @@
+"""What all lists have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TypeVar
+
+import click
+
+from .values import INSTANT
+
+T = TypeVar("T")
+F = TypeVar("F", bound=Callable[..., object])
+LARGEST_PAGE = 1000
+
+
+def limit_option(command: F) -> F:
+    return click.option(
+        "--limit",
+        type=click.IntRange(0),
+        default=100,
+        show_default=True,
+        help="Show at most so many; 0 = all.",
+    )(command)
+
+
+def created_options(command: F) -> F:
+    since = click.option("--created-from", type=INSTANT, help="Not before this time.")
+    until = click.option("--created-to", type=INSTANT, help="Before this time.")
+    return since(until(command))
+
+
+def page_size(limit: int) -> int:
+    """One more than what is shown tells whether there is more."""
+    return min(limit + 1, LARGEST_PAGE) if limit else LARGEST_PAGE
+
+
+def within(limit: int, found: Iterable[T]) -> Iterator[T]:
+    """The first ones; says so where there are more."""
+    every = iter(found)
+    if not limit:
+        yield from every
+        return
+    yield from islice(every, limit)
+    if next(every, None) is not None:
+        click.echo(f"There are more than these {limit}: see --limit.", err=True)

@@ -1,0 +1,183 @@
+"""`generic-provider request`: what platforms are asked to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+import click
+
+from generic_provider import (
+    Client,
+    ProvisioningRequest,
+    RequestOrigin,
+    RequestState,
+    RequestType,
+    ResponseStatus,
+)
+
+from .listing import created_options, limit_option, page_size, within
+from .output import Output, moment
+from .remote import remote
+from .request_tail import changes
+from .values import INSTANT, Named
+from .wording import about, error, waits
+
+F = TypeVar("F", bound=Callable[..., None])
+FILTERS = (
+    click.option("--provider", default=""),
+    click.option("--subscription", default=""),
+    click.option("--account-number", default="", help="The platform's own."),
+    click.option("--type", "types", type=Named(RequestType), multiple=True),
+    click.option("--state", "states", type=Named(RequestState), multiple=True),
+    click.option("--origin", "origins", type=Named(RequestOrigin), multiple=True),
+    click.option("--action", default="", help="Of this action."),
+    click.option("--reference", default="", help="Of actions with this reference."),
+    click.option("--adapter", "last_adapter", default="", help="The adapter that had it last."),
+    click.option("--error-code", default=""),
+    click.option("--item-serial", default="", help="A serial number that it carries."),
+)
+PERFORMED_BY = click.option(
+    "--performed-by", default="", help="Who does it; else the user of this machine."
+)
+END_LEASE = click.option(
+    "--end-lease", is_flag=True, help="Take it away from the adapter that has it in work."
+)
+REASON = click.option("--reason", required=True, help="Why, for those who ask later.")
+
+
+def filter_options(command: F) -> F:
+    for option in reversed(FILTERS):
+        command = option(command)
+    return command
+
+
+@click.group()
+def request() -> None:
+    """Look at single requests, and settle those that are stuck."""
+
+
+@request.command("list")
+@filter_options
+@created_options
+@click.option("--settled-from", type=INSTANT, help="Not before this time.")
+@click.option("--settled-to", type=INSTANT, help="Before this time.")
+@click.option("--oldest-first", is_flag=True)
+@limit_option
+@remote
+def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> None:
+    """List requests, newest first."""
+    output.messages(
+        within(limit, client.list_requests(**filters, page_size=page_size(limit))),
+        {
+            "request": lambda each: each.number,
+            "created": lambda each: moment(each, "create_time"),
+            "provider": lambda each: each.provider,
+            "subscription": lambda each: each.subscription,
+            "type": lambda each: RequestType.name_of(each.type),
+            "about": about,
+            "state": lambda each: RequestState.name_of(each.state),
+            "waits for": waits,
+            "attempts": lambda each: each.delivery_attempts,
+            "error": error,
+        },
+    )
+
+
+@request.command()
+@click.argument("number", metavar="REQUEST")
+@remote
+def show(client: Client, output: Output, *, number: str) -> None:
+    """Show a request."""
+    found = client.get_request(number)
+    output.message(found, "\n".join(_lines(found)))
+
+
+@request.command()
+@click.argument("number", metavar="REQUEST")
+@REASON
+@END_LEASE
+@PERFORMED_BY
+@remote
+def cancel(client: Client, output: Output, /, *, number: str, **options: Any) -> None:
+    """Reject a pending request: its change is taken back in the CRM."""
+    done = client.cancel_request(number, **options)
+    output.message(done, _settled(done))
+
+
+@request.command()
+@click.argument("number", metavar="REQUEST")
+@click.argument("status", type=Named(ResponseStatus, only=("ACCEPTED", "REJECTED")))
+@REASON
+@click.option("--error-code", default="", help="The platform's, if it rejected.")
+@click.option("--account-number", default="", help="The platform's, of a new subscriber.")
+@END_LEASE
+@PERFORMED_BY
+@remote
+def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -> None:
+    """Answer for the platform, having looked at it.
+
+    Only for the first pending request of a subscription at its provider.
+    """
+    done = client.resolve_request(number, **options)
+    output.message(done, _settled(done))
+
+
+@request.command()
+@filter_options
+@click.option("--last", type=click.IntRange(0), default=10, show_default=True, help="Begin here.")
+@click.option(
+    "--interval", type=click.FloatRange(0.1), default=1, show_default=True, help="Seconds."
+)
+@remote
+def tail(client: Client, output: Output, /, *, last: int, interval: float, **filters: Any) -> None:
+    """Follow requests as they come and change, until Ctrl-C."""
+    try:
+        for each in changes(client, filters, last=last, interval=interval):
+            output.message(each, _tail_line(each))
+    except KeyboardInterrupt:
+        return
+
+
+def _lines(found: ProvisioningRequest) -> Iterator[str]:
+    name = RequestType.name_of(found.type)
+    yield f"{found.number} {name} {about(found)}".rstrip()
+    facts = {
+        "state": RequestState.name_of(found.state),
+        "waits for": waits(found),
+        "provider": found.provider,
+        "subscription": found.subscription,
+        "account": found.account_number,
+        "origin": RequestOrigin.name_of(found.origin),
+        "action": found.action,
+        "reference": found.reference,
+        "performed by": found.performed_by,
+        "created": moment(found, "create_time"),
+        "settled": moment(found, "settle_time"),
+        "error": error(found),
+        "platform's no.": found.reference_number,
+        "attempts": found.delivery_attempts,
+        "last adapter": found.last_adapter,
+        "handed over": moment(found, "last_delivery_time"),
+    }
+    yield from (f"  {name:<14} {fact}" for name, fact in facts.items() if fact)
+
+
+def _settled(done: ProvisioningRequest) -> str:
+    return f"{done.number} {RequestState.name_of(done.state)} {error(done)}".rstrip()
+
+
+def _tail_line(each: ProvisioningRequest) -> str:
+    time = moment(each, "settle_time") or moment(each, "last_delivery_time")
+    facts = (
+        time or moment(each, "create_time"),
+        each.number,
+        each.provider,
+        each.subscription,
+        RequestType.name_of(each.type),
+        about(each),
+        RequestState.name_of(each.state),
+        waits(each),
+        error(each),
+    )
+    return "  ".join(filter(None, facts))

@@ -1,0 +1,64 @@
+"""Follows requests by asking again and again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+from generic_provider import Client, ProvisioningRequest, RequestState
+
+PENDING = "PENDING"
+FINAL = tuple(name for name in vars(RequestState) if name.isupper() and name != PENDING)
+MOST_PENDING = 1000
+"""The newest ones; a long queue behind them does not change."""
+OVERLAP = timedelta(seconds=10)
+"""What was settled so long ago is asked for again: commits are not in the order of their times."""
+BEGINNING = datetime.fromtimestamp(0, UTC) + OVERLAP
+
+
+def changes(
+    client: Client, filters: Mapping[str, Any], *, last: int, interval: float
+) -> Iterator[ProvisioningRequest]:
+    """The last requests, then each one that is new or has changed; without end.
+
+    Times are the server's: its clock and that of this machine may differ.
+    """
+    newest = list(islice(client.list_requests(**filters, page_size=max(last, 1)), max(last, 1)))
+    known = {each.number: _state(each) for each in newest}
+    since = max(map(_last_time, newest), default=BEGINNING)
+    known |= {each.number: _state(each) for each in _now(client, filters, since)}
+    yield from reversed(newest[:last])
+    while True:
+        time.sleep(interval)
+        found = list(_now(client, filters, since))
+        yield from (each for each in found if known.get(each.number) != _state(each))
+        known = {each.number: _state(each) for each in found}
+        since = max([since, *map(_last_time, found)])
+
+
+def _now(
+    client: Client, filters: Mapping[str, Any], since: datetime
+) -> Iterator[ProvisioningRequest]:
+    """What is pending, and what was settled since then, oldest first."""
+    states = filters["states"] or (PENDING, *FINAL)
+    final = [state for state in states if state != PENDING]
+    rest = {**filters, "page_size": MOST_PENDING}
+    if final:
+        yield from client.list_requests(
+            **{**rest, "states": final}, settled_from=since - OVERLAP, oldest_first=True
+        )
+    if PENDING in states:
+        pending = client.list_requests(**{**rest, "states": [PENDING]})
+        yield from reversed(list(islice(pending, MOST_PENDING)))
+
+
+def _state(request: ProvisioningRequest) -> tuple[object, ...]:
+    return request.state, request.waiting_for, request.delivery_attempts, request.last_adapter
+
+
+def _last_time(request: ProvisioningRequest) -> datetime:
+    latest = request.settle_time if request.HasField("settle_time") else request.create_time
+    return latest.ToDatetime(UTC)

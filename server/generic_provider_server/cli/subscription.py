@@ -1,0 +1,107 @@
+"""`generic-provider subscription`: what the CRM wants, and what platforms hold."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import click
+
+from generic_provider import (
+    Client,
+    Subscription,
+    SubscriptionNotFound,
+    SubscriptionState,
+    SyncState,
+)
+
+from .explaining import explained
+from .failures import REFUSED
+from .listing import created_options, limit_option, page_size, within
+from .output import Output, moment
+from .remote import remote
+from .values import Named
+from .wording import heading, item, service, sync_states
+
+Column = Callable[[Subscription], object]
+COLUMNS: dict[str, Column] = {
+    "subscription": lambda each: each.number,
+    "type": lambda each: each.type,
+    "state": lambda each: SubscriptionState.name_of(each.state),
+    "holder": lambda each: each.holder.name,
+    "items": lambda each: len(each.items),
+    "services": lambda each: len(each.services),
+    "platforms": sync_states,
+    "changed": lambda each: moment(each, "update_time"),
+}
+
+
+@click.group()
+def subscription() -> None:
+    """Look at subscriptions."""
+
+
+@subscription.command("list")
+@click.option("--provider", default="", help="Linked to this provider.")
+@click.option("--type", default="")
+@click.option("--state", "states", type=Named(SubscriptionState), multiple=True)
+@click.option("--sync-state", "sync_states", type=Named(SyncState), multiple=True)
+@click.option("--item-serial", default="", help="Has this item.")
+@click.option("--account-number", default="", help="The platform's own.")
+@click.option("--holder-number", default="", help="The CRM's account number.")
+@created_options
+@limit_option
+@remote
+def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> None:
+    """List subscriptions, in the order of their numbers."""
+    found = client.list_subscriptions(**filters, page_size=page_size(limit))
+    output.messages(within(limit, found), COLUMNS)
+
+
+@subscription.command()
+@click.argument("key", metavar="NUMBER|SERIAL|ACCOUNT")
+@click.option("--include-former", is_flag=True, help="With swapped and removed services.")
+@remote
+def show(client: Client, output: Output, *, key: str, include_former: bool) -> None:
+    """Show a subscription as the CRM wants it."""
+    found = _find(client, output, key, include_former=include_former)
+    output.message(found, "\n".join(_lines(found)))
+
+
+@subscription.command()
+@click.argument("key", metavar="NUMBER|SERIAL|ACCOUNT")
+@remote
+def explain(client: Client, output: Output, *, key: str) -> None:
+    """Explain how a subscription stands with its platforms, and what to do."""
+    explained(client, _find(client, output, key)).show(output)
+
+
+def _find(
+    client: Client, output: Output, key: str, *, include_former: bool = False
+) -> Subscription:
+    """By number, serial number of an item or a platform's account number; one, or exit."""
+    try:
+        return client.get_subscription(key, include_former=include_former)
+    except SubscriptionNotFound:
+        found = list(client.list_subscriptions(item_serial=key))
+        found = found or list(client.list_subscriptions(account_number=key))
+        if not found:
+            raise
+    if len(found) == 1:
+        return client.get_subscription(found[0].number, include_former=include_former)
+    click.echo(f"Error: {len(found)} subscriptions have {key!r}; name one by its number:", err=True)
+    output.messages(found, COLUMNS)
+    sys.exit(REFUSED)
+
+
+def _lines(found: Subscription) -> Iterator[str]:
+    yield from heading(found)
+    yield from (f"  item      {item(each)}" for each in found.items)
+    yield from (f"  service   {service(each)}" for each in found.services)
+    for usage in found.usages:
+        what = f"{usage.distributor}:{usage.service} {usage.reference}"
+        yield f"  usage     {what} until {moment(usage, 'end_time')}"
+    for link in found.provider_links:
+        state = SyncState.name_of(link.sync_state)
+        yield f"  platform  {link.provider} account {link.account_number or '(none)'} {state}"

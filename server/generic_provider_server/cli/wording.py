@@ -1,0 +1,101 @@
+"""Things of a subscription in few words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from generic_provider import (
+    InstalledItem,
+    ProvisionedService,
+    ProvisioningRequest,
+    ServiceState,
+    SubscribedService,
+    Subscription,
+    SubscriptionState,
+    SyncState,
+    Undone,
+    WaitingFor,
+)
+
+from .output import moment
+
+
+def about(request: ProvisioningRequest) -> str:
+    """What a request is about, beyond its type."""
+    if request.HasField("installed_item"):
+        return item(request.installed_item)
+    if request.HasField("usage"):
+        return f"{_service(request.service)} {request.usage.reference}"
+    if request.HasField("service"):
+        return _service(request.service)
+    return ", ".join(map(_service, request.services))
+
+
+def waits(request: ProvisioningRequest) -> str:
+    """What a pending request waits for."""
+    name = WaitingFor.name_of(request.waiting_for)
+    match request.waiting_for:
+        case WaitingFor.ANSWER:
+            return f"{name} of {request.last_adapter}"
+        case WaitingFor.RETRY:
+            return f"{name} at {moment(request, 'next_delivery_time')}"
+        case 0:
+            return ""
+        case _:
+            return name
+
+
+def error(request: ProvisioningRequest) -> str:
+    return f"{request.error_code} {request.error_description}".strip()
+
+
+def item(found: InstalledItem) -> str:
+    return f"{found.distributor}:{found.goods_type}:{found.serial_number}"
+
+
+def service(found: SubscribedService) -> str:
+    return f"{found.distributor}:{service_in_brief(found)}"
+
+
+def service_in_brief(found: SubscribedService) -> str:
+    """Without its viewing point."""
+    until = f" until {moment(found, 'term_end')}" if found.HasField("term_end") else ""
+    return f"{found.service} {ServiceState.name_of(found.state)}{until}"
+
+
+def heading(found: Subscription) -> Iterator[str]:
+    until = f" until {moment(found, 'until')}" if found.HasField("until") else ""
+    state = SubscriptionState.name_of(found.state)
+    yield f"{found.number}  {found.type}  {state}{until}  revision {found.revision}"
+    holder, address = found.holder, found.address
+    place = (*address.lines, address.postal_code, address.city, address.country)
+    yield f"  holder    {' '.join(filter(None, (holder.number, holder.name)))}".rstrip()
+    yield f"  address   {', '.join(filter(None, place))}".rstrip()
+
+
+def sync_states(found: Subscription) -> str:
+    return ", ".join(
+        [f"{link.provider} {SyncState.name_of(link.sync_state)}" for link in found.provider_links]
+    )
+
+
+def part_taken_back(part: Undone) -> str:
+    match part.WhichOneof("part"):
+        case "service":
+            return f"service {service(part.service)}"
+        case "item":
+            return f"item {item(part.item)}"
+        case "holder":
+            return f"holder: {part.holder.name}"
+        case "address":
+            return "address"
+        case "usage":
+            return f"usage {part.usage.reference}"
+        case "state":
+            return f"state: {SubscriptionState.name_of(part.state)}"
+        case None:
+            return ""
+
+
+def _service(found: ProvisionedService) -> str:
+    return f"{found.distributor}:{found.service}"

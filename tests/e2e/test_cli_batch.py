@@ -1,0 +1,217 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from support.command_line import run, told_as_json
+from support.processes import Server
+
+PROVIDER = """
+code = "WEB"
+distributors = [{ code = "APP" }]
+services = [
+    { code = "STREAM", provider_service_id = "1" },
+    { code = "EXTRA", provider_service_id = "2" },
+]
+"""
+MANY = 1200
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    folder: Path = tmp_path_factory.mktemp("batch")
+    (folder / "web.toml").write_text(PROVIDER)
+    with Server(folder) as running:
+        applied = run("provider", "apply", str(folder / "web.toml"), "--effective", server=running)
+        assert applied.exit_code == 0, applied.output
+        yield running
+
+
+@pytest.fixture
+def campaign() -> str:
+    """Unlike that of every other test."""
+    return f"C{uuid4()}"
+
+
+def _subscriber(number: str, campaign: str) -> dict[str, Any]:
+    services = [{"distributor": "APP", "service": "STREAM"}]
+    return {
+        "subscription": number,
+        "reference": campaign,
+        "priority": "BULK",
+        "becomeSubscriber": {"type": "OTT", "provider": "WEB", "services": services},
+    }
+
+
+def _write(file: Path, lines: list[dict[str, Any]]) -> None:
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def _performed(campaign: str, server: Server) -> list[Any]:
+    return told_as_json("action", "list", "--limit=0", f"--reference={campaign}", server=server)
+
+
+def test_a_file_is_performed_once_however_often_it_is_given(
+    server: Server, campaign: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"{campaign}.ndjson"
+    _write(file, [_subscriber(f"{n}-{campaign}", campaign) for n in range(MANY)])
+
+    for size in "1000", "100":
+        told = run("action", "batch", str(file), "--batch-size", size, server=server)
+        assert (told.exit_code, told.output) == (0, f"{MANY} done, 0 refused\n")
+
+    performed = _performed(campaign, server)
+    assert len(performed) == MANY
+    assert {each["performed"]["priority"] for each in performed} == {"PRIORITY_BULK"}
+    assert not file.with_name(f"{file.name}.refused").exists()
+
+
+def test_what_an_interrupted_run_left_is_done_by_the_next(
+    server: Server, campaign: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"{campaign}.ndjson"
+    lines = [_subscriber(f"{n}-{campaign}", campaign) for n in range(20)]
+    _write(file, lines[:7])
+    run("action", "batch", str(file), server=server)
+    before = _performed(campaign, server)
+
+    _write(file, [*lines[15:], *lines[:15]])
+    told = run("action", "batch", str(file), server=server)
+
+    assert told.stdout == "20 done, 0 refused\n"
+    after = _performed(campaign, server)
+    assert len(after) == 20
+    assert {each["id"] for each in before} < {each["id"] for each in after}
+
+
+def test_equal_lines_are_as_many_actions(server: Server, campaign: str, tmp_path: Path) -> None:
+    file = tmp_path / f"{campaign}.ndjson"
+    line = {key: value for key, value in _subscriber("", campaign).items() if value}
+    _write(file, [line, line, {**line, "requestId": campaign}, {**line, "requestId": campaign}])
+
+    for _ in range(2):
+        assert run("action", "batch", str(file), server=server).exit_code == 0
+
+    assert len(_performed(campaign, server)) == 3
+
+
+def test_refused_lines_go_to_a_file_and_their_reasons_are_told(
+    server: Server, campaign: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"{campaign}.ndjson"
+    good, wrong = _subscriber(f"1-{campaign}", campaign), _subscriber(f"2-{campaign}", campaign)
+    wrong["becomeSubscriber"]["services"][0]["service"] = "NONE"
+    refused = [
+        json.dumps(wrong).encode(),
+        b'{"nothing": 1}',
+        b'{"subscription": 5}',
+        b"[]",
+        b"{",
+        b'{"a":' * 100_000,
+        b'{"subscription": "' + b"x" * 5_000_000 + b'"}',
+        b'{"subscription": "\xff"}',
+    ]
+    file.write_bytes(b"\n".join([json.dumps(good).encode(), b"", *refused]) + b"\n")
+
+    told = run("action", "batch", str(file), server=server)
+
+    rejects = tmp_path / f"{campaign}.ndjson.refused"
+    assert told.exit_code == 1
+    assert told.stdout == f"1 done, 8 refused, see {rejects}\n"
+    assert rejects.read_bytes() == b"\n".join(refused) + b"\n"
+    reasons = told.stderr.splitlines()
+    assert [reason.split(":")[0] for reason in reasons] == [f"line {n}" for n in range(3, 11)]
+    assert "[SERVICE_NOT_FOUND]" in reasons[0]
+    assert "nothing" in reasons[1]
+
+    wrong["becomeSubscriber"]["services"][0]["service"] = "STREAM"
+    _write(rejects, [wrong])
+    assert run("action", "batch", str(rejects), server=server).stdout == "1 done, 0 refused\n"
+    assert len(_performed(campaign, server)) == 2
+
+
+def test_rows_of_a_csv_file_are_actions(server: Server, campaign: str, tmp_path: Path) -> None:
+    file = tmp_path / f"{campaign}.csv"
+    new, added = "become_subscriber", "add_services.services"
+    columns = [
+        *("subscription", "reference", "action", f"{new}.type", f"{new}.provider", f"{new}.draft"),
+        *(f"{new}.holder.name", f"{new}.holder.parameters.room", f"{new}.address.lines[0]"),
+        *(f"{added}[0].service", f"{added}[1].service", f"{added}[1].term_end"),
+        *(f"{added}[1].provider", f"{added}[1].distributor"),
+    ]
+    rows = [
+        f'1-{campaign},{campaign},,OTT,WEB,true,"Tamm, Jaan",5,Street 1,,,,,',
+        f"1-{campaign},{campaign},,,,,,,,,EXTRA,2999-01-01T00:00:00Z,WEB,APP",
+        f"1-{campaign},{campaign},activate,,,,,,,,,,,",
+        f"1-{campaign},{campaign},explode,,,,,,,,,,,",
+        f"1-{campaign},short",
+    ]
+    file.write_text("\n".join([",".join(columns), *rows]) + "\n", encoding="utf-8-sig")
+
+    told = run("action", "batch", str(file), server=server)
+
+    assert told.stdout.startswith("3 done, 2 refused"), told.output
+    assert "line 6: has 2 cells, and the heading has 14" in told.stderr
+    refused = (tmp_path / f"{campaign}.csv.refused").read_text(encoding="utf-8-sig").splitlines()
+    assert refused == [",".join(columns), *rows[3:]]
+    became, adding, activated = (
+        each["performed"] for each in reversed(_performed(campaign, server))
+    )
+    assert became["become_subscriber"]["draft"] is True
+    assert became["become_subscriber"]["holder"]["name"] == "Tamm, Jaan"
+    assert became["become_subscriber"]["holder"]["parameters"] == {"room": "5"}
+    assert became["become_subscriber"]["address"]["lines"] == ["Street 1"]
+    assert adding["add_services"]["services"][0]["term_end"] == "2999-01-01T00:00:00Z"
+    assert activated["activate"] == {}
+
+
+def test_a_preview_of_a_file_changes_nothing_and_hinders_nothing(
+    server: Server, campaign: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"{campaign}.ndjson"
+    _write(file, [_subscriber(f"1-{campaign}", campaign)])
+
+    preview = run("action", "batch", str(file), "--validate-only", server=server)
+    assert preview.stdout == "1 would be done, 0 would be refused\n"
+    assert _performed(campaign, server) == []
+    told = run("action", "batch", str(file), "--json", "--performed-by=mari", server=server)
+    assert json.loads(told.stdout)["subscription"] == f"1-{campaign}"
+    assert told.stderr == "1 done, 0 refused\n"
+    assert [each["performed"]["performed_by"] for each in _performed(campaign, server)] == ["mari"]
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ("subscripton", "there is no 'subscripton'; did you mean 'subscription'?"),
+        ("activate", "activate is no single value"),
+        ("subscription.x", "there is nothing in subscription"),
+        ("subscription[0]", "subscription is no list"),
+        ("add_items.items.serial_number", "items needs a position: items[0]"),
+        ("add_usage.parameters", "parameters needs a key: parameters.KEY"),
+        ("request_id,request_id", "a column is named twice"),
+    ],
+)
+def test_an_unknown_column_is_wrong_usage(column: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "wrong.csv"
+    file.write_text(f"{column}\n")
+
+    refused = run("action", "batch", str(file))
+
+    assert (refused.exit_code, said in refused.stderr) == (2, True), refused.stderr
+
+
+def test_a_batch_that_does_not_reach_the_server_says_how_to_go_on(tmp_path: Path) -> None:
+    file = tmp_path / "far.ndjson"
+    _write(file, [_subscriber("1", "far")])
+
+    told = run("action", "batch", str(file), "--timeout=0.2")
+
+    assert told.exit_code == 3
+    assert "the same command goes on from there" in told.stderr

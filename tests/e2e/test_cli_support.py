@@ -1,0 +1,312 @@
+"""What the support desk and operators see."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from generic_provider import Client, ProvisioningResponse, ResponseStatus, actions
+from support.command_line import run, told_as_json
+from support.processes import PROGRAM, Server, simulated_adapter, wait_until
+
+PROVIDER = """
+code = "{code}"
+distributors = [{{ code = "MAIN" }}, {{ code = "TWIN1", required_distributor = "MAIN" }}]
+services = [
+    {{ code = "SPORT", provider_service_id = "1001" }},
+    {{ code = "FILM", provider_service_id = "1003" }},
+]
+goods = [
+    {{ goods_type = "SMARTCARD", provider_goods_type = "CARD" }},
+    {{ goods_type = "DECODER", provider_goods_type = "STB" }},
+]
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("support")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def crm(server: Server) -> Iterator[Client]:
+    with Client(server.address, performed_by="mari") as client:
+        yield client
+
+
+@pytest.fixture
+def provider(server: Server, tmp_path: Path) -> str:
+    """Effective, and unlike that of every other test."""
+    code = f"P{uuid4()}"
+    file = tmp_path / "provider.toml"
+    file.write_text(PROVIDER.format(code=code))
+    applied = run("provider", "apply", str(file), "--effective", server=server)
+    assert applied.exit_code == 0, applied.output
+    return code
+
+
+def _subscriber(crm: Client, provider: str, *, serial: str = "", goods: str = "SMARTCARD") -> str:
+    become = actions.BecomeSubscriber(
+        type="DTH",
+        provider=provider,
+        items=[("MAIN", goods, serial or f"{uuid4()}")],
+        services=[("MAIN", "SPORT")],
+    )
+    return crm.perform(become).subscription.number
+
+
+def _add_film(crm: Client, number: str) -> str:
+    done = crm.perform(actions.AddServices(services=[("MAIN", "FILM")]), subscription=number)
+    return done.requests[0].number
+
+
+def _take(crm: Client, provider: str) -> ProvisioningResponse:
+    """An answer, still without its status, to the request that is taken on lease."""
+    taken = crm.pull(provider, adapter="puller", max_requests=1).subscriptions[0]
+    return ProvisioningResponse(request=taken.requests[0].number, lease_token=taken.lease_token)
+
+
+def _answer(
+    crm: Client,
+    provider: str,
+    *,
+    status: ResponseStatus.ValueType = ResponseStatus.ACCEPTED,
+    taken: ProvisioningResponse | None = None,
+    account_number: str = "",
+    delay: timedelta | None = None,
+) -> None:
+    answer = taken or _take(crm, provider)
+    answer.status = status
+    answer.account_number = account_number
+    if status != ResponseStatus.ACCEPTED:
+        answer.error_code, answer.error_description = "E42", "not on this card"
+    if delay is not None:
+        answer.retry_delay.FromTimedelta(delay)
+    crm.send_responses(provider, responses=[answer])
+
+
+def _said(server: Server, *arguments: str) -> str:
+    result = run(*arguments, server=server)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def _next(server: Server, key: str) -> str:
+    lines = _said(server, "subscription", "explain", key).splitlines()
+    (line,) = [line for line in lines if line.startswith("  next")]
+    return line.removeprefix("  next").strip()
+
+
+def _connected(crm: Client, provider: str) -> bool:
+    return bool(list(crm.list_adapters(provider=provider)))
+
+
+def test_what_the_crm_wants_and_the_platform_confirmed_is_explained(
+    server: Server, crm: Client, provider: str
+) -> None:
+    serial = f"{uuid4()}"
+    number = _subscriber(crm, provider, serial=serial)
+    _answer(crm, provider, account_number=f"CAS-{number}")
+    _add_film(crm, number)
+    _answer(crm, provider, status=ResponseStatus.REJECTED)
+    twin = actions.AddServices(services=[("TWIN1", "FILM")])
+    pending = crm.perform(twin, subscription=number).requests[0].number
+
+    text = _said(server, "subscription", "explain", number)
+
+    point = next(line for line in text.splitlines() if f"{provider}  MAIN" in line)
+    card = f"SMARTCARD {serial}"
+    assert re.split(" {2,}", point.strip())[1:] == ["MAIN", card, "SPORT EFFECTIVE", card, "SPORT"]
+    assert f"{provider} (EFFECTIVE)  account CAS-{number}  PENDING" in text
+    assert "BECOME_SUBSCRIBER MAIN:SPORT" in text
+    assert f"pending     {pending} ACTIVATE_SERVICE TWIN1:FILM, waits for ADAPTER" in text
+    assert "E42 not on this card" in text
+    assert "adapter     none is connected" in text
+    for key in serial, f"CAS-{number}":
+        assert _said(server, "subscription", "explain", key) == text
+    (told,) = told_as_json("subscription", "explain", number, server=server)
+    (platform,) = told["platforms"]
+    assert platform["pending"][0]["number"] == pending
+    assert platform["next_step"] == _next(server, number)
+
+
+def test_the_next_step_follows_from_the_facts(server: Server, crm: Client, provider: str) -> None:
+    number = _subscriber(crm, provider)
+    assert _next(server, number).startswith(f"start an adapter of {provider}")
+    _said(server, "provider", "set-state", provider, "not-effective")
+    assert f"provider set-state {provider} effective" in _next(server, number)
+    _said(server, "provider", "set-state", provider, "effective")
+    taken = _take(crm, provider)
+    assert _next(server, number).startswith(f"wait: puller has had {taken.request} since")
+    _answer(crm, provider, taken=taken)
+    assert _next(server, number).startswith("nothing: the platform holds")
+
+    request = _add_film(crm, number)
+    _answer(crm, provider, status=ResponseStatus.RETRY_LATER, delay=timedelta(hours=1))
+    with simulated_adapter(f"of-{provider}", server=server, provider=provider):
+        wait_until(lambda: _connected(crm, provider), what="the adapter is connected")
+        advice = _next(server, number)
+    assert advice.startswith("wait for the next attempt at")
+    assert "(E42 not on this card)" in advice
+    assert f"request cancel {request}" in advice
+
+
+def test_what_was_missed_while_a_provider_was_off_needs_a_reset(
+    server: Server, crm: Client, provider: str
+) -> None:
+    number = _subscriber(crm, provider)
+    _answer(crm, provider)
+    crm.set_provider_state(provider, state="NOT_EFFECTIVE")
+    crm.perform(actions.AddServices(services=[("MAIN", "FILM")]), subscription=number)
+
+    assert _next(server, number).endswith("effective; after that a reset is needed")
+    crm.set_provider_state(provider, state="EFFECTIVE")
+    assert _next(server, number).startswith("a reset is needed")
+    assert "  difference  " in _said(server, "subscription", "explain", number)
+    listed = _said(
+        server, "subscription", "list", f"--provider={provider}", "--sync-state=out-of-sync"
+    )
+    assert number in listed
+
+
+def test_busy_adapters_are_told(server: Server, crm: Client, provider: str) -> None:
+    _subscriber(crm, provider)
+    options = ("--max-in-flight=1", "--delay=3600")
+    with simulated_adapter("busy", *options, server=server, provider=provider):
+        wait_until(
+            lambda: any(each.in_flight for each in crm.list_adapters(provider=provider)),
+            what="the adapter is at work",
+        )
+        second = _subscriber(crm, provider)
+        advice = _next(server, second)
+        listed = _said(server, "adapters", "--provider", provider)
+        backlog = _said(server, "backlog", provider)
+
+    assert advice == f"wait: the adapters of {provider} have their hands full"
+    assert "1 of 1" in listed
+    figures = {line[:27].strip(): line[27:] for line in backlog.splitlines()}
+    assert figures["pending"] == "2"
+    assert figures["in adapters' hands"] == "1"
+    assert figures["BECOME_SUBSCRIBER"] == "2"
+    assert figures["up to 1 min old"] == "2"
+    assert figures["adapters connected"] == "1"
+
+
+def test_several_subscriptions_with_one_serial_number_are_listed(
+    server: Server, crm: Client, provider: str
+) -> None:
+    serial = f"{uuid4()}"
+    numbers = {_subscriber(crm, provider, serial=serial, goods=g) for g in ("SMARTCARD", "DECODER")}
+
+    found = run("subscription", "show", serial, "--json", server=server)
+
+    assert found.exit_code == 1
+    assert "name one by its number" in found.stderr
+    assert {json.loads(line)["number"] for line in found.stdout.splitlines()} == numbers
+    unknown = run("subscription", "explain", f"{uuid4()}", server=server)
+    assert (unknown.exit_code, "[SUBSCRIPTION_NOT_FOUND]" in unknown.stderr) == (1, True)
+
+
+def test_requests_are_listed_shown_resolved_and_cancelled(
+    server: Server, crm: Client, provider: str
+) -> None:
+    number = _subscriber(crm, provider)
+    film = _add_film(crm, number)
+    only = f"--provider={provider}"
+    (become,) = [
+        each["number"]
+        for each in told_as_json("request", "list", only, "--type=become-subscriber", server=server)
+    ]
+    listed = _said(server, "request", "list", only, "--state=pending", "--oldest-first")
+    assert listed.index(become) < listed.index(film)
+    assert "EARLIER_REQUEST" in listed
+
+    early = run("request", "resolve", film, "accepted", "--reason=seen", server=server)
+    assert (early.exit_code, "[REQUEST_NOT_FIRST]" in early.stderr) == (1, True)
+    resolve = ("request", "resolve", become, "accepted", "--account-number=X1", "--reason=seen it")
+    assert _said(server, *resolve).startswith(f"{become} COMPLETED")
+    cancelled = _said(server, "request", "cancel", film, "--reason=wrong", "--performed-by=jaan")
+    assert cancelled.startswith(f"{film} REJECTED CANCELLED_BY_OPERATOR jaan")
+    shown = _said(server, "request", "show", film)
+    assert "ACTIVATE_SERVICE MAIN:FILM" in shown
+    assert "wrong" in shown
+    assert "account X1" in _said(server, "subscription", "show", number)
+
+
+def test_a_request_in_work_is_cancelled_only_by_ending_its_lease(
+    server: Server, crm: Client, provider: str
+) -> None:
+    _subscriber(crm, provider)
+    request = _take(crm, provider).request
+    cancel = ("request", "cancel", request, "--reason=stuck")
+
+    assert "[REQUEST_LEASED]" in run(*cancel, server=server).stderr
+    assert "REJECTED" in _said(server, *cancel, "--end-lease")
+
+
+@contextmanager
+def _tail(server: Server, *options: str) -> Iterator[Iterator[str]]:
+    """The lines of `request tail`, which must end well at Ctrl-C."""
+    command = [*PROGRAM, "request", "tail", "--server", server.address, "--interval=0.1", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout
+            yield (line.strip() for line in process.stdout)
+        finally:
+            process.send_signal(signal.SIGINT)
+    assert process.returncode == 0
+
+
+def test_a_tail_shows_what_is_new_and_what_changes(
+    server: Server, crm: Client, provider: str
+) -> None:
+    number = _subscriber(crm, provider)
+
+    with _tail(server, f"--provider={provider}") as lines:
+        assert next(lines).endswith("BECOME_SUBSCRIBER  MAIN:SPORT  PENDING  ADAPTER")
+        taken = _take(crm, provider)
+        assert next(lines).endswith("PENDING  ANSWER of puller")
+        _answer(crm, provider, taken=taken)
+        assert next(lines).endswith("COMPLETED")
+        film = _add_film(crm, number)
+        assert film in next(lines)
+
+
+def test_a_tail_that_finds_nothing_at_first_waits_for_it(
+    server: Server, crm: Client, provider: str
+) -> None:
+    with _tail(server, f"--provider={provider}", "--state=rejected") as lines:
+        number = _subscriber(crm, provider)
+        _answer(crm, provider)
+        _add_film(crm, number)
+        _answer(crm, provider, status=ResponseStatus.REJECTED)
+        assert next(lines).endswith("MAIN:FILM  REJECTED  E42 not on this card")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_gets_its_completion(shell: str) -> None:
+    script = run("completion", shell)
+
+    assert script.exit_code == 0
+    assert f"_GENERIC_PROVIDER_COMPLETE={shell}_complete" in script.stdout
+
+
+def test_names_are_completed() -> None:
+    words = "generic-provider request list --state pe"
+    asked = {"COMP_WORDS": words, "COMP_CWORD": "4", "_GENERIC_PROVIDER_COMPLETE": "bash_complete"}
+    completed = subprocess.run(
+        PROGRAM, env={**os.environ, **asked}, capture_output=True, text=True, check=False
+    )
+
+    assert completed.stdout == "plain,pending\n"

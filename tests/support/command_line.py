@@ -1,0 +1,34 @@
+"""The command line in this process, talking to a real server."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from click.testing import CliRunner, Result
+
+from generic_provider_server.cli import generic_provider
+from generic_provider_server.cli.failures import told
+from support.processes import Server
+
+
+class Program(click.Command):
+    """The whole program, with what it says of failures and its exit codes."""
+
+    def main(self, *arguments: Any, **options: Any) -> Any:
+        with told():
+            return generic_provider.main(*arguments, **options)
+
+
+def run(*arguments: str, server: Server | None = None) -> Result:
+    environment = {"GENERIC_PROVIDER_SERVER": server.address if server else "127.0.0.1:1"}
+    program = Program("generic-provider")
+    return CliRunner().invoke(program, arguments, env=environment, catch_exceptions=False)
+
+
+def told_as_json(*arguments: str, server: Server) -> list[Any]:
+    """The objects that a command prints, which must do well."""
+    result = run(*arguments, "--json", server=server)
+    assert result.exit_code == 0, result.output
+    return [json.loads(line) for line in result.stdout.splitlines()]

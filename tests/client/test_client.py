@@ -136,9 +136,9 @@ def test_a_list_goes_over_all_pages(crm: Crm) -> None:
     tokens = [
         crm.answers(
             "ListSubscriptions",
-            page(subscriptions=[Subscription(number="S1")], next_page_token="more"),  # noqa: S106
+            page(subscriptions=[Subscription(number="S1")], next_page_token="more"),
         ).page_token,
-        crm.answers("ListSubscriptions", page(next_page_token="yet more")).page_token,  # noqa: S106
+        crm.answers("ListSubscriptions", page(next_page_token="yet more")).page_token,
         crm.answers(
             "ListSubscriptions", page(subscriptions=[Subscription(number="S2")])
         ).page_token,

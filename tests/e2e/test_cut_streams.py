@@ -58,7 +58,7 @@ async def test_a_stream_cut_again_and_again_has_nothing_done_twice_and_loses_not
             for _ in range(CUTS):
                 await asyncio.sleep(0.15)
                 cut += proxy.cut()
-            while (await crm.get_backlog("P")).pending:  # noqa: ASYNC110 - the server tells nobody
+            while (await crm.get_backlog("P")).pending:
                 await asyncio.sleep(0.05)
             requests = [each async for each in crm.list_requests(provider="P")]
         adapter.stop()

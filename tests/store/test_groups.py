@@ -17,7 +17,7 @@ from generic_provider_server.services.claiming import Handed
 from generic_provider_server.services.performing import Done
 from generic_provider_server.services.responding import Response, respond
 from generic_provider_server.store import statements as sql
-from generic_provider_server.store.loading import NOTHING_NEEDED, Needs
+from generic_provider_server.store.loading import Needs
 from generic_provider_server.store.work import Work
 from generic_provider_server.store.writer import Command
 from support.bench import Bench, performing
@@ -30,10 +30,9 @@ class HoldUp:
 
     started: threading.Event
     go_on: threading.Event
-    late: bool = False
 
     def needs(self) -> Needs:
-        return NOTHING_NEEDED
+        return Needs()
 
     def run(self, _: Work) -> None:
         self.started.set()
@@ -42,10 +41,8 @@ class HoldUp:
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    late: bool = False
-
     def needs(self) -> Needs:
-        return NOTHING_NEEDED
+        return Needs()
 
     def run(self, _: Work) -> None:
         raise ZeroDivisionError

@@ -207,12 +207,13 @@ async def test_the_backlog_counts_what_is_pending(bench: Bench) -> None:
     one, two, _ = await bench.claim("SAT")
     await bench.answer(two, status=ResponseStatus.RETRY_LATER, retry_delay=10_000_000)
     backlog = await bench.store.read(lambda reads: reads.backlog("SAT"))
+    pending, oldest_age = await bench.store.read(lambda reads: reads.backlog_size("SAT"))
 
     assert one.lane.subscription == "S1"
     assert (backlog.pending, backlog.leased, backlog.waiting_for_retry) == (4, 2, 1)
     assert backlog.oldest is not None
     assert backlog.oldest.number == first.action.requests[0]
-    assert backlog.oldest_age // 1_000_000 == 100
+    assert (pending, oldest_age // 1_000_000) == (4, 100)
     assert dict(backlog.by_type) == {
         RequestType.ACTIVATE_SERVICE: 3,
         RequestType.DEACTIVATE_SERVICE: 1,

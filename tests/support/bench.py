@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from generic_provider_server.domain.actions import AnyAction, BecomeSubscriber
 from generic_provider_server.domain.image import PlatformImage
-from generic_provider_server.domain.lease import Lease, LeaseEnd, ResponseStatus, token_of
+from generic_provider_server.domain.lease import Lease, ResponseStatus, token_of
 from generic_provider_server.domain.records import (
     ActionRecord,
     ProviderRecord,
@@ -20,13 +20,12 @@ from generic_provider_server.domain.values import (
     ProviderState,
     SyncState,
 )
-from generic_provider_server.services.claiming import Claim, Demand, EndLeases, Handed
+from generic_provider_server.services.claiming import Claim, Demand, Handed, end_of_stream
 from generic_provider_server.services.clock import Clock
 from generic_provider_server.services.holding import Extend, LeaseState, Release
 from generic_provider_server.services.performing import Done, Perform
 from generic_provider_server.services.providers import CreateProvider, SetProviderState
 from generic_provider_server.services.responding import Response, Verdict, respond
-from generic_provider_server.store import statements as sql
 from generic_provider_server.store.filters import RequestFilter
 from generic_provider_server.store.store import Store
 
@@ -160,13 +159,7 @@ class Bench:
         return state
 
     async def break_stream(self, provider: str, stream: str) -> int:
-        end = EndLeases(
-            statement=sql.OF_STREAM,
-            parameters=(provider, stream),
-            cause=LeaseEnd.STREAM_BROKE,
-            stream=stream,
-        )
-        return await self.store.do(end)
+        return await self.store.do(end_of_stream(provider, stream))
 
     async def pass_time(self, seconds: float) -> None:
         """Time goes on, and the service does what is due by then."""

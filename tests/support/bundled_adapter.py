@@ -30,5 +30,5 @@ class Platform:
 
 
 async def until(reached: Callable[[], bool]) -> None:
-    while not reached():  # noqa: ASYNC110 - what is waited for tells nobody
+    while not reached():
         await asyncio.sleep(0.001)

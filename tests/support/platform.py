@@ -95,11 +95,7 @@ class SimulatedPlatform:
 
 
 def _differences(there: Subscriber | None, wanted: PlatformImage, now: Instant) -> Iterator[str]:
-    items = {_item(item) for item in wanted.items}
-    services = {
-        (e.distributor, e.provider_service_id, _goods(e.goods)): e.term_end
-        for e in wanted.entitlements
-    }
+    items, services = subscriber(wanted).items, subscriber(wanted).services
     usages = {u.usage.reference for u in wanted.usages if u.usage.end_time > now}
     needed = wanted.known is Known.YES and not (wanted.closed and not items | usages)
     if there is None:
@@ -117,6 +113,20 @@ def _differences(there: Subscriber | None, wanted: PlatformImage, now: Instant) 
         yield f"holder {there.holder} instead of {wanted.holder}"
     if wanted.known is Known.YES and there.address != wanted.address:
         yield f"address {there.address} instead of {wanted.address}"
+
+
+def subscriber(held: PlatformImage) -> Subscriber:
+    """The subscriber as the image says."""
+    return Subscriber(
+        holder=held.holder,
+        address=held.address,
+        items={_item(item) for item in held.items},
+        services={
+            (e.distributor, e.provider_service_id, _goods(e.goods)): e.term_end
+            for e in held.entitlements
+        },
+        usages={posted.usage.reference: posted.usage for posted in held.usages},
+    )
 
 
 def _items(request: Request) -> list[ProvisionedItem]:

@@ -1,0 +1,112 @@
+"""No message of the server exceeds 2 MiB, whatever is asked; clients have gRPC's default limits."""
+
+from __future__ import annotations
+
+import asyncio
+
+import grpc.aio
+import pytest
+
+from generic_provider.v1 import provisioning_service_pb2 as provisioning
+from generic_provider.v1 import request_service_pb2 as requests
+from generic_provider.v1 import resources_pb2 as pb
+from generic_provider.v1 import subscription_service_pb2 as subscriptions
+from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
+from support.calling import Caller
+
+CHAIN, GOODS = ("MAIN", "TWIN1", "TWIN2", "TWIN3"), ("SMARTCARD", "DECODER")
+
+MOST = 2 * 1024 * 1024
+SUBSCRIPTIONS = 400
+pytestmark = pytest.mark.timeout(120)
+
+
+def become(n: int) -> subscriptions.PerformActionRequest:
+    """Four viewing points with twenty services each."""
+    become_subscriber = subscriptions.BecomeSubscriber(
+        type="DTH",
+        provider="P",
+        items=[
+            pb.InstalledItem(
+                distributor=point,
+                goods_type=goods,
+                serial_number=f"{goods[0]}{n:08}-{point}",
+                parameters={"chip": f"{n:020}", "region": "north-west"},
+            )
+            for point in CHAIN
+            for goods in GOODS
+        ],
+        services=[
+            subscriptions.ServiceSelection(distributor=point, service=f"S{k}")
+            for point in CHAIN
+            for k in range(20)
+        ],
+    )
+    return subscriptions.PerformActionRequest(
+        subscription=f"S{n:03}", become_subscriber=become_subscriber
+    )
+
+
+async def test_large_subscriptions_batches_pages_and_streams_stay_below_two_mebibytes(
+    caller: Caller,
+) -> None:
+    batch = subscriptions.BatchPerformActionsRequest(
+        actions=[become(n) for n in range(SUBSCRIPTIONS)]
+    )
+    made = await caller.call("BatchPerformActions", batch)
+    assert all(each.HasField("action") for each in made.results)
+
+    numbers = await _all_pages(caller)
+    assert numbers == [f"S{n:03}" for n in range(SUBSCRIPTIONS)]
+    page = await caller.call("ListRequests", requests.ListRequestsRequest(page_size=1000))
+    assert page.next_page_token
+    await caller.call("GetSubscription", subscriptions.GetSubscriptionRequest(subscription="S001"))
+    assert 0 < caller.largest <= MOST
+
+    handed, largest = await _stream(caller.channel)
+    assert handed == SUBSCRIPTIONS
+    assert largest <= MOST
+
+
+async def test_a_batch_of_a_thousand_small_actions_is_answered_in_one_message(
+    caller: Caller,
+) -> None:
+    batch = subscriptions.BatchPerformActionsRequest(
+        actions=[
+            subscriptions.PerformActionRequest(
+                become_subscriber=subscriptions.BecomeSubscriber(type="DTH", provider="P")
+            )
+            for _ in range(1_000)
+        ]
+    )
+    made = await caller.call("BatchPerformActions", batch)
+
+    assert len(made.results) == 1_000
+    assert caller.largest <= MOST
+
+
+async def _all_pages(caller: Caller) -> list[str]:
+    numbers: list[str] = []
+    token = ""
+    while True:
+        request = subscriptions.ListSubscriptionsRequest(page_size=1000, page_token=token)
+        page = await caller.call("ListSubscriptions", request)
+        numbers += [each.number for each in page.subscriptions]
+        token = page.next_page_token
+        if not token:
+            return numbers
+
+
+async def _stream(channel: grpc.aio.Channel) -> tuple[int, int]:
+    """How many requests come with the greatest credit, and the largest message."""
+    request = provisioning.StreamPendingRequestsRequest(
+        provider="P", adapter="a", max_in_flight=10_000, include_target=True
+    )
+    handed = largest = 0
+    async with asyncio.timeout(60):
+        async for message in ProvisioningServiceStub(channel).StreamPendingRequests(request):
+            largest = max(largest, message.ByteSize())
+            handed += sum(len(each.requests) for each in message.batch.subscriptions)
+            if handed == SUBSCRIPTIONS:
+                break
+    return handed, largest

@@ -1,0 +1,205 @@
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc.aio
+import pytest
+
+from generic_provider.v1 import provisioning_service_pb2 as api
+from generic_provider.v1 import request_service_pb2 as requests
+from generic_provider.v1 import subscription_service_pb2 as subscriptions
+from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
+from support.calling import Caller, Refusal
+
+ACCEPTED = api.RESPONSE_STATUS_ACCEPTED
+Stream = grpc.aio.UnaryStreamCall[
+    api.StreamPendingRequestsRequest, api.StreamPendingRequestsResponse
+]
+
+
+async def subscribe(caller: Caller, count: int, *, prefix: str = "S") -> None:
+    batch = subscriptions.BatchPerformActionsRequest(
+        actions=[
+            subscriptions.PerformActionRequest(
+                subscription=f"{prefix}{n:03}",
+                become_subscriber=subscriptions.BecomeSubscriber(type="DTH", provider="P"),
+            )
+            for n in range(count)
+        ]
+    )
+    made = await caller.call("BatchPerformActions", batch)
+    assert all(each.HasField("action") for each in made.results)
+
+
+@asynccontextmanager
+async def stream(address: str, name: str, *, max_in_flight: int) -> AsyncIterator[Stream]:
+    """On a connection of its own."""
+    async with grpc.aio.insecure_channel(address) as channel:
+        request = api.StreamPendingRequestsRequest(
+            provider="P", adapter=name, max_in_flight=max_in_flight
+        )
+        call = ProvisioningServiceStub(channel).StreamPendingRequests(request)
+        yield call
+        call.cancel()
+
+
+async def handed(call: Stream) -> api.StreamPendingRequestsResponse.Batch:
+    """The next batch."""
+    async with asyncio.timeout(20):
+        while True:
+            message = await call.read()
+            assert isinstance(message, api.StreamPendingRequestsResponse), message
+            if message.HasField("batch"):
+                return message.batch
+
+
+def answers(batch: api.StreamPendingRequestsResponse.Batch) -> api.SendResponsesRequest:
+    return api.SendResponsesRequest(
+        provider="P",
+        responses=[
+            api.ProvisioningResponse(
+                request=request.number, lease_token=each.lease_token, status=ACCEPTED
+            )
+            for each in batch.subscriptions
+            for request in each.requests
+        ],
+    )
+
+
+async def adapters(caller: Caller) -> dict[str, int]:
+    """Requests in flight by adapter."""
+    listed = await caller.call("ListAdapters", requests.ListAdaptersRequest())
+    return {each.adapter: each.in_flight for each in listed.adapters}
+
+
+async def backlog(caller: Caller) -> requests.GetBacklogResponse:
+    counted = await caller.call("GetBacklog", requests.GetBacklogRequest(provider="P"))
+    assert isinstance(counted, requests.GetBacklogResponse)
+    return counted
+
+
+async def test_the_backlog_comes_first_and_then_what_is_new(address: str, caller: Caller) -> None:
+    await subscribe(caller, 3, prefix="OLD")
+    async with stream(address, "a", max_in_flight=10) as call:
+        first = await handed(call)
+        await subscribe(caller, 1, prefix="NEW")
+        second = await handed(call)
+
+    assert [each.subscription for each in first.subscriptions] == ["OLD000", "OLD001", "OLD002"]
+    assert [each.subscription for each in second.subscriptions] == ["NEW000"]
+
+
+async def test_one_that_stops_reading_holds_its_credit_and_others_get_the_rest(
+    address: str, caller: Caller
+) -> None:
+    async with stream(address, "stuck", max_in_flight=7) as stuck:
+        await subscribe(caller, 60)
+        while (await adapters(caller)).get("stuck") != 7:
+            await asyncio.sleep(0.01)
+        done = 0
+        async with stream(address, "busy", max_in_flight=20) as busy:
+            while done < 60 - 7:
+                batch = await handed(busy)
+                done += len(batch.subscriptions)
+                assert len(batch.subscriptions) <= 20
+                await caller.call("SendResponses", answers(batch))
+            assert (await adapters(caller))["stuck"] == 7
+            assert (await backlog(caller)).leased == 7
+        held = await handed(stuck)
+
+    assert done == 60 - 7
+    assert len(held.subscriptions) == 7
+
+
+async def test_two_share_the_work_and_no_subscription_is_in_both_hands(
+    address: str, caller: Caller
+) -> None:
+    in_hand: set[str] = set()
+    served: Counter[str] = Counter()
+
+    async def serve(name: str) -> None:
+        async with stream(address, name, max_in_flight=5) as call:
+            while sum(served.values()) < 200:
+                batch = await handed(call)
+                taken = {each.subscription for each in batch.subscriptions}
+                assert not taken & in_hand
+                in_hand.update(taken)
+                await asyncio.sleep(0.002)
+                in_hand.difference_update(taken)
+                served[name] += len(taken)
+                await caller.call("SendResponses", answers(batch))
+
+    async with asyncio.timeout(30):
+        both = [asyncio.create_task(serve(name)) for name in ("one", "two")]
+        while len(await adapters(caller)) < 2:
+            await asyncio.sleep(0.01)
+        await subscribe(caller, 200)
+        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+    for task in both:
+        task.cancel()
+    await asyncio.gather(*both, return_exceptions=True)
+
+    assert served["one"] > 0 < served["two"]
+    assert not (await backlog(caller)).pending
+
+
+async def test_what_a_stream_held_goes_to_others_when_it_ends(address: str, caller: Caller) -> None:
+    await subscribe(caller, 4)
+    async with stream(address, "gone", max_in_flight=10) as gone:
+        first = await handed(gone)
+    async with stream(address, "next", max_in_flight=10) as following:
+        again = await handed(following)
+
+    assert [each.subscription for each in again.subscriptions] == [
+        each.subscription for each in first.subscriptions
+    ]
+    assert {each.delivery_attempt for each in again.subscriptions} == {2}
+    late = await caller.call("SendResponses", answers(first))
+    assert {each.code for each in late.results} == {api.RESPONSE_CODE_STALE}
+
+
+async def test_a_stream_that_was_told_to_stop_ends_with_its_last_lease(
+    address: str, caller: Caller
+) -> None:
+    await subscribe(caller, 2)
+    async with stream(address, "a", max_in_flight=10) as call:
+        batch = await handed(call)
+        kept, returned = batch.subscriptions
+        stop = api.ReleaseLeasesRequest(lease_tokens=[returned.lease_token], stop=True)
+        assert [e.live for e in (await caller.call("ReleaseLeases", stop)).results] == [True]
+        await subscribe(caller, 1, prefix="MORE")
+        del batch.subscriptions[1]
+        await caller.call("SendResponses", answers(batch))
+        async with asyncio.timeout(20):
+            assert await call.read() is grpc.aio.EOF
+
+    assert kept.subscription != returned.subscription
+    assert (await backlog(caller)).pending == 2
+
+
+@pytest.mark.usefixtures("caller")
+async def test_a_quiet_stream_has_heartbeats_that_say_how_things_are(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.rpc.provisioning_service.HEARTBEAT", 0.05)
+    async with stream(address, "a", max_in_flight=10) as call:
+        for _ in range(3):
+            message = await call.read()
+            assert isinstance(message, api.StreamPendingRequestsResponse)
+            assert message.heartbeat.provider_state
+            assert not message.heartbeat.backlog
+
+
+async def test_a_pull_waits_for_something_to_arrive(caller: Caller) -> None:
+    pull = api.PullPendingRequestsRequest(provider="P", adapter="a")
+    pull.wait.seconds = 20
+    waiting = asyncio.create_task(caller.call("PullPendingRequests", pull))
+    await subscribe(caller, 1)
+
+    answer = await waiting
+
+    assert not isinstance(answer, Refusal)
+    assert [each.subscription for each in answer.subscriptions] == ["S000"]

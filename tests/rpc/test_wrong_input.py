@@ -1,0 +1,78 @@
+"""Every RPC with wrong input: the right refusal, small, and nothing is changed."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from google.protobuf.message_factory import GetMessageClass
+
+from generic_provider.v1 import provider_service_pb2 as providers
+from generic_provider.v1 import request_service_pb2 as requests
+from generic_provider.v1 import subscription_service_pb2 as subscriptions
+from support.calling import METHODS, Caller, Refusal
+from support.chance import fill
+from support.wrong_input import CASES
+
+STATUS = {
+    "INVALID_FIELD": "INVALID_ARGUMENT",
+    "PROVIDER_EXISTS": "ALREADY_EXISTS",
+    "ETAG_MISMATCH": "ABORTED",
+}
+
+
+def test_every_rpc_is_in_the_table() -> None:
+    assert CASES.keys() == METHODS.keys()
+
+
+@pytest.mark.parametrize("rpc", METHODS)
+async def test_wrong_input_is_refused_with_what_is_wrong_and_changes_nothing(
+    rpc: str, caller: Caller
+) -> None:
+    before = await everything(caller)
+
+    for request, reason, named in CASES[rpc]:
+        refusal = await caller.call(rpc, request)
+        assert isinstance(refusal, Refusal), request
+        assert refusal.reason == reason, (refusal, request)
+        expected = "NOT_FOUND" if reason.endswith("_NOT_FOUND") else "FAILED_PRECONDITION"
+        assert refusal.code == STATUS.get(reason, expected)
+        assert any(each.startswith(named) for each in (*refusal.fields, *refusal.metadata)), refusal
+        assert refusal.size < 4_096
+
+    assert await everything(caller) == before
+
+
+@pytest.mark.parametrize("rpc", METHODS)
+async def test_bytes_that_are_no_message_are_refused(rpc: str, caller: Caller) -> None:
+    dice = random.Random(rpc)
+    not_utf8 = b"\x0a\x02\xff\xfe"  # field 1, a text of two bytes
+    for raw in (not_utf8, b"\xff" * 9, *[dice.randbytes(dice.randint(1, 80)) for _ in range(60)]):
+        answer = await caller.call(rpc, raw)
+        if isinstance(answer, Refusal):
+            assert answer.reason not in ("", "INTERNAL"), (raw, answer)
+
+
+@pytest.mark.parametrize("rpc", METHODS)
+async def test_messages_made_up_by_chance_are_never_a_fault_of_ours(
+    rpc: str, caller: Caller
+) -> None:
+    dice = random.Random(f"messages of {rpc}")
+    kind = GetMessageClass(METHODS[rpc].input_type)
+    for _ in range(60):
+        request = kind()
+        fill(request, dice, depth=4)
+        answer = await caller.call(rpc, request)
+        if isinstance(answer, Refusal):
+            assert answer.reason not in ("", "INTERNAL"), (request, answer)
+            assert answer.size < 4_096
+
+
+async def everything(caller: Caller) -> list[Any]:
+    return [
+        await caller.call("ListProviders", providers.ListProvidersRequest()),
+        await caller.call("ListSubscriptions", subscriptions.ListSubscriptionsRequest()),
+        await caller.call("ListActions", subscriptions.ListActionsRequest()),
+        await caller.call("ListRequests", requests.ListRequestsRequest()),
+    ]

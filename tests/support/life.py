@@ -1,0 +1,295 @@
+"""One subscription, from one thing that happens to it to the next, with simulated platforms.
+
+Platforms are touched only under a live lease; what an adapter does there without its answer
+arriving is remembered, so that the answer can come late.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from msgspec.structs import replace
+
+from generic_provider_server.domain.actions import AnyAction
+from generic_provider_server.domain.aggregate import Aggregate, Link, Pending
+from generic_provider_server.domain.catalogue import Catalogue
+from generic_provider_server.domain.due import next_end, usage_is_over
+from generic_provider_server.domain.effect import names_same
+from generic_provider_server.domain.image import PlatformImage, Request, image
+from generic_provider_server.domain.ledger import (
+    ActionChange,
+    Circumstances,
+    Finished,
+    Ledger,
+    Transition,
+)
+from generic_provider_server.domain.lifecycle import (
+    accept,
+    accepted_late,
+    count_attempt,
+    end_usage,
+    expire,
+    reject,
+    touch,
+)
+from generic_provider_server.domain.perform import perform
+from generic_provider_server.domain.plan import plan
+from generic_provider_server.domain.refusals import Reason
+from generic_provider_server.domain.values import (
+    SECOND,
+    Instant,
+    Provider,
+    ProviderState,
+    RequestOrigin,
+    RequestState,
+    Subscription,
+    SyncState,
+)
+
+from .platform import PlatformRefuses, SimulatedPlatform
+
+START = Instant(1_700_000_000 * SECOND)
+
+
+@dataclass(slots=True)
+class Lease:
+    """Requests in an adapter's hands, unanswered; the platform has done the first `done`."""
+
+    handover: int
+    requests: list[Pending]
+    done: int = 0
+
+    @property
+    def left(self) -> int:
+        """Requests still to be done."""
+        return len(self.requests) - self.done
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Done on the platform under that hand-over, but the answer did not arrive."""
+
+    provider: str
+    handover: int
+    pending: Pending
+
+
+@dataclass(slots=True)
+class Life:
+    providers: Sequence[Provider]
+    now: Instant = START
+    catalogues: dict[str, Catalogue] = field(init=False)
+    platforms: dict[str, SimulatedPlatform] = field(init=False)
+    aggregate: Aggregate | None = None
+    leases: dict[str, Lease] = field(default_factory=dict)
+    lost: list[Lost] = field(default_factory=list)
+    finals: dict[int, Finished] = field(default_factory=dict)
+    changes: dict[int, ActionChange] = field(default_factory=dict)
+    handed: list[tuple[int, str, Pending]] = field(default_factory=list)
+    done: set[int] = field(default_factory=set)
+    next_number: int = 1
+    next_action: int = 1
+
+    def __post_init__(self) -> None:
+        self.catalogues = {provider.code: Catalogue(provider) for provider in self.providers}
+        self.platforms = {provider.code: SimulatedPlatform() for provider in self.providers}
+
+    @property
+    def there(self) -> Aggregate:
+        assert self.aggregate is not None, "nobody has become a subscriber"
+        return self.aggregate
+
+    @property
+    def desired(self) -> Subscription:
+        return self.there.desired
+
+    @property
+    def circumstances(self) -> Circumstances:
+        return Circumstances(
+            now=self.now,
+            catalogues=self.catalogues,
+            next_number=self.next_number,
+            leased={provider: len(lease.requests) for provider, lease in self.leases.items()},
+        )
+
+    def link(self, provider: str) -> Link:
+        link = self.there.link(provider)
+        assert link is not None, f"{provider} is not linked"
+        return link
+
+    def queue(self, provider: str) -> list[Request]:
+        return [pending.request for pending in self.there.queue(provider)]
+
+    def wanted(self, provider: str) -> PlatformImage:
+        return image(self.desired, self.catalogues[provider], now=self.now)
+
+    def differences(self, provider: str) -> list[str]:
+        """Between the platform and what the CRM wants there."""
+        wanted = self.wanted(provider)
+        return self.platforms[provider].differences(self.desired.number, wanted, self.now)
+
+    def state(self, number: int) -> RequestState:
+        return self.finals[number].state if number in self.finals else RequestState.PENDING
+
+    def perform(self, action: AnyAction, *, automatic: bool = False) -> int:
+        """Returns the action's id."""
+        performed = perform(
+            self.aggregate,
+            action,
+            action_id=self.next_action,
+            circumstances=self.circumstances,
+            automatic=automatic,
+        )
+        self.next_action += 1
+        self._take(performed)
+        return self.next_action - 1
+
+    def lease(self, provider: str, *, most: int = 100) -> None:
+        """Hands over the first unit, or as much of it as the adapter can take."""
+        assert provider not in self.leases, "a second live lease"
+        queue = self.there.queue(provider)
+        taken = [pending for pending in queue if pending.unit == queue[0].unit][:most]
+        handover = len(self.handed)
+        self.leases[provider] = Lease(handover, taken)
+        self.handed += [(handover, provider, pending) for pending in taken]
+
+    def do(self, provider: str) -> bool:
+        """The adapter does the next request on its platform; False if that refuses."""
+        lease = self.leases[provider]
+        pending = lease.requests[lease.done]
+        try:
+            self.platforms[provider].apply(self.desired.number, pending.request)
+        except PlatformRefuses:
+            return False
+        lease.done += 1
+        self.done.add(pending.number)
+        return True
+
+    def accept(self, provider: str) -> int:
+        """The first answer of the lease arrives; returns the request's number."""
+        lease = self.leases[provider]
+        assert lease.done, "an answer without a deed"
+        lease.done -= 1
+        number = lease.requests.pop(0).number
+        if not lease.requests:
+            del self.leases[provider]
+        self._take(accept(self.there, number, circumstances=self.circumstances))
+        return number
+
+    def reject(self, provider: str) -> int:
+        """The platform refuses the first request of the lease, which ends the lease."""
+        lease = self.leases.pop(provider)
+        number = lease.requests[0].number
+        assert not lease.done, "an answer against the deed"
+        refused = reject(self.there, number, circumstances=self.circumstances, error_code="E7")
+        self._take(refused)
+        return number
+
+    def lose(self, provider: str, *, counted: bool = False) -> None:
+        """The lease ends without answers; `counted`: as a failed attempt of its first request."""
+        lease = self.leases.pop(provider)
+        deeds = lease.requests[: lease.done]
+        self.lost += [Lost(provider, lease.handover, pending) for pending in deeds]
+        count = len(lease.requests)
+        self._take(touch(self.there, provider, count=count, circumstances=self.circumstances))
+        if counted:
+            tried = count_attempt(self.there, provider, delay=0, circumstances=self.circumstances)
+            self._take(tried)
+
+    def come_late(self, lost: Lost) -> None:
+        """An acceptance under the token of a lease that has ended."""
+        final = self.finals.get(lost.pending.number)
+        if final and final.state is RequestState.COMPLETED and not self._overtaken(lost):
+            return
+        late = accepted_late(
+            self.there,
+            lost.provider,
+            lost.pending.request,
+            state=final.state if final else RequestState.PENDING,
+            circumstances=self.circumstances,
+        )
+        self._take(late)
+
+    def cancel(self, number: int) -> None:
+        """An operator's cancel, which ends the lease that the request is on."""
+        self._end_lease_of(number)
+        cancelled = reject(
+            self.there,
+            number,
+            circumstances=self.circumstances,
+            reason=Reason.CANCELLED_BY_OPERATOR,
+        )
+        self._take(cancelled)
+
+    def resolve(self, number: int) -> None:
+        """The answer of a person who has looked at the platform."""
+        self._end_lease_of(number)
+        act = accept if number in self.done else reject
+        self._take(act(self.there, number, circumstances=self.circumstances))
+
+    def expire(self, provider: str) -> None:
+        assert provider not in self.leases, "what is leased does not expire"
+        self._take(expire(self.there, provider, circumstances=self.circumstances))
+
+    def wait(self, seconds: int) -> None:
+        """Time passes, and the service does what is due by then."""
+        self.now = Instant(self.now + seconds * SECOND)
+        if usage_is_over(self.there, now=self.now):
+            self._take(end_usage(self.there, circumstances=self.circumstances))
+        while end := next_end(self.desired, now=self.now):
+            self.perform(end, automatic=True)
+
+    def switch(self, provider: str, *, effective: bool) -> None:
+        state = ProviderState.EFFECTIVE if effective else ProviderState.NOT_EFFECTIVE
+        changed = replace(self.catalogues[provider].provider, state=state)
+        self.catalogues[provider] = Catalogue(changed)
+
+    def reset(self, provider: str) -> None:
+        catalogue = self.catalogues[provider]
+        ledger = Ledger(self.there, self.circumstances)
+        held = self.link(provider).expected(now=self.now)
+        requests = plan(held, self.wanted(provider), catalogue=catalogue)
+        ledger.enqueue(provider, requests, unit=ledger.new_unit(), origin=RequestOrigin.RESET)
+        self._take(ledger.transition())
+
+    def serve(self, provider: str) -> list[Request]:
+        """An adapter does whatever is pending, as far as its platform can; returns what it did."""
+        did = []
+        while self.there.queue(provider):
+            if provider not in self.leases:
+                self.lease(provider)
+            first = self.leases[provider].requests[0]
+            if self.leases[provider].done or self.do(provider):
+                self.accept(provider)
+                did.append(first.request)
+            else:
+                self.reject(provider)
+        return did
+
+    def in_sync(self, provider: str) -> bool:
+        return self.link(provider).sync_state is SyncState.IN_SYNC
+
+    def _overtaken(self, lost: Lost) -> bool:
+        """Was something handed over that names the same, after the request was completed?"""
+        number = lost.pending.number
+        last = max(n for n, (*_, pending) in enumerate(self.handed) if pending.number == number)
+        return any(
+            provider == lost.provider and names_same(pending.request, lost.pending.request)
+            for _, provider, pending in self.handed[last + 1 :]
+        )
+
+    def _end_lease_of(self, number: int) -> None:
+        for provider, lease in list(self.leases.items()):
+            if number in [pending.number for pending in lease.requests]:
+                self.lose(provider)
+
+    def _take(self, transition: Transition) -> None:
+        self.aggregate = transition.aggregate
+        self.next_number += len(transition.created)
+        for finished in transition.finished:
+            number = finished.pending.number
+            assert number not in self.finals, f"request {number} ended twice"
+            self.finals[number] = finished
+        for change in transition.actions:
+            self.changes[change.performed.id] = change

@@ -1,0 +1,297 @@
+"""Plays one subscription's life step by step; after each everything that must hold is checked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from random import Random
+
+from msgspec.structs import replace
+
+from generic_provider_server.domain.actions import AnyAction, Existing
+from generic_provider_server.domain.aggregate import Link
+from generic_provider_server.domain.refusals import Refused
+from generic_provider_server.domain.values import SECOND, Provider
+
+from .life import Life
+from .must_hold import check, check_healed
+from .platform import subscriber
+from .wider_acting import WiderCrm
+
+NUMBER = "S0000000309"
+SERIALS = ("1", "2", "3", "4", "5")
+SHORTEST_WINDOW = 48 * 3_600 * SECOND
+
+
+class Step(Enum):
+    NOTHING = auto()
+    ACT = auto()
+    HAND_OVER = auto()
+    DO = auto()
+    ANSWER = auto()
+    SERVE = auto()
+    REJECT = auto()
+    WAIT = auto()
+    RESET = auto()
+    LOSE = auto()
+    COME_LATE = auto()
+    CANCEL = auto()
+    RESOLVE = auto()
+    EXPIRE = auto()
+    SWITCH = auto()
+
+
+CALM = {
+    Step.NOTHING: 1,
+    Step.ACT: 30,
+    Step.HAND_OVER: 12,
+    Step.DO: 6,
+    Step.ANSWER: 25,
+    Step.SERVE: 8,
+    Step.REJECT: 8,
+    Step.WAIT: 3,
+    Step.RESET: 2,
+}
+"""Every request that is handed over is answered in time."""
+
+STORMY = {
+    **CALM,
+    Step.LOSE: 8,
+    Step.COME_LATE: 5,
+    Step.CANCEL: 2,
+    Step.RESOLVE: 2,
+    Step.EXPIRE: 3,
+    Step.SWITCH: 2,
+}
+
+
+@dataclass(slots=True)
+class Lifetime:
+    providers: Sequence[Provider]
+    tell: Callable[[str], None]
+    life: Life = field(init=False)
+    chance: Random = field(init=False)
+    answered: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.life = Life(self.providers)
+
+    def play(self, start: int, steps: Sequence[tuple[Step, int]]) -> None:
+        self.chance = Random(start)
+        self._begin()
+        check(self.life)
+        for step, chosen in steps:
+            self.chance = Random(chosen)
+            self._take(step)
+            check(self.life)
+
+    def _take(self, step: Step) -> None:
+        kinds: dict[Step, Callable[[], None]] = {
+            Step.NOTHING: lambda: None,
+            Step.ACT: self._act,
+            Step.HAND_OVER: self._hand_over,
+            Step.DO: self._do,
+            Step.ANSWER: self._answer_one,
+            Step.SERVE: self._serve,
+            Step.REJECT: self._reject,
+            Step.WAIT: self._wait,
+            Step.RESET: self._reset,
+            Step.LOSE: self._lose,
+            Step.COME_LATE: self._come_late,
+            Step.CANCEL: self._cancel,
+            Step.RESOLVE: self._resolve,
+            Step.EXPIRE: self._expire,
+            Step.SWITCH: self._switch,
+        }
+        kinds[step]()
+
+    def _begin(self) -> None:
+        """Some are served by a platform already."""
+        action = self._crm().become(NUMBER)
+        served = {service.provider for service in action.services}
+        if self.chance.random() < 0.2 and not action.draft:
+            code = self.chance.choice(sorted(served))
+            existing = Existing(provider=code, account_number="77", holds_everything=True)
+            action = replace(action, existing=(existing,))
+        if not self._performed(action):
+            self._begin()
+            return
+        for existing in action.existing:
+            held = self.life.link(existing.provider).confirmed
+            self.life.platforms[existing.provider].subscribers[NUMBER] = subscriber(held)
+
+    def _crm(self) -> WiderCrm:
+        return WiderCrm(chance=self.chance, providers=self.providers, serials=SERIALS)
+
+    def _performed(self, action: AnyAction) -> bool:
+        before = self.life.aggregate
+        try:
+            number = self.life.perform(action)
+        except Refused as refused:
+            assert self.life.aggregate == before
+            self.tell(f"{action} is refused: {refused}")
+            return False
+        self.tell(f"action {number}: {action}")
+        return True
+
+    def _act(self) -> None:
+        """Something, if need be at the third attempt, that the rules allow."""
+        crm, state, now = self._crm(), self.life.desired, self.life.now
+        for _ in range(3):
+            wide = self.chance.random() < 0.3
+            if self._performed(crm.wide_action(state, now) if wide else crm.action(state, now)):
+                return
+
+    def _ready(self) -> list[str]:
+        """The providers that have something to be handed over."""
+        return [
+            link.provider
+            for link in self.life.there.links
+            if link.queue
+            and link.provider not in self.life.leases
+            and self.life.catalogues[link.provider].effective
+        ]
+
+    def _hand_over(self) -> None:
+        if ready := self._ready():
+            provider = self.chance.choice(ready)
+            self.life.lease(provider, most=self.chance.choice((1, 2, 100)))
+            numbers = [pending.number for pending in self.life.leases[provider].requests]
+            self.tell(f"{provider} is handed {numbers}")
+
+    def _leased(self) -> str | None:
+        """A provider with a live lease, after a hand-over if there is none."""
+        if not self.life.leases:
+            self._hand_over()
+        leased = list(self.life.leases)
+        return self.chance.choice(leased) if leased else None
+
+    def _do(self) -> None:
+        provider = self._leased()
+        if provider and self.life.leases[provider].left:
+            self._done(provider)
+
+    def _done(self, provider: str) -> bool:
+        lease = self.life.leases[provider]
+        pending = lease.requests[lease.done]
+        done = self.life.do(provider)
+        verb = "does" if done else "cannot do"
+        self.tell(f"{provider} {verb} {pending.number}: {pending.request.type.name}")
+        return done
+
+    def _answer_one(self) -> None:
+        if provider := self._leased():
+            self._answer(provider)
+
+    def _answer(self, provider: str) -> None:
+        if self.life.leases[provider].done or self._done(provider):
+            self._answered(provider, self.life.accept(provider))
+        else:
+            self._answered(provider, self.life.reject(provider))
+
+    def _answered(self, provider: str, number: int) -> None:
+        """I4: what a platform answers reaches its end in order."""
+        final = self.life.finals[number]
+        self.tell(f"{provider} answers {number}: {final.state.name}")
+        place = final.pending.unit, final.pending.index
+        assert self.answered.get(provider, (0, 0)) < place, "out of order"
+        self.answered[provider] = place
+
+    def _serve(self) -> None:
+        """All that is pending at a provider is done."""
+        if provider := self._leased():
+            self._serve_all(provider)
+
+    def _serve_all(self, provider: str) -> None:
+        for _ in range(200):
+            if provider not in self.life.leases:
+                if provider not in self._ready():
+                    return
+                self.life.lease(provider)
+            self._answer(provider)
+        raise AssertionError(f"the backlog of {provider} does not drain")
+
+    def _reject(self) -> None:
+        """A platform does not refuse what it has done."""
+        provider = self._leased()
+        if provider is None:
+            return
+        lease = self.life.leases[provider]
+        if not lease.done and lease.requests[0].number not in self.life.done:
+            self._answered(provider, self.life.reject(provider))
+
+    def _wait(self) -> None:
+        hours = self.chance.choice((1, 5, 40, 400))
+        self.tell(f"{hours} h pass")
+        self.life.wait(hours * 3_600)
+
+    def _reset(self) -> None:
+        link = self.chance.choice(self.life.there.links) if self.life.there.links else None
+        if link and self.life.catalogues[link.provider].effective:
+            self.tell(f"{link.provider} is reset")
+            self.life.reset(link.provider)
+
+    def _lose(self) -> None:
+        if provider := self._leased():
+            if self.chance.random() < 0.5 and self.life.leases[provider].left:
+                self._done(provider)
+            counted = self.chance.random() < 0.5
+            self.tell(f"{provider} loses its lease{', an attempt' if counted else ''}")
+            self.life.lose(provider, counted=counted)
+
+    def _come_late(self) -> None:
+        if self.life.lost:
+            lost = self.chance.choice(self.life.lost)
+            self.tell(f"{lost.provider} says late that it did {lost.pending.number}")
+            self.life.come_late(lost)
+
+    def _pending(self) -> list[Link]:
+        return [link for link in self.life.there.links if link.queue]
+
+    def _cancel(self) -> None:
+        if links := self._pending():
+            number = self.chance.choice(self.chance.choice(links).queue).number
+            self.tell(f"an operator cancels {number}")
+            self.life.cancel(number)
+
+    def _resolve(self) -> None:
+        if links := self._pending():
+            number = self.chance.choice(links).queue[0].number
+            self.tell(f"an operator resolves {number}")
+            self.life.resolve(number)
+
+    def _expire(self) -> None:
+        """The service waits for the live lease to end, if there is one."""
+        oldest = self.life.now - SHORTEST_WINDOW
+        for link in self._pending():
+            leased = link.provider in self.life.leases
+            if not leased and link.queue[0].create_time <= oldest:
+                self.tell(f"what is pending at {link.provider} expires")
+                self.life.expire(link.provider)
+
+    def _switch(self) -> None:
+        code = self.chance.choice(self.providers).code
+        effective = not self.life.catalogues[code].effective
+        self.tell(f"{code} is {'' if effective else 'not '}effective")
+        self.life.switch(code, effective=effective)
+
+    def drain(self) -> None:
+        """I11: adapters that do whatever their platforms can leave nothing pending."""
+        for provider in self.providers:
+            self.life.switch(provider.code, effective=True)
+        for _ in range(10):
+            for link in self._pending():
+                self._serve_all(link.provider)
+                check(self.life)
+            if not self._pending():
+                return
+        raise AssertionError("the backlogs do not drain")
+
+    def heal(self) -> None:
+        """I13: one reset whose requests are served."""
+        for link in self.life.there.links:
+            self.life.reset(link.provider)
+            self._serve_all(link.provider)
+            check(self.life)
+            check_healed(self.life, link.provider)

@@ -1,0 +1,95 @@
+"""What must hold of a subscription's life, whatever happens in it."""
+
+from __future__ import annotations
+
+from generic_provider_server.domain.after import after
+from generic_provider_server.domain.aggregate import Link
+from generic_provider_server.domain.image import PlatformImage
+from generic_provider_server.domain.ledger import Finished
+from generic_provider_server.domain.naming import goods_named
+from generic_provider_server.domain.plan import plan
+from generic_provider_server.domain.rules import check as check_rules
+from generic_provider_server.domain.values import Goods, RequestOrigin, RequestState, SyncState
+
+from .life import Life
+from .platform import Subscriber
+
+
+def check(life: Life) -> None:
+    """After every step."""
+    _check_state(life)
+    reserved = goods_named(life.there)
+    for link in life.there.links:
+        _check_queue(life, link)
+        if link.sync_state is SyncState.IN_SYNC:
+            _check_in_sync(life, link)
+        held = life.platforms[link.provider].subscribers.get(life.desired.number, Subscriber())
+        assert {Goods(*item[1:]) for item in held.items} <= reserved, "held, yet not reserved"
+
+
+def _check_state(life: Life) -> None:
+    """I2 and I12: the state is the replay of what is unsettled, and keeps the rules."""
+    there = life.there
+    state = there.settled_state
+    for performed in there.performed:
+        state = after(state, performed, catalogues=life.catalogues)
+    assert state == there.desired, "not the fold of base and the unsettled actions"
+    check_rules(there.desired, life.catalogues)
+    assert there.desired.live or not there.desired.items
+    assert all(there.link(code) for code in there.desired.linked), "linked without a link"
+
+
+def _check_queue(life: Life, link: Link) -> None:
+    """I4 and I5: in order, and what has ended stays so."""
+    places = [(pending.unit, pending.index) for pending in link.queue]
+    assert places == sorted(set(places))
+    assert not any(pending.number in life.finals for pending in link.queue)
+
+
+def _check_in_sync(life: Life, link: Link) -> None:
+    """I9 and I13."""
+    held, wanted = link.expected(now=life.now), life.wanted(link.provider)
+    assert not link.queue
+    assert not plan(held, wanted, catalogue=life.catalogues[link.provider])
+    assert not life.differences(link.provider)
+
+
+def check_confirmed(life: Life) -> None:
+    """I8, where no correction was refused; what was refused is not tried again by itself."""
+    for link in life.there.links:
+        refused = _refused(life, link.provider)
+        if any(final.pending.origin is not RequestOrigin.ACTION for final in refused):
+            continue
+        held, wanted = link.expected(now=life.now), life.wanted(link.provider)
+        lacking = plan(held, wanted, catalogue=life.catalogues[link.provider])
+        spared = [final.pending.request for final in refused]
+        assert all(request in spared for request in lacking)
+        if not lacking and held.known is wanted.known:
+            assert _told(held) == _told(wanted)
+
+
+def check_healed(life: Life, provider: str) -> None:
+    """After a reset that was served. A platform that never heard of the subscriber, though it may
+    have, cannot take anything away."""
+    assert not life.differences(provider)
+    unheard = life.desired.number not in life.platforms[provider].subscribers
+    assert life.in_sync(provider) or unheard
+
+
+def _refused(life: Life, provider: str) -> list[Finished]:
+    return [
+        final
+        for final in life.finals.values()
+        if final.provider == provider and final.state is RequestState.REJECTED
+    ]
+
+
+def _told(image: PlatformImage) -> tuple[object, ...]:
+    """What an image says, in whatever order."""
+    return (
+        image.holder,
+        image.address,
+        {item.key for item in image.items},
+        {(entitlement.key, entitlement.term_end) for entitlement in image.entitlements},
+        {posted.usage.reference for posted in image.usages},
+    )

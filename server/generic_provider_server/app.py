@@ -17,15 +17,13 @@ from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from .config import LogFormat, Settings
-from .domain.lease import LeaseEnd
 from .rpc.calls import Calls, add_service
 from .rpc.servicers import SERVICES, servicers
-from .services.claiming import EndLeases
+from .services.claiming import end_of_dead_servers
 from .services.clock import Clock
 from .services.delivery import Delivery, Disown
 from .services.settling import Settling
-from .store import statements as sql
-from .store.store import Store, open_store
+from .store.store import open_store
 from .store.writer import Committed
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -92,7 +90,8 @@ async def running(settings: Settings) -> AsyncIterator[str]:
     store = open_store(settings.database, on_commit=committed)
     try:
         delivery.start(store)
-        await _end_leases_of_the_dead(store, delivery.server)
+        while await store.do(end_of_dead_servers(delivery.server)):
+            pass
         server = grpc.aio.server(options=OPTIONS)
         calls = Calls(secure=settings.tls_certificate is not None)
         state = _add_services(server, servicers(store, delivery, settling), calls)
@@ -105,7 +104,7 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             yield address
         finally:
             await _tell_health(state, health_pb2.HealthCheckResponse.NOT_SERVING)
-            await delivery.drain("the server is shutting down")
+            await delivery.drain("this server process is shutting down")
             settling.drain()
             if not await calls.drain(seconds=settings.drain_seconds):
                 log.warning("calls_cut_off", seconds=settings.drain_seconds)
@@ -114,14 +113,6 @@ async def running(settings: Settings) -> AsyncIterator[str]:
             await store.do(Disown(server=delivery.server))
     finally:
         await store.close()
-
-
-async def _end_leases_of_the_dead(store: Store, server: str) -> None:
-    end = EndLeases(
-        statement=sql.OF_DEAD_SERVERS, parameters=(server,), cause=LeaseEnd.STREAM_BROKE
-    )
-    while await store.do(end):
-        pass
 
 
 def _add_services(
@@ -145,11 +136,12 @@ async def _tell_health(state: health.HealthServicer, status: int) -> None:
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> str:
     host, _ = settings.address
+    credentials = _credentials(settings)
     try:
-        if settings.tls_certificate and settings.tls_key:
-            port = server.add_secure_port(settings.listen, _credentials(settings))
-        else:
+        if credentials is None:
             port = server.add_insecure_port(settings.listen)
+        else:
+            port = server.add_secure_port(settings.listen, credentials)
     except RuntimeError:
         port = 0
     if not port:
@@ -157,9 +149,9 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def _credentials(settings: Settings) -> grpc.ServerCredentials:
+def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
     if settings.tls_certificate is None or settings.tls_key is None:
-        raise ValueError("TLS without certificate and key")
+        return None
     pair = settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes()
     clients = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
     return grpc.ssl_server_credentials(

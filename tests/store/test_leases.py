@@ -6,10 +6,15 @@ from msgspec.structs import replace
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.records import WaitingFor
 from generic_provider_server.domain.values import SECOND, DeliverySettings, RequestState
-from generic_provider_server.services.claiming import Handed
+from generic_provider_server.services.claiming import (
+    Claim,
+    Demand,
+    Handed,
+    end_of_dead_servers,
+)
 from generic_provider_server.services.providers import UpdateProvider
 from support.bench import Bench
-from support.examples import ADD_SPORT, SATELLITE, viewer
+from support.examples import ADD_SPORT, ADD_STREAM, SATELLITE, viewer
 
 
 @pytest.fixture
@@ -102,6 +107,20 @@ async def test_a_stream_that_breaks_ends_its_leases_only(bench: Bench, lease: Ha
     assert again.attempt == 2
     assert (await bench.answer(lease)).code is ResponseCode.STALE
     assert (await bench.answer(other)).code is ResponseCode.APPLIED
+
+
+async def test_leases_of_a_killed_server_end_and_those_of_a_pull_live_on(
+    bench: Bench, lease: Handed
+) -> None:
+    await bench.perform(ADD_STREAM, "S1")
+    demand = Demand(stream="", adapter="polling", credit=1, lease_duration=30 * SECOND)
+    pull = Claim(provider="WEB", server="", demands=(demand,))
+    ((pulled,),) = await bench.store.do(pull)
+
+    await bench.store.do(end_of_dead_servers("the next one"))
+
+    assert (await bench.answer(lease)).code is ResponseCode.STALE
+    assert (await bench.answer(pulled)).code is ResponseCode.APPLIED
 
 
 async def test_failed_attempts_wait_longer_and_longer(bench: Bench) -> None:

@@ -53,6 +53,19 @@ async def test_a_cancelled_request_is_rejected_and_its_part_taken_back(
     assert await bench.claim("SAT") == ()
 
 
+async def test_the_request_is_answered_as_it_is_stored_with_its_settled_action_s_reference(
+    bench: Bench, done: Done
+) -> None:
+    await bench.drain("SAT")
+    done = await bench.perform(ADD_NEWS, "S1", reference="order 7")
+    await bench.claim("SAT")
+
+    answered = await bench.store.do(resolve(done, end_lease=True))
+
+    assert answered.reference == "order 7"
+    assert answered == await bench.request(answered.number)
+
+
 async def test_what_was_handed_over_is_corrected_when_it_is_cancelled(
     bench: Bench, done: Done
 ) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from msgspec.structs import replace
+
 from generic_provider_server.domain.actions import (
     Activate,
     AddItems,
@@ -39,9 +41,9 @@ from generic_provider_server.domain.actions import (
 )
 from generic_provider_server.domain.values import (
     SECOND,
+    TIMED,
     Account,
     Address,
-    Goods,
     Instant,
     Item,
     Provider,
@@ -52,7 +54,6 @@ from generic_provider_server.domain.values import (
 )
 
 HOUR = 3_600 * SECOND
-TIMED = (State.IN_RESTING, State.SHORT_TERM_EFFECTIVE, State.SHORT_TERM_NOT_EFFECTIVE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +131,7 @@ class Crm:
         distributor = self.chance.choice(provider.distributors).code
         selection = self._selection(provider, distributor)
         if self.chance.random() < 0.3:
-            return AddServices((_with_term(selection, self._until(now)),))
+            return AddServices((replace(selection, term_end=self._until(now)),))
         return AddServices((selection,))
 
     def _add_item(self, _: Subscription, __: Instant) -> AnyAction:
@@ -177,7 +178,7 @@ class Crm:
         )
 
     def _change_terms(self, state: Subscription, now: Instant) -> AnyAction:
-        return ChangeTerms((_with_term(_selected(self._some(state)), self._until(now)),))
+        return ChangeTerms((replace(_selected(self._some(state)), term_end=self._until(now)),))
 
     def _remove_item(self, state: Subscription, _: Instant) -> AnyAction:
         item = self.chance.choice(state.items)
@@ -194,12 +195,11 @@ class Crm:
     def _move(self, state: Subscription, _: Instant) -> AnyAction:
         item = self.chance.choice(state.items)
         provider = next(p for p in self.providers if p.code == item.provider)
-        goods = Goods(item.goods_type, item.serial_number)
         moved = Move(
             provider=item.provider,
             from_distributor=item.distributor,
             to_distributor=self.chance.choice(provider.distributors).code,
-            goods=goods,
+            goods=item.goods,
         )
         return ChangeDistribution((moved,))
 
@@ -234,15 +234,6 @@ class Crm:
 def _selected(service: SubscribedService) -> Selection:
     return Selection(
         provider=service.provider, distributor=service.distributor, service=service.service
-    )
-
-
-def _with_term(selection: Selection, term_end: Instant) -> Selection:
-    return Selection(
-        provider=selection.provider,
-        distributor=selection.distributor,
-        service=selection.service,
-        term_end=term_end,
     )
 
 

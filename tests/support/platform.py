@@ -29,10 +29,7 @@ Entitlement = tuple[str, str, tuple[tuple[str, str], ...]]
 
 
 class PlatformRefuses(Exception):
-    def __init__(self, code: str, text: str) -> None:
-        super().__init__(text)
-        self.code = code
-        self.text = text
+    """What was asked is not possible on the platform as it is."""
 
 
 @dataclass
@@ -55,7 +52,7 @@ class SimulatedPlatform:
             return
         there = self.subscribers.get(subscription)
         if there is None:
-            raise PlatformRefuses("UNKNOWN", f"{subscription} is not known here")
+            raise PlatformRefuses(f"{subscription} is not known here")
         match request.type:
             case RequestType.UPDATE_SUBSCRIBER:
                 there.holder, there.address = request.holder, request.address

@@ -26,6 +26,7 @@ from generic_provider_server.domain.actions import (
     StopServices,
 )
 from generic_provider_server.domain.values import (
+    TIMED,
     Instant,
     Item,
     Provider,
@@ -34,7 +35,7 @@ from generic_provider_server.domain.values import (
     Subscription,
 )
 
-from .acting import TIMED, Crm
+from .acting import Crm
 
 ANY_STATE = (State.EFFECTIVE, State.NOT_EFFECTIVE, *TIMED, State.DRAFT, State.CANCELLED)
 

@@ -1,24 +1,34 @@
-"""`generic-provider adapter`: a stand-in platform."""
+"""`generic-provider adapter`: a stand-in platform, and a check of real adapters."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import sys
 from datetime import timedelta
 from pathlib import Path
 
 import click
 
+from generic_provider import RequestType
+
+from ..conformance.check import TooLittleCredit, checking
+from ..conformance.play import Terms
+from ..conformance.rules import Verdict
 from ..simulator.adapter import Behaviour, simulate
 from ..simulator.platform import platform_in
 from ..simulator.rules import WrongRule, rule_of
+from .failures import REFUSED
+from .output import show_table
 from .remote import server_option
+from .values import Named
 
 SHARE = click.FloatRange(0, 1)
 
 
 @click.group()
 def adapter() -> None:
-    """Simulate a platform and its adapter."""
+    """Simulate a platform and its adapter; check an adapter of one's own."""
 
 
 @adapter.command("simulate")
@@ -111,3 +121,73 @@ def memory(*, memory: Path, journal: bool) -> None:
             for kind in ("items", "services", "usages"):
                 for text in holds[kind]:
                     click.echo(f"  {kind.removesuffix('s'):<8} {text}")
+
+
+@adapter.command()
+@click.option(
+    "--listen",
+    default="127.0.0.1:50052",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="Where the adapter is to connect, without TLS. Port 0 = any that is free.",
+)
+@click.option(
+    "--service",
+    default="SPORT",
+    show_default=True,
+    help="A service that the platform can switch on.",
+)
+@click.option("--rejecting", metavar="SERVICE", help="A service that the adapter rejects.")
+@click.option("--down", metavar="SERVICE", help="A service for which the platform is down.")
+@click.option(
+    "--slow-type",
+    type=Named(RequestType),
+    help="Requests that take the adapter more than a second, and a third of its lease.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0.1),
+    default=35,
+    show_default=True,
+    help="Seconds to wait for what must come.",
+)
+@click.option("--slow", is_flag=True, help="Play what takes minutes, too: a frozen server.")
+def check(
+    *,
+    listen: str,
+    service: str,
+    rejecting: str | None,
+    down: str | None,
+    slow_type: str | None,
+    patience: float,
+    slow: bool,
+) -> None:
+    """Play a difficult server to an adapter, and judge it by the rules of docs/adapters.md.
+
+    The subscribers are made up: connect an adapter to a platform for tests. Exit code 1 if it
+    breaks a rule.
+    """
+    terms = Terms(
+        service=service,
+        rejecting=rejecting,
+        down=down,
+        slow_type=None if slow_type is None else RequestType.value_of(slow_type),
+        patience=timedelta(seconds=patience),
+        slow=slow,
+    )
+    try:
+        verdicts = asyncio.run(_check(listen, terms))
+    except TooLittleCredit as error:
+        raise click.ClickException(str(error)) from None
+    except RuntimeError as error:  # what gRPC raises when it cannot bind
+        raise click.BadParameter(str(error), param_hint="--listen") from None
+    show_table(Verdict._fields, verdicts)
+    if any(verdict.word == "broken" for verdict in verdicts):
+        sys.exit(REFUSED)
+
+
+async def _check(listen: str, terms: Terms) -> list[Verdict]:
+    async with checking(listen, terms=terms) as played:
+        click.echo(f"waiting for an adapter on {played.address}")
+        click.echo(f"playing to {await played.connected()}")
+        return await played.verdicts(tell=lambda scenario: click.echo(f"  {scenario}"))

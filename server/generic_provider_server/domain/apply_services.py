@@ -24,19 +24,8 @@ from .values import Instant, ServiceKind, State, SubscribedService, Subscription
 def add_services(
     subscription: Subscription, action: AddServices, *, catalogues: Catalogues, at: Instant
 ) -> Subscription:
-    added = []
-    for selection in action.services:
-        check_term(selection, catalogues=catalogues, at=at)
-        added.append(
-            SubscribedService(
-                provider=selection.provider,
-                distributor=selection.distributor,
-                service=selection.service,
-                state=subscription.state,
-                term_end=selection.term_end,
-            )
-        )
-    return replace(subscription, services=subscription.services + tuple(added))
+    added = selected(action.services, subscription.state, catalogues=catalogues, at=at)
+    return replace(subscription, services=subscription.services + added)
 
 
 def start_services(subscription: Subscription, action: StartServices) -> Subscription:
@@ -65,7 +54,7 @@ def stop_services(subscription: Subscription, action: StopServices) -> Subscript
 
 def remove_services(subscription: Subscription, action: RemoveServices) -> Subscription:
     removed = {selection.place for selection in action.services}
-    gone = [_find(subscription, selection) for selection in action.services]
+    gone = [_find(subscription, selection.place) for selection in action.services]
     kept = tuple([s for s in subscription.services if s.place not in removed])
     former = tuple([replace(s, state=State.REMOVED) for s in gone if s.state is not State.DRAFT])
     after = replace(subscription, former=latest(subscription.former + former))
@@ -89,23 +78,9 @@ def change_terms(
 def swap_service(
     subscription: Subscription, action: SwapService, *, catalogues: Catalogues, at: Instant
 ) -> Subscription:
-    old = _find(
-        subscription,
-        Selection(
-            provider=action.provider, distributor=action.distributor, service=action.old_service
-        ),
-    )
+    old = _find(subscription, (action.provider, action.distributor, action.old_service))
     new = replace(old, service=action.new_service, term_end=action.term_end, term_over=False)
-    check_term(
-        Selection(
-            provider=new.provider,
-            distributor=new.distributor,
-            service=new.service,
-            term_end=new.term_end,
-        ),
-        catalogues=catalogues,
-        at=at,
-    )
+    _check_term(new, catalogues=catalogues, at=at)
     for service in subscription.services:
         if service.place == new.place:
             raise already_there(service)
@@ -116,16 +91,38 @@ def swap_service(
     )
 
 
-def check_term(selection: Selection, *, catalogues: Catalogues, at: Instant) -> None:
-    if selection.term_end is not None:
-        _check_termed(selection, catalogues=catalogues)
-        in_future(selection.term_end, at=at, field="services.term_end")
+def selected(
+    selections: tuple[Selection, ...], state: State, *, catalogues: Catalogues, at: Instant
+) -> tuple[SubscribedService, ...]:
+    """The services as they come in, in that state."""
+    for selection in selections:
+        _check_term(selection, catalogues=catalogues, at=at)
+    return tuple(
+        [
+            SubscribedService(
+                provider=selection.provider,
+                distributor=selection.distributor,
+                service=selection.service,
+                state=state,
+                term_end=selection.term_end,
+            )
+            for selection in selections
+        ]
+    )
 
 
-def _check_termed(selection: Selection, *, catalogues: Catalogues) -> None:
-    service = catalogue_of(catalogues, selection.provider).service(selection.service)
+def _check_term(
+    named: Selection | SubscribedService, *, catalogues: Catalogues, at: Instant
+) -> None:
+    if named.term_end is not None:
+        _check_termed(named, catalogues=catalogues)
+        in_future(named.term_end, at=at, field="services.term_end")
+
+
+def _check_termed(named: Selection | SubscribedService, *, catalogues: Catalogues) -> None:
+    service = catalogue_of(catalogues, named.provider).service(named.service)
     if service.kind is not ServiceKind.TERMED:
-        raise InvalidField(("services.term_end", f"{selection.service} is not a termed service"))
+        raise InvalidField(("services.term_end", f"{named.service} is not a termed service"))
 
 
 def _each(
@@ -133,15 +130,15 @@ def _each(
     selections: Iterable[Selection],
     change: Callable[[SubscribedService], SubscribedService],
 ) -> tuple[SubscribedService, ...]:
-    changed = {s.place: change(_find(subscription, s)) for s in selections}
+    changed = {s.place: change(_find(subscription, s.place)) for s in selections}
     return tuple([changed.get(service.place, service) for service in subscription.services])
 
 
-def _find(subscription: Subscription, selection: Selection) -> SubscribedService:
+def _find(subscription: Subscription, place: tuple[str, str, str]) -> SubscribedService:
     for service in subscription.services:
-        if service.place == selection.place:
+        if service.place == place:
             return service
-    raise service_not_found(subscription, selection.place)
+    raise service_not_found(subscription, place)
 
 
 def _off_if_last(

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from msgspec.structs import replace
 
-from .actions import BecomeSubscriber, Replace, Selection
-from .apply_services import check_term
+from .actions import BecomeSubscriber, Replace
+from .apply_services import selected
 from .catalogue import Catalogues, catalogue_of
 from .refusals import InvalidField, Reason, Refused
 from .rules import in_future, latest
@@ -43,24 +41,6 @@ def become_subscriber(
         items=action.items,
         services=selected(action.services, state, catalogues=catalogues, at=at),
     )
-
-
-def selected(
-    selections: Iterable[Selection], state: State, *, catalogues: Catalogues, at: Instant
-) -> tuple[SubscribedService, ...]:
-    services = []
-    for selection in selections:
-        check_term(selection, catalogues=catalogues, at=at)
-        services.append(
-            SubscribedService(
-                provider=selection.provider,
-                distributor=selection.distributor,
-                service=selection.service,
-                state=state,
-                term_end=selection.term_end,
-            )
-        )
-    return tuple(services)
 
 
 def switch(

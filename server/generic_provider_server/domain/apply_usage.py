@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from .actions import AddUsage, CancelUsage
 from .catalogue import Catalogue, Catalogues, catalogue_of
 from .refusals import InvalidField, Reason, Refused
-from .rules import in_use
+from .rules import in_future, in_use
 from .values import Instant, Service, ServiceKind, Subscription, Usage
 
 
@@ -54,8 +54,7 @@ def _check_usage(
         raise InvalidField(("add_usage.service", f"{service.code} is not a usage service"))
     if action.end_time <= action.start_time:
         raise InvalidField(("add_usage.end_time", "must be after start_time"))
-    if action.end_time <= at:
-        raise InvalidField(("add_usage.end_time", "must be in the future"))
+    in_future(action.end_time, at=at, field="add_usage.end_time")
     if any(usage.reference == action.reference for usage in subscription.usages):
         raise Refused(
             Reason.ACTION_NOT_ALLOWED,
@@ -85,12 +84,12 @@ def _required_is_on(
 
 
 def _required_missing(catalogue: Catalogue, service: Service, distributor: str) -> Refused:
-    where = f"on distributor {distributor}" if distributor else "on any distributor in use"
+    where = f"distributor {distributor}" if distributor else "any distributor in use"
     needed = service.required_service or "nothing but a distributor in use"
     return Refused(
         Reason.REQUIRED_SERVICE_MISSING,
         f"usage service {service.code} of provider {catalogue.code} requires {needed}, "
-        f"which is not on {where.removeprefix('on ')}",
+        f"which is not on {where}",
         provider=catalogue.code,
         distributor=distributor,
         service=service.code,

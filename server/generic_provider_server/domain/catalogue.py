@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from .refusals import InvalidField, Reason, Refused
+from .refusals import InvalidField, Reason, Refused, not_found
 from .values import Distributor, Provider, ProviderState, Service, ServiceKind
 
 
@@ -99,12 +99,11 @@ Catalogues = Mapping[str, Catalogue]
 
 
 def catalogue_of(catalogues: Catalogues, provider: str) -> Catalogue:
+    """Raises Refused if there is no such provider."""
     try:
         return catalogues[provider]
     except KeyError:
-        raise Refused(
-            Reason.PROVIDER_NOT_FOUND, f"there is no provider {provider!r}", provider=provider
-        ) from None
+        raise not_found(Reason.PROVIDER_NOT_FOUND, provider) from None
 
 
 def check_provider(provider: Provider) -> None:

@@ -39,7 +39,7 @@ def differences(
     """Empty exactly where `plan` has nothing to do."""
     held = link.expected(now=now)
     wanted = image(desired, catalogue, now=now)
-    if wanted.closed and held.known is Known.NO and held.holds_nothing and wanted.holds_nothing:
+    if held.lacks_nothing(wanted):
         return ()
     return *_of_subscriber(held, wanted), *_of_holdings(held, wanted)
 

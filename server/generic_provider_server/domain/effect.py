@@ -90,11 +90,7 @@ def doubt(known: PlatformImage, request: Request) -> PlatformImage:
         case RequestType.UPDATE_ADDRESS:
             return replace(known, address_certain=False)
         case RequestType.ADD_UDR | RequestType.CANCEL_UDR:
-            usage = _usage(request)
-            there = any(posted.usage.reference == usage.reference for posted in known.usages)
-            if not there and not adds(request):
-                return known
-            return replace(known, usages=_usages(known, usage, adds=True, certain=False))
+            return _doubt_usage(known, request)
         case RequestType.ADD_INSTALLED_ITEM | RequestType.REMOVE_INSTALLED_ITEM:
             items = _doubted(known.items, _items(request), adds=adds(request))
             return replace(known, items=items)
@@ -213,6 +209,16 @@ def _usages(
 ) -> tuple[PostedUsage, ...]:
     kept = tuple([u for u in known.usages if u.usage.reference != usage.reference])
     return (*kept, PostedUsage(usage=usage, certain=certain)) if adds else kept
+
+
+def _doubt_usage(known: PlatformImage, request: Request) -> PlatformImage:
+    """A reference may be used again once its usage is over: the later one must not be forgotten."""
+    usage = _usage(request)
+    same = [u.usage for u in known.usages if u.usage.reference == usage.reference]
+    if not same and not adds(request):
+        return known
+    latest = max([*same, usage], key=lambda each: each.end_time)
+    return replace(known, usages=_usages(known, latest, adds=True, certain=False))
 
 
 def _become(known: PlatformImage, request: Request) -> PlatformImage:

@@ -87,7 +87,7 @@ class PostedUsage(Value, frozen=True, kw_only=True):
 
 
 class PlatformImage(Value, frozen=True, kw_only=True):
-    """`closed`: the subscription has ended, so an unknown subscriber lacks nothing."""
+    """`closed`: the subscription has ended; see `lacks_nothing`."""
 
     known: Known = Known.NO
     holder: Account | None = None
@@ -102,6 +102,11 @@ class PlatformImage(Value, frozen=True, kw_only=True):
     @property
     def holds_nothing(self) -> bool:
         return not (self.items or self.entitlements or self.usages)
+
+    def lacks_nothing(self, wanted: PlatformImage) -> bool:
+        """An ended subscription that the platform does not know, and that is to hold nothing."""
+        unknown = self.known is Known.NO and self.holds_nothing
+        return wanted.closed and unknown and wanted.holds_nothing
 
 
 NOTHING = PlatformImage()

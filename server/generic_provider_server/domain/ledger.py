@@ -18,7 +18,7 @@ from .aggregate import (
 )
 from .catalogue import Catalogue, Catalogues
 from .effect import doubt
-from .image import PlatformImage, Request, image
+from .image import NOTHING, PlatformImage, Request, image
 from .plan import plan
 from .refusals import Refused
 from .undone import Undone, undone
@@ -109,7 +109,7 @@ class Ledger:
 
     def image(self, subscription: Subscription | None, catalogue: Catalogue) -> PlatformImage:
         if subscription is None:
-            return PlatformImage()
+            return NOTHING
         return image(subscription, catalogue, now=self.now)
 
     def leased(self, provider: str) -> tuple[Pending, ...]:
@@ -194,6 +194,10 @@ class Ledger:
 
     def pending_of(self, performed: Performed) -> bool:
         return any(p.unit == performed.unit for link in self.links.values() for p in link.queue)
+
+    def action(self, number: int) -> Performed:
+        """The unsettled action of that number, as it is now."""
+        return next(performed for performed in self.performed if performed.id == number)
 
     def change(self, performed: Performed, changed: Performed) -> Performed:
         self.performed[self.performed.index(performed)] = changed

@@ -16,7 +16,7 @@ from .aggregate import (
 )
 from .apply import apply
 from .catalogue import Catalogue
-from .image import NOTHING
+from .due import spent
 from .ledger import Circumstances, Ledger, Transition
 from .plan import plan_action
 from .refusals import Reason, Refused
@@ -60,7 +60,8 @@ def perform(
     """Performs an action: the next desired state and the requests that bring it about."""
     before = aggregate.desired if aggregate else None
     resolved = resolve(action, before)
-    state = _applied(before, resolved, circumstances)
+    start = spent(before, resolved) if automatic and before is not None else before
+    state = _applied(start, resolved, circumstances)
     ledger = Ledger(aggregate or Aggregate(desired=state), circumstances)
     ledger.base = aggregate.settled_state if aggregate else None
     ledger.desired = state
@@ -143,7 +144,7 @@ def _plan(
     if isinstance(action, BecomeSubscriber) and any(e.provider == code for e in action.existing):
         return
     requests = plan_action(
-        ledger.image(before, catalogue) if before else NOTHING,
+        ledger.image(before, catalogue),
         ledger.image(state, catalogue),
         expected=ledger.links[code].expected(now=ledger.now),
         catalogue=catalogue,

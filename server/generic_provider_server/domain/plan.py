@@ -52,7 +52,7 @@ def plan(
                 updates=False,
             )
         )
-    if wanted.closed and held.known is Known.NO and held.holds_nothing and wanted.holds_nothing:
+    if held.lacks_nothing(wanted):
         return ()
     if held.known is not Known.YES:
         return become(held, wanted, catalogue=catalogue)

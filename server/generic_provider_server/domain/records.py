@@ -19,6 +19,16 @@ from .values import (
 )
 
 
+def request_number(number: int) -> str:
+    """As it is shown; empty for none."""
+    return f"R{number:010d}" if number else ""
+
+
+def action_id(number: int) -> str:
+    """As it is shown; empty for none."""
+    return f"A{number:010d}" if number else ""
+
+
 class ActionState(IntEnum):
     SCHEDULED = 1
     EXECUTED = 2
@@ -61,6 +71,18 @@ class SubscriptionRecord(Value, frozen=True, kw_only=True):
     create_time: Instant
     update_time: Instant
     revision: int
+
+
+def revised(
+    former: SubscriptionRecord | None, aggregate: Aggregate, *, now: Instant
+) -> SubscriptionRecord:
+    """The record with the aggregate changed, or made, at `now`."""
+    return SubscriptionRecord(
+        aggregate=aggregate,
+        create_time=former.create_time if former else now,
+        update_time=now,
+        revision=former.revision + 1 if former else 1,
+    )
 
 
 class ActionRecord(Value, frozen=True, kw_only=True):

@@ -55,6 +55,12 @@ class Refused(Exception):
         self.metadata = metadata
 
 
+def not_found(reason: Reason, name: str) -> Refused:
+    """There is no such thing, whose kind the reason names."""
+    kind = reason.removesuffix("_NOT_FOUND").lower()
+    return Refused(reason, f"there is no {kind} {name!r}", **{kind: name})
+
+
 class InvalidField(Refused):
     """Input that is wrong whatever the state; `violations` are (field, what is wrong)."""
 

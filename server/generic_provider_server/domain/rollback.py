@@ -38,7 +38,7 @@ STANDS = frozenset({RequestState.COMPLETED, RequestState.EXPIRED})
 
 def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError) -> None:
     """Takes back what the rejected request of an action carried."""
-    performed = next(p for p in ledger.performed if p.id == rejected.action)
+    performed = ledger.action(rejected.action)
     ledger.change(performed, error_once(performed, error))
     _undo(ledger, provider=provider, rejected=rejected)
     cause = ActionError(
@@ -193,12 +193,14 @@ def _replay(ledger: Ledger, *, cause: ActionError) -> None:
             state = after(before, current, catalogues=ledger.catalogues)
         for link in list(ledger.links.values()):
             _bring_in_line(ledger, link, current, before, state, cause=cause)
-        changed = next(p for p in ledger.performed if p.id == performed.id)
+        changed = ledger.action(performed.id)
         if changed.taken_back or changed.undone:
             ledger.tell_taken_back(before, changed, state)
     if state is None:
         raise ValueError("a replay without any state")
     ledger.desired = state
+    for code in state.linked:
+        ledger.links.setdefault(code, Link(provider=code))
 
 
 def _bring_in_line(
@@ -247,7 +249,6 @@ def _replan(
     cause: ActionError,
 ) -> None:
     """Replaces the action's requests as a whole if they are no longer what it means."""
-
     catalogue = ledger.catalogues[provider]
 
     def planned() -> tuple[Request, ...]:
@@ -264,7 +265,7 @@ def _replan(
         return
     for pending in mine:
         ledger.abandon(provider, pending, RequestState.CANCELLED)
-    current = next(p for p in ledger.performed if p.id == performed.id)
+    current = ledger.action(performed.id)
     ledger.enqueue(
         provider,
         planned(),

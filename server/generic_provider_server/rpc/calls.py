@@ -18,6 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from ..domain.records import Who
 from ..domain.refusals import InvalidField, Reason, Refused
+from .checks import CALLERS_ID, Checks
 from .errors import details_of
 
 Request = TypeVar("Request", bound=Message)
@@ -45,7 +46,8 @@ class Call:
         names = self._context.auth_context().get("x509_common_name") if self._secure else None
         return b"".join(names).decode(errors="replace") if names else self.peer
 
-    def who(self, performed_by: str) -> Who:
+    def who(self, checks: Checks, performed_by: str) -> Who:
+        performed_by = checks.text("performed_by", performed_by, most=CALLERS_ID)
         return Who(performed_by=performed_by, caller=self.caller)
 
 

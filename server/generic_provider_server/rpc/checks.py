@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -24,6 +24,10 @@ CODE, NAME, TEXT, CALLERS_ID = 64, 200, 1_000, 100
 MOST_PARAMETERS = 32
 MOST_PARAMETER_BYTES = 4 * 1024
 NANOS = 1_000_000_000
+LONGEST_WAIT = 30
+LONGEST_DURATION = 315_576_000_000
+"""Seconds, the most that a Duration may say."""
+
 LAST_SECOND = 253_402_300_799
 """9999-12-31T23:59:59Z, the last that a Timestamp may say."""
 
@@ -82,12 +86,13 @@ class Checks:
         elif len(value) > most:
             self.wrong(field, f"has {len(value)}, at most {most} are allowed")
 
-    def enum(
-        self, field: str, value: int, kind: type[Chosen], *, default: Chosen | None = None
-    ) -> Chosen | None:
-        """The value; the default for UNSPECIFIED."""
+    def enum(self, field: str, value: int, *, default: Chosen, required: bool = False) -> Chosen:
+        """The value; the default for UNSPECIFIED, and for what is wrong."""
         if value == 0:
+            if required:
+                self.wrong(field, "is required")
             return default
+        kind = type(default)
         try:
             return kind(value)
         except ValueError:
@@ -96,28 +101,30 @@ class Checks:
 
     def enums(self, field: str, values: Sequence[int], kind: type[Chosen]) -> tuple[Chosen, ...]:
         self.count(field, values, most=100)
-        found = [self.enum(f"{field}[{n}]", value, kind) for n, value in enumerate(values[:100])]
+        first = next(iter(kind))
         if 0 in values:
             self.wrong(field, "contains UNSPECIFIED")
-        return tuple([value for value in found if value is not None])
+        return self.each(
+            field, values[:100], lambda _, at, value: self.enum(at, value, default=first)
+        )
 
-    def instant(self, field: str, value: Timestamp, *, given: bool) -> Instant | None:
-        """Microseconds; None where it was not given. Parts of a microsecond are dropped."""
-        if not given:
+    def instant(self, field: str, message: Message, *, required: bool = False) -> Instant | None:
+        """Microseconds of the message's field with which the path `field` ends; None where it was
+        not given. Parts of a microsecond are dropped."""
+        value: Timestamp | None = _given(field, message)
+        if value is None:
+            if required:
+                self.wrong(field, "is required")
             return None
         if not (0 <= value.seconds <= LAST_SECOND and 0 <= value.nanos < NANOS):
             self.wrong(field, "is not an instant between 1970 and 9999")
             return None
         return Instant(value.seconds * SECOND + value.nanos // 1_000)
 
-    def optional_instant(self, request: Message, field: str) -> Instant | None:
-        return self.instant(field, getattr(request, field), given=request.HasField(field))
-
-    def span(
-        self, field: str, value: Duration, *, given: bool, least: float, most: float
-    ) -> int | None:
-        """Microseconds; None where it was not given. `least` and `most` are seconds."""
-        if not given:
+    def span(self, field: str, message: Message, *, least: float, most: float) -> int | None:
+        """As `instant`, of a duration. `least` and `most` are seconds."""
+        value: Duration | None = _given(field, message)
+        if value is None:
             return None
         span = value.seconds * SECOND + value.nanos // 1_000
         if abs(value.nanos) >= NANOS or not least * SECOND <= span <= most * SECOND:
@@ -125,7 +132,17 @@ class Checks:
             return None
         return span
 
+    def wait(self, request: Message) -> float:
+        """The seconds that a call may wait: longer is taken as the longest."""
+        span = self.span("wait", request, least=0, most=LONGEST_DURATION)
+        return min((span or 0) / SECOND, LONGEST_WAIT)
+
     def each(
         self, field: str, parts: Sequence[Part], read: Callable[[Checks, str, Part], Read]
     ) -> tuple[Read, ...]:
         return tuple([read(self, f"{field}[{n}]", part) for n, part in enumerate(parts)])
+
+
+def _given(field: str, message: Message) -> Any:
+    name = field.rpartition(".")[2]
+    return getattr(message, name) if message.HasField(name) else None

@@ -13,7 +13,7 @@ from ..domain.values import Goods, Instant, Priority, State
 from ..services.performing import Perform
 from .calls import Call
 from .checks import CALLERS_ID, NAME, Checks
-from .decode_parts import MOST_PARTS, account, address, instant, items, selections
+from .decode_parts import MOST_PARTS, account, address, items, selections
 
 LARGEST = 2**63 - 1
 LATER = Instant(0)
@@ -37,7 +37,7 @@ def perform_of(request: api.PerformActionRequest, call: Call, *, now: Instant) -
     if kind != "become_subscriber":
         checks.code("subscription", request.subscription)
     _check_schedule(checks, request, now=now)
-    priority = checks.enum("priority", request.priority, Priority, default=Priority.LIVE)
+    priority = checks.enum("priority", request.priority, default=Priority.LIVE)
     expected = request.expected_revision if request.HasField("expected_revision") else None
     contents = contents_of(request)
     perform = Perform(
@@ -47,7 +47,7 @@ def perform_of(request: api.PerformActionRequest, call: Call, *, now: Instant) -
         digest=digest(contents, of="PerformAction"),
         request_id=checks.text("request_id", request.request_id, most=CALLERS_ID),
         reference=checks.text("reference", request.reference, most=NAME),
-        who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
+        who=call.who(checks, request.performed_by),
         expected_revision=expected,
         bulk=priority is Priority.BULK,
         validate_only=request.validate_only,
@@ -70,8 +70,7 @@ def digest(contents: bytes, *, of: str) -> bytes:
 
 
 def _check_schedule(checks: Checks, request: api.PerformActionRequest, *, now: Instant) -> None:
-    given = request.HasField("schedule_time")
-    time = checks.instant("schedule_time", request.schedule_time, given=given)
+    time = checks.instant("schedule_time", request)
     if time is not None and time > now:
         checks.wrong("schedule_time", "is in the future: actions cannot be scheduled yet")
 
@@ -109,7 +108,7 @@ def _existing(checks: Checks, field: str, message: api.ExistingAccount) -> a.Exi
 
 def _until(kind: Callable[[Instant], a.AnyAction]) -> Callable[[Checks, str, Any], a.AnyAction]:
     def read(checks: Checks, field: str, message: Any) -> a.AnyAction:
-        return kind(instant(checks, f"{field}.until", message, "until", required=True) or LATER)
+        return kind(checks.instant(f"{field}.until", message, required=True) or LATER)
 
     return read
 
@@ -138,7 +137,7 @@ def _swap_service(checks: Checks, field: str, message: api.SwapService) -> a.Any
         distributor=checks.code(f"{field}.distributor", message.distributor),
         old_service=checks.code(f"{field}.old_service", message.old_service),
         new_service=checks.code(f"{field}.new_service", message.new_service),
-        term_end=instant(checks, f"{field}.term_end", message, "term_end"),
+        term_end=checks.instant(f"{field}.term_end", message),
     )
 
 
@@ -202,8 +201,8 @@ def _change_subscriber(checks: Checks, field: str, message: api.ChangeSubscriber
 
 
 def _add_usage(checks: Checks, field: str, message: api.AddUsage) -> a.AnyAction:
-    start = instant(checks, f"{field}.start_time", message, "start_time", required=True)
-    end = instant(checks, f"{field}.end_time", message, "end_time", required=True)
+    start = checks.instant(f"{field}.start_time", message, required=True)
+    end = checks.instant(f"{field}.end_time", message, required=True)
     return a.AddUsage(
         provider=checks.text(f"{field}.provider", message.provider),
         distributor=checks.text(f"{field}.distributor", message.distributor),
@@ -221,12 +220,10 @@ def _cancel_usage(checks: Checks, field: str, message: api.CancelUsage) -> a.Any
 
 
 def _replace(checks: Checks, field: str, message: api.Replace) -> a.AnyAction:
-    if not message.state:
-        checks.wrong(f"{field}.state", "is required")
-    state = checks.enum(f"{field}.state", message.state, State)
+    state = checks.enum(f"{field}.state", message.state, default=State.EFFECTIVE, required=True)
     return a.Replace(
-        state=state or State.EFFECTIVE,
-        until=instant(checks, f"{field}.until", message, "until"),
+        state=state,
+        until=checks.instant(f"{field}.until", message),
         type=checks.code(f"{field}.type", message.type),
         holder=account(checks, f"{field}.holder", message.holder),
         address=address(checks, f"{field}.address", message.address),

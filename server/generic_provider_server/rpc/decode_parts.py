@@ -1,4 +1,4 @@
-"""The parts that several actions have: items, services, holders, addresses, instants."""
+"""The parts that several actions have: items, services, holders, addresses."""
 
 from __future__ import annotations
 
@@ -8,20 +8,11 @@ from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as api
 
 from ..domain.actions import Selection
-from ..domain.values import Account, Address, Instant, Item
+from ..domain.values import Account, Address, Item
 from .checks import CODE, NAME, Checks
 
 MOST_PARTS = 2_000
 MOST_LINES = 10
-
-
-def instant(
-    checks: Checks, field: str, message: Any, name: str, *, required: bool = False
-) -> Instant | None:
-    given = message.HasField(name)
-    if required and not given:
-        checks.wrong(field, "is required")
-    return checks.instant(field, getattr(message, name), given=given)
 
 
 def items(checks: Checks, field: str, messages: Any) -> tuple[Item, ...]:
@@ -49,7 +40,7 @@ def selection(checks: Checks, field: str, message: api.ServiceSelection) -> Sele
         provider=checks.text(f"{field}.provider", message.provider),
         distributor=checks.code(f"{field}.distributor", message.distributor),
         service=checks.code(f"{field}.service", message.service),
-        term_end=instant(checks, f"{field}.term_end", message, "term_end"),
+        term_end=checks.instant(f"{field}.term_end", message),
     )
 
 

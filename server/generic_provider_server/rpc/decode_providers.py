@@ -57,14 +57,13 @@ def _distributor(checks: Checks, field: str, message: pb.Distributor) -> Distrib
 
 
 def _service(checks: Checks, field: str, message: pb.Service) -> Service:
-    kind = checks.enum(f"{field}.kind", message.kind, ServiceKind, default=ServiceKind.TERMED)
     return Service(
         code=checks.code(f"{field}.code", message.code),
         display_name=checks.text(f"{field}.display_name", message.display_name, most=NAME),
         provider_service_id=checks.code(
             f"{field}.provider_service_id", message.provider_service_id
         ),
-        kind=kind or ServiceKind.TERMED,
+        kind=checks.enum(f"{field}.kind", message.kind, default=ServiceKind.TERMED),
         required_service=checks.text(f"{field}.required_service", message.required_service),
         parameters=checks.parameters(f"{field}.parameters", message.parameters),
     )
@@ -80,8 +79,7 @@ def _goods(checks: Checks, field: str, message: pb.GoodsMapping) -> GoodsMapping
 def _request_settings(checks: Checks, message: pb.RequestSettings) -> RequestSettings:
     def method(name: str, value: int) -> RequestMethod:
         field = f"provider.request_settings.{name}"
-        default = RequestMethod.PER_SERVICE
-        return checks.enum(field, value, RequestMethod, default=default) or default
+        return checks.enum(field, value, default=RequestMethod.PER_SERVICE)
 
     return RequestSettings(
         activation_method=method("activation_method", message.activation_method),
@@ -93,19 +91,9 @@ def _request_settings(checks: Checks, message: pb.RequestSettings) -> RequestSet
 def _delivery_settings(checks: Checks, message: pb.DeliverySettings) -> DeliverySettings:
     field, default = "provider.delivery_settings", DeliverySettings()
     window = checks.span(
-        f"{field}.pending_window",
-        message.pending_window,
-        given=message.HasField("pending_window"),
-        least=48 * HOUR,
-        most=10 * 365 * 24 * HOUR,
+        f"{field}.pending_window", message, least=48 * HOUR, most=10 * 365 * 24 * HOUR
     )
-    lease = checks.span(
-        f"{field}.max_lease_time",
-        message.max_lease_time,
-        given=message.HasField("max_lease_time"),
-        least=1,
-        most=24 * HOUR,
-    )
+    lease = checks.span(f"{field}.max_lease_time", message, least=1, most=24 * HOUR)
     attempts = message.max_delivery_attempts
     return DeliverySettings(
         pending_window=default.pending_window if window is None else window,

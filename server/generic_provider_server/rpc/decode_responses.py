@@ -49,26 +49,18 @@ def answers_of(request: api.SendResponsesRequest, *, key: bytes) -> Answers:
 
 
 def _response(checks: Checks, message: api.ProvisioningResponse) -> Response:
-    status = checks.enum("status", message.status, ResponseStatus)
-    if not message.status:
-        checks.wrong("status", "is required")
+    later = ResponseStatus.RETRY_LATER
     return Response(
         request=checks.numbered("request", message.request, letter="R"),
         lease_token=message.lease_token,
-        status=status or ResponseStatus.RETRY_LATER,
+        status=checks.enum("status", message.status, default=later, required=True),
         error_code=checks.text("error_code", message.error_code),
         error_description=checks.text(
             "error_description", message.error_description[:TEXT], most=TEXT
         ),
         account_number=checks.text("account_number", message.account_number, most=CODE),
         reference_number=checks.text("reference_number", message.reference_number, most=CODE),
-        retry_delay=checks.span(
-            "retry_delay",
-            message.retry_delay,
-            given=message.HasField("retry_delay"),
-            least=0,
-            most=DAY,
-        ),
+        retry_delay=checks.span("retry_delay", message, least=0, most=DAY),
     )
 
 

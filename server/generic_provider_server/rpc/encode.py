@@ -15,7 +15,13 @@ from ..domain.catalogue import Catalogues
 from ..domain.differences import Difference, differences
 from ..domain.image import PlatformImage, ProvisionedItem, ProvisionedService
 from ..domain.plan import provisioned
-from ..domain.records import ProviderRecord, RequestRecord, SubscriptionRecord
+from ..domain.records import (
+    ProviderRecord,
+    RequestRecord,
+    SubscriptionRecord,
+    action_id,
+    request_number,
+)
 from ..domain.values import (
     SECOND,
     Account,
@@ -43,14 +49,6 @@ def duration(span: int | None) -> Duration | None:
     if span is None:
         return None
     return Duration(seconds=span // SECOND, nanos=span % SECOND * 1_000)
-
-
-def request_number(number: int) -> str:
-    return f"R{number:010d}" if number else ""
-
-
-def action_id(number: int) -> str:
-    return f"A{number:010d}" if number else ""
 
 
 def provider(record: ProviderRecord) -> pb.Provider:

@@ -7,15 +7,13 @@ from generic_provider.v1 import subscription_service_pb2 as api
 
 from ..domain.aggregate import ActionError
 from ..domain.catalogue import Catalogues
-from ..domain.records import ActionOrigin, ActionRecord
+from ..domain.records import ActionOrigin, ActionRecord, action_id, request_number
 from ..domain.refusals import Reason, Refused
 from ..domain.undone import Undone
 from .encode import (
     account,
-    action_id,
     address,
     item,
-    request_number,
     subscribed_service,
     timestamp,
     usage,

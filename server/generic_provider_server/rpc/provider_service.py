@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from generic_provider.v1 import provider_service_pb2 as api
 
-from ..domain.refusals import Reason, Refused
+from ..domain.catalogue import catalogue_of
 from ..domain.values import ProviderState
 from ..services.providers import CreateProvider, SetProviderState, UpdateProvider
 from ..store.store import Store
@@ -26,7 +26,7 @@ class ProviderServicer:
             provider=provider_of(checks, request.provider),
             digest=digest(contents_of(request), of="CreateProvider"),
             request_id=checks.text("request_id", request.request_id, most=CALLERS_ID),
-            who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
+            who=call.who(checks, request.performed_by),
         )
         checks.done()
         record = await self._store.do(create)
@@ -38,10 +38,8 @@ class ProviderServicer:
         checks = Checks()
         code = checks.code("provider", request.provider)
         checks.done()
-        record = self._store.providers.get(code)
-        if record is None:
-            raise provider_not_found(code)
-        return api.GetProviderResponse(provider=encode.provider(record))
+        catalogue_of(self._store.catalogues, code)
+        return api.GetProviderResponse(provider=encode.provider(self._store.providers[code]))
 
     async def ListProviders(
         self, request: api.ListProvidersRequest, call: Call
@@ -65,7 +63,7 @@ class ProviderServicer:
         update = UpdateProvider(
             provider=provider_of(checks, request.provider),
             etag=etag_of(checks, request.provider),
-            who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
+            who=call.who(checks, request.performed_by),
         )
         checks.done()
         record = await self._store.do(update)
@@ -75,18 +73,12 @@ class ProviderServicer:
         self, request: api.SetProviderStateRequest, call: Call
     ) -> api.SetProviderStateResponse:
         checks = Checks()
-        state = checks.enum("state", request.state, ProviderState)
-        if not request.state:
-            checks.wrong("state", "is required")
+        off = ProviderState.NOT_EFFECTIVE
         change = SetProviderState(
             provider=checks.code("provider", request.provider),
-            state=state or ProviderState.NOT_EFFECTIVE,
-            who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
+            state=checks.enum("state", request.state, default=off, required=True),
+            who=call.who(checks, request.performed_by),
         )
         checks.done()
         record = await self._store.do(change)
         return api.SetProviderStateResponse(provider=encode.provider(record))
-
-
-def provider_not_found(code: str) -> Refused:
-    return Refused(Reason.PROVIDER_NOT_FOUND, f"there is no provider {code!r}", provider=code)

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
+from ..domain.catalogue import catalogue_of
 from ..domain.lease import Lease, lease_of, token_of
 from ..domain.values import SECOND
 from ..services.claiming import Demand, Handed
@@ -17,7 +18,6 @@ from . import encode
 from .calls import Call
 from .checks import Checks
 from .decode_responses import answers_of
-from .provider_service import provider_not_found
 
 HEARTBEAT = 10.0
 """Seconds of silence on a stream before the server gives a sign of life."""
@@ -27,7 +27,6 @@ BACKLOG_AGE = 2.0
 
 MOST_AT_ONCE = 1_000
 MOST_BYTES = 1024 * 1024
-LONGEST_WAIT = 30
 
 
 class ProvisioningServicer:
@@ -71,13 +70,10 @@ class ProvisioningServicer:
             lease_duration=_lease_duration(checks, request) or 30 * SECOND,
             include_target=request.include_target,
         )
-        wait = checks.span(
-            "wait", request.wait, given=request.HasField("wait"), least=0, most=86_400
-        )
+        wait = checks.wait(request)
         checks.done()
-        self._check_provider(provider)
-        seconds = min((wait or 0) / SECOND, LONGEST_WAIT)
-        handed = await self._delivery.pull(provider, demand, wait=seconds)
+        catalogue_of(self._store.catalogues, provider)
+        handed = await self._delivery.pull(provider, demand, wait=wait)
         backlog, age = await self._backlog(provider)
         return api.PullPendingRequestsResponse(
             subscriptions=self._shown(handed),
@@ -92,7 +88,7 @@ class ProvisioningServicer:
         provider = checks.code("provider", request.provider)
         checks.count("responses", request.responses, least=1, most=MOST_AT_ONCE)
         checks.done()
-        self._check_provider(provider)
+        catalogue_of(self._store.catalogues, provider)
         answers = answers_of(request, key=self._store.token_key)
         if answers.command.responses:
             judged = await self._store.do(answers.command)
@@ -120,14 +116,10 @@ class ProvisioningServicer:
         checks.done()
         leases = self._leases(request.lease_tokens)
         if request.stop:
-            self._delivery.stop_stream(_streams(leases))
+            self._delivery.stop_streams(_streams(leases))
         states = await self._store.do(Release(leases=leases))
         self._delivery.heard(_streams(leases))
         return api.ReleaseLeasesResponse(results=_results(request.lease_tokens, states))
-
-    def _check_provider(self, provider: str) -> None:
-        if provider not in self._store.catalogues:
-            raise provider_not_found(provider)
 
     def _leases(self, tokens: Iterable[str]) -> tuple[Lease | None, ...]:
         return tuple([lease_of(token, self._store.token_key) for token in tokens])
@@ -204,13 +196,7 @@ def _lease_duration(
     | api.PullPendingRequestsRequest
     | api.ExtendLeasesRequest,
 ) -> int | None:
-    return checks.span(
-        "lease_duration",
-        request.lease_duration,
-        given=request.HasField("lease_duration"),
-        least=1,
-        most=3_600,
-    )
+    return checks.span("lease_duration", request, least=1, most=3_600)
 
 
 def _batches(

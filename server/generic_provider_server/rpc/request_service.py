@@ -3,9 +3,10 @@ from __future__ import annotations
 from generic_provider.v1 import request_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
+from ..domain.catalogue import catalogue_of
 from ..domain.lease import ResponseStatus
 from ..domain.records import RequestRecord
-from ..domain.refusals import Reason, Refused
+from ..domain.refusals import Reason, not_found
 from ..domain.values import (
     SECOND,
     Instant,
@@ -21,9 +22,8 @@ from ..store.reads import Reads
 from ..store.store import Store
 from . import encode
 from .calls import Call
-from .checks import CALLERS_ID, NAME, TEXT, Checks
+from .checks import NAME, TEXT, Checks
 from .paging import page_of
-from .provider_service import provider_not_found
 
 
 class RequestServicer:
@@ -39,7 +39,7 @@ class RequestServicer:
         checks.done()
         record = await self._store.read(lambda reads: reads.request(number))
         if record is None:
-            raise _not_found(request.request)
+            raise not_found(Reason.REQUEST_NOT_FOUND, request.request)
         return api.GetRequestResponse(request=encode.request(record))
 
     async def ListRequests(
@@ -67,20 +67,20 @@ class RequestServicer:
             request=checks.numbered("request", request.request, letter="R"),
             reason=checks.text("reason", request.reason, most=TEXT, required=True),
             end_lease=request.end_lease,
-            who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
+            who=call.who(checks, request.performed_by),
         )
         checks.done()
         if not cancel.request:
-            raise _not_found(request.request)
-        await self._store.do(cancel)
-        return api.CancelRequestResponse(request=await self._shown(cancel.request))
+            raise not_found(Reason.REQUEST_NOT_FOUND, request.request)
+        record = await self._store.do(cancel)
+        return api.CancelRequestResponse(request=encode.request(record))
 
     async def ResolveRequest(
         self, request: api.ResolveRequestRequest, call: Call
     ) -> api.ResolveRequestResponse:
         checks = Checks()
-        status = checks.enum("status", request.status, ResponseStatus)
-        if status not in (ResponseStatus.ACCEPTED, ResponseStatus.REJECTED):
+        status = checks.enum("status", request.status, default=ResponseStatus.RETRY_LATER)
+        if status is ResponseStatus.RETRY_LATER:
             checks.wrong("status", "must be ACCEPTED or REJECTED")
         resolve = ResolveRequest(
             request=checks.numbered("request", request.request, letter="R"),
@@ -89,13 +89,13 @@ class RequestServicer:
             error_code=checks.text("error_code", request.error_code),
             account_number=checks.text("account_number", request.account_number),
             end_lease=request.end_lease,
-            who=call.who(checks.text("performed_by", request.performed_by, most=CALLERS_ID)),
+            who=call.who(checks, request.performed_by),
         )
         checks.done()
         if not resolve.request:
-            raise _not_found(request.request)
-        await self._store.do(resolve)
-        return api.ResolveRequestResponse(request=await self._shown(resolve.request))
+            raise not_found(Reason.REQUEST_NOT_FOUND, request.request)
+        record = await self._store.do(resolve)
+        return api.ResolveRequestResponse(request=encode.request(record))
 
     async def GetBacklog(
         self, request: api.GetBacklogRequest, call: Call
@@ -103,8 +103,7 @@ class RequestServicer:
         checks = Checks()
         provider = checks.code("provider", request.provider)
         checks.done()
-        if provider not in self._store.catalogues:
-            raise provider_not_found(provider)
+        catalogue_of(self._store.catalogues, provider)
         backlog = await self._store.read(lambda reads: reads.backlog(provider))
         return _backlog(backlog, adapters=len(self._streams(provider)))
 
@@ -123,13 +122,6 @@ class RequestServicer:
         )
         return api.ListAdaptersResponse(adapters=adapters, next_page_token=token)
 
-    async def _shown(self, number: int) -> pb.ProvisioningRequest:
-        """The request as committed."""
-        record = await self._store.read(lambda reads: reads.request(number))
-        if record is None:
-            raise _not_found(encode.request_number(number))
-        return encode.request(record)
-
     def _streams(self, provider: str) -> list[Stream]:
         streams = self._delivery.streams.values()
         return sorted([s for s in streams if provider in ("", s.provider)], key=_place)
@@ -137,10 +129,6 @@ class RequestServicer:
 
 def _place(stream: Stream) -> str:
     return f"{stream.connect_time:020.6f} {stream.id}"
-
-
-def _not_found(number: str) -> Refused:
-    return Refused(Reason.REQUEST_NOT_FOUND, f"there is no request {number!r}", request=number)
 
 
 def _filter(checks: Checks, request: api.ListRequestsRequest) -> RequestFilter:
@@ -156,10 +144,10 @@ def _filter(checks: Checks, request: api.ListRequestsRequest) -> RequestFilter:
         last_adapter=checks.text("last_adapter", request.last_adapter),
         error_code=checks.text("error_code", request.error_code),
         item_serial=checks.text("item_serial", request.item_serial),
-        created_from=checks.optional_instant(request, "created_from"),
-        created_to=checks.optional_instant(request, "created_to"),
-        settled_from=checks.optional_instant(request, "settled_from"),
-        settled_to=checks.optional_instant(request, "settled_to"),
+        created_from=checks.instant("created_from", request),
+        created_to=checks.instant("created_to", request),
+        settled_from=checks.instant("settled_from", request),
+        settled_to=checks.instant("settled_to", request),
         oldest_first=request.oldest_first,
     )
 

@@ -6,8 +6,8 @@ from generic_provider.v1 import subscription_service_pb2 as api
 
 from ..domain.actions import ActionKind
 from ..domain.records import ActionState
-from ..domain.refusals import Reason, Refused
-from ..domain.values import SECOND, State, SyncState
+from ..domain.refusals import Reason, Refused, not_found
+from ..domain.values import State, SyncState
 from ..services.performing import Done
 from ..services.settling import Settling
 from ..store.filters import ActionFilter, SubscriptionFilter
@@ -21,8 +21,6 @@ from .encode_actions import action, item_error
 from .paging import page_of
 
 MOST_IN_BATCH = 1_000
-LONGEST_WAIT = 30
-FOREVER = 315_576_000_000
 
 
 class SubscriptionServicer:
@@ -74,12 +72,9 @@ class SubscriptionServicer:
         checks = Checks()
         if request.WhichOneof("key") is None:
             checks.wrong("action", "is required, or a request_id")
-        wait = checks.span(
-            "wait", request.wait, given=request.HasField("wait"), least=0, most=FOREVER
-        )
+        wait = checks.wait(request)
         found = await self._action_of(checks, request)
-        seconds = min((wait or 0) / SECOND, LONGEST_WAIT)
-        record = found and await self._settling.action(self._store, found, wait=seconds)
+        record = found and await self._settling.action(self._store, found, wait=wait)
         if not record:
             name = request.WhichOneof("key") or "action"
             key = str(getattr(request, name))
@@ -107,11 +102,7 @@ class SubscriptionServicer:
         checks.done()
         record = await self._store.read(lambda reads: reads.subscription(number))
         if record is None:
-            raise Refused(
-                Reason.SUBSCRIPTION_NOT_FOUND,
-                f"there is no subscription {number!r}",
-                subscription=number,
-            )
+            raise not_found(Reason.SUBSCRIPTION_NOT_FOUND, number)
         shown = encode.subscription(
             record, self._store.catalogues, full_at=encode.now(), former=request.include_former
         )
@@ -161,8 +152,8 @@ def _subscription_filter(
         type=checks.text("type", request.type),
         states=checks.enums("states", request.states, State),
         sync_states=checks.enums("sync_states", request.sync_states, SyncState),
-        created_from=checks.optional_instant(request, "created_from"),
-        created_to=checks.optional_instant(request, "created_to"),
+        created_from=checks.instant("created_from", request),
+        created_to=checks.instant("created_to", request),
         item_serial=checks.text("item_serial", request.item_serial),
         account_number=checks.text("account_number", request.account_number),
         holder_number=checks.text("holder_number", request.holder_number),
@@ -176,6 +167,6 @@ def _action_filter(checks: Checks, request: api.ListActionsRequest) -> ActionFil
         kinds=checks.enums("kinds", request.kinds, ActionKind),
         states=checks.enums("states", request.states, ActionState),
         performed_by=checks.text("performed_by", request.performed_by, most=CALLERS_ID),
-        created_from=checks.optional_instant(request, "created_from"),
-        created_to=checks.optional_instant(request, "created_to"),
+        created_from=checks.instant("created_from", request),
+        created_to=checks.instant("created_to", request),
     )

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
 from msgspec.structs import replace
 
 from ..domain.aggregate import Aggregate, Pending
+from ..domain.catalogue import catalogue_of
 from ..domain.image import PlatformImage
 from ..domain.lease import LeaseEnd
 from ..domain.records import Lane, RequestRecord
-from ..domain.refusals import Reason, Refused
 from ..domain.target import target_after
+from ..domain.values import Instant
 from ..store import statements as sql
-from ..store.loading import NOTHING_NEEDED, Needs
 from ..store.rows import request_record
 from ..store.work import Work
 from .leases import end_lease, end_overdue
@@ -60,19 +60,12 @@ class Claim:
     server: str
     demands: tuple[Demand, ...]
     turn: int = 0
-    late: bool = True
 
-    def needs(self) -> Needs:
-        return NOTHING_NEEDED
+    def needs(self) -> None:
+        return None
 
     def run(self, work: Work) -> tuple[tuple[Handed, ...], ...]:
-        if self.provider not in work.catalogues:
-            raise Refused(
-                Reason.PROVIDER_NOT_FOUND,
-                f"there is no provider {self.provider!r}",
-                provider=self.provider,
-            )
-        if not work.catalogues[self.provider].effective:
+        if not catalogue_of(work.catalogues, self.provider).effective:
             return tuple([() for _ in self.demands])
         ready = self._ready(work)
         return tuple([tuple(self._hand_over(work, demand, ready)) for demand in self.demands])
@@ -162,16 +155,15 @@ def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndLeases:
-    """Ends leases found by one of the statements of the store, at most `MOST_AT_ONCE` a time."""
+    """Ends leases that ran out, and those that `broken` finds, of at most `MOST_AT_ONCE`
+    subscriptions a time; `statement` finds these. Made by the functions below."""
 
     statement: str
     parameters: tuple[object, ...]
-    cause: LeaseEnd
-    stream: str = ""
-    late: bool = True
+    broken: Callable[[Lane], bool] = lambda _: False
 
-    def needs(self) -> Needs:
-        return NOTHING_NEEDED
+    def needs(self) -> None:
+        return None
 
     def run(self, work: Work) -> int:
         """How many subscriptions there were; call again while there are some."""
@@ -180,7 +172,29 @@ class EndLeases:
         for number in found:
             end_overdue(work, number)
             for lane in list(work.lanes[number].values()):
-                mine = not self.stream or lane.stream == self.stream
-                if lane.count and mine and self.cause is not LeaseEnd.RAN_OUT:
-                    end_lease(work, lane, self.cause)
+                if lane.count and self.broken(lane):
+                    end_lease(work, lane, LeaseEnd.STREAM_BROKE)
         return len(found)
+
+
+def end_of_overdue(now: Instant) -> EndLeases:
+    """Ends the leases that ran out by `now`."""
+    return EndLeases(statement=sql.RAN_OUT, parameters=(now,))
+
+
+def end_of_stream(provider: str, stream: str) -> EndLeases:
+    """Ends the leases of a stream that broke."""
+    return EndLeases(
+        statement=sql.OF_STREAM,
+        parameters=(provider, stream),
+        broken=lambda lane: lane.stream == stream,
+    )
+
+
+def end_of_dead_servers(server: str) -> EndLeases:
+    """Ends the leases of servers that were killed; `server`: the one that lives."""
+    return EndLeases(
+        statement=sql.OF_DEAD_SERVERS,
+        parameters=(server,),
+        broken=lambda lane: lane.server not in ("", server),
+    )

@@ -8,15 +8,14 @@ from dataclasses import dataclass
 import structlog
 
 from ..domain.due import next_end, usage_is_over
-from ..domain.lease import LeaseEnd
 from ..domain.lifecycle import end_usage, expire
 from ..domain.records import Who
 from ..domain.refusals import Refused
 from ..store import statements as sql
-from ..store.loading import NOTHING_NEEDED, Needs
+from ..store.loading import Needs
 from ..store.store import Store
 from ..store.work import Work
-from .claiming import MOST_AT_ONCE, EndLeases
+from .claiming import MOST_AT_ONCE, end_of_overdue
 from .leases import end_overdue
 from .performing import Perform
 
@@ -32,10 +31,8 @@ log = structlog.get_logger()
 class WakeDelayed:
     """Retries whose delay is over become ready."""
 
-    late: bool = True
-
-    def needs(self) -> Needs:
-        return NOTHING_NEEDED
+    def needs(self) -> None:
+        return None
 
     def run(self, work: Work) -> int:
         providers = {provider for (provider,) in work.select(sql.AWAKE, (work.now,))}
@@ -50,10 +47,9 @@ class ExpireOverdue:
     """Lanes of a provider whose first request is past the window, if no lease is live."""
 
     provider: str
-    late: bool = True
 
-    def needs(self) -> Needs:
-        return NOTHING_NEEDED
+    def needs(self) -> None:
+        return None
 
     def run(self, work: Work) -> int:
         window = work.catalogues[self.provider].provider.delivery_settings.pending_window
@@ -86,7 +82,6 @@ class EndDue:
     """One automatic end of a subscription, the one that was due first, and usage that is over."""
 
     subscription: str
-    late: bool = False
 
     def needs(self) -> Needs:
         return Needs(subscriptions=frozenset({self.subscription}))
@@ -139,9 +134,7 @@ class Clock:
     async def look(self) -> None:
         due = await self._store.read(lambda reads: reads.due())
         if due.leases:
-            await self._store.do(
-                EndLeases(statement=sql.RAN_OUT, parameters=(due.now,), cause=LeaseEnd.RAN_OUT)
-            )
+            await self._store.do(end_of_overdue(due.now))
         if due.retries:
             await self._store.do(WakeDelayed())
         for provider in due.overdue:

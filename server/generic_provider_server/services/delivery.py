@@ -12,14 +12,13 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from ..domain.lease import LeaseEnd
+from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
 from ..store import statements as sql
-from ..store.loading import NOTHING_NEEDED, Needs
 from ..store.store import Store
 from ..store.work import Work
 from ..store.writer import Committed
-from .claiming import Claim, Demand, EndLeases, Handed
+from .claiming import Claim, Demand, Handed, end_of_stream
 
 log = structlog.get_logger()
 
@@ -29,10 +28,9 @@ class Disown:
     """The leases of a server that drained stay live until they run out."""
 
     server: str
-    late: bool = True
 
-    def needs(self) -> Needs:
-        return NOTHING_NEEDED
+    def needs(self) -> None:
+        return None
 
     def run(self, work: Work) -> None:
         work.cursor.execute(sql.DISOWN, (self.server,))
@@ -129,7 +127,7 @@ class Delivery:
                     stream.ran_out = 0
                     self._wake({stream.provider})
 
-    def stop_stream(self, streams: Iterable[str]) -> None:
+    def stop_streams(self, streams: Iterable[str]) -> None:
         """Nothing more is handed over on them; each ends when its last lease has."""
         for stream_id in streams:
             stream = self.streams.get(stream_id)
@@ -186,12 +184,7 @@ class Delivery:
 
     def _admit(self, stream: Stream) -> None:
         self._refuse_while_draining()
-        if stream.provider not in self.store.catalogues:
-            raise Refused(
-                Reason.PROVIDER_NOT_FOUND,
-                f"there is no provider {stream.provider!r}",
-                provider=stream.provider,
-            )
+        catalogue_of(self.store.catalogues, stream.provider)
         if len(self.streams) >= self._max_streams:
             raise Refused(
                 Reason.TOO_MANY_STREAMS,
@@ -201,7 +194,7 @@ class Delivery:
 
     def _refuse_while_draining(self) -> None:
         if self._draining:
-            raise Refused(Reason.DRAINING, f"the server is shutting down: {self._draining}")
+            raise Refused(Reason.DRAINING, self._draining)
 
     def _wake(self, providers: set[str]) -> None:
         for provider in providers:
@@ -259,12 +252,7 @@ class Delivery:
         return await self.store.do(claim)
 
     async def _end_leases(self, stream: Stream) -> None:
-        end = EndLeases(
-            statement=sql.OF_STREAM,
-            parameters=(stream.provider, stream.id),
-            cause=LeaseEnd.STREAM_BROKE,
-            stream=stream.id,
-        )
+        end = end_of_stream(stream.provider, stream.id)
         while await self.store.do(end):
             pass
 

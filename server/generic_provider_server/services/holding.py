@@ -28,7 +28,6 @@ class Extend:
 
     leases: tuple[Lease | None, ...]
     duration: int | None = None
-    late: bool = False
 
     def needs(self) -> Needs:
         return _needs(self.leases)
@@ -56,7 +55,6 @@ class Extend:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     leases: tuple[Lease | None, ...]
-    late: bool = False
 
     def needs(self) -> Needs:
         return _needs(self.leases)

@@ -6,10 +6,11 @@ import random
 
 from msgspec.structs import replace
 
+from ..domain.aggregate import Aggregate
 from ..domain.lease import LeaseEnd, back_off
 from ..domain.lifecycle import count_attempt, touch
 from ..domain.records import Lane, SubscriptionRecord
-from ..domain.refusals import Reason, Refused
+from ..domain.refusals import Reason, not_found
 from ..store.work import Work
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE})
@@ -20,11 +21,7 @@ def subscription_of(work: Work, number: str) -> SubscriptionRecord:
     end_overdue(work, number)
     record = work.record(number)
     if record is None:
-        raise Refused(
-            Reason.SUBSCRIPTION_NOT_FOUND,
-            f"there is no subscription {number!r}",
-            subscription=number,
-        )
+        raise not_found(Reason.SUBSCRIPTION_NOT_FOUND, number)
     return record
 
 
@@ -38,12 +35,9 @@ def end_overdue(work: Work, number: str) -> None:
 def end_lease(work: Work, lane: Lane, cause: LeaseEnd) -> None:
     """Ends a lease whose requests were not all answered: nobody knows what was done of them."""
     work.put_lane(replace(lane, count=0), ran_out=cause is LeaseEnd.RAN_OUT)
-    record = work.record(lane.subscription)
-    if record is None:
-        raise LookupError(f"lane {lane.key} without its subscription")
     number, provider = lane.subscription, lane.provider
     change = touch(
-        record.aggregate, provider, count=lane.count, circumstances=work.circumstances(number)
+        _aggregate(work, lane), provider, count=lane.count, circumstances=work.circumstances(number)
     )
     work.put(number, change)
     if cause in COUNTED:
@@ -61,21 +55,26 @@ def fail_attempt(
     error_description: str = "",
 ) -> None:
     """Counts a failed attempt of the lane's first request and hides it for `delay`."""
-    record = work.record(lane.subscription)
-    if record is None:
-        raise LookupError(f"lane {lane.key} without its subscription")
-    first = record.aggregate.queue(lane.provider)[0]
+    aggregate = _aggregate(work, lane)
+    first = aggregate.queue(lane.provider)[0]
     if delay is None:
         delay = back_off(first.attempts + 1, jitter=random.uniform(0.8, 1.2))
     change = count_attempt(
-        record.aggregate,
+        aggregate,
         lane.provider,
         delay=delay,
         circumstances=work.circumstances(lane.subscription),
         error_code=error_code,
         error_description=error_description,
     )
-    work.put(lane.subscription, change, answered=None)
+    work.put(lane.subscription, change)
     head = change.aggregate.find(first.number)
     if head is not None:
         work.note_attempt(head[1], lane)
+
+
+def _aggregate(work: Work, lane: Lane) -> Aggregate:
+    record = work.record(lane.subscription)
+    if record is None:
+        raise LookupError(f"lane {lane.key} without its subscription")
+    return record.aggregate

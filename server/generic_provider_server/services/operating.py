@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ..domain.aggregate import Aggregate, Pending
 from ..domain.lease import LeaseEnd
 from ..domain.lifecycle import accept, reject
-from ..domain.records import RequestRecord, SubscriptionRecord, Who
-from ..domain.refusals import Reason, Refused
+from ..domain.records import RequestRecord, SubscriptionRecord, Who, request_number
+from ..domain.refusals import Reason, Refused, not_found
 from ..store.loading import Needs
 from ..store.work import Work
 from .leases import end_lease, subscription_of
@@ -22,7 +22,6 @@ class CancelRequest:
     reason: str
     end_lease: bool = False
     who: Who = Who()
-    late: bool = False
 
     def needs(self) -> Needs:
         return Needs(requests=frozenset({self.request}))
@@ -53,7 +52,6 @@ class ResolveRequest:
     account_number: str = ""
     end_lease: bool = False
     who: Who = Who()
-    late: bool = False
 
     def needs(self) -> Needs:
         return Needs(requests=frozenset({self.request}))
@@ -65,9 +63,10 @@ class ResolveRequest:
         if first.number != pending.number:
             raise Refused(
                 Reason.REQUEST_NOT_FIRST,
-                f"request R{first.number:010d} of subscription {subscription} comes first",
-                request=f"R{self.request:010d}",
-                first=f"R{first.number:010d}",
+                f"request {request_number(first.number)} of subscription {subscription} "
+                "comes first",
+                request=request_number(self.request),
+                first=request_number(first.number),
             )
         aggregate = _off_lease(work, record, provider, pending, end=self.end_lease)
         circumstances = work.circumstances(subscription)
@@ -99,8 +98,8 @@ def _pending(work: Work, number: int) -> tuple[SubscriptionRecord, str, Pending]
         stored = _stored(work, number)
         raise Refused(
             Reason.REQUEST_NOT_PENDING,
-            f"request R{number:010d} is {stored.state.name}",
-            request=f"R{number:010d}",
+            f"request {request_number(number)} is {stored.state.name}",
+            request=request_number(number),
             state=stored.state.name,
         )
     return record, *found
@@ -117,9 +116,9 @@ def _off_lease(
     if not end:
         raise Refused(
             Reason.REQUEST_LEASED,
-            f"request R{pending.number:010d} is in work at adapter "
-            f"{lane.adapter or 'without name'}; set end_lease to take it away",
-            request=f"R{pending.number:010d}",
+            f"request {request_number(pending.number)} is in work at adapter {lane.adapter}; "
+            "set end_lease to take it away",
+            request=request_number(pending.number),
             adapter=lane.adapter,
         )
     end_lease(work, lane, LeaseEnd.OPERATOR)
@@ -129,11 +128,7 @@ def _off_lease(
 def _stored(work: Work, number: int) -> RequestRecord:
     stored = work.request(number)
     if stored is None:
-        raise Refused(
-            Reason.REQUEST_NOT_FOUND,
-            f"there is no request R{number:010d}",
-            request=f"R{number:010d}",
-        )
+        raise not_found(Reason.REQUEST_NOT_FOUND, request_number(number))
     return stored
 
 

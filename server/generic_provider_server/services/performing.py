@@ -19,6 +19,8 @@ from ..domain.records import (
     SubscriptionRecord,
     WaitingFor,
     Who,
+    request_number,
+    revised,
 )
 from ..domain.refusals import InvalidField, Reason, Refused
 from ..domain.values import Goods, Instant, RequestType
@@ -62,7 +64,6 @@ class Perform:
     bulk: bool = False
     validate_only: bool = False
     automatic: bool = False
-    late: bool = False
 
     def needs(self) -> Needs:
         return Needs(
@@ -143,12 +144,7 @@ class Perform:
     def _preview(self, work: Work, change: Transition, former: SubscriptionRecord | None) -> Done:
         requests = tuple([replace(r, number=0, action=0) for r in _requests(work, change)])
         record = self._record(0, change.aggregate.desired.number, now=work.now)
-        shown = SubscriptionRecord(
-            aggregate=change.aggregate,
-            create_time=former.create_time if former else work.now,
-            update_time=work.now,
-            revision=former.revision + 1 if former else 1,
-        )
+        shown = revised(former, change.aggregate, now=work.now)
         return Done(record, shown, requests)
 
 
@@ -228,7 +224,7 @@ def _in_use(work: Work, goods: Goods, owner: str) -> Refused:
     text = f"{goods.goods_type} {goods.serial_number} is in use on subscription {owner}"
     removal = _removal(work, goods, owner)
     if removal:
-        facts["request"] = f"R{removal:010d}"
+        facts["request"] = request_number(removal)
         text += f"; its removal, request {facts['request']}, is under way"
     return Refused(Reason.ITEM_IN_USE, text, **facts)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from ..domain.catalogue import check_complete, check_provider
+from ..domain.catalogue import catalogue_of, check_complete, check_provider
 from ..domain.records import ProviderRecord, Who
 from ..domain.refusals import Reason, Refused
 from ..domain.values import Distributor, Provider, ProviderState, Service
@@ -23,7 +23,6 @@ class CreateProvider:
     digest: bytes
     request_id: str = ""
     who: Who = Who()
-    late: bool = False
 
     def needs(self) -> Needs:
         return Needs(request_ids=frozenset({self.request_id} if self.request_id else ()))
@@ -55,10 +54,9 @@ class UpdateProvider:
     provider: Provider
     etag: int | None
     who: Who = Who()
-    late: bool = True
 
-    def needs(self) -> Needs:
-        return Needs()
+    def needs(self) -> None:
+        return None
 
     def run(self, work: Work) -> ProviderRecord:
         code = self.provider.code
@@ -87,10 +85,9 @@ class SetProviderState:
     provider: str
     state: ProviderState
     who: Who = Who()
-    late: bool = True
 
-    def needs(self) -> Needs:
-        return Needs()
+    def needs(self) -> None:
+        return None
 
     def run(self, work: Work) -> ProviderRecord:
         former = provider_record(work, self.provider)
@@ -110,10 +107,8 @@ def _changed(work: Work, former: ProviderRecord, provider: Provider, *, who: Who
 
 
 def provider_record(work: Work, code: str) -> ProviderRecord:
-    record = work.provider(code)
-    if record is None:
-        raise Refused(Reason.PROVIDER_NOT_FOUND, f"there is no provider {code!r}", provider=code)
-    return record
+    catalogue_of(work.catalogues, code)
+    return work.providers[code]
 
 
 def _check_unused(work: Work, former: Provider, provider: Provider) -> None:

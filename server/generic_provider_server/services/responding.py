@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from ..domain.effect import doubt, names_same
+from ..domain.image import Request
 from ..domain.lease import (
     Lease,
     ResponseCode,
@@ -15,7 +16,7 @@ from ..domain.lease import (
     lease_of,
 )
 from ..domain.lifecycle import accept, accepted_late, reject, touch
-from ..domain.records import Lane, RequestRecord, SubscriptionRecord
+from ..domain.records import Lane, RequestRecord, SubscriptionRecord, request_number
 from ..domain.values import RequestState, SyncState
 from ..store.loading import Needs
 from ..store.work import Work
@@ -59,7 +60,6 @@ class Respond:
     provider: str
     responses: tuple[Response, ...]
     leases: tuple[Lease | None, ...]
-    late: bool = False
 
     def needs(self) -> Needs:
         named = [lease.subscription for lease in self.leases if lease is not None]
@@ -91,13 +91,13 @@ def _judge(work: Work, provider: str, response: Response, lease: Lease | None) -
     if stored is None or stored.provider != provider:
         return Verdict(number, ResponseCode.NOT_FOUND, None, f"{provider} has no such request")
     if lease is None or not _issued_for(lease, stored):
-        return Verdict(
-            number,
-            ResponseCode.INVALID,
-            stored.state,
-            "this lease token was never issued for this request",
-        )
+        return _never_issued(number, stored.state)
     return _judge_settled(work, response, lease, stored)
+
+
+def _never_issued(request: int, state: RequestState) -> Verdict:
+    text = "this lease token was never issued for this request"
+    return Verdict(request, ResponseCode.INVALID, state, text)
 
 
 def _issued_for(lease: Lease, request: RequestRecord) -> bool:
@@ -115,15 +115,11 @@ def _judge_pending(
     position = next(n for n, pending in enumerate(queue) if pending.number == number)
     pending = queue[position]
     if not lease.covers(unit=pending.unit, index=pending.index):
-        return Verdict(
-            number,
-            ResponseCode.INVALID,
-            RequestState.PENDING,
-            "this lease token was never issued for this request",
-        )
+        return _never_issued(number, RequestState.PENDING)
     lane = work.lane(lease.provider, lease.subscription)
     if lane.handover != lease.handover or position >= lane.count:
-        _accepted_late(work, response, lease, record, request_number=number)
+        if response.status is ResponseStatus.ACCEPTED:
+            _accepted_late(work, lease, record, pending.request, RequestState.PENDING)
         return Verdict(
             number,
             ResponseCode.STALE,
@@ -135,7 +131,7 @@ def _judge_pending(
             number,
             ResponseCode.OUT_OF_ORDER,
             RequestState.PENDING,
-            f"request R{queue[0].number:010d} of the same lease is to be answered first",
+            f"request {request_number(queue[0].number)} of the same lease is to be answered first",
         )
     return Verdict(number, ResponseCode.APPLIED, _apply(work, response, lane, record))
 
@@ -184,19 +180,17 @@ def _apply(work: Work, response: Response, lane: Lane, record: SubscriptionRecor
 
 def _judge_settled(work: Work, response: Response, lease: Lease, stored: RequestRecord) -> Verdict:
     code = judge_final(stored.state, response.status)
-    if stored.handover != lease.handover:
+    if response.status is ResponseStatus.ACCEPTED and stored.handover != lease.handover:
         record = work.record(lease.subscription)
-        if record is not None and not _overtaken(work, response, stored):
-            _accepted_late(work, response, lease, record, settled=stored)
+        if record is not None and not _overtaken(work, stored):
+            _accepted_late(work, lease, record, stored.request, stored.state)
     message = "" if code is ResponseCode.DUPLICATE else f"the request is {stored.state.name}"
     return Verdict(response.request, code, stored.state, message)
 
 
-def _overtaken(work: Work, response: Response, stored: RequestRecord) -> bool:
+def _overtaken(work: Work, stored: RequestRecord) -> bool:
     """Does a late acceptance tell nothing new? It does not if the request was accepted already
     and nothing that names the same was handed over since."""
-    if response.status is not ResponseStatus.ACCEPTED:
-        return True
     if stored.state is not RequestState.COMPLETED:
         return False
     record = work.record(stored.subscription)
@@ -211,23 +205,12 @@ def _overtaken(work: Work, response: Response, stored: RequestRecord) -> bool:
 
 def _accepted_late(
     work: Work,
-    response: Response,
     lease: Lease,
     record: SubscriptionRecord,
-    *,
-    request_number: int = 0,
-    settled: RequestRecord | None = None,
+    request: Request,
+    state: RequestState,
 ) -> None:
     """The platform was touched, nobody knows when: what the request names becomes uncertain."""
-    if response.status is not ResponseStatus.ACCEPTED:
-        return
-    if settled is None:
-        found = record.aggregate.find(request_number)
-        if found is None:
-            raise LookupError(f"request {request_number} is not pending")
-        request, state = found[1].request, RequestState.PENDING
-    else:
-        request, state = settled.request, settled.state
     link = record.aggregate.link(lease.provider)
     if link is None or (
         doubt(link.confirmed, request) == link.confirmed

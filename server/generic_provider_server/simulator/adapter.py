@@ -36,7 +36,7 @@ class Behaviour:
 
 
 class Simulation:
-    """Serves a platform in memory's file until stopped."""
+    """Does requests on the platform, with the faults of its behaviour."""
 
     def __init__(self, platform: Platform, adapter: str, behaviour: Behaviour) -> None:
         self._platform = platform

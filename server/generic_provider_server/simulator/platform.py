@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 from generic_provider import (
     InstalledItem,
-    PlatformTarget,
     ProvisionedService,
     ProvisioningRequest,
     Reject,
@@ -22,7 +21,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS subscriber (subscription TEXT PRIMARY KEY, holds TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS journal (
     id INTEGER PRIMARY KEY, request TEXT NOT NULL, subscription TEXT NOT NULL, type TEXT NOT NULL,
-    what TEXT NOT NULL, adapter TEXT NOT NULL, outcome TEXT NOT NULL, holds TEXT NOT NULL
+    what TEXT NOT NULL, adapter TEXT NOT NULL, outcome TEXT NOT NULL
 );
 CREATE INDEX IF NOT EXISTS journal_subscription ON journal (subscription, id);
 """
@@ -30,7 +29,7 @@ EMPTY: dict[str, Any] = {"holder": "", "items": [], "services": [], "usages": []
 
 
 class Line(NamedTuple):
-    """One thing that an adapter did, or tried; `holds` is what the subscriber held afterwards."""
+    """One thing that an adapter did, or tried."""
 
     request: str
     subscription: str
@@ -54,37 +53,21 @@ class Platform:
     def perform(self, request: ProvisioningRequest, *, adapter: str) -> None:
         """Raises Reject."""
         with self._transaction():
-            holds = self.holds(request.subscription)
             try:
-                now = performed(holds, request)
+                now = performed(self.holds(request.subscription), request)
             except Reject as reject:
-                self._note(request, adapter, f"rejected {reject.code}", holds)
-                self._database.execute("COMMIT")
+                self._note(request, adapter, f"rejected {reject.code}")
                 raise
             self._database.execute(
                 "INSERT OR REPLACE INTO subscriber VALUES (?, ?)",
                 (request.subscription, json.dumps(now)),
             )
-            self._note(request, adapter, "done", now)
+            self._note(request, adapter, "done")
 
     def refuse(self, request: ProvisioningRequest, *, adapter: str, code: str) -> None:
         """Notes that a rule refused the request."""
         with self._transaction():
-            holds = self.holds(request.subscription)
-            self._note(request, adapter, f"rejected {code}", holds)
-
-    def overwrite(self, subscription: str, target: PlatformTarget) -> None:
-        """Sets what a subscriber holds, for platforms whose interface overwrites the whole."""
-        now = {
-            "holder": target.holder.name,
-            "items": sorted(map(item_text, target.items)),
-            "services": sorted(map(service_text, target.services)),
-            "usages": [],
-        }
-        with self._transaction():
-            self._database.execute(
-                "INSERT OR REPLACE INTO subscriber VALUES (?, ?)", (subscription, json.dumps(now))
-            )
+            self._note(request, adapter, f"rejected {code}")
 
     def holds(self, subscription: str) -> dict[str, Any] | None:
         """What a subscriber holds, as sorted texts; None if it is not known."""
@@ -107,32 +90,23 @@ class Platform:
         for row in found:
             yield Line(*row)
 
-    def _note(
-        self, request: ProvisioningRequest, adapter: str, outcome: str, holds: object
-    ) -> None:
+    def _note(self, request: ProvisioningRequest, adapter: str, outcome: str) -> None:
         kind = RequestType.name_of(request.type)
+        line = Line(request.number, request.subscription, kind, what(request), adapter, outcome)
         self._database.execute(
-            "INSERT INTO journal (request, subscription, type, what, adapter, outcome, holds) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (
-                request.number,
-                request.subscription,
-                kind,
-                what(request),
-                adapter,
-                outcome,
-                json.dumps(holds),
-            ),
+            "INSERT INTO journal (request, subscription, type, what, adapter, outcome) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            line,
         )
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
+        """What was noted before a Reject stays."""
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
         finally:
-            if self._database.in_transaction:
-                self._database.execute("COMMIT")
+            self._database.execute("COMMIT")
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""What is kept, and how: one thread writes it, others read it."""

@@ -29,9 +29,6 @@ class Needs(Value, frozen=True, kw_only=True):
     requests: frozenset[int] = frozenset()
 
 
-NOTHING_NEEDED = Needs()
-
-
 class Loaded:
     """Everything that was read, as the commands of the group have changed it since."""
 

@@ -8,7 +8,7 @@ from peewee import SQL, Expression, fn
 
 from ..domain.records import RequestRecord
 from ..domain.values import Instant, RequestType, SyncState, Value
-from .models import DELAYED, LaneRow, LinkRow, RequestRow, SubscriptionRow
+from .models import DELAYED, READY, LaneRow, LinkRow, RequestRow, SubscriptionRow
 from .reading import Reading
 
 
@@ -20,7 +20,6 @@ class Backlog(Value, frozen=True, kw_only=True):
     waiting_for_retry: int
     blocked_subscriptions: int
     oldest: RequestRecord | None
-    oldest_age: int
     by_type: tuple[tuple[RequestType, int], ...]
     by_age: tuple[tuple[int | None, int], ...]
     out_of_sync_subscriptions: int
@@ -43,17 +42,11 @@ AGES = (MINUTE, 10 * MINUTE, 60 * MINUTE, 1_440 * MINUTE)
 
 class Overview(Reading):
     def backlog(self, provider: str) -> Backlog:
-        mine = LaneRow.provider == provider
         now = self._known.now()
-        row = self._rows(
-            LaneRow.select(
-                fn.COALESCE(fn.SUM(LaneRow.pending), 0),
-                fn.COALESCE(fn.SUM(LaneRow.count), 0),
-                fn.COALESCE(fn.SUM(LaneRow.status == DELAYED), 0),
-                fn.COALESCE(fn.SUM((LaneRow.status != 0) & (LaneRow.pending > LaneRow.count)), 0),
-                fn.MIN(LaneRow.age),
-            ).where(mine)
-        )[0]
+        blocked = (LaneRow.status != READY) & (LaneRow.pending > LaneRow.count)
+        counted = (LaneRow.pending, LaneRow.count, LaneRow.status == DELAYED, blocked)
+        lanes = LaneRow.select(*[fn.COALESCE(fn.SUM(each), 0) for each in counted])
+        row = self._rows(lanes.where(LaneRow.provider == provider))[0]
         pending = (RequestRow.provider == provider) & SQL("state = 1")
         oldest = self._requests(
             RequestRow.select().where(pending).order_by(RequestRow.create_time).limit(1)
@@ -69,12 +62,9 @@ class Overview(Reading):
             waiting_for_retry=row[2],
             blocked_subscriptions=row[3],
             oldest=oldest[0] if oldest else None,
-            oldest_age=max(0, now - row[4]) if row[4] is not None else 0,
             by_type=tuple((RequestType(kind), count) for kind, count in by_type),
             by_age=self._by_age(pending, now),
-            out_of_sync_subscriptions=self._count(
-                (LinkRow.provider == provider) & (LinkRow.sync_state == SyncState.OUT_OF_SYNC)
-            ),
+            out_of_sync_subscriptions=self._out_of_sync(provider),
         )
 
     def due(self) -> Due:
@@ -138,6 +128,8 @@ class Overview(Reading):
             counts.append((age, self._rows(query)[0][0]))
         return tuple(counts)
 
-    def _count(self, condition: Expression) -> int:
-        query = LinkRow.select(fn.COUNT(LinkRow.subscription)).where(condition)
+    def _out_of_sync(self, provider: str) -> int:
+        query = LinkRow.select(fn.COUNT(LinkRow.subscription)).where(
+            LinkRow.provider == provider, LinkRow.sync_state == SyncState.OUT_OF_SYNC
+        )
         return int(self._rows(query)[0][0])

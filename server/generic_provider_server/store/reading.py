@@ -10,7 +10,7 @@ from peewee import Database
 
 from ..domain.records import RequestRecord, WaitingFor
 from ..domain.values import RequestState
-from .models import LEASED, LaneRow, LinkRow
+from .models import LEASED, READY, LaneRow, LinkRow
 from .rows import request_of_row
 from .writer import Known
 
@@ -76,7 +76,7 @@ class Reading:
             )
         if not self._known.catalogues[record.provider].effective:
             return replace(record, waiting_for=WaitingFor.PROVIDER)
-        if record.unit != head_unit or (status != 0 and record.number != head):
+        if record.unit != head_unit or (status != READY and record.number != head):
             return replace(record, waiting_for=WaitingFor.EARLIER_REQUEST)
         if ready_time > self._known.now():
             return replace(record, waiting_for=WaitingFor.RETRY, next_delivery_time=ready_time)

@@ -145,7 +145,7 @@ def request_row(record: RequestRecord) -> Row:
 
 
 def request_of_row(row: Row) -> RequestRecord:
-    """From the columns of statements.REQUEST, in their order."""
+    """From the columns of RequestRow, in their order."""
     return RequestRecord(
         number=row[0],
         provider=row[1],

@@ -14,7 +14,7 @@ from ..domain.records import (
     Lane,
     ProviderRecord,
     RequestRecord,
-    SubscriptionRecord,
+    revised,
 )
 from ..domain.values import Goods
 from . import statements as sql
@@ -61,12 +61,7 @@ class Work(Changes):
         Returns `new_action` as it is now.
         """
         former = self.subscriptions.get(subscription)
-        self.subscriptions[subscription] = SubscriptionRecord(
-            aggregate=transition.aggregate,
-            create_time=former.create_time if former else self.now,
-            update_time=self.now,
-            revision=former.revision + 1 if former else 1,
-        )
+        self.subscriptions[subscription] = revised(former, transition.aggregate, now=self.now)
         self._changed.add(subscription)
         self.counters["request"] += len(transition.created)
         for link in transition.aggregate.links:
@@ -102,9 +97,6 @@ class Work(Changes):
             self.ran_out[former.stream] += former.count
         self.lanes.setdefault(lane.subscription, {})[lane.provider] = lane
         self._changed_lanes.add((lane.provider, lane.subscription))
-
-    def provider(self, code: str) -> ProviderRecord | None:
-        return self.providers.get(code)
 
     def put_provider(self, record: ProviderRecord) -> None:
         provider = record.provider
@@ -142,12 +134,11 @@ class Work(Changes):
 
     def _add_request(self, transition: Transition, provider: str, pending: Pending) -> None:
         record = request_record(transition.aggregate, provider, pending)
-        if not record.reference and not record.performed_by and pending.action:
-            record = self._of_settled_action(transition, record)
         self.requests[record.number] = record
         self._write(sql.ADD_REQUEST, request_row(record))
 
-    def _of_settled_action(self, transition: Transition, record: RequestRecord) -> RequestRecord:
+    def _of_action(self, transition: Transition, record: RequestRecord) -> RequestRecord:
+        """With what its action told, should that be settled by now and gone from the aggregate."""
         for change in transition.actions:
             if change.performed.id == record.action:
                 performed = change.performed
@@ -164,7 +155,7 @@ class Work(Changes):
         lane = self.lane(finished.provider, aggregate.desired.number)
         handed_over = lane.lease.covers(unit=pending.unit, index=pending.index)
         record = replace(
-            request_record(aggregate, finished.provider, pending),
+            self._of_action(transition, request_record(aggregate, finished.provider, pending)),
             state=finished.state,
             settle_time=self.now,
             error_code=finished.error_code,

@@ -35,12 +35,10 @@ log = structlog.get_logger()
 
 
 class Command(Protocol[Result_co]):
-    """One change. `late` commands see the others' changes in the tables: claims, set-up."""
+    """One change."""
 
-    @property
-    def late(self) -> bool: ...
-
-    def needs(self) -> Needs: ...
+    def needs(self) -> Needs | None:
+        """None: it looks into the tables itself, so it runs when the others are written."""
 
     def run(self, work: Work) -> Result_co: ...
 
@@ -75,7 +73,7 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """What a group changed for those who deliver; see Work."""
+    """What a group changed for those who deliver; see Changes."""
 
     woken: set[str] = field(default_factory=set)
     freed: Mapping[str, int] = field(default_factory=dict)
@@ -117,7 +115,7 @@ class Writer:
         future: asyncio.Future[Result] = self._loop.create_future()
         with self._wanted:
             if self._stopping:
-                raise Refused(Reason.DRAINING, "the server is shutting down")
+                raise Refused(Reason.DRAINING, "this server process is shutting down")
             self._asked.append(_Asked(command, future))
             self._wanted.notify()
         return await future
@@ -160,13 +158,14 @@ class Writer:
                 counters=known.counters,
                 recent=known.recent,
             )
-            early = [asked for asked in group if not asked.command.late]
-            work.load([asked.command.needs() for asked in early])
-            for asked in early:
-                self._run(asked, work)
+            needs = [asked.command.needs() for asked in group]
+            work.load([need for need in needs if need is not None])
+            for asked, need in zip(group, needs, strict=True):
+                if need is not None:
+                    self._run(asked, work)
             work.flush()
-            for asked in group:
-                if asked.command.late:
+            for asked, need in zip(group, needs, strict=True):
+                if need is None:
                     self._run(asked, work)
                     work.flush()
         work.keep_recent()

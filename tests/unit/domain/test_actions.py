@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import (
     Activate,
@@ -109,14 +110,11 @@ def life_in(state: State) -> Life:
     life = served(viewer(SPORT, NEWS, FILM, draft=state is DRAFT))
     if state is not DRAFT:
         life.perform(StopServices((NEWS,)))
-        life.perform(AddUsage(**{f: getattr(USAGE, f) for f in USED}, reference="Solaris"))
+        life.perform(replace(USAGE, reference="Solaris"))
     for action in WAYS[state]:
         life.perform(action)
     assert life.desired.state is state
     return life
-
-
-USED = ("provider", "service", "quantity", "start_time", "end_time")
 
 
 def name(value: object) -> str | None:

@@ -23,6 +23,9 @@ from support.must_hold import check_confirmed
 CHUNKS = 4
 STEPS = 40
 SEEDS = st.integers(0, 2**20 - 1)
+SHRINKING = pytest.mark.timeout(600)
+"""What a failing history needs to become a short one; one that holds takes seconds."""
+
 few = settings(max_examples=75, deadline=None, database=None)
 
 
@@ -45,6 +48,7 @@ def histories(weights: dict[Step, int]) -> st.SearchStrategy[list[tuple[Step, in
     return st.lists(step, min_size=STEPS, max_size=STEPS)
 
 
+@SHRINKING
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_whatever_happens_what_is_in_sync_is_on_the_platform(chunk: int) -> None:
     @seed(chunk)
@@ -59,6 +63,7 @@ def test_whatever_happens_what_is_in_sync_is_on_the_platform(chunk: int) -> None
     play()
 
 
+@SHRINKING
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_without_doubt_the_platform_is_confirmed_to_hold_what_is_wanted(chunk: int) -> None:
     @seed(chunk)

@@ -1,0 +1,139 @@
+"""Scenarios about what is done and answered, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import grpc
+
+from generic_provider.v1 import provisioning_service_pb2 as v1
+from generic_provider.v1 import resources_pb2 as resources
+from generic_provider.v1.resources_pb2 import ProvisioningRequest
+
+from .lease import Lease
+from .play import Play, said
+from .rules import Broken
+from .stage import Answer
+
+MOST_REPEATS = 3
+VERDICTS = (
+    v1.RESPONSE_CODE_STALE,
+    v1.RESPONSE_CODE_OUT_OF_ORDER,
+    v1.RESPONSE_CODE_CONFLICT,
+    v1.RESPONSE_CODE_NOT_FOUND,
+    v1.RESPONSE_CODE_INVALID,
+)
+COMES_AGAIN = frozenset({v1.RESPONSE_CODE_STALE, v1.RESPONSE_CODE_OUT_OF_ORDER})
+
+
+async def in_order(play: Play) -> None:
+    one = await play.newcomer(rule=3)
+    lease = await play.give(
+        one.become(), one.activate(), one.deactivate(), one.activate(), one.deactivate()
+    )
+    await play.answered(lease, rule=3)
+    play.findings.kept(3, "5 requests of one subscription were answered in order")
+
+
+async def done_twice(play: Play) -> None:
+    """Adds what is there and removes what is not, under numbers of their own."""
+    one = await play.newcomer(rule=5)
+    item = (
+        resources.REQUEST_TYPE_ADD_INSTALLED_ITEM,
+        resources.REQUEST_TYPE_REMOVE_INSTALLED_ITEM,
+    )
+    twice = [make for kind in item for make in (one.of(kind), one.of(kind))]
+    twice += [one.become(), one.activate(), one.activate(), one.deactivate(), one.deactivate()]
+    for each in twice:
+        await play.give(each)
+        answer = await play.first_answer(each, rule=5)
+        if answer.status != v1.RESPONSE_STATUS_ACCEPTED:
+            kind = resources.RequestType.Name(each.type).removeprefix("REQUEST_TYPE_")
+            raise Broken(5, f"{kind} of what is so already was answered {said(answer)}")
+    play.findings.kept(5, "what was so already was accepted")
+
+
+async def unknown_type(play: Play) -> None:
+    one = await play.newcomer(rule=12)
+    unknown = one.unknown()
+    lease = await play.give(one.activate(), unknown, one.deactivate(), one.activate())
+    answer = await play.first_answer(unknown, rule=12)
+    told = said(answer)
+    if told != "RETRY_LATER UNKNOWN_TYPE":
+        raise Broken(12, f"type {unknown.type} was answered {told}")
+    play.findings.kept(12, f"type {unknown.type} was answered {told}")
+    await _rest_is_dropped(play, lease, after=2, why="RETRY_LATER")
+
+
+async def rejection(play: Play) -> None:
+    if play.terms.rejecting is None:
+        play.findings.not_seen(4, "a rejection, for want of --rejecting")
+        return
+    one = await play.newcomer(rule=4)
+    refused = one.activate(play.terms.rejecting)
+    lease = await play.give(one.activate(), refused, one.deactivate(), one.activate())
+    answer = await play.first_answer(refused, rule=4)
+    if answer.status != v1.RESPONSE_STATUS_REJECTED:
+        told = said(answer)
+        play.findings.not_seen(4, f"a rejection: {play.terms.rejecting} was answered {told}")
+        return
+    await _rest_is_dropped(play, lease, after=2, why="REJECTED")
+    again = await play.give(*lease.requests[2:])
+    await play.answered(again, rule=4)
+
+
+async def _rest_is_dropped(play: Play, lease: Lease, *, after: int, why: str) -> None:
+    await play.quiet()
+    answered = [each.number for each in lease.requests[after:] if play.stage.answers_to(each)]
+    if answered:
+        raise Broken(4, f"after {why} it went on with {', '.join(answered)} of the same lease")
+    play.findings.kept(4, f"the rest of a lease was dropped after {why}")
+
+
+async def lost_answers(play: Play) -> None:
+    played = []
+    for status in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+        request = (await play.newcomer(rule=8)).activate()
+        play.stage.lost[request.number] = status
+        await play.give(request)
+        played.append((status, request))
+    answers = play.stage.answers_to
+    await play.stage.until(
+        lambda: all(len(answers(request)) > 1 for _, request in played), seconds=play.patience
+    )
+    for status, request in played:
+        _judge_lost(play, answers(request), lost=status.name)
+
+
+def _judge_lost(play: Play, answers: Sequence[Answer], *, lost: str) -> None:
+    if not answers[1:]:
+        when = f"SendResponses had failed with {lost}, within {play.patience:g} s"
+        play.findings.broken(8, f"an answer was not sent again after {when}")
+        return
+    first, again = answers[:2]
+    if (again.token, again.status) != (first.token, first.status):
+        play.findings.broken(8, f"{said(first)}, and after {lost} {said(again)}")
+    else:
+        play.findings.kept(8, f"the same answer came again after {lost}")
+
+
+async def verdicts(play: Play) -> None:
+    played = []
+    for code in VERDICTS:
+        request = (await play.newcomer(rule=9)).activate()
+        play.stage.forced[request.number] = code
+        await play.give(request)
+        played.append((code, request))
+    for _, request in played:
+        await play.first_answer(request, rule=9)
+    await play.quiet()
+    for code, request in played:
+        times = len(play.stage.answers_to(request))
+        if times > MOST_REPEATS:
+            name = v1.ResponseCode.Name(code).removeprefix("RESPONSE_CODE_")
+            play.findings.broken(9, f"the same answer {times} times, though the verdict was {name}")
+    for code, request in played:
+        if code in COMES_AGAIN:
+            await play.answered(await play.give(request), rule=9)
+    await play.newcomer(rule=9)
+    play.findings.kept(9, "it lived with STALE, OUT_OF_ORDER, CONFLICT, NOT_FOUND and INVALID")

@@ -1,0 +1,89 @@
+"""A check from the first stream to the verdicts."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import grpc
+
+from generic_provider.v1.provisioning_service_pb2_grpc import (
+    add_ProvisioningServiceServicer_to_server,
+)
+
+from . import answering, connecting, working
+from .play import LEAST_CREDIT, Play, Terms
+from .rules import Broken, Findings, Gone, Verdict
+from .stage import Stage
+
+GRACE_SECONDS = 1.0
+Scenario = Callable[[Play], Awaitable[None]]
+Tell = Callable[[str], object]
+SCENARIOS: tuple[tuple[str, Scenario], ...] = (
+    ("requests of one subscription", answering.in_order),
+    ("a large message", connecting.large_message),
+    ("what is so already", answering.done_twice),
+    ("an unknown type", answering.unknown_type),
+    ("a rejection", answering.rejection),
+    ("every ResponseCode", answering.verdicts),
+    ("lost answers", answering.lost_answers),
+    ("leases in work", working.leases_in_work),
+    ("the same request again", working.redelivery),
+    ("a drain", connecting.drain),
+    ("cut streams", connecting.cut_streams),
+    ("a platform that is down", working.platform_down),
+    ("a frozen server", connecting.frozen_server),
+    ("refused streams", connecting.refused_streams),
+    ("whether there is one stream", connecting.one_stream),
+)
+
+
+class TooLittleCredit(Exception):
+    pass
+
+
+class Check:
+    """Waits for an adapter at `address`, and plays to it."""
+
+    def __init__(self, address: str, stage: Stage, findings: Findings, *, terms: Terms) -> None:
+        self.address = address
+        self._findings = findings
+        self._play = Play(stage, findings, terms)
+
+    async def connected(self) -> str:
+        """The name of the adapter, once it is there."""
+        stage = self._play.stage
+        while not stage.streams:
+            await stage.until(lambda: stage.streams, seconds=60)
+        request = stage.streams[0].request
+        if request.HasField("max_in_flight") and request.max_in_flight < LEAST_CREDIT:
+            raise TooLittleCredit(f"max_in_flight must be {LEAST_CREDIT} at least for this check")
+        return request.adapter
+
+    async def verdicts(self, *, tell: Tell = lambda _: None) -> list[Verdict]:
+        for name, scenario in SCENARIOS:
+            tell(name)
+            try:
+                await scenario(self._play)
+            except Gone as gone:
+                self._findings.broken(gone.rule, str(gone))
+                break
+            except Broken as broken:
+                self._findings.broken(broken.rule, str(broken))
+        return self._findings.verdicts()
+
+
+@asynccontextmanager
+async def checking(listen: str, *, terms: Terms) -> AsyncIterator[Check]:
+    findings = Findings()
+    stage = Stage(findings)
+    server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
+    add_ProvisioningServiceServicer_to_server(stage, server)
+    port = server.add_insecure_port(listen)
+    address = f"{listen.rpartition(':')[0]}:{port}"
+    await server.start()
+    try:
+        yield Check(address, stage, findings, terms=terms)
+    finally:
+        stage.cut_all()
+        await server.stop(GRACE_SECONDS)

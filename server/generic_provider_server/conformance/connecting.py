@@ -1,0 +1,111 @@
+"""Scenarios about streams and how they end."""
+
+from __future__ import annotations
+
+import grpc
+
+from .lease import Message, heartbeat, now
+from .play import Play
+from .rules import Broken
+from .working import one_answer
+
+CUTS = 12
+CUTTING_SECONDS = 30.0
+AT_ONCE_SECONDS = 0.7
+"""So short no sum of a dozen pauses with jitter is, but once in ten million checks."""
+SAME_SECONDS = 0.02
+DRAIN_SECONDS = 2.0
+SILENCE_SECONDS = 30.0
+REFUSALS = 7
+# In all 1.9 MiB of fields of a later contract, which every reader skips.
+PADDING = (b"\x7a\x7f" + bytes(127)) * 15_000
+
+
+async def large_message(play: Play) -> None:
+    stream = await play.stream()
+    padded = heartbeat().heartbeat
+    padded.MergeFromString(PADDING)
+    stream.say(Message(heartbeat=padded))
+    one = await play.newcomer(rule=2)
+    if not stream.open:
+        raise Broken(2, "a message of 1.9 MiB ended the stream")
+    await play.answered(await play.give(one.activate()), rule=2)
+    play.findings.kept(2, "a message of 1.9 MiB was taken; pings cannot be seen from here")
+
+
+async def cut_streams(play: Play) -> None:
+    """Again and again, with the same request in work."""
+    one = await play.newcomer(rule=6)
+    request = play.work(one)
+    pauses: list[float] = []
+    began = now()
+    while len(pauses) < CUTS and now() - began < CUTTING_SECONDS:
+        stream = await play.stream()
+        await play.give(request)
+        play.stage.cut(stream)
+        pauses.append(await play.reconnected(stream))
+    lease = await play.give(request)
+    _judge_pauses(play, pauses)
+    await play.answered(lease, rule=6)
+    await one_answer(play, lease)
+    play.findings.kept(6, f"answered with the newest token after {len(pauses)} cuts")
+
+
+def _judge_pauses(play: Play, pauses: list[float]) -> None:
+    told = f"{len(pauses)} times, {min(pauses):.2f} to {max(pauses):.2f} s after a cut"
+    if len(pauses) == CUTS and sum(pauses) < AT_ONCE_SECONDS:
+        play.findings.broken(1, f"reconnected without a pause {told}")
+    elif len(pauses) == CUTS and max(pauses) - min(pauses) < SAME_SECONDS:
+        play.findings.broken(1, f"reconnected without jitter {told}")
+    else:
+        play.findings.kept(1, f"reconnected {told}")
+
+
+async def drain(play: Play) -> None:
+    one, old = await play.newcomer(rule=11), await play.stream()
+    lease = await play.give(play.work(one))
+    play.stage.drain(old)
+    at_once = await play.stage.until(play.stage.current, seconds=DRAIN_SECONDS)
+    old.end(grpc.StatusCode.OK)
+    if not at_once:
+        play.findings.broken(11, f"no new stream within {DRAIN_SECONDS:g} s of a drain")
+    await play.reconnected(old)
+    await play.answered(lease, rule=11)
+    if at_once:
+        play.findings.kept(11, "a new stream at once, and the answer to what the old one gave")
+
+
+async def frozen_server(play: Play) -> None:
+    if not play.terms.slow:
+        play.findings.not_seen(1, "a frozen server and growing pauses, for want of --slow")
+        return
+    stream = await play.stream()
+    stream.silent = True
+    began = now()
+    if not await play.stage.until(lambda: not stream.open, seconds=1.5 * SILENCE_SECONDS):
+        raise Broken(1, f"nothing was heard for {1.5 * SILENCE_SECONDS:g} s: not cancelled")
+    await play.reconnected(stream)
+    play.findings.kept(1, f"cancelled a stream that had been silent for {now() - began:.0f} s")
+
+
+async def refused_streams(play: Play) -> None:
+    if not play.terms.slow:
+        return
+    first = await play.stream()
+    play.stage.refusing = REFUSALS
+    play.stage.cut(first)
+    pauses, stream = [], first
+    for _ in range(REFUSALS + 1):
+        pauses.append(await play.reconnected(stream))
+        stream = play.stage.streams[play.stage.streams.index(stream) + 1]
+    longest = max(pauses)
+    if longest < 1:
+        raise Broken(1, f"refused {REFUSALS} times, it never paused longer than {longest:.1f} s")
+    play.findings.kept(1, f"refused {REFUSALS} times, it paused for up to {longest:.1f} s")
+
+
+async def one_stream(play: Play) -> None:
+    """At the end, when nothing is about to change."""
+    count = sum(stream.open and not stream.drained for stream in play.stage.streams)
+    if count > 1:
+        raise Broken(1, f"{count} streams at once; is more than one adapter connected?")

@@ -1,0 +1,132 @@
+"""What the played server has handed over."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+
+from generic_provider.v1.provisioning_service_pb2 import (
+    StreamPendingRequestsRequest,
+    StreamPendingRequestsResponse,
+    SubscriptionRequests,
+)
+from generic_provider.v1.resources_pb2 import (
+    PROVIDER_STATE_EFFECTIVE,
+    PlatformTarget,
+    ProvisioningRequest,
+)
+
+Message = StreamPendingRequestsResponse
+HEARTBEAT_SECONDS = 10.0
+DEFAULT_LEASE = timedelta(seconds=30)
+
+
+def now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+class Stream:
+    """One call of StreamPendingRequests, and what is said on it."""
+
+    def __init__(self, request: StreamPendingRequestsRequest) -> None:
+        self.request = request
+        self.opened_at = now()
+        self.closed_at: float | None = None
+        self.silent = False
+        self.drained = False
+        self.stopped = False
+        self._messages: asyncio.Queue[Message | grpc.StatusCode] = asyncio.Queue()
+
+    @property
+    def open(self) -> bool:
+        return self.closed_at is None
+
+    def say(self, message: Message) -> None:
+        self._messages.put_nowait(message)
+
+    def end(self, status: grpc.StatusCode) -> None:
+        self._messages.put_nowait(status)
+
+    async def messages(self) -> AsyncIterator[Message | grpc.StatusCode]:
+        """Heartbeats while there is nothing else to say, at last the status to end with."""
+        yield heartbeat()
+        while True:
+            try:
+                async with asyncio.timeout(HEARTBEAT_SECONDS):
+                    message = await self._messages.get()
+            except TimeoutError:
+                message = heartbeat()
+            if not (self.silent and isinstance(message, Message)):
+                yield message
+
+
+class Lease:
+    def __init__(
+        self, token: str, requests: Sequence[ProvisioningRequest], *, stream: Stream, timed: bool
+    ) -> None:
+        """One that is not `timed` lives until it is ended, whatever it says of its duration."""
+        self.token = token
+        self.stream = stream
+        self.requests = tuple(requests)
+        self.waiting = deque(each.number for each in requests)
+        self.given_at = now()
+        self.extended_at: list[float] = []
+        self.to_be_taken = False
+        """The next extension finds it dead."""
+        self.released = False
+        asked = stream.request.lease_duration.ToTimedelta() or DEFAULT_LEASE
+        self.seconds = asked.total_seconds()
+        self._runs_out_at = self.given_at + self.seconds if timed else math.inf
+
+    @property
+    def live(self) -> bool:
+        return now() < self._runs_out_at
+
+    @property
+    def done(self) -> bool:
+        return not self.waiting
+
+    def covers(self, number: str) -> bool:
+        return any(each.number == number for each in self.requests)
+
+    def extend(self, seconds: float) -> bool:
+        self.extended_at.append(now())
+        if self.to_be_taken:
+            self.end()
+        if not self.live:
+            return False
+        self._runs_out_at = max(self._runs_out_at, now() + seconds)
+        return True
+
+    def end(self) -> None:
+        self._runs_out_at = -math.inf
+
+    def message(self) -> Message:
+        first = self.requests[0]
+        given = SubscriptionRequests(
+            subscription=first.subscription,
+            account_number=first.account_number,
+            lease_token=self.token,
+            lease_duration=duration(self.seconds),
+            delivery_attempt=1,
+            requests=self.requests,
+        )
+        if self.stream.request.include_target:
+            given.target.CopyFrom(PlatformTarget())
+        return Message(batch=Message.Batch(subscriptions=[given]))
+
+
+def duration(seconds: float) -> Duration:
+    span = Duration()
+    span.FromTimedelta(timedelta(seconds=seconds))
+    return span
+
+
+def heartbeat() -> Message:
+    return Message(heartbeat=Message.Heartbeat(backlog=1, provider_state=PROVIDER_STATE_EFFECTIVE))

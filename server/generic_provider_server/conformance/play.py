@@ -1,0 +1,105 @@
+"""What every scenario is made of."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from generic_provider.v1 import provisioning_service_pb2 as v1
+from generic_provider.v1.resources_pb2 import ProvisioningRequest, RequestType
+
+from .lease import Lease, Stream
+from .rules import Broken, Findings, Gone
+from .stage import Answer, Stage
+from .subscriber import Subscriber
+
+QUIET_SECONDS = 1.0
+"""Time in which an adapter would show that it does what it should not."""
+LEAST_CREDIT = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Terms:
+    """What the integrator tells of the adapter."""
+
+    service: str = "SPORT"
+    """One that its platform can switch on."""
+    rejecting: str | None = None
+    """A service that its platform refuses."""
+    down: str | None = None
+    """A service for which it takes its platform as down."""
+    slow_type: RequestType.ValueType | None = None
+    """A type of request that takes it longer than a second, and a third of its lease."""
+    patience: timedelta = timedelta(seconds=35)
+    """How long to wait for what must come. An adapter may pause for 30 s before it reconnects."""
+    slow: bool = False
+    """Play what takes minutes too."""
+
+
+class Play:
+    def __init__(self, stage: Stage, findings: Findings, terms: Terms) -> None:
+        self.stage = stage
+        self.findings = findings
+        self.terms = terms
+        self.patience = terms.patience.total_seconds()
+        # Other than those of an earlier check, which the platform may remember.
+        self._numbers = itertools.count(int(time.time()) * 1_000 % 10**10)
+
+    async def stream(self) -> Stream:
+        await self.stage.until(self.stage.current, seconds=self.patience)
+        stream = self.stage.current()
+        if stream is None:
+            raise Gone(1, f"no stream within {self.patience:g} s")
+        return stream
+
+    async def reconnected(self, old: Stream) -> float:
+        """Seconds between the end of a stream and the next one."""
+        streams = self.stage.streams
+        later = streams.index(old) + 1
+        await self.stage.until(lambda: not old.open and len(streams) > later, seconds=self.patience)
+        if len(streams) == later or old.closed_at is None:
+            raise Gone(1, f"no new stream within {self.patience:g} s after one had ended")
+        return streams[later].opened_at - old.closed_at
+
+    async def give(self, *requests: ProvisioningRequest, timed: bool = False) -> Lease:
+        return self.stage.give(requests, on=await self.stream(), timed=timed)
+
+    async def answered(self, lease: Lease, *, rule: int) -> None:
+        """Every request of the lease, before it ended."""
+        if await self.stage.until(lambda: lease.done, seconds=self.patience):
+            return
+        raise Broken(rule, f"{lease.waiting[0]} was not answered within {self.patience:g} s")
+
+    async def first_answer(self, request: ProvisioningRequest, *, rule: int) -> Answer:
+        await self.stage.until(lambda: self.stage.answers_to(request), seconds=self.patience)
+        if found := self.stage.answers_to(request):
+            return found[0]
+        raise Broken(rule, f"{request.number} was not answered within {self.patience:g} s")
+
+    async def newcomer(self, *, rule: int) -> Subscriber:
+        """A subscriber whom the platform knows."""
+        stream = await self.stream()
+        one = Subscriber(stream.request.provider, self._numbers, service=self.terms.service)
+        become = one.become()
+        await self.give(become)
+        answer = await self.first_answer(become, rule=rule)
+        if answer.status != v1.RESPONSE_STATUS_ACCEPTED:
+            raise Broken(5, f"BECOME_SUBSCRIBER was answered {said(answer)}")
+        one.account_number = answer.account_number
+        return one
+
+    def work(self, one: Subscriber) -> ProvisioningRequest:
+        """The slowest that the adapter is known to do."""
+        slow = self.terms.slow_type
+        return one.activate() if slow is None else one.of(slow)
+
+    async def quiet(self) -> None:
+        await asyncio.sleep(QUIET_SECONDS)
+
+
+def said(answer: Answer) -> str:
+    status = v1.ResponseStatus.Name(answer.status).removeprefix("RESPONSE_STATUS_")
+    return f"{status} {answer.error_code}".rstrip()

@@ -1,0 +1,120 @@
+"""A made-up subscriber and the requests about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from generic_provider.v1 import resources_pb2 as v1
+
+UNKNOWN_TYPE = 999
+GOODS_TYPE = "SMARTCARD"
+DISTRIBUTOR = "MAIN"
+
+
+class Subscriber:
+    def __init__(self, provider: str, numbers: Iterator[int], *, service: str) -> None:
+        self.account_number = ""
+        self._provider = provider
+        self._numbers = numbers
+        self._service = service
+        number = next(numbers)
+        self.number = f"S{number:010d}"
+        self._item = v1.InstalledItem(
+            provider=provider,
+            distributor=DISTRIBUTOR,
+            serial_number=f"{number:012d}",
+            goods_type=GOODS_TYPE,
+            provider_goods_type=GOODS_TYPE,
+        )
+        self._account = v1.Account(number=f"A{number}", name="Conformance Check")
+        self._address = v1.Address(lines=["1 Test Street"], city="Testville", country="CZ")
+
+    def become(self) -> v1.ProvisioningRequest:
+        return self._request(
+            v1.REQUEST_TYPE_BECOME_SUBSCRIBER,
+            account=self._account,
+            address=self._address,
+            installed_items=[self._item],
+        )
+
+    def activate(self, service: str = "") -> v1.ProvisioningRequest:
+        return self.of(v1.REQUEST_TYPE_ACTIVATE_SERVICE, service=service)
+
+    def deactivate(self) -> v1.ProvisioningRequest:
+        return self.of(v1.REQUEST_TYPE_DEACTIVATE_SERVICE)
+
+    def unknown(self) -> v1.ProvisioningRequest:
+        """Of a type that no contract names."""
+        return self._request(v1.RequestType.ValueType(UNKNOWN_TYPE))
+
+    def of(self, kind: v1.RequestType.ValueType, *, service: str = "") -> v1.ProvisioningRequest:
+        """With everything that a request of any type carries but what is its own."""
+        on = self._on(service or self._service)
+        match kind:
+            case v1.REQUEST_TYPE_BECOME_SUBSCRIBER:
+                return self.become()
+            case v1.REQUEST_TYPE_ADD_INSTALLED_ITEM | v1.REQUEST_TYPE_REMOVE_INSTALLED_ITEM:
+                return self._request(kind, installed_item=self._item)
+            case v1.REQUEST_TYPE_UPDATE_SUBSCRIBER | v1.REQUEST_TYPE_UPDATE_ADDRESS:
+                return self._request(kind, account=self._account, address=self._address)
+            case v1.REQUEST_TYPE_ACTIVATE_SUBSCRIBER | v1.REQUEST_TYPE_DEACTIVATE_SUBSCRIBER:
+                return self._request(kind, services=[on])
+            case v1.REQUEST_TYPE_ADD_UDR | v1.REQUEST_TYPE_CANCEL_UDR:
+                return self._request(kind, service=on, usage=self._usage())
+            case _:
+                return self._request(kind, service=on)
+
+    def _on(self, service: str) -> v1.ProvisionedService:
+        return v1.ProvisionedService(
+            service=service,
+            provider_service_id=service,
+            distributor=DISTRIBUTOR,
+            kind=v1.SERVICE_KIND_TERMED,
+            items=[self._item],
+        )
+
+    def _usage(self) -> v1.Usage:
+        start, end = Timestamp(), Timestamp()
+        start.GetCurrentTime()
+        end.FromDatetime(start.ToDatetime() + timedelta(hours=2))
+        return v1.Usage(
+            reference=f"check-{self.number}",
+            provider=self._provider,
+            distributor=DISTRIBUTOR,
+            service=self._service,
+            quantity=1,
+            start_time=start,
+            end_time=end,
+        )
+
+    def _request(
+        self,
+        kind: v1.RequestType.ValueType,
+        *,
+        account: v1.Account | None = None,
+        address: v1.Address | None = None,
+        installed_item: v1.InstalledItem | None = None,
+        installed_items: list[v1.InstalledItem] | None = None,
+        service: v1.ProvisionedService | None = None,
+        services: list[v1.ProvisionedService] | None = None,
+        usage: v1.Usage | None = None,
+    ) -> v1.ProvisioningRequest:
+        return v1.ProvisioningRequest(
+            number=f"R{next(self._numbers):010d}",
+            type=kind,
+            state=v1.REQUEST_STATE_PENDING,
+            origin=v1.REQUEST_ORIGIN_ACTION,
+            provider=self._provider,
+            subscription=self.number,
+            account_number=self.account_number,
+            account=account,
+            address=address,
+            installed_item=installed_item,
+            installed_items=installed_items,
+            service=service,
+            services=services,
+            usage=usage,
+        )

@@ -1,0 +1,113 @@
+"""Scenarios about work that takes its time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from .lease import Lease, now
+from .play import Play
+from .rules import Broken
+
+AGAIN_SECONDS = 0.3
+ON_THE_WAY_SECONDS = 0.5
+"""An answer may cross a newer token for so long."""
+NO_SLOW_TYPE = "work that lasts, for want of --slow-type"
+
+
+async def redelivery(play: Play) -> None:
+    """The same number again and again, while it is in work."""
+    one = await play.newcomer(rule=6)
+    request = play.work(one)
+    lease = await play.give(request)
+    for _ in range(2):
+        if await play.stage.until(lambda: play.stage.answers_to(request), seconds=AGAIN_SECONDS):
+            slow = play.terms.slow_type is not None
+            why = "it answered at once" if slow else NO_SLOW_TYPE
+            play.findings.not_seen(6, why)
+            return
+        lease = await play.give(request)
+    await play.answered(lease, rule=6)
+    await one_answer(play, lease)
+    play.findings.kept(6, "handed over 3 times while in work, answered once")
+
+
+async def one_answer(play: Play, newest: Lease) -> None:
+    """With the newest token, and with older ones only while that was on its way."""
+    await play.quiet()
+    (request,) = newest.requests
+    since = newest.given_at + ON_THE_WAY_SECONDS
+    late = [each for each in play.stage.answers_to(request) if each.at > since]
+    old = [each for each in late if each.token != newest.token]
+    if old:
+        raise Broken(6, f"{request.number} was answered with a token that was not the newest")
+    if len(late) > 1:
+        raise Broken(6, f"{request.number} was answered {len(late)} times")
+
+
+async def leases_in_work(play: Play) -> None:
+    if play.terms.slow_type is None:
+        play.findings.not_seen(7, NO_SLOW_TYPE)
+        return
+    one, other = await play.newcomer(rule=7), await play.newcomer(rule=7)
+    kept = await play.give(play.work(one), timed=True)
+    lost = await play.give(play.work(other), other.activate(), other.deactivate(), timed=True)
+    lost.to_be_taken = True
+    await asyncio.gather(_extended(play, kept), _taken(play, lost))
+    _side_by_side(play, kept, lost)
+
+
+async def _extended(play: Play, lease: Lease) -> None:
+    await play.stage.until(lambda: lease.done or not lease.live, seconds=play.patience)
+    took = now() - lease.given_at
+    if lease.extended_at:
+        after = lease.extended_at[0] - lease.given_at
+        play.findings.kept(7, f"a lease of {lease.seconds:g} s was extended after {after:.1f} s")
+    elif not lease.done:
+        play.findings.broken(7, f"a lease of {lease.seconds:g} s ran out while it was in work")
+    elif took > lease.seconds * 2 / 3:
+        play.findings.broken(7, f"{took:.1f} s of a lease of {lease.seconds:g} s, not extended")
+    else:
+        short = f"{took:.1f} s of work on a lease of {lease.seconds:g} s"
+        play.findings.not_seen(7, f"an extension: {short}; give the adapter a shorter lease")
+
+
+async def _taken(play: Play, lease: Lease) -> None:
+    begun, *rest = lease.requests
+    await play.first_answer(begun, rule=7)
+    if not lease.extended_at:
+        return
+    await play.quiet()
+    started = [each.number for each in rest if play.stage.answers_to(each)]
+    if started:
+        play.findings.broken(7, f"after live = false it went on with {', '.join(started)}")
+    else:
+        play.findings.kept(7, "after live = false it answered what had begun, and nothing more")
+
+
+def _side_by_side(play: Play, *leases: Lease) -> None:
+    """Only told: that an adapter works slowly breaks no rule."""
+    firsts = [play.stage.answers_to(lease.requests[0]) for lease in leases]
+    if not all(firsts):
+        return
+    took = [answers[0].at - lease.given_at for answers, lease in zip(firsts, leases, strict=True)]
+    how = "side by side" if max(took) < 1.5 * min(took) else "one after the other"
+    play.findings.kept(3, f"for information: two subscriptions were served {how}")
+
+
+async def platform_down(play: Play) -> None:
+    if play.terms.down is None:
+        play.findings.not_seen(10, "an outage, for want of --down")
+        return
+    one, stream = await play.newcomer(rule=10), await play.stream()
+    request = one.activate(play.terms.down)
+    lease = await play.give(request, one.deactivate())
+    stage = play.stage
+    await stage.until(lambda: lease.released or stage.answers_to(request), seconds=play.patience)
+    if stage.answers_to(request):
+        raise Broken(10, f"{request.number} was answered, though the platform was down")
+    if not lease.released:
+        raise Broken(10, "the platform is down, and the lease was not released")
+    if not await stage.until(lambda: not stream.open, seconds=play.patience):
+        raise Broken(10, "the platform is down, and the stream was not closed")
+    await play.reconnected(stream)
+    play.findings.kept(10, "the lease was released, the stream closed, and another one opened")

@@ -1,0 +1,64 @@
+"""An adapter on raw stubs that breaks the rules, as one does who has not read them."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+
+from generic_provider.v1 import provisioning_service_pb2 as v1
+from generic_provider.v1 import resources_pb2 as resources
+from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
+
+if TYPE_CHECKING:
+    from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceAsyncStub
+
+SLOW = resources.REQUEST_TYPE_UPDATE_ADDRESS
+
+
+class NaiveAdapter:
+    """Starts whatever arrives, forgets an answer that fails, and never extends a lease."""
+
+    def __init__(self, *, reconnects: bool = True, rejecting: str = "") -> None:
+        self._reconnects = reconnects
+        self._rejecting = rejecting
+        self._request = v1.StreamPendingRequestsRequest(
+            provider="P", adapter="naive", lease_duration=Duration(seconds=1)
+        )
+
+    async def serve(self, address: str) -> None:
+        async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as tasks:
+            stub = ProvisioningServiceStub(channel)
+            while True:
+                with suppress(grpc.RpcError):
+                    async for message in stub.StreamPendingRequests(self._request):
+                        for lease in message.batch.subscriptions:
+                            for each in lease.requests:
+                                tasks.create_task(self._do(stub, each, lease.lease_token))
+                if not self._reconnects:
+                    return
+
+    async def _do(
+        self,
+        stub: ProvisioningServiceAsyncStub,
+        request: resources.ProvisioningRequest,
+        token: str,
+    ) -> None:
+        await asyncio.sleep(_seconds(request.type))
+        answer = v1.ProvisioningResponse(
+            request=request.number, lease_token=token, status=v1.RESPONSE_STATUS_ACCEPTED
+        )
+        if self._rejecting and request.service.service == self._rejecting:
+            answer.status = v1.RESPONSE_STATUS_REJECTED
+        with suppress(grpc.RpcError):
+            await stub.SendResponses(v1.SendResponsesRequest(provider="P", responses=[answer]))
+
+
+def _seconds(kind: resources.RequestType.ValueType) -> float:
+    """What comes first in a lease takes longest, so that what follows overtakes it."""
+    if kind == SLOW:
+        return 1.5
+    return 0.1 if kind == resources.REQUEST_TYPE_BECOME_SUBSCRIBER else 0

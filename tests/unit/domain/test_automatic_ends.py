@@ -1,0 +1,194 @@
+"""What the clock does: rests, short terms, terms and usage end by themselves."""
+
+from __future__ import annotations
+
+import pytest
+
+from generic_provider_server.domain.actions import (
+    Activate,
+    AddUsage,
+    AnyAction,
+    ChangeTerms,
+    Deactivate,
+    EndResting,
+    Rest,
+    ShortTermActivate,
+    ShortTermDeactivate,
+    StartServices,
+    Terminate,
+)
+from generic_provider_server.domain.due import due_time
+from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.values import SECOND, Instant, RequestState, State
+from support.life import START, Life
+from support.must_hold import check
+from support.subscribers import on, online, said, served, viewer
+
+DAY = 86_400
+TOMORROW = Instant(START + DAY * SECOND)
+IN_A_WEEK = Instant(START + 7 * DAY * SECOND)
+SPORT, NEWS, FILM = (on("MAIN", code) for code in ("SPORT", "NEWS", "FILM"))
+
+
+def kinds(life: Life) -> list[str]:
+    return [change.performed.action.kind.name for change in life.changes.values()]
+
+
+@pytest.mark.parametrize(
+    ("ways", "after"),
+    [
+        ((Rest(TOMORROW),), State.EFFECTIVE),
+        ((ShortTermDeactivate(TOMORROW),), State.EFFECTIVE),
+        ((Deactivate(), ShortTermActivate(TOMORROW)), State.NOT_EFFECTIVE),
+    ],
+)
+def test_a_state_with_an_end_ends_by_itself(ways: tuple[AnyAction, ...], after: State) -> None:
+    life = served(viewer(SPORT))
+    for action in ways:
+        life.perform(action)
+    timed = life.desired.state
+    life.wait(DAY - 1)
+    assert life.desired.state is timed
+    life.wait(1)
+    assert life.desired.state is after
+    assert life.desired.until is None
+    assert due_time(life.there) is None
+
+
+def test_a_service_stops_on_its_term_end_and_follows_no_activation() -> None:
+    life = served(viewer(on("MAIN", "SPORT", term_end=TOMORROW), NEWS))
+    life.wait(DAY)
+    assert said(life.serve("ALUXSAT")) == ["DEACTIVATE_SERVICE SPORT on MAIN"]
+    life.perform(Deactivate())
+    life.perform(Activate())
+    assert [service.on for service in life.desired.services] == [False, True]
+    with pytest.raises(Refused) as refused:
+        life.perform(StartServices((SPORT,)))
+    assert refused.value.reason is Reason.ACTION_NOT_ALLOWED
+    life.perform(ChangeTerms((on("MAIN", "SPORT", term_end=IN_A_WEEK),)))
+    life.perform(StartServices((SPORT,)))
+    assert life.desired.services[0].on
+
+
+def test_the_last_term_takes_the_subscription_along() -> None:
+    life = served(viewer(on("MAIN", "SPORT", term_end=TOMORROW)))
+    life.wait(DAY)
+    assert life.desired.state is State.NOT_EFFECTIVE
+
+
+@pytest.mark.parametrize("way", [Rest(IN_A_WEEK), Deactivate()])
+def test_a_term_ends_in_every_live_state(way: AnyAction) -> None:
+    life = served(viewer(on("MAIN", "SPORT", term_end=TOMORROW), NEWS))
+    life.perform(way)
+    life.wait(DAY)
+    assert life.desired.services[0].state is State.NOT_EFFECTIVE
+    assert life.desired.services[0].term_over
+
+
+def test_nothing_ends_after_the_end() -> None:
+    life = served(viewer(on("MAIN", "SPORT", term_end=TOMORROW)))
+    life.perform(Terminate())
+    life.wait(DAY)
+    assert kinds(life) == ["BECOME_SUBSCRIBER", "TERMINATE"]
+
+
+def test_after_a_downtime_ends_come_in_the_order_in_which_they_were_due() -> None:
+    life = served(viewer(on("MAIN", "SPORT", term_end=IN_A_WEEK), FILM))
+    life.perform(Rest(TOMORROW))
+    life.wait(30 * DAY)
+    assert kinds(life)[-2:] == ["END_RESTING", "STOP_SERVICES"]
+    assert life.desired.state is State.EFFECTIVE
+
+
+def test_terms_that_end_together_end_in_one_action() -> None:
+    terms = [on("MAIN", code, term_end=TOMORROW) for code in ("SPORT", "FILM")]
+    life = served(viewer(*terms, NEWS))
+    life.wait(DAY)
+    assert kinds(life) == ["BECOME_SUBSCRIBER", "STOP_SERVICES"]
+
+
+def test_an_end_that_the_platform_refuses_is_tried_once() -> None:
+    life = served(viewer(on("MAIN", "SPORT", term_end=TOMORROW), NEWS))
+    life.wait(DAY)
+    life.lease("ALUXSAT")
+    life.reject("ALUXSAT")
+    check(life)
+    sport = life.desired.services[0]
+    assert (sport.service, sport.on, sport.term_over) == ("SPORT", True, True)
+    life.wait(DAY)
+    assert kinds(life) == ["BECOME_SUBSCRIBER", "STOP_SERVICES"]
+    assert life.link("ALUXSAT").last_error
+
+
+def test_a_rest_whose_end_is_refused_goes_on_without_one() -> None:
+    life = served(viewer(SPORT))
+    life.perform(Rest(TOMORROW))
+    life.serve("ALUXSAT")
+    life.wait(DAY)
+    life.lease("ALUXSAT")
+    life.reject("ALUXSAT")
+    check(life)
+    assert life.desired.state is State.IN_RESTING
+    assert life.desired.until is None
+    life.perform(EndResting())
+    life.serve("ALUXSAT")
+    assert life.in_sync("ALUXSAT")
+
+
+def test_an_end_touches_no_provider_that_the_subscription_is_not_linked_to() -> None:
+    """It is the replay that counts: it meets the term as over already."""
+    life = Life(served(viewer(SPORT)).providers)
+    term = on("MAIN", "SPORT", term_end=TOMORROW)
+    life.perform(viewer(term, online("MAIN", "SPORT")))
+    life.lease("ALUXSAT")
+    life.reject("ALUXSAT")
+    assert life.desired.linked == ("OTT",)
+    life.wait(DAY)
+    check(life)
+    assert life.desired.linked == ("OTT",)
+
+
+def usage() -> AddUsage:
+    return AddUsage(
+        provider="ALUXSAT",
+        service="VOD",
+        quantity=1,
+        start_time=START,
+        end_time=TOMORROW,
+        reference="Alien",
+    )
+
+
+def test_usage_that_is_over_leaves_without_a_request() -> None:
+    life = served(viewer(FILM))
+    life.perform(usage())
+    assert said(life.serve("ALUXSAT")) == ["ADD_UDR Alien"]
+    life.wait(DAY)
+    assert not life.desired.usages
+    assert not life.queue("ALUXSAT")
+    assert life.in_sync("ALUXSAT")
+
+
+def test_a_request_for_usage_that_is_over_expires_unless_it_is_in_work() -> None:
+    life = served(viewer(FILM))
+    life.perform(usage())
+    life.wait(DAY)
+    assert life.state(2) is RequestState.EXPIRED
+    assert not life.desired.usages
+
+    leased = served(viewer(FILM))
+    leased.perform(usage())
+    leased.lease("ALUXSAT")
+    leased.wait(DAY)
+    assert leased.state(2) is RequestState.PENDING
+    leased.do("ALUXSAT")
+    leased.accept("ALUXSAT")
+    assert leased.in_sync("ALUXSAT")
+
+
+def test_the_clock_looks_again_at_the_first_thing_that_ends() -> None:
+    life = served(viewer(on("MAIN", "FILM", term_end=IN_A_WEEK)))
+    assert due_time(life.there) == IN_A_WEEK
+    life.perform(usage())
+    life.serve("ALUXSAT")
+    assert due_time(life.there) == TOMORROW

@@ -129,8 +129,8 @@ async def test_two_share_the_work_and_no_subscription_is_in_both_hands(
                 in_hand.update(taken)
                 await asyncio.sleep(0.002)
                 in_hand.difference_update(taken)
-                served[name] += len(taken)
                 await caller.call("SendResponses", answers(batch))
+                served[name] += len(taken)
 
     async with asyncio.timeout(30):
         both = [asyncio.create_task(serve(name)) for name in ("one", "two")]

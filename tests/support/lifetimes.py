@@ -191,7 +191,7 @@ class Lifetime:
             self._answered(provider, self.life.reject(provider))
 
     def _answered(self, provider: str, number: int) -> None:
-        """I4: what a platform answers reaches its end in order."""
+        """What a platform answers reaches its end in order."""
         final = self.life.finals[number]
         self.tell(f"{provider} answers {number}: {final.state.name}")
         place = final.pending.unit, final.pending.index
@@ -277,7 +277,7 @@ class Lifetime:
         self.life.switch(code, effective=effective)
 
     def drain(self) -> None:
-        """I11: adapters that do whatever their platforms can leave nothing pending."""
+        """Adapters that do whatever their platforms can leave nothing pending."""
         for provider in self.providers:
             self.life.switch(provider.code, effective=True)
         for _ in range(10):
@@ -289,7 +289,7 @@ class Lifetime:
         raise AssertionError("the backlogs do not drain")
 
     def heal(self) -> None:
-        """I13: one reset whose requests are served."""
+        """One reset whose requests are served mends whatever is wrong."""
         for link in self.life.there.links:
             self.life.reset(link.provider)
             self._serve_all(link.provider)

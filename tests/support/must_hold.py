@@ -34,7 +34,7 @@ def check(life: Life) -> None:
 
 
 def _check_state(life: Life) -> None:
-    """I2 and I12: the state is the replay of what is unsettled, and keeps the rules."""
+    """The state is the replay of what is unsettled, and keeps the rules."""
     there = life.there
     state = there.settled_state
     for performed in there.performed:
@@ -46,14 +46,14 @@ def _check_state(life: Life) -> None:
 
 
 def _check_queue(life: Life, link: Link) -> None:
-    """I4 and I5: in order, and what has ended stays so."""
+    """In order, and what has ended stays so."""
     places = [(pending.unit, pending.index) for pending in link.queue]
     assert places == sorted(set(places))
     assert not any(pending.number in life.finals for pending in link.queue)
 
 
 def _check_in_sync(life: Life, link: Link) -> None:
-    """I9 and I13."""
+    """In sync is never a lie."""
     held, wanted = link.expected(now=life.now), life.wanted(link.provider)
     assert not link.queue
     assert not plan(held, wanted, catalogue=life.catalogues[link.provider])
@@ -61,8 +61,11 @@ def _check_in_sync(life: Life, link: Link) -> None:
 
 
 def check_confirmed(life: Life) -> None:
-    """I8, where no correction was refused; what was refused is not tried again by itself, and so
-    a subscriber who was refused stays unknown, whatever changes for it."""
+    """What is confirmed is what is wanted, unless a correction was refused.
+
+    What was refused is not tried again by itself, and so a subscriber who was refused stays
+    unknown, whatever changes for it.
+    """
     for link in life.there.links:
         refused = _refused(life, link.provider)
         if any(final.pending.origin is not RequestOrigin.ACTION for final in refused):

@@ -8,7 +8,6 @@ import grpc
 
 from generic_provider.v1 import provisioning_service_pb2 as v1
 from generic_provider.v1 import resources_pb2 as resources
-from generic_provider.v1.resources_pb2 import ProvisioningRequest
 
 from .lease import Lease
 from .play import Play, said

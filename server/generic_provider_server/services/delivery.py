@@ -19,6 +19,7 @@ from ..store.store import Store
 from ..store.work import Work
 from ..store.writer import Committed
 from .claiming import Claim, Demand, Handed, end_of_stream
+from .holding import Release
 
 log = structlog.get_logger()
 
@@ -175,12 +176,10 @@ class Delivery:
     async def drain(self, reason: str) -> None:
         """Tells every stream, hands over nothing more; leases stay with their adapters."""
         self._draining = reason
-        for task in self._dispatchers.values():
-            task.cancel()
-        await asyncio.gather(*self._dispatchers.values(), return_exceptions=True)
+        self._wake(set(self._ready))
+        await asyncio.gather(*self._dispatchers.values())
         for stream in list(self.streams.values()):
             stream.events.put_nowait(Drain(reason))
-        self._wake(set(self._ready))
 
     def _admit(self, stream: Stream) -> None:
         self._refuse_while_draining()
@@ -213,29 +212,37 @@ class Delivery:
     async def _dispatch(self, provider: str) -> None:
         with self._listening(provider) as ready:
             ready.set()
-            while True:
+            while not self._draining:
                 await ready.wait()
                 ready.clear()
                 try:
                     while await self._serve(provider):
                         pass
-                except Refused as refused:
-                    log.warning("not_handed_over", provider=provider, reason=refused.message)
+                except Exception as error:
+                    log.warning("not_handed_over", provider=provider, exc_info=error)
                     await asyncio.sleep(1)
                     ready.set()
 
     async def _serve(self, provider: str) -> bool:
-        """One turn: every stream with credit gets its share. Is there perhaps more?"""
+        """One turn: every stream with credit gets its share. Is there perhaps more?
+
+        What was claimed for a stream that has been stopped meanwhile goes back.
+        """
         waiting = [s for s in self.streams.values() if s.provider == provider and s.credit > 0]
-        if not waiting:
+        if self._draining or not waiting:
             return False
         turn = self._turns[provider] % len(waiting)
         waiting = waiting[turn:] + waiting[:turn]
         demands = tuple([stream.demand() for stream in waiting])
         shares = await self._claim(provider, demands, server=self.server)
+        unwanted: list[Handed] = []
         for stream, handed in zip(waiting, shares, strict=True):
-            if handed:
+            if stream.stopping or self._draining:
+                unwanted += handed
+            elif handed:
                 stream.events.put_nowait(handed)
+        if unwanted:
+            await self.store.do(Release(leases=tuple([each.lane.lease for each in unwanted])))
         return any(shares)
 
     async def _claim(

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import re
-import sys
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Mapping
 from datetime import timedelta
 
 from generic_provider import Adapter, PlatformDown, ProvisioningRequest, Reject, RequestType
+from support.adapter_check import checked
 from support.naive_adapter import NaiveAdapter
-from support.processes import PROGRAM
 
-Serve = Callable[[str], Coroutine[None, None, None]]
 SLOW = "--slow-type", "update-address"
 IMPATIENT = "--patience", "2"
 
@@ -60,30 +56,6 @@ async def test_an_adapter_with_too_little_credit_is_not_judged() -> None:
     assert (code, verdicts) == (1, {})
 
 
-async def checked(serve: Serve, *options: str) -> tuple[int, dict[int, str]]:
-    """The exit code of the command, and its verdict on each rule."""
-    command = [*PROGRAM, "adapter", "check", "--listen", "127.0.0.1:0", *options]
-    check = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    assert check.stdout
-    address = (await check.stdout.readline()).decode().split()[-1]
-    async with running(serve(address)):
-        printed = (await check.stdout.read()).decode()
-    found = re.findall(r"^ *(\d+) .* (kept|broken|not seen) ", printed, re.MULTILINE)
-    sys.stdout.write(printed)
-    return await check.wait(), {int(rule): word for rule, word in found}
-
-
-@asynccontextmanager
-async def running(adapter: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    task = asyncio.create_task(adapter)
-    try:
-        yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
 def rules(verdicts: Mapping[int, str], word: str) -> set[int]:
     return {rule for rule, found in verdicts.items() if found == word}
 
@@ -100,7 +72,7 @@ async def bundled(address: str) -> None:
 
     @adapter.on(RequestType.UPDATE_ADDRESS)
     async def move(_: ProvisioningRequest) -> None:
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(2)
 
     @adapter.on(
         RequestType.BECOME_SUBSCRIBER,

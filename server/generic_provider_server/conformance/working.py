@@ -16,14 +16,15 @@ NO_SLOW_TYPE = "work that lasts, for want of --slow-type"
 
 async def redelivery(play: Play) -> None:
     """The same number again and again, while it is in work."""
+    if play.terms.slow_type is None:
+        play.findings.not_seen(6, NO_SLOW_TYPE)
+        return
     one = await play.newcomer(rule=6)
     request = play.work(one)
     lease = await play.give(request)
     for _ in range(2):
         if await play.stage.until(lambda: play.stage.answers_to(request), seconds=AGAIN_SECONDS):
-            slow = play.terms.slow_type is not None
-            why = "it answered at once" if slow else NO_SLOW_TYPE
-            play.findings.not_seen(6, why)
+            play.findings.not_seen(6, "work that lasts: it answered at once")
             return
         lease = await play.give(request)
     await play.answered(lease, rule=6)

@@ -65,9 +65,10 @@ def change_terms(
     subscription: Subscription, action: ChangeTerms, *, catalogues: Catalogues, at: Instant
 ) -> Subscription:
     terms = {selection.place: selection.term_end for selection in action.services}
-    for selection in action.services:
-        _check_termed(selection, catalogues=catalogues)
-        in_future(selection.term_end, at=at, field="change_terms.services.term_end")
+    for n, selection in enumerate(action.services):
+        field = f"services[{n}].term_end"
+        _check_termed(selection, catalogues=catalogues, field=field)
+        in_future(selection.term_end, at=at, field=field)
 
     def change(service: SubscribedService) -> SubscribedService:
         return replace(service, term_end=terms[service.place], term_over=False)
@@ -80,7 +81,7 @@ def swap_service(
 ) -> Subscription:
     old = _find(subscription, (action.provider, action.distributor, action.old_service))
     new = replace(old, service=action.new_service, term_end=action.term_end, term_over=False)
-    _check_term(new, catalogues=catalogues, at=at)
+    _check_term(new, catalogues=catalogues, at=at, field="term_end")
     for service in subscription.services:
         if service.place == new.place:
             raise already_there(service)
@@ -95,8 +96,8 @@ def selected(
     selections: tuple[Selection, ...], state: State, *, catalogues: Catalogues, at: Instant
 ) -> tuple[SubscribedService, ...]:
     """The services as they come in, in that state."""
-    for selection in selections:
-        _check_term(selection, catalogues=catalogues, at=at)
+    for n, selection in enumerate(selections):
+        _check_term(selection, catalogues=catalogues, at=at, field=f"services[{n}].term_end")
     return tuple(
         [
             SubscribedService(
@@ -112,17 +113,19 @@ def selected(
 
 
 def _check_term(
-    named: Selection | SubscribedService, *, catalogues: Catalogues, at: Instant
+    named: Selection | SubscribedService, *, catalogues: Catalogues, at: Instant, field: str
 ) -> None:
     if named.term_end is not None:
-        _check_termed(named, catalogues=catalogues)
-        in_future(named.term_end, at=at, field="services.term_end")
+        _check_termed(named, catalogues=catalogues, field=field)
+        in_future(named.term_end, at=at, field=field)
 
 
-def _check_termed(named: Selection | SubscribedService, *, catalogues: Catalogues) -> None:
+def _check_termed(
+    named: Selection | SubscribedService, *, catalogues: Catalogues, field: str
+) -> None:
     service = catalogue_of(catalogues, named.provider).service(named.service)
     if service.kind is not ServiceKind.TERMED:
-        raise InvalidField(("services.term_end", f"{named.service} is not a termed service"))
+        raise InvalidField((field, f"{named.service} is not a termed service"))
 
 
 def _each(

@@ -26,7 +26,7 @@ def become_subscriber(
             subscription=action.number,
         )
     if action.draft and action.existing:
-        raise InvalidField(("become_subscriber.existing", "a draft is on no platform yet"))
+        raise InvalidField(("existing", "a draft is on no platform yet"))
     for code in (action.provider, *(existing.provider for existing in action.existing)):
         if code:
             catalogue_of(catalogues, code)
@@ -81,11 +81,11 @@ def replaced(
     subscription: Subscription, action: Replace, *, catalogues: Catalogues, at: Instant
 ) -> Subscription:
     if action.state is State.DRAFT or action.state in FINAL:
-        raise InvalidField(("replace.state", f"{action.state.name} cannot be replaced to"))
+        raise InvalidField(("state", f"{action.state.name} cannot be replaced to"))
     if (action.until is None) == (action.state in TIMED):
         wrong = "is required" if action.until is None else "is not allowed"
-        raise InvalidField(("replace.until", f"{wrong} with state {action.state.name}"))
-    in_future(action.until, at=at, field="replace.until")
+        raise InvalidField(("until", f"{wrong} with state {action.state.name}"))
+    in_future(action.until, at=at, field="until")
     services = selected(action.services, action.state, catalogues=catalogues, at=at)
     kept = {service.place for service in services}
     gone = tuple(

@@ -51,10 +51,10 @@ def _check_usage(
     subscription: Subscription, action: AddUsage, service: Service, *, at: Instant
 ) -> None:
     if service.kind is not ServiceKind.USAGE:
-        raise InvalidField(("add_usage.service", f"{service.code} is not a usage service"))
+        raise InvalidField(("service", f"{service.code} is not a usage service"))
     if action.end_time <= action.start_time:
-        raise InvalidField(("add_usage.end_time", "must be after start_time"))
-    in_future(action.end_time, at=at, field="add_usage.end_time")
+        raise InvalidField(("end_time", "must be after start_time"))
+    in_future(action.end_time, at=at, field="end_time")
     if any(usage.reference == action.reference for usage in subscription.usages):
         raise Refused(
             Reason.ACTION_NOT_ALLOWED,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from msgspec.structs import replace
 
 from .actions import (
@@ -19,7 +22,7 @@ from .catalogue import Catalogue
 from .due import spent
 from .ledger import Circumstances, Ledger, Transition
 from .plan import plan_action
-from .refusals import Reason, Refused
+from .refusals import InvalidField, Reason, Refused
 from .resolve import resolve
 from .values import (
     RequestMethod,
@@ -59,9 +62,10 @@ def perform(
 ) -> Transition:
     """Performs an action: the next desired state and the requests that bring it about."""
     before = aggregate.desired if aggregate else None
-    resolved = resolve(action, before)
-    start = spent(before, resolved) if automatic and before is not None else before
-    state = _applied(start, resolved, circumstances)
+    with _told_of(action):
+        resolved = resolve(action, before)
+        start = spent(before, resolved) if automatic and before is not None else before
+        state = apply(start, resolved, catalogues=circumstances.catalogues, at=circumstances.now)
     ledger = Ledger(aggregate or Aggregate(desired=state), circumstances)
     ledger.base = aggregate.settled_state if aggregate else None
     ledger.desired = state
@@ -81,11 +85,14 @@ def perform(
     return ledger.transition()
 
 
-def _applied(
-    before: Subscription | None, action: AnyAction, circumstances: Circumstances
-) -> Subscription:
+@contextmanager
+def _told_of(action: AnyAction) -> Iterator[None]:
+    """Refusals name the action, and fields as parts of it."""
     try:
-        return apply(before, action, catalogues=circumstances.catalogues, at=circumstances.now)
+        yield
+    except InvalidField as wrong:
+        at = action.kind.name.lower()
+        raise InvalidField(*[(f"{at}.{field}", why) for field, why in wrong.violations]) from None
     except Refused as refused:
         if refused.reason is Reason.ACTION_NOT_ALLOWED:
             refused.metadata.setdefault("action", action.kind.name)

@@ -46,9 +46,9 @@ def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
         case ChangeDistribution():
             return replace(action, moves=_moves(action, default, subscription))
         case SwapService():
-            return _named(action, default, "swap_service")
+            return _named(action, default, "")
         case AddUsage():
-            return _named(action, default, "add_usage")
+            return _named(action, default, "")
         case SwapItem() if subscription is not None:
             return _swap(action, subscription)
         case _:
@@ -67,15 +67,15 @@ def _default(action: AnyAction, subscription: Subscription | None) -> str:
 
 
 def _all(parts: tuple[Named, ...], default: str, field: str) -> tuple[Named, ...]:
-    return tuple([_named(part, default, f"{field}[{n}]") for n, part in enumerate(parts)])
+    return tuple([_named(part, default, f"{field}[{n}].") for n, part in enumerate(parts)])
 
 
-def _named(part: Named, default: str, field: str) -> Named:
+def _named(part: Named, default: str, at: str) -> Named:
     if part.provider:
         return part
     if not default:
         raise InvalidField(
-            (f"{field}.provider", "is required: the subscription does not have exactly one")
+            (f"{at}provider", "is required: the subscription does not have exactly one")
         )
     return replace(part, provider=default)
 

@@ -1,0 +1,155 @@
+"""What the integrators' manual shows is true: its adapter runs, its tables are the contract's."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from generic_provider import Client, InstalledItem, ResponseCode, actions
+from generic_provider_server.conformance.rules import RULES
+from support.adapter_check import checked
+from support.command_line import run
+from support.processes import Server
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs/adapters.md").read_text(encoding="utf-8")
+CONTRACT = (ROOT / "protos/generic_provider/v1/provisioning_service.proto").read_text()
+MAIN = 'if __name__ == "__main__":'
+# What the check needs to see every rule.
+PLATFORM = """
+async def slow(_: resources.ProvisioningRequest) -> str:
+    await asyncio.sleep(2)
+    return ""
+
+
+async def choosy(request: resources.ProvisioningRequest) -> str:
+    if request.service.service == "FILM":
+        raise Refused("E42", "not on this card")
+    if request.service.service == "PPV":
+        raise PlatformDown
+    return await activate(request)
+
+
+ROUTINES[resources.REQUEST_TYPE_UPDATE_ADDRESS] = slow
+ROUTINES[resources.REQUEST_TYPE_ACTIVATE_SERVICE] = choosy
+LEASE_SECONDS, DOWN_SECONDS = 3, 1
+"""
+
+
+def code() -> str:
+    (found,) = re.findall(r"^```python\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+    return str(found)
+
+
+def first_cells(title: str) -> list[str]:
+    """What is in code style in the rows of the table of a section, up to the last column."""
+    section = PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
+    rows = [line for line in section.splitlines() if line.startswith("| `")]
+    return [name for row in rows for name in re.findall(r"`(\w+)`", row.rsplit("|", 2)[0])]
+
+
+@pytest.mark.timeout(240)
+def test_the_python_adapter_passes_the_type_checker(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mypy", "--strict", str(written(tmp_path, code()))]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_python_adapter_serves_a_real_server(tmp_path: Path) -> None:
+    with Server(tmp_path) as server, Client(server.address) as crm:
+        applied = run(
+            "provider", "apply", str(ROOT / "docs/aluxsat.toml"), "--effective", server=server
+        )
+        assert applied.exit_code == 0, applied.output
+        with adapter(tmp_path, server.address):
+            done = crm.perform(
+                actions.BecomeSubscriber(
+                    type="DTH",
+                    provider="ALUXSAT",
+                    items=[item("SMARTCARD", "0012345678"), item("DECODER", "D-1")],
+                    services=[("MAIN", "SPORT")],
+                )
+            )
+            number = done.subscription.number
+            added = crm.perform(
+                actions.AddServices(services=[("MAIN", "NEWS")]), subscription=number
+            )
+            settled = crm.get_action(added.action.id, wait=timedelta(seconds=30))
+
+        assert settled.HasField("settle_time")
+        (link,) = crm.get_subscription(number).provider_links
+        assert link.account_number == f"P-{number}"
+        assert "switch on 1002 for ['0012345678', 'D-1']" in (tmp_path / "adapter.log").read_text()
+
+
+async def test_the_python_adapter_keeps_every_rule(tmp_path: Path) -> None:
+    file = written(tmp_path, code().replace(MAIN, PLATFORM + MAIN))
+
+    async def serve(address: str) -> None:
+        with running(file, tmp_path / "adapter.log", address):
+            await asyncio.Event().wait()
+
+    exit_code, verdicts = await checked(
+        serve, "--slow-type", "update-address", "--rejecting", "FILM", "--down", "PPV"
+    )
+
+    assert verdicts == dict.fromkeys(RULES, "kept"), (tmp_path / "adapter.log").read_text()
+    assert exit_code == 0
+
+
+def test_every_verdict_is_explained() -> None:
+    names = [name for name in vars(ResponseCode) if name.isupper()]
+
+    assert set(names) - {"UNSPECIFIED"} <= set(first_cells("Answers and verdicts"))
+
+
+def test_every_error_of_the_service_is_explained() -> None:
+    lists = re.findall(r"// Errors: ([^.]+)\.", CONTRACT)
+    named = {name for text in lists for name in text.split(", ")}
+
+    assert named | {"STORE_UNAVAILABLE", "INTERNAL"} <= set(first_cells("Errors"))
+
+
+def test_every_rule_is_told() -> None:
+    assert re.findall(r"^(\d+)\. \*\*", PAGE, re.MULTILINE) == [str(rule) for rule in RULES]
+
+
+def item(goods_type: str, serial_number: str) -> InstalledItem:
+    return InstalledItem(distributor="MAIN", goods_type=goods_type, serial_number=serial_number)
+
+
+def written(folder: Path, text: str) -> Path:
+    file = folder / "adapter.py"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@contextmanager
+def adapter(folder: Path, address: str) -> Iterator[None]:
+    with running(written(folder, code()), folder / "adapter.log", address):
+        yield
+
+
+@contextmanager
+def running(file: Path, log: Path, address: str) -> Iterator[None]:
+    environment = {**os.environ, "GENERIC_PROVIDER_SERVER": address, "PYTHONUNBUFFERED": "1"}
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [sys.executable, str(file)], stdout=out, stderr=out, env=environment
+        )
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()

@@ -13,7 +13,7 @@ from ..domain.naming import Use, goods_named, uses_of
 from ..domain.records import Lane, SubscriptionRecord
 from ..domain.values import Goods
 
-MOST_KEPT = 20_000
+MOST_KEPT = 5_000
 
 
 class Names(NamedTuple):

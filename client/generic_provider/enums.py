@@ -26,6 +26,11 @@ class Enumeration:
         return next(names, "UNSPECIFIED")
 
     @classmethod
+    def values(cls) -> list[Any]:
+        """Every value that this version knows."""
+        return list(cls._members.values())
+
+    @classmethod
     def value_of(cls, name: str) -> Any:
         """Raises ValueError for a name that there is not."""
         if name not in cls._members:

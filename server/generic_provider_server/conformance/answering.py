@@ -37,13 +37,14 @@ async def in_order(play: Play) -> None:
 async def done_twice(play: Play) -> None:
     """Adds what is there and removes what is not, under numbers of their own."""
     one = await play.newcomer(rule=5)
-    item = (
+    kinds = (
         resources.REQUEST_TYPE_ADD_INSTALLED_ITEM,
         resources.REQUEST_TYPE_REMOVE_INSTALLED_ITEM,
+        resources.REQUEST_TYPE_BECOME_SUBSCRIBER,
+        resources.REQUEST_TYPE_ACTIVATE_SERVICE,
+        resources.REQUEST_TYPE_DEACTIVATE_SERVICE,
     )
-    twice = [make for kind in item for make in (one.of(kind), one.of(kind))]
-    twice += [one.become(), one.activate(), one.activate(), one.deactivate(), one.deactivate()]
-    for each in twice:
+    for each in [one.of(kind) for kind in kinds for _ in range(2)]:
         await play.give(each)
         answer = await play.first_answer(each, rule=5)
         if answer.status != v1.RESPONSE_STATUS_ACCEPTED:

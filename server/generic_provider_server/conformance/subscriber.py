@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -90,18 +91,7 @@ class Subscriber:
             end_time=end,
         )
 
-    def _request(
-        self,
-        kind: v1.RequestType.ValueType,
-        *,
-        account: v1.Account | None = None,
-        address: v1.Address | None = None,
-        installed_item: v1.InstalledItem | None = None,
-        installed_items: list[v1.InstalledItem] | None = None,
-        service: v1.ProvisionedService | None = None,
-        services: list[v1.ProvisionedService] | None = None,
-        usage: v1.Usage | None = None,
-    ) -> v1.ProvisioningRequest:
+    def _request(self, kind: v1.RequestType.ValueType, **parts: Any) -> v1.ProvisioningRequest:
         return v1.ProvisioningRequest(
             number=f"R{next(self._numbers):010d}",
             type=kind,
@@ -110,11 +100,5 @@ class Subscriber:
             provider=self._provider,
             subscription=self.number,
             account_number=self.account_number,
-            account=account,
-            address=address,
-            installed_item=installed_item,
-            installed_items=installed_items,
-            service=service,
-            services=services,
-            usage=usage,
+            **parts,
         )

@@ -90,7 +90,7 @@ def simulate(
         max_in_flight=max_in_flight,
         lease_duration=lease_duration,
     )
-    adapter.otherwise(Simulation(platform, name, behaviour).handle)
+    adapter.on(*RequestType.values())(Simulation(platform, name, behaviour).handle)
     try:
         adapter.run()
     finally:

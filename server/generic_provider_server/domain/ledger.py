@@ -87,6 +87,7 @@ class Ledger:
         self.finished: list[Finished] = []
         self.settled: list[Performed] = []
         self.taken_back: dict[int, tuple[Undone, ...]] = {}
+        self._images: dict[tuple[int, str], tuple[Subscription, PlatformImage]] = {}
 
     @property
     def now(self) -> Instant:
@@ -110,7 +111,11 @@ class Ledger:
     def image(self, subscription: Subscription | None, catalogue: Catalogue) -> PlatformImage:
         if subscription is None:
             return NOTHING
-        return image(subscription, catalogue, now=self.now)
+        key = id(subscription), catalogue.code
+        if key not in self._images:
+            made = image(subscription, catalogue, now=self.now)
+            self._images[key] = subscription, made
+        return self._images[key][1]
 
     def leased(self, provider: str) -> tuple[Pending, ...]:
         return self.links[provider].queue[: self.circumstances.leased.get(provider, 0)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 from .actions import (
     AddItems,
@@ -62,6 +63,9 @@ def _carried(request: Request) -> set[Goods]:
 Use = tuple[str, str]
 """(provider, thing): see `uses_of`."""
 
+PLACES_KEPT = 50_000
+"""Places whose uses are remembered: there are as many as providers offer."""
+
 
 def uses_of(aggregate: Aggregate) -> set[Use]:
     """The things of each provider that the aggregate names, so that they may not change.
@@ -94,17 +98,19 @@ def _uses_of_state(state: Subscription) -> Iterable[Use]:
         yield code, "*"
 
 
-def _placed(provider: str, distributor: str, service: str) -> Iterable[Use]:
-    yield provider, "*"
-    yield provider, f"d:{distributor}"
-    yield provider, f"s:{service}"
-    yield provider, f"d:{distributor}/s:{service}"
+@lru_cache(PLACES_KEPT)
+def _placed(provider: str, distributor: str, service: str) -> tuple[Use, ...]:
+    return (
+        (provider, "*"),
+        (provider, f"d:{distributor}"),
+        (provider, f"s:{service}"),
+        (provider, f"d:{distributor}/s:{service}"),
+    )
 
 
-def _installed(provider: str, distributor: str, goods_type: str) -> Iterable[Use]:
-    yield provider, "*"
-    yield provider, f"d:{distributor}"
-    yield provider, f"g:{goods_type}"
+@lru_cache(PLACES_KEPT)
+def _installed(provider: str, distributor: str, goods_type: str) -> tuple[Use, ...]:
+    return (provider, "*"), (provider, f"d:{distributor}"), (provider, f"g:{goods_type}")
 
 
 def _uses_of_action(action: AnyAction, *, providers: Iterable[str]) -> Iterable[Use]:

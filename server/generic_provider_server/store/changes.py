@@ -42,7 +42,7 @@ class Changes(Loaded):
         self.settled: set[int] = set()
         self.freed: Counter[str] = Counter()
         self.ran_out: Counter[str] = Counter()
-        self._changed: set[str] = set()
+        self._changed: dict[str, Names] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: dict[str, list[Row]] = {}
 
@@ -77,7 +77,7 @@ class Changes(Loaded):
     def _put_subscriptions(self) -> None:
         uses: Counter[tuple[str, str]] = Counter()
         subscriptions, links, reserved, released = [], [], [], []
-        for number in self._changed:
+        for number, names in self._changed.items():
             record = self.subscriptions[number]
             if record is None:
                 raise LookupError(f"subscription {number} was changed but not kept")
@@ -89,7 +89,7 @@ class Changes(Loaded):
                 state, account = link.sync_state, link.account_number
                 if old is None or (old.sync_state, old.account_number) != (state, account):
                     links.append((number, link.provider, int(state), account))
-            old_names, names = self._stored_names(number), names_of(aggregate)
+            old_names = self._stored_names(number)
             reserved += [
                 (g.serial_number, g.goods_type, number) for g in names.goods - old_names.goods
             ]

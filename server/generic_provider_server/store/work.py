@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..domain.aggregate import Aggregate, Pending
+from ..domain.aggregate import Pending
 from ..domain.catalogue import Catalogue
 from ..domain.ledger import ActionChange, Circumstances, Finished, Transition
-from ..domain.naming import goods_named
 from ..domain.records import (
     ActionRecord,
     ActionState,
@@ -20,6 +19,7 @@ from ..domain.values import Goods
 from . import statements as sql
 from .changes import Changes
 from .documents import encode
+from .recent import names_of
 from .rows import action_row, request_record, request_row
 
 
@@ -38,10 +38,8 @@ class Work(Changes):
     def owner(self, goods: Goods) -> str | None:
         """The subscription that has the item reserved, counting what this group released."""
         owner = self.reserved.get(goods)
-        if owner is None or owner not in self._changed:
-            return owner
-        record = self.record(owner)
-        return owner if record and goods in goods_named(record.aggregate) else None
+        names = self._changed.get(owner) if owner is not None else None
+        return owner if names is None or goods in names.goods else None
 
     def take(self, counter: str) -> int:
         self.counters[counter] += 1
@@ -62,11 +60,13 @@ class Work(Changes):
         """
         former = self.subscriptions.get(subscription)
         self.subscriptions[subscription] = revised(former, transition.aggregate, now=self.now)
-        self._changed.add(subscription)
+        names = self._changed[subscription] = names_of(transition.aggregate)
         self.counters["request"] += len(transition.created)
         for link in transition.aggregate.links:
             self._changed_lanes.add((link.provider, subscription))
-        self._reserve(transition.aggregate)
+        for goods in names.goods:
+            if self.reserved.get(goods) != subscription and self.owner(goods) is None:
+                self.reserved[goods] = subscription
         for provider, pending in transition.created:
             self._add_request(transition, provider, pending)
         for n, finished in enumerate(transition.finished):
@@ -82,12 +82,6 @@ class Work(Changes):
         numbers = tuple([pending.number for _, pending in transition.created])
         self.actions[new_action.id] = replace(new_action, requests=numbers)
         return self.actions[new_action.id]
-
-    def _reserve(self, aggregate: Aggregate) -> None:
-        for goods in goods_named(aggregate):
-            mine = aggregate.desired.number
-            if self.reserved.get(goods) != mine and self.owner(goods) is None:
-                self.reserved[goods] = mine
 
     def put_lane(self, lane: Lane, *, ran_out: bool = False) -> None:
         former = self.lane(lane.provider, lane.subscription)

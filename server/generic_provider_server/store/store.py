@@ -50,7 +50,11 @@ class Store:
 
     async def do(self, command: Command[Result]) -> Result:
         """Commits the command; raises Refused, and then nothing was changed."""
-        return await self._writer.do(command)
+        return await self._writer.ask(command)
+
+    def ask(self, command: Command[Result]) -> asyncio.Future[Result]:
+        """Has the command done, behind those that were asked for before."""
+        return self._writer.ask(command)
 
     async def read(self, question: Callable[[Reads], Result]) -> Result:
         """Answers a question from what is committed."""

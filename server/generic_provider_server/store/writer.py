@@ -111,14 +111,15 @@ class Writer:
             self._wanted.notify()
         await asyncio.to_thread(self._thread.join)
 
-    async def do(self, command: Command[Result]) -> Result:
+    def ask(self, command: Command[Result]) -> asyncio.Future[Result]:
+        """Has the command done, behind those that were asked for before."""
         future: asyncio.Future[Result] = self._loop.create_future()
         with self._wanted:
             if self._stopping:
                 raise Refused(Reason.DRAINING, "this server process is shutting down")
             self._asked.append(_Asked(command, future))
             self._wanted.notify()
-        return await future
+        return future
 
     def _work(self) -> None:
         while group := self._next_group():

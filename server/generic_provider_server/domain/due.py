@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from msgspec.structs import replace
 
 from .actions import (
@@ -22,14 +24,17 @@ ENDS: dict[State, AnyAction] = {
 }
 
 
-def due_time(aggregate: Aggregate) -> Instant | None:
-    """When the clock has to look at the subscription next."""
+def due_time(aggregate: Aggregate, *, leased: Mapping[str, int]) -> Instant | None:
+    """When the clock has to look at the subscription next.
+
+    `leased`: per provider, how many requests are on a live lease; these wait for its end.
+    """
     subscription = aggregate.desired
     moments = [usage.end_time for usage in subscription.usages if _leaves(aggregate)]
     moments += [
         pending.request.usage.end_time
         for link in aggregate.links
-        for pending in link.queue
+        for pending in link.queue[leased.get(link.provider, 0) :]
         if pending.request.usage is not None
     ]
     if subscription.live:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from .actions import ATOMIC
+from .actions import ATOMIC, BecomeSubscriber
 from .after import after
 from .aggregate import (
     ActionError,
@@ -286,8 +286,14 @@ def _undo_where_nothing_is_left(ledger: Ledger) -> bool:
             not performed.undone
             and RequestState.REJECTED in states
             and not states & STANDS
+            and not _stands_at_an_existing_account(performed)
             and not ledger.pending_of(performed)
         ):
             ledger.change(performed, replace(performed, undone=True))
             found = True
     return found
+
+
+def _stands_at_an_existing_account(performed: Performed) -> bool:
+    """Whoever a platform served before stays served there, whatever another one refuses."""
+    return isinstance(performed.action, BecomeSubscriber) and bool(performed.action.existing)

@@ -115,6 +115,7 @@ def subscription(
 ) -> pb.Subscription:
     """`full_at`: now, for the differences and what is confirmed; None leaves them out."""
     desired = record.aggregate.desired
+    moment = full_at or now()
     services = (*desired.services, *desired.former) if former else desired.services
     return pb.Subscription(
         number=desired.number,
@@ -125,7 +126,7 @@ def subscription(
         address=address(desired.address),
         items=[item(each, catalogues) for each in desired.items],
         services=[subscribed_service(each) for each in services],
-        usages=[usage(each) for each in desired.usages],
+        usages=[usage(each) for each in desired.usages if each.end_time > moment],
         provider_links=[
             _link(link, record.aggregate, catalogues, full_at=full_at)
             for link in record.aggregate.links

@@ -82,7 +82,8 @@ class Changes(Loaded):
             if record is None:
                 raise LookupError(f"subscription {number} was changed but not kept")
             aggregate, former = record.aggregate, self.stored.get(number)
-            subscriptions.append(subscription_row(record))
+            leased = {lane.provider: lane.count for lane in self.lanes.get(number, {}).values()}
+            subscriptions.append(subscription_row(record, leased=leased))
             known = {link.provider: link for link in former.links} if former else {}
             for link in aggregate.links:
                 old = known.get(link.provider)

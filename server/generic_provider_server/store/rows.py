@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..domain.actions import ActionKind
@@ -24,7 +24,7 @@ from .models import DELAYED, LEASED, READY
 Row = Sequence[Any]
 
 
-def subscription_row(record: SubscriptionRecord) -> Row:
+def subscription_row(record: SubscriptionRecord, *, leased: Mapping[str, int]) -> Row:
     desired = record.aggregate.desired
     return (
         desired.number,
@@ -34,7 +34,7 @@ def subscription_row(record: SubscriptionRecord) -> Row:
         record.create_time,
         record.update_time,
         record.revision,
-        due_time(record.aggregate),
+        due_time(record.aggregate, leased=leased),
         encode(record.aggregate),
     )
 

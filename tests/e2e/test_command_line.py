@@ -3,12 +3,14 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from generic_provider import Client
+from generic_provider import Client, actions
 from support.processes import PROGRAM, Server, simulated_adapter, wait_until
 
 PROVIDER = """
@@ -143,6 +145,28 @@ def test_wrong_settings_are_refused_with_what_is_wrong(
 
     assert refused.returncode in (1, 2)
     assert said in refused.stderr
+
+
+def test_what_a_simulated_platform_holds_is_printed_and_compared(tmp_path: Path) -> None:
+    file, memory = tmp_path / "small.toml", str(tmp_path / "platform.db")
+    file.write_text(PROVIDER)
+    with Server(tmp_path) as server:
+        run("provider", "apply", str(file), "--effective", server=server)
+        with (
+            simulated_adapter("one", server=server, provider="SMALL"),
+            Client(server.address) as crm,
+        ):
+            become = actions.BecomeSubscriber(type="DTH", services=[("SMALL", "MAIN", "SPORT")])
+            done = crm.perform(become, subscription="S1")
+            assert crm.get_action(done.action.id, wait=timedelta(seconds=20)).settle_time.seconds
+        printed = run("adapter", "memory", "--memory", memory).stdout
+        assert "MAIN 1001" in printed
+        compare = ("adapter", "compare", "--provider", "SMALL", "--memory", memory)
+        assert run(*compare, server=server).returncode == 0
+        with sqlite3.connect(memory) as platform:
+            platform.execute("DELETE FROM subscriber")
+        compared = run(*compare, server=server)
+        assert (compared.returncode, "S1: services are []" in compared.stdout) == (1, True)
 
 
 @pytest.mark.timeout(90)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import sys
 from datetime import timedelta
@@ -10,20 +11,30 @@ from pathlib import Path
 
 import click
 
-from generic_provider import RequestType
+from generic_provider import Client, RequestType
 
 from ..conformance.check import TooLittleCredit, checking
 from ..conformance.play import Terms
 from ..conformance.rules import Verdict
 from ..simulator.adapter import Behaviour, simulate
+from ..simulator.comparison import differences
 from ..simulator.platform import platform_in
 from ..simulator.rules import WrongRule, rule_of
 from .failures import REFUSED
-from .output import show_table
-from .remote import server_option
+from .output import Output, show_table
+from .remote import remote, server_option
 from .values import Named
 
 SHARE = click.FloatRange(0, 1)
+
+
+memory_option = click.option(
+    "--memory",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    default=Path("platform.db"),
+    show_default=True,
+    help="File in which a simulated platform remembers what it holds.",
+)
 
 
 @click.group()
@@ -101,12 +112,7 @@ def simulate_(
 
 
 @adapter.command()
-@click.option(
-    "--memory",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    default=Path("platform.db"),
-    show_default=True,
-)
+@memory_option
 @click.option("--journal", is_flag=True, help="Everything that was done or refused, in order.")
 def memory(*, memory: Path, journal: bool) -> None:
     """Print what a simulated platform holds."""
@@ -121,6 +127,25 @@ def memory(*, memory: Path, journal: bool) -> None:
             for kind in ("items", "services", "usages"):
                 for text in holds[kind]:
                     click.echo(f"  {kind.removesuffix('s'):<8} {text}")
+
+
+@adapter.command()
+@click.option("--provider", required=True, help="The provider that the platform belongs to.")
+@memory_option
+@remote
+def compare(client: Client, output: Output, *, provider: str, memory: Path) -> None:
+    """Compare what a simulated platform holds with what the CRM says.
+
+    Tells every subscription that is not in sync, or is shown so and is not.
+    """
+    with platform_in(memory) as platform:
+        wrong = list(differences(client, platform, provider=provider))
+        number = len(platform.subscriptions())
+    for line in wrong:
+        click.echo(json.dumps({"difference": line}) if output.as_json else line)
+    click.echo(f"{number} subscribers on the platform, {len(wrong)} differences", err=True)
+    if wrong:
+        sys.exit(REFUSED)
 
 
 @adapter.command()

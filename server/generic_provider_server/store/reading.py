@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 from msgspec.structs import replace
 from peewee import Database
@@ -19,6 +19,10 @@ class Reading:
     def __init__(self, database: Database, known: Known) -> None:
         self._database = database
         self._known = known
+
+    def close(self) -> None:
+        """Closes the connection of this thread, if it has one."""
+        cast(Any, self._database).close()
 
     def _rows(self, query: Any) -> list[Sequence[Any]]:
         return list(query.tuples().execute(self._database))

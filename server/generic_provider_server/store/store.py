@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -66,8 +67,16 @@ class Store:
 
     async def close(self) -> None:
         await self._writer.stop()
-        self._threads.shutdown()
+        everyone = threading.Barrier(READERS)
+        for _ in range(READERS):
+            self._threads.submit(self._close_reader, everyone)
+        await asyncio.to_thread(self._threads.shutdown)
         self._stack.close()
+
+    def _close_reader(self, everyone: threading.Barrier) -> None:
+        """Each thread closes its own connection; the barrier has every thread do it."""
+        everyone.wait()
+        self._reads.close()
 
 
 def open_store(

@@ -5,6 +5,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -163,7 +164,7 @@ def test_what_a_simulated_platform_holds_is_printed_and_compared(tmp_path: Path)
         assert "MAIN 1001" in printed
         compare = ("adapter", "compare", "--provider", "SMALL", "--memory", memory)
         assert run(*compare, server=server).returncode == 0
-        with sqlite3.connect(memory) as platform:
+        with closing(sqlite3.connect(memory)) as platform, platform:
             platform.execute("DELETE FROM subscriber")
         compared = run(*compare, server=server)
         assert (compared.returncode, "S1: services are []" in compared.stdout) == (1, True)

@@ -39,6 +39,7 @@ class Store:
         self._stack = stack
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self.token_key = token_key
+        self._closed = False
 
     @property
     def providers(self) -> dict[str, ProviderRecord]:
@@ -66,6 +67,10 @@ class Store:
             raise Refused(Reason.STORE_UNAVAILABLE, "the store cannot be read just now") from error
 
     async def close(self) -> None:
+        """Once or more."""
+        if self._closed:
+            return
+        self._closed = True
         await self._writer.stop()
         everyone = threading.Barrier(READERS)
         for _ in range(READERS):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from .actions import AnyAction
-from .effect import effect
+from .effect import effects
 from .image import NOTHING, PlatformImage, Request, unexpired
 from .plan import Methods
 from .refusals import Reason
@@ -66,11 +66,12 @@ class Link(Value, frozen=True, kw_only=True):
 
     def expected(self, *, now: Instant, before_unit: int | None = None) -> PlatformImage:
         """Confirmed with the effects of what is pending (ahead of a unit)."""
-        known = unexpired(self.confirmed, now=now)
-        for pending in self.queue:
-            if before_unit is None or pending.unit < before_unit:
-                known = effect(known, pending.request)
-        return unexpired(known, now=now)
+        ahead = [
+            pending.request
+            for pending in self.queue
+            if before_unit is None or pending.unit < before_unit
+        ]
+        return unexpired(effects(unexpired(self.confirmed, now=now), ahead), now=now)
 
 
 class ServicesPart(Value, frozen=True, kw_only=True, tag="services"):

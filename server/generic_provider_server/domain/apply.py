@@ -48,7 +48,7 @@ from .apply_states import become_subscriber, finish, replaced, switch
 from .apply_usage import add_usage, cancel_usage
 from .catalogue import Catalogues
 from .refusals import Reason, Refused
-from .rules import check, linked
+from .rules import check, in_future, linked
 from .values import FINAL, OFF_UNTIL_ACTIVATED, Instant, State, Subscription
 
 EFFECTIVE = frozenset({State.EFFECTIVE})
@@ -148,8 +148,10 @@ def _switched(subscription: Subscription, action: StateAction, *, at: Instant) -
     def go(
         sources: frozenset[State], target: State, *, until: Instant | None = None
     ) -> Subscription:
-        moves_end = until is not None and subscription.state is target
-        if subscription.state not in sources and not moves_end:
+        if until is not None and subscription.state is target:
+            in_future(until, at=at, field="until")
+            return replace(subscription, until=until)
+        if subscription.state not in sources:
             raise refused_in(subscription, action)
         return switch(subscription, sources, target, until=until, at=at)
 

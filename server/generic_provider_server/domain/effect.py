@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from functools import reduce
+from itertools import groupby
 from typing import TypeVar, assert_never
 
 from msgspec.structs import replace
@@ -35,8 +38,8 @@ def effect(known: PlatformImage, request: Request) -> PlatformImage:
         case RequestType.UPDATE_ADDRESS:
             return replace(known, address=request.address, address_certain=True)
         case RequestType.ADD_INSTALLED_ITEM | RequestType.REMOVE_INSTALLED_ITEM:
-            items = _changed(known.items, _items(request), adds=adds(request))
-            return replace(known, items=items)
+            installed = _items(request), adds(request)
+            return replace(known, items=_changed(known.items, [installed]))
         case RequestType.ADD_UDR | RequestType.CANCEL_UDR:
             return replace(known, usages=_usages(known, _usage(request), adds=adds(request)))
         case (
@@ -45,12 +48,31 @@ def effect(known: PlatformImage, request: Request) -> PlatformImage:
             | RequestType.ACTIVATE_SUBSCRIBER
             | RequestType.DEACTIVATE_SUBSCRIBER
         ):
-            named = entitlements_of(request)
-            return replace(
-                known, entitlements=_changed(known.entitlements, named, adds=adds(request))
-            )
+            switched = entitlements_of(request), adds(request)
+            return replace(known, entitlements=_changed(known.entitlements, [switched]))
         case _:
             assert_never(request.type)
+
+
+def effects(known: PlatformImage, requests: Iterable[Request]) -> PlatformImage:
+    """`effect` of each in turn; many of a kind cost hardly more than one."""
+    for kind, run in groupby(requests, _kind):
+        if kind is Entitlement:
+            changes = [(entitlements_of(request), adds(request)) for request in run]
+            known = replace(known, entitlements=_changed(known.entitlements, changes))
+        elif kind is ProvisionedItem:
+            installs = [(_items(request), adds(request)) for request in run]
+            known = replace(known, items=_changed(known.items, installs))
+        else:
+            known = reduce(effect, run, known)
+    return known
+
+
+def _kind(request: Request) -> type[Entitlement | ProvisionedItem] | None:
+    """Of the elements that the request switches or installs."""
+    if request.type in SWITCHING:
+        return Entitlement
+    return ProvisionedItem if request.item is not None else None
 
 
 def has(known: PlatformImage, request: Request) -> bool:
@@ -120,11 +142,12 @@ def doubt_everything(known: PlatformImage) -> PlatformImage:
     )
 
 
+ACTIVATING = (RequestType.ACTIVATE_SERVICE, RequestType.ACTIVATE_SUBSCRIBER)
+SWITCHING = {*ACTIVATING, RequestType.DEACTIVATE_SERVICE, RequestType.DEACTIVATE_SUBSCRIBER}
 ADDING = frozenset(
     {
+        *ACTIVATING,
         RequestType.BECOME_SUBSCRIBER,
-        RequestType.ACTIVATE_SERVICE,
-        RequestType.ACTIVATE_SUBSCRIBER,
         RequestType.ADD_INSTALLED_ITEM,
         RequestType.ADD_UDR,
     }
@@ -174,11 +197,16 @@ def _usage(request: Request) -> Usage:
 
 
 def _changed(
-    there: tuple[Element, ...], named: tuple[Element, ...], *, adds: bool
+    there: tuple[Element, ...], changes: Iterable[tuple[tuple[Element, ...], bool]]
 ) -> tuple[Element, ...]:
-    keys = {element.key for element in named}
-    kept = tuple([element for element in there if element.key not in keys])
-    return kept + named if adds else kept
+    """After some were added (True) or taken away, one change after the other."""
+    known = {element.key: element for element in there}
+    for named, added in changes:
+        for element in named:
+            known.pop(element.key, None)
+            if added:
+                known[element.key] = element
+    return tuple(known.values())
 
 
 def _doubted(

@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from .aggregate import Aggregate, Pending
 from .catalogue import Catalogue
-from .effect import effect
+from .effect import effects
 from .image import PlatformImage, image, unexpired
 from .values import Instant
 
@@ -18,9 +18,8 @@ def target_after(
     link = aggregate.link(catalogue.code)
     if link is None:
         raise LookupError(f"no link to {catalogue.code}")
-    known = unexpired(link.confirmed, now=now)
-    for pending in taken:
-        known = effect(known, pending.request)
+    held = unexpired(link.confirmed, now=now)
+    known = effects(held, [pending.request for pending in taken])
     wanted = image(aggregate.desired, catalogue, now=now)
     entitlements = {entitlement.key for entitlement in wanted.entitlements}
     items = {item.key for item in wanted.items}

@@ -16,12 +16,19 @@ from ..domain.records import Lane, RequestRecord
 from ..domain.target import target_after
 from ..domain.values import Instant
 from ..store import statements as sql
+from ..store.documents import encode
 from ..store.rows import request_record
 from ..store.work import Work
 from .leases import end_lease, end_overdue
 
 MOST_AT_ONCE = 500
 """Requests that one stream gets before the others have their turn."""
+
+MOST_BYTES = 1024 * 1024
+"""Of these requests, as they are stored: those of a pull go in one message."""
+
+MORE_BYTES = 512
+"""Of a request in a message that are not stored with it."""
 
 LIVE_TURNS = 4
 """Live subscriptions handed over for each one of the bulk lane while both wait."""
@@ -81,7 +88,7 @@ class Claim:
         return weave(live, bulk, turn=self.turn)
 
     def _hand_over(self, work: Work, demand: Demand, ready: Iterator[str]) -> Iterator[Handed]:
-        credit = min(demand.credit, MOST_AT_ONCE)
+        credit, room = min(demand.credit, MOST_AT_ONCE), MOST_BYTES
         while credit > 0:
             number = next(ready, None)
             if number is None:
@@ -91,9 +98,20 @@ class Claim:
             lane = work.lane(self.provider, number)
             if record is None or not queue or lane.count or queue[0].hidden_until > work.now:
                 continue
-            handed = self._lease(work, demand, lane, record.aggregate, first_unit(queue)[:credit])
-            credit -= len(handed.requests)
-            yield handed
+            aggregate = record.aggregate
+            taken, left = fitting(first_unit(queue)[:credit], room)
+            target = self._target(work, aggregate, taken) if demand.include_target else None
+            left -= len(encode(target))
+            if left < 0 and room < MOST_BYTES:
+                return
+            credit, room = credit - len(taken), left
+            yield self._lease(work, demand, lane, aggregate, taken, target=target)
+
+    def _target(
+        self, work: Work, aggregate: Aggregate, taken: tuple[Pending, ...]
+    ) -> PlatformImage:
+        catalogue = work.catalogues[self.provider]
+        return target_after(aggregate, taken, catalogue=catalogue, now=work.now)
 
     def _lease(
         self,
@@ -102,6 +120,8 @@ class Claim:
         lane: Lane,
         aggregate: Aggregate,
         taken: tuple[Pending, ...],
+        *,
+        target: PlatformImage | None,
     ) -> Handed:
         settings = work.catalogues[self.provider].provider.delivery_settings
         duration = min(demand.lease_duration, settings.max_lease_time)
@@ -128,17 +148,23 @@ class Claim:
             requests=tuple(
                 [request_record(aggregate, self.provider, p, lane=given) for p in taken]
             ),
-            target=target_after(
-                aggregate, taken, catalogue=work.catalogues[self.provider], now=work.now
-            )
-            if demand.include_target
-            else None,
+            target=target,
         )
 
 
 def first_unit(queue: tuple[Pending, ...]) -> tuple[Pending, ...]:
     unit = queue[0].unit
     return tuple(takewhile(lambda pending: pending.unit == unit, queue))
+
+
+def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...], int]:
+    """As many from the front as have room, at least one, and how much room is left."""
+    for n, each in enumerate(pending):
+        size = len(encode(each.request)) + MORE_BYTES
+        if n and size > room:
+            return pending[:n], room
+        room -= size
+    return pending, room
 
 
 def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:

@@ -13,6 +13,7 @@ from ..domain.records import Who
 from ..domain.refusals import Refused
 from ..store import statements as sql
 from ..store.loading import Needs
+from ..store.overview import MOST_DUE
 from ..store.store import Store
 from ..store.work import Work
 from .claiming import MOST_AT_ONCE, end_of_overdue
@@ -123,15 +124,17 @@ class Clock:
 
     async def _run(self) -> None:
         while True:
+            more = False
             try:
-                await self.look()
+                more = await self.look()
             except Refused as refused:
                 log.warning("clock_refused", reason=refused.reason.value, message=refused.message)
             except Exception:
                 log.exception("clock_failed")
-            await asyncio.sleep(TICK)
+            await asyncio.sleep(0 if more else TICK)
 
-    async def look(self) -> None:
+    async def look(self) -> bool:
+        """Is there perhaps more that is due already?"""
         due = await self._store.read(lambda reads: reads.due())
         if due.leases:
             await self._store.do(end_of_overdue(due.now))
@@ -139,11 +142,14 @@ class Clock:
             await self._store.do(WakeDelayed())
         for provider in due.overdue:
             await self._store.do(ExpireOverdue(provider=provider))
-        await asyncio.gather(*[self._end(subscription) for subscription in due.subscriptions])
+        ended = await asyncio.gather(*[self._end(each) for each in due.subscriptions])
+        return len(ended) == MOST_DUE and any(ended)
 
-    async def _end(self, subscription: str) -> None:
-        """One that cannot end does not keep the others from it."""
+    async def _end(self, subscription: str) -> bool:
+        """Did it end? One that cannot does not keep the others from it."""
         try:
             await self._store.do(EndDue(subscription=subscription))
         except Refused as refused:
             log.warning("end_refused", subscription=subscription, reason=refused.reason.value)
+            return False
+        return True

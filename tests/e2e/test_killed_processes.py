@@ -25,7 +25,7 @@ from support.processes import Server, SimulatedAdapter, dice, simulated_adapter,
 
 CODE = "ALUXSAT"
 SUBSCRIBERS = 30
-ROUNDS = 20
+KILLS, DRAINS = 20, 3
 
 
 @dataclass
@@ -82,9 +82,13 @@ async def test_killed_at_random_under_load_nothing_is_lost_and_order_holds(tmp_p
         async with AsyncClient(server.address, timeout=timedelta(minutes=2)) as client:
             load = Load(client, chance)
             running = asyncio.create_task(load.run())
-            for _ in range(ROUNDS):
+            for _ in range(KILLS):
                 await asyncio.sleep(chance.uniform(0.05, 0.4))
                 await asyncio.to_thread(_kill_one, chance, server, adapters)
+            for _ in range(DRAINS):
+                await asyncio.sleep(chance.uniform(0.3, 0.6))
+                assert await asyncio.to_thread(server.stop, signal.SIGTERM) == 0
+                await asyncio.to_thread(server.start)
             load.stopped = True
             await running
         await asyncio.to_thread(_check, crm, load.acknowledged, tmp_path)
@@ -98,7 +102,7 @@ def _kill_one(chance: random.Random, server: Server, adapters: list[SimulatedAda
     processes: list[Server | SimulatedAdapter] = [server, *adapters]
     victim = chance.choice(processes)
     if isinstance(victim, Server):
-        victim.stop(chance.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM]))
+        victim.stop(signal.SIGKILL)
     else:
         victim.kill()
     victim.start()

@@ -16,6 +16,7 @@ from generic_provider_server.domain.actions import (
     Selection,
     ShortTermActivate,
     StopServices,
+    Terminate,
 )
 from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.records import ActionState
@@ -24,6 +25,7 @@ from generic_provider_server.domain.values import (
     Address,
     Instant,
     RequestState,
+    RequestType,
     Service,
     State,
     SyncState,
@@ -35,7 +37,7 @@ from generic_provider_server.services.providers import UpdateProvider
 from generic_provider_server.services.responding import Response
 from generic_provider_server.store.overview import MOST_DUE
 from support.bench import Bench
-from support.examples import NEWS, SATELLITE, STREAM, card, viewer
+from support.examples import ADD_STREAM, NEWS, SATELLITE, STREAM, card, viewer
 
 ACCEPTED, REJECTED, RETRY_LATER = ResponseStatus
 LARGE = {f"key {n}": "x" * 240 for n in range(16)}
@@ -174,6 +176,29 @@ async def test_the_clock_looks_again_at_once_while_more_is_due(bench: Bench) -> 
     assert await clock.look()
     assert not await clock.look()
     assert await due(bench) == ()
+
+
+async def test_what_a_later_action_wants_as_well_is_asked_for_when_it_was_refused_earlier(
+    bench: Bench,
+) -> None:
+    """The rest would have switched all off, so the termination had nothing to ask for."""
+    await bench.become(viewer("S1"))
+    await bench.perform(ADD_STREAM, "S1")
+    await bench.drain("SAT")
+    await bench.drain("WEB")
+    await bench.perform(Rest(Instant(bench.clock.now + 3_600 * SECOND)), "S1")
+    done = await bench.perform(Terminate(), "S1")
+    (handed,) = await bench.claim("WEB")
+    await bench.answer(handed, status=REJECTED)
+    (again,) = await bench.claim("WEB")
+
+    assert [(r.type, r.action) for r in again.requests] == [
+        (RequestType.DEACTIVATE_SERVICE, done.action.id)
+    ]
+    await bench.accept(again)
+    await bench.drain("SAT")
+    assert await bench.sync_state("S1", "WEB") is SyncState.IN_SYNC
+    assert (await bench.action(done.action.id)).state is ActionState.SETTLED
 
 
 async def _accept_at_once(bench: Bench, handed: Handed) -> None:

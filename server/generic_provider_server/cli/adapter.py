@@ -92,20 +92,19 @@ def simulate_(
         rules = tuple([rule_of(text) for text in rejections])
     except WrongRule as error:
         raise click.BadParameter(str(error), param_hint="--reject") from None
-    behaviour = Behaviour(
-        rules=rules,
-        delay=timedelta(seconds=delay),
-        fail=fail,
-        lose=lose,
-        die_after=die_after,
-        freeze_after=freeze_after,
-    )
     simulate(
         server,
         provider=provider,
         name=name,
         memory=memory,
-        behaviour=behaviour,
+        behaviour=Behaviour(
+            rules=rules,
+            delay=timedelta(seconds=delay),
+            fail=fail,
+            lose=lose,
+            die_after=die_after,
+            freeze_after=freeze_after,
+        ),
         max_in_flight=max_in_flight,
         lease_duration=timedelta(seconds=lease),
     )

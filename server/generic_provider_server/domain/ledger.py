@@ -7,29 +7,14 @@ from collections.abc import Iterator, Mapping
 from msgspec.structs import replace
 
 from .after import after
-from .aggregate import (
-    ActionError,
-    Aggregate,
-    Link,
-    Outcome,
-    Pending,
-    Performed,
-    in_order,
-)
+from .aggregate import ActionError, Aggregate, Link, Outcome, Pending, Performed, in_order
 from .catalogue import Catalogue, Catalogues
 from .effect import doubt
 from .image import NOTHING, PlatformImage, Request, image
 from .plan import plan
 from .refusals import Refused
 from .undone import Undone, undone
-from .values import (
-    Instant,
-    RequestOrigin,
-    RequestState,
-    Subscription,
-    SyncState,
-    Value,
-)
+from .values import Instant, RequestOrigin, RequestState, Subscription, SyncState, Value
 
 
 class Circumstances(Value, frozen=True, kw_only=True):

@@ -25,12 +25,7 @@ from .image import Known, PlatformImage, Request
 from .ledger import Ledger, error_once
 from .plan import plan, plan_action
 from .refusals import Reason, Refused
-from .values import (
-    RequestOrigin,
-    RequestState,
-    RequestType,
-    Subscription,
-)
+from .values import RequestOrigin, RequestState, RequestType, Subscription
 
 SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, RequestState.EXPIRED})
 STANDS = frozenset({RequestState.COMPLETED, RequestState.EXPIRED})
@@ -213,7 +208,7 @@ def _bring_in_line(
     cause: ActionError,
 ) -> None:
     mine = [p for p in link.queue if p.unit == performed.unit]
-    if not mine:
+    if link.provider in _existing(performed):
         return
     provider, catalogue = link.provider, ledger.catalogues[link.provider]
     leased = ledger.leased(provider)
@@ -250,17 +245,20 @@ def _replan(
 ) -> None:
     """Replaces the action's requests as a whole if they are no longer what it means."""
     catalogue = ledger.catalogues[provider]
+    old, new = ledger.image(before, catalogue), ledger.image(state, catalogue)
+    mine = [p for p in ledger.links[provider].queue if p.unit == performed.unit]
+    if old == new and not mine:
+        return
 
     def planned() -> tuple[Request, ...]:
         return plan_action(
-            ledger.image(before, catalogue),
-            ledger.image(state, catalogue),
+            old,
+            new,
             expected=ledger.links[provider].expected(now=ledger.now, before_unit=performed.unit),
             catalogue=catalogue,
             methods=performed.methods(provider),
         )
 
-    mine = [p for p in ledger.links[provider].queue if p.unit == performed.unit]
     if planned() == tuple([p.request for p in mine]):
         return
     for pending in mine:
@@ -286,7 +284,7 @@ def _undo_where_nothing_is_left(ledger: Ledger) -> bool:
             not performed.undone
             and RequestState.REJECTED in states
             and not states & STANDS
-            and not _stands_at_an_existing_account(performed)
+            and not _existing(performed)
             and not ledger.pending_of(performed)
         ):
             ledger.change(performed, replace(performed, undone=True))
@@ -294,6 +292,7 @@ def _undo_where_nothing_is_left(ledger: Ledger) -> bool:
     return found
 
 
-def _stands_at_an_existing_account(performed: Performed) -> bool:
-    """Whoever a platform served before stays served there, whatever another one refuses."""
-    return isinstance(performed.action, BecomeSubscriber) and bool(performed.action.existing)
+def _existing(performed: Performed) -> set[str]:
+    """Providers that served the customer before: nothing is sent there, and that stands."""
+    action = performed.action
+    return {e.provider for e in action.existing} if isinstance(action, BecomeSubscriber) else set()

@@ -5,7 +5,7 @@ TESTS ?= tests
 .PHONY: help setup run demo test check lint format types layers lock bench clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.ready ## the environment in .venv; every target below makes it when it is missing
 
@@ -33,8 +33,8 @@ test: .venv/.ready ## all tests, or those of TESTS=tests/unit
 check: lint types layers verify lint-protos ## lint, types, layers, stubs and contract
 
 lint: .venv/.ready
-	$(PYTHON) -m ruff check
-	$(PYTHON) -m ruff format --check
+	$(PYTHON) -m ruff check $(SOURCES)
+	$(PYTHON) -m ruff format --check $(SOURCES)
 
 types: .venv/.ready
 	$(PYTHON) -m mypy $(SOURCES)
@@ -43,8 +43,8 @@ layers: .venv/.ready
 	.venv/bin/lint-imports
 
 format: .venv/.ready ## format, and fix what lint can fix
-	$(PYTHON) -m ruff check --fix
-	$(PYTHON) -m ruff format
+	$(PYTHON) -m ruff check --fix $(SOURCES)
+	$(PYTHON) -m ruff format $(SOURCES)
 
 bench: .venv/.ready ## measure; ARGUMENTS=--quick does so in half a minute
 	$(PYTHON) -m bench $(ARGUMENTS)

@@ -145,7 +145,11 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> str:
     except RuntimeError:
         port = 0
     if not port:
-        raise OSError(f"cannot serve on {settings.listen}: is another program there?")
+        wrong = "; or are certificate and key no pair of PEM files?" if credentials else ""
+        raise OSError(
+            f"cannot serve on {settings.listen}: is another program there? "
+            f"Stop it, or give another --listen{wrong}"
+        )
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 

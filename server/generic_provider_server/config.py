@@ -100,7 +100,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         """Host, without brackets, and port."""
         found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):(\d{1,5})", self.listen)
         if not found or int(found[2]) > LAST_PORT:
-            raise ValueError(f"listen: {self.listen!r} is not HOST:PORT")
+            raise ValueError(f"listen: {self.listen!r} is not HOST:PORT, like 127.0.0.1:50051")
         return found[1].strip("[]"), int(found[2])
 
 
@@ -210,7 +210,9 @@ def _from_file(file: Path | None) -> dict[str, Given]:
         return {}
     try:
         table = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise WrongSettings(f"{file}: {error.strerror}") from None
+    except ValueError as error:
         raise WrongSettings(f"{file}: {error}") from None
     unknown = sorted(table.keys() - DESCRIBED)
     if unknown:

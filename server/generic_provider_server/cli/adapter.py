@@ -39,7 +39,7 @@ memory_option = click.option(
 
 @click.group()
 def adapter() -> None:
-    """Simulate a platform and its adapter; check an adapter of one's own."""
+    """Simulate a platform with its adapter; check your adapter."""
 
 
 @adapter.command("simulate")

@@ -13,7 +13,7 @@ PROGRAM = "generic-provider"
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(context: click.Context, *, shell: str) -> None:
-    """Print the script that completes commands and options in a shell.
+    """Print the script that completes commands in a shell.
 
     E.g. in ~/.bashrc: eval "$(generic-provider completion bash)"
     """

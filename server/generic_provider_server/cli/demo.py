@@ -17,10 +17,10 @@ from .failures import REFUSED
     help="Play on this running server. Without it the demo starts one of its own.",
 )
 def demo(server: str) -> None:
-    """Show the main job from end to end, in real processes, within a minute.
+    """Show the main job from end to end, within a minute.
 
-    A provider is set up, families subscribe, a rule refuses, the platform rejects, a swap is rolled
-    back, an adapter is killed; then the account is made up.
+    In real processes, a provider is set up, families subscribe, a rule refuses, the platform
+    rejects, a swap is rolled back, an adapter is killed; then the account is made up.
     """
     try:
         well = play(server)

@@ -16,7 +16,7 @@ from generic_provider import (
     RequestMethod,
 )
 
-from .output import Output, in_words
+from .output import Output, in_words, moment
 from .remote import remote
 from .toml_messages import WrongKeys, fill
 
@@ -26,7 +26,7 @@ STATES = {"effective": "EFFECTIVE", "not-effective": "NOT_EFFECTIVE"}
 
 @click.group()
 def provider() -> None:
-    """Set providers up: platforms with their distributors, services and goods."""
+    """Set platforms up: their distributors, services and goods."""
 
 
 @provider.command()
@@ -61,7 +61,7 @@ def list_(client: Client, output: Output) -> None:
             "state": _state,
             "distributors": lambda each: len(each.distributors),
             "services": lambda each: len(each.services),
-            "changed": lambda each: f"{each.update_time.ToDatetime():%Y-%m-%d %H:%M:%S}",
+            "changed": lambda each: moment(each, "update_time"),
             "by": lambda each: each.performed_by,
         },
     )
@@ -95,6 +95,8 @@ def _read(file: Path) -> Provider:
         fill(message, tomllib.loads(file.read_text(encoding="utf-8")), output_only=OUTPUT_ONLY)
     except (WrongKeys, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file}: {error}") from None
+    if not message.code:
+        raise click.UsageError(f"{file}: code: is required")
     return message
 
 
@@ -117,8 +119,12 @@ def _shown(found: Provider) -> str:
         *[_distributor_line(each) for each in found.distributors],
         "services",
         *[
-            f"  {each.code}  {each.display_name}  {each.provider_service_id}"
-            + (f"  requires {each.required_service}" if each.required_service else "")
+            _line(
+                each.code,
+                each.display_name,
+                each.provider_service_id,
+                f"requires {each.required_service}" if each.required_service else "",
+            )
             for each in found.services
         ],
         "goods",
@@ -137,4 +143,8 @@ def _distributor_line(each: Distributor) -> str:
         facts.append(f"offers {', '.join(each.allowed_services)}")
     if each.HasField("max_services"):
         facts.append(f"at most {each.max_services} services")
-    return "  " + "  ".join(facts)
+    return _line(*facts)
+
+
+def _line(*facts: str) -> str:
+    return "  " + "  ".join(filter(None, facts))

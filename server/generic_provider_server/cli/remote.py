@@ -16,8 +16,16 @@ from .output import Output
 
 P = ParamSpec("P")
 
+
+def _address(_: click.Context, __: click.Parameter, value: str) -> str:
+    if ":" not in value:
+        raise click.BadParameter(f"{value!r} is not HOST:PORT, like localhost:50051")
+    return value
+
+
 server_option = click.option(
     "--server",
+    callback=_address,
     default="localhost:50051",
     show_default=True,
     envvar="GENERIC_PROVIDER_SERVER",

@@ -80,12 +80,13 @@ def explain(client: Client, output: Output, *, key: str) -> None:
 def _find(
     client: Client, output: Output, key: str, *, include_former: bool = False
 ) -> Subscription:
-    """By number, serial number of an item or a platform's account number; one, or exit."""
+    """By number, an item's serial number, a platform's or the CRM's account number; or exits."""
     try:
         return client.get_subscription(key, include_former=include_former)
     except SubscriptionNotFound:
         found = list(client.list_subscriptions(item_serial=key))
         found = found or list(client.list_subscriptions(account_number=key))
+        found = found or list(client.list_subscriptions(holder_number=key))
         if not found:
             raise
     if len(found) == 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 
 from rich.console import Console
@@ -49,7 +50,7 @@ class Teller:
 
     def refused(self, error: ProvisioningError) -> None:
         self._console.print(f"[red]refused  [/red] ← {error.reason}")
-        self.say(f"            {error.message}")
+        self.say(textwrap.indent(textwrap.fill(error.message, WIDTH - 12), " " * 12))
 
     def requests(self, requests: Iterable[ProvisioningRequest]) -> None:
         for each in requests:

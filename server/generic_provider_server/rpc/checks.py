@@ -128,7 +128,7 @@ class Checks:
             return None
         span = value.seconds * SECOND + value.nanos // 1_000
         if abs(value.nanos) >= NANOS or not least * SECOND <= span <= most * SECOND:
-            self.wrong(field, f"is not between {least:g} and {most:g} seconds")
+            self.wrong(field, f"is not between {_spoken(least)} and {_spoken(most)}")
             return None
         return span
 
@@ -146,3 +146,8 @@ class Checks:
 def _given(field: str, message: Message) -> Any:
     name = field.rpartition(".")[2]
     return getattr(message, name) if message.HasField(name) else None
+
+
+def _spoken(seconds: float) -> str:
+    days = seconds / 86_400
+    return f"{days:g} d" if days >= 1 and days.is_integer() else f"{seconds:g} s"

@@ -89,9 +89,8 @@ class SubscriptionServicer:
         if not record:
             name = request.WhichOneof("key") or "action"
             key = str(getattr(request, name))
-            raise Refused(
-                Reason.ACTION_NOT_FOUND, f"there is no action with {name} {key!r}", **{name: key}
-            )
+            asked = repr(key) if name == "action" else f"with {name} {key!r}"
+            raise Refused(Reason.ACTION_NOT_FOUND, f"there is no action {asked}", **{name: key})
         return api.GetActionResponse(action=action(record, self._store.catalogues))
 
     async def _action_of(self, checks: Checks, request: api.GetActionRequest) -> int:

@@ -174,5 +174,6 @@ def what(request: ProvisioningRequest) -> str:
         item = request.installed_item
         return f"{item.goods_type} {item.serial_number} on {item.distributor}"
     if request.services or request.installed_items:
-        return f"{len(request.installed_items)} items, {len(request.services)} services"
+        counts = (len(request.installed_items), "item"), (len(request.services), "service")
+        return ", ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in counts)
     return request.account.name

@@ -5,33 +5,32 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 
 import grpc
 import grpc.aio
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
 
 from .config import LogFormat, Settings
+from .domain.refusals import Refused
+from .health import HEALTH, Health
 from .rpc.calls import Calls, add_service
 from .rpc.servicers import SERVICES, servicers
-from .services.claiming import end_of_dead_servers
+from .services.claiming import end_of_other_servers
 from .services.clock import Clock
 from .services.delivery import Delivery, Disown
+from .services.presence import Presence, connected
 from .services.settling import Settling
-from .store.store import open_store
-from .store.writer import Committed
+from .store.committed import Committed
+from .store.store import Store, open_store
 
-HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 MOST_RECEIVED = 4 * 1024 * 1024
 CUT_OFF = 0.2
 """Seconds for calls that came while the last ones ended; they are refused, or cut off."""
 OPTIONS = (
-    ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MOST_RECEIVED),
     # A frozen adapter is noticed after 15 seconds: a ping after 10, and 5 for its answer.
     ("grpc.keepalive_time_ms", 10_000),
@@ -46,16 +45,20 @@ OPTIONS = (
 log = structlog.get_logger()
 
 
-async def serve(settings: Settings) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. Raises StoreInUse, UnsupportedDatabase, OSError
-    if the address cannot be bound."""
+async def serve(
+    settings: Settings, *, on_serving: Callable[[str], None], port_shared: bool = False
+) -> None:
+    """Serves until SIGTERM or SIGINT, then drains.
+
+    Raises StoreInUse, StoreLost, UnsupportedDatabase, OSError if the address cannot be bound.
+    """
     _configure_logs(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with running(settings) as address:
-        print(f"serving on {address}", flush=True)  # noqa: T201 - scripts wait for it
+    async with running(settings, port_shared=port_shared) as address:
+        on_serving(address)
         await stop.wait()
         log.info("draining", seconds=settings.drain_seconds)
 
@@ -78,60 +81,81 @@ def _configure_logs(settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def running(settings: Settings) -> AsyncIterator[str]:
-    """A server for as long as the block runs; gives the address that it serves on."""
+async def running(settings: Settings, *, port_shared: bool = False) -> AsyncIterator[str]:
+    """A server for as long as the block runs; gives the address that it serves on.
+
+    `port_shared`: other processes serve on the same port.
+    """
     delivery = Delivery(max_streams=settings.max_streams)
     settling = Settling()
+    health = Health(delivery)
 
     def committed(change: Committed) -> None:
         delivery.committed(change)
         settling.committed(change)
 
-    store = open_store(settings.database, on_commit=committed)
+    store = open_store(
+        settings.database,
+        on_commit=committed,
+        on_reach=health.reach,
+        on_gap=delivery.cut,
+        notifications=settings.notifications_database,
+    )
+    presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
     try:
         delivery.start(store)
-        while await store.do(end_of_dead_servers(delivery.server)):
-            pass
-        server = grpc.aio.server(options=OPTIONS)
+        await _begin(store, presence)
+        server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(port_shared))))
         calls = Calls(secure=settings.tls_certificate is not None)
-        state = _add_services(server, servicers(store, delivery, settling), calls)
+        _add_services(server, servicers(store, delivery, settling, presence), calls)
+        health.add_to(server)
         address = _bind(server, settings)
         clock = Clock(store)
         clock.start()
         await server.start()
-        await _tell_health(state, health_pb2.HealthCheckResponse.SERVING)
+        await health.begin()
         try:
             yield address
         finally:
-            await _tell_health(state, health_pb2.HealthCheckResponse.NOT_SERVING)
+            await health.end()
             await delivery.drain("this server process is shutting down")
             settling.drain()
             if not await calls.drain(seconds=settings.drain_seconds):
                 log.warning("calls_cut_off", seconds=settings.drain_seconds)
             await server.stop(CUT_OFF)
             await clock.stop()
-            await store.do(Disown(server=delivery.server))
+            await _sign_off(store, presence)
     finally:
         await store.close()
+
+
+async def _begin(store: Store, presence: Presence) -> None:
+    if store.shared:
+        await presence.start()
+        return
+    while await store.do(end_of_other_servers(store.server)):
+        pass
+
+
+async def _sign_off(store: Store, presence: Presence) -> None:
+    """The leases given live on until they run out; if the store is away, until it notices."""
+    try:
+        while await store.do(Disown(server=store.server)):
+            pass
+    except Refused as refused:
+        log.warning("leases_not_disowned", message=refused.message)
+    await presence.stop()
 
 
 def _add_services(
     server: grpc.aio.Server,
     served: Iterable[tuple[ServiceDescriptor, object]],
     calls: Calls,
-) -> health.HealthServicer:
+) -> None:
     for descriptor, servicer in served:
         add_service(server, descriptor, servicer, calls)
-    state = health.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(state, server)
     names = [descriptor.full_name for descriptor in SERVICES]
     reflection.enable_server_reflection([*names, HEALTH, reflection.SERVICE_NAME], server)
-    return state
-
-
-async def _tell_health(state: health.HealthServicer, status: int) -> None:
-    for name in ("", *[descriptor.full_name for descriptor in SERVICES]):
-        await state.set(name, status)
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> str:

@@ -52,9 +52,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     database: Annotated[
         str,
         Meta(
-            description="Where everything is kept: sqlite:///FILE (sqlite:////FILE from the root)."
+            description="Where everything is kept: sqlite:///FILE (sqlite:////FILE from the root), "
+            "or postgresql://USER:PASSWORD@HOST/NAME, which several servers may share."
         ),
     ] = "sqlite:///generic-provider.db"
+    notifications_database: Annotated[
+        str,
+        Meta(
+            description="The same PostgreSQL database past a pooler in transaction mode, if there "
+            "is one between: notifications do not get through it."
+        ),
+    ] = ""
+    workers: Annotated[
+        int,
+        Meta(ge=1, description="Server processes that share address and PostgreSQL database."),
+    ] = 1
     insecure: Annotated[
         bool, Meta(description="Allow an address other than loopback without TLS.")
     ] = False
@@ -87,6 +99,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         host, _ = self.address
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError("tls_certificate and tls_key go together: give both or neither")
+        if self.workers > 1 and self.database.startswith("sqlite:"):
+            raise ValueError("workers: an SQLite database is served by one process only")
         if self.tls_client_ca and not self.tls_certificate:
             raise ValueError("tls_client_ca needs tls_certificate and tls_key")
         if not (_is_loopback(host) or self.tls_certificate or self.insecure):

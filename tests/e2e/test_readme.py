@@ -125,7 +125,7 @@ def _row(line: str) -> list[str]:
 
 def _default(setting: Described) -> str:
     match setting.default:
-        case None:
+        case None | "":
             return ""
         case False:
             return "off"

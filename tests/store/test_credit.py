@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 
 from generic_provider_server.domain.values import SECOND
 from generic_provider_server.services.delivery import Delivery, Stream
+from generic_provider_server.store.committed import Committed
 from generic_provider_server.store.store import open_store
-from generic_provider_server.store.writer import Committed
 from support.bench import Bench, HandClock
 from support.examples import ADD_SPORT, SATELLITE, viewer
 
@@ -61,6 +63,6 @@ async def test_a_lease_that_ran_out_as_another_began_counts_as_well(
     delivery: Delivery, stream: Stream
 ) -> None:
     stream.in_flight = 1
-    delivery.committed(Committed(freed={stream.id: 0}, ran_out={stream.id: 1}))
+    delivery.committed(Committed(freed=Counter({stream.id: 0}), ran_out=Counter({stream.id: 1})))
 
     assert (stream.in_flight, stream.ran_out, stream.credit) == (1, 1, 0)

@@ -17,6 +17,7 @@ from generic_provider_server.services.claiming import Handed
 from generic_provider_server.services.performing import Done
 from generic_provider_server.services.responding import Response, respond
 from generic_provider_server.store import statements as sql
+from generic_provider_server.store.bulk import Bulk
 from generic_provider_server.store.loading import Needs
 from generic_provider_server.store.work import Work
 from generic_provider_server.store.writer import Command
@@ -134,11 +135,17 @@ async def test_a_command_that_breaks_leaves_the_rest_of_its_group_alone(bench: B
 async def test_a_database_that_cannot_be_written_is_unavailable(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sql, "ADD_ACTION", "INSERT INTO a_table_that_is_gone VALUES (?)")
+    killing = sql.ADD_ACTION.postgres.replace(
+        " ON CONFLICT", " WHERE pg_terminate_backend(pg_backend_pid()) ON CONFLICT"
+    )
+    gone = Bulk(sqlite="INSERT INTO a_table_that_is_gone VALUES (?)", postgres=killing)
+    monkeypatch.setattr(sql, "ADD_ACTION", gone)
     with pytest.raises(Refused) as refused:
         await bench.become(viewer("S1"))
 
     assert refused.value.reason is Reason.STORE_UNAVAILABLE
+    monkeypatch.undo()
+    await bench.become(viewer("S1"))
 
 
 async def test_a_request_made_and_ended_in_one_group_is_not_pending(bench: Bench) -> None:
@@ -153,7 +160,7 @@ async def test_a_request_made_and_ended_in_one_group_is_not_pending(bench: Bench
     )
 
     for judged in (accepted, rejected):
-        assert judged.verdicts[0].code is ResponseCode.APPLIED
+        assert judged[0].code is ResponseCode.APPLIED
     assert isinstance(done, Done)
     aggregate = (await bench.subscription("S2")).aggregate
     pending = {p.number for link in aggregate.links for p in link.queue}

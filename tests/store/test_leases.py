@@ -10,7 +10,7 @@ from generic_provider_server.services.claiming import (
     Claim,
     Demand,
     Handed,
-    end_of_dead_servers,
+    end_of_other_servers,
 )
 from generic_provider_server.services.providers import UpdateProvider
 from support.bench import Bench
@@ -117,7 +117,7 @@ async def test_leases_of_a_killed_server_end_and_those_of_a_pull_live_on(
     pull = Claim(provider="WEB", server="", demands=(demand,))
     ((pulled,),) = await bench.store.do(pull)
 
-    await bench.store.do(end_of_dead_servers("the next one"))
+    await bench.store.do(end_of_other_servers("the next one"))
 
     assert (await bench.answer(lease)).code is ResponseCode.STALE
     assert (await bench.answer(pulled)).code is ResponseCode.APPLIED

@@ -5,7 +5,7 @@ from msgspec.structs import replace
 
 from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.refusals import Reason, Refused
-from generic_provider_server.store.database import StoreInUse, UnsupportedDatabase
+from generic_provider_server.store.engine import StoreInUse, UnsupportedDatabase
 from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock
 from support.examples import ADD_SPORT, viewer
@@ -54,9 +54,14 @@ async def test_numbers_go_on_when_the_store_is_opened_again(
     await bench.store.close()
 
 
-async def test_a_database_is_open_once(bench: Bench, url: str) -> None:
-    with pytest.raises(StoreInUse):
-        open_store(url, on_commit=lambda _: None)
+async def test_an_sqlite_database_is_open_once(bench: Bench, url: str, clock: HandClock) -> None:
+    if bench.store.shared:
+        other = open_store(url, on_commit=lambda _: None, clock=clock)
+        assert other.providers == bench.store.providers
+        await other.close()
+    else:
+        with pytest.raises(StoreInUse):
+            open_store(url, on_commit=lambda _: None)
 
     await bench.become(viewer("S1"))
 

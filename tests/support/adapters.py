@@ -192,11 +192,10 @@ class Adapters:
         command = respond(work.place[0], (response,), key=self.bench.store.token_key)
         judged = await self.bench.store.do(command)
         self._heard(work.stream)
-        self.log.append(f"{response.request} {response.status.name}: {judged.verdicts[0]}")
-        return judged.verdicts[0]
+        self.log.append(f"{response.request} {response.status.name}: {judged[0]}")
+        return judged[0]
 
     def _heard(self, stream: Stream) -> None:
-        self.delivery.heard([stream.id])
         self.lapsed.pop(stream.id, None)
 
     def _end(self, work: Work) -> None:

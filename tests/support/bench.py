@@ -114,7 +114,7 @@ class Bench:
 
     async def respond(self, provider: str, *responses: Response) -> tuple[Verdict, ...]:
         command = respond(provider, responses, key=self.store.token_key)
-        return (await self.store.do(command)).verdicts
+        return await self.store.do(command)
 
     async def answer(
         self,

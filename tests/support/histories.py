@@ -102,6 +102,7 @@ class History(Adapters):
             lease = work.handed.lane.lease
             assert not (await self.bench.extend(lease)).live
             assert not (await self.bench.release(lease)).live
+            self.lapsed.pop(lease.stream, None)
             return
         position = self.chance.randrange(len(work.handed.requests))
         await self._answer_dead(work, position, None)

@@ -10,6 +10,7 @@ from . import (
     adapters,
     backlog,
     completion,
+    database,
     demo,
     provider,
     request,
@@ -41,6 +42,7 @@ generic_provider.add_command(request.request)
 generic_provider.add_command(backlog.backlog)
 generic_provider.add_command(adapters.adapters)
 generic_provider.add_command(adapter.adapter)
+generic_provider.add_command(database.database)
 generic_provider.add_command(demo.demo)
 generic_provider.add_command(completion.completion)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -10,8 +9,9 @@ from typing import Any, TypeVar
 import click
 
 from ..config import DESCRIBED, PREFIX, Described, InForce, Settings, WrongSettings, read_settings
-from ..store.database import StoreInUse, UnsupportedDatabase
 from .output import show_table
+from .running import run_one
+from .workers import run_workers
 
 F = TypeVar("F", bound=Callable[..., Any])
 METAVARS: dict[Any, str] = {str: "TEXT", int: "NUMBER", float: "SECONDS", Path | None: "FILE"}
@@ -35,7 +35,7 @@ def _option(setting: Described) -> Callable[[F], F]:
 
 
 def _default(setting: Described) -> str:
-    return "" if setting.default in (None, False) else f" Default: {setting.default}."
+    return "" if setting.default in (None, False, "") else f" Default: {setting.default}."
 
 
 @click.command()
@@ -69,19 +69,7 @@ def _print(in_force: InForce) -> None:
 
 
 def _run(settings: Settings) -> None:
-    from ..app import serve as serve_until_stopped  # noqa: PLC0415
-
-    try:
-        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
-            runner.run(serve_until_stopped(settings))
-    except (StoreInUse, UnsupportedDatabase, OSError) as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The faster loop, where it is installed."""
-    try:
-        import uvloop  # noqa: PLC0415
-    except ImportError:
-        return None
-    return uvloop.new_event_loop
+    if settings.workers > 1:
+        run_workers(settings)
+    else:
+        run_one(settings, on_serving=lambda address: click.echo(f"serving on {address}"))

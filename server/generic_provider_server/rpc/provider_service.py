@@ -38,6 +38,7 @@ class ProviderServicer:
         checks = Checks()
         code = checks.code("provider", request.provider)
         checks.done()
+        await self._store.refresh()
         catalogue_of(self._store.catalogues, code)
         return api.GetProviderResponse(provider=encode.provider(self._store.providers[code]))
 
@@ -48,6 +49,7 @@ class ProviderServicer:
         states = checks.enums("states", request.states, ProviderState)
         page = page_of(checks, request, start="")
         checks.done()
+        await self._store.refresh()
         found = [
             (code, encode.provider(record))
             for code, record in sorted(self._store.providers.items())

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
-from ..domain.catalogue import catalogue_of
 from ..domain.lease import Lease, lease_of, token_of
+from ..domain.refusals import Reason, Refused
 from ..domain.values import SECOND
 from ..services.claiming import Demand, Handed
-from ..services.delivery import Delivery, Drain, Stream
+from ..services.delivery import Cut, Delivery, Drain, Stream
 from ..services.holding import Extend, LeaseState, Release
+from ..store.committed import stream_of
 from ..store.store import Store
 from . import encode
 from .calls import Call
@@ -38,7 +39,9 @@ class ProvisioningServicer:
     async def StreamPendingRequests(
         self, request: api.StreamPendingRequestsRequest, call: Call
     ) -> AsyncIterator[api.StreamPendingRequestsResponse]:
-        with self._delivery.stream(_stream_of(request, call)) as stream:
+        stream = _stream_of(request, call, server=self._store.server)
+        await self._store.catalogue(stream.provider)
+        with self._delivery.stream(stream):
             yield await self._heartbeat(stream.provider)
             while True:
                 try:
@@ -50,6 +53,8 @@ class ProvisioningServicer:
                 match event:
                     case None:
                         return
+                    case Cut():
+                        raise Refused(Reason.STORE_UNAVAILABLE, "the store was away: come again")
                     case Drain(reason):
                         yield _drain(reason)
                         return
@@ -72,7 +77,7 @@ class ProvisioningServicer:
         )
         wait = checks.wait(request)
         checks.done()
-        catalogue_of(self._store.catalogues, provider)
+        await self._store.catalogue(provider)
         handed = await self._delivery.pull(provider, demand, wait=wait)
         backlog, age = await self._backlog(provider)
         return api.PullPendingRequestsResponse(
@@ -88,12 +93,10 @@ class ProvisioningServicer:
         provider = checks.code("provider", request.provider)
         checks.count("responses", request.responses, least=1, most=MOST_AT_ONCE)
         checks.done()
-        catalogue_of(self._store.catalogues, provider)
+        await self._store.catalogue(provider)
         answers = answers_of(request, key=self._store.token_key)
         if answers.command.responses:
-            judged = await self._store.do(answers.command)
-            self._delivery.heard(judged.streams)
-            return answers.told(judged.verdicts)
+            return answers.told(await self._store.do(answers.command))
         return answers.told(())
 
     async def ExtendLeases(
@@ -105,7 +108,6 @@ class ProvisioningServicer:
         checks.done()
         leases = self._leases(request.lease_tokens)
         states = await self._store.do(Extend(leases=leases, duration=duration))
-        self._delivery.heard(_streams(leases))
         return api.ExtendLeasesResponse(results=_results(request.lease_tokens, states))
 
     async def ReleaseLeases(
@@ -115,10 +117,7 @@ class ProvisioningServicer:
         checks.count("lease_tokens", request.lease_tokens, most=MOST_AT_ONCE)
         checks.done()
         leases = self._leases(request.lease_tokens)
-        if request.stop:
-            self._delivery.stop_streams(_streams(leases))
-        states = await self._store.do(Release(leases=leases))
-        self._delivery.heard(_streams(leases))
+        states = await self._store.do(Release(leases=leases, stop=request.stop))
         return api.ReleaseLeasesResponse(results=_results(request.lease_tokens, states))
 
     def _leases(self, tokens: Iterable[str]) -> tuple[Lease | None, ...]:
@@ -162,11 +161,12 @@ class ProvisioningServicer:
         return backlog
 
 
-def _stream_of(request: api.StreamPendingRequestsRequest, call: Call) -> Stream:
+def _stream_of(request: api.StreamPendingRequestsRequest, call: Call, *, server: str) -> Stream:
     checks = Checks()
     provider, adapter = _adapter(checks, request)
     given = request.HasField("max_in_flight")
     stream = Stream(
+        id=stream_of(server),
         provider=provider,
         adapter=adapter,
         version=request.version,
@@ -223,10 +223,6 @@ def _batch(subscriptions: list[api.SubscriptionRequests]) -> api.StreamPendingRe
 def _drain(reason: str) -> api.StreamPendingRequestsResponse:
     drain = api.StreamPendingRequestsResponse.Drain(reason=reason)
     return api.StreamPendingRequestsResponse(drain=drain)
-
-
-def _streams(leases: Iterable[Lease | None]) -> frozenset[str]:
-    return frozenset(lease.stream for lease in leases if lease is not None)
 
 
 def _results(tokens: Iterable[str], states: Iterable[LeaseState]) -> list[api.LeaseResult]:

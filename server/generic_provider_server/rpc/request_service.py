@@ -3,7 +3,6 @@ from __future__ import annotations
 from generic_provider.v1 import request_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
-from ..domain.catalogue import catalogue_of
 from ..domain.lease import ResponseStatus
 from ..domain.records import RequestRecord
 from ..domain.refusals import Reason, not_found
@@ -14,8 +13,8 @@ from ..domain.values import (
     RequestState,
     RequestType,
 )
-from ..services.delivery import Delivery, Stream
 from ..services.operating import CancelRequest, ResolveRequest
+from ..services.presence import Connected, Presence
 from ..store.filters import RequestFilter
 from ..store.overview import Backlog
 from ..store.reads import Reads
@@ -27,9 +26,9 @@ from .paging import page_of
 
 
 class RequestServicer:
-    def __init__(self, store: Store, delivery: Delivery) -> None:
+    def __init__(self, store: Store, presence: Presence) -> None:
         self._store = store
-        self._delivery = delivery
+        self._presence = presence
 
     async def GetRequest(
         self, request: api.GetRequestRequest, call: Call
@@ -103,9 +102,9 @@ class RequestServicer:
         checks = Checks()
         provider = checks.code("provider", request.provider)
         checks.done()
-        catalogue_of(self._store.catalogues, provider)
+        await self._store.catalogue(provider)
         backlog = await self._store.read(lambda reads: reads.backlog(provider))
-        return _backlog(backlog, adapters=len(self._streams(provider)))
+        return _backlog(backlog, adapters=len(await self._streams(provider)))
 
     async def ListAdapters(
         self, request: api.ListAdaptersRequest, call: Call
@@ -114,7 +113,7 @@ class RequestServicer:
         provider = checks.text("provider", request.provider)
         page = page_of(checks, request, start="")
         checks.done()
-        streams = [each for each in self._streams(provider) if _place(each) > page.after]
+        streams = [each for each in await self._streams(provider) if _place(each) > page.after]
         ids = [stream.id for stream in streams]
         oldest = await self._store.read(lambda reads: reads.oldest_leases(ids))
         adapters, token = page.cut(
@@ -122,12 +121,12 @@ class RequestServicer:
         )
         return api.ListAdaptersResponse(adapters=adapters, next_page_token=token)
 
-    def _streams(self, provider: str) -> list[Stream]:
-        streams = self._delivery.streams.values()
+    async def _streams(self, provider: str) -> list[Connected]:
+        streams = await self._presence.connected()
         return sorted([s for s in streams if provider in ("", s.provider)], key=_place)
 
 
-def _place(stream: Stream) -> str:
+def _place(stream: Connected) -> str:
     return f"{stream.connect_time:020.6f} {stream.id}"
 
 
@@ -173,7 +172,7 @@ def _backlog(backlog: Backlog, *, adapters: int) -> api.GetBacklogResponse:
     )
 
 
-def _adapter(stream: Stream, oldest: Instant | None) -> api.ConnectedAdapter:
+def _adapter(stream: Connected, oldest: Instant | None) -> api.ConnectedAdapter:
     return api.ConnectedAdapter(
         provider=stream.provider,
         adapter=stream.adapter,

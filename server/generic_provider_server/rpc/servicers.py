@@ -12,6 +12,7 @@ from generic_provider.v1 import (
 )
 
 from ..services.delivery import Delivery
+from ..services.presence import Presence
 from ..services.settling import Settling
 from ..store.store import Store
 from .provider_service import ProviderServicer
@@ -27,11 +28,11 @@ SERVICES = (PROVIDER, SUBSCRIPTION, PROVISIONING, REQUEST)
 
 
 def servicers(
-    store: Store, delivery: Delivery, settling: Settling
+    store: Store, delivery: Delivery, settling: Settling, presence: Presence
 ) -> tuple[tuple[ServiceDescriptor, object], ...]:
     return (
         (PROVIDER, ProviderServicer(store)),
         (SUBSCRIPTION, SubscriptionServicer(store, settling)),
         (PROVISIONING, ProvisioningServicer(store, delivery)),
-        (REQUEST, RequestServicer(store, delivery)),
+        (REQUEST, RequestServicer(store, presence)),
     )

@@ -17,6 +17,7 @@ from ..domain.target import target_after
 from ..domain.values import Instant
 from ..store import statements as sql
 from ..store.documents import encode
+from ..store.loading import LATE, Needs
 from ..store.rows import request_record
 from ..store.work import Work
 from .leases import end_lease, end_overdue
@@ -68,8 +69,8 @@ class Claim:
     demands: tuple[Demand, ...]
     turn: int = 0
 
-    def needs(self) -> None:
-        return None
+    def needs(self) -> Needs:
+        return LATE
 
     def run(self, work: Work) -> tuple[tuple[Handed, ...], ...]:
         if not catalogue_of(work.catalogues, self.provider).effective:
@@ -81,11 +82,12 @@ class Claim:
         """Subscriptions with something to hand over: the live lane and, in its turns, the bulk."""
         most = sum(min(demand.credit, MOST_AT_ONCE) for demand in self.demands)
         live, bulk = (
-            [number for (number,) in work.select(sql.READY, (self.provider, lane, most))]
+            [number for (number,) in work.tables.select(sql.READY, (self.provider, lane, most))]
             for lane in (0, 1)
         )
-        work.load_subscriptions(live + bulk)
-        return weave(live, bulk, turn=self.turn)
+        free = set(work.load_free(live + bulk))
+        lives, bulks = ([each for each in lane if each in free] for lane in (live, bulk))
+        return weave(lives, bulks, turn=self.turn)
 
     def _hand_over(self, work: Work, demand: Demand, ready: Iterator[str]) -> Iterator[Handed]:
         credit, room = min(demand.credit, MOST_AT_ONCE), MOST_BYTES
@@ -188,14 +190,14 @@ class EndLeases:
     parameters: tuple[object, ...]
     broken: Callable[[Lane], bool] = lambda _: False
 
-    def needs(self) -> None:
-        return None
+    def needs(self) -> Needs:
+        return LATE
 
     def run(self, work: Work) -> int:
         """How many subscriptions there were; call again while there are some."""
-        found = [n for (n,) in work.select(self.statement, (*self.parameters, MOST_AT_ONCE))]
-        work.load_subscriptions(found)
-        for number in found:
+        parameters = (*self.parameters, MOST_AT_ONCE)
+        found = [number for (number,) in work.tables.select(self.statement, parameters)]
+        for number in work.load_free(found):
             end_overdue(work, number)
             for lane in list(work.lanes[number].values()):
                 if lane.count and self.broken(lane):
@@ -217,10 +219,19 @@ def end_of_stream(provider: str, stream: str) -> EndLeases:
     )
 
 
-def end_of_dead_servers(server: str) -> EndLeases:
-    """Ends the leases of servers that were killed; `server`: the one that lives."""
+def end_of_server(server: str) -> EndLeases:
+    """Ends the leases of a server that died."""
     return EndLeases(
-        statement=sql.OF_DEAD_SERVERS,
+        statement=sql.OF_SERVER,
+        parameters=(server,),
+        broken=lambda lane: lane.server == server,
+    )
+
+
+def end_of_other_servers(server: str) -> EndLeases:
+    """Ends the leases of all servers but this one, where there can be no other."""
+    return EndLeases(
+        statement=sql.OF_OTHER_SERVERS,
         parameters=(server,),
         broken=lambda lane: lane.server not in ("", server),
     )

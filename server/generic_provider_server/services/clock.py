@@ -12,7 +12,7 @@ from ..domain.lifecycle import end_usage, expire
 from ..domain.records import Who
 from ..domain.refusals import Refused
 from ..store import statements as sql
-from ..store.loading import Needs
+from ..store.loading import LATE, Needs
 from ..store.overview import MOST_DUE
 from ..store.store import Store
 from ..store.work import Work
@@ -32,14 +32,14 @@ log = structlog.get_logger()
 class WakeDelayed:
     """Retries whose delay is over become ready."""
 
-    def needs(self) -> None:
-        return None
+    def needs(self) -> Needs:
+        return LATE
 
     def run(self, work: Work) -> int:
-        providers = {provider for (provider,) in work.select(sql.AWAKE, (work.now,))}
+        providers = {provider for (provider,) in work.tables.select(sql.AWAKE, (work.now,))}
         if providers:
-            work.cursor.execute(sql.WAKE, (work.now,))
-            work.woken |= providers
+            work.tables.run(sql.WAKE, (work.now,))
+            work.committed.woken.update(providers)
         return len(providers)
 
 
@@ -49,8 +49,8 @@ class ExpireOverdue:
 
     provider: str
 
-    def needs(self) -> None:
-        return None
+    def needs(self) -> Needs:
+        return LATE
 
     def run(self, work: Work) -> int:
         window = work.catalogues[self.provider].provider.delivery_settings.pending_window
@@ -58,14 +58,13 @@ class ExpireOverdue:
         found = [
             number
             for bulk in (0, 1)
-            for (number,) in work.select(
+            for (number,) in work.tables.select(
                 sql.OVERDUE, (self.provider, bulk, limit, limit, MOST_AT_ONCE)
             )
         ]
-        delayed = work.select(sql.OVERDUE_DELAYED, (self.provider, limit, MOST_AT_ONCE))
+        delayed = work.tables.select(sql.OVERDUE_DELAYED, (self.provider, limit, MOST_AT_ONCE))
         found += [number for (number,) in delayed]
-        work.load_subscriptions(found)
-        for number in found:
+        for number in work.load_free(found):
             self._expire(work, number)
         return len(found)
 

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import secrets
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
+from msgspec.structs import replace
 
 from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
 from ..store import statements as sql
+from ..store.committed import Committed
+from ..store.loading import LATE, Needs
 from ..store.store import Store
 from ..store.work import Work
-from ..store.writer import Committed
 from .claiming import Claim, Demand, Handed, end_of_stream
 from .holding import Release
+
+MOST = 500
+"""Leases that change hands in one transaction."""
+
+RETRY_SECONDS = 1.0
+"""Between two attempts while the store is away."""
+
+POLL_SECONDS = 1.0
+"""Between two looks at what other processes have made ready, should they not have told."""
 
 log = structlog.get_logger()
 
@@ -30,11 +42,17 @@ class Disown:
 
     server: str
 
-    def needs(self) -> None:
-        return None
+    def needs(self) -> Needs:
+        return LATE
 
-    def run(self, work: Work) -> None:
-        work.cursor.execute(sql.DISOWN, (self.server,))
+    def run(self, work: Work) -> int:
+        """How many subscriptions there were; call again while there are some."""
+        found = [number for (number,) in work.tables.select(sql.OF_SERVER, (self.server, MOST))]
+        for number in work.load_free(found):
+            for lane in list(work.lanes[number].values()):
+                if lane.server == self.server:
+                    work.put_lane(replace(lane, server=""))
+        return len(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +60,15 @@ class Drain:
     """The server ends the stream; the leases given on it live on."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """The server has lost sight of the stream's leases, and ends both."""
+
+
+Event = tuple[Handed, ...] | Drain | Cut | None
+"""None: the stream ends because all is done."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -62,7 +89,9 @@ class Stream:
     in_flight: int = 0
     ran_out: int = 0
     stopping: bool = False
-    events: asyncio.Queue[tuple[Handed, ...] | Drain | None] = field(default_factory=asyncio.Queue)
+    events: asyncio.Queue[tuple[Handed, ...] | Drain | Cut | None] = field(
+        default_factory=asyncio.Queue
+    )
 
     @property
     def credit(self) -> int:
@@ -86,7 +115,6 @@ class Delivery:
     """Hands ready requests to the streams with credit. Lives on the event loop."""
 
     def __init__(self, *, max_streams: int) -> None:
-        self.server = secrets.token_hex(8)
         self.streams: dict[str, Stream] = {}
         self._max_streams = max_streams
         self._store: Store | None = None
@@ -99,6 +127,10 @@ class Delivery:
         self._store = store
 
     @property
+    def server(self) -> str:
+        return self.store.server
+
+    @property
     def store(self) -> Store:
         if self._store is None:
             raise RuntimeError("delivery has not been started")
@@ -107,6 +139,7 @@ class Delivery:
     def committed(self, change: Committed) -> None:
         """Takes note of a commit: freed credit, and where something is ready."""
         ready = set(change.woken)
+        self.stop_streams(change.stopped)
         for stream_id, freed in change.freed.items():
             stream = self.streams.get(stream_id)
             ran_out = change.ran_out.get(stream_id, 0)
@@ -116,6 +149,7 @@ class Delivery:
             stream.ran_out += ran_out
             stream.end_if_done()
             ready.add(stream.provider)
+        self.heard(change.heard)
         self._wake(ready)
 
     def heard(self, streams: Iterable[str]) -> None:
@@ -167,11 +201,13 @@ class Delivery:
                 left = deadline - time.monotonic()
                 if handed or left <= 0:
                     return handed
-                try:
-                    async with asyncio.timeout(left):
-                        await ready.wait()
-                except TimeoutError:
-                    return ()
+                await self._woken(ready, most=left)
+
+    def cut(self) -> None:
+        """Ends every stream: nobody knows any more what is on its leases. Adapters come back."""
+        for stream in self.streams.values():
+            stream.stopping = True
+            stream.events.put_nowait(Cut())
 
     async def drain(self, reason: str) -> None:
         """Tells every stream, hands over nothing more; leases stay with their adapters."""
@@ -213,15 +249,22 @@ class Delivery:
         with self._listening(provider) as ready:
             ready.set()
             while not self._draining:
-                await ready.wait()
+                await self._woken(ready)
                 ready.clear()
                 try:
                     while await self._serve(provider):
                         pass
                 except Exception as error:
                     log.warning("not_handed_over", provider=provider, exc_info=error)
-                    await asyncio.sleep(1)
+                    await asyncio.sleep(RETRY_SECONDS)
                     ready.set()
+
+    async def _woken(self, ready: asyncio.Event, *, most: float = math.inf) -> None:
+        """By a commit, after `most` seconds or, where other processes commit, a look later."""
+        wait = min(most, POLL_SECONDS if self.store.shared else math.inf)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if wait == math.inf else wait):
+                await ready.wait()
 
     async def _serve(self, provider: str) -> bool:
         """One turn: every stream with credit gets its share. Is there perhaps more?
@@ -259,9 +302,18 @@ class Delivery:
         return await self.store.do(claim)
 
     async def _end_leases(self, stream: Stream) -> None:
+        """Until it is done: where the store is away, once it is there again."""
         end = end_of_stream(stream.provider, stream.id)
-        while await self.store.do(end):
-            pass
+        while True:
+            try:
+                while await self.store.do(end):
+                    pass
+            except Refused as refused:
+                if refused.reason is not Reason.STORE_UNAVAILABLE:
+                    raise
+                await asyncio.sleep(RETRY_SECONDS)
+            else:
+                return
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

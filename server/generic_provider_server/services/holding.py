@@ -11,7 +11,7 @@ from ..domain.records import Lane
 from ..domain.values import Instant
 from ..store.loading import Needs
 from ..store.work import Work
-from .leases import end_lease, end_overdue
+from .leases import end_lease, end_overdue, streams_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,7 @@ class Extend:
         return _needs(self.leases)
 
     def run(self, work: Work) -> tuple[LeaseState, ...]:
+        work.committed.heard.update(streams_of(self.leases))
         return tuple([self._extend(work, lease) for lease in self.leases])
 
     def _extend(self, work: Work, lease: Lease | None) -> LeaseState:
@@ -54,13 +55,20 @@ class Extend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
+    """`stop`: nothing more is to be handed over on the streams of these leases."""
+
     leases: tuple[Lease | None, ...]
+    stop: bool = False
 
     def needs(self) -> Needs:
         return _needs(self.leases)
 
     def run(self, work: Work) -> tuple[LeaseState, ...]:
         """Whether each lease was live until now."""
+        streams = streams_of(self.leases)
+        work.committed.heard.update(streams)
+        if self.stop:
+            work.committed.stopped.update(streams)
         states = []
         for lease in self.leases:
             lane = live_lane(work, lease)

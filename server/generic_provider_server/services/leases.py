@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Iterable
 
 from msgspec.structs import replace
 
 from ..domain.aggregate import Aggregate
-from ..domain.lease import LeaseEnd, back_off
+from ..domain.lease import Lease, LeaseEnd, back_off
 from ..domain.lifecycle import count_attempt, touch
 from ..domain.records import Lane, SubscriptionRecord
 from ..domain.refusals import Reason, not_found
@@ -23,6 +24,10 @@ def subscription_of(work: Work, number: str) -> SubscriptionRecord:
     if record is None:
         raise not_found(Reason.SUBSCRIPTION_NOT_FOUND, number)
     return record
+
+
+def streams_of(leases: Iterable[Lease | None]) -> set[str]:
+    return {lease.stream for lease in leases if lease is not None}
 
 
 def end_overdue(work: Work, number: str) -> None:

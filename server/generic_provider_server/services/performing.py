@@ -80,7 +80,7 @@ class Perform:
         action, former = self._prepared(work)
         number = action.number if isinstance(action, BecomeSubscriber) else self.subscription
         circumstances = work.circumstances(number)
-        action_id = work.counters["action"] + 1
+        action_id = work.numbers.next("action")
         change = perform(
             former.aggregate if former else None,
             action,

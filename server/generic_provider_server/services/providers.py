@@ -25,7 +25,9 @@ class CreateProvider:
     who: Who = Who()
 
     def needs(self) -> Needs:
-        return Needs(request_ids=frozenset({self.request_id} if self.request_id else ()))
+        return Needs(
+            set_up=True, request_ids=frozenset({self.request_id} if self.request_id else ())
+        )
 
     def run(self, work: Work) -> ProviderRecord:
         code = self.provider.code
@@ -55,8 +57,8 @@ class UpdateProvider:
     etag: int | None
     who: Who = Who()
 
-    def needs(self) -> None:
-        return None
+    def needs(self) -> Needs:
+        return Needs(late=True, set_up=True)
 
     def run(self, work: Work) -> ProviderRecord:
         code = self.provider.code
@@ -86,8 +88,8 @@ class SetProviderState:
     state: ProviderState
     who: Who = Who()
 
-    def needs(self) -> None:
-        return None
+    def needs(self) -> Needs:
+        return Needs(late=True, set_up=True)
 
     def run(self, work: Work) -> ProviderRecord:
         former = provider_record(work, self.provider)
@@ -98,7 +100,7 @@ class SetProviderState:
             check_complete(provider)
         record = _changed(work, former, provider, who=self.who)
         work.put_provider(record)
-        work.woken.add(self.provider)
+        work.committed.woken.add(self.provider)
         return record
 
 
@@ -113,7 +115,7 @@ def provider_record(work: Work, code: str) -> ProviderRecord:
 
 def _check_unused(work: Work, former: Provider, provider: Provider) -> None:
     """Raises Refused if something is named by a subscription that may not change then."""
-    uses = dict(work.select(sql.USES, (provider.code,)))
+    uses = dict(work.tables.select(sql.USES, (provider.code,)))
     for thing, what in changed_things(former, provider):
         if uses.get(thing):
             raise Refused(

@@ -20,7 +20,7 @@ from ..domain.records import Lane, RequestRecord, SubscriptionRecord, request_nu
 from ..domain.values import RequestState, SyncState
 from ..store.loading import Needs
 from ..store.work import Work
-from .leases import end_overdue, fail_attempt
+from .leases import end_overdue, fail_attempt, streams_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,14 +47,6 @@ class Verdict:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """The verdicts, in order, and the streams that gave a sign of life."""
-
-    verdicts: tuple[Verdict, ...]
-    streams: frozenset[str]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Respond:
     provider: str
@@ -65,13 +57,14 @@ class Respond:
         named = [lease.subscription for lease in self.leases if lease is not None]
         return Needs(subscriptions=frozenset(named))
 
-    def run(self, work: Work) -> Judged:
-        verdicts = [
-            _judge(work, self.provider, response, lease)
-            for response, lease in zip(self.responses, self.leases, strict=True)
-        ]
-        streams = frozenset(lease.stream for lease in self.leases if lease is not None)
-        return Judged(tuple(verdicts), streams)
+    def run(self, work: Work) -> tuple[Verdict, ...]:
+        work.committed.heard.update(streams_of(self.leases))
+        return tuple(
+            [
+                _judge(work, self.provider, response, lease)
+                for response, lease in zip(self.responses, self.leases, strict=True)
+            ]
+        )
 
 
 def respond(provider: str, responses: tuple[Response, ...], *, key: bytes) -> Respond:

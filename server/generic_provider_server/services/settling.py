@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import defaultdict
+from contextlib import suppress
 
 from ..domain.records import ActionRecord, ActionState
+from ..store.committed import Committed
 from ..store.store import Store
-from ..store.writer import Committed
 
 UNSETTLED = frozenset({ActionState.SCHEDULED, ActionState.EXECUTED})
+FIRST_LOOK, LONGEST_LOOK = 0.02, 0.25
+"""Seconds between two looks at an action, where another process may settle it."""
 
 
 class Settling:
@@ -35,6 +39,7 @@ class Settling:
     async def action(self, store: Store, action: int, *, wait: float) -> ActionRecord | None:
         """The action when it is settled, or after `wait` seconds; None if there is none."""
         deadline = time.monotonic() + wait
+        look = FIRST_LOOK if store.shared else math.inf
         settled = asyncio.Event()
         self._waiting[action].add(settled)
         try:
@@ -44,11 +49,10 @@ class Settling:
                 left = deadline - time.monotonic()
                 if record is None or _is_settled(record) or left <= 0 or self._draining:
                     return record
-                try:
-                    async with asyncio.timeout(left):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(left, look)):
                         await settled.wait()
-                except TimeoutError:
-                    continue
+                look = min(2 * look, LONGEST_LOOK) if store.shared else look
         finally:
             self._waiting[action].discard(settled)
             if not self._waiting[action]:

@@ -3,48 +3,45 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from operator import itemgetter
 
 from ..domain.catalogue import Catalogue
 from ..domain.records import Lane, ProviderRecord, SubscriptionRecord
 from ..domain.values import Instant
 from . import statements as sql
-from .loading import Cursor, Loaded
+from .bulk import Bulk
+from .committed import Committed
+from .engine import Tables
+from .loading import Loaded
+from .numbers import Numbers
 from .recent import NO_NAMES, Names, Recent, names_of
-from .rows import Row, lane_row, subscription_row
+from .rows import Row, lane_row, new_subscription_row, subscription_row
 
 
 class Changes(Loaded):
-    """What was read and changed, and what others are to hear of it.
-
-    `woken`: providers at which something became ready.
-    `freed`: by stream, the requests no longer on its leases (new ones count as less than none).
-    `ran_out`: by stream, the requests of leases that ran out.
-    `settled`: actions that are settled now.
-    """
+    """What was read and changed; `committed` is what others are to hear of it."""
 
     def __init__(
         self,
-        cursor: Cursor,
+        tables: Tables,
+        numbers: Numbers,
         *,
         now: Instant,
         providers: dict[str, ProviderRecord],
         catalogues: dict[str, Catalogue],
-        counters: dict[str, int],
         recent: Recent,
+        shared: bool,
     ) -> None:
-        super().__init__(cursor, now=now, recent=recent)
+        super().__init__(tables, now=now, recent=recent, shared=shared)
         self.catalogues = catalogues
-        self.counters = dict(counters)
-        self.stored_counters = counters
+        self.numbers = numbers
         self.providers = providers
-        self.woken: set[str] = set()
-        self.settled: set[int] = set()
-        self.freed: Counter[str] = Counter()
-        self.ran_out: Counter[str] = Counter()
+        self.committed = Committed()
         self._changed: dict[str, Names] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
-        self._rows: dict[str, list[Row]] = {}
+        self._rows: dict[Bulk, dict[object, Row]] = {}
+        self._uses: Counter[tuple[str, str]] = Counter()
+        self._taken_back: dict[int, bytes | None] = {}
 
     def record(self, subscription: str) -> SubscriptionRecord | None:
         if subscription not in self.subscriptions:
@@ -56,34 +53,34 @@ class Changes(Loaded):
         return found or Lane(provider=provider, subscription=subscription)
 
     def flush(self) -> None:
-        """Writes every change; the group's transaction goes on."""
+        """Writes every change but the counts; the group's transaction goes on."""
         self._put_subscriptions()
         self._put_lanes()
-        for statement in sorted(self._rows, key=lambda statement: statement not in sql.ADDING):
-            self.cursor.executemany(statement, self._rows[statement])
-        changed = [
-            (value, name)
-            for name, value in self.counters.items()
-            if value != self.stored_counters[name]
-        ]
-        if changed:
-            self.cursor.executemany(sql.SET_COUNTER, changed)
-            self.stored_counters = dict(self.counters)
+        for statement in sorted(self._rows, key=_additions_first):
+            self.tables.write(statement, self._rows[statement].values())
         self._rows = {}
 
-    def _write(self, statement: str, row: Row) -> None:
-        self._rows.setdefault(statement, []).append(row)
+    def finish(self) -> None:
+        """What every process changes comes last, so that it is locked for the shortest time."""
+        counted = sorted((*use, count) for use, count in self._uses.items() if count)
+        self.tables.write(sql.COUNT_USE, counted)
+
+    def _write(self, statement: Bulk, key: object, row: Row) -> None:
+        """Of several changes to the same, the last counts."""
+        self._rows.setdefault(statement, {})[key] = row
 
     def _put_subscriptions(self) -> None:
-        uses: Counter[tuple[str, str]] = Counter()
-        subscriptions, links, reserved, released = [], [], [], []
+        added, changed, links, reserved, released = [], [], [], [], []
         for number, names in self._changed.items():
             record = self.subscriptions[number]
             if record is None:
                 raise LookupError(f"subscription {number} was changed but not kept")
             aggregate, former = record.aggregate, self.stored.get(number)
             leased = {lane.provider: lane.count for lane in self.lanes.get(number, {}).values()}
-            subscriptions.append(subscription_row(record, leased=leased))
+            if former is None:
+                added.append(new_subscription_row(record, leased=leased))
+            else:
+                changed.append(subscription_row(record, leased=leased))
             known = {link.provider: link for link in former.links} if former else {}
             for link in aggregate.links:
                 old = known.get(link.provider)
@@ -97,15 +94,16 @@ class Changes(Loaded):
             released += [
                 (g.serial_number, g.goods_type, number) for g in old_names.goods - names.goods
             ]
-            uses.update(names.uses - old_names.uses)
-            uses.subtract(old_names.uses - names.uses)
+            self._uses.update(names.uses - old_names.uses)
+            self._uses.subtract(old_names.uses - names.uses)
             self.stored[number], self.names[number] = aggregate, names
-        self._executemany(sql.RELEASE, released)
-        self._executemany(sql.RESERVE, reserved)
-        self._executemany(sql.PUT_SUBSCRIPTION, subscriptions)
-        self._executemany(sql.PUT_LINK, links)
-        counted = [(*use, count) for use, count in uses.items() if count]
-        self._executemany(sql.COUNT_USE, counted)
+        self.tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter(0)))
+        self.tables.write(sql.RELEASE, sorted(released))
+        asked = {(goods.serial_number, goods.goods_type) for goods in self.asked_goods}
+        self.tables.write(sql.RESERVE, sorted(row for row in reserved if row[:2] in asked))
+        self.tables.write(sql.RESERVE_FREE, sorted(row for row in reserved if row[:2] not in asked))
+        self.tables.write(sql.PUT_SUBSCRIPTION, changed)
+        self.tables.write(sql.PUT_LINK, links)
         self._changed.clear()
 
     def _stored_names(self, number: str) -> Names:
@@ -122,15 +120,14 @@ class Changes(Loaded):
             if queue:
                 lane = self.lanes[number][provider] = self.lane(provider, number)
                 kept.append(lane_row(lane, queue, now=self.now))
-                self.woken.add(provider)
+                self.committed.woken.add(provider)
             elif provider in self.lanes.get(number, {}):
                 gone.append((number, provider))
                 del self.lanes[number][provider]
-        self._executemany(sql.PUT_LANE, kept)
-        self._executemany(sql.DROP_LANE, gone)
+        self.tables.write(sql.PUT_LANE, kept)
+        self.tables.write(sql.DROP_LANE, gone)
         self._changed_lanes.clear()
 
-    def _executemany(self, statement: str, rows: Iterable[Row]) -> None:
-        rows = list(rows)
-        if rows:
-            self.cursor.executemany(statement, rows)
+
+def _additions_first(statement: Bulk) -> int:
+    return sql.ADDING.index(statement) if statement in sql.ADDING else len(sql.ADDING)

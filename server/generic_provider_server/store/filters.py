@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from peewee import Expression
+from peewee import SQL, Expression, Field
 
 from ..domain.values import Instant, State, SyncState, Value
 from .documents import encode
@@ -82,7 +82,10 @@ def action_conditions(wanted: ActionFilter) -> list[Expression]:
     return conditions + _period(ActionRow.create_time, wanted.created_from, wanted.created_to)
 
 
-def request_conditions(wanted: RequestFilter) -> list[Expression]:
+def request_conditions(
+    wanted: RequestFilter, *, text_of: Callable[[Field], Any]
+) -> list[Expression]:
+    """`text_of`: the text of a column of bytes, as the database says it."""
     texts = (
         (RequestRow.provider, wanted.provider),
         (RequestRow.subscription, wanted.subscription),
@@ -104,16 +107,18 @@ def request_conditions(wanted: RequestFilter) -> list[Expression]:
         conditions.append(RequestRow.subscription.in_(linked))
     if wanted.item_serial:
         named = f'"serial_number":{encode(wanted.item_serial).decode()}'
-        conditions.append(RequestRow.document.cast("TEXT").contains(named))
+        conditions.append(text_of(RequestRow.document).contains(named))
     conditions += _period(RequestRow.create_time, wanted.created_from, wanted.created_to)
     return conditions + _period(RequestRow.settle_time, wanted.settled_from, wanted.settled_to)
 
 
-def _link_conditions(wanted: SubscriptionFilter) -> list[Expression]:
-    conditions: list[Expression] = []
+def _link_conditions(wanted: SubscriptionFilter) -> list[Expression | SQL]:
+    conditions: list[Expression | SQL] = []
     if wanted.provider:
         conditions.append(LinkRow.provider == wanted.provider)
-    if wanted.sync_states:
+    if wanted.sync_states == (SyncState.OUT_OF_SYNC,):
+        conditions.append(SQL("sync_state = 3"))  # a literal, for the index of what drifted
+    elif wanted.sync_states:
         conditions.append(LinkRow.sync_state.in_([int(s) for s in wanted.sync_states]))
     if wanted.account_number:
         conditions.append(LinkRow.account_number == wanted.account_number)

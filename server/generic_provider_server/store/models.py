@@ -1,4 +1,4 @@
-"""The tables.
+"""The tables, as the migrations make them; their indexes are there.
 
 A subscription's document is its whole aggregate; the other tables are what must be unique,
 counted, searched or claimed. Instants are microseconds since 1970.
@@ -7,7 +7,6 @@ counted, searched or claimed. Instants are microseconds since 1970.
 from __future__ import annotations
 
 from peewee import (
-    SQL,
     BigIntegerField,
     BlobField,
     CompositeKey,
@@ -64,7 +63,6 @@ class ProviderUse(Model):
     class Meta:
         table_name = "provider_use"
         primary_key = CompositeKey("provider", "thing")
-        without_rowid = True
 
 
 class SubscriptionRow(Model):
@@ -82,17 +80,6 @@ class SubscriptionRow(Model):
         table_name = "subscription"
 
 
-SubscriptionRow.add_index(SubscriptionRow.create_time, name="subscription_create_time")
-SubscriptionRow.add_index(
-    SubscriptionRow.due_time, where=SQL("due_time IS NOT NULL"), name="subscription_due_time"
-)
-SubscriptionRow.add_index(
-    SubscriptionRow.holder_number,
-    where=SQL("holder_number <> ''"),
-    name="subscription_holder_number",
-)
-
-
 class LinkRow(Model):
     """A subscription at a provider, for finding: the link itself is in the document."""
 
@@ -104,20 +91,6 @@ class LinkRow(Model):
     class Meta:
         table_name = "provider_link"
         primary_key = CompositeKey("subscription", "provider")
-        without_rowid = True
-
-
-LinkRow.add_index(
-    LinkRow.provider,
-    LinkRow.subscription,
-    where=SQL("sync_state = 3"),
-    name="provider_link_out_of_sync",
-)
-LinkRow.add_index(
-    LinkRow.account_number,
-    where=SQL("account_number <> ''"),
-    name="provider_link_account_number",
-)
 
 
 class ItemRow(Model):
@@ -130,7 +103,6 @@ class ItemRow(Model):
     class Meta:
         table_name = "item"
         primary_key = CompositeKey("serial_number", "goods_type")
-        without_rowid = True
 
 
 class ActionRow(Model):
@@ -154,12 +126,6 @@ class ActionRow(Model):
         table_name = "action"
 
 
-ActionRow.add_index(ActionRow.subscription, ActionRow.id, name="action_subscription")
-ActionRow.add_index(
-    ActionRow.reference, ActionRow.id, where=SQL("reference <> ''"), name="action_reference"
-)
-
-
 class RequestIdRow(Model):
     """A caller's `request_id`, what it created, and a digest of what was asked."""
 
@@ -169,7 +135,6 @@ class RequestIdRow(Model):
 
     class Meta:
         table_name = "request_id"
-        without_rowid = True
 
 
 class RequestRow(Model):
@@ -198,21 +163,6 @@ class RequestRow(Model):
 
     class Meta:
         table_name = "request"
-
-
-RequestRow.add_index(RequestRow.subscription, RequestRow.number, name="request_subscription")
-RequestRow.add_index(
-    RequestRow.provider,
-    RequestRow.create_time,
-    where=SQL("state = 1"),
-    name="request_pending",
-)
-RequestRow.add_index(
-    RequestRow.reference,
-    RequestRow.number,
-    where=SQL("reference <> ''"),
-    name="request_reference",
-)
 
 
 class LaneRow(Model):
@@ -246,19 +196,18 @@ class LaneRow(Model):
     class Meta:
         table_name = "lane"
         primary_key = CompositeKey("subscription", "provider")
-        without_rowid = True
 
 
-LaneRow.add_index(
-    LaneRow.provider,
-    LaneRow.bulk,
-    LaneRow.age,
-    LaneRow.head,
-    where=SQL("status = 0"),
-    name="lane_ready",
-)
-LaneRow.add_index(LaneRow.lease_until, where=SQL("status = 1"), name="lane_leased")
-LaneRow.add_index(LaneRow.ready_time, where=SQL("status = 2"), name="lane_delayed")
+class ServerRow(Model):
+    """A server process and when it was last seen alive; `document`: its streams."""
+
+    id = TextField(primary_key=True)
+    seen_time = BigIntegerField()
+    document = BlobField()
+
+    class Meta:
+        table_name = "server"
+
 
 TABLES = (
     Setting,
@@ -272,4 +221,5 @@ TABLES = (
     RequestIdRow,
     RequestRow,
     LaneRow,
+    ServerRow,
 )

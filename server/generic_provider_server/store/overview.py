@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from peewee import SQL, Expression, fn
+from peewee import SQL, Expression, Field, Function, fn
 
 from ..domain.records import RequestRecord
-from ..domain.values import Instant, RequestType, SyncState, Value
-from .models import DELAYED, READY, LaneRow, LinkRow, RequestRow, SubscriptionRow
+from ..domain.values import Instant, RequestType, Value
+from .models import DELAYED, READY, LaneRow, LinkRow, RequestRow, ServerRow, SubscriptionRow
 from .reading import Reading
 
 
@@ -44,8 +44,11 @@ class Overview(Reading):
     def backlog(self, provider: str) -> Backlog:
         now = self._known.now()
         blocked = (LaneRow.status != READY) & (LaneRow.pending > LaneRow.count)
-        counted = (LaneRow.pending, LaneRow.count, LaneRow.status == DELAYED, blocked)
-        lanes = LaneRow.select(*[fn.COALESCE(fn.SUM(each), 0) for each in counted])
+        lanes = LaneRow.select(
+            fn.COALESCE(fn.SUM(LaneRow.pending), 0),
+            fn.COALESCE(fn.SUM(LaneRow.count), 0),
+            *[_count(LaneRow.head, each) for each in (LaneRow.status == DELAYED, blocked)],
+        )
         row = self._rows(lanes.where(LaneRow.provider == provider))[0]
         pending = (RequestRow.provider == provider) & SQL("state = 1")
         oldest = self._requests(
@@ -108,6 +111,11 @@ class Overview(Reading):
         )
         return {stream: Instant(start) for stream, start in self._rows(query)}
 
+    def servers(self) -> list[tuple[str, bytes]]:
+        """The server processes, and what they tell of themselves."""
+        rows = self._rows(ServerRow.select(ServerRow.id, ServerRow.document))
+        return [(server, bytes(document)) for server, document in rows]
+
     def backlog_size(self, provider: str) -> tuple[int, int]:
         """How many requests are pending, and the age of the oldest in microseconds."""
         query = LaneRow.select(fn.COALESCE(fn.SUM(LaneRow.pending), 0), fn.MIN(LaneRow.age)).where(
@@ -117,19 +125,20 @@ class Overview(Reading):
         return pending, max(0, self._known.now() - oldest) if oldest is not None else 0
 
     def _by_age(self, pending: Expression, now: int) -> tuple[tuple[int | None, int], ...]:
-        counts = []
-        younger = now + 1
-        for age in (*AGES, None):
-            condition = pending & (RequestRow.create_time < younger)
-            if age is not None:
-                condition &= RequestRow.create_time >= now - age
-                younger = now - age
-            query = RequestRow.select(fn.COUNT(RequestRow.number)).where(condition)
-            counts.append((age, self._rows(query)[0][0]))
-        return tuple(counts)
+        created = RequestRow.create_time
+        younger = (now + 1, *[now - age for age in AGES])
+        older = [created >= start for start in younger[1:]]
+        ages = [(created < start) & end for start, end in zip(younger, older, strict=False)]
+        ages.append(created < younger[-1])
+        counts = RequestRow.select(*[_count(RequestRow.number, each) for each in ages])
+        return tuple(zip((*AGES, None), self._rows(counts.where(pending))[0], strict=True))
 
     def _out_of_sync(self, provider: str) -> int:
         query = LinkRow.select(fn.COUNT(LinkRow.subscription)).where(
-            LinkRow.provider == provider, LinkRow.sync_state == SyncState.OUT_OF_SYNC
+            LinkRow.provider == provider, SQL("sync_state = 3")
         )
         return int(self._rows(query)[0][0])
+
+
+def _count(column: Field, condition: Expression) -> Function:
+    return fn.COUNT(column).filter(condition)

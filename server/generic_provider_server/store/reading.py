@@ -10,9 +10,11 @@ from peewee import Database
 
 from ..domain.records import RequestRecord, WaitingFor
 from ..domain.values import RequestState
+from . import statements as sql
+from .known import Known, refresh
 from .models import LEASED, READY, LaneRow, LinkRow
+from .postgres import PostgresTables
 from .rows import request_of_row
-from .writer import Known
 
 
 class Reading:
@@ -23,6 +25,11 @@ class Reading:
     def close(self) -> None:
         """Closes the connection of this thread, if it has one."""
         cast(Any, self._database).close()
+
+    def refresh(self) -> None:
+        """Brings the providers up to date with what other processes did."""
+        tables = PostgresTables(cast(Any, self._database).cursor())
+        refresh(self._known, tables, sql.ETAGS_AS_THEY_ARE)
 
     def _rows(self, query: Any) -> list[Sequence[Any]]:
         return list(query.tuples().execute(self._database))

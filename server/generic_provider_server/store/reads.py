@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from peewee import Expression
+from peewee import Expression, Field, PostgresqlDatabase, fn
 
 from ..domain.records import ActionRecord, RequestRecord, SubscriptionRecord
 from .documents import aggregate_of
@@ -64,7 +64,7 @@ class Reads(Overview):
 
     def requests(self, wanted: RequestFilter, *, after: int, limit: int) -> list[RequestRecord]:
         """Newest or oldest first, those behind the number `after` (0: from the end)."""
-        conditions = request_conditions(wanted)
+        conditions = request_conditions(wanted, text_of=self._text)
         number = RequestRow.number
         if after:
             conditions.append(number > after if wanted.oldest_first else number < after)
@@ -73,6 +73,11 @@ class Reads(Overview):
             query = query.where(*conditions)
         order = number.asc() if wanted.oldest_first else number.desc()
         return self._requests(query.order_by(order).limit(limit))
+
+    def _text(self, column: Field) -> Any:
+        if isinstance(self._database, PostgresqlDatabase):
+            return fn.convert_from(column, "UTF8")
+        return column.cast("TEXT")
 
     def _subscriptions(self, *conditions: Expression, limit: int) -> list[SubscriptionRecord]:
         query = (

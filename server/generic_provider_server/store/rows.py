@@ -25,18 +25,26 @@ Row = Sequence[Any]
 
 
 def subscription_row(record: SubscriptionRecord, *, leased: Mapping[str, int]) -> Row:
+    """What changes of a subscription, then its number."""
     desired = record.aggregate.desired
     return (
-        desired.number,
         desired.type,
         int(desired.state),
         desired.holder.number,
-        record.create_time,
         record.update_time,
         record.revision,
         due_time(record.aggregate, leased=leased),
         encode(record.aggregate),
+        desired.number,
     )
+
+
+def new_subscription_row(record: SubscriptionRecord, *, leased: Mapping[str, int]) -> Row:
+    kind, state, holder, changed, revision, due, document, number = subscription_row(
+        record, leased=leased
+    )
+    created = record.create_time
+    return number, kind, state, holder, created, changed, revision, due, document
 
 
 def lane_of(row: Row) -> Lane:

@@ -1,26 +1,23 @@
-"""The SQL of the hot path, the same for every database; `?` stands for a parameter."""
+"""The SQL of the hot path; `?` stands for a parameter, whatever the database.
+
+Conditions of partial indexes are literals: PostgreSQL's generic plans do not use such an index for
+a parameter.
+"""
 
 from __future__ import annotations
 
-MOST_KEYS = 500
-"""Keys in one IN (…)."""
+from .bulk import delete, insert, update, upsert
 
-
-def _insert(table: str, columns: str) -> str:
-    marks = ", ".join("?" * (columns.count(",") + 1))
-    return f"INSERT INTO {table} ({columns}) VALUES ({marks})"
-
-
-def _upsert(table: str, columns: str, *, key: str) -> str:
-    others = [name for name in columns.split(", ") if name not in key.split(", ")]
-    changes = ", ".join(f"{name} = excluded.{name}" for name in others)
-    return f"{_insert(table, columns)} ON CONFLICT ({key}) DO UPDATE SET {changes}"
-
+SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
+IN_ORDER = " ORDER BY number FOR UPDATE"
+"""Locks, where there are several processes. Whoever is late never waits for one: SKIP_LOCKED."""
 
 SUBSCRIPTIONS = (
     "SELECT number, document, create_time, update_time, revision "
     "FROM subscription WHERE number IN ({})"
 )
+LOCK = f"SELECT number, revision FROM subscription WHERE number IN ({{}}){IN_ORDER}"
+LOCK_FREE = f"SELECT number, revision FROM subscription WHERE number IN ({{}}){SKIP_LOCKED}"
 _LANE = (
     "provider, subscription, handover, count, unit, first, last, stream, server, adapter, "
     "lease_start, lease_until, lease_duration"
@@ -34,7 +31,8 @@ _REQUEST = (
     "performed_by, create_time, schedule_time, settle_time, error_code, error_description, "
     "reference_number, attempts, last_adapter, last_delivery_time, handover, document"
 )
-REQUESTS = f"SELECT {_REQUEST} FROM request WHERE number IN ({{}})"
+REQUEST = f"SELECT {_REQUEST} FROM request WHERE number = ?"
+SUBSCRIPTIONS_OF_REQUESTS = "SELECT DISTINCT subscription FROM request WHERE number IN ({})"
 LATER_REQUESTS = (
     f"SELECT {_REQUEST} FROM request WHERE subscription = ? AND provider = ? "
     "AND (unit > ? OR (unit = ? AND position > ?)) AND handover > 0"
@@ -43,7 +41,7 @@ USES = "SELECT thing, uses FROM provider_use WHERE provider = ? AND uses > 0"
 
 READY = (
     "SELECT subscription FROM lane WHERE provider = ? AND bulk = ? AND status = 0 "
-    "ORDER BY age, head LIMIT ?"
+    f"ORDER BY age, head LIMIT ?{SKIP_LOCKED}"
 )
 _ACTION = (
     "id, subscription, kind, state, origin, reference, performed_by, caller, request_id, "
@@ -58,10 +56,17 @@ RAN_OUT = (
     "ORDER BY lease_until LIMIT ?"
 )
 OF_STREAM = "SELECT subscription FROM lane WHERE provider = ? AND status = 1 AND stream = ? LIMIT ?"
-OF_DEAD_SERVERS = "SELECT subscription FROM lane WHERE status = 1 AND server NOT IN ('', ?) LIMIT ?"
+OF_SERVER = "SELECT subscription FROM lane WHERE status = 1 AND server = ? LIMIT ?"
+OF_OTHER_SERVERS = (
+    "SELECT subscription FROM lane WHERE status = 1 AND server NOT IN ('', ?) LIMIT ?"
+)
+DROP_SERVER = "DELETE FROM server WHERE id = ?"
+UNSEEN = "SELECT id FROM server WHERE seen_time < ?"
 AWAKE = "SELECT DISTINCT provider FROM lane WHERE status = 2 AND ready_time <= ?"
-WAKE = "UPDATE lane SET status = 0 WHERE status = 2 AND ready_time <= ?"
-DISOWN = "UPDATE lane SET server = '' WHERE status = 1 AND server = ?"
+WAKE = (
+    "UPDATE lane SET status = 0 WHERE (subscription, provider) IN (SELECT subscription, provider "
+    f"FROM lane WHERE status = 2 AND ready_time <= ?{SKIP_LOCKED})"
+)
 OVERDUE = (
     "SELECT subscription FROM lane WHERE provider = ? AND bulk = ? AND status = 0 AND age <= ? "
     "AND head_create_time <= ? ORDER BY age, head LIMIT ?"
@@ -70,53 +75,64 @@ OVERDUE_DELAYED = (
     "SELECT subscription FROM lane WHERE provider = ? AND status = 2 AND head_create_time <= ? "
     "LIMIT ?"
 )
+_PROVIDER = "code, document, etag, create_time, update_time, performed_by, caller"
+PROVIDERS = f"SELECT {_PROVIDER} FROM provider"
+ETAGS_AS_THEY_ARE = "SELECT code, etag FROM provider"
+ETAGS = "SELECT code, etag FROM provider ORDER BY code FOR SHARE"
+ETAGS_ALONE = "SELECT code, etag FROM provider ORDER BY code FOR UPDATE"
 
-PUT_SUBSCRIPTION = _upsert(
+ADD_SUBSCRIPTION = insert(
     "subscription",
     "number, type, state, holder_number, create_time, update_time, revision, due_time, document",
+)
+PUT_SUBSCRIPTION = update(
+    "subscription",
+    "type, state, holder_number, update_time, revision, due_time, document",
     key="number",
 )
-PUT_LINK = _upsert(
+PUT_LINK = upsert(
     "provider_link",
     "subscription, provider, sync_state, account_number",
     key="subscription, provider",
 )
-RESERVE = _insert("item", "serial_number, goods_type, subscription") + " ON CONFLICT DO NOTHING"
-RELEASE = "DELETE FROM item WHERE serial_number = ? AND goods_type = ? AND subscription = ?"
-COUNT_USE = (
-    _insert("provider_use", "provider, thing, uses")
-    + " ON CONFLICT (provider, thing) DO UPDATE SET uses = provider_use.uses + excluded.uses"
+RESERVE = insert("item", "serial_number, goods_type, subscription")
+RESERVE_FREE = RESERVE._replace(every=False)
+"""Of those that nobody asked for: another may have them since, with an answer that comes late."""
+
+RELEASE = delete("item", "serial_number, goods_type, subscription")._replace(every=False)
+COUNT_USE = upsert("provider_use", "provider, thing, uses", key="provider, thing", add={"uses"})
+ADD_ACTION = insert("action", _ACTION)
+CHANGE_ACTION = update(
+    "action", "state, settle_time, error, taken_back", key="id", keep="taken_back"
 )
-ADD_ACTION = _insert("action", _ACTION)
-CHANGE_ACTION = (
-    "UPDATE action SET state = ?, settle_time = ?, error = ?, "
-    "taken_back = COALESCE(?, taken_back) WHERE id = ?"
+ADD_REQUEST_ID = insert("request_id", "id, created, digest")
+ADD_REQUEST = insert("request", _REQUEST)
+SETTLE_REQUEST = update(
+    "request",
+    "state, settle_time, error_code, error_description, reference_number, attempts, last_adapter, "
+    "last_delivery_time, handover",
+    key="number",
+    where="state = 1",
 )
-ADD_REQUEST_ID = _insert("request_id", "id, created, digest")
-ADD_REQUEST = _insert("request", _REQUEST)
-SETTLE_REQUEST = (
-    "UPDATE request SET state = ?, settle_time = ?, error_code = ?, error_description = ?, "
-    "reference_number = ?, attempts = ?, last_adapter = ?, last_delivery_time = ?, handover = ? "
-    "WHERE number = ? AND state = 1"
+TRY_REQUEST = update(
+    "request",
+    "error_code, error_description, attempts, last_adapter, last_delivery_time, handover",
+    key="number",
+    where="state = 1",
+    every=False,
 )
-TRY_REQUEST = (
-    "UPDATE request SET error_code = ?, error_description = ?, attempts = ?, last_adapter = ?, "
-    "last_delivery_time = ?, handover = ? WHERE number = ? AND state = 1"
-)
-ADDING = frozenset({ADD_ACTION, ADD_REQUEST_ID, ADD_REQUEST})
+ADDING = (ADD_REQUEST_ID, ADD_ACTION, ADD_REQUEST)
 """A group's additions go first: what it adds, it may already change."""
 
-PUT_LANE = _upsert(
+PUT_LANE = upsert(
     "lane",
     "subscription, provider, status, bulk, age, head, head_unit, head_create_time, ready_time, "
     "pending, handover, count, unit, first, last, stream, server, adapter, lease_start, "
     "lease_until, lease_duration",
     key="subscription, provider",
 )
-DROP_LANE = "DELETE FROM lane WHERE subscription = ? AND provider = ?"
-SET_COUNTER = "UPDATE counter SET value = ? WHERE name = ?"
-PUT_PROVIDER = _upsert(
-    "provider",
-    "code, document, etag, create_time, update_time, performed_by, caller",
-    key="code",
-)
+DROP_LANE = delete("lane", "subscription, provider")
+SET_COUNTER = update("counter", "value", key="name")
+ADD_PROVIDER = insert("provider", _PROVIDER)
+PUT_PROVIDER = update("provider", _PROVIDER.removeprefix("code, "), key="code")
+PUT_SERVER = upsert("server", "id, seen_time, document", key="id")

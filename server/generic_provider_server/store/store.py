@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import TypeVar
 
-from peewee import OperationalError
+from peewee import Database, InterfaceError, OperationalError
 
-from ..domain.catalogue import Catalogue
-from ..domain.records import ProviderRecord, Who
-from ..domain.refusals import Reason, Refused
-from ..domain.values import Instant
-from .database import exclusive, migrate, reader_of, sqlite_path, writer_of
-from .documents import provider_of
-from .models import TABLES, Counter, ProviderRow, Setting
+from ..domain.catalogue import Catalogue, catalogue_of
+from ..domain.records import ProviderRecord
+from .committed import Committed
+from .engine import Engine, UnsupportedDatabase
+from .known import Known, known_in
+from .listening import Listener
+from .models import TABLES, Setting
+from .postgres import PREFIXES, PostgresEngine, checked, database_of
 from .reads import Reads
-from .writer import Command, Committed, Known, Writer
+from .sqlite import PREFIX, SqliteEngine, sqlite_path, sqlite_reader
+from .writer import Command, Writer, unavailable
 
 Result = TypeVar("Result")
 
@@ -28,15 +29,28 @@ READERS = 3
 
 
 class Store:
-    """Use `open_store`. Everything here is called on the event loop."""
+    """Use `open_store`. Everything here is called on the event loop.
+
+    `server`: the id of this process; `shared`: others may serve the same database.
+    """
 
     def __init__(
-        self, *, writer: Writer, known: Known, reads: Reads, token_key: bytes, stack: ExitStack
+        self,
+        *,
+        server: str,
+        shared: bool,
+        writer: Writer,
+        listener: Listener | None,
+        known: Known,
+        reads: Reads,
+        token_key: bytes,
     ) -> None:
+        self.server = server
+        self.shared = shared
         self._writer = writer
+        self._listener = listener
         self._known = known
         self._reads = reads
-        self._stack = stack
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self.token_key = token_key
         self._closed = False
@@ -50,6 +64,17 @@ class Store:
     def catalogues(self) -> dict[str, Catalogue]:
         return self._known.catalogues
 
+    async def catalogue(self, provider: str) -> Catalogue:
+        """Raises Refused if there is no such provider."""
+        if provider not in self.catalogues:
+            await self.refresh()
+        return catalogue_of(self.catalogues, provider)
+
+    async def refresh(self) -> None:
+        """Brings the providers up to date with what other processes did."""
+        if self.shared:
+            await self.read(lambda _: None)
+
     async def do(self, command: Command[Result]) -> Result:
         """Commits the command; raises Refused, and then nothing was changed."""
         return await self._writer.ask(command)
@@ -62,21 +87,35 @@ class Store:
         """Answers a question from what is committed."""
         loop = asyncio.get_running_loop()
         try:
-            return await loop.run_in_executor(self._threads, question, self._reads)
-        except OperationalError as error:
-            raise Refused(Reason.STORE_UNAVAILABLE, "the store cannot be read just now") from error
+            return await loop.run_in_executor(self._threads, self._answer, question)
+        except (OperationalError, InterfaceError) as error:
+            raise unavailable("read") from error
+
+    def _answer(self, question: Callable[[Reads], Result]) -> Result:
+        """A connection that was lost is replaced, once."""
+        try:
+            return self._answer_now(question)
+        except (OperationalError, InterfaceError):
+            self._reads.close()
+            return self._answer_now(question)
+
+    def _answer_now(self, question: Callable[[Reads], Result]) -> Result:
+        if self.shared:
+            self._reads.refresh()
+        return question(self._reads)
 
     async def close(self) -> None:
         """Once or more."""
         if self._closed:
             return
         self._closed = True
+        if self._listener is not None:
+            await self._listener.stop()
         await self._writer.stop()
         everyone = threading.Barrier(READERS)
         for _ in range(READERS):
             self._threads.submit(self._close_reader, everyone)
         await asyncio.to_thread(self._threads.shutdown)
-        self._stack.close()
 
     def _close_reader(self, everyone: threading.Barrier) -> None:
         """Each thread closes its own connection; the barrier has every thread do it."""
@@ -85,52 +124,76 @@ class Store:
 
 
 def open_store(
-    url: str, *, on_commit: Callable[[Committed], None], clock: Callable[[], int] = time.time_ns
+    url: str,
+    *,
+    on_commit: Callable[[Committed], None],
+    on_reach: Callable[[bool], None] = lambda _: None,
+    on_gap: Callable[[], None] = lambda: None,
+    clock: Callable[[], int] | None = None,
+    notifications: str = "",
 ) -> Store:
-    """Opens the database, creating or upgrading it; `on_commit` hears of every commit.
+    """Opens the database, creating or upgrading it; `on_commit` hears of every commit, those of
+    other processes included, and `on_gap` that some of theirs were perhaps missed; see Writer for
+    `on_reach`.
 
-    `clock`: nanoseconds since 1970.
+    `clock`: nanoseconds since 1970, in place of the database's; `notifications`: another URL of the
+    same PostgreSQL database, on which LISTEN works.
 
-    Raises UnsupportedDatabase, StoreInUse.
+    Raises UnsupportedDatabase, StoreInUse, StoreLost.
     """
-    path = sqlite_path(url)
-    stack = ExitStack()
-    stack.enter_context(exclusive(path))
+    engine, loop, server = engine_of(url), asyncio.get_running_loop(), secrets.token_hex(4)
     try:
-        database = writer_of(path)
-        migrate(database)
-        with database.bind_ctx(TABLES):
-            known = _known(clock)
+        engine.prepare()
+        with engine.transaction() as (tables, _):
+            known = known_in(tables, clock or engine.now)
+        reader = engine.reader()
+        with reader.bind_ctx(TABLES):
             token_key = bytes(Setting.get_by_id("token_key").value)
-        database.close()
+        reader.close()
+        listener = None
+        if engine.shared:
+            listener = Listener(
+                notifications or url, server=server, loop=loop, on_commit=on_commit, on_gap=on_gap
+            )
+            listener.start()
     except BaseException:
-        stack.close()
+        engine.close()
         raise
-    writer = Writer(database, known, loop=asyncio.get_running_loop(), on_commit=on_commit)
+    writer = Writer(engine, known, server=server, loop=loop, on_commit=on_commit, on_reach=on_reach)
     writer.start()
     return Store(
+        server=server,
+        shared=engine.shared,
         writer=writer,
+        listener=listener,
         known=known,
-        reads=Reads(reader_of(path), known),
+        reads=Reads(reader, known),
         token_key=token_key,
-        stack=stack,
     )
 
 
-def _known(clock: Callable[[], int]) -> Known:
-    providers = {
-        row.code: ProviderRecord(
-            provider=provider_of(bytes(row.document)),
-            create_time=Instant(row.create_time),
-            update_time=Instant(row.update_time),
-            etag=row.etag,
-            who=Who(performed_by=row.performed_by, caller=row.caller),
-        )
-        for row in ProviderRow.select()
-    }
-    return Known(
-        providers=providers,
-        catalogues={code: Catalogue(record.provider) for code, record in providers.items()},
-        counters={counter.name: counter.value for counter in Counter.select()},
-        clock=clock,
+def engine_of(url: str) -> Engine:
+    """Raises UnsupportedDatabase, StoreInUse."""
+    if url.startswith(PREFIX):
+        return SqliteEngine(url)
+    if url.startswith(PREFIXES):
+        return PostgresEngine(url)
+    raise _unsupported(url)
+
+
+def reader_of(url: str) -> Database:
+    """An existing database, whoever else has it open. Raises UnsupportedDatabase."""
+    if url.startswith(PREFIX):
+        if not sqlite_path(url).exists():
+            raise UnsupportedDatabase(f"there is no database {url}")
+        return sqlite_reader(sqlite_path(url))
+    if url.startswith(PREFIXES):
+        return database_of(checked(url))
+    raise _unsupported(url)
+
+
+def _unsupported(url: str) -> UnsupportedDatabase:
+    return UnsupportedDatabase(
+        f"{url!r} is not a database URL; use sqlite:///RELATIVE/PATH.db, "
+        "sqlite:////ABSOLUTE/PATH.db or postgresql://USER@HOST/NAME"
     )

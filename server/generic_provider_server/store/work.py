@@ -19,6 +19,7 @@ from ..domain.values import Goods
 from . import statements as sql
 from .changes import Changes
 from .documents import encode
+from .engine import Overtaken
 from .recent import names_of
 from .rows import action_row, request_record, request_row
 
@@ -31,7 +32,7 @@ class Work(Changes):
         return Circumstances(
             now=self.now,
             catalogues=self.catalogues,
-            next_number=self.counters["request"] + 1,
+            next_number=self.numbers.next("request"),
             leased={provider: lane.count for provider, lane in lanes.items() if lane.count},
         )
 
@@ -42,8 +43,9 @@ class Work(Changes):
         return owner if names is None or goods in names.goods else None
 
     def take(self, counter: str) -> int:
-        self.counters[counter] += 1
-        return self.counters[counter]
+        number = self.numbers.next(counter)
+        self.numbers.give(counter)
+        return number
 
     def put(
         self,
@@ -61,7 +63,8 @@ class Work(Changes):
         former = self.subscriptions.get(subscription)
         self.subscriptions[subscription] = revised(former, transition.aggregate, now=self.now)
         names = self._changed[subscription] = names_of(transition.aggregate)
-        self.counters["request"] += len(transition.created)
+        if not self.numbers.give("request", len(transition.created)):
+            raise Overtaken("more numbers in a row are needed")
         for link in transition.aggregate.links:
             self._changed_lanes.add((link.provider, subscription))
         for goods in names.goods:
@@ -78,40 +81,36 @@ class Work(Changes):
                 self._change_action(change)
         if new_action is None:
             return None
-        self._write(sql.ADD_ACTION, action_row(new_action))
+        self._write(sql.ADD_ACTION, new_action.id, action_row(new_action))
         numbers = tuple([pending.number for _, pending in transition.created])
         self.actions[new_action.id] = replace(new_action, requests=numbers)
         return self.actions[new_action.id]
 
     def put_lane(self, lane: Lane, *, ran_out: bool = False) -> None:
         former = self.lane(lane.provider, lane.subscription)
-        self.freed[former.stream] += former.count
-        self.freed[lane.stream] -= lane.count
+        freed = self.committed.freed
+        freed[former.stream] += former.count
+        freed[lane.stream] -= lane.count
         if ran_out:
-            self.ran_out[former.stream] += former.count
+            self.committed.ran_out[former.stream] += former.count
         self.lanes.setdefault(lane.subscription, {})[lane.provider] = lane
         self._changed_lanes.add((lane.provider, lane.subscription))
 
     def put_provider(self, record: ProviderRecord) -> None:
         provider = record.provider
+        code, document = provider.code, encode(provider)
+        who = record.who.performed_by, record.who.caller
+        row = (document, record.etag, record.create_time, record.update_time, *who)
+        if code in self.providers:
+            self._write(sql.PUT_PROVIDER, code, (*row, code))
+        else:
+            self._write(sql.ADD_PROVIDER, code, (code, *row))
         self.providers = {**self.providers, provider.code: record}
         self.catalogues = {**self.catalogues, provider.code: Catalogue(provider)}
-        self._write(
-            sql.PUT_PROVIDER,
-            (
-                provider.code,
-                encode(provider),
-                record.etag,
-                record.create_time,
-                record.update_time,
-                record.who.performed_by,
-                record.who.caller,
-            ),
-        )
 
     def remember(self, request_id: str, *, created: str, digest: bytes) -> None:
         self.request_ids[request_id] = created, digest
-        self._write(sql.ADD_REQUEST_ID, (request_id, created, digest))
+        self._write(sql.ADD_REQUEST_ID, request_id, (request_id, created, digest))
 
     def note_attempt(self, pending: Pending, lane: Lane) -> None:
         """Keeps, for those who look, how a hand-over of the request ended."""
@@ -124,12 +123,12 @@ class Work(Changes):
             lane.handover,
             pending.number,
         )
-        self._write(sql.TRY_REQUEST, row)
+        self._write(sql.TRY_REQUEST, pending.number, row)
 
     def _add_request(self, transition: Transition, provider: str, pending: Pending) -> None:
         record = request_record(transition.aggregate, provider, pending)
         self.requests[record.number] = record
-        self._write(sql.ADD_REQUEST, request_row(record))
+        self._write(sql.ADD_REQUEST, record.number, request_row(record))
 
     def _of_action(self, transition: Transition, record: RequestRecord) -> RequestRecord:
         """With what its action told, should that be settled by now and gone from the aggregate."""
@@ -173,7 +172,7 @@ class Work(Changes):
             record.handover,
             record.number,
         )
-        self._write(sql.SETTLE_REQUEST, row)
+        self._write(sql.SETTLE_REQUEST, record.number, row)
 
     def _acted(self, record: ActionRecord, change: ActionChange) -> ActionRecord:
         return replace(
@@ -187,15 +186,17 @@ class Work(Changes):
         performed = change.performed
         self.actions.pop(performed.id, None)
         if change.settled:
-            self.settled.add(performed.id)
+            self.committed.settled.add(performed.id)
+        taken_back = encode(change.taken_back) if change.taken_back else None
+        self._taken_back[performed.id] = taken_back or self._taken_back.get(performed.id)
         row = (
             int(state_of(change)),
             self.now if change.settled else None,
             encode(performed.error) if performed.error else None,
-            encode(change.taken_back) if change.taken_back else None,
+            self._taken_back[performed.id],
             performed.id,
         )
-        self._write(sql.CHANGE_ACTION, row)
+        self._write(sql.CHANGE_ACTION, performed.id, row)
 
 
 def state_of(change: ActionChange) -> ActionState:

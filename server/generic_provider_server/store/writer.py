@@ -9,27 +9,29 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar, cast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
 
 import structlog
-from peewee import Database, OperationalError
+from peewee import OperationalError
 
-from ..domain.catalogue import Catalogue
-from ..domain.records import ProviderRecord
 from ..domain.refusals import Reason, Refused
-from ..domain.values import Instant
+from . import statements as sql
+from .committed import Committed
+from .engine import Engine, Overtaken, StoreLost
+from .known import Known, refresh
 from .loading import Needs
-from .recent import Recent
+from .wakes import WAKE_SECONDS, Wakes
 from .work import Work
 
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
 MOST_IN_GROUP = 400
+MOST_ATTEMPTS = 10
+"""Of a command alone, while other processes are faster."""
 
 log = structlog.get_logger()
 
@@ -37,8 +39,7 @@ log = structlog.get_logger()
 class Command(Protocol[Result_co]):
     """One change."""
 
-    def needs(self) -> Needs | None:
-        """None: it looks into the tables itself, so it runs when the others are written."""
+    def needs(self) -> Needs: ...
 
     def run(self, work: Work) -> Result_co: ...
 
@@ -51,54 +52,31 @@ class _Asked(Generic[Result]):
     error: BaseException | None = None
 
 
-@dataclass(slots=True)
-class Known:
-    """What the writer keeps between transactions."""
-
-    providers: dict[str, ProviderRecord]
-    catalogues: dict[str, Catalogue]
-    counters: dict[str, int]
-    clock: Callable[[], int] = time.time_ns
-    recent: Recent = field(default_factory=Recent)
-    last: Instant = Instant(0)
-
-    def now(self) -> Instant:
-        return Instant(self.clock() // 1_000)
-
-    def tick(self) -> Instant:
-        """The time of a transaction; it never stands still and never goes back."""
-        self.last = Instant(max(self.now(), self.last + 1))
-        return self.last
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """What a group changed for those who deliver; see Changes."""
-
-    woken: set[str] = field(default_factory=set)
-    freed: Mapping[str, int] = field(default_factory=dict)
-    ran_out: Mapping[str, int] = field(default_factory=dict)
-    settled: set[int] = field(default_factory=set)
-
-
 class Writer:
-    """`on_commit` is called on the loop, before those who asked go on."""
+    """On the loop, `on_commit` is called before those who asked go on; `on_reach` when the database
+    is lost, and then what was under way has perhaps been committed, and when it is there again.
+    """
 
     def __init__(
         self,
-        database: Database,
+        engine: Engine,
         known: Known,
         *,
+        server: str,
         loop: asyncio.AbstractEventLoop,
         on_commit: Callable[[Committed], None],
+        on_reach: Callable[[bool], None],
     ) -> None:
-        self._database = database
+        self._engine = engine
         self._known = known
         self._loop = loop
         self._on_commit = on_commit
+        self._on_reach = on_reach
+        self._wakes = Wakes(server)
         self._asked: deque[_Asked[Any]] = deque()
         self._wanted = threading.Condition()
         self._stopping = False
+        self._lost = False
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
 
     def start(self) -> None:
@@ -122,58 +100,93 @@ class Writer:
         return future
 
     def _work(self) -> None:
-        while group := self._next_group():
+        while True:
+            group = self._next_group()
+            if group is None:
+                break
             committed = self._run_group(group)
             self._loop.call_soon_threadsafe(self._answer, group, committed)
-        self._database.close()
+        self._engine.close()
 
-    def _next_group(self) -> list[_Asked[Any]]:
+    def _next_group(self) -> list[_Asked[Any]] | None:
+        """None at the end; nobody may have asked, where others are still to be told."""
         with self._wanted:
-            self._wanted.wait_for(lambda: self._asked or self._stopping)
+            wait = WAKE_SECONDS if self._engine.shared and self._wakes.untold else None
+            self._wanted.wait_for(lambda: self._asked or self._stopping, wait)
+            if self._stopping and not self._asked:
+                return None
             size = min(len(self._asked), MOST_IN_GROUP)
             return [self._asked.popleft() for _ in range(size)]
 
-    def _run_group(self, group: Sequence[_Asked[Any]]) -> list[Committed]:
+    def _run_group(self, group: Sequence[_Asked[Any]], *, attempt: int = 1) -> list[Committed]:
         """Runs the group as one transaction or, if that fails, its commands one by one."""
         try:
             return [self._commit(group)]
+        except StoreLost as lost:
+            self._lose(group, lost)
+            return []
         except Exception as error:
             self._known.recent.forget()
+            overtaken = isinstance(error, Overtaken)
             if len(group) > 1:
-                log.warning("group_failed", size=len(group), error=repr(error))
+                tell = log.info if overtaken else log.warning
+                tell("group_failed", size=len(group), error=repr(error))
                 return [committed for asked in group for committed in self._run_group([asked])]
-            if isinstance(error, OperationalError | sqlite3.OperationalError):
+            if overtaken and attempt < MOST_ATTEMPTS:
+                return self._run_group(group, attempt=attempt + 1)
+            if overtaken or isinstance(error, OperationalError | sqlite3.OperationalError):
                 log.exception("store_unavailable")
-                error = Refused(Reason.STORE_UNAVAILABLE, "the store cannot be written just now")
-            group[0].error = error
+                error = unavailable("written")
+            for asked in group:
+                asked.error = error
             return []
 
+    def _lose(self, group: Sequence[_Asked[Any]], lost: StoreLost) -> None:
+        """Nothing is run again: nobody knows whether it was committed."""
+        self._known.recent.forget()
+        for asked in group:
+            asked.error = unavailable("written")
+        if not self._lost:
+            log.error("store_lost", error=str(lost))
+            self._lost = True
+            self._loop.call_soon_threadsafe(self._on_reach, False)  # noqa: FBT003
+
     def _commit(self, group: Sequence[_Asked[Any]]) -> Committed:
-        known = self._known
-        with self._database.atomic("IMMEDIATE"):
+        known, needs = self._known, [asked.command.needs() for asked in group]
+        with self._engine.transaction() as (tables, numbers):
+            if self._engine.shared:
+                set_up = any(need.set_up for need in needs)
+                refresh(known, tables, sql.ETAGS_ALONE if set_up else sql.ETAGS)
             work = Work(
-                cast(Any, self._database).cursor(),
+                tables,
+                numbers,
                 now=known.tick(),
                 providers=known.providers,
                 catalogues=known.catalogues,
-                counters=known.counters,
                 recent=known.recent,
+                shared=self._engine.shared,
             )
-            needs = [asked.command.needs() for asked in group]
-            work.load([need for need in needs if need is not None])
+            work.load(needs)
             for asked, need in zip(group, needs, strict=True):
-                if need is not None:
+                if not need.late:
                     self._run(asked, work)
             work.flush()
             for asked, need in zip(group, needs, strict=True):
-                if need is None:
+                if need.late:
                     self._run(asked, work)
                     work.flush()
+            work.finish()
+            if self._engine.shared:
+                tables.tell(self._wakes.messages(work.committed))
+        self._wakes.were_told()
         work.keep_recent()
-        known.counters = work.counters
         known.catalogues = work.catalogues
         known.providers = work.providers
-        return Committed(work.woken, work.freed, work.ran_out, work.settled)
+        if self._lost:
+            log.info("store_found")
+            self._lost = False
+            self._loop.call_soon_threadsafe(self._on_reach, True)  # noqa: FBT003
+        return work.committed
 
     def _run(self, asked: _Asked[Any], work: Work) -> None:
         asked.error = None
@@ -192,3 +205,7 @@ class Writer:
                 asked.future.set_exception(asked.error)
             else:
                 asked.future.set_result(asked.result)
+
+
+def unavailable(what: str) -> Refused:
+    return Refused(Reason.STORE_UNAVAILABLE, f"the store cannot be {what} just now; try again")

@@ -1,0 +1,84 @@
+"""`generic-provider database`: the schema of a database, for those who upgrade by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+import click
+from peewee import InterfaceError, OperationalError
+
+from ..config import DESCRIBED
+from ..store.engine import StoreInUse, StoreLost, UnsupportedDatabase
+from ..store.migrating import status as status_of
+from ..store.store import engine_of, reader_of
+from .output import show_table
+
+Result = TypeVar("Result")
+DATABASE = DESCRIBED["database"]
+
+url_option = click.option(
+    "--database",
+    "url",
+    default=DATABASE.default,
+    envvar=DATABASE.variable,
+    show_default=True,
+    metavar="TEXT",
+    help=f"{DATABASE.description}  [{DATABASE.variable}]",
+)
+
+
+@click.group()
+def database() -> None:
+    """See and upgrade the schema of a database.
+
+    `generic-provider serve` upgrades by itself, whichever process starts first.
+    """
+
+
+@database.command()
+@url_option
+def upgrade(*, url: str) -> None:
+    """Bring the schema to this version, before servers of this version start.
+
+    On SQLite no server may run meanwhile; on PostgreSQL they may.
+    """
+    done = _told(lambda: _upgraded(url))
+    for name in done:
+        click.echo(f"done: {name}")
+    click.echo("The schema is up to date.")
+
+
+@database.command()
+@url_option
+def status(*, url: str) -> None:
+    """Show every change of the schema and when it was made. Exit code 1: some are pending."""
+    changes = _told(lambda: _status(url))
+    show_table(("change", "made"), changes)
+    if any(made == "pending" for _, made in changes):
+        raise click.ClickException("changes are pending: generic-provider database upgrade")
+
+
+def _upgraded(url: str) -> list[str]:
+    engine = engine_of(url)
+    try:
+        return list(engine.prepare())
+    finally:
+        engine.close()
+
+
+def _status(url: str) -> list[tuple[str, str]]:
+    found = reader_of(url)
+    try:
+        return status_of(found)
+    finally:
+        found.close()
+
+
+def _told(work: Callable[[], Result]) -> Result:
+    try:
+        return work()
+    except (UnsupportedDatabase, StoreInUse, StoreLost) as error:
+        raise click.ClickException(str(error)) from error
+    except (OperationalError, InterfaceError) as error:
+        raise click.ClickException(f"the database cannot be read: {error}") from error

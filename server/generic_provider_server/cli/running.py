@@ -1,0 +1,34 @@
+"""One server process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import click
+
+from ..config import Settings
+from ..store.engine import StoreInUse, StoreLost, UnsupportedDatabase
+
+
+def run_one(
+    settings: Settings, *, on_serving: Callable[[str], None], port_shared: bool = False
+) -> None:
+    """Until SIGTERM or SIGINT. Raises ClickException where it cannot serve."""
+    from ..app import serve  # noqa: PLC0415
+
+    serving = serve(settings, on_serving=on_serving, port_shared=port_shared)
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(serving)
+    except (StoreInUse, StoreLost, UnsupportedDatabase, OSError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """The faster loop, where it is installed."""
+    try:
+        import uvloop  # noqa: PLC0415
+    except ImportError:
+        return None
+    return uvloop.new_event_loop

@@ -1,0 +1,106 @@
+"""Several server processes on one address: started together, replaced when they die."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+
+import click
+import structlog
+from msgspec.structs import replace
+
+from ..config import Settings
+from .running import run_one
+
+PAUSE = 1.0
+"""Seconds before a process that died is replaced."""
+
+log = structlog.get_logger()
+
+
+def run_workers(settings: Settings) -> None:
+    """Until SIGTERM or SIGINT, which every process gets. Raises OSError, ClickException."""
+    with _reserved(settings) as address:
+        workers = Workers(replace(settings, listen=address, workers=1), settings.workers)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: workers.stop())
+        workers.start()
+        click.echo(f"serving on {address}")
+        workers.watch()
+
+
+class Workers:
+    def __init__(self, settings: Settings, count: int) -> None:
+        self._settings = settings
+        self._count = count
+        self._processes: list[SpawnProcess] = []
+        self._stopping = False
+
+    def start(self) -> None:
+        """Returns when all of them serve. Raises ClickException if one does not."""
+        starting = [self._started() for _ in range(self._count)]
+        for process, serving in starting:
+            if not _serves(serving) and not self._stopping:
+                self.stop()
+                process.join()
+                raise click.ClickException("a server process could not start; see its message")
+
+    def watch(self) -> None:
+        """Replaces those that die, until all have ended after `stop`."""
+        while self._processes:
+            wait([process.sentinel for process in self._processes])
+            for process in [each for each in self._processes if each.exitcode is not None]:
+                self._processes.remove(process)
+                if not self._stopping:
+                    log.error("server_process_died", pid=process.pid, exit_code=process.exitcode)
+                    time.sleep(PAUSE)
+                    self._started()
+
+    def stop(self) -> None:
+        self._stopping = True
+        for process in self._processes:
+            process.terminate()
+
+    def _started(self) -> tuple[SpawnProcess, Connection]:
+        context = get_context("spawn")
+        serving, told = context.Pipe(duplex=False)
+        process = context.Process(target=_work, args=(self._settings, told), daemon=True)
+        process.start()
+        told.close()
+        self._processes.append(process)
+        if self._stopping:
+            process.terminate()
+        return process, serving
+
+
+def _work(settings: Settings, told: Connection) -> None:
+    run_one(settings, on_serving=told.send, port_shared=True)
+
+
+def _serves(serving: Connection) -> bool:
+    try:
+        serving.recv()
+    except EOFError:
+        return False
+    return True
+
+
+@contextmanager
+def _reserved(settings: Settings) -> Iterator[str]:
+    """Keeps the port for the processes that share it; gives the address with its number."""
+    host, port = settings.address
+    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, kind) as keeping:
+        keeping.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        try:
+            keeping.bind(address)
+        except OSError as error:
+            raise OSError(f"cannot serve on {settings.listen}: {error.strerror}") from error
+        chosen: int = keeping.getsockname()[1]
+        yield f"[{host}]:{chosen}" if ":" in host else f"{host}:{chosen}"

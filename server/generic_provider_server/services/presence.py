@@ -1,0 +1,133 @@
+"""Server processes on one database: each says that it lives, and which streams it holds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import msgspec
+import structlog
+
+from ..domain.refusals import Refused
+from ..domain.values import SECOND, Value
+from ..store import statements as sql
+from ..store.loading import LATE, Needs
+from ..store.store import Store
+from ..store.work import Work
+from .claiming import end_of_server
+from .delivery import Stream
+
+BEAT_SECONDS = 2.0
+SILENCE = 10 * SECOND
+"""After which a process is taken for dead, and its leases end."""
+
+log = structlog.get_logger()
+
+
+class Connected(Value, frozen=True, kw_only=True):
+    """A stream, as every process can tell of it; times in seconds since 1970."""
+
+    id: str
+    provider: str
+    adapter: str
+    version: str
+    peer: str
+    max_in_flight: int
+    in_flight: int
+    connect_time: float
+    last_heard_time: float
+
+
+def connected(stream: Stream) -> Connected:
+    return Connected(
+        id=stream.id,
+        provider=stream.provider,
+        adapter=stream.adapter,
+        version=stream.version,
+        peer=stream.peer,
+        max_in_flight=stream.max_in_flight,
+        in_flight=stream.in_flight,
+        connect_time=stream.connect_time,
+        last_heard_time=stream.last_heard_time,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    server: str
+    document: bytes
+
+    def needs(self) -> Needs:
+        return LATE
+
+    def run(self, work: Work) -> list[str]:
+        """The servers that have been silent for too long."""
+        work.tables.write(sql.PUT_SERVER, [(self.server, work.now, self.document)])
+        return [server for (server,) in work.tables.select(sql.UNSEEN, (work.now - SILENCE,))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """A server that is gone, and has no leases any more."""
+
+    server: str
+
+    def needs(self) -> Needs:
+        return LATE
+
+    def run(self, work: Work) -> None:
+        work.tables.run(sql.DROP_SERVER, (self.server,))
+
+
+class Presence:
+    def __init__(self, store: Store, streams: Callable[[], list[Connected]]) -> None:
+        self._store = store
+        self._streams = streams
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        await self.beat()
+        self._task = asyncio.create_task(self._run(), name="presence")
+
+    async def stop(self) -> None:
+        """Leaves nothing behind, if the database is there."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        try:
+            await self._store.do(Forget(server=self._store.server))
+        except Refused as refused:
+            log.warning("not_signed_off", message=refused.message)
+
+    async def beat(self) -> None:
+        beat = Beat(server=self._store.server, document=msgspec.json.encode(self._streams()))
+        for server in await self._store.do(beat):
+            log.warning("server_gone", server=server)
+            while await self._store.do(end_of_server(server)):
+                pass
+            await self._store.do(Forget(server=server))
+
+    async def connected(self) -> list[Connected]:
+        """The streams of every process."""
+        if not self._store.shared:
+            return self._streams()
+        documents = await self._store.read(lambda reads: reads.servers())
+        elsewhere = [
+            stream
+            for server, document in documents
+            if server != self._store.server
+            for stream in msgspec.json.decode(document, type=list[Connected])
+        ]
+        return [*self._streams(), *elsewhere]
+
+    async def _run(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_SECONDS)
+            try:
+                await self.beat()
+            except Refused as refused:
+                log.warning("no_sign_of_life", message=refused.message)
+            except Exception:
+                log.exception("presence_failed")

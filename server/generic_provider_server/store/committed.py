@@ -1,0 +1,86 @@
+"""What a commit changed for those who deliver, in this process and in the others."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+import msgspec
+
+MOST_IN_MESSAGE = 40
+"""Streams or providers: a notification has at most 8,000 bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Committed:
+    """`woken`: providers at which something became ready.
+
+    By stream: `freed`, the requests no longer on its leases (new ones count as less than none);
+    `ran_out`, those of leases that ran out; `heard`, that its adapter gave a sign of life;
+    `stopped`, that it wants no more. `settled`: actions that are settled now.
+    """
+
+    woken: set[str] = field(default_factory=set)
+    freed: Counter[str] = field(default_factory=Counter)
+    ran_out: Counter[str] = field(default_factory=Counter)
+    heard: set[str] = field(default_factory=set)
+    stopped: set[str] = field(default_factory=set)
+    settled: set[int] = field(default_factory=set)
+
+    def messages(self, server: str, *, woken: set[str]) -> Iterator[str]:
+        """For the other processes: what concerns their streams, and where something is ready."""
+        facts: dict[str, _Stream] = {}
+        for stream in {*self.freed, *self.ran_out, *self.heard, *self.stopped}:
+            if stream and server_of(stream) != server:
+                fact = (
+                    self.freed[stream],
+                    self.ran_out[stream],
+                    stream in self.heard,
+                    stream in self.stopped,
+                )
+                if any(fact):
+                    facts[stream] = fact
+        streams, providers = iter(facts.items()), iter(woken)
+        while few := dict(islice(streams, MOST_IN_MESSAGE)):
+            yield _encode(_Message(server, (), few))
+        while some := tuple(islice(providers, MOST_IN_MESSAGE)):
+            yield _encode(_Message(server, some, {}))
+
+
+_Stream = tuple[int, int, bool, bool]
+
+
+class _Message(msgspec.Struct, frozen=True, array_like=True):
+    server: str
+    woken: tuple[str, ...]
+    streams: dict[str, _Stream]
+
+
+def told(message: str, *, to: str) -> Committed | None:
+    """What another process than `to` has committed."""
+    found = msgspec.json.decode(message, type=_Message)
+    if found.server == to:
+        return None
+    return Committed(
+        woken=set(found.woken),
+        freed=Counter({stream: fact[0] for stream, fact in found.streams.items()}),
+        ran_out=Counter({stream: fact[1] for stream, fact in found.streams.items()}),
+        heard={stream for stream, fact in found.streams.items() if fact[2]},
+        stopped={stream for stream, fact in found.streams.items() if fact[3]},
+    )
+
+
+def stream_of(server: str) -> str:
+    """A new id of a stream; it tells which process has it."""
+    return f"{server}.{secrets.token_hex(6)}"
+
+
+def server_of(stream: str) -> str:
+    return stream.partition(".")[0]
+
+
+def _encode(message: _Message) -> str:
+    return msgspec.json.encode(message).decode()

@@ -1,0 +1,95 @@
+"""Hears what other processes commit to a PostgreSQL database."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import structlog
+
+from .committed import Committed, told
+from .engine import StoreLost, UnsupportedDatabase
+from .postgres import CHANNEL, connect
+
+POLL_SECONDS = 0.5
+PATIENCE = 5.0
+
+log = structlog.get_logger()
+
+
+class Listener:
+    """`on_commit` and `on_gap` are called on the loop; the latter when messages may be missing."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        server: str,
+        loop: asyncio.AbstractEventLoop,
+        on_commit: Callable[[Committed], None],
+        on_gap: Callable[[], None],
+    ) -> None:
+        self._url = url
+        self._server = server
+        self._loop = loop
+        self._on_commit = on_commit
+        self._on_gap = on_gap
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="store-listener", daemon=True)
+        self._connection: psycopg.Connection[Any] | None = None
+
+    def start(self) -> None:
+        """Raises StoreLost, UnsupportedDatabase."""
+        try:
+            self._connection = self._listening()
+        except psycopg.OperationalError as error:
+            raise StoreLost(str(error)) from error
+        self._thread.start()
+
+    async def stop(self) -> None:
+        self._stopping.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                if self._connection is None:
+                    self._connection = self._listening()
+                    self._loop.call_soon_threadsafe(self._on_gap)
+                self._hear(self._connection)
+            except (psycopg.Error, UnsupportedDatabase) as error:
+                log.warning("notifications_lost", error=str(error))
+                self._close()
+                self._stopping.wait(POLL_SECONDS)
+        self._close()
+
+    def _hear(self, connection: psycopg.Connection[Any]) -> None:
+        while not self._stopping.is_set():
+            for notification in connection.notifies(timeout=POLL_SECONDS):
+                committed = told(notification.payload, to=self._server)
+                if committed is not None:
+                    self._loop.call_soon_threadsafe(self._on_commit, committed)
+                if self._stopping.is_set():
+                    return
+
+    def _listening(self) -> psycopg.Connection[Any]:
+        """A connection that has proved to hear."""
+        connection = connect(self._url)
+        connection.execute(f"LISTEN {CHANNEL}")
+        with connect(self._url) as other:
+            other.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f'["{self._server}",[],{{}}]'))
+        for _ in connection.notifies(timeout=PATIENCE, stop_after=1):
+            return connection
+        connection.close()
+        raise UnsupportedDatabase(
+            "notifications of the database do not arrive: if there is a pooler in transaction mode "
+            "between, give a URL past it with --notifications-database"
+        )
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

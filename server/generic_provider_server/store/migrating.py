@@ -1,0 +1,52 @@
+"""Brings a database's schema to this version, whoever starts first."""
+
+from __future__ import annotations
+
+import secrets
+import uuid
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from peewee import Database, SqliteDatabase
+from playhouse.migrations import Runner
+
+from .models import TABLES, Counter, Setting
+from .numbers import COUNTERS
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+LOCK = 7_236_801
+"""Of those who migrate a PostgreSQL database; any number that nobody else takes."""
+
+
+def migrate(database: Database) -> Sequence[str]:
+    """All or nothing; gives the names of what was done, and fills in what every store has."""
+    with database.bind_ctx(TABLES), _alone(database):
+        done: Sequence[str] = Runner(database, directory=str(MIGRATIONS)).up()
+        facts = [
+            {"name": "store_id", "value": uuid.uuid4().bytes},
+            {"name": "token_key", "value": secrets.token_bytes(32)},
+        ]
+        Setting.insert_many(facts).on_conflict_ignore().execute()
+        counters = [{"name": name, "value": 0} for name in COUNTERS]
+        Counter.insert_many(counters).on_conflict_ignore().execute()
+    return done
+
+
+def status(database: Database) -> list[tuple[str, str]]:
+    """Every change of the schema, and when it was made, or that it was not."""
+    found = Runner(database, directory=str(MIGRATIONS)).status()
+    return [(each.name, str(each.applied or "pending")) for each in found]
+
+
+@contextmanager
+def _alone(database: Database) -> Iterator[None]:
+    """A transaction in which nobody else changes the schema."""
+    if isinstance(database, SqliteDatabase):
+        with database.atomic("IMMEDIATE"):
+            yield
+        return
+    with database.atomic():
+        cast(Any, database).execute_sql("SELECT pg_advisory_xact_lock(%s)", (LOCK,))
+        yield

@@ -1,0 +1,187 @@
+"""PostgreSQL: several processes on one database, which does the coordination."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache, partial
+from typing import Any, cast
+
+import psycopg
+from peewee import Database, InterfaceError, OperationalError, PostgresqlDatabase
+from psycopg import errors
+
+from .bulk import Bulk
+from .engine import Overtaken, StoreLost, Tables, UnsupportedDatabase
+from .migrating import migrate
+from .numbers import COUNTERS, Numbers, Reserve
+from .rows import Row
+
+PREFIXES = ("postgresql://", "postgres://")
+CHANNEL = "generic_provider"
+CONNECTION: dict[str, Any] = {
+    # No prepared statements: a generic plan may ignore a partial index, and pgbouncer in
+    # transaction mode has them on another connection.
+    "prepare_threshold": None,
+    "connect_timeout": 5,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "generic-provider",
+}
+LOCKS_END = "-c idle_in_transaction_session_timeout=10000 -c lock_timeout=20000"
+"""A process that is frozen within a transaction does not keep its locks."""
+
+CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000"
+# Written down with the first transaction that uses what was reserved, or a later one.
+RESERVE = (
+    "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true)) "
+    "UPDATE counter SET value = value + %s FROM soon WHERE name = %s RETURNING value"
+)
+GIVE_BACK = "UPDATE counter SET value = %s WHERE name = %s AND value = %s"
+TELL = "SELECT pg_notify(%s, message) FROM unnest(%s::text[]) AS message"
+
+
+class PostgresEngine:
+    shared = True
+
+    def __init__(self, url: str) -> None:
+        """Raises UnsupportedDatabase."""
+        self._url = checked(url)
+        self._writing: psycopg.Connection[Any] | None = None
+        self._aside: psycopg.Connection[Any] | None = None
+        self._usual: dict[str, int] = {}
+        self._ahead = 0
+
+    def prepare(self) -> Sequence[str]:
+        database = database_of(self._url)
+        try:
+            done = migrate(database)
+        except (OperationalError, InterfaceError) as error:
+            raise StoreLost(f"the database cannot be reached: {str(error).strip()}") from error
+        finally:
+            database.close()
+        return done
+
+    @contextmanager
+    def transaction(self) -> Iterator[tuple[Tables, Numbers]]:
+        try:
+            writing, aside = self._connect()
+            reserve = Reserve(partial(_reserve, aside), self._usual)
+            numbers = Numbers(dict.fromkeys(COUNTERS, 0), reserve)
+            with writing.transaction():
+                tables = PostgresTables(writing.cursor())
+                self._set_clock(tables)
+                yield tables, numbers
+            self._usual = numbers.given
+            _give_back(aside, numbers)
+        except (errors.DeadlockDetected, errors.SerializationFailure) as error:
+            raise Overtaken(str(error)) from error
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self._disconnect()
+            raise StoreLost(str(error)) from error
+        except errors.ReadOnlySqlTransaction as error:
+            self._disconnect()
+            raise StoreLost("the database has become a standby") from error
+
+    def now(self) -> int:
+        return time.time_ns() + self._ahead
+
+    def reader(self) -> Database:
+        return database_of(self._url)
+
+    def close(self) -> None:
+        self._disconnect()
+
+    def _set_clock(self, tables: PostgresTables) -> None:
+        """The database's clock is everybody's."""
+        before = time.time_ns()
+        told: int = tables.select(CLOCK)[0][0]
+        self._ahead = told - (before + time.time_ns()) // 2
+
+    def _connect(self) -> tuple[psycopg.Connection[Any], psycopg.Connection[Any]]:
+        if self._writing is None or self._aside is None:
+            self._disconnect()
+            self._writing = connect(self._url)
+            self._aside = connect(self._url)
+        return self._writing, self._aside
+
+    def _disconnect(self) -> None:
+        for connection in (self._writing, self._aside):
+            if connection is not None:
+                with suppress(psycopg.Error):
+                    connection.close()
+        self._writing = self._aside = None
+
+
+class PostgresTables:
+    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
+        self._cursor = cursor
+
+    def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]:
+        return self._cursor.execute(_spoken(statement), parameters).fetchall()
+
+    def select_in(self, statement: str, keys: Sequence[Any], /) -> list[Any]:
+        return self.select(statement, (list(keys),)) if keys else []
+
+    def run(self, statement: str, parameters: Sequence[Any], /) -> None:
+        self._cursor.execute(_spoken(statement), parameters)
+
+    def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
+        rows = list(rows)
+        if not rows:
+            return
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        self._cursor.execute(statement.postgres, columns)
+        if statement.every and self._cursor.rowcount < len(rows):
+            raise Overtaken(statement.postgres)
+
+    def tell(self, messages: Iterable[str], /) -> None:
+        self._cursor.execute(TELL, (CHANNEL, list(messages)))
+
+
+def checked(url: str) -> str:
+    """The URL, if it is one. Raises UnsupportedDatabase."""
+    try:
+        psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        raise UnsupportedDatabase(f"not a PostgreSQL URL: {error}") from None
+    return url
+
+
+def connect(url: str) -> psycopg.Connection[Any]:
+    """A connection on which every statement is a transaction, unless one is begun."""
+    return psycopg.connect(url, autocommit=True, **_options(url))
+
+
+def database_of(url: str) -> PostgresqlDatabase:
+    """For questions, and for migrations."""
+    return PostgresqlDatabase(url, prefer_psycopg3=True, **_options(url))
+
+
+def _options(url: str) -> dict[str, Any]:
+    """What the URL itself says goes first."""
+    said = psycopg.conninfo.conninfo_to_dict(url)
+    options = {name: value for name, value in CONNECTION.items() if name not in said}
+    return options if "options" in said else {**options, "options": LOCKS_END}
+
+
+def _reserve(connection: psycopg.Connection[Any], name: str, count: int) -> int:
+    row = connection.execute(RESERVE, (count, name)).fetchone()
+    if row is None:
+        raise LookupError(f"no counter {name}")
+    return cast(int, row[0]) - count
+
+
+def _give_back(connection: psycopg.Connection[Any], numbers: Numbers) -> None:
+    """What was reserved and not given, unless somebody has reserved more since."""
+    for name, end in numbers.end.items():
+        if numbers.last[name] < end:
+            connection.execute(GIVE_BACK, (numbers.last[name], name, end))
+
+
+@cache
+def _spoken(statement: str) -> str:
+    return statement.replace("IN ({})", "= ANY(%s)").replace("?", "%s")

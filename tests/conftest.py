@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -12,8 +13,26 @@ settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
 
 
+STORES = ("sqlite", "postgresql")
+"""Every kind of store passes the whole suite; a new kind is a name here and a case in `url`."""
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Databases]:
     """A PostgreSQL on which tests make databases of their own."""
     with databases() as found:
         yield found
+
+
+@pytest.fixture(params=STORES)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """An empty database of one kind."""
+    match request.param:
+        case "sqlite":
+            yield f"sqlite:///{tmp_path / 'store.db'}"
+        case "postgresql":
+            postgres: Databases = request.getfixturevalue("postgres")
+            yield (made := postgres.create_database())
+            postgres.drop_database(made)
+        case kind:
+            raise ValueError(f"no database for a store of kind {kind!r}")

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import grpc.aio
 import pytest
@@ -17,8 +16,8 @@ CHAIN = ("MAIN", "TWIN1", "TWIN2", "TWIN3")
 
 
 @pytest.fixture
-async def address(tmp_path: Path) -> AsyncIterator[str]:
-    settings = Settings(listen="127.0.0.1:0", database=f"sqlite:///{tmp_path / 'x.db'}")
+async def address(url: str) -> AsyncIterator[str]:
+    settings = Settings(listen="127.0.0.1:0", database=url)
     async with running(settings) as served:
         yield served
 

@@ -1,0 +1,214 @@
+"""Several processes on one PostgreSQL database: here, several stores."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from msgspec.structs import replace
+
+from generic_provider_server.domain.lease import ResponseCode
+from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.values import SECOND
+from generic_provider_server.services.claiming import Claim, Demand
+from generic_provider_server.services.delivery import Delivery, Stream
+from generic_provider_server.services.presence import Presence
+from generic_provider_server.services.providers import UpdateProvider
+from generic_provider_server.store.committed import stream_of
+from generic_provider_server.store.store import open_store
+from support.bench import Bench, HandClock
+from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer
+from support.postgres import Databases
+
+PROCESSES = 3
+
+
+@pytest.fixture
+def url(postgres: Databases) -> str:
+    return postgres.create_database()
+
+
+@asynccontextmanager
+async def processes(
+    url: str, clock: HandClock, deliveries: list[Delivery] | None = None
+) -> AsyncIterator[list[Bench]]:
+    stores = [
+        open_store(
+            url,
+            on_commit=deliveries[n].committed if deliveries else lambda _: None,
+            clock=clock,
+        )
+        for n in range(PROCESSES)
+    ]
+    benches = [Bench(store, clock) for store in stores]
+    await benches[0].add_provider(SATELLITE)
+    await benches[0].add_provider(WEB)
+    yield benches
+    for store in stores:
+        await store.close()
+
+
+async def test_what_one_does_the_others_see(url: str, clock: HandClock) -> None:
+    async with processes(url, clock) as (one, two, three):
+        await one.become(viewer("S1"))
+        (lease,) = await two.claim("SAT")
+        assert (await three.answer(lease)).code is ResponseCode.APPLIED
+        await one.perform(ADD_NEWS, "S1")
+        record = await two.store.read(lambda reads: reads.subscription("S1"))
+
+    assert record is not None
+    assert {s.service for s in record.aggregate.desired.services} >= {"NEWS"}
+
+
+async def test_changes_to_one_subscription_follow_each_other(url: str, clock: HandClock) -> None:
+    async with processes(url, clock) as benches:
+        await benches[0].become(viewer("S1"))
+        tried = [
+            bench.perform(action, "S1", request_id=f"{n}")
+            for n, (bench, action) in enumerate(
+                zip(benches * 4, [ADD_NEWS, ADD_SPORT] * 6, strict=True)
+            )
+        ]
+        done = await asyncio.gather(*tried, return_exceptions=True)
+        record = await benches[0].subscription("S1")
+
+    performed = [each for each in done if not isinstance(each, BaseException)]
+    refused = [each for each in done if isinstance(each, Refused)]
+    assert (len(performed), len(refused)) == (2, 10)
+    assert record.revision == 3
+    assert len({each.action.id for each in performed}) == 2
+
+
+async def test_a_request_id_is_used_once_wherever_it_comes(url: str, clock: HandClock) -> None:
+    async with processes(url, clock) as benches:
+        for n in range(10):
+            calls = [
+                bench.perform(viewer("", serial=f"card {n}"), request_id=f"order-{n}")
+                for bench in benches * 3
+            ]
+            done = await asyncio.gather(*calls)
+            assert len({each.action.id for each in done}) == 1
+            assert len({each.subscription.aggregate.desired.number for each in done}) == 1
+        requests = await benches[0].requests()
+
+    assert len(requests) == 10
+    assert len({each.number for each in requests}) == 10
+
+
+async def test_a_subscription_is_made_once(url: str, clock: HandClock) -> None:
+    async with processes(url, clock) as benches:
+        for n in range(10):
+            calls = [bench.become(viewer(f"S{n}")) for bench in benches]
+            done = await asyncio.gather(*calls, return_exceptions=True)
+            refused = [each for each in done if isinstance(each, Refused)]
+            assert len(refused) == PROCESSES - 1
+            assert {each.reason for each in refused} == {Reason.SUBSCRIPTION_EXISTS}
+
+
+async def test_an_item_is_on_one_subscription(url: str, clock: HandClock) -> None:
+    async with processes(url, clock) as benches:
+        for n in range(10):
+            calls = [
+                bench.become(viewer(f"S{n}-{k}", serial=f"shared {n}"))
+                for k, bench in enumerate(benches)
+            ]
+            done = await asyncio.gather(*calls, return_exceptions=True)
+            refused = [each for each in done if isinstance(each, Refused)]
+            assert [each.reason for each in refused] == [Reason.ITEM_IN_USE] * (PROCESSES - 1)
+
+
+async def test_numbers_are_given_once(url: str, clock: HandClock) -> None:
+    async with processes(url, clock) as benches:
+        calls = [
+            bench.perform(viewer("", serial=f"card {k} {n}"))
+            for k, bench in enumerate(benches)
+            for n in range(60)
+        ]
+        done = await asyncio.gather(*calls)
+
+    assert len({each.action.id for each in done}) == len(calls)
+    assert len({each.subscription.aggregate.desired.number for each in done}) == len(calls)
+    assert len({request.number for each in done for request in each.requests}) == len(calls)
+
+
+async def test_a_lease_is_given_once(url: str, clock: HandClock) -> None:
+    async with processes(url, clock) as benches:
+        for n in range(60):
+            await benches[n % PROCESSES].become(viewer(f"S{n:03}"))
+        given: Counter[str] = Counter()
+        while sum(given.values()) < 60:
+            claims = [
+                bench.claim("SAT", stream=f"stream {n}", credit=7)
+                for n, bench in enumerate(benches)
+            ]
+            for handed in await asyncio.gather(*claims):
+                given.update(each.lane.subscription for each in handed)
+
+    assert set(given.values()) == {1}
+
+
+async def test_credit_is_freed_by_answers_that_come_elsewhere(url: str, clock: HandClock) -> None:
+    deliveries = [Delivery(max_streams=10) for _ in range(PROCESSES)]
+    async with processes(url, clock, deliveries) as (one, two, _):
+        deliveries[0].start(one.store)
+        stream = Stream(
+            id=stream_of(one.store.server),
+            provider="SAT",
+            adapter="adapter",
+            version="",
+            peer="",
+            max_in_flight=2,
+            lease_duration=30 * SECOND,
+            include_target=False,
+        )
+        with deliveries[0].stream(stream):
+            for n in range(20):
+                await two.become(viewer(f"S{n:03}"))
+            for _ in range(20):
+                handed = await asyncio.wait_for(stream.events.get(), 20)
+                assert isinstance(handed, tuple)
+                assert stream.in_flight <= 2
+                for lease in handed:
+                    await two.accept(lease)
+                if not await two.store.read(lambda reads: reads.backlog_size("SAT")[0]):
+                    break
+            async with asyncio.timeout(20):
+                while stream.in_flight:
+                    await asyncio.sleep(0.01)
+        await deliveries[0].drain("done")
+
+
+async def test_leases_of_a_server_that_is_silent_end(url: str, clock: HandClock) -> None:
+    async with processes(url, clock) as (one, two, _):
+        alive, dying = (Presence(bench.store, list) for bench in (one, two))
+        await dying.beat()
+        await two.become(viewer("S1"))
+        demand = Demand(stream="s", adapter="a", credit=10, lease_duration=3_600 * SECOND)
+        claim = Claim(provider="SAT", server=two.store.server, demands=(demand,))
+        assert (await two.store.do(claim))[0]
+        clock.advance(5)
+        await alive.beat()
+        assert not await one.claim("SAT")
+        clock.advance(6)
+        await alive.beat()
+        assert len(await one.claim("SAT")) == 1
+        servers = await one.store.read(lambda reads: reads.servers())
+
+    assert [server for server, _ in servers] == [one.store.server]
+
+
+async def test_a_provider_changes_everywhere_at_once(url: str, clock: HandClock) -> None:
+    async with processes(url, clock) as (one, two, _):
+        await one.become(viewer("S1"))
+        smaller = replace(SATELLITE, services=SATELLITE.services[1:])
+        with pytest.raises(Refused) as refused:
+            await two.store.do(UpdateProvider(provider=smaller, etag=None))
+        larger = replace(SATELLITE, display_name="Satellites")
+        await two.store.do(UpdateProvider(provider=larger, etag=None))
+        await one.store.refresh()
+
+    assert refused.value.reason is Reason.PROVIDER_IN_USE
+    assert one.store.providers["SAT"].provider.display_name == "Satellites"

@@ -36,11 +36,12 @@ class WakeDelayed:
         return LATE
 
     def run(self, work: Work) -> int:
-        providers = {provider for (provider,) in work.tables.select(sql.AWAKE, (work.now,))}
-        if providers:
+        oldest = dict(work.tables.select(sql.AWAKE, (work.now,)))
+        if oldest:
             work.tables.run(sql.WAKE, (work.now,))
-            work.committed.woken.update(providers)
-        return len(providers)
+            for provider, age in oldest.items():
+                work.committed.wake(provider, age)
+        return len(oldest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -100,7 +100,7 @@ class SetProviderState:
             check_complete(provider)
         record = _changed(work, former, provider, who=self.who)
         work.put_provider(record)
-        work.committed.woken.add(self.provider)
+        work.committed.wake(self.provider, 0)
         return record
 
 

@@ -13,7 +13,9 @@ from .bulk import Bulk
 from .committed import Committed
 from .engine import Tables
 from .loading import Loaded
+from .models import READY
 from .numbers import Numbers
+from .oldest import Oldest
 from .recent import NO_NAMES, Names, Recent, names_of
 from .rows import Row, lane_row, new_subscription_row, subscription_row
 
@@ -30,9 +32,11 @@ class Changes(Loaded):
         providers: dict[str, ProviderRecord],
         catalogues: dict[str, Catalogue],
         recent: Recent,
+        oldest: Oldest,
         shared: bool,
     ) -> None:
         super().__init__(tables, now=now, recent=recent, shared=shared)
+        self.oldest = oldest
         self.catalogues = catalogues
         self.numbers = numbers
         self.providers = providers
@@ -119,8 +123,10 @@ class Changes(Loaded):
             queue = record.aggregate.queue(provider) if record else ()
             if queue:
                 lane = self.lanes[number][provider] = self.lane(provider, number)
-                kept.append(lane_row(lane, queue, now=self.now))
-                self.committed.woken.add(provider)
+                row = lane_row(lane, queue, now=self.now)
+                kept.append(row)
+                if row[2] == READY:
+                    self.committed.wake(provider, queue[0].schedule_time)
             elif provider in self.lanes.get(number, {}):
                 gone.append((number, provider))
                 del self.lanes[number][provider]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -16,21 +16,24 @@ MOST_IN_MESSAGE = 40
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """`woken`: providers at which something became ready.
+    """`woken`: by provider at which something became ready, the age of the oldest.
 
     By stream: `freed`, the requests no longer on its leases (new ones count as less than none);
     `ran_out`, those of leases that ran out; `heard`, that its adapter gave a sign of life;
     `stopped`, that it wants no more. `settled`: actions that are settled now.
     """
 
-    woken: set[str] = field(default_factory=set)
+    woken: dict[str, int] = field(default_factory=dict)
     freed: Counter[str] = field(default_factory=Counter)
     ran_out: Counter[str] = field(default_factory=Counter)
     heard: set[str] = field(default_factory=set)
     stopped: set[str] = field(default_factory=set)
     settled: set[int] = field(default_factory=set)
 
-    def messages(self, server: str, *, woken: set[str]) -> Iterator[str]:
+    def wake(self, provider: str, age: int) -> None:
+        self.woken[provider] = min(age, self.woken.get(provider, age))
+
+    def messages(self, server: str, *, woken: Mapping[str, int]) -> Iterator[str]:
         """For the other processes: what concerns their streams, and where something is ready."""
         facts: dict[str, _Stream] = {}
         for stream in {*self.freed, *self.ran_out, *self.heard, *self.stopped}:
@@ -43,10 +46,10 @@ class Committed:
                 )
                 if any(fact):
                     facts[stream] = fact
-        streams, providers = iter(facts.items()), iter(woken)
+        streams, providers = iter(facts.items()), iter(woken.items())
         while few := dict(islice(streams, MOST_IN_MESSAGE)):
-            yield _encode(_Message(server, (), few))
-        while some := tuple(islice(providers, MOST_IN_MESSAGE)):
+            yield _encode(_Message(server, {}, few))
+        while some := dict(islice(providers, MOST_IN_MESSAGE)):
             yield _encode(_Message(server, some, {}))
 
 
@@ -55,7 +58,7 @@ _Stream = tuple[int, int, bool, bool]
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
     server: str
-    woken: tuple[str, ...]
+    woken: dict[str, int]
     streams: dict[str, _Stream]
 
 
@@ -65,7 +68,7 @@ def told(message: str, *, to: str) -> Committed | None:
     if found.server == to:
         return None
     return Committed(
-        woken=set(found.woken),
+        woken=found.woken,
         freed=Counter({stream: fact[0] for stream, fact in found.streams.items()}),
         ran_out=Counter({stream: fact[1] for stream, fact in found.streams.items()}),
         heard={stream for stream, fact in found.streams.items() if fact[2]},

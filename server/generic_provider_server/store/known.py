@@ -11,6 +11,7 @@ from ..domain.values import Instant
 from . import statements as sql
 from .documents import provider_of
 from .engine import Tables
+from .oldest import Oldest
 from .recent import Recent
 from .rows import Row
 
@@ -23,6 +24,7 @@ class Known:
     catalogues: dict[str, Catalogue]
     clock: Callable[[], int]
     recent: Recent = field(default_factory=Recent)
+    oldest: Oldest = field(default_factory=Oldest)
     last: Instant = Instant(0)
 
     def now(self) -> Instant:

@@ -12,6 +12,7 @@ import structlog
 
 from .committed import Committed, told
 from .engine import StoreLost, UnsupportedDatabase
+from .oldest import Oldest
 from .postgres import CHANNEL, connect
 
 POLL_SECONDS = 0.5
@@ -31,12 +32,14 @@ class Listener:
         loop: asyncio.AbstractEventLoop,
         on_commit: Callable[[Committed], None],
         on_gap: Callable[[], None],
+        oldest: Oldest,
     ) -> None:
         self._url = url
         self._server = server
         self._loop = loop
         self._on_commit = on_commit
         self._on_gap = on_gap
+        self._oldest = oldest
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="store-listener", daemon=True)
         self._connection: psycopg.Connection[Any] | None = None
@@ -71,6 +74,7 @@ class Listener:
             for notification in connection.notifies(timeout=POLL_SECONDS):
                 committed = told(notification.payload, to=self._server)
                 if committed is not None:
+                    self._oldest.tell(committed.woken)
                     self._loop.call_soon_threadsafe(self._on_commit, committed)
                 if self._stopping.is_set():
                     return
@@ -80,7 +84,7 @@ class Listener:
         connection = connect(self._url)
         connection.execute(f"LISTEN {CHANNEL}")
         with connect(self._url) as other:
-            other.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f'["{self._server}",[],{{}}]'))
+            other.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f'["{self._server}",{{}},{{}}]'))
         for _ in connection.notifies(timeout=PATIENCE, stop_after=1):
             return connection
         connection.close()

@@ -94,13 +94,12 @@ class Overview(Reading):
 
     def _overdue(self, provider: str, now: Instant) -> bool:
         settings = self._known.catalogues[provider].provider.delivery_settings
-        oldest = (
-            RequestRow.select(RequestRow.create_time)
-            .where(RequestRow.provider == provider, SQL("state = 1"))
-            .order_by(RequestRow.create_time)
-            .limit(1)
+        overdue = RequestRow.select(RequestRow.number).where(
+            RequestRow.provider == provider,
+            SQL("state = 1"),
+            RequestRow.create_time < now - settings.pending_window,
         )
-        return any(time < now - settings.pending_window for (time,) in self._rows(oldest))
+        return bool(self._rows(overdue.limit(1)))
 
     def oldest_leases(self, streams: Sequence[str]) -> dict[str, Instant]:
         """When the oldest live lease of each of these streams was given."""

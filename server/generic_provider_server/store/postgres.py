@@ -36,11 +36,9 @@ LOCKS_END = "-c idle_in_transaction_session_timeout=10000 -c lock_timeout=20000"
 
 CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000"
 # Written down with the first transaction that uses what was reserved, or a later one.
-RESERVE = (
-    "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true)) "
-    "UPDATE counter SET value = value + %s FROM soon WHERE name = %s RETURNING value"
-)
-GIVE_BACK = "UPDATE counter SET value = %s WHERE name = %s AND value = %s"
+SOON = "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))"
+RESERVE = f"{SOON} UPDATE counter SET value = value + %s FROM soon WHERE name = %s RETURNING value"
+GIVE_BACK = f"{SOON} UPDATE counter SET value = %s FROM soon WHERE name = %s AND value = %s"
 TELL = "SELECT pg_notify(%s, message) FROM unnest(%s::text[]) AS message"
 
 
@@ -75,7 +73,7 @@ class PostgresEngine:
                 tables = PostgresTables(writing.cursor())
                 self._set_clock(tables)
                 yield tables, numbers
-            self._usual = numbers.given
+            self._usual.update({name: count for name, count in numbers.given.items() if count})
             _give_back(aside, numbers)
         except (errors.DeadlockDetected, errors.SerializationFailure) as error:
             raise Overtaken(str(error)) from error

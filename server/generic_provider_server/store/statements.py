@@ -40,8 +40,8 @@ LATER_REQUESTS = (
 USES = "SELECT thing, uses FROM provider_use WHERE provider = ? AND uses > 0"
 
 READY = (
-    "SELECT subscription FROM lane WHERE provider = ? AND bulk = ? AND status = 0 "
-    f"ORDER BY age, head LIMIT ?{SKIP_LOCKED}"
+    "SELECT subscription, age FROM lane WHERE provider = ? AND bulk = ? AND status = 0 "
+    f"AND age >= ? ORDER BY age, head LIMIT ?{SKIP_LOCKED}"
 )
 _ACTION = (
     "id, subscription, kind, state, origin, reference, performed_by, caller, request_id, "
@@ -62,7 +62,7 @@ OF_OTHER_SERVERS = (
 )
 DROP_SERVER = "DELETE FROM server WHERE id = ?"
 UNSEEN = "SELECT id FROM server WHERE seen_time < ?"
-AWAKE = "SELECT DISTINCT provider FROM lane WHERE status = 2 AND ready_time <= ?"
+AWAKE = "SELECT provider, MIN(age) FROM lane WHERE status = 2 AND ready_time <= ? GROUP BY provider"
 WAKE = (
     "UPDATE lane SET status = 0 WHERE (subscription, provider) IN (SELECT subscription, provider "
     f"FROM lane WHERE status = 2 AND ready_time <= ?{SKIP_LOCKED})"

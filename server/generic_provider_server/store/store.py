@@ -153,7 +153,12 @@ def open_store(
         listener = None
         if engine.shared:
             listener = Listener(
-                notifications or url, server=server, loop=loop, on_commit=on_commit, on_gap=on_gap
+                notifications or url,
+                server=server,
+                loop=loop,
+                on_commit=on_commit,
+                on_gap=on_gap,
+                oldest=known.oldest,
             )
             listener.start()
     except BaseException:

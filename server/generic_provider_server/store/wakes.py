@@ -11,24 +11,27 @@ WAKE_SECONDS = 0.02
 
 
 class Wakes:
-    """`untold`: providers whose wake-up is still to be told."""
+    """`untold`: by provider whose wake-up is still to be told, the age of the oldest."""
 
     def __init__(self, server: str) -> None:
-        self.untold: set[str] = set()
+        self.untold: dict[str, int] = {}
         self._server = server
         self._told_at: dict[str, float] = {}
         self._telling: set[str] = set()
 
     def messages(self, committed: Committed) -> Iterator[str]:
         """What the others are to hear now of a commit."""
-        self.untold |= committed.woken
+        for provider, age in committed.woken.items():
+            self.untold[provider] = min(age, self.untold.get(provider, age))
         then = time.monotonic() - WAKE_SECONDS
         self._telling = {each for each in self.untold if self._told_at.get(each, 0.0) <= then}
-        return committed.messages(self._server, woken=self._telling)
+        telling = {provider: self.untold[provider] for provider in self._telling}
+        return committed.messages(self._server, woken=telling)
 
     def were_told(self) -> None:
         """The commit was successful."""
         now = time.monotonic()
-        self._told_at.update(dict.fromkeys(self._telling, now))
-        self.untold -= self._telling
+        for provider in self._telling:
+            self._told_at[provider] = now
+            del self.untold[provider]
         self._telling = set()

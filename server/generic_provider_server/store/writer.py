@@ -164,6 +164,7 @@ class Writer:
                 providers=known.providers,
                 catalogues=known.catalogues,
                 recent=known.recent,
+                oldest=known.oldest,
                 shared=self._engine.shared,
             )
             work.load(needs)
@@ -179,6 +180,7 @@ class Writer:
             if self._engine.shared:
                 tables.tell(self._wakes.messages(work.committed))
         self._wakes.were_told()
+        known.oldest.tell(work.committed.woken)
         work.keep_recent()
         known.catalogues = work.catalogues
         known.providers = work.providers

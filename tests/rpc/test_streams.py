@@ -184,7 +184,7 @@ async def test_a_stream_that_was_told_to_stop_ends_with_its_last_lease(
 async def test_a_quiet_stream_has_heartbeats_that_say_how_things_are(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("generic_provider_server.rpc.provisioning_service.HEARTBEAT", 0.05)
+    monkeypatch.setattr("generic_provider_server.rpc.provisioning_service.HEARTBEAT", (0.05, 0.05))
     async with stream(address, "a", max_in_flight=10) as call:
         for _ in range(3):
             message = await call.read()

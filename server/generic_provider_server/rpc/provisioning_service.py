@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import time
 from collections.abc import AsyncIterator, Iterable, Iterator
 
@@ -20,11 +21,15 @@ from .calls import Call
 from .checks import Checks
 from .decode_responses import answers_of
 
-HEARTBEAT = 10.0
-"""Seconds of silence on a stream before the server gives a sign of life."""
+HEARTBEAT = 5.0, 10.0
+"""Seconds of silence on a stream before the server gives a sign of life; streams that were opened
+together do not go on together."""
 
 BACKLOG_AGE = 2.0
-"""Seconds for which a backlog that was counted serves all streams of its provider."""
+"""Seconds for which a backlog that was counted serves all streams of its provider, at least."""
+
+SHARE = 20
+"""Counting takes at most so small a part of the time."""
 
 MOST_AT_ONCE = 1_000
 MOST_BYTES = 1024 * 1024
@@ -45,7 +50,7 @@ class ProvisioningServicer:
             yield await self._heartbeat(stream.provider)
             while True:
                 try:
-                    async with asyncio.timeout(HEARTBEAT):
+                    async with asyncio.timeout(random.uniform(*HEARTBEAT)):
                         event = await stream.events.get()
                 except TimeoutError:
                     yield await self._heartbeat(stream.provider)
@@ -154,10 +159,12 @@ class ProvisioningServicer:
 
     async def _backlog(self, provider: str) -> tuple[int, int]:
         """Requests pending, and the age of the oldest in microseconds."""
-        counted, backlog = self._backlogs.get(provider, (0.0, (0, 0)))
-        if not counted or time.monotonic() > counted + BACKLOG_AGE:
+        good_until, backlog = self._backlogs.get(provider, (0.0, (0, 0)))
+        began = time.monotonic()
+        if began > good_until:
             backlog = await self._store.read(lambda reads: reads.backlog_size(provider))
-            self._backlogs[provider] = time.monotonic(), backlog
+            took = time.monotonic() - began
+            self._backlogs[provider] = began + max(BACKLOG_AGE, SHARE * took), backlog
         return backlog
 
 

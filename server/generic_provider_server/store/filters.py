@@ -54,11 +54,9 @@ class RequestFilter(Value, frozen=True, kw_only=True):
 
 
 def subscription_conditions(wanted: SubscriptionFilter) -> list[Expression]:
-    texts = (
-        (SubscriptionRow.type, wanted.type),
-        (SubscriptionRow.holder_number, wanted.holder_number),
-    )
-    conditions = _equal(texts) + _any_of(((SubscriptionRow.state, wanted.states),))
+    conditions = _equal(((SubscriptionRow.type, wanted.type),))
+    conditions += _named(SubscriptionRow.holder_number, wanted.holder_number)
+    conditions += _any_of(((SubscriptionRow.state, wanted.states),))
     conditions += _period(SubscriptionRow.create_time, wanted.created_from, wanted.created_to)
     if wanted.item_serial:
         owners = ItemRow.select(ItemRow.subscription).where(
@@ -74,11 +72,10 @@ def subscription_conditions(wanted: SubscriptionFilter) -> list[Expression]:
 def action_conditions(wanted: ActionFilter) -> list[Expression]:
     texts = (
         (ActionRow.subscription, wanted.subscription),
-        (ActionRow.reference, wanted.reference),
         (ActionRow.performed_by, wanted.performed_by),
     )
     numbers = ((ActionRow.kind, wanted.kinds), (ActionRow.state, wanted.states))
-    conditions = _equal(texts) + _any_of(numbers)
+    conditions = _equal(texts) + _any_of(numbers) + _named(ActionRow.reference, wanted.reference)
     return conditions + _period(ActionRow.create_time, wanted.created_from, wanted.created_to)
 
 
@@ -90,7 +87,6 @@ def request_conditions(
         (RequestRow.provider, wanted.provider),
         (RequestRow.subscription, wanted.subscription),
         (RequestRow.action, wanted.action),
-        (RequestRow.reference, wanted.reference),
         (RequestRow.last_adapter, wanted.last_adapter),
         (RequestRow.error_code, wanted.error_code),
     )
@@ -99,10 +95,10 @@ def request_conditions(
         (RequestRow.state, wanted.states),
         (RequestRow.origin, wanted.origins),
     )
-    conditions = _equal(texts) + _any_of(numbers)
+    conditions = _equal(texts) + _any_of(numbers) + _named(RequestRow.reference, wanted.reference)
     if wanted.account_number:
         linked = LinkRow.select(LinkRow.subscription).where(
-            LinkRow.account_number == wanted.account_number
+            *_named(LinkRow.account_number, wanted.account_number)
         )
         conditions.append(RequestRow.subscription.in_(linked))
     if wanted.item_serial:
@@ -112,17 +108,15 @@ def request_conditions(
     return conditions + _period(RequestRow.settle_time, wanted.settled_from, wanted.settled_to)
 
 
-def _link_conditions(wanted: SubscriptionFilter) -> list[Expression | SQL]:
-    conditions: list[Expression | SQL] = []
+def _link_conditions(wanted: SubscriptionFilter) -> list[Any]:
+    conditions: list[Any] = []
     if wanted.provider:
         conditions.append(LinkRow.provider == wanted.provider)
     if wanted.sync_states == (SyncState.OUT_OF_SYNC,):
         conditions.append(SQL("sync_state = 3"))  # a literal, for the index of what drifted
     elif wanted.sync_states:
         conditions.append(LinkRow.sync_state.in_([int(s) for s in wanted.sync_states]))
-    if wanted.account_number:
-        conditions.append(LinkRow.account_number == wanted.account_number)
-    return conditions
+    return conditions + _named(LinkRow.account_number, wanted.account_number)
 
 
 def _period(column: Any, start: Instant | None, end: Instant | None) -> list[Expression]:
@@ -132,6 +126,11 @@ def _period(column: Any, start: Instant | None, end: Instant | None) -> list[Exp
 
 def _equal(pairs: Iterable[tuple[Any, object]]) -> list[Expression]:
     return [column == value for column, value in pairs if value]
+
+
+def _named(column: Any, value: str) -> list[Expression]:
+    """By a column whose index holds what is not empty, and is used where that is said."""
+    return [column == value, column != SQL("''")] if value else []
 
 
 def _any_of(pairs: Iterable[tuple[Any, Sequence[int]]]) -> list[Expression]:

@@ -1,0 +1,228 @@
+"""What the service does all the time finds its rows by an index, however large the history is."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+from peewee import Database
+
+from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection
+from generic_provider_server.domain.lease import ResponseStatus
+from generic_provider_server.domain.values import SyncState
+from generic_provider_server.services.claiming import end_of_other_servers, end_of_server
+from generic_provider_server.services.clock import Clock, EndDue, ExpireOverdue, WakeDelayed
+from generic_provider_server.services.delivery import Disown
+from generic_provider_server.services.operating import CancelRequest
+from generic_provider_server.services.presence import Presence
+from generic_provider_server.store.bulk import Bulk
+from generic_provider_server.store.filters import ActionFilter, RequestFilter, SubscriptionFilter
+from generic_provider_server.store.reads import Reads
+from generic_provider_server.store.sqlite import SqliteTables, _spoken
+from generic_provider_server.store.store import engine_of, open_store
+from support.bench import Bench, HandClock
+from support.copying import copying
+from support.filling import PROVIDER, fill, number
+
+SUBSCRIPTIONS, SETTLED, BLOCKED, WAITING = 1_000_000, 2_000_000, 100_000, 200_000
+LARGE = {"subscription", "request", "action", "provider_link", "lane"}
+SMALL_INDEXES = {
+    "lane_ready",
+    "lane_leased",
+    "lane_delayed",
+    "request_pending",
+    "subscription_due_time",
+    "provider_link_out_of_sync",
+}
+"""They hold what waits, not what was: these may be read as a whole."""
+
+LANES = (
+    "INSERT INTO lane (provider, subscription, status, bulk, age, head, head_unit, "
+    "head_create_time, ready_time, pending, handover, count, unit, first, last, stream, server, "
+    "adapter, lease_start, lease_until, lease_duration) SELECT 'OTHER', number, 2, 0, 0, 0, 1, "
+    "create_time, 9000000000000000, 1, 0, 0, 0, 0, 0, '', '', '', 0, 0, 0 "
+    "FROM subscription ORDER BY number LIMIT ?"
+)
+"""Subscriptions that wait for a retry at a provider that nobody asks for."""
+
+NEWS = (Selection(provider=PROVIDER, distributor="MAIN", service="NEWS"),)
+
+Asked = dict[str, Sequence[Any]]
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    """Every statement from now on, with the parameters of its first use."""
+    found: Asked = {}
+
+    def note(statement: Any, parameters: Any) -> None:
+        if str(statement).startswith(("SELECT", "UPDATE", "DELETE", "INSERT", "WITH")):
+            found.setdefault(str(statement), parameters or ())
+
+    def noting(owner: type, name: str) -> None:
+        original = getattr(owner, name)
+
+        def noted(self: Any, statement: Any, parameters: Any = None, **more: Any) -> Any:
+            if isinstance(statement, Bulk):
+                parameters = list(parameters)
+                for row in parameters[:1]:
+                    note(statement.sqlite, row)
+            else:
+                note(_spoken(statement) if owner is SqliteTables else statement, parameters)
+            return original(self, statement, parameters or (), **more)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    noting(psycopg.Cursor, "execute")
+    noting(Database, "execute_sql")
+    for name in ("select", "run", "write"):
+        noting(SqliteTables, name)
+    return found
+
+
+@pytest.mark.timeout(280)
+async def test_everything_hot_uses_an_index(url: str, asked: Asked) -> None:
+    engine = engine_of(url)
+    engine.prepare()
+    engine.close()
+    fill(url, subscriptions=SUBSCRIPTIONS, settled=SETTLED, blocked=BLOCKED)
+    with closing(copying(url)) as database:
+        database.run(LANES, (WAITING,))
+        database.run("ANALYZE")
+    asked.clear()
+    await _live(url)
+    plans = dict(_plans(url, asked))
+
+    assert len(plans) > 40
+    assert [(statement, plan) for statement, plan in plans.items() if plan] == []
+
+
+async def _live(url: str) -> None:
+    """What callers, adapters and the clock do."""
+    store = open_store(url, on_commit=lambda _: None)
+    bench = Bench(store, HandClock())
+    presence = Presence(store, list)
+    for n in range(8):
+        await bench.perform(AddServices(NEWS), number(n), request_id=f"order-{n}", reference="r")
+    await bench.perform(AddServices(NEWS), number(0), request_id="order-0", reference="r")
+    await bench.perform(RemoveServices(NEWS), number(1))
+    handed = await bench.claim(PROVIDER, credit=6)
+    await bench.extend(handed[0].lane.lease)
+    await bench.answer(handed[0])
+    await bench.answer(handed[0])
+    await bench.answer(handed[1])
+    await bench.answer(handed[2], status=ResponseStatus.REJECTED, error_code="E")
+    await bench.answer(handed[3], status=ResponseStatus.RETRY_LATER, retry_delay=0)
+    await bench.release(handed[4].lane.lease)
+    await bench.break_stream(PROVIDER, "stream")
+    for command in (
+        end_of_server("server"),
+        end_of_other_servers("server"),
+        Disown(server="server"),
+        WakeDelayed(),
+        ExpireOverdue(provider=PROVIDER),
+        EndDue(subscription=number(9)),
+        CancelRequest(request=handed[5].requests[0].number, reason="stuck"),
+    ):
+        await store.do(command)
+    await presence.beat()
+    await presence.connected()
+    await Clock(store).look()
+    await _look(bench)
+    await store.close()
+
+
+async def _look(bench: Bench) -> None:
+    """What people and the CRM ask."""
+    (request,) = (await bench.requests(RequestFilter(subscription=number(3))))[:1]
+    await bench.request(request.number)
+    await bench.action(request.action)
+    subscriptions = (
+        SubscriptionFilter(),
+        SubscriptionFilter(item_serial="1"),
+        SubscriptionFilter(account_number="1"),
+        SubscriptionFilter(holder_number="1"),
+        SubscriptionFilter(provider=PROVIDER, sync_states=(SyncState.OUT_OF_SYNC,)),
+    )
+    actions = (ActionFilter(), ActionFilter(subscription=number(3)), ActionFilter(reference="r"))
+    requests = (
+        RequestFilter(),
+        RequestFilter(subscription=number(3)),
+        RequestFilter(account_number="1"),
+        RequestFilter(reference="r", oldest_first=True),
+    )
+
+    def ask(reads: Reads) -> None:
+        for subscription in subscriptions:
+            reads.subscriptions(subscription, after="B", limit=50)
+        for action in actions:
+            reads.actions(action, before=10**15, limit=50)
+        for wanted in requests:
+            reads.requests(wanted, after=10**15, limit=50)
+        reads.created_by("order-1")
+        reads.requests_of([request.number])
+        reads.oldest_leases(["stream"])
+        reads.backlog_size(PROVIDER)
+        reads.backlog(PROVIDER)
+
+    await bench.store.read(ask)
+
+
+def _plans(url: str, asked: Asked) -> Iterator[tuple[str, list[str]]]:
+    """Each statement, and what is wrong with how it is answered."""
+    if url.startswith("sqlite:"):
+        with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as sqlite:
+            for statement, parameters in asked.items():
+                yield statement, list(_explained_by_sqlite(sqlite, statement, parameters))
+        return
+    with psycopg.connect(url, autocommit=True) as postgres:
+        for statement, parameters in asked.items():
+            yield statement, list(_explained_by_postgresql(postgres, statement, parameters))
+
+
+def _explained_by_sqlite(
+    database: sqlite3.Connection, statement: str, parameters: Sequence[Any]
+) -> Iterator[str]:
+    for *_, detail in database.execute(f"EXPLAIN QUERY PLAN {statement}", parameters):
+        index = found[1] if (found := re.search(r"INDEX (\w+)", detail)) else ""
+        whole = detail.startswith("SCAN ") and index not in SMALL_INDEXES
+        beside = re.search(r"\((rowid|number)[<>]\?\)", detail) and " AND " in statement
+        if (whole and _is_large(detail.split()[1], statement)) or beside:
+            yield detail
+
+
+def _is_large(alias: str, statement: str) -> bool:
+    """Peewee calls its tables t1, t2, …"""
+    found = re.search(rf'"(\w+)" AS "{alias}"', statement)
+    return (found[1] if found else alias) in LARGE and not _counts_backlog(statement)
+
+
+def _counts_backlog(statement: str) -> bool:
+    """Adding up what is pending reads all of it; that is done once for all streams."""
+    return 'SUM("t1"."pending")' in statement
+
+
+def _explained_by_postgresql(
+    database: psycopg.Connection[Any], statement: str, parameters: Sequence[Any]
+) -> Iterator[str]:
+    explain = f"EXPLAIN (FORMAT JSON) {statement}".encode()
+    ((plans,),) = database.execute(explain, parameters or None).fetchall()
+    for node in _nodes([plan["Plan"] for plan in plans]):
+        table, index = node.get("Relation Name"), node.get("Index Name")
+        condition = node.get("Index Cond", "")
+        beside = re.fullmatch(r"\(\(?(number|id)\)? [<>] [^()]*\)", condition) and "Filter" in node
+        if node["Node Type"] == "Seq Scan" and table in LARGE:
+            yield f"reads all of {table}"
+        if index and ((not condition and index not in SMALL_INDEXES) or beside):
+            yield f"reads {index} where {condition}, {node.get('Filter')}"
+
+
+def _nodes(plans: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    for plan in plans:
+        yield plan
+        yield from _nodes(plan.get("Plans", ()))

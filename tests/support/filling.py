@@ -1,0 +1,183 @@
+"""Puts a large state into a database within seconds: what the service made of two subscriptions,
+copied in SQL under other numbers.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+import grpc
+from google.protobuf.duration_pb2 import Duration
+
+from generic_provider import Client, Distributor, Provider, ProviderExists, Service, actions
+from generic_provider.v1 import provisioning_service_pb2 as api
+from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
+from generic_provider.v1.subscription_service_pb2 import PerformActionRequest
+from generic_provider.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
+
+from .copying import BLOCK, MARK, Copies, Copying, copy, copying, rows
+
+START = "serving on "
+PROVIDER = "BENCH"
+NEWS = [("MAIN", "NEWS")]
+BEHIND = 100
+"""Requests that wait behind the first one of a blocked subscription."""
+DELAY = Duration(seconds=86_400)
+
+
+def number(n: int) -> str:
+    return f"B{n:07}"
+
+
+def provider() -> Provider:
+    services = [
+        Service(code="SPORT", provider_service_id="1"),
+        Service(code="NEWS", provider_service_id="2"),
+    ]
+    return Provider(code=PROVIDER, distributors=[Distributor(code="MAIN")], services=services)
+
+
+def existing(subscription: str) -> PerformActionRequest:
+    """Becomes a subscriber with an account that holds SPORT already: nothing is requested."""
+    account = actions.ExistingAccount(
+        provider=PROVIDER, account_number=subscription, holds_everything=True
+    )
+    become = actions.BecomeSubscriber(
+        type="DTH", provider=PROVIDER, services=[("MAIN", "SPORT")], existing=[account]
+    )
+    return actions.request(become, subscription=subscription)
+
+
+def change(n: int, subscription: str) -> PerformActionRequest:
+    """The n-th change of a subscription adds NEWS, the next one removes it again."""
+    kind = actions.RemoveServices if n % 2 else actions.AddServices
+    return actions.request(kind(services=NEWS), subscription=subscription)
+
+
+def fill(url: str, *, subscriptions: int, settled: int, blocked: int) -> None:
+    """Fills a migrated database that no server runs on and in which no subscription is yet.
+
+    Subscriptions `number(0)` and on are linked and have settled requests, two each in turn. Each of
+    the last `blocked / BEHIND` has that many requests behind one that waits a day for its retry.
+    """
+    stuck = blocked // BEHIND
+    linked = subscriptions - stuck
+    if blocked % BEHIND or settled % 2 or linked < 1:
+        raise ValueError("cannot be spread evenly")
+    with closing(copying(url)) as database:
+        _count_on(database, after=MARK * BLOCK)
+        with _serving(url) as address:
+            _make_linked(address, changes=2 * -(-settled // (2 * linked)))
+            uses = _uses(database)
+            if stuck:
+                _make_stuck(address, number(linked))
+        uses_of_both = _uses(database)
+        with database.bulk():
+            for table, key in _tables_of_subscriptions(database):
+                _copy_linked(database, table, key=key, linked=linked, settled=settled)
+                _copy_stuck(database, table, key=key, first=linked, count=stuck)
+            for thing, both in uses_of_both.items():
+                one = uses.get(thing, 0)
+                _set_uses(database, thing, uses=one * linked + (both - one) * stuck)
+            _count_on(database, after=(MARK + subscriptions + 1) * BLOCK)
+
+
+def _copy_linked(database: Copying, table: str, *, key: str, linked: int, settled: int) -> None:
+    """The last pairs of changes are those of some subscriptions only."""
+    for n, row in enumerate(rows(database, table, key=key, of=number(0))):
+        pair = {"action": (n + 1) // 2 - 1, "request": n // 2}.get(table, -1)
+        count = linked if pair < 0 else min(linked, settled // 2 - pair * linked)
+        copies = Copies(number=number(0), target="k", start=1, stop=count - 1)
+        copy(database, table, row, copies)
+
+
+def _copy_stuck(database: Copying, table: str, *, key: str, first: int, count: int) -> None:
+    copies = Copies(number=number(first), target=f"k + {first}", start=1, stop=count - 1)
+    for row in rows(database, table, key=key, of=number(first)):
+        copy(database, table, row, copies)
+
+
+def _tables_of_subscriptions(database: Copying) -> list[tuple[str, str]]:
+    """Each with the column that names the subscription."""
+    columns = database.run(database.columns).fetchall()
+    return [("subscription", "number")] + [
+        (table, column) for table, column in columns if column == "subscription"
+    ]
+
+
+def _count_on(database: Copying, *, after: int) -> None:
+    database.run("UPDATE counter SET value = ? WHERE name IN ('action', 'request')", (after,))
+
+
+def _uses(database: Copying) -> dict[tuple[str, str], int]:
+    found = database.run("SELECT provider, thing, uses FROM provider_use").fetchall()
+    return {(code, thing): uses for code, thing, uses in found}
+
+
+def _set_uses(database: Copying, thing: tuple[str, str], *, uses: int) -> None:
+    change = "UPDATE provider_use SET uses = ? WHERE provider = ? AND thing = ?"
+    database.run(change, (uses, *thing))
+
+
+@contextmanager
+def _serving(url: str) -> Iterator[str]:
+    """A server for a moment; gives its address."""
+    command = [sys.executable, "-m", "generic_provider_server", "serve"]
+    command += ["--listen", "127.0.0.1:0", "--database", url, "--log-level", "error"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            for line in process.stdout or ():
+                if line.startswith(START):
+                    yield line.removeprefix(START).strip()
+                    return
+            raise RuntimeError("the server did not start")
+        finally:
+            process.terminate()
+
+
+def _make_linked(address: str, *, changes: int) -> None:
+    with Client(address) as client:
+        with suppress(ProviderExists):
+            client.create_provider(provider())
+        client.set_provider_state(PROVIDER, state="EFFECTIVE")
+    _perform(address, [existing(number(0)), *[change(n, number(0)) for n in range(changes)]])
+    _answer(address, count=changes, status=api.RESPONSE_STATUS_ACCEPTED)
+
+
+def _make_stuck(address: str, subscription: str) -> None:
+    waiting = [change(n, subscription) for n in range(BEHIND + 1)]
+    _perform(address, [existing(subscription), *waiting])
+    _answer(address, count=1, status=api.RESPONSE_STATUS_RETRY_LATER)
+
+
+def _perform(address: str, requests: list[PerformActionRequest]) -> None:
+    with grpc.insecure_channel(address) as channel:
+        perform = SubscriptionServiceStub(channel).PerformAction
+        for request in requests:
+            request.ClearField("request_id")
+            perform(request)
+
+
+def _answer(address: str, *, count: int, status: api.ResponseStatus.ValueType) -> None:
+    """Answers so many requests like that, as an adapter."""
+    wanted = api.StreamPendingRequestsRequest(provider=PROVIDER, adapter="filling", max_in_flight=1)
+    with grpc.insecure_channel(address) as channel:
+        stub = ProvisioningServiceStub(channel)
+        stream = stub.StreamPendingRequests(wanted)
+        while count:
+            answers = [
+                api.ProvisioningResponse(
+                    request=request.number,
+                    lease_token=each.lease_token,
+                    status=status,
+                    retry_delay=DELAY if status == api.RESPONSE_STATUS_RETRY_LATER else None,
+                )
+                for each in next(stream).batch.subscriptions
+                for request in each.requests
+            ]
+            if answers:
+                stub.SendResponses(api.SendResponsesRequest(provider=PROVIDER, responses=answers))
+                count -= len(answers)

@@ -46,8 +46,8 @@ format: .venv/.ready ## format, and fix what lint can fix
 	$(PYTHON) -m ruff check --fix $(SOURCES)
 	$(PYTHON) -m ruff format $(SOURCES)
 
-bench: .venv/.ready ## measure; ARGUMENTS=--quick does so in half a minute
-	$(PYTHON) -m bench $(ARGUMENTS)
+bench: .venv/.ready ## measure; ARGUMENTS=--quick does so in two minutes
+	PYTHONPATH=tests $(PYTHON) -m bench $(ARGUMENTS)
 
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
     --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
@@ -55,6 +55,7 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --upgrade --g
 lock: ## resolve the lock files again (needs uv)
 	$(COMPILE) --extra server --extra uvloop --group dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --output-file protos/generate.lock protos/generate.in
+	$(COMPILE) --output-file bench/peers.lock bench/peers.in
 
 clean: ## remove what was built; data in .state stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist

@@ -8,37 +8,59 @@ import platform
 import sys
 from importlib.metadata import version
 from pathlib import Path
-from statistics import median
 
-from .figures import FIGURES, Round
+from .databases import Databases
+from .figures import FIGURES
+from .loads import Round, Run
 from .processes import CORES, two_cores
+from .results import table
 
 ROUNDS, SECONDS = 3, 12.0
-QUICK_ROUNDS, QUICK_SECONDS = 1, 6.0
-LIBRARIES = ("grpcio", "protobuf", "peewee", "msgspec")
+QUICK_ROUNDS, QUICK_SECONDS = 1, 4.0
+LIBRARIES = ("grpcio", "protobuf", "peewee", "msgspec", "psycopg")
 
 
 def main() -> None:
     arguments = _arguments()
     two_cores()
-    rounds = QUICK_ROUNDS if arguments.quick else ROUNDS
-    seconds = QUICK_SECONDS if arguments.quick else SECONDS
-    chosen = [name for name in FIGURES if not arguments.only or name.split()[0] in arguments.only]
+    with Databases() as databases:
+        seconds = QUICK_SECONDS if arguments.quick else SECONDS
+        run = Run(seconds=seconds, quick=arguments.quick, databases=databases)
+        measured = _measure(run, _chosen(arguments))
+        machine = ", ".join([_machine(), *databases.versions()])
+    print("\n".join([machine, "", *table(measured)]))
+    if arguments.quick:
+        print("\nQuick: one short round of each, and a smaller state for P5 and P8.")
+    if arguments.json:
+        facts = {"machine": machine, "quick": arguments.quick, "rounds": measured}
+        arguments.json.write_text(json.dumps(facts, indent=2) + "\n")
+
+
+def _measure(run: Run, chosen: list[str]) -> dict[str, list[Round]]:
     measured: dict[str, list[Round]] = {name: [] for name in chosen}
+    rounds = QUICK_ROUNDS if run.quick else ROUNDS
     for n in range(rounds):
         for name in chosen:
-            print(f"round {n + 1} of {rounds}: {name} …", file=sys.stderr, flush=True)
-            measured[name].append(FIGURES[name](seconds))
-    print(_table(measured))
-    if arguments.json:
-        facts = {"machine": _machine(), "rounds": measured}
-        arguments.json.write_text(json.dumps(facts, indent=2) + "\n")
+            if n and FIGURES[name].once:
+                continue
+            title = FIGURES[name].title
+            print(f"round {n + 1} of {rounds}: {name} {title} …", file=sys.stderr, flush=True)
+            measured[name].append(FIGURES[name].measure(run))
+    return measured
+
+
+def _chosen(arguments: argparse.Namespace) -> list[str]:
+    if arguments.only:
+        return [name for name in FIGURES if name in arguments.only]
+    return [name for name, figure in FIGURES.items() if figure.quick or not arguments.quick]
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="one short round of each")
-    parser.add_argument("--only", nargs="*", default=[], metavar="P1", help="these figures only")
+    parser.add_argument(
+        "--only", nargs="*", default=[], choices=FIGURES, metavar="P1", help="these figures only"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every round to a file")
     return parser.parse_args()
 
@@ -56,20 +78,6 @@ def _processor() -> str:
         if line.startswith("model name"):
             return line.partition(":")[2].strip()
     return platform.processor() or "an unknown processor"
-
-
-def _table(measured: dict[str, list[Round]]) -> str:
-    lines = [_machine(), "", "| figure | | median | min to max |", "|---|---|---|---|"]
-    for name, rounds in measured.items():
-        for what in rounds[0]:
-            values = [each[what] for each in rounds]
-            spread = f"{_number(min(values))} to {_number(max(values))}"
-            lines.append(f"| {name} | {what} | {_number(median(values))} | {spread} |")
-    return "\n".join(lines)
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""An adapter that accepts at once: `python -m bench.adapter ADDRESS [times]`.
+"""An adapter that accepts at once: `python -m bench.adapter KIND ADDRESS STREAMS`.
 
-Prints, once a second, how many requests it has answered; with `times`, when each one arrived.
+Kinds: `counted` prints twice a second how many requests it has answered; `timed` prints when each
+one arrived.
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ import grpc.aio
 
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
+from support.filling import PROVIDER
 
+from .channels import channels
 from .processes import say
-from .setting import PROVIDER
 
 IN_FLIGHT = 2_000
 
@@ -25,15 +27,13 @@ class Accepting:
         self._stub = ProvisioningServiceStub(channel)
         self._times = times
         self._answers: asyncio.Queue[api.ProvisioningResponse] = asyncio.Queue()
-        self._answered = 0
+        self.answered = 0
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._receive())
             tasks.create_task(self._answer())
             tasks.create_task(self._answer())
-            if not self._times:
-                tasks.create_task(self._tell())
 
     async def _receive(self) -> None:
         request = api.StreamPendingRequestsRequest(
@@ -64,18 +64,23 @@ class Accepting:
                 answers.append(self._answers.get_nowait())
             request = api.SendResponsesRequest(provider=PROVIDER, responses=answers)
             done = await self._stub.SendResponses(request)
-            self._answered += sum(r.code == api.RESPONSE_CODE_APPLIED for r in done.results)
-
-    async def _tell(self) -> None:
-        while True:
-            say(answered=self._answered, at=time.monotonic())
-            await asyncio.sleep(0.5)
+            self.answered += sum(r.code == api.RESPONSE_CODE_APPLIED for r in done.results)
 
 
-async def main(address: str, *, times: bool) -> None:
-    async with grpc.aio.insecure_channel(address) as channel:
-        await Accepting(channel, times=times).run()
+async def tell(streams: list[Accepting]) -> None:
+    while True:
+        say(answered=sum(each.answered for each in streams), at=time.monotonic())
+        await asyncio.sleep(0.5)
+
+
+async def main(kind: str, address: str, count: str) -> None:
+    async with channels(address, count=int(count)) as opened, asyncio.TaskGroup() as tasks:
+        streams = [Accepting(each, times=kind == "timed") for each in opened]
+        for each in streams:
+            tasks.create_task(each.run())
+        if kind == "counted":
+            tasks.create_task(tell(streams))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], times="times" in sys.argv))
+    asyncio.run(main(*sys.argv[1:]))

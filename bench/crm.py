@@ -1,7 +1,7 @@
-"""A CRM under load: `python -m bench.crm KIND ADDRESS SUBSCRIPTIONS SECONDS`.
+"""A CRM under load: `python -m bench.crm KIND ADDRESS FIRST SECONDS CHANNELS`.
 
-Kinds: `setup` makes provider and subscriptions; `single` keeps 64 calls in flight;
-`batches` keeps batches of 100 actions in flight; `paced` offers 150 actions a second.
+Kinds: `single` keeps 64 calls in flight; `batches` keeps batches of 100 actions in flight; `paced`
+offers 150 actions a second. `FIRST`: its first subscription.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ import asyncio
 import sys
 import time
 from collections.abc import Awaitable, Callable
-from itertools import islice
+from itertools import cycle, islice
 
 import grpc.aio
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 
-from generic_provider import AsyncClient
 from generic_provider.v1.subscription_service_pb2 import BatchPerformActionsRequest
 from generic_provider.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
+from .channels import channels
 from .processes import say
-from .setting import BATCH, changes, set_up
+from .setting import BATCH, changes
 
 IN_FLIGHT = 64
 BATCHES_IN_FLIGHT = 4
@@ -30,56 +30,47 @@ TURNS = 3
 
 
 class Load:
-    def __init__(self, address: str, *, subscriptions: int, seconds: float) -> None:
-        self._address = address
-        self._subscriptions = subscriptions
+    def __init__(self, channels: list[grpc.aio.Channel], *, first: int, seconds: float) -> None:
+        self._channels = channels
+        self._subscriptions = [SubscriptionServiceStub(each) for each in channels]
         self._seconds = seconds
-        self._changes = changes(subscriptions)
-
-    async def setup(self) -> None:
-        async with AsyncClient(self._address) as client:
-            await set_up(client, subscriptions=self._subscriptions)
-        say(done=True)
+        self._changes = changes(first=first)
 
     async def single(self) -> None:
         """No-op calls and actions in turn, so that both see the same machine."""
         rates: dict[str, list[float]] = {"echo": [], "perform": []}
-        async with grpc.aio.insecure_channel(self._address) as channel:
-            check = channel.unary_unary(
-                "/grpc.health.v1.Health/Check",
-                request_serializer=HealthCheckRequest.SerializeToString,
-                response_deserializer=HealthCheckResponse.FromString,
-            )
-            perform = SubscriptionServiceStub(channel).PerformAction
-            for _ in range(TURNS):
-                rates["echo"].append(await self._keep(lambda: check(HealthCheckRequest())))
-                rates["perform"].append(await self._keep(lambda: perform(next(self._changes))))
+        check = self._channels[0].unary_unary(
+            "/grpc.health.v1.Health/Check",
+            request_serializer=HealthCheckRequest.SerializeToString,
+            response_deserializer=HealthCheckResponse.FromString,
+        )
+        perform = self._subscriptions[0].PerformAction
+        for _ in range(TURNS):
+            rates["echo"].append(await self._keep(lambda: check(HealthCheckRequest())))
+            rates["perform"].append(await self._keep(lambda: perform(next(self._changes))))
         say(**{kind: sum(each) / TURNS for kind, each in rates.items()})
 
     async def batches(self) -> None:
-        async with grpc.aio.insecure_channel(self._address) as channel:
-            perform = SubscriptionServiceStub(channel).BatchPerformActions
+        stubs = cycle(self._subscriptions)
 
-            async def one() -> None:
-                batch = BatchPerformActionsRequest(actions=islice(self._changes, BATCH))
-                for each in (await perform(batch)).results:
-                    if each.HasField("error"):
-                        raise RuntimeError(each.error.message)
+        async def one() -> None:
+            batch = BatchPerformActionsRequest(actions=islice(self._changes, BATCH))
+            for each in (await next(stubs).BatchPerformActions(batch)).results:
+                if each.HasField("error"):
+                    raise RuntimeError(each.error.message)
 
-            rate = await self._keep(one, in_flight=BATCHES_IN_FLIGHT)
-        say(per_second=rate * BATCH)
+        in_flight = max(BATCHES_IN_FLIGHT, len(self._channels))
+        say(per_second=await self._keep(one, in_flight=in_flight) * BATCH)
 
     async def paced(self) -> None:
-        async with grpc.aio.insecure_channel(self._address) as channel:
-            perform = SubscriptionServiceStub(channel).PerformAction
-            start = time.monotonic()
-            calls = []
-            for n in range(int(PACE * self._seconds)):
-                await asyncio.sleep(max(0.0, start + n / PACE - time.monotonic()))
-                request = next(self._changes)
-                say(subscription=request.subscription, sent=time.time())
-                calls.append(asyncio.ensure_future(perform(request)))
-            await asyncio.gather(*calls)
+        start = time.monotonic()
+        calls = []
+        for n in range(int(PACE * self._seconds)):
+            await asyncio.sleep(max(0.0, start + n / PACE - time.monotonic()))
+            request = next(self._changes)
+            say(subscription=request.subscription, sent=time.time())
+            calls.append(asyncio.ensure_future(self._subscriptions[0].PerformAction(request)))
+        await asyncio.gather(*calls)
         say(done=True)
 
     async def _keep(
@@ -100,7 +91,11 @@ class Load:
         return counted / (time.monotonic() - warm)
 
 
+async def main(kind: str, address: str, first: str, seconds: str, count: str) -> None:
+    async with channels(address, count=int(count)) as opened:
+        load = Load(opened, first=int(first), seconds=float(seconds))
+        await getattr(load, kind)()
+
+
 if __name__ == "__main__":
-    kind, address, subscriptions, seconds = sys.argv[1:]
-    load = Load(address, subscriptions=int(subscriptions), seconds=float(seconds))
-    asyncio.run(getattr(load, kind)())
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,87 +1,103 @@
-"""One function for each figure: measures a round and gives its numbers by name."""
+"""The figures: each is measured a round at a time, and gives its numbers by name."""
 
 from __future__ import annotations
 
-import subprocess
-import time
 from collections.abc import Callable, Mapping
-from statistics import quantiles
-from typing import Any
+from dataclasses import dataclass
+from functools import partial
 
+from .databases import POSTGRESQL, SQLITE
+from .large import large_state, start
+from .loads import Round, Run, cycles, latency
+from .long_transaction import long_transaction
+from .peers_beside import peers_beside
 from .processes import line_of, program, server
+from .streams import idle_streams
 
-Round = Mapping[str, float]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """`aims`: what is to be reached, least or most; `once`: too long for several rounds."""
+
+    title: str
+    measure: Callable[[Run], Round]
+    aims: Mapping[str, str]
+    once: bool = False
+    quick: bool = True
 
 
-def perform(seconds: float) -> Round:
-    """P1: single durable actions, as a ratio to a no-op call of the same server."""
-    with server() as address:
-        _setup(address, subscriptions=20_000)
-        with program("crm", "single", address, 20_000, seconds / 6) as load:
-            rates = line_of(load)
+def single_actions(run: Run) -> Round:
+    """Durable actions, as a ratio to a no-op call of the same server."""
+    with (
+        run.databases.fresh(SQLITE) as database,
+        server(database) as serving,
+        program("crm", "single", serving.address, 0, run.seconds / 6, 1) as load,
+    ):
+        rates = line_of(load)
     return {
         "no-op calls/s": rates["echo"],
-        "actions/s": rates["perform"],
+        "durable actions/s": rates["perform"],
         "ratio": rates["perform"] / rates["echo"],
     }
 
 
-def cycles(seconds: float) -> Round:
-    """P2: action, stream, acceptance, settled, each step durable; three processes."""
-    with server() as address:
-        _setup(address, subscriptions=20_000)
-        with program("adapter", address) as adapter:
-            start = time.monotonic()
-            with program("crm", "batches", address, 20_000, seconds) as load:
-                first = _answered(adapter, after=start + 0.25 * seconds)
-                last = _answered(adapter, after=start + 0.9 * seconds)
-                offered = line_of(load)["per_second"]
-    rate = (last["answered"] - first["answered"]) / (last["at"] - first["at"])
-    return {"cycles/s": rate, "actions offered/s": offered}
+def full_cycles(run: Run) -> Round:
+    """Action, stream, acceptance, settled, each step durable; three processes."""
+    with run.databases.fresh(SQLITE) as database, server(database) as serving:
+        measured = cycles(serving, seconds=run.seconds)
+    return {"cycles/s": measured.done, "actions offered/s": measured.offered}
 
 
-def latency(seconds: float) -> Round:
-    """P4: from the CRM's call to the adapter's stream, at 150 actions a second."""
-    sent: dict[str, float] = {}
-    arrived: dict[str, float] = {}
-    with server() as address:
-        _setup(address, subscriptions=20_000)
-        with program("adapter", address, "times") as adapter:
-            line_of(adapter)
-            with program("crm", "paced", address, 20_000, seconds) as load:
-                while "sent" in (line := line_of(load)):
-                    sent[line["subscription"]] = line["sent"]
-                    _note_arrival(adapter, arrived)
-            while len(arrived) < len(sent):
-                _note_arrival(adapter, arrived)
-    warm = list(sent)[len(sent) // 10 :]
-    spans = [arrived[each] - sent[each] for each in warm]
-    cuts = quantiles(spans, n=100)
-    return {"p50 ms": cuts[49] * 1_000, "p99 ms": cuts[98] * 1_000}
+def real_time(run: Run) -> Round:
+    with run.databases.fresh(SQLITE) as database, server(database) as serving:
+        return latency(serving, seconds=run.seconds)
 
 
-FIGURES: Mapping[str, Callable[[float], Round]] = {
-    "P1 single actions": perform,
-    "P2 full cycles": cycles,
-    "P4 latency": latency,
+FIGURES: Mapping[str, Figure] = {
+    "P1": Figure(
+        title="single actions, 64 in flight", measure=single_actions, aims={"ratio": "≥ 0.75"}
+    ),
+    "P2": Figure(
+        title="full cycles, batches of 100, 20,000 subscriptions",
+        measure=full_cycles,
+        aims={"cycles/s": "≥ 8000"},
+    ),
+    "P3": Figure(
+        title="full cycles on PostgreSQL, beside no-op jobs of two queues",
+        measure=peers_beside,
+        aims={"ratio to pgqueuer": "≥ 1", "ratio to procrastinate": "≥ 15"},
+    ),
+    "P4": Figure(
+        title="from the CRM's call to the adapter's stream, 150 actions/s",
+        measure=real_time,
+        aims={"p50 ms": "≤ 5", "p99 ms": "≤ 25"},
+    ),
+    "P5": Figure(
+        title="full cycles with a large state, SQLite",
+        measure=partial(large_state, kind=SQLITE),
+        aims={"ratio": "≥ 0.9"},
+    ),
+    "P5-PG": Figure(
+        title="full cycles with a large state, PostgreSQL",
+        measure=partial(large_state, kind=POSTGRESQL),
+        aims={"ratio": "≥ 0.9"},
+        quick=False,
+    ),
+    "P7": Figure(
+        title="1,000 idle streams beside 150 actions/s",
+        measure=idle_streams,
+        aims={"KiB a stream": "≤ 60", "ratio of p99": "≤ 2"},
+    ),
+    "P8": Figure(
+        title="start with P5's state, and the client's import",
+        measure=start,
+        aims={"s to SERVING": "≤ 2", "s to import generic_provider": "≤ 0.3"},
+    ),
+    "L1": Figure(
+        title="full cycles on PostgreSQL beside a transaction that stays open",
+        measure=long_transaction,
+        aims={},
+        once=True,
+        quick=False,
+    ),
 }
-
-
-def _setup(address: str, *, subscriptions: int) -> None:
-    with program("crm", "setup", address, subscriptions, 0) as load:
-        line_of(load)
-
-
-def _note_arrival(adapter: subprocess.Popen[str], arrived: dict[str, float]) -> None:
-    """Takes a line for each one of the other program's, so that neither waits to be read."""
-    line = line_of(adapter)
-    if "arrived" in line:
-        arrived[line["subscription"]] = line["arrived"]
-
-
-def _answered(adapter: subprocess.Popen[str], *, after: float) -> Any:
-    """The first count that the adapter tells after that instant."""
-    while True:
-        line = line_of(adapter)
-        if line.get("at", 0) >= after:
-            return line

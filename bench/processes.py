@@ -6,13 +6,24 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 CORES = 2
+START = "serving on "
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Serving:
+    address: str
+    process: int
+
+    def memory(self) -> int:
+        """Bytes of the server and its workers; what they share counts once."""
+        return sum(_memory(process) for process in _family(self.process))
 
 
 def two_cores() -> None:
@@ -21,30 +32,32 @@ def two_cores() -> None:
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """A server on a fresh SQLite database; gives its address."""
-    with tempfile.TemporaryDirectory(prefix="generic-provider-bench-") as folder:
-        database = f"sqlite:///{Path(folder) / 'bench.db'}"
-        command = [sys.executable, "-m", "generic_provider_server", "serve"]
-        command += ["--listen", "127.0.0.1:0", "--database", database, "--log-level", "error"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            if process.stdout is None:
-                raise ValueError("the server's output is not read")
-            try:
-                yield process.stdout.readline().removeprefix("serving on ").strip()
-            finally:
-                process.terminate()
+def server(database: str, *, workers: int = 1) -> Iterator[Serving]:
+    command = [sys.executable, "-m", "generic_provider_server", "serve", "--log-level", "error"]
+    command += ["--listen", "127.0.0.1:0", "--database", database]
+    if workers > 1:
+        command += ["--workers", str(workers)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line.startswith(START):
+                raise RuntimeError("the server did not start")
+            yield Serving(address=line.removeprefix(START).strip(), process=process.pid)
+        finally:
+            process.terminate()
 
 
 @contextmanager
-def program(name: str, *arguments: object) -> Iterator[subprocess.Popen[str]]:
+def program(
+    name: str, *arguments: object, python: str | Path = sys.executable
+) -> Iterator[subprocess.Popen[str]]:
     """`python -m bench.NAME ARGUMENTS`; it prints lines of JSON."""
-    command = [sys.executable, "-m", f"bench.{name}", *map(str, arguments)]
+    command = [str(python), "-m", f"bench.{name}", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield process
         finally:
-            process.terminate()
+            process.kill()
 
 
 def line_of(process: subprocess.Popen[str]) -> Any:
@@ -59,3 +72,14 @@ def line_of(process: subprocess.Popen[str]) -> Any:
 
 def say(**facts: object) -> None:
     print(json.dumps(facts), flush=True)
+
+
+def _family(process: int) -> list[int]:
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [process] + [each for child in children for each in _family(int(child))]
+
+
+def _memory(process: int) -> int:
+    lines = Path(f"/proc/{process}/smaps_rollup").read_text().splitlines()
+    proportional = next(line for line in lines if line.startswith("Pss:"))
+    return int(proportional.split()[1]) * 1024

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import grpc
 import grpc.aio
@@ -26,11 +27,14 @@ from .services.delivery import Delivery, Disown
 from .services.presence import Presence, connected
 from .services.settling import Settling
 from .store.committed import Committed
+from .store.engine import StoreLost
 from .store.store import Store, open_store
 
 MOST_RECEIVED = 4 * 1024 * 1024
 CUT_OFF = 0.2
 """Seconds for calls that came while the last ones ended; they are refused, or cut off."""
+ATTEMPTS, ATTEMPT_SECONDS = 10, 1.0
+"""To reach a database at the start."""
 OPTIONS = (
     ("grpc.max_receive_message_length", MOST_RECEIVED),
     # A frozen adapter is noticed after 15 seconds: a ping after 10, and 5 for its answer.
@@ -83,7 +87,9 @@ def _configure_logs(settings: Settings) -> None:
             *([structlog.processors.format_exc_info] if json else []),
             structlog.processors.JSONRenderer()
             if json
-            else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty()),
+            else structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level.value),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
@@ -104,12 +110,15 @@ async def running(settings: Settings, *, port_shared: bool = False) -> AsyncIter
         delivery.committed(change)
         settling.committed(change)
 
-    store = open_store(
-        settings.database,
-        on_commit=committed,
-        on_reach=health.reach,
-        on_gap=delivery.cut,
-        notifications=settings.notifications_database,
+    store = await _reached(
+        partial(
+            open_store,
+            settings.database,
+            on_commit=committed,
+            on_reach=health.reach,
+            on_gap=delivery.cut,
+            notifications=settings.notifications_database,
+        )
     )
     presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
     try:
@@ -137,6 +146,18 @@ async def running(settings: Settings, *, port_shared: bool = False) -> AsyncIter
             await _sign_off(store, presence)
     finally:
         await store.close()
+
+
+async def _reached(opened: Callable[[], Store]) -> Store:
+    """A database that is just starting is waited for."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return opened()
+        except StoreLost as lost:
+            tried = f"{attempt + 1} of {ATTEMPTS + 1}"
+            log.warning("database_not_reached", attempt=tried, error=str(lost))
+            await asyncio.sleep(ATTEMPT_SECONDS)
+    return opened()
 
 
 async def _begin(store: Store, presence: Presence) -> None:

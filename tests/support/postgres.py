@@ -14,6 +14,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import sysconfig
 import tempfile
 import time
@@ -38,6 +39,10 @@ SETTINGS: Mapping[str, object] = {
     "max_wal_senders": 4,
     "log_min_messages": "fatal",
 }
+DROP = (
+    "import os, sys; user, group, *command = sys.argv[1:]; os.setgroups([]); "
+    "os.setgid(int(group)); os.setuid(int(user)); os.execv(command[0], command)"
+)
 DURABILITY_OFF: Mapping[str, object] = {
     "fsync": "off",
     "synchronous_commit": "off",
@@ -92,7 +97,7 @@ class PostgresServer(Databases):
             command += ["-c", f"{name}={value}"]
         with (self.folder / "postgresql.log").open("a") as log:
             self.process = subprocess.Popen(
-                command, stdout=log, stderr=log, start_new_session=True, **_unprivileged()
+                _unprivileged(command), stdout=log, stderr=log, start_new_session=True
             )
         self._wait()
 
@@ -180,23 +185,20 @@ def _new_server(settings: Mapping[str, object]) -> PostgresServer:
 
 
 def _run(binary: str, *arguments: str) -> None:
-    done = subprocess.run(
-        [_binary(binary), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd="/",
-        **_unprivileged(),
-    )
+    command = _unprivileged([_binary(binary), *arguments])
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd="/")
     assert done.returncode == 0, f"{binary}: {done.stdout}{done.stderr}"
 
 
-def _unprivileged() -> dict[str, Any]:
-    """PostgreSQL does not run as root."""
+def _unprivileged(command: list[str]) -> list[str]:
+    """The command as another user, if need be: PostgreSQL does not run as root.
+
+    Not by `subprocess` itself, which would fork a process with the threads of gRPC.
+    """
     account = _account()
     if account is None:
-        return {}
-    return {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
+        return command
+    return [sys.executable, "-ISc", DROP, str(account.pw_uid), str(account.pw_gid), *command]
 
 
 def _account() -> pwd.struct_passwd | None:
@@ -226,10 +228,8 @@ def _readable(binaries: Path) -> Path:
     account = _account()
     if account is None:
         return binaries
-    probe = [str(binaries / "postgres"), "--version"]
-    try:
-        subprocess.run(probe, check=True, capture_output=True, cwd="/", **_unprivileged())
-    except (PermissionError, subprocess.CalledProcessError):
+    probe = _unprivileged([str(binaries / "postgres"), "--version"])
+    if subprocess.run(probe, capture_output=True, check=False, cwd="/").returncode:
         package = binaries.parent.parent
         copy = Path(tempfile.gettempdir()) / f"gp-pg-binaries-{package.stat().st_mtime_ns}"
         if not copy.exists():

@@ -223,8 +223,10 @@ def _batches(
 
 
 def _batch(subscriptions: list[api.SubscriptionRequests]) -> api.StreamPendingRequestsResponse:
-    batch = api.StreamPendingRequestsResponse.Batch(subscriptions=subscriptions)
-    return api.StreamPendingRequestsResponse(batch=batch)
+    """Each is copied once only."""
+    response = api.StreamPendingRequestsResponse()
+    response.batch.subscriptions.extend(subscriptions)
+    return response
 
 
 def _drain(reason: str) -> api.StreamPendingRequestsResponse:

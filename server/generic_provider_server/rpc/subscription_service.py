@@ -31,7 +31,7 @@ class SubscriptionServicer:
     async def PerformAction(
         self, request: api.PerformActionRequest, call: Call
     ) -> api.PerformActionResponse:
-        done = await self._perform(request, call)
+        done = await self._store.do(perform_of(request, call, now=encode.now()))
         requests, catalogues = done.requests, self._store.catalogues
         if done.repeated:
             numbers = done.action.requests
@@ -75,9 +75,6 @@ class SubscriptionServicer:
             made = action(done.action, self._store.catalogues, with_performed=False)
             return api.BatchPerformActionsResponse.Result(action=made)
         return api.BatchPerformActionsResponse.Result(error=error)
-
-    async def _perform(self, request: api.PerformActionRequest, call: Call) -> Done:
-        return await self._store.do(perform_of(request, call, now=encode.now()))
 
     async def GetAction(self, request: api.GetActionRequest, call: Call) -> api.GetActionResponse:
         checks = Checks()

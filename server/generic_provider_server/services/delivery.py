@@ -254,10 +254,16 @@ class Delivery:
                 try:
                     while await self._serve(provider):
                         pass
-                except Exception as error:
-                    log.warning("not_handed_over", provider=provider, exc_info=error)
-                    await asyncio.sleep(RETRY_SECONDS)
-                    ready.set()
+                except Refused as refused:
+                    log.warning("not_handed_over", provider=provider, message=refused.message)
+                    await self._pause(ready)
+                except Exception:
+                    log.exception("not_handed_over", provider=provider)
+                    await self._pause(ready)
+
+    async def _pause(self, ready: asyncio.Event) -> None:
+        await asyncio.sleep(RETRY_SECONDS)
+        ready.set()
 
     async def _woken(self, ready: asyncio.Event, *, most: float = math.inf) -> None:
         """By a commit, after `most` seconds or, where other processes commit, a look later."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+import psycopg
 from peewee import Database, InterfaceError, OperationalError
 
 from ..domain.catalogue import Catalogue, catalogue_of
@@ -26,6 +27,12 @@ from .writer import Command, Writer, unavailable
 Result = TypeVar("Result")
 
 READERS = 3
+UNREACHABLE = (
+    OperationalError,
+    InterfaceError,
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+)
 
 
 class Store:
@@ -88,14 +95,14 @@ class Store:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, self._answer, question)
-        except (OperationalError, InterfaceError) as error:
+        except UNREACHABLE as error:
             raise unavailable("read") from error
 
     def _answer(self, question: Callable[[Reads], Result]) -> Result:
         """A connection that was lost is replaced, once."""
         try:
             return self._answer_now(question)
-        except (OperationalError, InterfaceError):
+        except UNREACHABLE:
             self._reads.close()
             return self._answer_now(question)
 

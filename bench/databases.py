@@ -1,0 +1,108 @@
+"""The databases of the measurements, filled once and copied for each."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import count
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from support.filling import fill
+from support.postgres import PostgresServer, own_postgres
+
+from .processes import server
+from .setting import SUBSCRIPTIONS
+
+SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
+BUFFERS = "512MB"
+LOCK = Path(__file__).with_name("peers.lock")
+PEERS = r"(?m)^(?:pgqueuer|procrastinate)==\S+"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    subscriptions: int = SUBSCRIPTIONS
+    settled: int = 0
+    blocked: int = 0
+
+
+SMALL = Size()
+
+
+class Databases:
+    """Whatever is made here is gone when the block ends."""
+
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._numbers = count(1)
+        self._filled: dict[tuple[str, Size], str] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    @cached_property
+    def postgres(self) -> PostgresServer:
+        """Durable, as everything here is."""
+        return self._stack.enter_context(own_postgres(shared_buffers=BUFFERS))
+
+    def versions(self) -> list[str]:
+        """Of the databases, and of the queues beside us, where they were used."""
+        versions = [f"{SQLITE} {sqlite3.sqlite_version}"]
+        if "postgres" in vars(self):
+            ((version,),) = self.postgres.sql("SHOW server_version")
+            versions += [f"{POSTGRESQL} {version}", *re.findall(PEERS, LOCK.read_text())]
+        return versions
+
+    @cached_property
+    def _folder(self) -> Path:
+        folder = tempfile.TemporaryDirectory(prefix="generic-provider-bench-")
+        return Path(self._stack.enter_context(folder))
+
+    def filled(self, kind: str, size: Size) -> str:
+        """The same one every time."""
+        if (kind, size) not in self._filled:
+            self._filled[kind, size] = url = self._empty(kind)
+            with server(url):
+                pass
+            fill(
+                url,
+                subscriptions=size.subscriptions,
+                settled=size.settled,
+                blocked=size.blocked,
+            )
+            os.sync()
+        return self._filled[kind, size]
+
+    @contextmanager
+    def fresh(self, kind: str) -> Iterator[str]:
+        """With subscriptions and nothing else."""
+        source = self.filled(kind, SMALL)
+        if kind == SQLITE:
+            url = self._empty(kind)
+            shutil.copyfile(_path(source), _path(url))
+            yield url
+            return
+        url = self.postgres.create_database(template=urlsplit(source).path[1:])
+        yield url
+        self.postgres.drop_database(url)
+
+    def _empty(self, kind: str) -> str:
+        if kind == SQLITE:
+            return f"sqlite:///{self._folder / f'{next(self._numbers)}.db'}"
+        return self.postgres.create_database()
+
+
+def _path(url: str) -> str:
+    return url.removeprefix("sqlite:///")

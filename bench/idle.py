@@ -1,0 +1,57 @@
+"""Idle adapters: `python -m bench.idle ADDRESS COUNT` keeps streams open for which nothing comes.
+
+Each has a connection of its own, as adapters have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+
+import grpc.aio
+
+from generic_provider import AsyncClient, Distributor, Provider, Service
+from generic_provider.v1.provisioning_service_pb2 import (
+    StreamPendingRequestsRequest,
+    StreamPendingRequestsResponse,
+)
+from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
+
+from .channels import channels
+from .processes import say
+
+PROVIDER = "IDLE"
+
+
+async def main(address: str, count: str) -> None:
+    provider = Provider(
+        code=PROVIDER,
+        distributors=[Distributor(code="MAIN")],
+        services=[Service(code="SPORT", provider_service_id="1")],
+    )
+    async with AsyncClient(address) as client:
+        await client.create_provider(provider)
+        await client.set_provider_state(PROVIDER, state="EFFECTIVE")
+    async with channels(address, count=int(count)) as opened:
+        streams = [_stream(each, name=f"idle-{n}") for n, each in enumerate(opened)]
+        for each in streams:
+            await anext(each)
+        say(open=True)
+        await asyncio.gather(*map(_drain, streams))
+
+
+def _stream(
+    channel: grpc.aio.Channel, *, name: str
+) -> AsyncIterator[StreamPendingRequestsResponse]:
+    request = StreamPendingRequestsRequest(provider=PROVIDER, adapter=name)
+    return aiter(ProvisioningServiceStub(channel).StreamPendingRequests(request))
+
+
+async def _drain(stream: AsyncIterator[StreamPendingRequestsResponse]) -> None:
+    async for _ in stream:
+        pass
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

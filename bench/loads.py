@@ -1,0 +1,91 @@
+"""What several figures do to a server."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
+from statistics import quantiles
+from typing import Any
+
+from .databases import Databases
+from .processes import Serving, line_of, program
+from .setting import SUBSCRIPTIONS
+
+Round = Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    seconds: float
+    quick: bool
+    databases: Databases
+    used: count[int] = field(default_factory=lambda: count(0, SUBSCRIPTIONS))
+    """Where the next load on a large database begins: each changes subscriptions of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cycles:
+    done: float
+    offered: float
+
+
+def cycles(serving: Serving, *, seconds: float, first: int = 0, channels: int = 1) -> Cycles:
+    """Full cycles a second, and actions offered a second."""
+    start = time.monotonic()
+    with (
+        program("adapter", "counted", serving.address, channels) as adapter,
+        program("crm", "batches", serving.address, first, seconds, channels) as load,
+    ):
+        done = rate(adapter, start=start, seconds=seconds)
+        offered = line_of(load)["per_second"]
+        _wait_until_idle(adapter)
+    return Cycles(done=done, offered=offered)
+
+
+def rate(worker: subprocess.Popen[str], *, start: float, seconds: float) -> float:
+    """How many a second the worker answers, once it is warm."""
+    first = _answered(worker, after=start + 0.25 * seconds)
+    last = _answered(worker, after=start + 0.9 * seconds)
+    per_second: float = (last["answered"] - first["answered"]) / (last["at"] - first["at"])
+    return per_second
+
+
+def _wait_until_idle(worker: subprocess.Popen[str]) -> None:
+    former = answered = -1
+    while answered < 0 or answered != former:
+        former, answered = answered, line_of(worker).get("answered", answered)
+
+
+def latency(serving: Serving, *, seconds: float, first: int = 0) -> Round:
+    """From the CRM's call to the adapter's stream, at 150 actions a second."""
+    sent: dict[str, float] = {}
+    arrived: dict[str, float] = {}
+    with program("adapter", "timed", serving.address, 1) as adapter:
+        line_of(adapter)
+        with program("crm", "paced", serving.address, first, seconds, 1) as load:
+            while "sent" in (line := line_of(load)):
+                sent[line["subscription"]] = line["sent"]
+                _note_arrival(adapter, arrived)
+        while not sent.keys() <= arrived.keys():
+            _note_arrival(adapter, arrived)
+    warm = list(sent)[len(sent) // 10 :]
+    cuts = quantiles([arrived[each] - sent[each] for each in warm], n=100)
+    return {"p50 ms": cuts[49] * 1_000, "p99 ms": cuts[98] * 1_000}
+
+
+def _note_arrival(adapter: subprocess.Popen[str], arrived: dict[str, float]) -> None:
+    """Takes a line for each one of the other program's, so that neither waits to be read."""
+    line = line_of(adapter)
+    if "arrived" in line:
+        arrived[line["subscription"]] = line["arrived"]
+
+
+def _answered(worker: subprocess.Popen[str], *, after: float) -> Any:
+    """The first count that the worker tells after that instant."""
+    while True:
+        line = line_of(worker)
+        if line.get("at", 0) >= after:
+            return line

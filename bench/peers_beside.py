@@ -1,0 +1,66 @@
+"""The comparison with other queues on PostgreSQL, on one server, in turn."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from pathlib import Path
+
+from .databases import POSTGRESQL
+from .loads import Round, Run, cycles, rate
+from .processes import program, server
+
+ROOT = Path(__file__).parents[1]
+ENVIRONMENT = ROOT / ".venv-bench"
+CHANNELS = 8
+"""With several workers: the kernel spreads connections among them."""
+
+
+def peers_beside(run: Run) -> Round:
+    _set_up_environment()
+    one, two = _ours(run, workers=1), _ours(run, workers=2)
+    pgqueuer, procrastinate = _jobs(run, "pgqueuer"), _jobs(run, "procrastinate")
+    return {
+        "cycles/s": one,
+        "cycles/s, 2 workers": two,
+        "pgqueuer jobs/s": pgqueuer,
+        "procrastinate jobs/s": procrastinate,
+        "ratio to pgqueuer": one / pgqueuer,
+        "ratio to pgqueuer, 2 workers": two / pgqueuer,
+        "ratio to procrastinate": one / procrastinate,
+    }
+
+
+def _ours(run: Run, *, workers: int) -> float:
+    with (
+        run.databases.fresh(POSTGRESQL) as database,
+        server(database, workers=workers) as serving,
+    ):
+        channels = 1 if workers == 1 else CHANNELS
+        return cycles(serving, seconds=run.seconds, channels=channels).done
+
+
+def _jobs(run: Run, peer: str) -> float:
+    """No-op jobs done a second, by one worker, while another process enqueues them."""
+    database = run.databases.postgres.create_database()
+    name, python = f"peer_{peer}", ENVIRONMENT / "bin" / "python"
+    with program(name, "install", database, python=python) as installing:
+        installing.wait()
+    start = time.monotonic()
+    with (
+        program(name, "produce", database, python=python),
+        program(name, "work", database, python=python) as worker,
+    ):
+        done = rate(worker, start=start, seconds=run.seconds)
+    run.databases.postgres.drop_database(database)
+    return done
+
+
+def _set_up_environment() -> None:
+    """The peers' own, made again when what it is to hold has changed."""
+    lock, ready = ROOT / "bench" / "peers.lock", ENVIRONMENT / ".ready"
+    if ready.exists() and ready.stat().st_mtime >= lock.stat().st_mtime:
+        return
+    make = [ROOT / ".ci" / "make-environment", ENVIRONMENT, lock]
+    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    ready.touch()

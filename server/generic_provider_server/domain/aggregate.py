@@ -66,12 +66,15 @@ class Link(Value, frozen=True, kw_only=True):
 
     def expected(self, *, now: Instant, before_unit: int | None = None) -> PlatformImage:
         """Confirmed with the effects of what is pending (ahead of a unit)."""
+        held = unexpired(self.confirmed, now=now)
+        if not self.queue:
+            return held
         ahead = [
             pending.request
             for pending in self.queue
             if before_unit is None or pending.unit < before_unit
         ]
-        return unexpired(effects(unexpired(self.confirmed, now=now), ahead), now=now)
+        return unexpired(effects(held, ahead), now=now)
 
 
 class ServicesPart(Value, frozen=True, kw_only=True, tag="services"):

@@ -74,7 +74,8 @@ def apply(
     else:
         after = _applied(subscription, action, catalogues=catalogues, at=at)
     check(after, catalogues)
-    return replace(after, linked=linked(subscription, after, action))
+    providers = linked(subscription, after, action)
+    return after if providers == after.linked else replace(after, linked=providers)
 
 
 def refused_in(subscription: Subscription, action: AnyAction) -> Refused:

@@ -11,23 +11,26 @@ from .values import Distributor, Provider, ProviderState, Service, ServiceKind
 class Catalogue:
     """A provider with its distributors, services and goods by code."""
 
-    __slots__ = ("depths", "distributors", "goods", "positions", "provider", "services")
+    __slots__ = (
+        "code",
+        "depths",
+        "distributors",
+        "effective",
+        "goods",
+        "positions",
+        "provider",
+        "services",
+    )
 
     def __init__(self, provider: Provider) -> None:
         self.provider = provider
+        self.code = provider.code
+        self.effective = provider.state is ProviderState.EFFECTIVE
         self.distributors: dict[str, Distributor] = {d.code: d for d in provider.distributors}
         self.services: dict[str, Service] = {s.code: s for s in provider.services}
         self.goods = {g.goods_type: g.provider_goods_type for g in provider.goods}
         self.depths = {code: sum(1 for _ in self.required(code)) for code in self.distributors}
         self.positions = {code: n for n, code in enumerate(self.distributors)}
-
-    @property
-    def code(self) -> str:
-        return self.provider.code
-
-    @property
-    def effective(self) -> bool:
-        return self.provider.state is ProviderState.EFFECTIVE
 
     def required(self, distributor: str) -> Iterator[str]:
         """The chain of distributors that `distributor` requires, nearest first."""
@@ -72,9 +75,6 @@ class Catalogue:
                 service=service,
             )
         return found
-
-    def provider_service_id(self, service: str) -> str:
-        return self.services[service].provider_service_id
 
     def provider_goods_type(self, goods_type: str) -> str:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import reduce
 from itertools import groupby
 from typing import TypeVar, assert_never
@@ -25,6 +25,14 @@ Element = TypeVar("Element", Entitlement, ProvisionedItem)
 def effect(known: PlatformImage, request: Request) -> PlatformImage:
     """The image after the platform has done the request; what it names is certain."""
     match request.type:
+        case (
+            RequestType.ACTIVATE_SERVICE
+            | RequestType.DEACTIVATE_SERVICE
+            | RequestType.ACTIVATE_SUBSCRIBER
+            | RequestType.DEACTIVATE_SUBSCRIBER
+        ):
+            switched = entitlements_of(request), adds(request)
+            return replace(known, entitlements=_changed(known.entitlements, [switched]))
         case RequestType.BECOME_SUBSCRIBER:
             return _become(known, request)
         case RequestType.UPDATE_SUBSCRIBER:
@@ -42,20 +50,14 @@ def effect(known: PlatformImage, request: Request) -> PlatformImage:
             return replace(known, items=_changed(known.items, [installed]))
         case RequestType.ADD_UDR | RequestType.CANCEL_UDR:
             return replace(known, usages=_usages(known, _usage(request), adds=adds(request)))
-        case (
-            RequestType.ACTIVATE_SERVICE
-            | RequestType.DEACTIVATE_SERVICE
-            | RequestType.ACTIVATE_SUBSCRIBER
-            | RequestType.DEACTIVATE_SUBSCRIBER
-        ):
-            switched = entitlements_of(request), adds(request)
-            return replace(known, entitlements=_changed(known.entitlements, [switched]))
         case _:
             assert_never(request.type)
 
 
-def effects(known: PlatformImage, requests: Iterable[Request]) -> PlatformImage:
+def effects(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
     """`effect` of each in turn; many of a kind cost hardly more than one."""
+    if len(requests) == 1:
+        return effect(known, requests[0])
     for kind, run in groupby(requests, _kind):
         if kind is Entitlement:
             changes = [(entitlements_of(request), adds(request)) for request in run]
@@ -78,6 +80,14 @@ def _kind(request: Request) -> type[Entitlement | ProvisionedItem] | None:
 def has(known: PlatformImage, request: Request) -> bool:
     """Does the image already hold the request's effect for certain?"""
     match request.type:
+        case (
+            RequestType.ACTIVATE_SERVICE
+            | RequestType.DEACTIVATE_SERVICE
+            | RequestType.ACTIVATE_SUBSCRIBER
+            | RequestType.DEACTIVATE_SUBSCRIBER
+        ):
+            named = entitlements_of(request)
+            return _has_all(known.entitlements, named, adds=adds(request))
         case RequestType.BECOME_SUBSCRIBER:
             return _has_become(known, request)
         case RequestType.UPDATE_SUBSCRIBER:
@@ -90,14 +100,6 @@ def has(known: PlatformImage, request: Request) -> bool:
             return certain == [True] if adds(request) else not certain
         case RequestType.ADD_INSTALLED_ITEM | RequestType.REMOVE_INSTALLED_ITEM:
             return _has_all(known.items, _items(request), adds=adds(request))
-        case (
-            RequestType.ACTIVATE_SERVICE
-            | RequestType.DEACTIVATE_SERVICE
-            | RequestType.ACTIVATE_SUBSCRIBER
-            | RequestType.DEACTIVATE_SUBSCRIBER
-        ):
-            named = entitlements_of(request)
-            return _has_all(known.entitlements, named, adds=adds(request))
         case _:
             assert_never(request.type)
 

@@ -9,10 +9,12 @@ import msgspec
 from .catalogue import Catalogue
 from .values import (
     FINAL,
+    ON,
     Account,
     Address,
     Goods,
     Instant,
+    Item,
     Parameters,
     RequestType,
     ServiceKind,
@@ -152,56 +154,55 @@ def image(subscription: Subscription, catalogue: Catalogue, *, now: Instant) -> 
     code = catalogue.code
     if code not in subscription.linked:
         return NOTHING
-    items = tuple(
-        [
-            ProvisionedItem(
-                distributor=item.distributor,
-                goods_type=item.goods_type,
-                serial_number=item.serial_number,
-                provider_goods_type=catalogue.goods.get(item.goods_type, ""),
-                parameters=item.parameters,
-            )
-            for item in subscription.items
-            if item.provider == code
-        ]
-    )
+    items = [item for item in subscription.items if item.provider == code]
+    provisioned = tuple([_provisioned(item, catalogue) for item in items]) if items else ()
+    usages = [u for u in subscription.usages if u.provider == code and u.end_time > now]
     return PlatformImage(
         known=Known.YES,
         holder=subscription.holder,
         address=subscription.address,
-        items=items,
-        entitlements=_entitlements(subscription, catalogue, items) if subscription.on else (),
-        usages=tuple(
-            [
-                PostedUsage(usage=usage)
-                for usage in subscription.usages
-                if usage.provider == code and usage.end_time > now
-            ]
-        ),
+        items=provisioned,
+        entitlements=_entitlements(subscription, catalogue, provisioned) if subscription.on else (),
+        usages=tuple([PostedUsage(usage=usage) for usage in usages]) if usages else (),
         closed=subscription.state in FINAL,
+    )
+
+
+def _provisioned(item: Item, catalogue: Catalogue) -> ProvisionedItem:
+    return ProvisionedItem(
+        distributor=item.distributor,
+        goods_type=item.goods_type,
+        serial_number=item.serial_number,
+        provider_goods_type=catalogue.goods.get(item.goods_type, ""),
+        parameters=item.parameters,
     )
 
 
 def _entitlements(
     subscription: Subscription, catalogue: Catalogue, items: tuple[ProvisionedItem, ...]
 ) -> tuple[Entitlement, ...]:
+    code = catalogue.code
     timed = catalogue.provider.request_settings.term_end_on_platform
+    goods_on: dict[str, tuple[Goods, ...] | None] = {}
     found: dict[tuple[str, str], Entitlement] = {}
     for service in subscription.services:
-        if service.provider != catalogue.code or not service.on:
+        if service.provider != code or service.state not in ON:
             continue
-        goods = _goods_of(catalogue, service.distributor, items)
+        distributor = service.distributor
+        if distributor not in goods_on:
+            goods_on[distributor] = _goods_of(catalogue, distributor, items)
+        goods = goods_on[distributor]
         if goods is None:
             continue
-        platform_id = catalogue.provider_service_id(service.service)
-        key = service.distributor, platform_id
+        platform_id = catalogue.services[service.service].provider_service_id
         entitlement = Entitlement(
-            distributor=service.distributor,
+            distributor=distributor,
             provider_service_id=platform_id,
             goods=goods,
             service=service.service,
             term_end=service.term_end if timed else None,
         )
+        key = distributor, platform_id
         former = found.get(key)
         found[key] = entitlement if former is None else _merged(former, entitlement)
     return tuple(found.values())

@@ -59,11 +59,16 @@ class Transition(Value, frozen=True, kw_only=True):
 
 
 class Ledger:
-    """Mutable, used within one pure function only."""
+    """Mutable, used within one pure function only.
+
+    `as_expected`: the providers whose platforms are expected to hold what they were before.
+    """
 
     def __init__(self, aggregate: Aggregate, circumstances: Circumstances) -> None:
         self.before = aggregate
         self.circumstances = circumstances
+        self.now = circumstances.now
+        self.catalogues = circumstances.catalogues
         self.base = aggregate.settled_state
         self.desired = aggregate.desired
         self.performed = list(aggregate.performed)
@@ -72,15 +77,8 @@ class Ledger:
         self.finished: list[Finished] = []
         self.settled: list[Performed] = []
         self.taken_back: dict[int, tuple[Undone, ...]] = {}
+        self.as_expected: set[str] = set()
         self._images: dict[tuple[int, str], tuple[Subscription, PlatformImage]] = {}
-
-    @property
-    def now(self) -> Instant:
-        return self.circumstances.now
-
-    @property
-    def catalogues(self) -> Catalogues:
-        return self.circumstances.catalogues
 
     def new_unit(self) -> int:
         self.next_unit += 1
@@ -97,10 +95,11 @@ class Ledger:
         if subscription is None:
             return NOTHING
         key = id(subscription), catalogue.code
-        if key not in self._images:
-            made = image(subscription, catalogue, now=self.now)
-            self._images[key] = subscription, made
-        return self._images[key][1]
+        known = self._images.get(key)
+        if known is None:
+            known = subscription, image(subscription, catalogue, now=self.now)
+            self._images[key] = known
+        return known[1]
 
     def leased(self, provider: str) -> tuple[Pending, ...]:
         return self.links[provider].queue[: self.circumstances.leased.get(provider, 0)]
@@ -117,7 +116,7 @@ class Ledger:
         if not requests:
             return
         link = self.links[provider]
-        first = 1 + max((p.index for p in self._of_unit(provider, unit)), default=-1)
+        first = 1 + max(self._indexes(provider, unit), default=-1)
         added = [
             Pending(
                 unit=unit,
@@ -135,11 +134,11 @@ class Ledger:
         sorted_already = not link.queue or link.queue[-1].unit <= unit
         self.links[provider] = replace(link, queue=queue if sorted_already else in_order(queue))
 
-    def _of_unit(self, provider: str, unit: int) -> Iterator[Pending]:
-        yield from (p for p in self.links[provider].queue if p.unit == unit)
-        yield from (
-            f.pending for f in self.finished if f.provider == provider and f.pending.unit == unit
-        )
+    def _indexes(self, provider: str, unit: int) -> list[int]:
+        """The places in the unit that are taken, or were when the change began."""
+        queue = self.links[provider].queue
+        finished = [f.pending for f in self.finished if f.provider == provider]
+        return [pending.index for pending in (*queue, *finished) if pending.unit == unit]
 
     def finish(
         self,
@@ -171,7 +170,7 @@ class Ledger:
                 )
             )
         for n, performed in enumerate(self.performed):
-            if pending.action and performed.id == pending.action:
+            if performed.id == pending.action:
                 outcomes = (*performed.outcomes, Outcome(provider, state))
                 self.performed[n] = replace(performed, outcomes=outcomes)
 
@@ -183,7 +182,8 @@ class Ledger:
         self.finish(provider, pending, state, confirmed=confirmed)
 
     def pending_of(self, performed: Performed) -> bool:
-        return any(p.unit == performed.unit for link in self.links.values() for p in link.queue)
+        units = (pending.unit for link in self.links.values() for pending in link.queue)
+        return performed.unit in units
 
     def action(self, number: int) -> Performed:
         """The unsettled action of that number, as it is now."""
@@ -245,7 +245,7 @@ class Ledger:
         number = self.circumstances.next_number
         created = []
         for provider, link in self.links.items():
-            if not link.queue or all(pending.number for pending in link.queue):
+            if 0 not in [pending.number for pending in link.queue]:
                 continue
             queue = []
             for pending in link.queue:
@@ -260,13 +260,21 @@ class Ledger:
         return tuple(created)
 
     def _synchronised(self, link: Link) -> Link:
-        catalogue = self.catalogues[link.provider]
-        wanted = self.image(self.desired, catalogue)
-        if plan(link.expected(now=self.now), wanted, catalogue=catalogue):
+        if self._differs(link):
             state = SyncState.OUT_OF_SYNC
         else:
             state = SyncState.PENDING if link.queue else SyncState.IN_SYNC
         return link if link.sync_state is state else replace(link, sync_state=state)
+
+    def _differs(self, link: Link) -> bool:
+        """Is there something to plan? As before, if neither side has changed since: what is in use
+        of a provider never changes, and usage is all that ends by itself."""
+        timeless = not (self.desired.usages or link.confirmed.usages)
+        if timeless and self.desired is self.before.desired and link.provider in self.as_expected:
+            return link.sync_state is SyncState.OUT_OF_SYNC
+        catalogue = self.catalogues[link.provider]
+        wanted = self.image(self.desired, catalogue)
+        return bool(plan(link.expected(now=self.now), wanted, catalogue=catalogue))
 
     def _action_changes(self) -> Iterator[ActionChange]:
         before = {performed.id: performed for performed in self.before.performed}

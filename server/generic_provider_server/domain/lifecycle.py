@@ -40,6 +40,8 @@ def accept(
     link = ledger.links[provider]
     if account_number and pending.request.type is RequestType.BECOME_SUBSCRIBER:
         ledger.links[provider] = replace(link, account_number=account_number)
+    if pending is link.queue[0]:
+        ledger.as_expected.add(provider)
     ledger.finish(
         provider,
         pending,

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from functools import lru_cache
 
 from .actions import (
     AddItems,
+    AddServices,
     AddUsage,
     AnyAction,
     BecomeSubscriber,
     ChangeDistribution,
+    ChangeTerms,
     Move,
+    RemoveServices,
     Replace,
+    StartServices,
+    StopServices,
     SwapItem,
     SwapService,
 )
 from .aggregate import Aggregate
-from .image import PlatformImage, Request
+from .image import PlatformImage, ProvisionedItem, ProvisionedService, Request
 from .values import Goods, Subscription
 
 
@@ -26,13 +30,18 @@ def goods_named(aggregate: Aggregate) -> set[Goods]:
     platform, certainly or not, has of it."""
     named = {item.goods for item in aggregate.desired.items}
     if aggregate.base is not None:
-        named.update(item.goods for item in aggregate.base.items)
+        named.update([item.goods for item in aggregate.base.items])
     for performed in aggregate.performed:
         named.update(goods_of(performed.action))
     for link in aggregate.links:
-        named.update(_held(link.confirmed))
+        named.update([item.goods for item in link.confirmed.items])
+        for entitlement in link.confirmed.entitlements:
+            named.update(entitlement.goods)
         for pending in link.queue:
-            named.update(_carried(pending.request))
+            services, items = _carried(pending.request)
+            named.update([item.goods for item in items])
+            for service in services:
+                named.update([item.goods for item in service.items])
     return named
 
 
@@ -47,21 +56,20 @@ def goods_of(action: AnyAction) -> set[Goods]:
             return set()
 
 
-def _held(image: PlatformImage) -> set[Goods]:
-    held = {item.goods for item in image.items}
-    for entitlement in image.entitlements:
-        held.update(entitlement.goods)
-    return held
-
-
-def _carried(request: Request) -> set[Goods]:
-    items = [*request.items, *([request.item] if request.item else [])]
-    services = [*request.services, *([request.service] if request.service else [])]
-    return {item.goods for item in items} | {i.goods for s in services for i in s.items}
+def _carried(
+    request: Request,
+) -> tuple[tuple[ProvisionedService, ...], tuple[ProvisionedItem, ...]]:
+    return (
+        (request.service,) if request.service else request.services,
+        (request.item,) if request.item else request.items,
+    )
 
 
 Use = tuple[str, str]
 """(provider, thing): see `uses_of`."""
+
+Place = tuple[str, str, str, str]
+"""("s" of a service or "g" of a goods type, provider, distributor, its code)."""
 
 PLACES_KEPT = 50_000
 """Places whose uses are remembered: there are as many as providers offer."""
@@ -73,84 +81,83 @@ def uses_of(aggregate: Aggregate) -> set[Use]:
     `*` the provider itself, `d:CODE` a distributor, `s:CODE` a service, `d:CODE/s:CODE` the one on
     the other, `g:TYPE` a goods type.
     """
+    places: set[Place] = set()
     uses: set[Use] = set()
     for state in (aggregate.desired, aggregate.base):
         if state is not None and state.live:
-            uses.update(_uses_of_state(state))
-    providers = [link.provider for link in aggregate.links]
+            _add_state(places, state)
+            uses.update([(code, "*") for code in state.linked])
     for performed in aggregate.performed:
-        uses.update(_uses_of_action(performed.action, providers=providers))
+        places.update(_of_action(performed.action))
+        if isinstance(performed.action, SwapItem):
+            uses.update(_swapped_in(performed.action, aggregate))
     for link in aggregate.links:
-        uses.update(_uses_of_image(link.provider, link.confirmed))
+        _add_image(places, link.provider, link.confirmed)
         for pending in link.queue:
-            uses.update(_uses_of_request(link.provider, pending.request))
-    return uses
+            _add_request(places, link.provider, pending.request)
+    return uses.union(*map(_uses_of, places))
 
 
-def _uses_of_state(state: Subscription) -> Iterable[Use]:
+@lru_cache(PLACES_KEPT)
+def _uses_of(place: Place) -> tuple[Use, ...]:
+    kind, provider, distributor, code = place
+    uses = (provider, "*"), (provider, f"d:{distributor}"), (provider, f"{kind}:{code}")
+    return uses if kind == "g" else (*uses, (provider, f"d:{distributor}/s:{code}"))
+
+
+def _add_state(places: set[Place], state: Subscription) -> None:
     for service in state.services:
-        yield from _placed(service.provider, service.distributor, service.service)
-    for usage in state.usages:
-        yield from _placed(usage.provider, usage.distributor, usage.service)
+        places.add(("s", service.provider, service.distributor, service.service))
     for item in state.items:
-        yield from _installed(item.provider, item.distributor, item.goods_type)
-    for code in state.linked:
-        yield code, "*"
+        places.add(("g", item.provider, item.distributor, item.goods_type))
+    for usage in state.usages:
+        places.add(("s", usage.provider, usage.distributor, usage.service))
 
 
-@lru_cache(PLACES_KEPT)
-def _placed(provider: str, distributor: str, service: str) -> tuple[Use, ...]:
-    return (
-        (provider, "*"),
-        (provider, f"d:{distributor}"),
-        (provider, f"s:{service}"),
-        (provider, f"d:{distributor}/s:{service}"),
-    )
-
-
-@lru_cache(PLACES_KEPT)
-def _installed(provider: str, distributor: str, goods_type: str) -> tuple[Use, ...]:
-    return (provider, "*"), (provider, f"d:{distributor}"), (provider, f"g:{goods_type}")
-
-
-def _uses_of_action(action: AnyAction, *, providers: Iterable[str]) -> Iterable[Use]:
-    for item in getattr(action, "items", ()):
-        yield from _installed(item.provider, item.distributor, item.goods_type)
-    for service in getattr(action, "services", ()):
-        yield from _placed(service.provider, service.distributor, service.service)
-    match action:
-        case SwapService():
-            yield from _placed(action.provider, action.distributor, action.new_service)
-        case SwapItem():
-            for provider in [action.provider] if action.provider else providers:
-                yield provider, f"g:{action.new_goods_type}"
-        case AddUsage():
-            yield from _placed(action.provider, action.distributor, action.service)
-        case ChangeDistribution():
-            for move in action.moves:
-                yield from _uses_of_move(move)
-        case _:
-            return
-
-
-def _uses_of_move(move: Move) -> Iterable[Use]:
-    if move.goods is None:
-        yield from _placed(move.provider, move.to_distributor, move.service)
-    else:
-        yield from _installed(move.provider, move.to_distributor, move.goods.goods_type)
-
-
-def _uses_of_image(provider: str, image: PlatformImage) -> Iterable[Use]:
+def _add_image(places: set[Place], provider: str, image: PlatformImage) -> None:
     for entitlement in image.entitlements:
-        yield from _placed(provider, entitlement.distributor, entitlement.service)
+        places.add(("s", provider, entitlement.distributor, entitlement.service))
     for item in image.items:
-        yield from _installed(provider, item.distributor, item.goods_type)
+        places.add(("g", provider, item.distributor, item.goods_type))
     for posted in image.usages:
-        yield from _placed(provider, posted.usage.distributor, posted.usage.service)
+        places.add(("s", provider, posted.usage.distributor, posted.usage.service))
 
 
-def _uses_of_request(provider: str, request: Request) -> Iterable[Use]:
-    for service in (*request.services, *([request.service] if request.service else [])):
-        yield from _placed(provider, service.distributor, service.service)
-    for item in (*request.items, *([request.item] if request.item else [])):
-        yield from _installed(provider, item.distributor, item.goods_type)
+def _add_request(places: set[Place], provider: str, request: Request) -> None:
+    services, items = _carried(request)
+    for service in services:
+        places.add(("s", provider, service.distributor, service.service))
+    for item in items:
+        places.add(("g", provider, item.distributor, item.goods_type))
+
+
+def _of_action(action: AnyAction) -> list[Place]:
+    """The places that an action brings in, but for those of a swapped item."""
+    match action:
+        case AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms():
+            return [("s", s.provider, s.distributor, s.service) for s in action.services]
+        case AddItems():
+            return [("g", i.provider, i.distributor, i.goods_type) for i in action.items]
+        case BecomeSubscriber() | Replace():
+            places = [("s", s.provider, s.distributor, s.service) for s in action.services]
+            return places + [("g", i.provider, i.distributor, i.goods_type) for i in action.items]
+        case SwapService():
+            return [("s", action.provider, action.distributor, action.new_service)]
+        case AddUsage():
+            return [("s", action.provider, action.distributor, action.service)]
+        case ChangeDistribution():
+            return [_of_move(move) for move in action.moves]
+        case _:
+            return []
+
+
+def _of_move(move: Move) -> Place:
+    if move.goods is None:
+        return "s", move.provider, move.to_distributor, move.service
+    return "g", move.provider, move.to_distributor, move.goods.goods_type
+
+
+def _swapped_in(action: SwapItem, aggregate: Aggregate) -> list[Use]:
+    linked = [link.provider for link in aggregate.links]
+    providers = [action.provider] if action.provider else linked
+    return [(provider, f"g:{action.new_goods_type}") for provider in providers]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from msgspec.structs import replace
 
 from .actions import (
@@ -18,7 +15,7 @@ from .aggregate import (
     Performed,
 )
 from .apply import apply
-from .catalogue import Catalogue
+from .catalogue import Catalogue, Catalogues
 from .due import spent
 from .ledger import Circumstances, Ledger, Transition
 from .plan import plan_action
@@ -62,19 +59,28 @@ def perform(
 ) -> Transition:
     """Performs an action: the next desired state and the requests that bring it about."""
     before = aggregate.desired if aggregate else None
-    with _told_of(action):
+    try:
         resolved = resolve(action, before)
         start = spent(before, resolved) if automatic and before is not None else before
         state = apply(start, resolved, catalogues=circumstances.catalogues, at=circumstances.now)
+    except Refused as refused:
+        raise _told_of(action, refused) from None
     ledger = Ledger(aggregate or Aggregate(desired=state), circumstances)
     ledger.base = aggregate.settled_state if aggregate else None
     ledger.desired = state
-    performed = replace(
-        _performed(ledger, resolved, state, action_id=action_id),
-        bulk=bulk,
+    activation, deactivation = _whole(resolved, state, circumstances.catalogues)
+    performed = Performed(
+        id=action_id,
+        unit=ledger.new_unit(),
+        at=ledger.now,
+        action=resolved,
         reference=reference,
         performed_by=performed_by,
+        bulk=bulk,
         automatic=automatic,
+        whole_activation=activation,
+        whole_deactivation=deactivation,
+        ineffective=tuple([c for c in state.linked if not ledger.catalogues[c].effective]),
     )
     ledger.performed.append(performed)
     for code in state.linked:
@@ -85,42 +91,28 @@ def perform(
     return ledger.transition()
 
 
-@contextmanager
-def _told_of(action: AnyAction) -> Iterator[None]:
+def _told_of(action: AnyAction, refused: Refused) -> Refused:
     """Refusals name the action, and fields as parts of it."""
-    try:
-        yield
-    except InvalidField as wrong:
+    if isinstance(refused, InvalidField):
         at = action.kind.name.lower()
-        raise InvalidField(*[(f"{at}.{field}", why) for field, why in wrong.violations]) from None
-    except Refused as refused:
-        if refused.reason is Reason.ACTION_NOT_ALLOWED:
-            refused.metadata.setdefault("action", action.kind.name)
-        raise
+        return InvalidField(*[(f"{at}.{field}", why) for field, why in refused.violations])
+    if refused.reason is Reason.ACTION_NOT_ALLOWED:
+        refused.metadata.setdefault("action", action.kind.name)
+    return refused
 
 
-def _performed(
-    ledger: Ledger, action: AnyAction, state: Subscription, *, action_id: int
-) -> Performed:
-    settings = {code: ledger.catalogues[code].provider.request_settings for code in state.linked}
+def _whole(
+    action: AnyAction, state: Subscription, catalogues: Catalogues
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The providers that get one request for the whole subscription: on activation, or on
+    deactivation."""
+    settings = [(code, catalogues[code].provider.request_settings) for code in state.linked]
     whole = RequestMethod.WHOLE_SUBSCRIPTION
-    return Performed(
-        id=action_id,
-        unit=ledger.new_unit(),
-        at=ledger.now,
-        action=action,
-        whole_activation=tuple(
-            [c for c, s in settings.items() if s.activation_method is whole]
-            if action.kind in WHOLE_ACTIVATIONS
-            else ()
-        ),
-        whole_deactivation=tuple(
-            [c for c, s in settings.items() if s.deactivation_method is whole]
-            if action.kind in WHOLE_DEACTIVATIONS
-            else ()
-        ),
-        ineffective=tuple([c for c in state.linked if not ledger.catalogues[c].effective]),
-    )
+    if action.kind in WHOLE_ACTIVATIONS:
+        return tuple([code for code, s in settings if s.activation_method is whole]), ()
+    if action.kind in WHOLE_DEACTIVATIONS:
+        return (), tuple([code for code, s in settings if s.deactivation_method is whole])
+    return (), ()
 
 
 def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -69,6 +69,8 @@ def plan_action(
 ) -> tuple[Request, ...]:
     """The requests of an action: what it changes, less what `expected` certainly has already."""
     requests = plan(before, after, catalogue=catalogue, methods=methods)
+    if expected == before:
+        return requests
     needed = tuple([request for request in requests if not has(expected, request)])
     if not needed or expected.known is Known.YES:
         return needed
@@ -100,11 +102,28 @@ def _differences(
 ) -> Iterator[Request]:
     if updates:
         yield from _updates(held, wanted)
-    yield from _switched(
-        _sorted_services(_surplus(held, wanted), held, catalogue)[::-1],
-        one=RequestType.DEACTIVATE_SERVICE,
-        whole=RequestType.DEACTIVATE_SUBSCRIBER if methods.whole_deactivation else None,
-    )
+    surplus, missing = _switches(held, wanted)
+    if surplus:
+        yield from _switched(
+            _sorted_services(surplus, held, catalogue)[::-1],
+            one=RequestType.DEACTIVATE_SERVICE,
+            whole=RequestType.DEACTIVATE_SUBSCRIBER if methods.whole_deactivation else None,
+        )
+    if held.items != wanted.items:
+        yield from _item_differences(held, wanted, catalogue)
+    if missing:
+        yield from _switched(
+            _sorted_services(missing, wanted, catalogue),
+            one=RequestType.ACTIVATE_SERVICE,
+            whole=RequestType.ACTIVATE_SUBSCRIBER if methods.whole_activation else None,
+        )
+    if held.usages != wanted.usages:
+        yield from _usage_differences(held, wanted, catalogue)
+
+
+def _item_differences(
+    held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
+) -> Iterator[Request]:
     there = {item.key for item in held.items if item.certain}
     keys = {item.key for item in wanted.items}
     for item in _sorted_items(
@@ -115,12 +134,6 @@ def _differences(
         tuple([item for item in wanted.items if item.key not in there]), catalogue
     ):
         yield Request(type=RequestType.ADD_INSTALLED_ITEM, item=item)
-    yield from _switched(
-        _sorted_services(_missing(held, wanted), wanted, catalogue),
-        one=RequestType.ACTIVATE_SERVICE,
-        whole=RequestType.ACTIVATE_SUBSCRIBER if methods.whole_activation else None,
-    )
-    yield from _usage_differences(held, wanted, catalogue)
 
 
 def _updates(held: PlatformImage, wanted: PlatformImage) -> Iterator[Request]:
@@ -134,22 +147,28 @@ def _updates(held: PlatformImage, wanted: PlatformImage) -> Iterator[Request]:
         yield Request(type=RequestType.UPDATE_ADDRESS, address=wanted.address)
 
 
-def _surplus(held: PlatformImage, wanted: PlatformImage) -> tuple[Entitlement, ...]:
-    keys = {entitlement.key for entitlement in wanted.entitlements}
-    return tuple([e for e in held.entitlements if e.key not in keys])
-
-
-def _missing(held: PlatformImage, wanted: PlatformImage) -> tuple[Entitlement, ...]:
-    there = {e.key: e.term_end for e in held.entitlements if e.certain}
-    return tuple(
-        [e for e in wanted.entitlements if e.key not in there or there[e.key] != e.term_end]
+def _switches(
+    held: PlatformImage, wanted: PlatformImage
+) -> tuple[list[Entitlement], list[Entitlement]]:
+    """What is to be taken away, and what is missing or may be."""
+    if held.entitlements == wanted.entitlements:
+        return [], []
+    there = {e.key: e for e in held.entitlements}
+    keys = {e.key: e for e in wanted.entitlements}
+    return (
+        [e for key, e in there.items() if key not in keys],
+        [
+            e
+            for key, e in keys.items()
+            if (old := there.get(key)) is None or not old.certain or old.term_end != e.term_end
+        ],
     )
 
 
 def _switched(
     services: tuple[ProvisionedService, ...], *, one: RequestType, whole: RequestType | None
 ) -> Iterator[Request]:
-    if whole is not None and services:
+    if whole is not None:
         yield Request(type=whole, services=services)
         return
     for service in services:
@@ -226,7 +245,7 @@ def _item(
 ) -> ProvisionedItem:
     found = there.get((distributor, goods.goods_type, goods.serial_number))
     if found is not None:
-        return replace(found, certain=True)
+        return found if found.certain else replace(found, certain=True)
     return ProvisionedItem(
         distributor=distributor,
         goods_type=goods.goods_type,
@@ -236,13 +255,11 @@ def _item(
 
 
 def _sorted_services(
-    entitlements: tuple[Entitlement, ...], side: PlatformImage, catalogue: Catalogue
+    entitlements: Sequence[Entitlement], side: PlatformImage, catalogue: Catalogue
 ) -> tuple[ProvisionedService, ...]:
     if len(entitlements) > 1:
-        entitlements = tuple(
-            sorted(entitlements, key=lambda e: (catalogue.rank(e.distributor), e.key))
-        )
-    return tuple([provisioned(e, side, catalogue) for e in entitlements])
+        entitlements = sorted(entitlements, key=lambda e: (catalogue.rank(e.distributor), e.key))
+    return tuple([provisioned(e, side, catalogue) for e in entitlements]) if entitlements else ()
 
 
 def _sorted_items(

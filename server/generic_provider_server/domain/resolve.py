@@ -61,7 +61,7 @@ def _default(action: AnyAction, subscription: Subscription | None) -> str:
     if subscription is None:
         return ""
     codes = {service.provider for service in subscription.services}
-    codes.update(item.provider for item in subscription.items)
+    codes |= {item.provider for item in subscription.items}
     codes.update(subscription.linked)
     return codes.pop() if len(codes) == 1 else ""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TypeVar
 
 from .actions import AnyAction, BecomeSubscriber, Replace
@@ -31,7 +30,7 @@ def in_use(subscription: Subscription) -> set[tuple[str, str]]:
     """(provider, distributor) of every distributor that carries a live service or an item."""
     used = {(item.provider, item.distributor) for item in subscription.items}
     if subscription.live:
-        used.update((service.provider, service.distributor) for service in subscription.services)
+        used |= {(service.provider, service.distributor) for service in subscription.services}
     return used
 
 
@@ -39,9 +38,8 @@ def linked(before: Subscription | None, after: Subscription, action: AnyAction) 
     """The providers that know the subscriber once the action is done, in order of linking."""
     if not after.on:
         return after.linked
-    touched = _touched(before, after, action)
-    added = [code for code in sorted(touched) if code not in after.linked]
-    return (*after.linked, *added) if added else after.linked
+    added = _touched(before, after, action).difference(after.linked)
+    return (*after.linked, *sorted(added)) if added else after.linked
 
 
 def latest(former: tuple[SubscribedService, ...]) -> tuple[SubscribedService, ...]:
@@ -56,7 +54,7 @@ def in_future(moment: Instant | None, *, at: Instant, field: str) -> None:
 def _touched(before: Subscription | None, after: Subscription, action: AnyAction) -> set[str]:
     if before is None or not before.on or isinstance(action, Replace):
         named = {service.provider for service in after.services}
-        named.update(item.provider for item in after.items)
+        named |= {item.provider for item in after.items}
         if isinstance(action, BecomeSubscriber):
             named.update(existing.provider for existing in action.existing)
             named.update({action.provider} if action.provider else ())
@@ -77,27 +75,26 @@ def _changed(olds: tuple[Owned, ...], news: tuple[Owned, ...]) -> set[str]:
 
 
 def _check_sizes(subscription: Subscription) -> None:
-    for name, most in (
-        ("items", MOST_ITEMS),
-        ("services", MOST_SERVICES),
-        ("usages", MOST_USAGES),
+    for name, parts, most in (
+        ("items", subscription.items, MOST_ITEMS),
+        ("services", subscription.services, MOST_SERVICES),
+        ("usages", subscription.usages, MOST_USAGES),
     ):
-        count = len(getattr(subscription, name))
+        count = len(parts)
         if count > most:
             raise InvalidField((name, f"a subscription has at most {most}, this would be {count}"))
 
 
 def _check_services(subscription: Subscription, catalogues: Catalogues) -> None:
     seen: set[tuple[str, str, str]] = set()
-    counts: Counter[tuple[str, str]] = Counter()
+    counts: dict[tuple[str, str], int] = {}
     for service in subscription.services:
-        catalogue_of(catalogues, service.provider).offered(
-            service.service, distributor=service.distributor
-        )
-        if service.place in seen:
+        place = provider, code, name = service.place
+        catalogue_of(catalogues, provider).offered(name, distributor=code)
+        if place in seen:
             raise already_there(service)
-        seen.add(service.place)
-        counts[service.place[:2]] += 1
+        seen.add(place)
+        counts[provider, code] = counts.get((provider, code), 0) + 1
     for (provider, code), count in counts.items():
         most = catalogues[provider].distributors[code].max_services
         if most is not None and count > most:

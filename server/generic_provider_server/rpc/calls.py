@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, NoReturn, TypeVar
 
 import grpc
@@ -51,6 +50,10 @@ class Call:
         return Who(performed_by=performed_by, caller=self.caller)
 
 
+class Undecodable:
+    """Stands for a request whose bytes are no message of its type."""
+
+
 class Calls:
     """The calls that are running. A server that drains refuses new ones and waits for these.
 
@@ -63,17 +66,20 @@ class Calls:
         self._draining = False
         self._idle = asyncio.Event()
 
-    @contextmanager
-    def running(self, context: Context) -> Iterator[Call]:
+    def begin(self, request: Message | Undecodable, context: Context) -> Call:
+        """Every call that began has to `end`. Raises Refused."""
         if self._draining:
             raise Refused(Reason.DRAINING, "this server process is shutting down")
+        if isinstance(request, Undecodable):
+            why = "is not a message of this RPC (broken bytes, or text that is not UTF-8)"
+            raise InvalidField(("request", why))
         self._count += 1
-        try:
-            yield Call(context, secure=self._secure)
-        finally:
-            self._count -= 1
-            if self._draining and not self._count:
-                self._idle.set()
+        return Call(context, secure=self._secure)
+
+    def end(self) -> None:
+        self._count -= 1
+        if self._draining and not self._count:
+            self._idle.set()
 
     async def drain(self, *, seconds: float) -> bool:
         """Did all of them end in time?"""
@@ -86,10 +92,6 @@ class Calls:
         except TimeoutError:
             return False
         return True
-
-
-class Undecodable:
-    """Stands for a request whose bytes are no message of its type."""
 
 
 def add_service(
@@ -128,9 +130,11 @@ def _unary(
 ) -> Callable[[Any, Context], Awaitable[Message]]:
     async def run(request: Message | Undecodable, context: Context) -> Message:
         try:
-            with calls.running(context) as call:
-                _check(request)
+            call = calls.begin(request, context)
+            try:
                 return await behaviour(request, call)
+            finally:
+                calls.end()
         except Refused as refused:
             await refuse(context, refused)
         except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
@@ -144,23 +148,18 @@ def _streaming(
 ) -> Callable[[Any, Context], AsyncIterator[Message]]:
     async def run(request: Message | Undecodable, context: Context) -> AsyncIterator[Message]:
         try:
-            with calls.running(context) as call:
-                _check(request)
+            call = calls.begin(request, context)
+            try:
                 async for response in behaviour(request, call):
                     yield response
+            finally:
+                calls.end()
         except Refused as refused:
             await refuse(context, refused)
         except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
             await refuse(context, internal(name))
 
     return run
-
-
-def _check(request: Message | Undecodable) -> None:
-    if isinstance(request, Undecodable):
-        raise InvalidField(
-            ("request", "is not a message of this RPC (broken bytes, or text that is not UTF-8)")
-        )
 
 
 def internal(name: str) -> Refused:

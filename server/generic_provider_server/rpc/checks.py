@@ -31,6 +31,8 @@ LONGEST_DURATION = 315_576_000_000
 LAST_SECOND = 253_402_300_799
 """9999-12-31T23:59:59Z, the last that a Timestamp may say."""
 
+_NUMBERED = re.compile(r"([A-Z])(\d{10,18})")
+
 
 class Checks:
     """One request's violations. Read every field, then call `done`."""
@@ -47,7 +49,7 @@ class Checks:
             raise InvalidField(*self.violations)
 
     def text(self, field: str, value: str, *, most: int = CODE, required: bool = False) -> str:
-        if required and not value.strip():
+        if required and (not value or value.isspace()):
             self.wrong(field, "is required")
         elif len(value) > most:
             self.wrong(field, f"has {len(value)} characters, at most {most} are allowed")
@@ -61,10 +63,12 @@ class Checks:
     def numbered(self, field: str, value: str, *, letter: str) -> int:
         """The number behind an id such as R0000000042; 0 for what was never given out."""
         self.code(field, value)
-        found = re.fullmatch(letter + r"(\d{10,18})", value)
-        return int(found[1]) if found else 0
+        found = _NUMBERED.fullmatch(value)
+        return int(found[2]) if found and found[1] == letter else 0
 
     def parameters(self, field: str, value: Mapping[str, str]) -> dict[str, str]:
+        if not value:
+            return {}
         entries = dict(value)
         size = sum(len(key.encode()) + len(entry.encode()) for key, entry in entries.items())
         if len(entries) > MOST_PARAMETERS:
@@ -144,7 +148,7 @@ class Checks:
 
 
 def _given(field: str, message: Message) -> Any:
-    name = field.rpartition(".")[2]
+    name = field[field.rfind(".") + 1 :]
     return getattr(message, name) if message.HasField(name) else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
@@ -19,7 +20,7 @@ from generic_provider.v1.resources_pb2 import ProvisioningRequest
 class Lease:
     """Requests of one subscription, and whether they may still be started."""
 
-    def __init__(self, given: SubscriptionRequests, *, source: object, now: float) -> None:
+    def __init__(self, given: SubscriptionRequests, *, source: object, since: float) -> None:
         self.subscription = given.subscription
         self.token = given.lease_token
         self.account_number = given.account_number
@@ -27,7 +28,7 @@ class Lease:
         self.requests = deque(given.requests)
         self.source = source
         self.begun = False
-        self._runs_out_at = now + given.lease_duration.ToTimedelta().total_seconds()
+        self._runs_out_at = since + given.lease_duration.ToTimedelta().total_seconds()
 
     def extend(self, duration: timedelta, *, since: float) -> None:
         self._runs_out_at = max(self._runs_out_at, since + duration.total_seconds())
@@ -37,7 +38,7 @@ class Lease:
         self._runs_out_at = float("-inf")
 
     def live(self) -> bool:
-        return asyncio.get_running_loop().time() < self._runs_out_at
+        return time.monotonic() < self._runs_out_at
 
     def begins_with(self, request: ProvisioningRequest) -> bool:
         return bool(self.requests) and self.requests[0].number == request.number

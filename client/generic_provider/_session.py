@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
@@ -12,6 +13,7 @@ from datetime import timedelta
 from generic_provider._answers import Answers
 from generic_provider._connection import Target
 from generic_provider._lanes import Lanes, Lease
+from generic_provider._pulse import Pulse
 from generic_provider._streams import Hooks, Streams
 from generic_provider.client import AsyncClient
 from generic_provider.errors import ProvisioningError
@@ -44,6 +46,7 @@ class Session:
         self._tasks = tasks
         self._lease_duration: timedelta = request.lease_duration.ToTimedelta()
         self._answers = Answers(client, request.provider)
+        self._pulse = Pulse()
         self._lanes = Lanes(
             routines,
             self._answers,
@@ -66,6 +69,7 @@ class Session:
         connecting = self._tasks.create_task(self._streams.stay_connected())
         self._start(self._answers.run())
         self._start(self._extend())
+        self._start(self._pulse.run())
         await stop.wait()
         self._stopping = True
         connecting.cancel()
@@ -78,8 +82,7 @@ class Session:
         if self._stopping or not self._platform_up.is_set():
             self._start(self._release([given.lease_token]))
         else:
-            now = asyncio.get_running_loop().time()
-            self._lanes.take(Lease(given, source=source, now=now))
+            self._lanes.take(Lease(given, source=source, since=self._pulse.sent_at()))
 
     def cut(self, source: object) -> None:
         self._lanes.end(lease for lease in self._lanes.live() if lease.source is source)
@@ -105,10 +108,9 @@ class Session:
         self._platform_up.set()
 
     async def _extend(self) -> None:
-        loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(self._lease_duration.total_seconds() / 3)
-            leases, now = self._lanes.live(), loop.time()
+            leases, now = self._lanes.live(), time.monotonic()
             for start in range(0, len(leases), _MOST_TOKENS):
                 await self._extend_some(leases[start : start + _MOST_TOKENS], since=now)
 

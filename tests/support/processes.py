@@ -20,11 +20,18 @@ PATIENCE = 60.0
 
 
 class Server:
-    """A server process on a database of `folder`; use as a context manager."""
+    """A server process on an SQLite database of `folder`, or on `database`; use as a context
+    manager. `name`: of its log, where several share a folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *options: str, database: str = "", name: str = "server"
+    ) -> None:
         self.folder = folder
         self.address = f"127.0.0.1:{_free_port()}"
+        self.log = folder / f"{name}.log"
+        database = database or f"sqlite:///{folder / 'generic-provider.db'}"
+        self._command = [*PROGRAM, "serve", "--listen", self.address, "--database", database]
+        self._command += options
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -35,15 +42,28 @@ class Server:
         if self._process is not None:
             self.stop(signal.SIGTERM)
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
     def start(self) -> None:
-        database = f"sqlite:///{self.folder / 'generic-provider.db'}"
-        command = [*PROGRAM, "serve", "--listen", self.address, "--database", database]
-        with (self.folder / "server.log").open("a") as log:
-            self._process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        self.begin()
+        self.wait()
+
+    def begin(self) -> None:
+        with self.log.open("a") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=subprocess.PIPE, stderr=log, text=True
+            )
+
+    def wait(self) -> None:
+        """Until it serves."""
+        assert self._process is not None
         for line in self._process.stdout or ():
             if line.startswith("serving on"):
                 return
-        raise AssertionError((self.folder / "server.log").read_text())
+        raise AssertionError(self.log.read_text())
 
     def stop(self, how: signal.Signals) -> int:
         """Its exit code."""
@@ -65,6 +85,7 @@ class SimulatedAdapter:
         command += ["--provider", provider, "--name", name]
         command += ["--memory", str(server.folder / "platform.db"), *options]
         self._command = command
+        self.name = name
         self._log = server.folder / f"{name}.log"
         self.start()
 

@@ -45,9 +45,15 @@ class Simulation:
         self._performed = 0
 
     async def handle(self, request: ProvisioningRequest) -> str | None:
+        """The platform does it at once, while the lease is live; its answer takes a while."""
+        try:
+            return self._do(request)
+        finally:
+            if self._behaviour.delay:
+                await asyncio.sleep(self._behaviour.delay.total_seconds())
+
+    def _do(self, request: ProvisioningRequest) -> str | None:
         behaviour = self._behaviour
-        if behaviour.delay:
-            await asyncio.sleep(behaviour.delay.total_seconds())
         if random.random() < behaviour.fail:
             raise RetryLater(timedelta(seconds=1))
         for rule in behaviour.rules:

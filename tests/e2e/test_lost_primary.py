@@ -1,0 +1,95 @@
+"""The primary database dies, its synchronous standby takes over: what was acknowledged is there."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from datetime import timedelta
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import pytest
+
+from generic_provider import AsyncClient, Client, RequestState, actions
+from generic_provider_server.demo.aluxsat import provider
+from support.postgres import PostgresServer, discard, own_postgres
+from support.processes import Server, simulated_adapter, wait_until
+
+CODE = "ALUXSAT"
+CUSTOMERS = 20
+SECONDS = 2
+
+
+def either(one: PostgresServer, other: PostgresServer, *, database: str) -> str:
+    """The URL of whichever can be written."""
+    hosts = ",".join(quote(str(each.folder), safe="") for each in (one, other))
+    base, name = urlsplit(one.base), urlsplit(database).path
+    return (
+        f"postgresql://{base.netloc}{name}?host={hosts}&port={one.port},{other.port}"
+        "&target_session_attrs=read-write"
+    )
+
+
+@pytest.mark.timeout(150)
+async def test_nothing_acknowledged_is_missing_after_a_promotion(tmp_path: Path) -> None:
+    with own_postgres() as primary:
+        database = primary.create_database()
+        standby = primary.standby("standby")
+        try:
+            primary.sql("ALTER SYSTEM SET synchronous_standby_names = 'standby'")
+            primary.sql("SELECT pg_reload_conf()")
+            wait_until(lambda: _is_synchronous(primary), what="the standby is synchronous")
+            url = either(primary, standby, database=database)
+            await _lose_the_primary(tmp_path, url, primary, standby)
+        finally:
+            discard(standby)
+
+
+def _is_synchronous(primary: PostgresServer) -> bool:
+    return primary.sql("SELECT sync_state FROM pg_stat_replication") == [("sync",)]
+
+
+async def _lose_the_primary(
+    folder: Path, url: str, primary: PostgresServer, standby: PostgresServer
+) -> None:
+    with (
+        Server(folder, database=url, name="one") as one,
+        Server(folder, database=url, name="two") as two,
+        Client(two.address) as crm,
+        simulated_adapter("adapter", "--lease=2", server=two, provider=CODE),
+    ):
+        crm.create_provider(provider(CODE))
+        crm.set_provider_state(CODE, state="EFFECTIVE")
+        acknowledged: list[str] = []
+        stop_at = time.monotonic() + 3 * SECONDS
+        async with AsyncClient(one.address, timeout=timedelta(minutes=1)) as client:
+            load = [
+                asyncio.create_task(_order(client, n, acknowledged, stop_at=stop_at))
+                for n in range(CUSTOMERS)
+            ]
+            await asyncio.sleep(SECONDS)
+            before = len(acknowledged)
+            primary.kill()
+            await asyncio.to_thread(standby.promote)
+            await asyncio.gather(*load)
+        assert 0 < before < len(acknowledged)
+        wait_until(lambda: not crm.get_backlog(CODE).pending, what="the backlog is served")
+        settled = {each.id for each in crm.list_actions() if each.HasField("settle_time")}
+        assert set(acknowledged) <= settled
+        assert {each.state for each in crm.list_requests()} == {RequestState.COMPLETED}
+        assert [each.stop(signal.SIGTERM) for each in (one, two)] == [0, 0]
+        for each in (one, two):
+            each.start()
+
+
+async def _order(
+    client: AsyncClient, customer: int, acknowledged: list[str], *, stop_at: float
+) -> None:
+    """Until then, one subscriber after the other, each known by its answer."""
+    order = 0
+    while time.monotonic() < stop_at:
+        become = actions.BecomeSubscriber(type="DTH", provider=CODE, services=[])
+        done = await client.perform(become, subscription=f"C{customer}-{order}")
+        acknowledged.append(done.action.id)
+        order += 1

@@ -1,0 +1,242 @@
+"""Three servers and six adapters on one PostgreSQL, of which everything may fail at any time.
+
+`GENERIC_PROVIDER_TEST_SECONDS`: how long; the rates before and after are printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from generic_provider import (
+    AsyncClient,
+    Client,
+    DifferenceKind,
+    RequestState,
+    Subscription,
+    SyncState,
+    actions,
+)
+from generic_provider_server.demo.aluxsat import SERVICES, provider
+from generic_provider_server.simulator.platform import Platform, platform_in
+from support.postgres import PostgresServer, own_postgres
+from support.processes import Server, SimulatedAdapter, dice, simulated_adapter, wait_until
+
+CODE = "ALUXSAT"
+SERVERS, ADAPTERS, SUBSCRIBERS = 3, 6, 30
+SECONDS = float(os.environ.get("GENERIC_PROVIDER_TEST_SECONDS", "12"))
+CALM_SECONDS = 4
+
+
+@dataclass
+class Load:
+    """A CRM that changes subscriptions through any server, and keeps every promise made."""
+
+    clients: list[AsyncClient]
+    chance: random.Random
+    acknowledged: list[str] = field(default_factory=list)
+    at: list[float] = field(default_factory=list)
+    stopped: bool = False
+
+    async def run(self) -> None:
+        await asyncio.gather(*[self._change(f"K{n:03}") for n in range(SUBSCRIBERS)])
+
+    async def _change(self, number: str) -> None:
+        become = actions.BecomeSubscriber(
+            type="DTH",
+            provider=CODE,
+            items=[("MAIN", "SMARTCARD", f"C{number}"), ("MAIN", "DECODER", f"B{number}")],
+            services=[("MAIN", "SPORT")],
+        )
+        await self._perform(become, number)
+        news = [("MAIN", "NEWS")]
+        while not self.stopped:
+            for change in (
+                actions.AddServices(services=news),
+                actions.RemoveServices(services=news),
+            ):
+                await self._perform(change, number)
+                await asyncio.sleep(self.chance.uniform(0, 0.1))
+
+    async def _perform(self, action: actions.Action, number: str) -> None:
+        done = await self.chance.choice(self.clients).perform(action, subscription=number)
+        self.acknowledged.append(done.action.id)
+        self.at.append(time.monotonic())
+
+    def rate(self, start: float, end: float) -> float:
+        return sum(start <= at < end for at in self.at) / (end - start)
+
+
+@dataclass
+class Faults:
+    chance: random.Random
+    postgres: PostgresServer
+    servers: list[Server]
+    adapters: list[SimulatedAdapter]
+    counted: Counter[str] = field(default_factory=Counter)
+    frozen: list[tuple[float, SimulatedAdapter]] = field(default_factory=list)
+    freezes: Counter[str] = field(default_factory=Counter)
+
+    def one(self) -> None:
+        kinds = {
+            self.kill_a_server: 6,
+            self.kill_an_adapter: 4,
+            self.freeze_an_adapter: 4,
+            self.end_sessions: 5,
+            self.restart_the_database: 2,
+        }
+        (fault,) = self.chance.choices(list(kinds), list(kinds.values()))
+        fault()
+        self.counted[fault.__name__] += 1
+        self.thaw(before=time.monotonic())
+
+    def kill_a_server(self) -> None:
+        server = self.chance.choice(self.servers)
+        server.stop(signal.SIGKILL)
+        server.start()
+
+    def kill_an_adapter(self) -> None:
+        adapter = self.chance.choice(self.adapters)
+        adapter.kill()
+        adapter.start()
+
+    def freeze_an_adapter(self) -> None:
+        """For less or more than the lease."""
+        adapter = self.chance.choice(self.adapters)
+        adapter.send(signal.SIGSTOP)
+        self.freezes[adapter.name] += 1
+        self.frozen.append((time.monotonic() + self.chance.uniform(0.5, 4), adapter))
+
+    def thaw(self, *, before: float) -> None:
+        for each in [each for each in self.frozen if each[0] <= before]:
+            each[1].send(signal.SIGCONT)
+            self.frozen.remove(each)
+
+    def end_sessions(self) -> None:
+        self.postgres.sql(
+            "SELECT pg_terminate_backend(pid) FROM (SELECT pid FROM pg_stat_activity "
+            "WHERE application_name = 'generic-provider' ORDER BY random() LIMIT %s) AS chosen",
+            self.chance.randint(1, 6),
+        )
+
+    def restart_the_database(self) -> None:
+        self.postgres.stop(self.chance.choice(("fast", "immediate")))
+        time.sleep(self.chance.uniform(0, 0.5))
+        self.postgres.start()
+
+
+@contextmanager
+def cluster(folder: Path, postgres: PostgresServer) -> Iterator[list[Server]]:
+    database = postgres.create_database()
+    servers = [Server(folder, database=database, name=f"server-{n}") for n in range(SERVERS)]
+    for server in servers:
+        server.begin()
+    for server in servers:
+        server.wait()
+    with Client(servers[0].address) as crm:
+        crm.create_provider(provider(CODE))
+        crm.set_provider_state(CODE, state="EFFECTIVE")
+    yield servers
+    assert [server.stop(signal.SIGTERM) for server in servers] == [0] * SERVERS
+
+
+@pytest.mark.timeout(120 + 2 * SECONDS)
+async def test_whatever_fails_nothing_is_lost_and_order_holds(tmp_path: Path) -> None:
+    chance = dice()
+    with own_postgres() as postgres, cluster(tmp_path, postgres) as servers, ExitStack() as stack:
+        adapters = [
+            stack.enter_context(
+                simulated_adapter(
+                    f"adapter-{n}",
+                    "--delay=0.002",
+                    "--lease=2",
+                    server=servers[n % SERVERS],
+                    provider=CODE,
+                )
+            )
+            for n in range(ADAPTERS)
+        ]
+        clients = [AsyncClient(s.address, timeout=timedelta(minutes=2)) for s in servers]
+        load = Load(clients, chance)
+        running = asyncio.create_task(load.run())
+        await asyncio.sleep(CALM_SECONDS)
+        faults = Faults(chance, postgres, servers, adapters)
+        start = time.monotonic()
+        while time.monotonic() < start + SECONDS:
+            await asyncio.sleep(chance.uniform(0.1, 0.6))
+            await asyncio.to_thread(faults.one)
+        faults.thaw(before=float("inf"))
+        end = time.monotonic()
+        await asyncio.sleep(3 * CALM_SECONDS if SECONDS > 30 else CALM_SECONDS)
+        load.stopped = True
+        await running
+        _tell(load, faults, start=start, end=end)
+        for client in clients:
+            await client.close()
+        with Client(servers[-1].address) as crm:
+            await asyncio.to_thread(_check, crm, load.acknowledged, tmp_path, faults.freezes)
+
+
+def _tell(load: Load, faults: Faults, *, start: float, end: float) -> None:
+    sys.stdout.write(f"{dict(faults.counted)}\n")
+    before = load.rate(start - CALM_SECONDS / 2, start)
+    after = [round(load.rate(end + n, end + n + 1)) for n in range(CALM_SECONDS)]
+    sys.stdout.write(f"{before:.0f} actions/s before; in the seconds after the faults {after}\n")
+
+
+def _check(crm: Client, acknowledged: list[str], folder: Path, freezes: Counter[str]) -> None:
+    wait_until(lambda: not crm.get_backlog(CODE).pending, what="the backlog is served")
+    settled = {each.id for each in crm.list_actions() if each.HasField("settle_time")}
+    assert len(acknowledged) > SUBSCRIBERS
+    assert set(acknowledged) <= settled
+    states = {each.number: each.state for each in crm.list_requests(provider=CODE)}
+    assert set(states.values()) == {RequestState.COMPLETED}
+    with platform_in(folder / "platform.db") as platform:
+        assert {line.request for line in platform.journal()} == states.keys()
+        touched_late = _out_of_order(platform, freezes)
+        for each in crm.list_subscriptions():
+            _check_platform(platform, crm.get_subscription(each.number), late=touched_late)
+
+
+def _out_of_order(platform: Platform, freezes: Counter[str]) -> set[str]:
+    """Subscriptions at which a frozen adapter went on with what it had begun under a live lease.
+
+    It does one thing at a time, so there is at most one for each time that it was frozen.
+    """
+    last: dict[str, str] = {}
+    late: Counter[str] = Counter()
+    subscriptions = set()
+    for line in platform.journal():
+        if line.request < last.get(line.subscription, ""):
+            late[line.adapter] += 1
+            subscriptions.add(line.subscription)
+        last[line.subscription] = max(line.request, last.get(line.subscription, ""))
+    assert late <= freezes
+    return subscriptions
+
+
+def _check_platform(platform: Platform, subscription: Subscription, *, late: set[str]) -> None:
+    """It holds what the CRM says; or it may not, and that is said."""
+    (link,) = subscription.provider_links
+    number = subscription.number
+    holds = platform.holds(number)
+    assert holds is not None
+    wanted = sorted(
+        f"MAIN {SERVICES[each.service]} C{number} B{number}" for each in subscription.services
+    )
+    in_sync = link.sync_state == SyncState.IN_SYNC
+    assert in_sync == (not link.differences)
+    assert {each.kind for each in link.differences} <= {DifferenceKind.UNCERTAIN}
+    assert holds["services"] == wanted or (number in late and not in_sync)

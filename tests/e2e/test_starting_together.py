@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+from generic_provider import Client
+from support.command_line import run
+from support.postgres import Databases
+from support.processes import Server
+
+SERVERS = 6
+
+
+def test_servers_that_start_at_once_on_an_empty_database_make_one_schema(
+    tmp_path: Path, postgres: Databases
+) -> None:
+    database = postgres.create_database()
+    servers = [Server(tmp_path, database=database, name=f"server-{n}") for n in range(SERVERS)]
+    for server in servers:
+        server.begin()
+    for server in servers:
+        server.wait()
+    for server in servers:
+        with Client(server.address) as client:
+            assert list(client.list_providers()) == []
+    status = run("database", "status", "--database", database)
+    assert [server.stop(signal.SIGTERM) for server in servers] == [0] * SERVERS
+
+    assert status.exit_code == 0, status.output
+    assert "pending" not in status.stdout
+    for server in servers:
+        said = server.log.read_text()
+        assert "error" not in said, said
+        assert "warning" not in said, said

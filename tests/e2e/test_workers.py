@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from generic_provider import Client, actions
+from generic_provider_server.demo.aluxsat import provider
+from support.postgres import Databases
+from support.processes import PROGRAM, Server, simulated_adapter, wait_until
+
+CODE = "ALUXSAT"
+WORKERS, CLIENTS, SUBSCRIBERS = 3, 12, 60
+BECOME = actions.BecomeSubscriber(type="DTH", provider=CODE, services=[])
+
+
+@pytest.fixture
+def server(tmp_path: Path, postgres: Databases) -> Iterator[Server]:
+    database = postgres.create_database()
+    with Server(tmp_path, f"--workers={WORKERS}", database=database) as server:
+        with Client(server.address) as crm:
+            crm.create_provider(provider(CODE))
+            crm.set_provider_state(CODE, state="EFFECTIVE")
+        yield server
+
+
+def children(server: Server) -> set[int]:
+    """The server processes; what else Python starts beside them is none."""
+    found = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
+    return {int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
+
+
+@pytest.mark.timeout(120)
+def test_workers_share_the_work_and_those_that_die_are_replaced(server: Server) -> None:
+    first = children(server)
+    assert len(first) == WORKERS
+    with ExitStack() as stack:
+        options = ("--max-in-flight=5", "--lease=2")
+        stack.enter_context(simulated_adapter("one", *options, server=server, provider=CODE))
+        clients = [stack.enter_context(Client(server.address)) for _ in range(CLIENTS)]
+        for n in range(SUBSCRIBERS):
+            clients[n % CLIENTS].perform(BECOME, subscription=f"S{n}")
+        os.kill(min(first), signal.SIGKILL)
+        for n in range(SUBSCRIBERS, 2 * SUBSCRIBERS):
+            clients[n % CLIENTS].perform(BECOME, subscription=f"S{n}")
+        crm = clients[0]
+        wait_until(lambda: not crm.get_backlog(CODE).pending, what="the backlog is served")
+        wait_until(lambda: len(children(server)) == WORKERS, what="the dead one is replaced")
+        assert len(list(crm.list_subscriptions())) == 2 * SUBSCRIBERS
+        assert len(children(server) & first) == WORKERS - 1
+    assert server.stop(signal.SIGTERM) == 0
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_worker_that_cannot_start_is_told() -> None:
+    command = [*PROGRAM, "serve", "--listen=127.0.0.1:0", "--workers=2"]
+    command += ["--database", "postgresql://localhost/none?nonsense=1"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+
+    assert done.returncode == 1
+    assert 'invalid URI query parameter: "nonsense"' in done.stderr
+    assert "could not start" in done.stderr

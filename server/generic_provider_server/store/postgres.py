@@ -73,8 +73,6 @@ class PostgresEngine:
                 tables = PostgresTables(writing.cursor())
                 self._set_clock(tables)
                 yield tables, numbers
-            self._usual.update({name: count for name, count in numbers.given.items() if count})
-            _give_back(aside, numbers)
         except (errors.DeadlockDetected, errors.SerializationFailure) as error:
             raise Overtaken(str(error)) from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -83,6 +81,11 @@ class PostgresEngine:
         except errors.ReadOnlySqlTransaction as error:
             self._disconnect()
             raise StoreLost("the database has become a standby") from error
+        self._usual.update({name: count for name, count in numbers.given.items() if count})
+        try:
+            _give_back(aside, numbers)
+        except psycopg.Error:
+            self._disconnect()
 
     def now(self) -> int:
         return time.time_ns() + self._ahead

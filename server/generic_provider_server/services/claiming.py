@@ -208,9 +208,9 @@ class EndLeases:
         return len(found)
 
 
-def end_of_overdue(now: Instant) -> EndLeases:
-    """Ends the leases that ran out by `now`."""
-    return EndLeases(statement=sql.RAN_OUT, parameters=(now,))
+def end_of_overdue(now: Instant, *, since: Instant) -> EndLeases:
+    """Ends the leases that ran out between `since` and `now`."""
+    return EndLeases(statement=sql.RAN_OUT, parameters=(since, now))
 
 
 def end_of_stream(provider: str, stream: str) -> EndLeases:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass
 
 import structlog
@@ -11,6 +12,7 @@ from ..domain.due import next_end, usage_is_over
 from ..domain.lifecycle import end_usage, expire
 from ..domain.records import Who
 from ..domain.refusals import Refused
+from ..domain.values import Instant
 from ..store import statements as sql
 from ..store.loading import LATE, Needs
 from ..store.overview import MOST_DUE
@@ -22,6 +24,11 @@ from .performing import Perform
 
 TICK = 0.25
 """Seconds between two looks at the clock."""
+
+EVERYTHING_SECONDS = 5.0
+SHARE = 20
+"""Leases that ran out long ago are looked for seldom, and for at most so small a part of the time:
+while an old snapshot is open, PostgreSQL finds many that were answered since."""
 
 SERVICE = Who(performed_by="generic-provider", caller="generic-provider")
 
@@ -112,6 +119,8 @@ class Clock:
 
     def __init__(self, store: Store) -> None:
         self._store = store
+        self._leases_since = Instant(0)
+        self._everything_at = 0.0
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -135,9 +144,17 @@ class Clock:
 
     async def look(self) -> bool:
         """Is there perhaps more that is due already?"""
-        due = await self._store.read(lambda reads: reads.due())
+        began = time.monotonic()
+        everything = began >= self._everything_at
+        since = Instant(0) if everything else self._leases_since
+        due = await self._store.read(lambda reads: reads.due(leases_since=since))
+        if everything:
+            took = time.monotonic() - began
+            self._everything_at = began + max(EVERYTHING_SECONDS, SHARE * took)
         if due.leases:
-            await self._store.do(end_of_overdue(due.now))
+            await self._store.do(end_of_overdue(due.now, since=since))
+        else:
+            self._leases_since = due.now
         if due.retries:
             await self._store.do(WakeDelayed())
         for provider in due.overdue:

@@ -70,10 +70,11 @@ class Overview(Reading):
             out_of_sync_subscriptions=self._out_of_sync(provider),
         )
 
-    def due(self) -> Due:
+    def due(self, *, leases_since: Instant) -> Due:
+        """`leases_since`: of those that ran out before, nothing is left."""
         now = self._known.now()
         leased = LaneRow.select(LaneRow.subscription).where(
-            SQL("status = 1"), LaneRow.lease_until <= now
+            SQL("status = 1"), LaneRow.lease_until > leases_since, LaneRow.lease_until <= now
         )
         delayed = LaneRow.select(LaneRow.subscription).where(
             SQL("status = 2"), LaneRow.ready_time <= now

@@ -52,7 +52,7 @@ REQUESTS_OF_ACTION = (
     "SELECT number FROM request WHERE subscription = ? AND action = ? ORDER BY number"
 )
 RAN_OUT = (
-    "SELECT subscription FROM lane WHERE status = 1 AND lease_until <= ? "
+    "SELECT subscription FROM lane WHERE status = 1 AND lease_until > ? AND lease_until <= ? "
     "ORDER BY lease_until LIMIT ?"
 )
 OF_STREAM = "SELECT subscription FROM lane WHERE provider = ? AND status = 1 AND stream = ? LIMIT ?"

@@ -31,7 +31,7 @@ Result_co = TypeVar("Result_co", covariant=True)
 
 MOST_IN_GROUP = 400
 MOST_ATTEMPTS = 10
-"""Of a command alone, while other processes are faster."""
+"""Of a group, and then of its commands, while other processes are faster."""
 
 log = structlog.get_logger()
 
@@ -119,7 +119,8 @@ class Writer:
             return [self._asked.popleft() for _ in range(size)]
 
     def _run_group(self, group: Sequence[_Asked[Any]], *, attempt: int = 1) -> list[Committed]:
-        """Runs the group as one transaction or, if that fails, its commands one by one."""
+        """Runs the group as one transaction, again if another process was faster, or its commands
+        one by one."""
         try:
             return [self._commit(group)]
         except StoreLost as lost:
@@ -128,12 +129,11 @@ class Writer:
         except Exception as error:
             self._known.recent.forget()
             overtaken = isinstance(error, Overtaken)
-            if len(group) > 1:
-                tell = log.info if overtaken else log.warning
-                tell("group_failed", size=len(group), error=repr(error))
-                return [committed for asked in group for committed in self._run_group([asked])]
             if overtaken and attempt < MOST_ATTEMPTS:
                 return self._run_group(group, attempt=attempt + 1)
+            if len(group) > 1:
+                log.warning("group_failed", size=len(group), error=repr(error))
+                return [committed for asked in group for committed in self._run_group([asked])]
             if overtaken or isinstance(error, OperationalError | sqlite3.OperationalError):
                 log.exception("store_unavailable")
                 error = unavailable("written")

@@ -23,7 +23,8 @@ from .rpc.calls import Calls, add_service
 from .rpc.servicers import SERVICES, servicers
 from .services.claiming import end_of_other_servers
 from .services.clock import Clock
-from .services.delivery import Delivery, Disown
+from .services.delivery import Delivery
+from .services.holding import Disown
 from .services.presence import Presence, connected
 from .services.settling import Settling
 from .store.committed import Committed
@@ -105,21 +106,7 @@ async def running(settings: Settings, *, port_shared: bool = False) -> AsyncIter
     delivery = Delivery(max_streams=settings.max_streams)
     settling = Settling()
     health = Health(delivery)
-
-    def committed(change: Committed) -> None:
-        delivery.committed(change)
-        settling.committed(change)
-
-    store = await _reached(
-        partial(
-            open_store,
-            settings.database,
-            on_commit=committed,
-            on_reach=health.reach,
-            on_gap=delivery.cut,
-            notifications=settings.notifications_database,
-        )
-    )
+    store = await _reached(partial(_open, settings, delivery, settling, health))
     presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
     try:
         delivery.start(store)
@@ -146,6 +133,20 @@ async def running(settings: Settings, *, port_shared: bool = False) -> AsyncIter
             await _sign_off(store, presence)
     finally:
         await store.close()
+
+
+def _open(settings: Settings, delivery: Delivery, settling: Settling, health: Health) -> Store:
+    def committed(change: Committed) -> None:
+        delivery.committed(change)
+        settling.committed(change)
+
+    return open_store(
+        settings.database,
+        on_commit=committed,
+        on_reach=health.reach,
+        on_gap=delivery.cut,
+        notifications=settings.notifications_database,
+    )
 
 
 async def _reached(opened: Callable[[], Store]) -> Store:

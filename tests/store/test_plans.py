@@ -17,7 +17,7 @@ from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.values import SyncState
 from generic_provider_server.services.claiming import end_of_other_servers, end_of_server
 from generic_provider_server.services.clock import Clock, EndDue, ExpireOverdue, WakeDelayed
-from generic_provider_server.services.delivery import Disown
+from generic_provider_server.services.holding import Disown
 from generic_provider_server.services.operating import CancelRequest
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.store.bulk import Bulk

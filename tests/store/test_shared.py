@@ -14,9 +14,10 @@ from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.values import SECOND
 from generic_provider_server.services.claiming import Claim, Demand
-from generic_provider_server.services.delivery import Delivery, Stream
+from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.services.providers import UpdateProvider
+from generic_provider_server.services.streams import Stream
 from generic_provider_server.store.committed import stream_of
 from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock

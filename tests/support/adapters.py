@@ -16,8 +16,9 @@ from generic_provider_server.domain.values import (
     RequestState,
 )
 from generic_provider_server.services.claiming import Handed
-from generic_provider_server.services.delivery import Delivery, Stream
+from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.responding import Response, Verdict, respond
+from generic_provider_server.services.streams import Stream
 
 from .bench import Bench
 from .platform import PlatformRefuses, SimulatedPlatform

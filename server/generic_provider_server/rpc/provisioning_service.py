@@ -12,8 +12,9 @@ from ..domain.lease import Lease, lease_of, token_of
 from ..domain.refusals import Reason, Refused
 from ..domain.values import SECOND
 from ..services.claiming import Demand, Handed
-from ..services.delivery import Cut, Delivery, Drain, Stream
+from ..services.delivery import Delivery
 from ..services.holding import Extend, LeaseState, Release
+from ..services.streams import Cut, Drain, Stream
 from ..store.committed import stream_of
 from ..store.store import Store
 from . import encode

@@ -4,28 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-import secrets
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 
 import structlog
-from msgspec.structs import replace
 
 from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
-from ..store import statements as sql
 from ..store.committed import Committed
-from ..store.loading import LATE, Needs
 from ..store.store import Store
-from ..store.work import Work
 from .claiming import Claim, Demand, Handed, end_of_stream
 from .holding import Release
-
-MOST = 500
-"""Leases that change hands in one transaction."""
+from .streams import Cut, Drain, Stream
 
 RETRY_SECONDS = 1.0
 """Between two attempts while the store is away."""
@@ -34,81 +26,6 @@ POLL_SECONDS = 1.0
 """Between two looks at what other processes have made ready, should they not have told."""
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disown:
-    """The leases of a server that drained stay live until they run out."""
-
-    server: str
-
-    def needs(self) -> Needs:
-        return LATE
-
-    def run(self, work: Work) -> int:
-        """How many subscriptions there were; call again while there are some."""
-        found = [number for (number,) in work.tables.select(sql.OF_SERVER, (self.server, MOST))]
-        for number in work.load_free(found):
-            for lane in list(work.lanes[number].values()):
-                if lane.server == self.server:
-                    work.put_lane(replace(lane, server=""))
-        return len(found)
-
-
-@dataclass(frozen=True, slots=True)
-class Drain:
-    """The server ends the stream; the leases given on it live on."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """The server has lost sight of the stream's leases, and ends both."""
-
-
-Event = tuple[Handed, ...] | Drain | Cut | None
-"""None: the stream ends because all is done."""
-
-
-@dataclass(slots=True, kw_only=True, eq=False)
-class Stream:
-    """One adapter's stream. `in_flight`: requests on its live leases; `ran_out`: on leases that
-    ran out since its last sign of life, which count as well."""
-
-    provider: str
-    adapter: str
-    version: str
-    peer: str
-    max_in_flight: int
-    lease_duration: int
-    include_target: bool
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
-    connect_time: float = field(default_factory=time.time)
-    last_heard_time: float = field(default_factory=time.time)
-    in_flight: int = 0
-    ran_out: int = 0
-    stopping: bool = False
-    events: asyncio.Queue[tuple[Handed, ...] | Drain | Cut | None] = field(
-        default_factory=asyncio.Queue
-    )
-
-    @property
-    def credit(self) -> int:
-        return 0 if self.stopping else self.max_in_flight - self.in_flight - self.ran_out
-
-    def demand(self) -> Demand:
-        return Demand(
-            stream=self.id,
-            adapter=self.adapter,
-            credit=self.credit,
-            lease_duration=self.lease_duration,
-            include_target=self.include_target,
-        )
-
-    def end_if_done(self) -> None:
-        if self.stopping and self.in_flight <= 0:
-            self.events.put_nowait(None)
 
 
 class Delivery:

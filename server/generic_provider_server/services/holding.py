@@ -9,8 +9,10 @@ from msgspec.structs import replace
 from ..domain.lease import Lease, LeaseEnd
 from ..domain.records import Lane
 from ..domain.values import Instant
-from ..store.loading import Needs
+from ..store import statements as sql
+from ..store.loading import LATE, Needs
 from ..store.work import Work
+from .claiming import MOST_AT_ONCE
 from .leases import end_lease, end_overdue, streams_of
 
 
@@ -76,6 +78,27 @@ class Release:
                 end_lease(work, lane, LeaseEnd.RELEASED)
             states.append(LeaseState(live=lane is not None))
         return tuple(states)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Disown:
+    """The leases of a server that drained stay live until they run out."""
+
+    server: str
+
+    def needs(self) -> Needs:
+        return LATE
+
+    def run(self, work: Work) -> int:
+        """How many subscriptions there were; call again while there are some."""
+        found = [
+            number for (number,) in work.tables.select(sql.OF_SERVER, (self.server, MOST_AT_ONCE))
+        ]
+        for number in work.load_free(found):
+            for lane in list(work.lanes[number].values()):
+                if lane.server == self.server:
+                    work.put_lane(replace(lane, server=""))
+        return len(found)
 
 
 def live_lane(work: Work, lease: Lease | None) -> Lane | None:

@@ -16,7 +16,7 @@ from ..store.loading import LATE, Needs
 from ..store.store import Store
 from ..store.work import Work
 from .claiming import end_of_server
-from .delivery import Stream
+from .streams import Stream
 
 BEAT_SECONDS = 2.0
 SILENCE = 10 * SECOND

@@ -12,6 +12,7 @@ SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
 IN_ORDER = " ORDER BY number FOR UPDATE"
 """Locks, where there are several processes. Whoever is late never waits for one: SKIP_LOCKED."""
 
+SETTING = "SELECT value FROM setting WHERE name = ?"
 SUBSCRIPTIONS = (
     "SELECT number, document, create_time, update_time, revision "
     "FROM subscription WHERE number IN ({})"
@@ -81,6 +82,9 @@ ETAGS_AS_THEY_ARE = "SELECT code, etag FROM provider"
 ETAGS = "SELECT code, etag FROM provider ORDER BY code FOR SHARE"
 ETAGS_ALONE = "SELECT code, etag FROM provider ORDER BY code FOR UPDATE"
 
+STILL_PENDING = "state + 0 = 1"
+"""Not by the index of what is pending, in which PostgreSQL may find much that is no longer so."""
+
 ADD_SUBSCRIPTION = insert(
     "subscription",
     "number, type, state, holder_number, create_time, update_time, revision, due_time, document",
@@ -112,13 +116,13 @@ SETTLE_REQUEST = update(
     "state, settle_time, error_code, error_description, reference_number, attempts, last_adapter, "
     "last_delivery_time, handover",
     key="number",
-    where="state = 1",
+    where=STILL_PENDING,
 )
 TRY_REQUEST = update(
     "request",
     "error_code, error_description, attempts, last_adapter, last_delivery_time, handover",
     key="number",
-    where="state = 1",
+    where=STILL_PENDING,
     every=False,
 )
 ADDING = (ADD_REQUEST_ID, ADD_ACTION, ADD_REQUEST)

@@ -14,11 +14,11 @@ from peewee import Database, InterfaceError, OperationalError
 
 from ..domain.catalogue import Catalogue, catalogue_of
 from ..domain.records import ProviderRecord
+from . import statements as sql
 from .committed import Committed
 from .engine import Engine, UnsupportedDatabase
 from .known import Known, known_in
 from .listening import Listener
-from .models import TABLES, Setting
 from .postgres import PREFIXES, PostgresEngine, checked, database_of
 from .reads import Reads
 from .sqlite import PREFIX, SqliteEngine, sqlite_path, sqlite_reader
@@ -149,15 +149,12 @@ def open_store(
     Raises UnsupportedDatabase, StoreInUse, StoreLost.
     """
     engine, loop, server = engine_of(url), asyncio.get_running_loop(), secrets.token_hex(4)
+    listener = None
     try:
         engine.prepare()
         with engine.transaction() as (tables, _):
             known = known_in(tables, clock or engine.now)
-        reader = engine.reader()
-        with reader.bind_ctx(TABLES):
-            token_key = bytes(Setting.get_by_id("token_key").value)
-        reader.close()
-        listener = None
+            ((token_key,),) = tables.select(sql.SETTING, ("token_key",))
         if engine.shared:
             listener = Listener(
                 notifications or url,
@@ -179,8 +176,8 @@ def open_store(
         writer=writer,
         listener=listener,
         known=known,
-        reads=Reads(reader, known),
-        token_key=token_key,
+        reads=Reads(engine.reader(), known),
+        token_key=bytes(token_key),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -16,9 +15,10 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_reflection.v1alpha import reflection
 
-from .config import LogFormat, Settings
+from .config import Settings
 from .domain.refusals import Refused
 from .health import HEALTH, Health
+from .logs import configure_logs
 from .rpc.calls import Calls, add_service
 from .rpc.servicers import SERVICES, servicers
 from .services.claiming import end_of_other_servers
@@ -58,12 +58,12 @@ async def serve(
 
     Raises StoreInUse, StoreLost, UnsupportedDatabase, OSError if the address cannot be bound.
     """
-    _configure_logs(settings)
+    configure_logs(settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
     async with running(settings, port_shared=port_shared) as address:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, stop.set)
         _spare_collections()
         on_serving(address)
         await stop.wait()
@@ -76,25 +76,6 @@ def _spare_collections() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
-
-
-def _configure_logs(settings: Settings) -> None:
-    """Standard error: lines for people, or one JSON object each."""
-    json = settings.log_format is LogFormat.JSON
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([structlog.processors.format_exc_info] if json else []),
-            structlog.processors.JSONRenderer()
-            if json
-            else structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
-        ],
-        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level.value),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
-    )
 
 
 @asynccontextmanager

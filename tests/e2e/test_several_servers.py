@@ -141,15 +141,17 @@ class Faults:
 def cluster(folder: Path, postgres: PostgresServer) -> Iterator[list[Server]]:
     database = postgres.create_database()
     servers = [Server(folder, database=database, name=f"server-{n}") for n in range(SERVERS)]
-    for server in servers:
-        server.begin()
-    for server in servers:
-        server.wait()
-    with Client(servers[0].address) as crm:
-        crm.create_provider(provider(CODE))
-        crm.set_provider_state(CODE, state="EFFECTIVE")
-    yield servers
-    assert [server.stop(signal.SIGTERM) for server in servers] == [0] * SERVERS
+    with ExitStack() as stack:
+        for server in servers:
+            stack.push(server)
+            server.begin()
+        for server in servers:
+            server.wait()
+        with Client(servers[0].address) as crm:
+            crm.create_provider(provider(CODE))
+            crm.set_provider_state(CODE, state="EFFECTIVE")
+        yield servers
+        assert [server.stop(signal.SIGTERM) for server in servers] == [0] * SERVERS
 
 
 @pytest.mark.timeout(120 + 2 * SECONDS)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import ExitStack
 from pathlib import Path
 
 from generic_provider import Client
@@ -16,15 +17,17 @@ def test_servers_that_start_at_once_on_an_empty_database_make_one_schema(
 ) -> None:
     database = postgres.create_database()
     servers = [Server(tmp_path, database=database, name=f"server-{n}") for n in range(SERVERS)]
-    for server in servers:
-        server.begin()
-    for server in servers:
-        server.wait()
-    for server in servers:
-        with Client(server.address) as client:
-            assert list(client.list_providers()) == []
-    status = run("database", "status", "--database", database)
-    assert [server.stop(signal.SIGTERM) for server in servers] == [0] * SERVERS
+    with ExitStack() as stack:
+        for server in servers:
+            stack.push(server)
+            server.begin()
+        for server in servers:
+            server.wait()
+        for server in servers:
+            with Client(server.address) as client:
+                assert list(client.list_providers()) == []
+        status = run("database", "status", "--database", database)
+        assert [server.stop(signal.SIGTERM) for server in servers] == [0] * SERVERS
 
     assert status.exit_code == 0, status.output
     assert "pending" not in status.stdout

@@ -9,7 +9,7 @@ import pytest
 from generic_provider_server.domain.values import SECOND
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import Stream
-from generic_provider_server.store.committed import Committed
+from generic_provider_server.store.committed import Committed, stream_of
 from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock
 from support.examples import ADD_SPORT, SATELLITE, viewer
@@ -18,6 +18,7 @@ from support.examples import ADD_SPORT, SATELLITE, viewer
 @pytest.fixture
 def stream() -> Stream:
     return Stream(
+        id=stream_of("s"),
         provider="SAT",
         adapter="adapter",
         version="1",

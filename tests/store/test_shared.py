@@ -6,19 +6,23 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from urllib.parse import urlsplit
 
 import pytest
 from msgspec.structs import replace
 
+from generic_provider_server.domain.actions import AddServices, Selection
 from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.refusals import Reason, Refused
-from generic_provider_server.domain.values import SECOND
+from generic_provider_server.domain.values import SECOND, Service
 from generic_provider_server.services.claiming import Claim, Demand
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.services.providers import UpdateProvider
 from generic_provider_server.services.streams import Stream
-from generic_provider_server.store.committed import stream_of
+from generic_provider_server.store.committed import Committed, stream_of
+from generic_provider_server.store.numbers import FEW
 from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock
 from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer
@@ -39,7 +43,7 @@ async def processes(
     stores = [
         open_store(
             url,
-            on_commit=deliveries[n].committed if deliveries else lambda _: None,
+            on_commit=partial(_tell, deliveries[n] if deliveries else None),
             clock=clock,
         )
         for n in range(PROCESSES)
@@ -47,9 +51,16 @@ async def processes(
     benches = [Bench(store, clock) for store in stores]
     await benches[0].add_provider(SATELLITE)
     await benches[0].add_provider(WEB)
-    yield benches
-    for store in stores:
-        await store.close()
+    try:
+        yield benches
+    finally:
+        for store in stores:
+            await store.close()
+
+
+def _tell(delivery: Delivery | None, change: Committed) -> None:
+    if delivery is not None:
+        delivery.committed(change)
 
 
 async def test_what_one_does_the_others_see(url: str, clock: HandClock) -> None:
@@ -213,3 +224,38 @@ async def test_a_provider_changes_everywhere_at_once(url: str, clock: HandClock)
 
     assert refused.value.reason is Reason.PROVIDER_IN_USE
     assert one.store.providers["SAT"].provider.display_name == "Satellites"
+
+
+async def test_a_message_that_is_not_ours_is_survived(
+    url: str, clock: HandClock, postgres: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deliveries = [Delivery(max_streams=10) for _ in range(PROCESSES)]
+    async with processes(url, clock, deliveries) as (one, two, _):
+        deliveries[0].start(one.store)
+        postgres.sql(
+            "SELECT pg_notify('generic_provider', 'hello')", database=urlsplit(url).path[1:]
+        )
+        woken = asyncio.Event()
+        deliveries[0].committed = lambda _: woken.set()  # type: ignore[method-assign]
+        async with asyncio.timeout(20):
+            while not woken.is_set():
+                await two.become(viewer(f"S{clock.now}"))
+                await asyncio.sleep(0.1)
+
+
+async def test_an_action_of_very_many_requests_has_its_numbers_in_a_row(
+    url: str, clock: HandClock
+) -> None:
+    many = tuple([f"N{n:03}" for n in range(3 * FEW)])
+    wide = replace(
+        WEB, code="WIDE", services=tuple([Service(code=n, provider_service_id=n) for n in many])
+    )
+    async with processes(url, clock) as (one, _, _):
+        await one.add_provider(wide)
+        become = replace(viewer("S1"), items=(), provider="WIDE", services=())
+        await one.become(become)
+        chosen = tuple([Selection(provider="WIDE", distributor="APP", service=n) for n in many])
+        done = await one.perform(AddServices(chosen), "S1")
+
+    numbers = [request.number for request in done.requests]
+    assert numbers == list(range(numbers[0], numbers[0] + len(many)))

@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
+from typing import Any
 
 import click
 import structlog
 from msgspec.structs import replace
 
 from ..config import Settings
+from ..logs import configure_logs
 from .running import run_one
 
 PAUSE = 1.0
@@ -25,7 +27,8 @@ log = structlog.get_logger()
 
 
 def run_workers(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT, which every process gets. Raises OSError, ClickException."""
+    """Until SIGTERM or SIGINT, which every process gets. Raises ClickException."""
+    configure_logs(settings)
     with _reserved(settings) as address:
         workers = Workers(replace(settings, listen=address, workers=1), settings.workers)
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -36,16 +39,19 @@ def run_workers(settings: Settings) -> None:
 
 
 class Workers:
+    """Each with the end of the pipe on which it tells that it serves, for as long as it lives."""
+
     def __init__(self, settings: Settings, count: int) -> None:
         self._settings = settings
         self._count = count
-        self._processes: list[SpawnProcess] = []
+        self._processes: dict[SpawnProcess, Connection] = {}
         self._stopping = False
 
     def start(self) -> None:
         """Returns when all of them serve. Raises ClickException if one does not."""
-        starting = [self._started() for _ in range(self._count)]
-        for process, serving in starting:
+        for _ in range(self._count):
+            self._start_one()
+        for process, serving in list(self._processes.items()):
             if not _serves(serving) and not self._stopping:
                 self.stop()
                 process.join()
@@ -56,27 +62,26 @@ class Workers:
         while self._processes:
             wait([process.sentinel for process in self._processes])
             for process in [each for each in self._processes if each.exitcode is not None]:
-                self._processes.remove(process)
+                del self._processes[process]
                 if not self._stopping:
                     log.error("server_process_died", pid=process.pid, exit_code=process.exitcode)
                     time.sleep(PAUSE)
-                    self._started()
+                    self._start_one()
 
     def stop(self) -> None:
         self._stopping = True
         for process in self._processes:
             process.terminate()
 
-    def _started(self) -> tuple[SpawnProcess, Connection]:
+    def _start_one(self) -> None:
         context = get_context("spawn")
         serving, told = context.Pipe(duplex=False)
         process = context.Process(target=_work, args=(self._settings, told), daemon=True)
         process.start()
         told.close()
-        self._processes.append(process)
+        self._processes[process] = serving
         if self._stopping:
             process.terminate()
-        return process, serving
 
 
 def _work(settings: Settings, told: Connection) -> None:
@@ -91,16 +96,25 @@ def _serves(serving: Connection) -> bool:
     return True
 
 
+def _check_free(family: int, kind: int, address: Any) -> None:
+    """Others that share their port would let us share it."""
+    with socket.socket(family, kind) as alone:
+        alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        alone.bind(address)
+
+
 @contextmanager
 def _reserved(settings: Settings) -> Iterator[str]:
     """Keeps the port for the processes that share it; gives the address with its number."""
     host, port = settings.address
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind) as keeping:
-        keeping.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         try:
+            _check_free(family, kind, address)
+            keeping.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             keeping.bind(address)
         except OSError as error:
-            raise OSError(f"cannot serve on {settings.listen}: {error.strerror}") from error
+            text = f"cannot serve on {settings.listen}: {error.strerror}"
+            raise click.ClickException(text) from error
         chosen: int = keeping.getsockname()[1]
         yield f"[{host}]:{chosen}" if ":" in host else f"{host}:{chosen}"

@@ -11,7 +11,7 @@ import structlog
 from ..domain.due import next_end, usage_is_over
 from ..domain.lifecycle import end_usage, expire
 from ..domain.records import Who
-from ..domain.refusals import Refused
+from ..domain.refusals import Reason, Refused
 from ..domain.values import Instant
 from ..store import statements as sql
 from ..store.loading import LATE, Needs
@@ -137,7 +137,8 @@ class Clock:
             try:
                 more = await self.look()
             except Refused as refused:
-                log.warning("clock_refused", reason=refused.reason.value, message=refused.message)
+                if refused.reason is not Reason.STORE_UNAVAILABLE:
+                    log.warning("clock_refused", message=refused.message)
             except Exception:
                 log.exception("clock_failed")
             await asyncio.sleep(0 if more else TICK)

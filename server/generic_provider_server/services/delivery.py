@@ -172,7 +172,7 @@ class Delivery:
                     while await self._serve(provider):
                         pass
                 except Refused as refused:
-                    log.warning("not_handed_over", provider=provider, message=refused.message)
+                    log.debug("not_handed_over", provider=provider, message=refused.message)
                     await self._pause(ready)
                 except Exception:
                     log.exception("not_handed_over", provider=provider)

@@ -128,6 +128,6 @@ class Presence:
             try:
                 await self.beat()
             except Refused as refused:
-                log.warning("no_sign_of_life", message=refused.message)
+                log.debug("no_sign_of_life", message=refused.message)
             except Exception:
                 log.exception("presence_failed")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from dataclasses import dataclass, field
 
@@ -31,6 +30,7 @@ class Stream:
     """One adapter's stream. `in_flight`: requests on its live leases; `ran_out`: on leases that
     ran out since its last sign of life, which count as well."""
 
+    id: str
     provider: str
     adapter: str
     version: str
@@ -38,7 +38,6 @@ class Stream:
     max_in_flight: int
     lease_duration: int
     include_target: bool
-    id: str = field(default_factory=lambda: secrets.token_hex(8))
     connect_time: float = field(default_factory=time.time)
     last_heard_time: float = field(default_factory=time.time)
     in_flight: int = 0

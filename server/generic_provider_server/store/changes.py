@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from operator import itemgetter
 
 from ..domain.catalogue import Catalogue
@@ -29,8 +30,8 @@ class Changes(Loaded):
         numbers: Numbers,
         *,
         now: Instant,
-        providers: dict[str, ProviderRecord],
-        catalogues: dict[str, Catalogue],
+        providers: Mapping[str, ProviderRecord],
+        catalogues: Mapping[str, Catalogue],
         recent: Recent,
         oldest: Oldest,
         shared: bool,

@@ -2,27 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from ..domain.catalogue import Catalogue
 from ..domain.records import ProviderRecord, Who
 from ..domain.values import Instant
 from . import statements as sql
 from .documents import provider_of
-from .engine import Tables
 from .oldest import Oldest
 from .recent import Recent
 from .rows import Row
 
+Select = Callable[[str], Iterable[Row]]
+
+
+class SetUp(NamedTuple):
+    """Every provider as it is committed."""
+
+    providers: Mapping[str, ProviderRecord]
+    catalogues: Mapping[str, Catalogue]
+
 
 @dataclass(slots=True)
 class Known:
-    """What the writer keeps between transactions. `clock`: nanoseconds since 1970."""
+    """What is kept between transactions. `clock`: nanoseconds since 1970.
 
-    providers: dict[str, ProviderRecord]
-    catalogues: dict[str, Catalogue]
+    Readers and the writer replace `set_up`, as a whole: one that is old is seen by its etags.
+    """
+
     clock: Callable[[], int]
+    set_up: SetUp = SetUp({}, {})
     recent: Recent = field(default_factory=Recent)
     oldest: Oldest = field(default_factory=Oldest)
     last: Instant = Instant(0)
@@ -36,25 +47,15 @@ class Known:
         return self.last
 
 
-def refresh(known: Known, tables: Tables, statement: str) -> None:
-    """Brings what is known up to date; `statement` says which are there, and locks them."""
-    etags = dict(tables.select(statement))
-    if etags == {code: record.etag for code, record in known.providers.items()}:
+def refresh(known: Known, select: Select, statement: str) -> None:
+    """Brings the set-up up to date; `statement` says what is there, and may lock it."""
+    etags = {code: etag for code, etag in select(statement)}  # noqa: C416 - rows are sequences
+    if etags == {code: record.etag for code, record in known.set_up.providers.items()}:
         return
-    known.providers = _providers_in(tables)
-    known.catalogues = {
-        code: Catalogue(record.provider) for code, record in known.providers.items()
-    }
-
-
-def known_in(tables: Tables, clock: Callable[[], int]) -> Known:
-    known = Known(providers={}, catalogues={}, clock=clock)
-    refresh(known, tables, sql.ETAGS_AS_THEY_ARE)
-    return known
-
-
-def _providers_in(tables: Tables) -> dict[str, ProviderRecord]:
-    return {row[0]: _record(row) for row in tables.select(sql.PROVIDERS)}
+    providers = {row[0]: _record(row) for row in select(sql.PROVIDERS)}
+    known.set_up = SetUp(
+        providers, {code: Catalogue(record.provider) for code, record in providers.items()}
+    )
 
 
 def _record(row: Row) -> ProviderRecord:

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import psycopg
 import structlog
 
@@ -61,10 +62,12 @@ class Listener:
             try:
                 if self._connection is None:
                     self._connection = self._listening()
+                    log.info("notifications_found")
                     self._loop.call_soon_threadsafe(self._on_gap)
                 self._hear(self._connection)
-            except (psycopg.Error, UnsupportedDatabase) as error:
-                log.warning("notifications_lost", error=str(error))
+            except (psycopg.Error, msgspec.MsgspecError, UnsupportedDatabase) as error:
+                if self._connection is not None:
+                    log.warning("notifications_lost", error=str(error))
                 self._close()
                 self._stopping.wait(POLL_SECONDS)
         self._close()
@@ -82,16 +85,24 @@ class Listener:
     def _listening(self) -> psycopg.Connection[Any]:
         """A connection that has proved to hear."""
         connection = connect(self._url)
-        connection.execute(f"LISTEN {CHANNEL}")
-        with connect(self._url) as other:
-            other.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f'["{self._server}",{{}},{{}}]'))
-        for _ in connection.notifies(timeout=PATIENCE, stop_after=1):
-            return connection
+        try:
+            if self._hears(connection):
+                return connection
+        except psycopg.Error:
+            connection.close()
+            raise
         connection.close()
         raise UnsupportedDatabase(
             "notifications of the database do not arrive: if there is a pooler in transaction mode "
             "between, give a URL past it with --notifications-database"
         )
+
+    def _hears(self, connection: psycopg.Connection[Any]) -> bool:
+        """Anything, or what is said here."""
+        connection.execute(f"LISTEN {CHANNEL}")
+        with connect(self._url) as other:
+            other.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f'["{self._server}",{{}},{{}}]'))
+        return any(True for _ in connection.notifies(timeout=PATIENCE, stop_after=1))
 
     def _close(self) -> None:
         if self._connection is not None:

@@ -72,7 +72,7 @@ class Overview(Reading):
 
     def due(self, *, leases_since: Instant) -> Due:
         """`leases_since`: of those that ran out before, nothing is left."""
-        now = self._known.now()
+        now, providers = self._known.now(), self._known.set_up.catalogues
         leased = LaneRow.select(LaneRow.subscription).where(
             SQL("status = 1"), LaneRow.lease_until > leases_since, LaneRow.lease_until <= now
         )
@@ -89,12 +89,12 @@ class Overview(Reading):
             now=now,
             leases=bool(self._rows(leased.limit(1))),
             retries=bool(self._rows(delayed.limit(1))),
-            overdue=tuple([code for code in self._known.catalogues if self._overdue(code, now)]),
+            overdue=tuple([code for code in providers if self._overdue(code, now)]),
             subscriptions=tuple([number for (number,) in self._rows(ends)]),
         )
 
     def _overdue(self, provider: str, now: Instant) -> bool:
-        settings = self._known.catalogues[provider].provider.delivery_settings
+        settings = self._known.set_up.catalogues[provider].provider.delivery_settings
         overdue = RequestRow.select(RequestRow.number).where(
             RequestRow.provider == provider,
             SQL("state = 1"),

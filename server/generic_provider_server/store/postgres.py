@@ -34,6 +34,14 @@ CONNECTION: dict[str, Any] = {
 LOCKS_END = "-c idle_in_transaction_session_timeout=10000 -c lock_timeout=20000"
 """A process that is frozen within a transaction does not keep its locks."""
 
+AGAIN = (
+    errors.DeadlockDetected,
+    errors.SerializationFailure,
+    errors.LockNotAvailable,
+    errors.QueryCanceled,
+)
+"""The transaction is undone, and nothing else is wrong."""
+
 CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000"
 # Written down with the first transaction that uses what was reserved, or a later one.
 SOON = "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))"
@@ -73,7 +81,7 @@ class PostgresEngine:
                 tables = PostgresTables(writing.cursor())
                 self._set_clock(tables)
                 yield tables, numbers
-        except (errors.DeadlockDetected, errors.SerializationFailure) as error:
+        except AGAIN as error:
             raise Overtaken(str(error)) from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             self._disconnect()

@@ -13,7 +13,6 @@ from ..domain.values import RequestState
 from . import statements as sql
 from .known import Known, refresh
 from .models import LEASED, READY, LaneRow, LinkRow
-from .postgres import PostgresTables
 from .rows import request_of_row
 
 
@@ -28,8 +27,7 @@ class Reading:
 
     def refresh(self) -> None:
         """Brings the providers up to date with what other processes did."""
-        tables = PostgresTables(cast(Any, self._database).cursor())
-        refresh(self._known, tables, sql.ETAGS_AS_THEY_ARE)
+        refresh(self._known, cast(Any, self._database).execute_sql, sql.ETAGS_AS_THEY_ARE)
 
     def _rows(self, query: Any) -> list[Sequence[Any]]:
         return list(query.tuples().execute(self._database))
@@ -85,7 +83,7 @@ class Reading:
                 last_adapter=adapter,
                 last_delivery_time=start,
             )
-        if not self._known.catalogues[record.provider].effective:
+        if not self._known.set_up.catalogues[record.provider].effective:
             return replace(record, waiting_for=WaitingFor.PROVIDER)
         if record.unit != head_unit or (status != READY and record.number != head):
             return replace(record, waiting_for=WaitingFor.EARLIER_REQUEST)

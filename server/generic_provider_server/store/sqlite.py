@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from peewee import Database, SqliteDatabase
 
@@ -82,8 +82,10 @@ class SqliteTables:
         self._cursor.execute(_spoken(statement), parameters)
 
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
-        if rows:
-            self._cursor.executemany(statement.sqlite, rows)
+        rows = list(rows)
+        self._cursor.executemany(statement.sqlite, rows)
+        if statement.every and 0 <= self._cursor.rowcount < len(rows):
+            raise LookupError(f"not every row was written: {statement.sqlite}")
 
     def tell(self, messages: Iterable[str], /) -> None:
         """There is nobody else."""
@@ -131,7 +133,7 @@ def sqlite_reader(path: Path) -> SqliteDatabase:
 
 
 @contextmanager
-def _exclusive(path: Path) -> Iterator[IO[str]]:
+def _exclusive(path: Path) -> Iterator[None]:
     """Holds the lock that keeps a second server away from an SQLite database."""
     lock = path.with_name(path.name + ".lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -147,4 +149,4 @@ def _exclusive(path: Path) -> Iterator[IO[str]]:
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-        yield file
+        yield

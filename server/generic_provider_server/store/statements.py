@@ -12,7 +12,7 @@ SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
 IN_ORDER = " ORDER BY number FOR UPDATE"
 """Locks, where there are several processes. Whoever is late never waits for one: SKIP_LOCKED."""
 
-SETTING = "SELECT value FROM setting WHERE name = ?"
+KEY_OF_TOKENS = "SELECT value FROM setting WHERE name = 'token_key'"
 SUBSCRIPTIONS = (
     "SELECT number, document, create_time, update_time, revision "
     "FROM subscription WHERE number IN ({})"

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
-import psycopg
 from peewee import Database, InterfaceError, OperationalError
 
 from ..domain.catalogue import Catalogue, catalogue_of
@@ -17,7 +16,7 @@ from ..domain.records import ProviderRecord
 from . import statements as sql
 from .committed import Committed
 from .engine import Engine, UnsupportedDatabase
-from .known import Known, known_in
+from .known import Known, refresh
 from .listening import Listener
 from .postgres import PREFIXES, PostgresEngine, checked, database_of
 from .reads import Reads
@@ -27,12 +26,7 @@ from .writer import Command, Writer, unavailable
 Result = TypeVar("Result")
 
 READERS = 3
-UNREACHABLE = (
-    OperationalError,
-    InterfaceError,
-    psycopg.OperationalError,
-    psycopg.InterfaceError,
-)
+UNREACHABLE = (OperationalError, InterfaceError)
 
 
 class Store:
@@ -63,13 +57,13 @@ class Store:
         self._closed = False
 
     @property
-    def providers(self) -> dict[str, ProviderRecord]:
+    def providers(self) -> Mapping[str, ProviderRecord]:
         """Every provider as last committed."""
-        return self._known.providers
+        return self._known.set_up.providers
 
     @property
-    def catalogues(self) -> dict[str, Catalogue]:
-        return self._known.catalogues
+    def catalogues(self) -> Mapping[str, Catalogue]:
+        return self._known.set_up.catalogues
 
     async def catalogue(self, provider: str) -> Catalogue:
         """Raises Refused if there is no such provider."""
@@ -152,9 +146,11 @@ def open_store(
     listener = None
     try:
         engine.prepare()
-        with engine.transaction() as (tables, _):
-            known = known_in(tables, clock or engine.now)
-            ((token_key,),) = tables.select(sql.SETTING, ("token_key",))
+        reader: Any = engine.reader()
+        known = Known(clock or engine.now)
+        refresh(known, reader.execute_sql, sql.ETAGS_AS_THEY_ARE)
+        ((token_key,),) = reader.execute_sql(sql.KEY_OF_TOKENS)
+        reader.close()
         if engine.shared:
             listener = Listener(
                 notifications or url,
@@ -176,7 +172,7 @@ def open_store(
         writer=writer,
         listener=listener,
         known=known,
-        reads=Reads(engine.reader(), known),
+        reads=Reads(reader, known),
         token_key=bytes(token_key),
     )
 

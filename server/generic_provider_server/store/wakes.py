@@ -28,10 +28,14 @@ class Wakes:
         telling = {provider: self.untold[provider] for provider in self._telling}
         return committed.messages(self._server, woken=telling)
 
+    def forget(self) -> None:
+        """The others look by themselves, a little later."""
+        self.untold.clear()
+
     def were_told(self) -> None:
         """The commit was successful."""
         now = time.monotonic()
         for provider in self._telling:
             self._told_at[provider] = now
-            del self.untold[provider]
+            self.untold.pop(provider, None)
         self._telling = set()

@@ -21,7 +21,7 @@ from ..domain.refusals import Reason, Refused
 from . import statements as sql
 from .committed import Committed
 from .engine import Engine, Overtaken, StoreLost
-from .known import Known, refresh
+from .known import Known, SetUp, refresh
 from .loading import Needs
 from .wakes import WAKE_SECONDS, Wakes
 from .work import Work
@@ -111,7 +111,7 @@ class Writer:
     def _next_group(self) -> list[_Asked[Any]] | None:
         """None at the end; nobody may have asked, where others are still to be told."""
         with self._wanted:
-            wait = WAKE_SECONDS if self._engine.shared and self._wakes.untold else None
+            wait = WAKE_SECONDS if self._wakes.untold else None
             self._wanted.wait_for(lambda: self._asked or self._stopping, wait)
             if self._stopping and not self._asked:
                 return None
@@ -134,9 +134,15 @@ class Writer:
             if len(group) > 1:
                 log.warning("group_failed", size=len(group), error=repr(error))
                 return [committed for asked in group for committed in self._run_group([asked])]
-            if overtaken or isinstance(error, OperationalError | sqlite3.OperationalError):
+            if overtaken:
+                log.warning("overtaken_too_often", attempts=attempt)
+                error = unavailable("written")
+            elif isinstance(error, OperationalError | sqlite3.OperationalError):
                 log.exception("store_unavailable")
                 error = unavailable("written")
+            elif not group:
+                log.exception("others_not_told")
+                self._wakes.forget()
             for asked in group:
                 asked.error = error
             return []
@@ -144,6 +150,7 @@ class Writer:
     def _lose(self, group: Sequence[_Asked[Any]], lost: StoreLost) -> None:
         """Nothing is run again: nobody knows whether it was committed."""
         self._known.recent.forget()
+        self._wakes.forget()
         for asked in group:
             asked.error = unavailable("written")
         if not self._lost:
@@ -156,13 +163,14 @@ class Writer:
         with self._engine.transaction() as (tables, numbers):
             if self._engine.shared:
                 set_up = any(need.set_up for need in needs)
-                refresh(known, tables, sql.ETAGS_ALONE if set_up else sql.ETAGS)
+                refresh(known, tables.select, sql.ETAGS_ALONE if set_up else sql.ETAGS)
+            found = known.set_up
             work = Work(
                 tables,
                 numbers,
                 now=known.tick(),
-                providers=known.providers,
-                catalogues=known.catalogues,
+                providers=found.providers,
+                catalogues=found.catalogues,
                 recent=known.recent,
                 oldest=known.oldest,
                 shared=self._engine.shared,
@@ -182,8 +190,8 @@ class Writer:
         self._wakes.were_told()
         known.oldest.tell(work.committed.woken)
         work.keep_recent()
-        known.catalogues = work.catalogues
-        known.providers = work.providers
+        if work.providers is not found.providers:
+            known.set_up = SetUp(work.providers, work.catalogues)
         if self._lost:
             log.info("store_found")
             self._lost = False

@@ -1,0 +1,28 @@
+"""What a server process says on standard error."""
+
+from __future__ import annotations
+
+import sys
+
+import structlog
+
+from .config import LogFormat, Settings
+
+
+def configure_logs(settings: Settings) -> None:
+    """Standard error: lines for people, or one JSON object each."""
+    json = settings.log_format is LogFormat.JSON
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *([structlog.processors.format_exc_info] if json else []),
+            structlog.processors.JSONRenderer()
+            if json
+            else structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+            ),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(settings.log_level.value),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )

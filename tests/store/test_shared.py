@@ -236,7 +236,7 @@ async def test_a_message_that_is_not_ours_is_survived(
             "SELECT pg_notify('generic_provider', 'hello')", database=urlsplit(url).path[1:]
         )
         woken = asyncio.Event()
-        deliveries[0].committed = lambda _: woken.set()  # type: ignore[method-assign]
+        monkeypatch.setattr(deliveries[0], "committed", lambda _: woken.set())
         async with asyncio.timeout(20):
             while not woken.is_set():
                 await two.become(viewer(f"S{clock.now}"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import time
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -18,7 +17,6 @@ from support.processes import Server, simulated_adapter, wait_until
 
 CODE = "ALUXSAT"
 CUSTOMERS = 20
-SECONDS = 2
 
 
 def either(one: PostgresServer, other: PostgresServer, *, database: str) -> str:
@@ -62,18 +60,18 @@ async def _lose_the_primary(
         crm.create_provider(provider(CODE))
         crm.set_provider_state(CODE, state="EFFECTIVE")
         acknowledged: list[str] = []
-        stop_at = time.monotonic() + 3 * SECONDS
+        enough = asyncio.Event()
         async with AsyncClient(one.address, timeout=timedelta(minutes=1)) as client:
             load = [
-                asyncio.create_task(_order(client, n, acknowledged, stop_at=stop_at))
+                asyncio.create_task(_order(client, n, acknowledged, enough=enough))
                 for n in range(CUSTOMERS)
             ]
-            await asyncio.sleep(SECONDS)
-            before = len(acknowledged)
+            await _more(acknowledged)
             primary.kill()
             await asyncio.to_thread(standby.promote)
+            await _more(acknowledged)
+            enough.set()
             await asyncio.gather(*load)
-        assert 0 < before < len(acknowledged)
         wait_until(lambda: not crm.get_backlog(CODE).pending, what="the backlog is served")
         settled = {each.id for each in crm.list_actions() if each.HasField("settle_time")}
         assert set(acknowledged) <= settled
@@ -83,12 +81,19 @@ async def _lose_the_primary(
             each.start()
 
 
+async def _more(acknowledged: list[str]) -> None:
+    """Waits until every customer may have been served a few times more."""
+    wanted = len(acknowledged) + 5 * CUSTOMERS
+    while len(acknowledged) < wanted:
+        await asyncio.sleep(0.05)
+
+
 async def _order(
-    client: AsyncClient, customer: int, acknowledged: list[str], *, stop_at: float
+    client: AsyncClient, customer: int, acknowledged: list[str], *, enough: asyncio.Event
 ) -> None:
-    """Until then, one subscriber after the other, each known by its answer."""
+    """One subscriber after the other, each known by its answer."""
     order = 0
-    while time.monotonic() < stop_at:
+    while not enough.is_set():
         become = actions.BecomeSubscriber(type="DTH", provider=CODE, services=[])
         done = await client.perform(become, subscription=f"C{customer}-{order}")
         acknowledged.append(done.action.id)

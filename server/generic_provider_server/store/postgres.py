@@ -34,6 +34,19 @@ CONNECTION: dict[str, Any] = {
 LOCKS_END = "-c idle_in_transaction_session_timeout=10000 -c lock_timeout=20000"
 """A process that is frozen within a transaction does not keep its locks."""
 
+SIGNS_OF_A_START = (
+    "refused",
+    "No such file",
+    "starting up",
+    "shutting down",
+    "recovery",
+    "closed the connection",
+    "terminating connection",
+    "timeout",
+    "read-only",
+)
+"""In what libpq says: the driver has no better mark of a database that will be there soon."""
+
 AGAIN = (
     errors.DeadlockDetected,
     errors.SerializationFailure,
@@ -62,11 +75,15 @@ class PostgresEngine:
         self._ahead = 0
 
     def prepare(self) -> Sequence[str]:
+        """Raises StoreLost where waiting may help, UnsupportedDatabase where it does not."""
         database = database_of(self._url)
         try:
             done = migrate(database)
         except (OperationalError, InterfaceError) as error:
-            raise StoreLost(f"the database cannot be reached: {str(error).strip()}") from error
+            text = str(error).strip()
+            if any(sign in text for sign in SIGNS_OF_A_START):
+                raise StoreLost(f"the database cannot be reached: {text}") from error
+            raise UnsupportedDatabase(f"the database cannot be used: {text}") from error
         finally:
             database.close()
         return done

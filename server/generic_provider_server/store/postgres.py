@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
-from typing import Any
+from typing import Any, cast
 
 import psycopg
 from peewee import Database, InterfaceError, OperationalError, PostgresqlDatabase
@@ -15,7 +15,7 @@ from psycopg import errors
 from .bulk import Bulk
 from .engine import Overtaken, StoreLost, Tables, UnsupportedDatabase
 from .migrating import migrate
-from .numbers import Block, Numbers, Reserved
+from .numbers import COUNTERS, Numbers, Reserve
 from .rows import Row
 
 PREFIXES = ("postgresql://", "postgres://")
@@ -71,7 +71,7 @@ class PostgresEngine:
         self._url = checked(url)
         self._writing: psycopg.Connection[Any] | None = None
         self._aside: psycopg.Connection[Any] | None = None
-        self._reserved: Reserved | None = None
+        self._usual: dict[str, int] = {}
         self._ahead = 0
 
     def prepare(self) -> Sequence[str]:
@@ -91,8 +91,9 @@ class PostgresEngine:
     @contextmanager
     def transaction(self) -> Iterator[tuple[Tables, Numbers]]:
         try:
-            writing, reserved = self._connect()
-            numbers = reserved.numbers()
+            writing, aside = self._connect()
+            reserve = Reserve(partial(_reserve, aside), self._usual)
+            numbers = Numbers(dict.fromkeys(COUNTERS, 0), reserve)
             with writing.transaction():
                 tables = PostgresTables(writing.cursor())
                 self._set_clock(tables)
@@ -105,7 +106,11 @@ class PostgresEngine:
         except errors.ReadOnlySqlTransaction as error:
             self._disconnect()
             raise StoreLost("the database has become a standby") from error
-        reserved.keep(numbers)
+        self._usual.update({name: count for name, count in numbers.given.items() if count})
+        try:
+            _give_back(aside, numbers)
+        except psycopg.Error:
+            self._disconnect()
 
     def now(self) -> int:
         return time.time_ns() + self._ahead
@@ -114,9 +119,6 @@ class PostgresEngine:
         return database_of(self._url)
 
     def close(self) -> None:
-        if self._reserved is not None:
-            with suppress(psycopg.Error):
-                self._reserved.return_old()
         self._disconnect()
 
     def _set_clock(self, tables: PostgresTables) -> None:
@@ -125,20 +127,19 @@ class PostgresEngine:
         told: int = tables.select(CLOCK)[0][0]
         self._ahead = told - (before + time.time_ns()) // 2
 
-    def _connect(self) -> tuple[psycopg.Connection[Any], Reserved]:
-        if self._writing is None or self._reserved is None:
+    def _connect(self) -> tuple[psycopg.Connection[Any], psycopg.Connection[Any]]:
+        if self._writing is None or self._aside is None:
             self._disconnect()
             self._writing = connect(self._url)
             self._aside = connect(self._url)
-            self._reserved = Reserved(partial(_take, self._aside), partial(_give_back, self._aside))
-        return self._writing, self._reserved
+        return self._writing, self._aside
 
     def _disconnect(self) -> None:
         for connection in (self._writing, self._aside):
             if connection is not None:
                 with suppress(psycopg.Error):
                     connection.close()
-        self._writing = self._aside = self._reserved = None
+        self._writing = self._aside = None
 
 
 class PostgresTables:
@@ -193,15 +194,18 @@ def _options(url: str) -> dict[str, Any]:
     return options if "options" in said else {**options, "options": LOCKS_END}
 
 
-def _take(connection: psycopg.Connection[Any], name: str, count: int) -> Block:
+def _reserve(connection: psycopg.Connection[Any], name: str, count: int) -> int:
     row = connection.execute(RESERVE, (count, name)).fetchone()
     if row is None:
         raise LookupError(f"no counter {name}")
-    return Block(row[0] - count, row[0])
+    return cast(int, row[0]) - count
 
 
-def _give_back(connection: psycopg.Connection[Any], name: str, block: Block) -> None:
-    connection.execute(GIVE_BACK, (block.last, name, block.end))
+def _give_back(connection: psycopg.Connection[Any], numbers: Numbers) -> None:
+    """What was reserved and not given, unless somebody has reserved more since."""
+    for name, end in numbers.end.items():
+        if numbers.last[name] < end:
+            connection.execute(GIVE_BACK, (numbers.last[name], name, end))
 
 
 @cache

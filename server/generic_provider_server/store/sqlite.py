@@ -16,7 +16,7 @@ from peewee import Database, SqliteDatabase
 from .bulk import Bulk
 from .engine import StoreInUse, Tables, UnsupportedDatabase
 from .migrating import migrate
-from .numbers import Block, Numbers
+from .numbers import Numbers
 from .rows import Row
 from .statements import IN_ORDER, SET_COUNTER, SKIP_LOCKED
 
@@ -34,12 +34,11 @@ class SqliteEngine:
         self._stack = ExitStack()
         self._stack.enter_context(_exclusive(self._path))
         self._database: Any = _writer_of(self._path)
-        self._last: dict[str, Block] = {}
+        self._last: dict[str, int] = {}
 
     def prepare(self) -> Sequence[str]:
         done = migrate(self._database)
-        counters = self._database.execute_sql("SELECT name, value FROM counter")
-        self._last = {name: Block(value) for name, value in counters}
+        self._last = dict(self._database.execute_sql("SELECT name, value FROM counter"))
         self._database.close()
         return done
 
@@ -49,9 +48,9 @@ class SqliteEngine:
             tables = SqliteTables(self._database.cursor())
             numbers = Numbers(dict(self._last))
             yield tables, numbers
-            given = [each for each in numbers.blocks.items() if each[1] != self._last[each[0]]]
-            tables.write(SET_COUNTER, [(block.last, name) for name, block in given])
-        self._last = numbers.blocks
+            changed = [(n, name) for name, n in numbers.last.items() if n != self._last[name]]
+            tables.write(SET_COUNTER, changed)
+        self._last = numbers.last
 
     def now(self) -> int:
         return time.time_ns()

@@ -10,6 +10,7 @@ from concurrent.futures import Executor
 from datetime import timedelta
 
 from generic_provider._answers import Answers
+from generic_provider._pulse import Pulse
 from generic_provider.enums import ResponseStatus
 from generic_provider.outcomes import PlatformDown, Routines, Work
 from generic_provider.stats import Stats
@@ -62,6 +63,7 @@ class Lanes:
         pool: Executor,
         max_in_flight: int,
         stats: Stats,
+        pulse: Pulse,
         platform_down: Callable[[timedelta], None],
     ) -> None:
         self._routines = routines
@@ -70,6 +72,7 @@ class Lanes:
         self._pool = pool
         self._slots = asyncio.Semaphore(max_in_flight)
         self._stats = stats
+        self._pulse = pulse
         self._platform_down = platform_down
         self._newest: dict[str, Lease] = {}
         self._lanes: dict[str, asyncio.Task[None]] = {}
@@ -124,6 +127,7 @@ class Lanes:
             self._answer(lease, [lease.requests[0]], known)
             return
         async with self._slots:
+            await self._pulse.steady()
             if self._next(lease.subscription) is not lease:
                 return  # it was replaced or has ended while it waited
             lease.begun = True

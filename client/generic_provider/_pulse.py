@@ -13,11 +13,16 @@ CATCHING_UP_SECONDS = 2.0
 """After a standstill, in which messages that came during it are still being read."""
 
 
+READING_SECONDS = 0.3
+"""After a standstill, in which nothing is begun: what came meanwhile may say that it is over."""
+
+
 class Pulse:
     def __init__(self) -> None:
         self._last = time.monotonic()
         self._stood_still = 0.0
         self._caught_up_at = 0.0
+        self._may_begin_at = 0.0
 
     async def run(self) -> None:
         while True:
@@ -26,10 +31,20 @@ class Pulse:
 
     def sent_at(self) -> float:
         """The earliest time, of the monotonic clock, at which what is read now may have come."""
+        self._notice()
         now = time.monotonic()
-        if now - self._last > BEAT_SECONDS + LATE_SECONDS:
-            self._beat()
         return now - self._stood_still if now < self._caught_up_at else now
+
+    async def steady(self) -> None:
+        """Waits until what came during a standstill has been read."""
+        self._notice()
+        while (wait := self._may_begin_at - time.monotonic()) > 0:
+            await asyncio.sleep(wait)
+            self._notice()
+
+    def _notice(self) -> None:
+        if time.monotonic() - self._last > BEAT_SECONDS + LATE_SECONDS:
+            self._beat()
 
     def _beat(self) -> None:
         now = time.monotonic()
@@ -38,4 +53,5 @@ class Pulse:
             before = self._stood_still if now < self._caught_up_at else 0.0
             self._stood_still = before + late
             self._caught_up_at = now + CATCHING_UP_SECONDS
+            self._may_begin_at = now + READING_SECONDS
         self._last = now

@@ -54,6 +54,7 @@ class Session:
             pool=pool,
             max_in_flight=request.max_in_flight,
             stats=stats,
+            pulse=self._pulse,
             platform_down=self._platform_down,
         )
         self._streams = Streams(

@@ -1,4 +1,7 @@
-"""Numbers of subscriptions, actions and requests: never given twice, gaps are allowed."""
+"""Numbers of subscriptions, actions and requests: never given twice, gaps are allowed.
+
+They are reserved when what they are for is locked, so those of one subscription ascend.
+"""
 
 from __future__ import annotations
 

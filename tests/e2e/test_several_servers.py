@@ -35,7 +35,7 @@ from support.postgres import PostgresServer, own_postgres
 from support.processes import Server, SimulatedAdapter, dice, simulated_adapter, wait_until
 
 CODE = "ALUXSAT"
-SERVERS, ADAPTERS, SUBSCRIBERS = 3, 6, 30
+SERVERS, ADAPTERS, SUBSCRIBERS = 3, 6, 150
 SECONDS = float(os.environ.get("GENERIC_PROVIDER_TEST_SECONDS", "12"))
 CALM_SECONDS = 4
 
@@ -68,7 +68,7 @@ class Load:
                 actions.RemoveServices(services=news),
             ):
                 await self._perform(change, number)
-                await asyncio.sleep(self.chance.uniform(0, 0.1))
+                await asyncio.sleep(self.chance.uniform(0, 0.7))
 
     async def _perform(self, action: actions.Action, number: str) -> None:
         done = await self.chance.choice(self.clients).perform(action, subscription=number)

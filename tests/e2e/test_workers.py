@@ -71,3 +71,4 @@ def test_a_worker_that_cannot_start_is_told() -> None:
     assert done.returncode == 1
     assert 'invalid URI query parameter: "nonsense"' in done.stderr
     assert "could not start" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -85,7 +86,11 @@ class Workers:
 
 
 def _work(settings: Settings, told: Connection) -> None:
-    run_one(settings, on_serving=told.send, port_shared=True)
+    try:
+        run_one(settings, on_serving=told.send, port_shared=True)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
 
 
 def _serves(serving: Connection) -> bool:

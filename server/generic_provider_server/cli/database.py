@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import click
-from peewee import InterfaceError, OperationalError
+from peewee import InterfaceError, OperationalError, ProgrammingError
 
 from ..config import DESCRIBED
 from ..store.engine import StoreInUse, StoreLost, UnsupportedDatabase
@@ -56,7 +56,9 @@ def status(*, url: str) -> None:
     changes = _told(lambda: _status(url))
     show_table(("change", "made"), changes)
     if any(made == "pending" for _, made in changes):
-        raise click.ClickException("changes are pending: generic-provider database upgrade")
+        raise click.ClickException(
+            "changes are pending: `database upgrade` with the same --database"
+        )
 
 
 def _upgraded(url: str) -> list[str]:
@@ -80,5 +82,5 @@ def _told(work: Callable[[], Result]) -> Result:
         return work()
     except (UnsupportedDatabase, StoreInUse, StoreLost) as error:
         raise click.ClickException(str(error)) from error
-    except (OperationalError, InterfaceError) as error:
+    except (OperationalError, InterfaceError, ProgrammingError) as error:
         raise click.ClickException(f"the database cannot be read: {error}") from error

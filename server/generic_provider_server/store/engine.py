@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
@@ -11,6 +12,11 @@ from peewee import Database
 from .bulk import Bulk
 from .numbers import Numbers
 from .rows import Row
+
+
+def hidden(url: str) -> str:
+    """The URL without its password."""
+    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
 
 
 class UnsupportedDatabase(Exception):

@@ -9,7 +9,13 @@ from functools import cache, partial
 from typing import Any, cast
 
 import psycopg
-from peewee import Database, InterfaceError, OperationalError, PostgresqlDatabase
+from peewee import (
+    Database,
+    InterfaceError,
+    OperationalError,
+    PostgresqlDatabase,
+    ProgrammingError,
+)
 from psycopg import errors
 
 from .bulk import Bulk
@@ -79,7 +85,7 @@ class PostgresEngine:
         database = database_of(self._url)
         try:
             done = migrate(database)
-        except (OperationalError, InterfaceError) as error:
+        except (OperationalError, InterfaceError, ProgrammingError) as error:
             text = str(error).strip()
             if any(sign in text for sign in SIGNS_OF_A_START):
                 raise StoreLost(f"the database cannot be reached: {text}") from error
@@ -169,12 +175,12 @@ class PostgresTables:
 
 
 def checked(url: str) -> str:
-    """The URL, if it is one. Raises UnsupportedDatabase."""
+    """The URL, if it is one, as everybody understands it. Raises UnsupportedDatabase."""
     try:
         psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
-        raise UnsupportedDatabase(f"not a PostgreSQL URL: {error}") from None
-    return url
+        raise UnsupportedDatabase(f"not a PostgreSQL URL: {str(error).strip()}") from None
+    return url.replace("postgres://", "postgresql://", 1)
 
 
 def connect(url: str) -> psycopg.Connection[Any]:

@@ -15,7 +15,7 @@ from ..domain.catalogue import Catalogue, catalogue_of
 from ..domain.records import ProviderRecord
 from . import statements as sql
 from .committed import Committed
-from .engine import Engine, UnsupportedDatabase
+from .engine import Engine, UnsupportedDatabase, hidden
 from .known import Known, refresh
 from .listening import Listener
 from .postgres import PREFIXES, PostgresEngine, checked, database_of
@@ -153,7 +153,7 @@ def open_store(
         reader.close()
         if engine.shared:
             listener = Listener(
-                notifications or url,
+                checked(notifications or url),
                 server=server,
                 loop=loop,
                 on_commit=on_commit,
@@ -199,6 +199,6 @@ def reader_of(url: str) -> Database:
 
 def _unsupported(url: str) -> UnsupportedDatabase:
     return UnsupportedDatabase(
-        f"{url!r} is not a database URL; use sqlite:///RELATIVE/PATH.db, "
+        f"{hidden(url)!r} is not a database URL; use sqlite:///RELATIVE/PATH.db, "
         "sqlite:////ABSOLUTE/PATH.db or postgresql://USER@HOST/NAME"
     )

@@ -11,8 +11,9 @@ from grpc_health.v1 import health_pb2
 from generic_provider.v1 import errors_pb2, resources_pb2
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
-from generic_provider_server.domain import actions, differences, lease, records, values
+from generic_provider_server.domain import actions, lease, values
 from generic_provider_server.domain.refusals import Reason
+from generic_provider_server.domain.subscription import differences, records
 from generic_provider_server.rpc.errors import STATUS
 from generic_provider_server.rpc.servicers import SERVICES
 from support.calling import Caller

@@ -4,8 +4,8 @@ import pytest
 
 from generic_provider_server.domain.actions import AddServices
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
-from generic_provider_server.domain.records import ActionState, WaitingFor
 from generic_provider_server.domain.refusals import Reason
+from generic_provider_server.domain.subscription.records import ActionState, WaitingFor
 from generic_provider_server.domain.values import (
     RequestOrigin,
     RequestState,

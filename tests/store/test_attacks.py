@@ -19,7 +19,7 @@ from generic_provider_server.domain.actions import (
     Terminate,
 )
 from generic_provider_server.domain.lease import ResponseStatus
-from generic_provider_server.domain.records import ActionState
+from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import (
     SECOND,
     Address,

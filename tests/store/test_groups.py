@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
-from generic_provider_server.domain.records import ActionState
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import RequestState
 from generic_provider_server.services.claiming import Handed
 from generic_provider_server.services.performing import Done

@@ -4,7 +4,7 @@ import pytest
 from msgspec.structs import replace
 
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
-from generic_provider_server.domain.records import WaitingFor
+from generic_provider_server.domain.subscription.records import WaitingFor
 from generic_provider_server.domain.values import SECOND, DeliverySettings, RequestState
 from generic_provider_server.services.claiming import (
     Claim,

@@ -4,8 +4,8 @@ import pytest
 
 from generic_provider_server.domain.actions import AddServices
 from generic_provider_server.domain.lease import ResponseCode
-from generic_provider_server.domain.records import ActionState, Who
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.subscription.records import ActionState, Who
 from generic_provider_server.domain.values import RequestState, RequestType, SyncState
 from generic_provider_server.services.operating import CancelRequest, ResolveRequest
 from generic_provider_server.services.performing import Done

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from generic_provider_server.domain.actions import Rest
-from generic_provider_server.domain.records import ActionState, WaitingFor
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.subscription.records import ActionState, WaitingFor
 from generic_provider_server.domain.values import RequestType, State, SyncState
 from generic_provider_server.store.filters import ActionFilter
 from support.bench import Bench

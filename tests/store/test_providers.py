@@ -4,8 +4,8 @@ import pytest
 from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import Terminate
-from generic_provider_server.domain.records import Who
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.subscription.records import Who
 from generic_provider_server.domain.values import (
     Provider,
     ProviderState,

@@ -4,7 +4,7 @@ import pytest
 
 from generic_provider_server.domain.actions import ActionKind, Deactivate
 from generic_provider_server.domain.lease import ResponseStatus
-from generic_provider_server.domain.records import ActionState, Who
+from generic_provider_server.domain.subscription.records import ActionState, Who
 from generic_provider_server.domain.values import (
     RequestOrigin,
     RequestState,

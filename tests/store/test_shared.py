@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import AddServices, Selection
-from generic_provider_server.domain.lease import ResponseCode
+from generic_provider_server.domain.lease import ResponseCode, stream_of
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.values import SECOND, Service
 from generic_provider_server.services.claiming import Claim, Demand
@@ -21,7 +21,7 @@ from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.services.providers import UpdateProvider
 from generic_provider_server.services.streams import Stream
-from generic_provider_server.store.committed import Committed, stream_of
+from generic_provider_server.store.committed import Committed
 from generic_provider_server.store.numbers import FEW
 from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock

@@ -6,9 +6,9 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from generic_provider_server.domain.image import Request
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus, judge_final
-from generic_provider_server.domain.records import RequestRecord
+from generic_provider_server.domain.platform.image import Request
+from generic_provider_server.domain.subscription.records import RequestRecord
 from generic_provider_server.domain.values import (
     SECOND,
     Instant,

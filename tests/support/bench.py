@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from generic_provider_server.domain.actions import AnyAction, BecomeSubscriber
-from generic_provider_server.domain.image import PlatformImage
 from generic_provider_server.domain.lease import Lease, ResponseStatus, token_of
-from generic_provider_server.domain.records import (
+from generic_provider_server.domain.platform.image import PlatformImage
+from generic_provider_server.domain.subscription.records import (
     ActionRecord,
     ProviderRecord,
     RequestRecord,

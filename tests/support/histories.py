@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import pytest
 
 from generic_provider_server.domain.actions import Terminate
-from generic_provider_server.domain.aggregate import Pending
 from generic_provider_server.domain.refusals import Refused
+from generic_provider_server.domain.subscription.aggregate import Pending
 from generic_provider_server.domain.values import (
     RequestState,
     SyncState,

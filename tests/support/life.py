@@ -12,19 +12,21 @@ from dataclasses import dataclass, field
 from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import AnyAction
-from generic_provider_server.domain.aggregate import Aggregate, Link, Pending
 from generic_provider_server.domain.catalogue import Catalogue
-from generic_provider_server.domain.due import next_end, usage_is_over
-from generic_provider_server.domain.effect import names_same
-from generic_provider_server.domain.image import PlatformImage, Request, image
-from generic_provider_server.domain.ledger import (
+from generic_provider_server.domain.platform.effect import names_same
+from generic_provider_server.domain.platform.image import PlatformImage, Request, image
+from generic_provider_server.domain.platform.plan import plan
+from generic_provider_server.domain.refusals import Reason
+from generic_provider_server.domain.subscription.aggregate import Aggregate, Link, Pending
+from generic_provider_server.domain.subscription.due import next_end, usage_is_over
+from generic_provider_server.domain.subscription.ledger import (
     ActionChange,
     Circumstances,
     Finished,
     Ledger,
     Transition,
 )
-from generic_provider_server.domain.lifecycle import (
+from generic_provider_server.domain.subscription.lifecycle import (
     accept,
     accepted_late,
     count_attempt,
@@ -33,9 +35,7 @@ from generic_provider_server.domain.lifecycle import (
     reject,
     touch,
 )
-from generic_provider_server.domain.perform import perform
-from generic_provider_server.domain.plan import plan
-from generic_provider_server.domain.refusals import Reason
+from generic_provider_server.domain.subscription.perform import perform
 from generic_provider_server.domain.values import (
     SECOND,
     Instant,

@@ -10,8 +10,8 @@ from random import Random
 from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import AnyAction, Existing
-from generic_provider_server.domain.aggregate import Link
 from generic_provider_server.domain.refusals import Refused
+from generic_provider_server.domain.subscription.aggregate import Link
 from generic_provider_server.domain.values import SECOND, Provider
 
 from .life import Life

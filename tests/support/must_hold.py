@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from generic_provider_server.domain.after import after
-from generic_provider_server.domain.aggregate import Link
-from generic_provider_server.domain.image import PlatformImage
-from generic_provider_server.domain.ledger import Finished
-from generic_provider_server.domain.naming import goods_named
-from generic_provider_server.domain.plan import plan
-from generic_provider_server.domain.rules import check as check_rules
+from generic_provider_server.domain.platform.image import PlatformImage
+from generic_provider_server.domain.platform.plan import plan
+from generic_provider_server.domain.rules.rules import check as check_rules
+from generic_provider_server.domain.subscription.after import after
+from generic_provider_server.domain.subscription.aggregate import Link
+from generic_provider_server.domain.subscription.ledger import Finished
+from generic_provider_server.domain.subscription.naming import goods_named
 from generic_provider_server.domain.values import (
     Goods,
     RequestOrigin,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from generic_provider_server.domain.image import (
+from generic_provider_server.domain.platform.image import (
     Known,
     PlatformImage,
     ProvisionedItem,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from generic_provider_server.domain.after import after
-from generic_provider_server.domain.aggregate import Aggregate, Link, Pending
-from generic_provider_server.domain.image import image
-from generic_provider_server.domain.records import RequestRecord, SubscriptionRecord
-from generic_provider_server.domain.rules import check
+from generic_provider_server.domain.platform.image import image
+from generic_provider_server.domain.rules.rules import check
+from generic_provider_server.domain.subscription.after import after
+from generic_provider_server.domain.subscription.aggregate import Aggregate, Link, Pending
+from generic_provider_server.domain.subscription.records import RequestRecord, SubscriptionRecord
 from generic_provider_server.domain.values import RequestState, SyncState
 from generic_provider_server.store.filters import RequestFilter
 

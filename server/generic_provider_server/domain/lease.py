@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from enum import IntEnum
@@ -100,3 +101,12 @@ def back_off(attempts: int, *, jitter: float) -> int:
     if attempts <= 1:
         return 0
     return int(min(SECOND << min(attempts - 2, 30), LONGEST_DELAY) * jitter)
+
+
+def stream_of(server: str) -> str:
+    """A new id of a stream; it tells which process has it."""
+    return f"{server}.{secrets.token_hex(6)}"
+
+
+def server_of(stream: str) -> str:
+    return stream.partition(".")[0]

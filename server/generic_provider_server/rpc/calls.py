@@ -15,8 +15,8 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.message_factory import GetMessageClass
 
-from ..domain.records import Who
 from ..domain.refusals import InvalidField, Reason, Refused
+from ..domain.subscription.records import Who
 from .checks import CALLERS_ID, Checks
 from .errors import details_of
 

@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from generic_provider.v1 import resources_pb2 as pb
 
-from ..domain.aggregate import Aggregate, Link
 from ..domain.catalogue import Catalogues
-from ..domain.differences import Difference, differences
-from ..domain.image import PlatformImage, ProvisionedItem, ProvisionedService
-from ..domain.plan import provisioned
-from ..domain.records import (
+from ..domain.platform.image import PlatformImage, ProvisionedItem, ProvisionedService
+from ..domain.platform.plan import provisioned
+from ..domain.subscription.aggregate import Aggregate, Link
+from ..domain.subscription.differences import Difference, differences
+from ..domain.subscription.records import (
     ProviderRecord,
     RequestRecord,
     SubscriptionRecord,

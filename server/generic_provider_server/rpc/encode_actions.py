@@ -5,11 +5,11 @@ from __future__ import annotations
 from generic_provider.v1 import errors_pb2, resources_pb2
 from generic_provider.v1 import subscription_service_pb2 as api
 
-from ..domain.aggregate import ActionError
 from ..domain.catalogue import Catalogues
-from ..domain.records import ActionOrigin, ActionRecord, action_id, request_number
 from ..domain.refusals import Reason, Refused
-from ..domain.undone import Undone
+from ..domain.subscription.aggregate import ActionError
+from ..domain.subscription.records import ActionOrigin, ActionRecord, action_id, request_number
+from ..domain.subscription.undone import Undone
 from .encode import (
     account,
     address,

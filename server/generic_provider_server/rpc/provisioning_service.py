@@ -8,14 +8,13 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
-from ..domain.lease import Lease, lease_of, token_of
+from ..domain.lease import Lease, lease_of, stream_of, token_of
 from ..domain.refusals import Reason, Refused
 from ..domain.values import SECOND
 from ..services.claiming import Demand, Handed
 from ..services.delivery import Delivery
 from ..services.holding import Extend, LeaseState, Release
 from ..services.streams import Cut, Drain, Stream
-from ..store.committed import stream_of
 from ..store.store import Store
 from . import encode
 from .calls import Call

@@ -4,8 +4,8 @@ from generic_provider.v1 import request_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
 from ..domain.lease import ResponseStatus
-from ..domain.records import RequestRecord
 from ..domain.refusals import Reason, not_found
+from ..domain.subscription.records import RequestRecord
 from ..domain.values import (
     SECOND,
     Instant,

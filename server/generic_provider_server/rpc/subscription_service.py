@@ -5,8 +5,8 @@ import asyncio
 from generic_provider.v1 import subscription_service_pb2 as api
 
 from ..domain.actions import ActionKind
-from ..domain.records import ActionState
 from ..domain.refusals import Reason, Refused, not_found
+from ..domain.subscription.records import ActionState
 from ..domain.values import State, SyncState
 from ..services.performing import Done
 from ..services.settling import Settling

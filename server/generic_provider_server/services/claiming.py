@@ -8,17 +8,17 @@ from itertools import takewhile
 
 from msgspec.structs import replace
 
-from ..domain.aggregate import Aggregate, Pending
 from ..domain.catalogue import catalogue_of
-from ..domain.image import PlatformImage
+from ..domain.lane import Lane
 from ..domain.lease import LeaseEnd
-from ..domain.records import Lane, RequestRecord
-from ..domain.target import target_after
+from ..domain.platform.image import PlatformImage
+from ..domain.subscription.aggregate import Aggregate, Pending
+from ..domain.subscription.records import RequestRecord, request_record
+from ..domain.subscription.target import target_after
 from ..domain.values import Instant
 from ..store import statements as sql
 from ..store.documents import encode
 from ..store.loading import LATE, Needs
-from ..store.rows import request_record
 from ..store.work import Work
 from .leases import end_lease, end_overdue
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 import structlog
 
-from ..domain.due import next_end, usage_is_over
-from ..domain.lifecycle import end_usage, expire
-from ..domain.records import Who
 from ..domain.refusals import Reason, Refused
+from ..domain.subscription.due import next_end, usage_is_over
+from ..domain.subscription.lifecycle import end_usage, expire
+from ..domain.subscription.records import Who
 from ..domain.values import Instant
 from ..store import statements as sql
 from ..store.loading import LATE, Needs

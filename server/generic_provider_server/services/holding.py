@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from ..domain.lane import Lane
 from ..domain.lease import Lease, LeaseEnd
-from ..domain.records import Lane
 from ..domain.values import Instant
 from ..store import statements as sql
 from ..store.loading import LATE, Needs

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from ..domain.aggregate import Aggregate
+from ..domain.lane import Lane
 from ..domain.lease import Lease, LeaseEnd, back_off
-from ..domain.lifecycle import count_attempt, touch
-from ..domain.records import Lane, SubscriptionRecord
 from ..domain.refusals import Reason, not_found
+from ..domain.subscription.aggregate import Aggregate
+from ..domain.subscription.lifecycle import count_attempt, touch
+from ..domain.subscription.records import SubscriptionRecord
 from ..store.work import Work
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE})

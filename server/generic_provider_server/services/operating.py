@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ..domain.aggregate import Aggregate, Pending
 from ..domain.lease import LeaseEnd
-from ..domain.lifecycle import accept, reject
-from ..domain.records import RequestRecord, SubscriptionRecord, Who, request_number
 from ..domain.refusals import Reason, Refused, not_found
+from ..domain.subscription.aggregate import Aggregate, Pending
+from ..domain.subscription.lifecycle import accept, reject
+from ..domain.subscription.records import RequestRecord, SubscriptionRecord, Who, request_number
 from ..store.loading import Needs
 from ..store.work import Work
 from .leases import end_lease, subscription_of

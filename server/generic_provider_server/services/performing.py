@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from ..domain.actions import AnyAction, BecomeSubscriber
-from ..domain.aggregate import Aggregate
-from ..domain.ledger import Transition
-from ..domain.naming import goods_of
-from ..domain.perform import perform
-from ..domain.records import (
+from ..domain.refusals import InvalidField, Reason, Refused
+from ..domain.subscription.aggregate import Aggregate
+from ..domain.subscription.ledger import Transition
+from ..domain.subscription.naming import goods_of
+from ..domain.subscription.perform import perform
+from ..domain.subscription.records import (
     ActionOrigin,
     ActionRecord,
     ActionState,
@@ -20,13 +21,12 @@ from ..domain.records import (
     WaitingFor,
     Who,
     request_number,
+    request_record,
     revised,
 )
-from ..domain.refusals import InvalidField, Reason, Refused
 from ..domain.values import Goods, Instant, RequestType
 from ..store.documents import encode
 from ..store.loading import Needs
-from ..store.rows import request_record
 from ..store.work import Work
 from .leases import end_overdue, subscription_of
 

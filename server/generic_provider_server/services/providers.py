@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from ..domain.catalogue import catalogue_of, check_complete, check_provider
-from ..domain.records import ProviderRecord, Who
 from ..domain.refusals import Reason, Refused
+from ..domain.subscription.records import ProviderRecord, Who
 from ..domain.values import Distributor, Provider, ProviderState, Service
 from ..store import statements as sql
 from ..store.loading import Needs

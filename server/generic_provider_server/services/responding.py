@@ -6,8 +6,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from ..domain.effect import doubt, names_same
-from ..domain.image import Request
+from ..domain.lane import Lane
 from ..domain.lease import (
     Lease,
     ResponseCode,
@@ -15,8 +14,10 @@ from ..domain.lease import (
     judge_final,
     lease_of,
 )
-from ..domain.lifecycle import accept, accepted_late, reject, touch
-from ..domain.records import Lane, RequestRecord, SubscriptionRecord, request_number
+from ..domain.platform.effect import doubt, names_same
+from ..domain.platform.image import Request
+from ..domain.subscription.lifecycle import accept, accepted_late, reject, touch
+from ..domain.subscription.records import RequestRecord, SubscriptionRecord, request_number
 from ..domain.values import RequestState, SyncState
 from ..store.loading import Needs
 from ..store.work import Work

@@ -8,7 +8,7 @@ import time
 from collections import defaultdict
 from contextlib import suppress
 
-from ..domain.records import ActionRecord, ActionState
+from ..domain.subscription.records import ActionRecord, ActionState
 from ..store.committed import Committed
 from ..store.store import Store
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from operator import itemgetter
 
 from ..domain.catalogue import Catalogue
-from ..domain.records import Lane, ProviderRecord, SubscriptionRecord
+from ..domain.lane import Lane
+from ..domain.subscription.records import ProviderRecord, SubscriptionRecord
 from ..domain.values import Instant
 from . import statements as sql
 from .bulk import Bulk

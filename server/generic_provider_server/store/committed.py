@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 
 import msgspec
+
+from ..domain.lease import server_of
 
 MOST_IN_MESSAGE = 40
 """Streams or providers: a notification has at most 8,000 bytes."""
@@ -74,15 +75,6 @@ def told(message: str, *, to: str) -> Committed | None:
         heard={stream for stream, fact in found.streams.items() if fact[2]},
         stopped={stream for stream, fact in found.streams.items() if fact[3]},
     )
-
-
-def stream_of(server: str) -> str:
-    """A new id of a stream; it tells which process has it."""
-    return f"{server}.{secrets.token_hex(6)}"
-
-
-def server_of(stream: str) -> str:
-    return stream.partition(".")[0]
 
 
 def _encode(message: _Message) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from ..domain.aggregate import ActionError, Aggregate
-from ..domain.image import Request
-from ..domain.undone import Undone
+from ..domain.platform.image import Request
+from ..domain.subscription.aggregate import ActionError, Aggregate
+from ..domain.subscription.undone import Undone
 from ..domain.values import Provider
 
 encode = msgspec.json.Encoder().encode

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..domain.catalogue import Catalogue
-from ..domain.records import ProviderRecord, Who
+from ..domain.subscription.records import ProviderRecord, Who
 from ..domain.values import Instant
 from . import statements as sql
 from .documents import provider_of

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from ..domain.aggregate import Aggregate
-from ..domain.records import ActionRecord, Lane, RequestRecord, SubscriptionRecord
+from ..domain.lane import Lane
+from ..domain.subscription.aggregate import Aggregate
+from ..domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
 from ..domain.values import Goods, Instant, Value
 from . import statements as sql
 from .documents import aggregate_of

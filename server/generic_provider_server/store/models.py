@@ -54,7 +54,7 @@ class ProviderRow(Model):
 
 
 class ProviderUse(Model):
-    """How many subscriptions name a thing of a provider; see domain.naming.uses_of."""
+    """How many subscriptions name a thing of a provider; see domain.subscription.naming.uses_of."""
 
     provider = TextField()
     thing = TextField()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from peewee import SQL, Expression, Field, Function, fn
 
-from ..domain.records import RequestRecord
+from ..domain.subscription.records import RequestRecord
 from ..domain.values import Instant, RequestType, Value
 from .models import DELAYED, READY, LaneRow, LinkRow, RequestRow, ServerRow, SubscriptionRow
 from .reading import Reading

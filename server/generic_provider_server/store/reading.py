@@ -8,7 +8,7 @@ from typing import Any, cast
 from msgspec.structs import replace
 from peewee import Database
 
-from ..domain.records import RequestRecord, WaitingFor
+from ..domain.subscription.records import RequestRecord, WaitingFor
 from ..domain.values import RequestState
 from . import statements as sql
 from .known import Known, refresh

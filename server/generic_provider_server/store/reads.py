@@ -7,7 +7,7 @@ from typing import Any
 
 from peewee import Expression, Field, PostgresqlDatabase, fn
 
-from ..domain.records import ActionRecord, RequestRecord, SubscriptionRecord
+from ..domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
 from .documents import aggregate_of
 from .filters import (
     ActionFilter,

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..domain.actions import ActionKind
-from ..domain.aggregate import Aggregate, Pending
-from ..domain.due import due_time
-from ..domain.records import (
+from ..domain.lane import Lane
+from ..domain.subscription.aggregate import Pending
+from ..domain.subscription.due import due_time
+from ..domain.subscription.records import (
     ActionOrigin,
     ActionRecord,
     ActionState,
-    Lane,
     RequestRecord,
     SubscriptionRecord,
     Who,
@@ -91,37 +91,6 @@ def lane_row(lane: Lane, queue: tuple[Pending, ...], *, now: int) -> Row:
         lane.lease_start,
         lane.lease_until,
         lane.lease_duration,
-    )
-
-
-def request_record(
-    aggregate: Aggregate, provider: str, pending: Pending, *, lane: Lane | None = None
-) -> RequestRecord:
-    """A pending request as it is stored and shown; `lane`: its current hand-over."""
-    performed = next((p for p in aggregate.performed if p.id == pending.action), None)
-    link = aggregate.link(provider)
-    leased = lane is not None and lane.count > 0
-    return RequestRecord(
-        number=pending.number,
-        provider=provider,
-        subscription=aggregate.desired.number,
-        unit=pending.unit,
-        index=pending.index,
-        type=pending.request.type,
-        state=RequestState.PENDING,
-        origin=pending.origin,
-        request=pending.request,
-        create_time=pending.create_time,
-        schedule_time=pending.schedule_time,
-        account_number=link.account_number if link else "",
-        action=pending.action,
-        reference=performed.reference if performed else "",
-        performed_by=performed.performed_by if performed else "",
-        error_code=pending.error_code,
-        error_description=pending.error_description,
-        attempts=pending.attempts + leased,
-        last_adapter=lane.adapter if lane else "",
-        last_delivery_time=lane.lease_start if lane and leased else None,
     )
 
 

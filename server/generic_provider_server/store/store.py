@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from peewee import Database, InterfaceError, OperationalError
 
 from ..domain.catalogue import Catalogue, catalogue_of
-from ..domain.records import ProviderRecord
+from ..domain.subscription.records import ProviderRecord
 from . import statements as sql
 from .committed import Committed
 from .engine import Engine, UnsupportedDatabase, hidden

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..domain.aggregate import Pending
 from ..domain.catalogue import Catalogue
-from ..domain.ledger import ActionChange, Circumstances, Finished, Transition
-from ..domain.records import (
+from ..domain.lane import Lane
+from ..domain.subscription.aggregate import Pending
+from ..domain.subscription.ledger import ActionChange, Circumstances, Finished, Transition
+from ..domain.subscription.records import (
     ActionRecord,
     ActionState,
-    Lane,
     ProviderRecord,
     RequestRecord,
+    request_record,
     revised,
 )
 from ..domain.values import Goods
@@ -21,7 +22,7 @@ from .changes import Changes
 from .documents import encode
 from .engine import Overtaken
 from .recent import names_of
-from .rows import action_row, request_record, request_row
+from .rows import action_row, request_row
 
 
 class Work(Changes):

@@ -17,8 +17,8 @@ from generic_provider_server.domain.actions import (
     StartServices,
     Terminate,
 )
-from generic_provider_server.domain.due import due_time
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.subscription.due import due_time
 from generic_provider_server.domain.values import SECOND, Instant, RequestState, State
 from support.life import START, Life
 from support.must_hold import check

@@ -22,8 +22,8 @@ from generic_provider_server.domain.actions import (
     Terminate,
 )
 from generic_provider_server.domain.catalogue import Catalogue
-from generic_provider_server.domain.image import NOTHING, image
-from generic_provider_server.domain.plan import plan
+from generic_provider_server.domain.platform.image import NOTHING, image
+from generic_provider_server.domain.platform.plan import plan
 from generic_provider_server.domain.values import SECOND, Account, Address, Instant, State
 from support.catalogues import aluxsat
 from support.life import START

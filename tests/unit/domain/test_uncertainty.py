@@ -11,7 +11,7 @@ from generic_provider_server.domain.actions import (
     ChangeLocation,
     RemoveServices,
 )
-from generic_provider_server.domain.image import Known
+from generic_provider_server.domain.platform.image import Known
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.values import (
     SECOND,

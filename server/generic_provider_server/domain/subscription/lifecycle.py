@@ -4,23 +4,14 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from .aggregate import (
-    ActionError,
-    Aggregate,
-    LastError,
-    Pending,
-)
+from ..platform.effect import doubt, effect
+from ..platform.image import Request, unexpired
+from ..refusals import Reason
+from ..values import RequestOrigin, RequestState, RequestType
+from .aggregate import ActionError, Aggregate, LastError, Pending
 from .due import without_usage
-from .effect import doubt, effect
-from .image import Request, unexpired
 from .ledger import Circumstances, Ledger, Transition
-from .refusals import Reason
 from .rollback import reconcile, roll_back
-from .values import (
-    RequestOrigin,
-    RequestState,
-    RequestType,
-)
 
 UNCERTAIN_REASONS = frozenset({Reason.DELIVERY_ATTEMPTS_EXHAUSTED, Reason.CANCELLED_BY_OPERATOR})
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 
-from .actions import (
+from ..actions import (
     AddServices,
     ChangeTerms,
     RemoveServices,
@@ -15,10 +15,10 @@ from .actions import (
     StopServices,
     SwapService,
 )
-from .catalogue import Catalogues, catalogue_of
-from .refusals import InvalidField, Reason, Refused
+from ..catalogue import Catalogues, catalogue_of
+from ..refusals import InvalidField, Reason, Refused
+from ..values import Instant, ServiceKind, State, SubscribedService, Subscription
 from .rules import already_there, in_future, latest, service_not_found
-from .values import Instant, ServiceKind, State, SubscribedService, Subscription
 
 
 def add_services(

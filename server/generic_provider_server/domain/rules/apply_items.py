@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from .actions import ChangeDistribution, Move, RemoveItems, SwapItem
-from .refusals import InvalidField, Reason, Refused
+from ..actions import ChangeDistribution, Move, RemoveItems, SwapItem
+from ..refusals import InvalidField, Reason, Refused
+from ..values import Item, Subscription
 from .rules import service_not_found
-from .values import Item, Subscription
 
 
 def add_items(subscription: Subscription, items: tuple[Item, ...]) -> Subscription:

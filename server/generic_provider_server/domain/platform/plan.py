@@ -6,17 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from .catalogue import Catalogue
+from ..catalogue import Catalogue
+from ..values import Goods, RequestType, Service, ServiceKind, Usage, Value
 from .effect import effect, has
-from .image import (
-    Entitlement,
-    Known,
-    PlatformImage,
-    ProvisionedItem,
-    ProvisionedService,
-    Request,
-)
-from .values import Goods, RequestType, Service, ServiceKind, Usage, Value
+from .image import Entitlement, Known, PlatformImage, ProvisionedItem, ProvisionedService, Request
 
 
 class Methods(Value, frozen=True):

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from .actions import ATOMIC, BecomeSubscriber
+from ..actions import ATOMIC, BecomeSubscriber
+from ..catalogue import Catalogue
+from ..platform.effect import entitlements_of, has
+from ..platform.image import Known, PlatformImage, Request
+from ..platform.plan import plan, plan_action
+from ..refusals import Reason, Refused
+from ..values import RequestOrigin, RequestState, RequestType, Subscription
 from .after import after
 from .aggregate import (
     ActionError,
@@ -19,13 +25,7 @@ from .aggregate import (
     StatePart,
     UsagePart,
 )
-from .catalogue import Catalogue
-from .effect import entitlements_of, has
-from .image import Known, PlatformImage, Request
 from .ledger import Ledger, error_once
-from .plan import plan, plan_action
-from .refusals import Reason, Refused
-from .values import RequestOrigin, RequestState, RequestType, Subscription
 
 SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, RequestState.EXPIRED})
 STANDS = frozenset({RequestState.COMPLETED, RequestState.EXPIRED})

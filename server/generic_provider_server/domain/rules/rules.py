@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from .actions import AnyAction, BecomeSubscriber, Replace
-from .catalogue import Catalogues, catalogue_of
-from .refusals import InvalidField, Reason, Refused
-from .values import Instant, Item, SubscribedService, Subscription, Usage
+from ..actions import AnyAction, BecomeSubscriber, Replace
+from ..catalogue import Catalogues, catalogue_of
+from ..refusals import InvalidField, Reason, Refused
+from ..values import Instant, Item, SubscribedService, Subscription, Usage
 
 Owned = TypeVar("Owned", Item, SubscribedService, Usage)
 

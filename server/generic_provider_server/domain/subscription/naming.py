@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from .actions import (
+from ..actions import (
     AddItems,
     AddServices,
     AddUsage,
@@ -20,9 +20,9 @@ from .actions import (
     SwapItem,
     SwapService,
 )
+from ..platform.image import PlatformImage, ProvisionedItem, ProvisionedService, Request
+from ..values import Goods, Subscription
 from .aggregate import Aggregate
-from .image import PlatformImage, ProvisionedItem, ProvisionedService, Request
-from .values import Goods, Subscription
 
 
 def goods_named(aggregate: Aggregate) -> set[Goods]:

@@ -7,16 +7,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from .values import (
-    Account,
-    Address,
-    Item,
-    State,
-    SubscribedService,
-    Subscription,
-    Usage,
-    Value,
-)
+from ..values import Account, Address, Item, State, SubscribedService, Subscription, Usage, Value
 
 Element = TypeVar("Element", Item, Usage)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from .actions import AddUsage, CancelUsage
-from .catalogue import Catalogue, Catalogues, catalogue_of
-from .refusals import InvalidField, Reason, Refused
+from ..actions import AddUsage, CancelUsage
+from ..catalogue import Catalogue, Catalogues, catalogue_of
+from ..refusals import InvalidField, Reason, Refused
+from ..values import Instant, Service, ServiceKind, Subscription, Usage
 from .rules import in_future, in_use
-from .values import Instant, Service, ServiceKind, Subscription, Usage
 
 
 def add_usage(

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from .actions import (
+from ..actions import (
     AddItems,
     AddServices,
     AddUsage,
@@ -23,8 +23,8 @@ from .actions import (
     SwapItem,
     SwapService,
 )
-from .refusals import InvalidField
-from .values import Item, Subscription
+from ..refusals import InvalidField
+from ..values import Item, Subscription
 
 Named = TypeVar("Named", Item, Selection, SwapService, AddUsage, Move)
 

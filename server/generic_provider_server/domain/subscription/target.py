@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
+from ..catalogue import Catalogue
+from ..platform.effect import effects
+from ..platform.image import PlatformImage, image, unexpired
+from ..values import Instant
 from .aggregate import Aggregate, Pending
-from .catalogue import Catalogue
-from .effect import effects
-from .image import PlatformImage, image, unexpired
-from .values import Instant
 
 
 def target_after(

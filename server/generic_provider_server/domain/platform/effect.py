@@ -9,15 +9,8 @@ from typing import TypeVar, assert_never
 
 from msgspec.structs import replace
 
-from .image import (
-    Entitlement,
-    Known,
-    PlatformImage,
-    PostedUsage,
-    ProvisionedItem,
-    Request,
-)
-from .values import RequestType, Usage
+from ..values import RequestType, Usage
+from .image import Entitlement, Known, PlatformImage, PostedUsage, ProvisionedItem, Request
 
 Element = TypeVar("Element", Entitlement, ProvisionedItem)
 

@@ -9,19 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from .actions import AnyAction
-from .effect import effects
-from .image import NOTHING, PlatformImage, Request, unexpired
-from .plan import Methods
-from .refusals import Reason
-from .values import (
-    Instant,
-    RequestOrigin,
-    RequestState,
-    Subscription,
-    SyncState,
-    Value,
-)
+from ..actions import AnyAction
+from ..platform.effect import effects
+from ..platform.image import NOTHING, PlatformImage, Request, unexpired
+from ..platform.plan import Methods
+from ..refusals import Reason
+from ..values import Instant, RequestOrigin, RequestState, Subscription, SyncState, Value
 
 
 class Pending(Value, frozen=True, kw_only=True):

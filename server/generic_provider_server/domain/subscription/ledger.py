@@ -6,15 +6,15 @@ from collections.abc import Iterator, Mapping
 
 from msgspec.structs import replace
 
+from ..catalogue import Catalogue, Catalogues
+from ..platform.effect import doubt
+from ..platform.image import NOTHING, PlatformImage, Request, image
+from ..platform.plan import plan
+from ..refusals import Refused
+from ..values import Instant, RequestOrigin, RequestState, Subscription, SyncState, Value
 from .after import after
 from .aggregate import ActionError, Aggregate, Link, Outcome, Pending, Performed, in_order
-from .catalogue import Catalogue, Catalogues
-from .effect import doubt
-from .image import NOTHING, PlatformImage, Request, image
-from .plan import plan
-from .refusals import Refused
 from .undone import Undone, undone
-from .values import Instant, RequestOrigin, RequestState, Subscription, SyncState, Value
 
 
 class Circumstances(Value, frozen=True, kw_only=True):

@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from .actions import ActionKind
-from .aggregate import ActionError, Aggregate
-from .image import Request
-from .lease import Lease
+from ..actions import ActionKind
+from ..lane import Lane
+from ..platform.image import Request
+from ..values import Instant, Provider, RequestOrigin, RequestState, RequestType, Value
+from .aggregate import ActionError, Aggregate, Pending
 from .undone import Undone
-from .values import (
-    Instant,
-    Provider,
-    RequestOrigin,
-    RequestState,
-    RequestType,
-    Value,
-)
 
 
 def request_number(number: int) -> str:
@@ -133,39 +126,32 @@ class RequestRecord(Value, frozen=True, kw_only=True):
     waiting_for: WaitingFor | None = None
 
 
-class Lane(Value, frozen=True, kw_only=True):
-    """The hand-overs of one subscription's requests at one provider.
-
-    `count` requests at the head of the queue are on the lease until `lease_until`; 0: no lease.
-    `handover` numbers the leases; `server` is the process that gave the lease, empty after a drain.
-    """
-
-    provider: str
-    subscription: str
-    handover: int = 0
-    count: int = 0
-    unit: int = 0
-    first: int = 0
-    last: int = 0
-    stream: str = ""
-    server: str = ""
-    adapter: str = ""
-    lease_start: Instant = Instant(0)
-    lease_until: Instant = Instant(0)
-    lease_duration: int = 0
-
-    @property
-    def key(self) -> tuple[str, str]:
-        return self.provider, self.subscription
-
-    @property
-    def lease(self) -> Lease:
-        return Lease(
-            self.provider,
-            self.subscription,
-            self.handover,
-            self.unit,
-            self.first,
-            self.last,
-            self.stream,
-        )
+def request_record(
+    aggregate: Aggregate, provider: str, pending: Pending, *, lane: Lane | None = None
+) -> RequestRecord:
+    """A pending request as it is stored and shown; `lane`: its current hand-over."""
+    performed = next((p for p in aggregate.performed if p.id == pending.action), None)
+    link = aggregate.link(provider)
+    leased = lane is not None and lane.count > 0
+    return RequestRecord(
+        number=pending.number,
+        provider=provider,
+        subscription=aggregate.desired.number,
+        unit=pending.unit,
+        index=pending.index,
+        type=pending.request.type,
+        state=RequestState.PENDING,
+        origin=pending.origin,
+        request=pending.request,
+        create_time=pending.create_time,
+        schedule_time=pending.schedule_time,
+        account_number=link.account_number if link else "",
+        action=pending.action,
+        reference=performed.reference if performed else "",
+        performed_by=performed.performed_by if performed else "",
+        error_code=pending.error_code,
+        error_description=pending.error_description,
+        attempts=pending.attempts + leased,
+        last_adapter=lane.adapter if lane else "",
+        last_delivery_time=lane.lease_start if lane and leased else None,
+    )

@@ -6,7 +6,11 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from .actions import BecomeSubscriber
+from ..actions import BecomeSubscriber
+from ..catalogue import Catalogues
+from ..rules.apply import apply
+from ..rules.rules import check
+from ..values import ON, Item, State, SubscribedService, Subscription, Usage
 from .aggregate import (
     HolderPart,
     ItemPart,
@@ -17,11 +21,7 @@ from .aggregate import (
     StatePart,
     UsagePart,
 )
-from .apply import apply
-from .catalogue import Catalogues
 from .due import spent
-from .rules import check
-from .values import ON, Item, State, SubscribedService, Subscription, Usage
 
 Owned = TypeVar("Owned", Item, SubscribedService, Usage)
 

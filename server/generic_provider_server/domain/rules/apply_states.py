@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from .actions import BecomeSubscriber, Replace
+from ..actions import BecomeSubscriber, Replace
+from ..catalogue import Catalogues, catalogue_of
+from ..refusals import InvalidField, Reason, Refused
+from ..values import FINAL, ON, TIMED, Instant, State, SubscribedService, Subscription
 from .apply_services import selected
-from .catalogue import Catalogues, catalogue_of
-from .refusals import InvalidField, Reason, Refused
 from .rules import in_future, latest
-from .values import FINAL, ON, TIMED, Instant, State, SubscribedService, Subscription
 
 
 def become_subscriber(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from enum import IntEnum
 
+from ..catalogue import Catalogue
+from ..platform.image import Entitlement, Known, PlatformImage, PostedUsage, ProvisionedItem, image
+from ..values import Instant, Subscription, Value
 from .aggregate import Link
-from .catalogue import Catalogue
-from .image import Entitlement, Known, PlatformImage, PostedUsage, ProvisionedItem, image
-from .values import Instant, Subscription, Value
 
 
 class DifferenceKind(IntEnum):

@@ -6,8 +6,8 @@ from enum import IntEnum
 
 import msgspec
 
-from .catalogue import Catalogue
-from .values import (
+from ..catalogue import Catalogue
+from ..values import (
     FINAL,
     ON,
     Account,

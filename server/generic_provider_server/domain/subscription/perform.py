@@ -4,28 +4,16 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from .actions import (
-    ActionKind,
-    AnyAction,
-    BecomeSubscriber,
-)
-from .aggregate import (
-    Aggregate,
-    Link,
-    Performed,
-)
-from .apply import apply
-from .catalogue import Catalogue, Catalogues
+from ..actions import ActionKind, AnyAction, BecomeSubscriber
+from ..catalogue import Catalogue, Catalogues
+from ..platform.plan import plan_action
+from ..refusals import InvalidField, Reason, Refused
+from ..rules.apply import apply
+from ..rules.resolve import resolve
+from ..values import RequestMethod, RequestOrigin, Subscription
+from .aggregate import Aggregate, Link, Performed
 from .due import spent
 from .ledger import Circumstances, Ledger, Transition
-from .plan import plan_action
-from .refusals import InvalidField, Reason, Refused
-from .resolve import resolve
-from .values import (
-    RequestMethod,
-    RequestOrigin,
-    Subscription,
-)
 
 WHOLE_ACTIVATIONS = frozenset(
     {

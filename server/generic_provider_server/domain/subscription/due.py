@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from .actions import (
+from ..actions import (
     AnyAction,
     EndResting,
     EndShortTermActivation,
@@ -14,8 +14,8 @@ from .actions import (
     Selection,
     StopServices,
 )
+from ..values import Instant, State, Subscription
 from .aggregate import Aggregate
-from .values import Instant, State, Subscription
 
 ENDS: dict[State, AnyAction] = {
     State.IN_RESTING: EndResting(),

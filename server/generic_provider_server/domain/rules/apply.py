@@ -6,7 +6,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from .actions import (
+from ..actions import (
     Activate,
     AddItems,
     AddServices,
@@ -35,6 +35,9 @@ from .actions import (
     SwapService,
     Terminate,
 )
+from ..catalogue import Catalogues
+from ..refusals import Reason, Refused
+from ..values import FINAL, OFF_UNTIL_ACTIVATED, Instant, State, Subscription
 from .apply_items import add_items, change_distribution, remove_items, swap_item
 from .apply_services import (
     add_services,
@@ -46,10 +49,7 @@ from .apply_services import (
 )
 from .apply_states import become_subscriber, finish, replaced, switch
 from .apply_usage import add_usage, cancel_usage
-from .catalogue import Catalogues
-from .refusals import Reason, Refused
 from .rules import check, in_future, linked
-from .values import FINAL, OFF_UNTIL_ACTIVATED, Instant, State, Subscription
 
 EFFECTIVE = frozenset({State.EFFECTIVE})
 

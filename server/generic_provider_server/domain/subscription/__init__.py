@@ -1,0 +1,1 @@
+"""A subscription with everything under way for it, and everything that changes it."""

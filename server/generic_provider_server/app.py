@@ -27,8 +27,8 @@ from .services.delivery import Delivery
 from .services.holding import Disown
 from .services.presence import Presence, connected
 from .services.settling import Settling
-from .store.committed import Committed
-from .store.engine import StoreLost
+from .store.database.engine import StoreLost
+from .store.notices.notice import Committed
 from .store.store import Store, open_store
 
 MOST_RECEIVED = 4 * 1024 * 1024

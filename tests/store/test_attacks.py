@@ -35,7 +35,7 @@ from generic_provider_server.services.claiming import Demand, Handed
 from generic_provider_server.services.clock import Clock
 from generic_provider_server.services.providers import UpdateProvider
 from generic_provider_server.services.responding import Response
-from generic_provider_server.store.overview import MOST_DUE
+from generic_provider_server.store.read.backlog import MOST_DUE
 from support.bench import Bench
 from support.examples import ADD_STREAM, NEWS, SATELLITE, STREAM, card, viewer
 

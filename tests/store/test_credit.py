@@ -10,7 +10,7 @@ from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.values import SECOND
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import Stream
-from generic_provider_server.store.committed import Committed
+from generic_provider_server.store.notices.notice import Committed
 from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock
 from support.examples import ADD_SPORT, SATELLITE, viewer

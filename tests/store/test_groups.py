@@ -16,11 +16,11 @@ from generic_provider_server.domain.values import RequestState
 from generic_provider_server.services.claiming import Handed
 from generic_provider_server.services.performing import Done
 from generic_provider_server.services.responding import Response, respond
-from generic_provider_server.store import statements as sql
-from generic_provider_server.store.bulk import Bulk
-from generic_provider_server.store.loading import Needs
-from generic_provider_server.store.work import Work
-from generic_provider_server.store.writer import Command
+from generic_provider_server.store.database import statements as sql
+from generic_provider_server.store.database.bulk import Bulk
+from generic_provider_server.store.write.loaded import Needs
+from generic_provider_server.store.write.transaction import Work
+from generic_provider_server.store.write.writer import Command
 from support.bench import Bench, performing
 from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, viewer
 

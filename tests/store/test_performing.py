@@ -8,7 +8,7 @@ from generic_provider_server.domain.actions import Rest
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState, WaitingFor
 from generic_provider_server.domain.values import RequestType, State, SyncState
-from generic_provider_server.store.filters import ActionFilter
+from generic_provider_server.store.read.filters import ActionFilter
 from support.bench import Bench
 from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, viewer
 

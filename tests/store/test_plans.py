@@ -20,10 +20,14 @@ from generic_provider_server.services.clock import Clock, EndDue, ExpireOverdue,
 from generic_provider_server.services.holding import Disown
 from generic_provider_server.services.operating import CancelRequest
 from generic_provider_server.services.presence import Presence
-from generic_provider_server.store.bulk import Bulk
-from generic_provider_server.store.filters import ActionFilter, RequestFilter, SubscriptionFilter
-from generic_provider_server.store.reads import Reads
-from generic_provider_server.store.sqlite import SqliteTables, _spoken
+from generic_provider_server.store.database.bulk import Bulk
+from generic_provider_server.store.database.sqlite import SqliteTables, _spoken
+from generic_provider_server.store.read.filters import (
+    ActionFilter,
+    RequestFilter,
+    SubscriptionFilter,
+)
+from generic_provider_server.store.read.queries import Reads
 from generic_provider_server.store.store import engine_of, open_store
 from support.bench import Bench, HandClock
 from support.copying import copying

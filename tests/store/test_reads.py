@@ -13,7 +13,11 @@ from generic_provider_server.domain.values import (
     SyncState,
 )
 from generic_provider_server.services.performing import Perform
-from generic_provider_server.store.filters import ActionFilter, RequestFilter, SubscriptionFilter
+from generic_provider_server.store.read.filters import (
+    ActionFilter,
+    RequestFilter,
+    SubscriptionFilter,
+)
 from support.bench import Bench
 from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, REMOVE_SPORT, viewer
 

@@ -21,8 +21,8 @@ from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.services.providers import UpdateProvider
 from generic_provider_server.services.streams import Stream
-from generic_provider_server.store.committed import Committed
-from generic_provider_server.store.numbers import FEW
+from generic_provider_server.store.database.number_blocks import FEW
+from generic_provider_server.store.notices.notice import Committed
 from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock
 from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer

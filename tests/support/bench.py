@@ -26,7 +26,7 @@ from generic_provider_server.services.holding import Extend, LeaseState, Release
 from generic_provider_server.services.performing import Done, Perform
 from generic_provider_server.services.providers import CreateProvider, SetProviderState
 from generic_provider_server.services.responding import Response, Verdict, respond
-from generic_provider_server.store.filters import RequestFilter
+from generic_provider_server.store.read.filters import RequestFilter
 from generic_provider_server.store.store import Store
 
 ALL_REQUESTS = RequestFilter(oldest_first=True)

@@ -11,7 +11,7 @@ from generic_provider_server.domain.subscription.after import after
 from generic_provider_server.domain.subscription.aggregate import Aggregate, Link, Pending
 from generic_provider_server.domain.subscription.records import RequestRecord, SubscriptionRecord
 from generic_provider_server.domain.values import RequestState, SyncState
-from generic_provider_server.store.filters import RequestFilter
+from generic_provider_server.store.read.filters import RequestFilter
 
 from .bench import Bench
 from .platform import SimulatedPlatform

@@ -9,8 +9,8 @@ import click
 from peewee import InterfaceError, OperationalError, ProgrammingError
 
 from ..config import DESCRIBED
-from ..store.engine import StoreInUse, StoreLost, UnsupportedDatabase
-from ..store.migrating import status as status_of
+from ..store.database.engine import StoreInUse, StoreLost, UnsupportedDatabase
+from ..store.database.migrate import status as status_of
 from ..store.store import engine_of, reader_of
 from .output import show_table
 

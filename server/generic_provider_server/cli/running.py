@@ -8,7 +8,7 @@ from collections.abc import Callable
 import click
 
 from ..config import Settings
-from ..store.engine import StoreInUse, StoreLost, UnsupportedDatabase
+from ..store.database.engine import StoreInUse, StoreLost, UnsupportedDatabase
 
 
 def run_one(

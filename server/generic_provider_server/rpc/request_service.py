@@ -15,9 +15,9 @@ from ..domain.values import (
 )
 from ..services.operating import CancelRequest, ResolveRequest
 from ..services.presence import Connected, Presence
-from ..store.filters import RequestFilter
-from ..store.overview import Backlog
-from ..store.reads import Reads
+from ..store.read.backlog import Backlog
+from ..store.read.filters import RequestFilter
+from ..store.read.queries import Reads
 from ..store.store import Store
 from . import encode
 from .calls import Call

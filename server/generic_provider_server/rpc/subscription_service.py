@@ -10,8 +10,8 @@ from ..domain.subscription.records import ActionState
 from ..domain.values import State, SyncState
 from ..services.performing import Done
 from ..services.settling import Settling
-from ..store.filters import ActionFilter, SubscriptionFilter
-from ..store.reads import Reads
+from ..store.read.filters import ActionFilter, SubscriptionFilter
+from ..store.read.queries import Reads
 from ..store.store import Store
 from . import encode
 from .calls import Call, internal

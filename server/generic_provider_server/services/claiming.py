@@ -16,10 +16,10 @@ from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.records import RequestRecord, request_record
 from ..domain.subscription.target import target_after
 from ..domain.values import Instant
-from ..store import statements as sql
-from ..store.documents import encode
-from ..store.loading import LATE, Needs
-from ..store.work import Work
+from ..store.database import statements as sql
+from ..store.database.documents import encode
+from ..store.write.loaded import LATE, Needs
+from ..store.write.transaction import Work
 from .leases import end_lease, end_overdue
 
 MOST_AT_ONCE = 500

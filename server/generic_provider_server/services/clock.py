@@ -13,11 +13,11 @@ from ..domain.subscription.due import next_end, usage_is_over
 from ..domain.subscription.lifecycle import end_usage, expire
 from ..domain.subscription.records import Who
 from ..domain.values import Instant
-from ..store import statements as sql
-from ..store.loading import LATE, Needs
-from ..store.overview import MOST_DUE
+from ..store.database import statements as sql
+from ..store.read.backlog import MOST_DUE
 from ..store.store import Store
-from ..store.work import Work
+from ..store.write.loaded import LATE, Needs
+from ..store.write.transaction import Work
 from .claiming import MOST_AT_ONCE, end_of_overdue
 from .leases import end_overdue
 from .performing import Perform

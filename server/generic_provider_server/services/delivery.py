@@ -13,7 +13,7 @@ import structlog
 
 from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
-from ..store.committed import Committed
+from ..store.notices.notice import Committed
 from ..store.store import Store
 from .claiming import Claim, Demand, Handed, end_of_stream
 from .holding import Release

@@ -9,9 +9,9 @@ from msgspec.structs import replace
 from ..domain.lane import Lane
 from ..domain.lease import Lease, LeaseEnd
 from ..domain.values import Instant
-from ..store import statements as sql
-from ..store.loading import LATE, Needs
-from ..store.work import Work
+from ..store.database import statements as sql
+from ..store.write.loaded import LATE, Needs
+from ..store.write.transaction import Work
 from .claiming import MOST_AT_ONCE
 from .leases import end_lease, end_overdue, streams_of
 

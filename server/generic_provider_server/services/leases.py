@@ -13,7 +13,7 @@ from ..domain.refusals import Reason, not_found
 from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.lifecycle import count_attempt, touch
 from ..domain.subscription.records import SubscriptionRecord
-from ..store.work import Work
+from ..store.write.transaction import Work
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE})
 

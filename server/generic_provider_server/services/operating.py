@@ -9,8 +9,8 @@ from ..domain.refusals import Reason, Refused, not_found
 from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.lifecycle import accept, reject
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, Who, request_number
-from ..store.loading import Needs
-from ..store.work import Work
+from ..store.write.loaded import Needs
+from ..store.write.transaction import Work
 from .leases import end_lease, subscription_of
 
 

@@ -25,9 +25,9 @@ from ..domain.subscription.records import (
     revised,
 )
 from ..domain.values import Goods, Instant, RequestType
-from ..store.documents import encode
-from ..store.loading import Needs
-from ..store.work import Work
+from ..store.database.documents import encode
+from ..store.write.loaded import Needs
+from ..store.write.transaction import Work
 from .leases import end_overdue, subscription_of
 
 FEW_PARTS = 40

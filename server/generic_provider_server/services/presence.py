@@ -11,10 +11,10 @@ import structlog
 
 from ..domain.refusals import Refused
 from ..domain.values import SECOND, Value
-from ..store import statements as sql
-from ..store.loading import LATE, Needs
+from ..store.database import statements as sql
 from ..store.store import Store
-from ..store.work import Work
+from ..store.write.loaded import LATE, Needs
+from ..store.write.transaction import Work
 from .claiming import end_of_server
 from .streams import Stream
 

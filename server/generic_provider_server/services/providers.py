@@ -11,9 +11,9 @@ from ..domain.catalogue import catalogue_of, check_complete, check_provider
 from ..domain.refusals import Reason, Refused
 from ..domain.subscription.records import ProviderRecord, Who
 from ..domain.values import Distributor, Provider, ProviderState, Service
-from ..store import statements as sql
-from ..store.loading import Needs
-from ..store.work import Work
+from ..store.database import statements as sql
+from ..store.write.loaded import Needs
+from ..store.write.transaction import Work
 from .performing import created_before
 
 

@@ -19,8 +19,8 @@ from ..domain.platform.image import Request
 from ..domain.subscription.lifecycle import accept, accepted_late, reject, touch
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, request_number
 from ..domain.values import RequestState, SyncState
-from ..store.loading import Needs
-from ..store.work import Work
+from ..store.write.loaded import Needs
+from ..store.write.transaction import Work
 from .leases import end_overdue, fail_attempt, streams_of
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from contextlib import suppress
 
 from ..domain.subscription.records import ActionRecord, ActionState
-from ..store.committed import Committed
+from ..store.notices.notice import Committed
 from ..store.store import Store
 
 UNSETTLED = frozenset({ActionState.SCHEDULED, ActionState.EXECUTED})

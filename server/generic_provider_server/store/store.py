@@ -13,15 +13,15 @@ from peewee import Database, InterfaceError, OperationalError
 
 from ..domain.catalogue import Catalogue, catalogue_of
 from ..domain.subscription.records import ProviderRecord
-from . import statements as sql
-from .committed import Committed
-from .engine import Engine, UnsupportedDatabase, hidden
-from .known import Known, refresh
-from .listening import Listener
-from .postgres import PREFIXES, PostgresEngine, checked, database_of
-from .reads import Reads
-from .sqlite import PREFIX, SqliteEngine, sqlite_path, sqlite_reader
-from .writer import Command, Writer, unavailable
+from .database import statements as sql
+from .database.engine import Engine, UnsupportedDatabase, hidden
+from .database.postgres import PREFIXES, PostgresEngine, checked, database_of
+from .database.sqlite import PREFIX, SqliteEngine, sqlite_path, sqlite_reader
+from .memory.providers import Known, refresh
+from .notices.listener import Listener
+from .notices.notice import Committed
+from .read.queries import Reads
+from .write.writer import Command, Writer, unavailable
 
 Result = TypeVar("Result")
 

@@ -9,7 +9,7 @@ from itertools import islice
 
 import msgspec
 
-from ..domain.lease import server_of
+from ...domain.lease import server_of
 
 MOST_IN_MESSAGE = 40
 """Streams or providers: a notification has at most 8,000 bytes."""

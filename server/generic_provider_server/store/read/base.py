@@ -8,12 +8,12 @@ from typing import Any, cast
 from msgspec.structs import replace
 from peewee import Database
 
-from ..domain.subscription.records import RequestRecord, WaitingFor
-from ..domain.values import RequestState
-from . import statements as sql
-from .known import Known, refresh
-from .models import LEASED, READY, LaneRow, LinkRow
-from .rows import request_of_row
+from ...domain.subscription.records import RequestRecord, WaitingFor
+from ...domain.values import RequestState
+from ..database import statements as sql
+from ..database.models import LEASED, READY, LaneRow, LinkRow
+from ..database.rows import request_of_row
+from ..memory.providers import Known, refresh
 
 
 class Reading:

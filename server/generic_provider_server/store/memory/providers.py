@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from ..domain.catalogue import Catalogue
-from ..domain.subscription.records import ProviderRecord, Who
-from ..domain.values import Instant
-from . import statements as sql
-from .documents import provider_of
-from .oldest import Oldest
-from .recent import Recent
-from .rows import Row
+from ...domain.catalogue import Catalogue
+from ...domain.subscription.records import ProviderRecord, Who
+from ...domain.values import Instant
+from ..database import statements as sql
+from ..database.documents import provider_of
+from ..database.rows import Row
+from .scan_start import Oldest
+from .subscriptions import Recent
 
 Select = Callable[[str], Iterable[Row]]
 

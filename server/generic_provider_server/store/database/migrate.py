@@ -13,7 +13,7 @@ from peewee import Database, SqliteDatabase
 from playhouse.migrations import Runner
 
 from .models import TABLES, Counter, Setting
-from .numbers import COUNTERS
+from .number_blocks import COUNTERS
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 7_236_801

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..domain.actions import ActionKind
-from ..domain.lane import Lane
-from ..domain.subscription.aggregate import Pending
-from ..domain.subscription.due import due_time
-from ..domain.subscription.records import (
+from ...domain.actions import ActionKind
+from ...domain.lane import Lane
+from ...domain.subscription.aggregate import Pending
+from ...domain.subscription.due import due_time
+from ...domain.subscription.records import (
     ActionOrigin,
     ActionRecord,
     ActionState,
@@ -17,7 +17,7 @@ from ..domain.subscription.records import (
     SubscriptionRecord,
     Who,
 )
-from ..domain.values import RequestOrigin, RequestState, RequestType
+from ...domain.values import RequestOrigin, RequestState, RequestType
 from .documents import encode, error_of, request_of, taken_back_of
 from .models import DELAYED, LEASED, READY
 

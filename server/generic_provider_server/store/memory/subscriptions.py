@@ -8,11 +8,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..domain.lane import Lane
-from ..domain.subscription.aggregate import Aggregate
-from ..domain.subscription.naming import Use, goods_named, uses_of
-from ..domain.subscription.records import SubscriptionRecord
-from ..domain.values import Goods
+from ...domain.lane import Lane
+from ...domain.subscription.aggregate import Aggregate
+from ...domain.subscription.naming import Use, goods_named, uses_of
+from ...domain.subscription.records import SubscriptionRecord
+from ...domain.values import Goods
 
 MOST_KEPT = 5_000
 

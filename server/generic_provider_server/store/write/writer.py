@@ -17,14 +17,14 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 from peewee import OperationalError
 
-from ..domain.refusals import Reason, Refused
-from . import statements as sql
-from .committed import Committed
-from .engine import Engine, Overtaken, StoreLost
-from .known import Known, SetUp, refresh
-from .loading import Needs
-from .wakes import WAKE_SECONDS, Wakes
-from .work import Work
+from ...domain.refusals import Reason, Refused
+from ..database import statements as sql
+from ..database.engine import Engine, Overtaken, StoreLost
+from ..memory.providers import Known, SetUp, refresh
+from ..notices.notice import Committed
+from ..notices.throttle import WAKE_SECONDS, Wakes
+from .loaded import Needs
+from .transaction import Work
 
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)

@@ -20,8 +20,8 @@ from psycopg import errors
 
 from .bulk import Bulk
 from .engine import Overtaken, StoreLost, Tables, UnsupportedDatabase
-from .migrating import migrate
-from .numbers import COUNTERS, Numbers, Reserve
+from .migrate import migrate
+from .number_blocks import COUNTERS, Numbers, Reserve
 from .rows import Row
 
 PREFIXES = ("postgresql://", "postgres://")

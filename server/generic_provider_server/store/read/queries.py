@@ -7,8 +7,11 @@ from typing import Any
 
 from peewee import Expression, Field, PostgresqlDatabase, fn
 
-from ..domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
-from .documents import aggregate_of
+from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
+from ..database.documents import aggregate_of
+from ..database.models import ActionRow, RequestIdRow, RequestRow, SubscriptionRow
+from ..database.rows import action_of_row
+from .backlog import Overview
 from .filters import (
     ActionFilter,
     RequestFilter,
@@ -17,9 +20,6 @@ from .filters import (
     request_conditions,
     subscription_conditions,
 )
-from .models import ActionRow, RequestIdRow, RequestRow, SubscriptionRow
-from .overview import Overview
-from .rows import action_of_row
 
 
 class Reads(Overview):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from .committed import Committed
+from .notice import Committed
 
 WAKE_SECONDS = 0.02
 

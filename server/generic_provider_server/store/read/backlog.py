@@ -6,10 +6,18 @@ from collections.abc import Sequence
 
 from peewee import SQL, Expression, Field, Function, fn
 
-from ..domain.subscription.records import RequestRecord
-from ..domain.values import Instant, RequestType, Value
-from .models import DELAYED, READY, LaneRow, LinkRow, RequestRow, ServerRow, SubscriptionRow
-from .reading import Reading
+from ...domain.subscription.records import RequestRecord
+from ...domain.values import Instant, RequestType, Value
+from ..database.models import (
+    DELAYED,
+    READY,
+    LaneRow,
+    LinkRow,
+    RequestRow,
+    ServerRow,
+    SubscriptionRow,
+)
+from .base import Reading
 
 
 class Backlog(Value, frozen=True, kw_only=True):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..domain.catalogue import Catalogue
-from ..domain.lane import Lane
-from ..domain.subscription.aggregate import Pending
-from ..domain.subscription.ledger import ActionChange, Circumstances, Finished, Transition
-from ..domain.subscription.records import (
+from ...domain.catalogue import Catalogue
+from ...domain.lane import Lane
+from ...domain.subscription.aggregate import Pending
+from ...domain.subscription.ledger import ActionChange, Circumstances, Finished, Transition
+from ...domain.subscription.records import (
     ActionRecord,
     ActionState,
     ProviderRecord,
@@ -16,13 +16,13 @@ from ..domain.subscription.records import (
     request_record,
     revised,
 )
-from ..domain.values import Goods
-from . import statements as sql
+from ...domain.values import Goods
+from ..database import statements as sql
+from ..database.documents import encode
+from ..database.engine import Overtaken
+from ..database.rows import action_row, request_row
+from ..memory.subscriptions import names_of
 from .changes import Changes
-from .documents import encode
-from .engine import Overtaken
-from .recent import names_of
-from .rows import action_row, request_row
 
 
 class Work(Changes):

@@ -11,10 +11,10 @@ import msgspec
 import psycopg
 import structlog
 
-from .committed import Committed, told
-from .engine import StoreLost, UnsupportedDatabase
-from .oldest import Oldest
-from .postgres import CHANNEL, connect
+from ..database.engine import StoreLost, UnsupportedDatabase
+from ..database.postgres import CHANNEL, connect
+from ..memory.scan_start import Oldest
+from .notice import Committed, told
 
 POLL_SECONDS = 0.5
 PATIENCE = 5.0

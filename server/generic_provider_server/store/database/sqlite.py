@@ -15,8 +15,8 @@ from peewee import Database, SqliteDatabase
 
 from .bulk import Bulk
 from .engine import StoreInUse, Tables, UnsupportedDatabase
-from .migrating import migrate
-from .numbers import Numbers
+from .migrate import migrate
+from .number_blocks import Numbers
 from .rows import Row
 from .statements import IN_ORDER, SET_COUNTER, SKIP_LOCKED
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from peewee import SQL, Expression, Field
 
-from ..domain.values import Instant, State, SyncState, Value
-from .documents import encode
-from .models import ActionRow, ItemRow, LinkRow, RequestRow, SubscriptionRow
+from ...domain.values import Instant, State, SyncState, Value
+from ..database.documents import encode
+from ..database.models import ActionRow, ItemRow, LinkRow, RequestRow, SubscriptionRow
 
 
 class SubscriptionFilter(Value, frozen=True, kw_only=True):

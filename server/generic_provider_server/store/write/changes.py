@@ -6,20 +6,20 @@ from collections import Counter
 from collections.abc import Mapping
 from operator import itemgetter
 
-from ..domain.catalogue import Catalogue
-from ..domain.lane import Lane
-from ..domain.subscription.records import ProviderRecord, SubscriptionRecord
-from ..domain.values import Instant
-from . import statements as sql
-from .bulk import Bulk
-from .committed import Committed
-from .engine import Tables
-from .loading import Loaded
-from .models import READY
-from .numbers import Numbers
-from .oldest import Oldest
-from .recent import NO_NAMES, Names, Recent, names_of
-from .rows import Row, lane_row, new_subscription_row, subscription_row
+from ...domain.catalogue import Catalogue
+from ...domain.lane import Lane
+from ...domain.subscription.records import ProviderRecord, SubscriptionRecord
+from ...domain.values import Instant
+from ..database import statements as sql
+from ..database.bulk import Bulk
+from ..database.engine import Tables
+from ..database.models import READY
+from ..database.number_blocks import Numbers
+from ..database.rows import Row, lane_row, new_subscription_row, subscription_row
+from ..memory.scan_start import Oldest
+from ..memory.subscriptions import NO_NAMES, Names, Recent, names_of
+from ..notices.notice import Committed
+from .loaded import Loaded
 
 
 class Changes(Loaded):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from peewee import Database
 
 from .bulk import Bulk
-from .numbers import Numbers
+from .number_blocks import Numbers
 from .rows import Row
 
 

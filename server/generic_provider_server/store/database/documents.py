@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
-from ..domain.platform.image import Request
-from ..domain.subscription.aggregate import ActionError, Aggregate
-from ..domain.subscription.undone import Undone
-from ..domain.values import Provider
+from ...domain.platform.image import Request
+from ...domain.subscription.aggregate import ActionError, Aggregate
+from ...domain.subscription.undone import Undone
+from ...domain.values import Provider
 
 encode = msgspec.json.Encoder().encode
 aggregate_of = msgspec.json.Decoder(Aggregate).decode

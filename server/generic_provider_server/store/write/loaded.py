@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from ..domain.lane import Lane
-from ..domain.subscription.aggregate import Aggregate
-from ..domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
-from ..domain.values import Goods, Instant, Value
-from . import statements as sql
-from .documents import aggregate_of
-from .engine import Tables
-from .recent import Names, Recent, Used
-from .rows import action_of_row, lane_of, request_of_row
+from ...domain.lane import Lane
+from ...domain.subscription.aggregate import Aggregate
+from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
+from ...domain.values import Goods, Instant, Value
+from ..database import statements as sql
+from ..database.documents import aggregate_of
+from ..database.engine import Tables
+from ..database.rows import action_of_row, lane_of, request_of_row
+from ..memory.subscriptions import Names, Recent, Used
 
 
 class Needs(Value, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""The databases: engines, tables, statements, the schema's changes, and values as rows."""

@@ -15,16 +15,16 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_reflection.v1alpha import reflection
 
+from .commands.end_leases import end_of_other_servers
+from .commands.hold import Disown
 from .config import Settings
 from .domain.refusals import Refused
 from .health import HEALTH, Health
 from .logs import configure_logs
 from .rpc.calls import Calls, add_service
 from .rpc.servicers import SERVICES, servicers
-from .services.claiming import end_of_other_servers
 from .services.clock import Clock
 from .services.delivery import Delivery
-from .services.holding import Disown
 from .services.presence import Presence, connected
 from .services.settling import Settling
 from .store.database.engine import StoreLost

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from generic_provider_server.commands.claim import Handed
+from generic_provider_server.commands.operate import CancelRequest
+from generic_provider_server.commands.respond import Response
 from generic_provider_server.domain.actions import AddServices
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.refusals import Reason
@@ -12,9 +15,6 @@ from generic_provider_server.domain.values import (
     RequestType,
     SyncState,
 )
-from generic_provider_server.services.claiming import Handed
-from generic_provider_server.services.operating import CancelRequest
-from generic_provider_server.services.responding import Response
 from support.bench import Bench
 from support.examples import ADD_SPORT, NEWS, REMOVE_SPORT, SPORT, viewer
 

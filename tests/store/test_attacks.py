@@ -6,6 +6,9 @@ import asyncio
 
 from msgspec.structs import replace
 
+from generic_provider_server.commands.claim import Demand, Handed
+from generic_provider_server.commands.providers import UpdateProvider
+from generic_provider_server.commands.respond import Response
 from generic_provider_server.domain.actions import (
     AddServices,
     AddUsage,
@@ -31,10 +34,7 @@ from generic_provider_server.domain.values import (
     SyncState,
 )
 from generic_provider_server.rpc import encode
-from generic_provider_server.services.claiming import Demand, Handed
 from generic_provider_server.services.clock import Clock
-from generic_provider_server.services.providers import UpdateProvider
-from generic_provider_server.services.responding import Response
 from generic_provider_server.store.read.backlog import MOST_DUE
 from support.bench import Bench
 from support.examples import ADD_STREAM, NEWS, SATELLITE, STREAM, card, viewer

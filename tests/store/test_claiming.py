@@ -1,8 +1,8 @@
 from __future__ import annotations
 
+from generic_provider_server.commands.claim import Demand, Handed
 from generic_provider_server.domain.actions import AddServices
 from generic_provider_server.domain.values import SECOND, RequestType
-from generic_provider_server.services.claiming import Demand, Handed
 from support.bench import Bench
 from support.examples import ADD_SPORT, ADD_STREAM, NEWS, SPORT, viewer
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from generic_provider_server.commands.claim import Handed
+from generic_provider_server.commands.perform import Done
+from generic_provider_server.commands.respond import Response, respond
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import RequestState
-from generic_provider_server.services.claiming import Handed
-from generic_provider_server.services.performing import Done
-from generic_provider_server.services.responding import Response, respond
 from generic_provider_server.store.database import statements as sql
 from generic_provider_server.store.database.bulk import Bulk
 from generic_provider_server.store.write.loaded import Needs

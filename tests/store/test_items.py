@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from generic_provider_server.commands.operate import CancelRequest
 from generic_provider_server.domain.actions import AddItems, SwapItem, Terminate
 from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.values import Item
-from generic_provider_server.services.operating import CancelRequest
 from support.bench import Bench
 from support.examples import viewer
 

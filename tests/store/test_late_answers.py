@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from generic_provider_server.commands.claim import Handed
+from generic_provider_server.commands.operate import CancelRequest
 from generic_provider_server.domain.actions import AddServices, SwapService
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.values import (
@@ -9,8 +11,6 @@ from generic_provider_server.domain.values import (
     RequestType,
     SyncState,
 )
-from generic_provider_server.services.claiming import Handed
-from generic_provider_server.services.operating import CancelRequest
 from support.bench import Bench
 from support.examples import ADD_SPORT, ADD_STREAM, NEWS, REMOVE_SPORT, SPORT, viewer
 

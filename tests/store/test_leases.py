@@ -3,16 +3,12 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from generic_provider_server.commands.claim import Claim, Demand, Handed
+from generic_provider_server.commands.end_leases import end_of_other_servers
+from generic_provider_server.commands.providers import UpdateProvider
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.subscription.records import WaitingFor
 from generic_provider_server.domain.values import SECOND, DeliverySettings, RequestState
-from generic_provider_server.services.claiming import (
-    Claim,
-    Demand,
-    Handed,
-    end_of_other_servers,
-)
-from generic_provider_server.services.providers import UpdateProvider
 from support.bench import Bench
 from support.examples import ADD_SPORT, ADD_STREAM, SATELLITE, viewer
 

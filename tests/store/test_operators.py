@@ -2,13 +2,13 @@ from __future__ import annotations
 
 import pytest
 
+from generic_provider_server.commands.operate import CancelRequest, ResolveRequest
+from generic_provider_server.commands.perform import Done
 from generic_provider_server.domain.actions import AddServices
 from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState, Who
 from generic_provider_server.domain.values import RequestState, RequestType, SyncState
-from generic_provider_server.services.operating import CancelRequest, ResolveRequest
-from generic_provider_server.services.performing import Done
 from support.bench import Bench
 from support.examples import ADD_NEWS, ADD_SPORT, NEWS, SPORT, viewer
 

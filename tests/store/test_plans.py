@@ -12,13 +12,14 @@ import psycopg
 import pytest
 from peewee import Database
 
+from generic_provider_server.commands.due import EndDue, ExpireOverdue, WakeDelayed
+from generic_provider_server.commands.end_leases import end_of_other_servers, end_of_server
+from generic_provider_server.commands.hold import Disown
+from generic_provider_server.commands.operate import CancelRequest
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection
 from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.values import SyncState
-from generic_provider_server.services.claiming import end_of_other_servers, end_of_server
-from generic_provider_server.services.clock import Clock, EndDue, ExpireOverdue, WakeDelayed
-from generic_provider_server.services.holding import Disown
-from generic_provider_server.services.operating import CancelRequest
+from generic_provider_server.services.clock import Clock
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.store.database.bulk import Bulk
 from generic_provider_server.store.database.sqlite import SqliteTables, _spoken

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
+from generic_provider_server.commands.providers import CreateProvider, UpdateProvider
 from generic_provider_server.domain.actions import Terminate
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import Who
@@ -13,7 +14,6 @@ from generic_provider_server.domain.values import (
     Service,
     SyncState,
 )
-from generic_provider_server.services.providers import CreateProvider, UpdateProvider
 from support.bench import Bench
 from support.examples import SATELLITE, WEB, viewer
 

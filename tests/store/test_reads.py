@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from generic_provider_server.commands.perform import Perform
 from generic_provider_server.domain.actions import ActionKind, Deactivate
 from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.subscription.records import ActionState, Who
@@ -12,7 +13,6 @@ from generic_provider_server.domain.values import (
     State,
     SyncState,
 )
-from generic_provider_server.services.performing import Perform
 from generic_provider_server.store.read.filters import (
     ActionFilter,
     RequestFilter,

@@ -12,14 +12,14 @@ from urllib.parse import urlsplit
 import pytest
 from msgspec.structs import replace
 
+from generic_provider_server.commands.claim import Claim, Demand
+from generic_provider_server.commands.providers import UpdateProvider
 from generic_provider_server.domain.actions import AddServices, Selection
 from generic_provider_server.domain.lease import ResponseCode, stream_of
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.values import SECOND, Service
-from generic_provider_server.services.claiming import Claim, Demand
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.presence import Presence
-from generic_provider_server.services.providers import UpdateProvider
 from generic_provider_server.services.streams import Stream
 from generic_provider_server.store.database.number_blocks import FEW
 from generic_provider_server.store.notices.notice import Committed

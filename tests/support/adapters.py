@@ -6,6 +6,8 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from generic_provider_server.commands.claim import Handed
+from generic_provider_server.commands.respond import Response, Verdict, respond
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus, judge_final
 from generic_provider_server.domain.platform.image import Request
 from generic_provider_server.domain.subscription.records import RequestRecord
@@ -15,9 +17,7 @@ from generic_provider_server.domain.values import (
     Provider,
     RequestState,
 )
-from generic_provider_server.services.claiming import Handed
 from generic_provider_server.services.delivery import Delivery
-from generic_provider_server.services.responding import Response, Verdict, respond
 from generic_provider_server.services.streams import Stream
 
 from .bench import Bench

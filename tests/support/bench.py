@@ -4,6 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from generic_provider_server.commands.claim import Claim, Demand, Handed
+from generic_provider_server.commands.end_leases import end_of_stream
+from generic_provider_server.commands.hold import Extend, LeaseState, Release
+from generic_provider_server.commands.perform import Done, Perform
+from generic_provider_server.commands.providers import CreateProvider, SetProviderState
+from generic_provider_server.commands.respond import Response, Verdict, respond
 from generic_provider_server.domain.actions import AnyAction, BecomeSubscriber
 from generic_provider_server.domain.lease import Lease, ResponseStatus, token_of
 from generic_provider_server.domain.platform.image import PlatformImage
@@ -20,12 +26,7 @@ from generic_provider_server.domain.values import (
     ProviderState,
     SyncState,
 )
-from generic_provider_server.services.claiming import Claim, Demand, Handed, end_of_stream
 from generic_provider_server.services.clock import Clock
-from generic_provider_server.services.holding import Extend, LeaseState, Release
-from generic_provider_server.services.performing import Done, Perform
-from generic_provider_server.services.providers import CreateProvider, SetProviderState
-from generic_provider_server.services.responding import Response, Verdict, respond
 from generic_provider_server.store.read.filters import RequestFilter
 from generic_provider_server.store.store import Store
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from generic_provider_server.commands.operate import CancelRequest, ResolveRequest
 from generic_provider_server.domain.actions import Terminate
 from generic_provider_server.domain.refusals import Refused
 from generic_provider_server.domain.subscription.aggregate import Pending
@@ -15,7 +16,6 @@ from generic_provider_server.domain.values import (
     RequestState,
     SyncState,
 )
-from generic_provider_server.services.operating import CancelRequest, ResolveRequest
 
 from .acting import Crm
 from .adapters import ACCEPTED, REJECTED, Adapters, Place

@@ -20,13 +20,13 @@ from generic_provider import (
     SubscriptionAction,
 )
 
+from ..desk.output import Output, moment
+from ..desk.wording import about, part_taken_back
 from .action_batch import batch
 from .action_options import ACTIONS, Verb, message_fields
 from .listing import created_options, limit_option, page_size, within
-from .output import Output, moment
 from .remote import remote
 from .values import Named
-from .wording import about, part_taken_back
 
 LONGEST_WAIT = 30
 COMMON: tuple[click.Parameter, ...] = (

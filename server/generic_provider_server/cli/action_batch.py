@@ -12,9 +12,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemaining
 
 from generic_provider import Client, ProvisioningError, SubscriptionAction
 
+from ..desk.output import Output, one_line
 from .action_lines import Line, Lines
 from .failures import REFUSED, words_of
-from .output import Output, one_line
 from .remote import remote
 
 MOST_BYTES = 3 * 1024 * 1024

@@ -16,12 +16,12 @@ from generic_provider import Client, RequestType
 from ..conformance.check import TooLittleCredit, checking
 from ..conformance.play import Terms
 from ..conformance.rules import Verdict
+from ..desk.output import Output, show_table
 from ..simulator.adapter import Behaviour, simulate
 from ..simulator.comparison import differences
 from ..simulator.platform import platform_in
 from ..simulator.rules import WrongRule, rule_of
 from .failures import REFUSED
-from .output import Output, show_table
 from .remote import remote, server_option
 from .values import Named
 

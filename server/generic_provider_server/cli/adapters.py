@@ -6,7 +6,7 @@ import click
 
 from generic_provider import Client
 
-from .output import Output, moment, span
+from ..desk.output import Output, moment, span
 from .remote import remote
 
 

@@ -8,7 +8,7 @@ import click
 
 from generic_provider import Client, GetBacklogResponse, RequestType
 
-from .output import Output, moment, span
+from ..desk.output import Output, moment, span
 from .remote import remote
 
 

@@ -9,10 +9,10 @@ import click
 from peewee import InterfaceError, OperationalError, ProgrammingError
 
 from ..config import DESCRIBED
+from ..desk.output import show_table
 from ..store.database.engine import StoreInUse, StoreLost, UnsupportedDatabase
 from ..store.database.migrate import status as status_of
 from ..store.store import engine_of, reader_of
-from .output import show_table
 
 Result = TypeVar("Result")
 DATABASE = DESCRIBED["database"]

@@ -16,7 +16,7 @@ from generic_provider import (
     RequestMethod,
 )
 
-from .output import Output, in_words, moment
+from ..desk.output import Output, in_words, moment
 from .remote import remote
 from .toml_messages import WrongKeys, fill
 

@@ -12,7 +12,7 @@ import click
 
 from generic_provider import Client
 
-from .output import Output
+from ..desk.output import Output
 
 P = ParamSpec("P")
 

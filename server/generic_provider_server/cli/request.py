@@ -16,12 +16,12 @@ from generic_provider import (
     ResponseStatus,
 )
 
+from ..desk.output import Output, moment
+from ..desk.wording import about, error, waits
 from .listing import created_options, limit_option, page_size, within
-from .output import Output, moment
 from .remote import remote
 from .request_tail import changes
 from .values import INSTANT, Named
-from .wording import about, error, waits
 
 F = TypeVar("F", bound=Callable[..., None])
 FILTERS = (

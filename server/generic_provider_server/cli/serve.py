@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import click
 
 from ..config import DESCRIBED, PREFIX, Described, InForce, Settings, WrongSettings, read_settings
-from .output import show_table
-from .running import run_one
-from .workers import run_workers
+from ..desk.output import show_table
+from ..running import run_one
+from ..workers import run_workers
 
 F = TypeVar("F", bound=Callable[..., Any])
 METAVARS: dict[Any, str] = {str: "TEXT", int: "NUMBER", float: "SECONDS", Path | None: "FILE"}

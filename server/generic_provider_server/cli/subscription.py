@@ -16,13 +16,13 @@ from generic_provider import (
     SyncState,
 )
 
-from .explaining import explained
+from ..desk.explaining import explained
+from ..desk.output import Output, moment
+from ..desk.wording import heading, item, service, sync_states
 from .failures import REFUSED
 from .listing import created_options, limit_option, page_size, within
-from .output import Output, moment
 from .remote import remote
 from .values import Named
-from .wording import heading, item, service, sync_states
 
 Column = Callable[[Subscription], object]
 COLUMNS: dict[str, Column] = {

@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from hashlib import blake2b
-from typing import Any, Protocol
+from typing import Any
 
 from generic_provider.v1 import subscription_service_pb2 as api
 
+from ..commands.perform import Perform
 from ..domain import actions as a
 from ..domain.values import Goods, Instant, Priority, State
-from ..services.performing import Perform
 from .calls import Call
 from .checks import CALLERS_ID, NAME, Checks
 from .decode_parts import MOST_PARTS, account, address, items, selections
+from .repeats import contents_of, digest
 
 LARGEST = 2**63 - 1
 LATER = Instant(0)
 """Stands for an instant that was wrong, until the violations are told."""
-
-
-class Identified(Protocol):
-    """A request that makes something, once for each `request_id`."""
-
-    request_id: str
-
-    def SerializeToString(self, *, deterministic: bool = ...) -> bytes: ...
 
 
 def perform_of(request: api.PerformActionRequest, call: Call, *, now: Instant) -> Perform:
@@ -54,19 +46,6 @@ def perform_of(request: api.PerformActionRequest, call: Call, *, now: Instant) -
     )
     checks.done()
     return perform
-
-
-def contents_of(request: Identified) -> bytes:
-    """Everything that was asked but the `request_id`."""
-    request_id, request.request_id = request.request_id, ""
-    contents = request.SerializeToString(deterministic=True)
-    request.request_id = request_id
-    return contents
-
-
-def digest(contents: bytes, *, of: str) -> bytes:
-    """Tells calls apart: by what they ask, and of which RPC."""
-    return blake2b(contents, digest_size=16, person=of.encode()).digest()
 
 
 def _check_schedule(checks: Checks, request: api.PerformActionRequest, *, now: Instant) -> None:

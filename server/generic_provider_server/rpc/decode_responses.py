@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
+from ..commands.respond import Respond, Response, Verdict, respond
 from ..domain.lease import ResponseStatus
-from ..services.responding import Respond, Response, Verdict, respond
 from .checks import CODE, TEXT, Checks
 
 DAY = 86_400

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 from generic_provider.v1 import provider_service_pb2 as api
 
+from ..commands.providers import CreateProvider, SetProviderState, UpdateProvider
 from ..domain.catalogue import catalogue_of
 from ..domain.values import ProviderState
-from ..services.providers import CreateProvider, SetProviderState, UpdateProvider
 from ..store.store import Store
 from . import encode
 from .calls import Call
 from .checks import CALLERS_ID, Checks
-from .decode_actions import contents_of, digest
 from .decode_providers import etag_of, provider_of
 from .paging import page_of
+from .repeats import contents_of, digest
 
 
 class ProviderServicer:

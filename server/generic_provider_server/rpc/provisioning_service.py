@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
+from ..commands.claim import Demand, Handed
+from ..commands.hold import Extend, LeaseState, Release
 from ..domain.lease import Lease, lease_of, stream_of, token_of
 from ..domain.refusals import Reason, Refused
 from ..domain.values import SECOND
-from ..services.claiming import Demand, Handed
 from ..services.delivery import Delivery
-from ..services.holding import Extend, LeaseState, Release
 from ..services.streams import Cut, Drain, Stream
 from ..store.store import Store
 from . import encode

@@ -3,6 +3,7 @@ from __future__ import annotations
 from generic_provider.v1 import request_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
+from ..commands.operate import CancelRequest, ResolveRequest
 from ..domain.lease import ResponseStatus
 from ..domain.refusals import Reason, not_found
 from ..domain.subscription.records import RequestRecord
@@ -13,7 +14,6 @@ from ..domain.values import (
     RequestState,
     RequestType,
 )
-from ..services.operating import CancelRequest, ResolveRequest
 from ..services.presence import Connected, Presence
 from ..store.read.backlog import Backlog
 from ..store.read.filters import RequestFilter

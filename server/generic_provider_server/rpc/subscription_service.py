@@ -4,11 +4,11 @@ import asyncio
 
 from generic_provider.v1 import subscription_service_pb2 as api
 
+from ..commands.perform import Done
 from ..domain.actions import ActionKind
 from ..domain.refusals import Reason, Refused, not_found
 from ..domain.subscription.records import ActionState
 from ..domain.values import State, SyncState
-from ..services.performing import Done
 from ..services.settling import Settling
 from ..store.read.filters import ActionFilter, SubscriptionFilter
 from ..store.read.queries import Reads

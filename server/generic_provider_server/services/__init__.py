@@ -1,1 +1,1 @@
-"""What the server does for its callers, on a store; gRPC is not known here."""
+"""What lives on the event loop: streams, the clock, presence, callers who wait."""

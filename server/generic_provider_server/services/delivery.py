@@ -11,12 +11,13 @@ from contextlib import contextmanager, suppress
 
 import structlog
 
+from ..commands.claim import Claim, Demand, Handed
+from ..commands.end_leases import end_of_stream
+from ..commands.hold import Release
 from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
 from ..store.notices.notice import Committed
 from ..store.store import Store
-from .claiming import Claim, Demand, Handed, end_of_stream
-from .holding import Release
 from .streams import Cut, Drain, Stream
 
 RETRY_SECONDS = 1.0

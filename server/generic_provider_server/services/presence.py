@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import msgspec
 import structlog
 
+from ..commands.end_leases import end_of_server
+from ..commands.servers import Beat, Forget
 from ..domain.refusals import Refused
-from ..domain.values import SECOND, Value
-from ..store.database import statements as sql
+from ..domain.values import Value
 from ..store.store import Store
-from ..store.write.loaded import LATE, Needs
-from ..store.write.transaction import Work
-from .claiming import end_of_server
 from .streams import Stream
 
 BEAT_SECONDS = 2.0
-SILENCE = 10 * SECOND
-"""After which a process is taken for dead, and its leases end."""
 
 log = structlog.get_logger()
 
@@ -51,33 +46,6 @@ def connected(stream: Stream) -> Connected:
         connect_time=stream.connect_time,
         last_heard_time=stream.last_heard_time,
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beat:
-    server: str
-    document: bytes
-
-    def needs(self) -> Needs:
-        return LATE
-
-    def run(self, work: Work) -> list[str]:
-        """The servers that have been silent for too long."""
-        work.tables.write(sql.PUT_SERVER, [(self.server, work.now, self.document)])
-        return [server for (server,) in work.tables.select(sql.UNSEEN, (work.now - SILENCE,))]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forget:
-    """A server that is gone, and has no leases any more."""
-
-    server: str
-
-    def needs(self) -> Needs:
-        return LATE
-
-    def run(self, work: Work) -> None:
-        work.tables.run(sql.DROP_SERVER, (self.server,))
 
 
 class Presence:

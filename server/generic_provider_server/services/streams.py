@@ -6,7 +6,7 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 
-from .claiming import Demand, Handed
+from ..commands.claim import Demand, Handed
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,8 @@ from ..domain.values import Goods, Instant, RequestType
 from ..store.database.documents import encode
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Work
-from .leases import end_overdue, subscription_of
+from .end_leases import end_overdue, subscription_of
+from .repeats import created_before
 
 FEW_PARTS = 40
 MOST_BYTES = 256 * 1024
@@ -147,21 +148,6 @@ class Perform:
         record = self._record(0, change.aggregate.desired.number, now=work.now)
         shown = revised(former, change.aggregate, now=work.now)
         return Done(record, shown, requests)
-
-
-def created_before(work: Work, request_id: str, digest: bytes) -> str:
-    """What an earlier call with the same id created; raises Refused if that asked for more."""
-    known = work.request_ids.get(request_id)
-    if known is None:
-        return ""
-    created, former = known
-    if former != digest:
-        raise Refused(
-            Reason.REQUEST_ID_REUSED,
-            f"request_id {request_id!r} was used before, for a call with other contents",
-            request_id=request_id,
-        )
-    return created
 
 
 def _as_it_is(work: Work, action: int) -> Done:

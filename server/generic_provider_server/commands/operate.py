@@ -11,7 +11,7 @@ from ..domain.subscription.lifecycle import accept, reject
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, Who, request_number
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Work
-from .leases import end_lease, subscription_of
+from .end_leases import end_lease, subscription_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

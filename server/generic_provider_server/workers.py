@@ -17,8 +17,8 @@ import click
 import structlog
 from msgspec.structs import replace
 
-from ..config import Settings
-from ..logs import configure_logs
+from .config import Settings
+from .logs import configure_logs
 from .running import run_one
 
 PAUSE = 1.0

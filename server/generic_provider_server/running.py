@@ -7,15 +7,15 @@ from collections.abc import Callable
 
 import click
 
-from ..config import Settings
-from ..store.database.engine import StoreInUse, StoreLost, UnsupportedDatabase
+from .config import Settings
+from .store.database.engine import StoreInUse, StoreLost, UnsupportedDatabase
 
 
 def run_one(
     settings: Settings, *, on_serving: Callable[[str], None], port_shared: bool = False
 ) -> None:
     """Until SIGTERM or SIGINT. Raises ClickException where it cannot serve."""
-    from ..app import serve  # noqa: PLC0415
+    from .app import serve  # noqa: PLC0415
 
     serving = serve(settings, on_serving=on_serving, port_shared=port_shared)
     try:

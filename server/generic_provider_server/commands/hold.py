@@ -12,8 +12,8 @@ from ..domain.values import Instant
 from ..store.database import statements as sql
 from ..store.write.loaded import LATE, Needs
 from ..store.write.transaction import Work
-from .claiming import MOST_AT_ONCE
-from .leases import end_lease, end_overdue, streams_of
+from .claim import MOST_AT_ONCE
+from .end_leases import end_lease, end_overdue, streams_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from ..domain.values import Distributor, Provider, ProviderState, Service
 from ..store.database import statements as sql
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Work
-from .performing import created_before
+from .repeats import created_before
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,7 +21,7 @@ from ..domain.subscription.records import RequestRecord, SubscriptionRecord, req
 from ..domain.values import RequestState, SyncState
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Work
-from .leases import end_overdue, fail_attempt, streams_of
+from .end_leases import end_overdue, fail_attempt, streams_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

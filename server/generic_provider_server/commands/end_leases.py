@@ -1,9 +1,10 @@
-"""Hand-overs and how they end, within a unit of work."""
+"""How leases end: a single one in a command, or those of a stream, of a server, that ran out."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -13,7 +14,11 @@ from ..domain.refusals import Reason, not_found
 from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.lifecycle import count_attempt, touch
 from ..domain.subscription.records import SubscriptionRecord
+from ..domain.values import Instant
+from ..store.database import statements as sql
+from ..store.write.loaded import LATE, Needs
 from ..store.write.transaction import Work
+from .claim import MOST_AT_ONCE
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE})
 
@@ -84,3 +89,59 @@ def _aggregate(work: Work, lane: Lane) -> Aggregate:
     if record is None:
         raise LookupError(f"lane {lane.key} without its subscription")
     return record.aggregate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndLeases:
+    """Ends leases that ran out, and those that `broken` finds, of at most `MOST_AT_ONCE`
+    subscriptions a time; `statement` finds these. Made by the functions below."""
+
+    statement: str
+    parameters: tuple[object, ...]
+    broken: Callable[[Lane], bool] = lambda _: False
+
+    def needs(self) -> Needs:
+        return LATE
+
+    def run(self, work: Work) -> int:
+        """How many subscriptions there were; call again while there are some."""
+        parameters = (*self.parameters, MOST_AT_ONCE)
+        found = [number for (number,) in work.tables.select(self.statement, parameters)]
+        for number in work.load_free(found):
+            end_overdue(work, number)
+            for lane in list(work.lanes[number].values()):
+                if lane.count and self.broken(lane):
+                    end_lease(work, lane, LeaseEnd.STREAM_BROKE)
+        return len(found)
+
+
+def end_of_overdue(now: Instant, *, since: Instant) -> EndLeases:
+    """Ends the leases that ran out between `since` and `now`."""
+    return EndLeases(statement=sql.RAN_OUT, parameters=(since, now))
+
+
+def end_of_stream(provider: str, stream: str) -> EndLeases:
+    """Ends the leases of a stream that broke."""
+    return EndLeases(
+        statement=sql.OF_STREAM,
+        parameters=(provider, stream),
+        broken=lambda lane: lane.stream == stream,
+    )
+
+
+def end_of_server(server: str) -> EndLeases:
+    """Ends the leases of a server that died."""
+    return EndLeases(
+        statement=sql.OF_SERVER,
+        parameters=(server,),
+        broken=lambda lane: lane.server == server,
+    )
+
+
+def end_of_other_servers(server: str) -> EndLeases:
+    """Ends the leases of all servers but this one, where there can be no other."""
+    return EndLeases(
+        statement=sql.OF_OTHER_SERVERS,
+        parameters=(server,),
+        broken=lambda lane: lane.server not in ("", server),
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -10,17 +10,14 @@ from msgspec.structs import replace
 
 from ..domain.catalogue import catalogue_of
 from ..domain.lane import Lane
-from ..domain.lease import LeaseEnd
 from ..domain.platform.image import PlatformImage
 from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.records import RequestRecord, request_record
 from ..domain.subscription.target import target_after
-from ..domain.values import Instant
 from ..store.database import statements as sql
 from ..store.database.documents import encode
 from ..store.write.loaded import LATE, Needs
 from ..store.write.transaction import Work
-from .leases import end_lease, end_overdue
 
 MOST_AT_ONCE = 500
 """Requests that one stream gets before the others have their turn."""
@@ -182,59 +179,3 @@ def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:
         if number is None:
             return
         yield number
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndLeases:
-    """Ends leases that ran out, and those that `broken` finds, of at most `MOST_AT_ONCE`
-    subscriptions a time; `statement` finds these. Made by the functions below."""
-
-    statement: str
-    parameters: tuple[object, ...]
-    broken: Callable[[Lane], bool] = lambda _: False
-
-    def needs(self) -> Needs:
-        return LATE
-
-    def run(self, work: Work) -> int:
-        """How many subscriptions there were; call again while there are some."""
-        parameters = (*self.parameters, MOST_AT_ONCE)
-        found = [number for (number,) in work.tables.select(self.statement, parameters)]
-        for number in work.load_free(found):
-            end_overdue(work, number)
-            for lane in list(work.lanes[number].values()):
-                if lane.count and self.broken(lane):
-                    end_lease(work, lane, LeaseEnd.STREAM_BROKE)
-        return len(found)
-
-
-def end_of_overdue(now: Instant, *, since: Instant) -> EndLeases:
-    """Ends the leases that ran out between `since` and `now`."""
-    return EndLeases(statement=sql.RAN_OUT, parameters=(since, now))
-
-
-def end_of_stream(provider: str, stream: str) -> EndLeases:
-    """Ends the leases of a stream that broke."""
-    return EndLeases(
-        statement=sql.OF_STREAM,
-        parameters=(provider, stream),
-        broken=lambda lane: lane.stream == stream,
-    )
-
-
-def end_of_server(server: str) -> EndLeases:
-    """Ends the leases of a server that died."""
-    return EndLeases(
-        statement=sql.OF_SERVER,
-        parameters=(server,),
-        broken=lambda lane: lane.server == server,
-    )
-
-
-def end_of_other_servers(server: str) -> EndLeases:
-    """Ends the leases of all servers but this one, where there can be no other."""
-    return EndLeases(
-        statement=sql.OF_OTHER_SERVERS,
-        parameters=(server,),
-        broken=lambda lane: lane.server not in ("", server),
-    )

@@ -1,0 +1,1 @@
+"""The changes: each command is run on the writer's thread, in a transaction, perhaps twice."""

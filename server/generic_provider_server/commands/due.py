@@ -1,0 +1,96 @@
+"""What is due without anybody asking: retries, expiry, ends."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..domain.subscription.due import next_end, usage_is_over
+from ..domain.subscription.lifecycle import end_usage, expire
+from ..domain.subscription.records import Who
+from ..store.database import statements as sql
+from ..store.write.loaded import LATE, Needs
+from ..store.write.transaction import Work
+from .claim import MOST_AT_ONCE
+from .end_leases import end_overdue
+from .perform import Perform
+
+SERVICE = Who(performed_by="generic-provider", caller="generic-provider")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WakeDelayed:
+    """Retries whose delay is over become ready."""
+
+    def needs(self) -> Needs:
+        return LATE
+
+    def run(self, work: Work) -> int:
+        oldest = dict(work.tables.select(sql.AWAKE, (work.now,)))
+        if oldest:
+            work.tables.run(sql.WAKE, (work.now,))
+            for provider, age in oldest.items():
+                work.committed.wake(provider, age)
+        return len(oldest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExpireOverdue:
+    """Lanes of a provider whose first request is past the window, if no lease is live."""
+
+    provider: str
+
+    def needs(self) -> Needs:
+        return LATE
+
+    def run(self, work: Work) -> int:
+        window = work.catalogues[self.provider].provider.delivery_settings.pending_window
+        limit = work.now - window
+        found = [
+            number
+            for bulk in (0, 1)
+            for (number,) in work.tables.select(
+                sql.OVERDUE, (self.provider, bulk, limit, limit, MOST_AT_ONCE)
+            )
+        ]
+        delayed = work.tables.select(sql.OVERDUE_DELAYED, (self.provider, limit, MOST_AT_ONCE))
+        found += [number for (number,) in delayed]
+        for number in work.load_free(found):
+            self._expire(work, number)
+        return len(found)
+
+    def _expire(self, work: Work, number: str) -> None:
+        end_overdue(work, number)
+        record = work.record(number)
+        if record is None or work.lane(self.provider, number).count:
+            return
+        circumstances = work.circumstances(number)
+        work.put(number, expire(record.aggregate, self.provider, circumstances=circumstances))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndDue:
+    """One automatic end of a subscription, the one that was due first, and usage that is over."""
+
+    subscription: str
+
+    def needs(self) -> Needs:
+        return Needs(subscriptions=frozenset({self.subscription}))
+
+    def run(self, work: Work) -> None:
+        end_overdue(work, self.subscription)
+        record = work.record(self.subscription)
+        if record is None:
+            return
+        if usage_is_over(record.aggregate, now=work.now):
+            circumstances = work.circumstances(self.subscription)
+            work.put(self.subscription, end_usage(record.aggregate, circumstances=circumstances))
+        action = next_end(record.aggregate.desired, now=work.now)
+        if action is not None:
+            Perform(
+                action=action,
+                subscription=self.subscription,
+                original=b"",
+                digest=b"",
+                who=SERVICE,
+                automatic=True,
+            ).run(work)

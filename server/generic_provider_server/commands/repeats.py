@@ -1,0 +1,21 @@
+"""Calls that are repeated: each makes something once for its request_id."""
+
+from __future__ import annotations
+
+from ..domain.refusals import Reason, Refused
+from ..store.write.transaction import Work
+
+
+def created_before(work: Work, request_id: str, digest: bytes) -> str:
+    """What an earlier call with the same id created; raises Refused if that asked for more."""
+    known = work.request_ids.get(request_id)
+    if known is None:
+        return ""
+    created, former = known
+    if former != digest:
+        raise Refused(
+            Reason.REQUEST_ID_REUSED,
+            f"request_id {request_id!r} was used before, for a call with other contents",
+            request_id=request_id,
+        )
+    return created

@@ -1,0 +1,40 @@
+"""Server processes on one database: one says that it lives, or is gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..domain.values import SECOND
+from ..store.database import statements as sql
+from ..store.write.loaded import LATE, Needs
+from ..store.write.transaction import Work
+
+SILENCE = 10 * SECOND
+"""After which a process is taken for dead, and its leases end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beat:
+    server: str
+    document: bytes
+
+    def needs(self) -> Needs:
+        return LATE
+
+    def run(self, work: Work) -> list[str]:
+        """The servers that have been silent for too long."""
+        work.tables.write(sql.PUT_SERVER, [(self.server, work.now, self.document)])
+        return [server for (server,) in work.tables.select(sql.UNSEEN, (work.now - SILENCE,))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """A server that is gone, and has no leases any more."""
+
+    server: str
+
+    def needs(self) -> Needs:
+        return LATE
+
+    def run(self, work: Work) -> None:
+        work.tables.run(sql.DROP_SERVER, (self.server,))

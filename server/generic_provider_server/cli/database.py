@@ -6,11 +6,10 @@ from collections.abc import Callable
 from typing import TypeVar
 
 import click
-from peewee import InterfaceError, OperationalError, ProgrammingError
 
 from ..config import DESCRIBED
 from ..desk.output import show_table
-from ..store.database.engine import StoreInUse, StoreLost, UnsupportedDatabase
+from ..store.database.engine import UNREADABLE, StoreInUse, StoreLost, UnsupportedDatabase
 from ..store.database.migrate import status as status_of
 from ..store.store import engine_of, reader_of
 
@@ -82,5 +81,5 @@ def _told(work: Callable[[], Result]) -> Result:
         return work()
     except (UnsupportedDatabase, StoreInUse, StoreLost) as error:
         raise click.ClickException(str(error)) from error
-    except (OperationalError, InterfaceError, ProgrammingError) as error:
+    except UNREADABLE as error:
         raise click.ClickException(f"the database cannot be read: {error}") from error

@@ -14,7 +14,6 @@ from ..domain.platform.image import PlatformImage
 from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.records import RequestRecord, request_record
 from ..domain.subscription.target import target_after
-from ..store.database import statements as sql
 from ..store.database.documents import encode
 from ..store.write.loaded import LATE, Needs
 from ..store.write.transaction import Work
@@ -78,16 +77,10 @@ class Claim:
     def _ready(self, work: Work) -> Iterator[str]:
         """Subscriptions with something to hand over: the live lane and, in its turns, the bulk."""
         most = sum(min(demand.credit, MOST_AT_ONCE) for demand in self.demands)
-        live, bulk = (self._oldest(work, lane, most) for lane in (0, 1))
+        live, bulk = (work.ready(self.provider, bulk=lane, most=most) for lane in (0, 1))
         free = set(work.load_free(live + bulk))
         lives, bulks = ([each for each in lane if each in free] for lane in (live, bulk))
         return weave(lives, bulks, turn=self.turn)
-
-    def _oldest(self, work: Work, bulk: int, most: int) -> list[str]:
-        with work.oldest.look(self.provider, bulk) as look:
-            found = work.tables.select(sql.READY, (self.provider, bulk, look.start, most))
-            look.found = found[0][1] if found else None
-        return [number for number, _ in found]
 
     def _hand_over(self, work: Work, demand: Demand, ready: Iterator[str]) -> Iterator[Handed]:
         credit, room = min(demand.credit, MOST_AT_ONCE), MOST_BYTES

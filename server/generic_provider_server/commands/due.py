@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from ..domain.subscription.due import next_end, usage_is_over
 from ..domain.subscription.lifecycle import end_usage, expire
 from ..domain.subscription.records import Who
-from ..store.database import statements as sql
 from ..store.write.loaded import LATE, Needs
 from ..store.write.transaction import Work
 from .claim import MOST_AT_ONCE
@@ -25,12 +24,7 @@ class WakeDelayed:
         return LATE
 
     def run(self, work: Work) -> int:
-        oldest = dict(work.tables.select(sql.AWAKE, (work.now,)))
-        if oldest:
-            work.tables.run(sql.WAKE, (work.now,))
-            for provider, age in oldest.items():
-                work.committed.wake(provider, age)
-        return len(oldest)
+        return work.end_delays()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +38,7 @@ class ExpireOverdue:
 
     def run(self, work: Work) -> int:
         window = work.catalogues[self.provider].provider.delivery_settings.pending_window
-        limit = work.now - window
-        found = [
-            number
-            for bulk in (0, 1)
-            for (number,) in work.tables.select(
-                sql.OVERDUE, (self.provider, bulk, limit, limit, MOST_AT_ONCE)
-            )
-        ]
-        delayed = work.tables.select(sql.OVERDUE_DELAYED, (self.provider, limit, MOST_AT_ONCE))
-        found += [number for (number,) in delayed]
+        found = work.overdue(self.provider, limit=work.now - window, most=MOST_AT_ONCE)
         for number in work.load_free(found):
             self._expire(work, number)
         return len(found)

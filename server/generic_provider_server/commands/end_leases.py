@@ -15,7 +15,6 @@ from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.lifecycle import count_attempt, touch
 from ..domain.subscription.records import SubscriptionRecord
 from ..domain.values import Instant
-from ..store.database import statements as sql
 from ..store.write.loaded import LATE, Needs
 from ..store.write.transaction import Work
 from .claim import MOST_AT_ONCE
@@ -94,10 +93,9 @@ def _aggregate(work: Work, lane: Lane) -> Aggregate:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndLeases:
     """Ends leases that ran out, and those that `broken` finds, of at most `MOST_AT_ONCE`
-    subscriptions a time; `statement` finds these. Made by the functions below."""
+    subscriptions a time; `find` finds these. Made by the functions below."""
 
-    statement: str
-    parameters: tuple[object, ...]
+    find: Callable[[Work], list[str]]
     broken: Callable[[Lane], bool] = lambda _: False
 
     def needs(self) -> Needs:
@@ -105,8 +103,7 @@ class EndLeases:
 
     def run(self, work: Work) -> int:
         """How many subscriptions there were; call again while there are some."""
-        parameters = (*self.parameters, MOST_AT_ONCE)
-        found = [number for (number,) in work.tables.select(self.statement, parameters)]
+        found = self.find(work)
         for number in work.load_free(found):
             end_overdue(work, number)
             for lane in list(work.lanes[number].values()):
@@ -117,14 +114,13 @@ class EndLeases:
 
 def end_of_overdue(now: Instant, *, since: Instant) -> EndLeases:
     """Ends the leases that ran out between `since` and `now`."""
-    return EndLeases(statement=sql.RAN_OUT, parameters=(since, now))
+    return EndLeases(find=lambda work: work.ran_out(since=since, until=now, most=MOST_AT_ONCE))
 
 
 def end_of_stream(provider: str, stream: str) -> EndLeases:
     """Ends the leases of a stream that broke."""
     return EndLeases(
-        statement=sql.OF_STREAM,
-        parameters=(provider, stream),
+        find=lambda work: work.leased_to_stream(provider, stream, most=MOST_AT_ONCE),
         broken=lambda lane: lane.stream == stream,
     )
 
@@ -132,8 +128,7 @@ def end_of_stream(provider: str, stream: str) -> EndLeases:
 def end_of_server(server: str) -> EndLeases:
     """Ends the leases of a server that died."""
     return EndLeases(
-        statement=sql.OF_SERVER,
-        parameters=(server,),
+        find=lambda work: work.leased_by_server(server, most=MOST_AT_ONCE),
         broken=lambda lane: lane.server == server,
     )
 
@@ -141,7 +136,6 @@ def end_of_server(server: str) -> EndLeases:
 def end_of_other_servers(server: str) -> EndLeases:
     """Ends the leases of all servers but this one, where there can be no other."""
     return EndLeases(
-        statement=sql.OF_OTHER_SERVERS,
-        parameters=(server,),
+        find=lambda work: work.leased_by_other_servers(server, most=MOST_AT_ONCE),
         broken=lambda lane: lane.server not in ("", server),
     )

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from ..domain.lane import Lane
 from ..domain.lease import Lease, LeaseEnd
 from ..domain.values import Instant
-from ..store.database import statements as sql
 from ..store.write.loaded import LATE, Needs
 from ..store.write.transaction import Work
 from .claim import MOST_AT_ONCE
@@ -91,9 +90,7 @@ class Disown:
 
     def run(self, work: Work) -> int:
         """How many subscriptions there were; call again while there are some."""
-        found = [
-            number for (number,) in work.tables.select(sql.OF_SERVER, (self.server, MOST_AT_ONCE))
-        ]
+        found = work.leased_by_server(self.server, most=MOST_AT_ONCE)
         for number in work.load_free(found):
             for lane in list(work.lanes[number].values()):
                 if lane.server == self.server:

@@ -11,7 +11,6 @@ from ..domain.catalogue import catalogue_of, check_complete, check_provider
 from ..domain.refusals import Reason, Refused
 from ..domain.subscription.records import ProviderRecord, Who
 from ..domain.values import Distributor, Provider, ProviderState, Service
-from ..store.database import statements as sql
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Work
 from .repeats import created_before
@@ -115,7 +114,7 @@ def provider_record(work: Work, code: str) -> ProviderRecord:
 
 def _check_unused(work: Work, former: Provider, provider: Provider) -> None:
     """Raises Refused if something is named by a subscription that may not change then."""
-    uses = dict(work.tables.select(sql.USES, (provider.code,)))
+    uses = work.uses(provider.code)
     for thing, what in changed_things(former, provider):
         if uses.get(thing):
             raise Refused(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..domain.values import SECOND
-from ..store.database import statements as sql
 from ..store.write.loaded import LATE, Needs
 from ..store.write.transaction import Work
 
@@ -23,8 +22,8 @@ class Beat:
 
     def run(self, work: Work) -> list[str]:
         """The servers that have been silent for too long."""
-        work.tables.write(sql.PUT_SERVER, [(self.server, work.now, self.document)])
-        return [server for (server,) in work.tables.select(sql.UNSEEN, (work.now - SILENCE,))]
+        work.put_server(self.server, self.document)
+        return work.unseen_servers(since=work.now - SILENCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,4 +36,4 @@ class Forget:
         return LATE
 
     def run(self, work: Work) -> None:
-        work.tables.run(sql.DROP_SERVER, (self.server,))
+        work.drop_server(self.server)

@@ -7,11 +7,14 @@ from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from peewee import Database
+from peewee import Database, InterfaceError, OperationalError, ProgrammingError
 
 from .bulk import Bulk
 from .number_blocks import Numbers
 from .rows import Row
+
+UNREADABLE = (OperationalError, InterfaceError, ProgrammingError)
+"""What a question raises if the database is lost, or is no store of ours."""
 
 
 def hidden(url: str) -> str:

@@ -38,7 +38,7 @@ class Changes(Loaded):
         shared: bool,
     ) -> None:
         super().__init__(tables, now=now, recent=recent, shared=shared)
-        self.oldest = oldest
+        self._oldest = oldest
         self.catalogues = catalogues
         self.numbers = numbers
         self.providers = providers
@@ -63,13 +63,13 @@ class Changes(Loaded):
         self._put_subscriptions()
         self._put_lanes()
         for statement in sorted(self._rows, key=_additions_first):
-            self.tables.write(statement, self._rows[statement].values())
+            self._tables.write(statement, self._rows[statement].values())
         self._rows = {}
 
     def finish(self) -> None:
         """What every process changes comes last, so that it is locked for the shortest time."""
         counted = sorted((*use, count) for use, count in self._uses.items() if count)
-        self.tables.write(sql.COUNT_USE, counted)
+        self._tables.write(sql.COUNT_USE, counted)
 
     def _write(self, statement: Bulk, key: object, row: Row) -> None:
         """Of several changes to the same, the last counts."""
@@ -103,13 +103,14 @@ class Changes(Loaded):
             self._uses.update(names.uses - old_names.uses)
             self._uses.subtract(old_names.uses - names.uses)
             self.stored[number], self.names[number] = aggregate, names
-        self.tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter(0)))
-        self.tables.write(sql.RELEASE, sorted(released))
+        self._tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter(0)))
+        self._tables.write(sql.RELEASE, sorted(released))
         asked = {(goods.serial_number, goods.goods_type) for goods in self.asked_goods}
-        self.tables.write(sql.RESERVE, sorted(row for row in reserved if row[:2] in asked))
-        self.tables.write(sql.RESERVE_FREE, sorted(row for row in reserved if row[:2] not in asked))
-        self.tables.write(sql.PUT_SUBSCRIPTION, changed)
-        self.tables.write(sql.PUT_LINK, links)
+        self._tables.write(sql.RESERVE, sorted(row for row in reserved if row[:2] in asked))
+        unasked = [row for row in reserved if row[:2] not in asked]
+        self._tables.write(sql.RESERVE_FREE, sorted(unasked))
+        self._tables.write(sql.PUT_SUBSCRIPTION, changed)
+        self._tables.write(sql.PUT_LINK, links)
         self._changed.clear()
 
     def _stored_names(self, number: str) -> Names:
@@ -132,8 +133,8 @@ class Changes(Loaded):
             elif provider in self.lanes.get(number, {}):
                 gone.append((number, provider))
                 del self.lanes[number][provider]
-        self.tables.write(sql.PUT_LANE, kept)
-        self.tables.write(sql.DROP_LANE, gone)
+        self._tables.write(sql.PUT_LANE, kept)
+        self._tables.write(sql.DROP_LANE, gone)
         self._changed_lanes.clear()
 
 

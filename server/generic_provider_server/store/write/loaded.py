@@ -40,7 +40,7 @@ class Loaded:
     """
 
     def __init__(self, tables: Tables, *, now: Instant, recent: Recent, shared: bool) -> None:
-        self.tables = tables
+        self._tables = tables
         self.now = now
         self._recent = recent
         self._shared = shared
@@ -58,7 +58,7 @@ class Loaded:
         """Request ids last: what another process did to the rest is known by them then."""
         numbers = {number for need in needs for number in need.subscriptions}
         requests = {number for need in needs for number in need.requests}
-        owners = self.tables.select_in(sql.SUBSCRIPTIONS_OF_REQUESTS, list(requests))
+        owners = self._tables.select_in(sql.SUBSCRIPTIONS_OF_REQUESTS, list(requests))
         self.load_subscriptions(numbers.union(number for (number,) in owners))
         self.asked_goods = {g for need in needs for g in need.goods}
         self._load_goods(self.asked_goods)
@@ -81,7 +81,7 @@ class Loaded:
         """Their revisions; None where there is nobody else."""
         if not self._shared:
             return None
-        return dict(self.tables.select_in(statement, list(numbers)))
+        return dict(self._tables.select_in(statement, list(numbers)))
 
     def _load_locked(self, missing: list[str], revisions: dict[str, int] | None) -> None:
         recalled = {n for n in missing if self._recall(n, revisions)}
@@ -89,7 +89,7 @@ class Loaded:
         for number in unknown:
             self.subscriptions[number] = self.stored[number] = None
             self.lanes[number] = {}
-        for number, document, create_time, update_time, revision in self.tables.select_in(
+        for number, document, create_time, update_time, revision in self._tables.select_in(
             sql.SUBSCRIPTIONS, unknown
         ):
             aggregate = aggregate_of(document)
@@ -100,7 +100,7 @@ class Loaded:
                 update_time=update_time,
                 revision=revision,
             )
-        for row in self.tables.select_in(sql.LANES, missing if self._shared else unknown):
+        for row in self._tables.select_in(sql.LANES, missing if self._shared else unknown):
             lane = lane_of(row)
             self.lanes[lane.subscription][lane.provider] = lane
 
@@ -126,28 +126,28 @@ class Loaded:
 
     def request(self, number: int) -> RequestRecord | None:
         if number not in self.requests:
-            found = self.tables.select(sql.REQUEST, (number,))
+            found = self._tables.select(sql.REQUEST, (number,))
             self.requests[number] = request_of_row(found[0]) if found else None
         return self.requests[number]
 
     def action(self, number: int) -> ActionRecord:
         """An action that exists, with the numbers of its requests."""
         if number not in self.actions:
-            row = self.tables.select(sql.ACTION, (number,))[0]
-            numbers = self.tables.select(sql.REQUESTS_OF_ACTION, (row[1], number))
+            row = self._tables.select(sql.ACTION, (number,))[0]
+            numbers = self._tables.select(sql.REQUESTS_OF_ACTION, (row[1], number))
             self.actions[number] = action_of_row(row, tuple([n for (n,) in numbers]))
         return self.actions[number]
 
     def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:
         """Requests of the same lane, later in its order, that were answered under a lease."""
         place = record.subscription, record.provider, record.unit, record.unit, record.index
-        return [request_of_row(row) for row in self.tables.select(sql.LATER_REQUESTS, place)]
+        return [request_of_row(row) for row in self._tables.select(sql.LATER_REQUESTS, place)]
 
     def _load_request_ids(self, ids: Iterable[str]) -> None:
-        for request_id, created, digest in self.tables.select_in(sql.REQUEST_IDS, list(ids)):
+        for request_id, created, digest in self._tables.select_in(sql.REQUEST_IDS, list(ids)):
             self.request_ids[request_id] = created, bytes(digest)
 
     def _load_goods(self, goods: Iterable[Goods]) -> None:
         serials = list({item.serial_number for item in goods})
-        for serial, goods_type, owner in self.tables.select_in(sql.ITEMS, serials):
+        for serial, goods_type, owner in self._tables.select_in(sql.ITEMS, serials):
             self.reserved.setdefault(Goods(goods_type, serial), owner)

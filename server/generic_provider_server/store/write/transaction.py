@@ -22,10 +22,10 @@ from ..database.documents import encode
 from ..database.engine import Overtaken
 from ..database.rows import action_row, request_row
 from ..memory.subscriptions import names_of
-from .changes import Changes
+from .late import Late
 
 
-class Work(Changes):
+class Work(Late):
     """Values are immutable, so a command that is refused before its `put` leaves nothing behind."""
 
     def circumstances(self, subscription: str) -> Circumstances:

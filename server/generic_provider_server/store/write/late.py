@@ -1,0 +1,68 @@
+"""What late commands ask of the tables themselves, and change there, within the transaction."""
+
+from __future__ import annotations
+
+from ...domain.values import Instant
+from ..database import statements as sql
+from .changes import Changes
+
+
+class Late(Changes):
+    """Subscriptions are only found here: `load_free` then locks and loads them.
+
+    `most`: how many are looked for at once.
+    """
+
+    def ready(self, provider: str, *, bulk: int, most: int) -> list[str]:
+        """Those with something to hand over, the oldest first."""
+        with self._oldest.look(provider, bulk) as look:
+            found = self._tables.select(sql.READY, (provider, bulk, look.start, most))
+            look.found = found[0][1] if found else None
+        return [number for number, _ in found]
+
+    def ran_out(self, *, since: Instant, until: Instant, most: int) -> list[str]:
+        return self._found(sql.RAN_OUT, since, until, most)
+
+    def leased_to_stream(self, provider: str, stream: str, *, most: int) -> list[str]:
+        return self._found(sql.OF_STREAM, provider, stream, most)
+
+    def leased_by_server(self, server: str, *, most: int) -> list[str]:
+        return self._found(sql.OF_SERVER, server, most)
+
+    def leased_by_other_servers(self, server: str, *, most: int) -> list[str]:
+        return self._found(sql.OF_OTHER_SERVERS, server, most)
+
+    def overdue(self, provider: str, *, limit: int, most: int) -> list[str]:
+        """Those that are not leased and whose first request was created before `limit`."""
+        ready = [
+            number
+            for bulk in (0, 1)
+            for number in self._found(sql.OVERDUE, provider, bulk, limit, limit, most)
+        ]
+        return ready + self._found(sql.OVERDUE_DELAYED, provider, limit, most)
+
+    def end_delays(self) -> int:
+        """Makes ready what waited until now; gives the number of providers where it did."""
+        oldest = dict(self._tables.select(sql.AWAKE, (self.now,)))
+        if oldest:
+            self._tables.run(sql.WAKE, (self.now,))
+            for provider, age in oldest.items():
+                self.committed.wake(provider, age)
+        return len(oldest)
+
+    def uses(self, provider: str) -> dict[str, int]:
+        """How many subscriptions name each thing of the provider."""
+        return dict(self._tables.select(sql.USES, (provider,)))
+
+    def put_server(self, server: str, document: bytes) -> None:
+        """The server was alive just now."""
+        self._tables.write(sql.PUT_SERVER, [(server, self.now, document)])
+
+    def unseen_servers(self, *, since: int) -> list[str]:
+        return self._found(sql.UNSEEN, since)
+
+    def drop_server(self, server: str) -> None:
+        self._tables.run(sql.DROP_SERVER, (server,))
+
+    def _found(self, statement: str, *parameters: object) -> list[str]:
+        return [name for (name,) in self._tables.select(statement, parameters)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -17,7 +17,6 @@ from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import RequestState
 from generic_provider_server.store.database import statements as sql
-from generic_provider_server.store.database.bulk import Bulk
 from generic_provider_server.store.write.loaded import Needs
 from generic_provider_server.store.write.transaction import Work
 from generic_provider_server.store.write.writer import Command
@@ -138,7 +137,9 @@ async def test_a_database_that_cannot_be_written_is_unavailable(
     killing = sql.ADD_ACTION.postgres.replace(
         " ON CONFLICT", " WHERE pg_terminate_backend(pg_backend_pid()) ON CONFLICT"
     )
-    gone = Bulk(sqlite="INSERT INTO a_table_that_is_gone VALUES (?)", postgres=killing)
+    gone = replace(
+        sql.ADD_ACTION, sqlite="INSERT INTO a_table_that_is_gone VALUES (?)", postgres=killing
+    )
     monkeypatch.setattr(sql, "ADD_ACTION", gone)
     with pytest.raises(Refused) as refused:
         await bench.become(viewer("S1"))

@@ -47,7 +47,7 @@ SMALL_INDEXES = {
 """They hold what waits, not what was: these may be read as a whole."""
 
 LANES = (
-    "INSERT INTO lane (provider, subscription, status, bulk, age, head, head_unit, "
+    "INSERT INTO lane (provider, subscription, status, bulk, ready_since, head, head_unit, "
     "head_create_time, ready_time, pending, handover, count, unit, first, last, stream, server, "
     "adapter, lease_start, lease_until, lease_duration) SELECT 'OTHER', number, 2, 0, 0, 0, 1, "
     "create_time, 9000000000000000, 1, 0, 0, 0, 0, 0, '', '', '', 0, 0, 0 "
@@ -76,7 +76,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
             if isinstance(statement, Bulk):
                 parameters = list(parameters)
                 for row in parameters[:1]:
-                    note(statement.sqlite, row)
+                    note(statement.sqlite, [row[column] for column in statement.columns])
             else:
                 note(_spoken(statement) if owner is SqliteTables else statement, parameters)
             return original(self, statement, parameters or (), **more)

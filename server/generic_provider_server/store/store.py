@@ -17,7 +17,7 @@ from .database import statements as sql
 from .database.engine import Engine, UnsupportedDatabase, hidden
 from .database.postgres import PREFIXES, PostgresEngine, checked, database_of
 from .database.sqlite import PREFIX, SqliteEngine, sqlite_path, sqlite_reader
-from .memory.providers import Known, refresh
+from .memory.providers import Known
 from .notices.listener import Listener
 from .notices.notice import Committed
 from .read.queries import Reads
@@ -148,9 +148,10 @@ def open_store(
         engine.prepare()
         reader: Any = engine.reader()
         known = Known(clock or engine.now)
-        refresh(known, reader.execute_sql, sql.ETAGS_AS_THEY_ARE)
+        reads = Reads(reader, known)
+        reads.refresh()
         ((token_key,),) = reader.execute_sql(sql.KEY_OF_TOKENS)
-        reader.close()
+        reads.close()
         if engine.shared:
             listener = Listener(
                 checked(notifications or url),
@@ -172,7 +173,7 @@ def open_store(
         writer=writer,
         listener=listener,
         known=known,
-        reads=Reads(reader, known),
+        reads=reads,
         token_key=bytes(token_key),
     )
 

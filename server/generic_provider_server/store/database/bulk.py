@@ -1,87 +1,155 @@
 """Statements that change many rows at once, in the SQL of both kinds of store.
 
-SQLite runs one of its own for every row; PostgreSQL gets all rows in one, an array for each column.
+SQLite runs a statement of its own for every row; PostgreSQL gets all rows with one statement, as an
+array for each column. The models name the columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
 
-from peewee import BigIntegerField, BlobField, Field, IntegerField, SmallIntegerField, TextField
+from peewee import (
+    BigIntegerField,
+    BlobField,
+    Field,
+    IntegerField,
+    Model,
+    SmallIntegerField,
+    TextField,
+)
 
-from .models import TABLES
+Row = Mapping[str, Any]
+"""A row's values, by the names of their columns."""
 
-TYPES: Mapping[type[Field], str] = {
+TYPES: Mapping[type[Field[Any]], str] = {
     TextField: "text",
     BlobField: "bytea",
     BigIntegerField: "bigint",
     IntegerField: "integer",
     SmallIntegerField: "smallint",
 }
-COLUMNS: Mapping[str, Mapping[str, str]] = {
-    described.table_name: {each.column_name: TYPES[type(each)] for each in described.sorted_fields}
-    for described in [table._meta for table in TABLES]  # noqa: SLF001 - Peewee's documented way
-}
-"""By table and column, its type in PostgreSQL."""
 
 
-class Bulk(NamedTuple):
-    """`every`: less rows than were given means that another process was faster."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Bulk:
+    """A statement, and the columns that it takes of each row, in their order.
+
+    `every`: if it changes fewer rows than it was given, another process was faster.
+    """
 
     sqlite: str
     postgres: str
+    columns: tuple[str, ...]
     every: bool = True
 
 
-def insert(table: str, columns: str) -> Bulk:
-    """Rows that nobody else has put there: every one is counted."""
-    return _insert(table, columns, " ON CONFLICT DO NOTHING")
+def columns_of(table: type[Model], *, wanted: Collection[str] = ()) -> str:
+    """The columns of the table, for a SELECT: all, or those of the names that are wanted."""
+    return ", ".join([name for name in _columns(table) if not wanted or name in wanted])
 
 
-def upsert(table: str, columns: str, *, key: str, add: Iterable[str] = ()) -> Bulk:
-    """Rows that are put there, or change what is there; `add`: columns that are added up."""
-    others = [name for name in columns.split(", ") if name not in key.split(", ")]
+def insert(table: type[Model], *, every: bool = True) -> Bulk:
+    """Adds rows; `every`: none of them may be there already."""
+    return _insert(table, "NOTHING", every=every)
+
+
+def upsert(table: type[Model], *, add: Collection[Field[Any]] = ()) -> Bulk:
+    """Adds rows, and changes those that are there; it adds to the columns `add`."""
+    name, key, added = _name(table), _key(table), _names(add)
     changes = [
-        f"{name} = {f'{table}.{name} + ' if name in add else ''}excluded.{name}" for name in others
+        f"{column} = {f'{name}.{column} + ' if column in added else ''}excluded.{column}"
+        for column in _columns(table)
+        if column not in key
     ]
-    return _insert(table, columns, f" ON CONFLICT ({key}) DO UPDATE SET {', '.join(changes)}")
-
-
-def _insert(table: str, columns: str, conflict: str) -> Bulk:
-    marks = ", ".join("?" * (columns.count(",") + 1))
-    head = f"INSERT INTO {table} ({columns})"
-    return Bulk(
-        f"{head} VALUES ({marks}){conflict}",
-        f"{head} SELECT * FROM unnest({_arrays(table, columns)}){conflict}",
-    )
+    return _insert(table, f"UPDATE SET {', '.join(changes)}", key=f" ({', '.join(key)})")
 
 
 def update(
-    table: str, columns: str, *, key: str, where: str = "", keep: str = "", every: bool = True
+    table: type[Model],
+    *changed: Field[Any],
+    but: Collection[Field[Any]] = (),
+    keep: Collection[Field[Any]] = (),
+    where: str = "",
+    every: bool = True,
 ) -> Bulk:
-    """Rows of (columns…, key); `keep`: a column that is only changed by what is not null."""
-    names = columns.split(", ")
-    condition = f" AND {table}.{where}" if where else ""
-    plain = [f"{n} = COALESCE(?, {n})" if n == keep else f"{n} = ?" for n in names]
-    joined = [f"{n} = COALESCE(v.{n}, {table}.{n})" if n == keep else f"{n} = v.{n}" for n in names]
+    """Changes the columns `changed` (none: all) of the rows that have the keys given.
+
+    `but`: columns that it leaves alone; `keep`: columns that a null does not change.
+    """
+    name, key, kept = _name(table), _key(table), _names(keep)
+    columns = [c for c in _names(changed) or _columns(table) if c not in {*key, *_names(but)}]
+    condition = f" AND {where}" if where else ""
+
+    def assignments(given: str) -> str:
+        """`given`: what stands for the new value of a column."""
+        values = {c: given.format(c) for c in columns}
+        values |= {c: f"COALESCE({values[c]}, {name}.{c})" for c in kept}
+        return ", ".join(f"{column} = {value}" for column, value in values.items())
+
     return Bulk(
-        f"UPDATE {table} SET {', '.join(plain)} WHERE {key} = ?{condition}",
-        f"UPDATE {table} SET {', '.join(joined)} "
-        f"FROM unnest({_arrays(table, f'{columns}, {key}')}) AS v({columns}, {key}) "
-        f"WHERE {table}.{key} = v.{key}{condition}",
+        f"UPDATE {name} SET {assignments('?')} WHERE {_given(key)}{condition}",
+        f"UPDATE {name} SET {assignments('v.{}')} FROM {_arrays(table, [*columns, *key])} "
+        f"WHERE {_joined(table, key)}{condition}",
+        (*columns, *key),
         every=every,
     )
 
 
-def delete(table: str, key: str) -> Bulk:
-    names = key.split(", ")
+def delete(table: type[Model], *, whole: bool = False, every: bool = True) -> Bulk:
+    """Removes the rows that have the keys given; `whole`: where all other columns are the same."""
+    name, columns = _name(table), _columns(table) if whole else _key(table)
     return Bulk(
-        f"DELETE FROM {table} WHERE {' AND '.join(f'{n} = ?' for n in names)}",
-        f"DELETE FROM {table} USING unnest({_arrays(table, key)}) AS v({key}) "
-        f"WHERE {' AND '.join(f'{table}.{n} = v.{n}' for n in names)}",
+        f"DELETE FROM {name} WHERE {_given(columns)}",
+        f"DELETE FROM {name} USING {_arrays(table, columns)} WHERE {_joined(table, columns)}",
+        columns,
+        every=every,
     )
 
 
-def _arrays(table: str, columns: str) -> str:
-    return ", ".join(f"%b::{COLUMNS[table][name]}[]" for name in columns.split(", "))
+def _insert(table: type[Model], conflict: str, *, key: str = "", every: bool = True) -> Bulk:
+    columns = _columns(table)
+    head = f"INSERT INTO {_name(table)} ({', '.join(columns)})"
+    tail = f" ON CONFLICT{key} DO {conflict}"
+    return Bulk(
+        f"{head} VALUES ({', '.join('?' * len(columns))}){tail}",
+        f"{head} SELECT * FROM {_arrays(table, columns)}{tail}",
+        columns,
+        every=every,
+    )
+
+
+def _given(columns: Iterable[str]) -> str:
+    return " AND ".join(f"{column} = ?" for column in columns)
+
+
+def _joined(table: type[Model], columns: Iterable[str]) -> str:
+    return " AND ".join(f"{_name(table)}.{column} = v.{column}" for column in columns)
+
+
+def _arrays(table: type[Model], columns: Collection[str]) -> str:
+    """The rows given, as a table `v`."""
+    types = {field.column_name: TYPES[type(field)] for field in _meta(table).sorted_fields}
+    arrays = ", ".join(f"%b::{types[column]}[]" for column in columns)
+    return f"unnest({arrays}) AS v({', '.join(columns)})"
+
+
+def _columns(table: type[Model]) -> tuple[str, ...]:
+    return _names(_meta(table).sorted_fields)
+
+
+def _key(table: type[Model]) -> tuple[str, ...]:
+    return _names(_meta(table).get_primary_keys())
+
+
+def _name(table: type[Model]) -> str:
+    return str(_meta(table).table_name)
+
+
+def _names(fields: Iterable[Field[Any]]) -> tuple[str, ...]:
+    return tuple([field.column_name for field in fields])
+
+
+def _meta(table: type[Model]) -> Any:
+    return table._meta  # noqa: SLF001 - Peewee's documented way

@@ -9,9 +9,8 @@ from typing import Any, Protocol
 
 from peewee import Database, InterfaceError, OperationalError, ProgrammingError
 
-from .bulk import Bulk
+from .bulk import Bulk, Row
 from .number_blocks import Numbers
-from .rows import Row
 
 UNREADABLE = (OperationalError, InterfaceError, ProgrammingError)
 """What a question raises if the database is lost, or is no store of ours."""
@@ -39,7 +38,8 @@ class Overtaken(Exception):
 
 
 class Tables(Protocol):
-    """The tables within a transaction. Statements mark parameters with `?`."""
+    """The tables within a transaction. Statements mark parameters with `?`; the rows that they find
+    are tuples with their columns as attributes."""
 
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]: ...
 

@@ -168,14 +168,14 @@ class RequestRow(Model):
 class LaneRow(Model):
     """One row per provider and subscription with pending requests: what is claimed.
 
-    `head` is the number of its first pending request, `age` when that was scheduled.
+    `head` is the number of its first pending request, `ready_since` when that was scheduled.
     """
 
     provider = TextField()
     subscription = TextField()
     status = SmallIntegerField()
     bulk = SmallIntegerField()
-    age = BigIntegerField()
+    ready_since = BigIntegerField()
     head = BigIntegerField()
     head_unit = BigIntegerField()
     head_create_time = BigIntegerField()

@@ -18,11 +18,11 @@ from peewee import (
 )
 from psycopg import errors
 
-from .bulk import Bulk
+from .bulk import Bulk, Row
 from .engine import Overtaken, StoreLost, Tables, UnsupportedDatabase
 from .migrate import migrate
 from .number_blocks import COUNTERS, Numbers, Reserve
-from .rows import Row
+from .rows import rows_of
 
 PREFIXES = ("postgresql://", "postgres://")
 CHANNEL = "generic_provider"
@@ -153,7 +153,7 @@ class PostgresTables:
         self._cursor = cursor
 
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]:
-        return self._cursor.execute(_spoken(statement), parameters).fetchall()
+        return rows_of(self._cursor.execute(_spoken(statement), parameters))
 
     def select_in(self, statement: str, keys: Sequence[Any], /) -> list[Any]:
         return self.select(statement, (list(keys),)) if keys else []
@@ -165,7 +165,7 @@ class PostgresTables:
         rows = list(rows)
         if not rows:
             return
-        columns = [list(column) for column in zip(*rows, strict=True)]
+        columns = [[row[column] for row in rows] for column in statement.columns]
         self._cursor.execute(statement.postgres, columns)
         if statement.every and self._cursor.rowcount < len(rows):
             raise Overtaken(statement.postgres)

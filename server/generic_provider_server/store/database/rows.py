@@ -1,9 +1,11 @@
-"""Rows to values and values to rows."""
+"""Rows to values and values to rows. A row that was read has its columns as attributes."""
 
 from __future__ import annotations
 
+from collections import namedtuple
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, cast
 
 from ...domain.actions import ActionKind
 from ...domain.lane import Lane
@@ -13,178 +15,218 @@ from ...domain.subscription.records import (
     ActionOrigin,
     ActionRecord,
     ActionState,
+    ProviderRecord,
     RequestRecord,
     SubscriptionRecord,
     Who,
 )
 from ...domain.values import RequestOrigin, RequestState, RequestType
-from .documents import encode, error_of, request_of, taken_back_of
+from .bulk import Row
+from .documents import (
+    aggregate_of,
+    encode,
+    error_of,
+    provider_of,
+    request_of,
+    taken_back_of,
+)
 from .models import DELAYED, LEASED, READY
 
-Row = Sequence[Any]
+
+def rows_of(cursor: Any) -> list[Any]:
+    """What a cursor of either database has found."""
+    named = _row_type(tuple([column[0] for column in cursor.description]))
+    return [named(row) for row in cursor.fetchall()]
+
+
+@cache
+def _row_type(columns: tuple[str, ...]) -> Any:
+    return cast(Any, namedtuple("Row", columns, rename=True))._make  # noqa: PYI024 - columns differ
+
+
+def provider_row(record: ProviderRecord) -> Row:
+    return {
+        "code": record.provider.code,
+        "document": encode(record.provider),
+        "etag": record.etag,
+        "create_time": record.create_time,
+        "update_time": record.update_time,
+        "performed_by": record.who.performed_by,
+        "caller": record.who.caller,
+    }
+
+
+def provider_of_row(row: Any) -> ProviderRecord:
+    return ProviderRecord(
+        provider=provider_of(bytes(row.document)),
+        etag=row.etag,
+        create_time=row.create_time,
+        update_time=row.update_time,
+        who=Who(performed_by=row.performed_by, caller=row.caller),
+    )
 
 
 def subscription_row(record: SubscriptionRecord, *, leased: Mapping[str, int]) -> Row:
-    """What changes of a subscription, then its number."""
     desired = record.aggregate.desired
-    return (
-        desired.type,
-        int(desired.state),
-        desired.holder.number,
-        record.update_time,
-        record.revision,
-        due_time(record.aggregate, leased=leased),
-        encode(record.aggregate),
-        desired.number,
+    return {
+        "number": desired.number,
+        "type": desired.type,
+        "state": int(desired.state),
+        "holder_number": desired.holder.number,
+        "create_time": record.create_time,
+        "update_time": record.update_time,
+        "revision": record.revision,
+        "due_time": due_time(record.aggregate, leased=leased),
+        "document": encode(record.aggregate),
+    }
+
+
+def subscription_of_row(row: Any) -> SubscriptionRecord:
+    return SubscriptionRecord(
+        aggregate=aggregate_of(bytes(row.document)),
+        create_time=row.create_time,
+        update_time=row.update_time,
+        revision=row.revision,
     )
 
 
-def new_subscription_row(record: SubscriptionRecord, *, leased: Mapping[str, int]) -> Row:
-    kind, state, holder, changed, revision, due, document, number = subscription_row(
-        record, leased=leased
-    )
-    created = record.create_time
-    return number, kind, state, holder, created, changed, revision, due, document
-
-
-def lane_of(row: Row) -> Lane:
-    return Lane(
-        provider=row[0],
-        subscription=row[1],
-        handover=row[2],
-        count=row[3],
-        unit=row[4],
-        first=row[5],
-        last=row[6],
-        stream=row[7],
-        server=row[8],
-        adapter=row[9],
-        lease_start=row[10],
-        lease_until=row[11],
-        lease_duration=row[12],
-    )
-
-
-def lane_row(lane: Lane, queue: tuple[Pending, ...], *, now: int) -> Row:
+def lane_row(lane: Lane, queue: Sequence[Pending], *, now: int) -> Row:
     """The row of a lane whose subscription has the (non-empty) queue at its provider."""
     head = queue[0]
     hidden = head.hidden_until > now
-    return (
-        lane.subscription,
-        lane.provider,
-        LEASED if lane.count else DELAYED if hidden else READY,
-        int(all(pending.bulk for pending in queue)),
-        head.schedule_time,
-        head.number,
-        head.unit,
-        head.create_time,
-        head.hidden_until,
-        len(queue),
-        lane.handover,
-        lane.count,
-        lane.unit,
-        lane.first,
-        lane.last,
-        lane.stream,
-        lane.server,
-        lane.adapter,
-        lane.lease_start,
-        lane.lease_until,
-        lane.lease_duration,
+    return {
+        "subscription": lane.subscription,
+        "provider": lane.provider,
+        "status": LEASED if lane.count else DELAYED if hidden else READY,
+        "bulk": int(all(pending.bulk for pending in queue)),
+        "ready_since": head.schedule_time,
+        "head": head.number,
+        "head_unit": head.unit,
+        "head_create_time": head.create_time,
+        "ready_time": head.hidden_until,
+        "pending": len(queue),
+        "handover": lane.handover,
+        "count": lane.count,
+        "unit": lane.unit,
+        "first": lane.first,
+        "last": lane.last,
+        "stream": lane.stream,
+        "server": lane.server,
+        "adapter": lane.adapter,
+        "lease_start": lane.lease_start,
+        "lease_until": lane.lease_until,
+        "lease_duration": lane.lease_duration,
+    }
+
+
+def lane_of_row(row: Any) -> Lane:
+    return Lane(
+        provider=row.provider,
+        subscription=row.subscription,
+        handover=row.handover,
+        count=row.count,
+        unit=row.unit,
+        first=row.first,
+        last=row.last,
+        stream=row.stream,
+        server=row.server,
+        adapter=row.adapter,
+        lease_start=row.lease_start,
+        lease_until=row.lease_until,
+        lease_duration=row.lease_duration,
     )
 
 
 def request_row(record: RequestRecord) -> Row:
-    return (
-        record.number,
-        record.provider,
-        record.subscription,
-        record.unit,
-        record.index,
-        int(record.type),
-        int(record.state),
-        int(record.origin),
-        record.action,
-        record.reference,
-        record.performed_by,
-        record.create_time,
-        record.schedule_time,
-        record.settle_time,
-        record.error_code,
-        record.error_description,
-        record.reference_number,
-        record.attempts,
-        record.last_adapter,
-        record.last_delivery_time,
-        record.handover,
-        encode(record.request),
-    )
+    return {
+        "number": record.number,
+        "provider": record.provider,
+        "subscription": record.subscription,
+        "unit": record.unit,
+        "position": record.index,
+        "type": int(record.type),
+        "state": int(record.state),
+        "origin": int(record.origin),
+        "action": record.action,
+        "reference": record.reference,
+        "performed_by": record.performed_by,
+        "create_time": record.create_time,
+        "schedule_time": record.schedule_time,
+        "settle_time": record.settle_time,
+        "error_code": record.error_code,
+        "error_description": record.error_description,
+        "reference_number": record.reference_number,
+        "attempts": record.attempts,
+        "last_adapter": record.last_adapter,
+        "last_delivery_time": record.last_delivery_time,
+        "handover": record.handover,
+        "document": encode(record.request),
+    }
 
 
-def request_of_row(row: Row) -> RequestRecord:
-    """From the columns of RequestRow, in their order."""
+def request_of_row(row: Any) -> RequestRecord:
     return RequestRecord(
-        number=row[0],
-        provider=row[1],
-        subscription=row[2],
-        unit=row[3],
-        index=row[4],
-        type=RequestType(row[5]),
-        state=RequestState(row[6]),
-        origin=RequestOrigin(row[7]),
-        action=row[8],
-        reference=row[9],
-        performed_by=row[10],
-        create_time=row[11],
-        schedule_time=row[12],
-        settle_time=row[13],
-        error_code=row[14],
-        error_description=row[15],
-        reference_number=row[16],
-        attempts=row[17],
-        last_adapter=row[18],
-        last_delivery_time=row[19],
-        handover=row[20],
-        request=request_of(row[21]),
+        number=row.number,
+        provider=row.provider,
+        subscription=row.subscription,
+        unit=row.unit,
+        index=row.position,
+        type=RequestType(row.type),
+        state=RequestState(row.state),
+        origin=RequestOrigin(row.origin),
+        action=row.action,
+        reference=row.reference,
+        performed_by=row.performed_by,
+        create_time=row.create_time,
+        schedule_time=row.schedule_time,
+        settle_time=row.settle_time,
+        error_code=row.error_code,
+        error_description=row.error_description,
+        reference_number=row.reference_number,
+        attempts=row.attempts,
+        last_adapter=row.last_adapter,
+        last_delivery_time=row.last_delivery_time,
+        handover=row.handover,
+        request=request_of(row.document),
     )
 
 
 def action_row(record: ActionRecord) -> Row:
-    return (
-        record.id,
-        record.subscription,
-        int(record.kind),
-        int(record.state),
-        int(record.origin),
-        record.reference,
-        record.who.performed_by,
-        record.who.caller,
-        record.request_id,
-        record.create_time,
-        record.execute_time,
-        record.settle_time,
-        record.performed,
-        encode(record.error) if record.error else None,
-        encode(record.taken_back) if record.taken_back else None,
-    )
+    return {
+        "id": record.id,
+        "subscription": record.subscription,
+        "kind": int(record.kind),
+        "state": int(record.state),
+        "origin": int(record.origin),
+        "reference": record.reference,
+        "performed_by": record.who.performed_by,
+        "caller": record.who.caller,
+        "request_id": record.request_id,
+        "create_time": record.create_time,
+        "execute_time": record.execute_time,
+        "settle_time": record.settle_time,
+        "performed": record.performed,
+        "error": encode(record.error) if record.error else None,
+        "taken_back": encode(record.taken_back) if record.taken_back else None,
+    }
 
 
-def action_of_row(row: Row, requests: tuple[int, ...]) -> ActionRecord:
-    """From the columns of ActionRow, in their order."""
+def action_of_row(row: Any, *, requests: tuple[int, ...]) -> ActionRecord:
+    """`requests`: the numbers of the action's requests."""
     return ActionRecord(
-        id=row[0],
-        subscription=row[1],
-        kind=ActionKind(row[2]),
-        state=ActionState(row[3]),
-        origin=ActionOrigin(row[4]),
-        reference=row[5],
-        who=Who(performed_by=row[6], caller=row[7]),
-        request_id=row[8],
-        create_time=row[9],
-        execute_time=row[10],
-        settle_time=row[11],
-        performed=bytes(row[12]),
-        error=error_of(row[13]) if row[13] else None,
-        taken_back=taken_back_of(row[14]) if row[14] else (),
+        id=row.id,
+        subscription=row.subscription,
+        kind=ActionKind(row.kind),
+        state=ActionState(row.state),
+        origin=ActionOrigin(row.origin),
+        reference=row.reference,
+        who=Who(performed_by=row.performed_by, caller=row.caller),
+        request_id=row.request_id,
+        create_time=row.create_time,
+        execute_time=row.execute_time,
+        settle_time=row.settle_time,
+        performed=bytes(row.performed),
+        error=error_of(row.error) if row.error else None,
+        taken_back=taken_back_of(row.taken_back) if row.taken_back else (),
         requests=requests,
     )

@@ -8,16 +8,17 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from peewee import Database, SqliteDatabase
 
-from .bulk import Bulk
+from .bulk import Bulk, Row
 from .engine import StoreInUse, Tables, UnsupportedDatabase
 from .migrate import migrate
 from .number_blocks import Numbers
-from .rows import Row
+from .rows import rows_of
 from .statements import IN_ORDER, SET_COUNTER, SKIP_LOCKED
 
 PREFIX = "sqlite:///"
@@ -48,8 +49,8 @@ class SqliteEngine:
             tables = SqliteTables(self._database.cursor())
             numbers = Numbers(dict(self._last))
             yield tables, numbers
-            changed = [(n, name) for name, n in numbers.last.items() if n != self._last[name]]
-            tables.write(SET_COUNTER, changed)
+            changed = numbers.last.items() - self._last.items()
+            tables.write(SET_COUNTER, [{"name": name, "value": n} for name, n in changed])
         self._last = numbers.last
 
     def now(self) -> int:
@@ -68,8 +69,7 @@ class SqliteTables:
         self._cursor = cursor
 
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]:
-        rows: list[Any] = self._cursor.execute(_spoken(statement), parameters).fetchall()
-        return rows
+        return rows_of(self._cursor.execute(_spoken(statement), parameters))
 
     def select_in(self, statement: str, keys: Sequence[Any], /) -> list[Any]:
         rows: list[Any] = []
@@ -82,9 +82,9 @@ class SqliteTables:
         self._cursor.execute(_spoken(statement), parameters)
 
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
-        rows = list(rows)
-        self._cursor.executemany(statement.sqlite, rows)
-        if statement.every and 0 <= self._cursor.rowcount < len(rows):
+        values = [*map(itemgetter(*statement.columns), rows)]
+        self._cursor.executemany(statement.sqlite, values)
+        if statement.every and 0 <= self._cursor.rowcount < len(values):
             raise LookupError(f"not every row was written: {statement.sqlite}")
 
     def tell(self, messages: Iterable[str], /) -> None:

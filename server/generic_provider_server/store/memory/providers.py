@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...domain.catalogue import Catalogue
-from ...domain.subscription.records import ProviderRecord, Who
+from ...domain.subscription.records import ProviderRecord
 from ...domain.values import Instant
 from ..database import statements as sql
-from ..database.documents import provider_of
-from ..database.rows import Row
+from ..database.rows import provider_of_row
 from .scan_start import Oldest
 from .subscriptions import Recent
 
-Select = Callable[[str], Iterable[Row]]
+Select = Callable[[str], Iterable[Any]]
 
 
 class SetUp(NamedTuple):
@@ -49,20 +48,10 @@ class Known:
 
 def refresh(known: Known, select: Select, statement: str) -> None:
     """Brings the set-up up to date; `statement` says what is there, and may lock it."""
-    etags = {code: etag for code, etag in select(statement)}  # noqa: C416 - rows are sequences
+    etags = {row.code: row.etag for row in select(statement)}
     if etags == {code: record.etag for code, record in known.set_up.providers.items()}:
         return
-    providers = {row[0]: _record(row) for row in select(sql.PROVIDERS)}
+    providers = {row.code: provider_of_row(row) for row in select(sql.PROVIDERS)}
     known.set_up = SetUp(
         providers, {code: Catalogue(record.provider) for code, record in providers.items()}
-    )
-
-
-def _record(row: Row) -> ProviderRecord:
-    return ProviderRecord(
-        provider=provider_of(bytes(row[1])),
-        etag=row[2],
-        create_time=Instant(row[3]),
-        update_time=Instant(row[4]),
-        who=Who(performed_by=row[5], caller=row[6]),
     )

@@ -53,11 +53,12 @@ class Overview(Reading):
         now = self._known.now()
         blocked = (LaneRow.status != READY) & (LaneRow.pending > LaneRow.count)
         lanes = LaneRow.select(
-            fn.COALESCE(fn.SUM(LaneRow.pending), 0),
-            fn.COALESCE(fn.SUM(LaneRow.count), 0),
-            *[_count(LaneRow.head, each) for each in (LaneRow.status == DELAYED, blocked)],
+            fn.COALESCE(fn.SUM(LaneRow.pending), 0).alias("pending"),
+            fn.COALESCE(fn.SUM(LaneRow.count), 0).alias("leased"),
+            _count(LaneRow.head, LaneRow.status == DELAYED).alias("delayed"),
+            _count(LaneRow.head, blocked).alias("blocked"),
         )
-        row = self._rows(lanes.where(LaneRow.provider == provider))[0]
+        (lane,) = self._rows(lanes.where(LaneRow.provider == provider))
         pending = (RequestRow.provider == provider) & SQL("state = 1")
         oldest = self._requests(
             RequestRow.select().where(pending).order_by(RequestRow.create_time).limit(1)
@@ -68,10 +69,10 @@ class Overview(Reading):
             .group_by(RequestRow.type)
         )
         return Backlog(
-            pending=row[0],
-            leased=row[1],
-            waiting_for_retry=row[2],
-            blocked_subscriptions=row[3],
+            pending=lane.pending,
+            leased=lane.leased,
+            waiting_for_retry=lane.delayed,
+            blocked_subscriptions=lane.blocked,
             oldest=oldest[0] if oldest else None,
             by_type=tuple((RequestType(kind), count) for kind, count in by_type),
             by_age=self._by_age(pending, now),
@@ -98,7 +99,7 @@ class Overview(Reading):
             leases=bool(self._rows(leased.limit(1))),
             retries=bool(self._rows(delayed.limit(1))),
             overdue=tuple([code for code in providers if self._overdue(code, now)]),
-            subscriptions=tuple([number for (number,) in self._rows(ends)]),
+            subscriptions=tuple([row.number for row in self._rows(ends)]),
         )
 
     def _overdue(self, provider: str, now: Instant) -> bool:
@@ -121,16 +122,17 @@ class Overview(Reading):
 
     def servers(self) -> list[tuple[str, bytes]]:
         """The server processes, and what they tell of themselves."""
-        rows = self._rows(ServerRow.select(ServerRow.id, ServerRow.document))
-        return [(server, bytes(document)) for server, document in rows]
+        return [(row.id, bytes(row.document)) for row in self._rows(ServerRow.select())]
 
     def backlog_size(self, provider: str) -> tuple[int, int]:
         """How many requests are pending, and the age of the oldest in microseconds."""
-        query = LaneRow.select(fn.COALESCE(fn.SUM(LaneRow.pending), 0), fn.MIN(LaneRow.age)).where(
-            LaneRow.provider == provider
+        query = LaneRow.select(
+            fn.COALESCE(fn.SUM(LaneRow.pending), 0).alias("pending"),
+            fn.MIN(LaneRow.ready_since).alias("oldest"),
         )
-        pending, oldest = self._rows(query)[0]
-        return pending, max(0, self._known.now() - oldest) if oldest is not None else 0
+        (found,) = self._rows(query.where(LaneRow.provider == provider))
+        age = 0 if found.oldest is None else max(0, self._known.now() - found.oldest)
+        return found.pending, age
 
     def _by_age(self, pending: Expression, now: int) -> tuple[tuple[int | None, int], ...]:
         created = RequestRow.create_time

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -12,7 +11,7 @@ from ...domain.subscription.records import RequestRecord, WaitingFor
 from ...domain.values import RequestState
 from ..database import statements as sql
 from ..database.models import LEASED, READY, LaneRow, LinkRow
-from ..database.rows import request_of_row
+from ..database.rows import lane_of_row, request_of_row, rows_of
 from ..memory.providers import Known, refresh
 
 
@@ -27,10 +26,13 @@ class Reading:
 
     def refresh(self) -> None:
         """Brings the providers up to date with what other processes did."""
-        refresh(self._known, cast(Any, self._database).execute_sql, sql.ETAGS_AS_THEY_ARE)
+        refresh(self._known, self._select, sql.ETAGS_AS_THEY_ARE)
 
-    def _rows(self, query: Any) -> list[Sequence[Any]]:
-        return list(query.tuples().execute(self._database))
+    def _select(self, statement: str) -> list[Any]:
+        return rows_of(cast(Any, self._database).execute_sql(statement))
+
+    def _rows(self, query: Any) -> list[Any]:
+        return rows_of(cast(Any, self._database).execute(query))
 
     def _requests(self, query: Any) -> list[RequestRecord]:
         """Each with its account number and what it waits for."""
@@ -39,54 +41,38 @@ class Reading:
             return []
         subscriptions = list({record.subscription for record in records})
         accounts = {
-            (provider, subscription): account
-            for provider, subscription, account in self._rows(
-                LinkRow.select(
-                    LinkRow.provider, LinkRow.subscription, LinkRow.account_number
-                ).where(LinkRow.subscription.in_(subscriptions))
-            )
+            (link.provider, link.subscription): link.account_number
+            for link in self._rows(LinkRow.select().where(LinkRow.subscription.in_(subscriptions)))
         }
-        lanes = {(row[0], row[1]): row[2:] for row in self._lanes(subscriptions)}
+        lanes = {
+            (lane.provider, lane.subscription): lane
+            for lane in self._rows(LaneRow.select().where(LaneRow.subscription.in_(subscriptions)))
+        }
         return [
             self._shown(replace(record, account_number=accounts.get(place, "")), lanes.get(place))
             for record in records
             for place in ((record.provider, record.subscription),)
         ]
 
-    def _lanes(self, subscriptions: list[str]) -> list[Sequence[Any]]:
-        query = LaneRow.select(
-            LaneRow.provider,
-            LaneRow.subscription,
-            LaneRow.status,
-            LaneRow.head,
-            LaneRow.head_unit,
-            LaneRow.ready_time,
-            LaneRow.unit,
-            LaneRow.first,
-            LaneRow.last,
-            LaneRow.adapter,
-            LaneRow.lease_start,
-        )
-        return self._rows(query.where(LaneRow.subscription.in_(subscriptions)))
-
-    def _shown(self, record: RequestRecord, lane: Sequence[Any] | None) -> RequestRecord:
-        """A pending request with what it waits for."""
+    def _shown(self, record: RequestRecord, lane: Any | None) -> RequestRecord:
+        """A pending request with what it waits for; `lane`: the row of its lane."""
         if record.state is not RequestState.PENDING or lane is None:
             return record
-        status, head, head_unit, ready_time, unit, first, last, adapter, start = lane
-        leased = status == LEASED and record.unit == unit and first <= record.index <= last
-        if leased:
+        if lane.status == LEASED and lane_of_row(lane).lease.covers(
+            unit=record.unit, index=record.index
+        ):
             return replace(
                 record,
                 waiting_for=WaitingFor.ANSWER,
                 attempts=record.attempts + 1,
-                last_adapter=adapter,
-                last_delivery_time=start,
+                last_adapter=lane.adapter,
+                last_delivery_time=lane.lease_start,
             )
         if not self._known.set_up.catalogues[record.provider].effective:
             return replace(record, waiting_for=WaitingFor.PROVIDER)
-        if record.unit != head_unit or (status != READY and record.number != head):
+        if record.unit != lane.head_unit or (lane.status != READY and record.number != lane.head):
             return replace(record, waiting_for=WaitingFor.EARLIER_REQUEST)
-        if ready_time > self._known.now():
-            return replace(record, waiting_for=WaitingFor.RETRY, next_delivery_time=ready_time)
+        if lane.ready_time > self._known.now():
+            next_time = lane.ready_time
+            return replace(record, waiting_for=WaitingFor.RETRY, next_delivery_time=next_time)
         return replace(record, waiting_for=WaitingFor.ADAPTER)

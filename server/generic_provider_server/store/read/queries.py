@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
 from peewee import Expression, Field, PostgresqlDatabase, fn
 
 from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
-from ..database.documents import aggregate_of
 from ..database.models import ActionRow, RequestIdRow, RequestRow, SubscriptionRow
-from ..database.rows import action_of_row
+from ..database.rows import action_of_row, subscription_of_row
 from .backlog import Overview
 from .filters import (
     ActionFilter,
@@ -40,9 +40,8 @@ class Reads(Overview):
 
     def created_by(self, request_id: str) -> str | None:
         """What a call with that `request_id` created."""
-        query = RequestIdRow.select(RequestIdRow.created).where(RequestIdRow.id == request_id)
-        rows = self._rows(query)
-        return str(rows[0][0]) if rows else None
+        rows = self._rows(RequestIdRow.select().where(RequestIdRow.id == request_id))
+        return str(rows[0].created) if rows else None
 
     def actions(self, wanted: ActionFilter, *, before: int, limit: int) -> list[ActionRecord]:
         """The newest first, those before the id `before` (0: from the newest)."""
@@ -80,35 +79,17 @@ class Reads(Overview):
         return column.cast("TEXT")
 
     def _subscriptions(self, *conditions: Expression, limit: int) -> list[SubscriptionRecord]:
-        query = (
-            SubscriptionRow.select(
-                SubscriptionRow.document,
-                SubscriptionRow.create_time,
-                SubscriptionRow.update_time,
-                SubscriptionRow.revision,
-            )
-            .where(*conditions)
-            .order_by(SubscriptionRow.number)
-            .limit(limit)
-        )
-        return [
-            SubscriptionRecord(
-                aggregate=aggregate_of(bytes(document)),
-                create_time=created,
-                update_time=updated,
-                revision=revision,
-            )
-            for document, created, updated, revision in self._rows(query)
-        ]
+        found = SubscriptionRow.select().where(*conditions).order_by(SubscriptionRow.number)
+        return [subscription_of_row(row) for row in self._rows(found.limit(limit))]
 
     def _actions(self, query: Any) -> list[ActionRecord]:
         rows = self._rows(query)
-        subscriptions = {row[1] for row in rows}
-        actions = {row[0] for row in rows}
-        numbers: dict[int, list[int]] = {}
+        subscriptions = {row.subscription for row in rows}
+        actions = {row.id for row in rows}
+        numbers: defaultdict[int, list[int]] = defaultdict(list)
         created = RequestRow.select(RequestRow.action, RequestRow.number).where(
             RequestRow.subscription.in_(list(subscriptions)), RequestRow.action.in_(list(actions))
         )
-        for action, number in self._rows(created.order_by(RequestRow.number)) if rows else ():
-            numbers.setdefault(action, []).append(number)
-        return [action_of_row(row, tuple(numbers.get(row[0], ()))) for row in rows]
+        for request in self._rows(created.order_by(RequestRow.number)) if rows else ():
+            numbers[request.action].append(request.number)
+        return [action_of_row(row, requests=tuple(numbers[row.id])) for row in rows]

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 
 from ...domain.catalogue import Catalogue
 from ...domain.lane import Lane
+from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.records import ProviderRecord, SubscriptionRecord
-from ...domain.values import Instant
+from ...domain.values import Goods, Instant
 from ..database import statements as sql
-from ..database.bulk import Bulk
+from ..database.bulk import Bulk, Row
 from ..database.engine import Tables
 from ..database.models import READY
 from ..database.number_blocks import Numbers
-from ..database.rows import Row, lane_row, new_subscription_row, subscription_row
+from ..database.rows import lane_row, subscription_row
 from ..memory.scan_start import Oldest
 from ..memory.subscriptions import NO_NAMES, Names, Recent, names_of
 from ..notices.notice import Committed
@@ -69,46 +70,40 @@ class Changes(Loaded):
     def finish(self) -> None:
         """What every process changes comes last, so that it is locked for the shortest time."""
         counted = sorted((*use, count) for use, count in self._uses.items() if count)
-        self._tables.write(sql.COUNT_USE, counted)
+        rows = [{"provider": code, "thing": thing, "uses": n} for code, thing, n in counted]
+        self._tables.write(sql.COUNT_USE, rows)
 
     def _write(self, statement: Bulk, key: object, row: Row) -> None:
         """Of several changes to the same, the last counts."""
         self._rows.setdefault(statement, {})[key] = row
 
     def _put_subscriptions(self) -> None:
-        added, changed, links, reserved, released = [], [], [], [], []
+        added: list[Row] = []
+        changed: list[Row] = []
+        links: list[Row] = []
+        reserved: list[tuple[Goods, str]] = []
+        released: list[tuple[Goods, str]] = []
         for number, names in self._changed.items():
             record = self.subscriptions[number]
             if record is None:
                 raise LookupError(f"subscription {number} was changed but not kept")
             aggregate, former = record.aggregate, self.stored.get(number)
             leased = {lane.provider: lane.count for lane in self.lanes.get(number, {}).values()}
-            if former is None:
-                added.append(new_subscription_row(record, leased=leased))
-            else:
-                changed.append(subscription_row(record, leased=leased))
-            known = {link.provider: link for link in former.links} if former else {}
-            for link in aggregate.links:
-                old = known.get(link.provider)
-                state, account = link.sync_state, link.account_number
-                if old is None or (old.sync_state, old.account_number) != (state, account):
-                    links.append((number, link.provider, int(state), account))
+            row = subscription_row(record, leased=leased)
+            (changed if former else added).append(row)
+            links += _link_rows(aggregate, former)
             old_names = self._stored_names(number)
-            reserved += [
-                (g.serial_number, g.goods_type, number) for g in names.goods - old_names.goods
-            ]
-            released += [
-                (g.serial_number, g.goods_type, number) for g in old_names.goods - names.goods
-            ]
+            reserved += [(goods, number) for goods in names.goods - old_names.goods]
+            released += [(goods, number) for goods in old_names.goods - names.goods]
             self._uses.update(names.uses - old_names.uses)
             self._uses.subtract(old_names.uses - names.uses)
             self.stored[number], self.names[number] = aggregate, names
-        self._tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter(0)))
-        self._tables.write(sql.RELEASE, sorted(released))
-        asked = {(goods.serial_number, goods.goods_type) for goods in self.asked_goods}
-        self._tables.write(sql.RESERVE, sorted(row for row in reserved if row[:2] in asked))
-        unasked = [row for row in reserved if row[:2] not in asked]
-        self._tables.write(sql.RESERVE_FREE, sorted(unasked))
+        self._tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter("number")))
+        self._tables.write(sql.RELEASE, _item_rows(released))
+        asked = [each for each in reserved if each[0] in self.asked_goods]
+        unasked = [each for each in reserved if each[0] not in self.asked_goods]
+        self._tables.write(sql.RESERVE, _item_rows(asked))
+        self._tables.write(sql.RESERVE_UNASKED, _item_rows(unasked))
         self._tables.write(sql.PUT_SUBSCRIPTION, changed)
         self._tables.write(sql.PUT_LINK, links)
         self._changed.clear()
@@ -128,14 +123,41 @@ class Changes(Loaded):
                 lane = self.lanes[number][provider] = self.lane(provider, number)
                 row = lane_row(lane, queue, now=self.now)
                 kept.append(row)
-                if row[2] == READY:
+                if row["status"] == READY:
                     self.committed.wake(provider, queue[0].schedule_time)
             elif provider in self.lanes.get(number, {}):
-                gone.append((number, provider))
+                gone.append({"subscription": number, "provider": provider})
                 del self.lanes[number][provider]
         self._tables.write(sql.PUT_LANE, kept)
         self._tables.write(sql.DROP_LANE, gone)
         self._changed_lanes.clear()
+
+
+def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[Row]:
+    """The links that differ from those stored."""
+    stored = {link.provider: link for link in former.links} if former else {}
+    for link in aggregate.links:
+        old = stored.get(link.provider)
+        state, account = link.sync_state, link.account_number
+        if old is None or (old.sync_state, old.account_number) != (state, account):
+            yield {
+                "subscription": aggregate.desired.number,
+                "provider": link.provider,
+                "sync_state": int(state),
+                "account_number": account,
+            }
+
+
+def _item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
+    """In one order, whoever writes them: two processes do not wait for each other."""
+    return [
+        {
+            "goods_type": goods.goods_type,
+            "serial_number": goods.serial_number,
+            "subscription": subscription,
+        }
+        for goods, subscription in sorted(reservations)
+    ]
 
 
 def _additions_first(statement: Bulk) -> int:

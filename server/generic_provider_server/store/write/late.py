@@ -17,20 +17,20 @@ class Late(Changes):
         """Those with something to hand over, the oldest first."""
         with self._oldest.look(provider, bulk) as look:
             found = self._tables.select(sql.READY, (provider, bulk, look.start, most))
-            look.found = found[0][1] if found else None
-        return [number for number, _ in found]
+            look.found = found[0].ready_since if found else None
+        return [row.subscription for row in found]
 
     def ran_out(self, *, since: Instant, until: Instant, most: int) -> list[str]:
         return self._found(sql.RAN_OUT, since, until, most)
 
     def leased_to_stream(self, provider: str, stream: str, *, most: int) -> list[str]:
-        return self._found(sql.OF_STREAM, provider, stream, most)
+        return self._found(sql.LEASED_TO_STREAM, provider, stream, most)
 
     def leased_by_server(self, server: str, *, most: int) -> list[str]:
-        return self._found(sql.OF_SERVER, server, most)
+        return self._found(sql.LEASED_BY_SERVER, server, most)
 
     def leased_by_other_servers(self, server: str, *, most: int) -> list[str]:
-        return self._found(sql.OF_OTHER_SERVERS, server, most)
+        return self._found(sql.LEASED_BY_OTHER_SERVERS, server, most)
 
     def overdue(self, provider: str, *, limit: int, most: int) -> list[str]:
         """Those that are not leased and whose first request was created before `limit`."""
@@ -43,9 +43,9 @@ class Late(Changes):
 
     def end_delays(self) -> int:
         """Makes ready what waited until now; gives the number of providers where it did."""
-        oldest = dict(self._tables.select(sql.AWAKE, (self.now,)))
+        oldest = dict(self._tables.select(sql.DELAYS_OVER, (self.now,)))
         if oldest:
-            self._tables.run(sql.WAKE, (self.now,))
+            self._tables.run(sql.END_DELAYS, (self.now,))
             for provider, age in oldest.items():
                 self.committed.wake(provider, age)
         return len(oldest)
@@ -56,7 +56,8 @@ class Late(Changes):
 
     def put_server(self, server: str, document: bytes) -> None:
         """The server was alive just now."""
-        self._tables.write(sql.PUT_SERVER, [(server, self.now, document)])
+        row = {"id": server, "seen_time": self.now, "document": document}
+        self._tables.write(sql.PUT_SERVER, [row])
 
     def unseen_servers(self, *, since: int) -> list[str]:
         return self._found(sql.UNSEEN, since)

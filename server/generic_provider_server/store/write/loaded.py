@@ -9,9 +9,8 @@ from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
 from ...domain.values import Goods, Instant, Value
 from ..database import statements as sql
-from ..database.documents import aggregate_of
 from ..database.engine import Tables
-from ..database.rows import action_of_row, lane_of, request_of_row
+from ..database.rows import action_of_row, lane_of_row, request_of_row, subscription_of_row
 from ..memory.subscriptions import Names, Recent, Used
 
 
@@ -89,19 +88,11 @@ class Loaded:
         for number in unknown:
             self.subscriptions[number] = self.stored[number] = None
             self.lanes[number] = {}
-        for number, document, create_time, update_time, revision in self._tables.select_in(
-            sql.SUBSCRIPTIONS, unknown
-        ):
-            aggregate = aggregate_of(document)
-            self.stored[number] = aggregate
-            self.subscriptions[number] = SubscriptionRecord(
-                aggregate=aggregate,
-                create_time=create_time,
-                update_time=update_time,
-                revision=revision,
-            )
+        for row in self._tables.select_in(sql.SUBSCRIPTIONS, unknown):
+            record = self.subscriptions[row.number] = subscription_of_row(row)
+            self.stored[row.number] = record.aggregate
         for row in self._tables.select_in(sql.LANES, missing if self._shared else unknown):
-            lane = lane_of(row)
+            lane = lane_of_row(row)
             self.lanes[lane.subscription][lane.provider] = lane
 
     def _recall(self, number: str, revisions: dict[str, int] | None) -> bool:
@@ -134,8 +125,9 @@ class Loaded:
         """An action that exists, with the numbers of its requests."""
         if number not in self.actions:
             row = self._tables.select(sql.ACTION, (number,))[0]
-            numbers = self._tables.select(sql.REQUESTS_OF_ACTION, (row[1], number))
-            self.actions[number] = action_of_row(row, tuple([n for (n,) in numbers]))
+            found = self._tables.select(sql.REQUESTS_OF_ACTION, (row.subscription, number))
+            requests = tuple([request.number for request in found])
+            self.actions[number] = action_of_row(row, requests=requests)
         return self.actions[number]
 
     def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:
@@ -144,10 +136,10 @@ class Loaded:
         return [request_of_row(row) for row in self._tables.select(sql.LATER_REQUESTS, place)]
 
     def _load_request_ids(self, ids: Iterable[str]) -> None:
-        for request_id, created, digest in self._tables.select_in(sql.REQUEST_IDS, list(ids)):
-            self.request_ids[request_id] = created, bytes(digest)
+        for row in self._tables.select_in(sql.REQUEST_IDS, list(ids)):
+            self.request_ids[row.id] = row.created, bytes(row.digest)
 
     def _load_goods(self, goods: Iterable[Goods]) -> None:
         serials = list({item.serial_number for item in goods})
-        for serial, goods_type, owner in self._tables.select_in(sql.ITEMS, serials):
-            self.reserved.setdefault(Goods(goods_type, serial), owner)
+        for row in self._tables.select_in(sql.ITEMS, serials):
+            self.reserved.setdefault(Goods(row.goods_type, row.serial_number), row.subscription)

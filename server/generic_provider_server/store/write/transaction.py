@@ -20,7 +20,7 @@ from ...domain.values import Goods
 from ..database import statements as sql
 from ..database.documents import encode
 from ..database.engine import Overtaken
-from ..database.rows import action_row, request_row
+from ..database.rows import action_row, provider_row, request_row
 from ..memory.subscriptions import names_of
 from .late import Late
 
@@ -98,32 +98,28 @@ class Work(Late):
         self._changed_lanes.add((lane.provider, lane.subscription))
 
     def put_provider(self, record: ProviderRecord) -> None:
-        provider = record.provider
-        code, document = provider.code, encode(provider)
-        who = record.who.performed_by, record.who.caller
-        row = (document, record.etag, record.create_time, record.update_time, *who)
-        if code in self.providers:
-            self._write(sql.PUT_PROVIDER, code, (*row, code))
-        else:
-            self._write(sql.ADD_PROVIDER, code, (code, *row))
-        self.providers = {**self.providers, provider.code: record}
-        self.catalogues = {**self.catalogues, provider.code: Catalogue(provider)}
+        code = record.provider.code
+        statement = sql.PUT_PROVIDER if code in self.providers else sql.ADD_PROVIDER
+        self._write(statement, code, provider_row(record))
+        self.providers = {**self.providers, code: record}
+        self.catalogues = {**self.catalogues, code: Catalogue(record.provider)}
 
     def remember(self, request_id: str, *, created: str, digest: bytes) -> None:
         self.request_ids[request_id] = created, digest
-        self._write(sql.ADD_REQUEST_ID, request_id, (request_id, created, digest))
+        row = {"id": request_id, "created": created, "digest": digest}
+        self._write(sql.ADD_REQUEST_ID, request_id, row)
 
     def note_attempt(self, pending: Pending, lane: Lane) -> None:
         """Keeps, for those who look, how a hand-over of the request ended."""
-        row = (
-            pending.error_code,
-            pending.error_description,
-            pending.attempts,
-            lane.adapter,
-            lane.lease_start,
-            lane.handover,
-            pending.number,
-        )
+        row = {
+            "number": pending.number,
+            "error_code": pending.error_code,
+            "error_description": pending.error_description,
+            "attempts": pending.attempts,
+            "last_adapter": lane.adapter,
+            "last_delivery_time": lane.lease_start,
+            "handover": lane.handover,
+        }
         self._write(sql.TRY_REQUEST, pending.number, row)
 
     def _add_request(self, transition: Transition, provider: str, pending: Pending) -> None:
@@ -161,19 +157,7 @@ class Work(Late):
             handover=answered.handover if answered else 0,
         )
         self.requests[pending.number] = record
-        row = (
-            int(record.state),
-            record.settle_time,
-            record.error_code,
-            record.error_description,
-            record.reference_number,
-            record.attempts,
-            record.last_adapter,
-            record.last_delivery_time,
-            record.handover,
-            record.number,
-        )
-        self._write(sql.SETTLE_REQUEST, record.number, row)
+        self._write(sql.SETTLE_REQUEST, record.number, request_row(record))
 
     def _acted(self, record: ActionRecord, change: ActionChange) -> ActionRecord:
         return replace(
@@ -190,13 +174,13 @@ class Work(Late):
             self.committed.settled.add(performed.id)
         taken_back = encode(change.taken_back) if change.taken_back else None
         self._taken_back[performed.id] = taken_back or self._taken_back.get(performed.id)
-        row = (
-            int(state_of(change)),
-            self.now if change.settled else None,
-            encode(performed.error) if performed.error else None,
-            self._taken_back[performed.id],
-            performed.id,
-        )
+        row = {
+            "id": performed.id,
+            "state": int(state_of(change)),
+            "settle_time": self.now if change.settled else None,
+            "error": encode(performed.error) if performed.error else None,
+            "taken_back": self._taken_back[performed.id],
+        }
         self._write(sql.CHANGE_ACTION, performed.id, row)
 
 

@@ -1,0 +1,173 @@
+"""What is written to a table comes back as it was, every column of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from generic_provider_server.domain.actions import ActionKind
+from generic_provider_server.domain.lane import Lane
+from generic_provider_server.domain.platform.image import Request
+from generic_provider_server.domain.refusals import Reason
+from generic_provider_server.domain.subscription.aggregate import ActionError, Aggregate, Pending
+from generic_provider_server.domain.subscription.records import (
+    ActionOrigin,
+    ActionRecord,
+    ActionState,
+    ProviderRecord,
+    RequestRecord,
+    SubscriptionRecord,
+    Who,
+)
+from generic_provider_server.domain.subscription.undone import Undone
+from generic_provider_server.domain.values import (
+    Account,
+    Address,
+    Instant,
+    RequestOrigin,
+    RequestState,
+    RequestType,
+    State,
+    Subscription,
+)
+from generic_provider_server.store.database import rows
+from generic_provider_server.store.database import statements as sql
+from generic_provider_server.store.database.bulk import Bulk, Row
+from generic_provider_server.store.database.engine import Engine
+from generic_provider_server.store.store import engine_of
+from support.examples import SATELLITE
+
+WHO = Who(performed_by="operator", caller="peer")
+REQUEST = RequestRecord(
+    number=7,
+    provider="SAT",
+    subscription="S1",
+    unit=2,
+    index=3,
+    type=RequestType.UPDATE_ADDRESS,
+    state=RequestState.COMPLETED,
+    origin=RequestOrigin.ROLLBACK,
+    request=Request(type=RequestType.UPDATE_ADDRESS, address=Address(city="Graz")),
+    create_time=Instant(4),
+    schedule_time=Instant(5),
+    action=6,
+    reference="order",
+    performed_by="operator",
+    settle_time=Instant(8),
+    error_code="E",
+    error_description="wrong",
+    reference_number="R",
+    attempts=9,
+    last_adapter="adapter",
+    last_delivery_time=Instant(10),
+    handover=11,
+)
+ACTION = ActionRecord(
+    id=7,
+    subscription="S1",
+    kind=ActionKind.ACTIVATE,
+    state=ActionState.PARTLY_REJECTED,
+    performed=b"as it was made",
+    create_time=Instant(2),
+    origin=ActionOrigin.AUTOMATIC_END,
+    who=WHO,
+    request_id="order-1",
+    reference="order",
+    execute_time=Instant(3),
+    settle_time=Instant(4),
+    error=ActionError(reason=Reason.REJECTED_BY_PLATFORM, request=5, provider="SAT"),
+    taken_back=(Undone(provider="SAT", state=State.EFFECTIVE),),
+)
+PROVIDER = ProviderRecord(
+    provider=SATELLITE, create_time=Instant(1), update_time=Instant(2), etag=3, who=WHO
+)
+SUBSCRIPTION = SubscriptionRecord(
+    aggregate=Aggregate(
+        desired=Subscription(
+            number="S1",
+            type="DTH",
+            state=State.IN_RESTING,
+            holder=Account(number="C1"),
+            address=Address(),
+            create_time=Instant(1),
+            until=Instant(9),
+        )
+    ),
+    create_time=Instant(1),
+    update_time=Instant(2),
+    revision=3,
+)
+LANE = Lane(
+    provider="SAT",
+    subscription="S1",
+    handover=1,
+    count=2,
+    unit=3,
+    first=4,
+    last=5,
+    stream="stream",
+    server="server",
+    adapter="adapter",
+    lease_start=Instant(6),
+    lease_until=Instant(7),
+    lease_duration=8,
+)
+HEAD = Pending(
+    number=9,
+    unit=10,
+    index=1,
+    request=REQUEST.request,
+    origin=RequestOrigin.ACTION,
+    create_time=Instant(11),
+    schedule_time=Instant(12),
+    hidden_until=Instant(13),
+    bulk=True,
+)
+
+
+@pytest.fixture
+def engine(url: str) -> Iterator[Engine]:
+    opened = engine_of(url)
+    opened.prepare()
+    yield opened
+    opened.close()
+
+
+def stored(engine: Engine, statement: Bulk, row: Row, select: str) -> Any:
+    """The row as it is read once it is written; each of its columns says something."""
+    assert all(row.values())
+    with engine.transaction() as (tables, _):
+        tables.write(statement, [row])
+        (found,) = tables.select(select.replace("IN ({})", "IN ('S1')"))
+    return found
+
+
+def test_a_request_comes_back_as_it_was(engine: Engine) -> None:
+    select = sql.REQUEST.replace("?", "7")
+    row = stored(engine, sql.ADD_REQUEST, rows.request_row(REQUEST), select)
+    assert rows.request_of_row(row) == REQUEST
+
+
+def test_an_action_comes_back_as_it_was(engine: Engine) -> None:
+    select = sql.ACTION.replace("?", "7")
+    row = stored(engine, sql.ADD_ACTION, rows.action_row(ACTION), select)
+    assert rows.action_of_row(row, requests=()) == ACTION
+
+
+def test_a_provider_comes_back_as_it_was(engine: Engine) -> None:
+    row = stored(engine, sql.ADD_PROVIDER, rows.provider_row(PROVIDER), sql.PROVIDERS)
+    assert rows.provider_of_row(row) == PROVIDER
+
+
+def test_a_subscription_comes_back_as_it_was(engine: Engine) -> None:
+    written = rows.subscription_row(SUBSCRIPTION, leased={})
+    row = stored(engine, sql.ADD_SUBSCRIPTION, written, sql.SUBSCRIPTIONS)
+    assert rows.subscription_of_row(row) == SUBSCRIPTION
+
+
+def test_a_lane_comes_back_as_it_was(engine: Engine) -> None:
+    written = rows.lane_row(LANE, (HEAD,), now=0)
+    row = stored(engine, sql.PUT_LANE, written, sql.LANES)
+    assert rows.lane_of_row(row) == LANE

@@ -25,6 +25,12 @@ CREATE TABLE IF NOT EXISTS journal (
 );
 CREATE INDEX IF NOT EXISTS journal_subscription ON journal (subscription, id);
 """
+REMOVING = (
+    RequestType.DEACTIVATE_SERVICE,
+    RequestType.DEACTIVATE_SUBSCRIBER,
+    RequestType.REMOVE_INSTALLED_ITEM,
+    RequestType.CANCEL_UDR,
+)
 EMPTY: dict[str, Any] = {"holder": "", "items": [], "services": [], "usages": []}
 
 
@@ -58,10 +64,11 @@ class Platform:
             except Reject as reject:
                 self._note(request, adapter, f"rejected {reject.code}")
                 raise
-            self._database.execute(
-                "INSERT OR REPLACE INTO subscriber VALUES (?, ?)",
-                (request.subscription, json.dumps(now)),
-            )
+            if now is not None:
+                self._database.execute(
+                    "INSERT OR REPLACE INTO subscriber VALUES (?, ?)",
+                    (request.subscription, json.dumps(now)),
+                )
             self._note(request, adapter, "done")
 
     def refuse(self, request: ProvisioningRequest, *, adapter: str, code: str) -> None:
@@ -115,8 +122,11 @@ def platform_in(path: Path) -> Iterator[Platform]:
         yield platform
 
 
-def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dict[str, Any]:
-    """What the subscriber holds once the request is done; raises Reject."""
+def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dict[str, Any] | None:
+    """What the subscriber holds once the request is done, None if it is not known; raises Reject.
+
+    To remove something from a subscriber who is not known is no fault: it is not there.
+    """
     kind = request.type
     if kind == RequestType.BECOME_SUBSCRIBER:
         return {
@@ -125,6 +135,8 @@ def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dic
             "services": sorted(map(service_text, request.services)),
             "usages": (holds or EMPTY)["usages"],
         }
+    if holds is None and kind in REMOVING:
+        return None
     if holds is None:
         raise Reject("UNKNOWN_SUBSCRIBER", f"{request.subscription} is not known here")
     now = {**holds}
@@ -148,9 +160,9 @@ def _changes(request: ProvisioningRequest) -> Iterator[tuple[str, list[str], lis
         case RequestType.REMOVE_INSTALLED_ITEM:
             yield "items", [], [item_text(request.installed_item)]
         case RequestType.ADD_UDR:
-            yield "usages", [request.usage.reference], []
+            yield "usages", [_usage(request)], []
         case RequestType.CANCEL_UDR:
-            yield "usages", [], [request.usage.reference]
+            yield "usages", [], [_usage(request)]
         case _:
             return
 
@@ -162,6 +174,12 @@ def item_text(item: InstalledItem) -> str:
 def service_text(service: ProvisionedService) -> str:
     goods = " ".join(item.serial_number for item in service.items)
     return f"{service.distributor} {service.provider_service_id} {goods}".rstrip()
+
+
+def _usage(request: ProvisioningRequest) -> str:
+    """A usage record belongs to the goods of its viewing point."""
+    goods = " ".join(item.serial_number for item in request.service.items)
+    return f"{request.usage.reference} {goods}".rstrip()
 
 
 def what(request: ProvisioningRequest) -> str:

@@ -65,7 +65,8 @@ class Crm:
     serials: Sequence[str]
 
     def become(self, number: str) -> BecomeSubscriber:
-        providers = self.chance.sample(self.providers, self.chance.choice((1, 1, 2)))
+        count = min(len(self.providers), self.chance.choice((1, 1, 2)))
+        providers = self.chance.sample(self.providers, count)
         parts = [self._start(provider) for provider in providers]
         return BecomeSubscriber(
             number=number,

@@ -13,19 +13,11 @@ from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import AnyAction
 from generic_provider_server.domain.catalogue import Catalogue
-from generic_provider_server.domain.platform.effect import names_same
+from generic_provider_server.domain.platform.effect import Name, names
 from generic_provider_server.domain.platform.image import PlatformImage, Request, image
-from generic_provider_server.domain.platform.plan import plan
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.subscription.aggregate import Aggregate, Link, Pending
 from generic_provider_server.domain.subscription.due import next_end, usage_is_over
-from generic_provider_server.domain.subscription.ledger import (
-    ActionChange,
-    Circumstances,
-    Finished,
-    Ledger,
-    Transition,
-)
 from generic_provider_server.domain.subscription.lifecycle import (
     accept,
     accepted_late,
@@ -36,12 +28,18 @@ from generic_provider_server.domain.subscription.lifecycle import (
     touch,
 )
 from generic_provider_server.domain.subscription.perform import perform
+from generic_provider_server.domain.subscription.reset import reset
+from generic_provider_server.domain.subscription.transition import (
+    ActionChange,
+    Circumstances,
+    Finished,
+    Transition,
+)
 from generic_provider_server.domain.values import (
     SECOND,
     Instant,
     Provider,
     ProviderState,
-    RequestOrigin,
     RequestState,
     Subscription,
     SyncState,
@@ -110,7 +108,10 @@ class Life:
             now=self.now,
             catalogues=self.catalogues,
             next_number=self.next_number,
-            leased={provider: len(lease.requests) for provider, lease in self.leases.items()},
+            leased={
+                provider: {pending.number for pending in lease.requests}
+                for provider, lease in self.leases.items()
+            },
         )
 
     def link(self, provider: str) -> Link:
@@ -191,8 +192,8 @@ class Life:
         lease = self.leases.pop(provider)
         deeds = lease.requests[: lease.done]
         self.lost += [Lost(provider, lease.handover, pending) for pending in deeds]
-        count = len(lease.requests)
-        self._take(touch(self.there, provider, count=count, circumstances=self.circumstances))
+        numbers = {pending.number for pending in lease.requests}
+        self._take(touch(self.there, provider, numbers=numbers, circumstances=self.circumstances))
         if counted:
             tried = count_attempt(self.there, provider, delay=0, circumstances=self.circumstances)
             self._take(tried)
@@ -200,13 +201,12 @@ class Life:
     def come_late(self, lost: Lost) -> None:
         """An acceptance under the token of a lease that has ended."""
         final = self.finals.get(lost.pending.number)
-        if final and final.state is RequestState.COMPLETED and not self._overtaken(lost):
-            return
         late = accepted_late(
             self.there,
             lost.provider,
             lost.pending.request,
             state=final.state if final else RequestState.PENDING,
+            names=self._doubtful(lost, final),
             circumstances=self.circumstances,
         )
         self._take(late)
@@ -245,13 +245,16 @@ class Life:
         changed = replace(self.catalogues[provider].provider, state=state)
         self.catalogues[provider] = Catalogue(changed)
 
-    def reset(self, provider: str) -> None:
-        catalogue = self.catalogues[provider]
-        ledger = Ledger(self.there, self.circumstances)
-        held = self.link(provider).expected(now=self.now)
-        requests = plan(held, self.wanted(provider), catalogue=catalogue)
-        ledger.enqueue(provider, requests, unit=ledger.new_unit(), origin=RequestOrigin.RESET)
-        self._take(ledger.transition())
+    def reset(self, provider: str, *, full: bool = False, recreate: bool = False) -> None:
+        self._take(
+            reset(
+                self.there,
+                provider,
+                full=full,
+                recreate=recreate,
+                circumstances=self.circumstances,
+            )
+        )
 
     def serve(self, provider: str) -> list[Request]:
         """An adapter does whatever is pending, as far as its platform can; returns what it did."""
@@ -270,14 +273,20 @@ class Life:
     def in_sync(self, provider: str) -> bool:
         return self.link(provider).sync_state is SyncState.IN_SYNC
 
-    def _overtaken(self, lost: Lost) -> bool:
-        """Was something handed over that names the same, after the request was completed?"""
+    def _doubtful(self, lost: Lost, final: Finished | None) -> frozenset[Name]:
+        """What the late answer makes uncertain: of a completed request, what was handed over
+        since."""
+        named = names(lost.pending.request)
+        if final is None or final.state is not RequestState.COMPLETED:
+            return named
         number = lost.pending.number
         last = max(n for n, (*_, pending) in enumerate(self.handed) if pending.number == number)
-        return any(
-            provider == lost.provider and names_same(pending.request, lost.pending.request)
+        later = [
+            names(pending.request)
             for _, provider, pending in self.handed[last + 1 :]
-        )
+            if provider == lost.provider
+        ]
+        return named & frozenset().union(*later)
 
     def _end_lease_of(self, number: int) -> None:
         for provider, lease in list(self.leases.items()):

@@ -7,13 +7,21 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from random import Random
 
+from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import AnyAction, Existing
 from generic_provider_server.domain.refusals import Refused
 from generic_provider_server.domain.subscription.aggregate import Link
-from generic_provider_server.domain.values import SECOND, Provider
+from generic_provider_server.domain.values import (
+    SECOND,
+    DeliverySettings,
+    Provider,
+    Service,
+    ServiceKind,
+)
 
+from .catalogues import aluxsat, ott
 from .life import Life
 from .must_hold import check, check_healed
 from .platform import subscriber
@@ -66,10 +74,41 @@ STORMY = {
 }
 
 
+UNREFUSED: dict[Step, int] = {
+    step: weight
+    for step, weight in STORMY.items()
+    if step not in (Step.REJECT, Step.CANCEL, Step.RESOLVE)
+}
+"""Nobody refuses anything, and no platform has a reason to."""
+
+STEPS = 40
+SEEDS = st.integers(0, 2**20 - 1)
+
+
+def providers() -> list[Provider]:
+    """Both post usage; one gives up after three attempts, the other after five."""
+    rent = Service(code="RENT", provider_service_id="R", kind=ServiceKind.USAGE)
+    return [
+        replace(
+            provider,
+            services=(*provider.services, rent),
+            delivery_settings=DeliverySettings(max_delivery_attempts=attempts),
+        )
+        for provider, attempts in ((aluxsat(), 3), (ott(), 5))
+    ]
+
+
+def histories(weights: dict[Step, int]) -> st.SearchStrategy[list[tuple[Step, int]]]:
+    kinds = [kind for kind, weight in weights.items() for _ in range(weight)]
+    step = st.tuples(st.sampled_from(kinds), SEEDS)
+    return st.lists(step, min_size=STEPS, max_size=STEPS)
+
+
 @dataclass(slots=True)
 class Lifetime:
     providers: Sequence[Provider]
     tell: Callable[[str], None]
+    refusing: bool = True
     life: Life = field(init=False)
     chance: Random = field(init=False)
     answered: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -112,14 +151,19 @@ class Lifetime:
         served = {service.provider for service in action.services}
         if self.chance.random() < 0.2 and not action.draft:
             code = self.chance.choice(sorted(served))
-            existing = Existing(provider=code, account_number="77", holds_everything=True)
+            everything = self.chance.random() < 0.6
+            existing = Existing(provider=code, account_number="77", holds_everything=everything)
             action = replace(action, existing=(existing,))
         if not self._performed(action):
             self._begin()
             return
         for existing in action.existing:
-            held = self.life.link(existing.provider).confirmed
-            self.life.platforms[existing.provider].subscribers[NUMBER] = subscriber(held)
+            held = self.life.wanted(existing.provider)
+            platform = self.life.platforms[existing.provider]
+            if not existing.holds_everything:
+                platform.untold.add(NUMBER)
+                held = replace(held, entitlements=()) if self.chance.random() < 0.5 else held
+            platform.subscribers[NUMBER] = subscriber(held)
 
     def _crm(self) -> WiderCrm:
         return WiderCrm(chance=self.chance, providers=self.providers, serials=SERIALS)
@@ -188,6 +232,7 @@ class Lifetime:
         if self.life.leases[provider].done or self._done(provider):
             self._answered(provider, self.life.accept(provider))
         else:
+            assert self.refusing, "a request that the platform cannot do"
             self._answered(provider, self.life.reject(provider))
 
     def _answered(self, provider: str, number: int) -> None:
@@ -228,15 +273,23 @@ class Lifetime:
 
     def _reset(self) -> None:
         link = self.chance.choice(self.life.there.links) if self.life.there.links else None
-        if link and self.life.catalogues[link.provider].effective:
-            self.tell(f"{link.provider} is reset")
+        if link is None or not self.life.catalogues[link.provider].effective:
+            return
+        way = self.chance.choice(("plainly", "plainly", "in full", "anew"))
+        if way == "anew" and link.provider in self.life.leases:
+            return
+        self.tell(f"{link.provider} is reset {way}")
+        self.life.reset(link.provider, full=way == "in full", recreate=way == "anew")
+        if way == "plainly":
+            queue = self.life.there.queue(link.provider)
             self.life.reset(link.provider)
+            assert self.life.there.queue(link.provider) == queue, "reset twice"
 
     def _lose(self) -> None:
         if provider := self._leased():
             if self.chance.random() < 0.5 and self.life.leases[provider].left:
                 self._done(provider)
-            counted = self.chance.random() < 0.5
+            counted = self.refusing and self.chance.random() < 0.5
             self.tell(f"{provider} loses its lease{', an attempt' if counted else ''}")
             self.life.lose(provider, counted=counted)
 
@@ -295,3 +348,5 @@ class Lifetime:
             self._serve_all(link.provider)
             check(self.life)
             check_healed(self.life, link.provider)
+            self.life.reset(link.provider)
+            assert not self.life.there.queue(link.provider), "a second reset has something to do"

@@ -6,9 +6,9 @@ from generic_provider_server.domain.platform.image import PlatformImage
 from generic_provider_server.domain.platform.plan import plan
 from generic_provider_server.domain.rules.rules import check as check_rules
 from generic_provider_server.domain.subscription.after import after
-from generic_provider_server.domain.subscription.aggregate import Link
-from generic_provider_server.domain.subscription.ledger import Finished
+from generic_provider_server.domain.subscription.aggregate import Link, Pending
 from generic_provider_server.domain.subscription.naming import goods_named
+from generic_provider_server.domain.subscription.transition import Finished
 from generic_provider_server.domain.values import (
     Goods,
     RequestOrigin,
@@ -27,9 +27,13 @@ def check(life: Life) -> None:
     reserved = goods_named(life.there)
     for link in life.there.links:
         _check_queue(life, link)
+        _check_lease(life, link)
         if link.sync_state is SyncState.IN_SYNC:
             _check_in_sync(life, link)
-        held = life.platforms[link.provider].subscribers.get(life.desired.number, Subscriber())
+        platform = life.platforms[link.provider]
+        if life.desired.number in platform.untold:
+            continue
+        held = platform.subscribers.get(life.desired.number, Subscriber())
         assert {Goods(*item[1:]) for item in held.items} <= reserved, "held, yet not reserved"
 
 
@@ -52,6 +56,13 @@ def _check_queue(life: Life, link: Link) -> None:
     assert not any(pending.number in life.finals for pending in link.queue)
 
 
+def _check_lease(life: Life, link: Link) -> None:
+    """What is on a live lease is pending, and stands at the head of the queue."""
+    lease = life.leases.get(link.provider)
+    leased = [pending.number for pending in lease.requests] if lease else []
+    assert [pending.number for pending in link.queue][: len(leased)] == leased, "a lease was cut"
+
+
 def _check_in_sync(life: Life, link: Link) -> None:
     """In sync is never a lie."""
     held, wanted = link.expected(now=life.now), life.wanted(link.provider)
@@ -68,7 +79,8 @@ def check_confirmed(life: Life) -> None:
     """
     for link in life.there.links:
         refused = _refused(life, link.provider)
-        if any(final.pending.origin is not RequestOrigin.ACTION for final in refused):
+        untold = life.desired.number in life.platforms[link.provider].untold
+        if untold or any(_corrects(final.pending) for final in refused):
             continue
         held, wanted = link.expected(now=life.now), life.wanted(link.provider)
         lacking = plan(held, wanted, catalogue=life.catalogues[link.provider])
@@ -80,11 +92,9 @@ def check_confirmed(life: Life) -> None:
 
 
 def check_healed(life: Life, provider: str) -> None:
-    """After a reset that was served. A platform that never heard of the subscriber, though it may
-    have, cannot take anything away."""
+    """After a reset that was served."""
     assert not life.differences(provider)
-    unheard = life.desired.number not in life.platforms[provider].subscribers
-    assert life.in_sync(provider) or unheard
+    assert life.in_sync(provider)
 
 
 def _refused(life: Life, provider: str) -> list[Finished]:
@@ -95,6 +105,11 @@ def _refused(life: Life, provider: str) -> list[Finished]:
     ]
 
 
+def _corrects(pending: Pending) -> bool:
+    """Usage that moves along with its goods counts as a correction."""
+    return pending.origin is not RequestOrigin.ACTION or pending.request.usage is not None
+
+
 def _told(image: PlatformImage) -> tuple[object, ...]:
     """What an image says, in whatever order."""
     return (
@@ -102,5 +117,5 @@ def _told(image: PlatformImage) -> tuple[object, ...]:
         image.address,
         {item.key for item in image.items},
         {(entitlement.key, entitlement.term_end) for entitlement in image.entitlements},
-        {posted.usage.reference for posted in image.usages},
+        {posted.key for posted in image.usages},
     )

@@ -21,11 +21,25 @@ from generic_provider_server.domain.values import (
     Usage,
 )
 
+REMOVING = frozenset(
+    {
+        RequestType.DEACTIVATE_SERVICE,
+        RequestType.DEACTIVATE_SUBSCRIBER,
+        RequestType.REMOVE_INSTALLED_ITEM,
+        RequestType.CANCEL_UDR,
+    }
+)
+"""To remove what is not there is no fault."""
+
 Item = tuple[str, str, str]
 """(distributor, goods type, serial number)"""
 
 Entitlement = tuple[str, str, tuple[tuple[str, str], ...]]
 """(distributor, platform id, goods)"""
+
+
+Posted = tuple[str, tuple[tuple[str, str], ...]]
+"""(reference of the usage, goods that it was posted for)"""
 
 
 class PlatformRefuses(Exception):
@@ -38,12 +52,14 @@ class Subscriber:
     address: Address | None = None
     items: set[Item] = field(default_factory=set)
     services: dict[Entitlement, Instant | None] = field(default_factory=dict)
-    usages: dict[str, Usage] = field(default_factory=dict)
+    usages: dict[Posted, Usage] = field(default_factory=dict)
 
 
 class SimulatedPlatform:
     def __init__(self) -> None:
         self.subscribers: dict[str, Subscriber] = {}
+        self.untold: set[str] = set()
+        """Subscribers whom the platform had before, and of whom the CRM does not know what."""
 
     def apply(self, subscription: str, request: Request) -> None:
         """Does it; what is done already is done again without harm. Raises PlatformRefuses."""
@@ -51,8 +67,11 @@ class SimulatedPlatform:
             self._become(subscription, request)
             return
         there = self.subscribers.get(subscription)
+        if there is None and request.type in REMOVING:
+            return
         if there is None:
             raise PlatformRefuses(f"{subscription} is not known here")
+        _check_goods(there, request)
         match request.type:
             case RequestType.UPDATE_SUBSCRIBER:
                 there.holder, there.address = request.holder, request.address
@@ -69,9 +88,9 @@ class SimulatedPlatform:
                 for service in _services(request):
                     there.services.pop(_entitlement(service), None)
             case RequestType.ADD_UDR if request.usage:
-                there.usages[request.usage.reference] = request.usage
+                there.usages[_posted(request.usage, request)] = request.usage
             case RequestType.CANCEL_UDR if request.usage:
-                there.usages.pop(request.usage.reference, None)
+                there.usages.pop(_posted(request.usage, request), None)
             case _:
                 raise AssertionError(f"nothing to do in {request}")
 
@@ -81,6 +100,7 @@ class SimulatedPlatform:
         return list(_differences(there, wanted, now))
 
     def _become(self, subscription: str, request: Request) -> None:
+        self.untold.discard(subscription)
         former = self.subscribers.get(subscription)
         self.subscribers[subscription] = Subscriber(
             holder=request.holder,
@@ -91,9 +111,19 @@ class SimulatedPlatform:
         )
 
 
+def _check_goods(there: Subscriber, request: Request) -> None:
+    """Raises PlatformRefuses where something is to be switched on for goods that are not there."""
+    if request.type in REMOVING:
+        return
+    for service in _services(request):
+        lacking = {_item(item) for item in service.items} - there.items
+        if lacking:
+            raise PlatformRefuses(f"{sorted(lacking)} are not known here")
+
+
 def _differences(there: Subscriber | None, wanted: PlatformImage, now: Instant) -> Iterator[str]:
     items, services = subscriber(wanted).items, subscriber(wanted).services
-    usages = {u.usage.reference for u in wanted.usages if u.usage.end_time > now}
+    usages = {key for key, u in subscriber(wanted).usages.items() if u.end_time > now}
     needed = wanted.known is Known.YES and not (wanted.closed and not items | usages)
     if there is None:
         if needed or services:
@@ -103,7 +133,7 @@ def _differences(there: Subscriber | None, wanted: PlatformImage, now: Instant) 
         yield f"items {sorted(there.items)} instead of {sorted(items)}"
     if there.services != services:
         yield f"services {there.services} instead of {services}"
-    posted = {usage.reference for usage in there.usages.values() if usage.end_time > now}
+    posted = {key for key, usage in there.usages.items() if usage.end_time > now}
     if posted != usages:
         yield f"usages {sorted(posted)} instead of {sorted(usages)}"
     if wanted.known is Known.YES and there.holder != wanted.holder:
@@ -122,7 +152,9 @@ def subscriber(held: PlatformImage) -> Subscriber:
             (e.distributor, e.provider_service_id, _goods(e.goods)): e.term_end
             for e in held.entitlements
         },
-        usages={posted.usage.reference: posted.usage for posted in held.usages},
+        usages={
+            (posted.usage.reference, _goods(posted.goods)): posted.usage for posted in held.usages
+        },
     )
 
 
@@ -139,8 +171,15 @@ def _item(item: ProvisionedItem) -> Item:
 
 
 def _entitlement(service: ProvisionedService) -> Entitlement:
-    goods = tuple((item.goods_type, item.serial_number) for item in service.items)
-    return service.distributor, service.provider_service_id, goods
+    return service.distributor, service.provider_service_id, _goods_of(service)
+
+
+def _posted(usage: Usage, request: Request) -> Posted:
+    return usage.reference, _goods_of(request.service) if request.service else ()
+
+
+def _goods_of(service: ProvisionedService) -> tuple[tuple[str, str], ...]:
+    return tuple((item.goods_type, item.serial_number) for item in service.items)
 
 
 def _goods(goods: tuple[Goods, ...]) -> tuple[tuple[str, str], ...]:

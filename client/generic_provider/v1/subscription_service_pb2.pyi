@@ -408,8 +408,9 @@ class ExistingAccount(_message.Message):
     account_number: _builtins.str
     """The platform's own."""
     holds_everything: _builtins.bool
-    """The platform holds everything that this action names; else only the account is known, and a
-    reset sends the rest.
+    """True: the platform holds everything that this action names. False: only the account is known.
+    The subscription is OUT_OF_SYNC at the provider then, until the platform's contents are
+    reported, a reset sends everything, or the platform accepts a BECOME_SUBSCRIBER.
     """
     def __init__(
         self,
@@ -591,7 +592,9 @@ Global___EndShortTermDeactivation: _TypeAlias = EndShortTermDeactivation  # noqa
 
 @_typing.final
 class Terminate(_message.Message):
-    """Any live state becomes CANCELLED: services CANCELLED, items released."""
+    """Any live state becomes CANCELLED: services CANCELLED, items released, usage that is not over
+    cancelled.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -608,7 +611,9 @@ Global___Terminate: _TypeAlias = Terminate  # noqa: Y015
 
 @_typing.final
 class Regret(_message.Message):
-    """Any live state becomes REGRETTED: services REGRETTED, items released."""
+    """Any live state becomes REGRETTED: services REGRETTED, items released, usage that is not over
+    cancelled.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -650,7 +655,8 @@ Global___AddServices: _TypeAlias = AddServices  # noqa: Y015
 @_typing.final
 class StartServices(_message.Message):
     """Live services that are not on take the subscription's state; on a NOT_EFFECTIVE subscription they
-    make it EFFECTIVE, with just these services on.
+    make it EFFECTIVE, with just these services on. Refused for a service whose term is over: change
+    its term instead.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -723,7 +729,12 @@ Global___RemoveServices: _TypeAlias = RemoveServices  # noqa: Y015
 
 @_typing.final
 class ChangeTerms(_message.Message):
-    """Sets, moves or (term_end unset) clears the term ends of termed services."""
+    """Sets, moves or (term_end unset) clears the term ends of termed services. A service that its term
+    end has stopped starts again (a late renewal): it takes the subscription's state. If that was the
+    subscription's last service, so that the term end made the subscription NOT_EFFECTIVE, the
+    subscription becomes EFFECTIVE again, unless its state has been changed since. What somebody
+    stopped or deactivated stays off.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -982,7 +993,8 @@ Global___ChangeSubscriber: _TypeAlias = ChangeSubscriber  # noqa: Y015
 @_typing.final
 class AddUsage(_message.Message):
     """A usage record; the subscription, and the termed service that the usage service requires, must be
-    on. It leaves the subscription at its end.
+    on. It leaves the subscription at its end. It belongs to the goods of its distributor: when a card
+    is swapped before the end, the usage is cancelled for the old card and added for the new one.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1175,7 +1187,10 @@ class PerformActionResponse(_message.Message):
 
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]:
-        """The action's, as they are now."""
+        """The action's, as they are now. Where a platform was OUT_OF_SYNC, what brings it in sync comes
+        first (origin RESET): the action does not wait for these requests, and they are not among its
+        own `requests`.
+        """
 
     def __init__(
         self,
@@ -1198,7 +1213,9 @@ class SubscriptionAction(_message.Message):
 
     When the platform rejects one of its requests, the part that this request carried is taken back in
     the CRM; of an atomic action the whole is. Actions performed later are looked at anew: one that is
-    no longer possible is rejected too.
+    no longer possible is rejected too. A rejected request for a usage record is taken back only in
+    Add Usage and Cancel Usage: elsewhere the usage was bought before, and the subscription is
+    OUT_OF_SYNC until the next reset.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1319,9 +1336,14 @@ class Undone(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     USAGE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    LINK_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     state: _resources_pb2.SubscriptionState.ValueType
     """As restored."""
+    link: _builtins.bool
+    """True: the provider does not serve the subscription any more, because its platform refused
+    the subscriber (BECOME_SUBSCRIBER).
+    """
     @_builtins.property
     def service(self) -> _resources_pb2.SubscribedService:
         """As restored; REMOVED if it is gone again."""
@@ -1352,12 +1374,13 @@ class Undone(_message.Message):
         address: _resources_pb2.Address | None = ...,
         usage: _resources_pb2.Usage | None = ...,
         state: _resources_pb2.SubscriptionState.ValueType = ...,
+        link: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "holder", b"holder", "item", b"item", "part", b"part", "service", b"service", "state", b"state", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "holder", b"holder", "item", b"item", "link", b"link", "part", b"part", "service", b"service", "state", b"state", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "holder", b"holder", "item", b"item", "part", b"part", "provider", b"provider", "service", b"service", "state", b"state", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "holder", b"holder", "item", b"item", "link", b"link", "part", b"part", "provider", b"provider", "service", b"service", "state", b"state", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["service", "item", "holder", "address", "usage", "state"]  # noqa: Y015
+    _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["service", "item", "holder", "address", "usage", "state", "link"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_part) -> _WhichOneofReturnType_part | None: ...
 

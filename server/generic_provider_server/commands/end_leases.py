@@ -46,13 +46,15 @@ def end_lease(work: Work, lane: Lane, cause: LeaseEnd) -> None:
     """Ends a lease whose requests were not all answered: nobody knows what was done of them."""
     work.put_lane(replace(lane, count=0), ran_out=cause is LeaseEnd.RAN_OUT)
     number, provider = lane.subscription, lane.provider
-    change = touch(
-        _aggregate(work, lane), provider, count=lane.count, circumstances=work.circumstances(number)
-    )
+    aggregate = _aggregate(work, lane)
+    leased = lane.leased(aggregate.queue(provider))
+    circumstances = work.circumstances(number)
+    change = touch(aggregate, provider, numbers=leased, circumstances=circumstances)
     work.put(number, change)
     if cause in COUNTED:
         fail_attempt(work, lane)
-    for pending in change.aggregate.queue(provider)[1 : lane.count]:
+    behind = [p for p in change.aggregate.queue(provider) if p.number in leased][1:]
+    for pending in behind:
         work.note_attempt(pending, lane)
 
 

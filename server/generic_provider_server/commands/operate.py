@@ -111,7 +111,7 @@ def _off_lease(
     """The subscription with the request on no lease; raises Refused if it may not be ended."""
     number = record.aggregate.desired.number
     lane = work.lane(provider, number)
-    if pending not in record.aggregate.queue(provider)[: lane.count]:
+    if pending.number not in lane.leased((pending,)):
         return record.aggregate
     if not end:
         raise Refused(

@@ -9,7 +9,6 @@ from msgspec.structs import replace
 from ..domain.actions import AnyAction, BecomeSubscriber
 from ..domain.refusals import InvalidField, Reason, Refused
 from ..domain.subscription.aggregate import Aggregate
-from ..domain.subscription.ledger import Transition
 from ..domain.subscription.naming import goods_of
 from ..domain.subscription.perform import perform
 from ..domain.subscription.records import (
@@ -24,7 +23,8 @@ from ..domain.subscription.records import (
     request_record,
     revised,
 )
-from ..domain.values import Goods, Instant, RequestType
+from ..domain.subscription.transition import Transition
+from ..domain.values import Goods, Instant, RequestOrigin, RequestType
 from ..store.database.documents import encode
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Work
@@ -176,7 +176,7 @@ def _requests(work: Work, change: Transition) -> tuple[RequestRecord, ...]:
         record = request_record(aggregate, provider, pending)
         waiting = WaitingFor.ADAPTER if first else WaitingFor.EARLIER_REQUEST
         requests.append(replace(record, waiting_for=waiting))
-    return tuple(requests)
+    return tuple(sorted(requests, key=lambda request: request.origin is not RequestOrigin.RESET))
 
 
 def _check_size(change: Transition) -> None:

@@ -14,11 +14,12 @@ from ..domain.lease import (
     judge_final,
     lease_of,
 )
-from ..domain.platform.effect import doubt, names_same
+from ..domain.platform.effect import Name, names
 from ..domain.platform.image import Request
+from ..domain.subscription.aggregate import Pending
 from ..domain.subscription.lifecycle import accept, accepted_late, reject, touch
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, request_number
-from ..domain.values import RequestState, SyncState
+from ..domain.values import RequestState
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Work
 from .end_leases import end_overdue, fail_attempt, streams_of
@@ -80,7 +81,7 @@ def _judge(work: Work, provider: str, response: Response, lease: Lease | None) -
         record = work.record(lease.subscription)
         found = record.aggregate.find(number) if record else None
         if record is not None and found is not None and found[0] == provider:
-            return _judge_pending(work, response, lease, record)
+            return _judge_pending(work, response, lease, record, found[1])
     stored = work.request(number)
     if stored is None or stored.provider != provider:
         return Verdict(number, ResponseCode.NOT_FOUND, None, f"{provider} has no such request")
@@ -102,30 +103,29 @@ def _issued_for(lease: Lease, request: RequestRecord) -> bool:
 
 
 def _judge_pending(
-    work: Work, response: Response, lease: Lease, record: SubscriptionRecord
+    work: Work, response: Response, lease: Lease, record: SubscriptionRecord, pending: Pending
 ) -> Verdict:
     number = response.request
-    queue = record.aggregate.queue(lease.provider)
-    position = next(n for n, pending in enumerate(queue) if pending.number == number)
-    pending = queue[position]
     if not lease.covers(unit=pending.unit, index=pending.index):
         return _never_issued(number, RequestState.PENDING)
     lane = work.lane(lease.provider, lease.subscription)
-    if lane.handover != lease.handover or position >= lane.count:
+    if lane.handover != lease.handover or not lane.leased((pending,)):
         if response.status is ResponseStatus.ACCEPTED:
-            _accepted_late(work, lease, record, pending.request, RequestState.PENDING)
+            named = names(pending.request)
+            _accepted_late(work, lease, pending.request, RequestState.PENDING, names=named)
         return Verdict(
             number,
             ResponseCode.STALE,
             RequestState.PENDING,
             "the lease has ended; the request comes again",
         )
-    if position > 0:
+    first = next(p for p in record.aggregate.queue(lease.provider) if lane.covers(p))
+    if first.number != number:
         return Verdict(
             number,
             ResponseCode.OUT_OF_ORDER,
             RequestState.PENDING,
-            f"request {request_number(queue[0].number)} of the same lease is to be answered first",
+            f"request {request_number(first.number)} of the same lease is to be answered first",
         )
     return Verdict(number, ResponseCode.APPLIED, _apply(work, response, lane, record))
 
@@ -155,10 +155,11 @@ def _apply(work: Work, response: Response, lane: Lane, record: SubscriptionRecor
         )
         work.put(subscription, change, answered=lane)
         return RequestState.REJECTED
+    leased = lane.leased(record.aggregate.queue(lane.provider))
     circumstances = work.circumstances(subscription)
     work.put(
         subscription,
-        touch(record.aggregate, lane.provider, count=lane.count, circumstances=circumstances),
+        touch(record.aggregate, lane.provider, numbers=leased, circumstances=circumstances),
     )
     fail_attempt(
         work,
@@ -175,47 +176,41 @@ def _apply(work: Work, response: Response, lane: Lane, record: SubscriptionRecor
 def _judge_settled(work: Work, response: Response, lease: Lease, stored: RequestRecord) -> Verdict:
     code = judge_final(stored.state, response.status)
     if response.status is ResponseStatus.ACCEPTED and stored.handover != lease.handover:
-        record = work.record(lease.subscription)
-        if record is not None and not _overtaken(work, stored):
-            _accepted_late(work, lease, record, stored.request, stored.state)
+        named = _doubtful(work, stored)
+        _accepted_late(work, lease, stored.request, stored.state, names=named)
     message = "" if code is ResponseCode.DUPLICATE else f"the request is {stored.state.name}"
     return Verdict(response.request, code, stored.state, message)
 
 
-def _overtaken(work: Work, stored: RequestRecord) -> bool:
-    """Does a late acceptance tell nothing new? It does not if the request was accepted already
-    and nothing that names the same was handed over since."""
+def _doubtful(work: Work, stored: RequestRecord) -> frozenset[Name]:
+    """The elements that a late acceptance of the request makes uncertain.
+
+    Those of a completed request are certain, except where something that names them was handed
+    over after it, whatever became of that.
+    """
     if stored.state is not RequestState.COMPLETED:
-        return False
+        return names(stored.request)
     record = work.record(stored.subscription)
     queue = record.aggregate.queue(stored.provider) if record else ()
-    lane = work.lane(stored.provider, stored.subscription)
-    later = [
-        pending.request for n, pending in enumerate(queue) if pending.touched or n < lane.count
-    ]
+    leased = work.lane(stored.provider, stored.subscription).leased(queue)
+    later = [p.request for p in queue if p.touched or p.number in leased]
     later += [other.request for other in work.handed_over_after(stored)]
-    return not any(names_same(stored.request, request) for request in later)
+    return names(stored.request) & frozenset().union(*map(names, later))
 
 
 def _accepted_late(
-    work: Work,
-    lease: Lease,
-    record: SubscriptionRecord,
-    request: Request,
-    state: RequestState,
+    work: Work, lease: Lease, request: Request, state: RequestState, *, names: frozenset[Name]
 ) -> None:
-    """The platform was touched, nobody knows when: what the request names becomes uncertain."""
-    link = record.aggregate.link(lease.provider)
-    if link is None or (
-        doubt(link.confirmed, request) == link.confirmed
-        and link.sync_state is not SyncState.OUT_OF_SYNC
-    ):
+    """The platform was touched, nobody knows when: the named elements become uncertain."""
+    record = work.record(lease.subscription)
+    if record is None or record.aggregate.link(lease.provider) is None:
         return
     change = accepted_late(
         record.aggregate,
         lease.provider,
         request,
         state=state,
+        names=names,
         circumstances=work.circumstances(lease.subscription),
     )
     if change.aggregate != record.aggregate:

@@ -93,6 +93,8 @@ def part_taken_back(part: Undone) -> str:
             return f"usage {part.usage.reference}"
         case "state":
             return f"state: {SubscriptionState.name_of(part.state)}"
+        case "link":
+            return f"{part.provider} does not serve the subscription"
         case None:
             return ""
 

@@ -58,7 +58,18 @@ ATOMIC = frozenset(
         ActionKind.REPLACE,
     }
 )
-"""Of these any rejection undoes the whole."""
+"""Actions that any rejection undoes as a whole."""
+
+LISTING_SERVICES = frozenset(
+    {
+        ActionKind.ADD_SERVICES,
+        ActionKind.START_SERVICES,
+        ActionKind.STOP_SERVICES,
+        ActionKind.REMOVE_SERVICES,
+        ActionKind.CHANGE_TERMS,
+    }
+)
+"""Actions on a list of services, each of which stands or falls by itself."""
 
 
 class Selection(Value, frozen=True, kw_only=True):

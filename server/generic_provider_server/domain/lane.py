@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from .lease import Lease
+from .subscription.aggregate import Pending
 from .values import Instant, Value
+
+UNANSWERED = -1
+"""In place of a hand-over: the request was handed over, and ended without an answer."""
 
 
 class Lane(Value, frozen=True, kw_only=True):
     """The hand-overs of one subscription's requests at one provider.
 
-    `count` requests at the head of the queue are on the lease until `lease_until`; 0: no lease.
+    `count` requests, those of `unit` from `first` to `last` that are still pending, are on the
+    lease until `lease_until`; 0: no lease.
     `handover` numbers the leases; `server` is the process that gave the lease, empty after a drain.
     """
 
@@ -42,3 +49,13 @@ class Lane(Value, frozen=True, kw_only=True):
             self.last,
             self.stream,
         )
+
+    def leased(self, queue: Iterable[Pending]) -> frozenset[int]:
+        """The numbers of the requests of the queue that are on the live lease."""
+        if not self.count:
+            return frozenset()
+        return frozenset([p.number for p in queue if self.covers(p)])
+
+    def covers(self, pending: Pending) -> bool:
+        """Tells whether the last lease, live or ended, was given for the request."""
+        return pending.unit == self.unit and self.first <= pending.index <= self.last

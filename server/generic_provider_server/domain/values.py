@@ -179,7 +179,10 @@ class Item(Value, frozen=True, kw_only=True):
 
 
 class SubscribedService(Value, frozen=True, kw_only=True):
-    """`term_over`: the term end was reached; the service stays off until its term changes."""
+    """`term_over`: the term end was reached; the service stays off until its term changes.
+
+    `stopped_by_term`: that term end switched the service off, so a later term starts it again.
+    """
 
     provider: str
     distributor: str
@@ -187,6 +190,7 @@ class SubscribedService(Value, frozen=True, kw_only=True):
     state: State
     term_end: Instant | None = None
     term_over: bool = False
+    stopped_by_term: bool = False
 
     @property
     def place(self) -> tuple[str, str, str]:
@@ -212,7 +216,8 @@ class Usage(Value, frozen=True, kw_only=True):
 class Subscription(Value, frozen=True, kw_only=True):
     """What the CRM wants. `former` keeps the last services that were swapped or removed.
 
-    `linked`: providers that know, or are to know, the subscriber.
+    `linked`: providers that know, or are to know, the subscriber. `stopped_by_term`: the term end
+    of its last service that was on made it NOT_EFFECTIVE, so a later term makes it EFFECTIVE again.
     """
 
     number: str
@@ -227,6 +232,7 @@ class Subscription(Value, frozen=True, kw_only=True):
     usages: tuple[Usage, ...] = ()
     former: tuple[SubscribedService, ...] = ()
     linked: tuple[str, ...] = ()
+    stopped_by_term: bool = False
 
     @property
     def live(self) -> bool:

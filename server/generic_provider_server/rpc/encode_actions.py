@@ -79,6 +79,8 @@ def _undone(each: Undone, catalogues: Catalogues) -> api.Undone:
     )
     if each.state:
         message.state = resources_pb2.SubscriptionState.ValueType(each.state)
+    if each.link:
+        message.link = True
     return message
 
 

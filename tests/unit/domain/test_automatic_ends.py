@@ -15,6 +15,7 @@ from generic_provider_server.domain.actions import (
     ShortTermActivate,
     ShortTermDeactivate,
     StartServices,
+    StopServices,
     Terminate,
 )
 from generic_provider_server.domain.refusals import Reason, Refused
@@ -27,6 +28,7 @@ from support.subscribers import on, online, said, served, viewer
 DAY = 86_400
 TOMORROW = Instant(START + DAY * SECOND)
 IN_A_WEEK = Instant(START + 7 * DAY * SECOND)
+LATER = Instant(START + 30 * DAY * SECOND)
 SPORT, NEWS, FILM = (on("MAIN", code) for code in ("SPORT", "NEWS", "FILM"))
 
 
@@ -66,8 +68,66 @@ def test_a_service_stops_on_its_term_end_and_follows_no_activation() -> None:
         life.perform(StartServices((SPORT,)))
     assert refused.value.reason is Reason.ACTION_NOT_ALLOWED
     life.perform(ChangeTerms((on("MAIN", "SPORT", term_end=IN_A_WEEK),)))
-    life.perform(StartServices((SPORT,)))
     assert life.desired.services[0].on
+
+
+def test_a_late_renewal_starts_the_service_and_the_subscription_again() -> None:
+    life = served(viewer(on("MAIN", "SPORT", term_end=TOMORROW)))
+    life.wait(DAY)
+    life.serve("ALUXSAT")
+    assert not life.desired.on
+    life.perform(ChangeTerms((on("MAIN", "SPORT", term_end=IN_A_WEEK),)))
+    assert life.desired.state is State.EFFECTIVE
+    assert said(life.serve("ALUXSAT")) == ["ACTIVATE_SERVICE SPORT on MAIN"]
+    life.wait(7 * DAY)
+    assert not life.desired.on
+
+
+@pytest.mark.parametrize("way", [Deactivate(), StopServices((SPORT,))])
+def test_a_late_renewal_leaves_off_what_somebody_switched_off(way: AnyAction) -> None:
+    life = served(viewer(on("MAIN", "SPORT", term_end=TOMORROW), NEWS))
+    life.perform(way)
+    state = life.desired.state
+    life.wait(DAY)
+    life.perform(ChangeTerms((on("MAIN", "SPORT", term_end=IN_A_WEEK),)))
+    assert life.desired.state is state
+    assert not life.desired.services[0].on
+
+
+def test_another_change_of_the_state_ends_the_effect_of_the_term_end() -> None:
+    life = served(viewer(on("MAIN", "SPORT", term_end=TOMORROW)))
+    life.wait(DAY)
+    life.perform(Activate())
+    life.perform(Deactivate())
+    life.perform(ChangeTerms((on("MAIN", "SPORT", term_end=IN_A_WEEK),)))
+    assert life.desired.state is State.NOT_EFFECTIVE
+    life.perform(Activate())
+    assert life.desired.services[0].on
+
+
+def test_a_renewal_during_a_rest_starts_the_service_when_the_rest_ends() -> None:
+    life = served(viewer(on("MAIN", "SPORT", term_end=TOMORROW), NEWS))
+    life.perform(Rest(IN_A_WEEK))
+    life.wait(DAY)
+    life.perform(ChangeTerms((on("MAIN", "SPORT", term_end=LATER),)))
+    assert life.desired.services[0].state is State.IN_RESTING
+    life.perform(EndResting())
+    assert life.desired.services[0].on
+
+
+def test_a_refused_restart_leaves_the_other_renewals() -> None:
+    life = served(viewer(*[on("MAIN", code, term_end=TOMORROW) for code in ("SPORT", "FILM")]))
+    life.wait(DAY)
+    life.serve("ALUXSAT")
+    renewed = tuple([on("MAIN", code, term_end=IN_A_WEEK) for code in ("SPORT", "FILM")])
+    life.perform(ChangeTerms(renewed))
+    life.lease("ALUXSAT")
+    life.reject("ALUXSAT")
+    check(life)
+    life.serve("ALUXSAT")
+    ends = {service.service: (service.on, service.term_end) for service in life.desired.services}
+    assert ends == {"SPORT": (False, TOMORROW), "FILM": (True, IN_A_WEEK)}
+    assert life.desired.state is State.EFFECTIVE
 
 
 def test_the_last_term_takes_the_subscription_along() -> None:

@@ -7,45 +7,16 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given, note, seed, settings
-from hypothesis import strategies as st
-from msgspec.structs import replace
 
-from generic_provider_server.domain.values import (
-    DeliverySettings,
-    Provider,
-    Service,
-    ServiceKind,
-)
-from support.catalogues import aluxsat, ott
-from support.lifetimes import CALM, STORMY, Lifetime, Step
+from generic_provider_server.domain.values import RequestState
+from support.lifetimes import CALM, SEEDS, STORMY, UNREFUSED, Lifetime, Step, histories, providers
 from support.must_hold import check_confirmed
 
 CHUNKS = 4
-STEPS = 40
-SEEDS = st.integers(0, 2**20 - 1)
 SHRINKING = pytest.mark.timeout(600)
 """What a failing history needs to become a short one; one that holds takes seconds."""
 
 few = settings(max_examples=75, deadline=None, database=None)
-
-
-def providers() -> list[Provider]:
-    """Both post usage; one gives up after three attempts, the other after five."""
-    rent = Service(code="RENT", provider_service_id="R", kind=ServiceKind.USAGE)
-    return [
-        replace(
-            provider,
-            services=(*provider.services, rent),
-            delivery_settings=DeliverySettings(max_delivery_attempts=attempts),
-        )
-        for provider, attempts in ((aluxsat(), 3), (ott(), 5))
-    ]
-
-
-def histories(weights: dict[Step, int]) -> st.SearchStrategy[list[tuple[Step, int]]]:
-    kinds = [kind for kind, weight in weights.items() for _ in range(weight)]
-    step = st.tuples(st.sampled_from(kinds), SEEDS)
-    return st.lists(step, min_size=STEPS, max_size=STEPS)
 
 
 @SHRINKING
@@ -59,6 +30,22 @@ def test_whatever_happens_what_is_in_sync_is_on_the_platform(chunk: int) -> None
         lifetime.play(start, steps)
         lifetime.drain()
         lifetime.heal()
+
+    play()
+
+
+@SHRINKING
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+def test_no_order_that_nobody_refused_is_lost(chunk: int) -> None:
+    @seed(chunk)
+    @few
+    @given(start=SEEDS, steps=histories(UNREFUSED))
+    def play(start: int, steps: list[tuple[Step, int]]) -> None:
+        lifetime = Lifetime(providers(), tell=note, refusing=False)
+        lifetime.play(start, steps)
+        lifetime.drain()
+        rejected = [f for f in lifetime.life.finals.values() if f.state is RequestState.REJECTED]
+        assert not rejected
 
     play()
 

@@ -2,147 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from functools import reduce
 from itertools import groupby
-from typing import TypeVar, assert_never
+from typing import Literal, assert_never
 
 from msgspec.structs import replace
 
-from ..values import RequestType, Usage
-from .image import Entitlement, Known, PlatformImage, PostedUsage, ProvisionedItem, Request
+from ..values import RequestType
+from .compare import Element, compare, missing, surplus
+from .image import (
+    NOTHING,
+    Entitlement,
+    Known,
+    PlatformImage,
+    PostedUsage,
+    ProvisionedItem,
+    Request,
+)
 
-Element = TypeVar("Element", Entitlement, ProvisionedItem)
+Field = Literal["entitlements", "items", "usages"]
+Name = tuple[str, Hashable]
+"""One element of a platform image: its kind and its key."""
 
+SUBSCRIBER: Name = "known", None
+HOLDER: Name = "holder", None
+ADDRESS: Name = "address", None
 
-def effect(known: PlatformImage, request: Request) -> PlatformImage:
-    """The image after the platform has done the request; what it names is certain."""
-    match request.type:
-        case (
-            RequestType.ACTIVATE_SERVICE
-            | RequestType.DEACTIVATE_SERVICE
-            | RequestType.ACTIVATE_SUBSCRIBER
-            | RequestType.DEACTIVATE_SUBSCRIBER
-        ):
-            switched = entitlements_of(request), adds(request)
-            return replace(known, entitlements=_changed(known.entitlements, [switched]))
-        case RequestType.BECOME_SUBSCRIBER:
-            return _become(known, request)
-        case RequestType.UPDATE_SUBSCRIBER:
-            return replace(
-                known,
-                holder=request.holder,
-                address=request.address,
-                holder_certain=True,
-                address_certain=True,
-            )
-        case RequestType.UPDATE_ADDRESS:
-            return replace(known, address=request.address, address_certain=True)
-        case RequestType.ADD_INSTALLED_ITEM | RequestType.REMOVE_INSTALLED_ITEM:
-            installed = _items(request), adds(request)
-            return replace(known, items=_changed(known.items, [installed]))
-        case RequestType.ADD_UDR | RequestType.CANCEL_UDR:
-            return replace(known, usages=_usages(known, _usage(request), adds=adds(request)))
-        case _:
-            assert_never(request.type)
-
-
-def effects(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
-    """`effect` of each in turn; many of a kind cost hardly more than one."""
-    if len(requests) == 1:
-        return effect(known, requests[0])
-    for kind, run in groupby(requests, _kind):
-        if kind is Entitlement:
-            changes = [(entitlements_of(request), adds(request)) for request in run]
-            known = replace(known, entitlements=_changed(known.entitlements, changes))
-        elif kind is ProvisionedItem:
-            installs = [(_items(request), adds(request)) for request in run]
-            known = replace(known, items=_changed(known.items, installs))
-        else:
-            known = reduce(effect, run, known)
-    return known
-
-
-def _kind(request: Request) -> type[Entitlement | ProvisionedItem] | None:
-    """Of the elements that the request switches or installs."""
-    if request.type in SWITCHING:
-        return Entitlement
-    return ProvisionedItem if request.item is not None else None
-
-
-def has(known: PlatformImage, request: Request) -> bool:
-    """Does the image already hold the request's effect for certain?"""
-    match request.type:
-        case (
-            RequestType.ACTIVATE_SERVICE
-            | RequestType.DEACTIVATE_SERVICE
-            | RequestType.ACTIVATE_SUBSCRIBER
-            | RequestType.DEACTIVATE_SUBSCRIBER
-        ):
-            named = entitlements_of(request)
-            return _has_all(known.entitlements, named, adds=adds(request))
-        case RequestType.BECOME_SUBSCRIBER:
-            return _has_become(known, request)
-        case RequestType.UPDATE_SUBSCRIBER:
-            return _has_holder(known, request) and _has_address(known, request)
-        case RequestType.UPDATE_ADDRESS:
-            return _has_address(known, request)
-        case RequestType.ADD_UDR | RequestType.CANCEL_UDR:
-            reference = _usage(request).reference
-            certain = [u.certain for u in known.usages if u.usage.reference == reference]
-            return certain == [True] if adds(request) else not certain
-        case RequestType.ADD_INSTALLED_ITEM | RequestType.REMOVE_INSTALLED_ITEM:
-            return _has_all(known.items, _items(request), adds=adds(request))
-        case _:
-            assert_never(request.type)
-
-
-def doubt(known: PlatformImage, request: Request) -> PlatformImage:
-    """The image after the request may or may not have been done: what it names is uncertain."""
-    match request.type:
-        case RequestType.BECOME_SUBSCRIBER:
-            return _doubt_become(known, request)
-        case RequestType.UPDATE_SUBSCRIBER:
-            return replace(known, holder_certain=False, address_certain=False)
-        case RequestType.UPDATE_ADDRESS:
-            return replace(known, address_certain=False)
-        case RequestType.ADD_UDR | RequestType.CANCEL_UDR:
-            return _doubt_usage(known, request)
-        case RequestType.ADD_INSTALLED_ITEM | RequestType.REMOVE_INSTALLED_ITEM:
-            items = _doubted(known.items, _items(request), adds=adds(request))
-            return replace(known, items=items)
-        case (
-            RequestType.ACTIVATE_SERVICE
-            | RequestType.DEACTIVATE_SERVICE
-            | RequestType.ACTIVATE_SUBSCRIBER
-            | RequestType.DEACTIVATE_SUBSCRIBER
-        ):
-            named = entitlements_of(request)
-            return replace(
-                known, entitlements=_doubted(known.entitlements, named, adds=adds(request))
-            )
-        case _:
-            assert_never(request.type)
-
-
-def doubt_everything(known: PlatformImage) -> PlatformImage:
-    """Every element uncertain, the subscriber as known as before: a full reset starts here."""
-    return replace(
-        known,
-        holder_certain=False,
-        address_certain=False,
-        items=tuple([replace(item, certain=False) for item in known.items]),
-        entitlements=tuple([replace(e, certain=False) for e in known.entitlements]),
-        usages=tuple([replace(posted, certain=False) for posted in known.usages]),
-    )
-
-
-ACTIVATING = (RequestType.ACTIVATE_SERVICE, RequestType.ACTIVATE_SUBSCRIBER)
-SWITCHING = {*ACTIVATING, RequestType.DEACTIVATE_SERVICE, RequestType.DEACTIVATE_SUBSCRIBER}
 ADDING = frozenset(
     {
-        *ACTIVATING,
         RequestType.BECOME_SUBSCRIBER,
+        RequestType.ACTIVATE_SERVICE,
+        RequestType.ACTIVATE_SUBSCRIBER,
         RequestType.ADD_INSTALLED_ITEM,
         RequestType.ADD_UDR,
     }
@@ -158,90 +50,217 @@ def entitlements_of(request: Request) -> tuple[Entitlement, ...]:
     return tuple([service.entitlement for service in named])
 
 
-def names_same(one: Request, other: Request) -> bool:
-    """Do the two requests name a common element of the platform's image?"""
-    if RequestType.BECOME_SUBSCRIBER in (one.type, other.type):
-        return True
-    return bool(_named(one) & _named(other))
-
-
-def _named(request: Request) -> set[object]:
+def effect(known: PlatformImage, request: Request) -> PlatformImage:
+    """The image after the platform has done the request; what it names is certain."""
     match request.type:
+        case RequestType.BECOME_SUBSCRIBER:
+            return _become(known, request)
         case RequestType.UPDATE_SUBSCRIBER:
-            return {"holder", "address"}
+            return replace(
+                known,
+                holder=request.holder,
+                address=request.address,
+                holder_certain=True,
+                address_certain=True,
+            )
         case RequestType.UPDATE_ADDRESS:
-            return {"address"}
-        case RequestType.ADD_UDR | RequestType.CANCEL_UDR:
-            return {_usage(request).reference}
-        case RequestType.ADD_INSTALLED_ITEM | RequestType.REMOVE_INSTALLED_ITEM:
-            return {item.key for item in _items(request)}
+            return replace(known, address=request.address, address_certain=True)
         case _:
-            return {entitlement.key for entitlement in entitlements_of(request)}
+            return _with_parts(known, [request])
 
 
-def _items(request: Request) -> tuple[ProvisionedItem, ...]:
-    if request.item is None:
-        raise ValueError(f"a {request.type.name} without its item")
-    return (request.item,)
+def effects(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
+    """The image after all requests in turn; many of a kind cost hardly more than one."""
+    if len(requests) == 1:
+        return effect(known, requests[0])
+    for field, group in groupby(requests, _field):
+        run = list(group)
+        known = reduce(effect, run, known) if field is None else _with_parts(known, run)
+    return known
 
 
-def _usage(request: Request) -> Usage:
-    if request.usage is None:
-        raise ValueError(f"a {request.type.name} without its usage")
-    return request.usage
+def has(known: PlatformImage, request: Request) -> bool:
+    """Tells whether the image already holds the request's effect for certain."""
+    match request.type:
+        case RequestType.BECOME_SUBSCRIBER:
+            return not compare(replace(known, usages=()), effect(NOTHING, request))
+        case RequestType.UPDATE_SUBSCRIBER:
+            same = known.holder == request.holder and known.address == request.address
+            return same and known.holder_certain and known.address_certain
+        case RequestType.UPDATE_ADDRESS:
+            return known.address == request.address and known.address_certain
+        case _:
+            return _has_parts(_parts(known, request), _named_parts(request), adds=adds(request))
 
 
-def _changed(
-    there: tuple[Element, ...], changes: Iterable[tuple[tuple[Element, ...], bool]]
-) -> tuple[Element, ...]:
-    """After some were added (True) or taken away, one change after the other."""
-    known = {element.key: element for element in there}
-    for named, added in changes:
-        for element in named:
-            known.pop(element.key, None)
-            if added:
-                known[element.key] = element
-    return tuple(known.values())
+def doubt(known: PlatformImage, request: Request) -> PlatformImage:
+    """The image after the request may or may not have been done: what it names is uncertain."""
+    match request.type:
+        case RequestType.BECOME_SUBSCRIBER:
+            return _doubt_become(known, request)
+        case RequestType.UPDATE_SUBSCRIBER:
+            return replace(known, holder_certain=False, address_certain=False)
+        case RequestType.UPDATE_ADDRESS:
+            return replace(known, address_certain=False)
+        case _:
+            parts = _doubted(_parts(known, request), _named_parts(request), adds=adds(request))
+            return _replaced(known, request, parts)
 
 
-def _doubted(
-    there: tuple[Element, ...], named: tuple[Element, ...], *, adds: bool
-) -> tuple[Element, ...]:
-    keys = {element.key for element in named}
-    known = {element.key for element in there}
-    old = tuple([replace(e, certain=False) if e.key in keys else e for e in there])
-    if not adds:
-        return old
-    return old + tuple([replace(e, certain=False) for e in named if e.key not in known])
-
-
-def _has_all(there: tuple[Element, ...], named: tuple[Element, ...], *, adds: bool) -> bool:
-    known = {element.key: element for element in there}
-    if not adds:
-        return not any(element.key in known for element in named)
-    return all(
-        (found := known.get(element.key)) is not None
-        and found.certain
-        and found.content == element.content
-        for element in named
+def doubt_only(known: PlatformImage, request: Request, names: AbstractSet[Name]) -> PlatformImage:
+    """As `doubt`, but only the elements of `names` become uncertain."""
+    doubted = doubt(known, request)
+    return replace(
+        known,
+        known=doubted.known if SUBSCRIBER in names else known.known,
+        holder=doubted.holder if HOLDER in names else known.holder,
+        holder_certain=doubted.holder_certain if HOLDER in names else known.holder_certain,
+        address=doubted.address if ADDRESS in names else known.address,
+        address_certain=doubted.address_certain if ADDRESS in names else known.address_certain,
+        entitlements=_only("entitlements", known.entitlements, doubted.entitlements, names),
+        items=_only("items", known.items, doubted.items, names),
+        usages=_only("usages", known.usages, doubted.usages, names),
     )
 
 
-def _usages(
-    known: PlatformImage, usage: Usage, *, adds: bool, certain: bool = True
-) -> tuple[PostedUsage, ...]:
-    kept = tuple([u for u in known.usages if u.usage.reference != usage.reference])
-    return (*kept, PostedUsage(usage=usage, certain=certain)) if adds else kept
+def doubt_everything(known: PlatformImage) -> PlatformImage:
+    """Every element uncertain, the subscriber as known as before: a full reset starts here."""
+    return replace(
+        known,
+        holder_certain=False,
+        address_certain=False,
+        items=tuple([replace(item, certain=False) for item in known.items]),
+        entitlements=tuple([replace(e, certain=False) for e in known.entitlements]),
+        usages=tuple([replace(posted, certain=False) for posted in known.usages]),
+    )
 
 
-def _doubt_usage(known: PlatformImage, request: Request) -> PlatformImage:
-    """A reference may be used again once its usage is over: the later one must not be forgotten."""
-    usage = _usage(request)
-    same = [u.usage for u in known.usages if u.usage.reference == usage.reference]
-    if not same and not adds(request):
-        return known
-    latest = max([*same, usage], key=lambda each: each.end_time)
-    return replace(known, usages=_usages(known, latest, adds=True, certain=False))
+def names(request: Request) -> frozenset[Name]:
+    """The elements of the platform's image that the request names."""
+    match request.type:
+        case RequestType.BECOME_SUBSCRIBER:
+            items: list[Name] = [("items", item.key) for item in request.items]
+            on: list[Name] = [("entitlements", e.key) for e in entitlements_of(request)]
+            return frozenset({SUBSCRIBER, HOLDER, ADDRESS, *items, *on})
+        case RequestType.UPDATE_SUBSCRIBER:
+            return frozenset({HOLDER, ADDRESS})
+        case RequestType.UPDATE_ADDRESS:
+            return frozenset({ADDRESS})
+        case _:
+            field = field_of(request)
+            return frozenset([(field, part.key) for part in _named_parts(request)])
+
+
+def field_of(request: Request) -> Field:
+    """The field of an image that a request which switches, installs or posts changes."""
+    match request.type:
+        case (
+            RequestType.ACTIVATE_SERVICE
+            | RequestType.DEACTIVATE_SERVICE
+            | RequestType.ACTIVATE_SUBSCRIBER
+            | RequestType.DEACTIVATE_SUBSCRIBER
+        ):
+            return "entitlements"
+        case RequestType.ADD_INSTALLED_ITEM | RequestType.REMOVE_INSTALLED_ITEM:
+            return "items"
+        case RequestType.ADD_UDR | RequestType.CANCEL_UDR:
+            return "usages"
+        case (
+            RequestType.BECOME_SUBSCRIBER
+            | RequestType.UPDATE_SUBSCRIBER
+            | RequestType.UPDATE_ADDRESS
+        ):
+            raise ValueError(f"a {request.type.name} changes the subscriber")
+        case _:
+            assert_never(request.type)
+
+
+SUBSCRIBER_TYPES = frozenset(
+    {
+        RequestType.BECOME_SUBSCRIBER,
+        RequestType.UPDATE_SUBSCRIBER,
+        RequestType.UPDATE_ADDRESS,
+    }
+)
+
+Part = Entitlement | ProvisionedItem | PostedUsage
+
+
+def _field(request: Request) -> Field | None:
+    return None if request.type in SUBSCRIBER_TYPES else field_of(request)
+
+
+def _named_parts(request: Request) -> tuple[Part, ...]:
+    match field_of(request):
+        case "entitlements":
+            return entitlements_of(request)
+        case "items":
+            if request.item is None:
+                raise ValueError(f"a {request.type.name} without its item")
+            return (request.item,)
+        case "usages":
+            if request.usage is None or request.service is None:
+                raise ValueError(f"a {request.type.name} without its usage")
+            goods = tuple([item.goods for item in request.service.items])
+            return (PostedUsage(usage=request.usage, goods=goods),)
+
+
+def _parts(known: PlatformImage, request: Request) -> tuple[Part, ...]:
+    parts: tuple[Part, ...] = getattr(known, field_of(request))
+    return parts
+
+
+def _replaced(known: PlatformImage, request: Request, parts: Iterable[Part]) -> PlatformImage:
+    return replace(known, **{field_of(request): tuple(parts)})
+
+
+def _with_parts(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
+    """The image after requests for one field were done, one after the other."""
+    there = {part.key: part for part in _parts(known, requests[0])}
+    for request in requests:
+        added = adds(request)
+        for part in _named_parts(request):
+            there.pop(part.key, None)
+            if added:
+                there[part.key] = part
+    return _replaced(known, requests[0], there.values())
+
+
+def _has_parts(there: tuple[Part, ...], named: tuple[Part, ...], *, adds: bool) -> bool:
+    if adds:
+        return not missing(there, named)
+    return len(surplus(there, named)) == len(there)
+
+
+def _doubted(there: tuple[Part, ...], named: tuple[Part, ...], *, adds: bool) -> tuple[Part, ...]:
+    """A reference may be used again once its usage is over: the later one is kept."""
+    doubted = {part.key: part for part in there}
+    for part in named:
+        former = doubted.get(part.key)
+        if former is None and not adds:
+            continue
+        kept = part if former is None or _later(part, former) else former
+        doubted[part.key] = replace(kept, certain=False)
+    return tuple(doubted.values())
+
+
+def _later(part: Part, former: Part) -> bool:
+    if not isinstance(part, PostedUsage) or not isinstance(former, PostedUsage):
+        return False
+    return part.usage.end_time > former.usage.end_time
+
+
+def _only(
+    field: Field, old: tuple[Element, ...], doubted: tuple[Element, ...], names: AbstractSet[Name]
+) -> tuple[Element, ...]:
+    former = {part.key: part for part in old}
+    return tuple(
+        [
+            part if (field, part.key) in names else former[part.key]
+            for part in doubted
+            if (field, part.key) in names or part.key in former
+        ]
+    )
 
 
 def _become(known: PlatformImage, request: Request) -> PlatformImage:
@@ -254,28 +273,6 @@ def _become(known: PlatformImage, request: Request) -> PlatformImage:
         entitlements=entitlements_of(request),
         usages=tuple([replace(posted, certain=False) for posted in known.usages]),
     )
-
-
-def _has_become(known: PlatformImage, request: Request) -> bool:
-    return (
-        known.known is Known.YES
-        and _has_holder(known, request)
-        and _has_address(known, request)
-        and _same_set(known.items, request.items)
-        and _same_set(known.entitlements, entitlements_of(request))
-    )
-
-
-def _same_set(there: tuple[Element, ...], named: tuple[Element, ...]) -> bool:
-    return len(there) == len(named) and _has_all(there, named, adds=True)
-
-
-def _has_holder(known: PlatformImage, request: Request) -> bool:
-    return known.holder_certain and known.holder == request.holder
-
-
-def _has_address(known: PlatformImage, request: Request) -> bool:
-    return known.address_certain and known.address == request.address
 
 
 def _doubt_become(known: PlatformImage, request: Request) -> PlatformImage:

@@ -82,10 +82,19 @@ class Entitlement(Value, frozen=True, kw_only=True):
 
 
 class PostedUsage(Value, frozen=True, kw_only=True):
-    """A usage record on the platform; identity: its reference."""
+    """A usage record on the platform; identity: its reference and the goods it was posted for."""
 
     usage: Usage
+    goods: tuple[Goods, ...] = ()
     certain: bool = True
+
+    @property
+    def key(self) -> tuple[str, tuple[Goods, ...]]:
+        return self.usage.reference, self.goods
+
+    @property
+    def content(self) -> None:
+        """A usage record is its identity: nothing of it can differ."""
 
 
 class PlatformImage(Value, frozen=True, kw_only=True):
@@ -156,14 +165,15 @@ def image(subscription: Subscription, catalogue: Catalogue, *, now: Instant) -> 
         return NOTHING
     items = [item for item in subscription.items if item.provider == code]
     provisioned = tuple([_provisioned(item, catalogue) for item in items]) if items else ()
-    usages = [u for u in subscription.usages if u.provider == code and u.end_time > now]
     return PlatformImage(
         known=Known.YES,
         holder=subscription.holder,
         address=subscription.address,
         items=provisioned,
         entitlements=_entitlements(subscription, catalogue, provisioned) if subscription.on else (),
-        usages=tuple([PostedUsage(usage=usage) for usage in usages]) if usages else (),
+        usages=_usages(subscription, catalogue, provisioned, now=now)
+        if subscription.usages
+        else (),
         closed=subscription.state in FINAL,
     )
 
@@ -206,6 +216,23 @@ def _entitlements(
         former = found.get(key)
         found[key] = entitlement if former is None else _merged(former, entitlement)
     return tuple(found.values())
+
+
+def _usages(
+    subscription: Subscription,
+    catalogue: Catalogue,
+    items: tuple[ProvisionedItem, ...],
+    *,
+    now: Instant,
+) -> tuple[PostedUsage, ...]:
+    """The usage that is not over, where the goods of its distributor are all present."""
+    posted: list[PostedUsage] = []
+    for usage in subscription.usages:
+        if usage.provider == catalogue.code and usage.end_time > now:
+            goods = _goods_of(catalogue, usage.distributor, items)
+            if goods is not None:
+                posted.append(PostedUsage(usage=usage, goods=goods))
+    return tuple(posted)
 
 
 def _merged(one: Entitlement, other: Entitlement) -> Entitlement:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from msgspec.structs import replace
 
 from ..catalogue import Catalogue
-from ..values import Goods, RequestType, Service, ServiceKind, Usage, Value
-from .effect import effect, has
-from .image import Entitlement, Known, PlatformImage, ProvisionedItem, ProvisionedService, Request
+from ..values import Goods, RequestType, Service, ServiceKind, Value
+from .compare import Comparison, Sides, compare
+from .effect import effect, has, names
+from .image import (
+    Entitlement,
+    Known,
+    PlatformImage,
+    PostedUsage,
+    ProvisionedItem,
+    ProvisionedService,
+    Request,
+)
 
 
 class Methods(Value, frozen=True):
@@ -23,33 +33,18 @@ PER_SERVICE = Methods()
 
 
 def plan(
-    held: PlatformImage,
-    wanted: PlatformImage,
-    *,
-    catalogue: Catalogue,
-    methods: Methods = PER_SERVICE,
+    held: PlatformImage, wanted: PlatformImage, *, catalogue: Catalogue
 ) -> tuple[Request, ...]:
     """The requests that bring a platform from `held` to `wanted`; empty when it is there.
 
     What is uncertain in `held` is sent again if it is wanted and taken away if it is not.
     """
-    if held == wanted:
+    found = compare(held, wanted)
+    if not found:
         return ()
-    if wanted.known is Known.NO:
-        return tuple(
-            _differences(
-                held,
-                replace(held, items=(), entitlements=(), usages=()),
-                catalogue,
-                methods,
-                updates=False,
-            )
-        )
-    if held.lacks_nothing(wanted):
-        return ()
-    if held.known is not Known.YES:
+    if found.become:
         return become(held, wanted, catalogue=catalogue)
-    return tuple(_differences(held, wanted, catalogue, methods, updates=True))
+    return tuple(_requests(found, held, wanted, catalogue))
 
 
 def plan_action(
@@ -61,13 +56,37 @@ def plan_action(
     methods: Methods,
 ) -> tuple[Request, ...]:
     """The requests of an action: what it changes, less what `expected` certainly has already."""
-    requests = plan(before, after, catalogue=catalogue, methods=methods)
-    if expected == before:
-        return requests
-    needed = tuple([request for request in requests if not has(expected, request)])
-    if not needed or expected.known is Known.YES:
-        return needed
-    return plan(expected, after, catalogue=catalogue)
+    requests = plan(before, after, catalogue=catalogue)
+    if expected != before:
+        requests = tuple([request for request in requests if not has(expected, request)])
+        if requests and expected.known is not Known.YES:
+            return plan(expected, after, catalogue=catalogue)
+    return _joined(requests, methods)
+
+
+def plan_healing(
+    before: PlatformImage,
+    after: PlatformImage,
+    *,
+    expected: PlatformImage,
+    catalogue: Catalogue,
+    methods: Methods,
+) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
+    """What heals the platform first, and the requests of the action.
+
+    Where the platform is out of sync, all that it needs is sent: what names an element that the
+    action changes is the action's, everything else heals. BECOME_SUBSCRIBER names everything.
+    """
+    if not compare(expected, before):
+        return (), plan_action(
+            before, after, expected=expected, catalogue=catalogue, methods=methods
+        )
+    needed = plan(expected, after, catalogue=catalogue)
+    changed = frozenset().union(*map(names, plan(before, after, catalogue=catalogue)))
+    if any(request.type is RequestType.BECOME_SUBSCRIBER for request in needed):
+        return ((), needed) if changed else (needed, ())
+    own = tuple([request for request in needed if names(request) & changed])
+    return tuple([r for r in needed if not names(r) & changed]), _joined(own, methods)
 
 
 def become(
@@ -81,113 +100,68 @@ def become(
         services=_sorted_services(wanted.entitlements, wanted, catalogue),
         items=_sorted_items(wanted.items, catalogue),
     )
-    reached = effect(held, request)
-    return request, *_usage_differences(reached, wanted, catalogue)
+    usages = compare(effect(held, request), wanted).usages
+    cancelled, added = _usage_requests(usages, held, wanted, catalogue)
+    return request, *cancelled, *added
 
 
-def _differences(
-    held: PlatformImage,
-    wanted: PlatformImage,
-    catalogue: Catalogue,
-    methods: Methods,
-    *,
-    updates: bool,
+def _requests(
+    found: Comparison, held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
 ) -> Iterator[Request]:
-    if updates:
-        yield from _updates(held, wanted)
-    surplus, missing = _switches(held, wanted)
-    if surplus:
-        yield from _switched(
-            _sorted_services(surplus, held, catalogue)[::-1],
-            one=RequestType.DEACTIVATE_SERVICE,
-            whole=RequestType.DEACTIVATE_SUBSCRIBER if methods.whole_deactivation else None,
-        )
-    if held.items != wanted.items:
-        yield from _item_differences(held, wanted, catalogue)
-    if missing:
-        yield from _switched(
-            _sorted_services(missing, wanted, catalogue),
-            one=RequestType.ACTIVATE_SERVICE,
-            whole=RequestType.ACTIVATE_SUBSCRIBER if methods.whole_activation else None,
-        )
-    if held.usages != wanted.usages:
-        yield from _usage_differences(held, wanted, catalogue)
-
-
-def _item_differences(
-    held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
-) -> Iterator[Request]:
-    there = {item.key for item in held.items if item.certain}
-    keys = {item.key for item in wanted.items}
-    for item in _sorted_items(
-        tuple([item for item in held.items if item.key not in keys]), catalogue
-    )[::-1]:
-        yield Request(type=RequestType.REMOVE_INSTALLED_ITEM, item=item)
-    for item in _sorted_items(
-        tuple([item for item in wanted.items if item.key not in there]), catalogue
-    ):
-        yield Request(type=RequestType.ADD_INSTALLED_ITEM, item=item)
-
-
-def _updates(held: PlatformImage, wanted: PlatformImage) -> Iterator[Request]:
-    same_holder = held.holder_certain and held.holder == wanted.holder
-    same_address = held.address_certain and held.address == wanted.address
-    if not same_holder:
+    """In an order in which a viewing point never stands without what it requires."""
+    if found.holder:
         yield Request(
             type=RequestType.UPDATE_SUBSCRIBER, holder=wanted.holder, address=wanted.address
         )
-    elif not same_address:
+    elif found.address:
         yield Request(type=RequestType.UPDATE_ADDRESS, address=wanted.address)
+    cancelled, added = _usage_requests(found.usages, held, wanted, catalogue)
+    yield from cancelled
+    for service in _sorted_services(found.entitlements.surplus, held, catalogue)[::-1]:
+        yield Request(type=RequestType.DEACTIVATE_SERVICE, service=service)
+    for item in _sorted_items(found.items.surplus, catalogue)[::-1]:
+        yield Request(type=RequestType.REMOVE_INSTALLED_ITEM, item=item)
+    for item in _sorted_items(found.items.missing, catalogue):
+        yield Request(type=RequestType.ADD_INSTALLED_ITEM, item=item)
+    for service in _sorted_services(found.entitlements.missing, wanted, catalogue):
+        yield Request(type=RequestType.ACTIVATE_SERVICE, service=service)
+    yield from added
 
 
-def _switches(
-    held: PlatformImage, wanted: PlatformImage
-) -> tuple[list[Entitlement], list[Entitlement]]:
-    """What is to be taken away, and what is missing or may be."""
-    if held.entitlements == wanted.entitlements:
-        return [], []
-    there = {e.key: e for e in held.entitlements}
-    keys = {e.key: e for e in wanted.entitlements}
+def _joined(requests: tuple[Request, ...], methods: Methods) -> tuple[Request, ...]:
+    """The requests, with one for the whole subscription where the settings say so."""
+    whole: dict[RequestType, RequestType] = {}
+    if methods.whole_activation:
+        whole[RequestType.ACTIVATE_SERVICE] = RequestType.ACTIVATE_SUBSCRIBER
+    if methods.whole_deactivation:
+        whole[RequestType.DEACTIVATE_SERVICE] = RequestType.DEACTIVATE_SUBSCRIBER
+    if not whole:
+        return requests
+    joined: list[Request] = []
+    for kind, run in groupby(requests, lambda request: request.type):
+        if kind in whole:
+            services = tuple([request.service for request in run if request.service])
+            joined.append(Request(type=whole[kind], services=services))
+        else:
+            joined += run
+    return tuple(joined)
+
+
+def _usage_requests(
+    usages: Sides[PostedUsage], held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
+) -> tuple[list[Request], list[Request]]:
+    """The cancellations and the additions."""
     return (
-        [e for key, e in there.items() if key not in keys],
-        [
-            e
-            for key, e in keys.items()
-            if (old := there.get(key)) is None or not old.certain or old.term_end != e.term_end
-        ],
+        [_usage(RequestType.CANCEL_UDR, each, held, catalogue) for each in usages.surplus],
+        [_usage(RequestType.ADD_UDR, each, wanted, catalogue) for each in usages.missing],
     )
 
 
-def _switched(
-    services: tuple[ProvisionedService, ...], *, one: RequestType, whole: RequestType | None
-) -> Iterator[Request]:
-    if whole is not None:
-        yield Request(type=whole, services=services)
-        return
-    for service in services:
-        yield Request(type=one, service=service)
-
-
-def _usage_differences(
-    held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
-) -> Iterator[Request]:
-    there = {u.usage.reference for u in held.usages if u.certain}
-    keys = {u.usage.reference for u in wanted.usages}
-    for posted in held.usages:
-        if posted.usage.reference not in keys:
-            yield _usage_request(RequestType.CANCEL_UDR, posted.usage, held, catalogue)
-    for posted in wanted.usages:
-        if posted.usage.reference not in there:
-            yield _usage_request(RequestType.ADD_UDR, posted.usage, wanted, catalogue)
-
-
-def _usage_request(
-    kind: RequestType, usage: Usage, side: PlatformImage, catalogue: Catalogue
+def _usage(
+    kind: RequestType, posted: PostedUsage, side: PlatformImage, catalogue: Catalogue
 ) -> Request:
+    usage = posted.usage
     service = catalogue.services.get(usage.service)
-    distributor = catalogue.distributors.get(usage.distributor)
-    required = distributor.required_goods_types if distributor else ()
-    there = {i.goods_type: i for i in side.items if i.distributor == usage.distributor}
     return Request(
         type=kind,
         usage=usage,
@@ -196,7 +170,7 @@ def _usage_request(
             provider_service_id=service.provider_service_id if service else "",
             distributor=usage.distributor,
             kind=service.kind if service else ServiceKind.USAGE,
-            items=tuple([there[goods_type] for goods_type in required if goods_type in there]),
+            items=_goods_items(usage.distributor, posted.goods, side, catalogue),
             parameters=service.parameters if service else {},
         ),
     )
@@ -207,15 +181,12 @@ def provisioned(
 ) -> ProvisionedService:
     """The entitlement as a request carries it, with its items as that side holds them."""
     service = _service_of(entitlement, catalogue)
-    there = {item.key: item for item in side.items}
     return ProvisionedService(
         service=entitlement.service or (service.code if service else ""),
         provider_service_id=entitlement.provider_service_id,
         distributor=entitlement.distributor,
         kind=service.kind if service else ServiceKind.TERMED,
-        items=tuple(
-            [_item(entitlement.distributor, goods, there, catalogue) for goods in entitlement.goods]
-        ),
+        items=_goods_items(entitlement.distributor, entitlement.goods, side, catalogue),
         term_end=entitlement.term_end,
         parameters=service.parameters if service else {},
     )
@@ -228,6 +199,15 @@ def _service_of(entitlement: Entitlement, catalogue: Catalogue) -> Service | Non
     platform_id = entitlement.provider_service_id
     behind = [s for s in catalogue.services.values() if s.provider_service_id == platform_id]
     return min(behind, key=lambda service: service.code, default=None)
+
+
+def _goods_items(
+    distributor: str, goods: tuple[Goods, ...], side: PlatformImage, catalogue: Catalogue
+) -> tuple[ProvisionedItem, ...]:
+    if not goods:
+        return ()
+    there = {item.key: item for item in side.items}
+    return tuple([_item(distributor, each, there, catalogue) for each in goods])
 
 
 def _item(

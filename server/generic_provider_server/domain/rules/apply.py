@@ -74,6 +74,8 @@ def apply(
     else:
         after = _applied(subscription, action, catalogues=catalogues, at=at)
     check(after, catalogues)
+    if after.stopped_by_term and after.state is not State.NOT_EFFECTIVE:
+        after = replace(after, stopped_by_term=False)
     providers = linked(subscription, after, action)
     return after if providers == after.linked else replace(after, linked=providers)
 

@@ -17,7 +17,7 @@ from ..actions import (
 )
 from ..catalogue import Catalogues, catalogue_of
 from ..refusals import InvalidField, Reason, Refused
-from ..values import Instant, ServiceKind, State, SubscribedService, Subscription
+from ..values import ON, Instant, ServiceKind, State, SubscribedService, Subscription
 from .rules import already_there, in_future, latest, service_not_found
 
 
@@ -44,12 +44,14 @@ def stop_services(subscription: Subscription, action: StopServices) -> Subscript
     def stop(service: SubscribedService) -> SubscribedService:
         if action.term_over:
             state = service.state if service.state is State.DRAFT else State.NOT_EFFECTIVE
-            return replace(service, state=state, term_over=True)
+            followed = service.state is subscription.state
+            return replace(service, state=state, term_over=True, stopped_by_term=followed)
         if not service.on:
             raise _not_allowed(action.kind.name, service)
         return replace(service, state=State.NOT_EFFECTIVE)
 
-    return _off_if_last(subscription, _each(subscription, action.services, stop))
+    services = _each(subscription, action.services, stop)
+    return _off_if_last(subscription, services, by_term=action.term_over)
 
 
 def remove_services(subscription: Subscription, action: RemoveServices) -> Subscription:
@@ -64,23 +66,41 @@ def remove_services(subscription: Subscription, action: RemoveServices) -> Subsc
 def change_terms(
     subscription: Subscription, action: ChangeTerms, *, catalogues: Catalogues, at: Instant
 ) -> Subscription:
+    """A service that its term end stopped starts again, and so does a subscription that went off
+    with its last service."""
     terms = {selection.place: selection.term_end for selection in action.services}
     for n, selection in enumerate(action.services):
         field = f"services[{n}].term_end"
         _check_termed(selection, catalogues=catalogues, field=field)
         in_future(selection.term_end, at=at, field=field)
 
-    def change(service: SubscribedService) -> SubscribedService:
-        return replace(service, term_end=terms[service.place], term_over=False)
+    state = State.EFFECTIVE if subscription.stopped_by_term else subscription.state
 
-    return replace(subscription, services=_each(subscription, action.services, change))
+    def change(service: SubscribedService) -> SubscribedService:
+        return replace(
+            service,
+            state=state if service.stopped_by_term else service.state,
+            term_end=terms[service.place],
+            term_over=False,
+            stopped_by_term=False,
+        )
+
+    services = _each(subscription, action.services, change)
+    started = state in ON and any(service.on for service in services)
+    return replace(subscription, services=services, state=state if started else subscription.state)
 
 
 def swap_service(
     subscription: Subscription, action: SwapService, *, catalogues: Catalogues, at: Instant
 ) -> Subscription:
     old = _find(subscription, (action.provider, action.distributor, action.old_service))
-    new = replace(old, service=action.new_service, term_end=action.term_end, term_over=False)
+    new = replace(
+        old,
+        service=action.new_service,
+        term_end=action.term_end,
+        term_over=False,
+        stopped_by_term=False,
+    )
     _check_term(new, catalogues=catalogues, at=at, field="term_end")
     for service in subscription.services:
         if service.place == new.place:
@@ -145,13 +165,19 @@ def _find(subscription: Subscription, place: tuple[str, str, str]) -> Subscribed
 
 
 def _off_if_last(
-    subscription: Subscription, services: tuple[SubscribedService, ...]
+    subscription: Subscription, services: tuple[SubscribedService, ...], *, by_term: bool = False
 ) -> Subscription:
     """A subscription whose last service that is on goes becomes NOT_EFFECTIVE."""
     was_on = any(service.on for service in subscription.services)
     is_on = any(service.on for service in services)
     if subscription.on and was_on and not is_on:
-        return replace(subscription, services=services, state=State.NOT_EFFECTIVE, until=None)
+        return replace(
+            subscription,
+            services=services,
+            state=State.NOT_EFFECTIVE,
+            until=None,
+            stopped_by_term=by_term,
+        )
     return replace(subscription, services=services)
 
 

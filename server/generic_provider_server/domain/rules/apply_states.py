@@ -73,6 +73,7 @@ def finish(subscription: Subscription, target: State) -> Subscription:
         state=target,
         until=None,
         items=(),
+        usages=(),
         services=tuple([replace(service, state=target) for service in subscription.services]),
     )
 

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
-from ..actions import AnyAction, BecomeSubscriber, Replace
+from ..actions import AddUsage, AnyAction, BecomeSubscriber, Replace
 from ..catalogue import Catalogues, catalogue_of
 from ..refusals import InvalidField, Reason, Refused
-from ..values import Instant, Item, SubscribedService, Subscription, Usage
-
-Owned = TypeVar("Owned", Item, SubscribedService, Usage)
+from ..values import Goods, Instant, Item, SubscribedService, Subscription
 
 MOST_ITEMS = 1_000
 MOST_SERVICES = 2_000
@@ -35,10 +31,15 @@ def in_use(subscription: Subscription) -> set[tuple[str, str]]:
 
 
 def linked(before: Subscription | None, after: Subscription, action: AnyAction) -> tuple[str, ...]:
-    """The providers that know the subscriber once the action is done, in order of linking."""
+    """The providers that know the subscriber once the action is done, in order of linking.
+
+    While the subscription is on, an action links the providers at which it adds, starts or moves
+    services or items, and those that it names. Taking away links nobody.
+    """
     if not after.on:
         return after.linked
-    added = _touched(before, after, action).difference(after.linked)
+    touched = _gained(before, after) | _named(action)
+    added = touched.difference(after.linked)
     return (*after.linked, *sorted(added)) if added else after.linked
 
 
@@ -51,27 +52,34 @@ def in_future(moment: Instant | None, *, at: Instant, field: str) -> None:
         raise InvalidField((field, "must be in the future"))
 
 
-def _touched(before: Subscription | None, after: Subscription, action: AnyAction) -> set[str]:
-    if before is None or not before.on or isinstance(action, Replace):
-        named = {service.provider for service in after.services}
-        named |= {item.provider for item in after.items}
-        if isinstance(action, BecomeSubscriber):
-            named.update(existing.provider for existing in action.existing)
-            named.update({action.provider} if action.provider else ())
-        return named
-    return {
-        *_changed(before.services, after.services),
-        *_changed(before.items, after.items),
-        *_changed(before.usages, after.usages),
-    }
+def _gained(before: Subscription | None, after: Subscription) -> set[str]:
+    """The providers with a service that is on, or an item, in a place where it was not before."""
+    gained: set[str] = set()
+    if before is None or before.services is not after.services:
+        on = {service.place for service in before.services if service.on} if before else set()
+        gained.update([s.provider for s in after.services if s.on and s.place not in on])
+    if before is None or before.items is not after.items:
+        there = {_place(item) for item in before.items} if before else set()
+        gained.update([item.provider for item in after.items if _place(item) not in there])
+    return gained
 
 
-def _changed(olds: tuple[Owned, ...], news: tuple[Owned, ...]) -> set[str]:
-    if olds is news:
-        return set()
-    return {new.provider for new in news if new not in olds} | {
-        old.provider for old in olds if old not in news
-    }
+def _place(item: Item) -> tuple[str, str, Goods]:
+    return item.provider, item.distributor, item.goods
+
+
+def _named(action: AnyAction) -> set[str]:
+    match action:
+        case BecomeSubscriber():
+            named = {existing.provider for existing in action.existing}
+            return named | {action.provider} if action.provider else named
+        case Replace():
+            services = {service.provider for service in action.services}
+            return services | {item.provider for item in action.items}
+        case AddUsage():
+            return {action.provider}
+        case _:
+            return set()
 
 
 def _check_sizes(subscription: Subscription) -> None:

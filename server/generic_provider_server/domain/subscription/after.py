@@ -88,6 +88,7 @@ def _put_back(
                 state,
                 state=before.state,
                 until=before.until,
+                stopped_by_term=before.stopped_by_term,
                 services=before.services,
                 former=before.former,
             )
@@ -162,7 +163,7 @@ def _provider_back(before: Subscription | None, state: Subscription, provider: s
         usages=_other(state.usages, provider) + (_own(before.usages, provider) if before else ()),
     )
     if before is not None and provider in before.linked:
-        return after
+        return _on_again(before, after, provider)
     linked = tuple([code for code in state.linked if code != provider])
     if linked:
         return replace(after, linked=linked)
@@ -173,6 +174,13 @@ def _provider_back(before: Subscription | None, state: Subscription, provider: s
         until=None,
         services=tuple([_drafted(service) for service in after.services]),
     )
+
+
+def _on_again(before: Subscription, state: Subscription, provider: str) -> Subscription:
+    """A subscription that the provider's services, on again, belong to is on again as well."""
+    if state.on or not any(service.on for service in _own(state.services, provider)):
+        return state
+    return replace(state, state=before.state, until=before.until)
 
 
 def _drafted(service: SubscribedService) -> SubscribedService:

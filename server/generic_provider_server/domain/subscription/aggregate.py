@@ -48,7 +48,14 @@ class LastError(Value, frozen=True, kw_only=True):
 
 
 class Link(Value, frozen=True, kw_only=True):
-    """What is between a subscription and one platform."""
+    """What is between a subscription and one platform.
+
+    `delivered_unit`: the latest unit of which a request was handed over or answered; an older unit
+    gets no new requests. `refused_correction`: a request that no action made was rejected since
+    the link was last in sync or reset, so nothing is healed. `withheld`: corrections that are not
+    created before the next reset, because the platform refused the same. `taken_over`: the
+    platform served the customer before, and nobody has told yet what it holds.
+    """
 
     provider: str
     confirmed: PlatformImage = NOTHING
@@ -56,6 +63,10 @@ class Link(Value, frozen=True, kw_only=True):
     queue: tuple[Pending, ...] = ()
     sync_state: SyncState = SyncState.IN_SYNC
     last_error: LastError | None = None
+    delivered_unit: int = 0
+    refused_correction: bool = False
+    withheld: tuple[Request, ...] = ()
+    taken_over: bool = False
 
     def expected(self, *, now: Instant, before_unit: int | None = None) -> PlatformImage:
         """Confirmed with the effects of what is pending (ahead of a unit)."""
@@ -120,10 +131,24 @@ class ActionError(Value, frozen=True, kw_only=True):
 
 
 class Outcome(Value, frozen=True):
-    """How one of an action's requests ended."""
+    """How one of an action's requests ended.
+
+    `recreated`: it was cancelled because the whole subscriber is sent again. `correction`: it was
+    rejected, and nothing of the action was taken back for it.
+    """
 
     provider: str
     state: RequestState
+    recreated: bool = False
+    correction: bool = False
+
+
+class Requested(Value, frozen=True):
+    """What one request of an action was for; a BECOME_SUBSCRIBER is for all at its provider."""
+
+    provider: str
+    distributor: str = ""
+    provider_service_id: str = ""
 
 
 class Performed(Value, frozen=True, kw_only=True):
@@ -131,7 +156,8 @@ class Performed(Value, frozen=True, kw_only=True):
 
     `whole_activation`, `whole_deactivation`: providers that get one request for the whole
     subscription; `ineffective`: providers that were not effective when it was performed.
-    `automatic`: an end that was due; an undo does not make it due again.
+    `automatic`: an end that was due; an undo does not make it due again. `next_index`: the first
+    free index in its unit. `requested`: the entitlements for which it ever had a request.
     """
 
     id: int
@@ -145,6 +171,8 @@ class Performed(Value, frozen=True, kw_only=True):
     whole_activation: tuple[str, ...] = ()
     whole_deactivation: tuple[str, ...] = ()
     ineffective: tuple[str, ...] = ()
+    next_index: int = 0
+    requested: tuple[Requested, ...] = ()
     outcomes: tuple[Outcome, ...] = ()
     taken_back: tuple[Part, ...] = ()
     undone: bool = False

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 from enum import IntEnum
 
 from ..catalogue import Catalogue
+from ..platform.compare import Comparison, Sides, compare
 from ..platform.image import Entitlement, Known, PlatformImage, PostedUsage, ProvisionedItem, image
-from ..values import Instant, Subscription, Value
+from ..values import Goods, Instant, Subscription, Value
 from .aggregate import Link
 
 
@@ -38,86 +39,69 @@ def differences(
 ) -> tuple[Difference, ...]:
     """Empty exactly where `plan` has nothing to do."""
     held = link.expected(now=now)
-    wanted = image(desired, catalogue, now=now)
-    if held.lacks_nothing(wanted):
-        return ()
-    return *_of_subscriber(held, wanted), *_of_holdings(held, wanted)
+    return tuple(_differences(compare(held, image(desired, catalogue, now=now)), held))
 
 
-def _of_subscriber(held: PlatformImage, wanted: PlatformImage) -> Iterator[Difference]:
-    if wanted.known is Known.NO:
-        return
+def _differences(found: Comparison, held: PlatformImage) -> Iterator[Difference]:
+    if found.become:
+        yield _unknown_subscriber(held)
+    if found.holder:
+        yield _text("holder", DifferenceKind.HOLDER, certain=held.holder_certain)
+    if found.address:
+        yield _text("address", DifferenceKind.ADDRESS, certain=held.address_certain)
+    yield from _of_services(found.entitlements, held)
+    there = {item.key for item in held.items}
+    for item in found.items.missing:
+        yield _item(item, *_missing(DifferenceKind.ITEM_MISSING, uncertain=item.key in there))
+    for item in found.items.surplus:
+        yield _item(item, *_surplus(DifferenceKind.ITEM_SURPLUS, certain=item.certain))
+    posted = {usage.key for usage in held.usages}
+    for usage in found.usages.missing:
+        yield _usage(usage, *_missing(DifferenceKind.USAGE_MISSING, uncertain=usage.key in posted))
+    for usage in found.usages.surplus:
+        yield _usage(usage, *_surplus(DifferenceKind.USAGE_SURPLUS, certain=usage.certain))
+
+
+def _unknown_subscriber(held: PlatformImage) -> Difference:
     if held.known is Known.NO:
-        yield Difference(
+        return Difference(
             kind=DifferenceKind.SUBSCRIBER_MISSING,
             text="the platform does not know the subscriber",
         )
-    elif held.known is Known.UNCERTAIN:
-        yield Difference(
-            kind=DifferenceKind.UNCERTAIN,
-            text="nobody knows whether the platform knows the subscriber",
-        )
-    else:
-        yield from _of_texts(held, wanted)
+    return Difference(
+        kind=DifferenceKind.UNCERTAIN,
+        text="nobody knows whether the platform knows the subscriber",
+    )
 
 
-def _of_texts(held: PlatformImage, wanted: PlatformImage) -> Iterator[Difference]:
-    for name, kind, certain in (
-        ("holder", DifferenceKind.HOLDER, held.holder_certain),
-        ("address", DifferenceKind.ADDRESS, held.address_certain),
-    ):
-        if not certain:
-            yield Difference(
-                kind=DifferenceKind.UNCERTAIN, text=f"nobody knows which {name} the platform has"
-            )
-        elif getattr(held, name) != getattr(wanted, name):
-            yield Difference(kind=kind, text=f"the platform has another {name}")
+def _text(name: str, kind: DifferenceKind, *, certain: bool) -> Difference:
+    if certain:
+        return Difference(kind=kind, text=f"the platform has another {name}")
+    return Difference(
+        kind=DifferenceKind.UNCERTAIN, text=f"nobody knows which {name} the platform has"
+    )
 
 
-def _of_holdings(held: PlatformImage, wanted: PlatformImage) -> Iterator[Difference]:
-    yield from _services(held, wanted)
-    there, keys = {item.key: item for item in held.items}, {item.key for item in wanted.items}
-    for item in wanted.items:
-        known = there.get(item.key)
-        if known is None:
-            yield _item(item, DifferenceKind.ITEM_MISSING, "is missing on the platform")
-        elif not known.certain:
-            yield _item(item, DifferenceKind.UNCERTAIN, "may or may not be on the platform")
-    for item in held.items:
-        if item.key not in keys:
-            yield _item(item, *_surplus(DifferenceKind.ITEM_SURPLUS, certain=item.certain))
-    posted = {usage.usage.reference: usage for usage in held.usages}
-    references = {usage.usage.reference for usage in wanted.usages}
-    for usage in wanted.usages:
-        former = posted.get(usage.usage.reference)
-        if former is None:
-            yield _usage(usage, DifferenceKind.USAGE_MISSING, "is missing on the platform")
-        elif not former.certain:
-            yield _usage(usage, DifferenceKind.UNCERTAIN, "may or may not be on the platform")
-    for usage in held.usages:
-        if usage.usage.reference not in references:
-            yield _usage(usage, *_surplus(DifferenceKind.USAGE_SURPLUS, certain=usage.certain))
-
-
-def _services(held: PlatformImage, wanted: PlatformImage) -> Iterator[Difference]:
+def _of_services(found: Sides[Entitlement], held: PlatformImage) -> Iterator[Difference]:
     there = {entitlement.key: entitlement for entitlement in held.entitlements}
-    keys = {entitlement.key for entitlement in wanted.entitlements}
-    for entitlement in wanted.entitlements:
-        known = there.get(entitlement.key)
-        if known is None:
+    for entitlement in found.missing:
+        former = there.get(entitlement.key)
+        if former is None:
             yield _service(entitlement, DifferenceKind.SERVICE_MISSING, "is off on the platform")
-        elif not known.certain:
+        elif not former.certain:
             yield _service(entitlement, DifferenceKind.UNCERTAIN, "may or may not be on")
-        elif known.term_end != entitlement.term_end:
-            yield _service(
-                entitlement,
-                DifferenceKind.SERVICE_MISSING,
-                "has another term end on the platform",
-            )
-    for entitlement in held.entitlements:
-        if entitlement.key not in keys:
-            kind, words = _surplus(DifferenceKind.SERVICE_SURPLUS, certain=entitlement.certain)
-            yield _service(entitlement, kind, words)
+        else:
+            words = "has another term end on the platform"
+            yield _service(entitlement, DifferenceKind.SERVICE_MISSING, words)
+    for entitlement in found.surplus:
+        kind, words = _surplus(DifferenceKind.SERVICE_SURPLUS, certain=entitlement.certain)
+        yield _service(entitlement, kind, words)
+
+
+def _missing(kind: DifferenceKind, *, uncertain: bool) -> tuple[DifferenceKind, str]:
+    if uncertain:
+        return DifferenceKind.UNCERTAIN, "may or may not be on the platform"
+    return kind, "is missing on the platform"
 
 
 def _surplus(kind: DifferenceKind, *, certain: bool) -> tuple[DifferenceKind, str]:
@@ -128,16 +112,13 @@ def _surplus(kind: DifferenceKind, *, certain: bool) -> tuple[DifferenceKind, st
 
 def _service(entitlement: Entitlement, kind: DifferenceKind, words: str) -> Difference:
     place = f"{entitlement.provider_service_id} on {entitlement.distributor}"
-    with_goods = "".join(
-        f", {goods.goods_type} {goods.serial_number}" for goods in entitlement.goods
-    )
     return Difference(
         kind=kind,
         distributor=entitlement.distributor,
         service=entitlement.service,
         provider_service_id=entitlement.provider_service_id,
         serial_number=entitlement.goods[0].serial_number if entitlement.goods else "",
-        text=f"{place}{with_goods}: {words}",
+        text=f"{place}{_with(entitlement.goods)}: {words}",
     )
 
 
@@ -156,5 +137,11 @@ def _usage(posted: PostedUsage, kind: DifferenceKind, words: str) -> Difference:
         kind=kind,
         distributor=usage.distributor,
         service=usage.service,
-        text=f"usage {usage.reference} of {usage.service} on {usage.distributor}: {words}",
+        serial_number=posted.goods[0].serial_number if posted.goods else "",
+        text=f"usage {usage.reference} of {usage.service} on {usage.distributor}"
+        f"{_with(posted.goods)}: {words}",
     )
+
+
+def _with(goods: tuple[Goods, ...]) -> str:
+    return "".join(f", {each.goods_type} {each.serial_number}" for each in goods)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
 
@@ -24,18 +25,18 @@ ENDS: dict[State, AnyAction] = {
 }
 
 
-def due_time(aggregate: Aggregate, *, leased: Mapping[str, int]) -> Instant | None:
-    """When the clock has to look at the subscription next.
+def due_time(aggregate: Aggregate, *, leased: Mapping[str, AbstractSet[int]]) -> Instant | None:
+    """When something of the subscription is due next.
 
-    `leased`: per provider, how many requests are on a live lease; these wait for its end.
+    `leased`: per provider, the numbers of the requests on a live lease; these wait for its end.
     """
     subscription = aggregate.desired
     moments = [usage.end_time for usage in subscription.usages if _leaves(aggregate)]
     moments += [
         pending.request.usage.end_time
         for link in aggregate.links
-        for pending in link.queue[leased.get(link.provider, 0) :]
-        if pending.request.usage is not None
+        for pending in link.queue
+        if pending.request.usage is not None and pending.number not in leased.get(link.provider, ())
     ]
     if subscription.live:
         moments += [end for end in (subscription.until, _first_term(subscription)) if end]

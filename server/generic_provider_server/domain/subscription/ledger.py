@@ -2,60 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
 
-from ..catalogue import Catalogue, Catalogues
-from ..platform.effect import doubt
-from ..platform.image import NOTHING, PlatformImage, Request, image
-from ..platform.plan import plan
-from ..refusals import Refused
-from ..values import Instant, RequestOrigin, RequestState, Subscription, SyncState, Value
+from ..actions import LISTING_SERVICES
+from ..catalogue import Catalogue
+from ..platform.compare import compare
+from ..platform.effect import doubt, entitlements_of
+from ..platform.image import NOTHING, PlatformImage, image
+from ..refusals import Reason, Refused
+from ..values import (
+    RequestState,
+    RequestType,
+    Subscription,
+    SyncState,
+)
 from .after import after
-from .aggregate import ActionError, Aggregate, Link, Outcome, Pending, Performed, in_order
+from .aggregate import (
+    ActionError,
+    Aggregate,
+    Link,
+    Outcome,
+    Pending,
+    Performed,
+    Requested,
+    in_order,
+)
+from .transition import ActionChange, Circumstances, Finished, Transition
 from .undone import Undone, undone
-
-
-class Circumstances(Value, frozen=True, kw_only=True):
-    """What a change depends on besides the aggregate.
-
-    `leased`: per provider, how many requests at the head of its queue are on a live lease.
-    `next_number`: the first free request number.
-    """
-
-    now: Instant
-    catalogues: Catalogues
-    next_number: int
-    leased: Mapping[str, int] = {}
-
-
-class Finished(Value, frozen=True, kw_only=True):
-    """A request that reached its final state."""
-
-    provider: str
-    pending: Pending
-    state: RequestState
-    error_code: str = ""
-    error_description: str = ""
-    reference_number: str = ""
-
-
-class ActionChange(Value, frozen=True, kw_only=True):
-    """An action that is new, changed or settled; `taken_back` is None where it did not change."""
-
-    performed: Performed
-    settled: bool
-    taken_back: tuple[Undone, ...] | None = None
-
-
-class Transition(Value, frozen=True, kw_only=True):
-    """What a change made: the aggregate now, and what the store has to write besides."""
-
-    aggregate: Aggregate
-    created: tuple[tuple[str, Pending], ...] = ()
-    finished: tuple[Finished, ...] = ()
-    actions: tuple[ActionChange, ...] = ()
 
 
 class Ledger:
@@ -101,44 +77,33 @@ class Ledger:
             self._images[key] = known
         return known[1]
 
-    def leased(self, provider: str) -> tuple[Pending, ...]:
-        return self.links[provider].queue[: self.circumstances.leased.get(provider, 0)]
+    def leased(self, provider: str) -> AbstractSet[int]:
+        """The numbers of the requests on the live lease at the provider."""
+        return self.circumstances.leased.get(provider, frozenset())
 
-    def enqueue(
-        self,
-        provider: str,
-        requests: tuple[Request, ...],
-        *,
-        unit: int,
-        origin: RequestOrigin,
-        performed: Performed | None = None,
-    ) -> None:
-        if not requests:
+    def add(self, provider: str, added: Sequence[Pending]) -> None:
+        """Puts new requests into the queue, in their place; each action remembers its own."""
+        if not added:
             return
         link = self.links[provider]
-        first = 1 + max(self._indexes(provider, unit), default=-1)
-        added = [
-            Pending(
-                unit=unit,
-                index=first + n,
-                origin=origin,
-                request=request,
-                create_time=self.now,
-                schedule_time=performed.at if performed else self.now,
-                action=performed.id if performed else 0,
-                bulk=performed.bulk if performed else False,
-            )
-            for n, request in enumerate(requests)
-        ]
         queue = (*link.queue, *added)
-        sorted_already = not link.queue or link.queue[-1].unit <= unit
+        sorted_already = not link.queue or link.queue[-1].unit <= added[0].unit
         self.links[provider] = replace(link, queue=queue if sorted_already else in_order(queue))
+        for pending in added:
+            if pending.action:
+                self._remember(provider, pending)
 
-    def _indexes(self, provider: str, unit: int) -> list[int]:
-        """The places in the unit that are taken, or were when the change began."""
-        queue = self.links[provider].queue
-        finished = [f.pending for f in self.finished if f.provider == provider]
-        return [pending.index for pending in (*queue, *finished) if pending.unit == unit]
+    def _remember(self, provider: str, pending: Pending) -> None:
+        performed = self.action(pending.action)
+        if performed.action.kind not in LISTING_SERVICES:
+            return
+        named = entitlements_of(pending.request)
+        asked = [Requested(provider, e.distributor, e.provider_service_id) for e in named]
+        if pending.request.type is RequestType.BECOME_SUBSCRIBER:
+            asked = [Requested(provider)]
+        new = tuple([each for each in asked if each not in performed.requested])
+        if new:
+            self.change(performed, replace(performed, requested=performed.requested + new))
 
     def finish(
         self,
@@ -150,8 +115,10 @@ class Ledger:
         error_code: str = "",
         error_description: str = "",
         reference_number: str = "",
+        recreated: bool = False,
+        correction: bool = False,
     ) -> None:
-        """Takes the request from its queue; its action remembers how it ended."""
+        """Takes the request from its queue; its action remembers how it ended: see Outcome."""
         link = self.links[provider]
         self.links[provider] = replace(
             link,
@@ -171,19 +138,34 @@ class Ledger:
             )
         for n, performed in enumerate(self.performed):
             if performed.id == pending.action:
-                outcomes = (*performed.outcomes, Outcome(provider, state))
+                outcome = Outcome(provider, state, recreated, correction)
+                outcomes = (*performed.outcomes, outcome)
                 self.performed[n] = replace(performed, outcomes=outcomes)
 
-    def abandon(self, provider: str, pending: Pending, state: RequestState) -> None:
+    def abandon(
+        self, provider: str, pending: Pending, state: RequestState, *, recreated: bool = False
+    ) -> None:
         """Ends a request that got no answer: what it named is uncertain if it was handed over."""
         confirmed = self.links[provider].confirmed
         if pending.touched:
             confirmed = doubt(confirmed, pending.request)
-        self.finish(provider, pending, state, confirmed=confirmed)
+        self.finish(provider, pending, state, confirmed=confirmed, recreated=recreated)
 
     def pending_of(self, performed: Performed) -> bool:
-        units = (pending.unit for link in self.links.values() for pending in link.queue)
-        return performed.unit in units
+        actions = (pending.action for link in self.links.values() for pending in link.queue)
+        return performed.id in actions
+
+    def put_back(self, provider: str, changed: Pending) -> None:
+        """Replaces the pending request of the same number."""
+        link = self.links[provider]
+        queue = tuple([changed if p.number == changed.number else p for p in link.queue])
+        self.links[provider] = replace(link, queue=queue)
+
+    def delivered(self, provider: str, unit: int) -> None:
+        """Notes that a request of the unit was handed over or answered."""
+        link = self.links[provider]
+        if unit > link.delivered_unit:
+            self.links[provider] = replace(link, delivered_unit=unit)
 
     def action(self, number: int) -> Performed:
         """The unsettled action of that number, as it is now."""
@@ -192,6 +174,10 @@ class Ledger:
     def change(self, performed: Performed, changed: Performed) -> Performed:
         self.performed[self.performed.index(performed)] = changed
         return changed
+
+    def change_action(self, number: int, change: Callable[[Performed], Performed]) -> None:
+        performed = self.action(number)
+        self.change(performed, change(performed))
 
     def settle(self) -> None:
         """Moves every settled action, in order, from the unsettled ones into base."""
@@ -264,6 +250,8 @@ class Ledger:
             state = SyncState.OUT_OF_SYNC
         else:
             state = SyncState.PENDING if link.queue else SyncState.IN_SYNC
+        if state is SyncState.IN_SYNC and (link.refused_correction or link.withheld):
+            link = replace(link, refused_correction=False, withheld=())
         return link if link.sync_state is state else replace(link, sync_state=state)
 
     def _differs(self, link: Link) -> bool:
@@ -274,7 +262,7 @@ class Ledger:
             return link.sync_state is SyncState.OUT_OF_SYNC
         catalogue = self.catalogues[link.provider]
         wanted = self.image(self.desired, catalogue)
-        return bool(plan(link.expected(now=self.now), wanted, catalogue=catalogue))
+        return bool(compare(link.expected(now=self.now), wanted))
 
     def _action_changes(self) -> Iterator[ActionChange]:
         before = {performed.id: performed for performed in self.before.performed}
@@ -293,6 +281,16 @@ class Ledger:
         )
 
 
+def changed_by(performed: Performed, cause: ActionError) -> Performed:
+    """The action is still valid, but means something else since that rejection."""
+    return error_once(performed, replace(cause, reason=Reason.CHANGED_BY_ROLLBACK))
+
+
 def error_once(performed: Performed, error: ActionError) -> Performed:
-    """The first rejection stays the action's error."""
-    return performed if performed.error else replace(performed, error=error)
+    """The first rejection stays the action's error; only a note gives way to it."""
+    former = performed.error
+    if former is not None and former.reason is not Reason.CHANGED_BY_ROLLBACK:
+        return performed
+    if former is not None and error.reason is Reason.CHANGED_BY_ROLLBACK:
+        return performed
+    return replace(performed, error=error)

@@ -2,18 +2,33 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from msgspec.structs import replace
 
-from ..platform.effect import doubt, effect
+from ..actions import AddUsage, CancelUsage
+from ..platform.effect import Name, doubt, doubt_only, effect
 from ..platform.image import Request, unexpired
 from ..refusals import Reason
-from ..values import RequestOrigin, RequestState, RequestType
-from .aggregate import ActionError, Aggregate, LastError, Pending
+from ..values import (
+    RequestState,
+    RequestType,
+)
+from .aggregate import (
+    ActionError,
+    Aggregate,
+    LastError,
+    Pending,
+    Performed,
+)
+from .correct import reconcile
 from .due import without_usage
-from .ledger import Circumstances, Ledger, Transition
-from .rollback import reconcile, roll_back
+from .ledger import Ledger
+from .rollback import refuse_correction, roll_back
+from .transition import Circumstances, Transition
 
 UNCERTAIN_REASONS = frozenset({Reason.DELIVERY_ATTEMPTS_EXHAUSTED, Reason.CANCELLED_BY_OPERATOR})
+"""Rejections that are not the platform's own answer."""
 
 
 def accept(
@@ -29,10 +44,12 @@ def accept(
     provider, pending = _find(aggregate, number)
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]
-    if account_number and pending.request.type is RequestType.BECOME_SUBSCRIBER:
-        ledger.links[provider] = replace(link, account_number=account_number)
+    if pending.request.type is RequestType.BECOME_SUBSCRIBER:
+        account = account_number or link.account_number
+        ledger.links[provider] = replace(link, account_number=account, taken_over=False)
     if pending is link.queue[0]:
         ledger.as_expected.add(provider)
+    ledger.delivered(provider, pending.unit)
     ledger.finish(
         provider,
         pending,
@@ -61,7 +78,6 @@ def reject(
     provider, pending = _find(aggregate, number)
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]
-    uncertain = pending.touched and reason in UNCERTAIN_REASONS
     last_error = LastError(
         request=number,
         error_code=error_code,
@@ -69,6 +85,11 @@ def reject(
         time=circumstances.now,
     )
     ledger.links[provider] = replace(link, last_error=last_error)
+    answered = reason not in UNCERTAIN_REASONS
+    if answered:
+        ledger.delivered(provider, pending.unit)
+    uncertain = pending.touched and not answered
+    action = ledger.action(pending.action) if pending.action else None
     ledger.finish(
         provider,
         pending,
@@ -77,11 +98,29 @@ def reject(
         error_code=error_code,
         error_description=error_description,
         reference_number=reference_number,
+        correction=_corrects(action, pending),
     )
-    if pending.origin is RequestOrigin.ACTION:
-        error = _action_error(reason, provider, last_error)
+    error = _action_error(reason, provider, last_error)
+    if _corrects(action, pending):
+        refuse_correction(ledger, provider=provider, rejected=pending, error=error)
+    else:
         roll_back(ledger, provider=provider, rejected=pending, error=error)
     return ledger.transition()
+
+
+def _corrects(action: Performed | None, pending: Pending) -> bool:
+    """Tells whether the CRM keeps its change when the request is rejected.
+
+    Usage that an action sends along with what it changes was bought earlier.
+    """
+    usage = pending.request.usage
+    match action:
+        case None:
+            return True
+        case Performed(action=AddUsage(reference=own) | CancelUsage(usage=own)):
+            return usage is not None and usage.reference != own
+        case _:
+            return usage is not None
 
 
 def _action_error(reason: Reason, provider: str, last: LastError) -> ActionError:
@@ -110,7 +149,7 @@ def end_usage(aggregate: Aggregate, *, circumstances: Circumstances) -> Transiti
         leased = ledger.leased(provider)
         for pending in link.queue:
             usage = pending.request.usage
-            if usage is not None and usage.end_time <= now and pending not in leased:
+            if usage is not None and usage.end_time <= now and pending.number not in leased:
                 ledger.finish(provider, pending, RequestState.EXPIRED)
         confirmed = unexpired(ledger.links[provider].confirmed, now=now)
         ledger.links[provider] = replace(ledger.links[provider], confirmed=confirmed)
@@ -122,18 +161,15 @@ def end_usage(aggregate: Aggregate, *, circumstances: Circumstances) -> Transiti
 
 
 def touch(
-    aggregate: Aggregate, provider: str, *, count: int, circumstances: Circumstances
+    aggregate: Aggregate, provider: str, *, numbers: AbstractSet[int], circumstances: Circumstances
 ) -> Transition:
-    """A hand-over of the first `count` requests ended without their answers."""
-    return _with_queue(
-        aggregate,
-        provider,
-        [
-            replace(pending, touched=True) if n < count else pending
-            for n, pending in enumerate(aggregate.queue(provider))
-        ],
-        circumstances,
-    )
+    """A hand-over of these requests ended without their answers."""
+    ledger = Ledger(aggregate, circumstances)
+    for pending in ledger.links[provider].queue:
+        if pending.number in numbers:
+            ledger.put_back(provider, replace(pending, touched=True))
+            ledger.delivered(provider, pending.unit)
+    return ledger.transition()
 
 
 def count_attempt(
@@ -147,7 +183,7 @@ def count_attempt(
 ) -> Transition:
     """The first request's attempt failed; it is hidden for `delay` microseconds, or, when the
     provider's limit of attempts is reached, rejected."""
-    first, *rest = aggregate.queue(provider)
+    first = aggregate.queue(provider)[0]
     tried = replace(
         first,
         touched=True,
@@ -156,7 +192,10 @@ def count_attempt(
         error_code=error_code or first.error_code,
         error_description=error_description or first.error_description,
     )
-    tried_once_more = _with_queue(aggregate, provider, [tried, *rest], circumstances)
+    ledger = Ledger(aggregate, circumstances)
+    ledger.put_back(provider, tried)
+    ledger.delivered(provider, tried.unit)
+    tried_once_more = ledger.transition()
     most = circumstances.catalogues[provider].provider.delivery_settings.max_delivery_attempts
     if not most or tried.attempts < most:
         return tried_once_more
@@ -177,16 +216,24 @@ def accepted_late(
     request: Request,
     *,
     state: RequestState,
+    names: AbstractSet[Name],
     circumstances: Circumstances,
 ) -> Transition:
-    """An acceptance under an old token: the platform was touched, nobody knows when."""
+    """An acceptance under an old token: the platform was touched, nobody knows when.
+
+    `names`: the elements of the request that it makes uncertain. `state`: the request's. What was
+    taken back in the CRM is corrected at once.
+    """
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]
-    ledger.links[provider] = replace(link, confirmed=doubt(link.confirmed, request))
+    confirmed = doubt_only(link.confirmed, request, names)
+    if confirmed == link.confirmed:
+        return Transition(aggregate=aggregate)
+    ledger.links[provider] = replace(link, confirmed=confirmed)
     catalogue = ledger.catalogues[provider]
     taken_back = state in (RequestState.CANCELLED, RequestState.REJECTED)
     if taken_back and catalogue.effective:
-        reconcile(ledger, provider, catalogue)
+        reconcile(ledger, provider, catalogue, names=names)
     return ledger.transition()
 
 
@@ -195,11 +242,3 @@ def _find(aggregate: Aggregate, number: int) -> tuple[str, Pending]:
     if found is None:
         raise LookupError(f"request {number} is not pending")
     return found
-
-
-def _with_queue(
-    aggregate: Aggregate, provider: str, queue: list[Pending], circumstances: Circumstances
-) -> Transition:
-    ledger = Ledger(aggregate, circumstances)
-    ledger.links[provider] = replace(ledger.links[provider], queue=tuple(queue))
-    return ledger.transition()

@@ -5,15 +5,17 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ..actions import ActionKind, AnyAction, BecomeSubscriber
-from ..catalogue import Catalogue, Catalogues
-from ..platform.plan import plan_action
+from ..catalogue import Catalogues
+from ..platform.image import Known, PlatformImage
 from ..refusals import InvalidField, Reason, Refused
 from ..rules.apply import apply
 from ..rules.resolve import resolve
-from ..values import RequestMethod, RequestOrigin, Subscription
+from ..values import RequestMethod, Subscription
 from .aggregate import Aggregate, Link, Performed
 from .due import spent
-from .ledger import Circumstances, Ledger, Transition
+from .ledger import Ledger
+from .queueing import enqueue, enqueue_own, plan_performed
+from .transition import Circumstances, Transition
 
 WHOLE_ACTIVATIONS = frozenset(
     {
@@ -73,9 +75,7 @@ def perform(
     ledger.performed.append(performed)
     for code in state.linked:
         _link(ledger, code, resolved, state)
-        catalogue = ledger.catalogues[code]
-        if catalogue.effective:
-            _plan(ledger, catalogue, performed, before, state)
+    _plan(ledger, performed, before, state)
     return ledger.transition()
 
 
@@ -104,7 +104,8 @@ def _whole(
 
 
 def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:
-    """A platform that already serves the customer is confirmed to hold what the CRM says."""
+    """A platform that already serves the customer is confirmed to hold what the CRM says, or
+    nothing for certain."""
     if code not in ledger.links:
         ledger.links[code] = Link(provider=code)
     if not isinstance(action, BecomeSubscriber):
@@ -112,31 +113,45 @@ def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> 
     for existing in action.existing:
         if existing.provider == code:
             held = ledger.image(state, ledger.catalogues[code])
-            if not existing.holds_everything:
-                held = replace(held, items=(), entitlements=(), usages=())
             ledger.links[code] = replace(
-                ledger.links[code], confirmed=held, account_number=existing.account_number
+                ledger.links[code],
+                confirmed=held if existing.holds_everything else _account_only(held),
+                account_number=existing.account_number,
+                taken_over=not existing.holds_everything,
             )
 
 
-def _plan(
-    ledger: Ledger,
-    catalogue: Catalogue,
-    performed: Performed,
-    before: Subscription | None,
-    state: Subscription,
-) -> None:
-    code = catalogue.code
-    action = performed.action
-    if isinstance(action, BecomeSubscriber) and any(e.provider == code for e in action.existing):
-        return
-    requests = plan_action(
-        ledger.image(before, catalogue),
-        ledger.image(state, catalogue),
-        expected=ledger.links[code].expected(now=ledger.now),
-        catalogue=catalogue,
-        methods=performed.methods(code),
+def _account_only(held: PlatformImage) -> PlatformImage:
+    """An account of which nobody has told what it holds."""
+    return PlatformImage(
+        known=Known.UNCERTAIN,
+        holder=held.holder,
+        address=held.address,
+        holder_certain=False,
+        address_certain=False,
     )
-    ledger.enqueue(
-        code, requests, unit=performed.unit, origin=RequestOrigin.ACTION, performed=performed
+
+
+def _plan(
+    ledger: Ledger, performed: Performed, before: Subscription | None, state: Subscription
+) -> None:
+    """What heals a platform is a unit of its own ahead of the action's unit."""
+    plans = {
+        link.provider: plan_performed(ledger, link.provider, performed, before, state)
+        for link, _ in ledger.effective()
+        if not _serves_already(performed.action, link.provider)
+    }
+    if any(heal for heal, _ in plans.values()):
+        heal_unit = performed.unit
+        performed = ledger.change(performed, replace(performed, unit=ledger.new_unit()))
+        for provider, (heal, _) in plans.items():
+            enqueue(ledger, provider, heal, unit=heal_unit, bulk=performed.bulk)
+    for provider, (_, own) in plans.items():
+        enqueue_own(ledger, provider, own, action=performed.id)
+
+
+def _serves_already(action: AnyAction, provider: str) -> bool:
+    """Tells whether the platform is said to serve the new subscriber already."""
+    return isinstance(action, BecomeSubscriber) and any(
+        existing.provider == provider for existing in action.existing
     )

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from typing import assert_never
+
 from msgspec.structs import replace
 
-from ..actions import ATOMIC, BecomeSubscriber
+from ..actions import ATOMIC
 from ..catalogue import Catalogue
+from ..platform.compare import compare, missing
 from ..platform.effect import entitlements_of, has
+from ..platform.effect import names as names_of
 from ..platform.image import Known, PlatformImage, Request
-from ..platform.plan import plan, plan_action
+from ..platform.plan import plan
 from ..refusals import Reason, Refused
-from ..values import RequestOrigin, RequestState, RequestType, Subscription
+from ..values import RequestState, RequestType, Subscription
 from .after import after
 from .aggregate import (
     ActionError,
     HolderPart,
     ItemPart,
-    Link,
     Part,
     Pending,
     Performed,
@@ -25,51 +28,66 @@ from .aggregate import (
     StatePart,
     UsagePart,
 )
+from .correct import reconcile
 from .ledger import Ledger, error_once
-
-SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, RequestState.EXPIRED})
-STANDS = frozenset({RequestState.COMPLETED, RequestState.EXPIRED})
+from .replay import replay_until_stable
+from .standing import before_action, nothing_happened, wholly_undone
 
 
 def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError) -> None:
     """Takes back what the rejected request of an action carried."""
-    performed = ledger.action(rejected.action)
-    ledger.change(performed, error_once(performed, error))
-    _undo(ledger, provider=provider, rejected=rejected)
-    cause = ActionError(
-        reason=Reason.DEPENDS_ON_REJECTED,
-        request=rejected.number,
-        provider=provider,
-        error_code=error.error_code,
-        error_description=error.error_description,
-    )
-    _replay(ledger, cause=cause)
-    while _undo_where_nothing_is_left(ledger):
-        _replay(ledger, cause=cause)
+    ledger.change_action(rejected.action, lambda action: error_once(action, error))
+    _cancel_behind(ledger, provider=provider, rejected=rejected)
+    if nothing_happened(ledger, rejected.action):
+        ledger.change_action(rejected.action, wholly_undone)
+    else:
+        _undo(ledger, provider=provider, rejected=rejected)
+    cause = replace(error, reason=Reason.DEPENDS_ON_REJECTED)
+    replayed = replay_until_stable(ledger, cause=cause)
     for link, catalogue in ledger.effective():
         spared = rejected.request if link.provider == provider else None
-        reconcile(ledger, link.provider, catalogue, never=spared)
+        changed = plan(
+            ledger.image(ledger.before.desired, catalogue),
+            ledger.image(ledger.desired, catalogue),
+            catalogue=catalogue,
+        )
+        reconcile(
+            ledger,
+            link.provider,
+            catalogue,
+            never=spared,
+            names=frozenset().union(*map(names_of, changed)),
+            asked=replayed,
+            cause=cause,
+        )
 
 
-def reconcile(
-    ledger: Ledger, provider: str, catalogue: Catalogue, *, never: Request | None = None
+def refuse_correction(
+    ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError
 ) -> None:
-    """Plans the corrections that the platform still needs, but never the one just refused."""
+    """The CRM keeps what it has, and nothing is sent again before a person or a reset does.
+
+    Actions behind a refused BECOME_SUBSCRIBER send it themselves, with what they ask for.
+    """
+    link = ledger.links[provider]
+    ledger.links[provider] = replace(link, refused_correction=True)
+    if rejected.request.type is RequestType.BECOME_SUBSCRIBER:
+        _cancel_behind(ledger, provider=provider, rejected=rejected)
+        replay_until_stable(ledger, cause=replace(error, reason=Reason.DEPENDS_ON_REJECTED))
+
+
+def _cancel_behind(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
+    """A platform that refused the subscriber gets nothing more of the same unit."""
+    if rejected.request.type is not RequestType.BECOME_SUBSCRIBER:
+        return
     leased = ledger.leased(provider)
     for pending in ledger.links[provider].queue:
-        if pending.origin is RequestOrigin.ROLLBACK and pending not in leased:
+        if pending.unit == rejected.unit and pending.number not in leased:
             ledger.abandon(provider, pending, RequestState.CANCELLED)
-    expected = ledger.links[provider].expected(now=ledger.now)
-    wanted = ledger.image(ledger.desired, catalogue)
-    corrections = plan(expected, wanted, catalogue=catalogue)
-    needed = tuple([request for request in corrections if request != never])
-    if needed:
-        unit = ledger.new_unit()
-        ledger.enqueue(provider, needed, unit=unit, origin=RequestOrigin.ROLLBACK)
 
 
 def _undo(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
-    before, performed = _before(ledger, rejected.action)
+    before, performed = before_action(ledger, rejected.action)
     if performed.undone:
         return
     catalogue = ledger.catalogues[provider]
@@ -78,24 +96,15 @@ def _undo(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
             state = after(before, attempt, catalogues=ledger.catalogues)
         except Refused:
             continue
-        if attempt.undone or _took(ledger, catalogue, rejected.request, before, state):
-            break
-    ledger.change(performed, attempt)
-
-
-def _before(ledger: Ledger, action: int) -> tuple[Subscription | None, Performed]:
-    """The action and the state before it."""
-    state = ledger.base
-    for performed in ledger.performed:
-        if performed.id == action:
-            return state, performed
-        state = after(state, performed, catalogues=ledger.catalogues)
-    raise LookupError(f"action {action} is not unsettled")
+        if attempt.undone or _is_taken_back(ledger, catalogue, rejected.request, before, state):
+            ledger.change(performed, attempt)
+            return
+    ledger.change(performed, wholly_undone(performed))
 
 
 def _attempts(performed: Performed, provider: str, request: Request) -> list[Performed]:
     """Ways to take the request's part back, the narrowest first, the whole action last."""
-    whole = replace(performed, undone=True)
+    whole = wholly_undone(performed)
     if performed.action.kind in ATOMIC:
         return [whole]
     ways = [_part(provider, request)]
@@ -143,27 +152,38 @@ def _single_part(provider: str, request: Request) -> Part:
     )
 
 
-def _took(
+def _is_taken_back(
     ledger: Ledger,
     catalogue: Catalogue,
     request: Request,
     before: Subscription | None,
     state: Subscription,
 ) -> bool:
-    """Does the state no longer ask for what was refused, and again for what could not go?"""
+    """True if the state no longer wants the refused addition, or wants again the refused removal.
+
+    A subscriber whom the platform was to know before the action has to be as before.
+    """
     old, new = ledger.image(before, catalogue), ledger.image(state, catalogue)
     match request.type:
         case RequestType.UPDATE_SUBSCRIBER | RequestType.UPDATE_ADDRESS:
             return True
         case RequestType.BECOME_SUBSCRIBER:
-            return new.known is Known.NO
+            return new.known is Known.NO or not compare(old, new)
         case RequestType.ACTIVATE_SERVICE | RequestType.ACTIVATE_SUBSCRIBER:
-            there = {(e.key, e.term_end) for e in new.entitlements}
-            return not any((e.key, e.term_end) in there for e in entitlements_of(request))
+            return len(missing(new.entitlements, entitlements_of(request))) == len(
+                entitlements_of(request)
+            )
         case RequestType.ADD_INSTALLED_ITEM | RequestType.ADD_UDR:
             return not has(new, request)
-        case _:
+        case (
+            RequestType.DEACTIVATE_SERVICE
+            | RequestType.DEACTIVATE_SUBSCRIBER
+            | RequestType.REMOVE_INSTALLED_ITEM
+            | RequestType.CANCEL_UDR
+        ):
             return _kept(old, new, request)
+        case _:
+            assert_never(request.type)
 
 
 def _kept(old: PlatformImage, new: PlatformImage, request: Request) -> bool:
@@ -172,127 +192,3 @@ def _kept(old: PlatformImage, new: PlatformImage, request: Request) -> bool:
         wanted, there = {e.key for e in old.entitlements}, {e.key for e in new.entitlements}
         return all(e.key in there for e in entitlements_of(request) if e.key in wanted)
     return has(old, request) or not has(new, request)
-
-
-def _replay(ledger: Ledger, *, cause: ActionError) -> None:
-    """Computes desired anew and brings each action's pending requests in line with it."""
-    state = ledger.base
-    for performed in list(ledger.performed):
-        before = state
-        try:
-            state = after(before, performed, catalogues=ledger.catalogues)
-            current = performed
-        except Refused:
-            undone = error_once(replace(performed, undone=True), cause)
-            current = ledger.change(performed, undone)
-            state = after(before, current, catalogues=ledger.catalogues)
-        for link in list(ledger.links.values()):
-            _bring_in_line(ledger, link, current, before, state, cause=cause)
-        changed = ledger.action(performed.id)
-        if changed.taken_back or changed.undone:
-            ledger.tell_taken_back(before, changed, state)
-    if state is None:
-        raise ValueError("a replay without any state")
-    ledger.desired = state
-    for code in state.linked:
-        ledger.links.setdefault(code, Link(provider=code))
-
-
-def _bring_in_line(
-    ledger: Ledger,
-    link: Link,
-    performed: Performed,
-    before: Subscription | None,
-    state: Subscription,
-    *,
-    cause: ActionError,
-) -> None:
-    mine = [p for p in link.queue if p.unit == performed.unit]
-    if link.provider in _existing(performed):
-        return
-    provider, catalogue = link.provider, ledger.catalogues[link.provider]
-    leased = ledger.leased(provider)
-    free = [p for p in mine if p not in leased]
-    untouched = (
-        len(free) == len(mine)
-        and catalogue.effective
-        and provider not in performed.ineffective
-        and not any(o.provider == provider and o.state in SETTLED_THERE for o in performed.outcomes)
-    )
-    if untouched and not performed.undone:
-        _replan(ledger, provider, performed, before, state, cause=cause)
-        return
-    wanted = ledger.image(state, catalogue)
-    for pending in free:
-        if performed.undone or _pointless(wanted, pending.request):
-            ledger.abandon(provider, pending, RequestState.CANCELLED)
-
-
-def _pointless(wanted: PlatformImage, request: Request) -> bool:
-    if request.type is RequestType.BECOME_SUBSCRIBER:
-        return wanted.known is Known.NO
-    return not has(wanted, request)
-
-
-def _replan(
-    ledger: Ledger,
-    provider: str,
-    performed: Performed,
-    before: Subscription | None,
-    state: Subscription,
-    *,
-    cause: ActionError,
-) -> None:
-    """Replaces the action's requests as a whole if they are no longer what it means."""
-    catalogue = ledger.catalogues[provider]
-    old, new = ledger.image(before, catalogue), ledger.image(state, catalogue)
-    mine = [p for p in ledger.links[provider].queue if p.unit == performed.unit]
-    if old == new and not mine:
-        return
-
-    def planned() -> tuple[Request, ...]:
-        return plan_action(
-            old,
-            new,
-            expected=ledger.links[provider].expected(now=ledger.now, before_unit=performed.unit),
-            catalogue=catalogue,
-            methods=performed.methods(provider),
-        )
-
-    if planned() == tuple([p.request for p in mine]):
-        return
-    for pending in mine:
-        ledger.abandon(provider, pending, RequestState.CANCELLED)
-    current = ledger.action(performed.id)
-    ledger.enqueue(
-        provider,
-        planned(),
-        unit=performed.unit,
-        origin=RequestOrigin.ACTION,
-        performed=current,
-    )
-    changed = replace(cause, reason=Reason.CHANGED_BY_ROLLBACK)
-    ledger.change(current, error_once(current, changed))
-
-
-def _undo_where_nothing_is_left(ledger: Ledger) -> bool:
-    """An action of which something was refused and nothing stands did not happen."""
-    found = False
-    for performed in list(ledger.performed):
-        states = {outcome.state for outcome in performed.outcomes}
-        if (
-            not performed.undone
-            and RequestState.REJECTED in states
-            and not states & STANDS
-            and not _existing(performed)
-            and not ledger.pending_of(performed)
-        ):
-            ledger.change(performed, replace(performed, undone=True))
-            found = True
-    return found
-
-
-def _existing(performed: Performed) -> set[str]:
-    """Providers that served the customer before: nothing is sent there, and that stands."""
-    action = performed.action
-    return {e.provider for e in action.existing} if isinstance(action, BecomeSubscriber) else set()

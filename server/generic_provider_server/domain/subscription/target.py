@@ -5,6 +5,7 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ..catalogue import Catalogue
+from ..platform.compare import compare
 from ..platform.effect import effects
 from ..platform.image import PlatformImage, image, unexpired
 from ..values import Instant
@@ -20,11 +21,10 @@ def target_after(
         raise LookupError(f"no link to {catalogue.code}")
     held = unexpired(link.confirmed, now=now)
     known = effects(held, [pending.request for pending in taken])
-    wanted = image(aggregate.desired, catalogue, now=now)
-    entitlements = {entitlement.key for entitlement in wanted.entitlements}
-    items = {item.key for item in wanted.items}
+    found = compare(known, image(aggregate.desired, catalogue, now=now))
+    entitlements, items = found.entitlements.surplus, found.items.surplus
     return replace(
         known,
-        entitlements=tuple([e for e in known.entitlements if e.certain or e.key in entitlements]),
-        items=tuple([item for item in known.items if item.certain or item.key in items]),
+        entitlements=tuple([e for e in known.entitlements if e.certain or e not in entitlements]),
+        items=tuple([item for item in known.items if item.certain or item not in items]),
     )

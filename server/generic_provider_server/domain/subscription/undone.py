@@ -15,7 +15,8 @@ Element = TypeVar("Element", Item, Usage)
 class Undone(Value, frozen=True, kw_only=True):
     """One thing as it is after the rollback; exactly one field besides `provider` is set.
 
-    A service that is gone again is REMOVED; an item or usage is named whether it left or came back.
+    `link`: the provider does not serve the subscription any more. A service that is gone again is
+    REMOVED; an item or usage is named whether it left or came back.
     """
 
     provider: str = ""
@@ -25,6 +26,7 @@ class Undone(Value, frozen=True, kw_only=True):
     address: Address | None = None
     usage: Usage | None = None
     state: State | None = None
+    link: bool = False
 
 
 def undone(applied: Subscription, restored: Subscription) -> tuple[Undone, ...]:
@@ -35,6 +37,9 @@ def undone(applied: Subscription, restored: Subscription) -> tuple[Undone, ...]:
 def _differences(applied: Subscription, restored: Subscription) -> Iterator[Undone]:
     if applied.state is not restored.state:
         yield Undone(state=restored.state)
+    for provider in applied.linked:
+        if provider not in restored.linked:
+            yield Undone(provider=provider, link=True)
     if applied.holder != restored.holder:
         yield Undone(holder=restored.holder)
     if applied.address != restored.address:

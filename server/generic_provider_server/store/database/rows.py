@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Any, cast
 
@@ -66,7 +67,7 @@ def provider_of_row(row: Any) -> ProviderRecord:
     )
 
 
-def subscription_row(record: SubscriptionRecord, *, leased: Mapping[str, int]) -> Row:
+def subscription_row(record: SubscriptionRecord, *, leased: Mapping[str, AbstractSet[int]]) -> Row:
     desired = record.aggregate.desired
     return {
         "number": desired.number,

@@ -40,7 +40,7 @@ REQUEST = f"SELECT {columns_of(RequestRow)} FROM request WHERE number = ?"
 SUBSCRIPTIONS_OF_REQUESTS = "SELECT DISTINCT subscription FROM request WHERE number IN ({})"
 LATER_REQUESTS = (
     f"SELECT {columns_of(RequestRow)} FROM request WHERE subscription = ? AND provider = ? "
-    "AND (unit > ? OR (unit = ? AND position > ?)) AND handover > 0"
+    "AND (unit > ? OR (unit = ? AND position > ?)) AND handover <> 0"
 )
 USES = "SELECT thing, uses FROM provider_use WHERE provider = ? AND uses > 0"
 

@@ -59,6 +59,15 @@ class Changes(Loaded):
         found = self.lanes.setdefault(subscription, {}).get(provider)
         return found or Lane(provider=provider, subscription=subscription)
 
+    def leased(self, subscription: str, aggregate: Aggregate) -> dict[str, frozenset[int]]:
+        """Per provider with a live lease, the numbers of the requests on it."""
+        lanes = self.lanes.get(subscription, {}).values()
+        return {
+            lane.provider: lane.leased(aggregate.queue(lane.provider))
+            for lane in lanes
+            if lane.count
+        }
+
     def flush(self) -> None:
         """Writes every change but the counts; the group's transaction goes on."""
         self._put_subscriptions()
@@ -88,7 +97,7 @@ class Changes(Loaded):
             if record is None:
                 raise LookupError(f"subscription {number} was changed but not kept")
             aggregate, former = record.aggregate, self.stored.get(number)
-            leased = {lane.provider: lane.count for lane in self.lanes.get(number, {}).values()}
+            leased = self.leased(number, aggregate)
             row = subscription_row(record, leased=leased)
             (changed if former else added).append(row)
             links += _link_rows(aggregate, former)

@@ -131,7 +131,7 @@ class Loaded:
         return self.actions[number]
 
     def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:
-        """Requests of the same lane, later in its order, that were answered under a lease."""
+        """Requests of the same lane, later in its order, that were handed over and are final."""
         place = record.subscription, record.provider, record.unit, record.unit, record.index
         return [request_of_row(row) for row in self._tables.select(sql.LATER_REQUESTS, place)]
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ...domain.catalogue import Catalogue
-from ...domain.lane import Lane
+from ...domain.lane import UNANSWERED, Lane
 from ...domain.subscription.aggregate import Pending
-from ...domain.subscription.ledger import ActionChange, Circumstances, Finished, Transition
 from ...domain.subscription.records import (
     ActionRecord,
     ActionState,
@@ -16,6 +15,7 @@ from ...domain.subscription.records import (
     request_record,
     revised,
 )
+from ...domain.subscription.transition import ActionChange, Circumstances, Finished, Transition
 from ...domain.values import Goods
 from ..database import statements as sql
 from ..database.documents import encode
@@ -29,12 +29,12 @@ class Work(Late):
     """Values are immutable, so a command that is refused before its `put` leaves nothing behind."""
 
     def circumstances(self, subscription: str) -> Circumstances:
-        lanes = self.lanes.get(subscription, {})
+        record = self.subscriptions.get(subscription)
         return Circumstances(
             now=self.now,
             catalogues=self.catalogues,
             next_number=self.numbers.next("request"),
-            leased={provider: lane.count for provider, lane in lanes.items() if lane.count},
+            leased=self.leased(subscription, record.aggregate) if record else {},
         )
 
     def owner(self, goods: Goods) -> str | None:
@@ -83,7 +83,8 @@ class Work(Late):
         if new_action is None:
             return None
         self._write(sql.ADD_ACTION, new_action.id, action_row(new_action))
-        numbers = tuple([pending.number for _, pending in transition.created])
+        created = [pending for _, pending in transition.created]
+        numbers = tuple([p.number for p in created if p.action == new_action.id])
         self.actions[new_action.id] = replace(new_action, requests=numbers)
         return self.actions[new_action.id]
 
@@ -143,7 +144,7 @@ class Work(Late):
         pending = finished.pending
         aggregate = transition.aggregate
         lane = self.lane(finished.provider, aggregate.desired.number)
-        handed_over = lane.lease.covers(unit=pending.unit, index=pending.index)
+        handed_over = lane.covers(pending)
         record = replace(
             self._of_action(transition, request_record(aggregate, finished.provider, pending)),
             state=finished.state,
@@ -154,7 +155,7 @@ class Work(Late):
             attempts=pending.attempts + (answered is not None),
             last_adapter=lane.adapter if handed_over else "",
             last_delivery_time=lane.lease_start if handed_over else None,
-            handover=answered.handover if answered else 0,
+            handover=answered.handover if answered else UNANSWERED if pending.touched else 0,
         )
         self.requests[pending.number] = record
         self._write(sql.SETTLE_REQUEST, record.number, request_row(record))

@@ -1,0 +1,111 @@
+"""How two platform images differ. Every comparison of what a platform holds is made here."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+from .image import Entitlement, Known, PlatformImage, PostedUsage, ProvisionedItem
+
+
+class Part(Protocol):
+    """An entitlement, an item or a usage record in an image, told apart by its key."""
+
+    @property
+    def key(self) -> Hashable: ...
+    @property
+    def content(self) -> object: ...
+    @property
+    def certain(self) -> bool: ...
+
+
+Element = TypeVar("Element", bound=Part)
+
+
+@dataclass(frozen=True, slots=True)
+class Sides(Generic[Element]):
+    """`surplus` is held and not wanted. `missing` is wanted, and is not held, is uncertain, or is
+    held with other contents."""
+
+    surplus: tuple[Element, ...] = ()
+    missing: tuple[Element, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.surplus or self.missing)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """What a platform that holds one image lacks of another.
+
+    `become`: it does not certainly know a subscriber whom it should know. Only where it does know
+    the subscriber are `holder` and `address` compared; they are True where the two images differ
+    or the held value is uncertain.
+    """
+
+    become: bool = False
+    holder: bool = False
+    address: bool = False
+    entitlements: Sides[Entitlement] = Sides()
+    items: Sides[ProvisionedItem] = Sides()
+    usages: Sides[PostedUsage] = Sides()
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.become
+            or self.holder
+            or self.address
+            or self.entitlements
+            or self.items
+            or self.usages
+        )
+
+
+SAME = Comparison()
+
+
+def compare(held: PlatformImage, wanted: PlatformImage) -> Comparison:
+    """Falsy where a platform that holds `held` needs no request to hold `wanted`.
+
+    A subscriber whom the platform need not know is never compared: only items, entitlements and
+    usage are taken away then.
+    """
+    if held == wanted or held.lacks_nothing(wanted):
+        return SAME
+    become = wanted.known is not Known.NO and held.known is not Known.YES
+    texts = wanted.known is not Known.NO and not become
+    return Comparison(
+        become=become,
+        holder=texts and not (held.holder_certain and held.holder == wanted.holder),
+        address=texts and not (held.address_certain and held.address == wanted.address),
+        entitlements=_sides(held.entitlements, wanted.entitlements),
+        items=_sides(held.items, wanted.items),
+        usages=_sides(held.usages, wanted.usages),
+    )
+
+
+def missing(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element, ...]:
+    """The wanted elements that are not held for certain and with the same contents."""
+    there = {element.key: element for element in held}
+    return tuple(
+        [
+            element
+            for element in wanted
+            if (found := there.get(element.key)) is None
+            or not found.certain
+            or found.content != element.content
+        ]
+    )
+
+
+def surplus(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element, ...]:
+    """The held elements, certain or not, that are not wanted."""
+    keys = {element.key for element in wanted}
+    return tuple([element for element in held if element.key not in keys])
+
+
+def _sides(held: tuple[Element, ...], wanted: tuple[Element, ...]) -> Sides[Element]:
+    if held == wanted:
+        return Sides()
+    return Sides(surplus(held, wanted), missing(held, wanted))

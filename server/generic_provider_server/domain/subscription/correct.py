@@ -1,0 +1,112 @@
+"""Correcting what a platform holds after a change that the CRM did not ask for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+
+from msgspec.structs import replace
+
+from ..catalogue import Catalogue
+from ..platform.effect import Name, has
+from ..platform.effect import names as names_of
+from ..platform.image import Known, PlatformImage, Request
+from ..platform.plan import plan
+from ..values import RequestState, RequestType
+from .aggregate import ActionError, Pending
+from .ledger import Ledger, changed_by
+from .queueing import correction, of_action
+from .standing import Replayed, served_before
+
+
+def reconcile(
+    ledger: Ledger,
+    provider: str,
+    catalogue: Catalogue,
+    *,
+    names: AbstractSet[Name],
+    never: Request | None = None,
+    asked: Sequence[Replayed] = (),
+    cause: ActionError | None = None,
+) -> None:
+    """Creates, as the newest unit, what the platform still needs.
+
+    Of the corrections that wait already, only those that became pointless are cancelled. `never`:
+    the request that was just refused; it is withheld until the next reset. `names`: the elements
+    that are corrected even where another correction was refused before. `asked`: the actions as
+    they were replayed because of `cause`; what one of them asked for, and has no request for, is
+    its own. An account that was taken over without its contents waits for a reset.
+    """
+    leased = ledger.leased(provider)
+    wanted = ledger.image(ledger.desired, catalogue)
+    for pending in ledger.links[provider].queue:
+        corrects = not pending.action and pending.number not in leased
+        if corrects and pointless(wanted, pending.request):
+            ledger.abandon(provider, pending, RequestState.CANCELLED)
+    link = ledger.links[provider]
+    expected = link.expected(now=ledger.now)
+    if link.taken_over and expected.known is not Known.YES:
+        return
+    needed = plan(expected, wanted, catalogue=catalogue)
+    needed = _withhold(ledger, provider, needed, never)
+    if not needed:
+        return
+    unit = ledger.new_unit()
+    owners = _owners(ledger, provider, catalogue, asked)
+    refused = ledger.links[provider].refused_correction
+    added: list[Pending] = []
+    for request in needed:
+        own = names_of(request)
+        action = next((action for action, asks in owners if asks & own), None)
+        if action is not None:
+            performed = ledger.action(action)
+            if cause is not None:
+                performed = ledger.change(performed, changed_by(performed, cause))
+            added.append(
+                of_action(ledger, request, performed=performed, unit=unit, index=len(added))
+            )
+        elif not refused or names & own:
+            added.append(correction(ledger, request, unit=unit, index=len(added)))
+    ledger.add(provider, added)
+
+
+def _withhold(
+    ledger: Ledger, provider: str, needed: tuple[Request, ...], never: Request | None
+) -> tuple[Request, ...]:
+    """What may be sent of what is needed; a usage record follows its BECOME_SUBSCRIBER."""
+    link = ledger.links[provider]
+    withheld = link.withheld if never is None else (*link.withheld, never)
+    refused = [request for request in needed if request in withheld]
+    if not refused:
+        return needed
+    new = tuple([request for request in refused if request not in link.withheld])
+    ledger.links[provider] = replace(link, withheld=link.withheld + new)
+    if any(request.type is RequestType.BECOME_SUBSCRIBER for request in refused):
+        return ()
+    return tuple([request for request in needed if request not in refused])
+
+
+def _owners(
+    ledger: Ledger, provider: str, catalogue: Catalogue, asked: Sequence[Replayed]
+) -> list[tuple[int, AbstractSet[Name]]]:
+    """The unsettled actions without a request at the provider, the latest first, each with the
+    elements that it changes there."""
+    owners: list[tuple[int, AbstractSet[Name]]] = []
+    for replayed in reversed(asked):
+        performed = ledger.action(replayed.action)
+        has_one = any(p.action == performed.id for p in ledger.links[provider].queue) or any(
+            outcome.provider == provider for outcome in performed.outcomes
+        )
+        if performed.undone or has_one or provider in served_before(performed):
+            continue
+        old = ledger.image(replayed.before, catalogue)
+        new = ledger.image(replayed.after, catalogue)
+        changes = [names_of(request) for request in plan(old, new, catalogue=catalogue)]
+        owners.append((performed.id, frozenset().union(*changes)))
+    return owners
+
+
+def pointless(wanted: PlatformImage, request: Request) -> bool:
+    if request.type is RequestType.BECOME_SUBSCRIBER:
+        return wanted.known is Known.NO
+    return not has(wanted, request)

@@ -1,0 +1,108 @@
+"""Which requests an action or a correction needs, and how they get into the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from ..platform.image import Known, Request
+from ..platform.plan import plan_action, plan_healing
+from ..values import RequestOrigin, Subscription
+from .aggregate import Pending, Performed
+from .ledger import Ledger
+
+
+def plan_performed(
+    ledger: Ledger,
+    provider: str,
+    performed: Performed,
+    before: Subscription | None,
+    state: Subscription,
+) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
+    """What heals the platform before the action's unit, and the action's own requests.
+
+    Nothing is healed where a correction was refused, nor at an account that was taken over
+    without its contents: these wait for a reset.
+    """
+    catalogue = ledger.catalogues[provider]
+    link = ledger.links[provider]
+    old, new = ledger.image(before, catalogue), ledger.image(state, catalogue)
+    expected = link.expected(now=ledger.now, before_unit=performed.unit)
+    methods = performed.methods(provider)
+    unknown = link.taken_over and expected.known is not Known.YES
+    if link.refused_correction or unknown:
+        own = plan_action(old, new, expected=expected, catalogue=catalogue, methods=methods)
+        return (), own
+    heal, own = plan_healing(old, new, expected=expected, catalogue=catalogue, methods=methods)
+    return tuple([request for request in heal if request not in link.withheld]), own
+
+
+def enqueue(
+    ledger: Ledger,
+    provider: str,
+    requests: Sequence[Request],
+    *,
+    unit: int,
+    bulk: bool,
+) -> None:
+    """Adds the requests of a reset, or those that heal a platform, as a unit of their own."""
+    added = [
+        _pending(ledger, request, unit=unit, index=n, origin=RequestOrigin.RESET, bulk=bulk)
+        for n, request in enumerate(requests)
+    ]
+    ledger.add(provider, added)
+
+
+def enqueue_own(ledger: Ledger, provider: str, requests: Sequence[Request], *, action: int) -> None:
+    """Adds requests of the action to its unit."""
+    if not requests:
+        return
+    performed = ledger.action(action)
+    first = performed.next_index
+    ledger.change(performed, replace(performed, next_index=first + len(requests)))
+    added = [
+        of_action(ledger, request, performed=performed, unit=performed.unit, index=first + n)
+        for n, request in enumerate(requests)
+    ]
+    ledger.add(provider, added)
+
+
+def of_action(
+    ledger: Ledger, request: Request, *, performed: Performed, unit: int, index: int
+) -> Pending:
+    made = _pending(
+        ledger,
+        request,
+        unit=unit,
+        index=index,
+        origin=RequestOrigin.ACTION,
+        bulk=performed.bulk,
+    )
+    return replace(made, action=performed.id, schedule_time=performed.at)
+
+
+def correction(ledger: Ledger, request: Request, *, unit: int, index: int) -> Pending:
+    return _pending(
+        ledger, request, unit=unit, index=index, origin=RequestOrigin.ROLLBACK, bulk=False
+    )
+
+
+def _pending(
+    ledger: Ledger,
+    request: Request,
+    *,
+    unit: int,
+    index: int,
+    origin: RequestOrigin,
+    bulk: bool,
+) -> Pending:
+    return Pending(
+        unit=unit,
+        index=index,
+        origin=origin,
+        request=request,
+        create_time=ledger.now,
+        schedule_time=ledger.now,
+        bulk=bulk,
+    )

@@ -1,0 +1,126 @@
+"""Replaying the unsettled actions after something was taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..refusals import Refused
+from ..values import RequestState, Subscription
+from .after import after
+from .aggregate import (
+    ActionError,
+    Link,
+    Pending,
+    Performed,
+)
+from .correct import pointless
+from .ledger import Ledger, changed_by, error_once
+from .queueing import enqueue_own, plan_performed
+from .standing import Replayed, nothing_happened, served_before, wholly_undone
+
+SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, RequestState.EXPIRED})
+
+
+def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
+    """Replays, and once more without each action of which nothing is left."""
+    replayed = _replay(ledger, cause=cause)
+    while nothing_left := [p.id for p in ledger.performed if nothing_happened(ledger, p.id)]:
+        for action in nothing_left:
+            ledger.change_action(action, wholly_undone)
+        replayed = _replay(ledger, cause=cause)
+    return replayed
+
+
+def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
+    """Computes desired anew and brings each action's pending requests in line with it."""
+    state = ledger.base
+    replayed = []
+    for performed in list(ledger.performed):
+        before = state
+        try:
+            state = after(before, performed, catalogues=ledger.catalogues)
+        except Refused:
+            former = ledger.action(performed.id)
+            undone = ledger.change(former, error_once(wholly_undone(former), cause))
+            state = after(before, undone, catalogues=ledger.catalogues)
+        for code in state.linked:
+            ledger.links.setdefault(code, Link(provider=code))
+        for provider in list(ledger.links):
+            _bring_in_line(ledger, provider, performed.id, before, state, cause=cause)
+        changed = ledger.action(performed.id)
+        if changed.taken_back or changed.undone:
+            ledger.tell_taken_back(before, changed, state)
+        replayed.append(Replayed(performed.id, before, state))
+    if state is None:
+        raise ValueError("a replay without any state")
+    ledger.desired = state
+    return replayed
+
+
+def _bring_in_line(
+    ledger: Ledger,
+    provider: str,
+    action: int,
+    before: Subscription | None,
+    state: Subscription,
+    *,
+    cause: ActionError,
+) -> None:
+    performed = ledger.action(action)
+    if provider in served_before(performed):
+        return
+    mine = [p for p in ledger.links[provider].queue if p.action == action]
+    if _replaceable(ledger, provider, performed, mine):
+        _replan(ledger, provider, action, before, state, cause=cause)
+        return
+    leased = ledger.leased(provider)
+    wanted = ledger.image(state, ledger.catalogues[provider])
+    for pending in mine:
+        if pending.number in leased:
+            continue
+        if performed.undone or pointless(wanted, pending.request):
+            ledger.abandon(provider, pending, RequestState.CANCELLED)
+
+
+def _replaceable(
+    ledger: Ledger, provider: str, performed: Performed, mine: Sequence[Pending]
+) -> bool:
+    """Tells whether the action's requests at the provider may be replaced as a whole.
+
+    They may not where a part of them is with the platform already, nor where the platform has got
+    a request of a later unit: an older unit must not come after a newer one.
+    """
+    link, leased = ledger.links[provider], ledger.leased(provider)
+    units = [pending.unit for pending in link.queue if pending.number in leased]
+    return (
+        not performed.undone
+        and ledger.catalogues[provider].effective
+        and provider not in performed.ineffective
+        and not any(o.provider == provider and o.state in SETTLED_THERE for o in performed.outcomes)
+        and not any(pending.number in leased for pending in mine)
+        and max([link.delivered_unit, *units]) <= performed.unit
+    )
+
+
+def _replan(
+    ledger: Ledger,
+    provider: str,
+    action: int,
+    before: Subscription | None,
+    state: Subscription,
+    *,
+    cause: ActionError,
+) -> None:
+    """Replaces the action's requests as a whole if they are no longer what it means."""
+    mine = [p for p in ledger.links[provider].queue if p.action == action]
+    catalogue = ledger.catalogues[provider]
+    if not mine and ledger.image(before, catalogue) == ledger.image(state, catalogue):
+        return
+    requests = plan_performed(ledger, provider, ledger.action(action), before, state)[1]
+    if requests == tuple([p.request for p in mine]):
+        return
+    for pending in mine:
+        ledger.abandon(provider, pending, RequestState.CANCELLED)
+    requests = plan_performed(ledger, provider, ledger.action(action), before, state)[1]
+    enqueue_own(ledger, provider, requests, action=action)
+    ledger.change_action(action, lambda performed: changed_by(performed, cause))

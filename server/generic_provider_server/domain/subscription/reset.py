@@ -1,0 +1,60 @@
+"""Resetting one subscription at one provider: the platform is brought to the CRM's state."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ..platform.effect import doubt_everything
+from ..platform.image import Known
+from ..platform.plan import become, plan
+from ..values import RequestState
+from .aggregate import Aggregate
+from .ledger import Ledger
+from .queueing import enqueue
+from .transition import Circumstances, Transition
+
+
+def reset(
+    aggregate: Aggregate,
+    provider: str,
+    *,
+    circumstances: Circumstances,
+    full: bool = False,
+    recreate: bool = False,
+    bulk: bool = False,
+) -> Transition:
+    """Creates the requests that remove the difference; none for a subscription in sync.
+
+    `full` sends everything that is wanted again, and takes away everything else that the platform
+    may hold. `recreate` cancels what is pending and sends the whole subscriber as one
+    BECOME_SUBSCRIBER; no request may be on a live lease then.
+    """
+    ledger = Ledger(aggregate, circumstances)
+    if recreate:
+        _cancel_pending(ledger, provider)
+    link = ledger.links[provider]
+    confirmed = doubt_everything(link.confirmed) if full or recreate else link.confirmed
+    if recreate:
+        confirmed = replace(confirmed, known=Known.UNCERTAIN)
+    link = ledger.links[provider] = replace(
+        link, confirmed=confirmed, refused_correction=False, withheld=(), taken_over=False
+    )
+    catalogue = ledger.catalogues[provider]
+    wanted = ledger.image(ledger.desired, catalogue)
+    expected = link.expected(now=ledger.now)
+    if recreate and wanted.known is Known.YES:
+        requests = become(expected, wanted, catalogue=catalogue)
+    else:
+        requests = plan(expected, wanted, catalogue=catalogue)
+    if requests:
+        unit = ledger.new_unit()
+        enqueue(ledger, provider, requests, unit=unit, bulk=bulk)
+    return ledger.transition()
+
+
+def _cancel_pending(ledger: Ledger, provider: str) -> None:
+    """The changes of the CRM stand: the BECOME_SUBSCRIBER carries them."""
+    if ledger.leased(provider):
+        raise ValueError(f"requests at {provider} are on a lease")
+    for pending in ledger.links[provider].queue:
+        ledger.abandon(provider, pending, RequestState.CANCELLED, recreated=True)

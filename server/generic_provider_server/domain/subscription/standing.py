@@ -1,0 +1,106 @@
+"""What is left of an action some of whose requests were refused."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from ..actions import (
+    AddServices,
+    BecomeSubscriber,
+    ChangeTerms,
+    RemoveServices,
+    StartServices,
+    StopServices,
+)
+from ..catalogue import Catalogues
+from ..refusals import Refused
+from ..values import RequestState, Subscription
+from .after import after
+from .aggregate import (
+    Performed,
+    Requested,
+)
+from .ledger import Ledger
+
+STANDS = frozenset({RequestState.COMPLETED, RequestState.EXPIRED})
+
+
+class Replayed(NamedTuple):
+    """An action with the states before and after it in the replay."""
+
+    action: int
+    before: Subscription | None
+    after: Subscription
+
+
+def nothing_happened(ledger: Ledger, action: int) -> bool:
+    """Tells whether something of the action was refused, and nothing of it stands or is pending."""
+    performed = ledger.action(action)
+    outcomes = performed.outcomes
+    return (
+        not performed.undone
+        and any(o.state is RequestState.REJECTED and not o.correction for o in outcomes)
+        and not any(o.state in STANDS or o.recreated for o in outcomes)
+        and not ledger.pending_of(performed)
+        and not _stands_without_request(ledger, action)
+    )
+
+
+def _stands_without_request(ledger: Ledger, action: int) -> bool:
+    """Tells whether a part of the action needed no request, or got none, and so stands."""
+    before, performed = before_action(ledger, action)
+    if served_before(performed) or _listed_without_request(performed, ledger.catalogues):
+        return True
+    if not performed.ineffective:
+        return False
+    whole = replace(performed, taken_back=())
+    try:
+        state = after(before, whole, catalogues=ledger.catalogues)
+    except Refused:
+        return False
+    return any(
+        ledger.image(before, ledger.catalogues[code])
+        != ledger.image(state, ledger.catalogues[code])
+        for code in performed.ineffective
+    )
+
+
+def _listed_without_request(performed: Performed, catalogues: Catalogues) -> bool:
+    match performed.action:
+        case (
+            AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms()
+        ) as action:
+            return any(
+                Requested(each.provider) not in performed.requested
+                and Requested(
+                    each.provider,
+                    each.distributor,
+                    catalogues[each.provider].services[each.service].provider_service_id,
+                )
+                not in performed.requested
+                for each in action.services
+            )
+        case _:
+            return False
+
+
+def before_action(ledger: Ledger, action: int) -> tuple[Subscription | None, Performed]:
+    """The action and the state before it."""
+    state = ledger.base
+    for performed in ledger.performed:
+        if performed.id == action:
+            return state, performed
+        state = after(state, performed, catalogues=ledger.catalogues)
+    raise LookupError(f"action {action} is not unsettled")
+
+
+def served_before(performed: Performed) -> set[str]:
+    """Providers that served the customer before: nothing is sent there, and that stands."""
+    action = performed.action
+    return {e.provider for e in action.existing} if isinstance(action, BecomeSubscriber) else set()
+
+
+def wholly_undone(performed: Performed) -> Performed:
+    return replace(performed, undone=True)

@@ -1,0 +1,52 @@
+"""What a change to an aggregate depends on, and what it makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+
+from ..catalogue import Catalogues
+from ..values import Instant, RequestState, Value
+from .aggregate import Aggregate, Pending, Performed
+from .undone import Undone
+
+
+class Circumstances(Value, frozen=True, kw_only=True):
+    """What a change depends on besides the aggregate.
+
+    `leased`: per provider, the numbers of the requests on a live lease. `next_number`: the first
+    free request number.
+    """
+
+    now: Instant
+    catalogues: Catalogues
+    next_number: int
+    leased: Mapping[str, AbstractSet[int]] = {}
+
+
+class Finished(Value, frozen=True, kw_only=True):
+    """A request that reached its final state."""
+
+    provider: str
+    pending: Pending
+    state: RequestState
+    error_code: str = ""
+    error_description: str = ""
+    reference_number: str = ""
+
+
+class ActionChange(Value, frozen=True, kw_only=True):
+    """An action that is new, changed or settled; `taken_back` is None where it did not change."""
+
+    performed: Performed
+    settled: bool
+    taken_back: tuple[Undone, ...] | None = None
+
+
+class Transition(Value, frozen=True, kw_only=True):
+    """What a change made: the aggregate now, and what the store has to write besides."""
+
+    aggregate: Aggregate
+    created: tuple[tuple[str, Pending], ...] = ()
+    finished: tuple[Finished, ...] = ()
+    actions: tuple[ActionChange, ...] = ()

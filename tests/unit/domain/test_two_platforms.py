@@ -1,0 +1,182 @@
+"""What a rejection at one platform does at another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from generic_provider_server.domain.actions import (
+    Activate,
+    ChangeSubscriber,
+    Deactivate,
+    ShortTermDeactivate,
+    StopServices,
+)
+from generic_provider_server.domain.refusals import Reason
+from generic_provider_server.domain.subscription.records import ActionState
+from generic_provider_server.domain.values import (
+    SECOND,
+    Account,
+    Instant,
+    RequestState,
+    State,
+    SyncState,
+)
+from support.hybrid import BOX, PHONE, Hybrid, added, fitted, on
+from support.life import START
+
+TOMORROW = Instant(START + 86_400 * SECOND)
+JAAN = ChangeSubscriber(Account(name="Jaan"))
+
+
+def rejected_while_q_is_leased() -> Hybrid:
+    """Q has OTTX off and a new holder on a lease; P refuses to switch NEWS off."""
+    both = Hybrid.served("NEWS", "OTTX")
+    both.perform(Deactivate())
+    both.serve("Q")
+    both.perform(added("OTTY"))
+    both.perform(JAAN)
+    both.life.lease("Q")
+    both.reject("P")
+    return both
+
+
+def test_what_a_replay_needs_at_another_platform_comes_behind_what_is_leased_there() -> None:
+    both = rejected_while_q_is_leased()
+    assert both.pending("Q") == ["ACTION UPDATE_SUBSCRIBER", "ACTION ACTIVATE_SERVICE OTTY"]
+    assert both.accept("Q") == "UPDATE_SUBSCRIBER"
+    both.serve()
+    assert both.services == {
+        "NEWS": State.EFFECTIVE,
+        "OTTX": State.NOT_EFFECTIVE,
+        "OTTY": State.EFFECTIVE,
+    }
+    assert both.life.in_sync("Q")
+
+
+def test_a_request_on_a_lease_is_not_cancelled_by_a_replay() -> None:
+    both = Hybrid.served("NEWS", "OTTX")
+    both.perform(Deactivate())
+    both.serve("Q")
+    both.perform(Activate())
+    both.life.lease("Q", most=1)
+    both.life.do("Q")
+    both.reject("P")
+    assert both.life.there.queue("Q")[0].number in {
+        pending.number for pending in both.life.leases["Q"].requests
+    }
+    both.life.lose("Q")
+    both.serve()
+    assert not both.life.differences("Q")
+
+
+def test_the_own_rejection_of_an_action_replaces_the_note_that_it_was_changed() -> None:
+    both = Hybrid.with_services("SPORT", "OTTX")
+    off = both.perform(Deactivate())
+    both.reject("P")
+    both.accept("Q")
+    both.reject("Q")
+    assert both.action_state(off) is ActionState.REJECTED
+    assert both.reason(off) is Reason.REJECTED_BY_PLATFORM
+    own = both.life.changes[off].performed.error
+    assert own is not None
+    assert both.life.finals[own.request].pending.action == off
+
+
+def test_later_actions_are_judged_without_an_action_of_which_nothing_happened() -> None:
+    both = Hybrid.with_services(goods=False)
+    box = both.perform(fitted(BOX))
+    off = both.perform(ShortTermDeactivate(TOMORROW))
+    both.cancel("P")
+    assert both.state is State.SHORT_TERM_NOT_EFFECTIVE
+    assert both.action_state(box) is ActionState.REJECTED
+    assert both.reason(off) is not Reason.DEPENDS_ON_REJECTED
+
+
+def test_what_an_action_changed_at_a_provider_that_was_not_effective_stands() -> None:
+    both = Hybrid.with_services(goods=False)
+    both.life.switch("P", effective=False)
+    adding = both.perform(added("NEWS", "OTTY"))
+    both.cancel("Q")
+    assert both.services == {"NEWS": State.EFFECTIVE}
+    assert both.life.changes[adding].performed.taken_back
+    assert not both.life.changes[adding].performed.undone
+
+
+def test_an_action_that_links_a_platform_only_in_the_replay_sends_its_own_request() -> None:
+    both = Hybrid.served("SPORT", "FILM")
+    both.perform(Deactivate())
+    phone = both.perform(fitted(PHONE, at="Q"))
+    assert both.life.there.link("Q") is None
+    both.reject("P")
+    assert both.pending("Q") == ["ACTION BECOME_SUBSCRIBER"]
+    assert both.life.there.queue("Q")[0].action == phone
+    both.serve()
+    assert both.life.there.performed == ()
+
+
+def test_taking_away_links_nobody() -> None:
+    both = Hybrid.served("SPORT")
+    both.perform(Deactivate())
+    both.perform(added("OTTX"))
+    both.perform(Activate())
+    assert both.life.there.link("Q")
+    other = Hybrid.served("SPORT")
+    other.perform(Deactivate())
+    other.perform(fitted(PHONE, at="Q"))
+    other.perform(Activate())
+    assert other.life.there.link("Q") is None
+    other.perform(StopServices((on("SPORT"),)))
+    assert other.life.there.link("Q") is None
+
+
+def test_a_refused_link_is_told() -> None:
+    both = Hybrid.served("SPORT")
+    adding = both.perform(added("NEWS", "OTTX"))
+    both.reject("Q")
+    told = both.life.changes[adding].taken_back
+    assert told is not None
+    assert [undone.provider for undone in told if undone.link] == ["Q"]
+    both.serve()
+    assert both.action_state(adding) is ActionState.PARTLY_REJECTED
+
+
+def test_a_subscriber_refused_by_a_platform_that_serves_it_keeps_its_link() -> None:
+    both = Hybrid.with_services("NEWS", "OTTX")
+    both.expire("Q", after_a_hand_over=True)
+    adding = both.perform(added("SPORT", "OTTY"))
+    assert both.pending("Q") == ["ACTION BECOME_SUBSCRIBER OTTX OTTY"]
+    both.reject("Q")
+    assert both.services == dict.fromkeys(("NEWS", "OTTX", "SPORT"), State.EFFECTIVE)
+    assert "Q" in both.life.desired.linked
+    assert not both.life.changes[adding].performed.undone
+
+
+def test_nothing_is_sent_behind_a_cancelled_become_subscriber() -> None:
+    both = Hybrid.with_services("NEWS")
+    both.expire("P")
+    both.rent()
+    assert both.pending("P") == [
+        "ACTION BECOME_SUBSCRIBER NEWS",
+        "ACTION ADD_UDR film C1 B1",
+    ]
+    both.cancel("P", after_a_hand_over=True)
+    assert both.pending("P") == []
+    assert both.states("P")["ADD_UDR film C1 B1"] is RequestState.CANCELLED
+    assert both.life.link("P").sync_state is SyncState.OUT_OF_SYNC
+
+
+@pytest.mark.parametrize("end", [Hybrid.reject, Hybrid.cancel])
+def test_a_refused_reset_lets_the_next_action_send_the_subscriber(
+    end: Callable[[Hybrid, str], object],
+) -> None:
+    both = Hybrid.with_services("NEWS")
+    both.expire("P", after_a_hand_over=True)
+    both.life.reset("P")
+    both.perform(added("SPORT"))
+    assert both.pending("P") == ["RESET BECOME_SUBSCRIBER NEWS", "ACTION ACTIVATE_SERVICE SPORT"]
+    end(both, "P")
+    assert both.pending("P") == ["ACTION BECOME_SUBSCRIBER NEWS SPORT"]
+    both.serve()
+    assert both.life.in_sync("P")

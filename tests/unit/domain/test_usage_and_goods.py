@@ -1,0 +1,95 @@
+"""Posted usage belongs to the goods of its viewing point."""
+
+from __future__ import annotations
+
+from generic_provider_server.domain.actions import CancelUsage, RemoveItems, StopServices, Terminate
+from generic_provider_server.domain.refusals import Reason
+from generic_provider_server.domain.subscription.records import ActionState
+from generic_provider_server.domain.values import State, SyncState
+from support.hybrid import BOX, CARD, Hybrid, fitted, on, swapped
+
+
+def with_film() -> Hybrid:
+    one = Hybrid.served("NEWS")
+    one.rent()
+    one.serve()
+    return one
+
+
+def test_a_card_swap_moves_the_film() -> None:
+    one = with_film()
+    one.perform(swapped("C1", "C3"))
+    assert one.pending("P") == [
+        "ACTION CANCEL_UDR film C1 B1",
+        "ACTION DEACTIVATE_SERVICE NEWS",
+        "ACTION REMOVE_INSTALLED_ITEM C1",
+        "ACTION ADD_INSTALLED_ITEM C3",
+        "ACTION ACTIVATE_SERVICE NEWS",
+        "ACTION ADD_UDR film C3 B1",
+    ]
+    one.serve()
+    assert not one.life.differences("P")
+
+
+def test_a_refused_cancellation_of_the_film_is_a_refused_correction() -> None:
+    one = with_film()
+    swap = one.perform(swapped("C1", "C3"))
+    assert one.reject("P") == "CANCEL_UDR film C1 B1"
+    one.serve()
+    assert [item.serial_number for item in one.life.desired.items] == ["C3", "B1"]
+    assert one.action_state(swap) is ActionState.SETTLED
+    assert one.reason(swap) is None
+    assert one.life.link("P").sync_state is SyncState.OUT_OF_SYNC
+    assert one.life.link("P").last_error
+
+
+def test_without_its_card_the_film_is_not_on_the_platform() -> None:
+    one = with_film()
+    one.perform(RemoveItems(("C1",)))
+    assert one.pending("P")[0] == "ACTION CANCEL_UDR film C1 B1"
+    one.serve()
+    one.perform(fitted(CARD))
+    one.serve()
+    assert not one.life.differences("P")
+    assert one.life.desired.usages
+
+
+def test_a_film_outlives_the_service_and_ends_with_the_subscription() -> None:
+    one = with_film()
+    one.perform(StopServices((on("NEWS"),)))
+    assert one.pending("P") == ["ACTION DEACTIVATE_SERVICE NEWS"]
+    one.serve()
+    one.perform(Terminate())
+    assert "ACTION CANCEL_UDR film C1 B1" in one.pending("P")
+    assert not one.life.desired.usages
+    one.serve()
+    assert one.life.in_sync("P")
+
+
+def test_a_refused_film_is_taken_back() -> None:
+    one = Hybrid.served("NEWS")
+    film = one.rent()
+    one.reject("P")
+    assert not one.life.desired.usages
+    assert one.reason(film) is Reason.REJECTED_BY_PLATFORM
+
+
+def test_a_film_that_could_not_be_cancelled_is_there_again() -> None:
+    one = with_film()
+    one.perform(CancelUsage("film"))
+    one.reject("P")
+    assert [usage.reference for usage in one.life.desired.usages] == ["film"]
+    assert one.state is State.EFFECTIVE
+
+
+def test_after_become_subscriber_the_film_is_sent_again() -> None:
+    one = with_film()
+    one.life.reset("P", recreate=True)
+    assert one.pending("P") == ["RESET BECOME_SUBSCRIBER NEWS", "RESET ADD_UDR film C1 B1"]
+
+
+def test_a_box_swap_moves_the_film_too() -> None:
+    one = with_film()
+    one.perform(swapped(BOX[1], "B2"))
+    assert one.pending("P")[0] == "ACTION CANCEL_UDR film C1 B1"
+    assert one.pending("P")[-1] == "ACTION ADD_UDR film C1 B2"

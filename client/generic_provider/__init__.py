@@ -85,6 +85,7 @@ from generic_provider.v1.provisioning_service_pb2 import (
     SubscriptionRequests,
 )
 from generic_provider.v1.request_service_pb2 import ConnectedAdapter, GetBacklogResponse
+from generic_provider.v1.reset_service_pb2 import ResetSubscriptionResponse
 from generic_provider.v1.resources_pb2 import (
     Account,
     Address,
@@ -185,6 +186,7 @@ __all__ = [
     "RequestType",
     "RequiredDistributorMissing",
     "RequiredServiceMissing",
+    "ResetSubscriptionResponse",
     "ResourceExhausted",
     "ResponseCode",
     "ResponseResult",

@@ -14,6 +14,7 @@ from generic_provider.v1 import (
     provider_service_pb2,
     provisioning_service_pb2,
     request_service_pb2,
+    reset_service_pb2,
     subscription_service_pb2,
 )
 
@@ -65,6 +66,7 @@ PATHS = {
         provider_service_pb2,
         provisioning_service_pb2,
         request_service_pb2,
+        reset_service_pb2,
         subscription_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()

@@ -18,6 +18,7 @@ from google.protobuf.message import Message
 
 from generic_provider import _delivery_calls as delivery
 from generic_provider import _operation_calls as operation
+from generic_provider import _reset_calls as reset
 from generic_provider import _subscription_calls as subscription
 from generic_provider._calls import PATHS, Call, Caller, Item, Pages, Response, Result
 from generic_provider._connection import Target, Tls, Tries
@@ -101,6 +102,8 @@ class Client(_Base):
     resolve_request = _sync(operation.resolve_request)
     get_backlog = _sync(operation.get_backlog)
     list_adapters = _sync_list(operation.list_adapters)
+
+    reset_subscription = _sync(reset.reset_subscription)
 
     pull = _sync(delivery.pull)
     send_responses = _sync(delivery.send_responses)
@@ -187,6 +190,8 @@ class AsyncClient(_Base):
     resolve_request = _async(operation.resolve_request)
     get_backlog = _async(operation.get_backlog)
     list_adapters = _async_list(operation.list_adapters)
+
+    reset_subscription = _async(reset.reset_subscription)
 
     pull = _async(delivery.pull)
     send_responses = _async(delivery.send_responses)

@@ -32,6 +32,7 @@ from generic_provider.v1 import (
     provider_service_pb2,
     provisioning_service_pb2,
     request_service_pb2,
+    reset_service_pb2,
     subscription_service_pb2,
 )
 from generic_provider.v1.errors_pb2 import ItemError
@@ -43,6 +44,7 @@ SERVICES = [
         provider_service_pb2,
         provisioning_service_pb2,
         request_service_pb2,
+        reset_service_pb2,
         subscription_service_pb2,
     )
     for service in file.DESCRIPTOR.services_by_name.values()

@@ -170,9 +170,10 @@ def test_what_was_missed_while_a_provider_was_off_needs_a_reset(
     crm.set_provider_state(provider, state="NOT_EFFECTIVE")
     crm.perform(actions.AddServices(services=[("MAIN", "FILM")]), subscription=number)
 
-    assert _next(server, number).endswith("effective; after that a reset is needed")
+    reset = f"generic-provider reset subscription {number} --provider {provider}"
+    assert _next(server, number).endswith(f"effective; after that: {reset}")
     crm.set_provider_state(provider, state="EFFECTIVE")
-    assert _next(server, number).startswith("a reset is needed")
+    assert _next(server, number).endswith(reset)
     assert "  difference  " in _said(server, "subscription", "explain", number)
     listed = _said(
         server, "subscription", "list", f"--provider={provider}", "--sync-state=out-of-sync"
@@ -310,3 +311,37 @@ def test_names_are_completed() -> None:
     )
 
     assert completed.stdout == "plain,pending\n"
+
+
+def test_a_subscription_is_reset_after_a_preview(
+    server: Server, crm: Client, provider: str
+) -> None:
+    serial = f"{uuid4()}"
+    number = _subscriber(crm, provider, serial=serial)
+    _answer(crm, provider)
+    crm.set_provider_state(provider, state="NOT_EFFECTIVE")
+    crm.perform(actions.AddServices(services=[("MAIN", "FILM")]), subscription=number)
+    assert f"{provider} is left out" in run("reset", "subscription", number, server=server).stderr
+    crm.set_provider_state(provider, state="EFFECTIVE")
+
+    preview = _said(server, "reset", "subscription", serial, "--preview")
+    assert "is off on the platform" in preview
+    assert "1 request would be sent" in preview
+    assert "ACTIVATE_SERVICE" in preview
+    (sent,) = told_as_json("reset", "subscription", serial, server=server)
+    assert (sent["type"], sent["origin"]) == (
+        "REQUEST_TYPE_ACTIVATE_SERVICE",
+        "REQUEST_ORIGIN_RESET",
+    )
+    assert "no requests sent" in _said(server, "reset", "subscription", number)
+    _answer(crm, provider)
+    assert "--full" in _next(server, number)
+
+
+def test_a_reset_of_a_platform_that_does_not_serve_the_subscription_is_refused(
+    server: Server, crm: Client, provider: str
+) -> None:
+    number = _subscriber(crm, provider)
+    result = run("reset", "subscription", number, "--provider=NONE", server=server)
+    assert result.exit_code == 1
+    assert "PROVIDER_NOT_FOUND" in result.stderr

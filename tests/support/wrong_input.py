@@ -14,6 +14,7 @@ from google.protobuf.message import Message
 from generic_provider.v1 import provider_service_pb2 as providers
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider.v1 import request_service_pb2 as requests
+from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 
@@ -252,5 +253,24 @@ CASES: Mapping[str, list[Case]] = {
     "ListAdapters": [
         *pages("ListAdapters"),
         (requests.ListAdaptersRequest(provider=LONG), "INVALID_FIELD", "provider"),
+    ],
+    "ResetSubscription": [
+        (resets.ResetSubscriptionRequest(), "INVALID_FIELD", "subscription"),
+        (resets.ResetSubscriptionRequest(subscription=LONG), "INVALID_FIELD", "subscription"),
+        (
+            resets.ResetSubscriptionRequest(subscription="S", provider=LONG),
+            "INVALID_FIELD",
+            "provider",
+        ),
+        (
+            resets.ResetSubscriptionRequest(subscription="S", request_id="x" * 101),
+            "INVALID_FIELD",
+            "request_id",
+        ),
+        (
+            resets.ResetSubscriptionRequest(subscription="NONE"),
+            "SUBSCRIPTION_NOT_FOUND",
+            "subscription",
+        ),
     ],
 }

@@ -14,6 +14,7 @@ from . import (
     demo,
     provider,
     request,
+    reset,
     serve,
     subscription,
 )
@@ -39,6 +40,7 @@ generic_provider.add_command(provider.provider)
 generic_provider.add_command(subscription.subscription)
 generic_provider.add_command(action.action)
 generic_provider.add_command(request.request)
+generic_provider.add_command(reset.reset)
 generic_provider.add_command(backlog.backlog)
 generic_provider.add_command(adapters.adapters)
 generic_provider.add_command(adapter.adapter)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import click
@@ -11,30 +10,17 @@ import click
 from generic_provider import (
     Client,
     Subscription,
-    SubscriptionNotFound,
     SubscriptionState,
     SyncState,
 )
 
 from ..desk.explaining import explained
 from ..desk.output import Output, moment
-from ..desk.wording import heading, item, service, sync_states
-from .failures import REFUSED
+from ..desk.wording import heading, item, service
+from .finding import COLUMNS, KEY, find
 from .listing import created_options, limit_option, page_size, within
 from .remote import remote
 from .values import Named
-
-Column = Callable[[Subscription], object]
-COLUMNS: dict[str, Column] = {
-    "subscription": lambda each: each.number,
-    "type": lambda each: each.type,
-    "state": lambda each: SubscriptionState.name_of(each.state),
-    "holder": lambda each: each.holder.name,
-    "items": lambda each: len(each.items),
-    "services": lambda each: len(each.services),
-    "platforms": sync_states,
-    "changed": lambda each: moment(each, "update_time"),
-}
 
 
 @click.group()
@@ -60,40 +46,21 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
 
 
 @subscription.command()
-@click.argument("key", metavar="NUMBER|SERIAL|ACCOUNT")
+@click.argument("key", metavar=KEY)
 @click.option("--include-former", is_flag=True, help="With swapped and removed services.")
 @remote
 def show(client: Client, output: Output, *, key: str, include_former: bool) -> None:
     """Show a subscription as the CRM wants it."""
-    found = _find(client, output, key, include_former=include_former)
+    found = find(client, output, key, include_former=include_former)
     output.message(found, "\n".join(_lines(found)))
 
 
 @subscription.command()
-@click.argument("key", metavar="NUMBER|SERIAL|ACCOUNT")
+@click.argument("key", metavar=KEY)
 @remote
 def explain(client: Client, output: Output, *, key: str) -> None:
     """Explain how a subscription stands with its platforms, and what to do."""
-    explained(client, _find(client, output, key)).show(output)
-
-
-def _find(
-    client: Client, output: Output, key: str, *, include_former: bool = False
-) -> Subscription:
-    """By number, an item's serial number, a platform's or the CRM's account number; or exits."""
-    try:
-        return client.get_subscription(key, include_former=include_former)
-    except SubscriptionNotFound:
-        found = list(client.list_subscriptions(item_serial=key))
-        found = found or list(client.list_subscriptions(account_number=key))
-        found = found or list(client.list_subscriptions(holder_number=key))
-        if not found:
-            raise
-    if len(found) == 1:
-        return client.get_subscription(found[0].number, include_former=include_former)
-    click.echo(f"Error: {len(found)} subscriptions have {key!r}; name one by its number:", err=True)
-    output.messages(found, COLUMNS)
-    sys.exit(REFUSED)
+    explained(client, find(client, output, key)).show(output)
 
 
 def _lines(found: Subscription) -> Iterator[str]:

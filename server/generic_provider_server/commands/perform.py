@@ -104,7 +104,7 @@ class Perform:
         subscription = work.record(number)
         if performed is None or subscription is None:
             raise LookupError(f"action {record.id} was performed but not kept")
-        return Done(performed, subscription, _requests(work, change))
+        return Done(performed, subscription, created_requests(work, change))
 
     def _record(self, action_id: int, subscription: str, *, now: Instant) -> ActionRecord:
         return ActionRecord(
@@ -144,7 +144,7 @@ class Perform:
             )
 
     def _preview(self, work: Work, change: Transition, former: SubscriptionRecord | None) -> Done:
-        requests = tuple([replace(r, number=0, action=0) for r in _requests(work, change)])
+        requests = tuple([replace(r, number=0, action=0) for r in created_requests(work, change)])
         record = self._record(0, change.aggregate.desired.number, now=work.now)
         shown = revised(former, change.aggregate, now=work.now)
         return Done(record, shown, requests)
@@ -166,7 +166,7 @@ def _free_number(work: Work) -> str:
             return number
 
 
-def _requests(work: Work, change: Transition) -> tuple[RequestRecord, ...]:
+def created_requests(work: Work, change: Transition) -> tuple[RequestRecord, ...]:
     aggregate = change.aggregate
     requests = []
     for provider, pending in change.created:

@@ -22,22 +22,25 @@ def next_step(
     pending: Sequence[ProvisioningRequest],
     adapters: Sequence[ConnectedAdapter],
     effective: bool,
+    subscription: str,
 ) -> str:
     """One sentence or two; `pending` comes oldest first."""
+    reset = f"generic-provider reset subscription {subscription} --provider {link.provider}"
     if not effective and (pending or link.sync_state == SyncState.OUT_OF_SYNC):
-        then = "" if pending else "; after that a reset is needed"
+        then = "" if pending else f"; after that: {reset}"
         switch = f"generic-provider provider set-state {link.provider} effective"
         return f"{link.provider} is not effective and gets nothing: {switch}{then}"
     if pending:
         return _until_settled(pending[0], adapters)
     match link.sync_state:
         case SyncState.IN_SYNC:
-            return "nothing: the platform holds what the CRM wants"
-        case SyncState.OUT_OF_SYNC:
             return (
-                "a reset is needed, which this version has not got yet: "
-                "nothing is on its way that would change the differences"
+                "nothing: the platform holds what the CRM wants; if the customer sees otherwise, "
+                f"send everything again: {reset} --full"
             )
+        case SyncState.OUT_OF_SYNC:
+            refused = "mend what the platform refused, then " if link.HasField("last_error") else ""
+            return f"{refused}send what is missing (--preview shows it): {reset}"
         case _:
             return "look again: it is changing just now"
 

@@ -36,6 +36,7 @@ POINTS = ("provider", "viewing point", "CRM: items", "services", "platform: item
 class Platform(NamedTuple):
     """All that is known of the subscription at one provider."""
 
+    subscription: str
     link: ProviderLink
     provider: Provider
     pending: list[ProvisioningRequest]
@@ -47,7 +48,11 @@ class Platform(NamedTuple):
     def next_step(self) -> str:
         effective = self.provider.state == ProviderState.EFFECTIVE
         return next_step(
-            self.link, pending=self.pending, adapters=self.adapters, effective=effective
+            self.link,
+            pending=self.pending,
+            adapters=self.adapters,
+            effective=effective,
+            subscription=self.subscription,
         )
 
 
@@ -121,6 +126,7 @@ def _platform(client: Client, number: str, link: ProviderLink) -> Platform:
     accepted = ours(state=RequestState.COMPLETED, page_size=1)
     pending = ours(state=RequestState.PENDING, oldest_first=True)
     return Platform(
+        number,
         link,
         client.get_provider(link.provider),
         list(pending),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
 from collections.abc import Iterable
@@ -66,6 +67,12 @@ def page_of(checks: Checks, request: Listing, *, start: Position) -> Page[Positi
     if after is None:
         checks.wrong("page_token", "is not a token of this list with these filters")
     return Page(min(size or DEFAULT, MOST), start if after is None else after, filters)
+
+
+def first_page(shown: Iterable[Shown]) -> list[Shown]:
+    """As many as fit into a message."""
+    page, _ = Page(size=sys.maxsize, after=0, filters=b"").cut(enumerate(shown))
+    return page
 
 
 def _after(token: str, filters: bytes, start: Position) -> Position | None:

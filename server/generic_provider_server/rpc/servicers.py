@@ -8,6 +8,7 @@ from generic_provider.v1 import (
     provider_service_pb2,
     provisioning_service_pb2,
     request_service_pb2,
+    reset_service_pb2,
     subscription_service_pb2,
 )
 
@@ -18,13 +19,15 @@ from ..store.store import Store
 from .provider_service import ProviderServicer
 from .provisioning_service import ProvisioningServicer
 from .request_service import RequestServicer
+from .reset_service import ResetServicer
 from .subscription_service import SubscriptionServicer
 
 PROVIDER = provider_service_pb2.DESCRIPTOR.services_by_name["ProviderService"]
 SUBSCRIPTION = subscription_service_pb2.DESCRIPTOR.services_by_name["SubscriptionService"]
 PROVISIONING = provisioning_service_pb2.DESCRIPTOR.services_by_name["ProvisioningService"]
 REQUEST = request_service_pb2.DESCRIPTOR.services_by_name["RequestService"]
-SERVICES = (PROVIDER, SUBSCRIPTION, PROVISIONING, REQUEST)
+RESET = reset_service_pb2.DESCRIPTOR.services_by_name["ResetService"]
+SERVICES = (PROVIDER, SUBSCRIPTION, PROVISIONING, REQUEST, RESET)
 
 
 def servicers(
@@ -35,4 +38,5 @@ def servicers(
         (SUBSCRIPTION, SubscriptionServicer(store, settling)),
         (PROVISIONING, ProvisioningServicer(store, delivery)),
         (REQUEST, RequestServicer(store, presence)),
+        (RESET, ResetServicer(store)),
     )

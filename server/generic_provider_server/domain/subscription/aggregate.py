@@ -22,6 +22,7 @@ class Pending(Value, frozen=True, kw_only=True):
 
     (`unit`, `index`) is its place in the order of its provider and subscription.
     `touched`: a hand-over ended without an answer, so the platform may have done it.
+    `performed_by`: who reset the subscription, for requests that no action made.
     """
 
     unit: int
@@ -32,6 +33,7 @@ class Pending(Value, frozen=True, kw_only=True):
     schedule_time: Instant
     number: int = 0
     action: int = 0
+    performed_by: str = ""
     bulk: bool = False
     touched: bool = False
     attempts: int = 0

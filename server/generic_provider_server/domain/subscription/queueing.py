@@ -45,13 +45,14 @@ def enqueue(
     *,
     unit: int,
     bulk: bool,
+    performed_by: str = "",
 ) -> None:
     """Adds the requests of a reset, or those that heal a platform, as a unit of their own."""
     added = [
         _pending(ledger, request, unit=unit, index=n, origin=RequestOrigin.RESET, bulk=bulk)
         for n, request in enumerate(requests)
     ]
-    ledger.add(provider, added)
+    ledger.add(provider, [replace(each, performed_by=performed_by) for each in added])
 
 
 def enqueue_own(ledger: Ledger, provider: str, requests: Sequence[Request], *, action: int) -> None:

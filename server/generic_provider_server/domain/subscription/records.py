@@ -148,7 +148,7 @@ def request_record(
         account_number=link.account_number if link else "",
         action=pending.action,
         reference=performed.reference if performed else "",
-        performed_by=performed.performed_by if performed else "",
+        performed_by=performed.performed_by if performed else pending.performed_by,
         error_code=pending.error_code,
         error_description=pending.error_description,
         attempts=pending.attempts + leased,

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from msgspec.structs import replace
 
 from ..platform.effect import doubt_everything
-from ..platform.image import Known
+from ..platform.image import Known, Request
 from ..platform.plan import become, plan
-from ..values import RequestState
+from ..values import RequestOrigin, RequestState
 from .aggregate import Aggregate
 from .ledger import Ledger
 from .queueing import enqueue
@@ -22,12 +24,14 @@ def reset(
     full: bool = False,
     recreate: bool = False,
     bulk: bool = False,
+    performed_by: str = "",
 ) -> Transition:
     """Creates the requests that remove the difference; none for a subscription in sync.
 
     `full` sends everything that is wanted again, and takes away everything else that the platform
     may hold. `recreate` cancels what is pending and sends the whole subscriber as one
-    BECOME_SUBSCRIBER; no request may be on a live lease then.
+    BECOME_SUBSCRIBER; no request may be on a live lease then. Nothing changes where that is pending
+    already.
     """
     ledger = Ledger(aggregate, circumstances)
     if recreate:
@@ -46,10 +50,18 @@ def reset(
         requests = become(expected, wanted, catalogue=catalogue)
     else:
         requests = plan(expected, wanted, catalogue=catalogue)
+    if recreate and _pending_already(aggregate, provider, requests):
+        return Ledger(aggregate, circumstances).transition()
     if requests:
         unit = ledger.new_unit()
-        enqueue(ledger, provider, requests, unit=unit, bulk=bulk)
+        enqueue(ledger, provider, requests, unit=unit, bulk=bulk, performed_by=performed_by)
     return ledger.transition()
+
+
+def _pending_already(aggregate: Aggregate, provider: str, requests: Sequence[Request]) -> bool:
+    queue = aggregate.queue(provider)
+    reset = all(pending.origin is RequestOrigin.RESET for pending in queue)
+    return bool(queue) and reset and [each.request for each in queue] == list(requests)
 
 
 def _cancel_pending(ledger: Ledger, provider: str) -> None:

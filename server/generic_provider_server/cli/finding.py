@@ -1,0 +1,43 @@
+"""Subscriptions by what a person has at hand: their number, or that of a card or an account."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+
+import click
+
+from generic_provider import Client, Subscription, SubscriptionNotFound, SubscriptionState
+
+from ..desk.output import Output, moment
+from ..desk.wording import sync_states
+from .failures import REFUSED
+
+KEY = "NUMBER|SERIAL|ACCOUNT"
+COLUMNS: Mapping[str, Callable[[Subscription], object]] = {
+    "subscription": lambda each: each.number,
+    "type": lambda each: each.type,
+    "state": lambda each: SubscriptionState.name_of(each.state),
+    "holder": lambda each: each.holder.name,
+    "items": lambda each: len(each.items),
+    "services": lambda each: len(each.services),
+    "platforms": sync_states,
+    "changed": lambda each: moment(each, "update_time"),
+}
+
+
+def find(client: Client, output: Output, key: str, *, include_former: bool = False) -> Subscription:
+    """By number, an item's serial number, a platform's or the CRM's account number; or exits."""
+    try:
+        return client.get_subscription(key, include_former=include_former)
+    except SubscriptionNotFound:
+        found = list(client.list_subscriptions(item_serial=key))
+        found = found or list(client.list_subscriptions(account_number=key))
+        found = found or list(client.list_subscriptions(holder_number=key))
+        if not found:
+            raise
+    if len(found) == 1:
+        return client.get_subscription(found[0].number, include_former=include_former)
+    click.echo(f"Error: {len(found)} subscriptions have {key!r}; name one by its number:", err=True)
+    output.messages(found, COLUMNS)
+    sys.exit(REFUSED)

@@ -1,0 +1,74 @@
+"""`generic-provider reset`: platforms are brought to the state of the CRM."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from generic_provider import Client, ProvisioningRequest, RequestType, Subscription, SyncState
+
+from ..desk.output import Output
+from ..desk.wording import about
+from .finding import KEY, find
+from .remote import remote
+
+
+@click.group()
+def reset() -> None:
+    """Bring platforms to the state of the CRM."""
+
+
+@reset.command()
+@click.argument("key", metavar=KEY)
+@click.option("--provider", default="", help="Only this platform; else every effective one.")
+@click.option("--preview", is_flag=True, help="Show what would be sent, and change nothing.")
+@click.option("--full", is_flag=True, help="Send everything again, and take away all else.")
+@click.option("--recreate", is_flag=True, help="Send the account too, which the platform lost.")
+@click.option("--request-id", default="", help="Makes a repeat of the command safe.")
+@remote
+def subscription(
+    client: Client,
+    output: Output,
+    /,
+    *,
+    key: str,
+    provider: str,
+    preview: bool,
+    **options: Any,
+) -> None:
+    """Reset one subscription: send its platforms what they lack, take away what is too much."""
+    found = find(client, output, key)
+    done = client.reset_subscription(
+        found.number, provider=provider, validate_only=preview, **options
+    )
+    for code in done.providers_left_out:
+        why = "it is not effective, or an adapter has requests in work"
+        click.echo(f"{code} is left out: {why}", err=True)
+    if not output.as_json:
+        click.echo("\n".join(_lines(found, provider, preview=preview, sent=len(done.requests))))
+    if done.requests or output.as_json:
+        output.messages(
+            done.requests,
+            {
+                "request": lambda each: each.number or "(preview)",
+                "provider": lambda each: each.provider,
+                "type": lambda each: RequestType.name_of(each.type),
+                "about": _about,
+            },
+        )
+
+
+def _lines(found: Subscription, provider: str, *, preview: bool, sent: int) -> list[str]:
+    """What the platforms lacked before the reset."""
+    lines = [found.number]
+    for link in found.provider_links:
+        if provider in ("", link.provider):
+            lines.append(f"  {link.provider} {SyncState.name_of(link.sync_state)}")
+            lines += [f"    {each.text}" for each in link.differences]
+    verb = "would be sent" if preview else "sent"
+    return [*lines, f"{sent or 'no'} request{'' if sent == 1 else 's'} {verb}"]
+
+
+def _about(request: ProvisioningRequest) -> str:
+    return about(request) or request.account.name

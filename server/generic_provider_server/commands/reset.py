@@ -1,0 +1,122 @@
+"""Resets: platforms are brought to the state of the CRM."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from ..domain.catalogue import catalogue_of
+from ..domain.refusals import Reason, Refused
+from ..domain.subscription.aggregate import Aggregate
+from ..domain.subscription.records import RequestRecord, Who
+from ..domain.subscription.reset import reset
+from ..store.write.loaded import Needs
+from ..store.write.transaction import Work
+from .end_leases import subscription_of
+from .perform import created_requests
+from .repeats import created_before
+
+CREATED = "requests:"
+"""In front of the numbers of the requests that a reset created."""
+
+
+@dataclass(frozen=True, slots=True)
+class ResetDone:
+    """`numbers`: set for a repeat, of the requests that the earlier call created."""
+
+    requests: tuple[RequestRecord, ...] = ()
+    left_out: tuple[str, ...] = ()
+    numbers: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResetSubscription:
+    """`provider`: empty for every effective one; `digest`: of the call, to know a repeat."""
+
+    subscription: str
+    digest: bytes
+    provider: str = ""
+    full: bool = False
+    recreate: bool = False
+    validate_only: bool = False
+    request_id: str = ""
+    who: Who = Who()
+
+    def needs(self) -> Needs:
+        return Needs(
+            subscriptions=frozenset({self.subscription}),
+            request_ids=frozenset({self.request_id} if self.request_id else ()),
+        )
+
+    def run(self, work: Work) -> ResetDone:
+        repeatable = self.request_id and not self.validate_only
+        if repeatable and (created := created_before(work, self.request_id, self.digest)):
+            numbers = created.removeprefix(CREATED).split(",")
+            return ResetDone(numbers=tuple([int(number) for number in numbers if number]))
+        aggregate = subscription_of(work, self.subscription).aggregate
+        requests: list[RequestRecord] = []
+        left_out = []
+        for provider in self._providers(work, aggregate):
+            refusal = self._refusal(work, provider)
+            if refusal is None:
+                aggregate, created_here = self._reset(work, aggregate, provider)
+                requests += created_here
+            elif self.provider:
+                raise refusal
+            else:
+                left_out.append(provider)
+        if repeatable:
+            numbers = [str(request.number) for request in requests]
+            work.remember(self.request_id, created=CREATED + ",".join(numbers), digest=self.digest)
+        return ResetDone(tuple(requests), tuple(left_out))
+
+    def _providers(self, work: Work, aggregate: Aggregate) -> tuple[str, ...]:
+        if not self.provider:
+            return tuple([link.provider for link in aggregate.links])
+        catalogue_of(work.catalogues, self.provider)
+        if aggregate.link(self.provider) is None:
+            raise Refused(
+                Reason.PROVIDER_NOT_FOUND,
+                f"provider {self.provider} does not serve subscription {self.subscription}",
+                provider=self.provider,
+                subscription=self.subscription,
+            )
+        return (self.provider,)
+
+    def _refusal(self, work: Work, provider: str) -> Refused | None:
+        if not work.catalogues[provider].effective:
+            return Refused(
+                Reason.PROVIDER_NOT_EFFECTIVE,
+                f"provider {provider} is not effective, so it gets no requests",
+                provider=provider,
+            )
+        lane = work.lane(provider, self.subscription)
+        if self.recreate and lane.count:
+            return Refused(
+                Reason.REQUEST_LEASED,
+                f"requests of subscription {self.subscription} are in work at adapter "
+                f"{lane.adapter}; try again when they are answered",
+                subscription=self.subscription,
+                provider=provider,
+                adapter=lane.adapter,
+            )
+        return None
+
+    def _reset(
+        self, work: Work, aggregate: Aggregate, provider: str
+    ) -> tuple[Aggregate, tuple[RequestRecord, ...]]:
+        change = reset(
+            aggregate,
+            provider,
+            circumstances=work.circumstances(self.subscription),
+            full=self.full,
+            recreate=self.recreate,
+            performed_by=self.who.performed_by,
+        )
+        if not self.validate_only and change.aggregate != aggregate:
+            work.put(self.subscription, change)
+        requests = created_requests(work, change)
+        if self.validate_only:
+            requests = tuple([replace(request, number=0) for request in requests])
+        return change.aggregate, requests

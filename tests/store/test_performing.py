@@ -3,14 +3,15 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from msgspec.structs import replace
 
-from generic_provider_server.domain.actions import Rest
+from generic_provider_server.domain.actions import AddServices, Rest
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState, WaitingFor
 from generic_provider_server.domain.values import RequestType, State, SyncState
 from generic_provider_server.store.read.filters import ActionFilter
 from support.bench import Bench
-from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, viewer
+from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, SPORT, viewer
 
 
 async def test_an_action_is_kept_with_its_requests_and_the_new_state(bench: Bench) -> None:
@@ -22,6 +23,13 @@ async def test_an_action_is_kept_with_its_requests_and_the_new_state(bench: Benc
     assert await bench.action(done.action.id) == done.action
     assert [await bench.request(n) for n in done.action.requests] == list(done.requests)
     assert await bench.subscription("S1") == done.subscription
+
+
+async def test_an_action_is_kept_with_every_provider_named(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    done = await bench.perform(AddServices((replace(SPORT, provider=""),)), "S1")
+
+    assert (await bench.action(done.action.id)).action == ADD_SPORT
 
 
 async def test_an_action_on_two_providers_makes_requests_for_each(bench: Bench) -> None:

@@ -107,15 +107,7 @@ async def test_subscriptions_are_paged_in_the_order_of_their_numbers(house: Benc
 
 
 async def test_actions_are_found_by_every_filter_newest_first(house: Bench) -> None:
-    await house.store.do(
-        Perform(
-            action=ADD_SPORT,
-            subscription="S1",
-            original=b"",
-            digest=b"",
-            who=Who(performed_by="Olev"),
-        )
-    )
+    await house.store.do(Perform(action=ADD_SPORT, subscription="S1", who=Who(performed_by="Olev")))
     became = ActionKind.BECOME_SUBSCRIBER
     add = ActionKind.ADD_SERVICES
     everything = [

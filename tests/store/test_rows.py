@@ -37,7 +37,7 @@ from generic_provider_server.store.database import statements as sql
 from generic_provider_server.store.database.bulk import Bulk, Row
 from generic_provider_server.store.database.engine import Engine
 from generic_provider_server.store.store import engine_of
-from support.examples import SATELLITE
+from support.examples import ADD_SPORT, SATELLITE
 
 WHO = Who(performed_by="operator", caller="peer")
 REQUEST = RequestRecord(
@@ -71,6 +71,7 @@ ACTION = ActionRecord(
     state=ActionState.PARTLY_REJECTED,
     performed=b"as it was made",
     create_time=Instant(2),
+    action=ADD_SPORT,
     origin=ActionOrigin.AUTOMATIC_END,
     who=WHO,
     request_id="order-1",

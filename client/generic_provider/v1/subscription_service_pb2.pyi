@@ -1242,7 +1242,9 @@ class SubscriptionAction(_message.Message):
     """The caller's proven identity, else its address."""
     @_builtins.property
     def performed(self) -> Global___PerformActionRequest:
-        """As it was made. Left out in answers to BatchPerformActions."""
+        """As it was made; for an automatic end, the call that asks for the same. Left out in answers to
+        BatchPerformActions.
+        """
 
     @_builtins.property
     def taken_back(self) -> _containers.RepeatedCompositeFieldContainer[Global___Undone]:

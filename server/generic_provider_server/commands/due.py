@@ -71,11 +71,6 @@ class EndDue:
             work.put(self.subscription, end_usage(record.aggregate, circumstances=circumstances))
         action = next_end(record.aggregate.desired, now=work.now)
         if action is not None:
-            Perform(
-                action=action,
-                subscription=self.subscription,
-                original=b"",
-                digest=b"",
-                who=SERVICE,
-                automatic=True,
-            ).run(work)
+            Perform(action=action, subscription=self.subscription, who=SERVICE, automatic=True).run(
+                work
+            )

@@ -52,12 +52,13 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Perform:
-    """`original`: the call as it was made; `digest`: of its contents, to know a repeat."""
+    """`original`: the call as it was made, empty for an `automatic` end; `digest`: a digest of its
+    contents, by which a repeat is known."""
 
     action: AnyAction
     subscription: str
-    original: bytes
-    digest: bytes
+    original: bytes = b""
+    digest: bytes = b""
     request_id: str = ""
     reference: str = ""
     who: Who = Who()

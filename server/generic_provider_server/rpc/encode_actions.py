@@ -5,10 +5,11 @@ from __future__ import annotations
 from generic_provider.v1 import errors_pb2, resources_pb2
 from generic_provider.v1 import subscription_service_pb2 as api
 
+from ..domain.actions import Selection, StopServices
 from ..domain.catalogue import Catalogues
 from ..domain.refusals import Reason, Refused
 from ..domain.subscription.aggregate import ActionError
-from ..domain.subscription.records import ActionOrigin, ActionRecord, action_id, request_number
+from ..domain.subscription.records import ActionRecord, action_id, request_number
 from ..domain.subscription.undone import Undone
 from .encode import (
     account,
@@ -42,16 +43,26 @@ def action(
 
 
 def _performed(record: ActionRecord) -> api.PerformActionRequest:
-    """As it was made; an automatic end was made by nobody, and is told by its kind."""
-    if record.origin is not ActionOrigin.AUTOMATIC_END:
+    """The call as it was made; for what the service performs by itself, the call that asks for the
+    same."""
+    if record.performed:
         performed = api.PerformActionRequest.FromString(record.performed)
         performed.request_id = record.request_id
         return performed
     made = api.PerformActionRequest(
         subscription=record.subscription, performed_by=record.who.performed_by
     )
-    getattr(made, record.kind.name.lower()).SetInParent()
+    contents = getattr(made, record.kind.name.lower())
+    contents.SetInParent()
+    if isinstance(record.action, StopServices):
+        contents.services.extend([_selection(each) for each in record.action.services])
     return made
+
+
+def _selection(each: Selection) -> api.ServiceSelection:
+    return api.ServiceSelection(
+        provider=each.provider, distributor=each.distributor, service=each.service
+    )
 
 
 def reason(value: Reason) -> errors_pb2.ErrorReason.ValueType:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from ..actions import ActionKind
+from ..actions import ActionKind, AnyAction
 from ..lane import Lane
 from ..platform.image import Request
 from ..values import Instant, Provider, RequestOrigin, RequestState, RequestType, Value
@@ -79,7 +79,10 @@ def revised(
 
 
 class ActionRecord(Value, frozen=True, kw_only=True):
-    """`performed`: the call as it was made but for its `request_id`, as the contract encodes it."""
+    """`performed`: the call as it was made but for its `request_id`, as the contract encodes it;
+    empty where the service performs the action by itself. `action`: the same with every provider
+    named; the first versions did not keep it.
+    """
 
     id: int
     subscription: str
@@ -87,6 +90,7 @@ class ActionRecord(Value, frozen=True, kw_only=True):
     state: ActionState
     performed: bytes
     create_time: Instant
+    action: AnyAction | None = None
     origin: ActionOrigin = ActionOrigin.CALLER
     who: Who = Who()
     request_id: str = ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ...domain.actions import AnyAction
 from ...domain.platform.image import Request
 from ...domain.subscription.aggregate import ActionError, Aggregate
 from ...domain.subscription.undone import Undone
@@ -13,5 +14,6 @@ encode = msgspec.json.Encoder().encode
 aggregate_of = msgspec.json.Decoder(Aggregate).decode
 provider_of = msgspec.json.Decoder(Provider).decode
 request_of = msgspec.json.Decoder(Request).decode
+action_of = msgspec.json.Decoder(AnyAction).decode
 error_of = msgspec.json.Decoder(ActionError).decode
 taken_back_of = msgspec.json.Decoder(tuple[Undone, ...]).decode

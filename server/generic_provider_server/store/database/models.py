@@ -119,6 +119,7 @@ class ActionRow(Model):
     execute_time = BigIntegerField(null=True)
     settle_time = BigIntegerField(null=True)
     performed = BlobField()
+    action = BlobField(null=True)
     error = BlobField(null=True)
     taken_back = BlobField(null=True)
 

@@ -24,6 +24,7 @@ from ...domain.subscription.records import (
 from ...domain.values import RequestOrigin, RequestState, RequestType
 from .bulk import Row
 from .documents import (
+    action_of,
     aggregate_of,
     encode,
     error_of,
@@ -207,6 +208,7 @@ def action_row(record: ActionRecord) -> Row:
         "execute_time": record.execute_time,
         "settle_time": record.settle_time,
         "performed": record.performed,
+        "action": encode(record.action) if record.action else None,
         "error": encode(record.error) if record.error else None,
         "taken_back": encode(record.taken_back) if record.taken_back else None,
     }
@@ -227,6 +229,7 @@ def action_of_row(row: Any, *, requests: tuple[int, ...]) -> ActionRecord:
         execute_time=row.execute_time,
         settle_time=row.settle_time,
         performed=bytes(row.performed),
+        action=action_of(row.action) if row.action else None,
         error=error_of(row.error) if row.error else None,
         taken_back=taken_back_of(row.taken_back) if row.taken_back else (),
         requests=requests,

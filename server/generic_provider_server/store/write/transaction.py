@@ -163,6 +163,7 @@ class Work(Late):
     def _acted(self, record: ActionRecord, change: ActionChange) -> ActionRecord:
         return replace(
             record,
+            action=change.performed.action,
             state=state_of(change),
             settle_time=self.now if change.settled else None,
             error=change.performed.error,

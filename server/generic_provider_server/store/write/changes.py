@@ -104,8 +104,10 @@ class Changes(Loaded):
             old_names = self._stored_names(number)
             reserved += [(goods, number) for goods in names.goods - old_names.goods]
             released += [(goods, number) for goods in old_names.goods - names.goods]
-            self._uses.update(names.uses - old_names.uses)
-            self._uses.subtract(old_names.uses - names.uses)
+            for use in names.uses - old_names.uses:
+                self._uses[use] += 1
+            for use in old_names.uses - names.uses:
+                self._uses[use] -= 1
             self.stored[number], self.names[number] = aggregate, names
         self._tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter("number")))
         self._tables.write(sql.RELEASE, _item_rows(released))

@@ -158,7 +158,19 @@ class Work(Late):
             handover=answered.handover if answered else UNANSWERED if pending.touched else 0,
         )
         self.requests[pending.number] = record
-        self._write(sql.SETTLE_REQUEST, record.number, request_row(record))
+        row = {
+            "number": record.number,
+            "state": int(record.state),
+            "settle_time": record.settle_time,
+            "error_code": record.error_code,
+            "error_description": record.error_description,
+            "reference_number": record.reference_number,
+            "attempts": record.attempts,
+            "last_adapter": record.last_adapter,
+            "last_delivery_time": record.last_delivery_time,
+            "handover": record.handover,
+        }
+        self._write(sql.SETTLE_REQUEST, record.number, row)
 
     def _acted(self, record: ActionRecord, change: ActionChange) -> ActionRecord:
         return replace(

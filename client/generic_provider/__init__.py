@@ -66,6 +66,7 @@ from generic_provider.errors import (
     SubscriptionExists,
     SubscriptionNotFound,
     TooManyStreams,
+    TooManyUnsettled,
     UsageNotFound,
 )
 from generic_provider.outcomes import (
@@ -212,6 +213,7 @@ __all__ = [
     "SubscriptionState",
     "SyncState",
     "TooManyStreams",
+    "TooManyUnsettled",
     "Undone",
     "Usage",
     "UsageNotFound",

@@ -162,6 +162,10 @@ class RequestNotFirst(FailedPrecondition):
     """An earlier request of the subscription is to be resolved first; metadata: first."""
 
 
+class TooManyUnsettled(FailedPrecondition):
+    """500 actions of the subscription wait for a platform; metadata: subscription, unsettled."""
+
+
 class Aborted(ProvisioningError):
     """Read again, decide again."""
 

@@ -87,6 +87,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """An adapter has the request in work; metadata: adapter."""
     ERROR_REASON_REQUEST_NOT_FIRST: _ErrorReason.ValueType  # 53
     """An earlier request of the subscription is to be resolved first; metadata: first."""
+    ERROR_REASON_TOO_MANY_UNSETTLED: _ErrorReason.ValueType  # 68
+    """The subscription has 500 actions that wait for a platform: an adapter is missing."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 70
     """ABORTED: read again, decide again"""
     ERROR_REASON_REVISION_MISMATCH: _ErrorReason.ValueType  # 71
@@ -172,6 +174,8 @@ ERROR_REASON_REQUEST_LEASED: ErrorReason.ValueType  # 52
 """An adapter has the request in work; metadata: adapter."""
 ERROR_REASON_REQUEST_NOT_FIRST: ErrorReason.ValueType  # 53
 """An earlier request of the subscription is to be resolved first; metadata: first."""
+ERROR_REASON_TOO_MANY_UNSETTLED: ErrorReason.ValueType  # 68
+"""The subscription has 500 actions that wait for a platform: an adapter is missing."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 70
 """ABORTED: read again, decide again"""
 ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 71

@@ -46,32 +46,6 @@ class ActionKind(IntEnum):
     REPLACE = 26
 
 
-ATOMIC = frozenset(
-    {
-        ActionKind.SWAP_SERVICE,
-        ActionKind.SWAP_ITEM,
-        ActionKind.CHANGE_DISTRIBUTION,
-        ActionKind.REST,
-        ActionKind.SHORT_TERM_DEACTIVATE,
-        ActionKind.TERMINATE,
-        ActionKind.REGRET,
-        ActionKind.REPLACE,
-    }
-)
-"""Actions that any rejection undoes as a whole."""
-
-LISTING_SERVICES = frozenset(
-    {
-        ActionKind.ADD_SERVICES,
-        ActionKind.START_SERVICES,
-        ActionKind.STOP_SERVICES,
-        ActionKind.REMOVE_SERVICES,
-        ActionKind.CHANGE_TERMS,
-    }
-)
-"""Actions on a list of services, each of which stands or falls by itself."""
-
-
 class Selection(Value, frozen=True, kw_only=True):
     provider: str
     distributor: str
@@ -269,9 +243,8 @@ class Replace(Action, frozen=True, kw_only=True, tag="replace"):
     services: tuple[Selection, ...] = ()
 
 
-AnyAction = (
-    BecomeSubscriber
-    | Activate
+StateAction = (
+    Activate
     | Deactivate
     | Rest
     | EndResting
@@ -281,11 +254,53 @@ AnyAction = (
     | EndShortTermDeactivation
     | Terminate
     | Regret
-    | AddServices
-    | StartServices
-    | StopServices
-    | RemoveServices
-    | ChangeTerms
+)
+
+ServiceListAction = AddServices | StartServices | StopServices | RemoveServices | ChangeTerms
+"""Actions on a list of services, each of which stands or falls by itself."""
+
+AtomicAction = (
+    SwapService
+    | SwapItem
+    | ChangeDistribution
+    | Rest
+    | ShortTermDeactivate
+    | Terminate
+    | Regret
+    | Replace
+)
+"""Actions that any rejection undoes as a whole."""
+
+DivisibleAction = (
+    BecomeSubscriber
+    | Activate
+    | Deactivate
+    | EndResting
+    | ShortTermActivate
+    | EndShortTermActivation
+    | EndShortTermDeactivation
+    | ServiceListAction
+    | AddItems
+    | RemoveItems
+    | ChangeLocation
+    | ChangeSubscriber
+    | AddUsage
+    | CancelUsage
+)
+"""Actions of which a rejection takes back what the request carried."""
+
+AnyAction = AtomicAction | DivisibleAction
+
+WholeActivation = Activate | EndResting | ShortTermActivate | EndShortTermDeactivation
+"""Actions that a provider may get as one ACTIVATE_SUBSCRIBER."""
+
+WholeDeactivation = Deactivate | Terminate | Rest | ShortTermDeactivate | EndShortTermActivation
+"""Actions that a provider may get as one DEACTIVATE_SUBSCRIBER."""
+
+PerServiceAction = (
+    BecomeSubscriber
+    | Regret
+    | ServiceListAction
     | SwapService
     | AddItems
     | RemoveItems
@@ -297,3 +312,4 @@ AnyAction = (
     | CancelUsage
     | Replace
 )
+"""Actions of which each service is always a request of its own."""

@@ -48,6 +48,7 @@ _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
         Reason.REQUEST_NOT_PENDING,
         Reason.REQUEST_LEASED,
         Reason.REQUEST_NOT_FIRST,
+        Reason.TOO_MANY_UNSETTLED,
     ],
     grpc.StatusCode.ABORTED: [Reason.ETAG_MISMATCH, Reason.REVISION_MISMATCH],
     grpc.StatusCode.RESOURCE_EXHAUSTED: [Reason.TOO_MANY_STREAMS],

@@ -35,9 +35,13 @@ class Watched(Lifetime):
             assert bool(needed) == bool(told) == bool(compare(held, wanted))
             queue = [pending.request for pending in link.queue]
             assert effects(link.confirmed, queue) == reduce(effect, queue, link.confirmed)
+            for pending in link.queue:
+                slow = link.expected(now=self.life.now, before_unit=pending.unit)
+                assert ledger.expected(link.provider, before_unit=pending.unit) == slow
+            assert ledger.expected(link.provider) == held
             assert ledger.image(there.desired, catalogue) == wanted
-            slow = SyncState.PENDING if link.queue else SyncState.IN_SYNC
-            assert link.sync_state is (SyncState.OUT_OF_SYNC if needed else slow)
+            in_time = SyncState.PENDING if link.queue else SyncState.IN_SYNC
+            assert link.sync_state is (SyncState.OUT_OF_SYNC if needed else in_time)
 
 
 @settings(max_examples=100)

@@ -30,6 +30,7 @@ from ..actions import (
     ShortTermActivate,
     ShortTermDeactivate,
     StartServices,
+    StateAction,
     StopServices,
     SwapItem,
     SwapService,
@@ -130,21 +131,8 @@ def _applied(
         case BecomeSubscriber():
             raise ValueError("Become Subscriber has no state before it")
         case _:
-            return _switched(subscription, action, at=at)
-
-
-StateAction = (
-    Activate
-    | Deactivate
-    | Rest
-    | EndResting
-    | ShortTermActivate
-    | EndShortTermActivation
-    | ShortTermDeactivate
-    | EndShortTermDeactivation
-    | Terminate
-    | Regret
-)
+            change: StateAction = action
+            return _switched(subscription, change, at=at)
 
 
 def _switched(subscription: Subscription, action: StateAction, *, at: Instant) -> Subscription:

@@ -12,13 +12,18 @@ from ..actions import (
     AddUsage,
     AnyAction,
     BecomeSubscriber,
+    CancelUsage,
     ChangeDistribution,
+    ChangeLocation,
+    ChangeSubscriber,
     ChangeTerms,
     Move,
+    RemoveItems,
     RemoveServices,
     Replace,
     Selection,
     StartServices,
+    StateAction,
     StopServices,
     SwapItem,
     SwapService,
@@ -49,10 +54,13 @@ def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
             return _named(action, default, "")
         case AddUsage():
             return _named(action, default, "")
-        case SwapItem() if subscription is not None:
-            return _swap(action, subscription)
-        case _:
+        case SwapItem():
+            return _swap(action, subscription) if subscription else action
+        case RemoveItems() | ChangeLocation() | ChangeSubscriber() | CancelUsage():
             return action
+        case _:
+            change: StateAction = action
+            return change
 
 
 def _default(action: AnyAction, subscription: Subscription | None) -> str:

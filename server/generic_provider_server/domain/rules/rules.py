@@ -2,7 +2,22 @@
 
 from __future__ import annotations
 
-from ..actions import AddUsage, AnyAction, BecomeSubscriber, Replace
+from ..actions import (
+    AddItems,
+    AddUsage,
+    AnyAction,
+    BecomeSubscriber,
+    CancelUsage,
+    ChangeDistribution,
+    ChangeLocation,
+    ChangeSubscriber,
+    RemoveItems,
+    Replace,
+    ServiceListAction,
+    StateAction,
+    SwapItem,
+    SwapService,
+)
 from ..catalogue import Catalogues, catalogue_of
 from ..refusals import InvalidField, Reason, Refused
 from ..values import Goods, Instant, Item, SubscribedService, Subscription
@@ -78,7 +93,19 @@ def _named(action: AnyAction) -> set[str]:
             return services | {item.provider for item in action.items}
         case AddUsage():
             return {action.provider}
+        case (
+            AddItems()
+            | RemoveItems()
+            | SwapItem()
+            | SwapService()
+            | ChangeDistribution()
+            | ChangeLocation()
+            | ChangeSubscriber()
+            | CancelUsage()
+        ):
+            return set()
         case _:
+            _: StateAction | ServiceListAction = action
             return set()
 
 

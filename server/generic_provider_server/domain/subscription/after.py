@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import TypeVar, assert_never
 
 from msgspec.structs import replace
 
@@ -94,8 +94,10 @@ def _put_back(
             )
         case ProviderPart():
             return _provider_back(before, state, part.provider)
-        case _:
+        case HolderPart() | StatePart():  # a new subscriber has no former values
             return state
+        case _:
+            assert_never(part)
 
 
 def _services_back(

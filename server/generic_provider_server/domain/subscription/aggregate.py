@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from msgspec.structs import replace
+
 from ..actions import AnyAction
 from ..platform.effect import effects
 from ..platform.image import NOTHING, PlatformImage, Request, unexpired
@@ -182,6 +184,21 @@ class Performed(Value, frozen=True, kw_only=True):
 
     def methods(self, provider: str) -> Methods:
         return Methods(provider in self.whole_activation, provider in self.whole_deactivation)
+
+
+def changed_by(performed: Performed, cause: ActionError) -> Performed:
+    """The action is still valid, but means something else since that rejection."""
+    return error_once(performed, replace(cause, reason=Reason.CHANGED_BY_ROLLBACK))
+
+
+def error_once(performed: Performed, error: ActionError) -> Performed:
+    """The first rejection stays the action's error; only a note gives way to it."""
+    former = performed.error
+    if former is not None and former.reason is not Reason.CHANGED_BY_ROLLBACK:
+        return performed
+    if former is not None and error.reason is Reason.CHANGED_BY_ROLLBACK:
+        return performed
+    return replace(performed, error=error)
 
 
 class Aggregate(Value, frozen=True, kw_only=True):

@@ -13,8 +13,8 @@ from ..platform.effect import names as names_of
 from ..platform.image import Known, PlatformImage, Request
 from ..platform.plan import plan
 from ..values import RequestState, RequestType
-from .aggregate import ActionError, Pending
-from .ledger import Ledger, changed_by
+from .aggregate import ActionError, Pending, changed_by
+from .ledger import Ledger
 from .queueing import correction, of_action
 from .standing import Replayed, served_before
 
@@ -44,7 +44,7 @@ def reconcile(
         if corrects and pointless(wanted, pending.request):
             ledger.abandon(provider, pending, RequestState.CANCELLED)
     link = ledger.links[provider]
-    expected = link.expected(now=ledger.now)
+    expected = ledger.expected(provider)
     if link.taken_over and expected.known is not Known.YES:
         return
     needed = plan(expected, wanted, catalogue=catalogue)
@@ -61,7 +61,7 @@ def reconcile(
         if action is not None:
             performed = ledger.action(action)
             if cause is not None:
-                performed = ledger.change(performed, changed_by(performed, cause))
+                performed = ledger.change(changed_by(performed, cause))
             added.append(
                 of_action(ledger, request, performed=performed, unit=unit, index=len(added))
             )
@@ -92,9 +92,10 @@ def _owners(
     """The unsettled actions without a request at the provider, the latest first, each with the
     elements that it changes there."""
     owners: list[tuple[int, AbstractSet[Name]]] = []
+    with_pending = {pending.action for pending in ledger.links[provider].queue}
     for replayed in reversed(asked):
         performed = ledger.action(replayed.action)
-        has_one = any(p.action == performed.id for p in ledger.links[provider].queue) or any(
+        has_one = performed.id in with_pending or any(
             outcome.provider == provider for outcome in performed.outcomes
         )
         if performed.undone or has_one or provider in served_before(performed):

@@ -7,12 +7,12 @@ from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
 
-from ..actions import LISTING_SERVICES
+from ..actions import ServiceListAction
 from ..catalogue import Catalogue
 from ..platform.compare import compare
 from ..platform.effect import doubt, entitlements_of
 from ..platform.image import NOTHING, PlatformImage, image
-from ..refusals import Reason, Refused
+from ..refusals import Refused
 from ..values import (
     RequestState,
     RequestType,
@@ -21,7 +21,6 @@ from ..values import (
 )
 from .after import after
 from .aggregate import (
-    ActionError,
     Aggregate,
     Link,
     Outcome,
@@ -30,6 +29,7 @@ from .aggregate import (
     Requested,
     in_order,
 )
+from .expected import Expected
 from .transition import ActionChange, Circumstances, Finished, Transition
 from .undone import Undone, undone
 
@@ -47,7 +47,7 @@ class Ledger:
         self.catalogues = circumstances.catalogues
         self.base = aggregate.settled_state
         self.desired = aggregate.desired
-        self.performed = list(aggregate.performed)
+        self.performed = {performed.id: performed for performed in aggregate.performed}
         self.links = {link.provider: link for link in aggregate.links}
         self.next_unit = aggregate.next_unit
         self.finished: list[Finished] = []
@@ -55,6 +55,7 @@ class Ledger:
         self.taken_back: dict[int, tuple[Undone, ...]] = {}
         self.as_expected: set[str] = set()
         self._images: dict[tuple[int, str], tuple[Subscription, PlatformImage]] = {}
+        self._expected = Expected(now=self.now)
 
     def new_unit(self) -> int:
         self.next_unit += 1
@@ -77,6 +78,10 @@ class Ledger:
             self._images[key] = known
         return known[1]
 
+    def expected(self, provider: str, *, before_unit: int | None = None) -> PlatformImage:
+        """Confirmed with the effects of what is pending (ahead of a unit)."""
+        return self._expected.image(self.links[provider], before_unit=before_unit)
+
     def leased(self, provider: str) -> AbstractSet[int]:
         """The numbers of the requests on the live lease at the provider."""
         return self.circumstances.leased.get(provider, frozenset())
@@ -95,7 +100,7 @@ class Ledger:
 
     def _remember(self, provider: str, pending: Pending) -> None:
         performed = self.action(pending.action)
-        if performed.action.kind not in LISTING_SERVICES:
+        if not isinstance(performed.action, ServiceListAction):
             return
         named = entitlements_of(pending.request)
         asked = [Requested(provider, e.distributor, e.provider_service_id) for e in named]
@@ -103,7 +108,7 @@ class Ledger:
             asked = [Requested(provider)]
         new = tuple([each for each in asked if each not in performed.requested])
         if new:
-            self.change(performed, replace(performed, requested=performed.requested + new))
+            self.change(replace(performed, requested=performed.requested + new))
 
     def finish(
         self,
@@ -123,7 +128,7 @@ class Ledger:
         self.links[provider] = replace(
             link,
             confirmed=link.confirmed if confirmed is None else confirmed,
-            queue=tuple([other for other in link.queue if other != pending]),
+            queue=tuple([other for other in link.queue if other is not pending]),
         )
         if pending.number:
             self.finished.append(
@@ -136,11 +141,10 @@ class Ledger:
                     reference_number=reference_number,
                 )
             )
-        for n, performed in enumerate(self.performed):
-            if performed.id == pending.action:
-                outcome = Outcome(provider, state, recreated, correction)
-                outcomes = (*performed.outcomes, outcome)
-                self.performed[n] = replace(performed, outcomes=outcomes)
+        performed = self.performed.get(pending.action)
+        if performed is not None:
+            outcome = Outcome(provider, state, recreated, correction)
+            self.change(replace(performed, outcomes=(*performed.outcomes, outcome)))
 
     def abandon(
         self, provider: str, pending: Pending, state: RequestState, *, recreated: bool = False
@@ -151,7 +155,7 @@ class Ledger:
             confirmed = doubt(confirmed, pending.request)
         self.finish(provider, pending, state, confirmed=confirmed, recreated=recreated)
 
-    def pending_of(self, performed: Performed) -> bool:
+    def is_pending(self, performed: Performed) -> bool:
         actions = (pending.action for link in self.links.values() for pending in link.queue)
         return performed.id in actions
 
@@ -169,20 +173,23 @@ class Ledger:
 
     def action(self, number: int) -> Performed:
         """The unsettled action of that number, as it is now."""
-        return next(performed for performed in self.performed if performed.id == number)
+        return self.performed[number]
 
-    def change(self, performed: Performed, changed: Performed) -> Performed:
-        self.performed[self.performed.index(performed)] = changed
+    def change(self, changed: Performed) -> Performed:
+        """Replaces the unsettled action of the same number."""
+        self.performed[changed.id] = changed
         return changed
 
     def change_action(self, number: int, change: Callable[[Performed], Performed]) -> None:
-        performed = self.action(number)
-        self.change(performed, change(performed))
+        self.change(change(self.action(number)))
 
     def settle(self) -> None:
         """Moves every settled action, in order, from the unsettled ones into base."""
-        while self.performed and not self.pending_of(self.performed[0]):
-            first = self.performed.pop(0)
+        while self.performed:
+            first = next(iter(self.performed.values()))
+            if self.is_pending(first):
+                return
+            del self.performed[first.id]
             self.settled.append(first)
             if not self.performed:
                 self.base = self.desired
@@ -216,7 +223,7 @@ class Ledger:
         aggregate = Aggregate(
             desired=self.desired,
             base=self.base if self.performed else None,
-            performed=tuple(self.performed),
+            performed=tuple(self.performed.values()),
             links=links,
             next_unit=self.next_unit,
         )
@@ -262,13 +269,13 @@ class Ledger:
             return link.sync_state is SyncState.OUT_OF_SYNC
         catalogue = self.catalogues[link.provider]
         wanted = self.image(self.desired, catalogue)
-        return bool(compare(link.expected(now=self.now), wanted))
+        return bool(compare(self.expected(link.provider), wanted))
 
     def _action_changes(self) -> Iterator[ActionChange]:
         before = {performed.id: performed for performed in self.before.performed}
         for performed in self.settled:
             yield self._action_change(performed, settled=True)
-        for performed in self.performed:
+        for performed in self.performed.values():
             former = before.get(performed.id)
             if former is None or performed.error != former.error or performed.id in self.taken_back:
                 yield self._action_change(performed, settled=False)
@@ -279,18 +286,3 @@ class Ledger:
             settled=settled,
             taken_back=self.taken_back.get(performed.id),
         )
-
-
-def changed_by(performed: Performed, cause: ActionError) -> Performed:
-    """The action is still valid, but means something else since that rejection."""
-    return error_once(performed, replace(cause, reason=Reason.CHANGED_BY_ROLLBACK))
-
-
-def error_once(performed: Performed, error: ActionError) -> Performed:
-    """The first rejection stays the action's error; only a note gives way to it."""
-    former = performed.error
-    if former is not None and former.reason is not Reason.CHANGED_BY_ROLLBACK:
-        return performed
-    if former is not None and error.reason is Reason.CHANGED_BY_ROLLBACK:
-        return performed
-    return replace(performed, error=error)

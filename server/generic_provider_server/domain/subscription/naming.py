@@ -10,12 +10,18 @@ from ..actions import (
     AddUsage,
     AnyAction,
     BecomeSubscriber,
+    CancelUsage,
     ChangeDistribution,
+    ChangeLocation,
+    ChangeSubscriber,
     ChangeTerms,
     Move,
+    RemoveItems,
     RemoveServices,
     Replace,
+    ServiceListAction,
     StartServices,
+    StateAction,
     StopServices,
     SwapItem,
     SwapService,
@@ -52,7 +58,18 @@ def goods_of(action: AnyAction) -> set[Goods]:
             return {item.goods for item in action.items}
         case SwapItem():
             return {Goods(action.new_goods_type, action.new_serial_number)}
+        case (
+            RemoveItems()
+            | SwapService()
+            | ChangeDistribution()
+            | ChangeLocation()
+            | ChangeSubscriber()
+            | AddUsage()
+            | CancelUsage()
+        ):
+            return set()
         case _:
+            _: StateAction | ServiceListAction = action
             return set()
 
 
@@ -147,7 +164,10 @@ def _of_action(action: AnyAction) -> list[Place]:
             return [("s", action.provider, action.distributor, action.service)]
         case ChangeDistribution():
             return [_of_move(move) for move in action.moves]
+        case SwapItem() | RemoveItems() | ChangeLocation() | ChangeSubscriber() | CancelUsage():
+            return []
         case _:
+            _: StateAction = action
             return []
 
 

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from ..actions import ActionKind, AnyAction, BecomeSubscriber
+from ..actions import (
+    AnyAction,
+    BecomeSubscriber,
+    PerServiceAction,
+    WholeActivation,
+    WholeDeactivation,
+)
 from ..catalogue import Catalogues
 from ..platform.image import Known, PlatformImage
 from ..refusals import InvalidField, Reason, Refused
@@ -17,23 +23,8 @@ from .ledger import Ledger
 from .queueing import enqueue, enqueue_own, plan_performed
 from .transition import Circumstances, Transition
 
-WHOLE_ACTIVATIONS = frozenset(
-    {
-        ActionKind.ACTIVATE,
-        ActionKind.END_RESTING,
-        ActionKind.SHORT_TERM_ACTIVATE,
-        ActionKind.END_SHORT_TERM_DEACTIVATION,
-    }
-)
-WHOLE_DEACTIVATIONS = frozenset(
-    {
-        ActionKind.DEACTIVATE,
-        ActionKind.TERMINATE,
-        ActionKind.REST,
-        ActionKind.SHORT_TERM_DEACTIVATE,
-        ActionKind.END_SHORT_TERM_ACTIVATION,
-    }
-)
+MOST_UNSETTLED = 500
+"""A rejection replays all unsettled actions of a subscription, so their number is bounded."""
 
 
 def perform(
@@ -49,6 +40,8 @@ def perform(
 ) -> Transition:
     """Performs an action: the next desired state and the requests that bring it about."""
     before = aggregate.desired if aggregate else None
+    if aggregate is not None and not automatic:
+        _check_unsettled(aggregate)
     try:
         resolved = resolve(action, before)
         start = spent(before, resolved) if automatic and before is not None else before
@@ -72,11 +65,25 @@ def perform(
         whole_deactivation=deactivation,
         ineffective=tuple([c for c in state.linked if not ledger.catalogues[c].effective]),
     )
-    ledger.performed.append(performed)
+    ledger.change(performed)
     for code in state.linked:
         _link(ledger, code, resolved, state)
     _plan(ledger, performed, before, state)
     return ledger.transition()
+
+
+def _check_unsettled(aggregate: Aggregate) -> None:
+    """What the clock performs does not count."""
+    waiting = sum(not performed.automatic for performed in aggregate.performed)
+    if waiting >= MOST_UNSETTLED:
+        number = aggregate.desired.number
+        raise Refused(
+            Reason.TOO_MANY_UNSETTLED,
+            f"subscription {number} has {waiting} actions that wait for a platform; "
+            "is there an adapter?",
+            subscription=number,
+            unsettled=str(waiting),
+        )
 
 
 def _told_of(action: AnyAction, refused: Refused) -> Refused:
@@ -96,10 +103,11 @@ def _whole(
     deactivation."""
     settings = [(code, catalogues[code].provider.request_settings) for code in state.linked]
     whole = RequestMethod.WHOLE_SUBSCRIPTION
-    if action.kind in WHOLE_ACTIVATIONS:
+    if isinstance(action, WholeActivation):
         return tuple([code for code, s in settings if s.activation_method is whole]), ()
-    if action.kind in WHOLE_DEACTIVATIONS:
+    if isinstance(action, WholeDeactivation):
         return (), tuple([code for code, s in settings if s.deactivation_method is whole])
+    _: PerServiceAction = action  # the types name a new action that is in none of the three
     return (), ()
 
 
@@ -143,7 +151,7 @@ def _plan(
     }
     if any(heal for heal, _ in plans.values()):
         heal_unit = performed.unit
-        performed = ledger.change(performed, replace(performed, unit=ledger.new_unit()))
+        performed = ledger.change(replace(performed, unit=ledger.new_unit()))
         for provider, (heal, _) in plans.items():
             enqueue(ledger, provider, heal, unit=heal_unit, bulk=performed.bulk)
     for provider, (_, own) in plans.items():

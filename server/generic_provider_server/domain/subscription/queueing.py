@@ -28,7 +28,7 @@ def plan_performed(
     catalogue = ledger.catalogues[provider]
     link = ledger.links[provider]
     old, new = ledger.image(before, catalogue), ledger.image(state, catalogue)
-    expected = link.expected(now=ledger.now, before_unit=performed.unit)
+    expected = ledger.expected(provider, before_unit=performed.unit)
     methods = performed.methods(provider)
     unknown = link.taken_over and expected.known is not Known.YES
     if link.refused_correction or unknown:
@@ -61,7 +61,7 @@ def enqueue_own(ledger: Ledger, provider: str, requests: Sequence[Request], *, a
         return
     performed = ledger.action(action)
     first = performed.next_index
-    ledger.change(performed, replace(performed, next_index=first + len(requests)))
+    ledger.change(replace(performed, next_index=first + len(requests)))
     added = [
         of_action(ledger, request, performed=performed, unit=performed.unit, index=first + n)
         for n, request in enumerate(requests)

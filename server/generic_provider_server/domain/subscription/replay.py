@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ..refusals import Refused
-from ..values import RequestState, Subscription
+from ..values import RequestState
 from .after import after
 from .aggregate import (
     ActionError,
     Link,
     Pending,
     Performed,
+    changed_by,
+    error_once,
 )
 from .correct import pointless
-from .ledger import Ledger, changed_by, error_once
+from .ledger import Ledger
 from .queueing import enqueue_own, plan_performed
 from .standing import Replayed, nothing_happened, served_before, wholly_undone
 
@@ -24,57 +26,73 @@ SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, Reques
 def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
     """Replays, and once more without each action of which nothing is left."""
     replayed = _replay(ledger, cause=cause)
-    while nothing_left := [p.id for p in ledger.performed if nothing_happened(ledger, p.id)]:
+    while nothing_left := [
+        number for number in ledger.performed if nothing_happened(ledger, number)
+    ]:
         for action in nothing_left:
             ledger.change_action(action, wholly_undone)
         replayed = _replay(ledger, cause=cause)
     return replayed
 
 
+def _without_effect(ledger: Ledger) -> list[int]:
+    return [number for number in ledger.performed if nothing_happened(ledger, number)]
+
+
 def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
     """Computes desired anew and brings each action's pending requests in line with it."""
     state = ledger.base
     replayed = []
-    for performed in list(ledger.performed):
+    own = _own_requests(ledger)
+    for performed in list(ledger.performed.values()):
         before = state
         try:
             state = after(before, performed, catalogues=ledger.catalogues)
         except Refused:
             former = ledger.action(performed.id)
-            undone = ledger.change(former, error_once(wholly_undone(former), cause))
+            undone = ledger.change(error_once(wholly_undone(former), cause))
             state = after(before, undone, catalogues=ledger.catalogues)
+        replayed.append(Replayed(performed.id, before, state))
         for code in state.linked:
             ledger.links.setdefault(code, Link(provider=code))
         for provider in list(ledger.links):
-            _bring_in_line(ledger, provider, performed.id, before, state, cause=cause)
+            mine = own.get((provider, performed.id), ())
+            _bring_in_line(ledger, provider, replayed[-1], mine, cause=cause)
         changed = ledger.action(performed.id)
         if changed.taken_back or changed.undone:
             ledger.tell_taken_back(before, changed, state)
-        replayed.append(Replayed(performed.id, before, state))
     if state is None:
         raise ValueError("a replay without any state")
     ledger.desired = state
     return replayed
 
 
+def _own_requests(ledger: Ledger) -> dict[tuple[str, int], list[Pending]]:
+    """The pending requests by provider and action."""
+    own: dict[tuple[str, int], list[Pending]] = {}
+    for link in ledger.links.values():
+        for pending in link.queue:
+            own.setdefault((link.provider, pending.action), []).append(pending)
+    return own
+
+
 def _bring_in_line(
     ledger: Ledger,
     provider: str,
-    action: int,
-    before: Subscription | None,
-    state: Subscription,
+    replayed: Replayed,
+    mine: Sequence[Pending],
     *,
     cause: ActionError,
 ) -> None:
-    performed = ledger.action(action)
+    """Replaces the action's requests at the provider, or cancels those that became pointless."""
+    performed = ledger.action(replayed.action)
     if provider in served_before(performed):
         return
-    mine = [p for p in ledger.links[provider].queue if p.action == action]
     if _replaceable(ledger, provider, performed, mine):
-        _replan(ledger, provider, action, before, state, cause=cause)
+        _replan(ledger, provider, replayed, mine, cause=cause)
         return
     leased = ledger.leased(provider)
-    wanted = ledger.image(state, ledger.catalogues[provider])
+    wanted = ledger.image(replayed.after, ledger.catalogues[provider])
     for pending in mine:
         if pending.number in leased:
             continue
@@ -91,7 +109,7 @@ def _replaceable(
     a request of a later unit: an older unit must not come after a newer one.
     """
     link, leased = ledger.links[provider], ledger.leased(provider)
-    units = [pending.unit for pending in link.queue if pending.number in leased]
+    units = [pending.unit for pending in link.queue if pending.number in leased] if leased else []
     return (
         not performed.undone
         and ledger.catalogues[provider].effective
@@ -105,14 +123,13 @@ def _replaceable(
 def _replan(
     ledger: Ledger,
     provider: str,
-    action: int,
-    before: Subscription | None,
-    state: Subscription,
+    replayed: Replayed,
+    mine: Sequence[Pending],
     *,
     cause: ActionError,
 ) -> None:
     """Replaces the action's requests as a whole if they are no longer what it means."""
-    mine = [p for p in ledger.links[provider].queue if p.action == action]
+    action, before, state = replayed
     catalogue = ledger.catalogues[provider]
     if not mine and ledger.image(before, catalogue) == ledger.image(state, catalogue):
         return

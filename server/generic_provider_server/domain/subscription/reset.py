@@ -45,7 +45,7 @@ def reset(
     )
     catalogue = ledger.catalogues[provider]
     wanted = ledger.image(ledger.desired, catalogue)
-    expected = link.expected(now=ledger.now)
+    expected = ledger.expected(provider)
     if recreate and wanted.known is Known.YES:
         requests = become(expected, wanted, catalogue=catalogue)
     else:

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from msgspec.structs import replace
 
-from ..actions import ATOMIC
+from ..actions import AtomicAction
 from ..catalogue import Catalogue
 from ..platform.compare import compare, missing
 from ..platform.effect import entitlements_of, has
@@ -27,9 +27,10 @@ from .aggregate import (
     ServicesPart,
     StatePart,
     UsagePart,
+    error_once,
 )
 from .correct import reconcile
-from .ledger import Ledger, error_once
+from .ledger import Ledger
 from .replay import replay_until_stable
 from .standing import before_action, nothing_happened, wholly_undone
 
@@ -97,15 +98,15 @@ def _undo(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
         except Refused:
             continue
         if attempt.undone or _is_taken_back(ledger, catalogue, rejected.request, before, state):
-            ledger.change(performed, attempt)
+            ledger.change(attempt)
             return
-    ledger.change(performed, wholly_undone(performed))
+    ledger.change(wholly_undone(performed))
 
 
 def _attempts(performed: Performed, provider: str, request: Request) -> list[Performed]:
     """Ways to take the request's part back, the narrowest first, the whole action last."""
     whole = wholly_undone(performed)
-    if performed.action.kind in ATOMIC:
+    if isinstance(performed.action, AtomicAction):
         return [whole]
     ways = [_part(provider, request)]
     if request.type is RequestType.ACTIVATE_SERVICE and isinstance(ways[0], ServicesPart):
@@ -130,26 +131,22 @@ def _part(provider: str, request: Request) -> Part:
             return HolderPart()
         case RequestType.UPDATE_ADDRESS:
             return HolderPart(holder=False)
+        case RequestType.ADD_UDR | RequestType.CANCEL_UDR if request.usage:
+            return UsagePart(reference=request.usage.reference)
+        case RequestType.ADD_INSTALLED_ITEM | RequestType.REMOVE_INSTALLED_ITEM if request.item:
+            return ItemPart(
+                provider=provider,
+                goods_type=request.item.goods_type,
+                serial_number=request.item.serial_number,
+            )
+        case RequestType.ACTIVATE_SERVICE | RequestType.DEACTIVATE_SERVICE if request.service:
+            return ServicesPart(
+                provider=provider,
+                distributor=request.service.distributor,
+                provider_service_id=request.service.provider_service_id,
+            )
         case _:
-            return _single_part(provider, request)
-
-
-def _single_part(provider: str, request: Request) -> Part:
-    if request.usage is not None:
-        return UsagePart(reference=request.usage.reference)
-    if request.item is not None:
-        return ItemPart(
-            provider=provider,
-            goods_type=request.item.goods_type,
-            serial_number=request.item.serial_number,
-        )
-    if request.service is None:
-        raise ValueError(f"a {request.type.name} that names nothing")
-    return ServicesPart(
-        provider=provider,
-        distributor=request.service.distributor,
-        provider_service_id=request.service.provider_service_id,
-    )
+            raise ValueError(f"a {request.type.name} that names nothing")
 
 
 def _is_taken_back(

@@ -6,14 +6,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from ..actions import (
-    AddServices,
-    BecomeSubscriber,
-    ChangeTerms,
-    RemoveServices,
-    StartServices,
-    StopServices,
-)
+from ..actions import BecomeSubscriber, ServiceListAction
 from ..catalogue import Catalogues
 from ..refusals import Refused
 from ..values import RequestState, Subscription
@@ -43,7 +36,7 @@ def nothing_happened(ledger: Ledger, action: int) -> bool:
         not performed.undone
         and any(o.state is RequestState.REJECTED and not o.correction for o in outcomes)
         and not any(o.state in STANDS or o.recreated for o in outcomes)
-        and not ledger.pending_of(performed)
+        and not ledger.is_pending(performed)
         and not _stands_without_request(ledger, action)
     )
 
@@ -68,28 +61,23 @@ def _stands_without_request(ledger: Ledger, action: int) -> bool:
 
 
 def _listed_without_request(performed: Performed, catalogues: Catalogues) -> bool:
-    match performed.action:
-        case (
-            AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms()
-        ) as action:
-            return any(
-                Requested(each.provider) not in performed.requested
-                and Requested(
-                    each.provider,
-                    each.distributor,
-                    catalogues[each.provider].services[each.service].provider_service_id,
-                )
-                not in performed.requested
-                for each in action.services
-            )
-        case _:
-            return False
+    action = performed.action
+    return isinstance(action, ServiceListAction) and any(
+        Requested(each.provider) not in performed.requested
+        and Requested(
+            each.provider,
+            each.distributor,
+            catalogues[each.provider].services[each.service].provider_service_id,
+        )
+        not in performed.requested
+        for each in action.services
+    )
 
 
 def before_action(ledger: Ledger, action: int) -> tuple[Subscription | None, Performed]:
     """The action and the state before it."""
     state = ledger.base
-    for performed in ledger.performed:
+    for performed in ledger.performed.values():
         if performed.id == action:
             return state, performed
         state = after(state, performed, catalogues=ledger.catalogues)

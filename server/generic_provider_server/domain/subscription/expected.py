@@ -1,0 +1,49 @@
+"""What a platform is expected to hold, computed once for all units of a queue."""
+
+from __future__ import annotations
+
+from itertools import takewhile
+from typing import NamedTuple
+
+from ..platform.effect import effects
+from ..platform.image import PlatformImage, unexpired
+from ..values import Instant
+from .aggregate import Link, Pending
+
+
+class _Fold(NamedTuple):
+    """Confirmed with the effects of the first `done` requests of a queue, up to `last`."""
+
+    confirmed: PlatformImage
+    done: int
+    last: Pending | None
+    image: PlatformImage
+
+    def continues(self, link: Link, before_unit: int | None) -> bool:
+        """Tells whether these requests still head the queue, and are all before the unit."""
+        if self.confirmed is not link.confirmed or self.last is None:
+            return False
+        heads = len(link.queue) >= self.done and link.queue[self.done - 1] is self.last
+        return heads and (before_unit is None or self.last.unit < before_unit)
+
+
+class Expected:
+    """As `Link.expected`, of links that change. One unit after the other costs as much as once."""
+
+    def __init__(self, *, now: Instant) -> None:
+        self._now = now
+        self._folds: dict[str, _Fold] = {}
+
+    def image(self, link: Link, *, before_unit: int | None = None) -> PlatformImage:
+        fold = self._folds.get(link.provider)
+        if fold is None or not fold.continues(link, before_unit):
+            fold = _Fold(link.confirmed, 0, None, unexpired(link.confirmed, now=self._now))
+        rest = link.queue[fold.done :]
+        if before_unit is not None:
+            rest = tuple(takewhile(lambda pending: pending.unit < before_unit, rest))
+        if rest:
+            reached = effects(fold.image, [pending.request for pending in rest])
+            image = unexpired(reached, now=self._now)
+            fold = _Fold(link.confirmed, fold.done + len(rest), rest[-1], image)
+        self._folds[link.provider] = fold
+        return fold.image

@@ -1,0 +1,42 @@
+"""The number of actions that wait for a platform is bounded."""
+
+from __future__ import annotations
+
+import pytest
+
+from generic_provider_server.domain.actions import ChangeLocation, Rest
+from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.subscription.perform import MOST_UNSETTLED
+from generic_provider_server.domain.values import SECOND, Address, Instant, State
+from support.hybrid import Hybrid
+from support.life import START
+
+HOUR = 3_600
+
+
+def moved(n: int) -> ChangeLocation:
+    return ChangeLocation(Address(city=f"Town {n}"))
+
+
+def waiting(count: int) -> Hybrid:
+    """That many actions wait, because there is no adapter."""
+    one = Hybrid.served("NEWS")
+    one.life.perform(Rest(Instant(START + HOUR * SECOND)))
+    for n in range(count - 1):
+        one.life.perform(moved(n))
+    return one
+
+
+def test_a_subscription_without_an_adapter_takes_no_more_than_500_actions() -> None:
+    one = waiting(MOST_UNSETTLED)
+    with pytest.raises(Refused) as refused:
+        one.perform(moved(-1))
+    assert refused.value.reason is Reason.TOO_MANY_UNSETTLED
+    one.accept("P")
+    one.perform(moved(-1))
+
+
+def test_what_the_clock_performs_is_never_refused_for_their_number() -> None:
+    one = waiting(MOST_UNSETTLED)
+    one.life.wait(HOUR)
+    assert one.state is State.EFFECTIVE

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 
 from generic_provider._calls import Call, Caller
-from generic_provider._values import span
+from generic_provider._values import several, span
 from generic_provider.v1 import provisioning_service_pb2 as v1
 
 
@@ -27,9 +27,9 @@ def pull(
         adapter=adapter,
         version=version,
         max_requests=max_requests,
-        lease_duration=span(lease_duration),
+        lease_duration=span("lease_duration", lease_duration),
         include_target=include_target,
-        wait=span(wait),
+        wait=span("wait", wait),
     )
     return Call(request, v1.PullPendingRequestsResponse, lambda pulled: pulled, wait or timedelta())
 
@@ -50,7 +50,10 @@ def extend_leases(
 ) -> Call[v1.ExtendLeasesResponse, list[v1.LeaseResult]]:
     """Up to 1000: one result for each, in order. One that is not `live` has ended."""
     return Call(
-        v1.ExtendLeasesRequest(lease_tokens=lease_tokens, lease_duration=span(lease_duration)),
+        v1.ExtendLeasesRequest(
+            lease_tokens=several("lease_tokens", lease_tokens),
+            lease_duration=span("lease_duration", lease_duration),
+        ),
         v1.ExtendLeasesResponse,
         lambda done: list(done.results),
     )
@@ -63,7 +66,7 @@ def release_leases(
     that gave them.
     """
     return Call(
-        v1.ReleaseLeasesRequest(lease_tokens=lease_tokens, stop=stop),
+        v1.ReleaseLeasesRequest(lease_tokens=several("lease_tokens", lease_tokens), stop=stop),
         v1.ReleaseLeasesResponse,
         lambda done: list(done.results),
     )

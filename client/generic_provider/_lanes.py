@@ -11,8 +11,9 @@ from datetime import timedelta
 
 from generic_provider._answers import Answers
 from generic_provider._pulse import Pulse
-from generic_provider.enums import ResponseStatus
-from generic_provider.outcomes import PlatformDown, Routines, Work
+from generic_provider._routines import Routines
+from generic_provider.enums import RequestType, ResponseStatus
+from generic_provider.outcomes import Work
 from generic_provider.stats import Stats
 from generic_provider.v1.provisioning_service_pb2 import ProvisioningResponse, SubscriptionRequests
 from generic_provider.v1.resources_pb2 import ProvisioningRequest
@@ -140,10 +141,9 @@ class Lanes:
     async def _do(self, lease: Lease) -> None:
         requests = self._routines.front(list(lease.requests))
         work = Work(lease.subscription, lease.account_number, requests, lease.target)
-        try:
-            answer = await self._routines.answer(work, self._pool)
-        except PlatformDown as down:
-            self._platform_down(down.retry_after)
+        answer = await self._routines.answer(work, self._pool)
+        if isinstance(answer, timedelta):
+            self._platform_down(answer)
             return
         self._answer(lease, requests, answer)
 
@@ -159,7 +159,8 @@ class Lanes:
             if answer.status != ResponseStatus.ACCEPTED:
                 holder.requests.clear()
                 return
-            holder.learn(answer.account_number)
+            if request.type == RequestType.BECOME_SUBSCRIBER:
+                holder.learn(answer.account_number)
 
     def _put(self, answer: ProvisioningResponse, *, request: str, token: str) -> None:
         mine = ProvisioningResponse()

@@ -14,10 +14,10 @@ from generic_provider._answers import Answers
 from generic_provider._connection import Target
 from generic_provider._lanes import Lanes, Lease
 from generic_provider._pulse import Pulse
+from generic_provider._routines import Routines
 from generic_provider._streams import Hooks, Streams
 from generic_provider.client import AsyncClient
 from generic_provider.errors import ProvisioningError
-from generic_provider.outcomes import Routines
 from generic_provider.stats import Stats
 from generic_provider.v1.provisioning_service_pb2 import (
     StreamPendingRequestsRequest,

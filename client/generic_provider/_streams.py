@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import grpc
 
@@ -22,6 +23,7 @@ from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServic
 log = logging.getLogger("generic_provider")
 SILENCE_SECONDS = 30.0
 RECONNECT_SECONDS = (0.5, 30.0)
+Hook = TypeVar("Hook", bound=Callable[..., object])
 
 
 class Receiver(Protocol):
@@ -50,10 +52,16 @@ class Hooks:
             _call(each, reason)
 
 
+def plain(hook: Hook) -> Hook:
+    if inspect.iscoroutinefunction(hook):
+        raise TypeError(f"a hook is a plain function: nothing would await {hook!r}")
+    return hook
+
+
 def _call(hook: Callable[..., object], *arguments: str) -> None:
     try:
         hook(*arguments)
-    except Exception:
+    except (Exception, SystemExit, asyncio.CancelledError):
         log.exception("a hook of the adapter failed")
 
 

@@ -72,7 +72,7 @@ def get_action(
     if bool(action) == bool(request_id):
         raise ValueError("get_action takes either an action's id or a request_id")
     key = {"action": action} if action else {"request_id": request_id}
-    request = v1.GetActionRequest(**key, wait=span(wait))
+    request = v1.GetActionRequest(**key, wait=span("wait", wait))
     return Call(request, v1.GetActionResponse, lambda found: found.action, wait or timedelta())
 
 

@@ -2,25 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 
+CODE_LENGTH = 64
 
-def instant(argument: str, value: datetime | None) -> Timestamp | None:
+
+def instant(argument: str, value: object) -> Timestamp | None:
     if value is None:
         return None
-    if value.utcoffset() is None:
+    if not isinstance(value, datetime) or value.utcoffset() is None:
         raise ValueError(f"{argument} must be a datetime with a time zone, not {value!r}")
     timestamp = Timestamp()
     timestamp.FromDatetime(value)
     return timestamp
 
 
-def span(value: timedelta | None) -> Duration | None:
+def span(argument: str, value: timedelta | None) -> Duration | None:
     if value is None:
         return None
     duration = Duration()
-    duration.FromTimedelta(value)
+    duration.FromTimedelta(timedelta_of(argument, value))
     return duration
+
+
+def timedelta_of(argument: str, value: timedelta) -> timedelta:
+    if not isinstance(value, timedelta):
+        raise TypeError(f"{argument} must be a timedelta, not {value!r}")
+    return value
+
+
+def several(argument: str, values: Iterable[str]) -> Iterable[str]:
+    """One text would be taken as its letters."""
+    if isinstance(values, str):
+        raise TypeError(f"{argument} must be several texts, not {values!r}")
+    return values
+
+
+def number(argument: str, value: str | int | None) -> str:
+    """A number of the platform's as text; raises TypeError or ValueError if it cannot be one."""
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise TypeError(f"{argument} must be a text, not {value!r}")
+    text = text_of(value)
+    if len(text) > CODE_LENGTH:
+        raise ValueError(f"{argument} has up to {CODE_LENGTH} characters, not {len(text)}")
+    return text
+
+
+def text_of(value: object) -> str:
+    """Halves of surrogate pairs cannot be sent: a question mark stands for each."""
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else str(value)  # str() of an enumeration is its name
+    return text.encode(errors="replace").decode()

@@ -10,12 +10,13 @@ from datetime import timedelta
 from typing import TypeVar
 
 from generic_provider._connection import Target, Tls
+from generic_provider._routines import Routines
 from generic_provider._session import Session
-from generic_provider._streams import Hooks
+from generic_provider._streams import Hooks, plain
 from generic_provider._values import span
 from generic_provider.client import AsyncClient
 from generic_provider.enums import RequestType
-from generic_provider.outcomes import Routine, Routines, TargetRoutine
+from generic_provider.outcomes import Routine, TargetRoutine
 from generic_provider.stats import Stats
 from generic_provider.v1.provisioning_service_pb2 import StreamPendingRequestsRequest
 
@@ -60,7 +61,7 @@ class Adapter:
             adapter=name,
             version=version,
             max_in_flight=max_in_flight,
-            lease_duration=span(lease_duration),
+            lease_duration=span("lease_duration", lease_duration),
         )
         self._routines = Routines()
         self._hooks = Hooks()
@@ -80,7 +81,7 @@ class Adapter:
         return register
 
     def otherwise(self, routine: R) -> R:
-        """Does requests of all other types."""
+        """Does requests of all other types that this version knows; returning accepts them."""
         self._only_one_for_the_rest()
         self._routines.rest = routine
         return routine
@@ -89,7 +90,8 @@ class Adapter:
         """Does requests of all other types, as many as come in a row, by what they lead to.
 
         Returning accepts all of them; `Reject` refuses the first, and the others come again with
-        the target that is left.
+        the target that is left. A target says nothing of usage: ADD_UDR and CANCEL_UDR need a
+        routine of their own.
         """
         self._only_one_for_the_rest()
         self._routines.target = routine
@@ -98,12 +100,12 @@ class Adapter:
 
     def on_connect(self, hook: OnConnect) -> OnConnect:
         """Called on the event loop when a stream has been heard for the first time."""
-        self._hooks.on_connect.append(hook)
+        self._hooks.on_connect.append(plain(hook))
         return hook
 
     def on_disconnect(self, hook: OnDisconnect) -> OnDisconnect:
         """Called on the event loop with the reason for which a stream has ended."""
-        self._hooks.on_disconnect.append(hook)
+        self._hooks.on_disconnect.append(plain(hook))
         return hook
 
     def run(self) -> None:

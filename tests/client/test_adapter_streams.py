@@ -12,6 +12,7 @@ from generic_provider import (
     ResponseCode,
     ResponseStatus,
     RetryLater,
+    Work,
 )
 from generic_provider.v1.provisioning_service_pb2 import ProvisioningResponse
 from support.bundled_adapter import Platform, make, until
@@ -117,6 +118,49 @@ async def test_an_unknown_type_is_given_back_and_reported_once(
     assert [each.getMessage() for each in loud] == [
         "NO ROUTINE FOR ACTIVATE_SERVICE: all of them are given back"
     ]
+
+
+@pytest.mark.parametrize("rest", ["otherwise", "target"])
+async def test_the_rest_never_gets_a_type_that_this_version_does_not_know(
+    rest: str, server: Server
+) -> None:
+    adapter, done = make(server), list[str]()
+
+    def do(work: Work | ProvisioningRequest) -> None:
+        requests = work.requests if isinstance(work, Work) else [work]
+        done.extend(each.number for each in requests)
+
+    getattr(adapter, rest)(do)
+    async with serving(adapter):
+        stream = await server.stream()
+        stream.give("S1", "T1", "R1")
+        assert await server.answers(1) == [("R1", "T1")]
+        for number in (99, 0):
+            stream.give("S2", "T2", "R2", type=RequestType.ValueType(number))
+            answer = await server.received.get()
+            assert (answer.status, answer.error_code) == (
+                ResponseStatus.RETRY_LATER,
+                "UNKNOWN_TYPE",
+            )
+            assert answer.error_description == f"no routine for TYPE {number}"
+    assert done == ["R1"]
+
+
+async def test_a_target_routine_never_gets_usage(server: Server) -> None:
+    adapter, done = make(server), list[str]()
+
+    @adapter.target
+    def put(work: Work) -> None:
+        done.extend(each.number for each in work.requests)
+
+    async with serving(adapter):
+        stream = await server.stream()
+        stream.give("S1", "T1", "R1", type=RequestType.ADD_UDR)
+        assert (await server.received.get()).error_code == "UNKNOWN_TYPE"
+        adapter.on(RequestType.ADD_UDR)(lambda _: None)
+        stream.give("S1", "T2", "R1", type=RequestType.ADD_UDR)
+        assert (await server.received.get()).status == ResponseStatus.ACCEPTED
+    assert done == []
 
 
 async def test_a_silent_stream_is_replaced(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

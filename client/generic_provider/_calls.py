@@ -55,8 +55,8 @@ class Pages(Generic[Response, Item]):
 
 def chosen(kind: type[Enumeration], one: int | str | None, many: Iterable[int | str]) -> list[Any]:
     """Values of an enumeration, given as numbers or short names."""
-    every = many if one is None else (one, *many)
-    return [kind.value_of(each) if isinstance(each, str) else each for each in every]
+    several = (many,) if isinstance(many, int | str) else many
+    return [kind.of(each) for each in (*(() if one is None else (one,)), *several)]
 
 
 # Each RPC has its own response message, so this names it.

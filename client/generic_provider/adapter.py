@@ -68,11 +68,14 @@ class Adapter:
         self._stop = asyncio.Event()
         self.stats = Stats()
 
-    def on(self, *types: RequestType.ValueType) -> Callable[[R], R]:
-        """Does requests of these types."""
+    def on(self, *types: RequestType.ValueType | str) -> Callable[[R], R]:
+        """Does requests of these types: members of RequestType, or their names."""
+        chosen = [RequestType.of(each) for each in types]
+        if not chosen:
+            raise ValueError("on takes the types of requests that the routine does")
 
         def register(routine: R) -> R:
-            for each in types:
+            for each in chosen:
                 if each in self._routines.by_type:
                     raise ValueError(f"{RequestType.name_of(each)} has its routine already")
                 self._routines.by_type[each] = routine

@@ -31,6 +31,15 @@ class Enumeration:
         return list(cls._members.values())
 
     @classmethod
+    def of(cls, given: int | str) -> Any:
+        """A value, also by its short name; raises ValueError if there is no such one."""
+        if isinstance(given, str):
+            return cls.value_of(given)
+        if isinstance(given, bool) or given not in cls._members.values():
+            raise ValueError(f"{given!r} is none of {', '.join(cls._members)}")
+        return given
+
+    @classmethod
     def value_of(cls, name: str) -> Any:
         """Raises ValueError for a name that there is not."""
         if name not in cls._members:

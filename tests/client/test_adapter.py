@@ -258,3 +258,15 @@ def test_a_type_has_one_routine() -> None:
     adapter.otherwise(lambda _: None)
     with pytest.raises(ValueError, match="the rest has its routine already"):
         adapter.target(lambda _: None)
+
+
+def test_types_are_given_as_members_or_by_name_and_others_are_refused_at_once() -> None:
+    adapter = Adapter("localhost:1", provider="P", name="a")
+    adapter.on("ADD_UDR")(lambda _: None)
+    with pytest.raises(ValueError, match="ADD_UDR has its routine already"):
+        adapter.on(RequestType.ADD_UDR)(lambda _: None)
+    for wrong in ("ADD_UDRS", "add_udr", 99, 0, True, None, [RequestType.ADD_UDR], print):
+        with pytest.raises(ValueError, match="is none of BECOME_SUBSCRIBER, ACTIVATE_SERVICE"):
+            adapter.on(RequestType.CANCEL_UDR, wrong)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="on takes the types"):
+        adapter.on()

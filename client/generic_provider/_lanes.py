@@ -12,6 +12,7 @@ from datetime import timedelta
 from generic_provider._answers import Answers
 from generic_provider._pulse import Pulse
 from generic_provider._routines import Routines
+from generic_provider._streams import Handed, Stream
 from generic_provider.enums import RequestType, ResponseStatus
 from generic_provider.outcomes import Work
 from generic_provider.stats import Stats
@@ -22,7 +23,7 @@ from generic_provider.v1.resources_pb2 import ProvisioningRequest
 class Lease:
     """Requests of one subscription, and whether they may still be started."""
 
-    def __init__(self, given: SubscriptionRequests, *, source: object, since: float) -> None:
+    def __init__(self, given: SubscriptionRequests, *, source: Stream, since: float) -> None:
         self.subscription = given.subscription
         self.token = given.lease_token
         self.account_number = given.account_number
@@ -38,6 +39,10 @@ class Lease:
     def end(self) -> None:
         """What has begun is finished and answered, nothing more is started."""
         self._runs_out_at = float("-inf")
+
+    @property
+    def handed(self) -> Handed:
+        return self.token, self.source
 
     def live(self) -> bool:
         return time.monotonic() < self._runs_out_at
@@ -78,7 +83,7 @@ class Lanes:
         self._newest: dict[str, Lease] = {}
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
-        self._unstarted: list[str] = []
+        self._unstarted: list[Handed] = []
 
     def take(self, lease: Lease) -> None:
         """A newer lease of a subscription takes the place of the older one, which has ended."""
@@ -90,20 +95,20 @@ class Lanes:
     def live(self) -> list[Lease]:
         return [lease for lease in self._newest.values() if lease.live()]
 
-    def end(self, leases: Iterable[Lease]) -> list[str]:
-        """Ends them, and tells their tokens."""
+    def end(self, leases: Iterable[Lease]) -> list[Handed]:
+        """Ends them, and tells which."""
         ended = list(leases)
         for lease in ended:
             lease.end()
-        return [lease.token for lease in ended]
+        return [lease.handed for lease in ended]
 
-    def stop(self) -> list[str]:
-        """Start nothing more; the tokens of the leases of which nothing was begun."""
+    def stop(self) -> list[Handed]:
+        """Start nothing more; the leases of which nothing was begun."""
         self._stopping = True
         return self.end(lease for lease in self.live() if not lease.begun)
 
-    async def finished(self) -> list[str]:
-        """Waits for what has begun; the tokens of leases of which a rest was not started."""
+    async def finished(self) -> list[Handed]:
+        """Waits for what has begun; the leases of which a rest was not started."""
         if self._lanes:
             await asyncio.wait(self._lanes.values())
         return self._unstarted
@@ -116,7 +121,7 @@ class Lanes:
             del self._lanes[subscription]
             lease = self._newest.pop(subscription)
             if self._stopping and lease.requests and lease.live():
-                self._unstarted.append(lease.token)
+                self._unstarted.append(lease.handed)
 
     def _next(self, subscription: str) -> Lease | None:
         lease = self._newest[subscription]

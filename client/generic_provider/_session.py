@@ -15,7 +15,7 @@ from generic_provider._connection import Target
 from generic_provider._lanes import Lanes, Lease
 from generic_provider._pulse import Pulse
 from generic_provider._routines import Routines
-from generic_provider._streams import Hooks, Streams
+from generic_provider._streams import Handed, Hooks, Stream, Streams
 from generic_provider.client import AsyncClient
 from generic_provider.errors import ProvisioningError
 from generic_provider.stats import Stats
@@ -75,17 +75,16 @@ class Session:
         self._stopping = True
         connecting.cancel()
         await self._finish()
-        self._streams.close()
         for task in self._background:
             task.cancel()
 
-    def receive(self, given: SubscriptionRequests, *, source: object) -> None:
+    def receive(self, given: SubscriptionRequests, *, source: Stream) -> None:
         if self._stopping or not self._platform_up.is_set():
-            self._start(self._release([given.lease_token]))
+            self._start(self._release([(given.lease_token, source)]))
         else:
             self._lanes.take(Lease(given, source=source, since=self._pulse.sent_at()))
 
-    def cut(self, source: object) -> None:
+    def cut(self, source: Stream) -> None:
         self._lanes.end(lease for lease in self._lanes.live() if lease.source is source)
 
     async def ready(self) -> None:
@@ -94,16 +93,15 @@ class Session:
     def _platform_down(self, retry_after: timedelta) -> None:
         until = asyncio.get_running_loop().time() + retry_after.total_seconds()
         self._down_until = max(self._down_until, until)
-        tokens = self._lanes.end(self._lanes.live())
+        ended = self._lanes.end(self._lanes.live())
         if self._platform_up.is_set():
             log.warning("the platform is down: everything is given back for %s", retry_after)
             self._platform_up.clear()
-            self._start(self._rest(tokens))
+            self._start(self._rest(ended))
 
-    async def _rest(self, tokens: Sequence[str]) -> None:
+    async def _rest(self, ended: Sequence[Handed]) -> None:
         await self._flush(_FLUSH_SECONDS)
-        await self._release(tokens)
-        self._streams.close()
+        await self._leave(ended)
         while (seconds := self._down_until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110 - it may move
             await asyncio.sleep(seconds)
         self._platform_up.set()
@@ -135,19 +133,26 @@ class Session:
         rest = await self._lanes.finished()
         # After that the leases have run out, and answers would come too late.
         await self._flush(self._lease_duration.total_seconds())
-        await self._release(rest)
+        await self._leave(rest)
+
+    async def _leave(self, leases: Sequence[Handed]) -> None:
+        await self._release(leases)
+        await self._release(self._streams.unstopped())
+        await self._streams.end()
 
     async def _flush(self, seconds: float) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._answers.flushed()
 
-    async def _release(self, tokens: Sequence[str]) -> None:
+    async def _release(self, leases: Sequence[Handed]) -> None:
         """Hands them back, and wants nothing more on the streams that gave them."""
-        for start in range(0, len(tokens), _MOST_TOKENS):
-            some = tokens[start : start + _MOST_TOKENS]
+        for start in range(0, len(leases), _MOST_TOKENS):
+            some = leases[start : start + _MOST_TOKENS]
+            for _, stream in some:
+                stream.stopped = True
             try:
-                await self._client.release_leases(some, stop=True)
+                await self._client.release_leases([token for token, _ in some], stop=True)
             except ProvisioningError as error:
                 log.warning("%d leases end by themselves: %s", len(some), error)
 

@@ -24,12 +24,32 @@ log = logging.getLogger("generic_provider")
 SILENCE_SECONDS = 30.0
 RECONNECT_SECONDS = (0.5, 30.0)
 Hook = TypeVar("Hook", bound=Callable[..., object])
+END_SECONDS = 5.0
+"""In which a server ends a stream that was stopped, and whose leases have ended."""
+
+
+class Stream:
+    """One call on a channel of its own, so that each may reach another server process."""
+
+    def __init__(self) -> None:
+        self.heard = False
+        self.drained = False
+        self.left = asyncio.Event()
+        """It has ended, or hands nothing more over."""
+        self.token = ""
+        """Of a lease that it gave, and by which the server knows it."""
+        self.stopped = False
+        """The server was told to hand nothing more over."""
+
+
+Handed = tuple[str, Stream]
+"""A lease: its token, and who gave it."""
 
 
 class Receiver(Protocol):
-    def receive(self, given: SubscriptionRequests, *, source: object) -> None: ...
+    def receive(self, given: SubscriptionRequests, *, source: Stream) -> None: ...
 
-    def cut(self, source: object) -> None:
+    def cut(self, source: Stream) -> None:
         """The leases given by this stream have ended."""
 
     async def ready(self) -> None:
@@ -65,16 +85,6 @@ def _call(hook: Callable[..., object], *arguments: str) -> None:
         log.exception("a hook of the adapter failed")
 
 
-class Stream:
-    """One call on a channel of its own, so that each may reach another server process."""
-
-    def __init__(self) -> None:
-        self.heard = False
-        self.drained = False
-        self.left = asyncio.Event()
-        """It has ended, or hands nothing more over."""
-
-
 class Streams:
     def __init__(
         self,
@@ -92,16 +102,14 @@ class Streams:
         self._hooks = hooks
         self._stats = stats
         self._tasks = tasks
-        self._open: set[asyncio.Task[None]] = set()
+        self._open: dict[Stream, asyncio.Task[None]] = {}
 
     async def stay_connected(self) -> None:
         pauses, drained_before = delays(*RECONNECT_SECONDS), False
         while True:
             await self._receiver.ready()
             stream = Stream()
-            task = self._tasks.create_task(self._read(stream))
-            self._open.add(task)
-            task.add_done_callback(self._open.discard)
+            self._start(stream)
             await stream.left.wait()
             if stream.heard:
                 pauses = delays(*RECONNECT_SECONDS)
@@ -109,9 +117,23 @@ class Streams:
                 await asyncio.sleep(next(pauses))
             drained_before = stream.drained
 
-    def close(self) -> None:
-        for task in self._open:
+    def unstopped(self) -> list[Handed]:
+        """One lease of each stream that has given some, and was not told to stop."""
+        return [(each.token, each) for each in self._open if each.token and not each.stopped]
+
+    async def end(self) -> None:
+        """Waits until the server has ended the streams that were stopped: until then there may be
+        leases on their way. Then closes what is still open."""
+        stopped = [task for stream, task in self._open.items() if stream.stopped]
+        if stopped:
+            await asyncio.wait(stopped, timeout=END_SECONDS)
+        for task in self._open.values():
             task.cancel()
+
+    def _start(self, stream: Stream) -> None:
+        task = self._tasks.create_task(self._read(stream))
+        self._open[stream] = task
+        task.add_done_callback(lambda _: self._open.pop(stream))
 
     async def _read(self, stream: Stream) -> None:
         reason = "ended by the server"
@@ -131,12 +153,9 @@ class Streams:
             if stream.heard:
                 self._stats.streams -= 1
                 self._hooks.disconnected(reason)
-            log.log(
-                logging.INFO if stream.drained or reason == "closed" else logging.WARNING,
-                "stream of %s: %s",
-                self._request.provider,
-                reason,
-            )
+            wanted = stream.drained or stream.stopped or reason == "closed"
+            level = logging.INFO if wanted else logging.WARNING
+            log.log(level, "stream of %s: %s", self._request.provider, reason)
             stream.left.set()
 
     async def _listen(self, stream: Stream, channel: grpc.aio.Channel) -> None:
@@ -162,6 +181,7 @@ class Streams:
         match message.WhichOneof("message"):
             case "batch":
                 for each in message.batch.subscriptions:
+                    stream.token = each.lease_token
                     self._receiver.receive(each, source=stream)
             case "heartbeat":
                 self._stats.backlog = message.heartbeat.backlog

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 from google.protobuf.duration_pb2 import Duration
 
-from generic_provider import Adapter, RequestType, ResponseCode
+from generic_provider import Adapter, RequestType, ResponseCode, ResponseStatus
 from generic_provider.v1 import provisioning_service_pb2 as v1
 from generic_provider.v1 import provisioning_service_pb2_grpc as rpc
 from generic_provider.v1.resources_pb2 import PlatformTarget, ProvisioningRequest
@@ -22,8 +22,11 @@ Message = v1.StreamPendingRequestsResponse
 class OpenStream:
     def __init__(self, request: v1.StreamPendingRequestsRequest) -> None:
         self.request = request
-        self.messages: asyncio.Queue[Message | None] = asyncio.Queue()
+        self.messages: asyncio.Queue[Message | grpc.StatusCode] = asyncio.Queue()
         self.closed = asyncio.Event()
+        self.leases: dict[str, set[str]] = {}
+        """By token, the requests that are not answered; none of a lease that has ended."""
+        self.stopped = False
 
     def give(
         self,
@@ -43,19 +46,38 @@ class OpenStream:
             ],
             target=target,
         )
+        self.leases[token] = set(requests)
         self.messages.put_nowait(Message(batch=Message.Batch(subscriptions=[lease])))
 
     def drain(self) -> None:
         self.messages.put_nowait(Message(drain=Message.Drain(reason="shutting down")))
 
     def cut(self) -> None:
-        self.messages.put_nowait(None)
+        self.messages.put_nowait(grpc.StatusCode.UNAVAILABLE)
+
+    def answered(self, answer: v1.ProvisioningResponse) -> None:
+        left = self.leases.get(answer.lease_token, set())
+        left.discard(answer.request)
+        if answer.status != ResponseStatus.ACCEPTED:
+            left.clear()
+        self.end_if_done()
+
+    def released(self, token: str, *, stop: bool) -> None:
+        if token in self.leases:
+            self.leases[token].clear()
+            self.stopped = self.stopped or stop
+        self.end_if_done()
+
+    def end_if_done(self) -> None:
+        if self.stopped and not any(self.leases.values()):
+            self.messages.put_nowait(grpc.StatusCode.OK)
 
 
 class Server(rpc.ProvisioningServiceServicer):
     def __init__(self) -> None:
         self.address = ""
         self.opened: asyncio.Queue[OpenStream] = asyncio.Queue()
+        self.streams: list[OpenStream] = []
         self.received: asyncio.Queue[v1.ProvisioningResponse] = asyncio.Queue()
         self.batches: list[list[str]] = []
         self.released: asyncio.Queue[v1.ReleaseLeasesRequest] = asyncio.Queue()
@@ -84,12 +106,14 @@ class Server(rpc.ProvisioningServiceServicer):
     ) -> AsyncIterator[Message]:
         stream = OpenStream(request)
         self.opened.put_nowait(stream)
+        self.streams.append(stream)
         try:
             if not self.silent:
                 yield Message(heartbeat=Message.Heartbeat(backlog=7))
-            while message := await stream.messages.get():
+            while isinstance(message := await stream.messages.get(), Message):
                 yield message
-            await context.abort(grpc.StatusCode.UNAVAILABLE, "cut")
+            if message is not grpc.StatusCode.OK:
+                await context.abort(message, "cut")
         finally:
             stream.closed.set()
 
@@ -105,6 +129,8 @@ class Server(rpc.ProvisioningServiceServicer):
         await self.may_answer.wait()
         for each in request.responses:
             self.received.put_nowait(each)
+            for stream in self.streams:
+                stream.answered(each)
         if self.losing:
             self.losing -= 1
             await context.abort(grpc.StatusCode.UNAVAILABLE, "lost")
@@ -126,6 +152,9 @@ class Server(rpc.ProvisioningServiceServicer):
         self, request: v1.ReleaseLeasesRequest, context: Any
     ) -> v1.ReleaseLeasesResponse:
         self.released.put_nowait(request)
+        for stream in self.streams:
+            for token in request.lease_tokens:
+                stream.released(token, stop=request.stop)
         return v1.ReleaseLeasesResponse(results=self._results(request.lease_tokens))
 
     def _results(

@@ -1,0 +1,92 @@
+"""An adapter that leaves in good order costs no request an attempt, on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from itertools import count
+from pathlib import Path
+
+from generic_provider import Adapter, AsyncClient, PlatformDown, ProvisioningRequest, RequestState
+from support.bundled_adapter import Platform, make, until
+from support.processes import Server as ServerProcess
+from support.processes import dice
+from support.provisioning_server import Server, serving
+from support.shop import Shop
+
+ROUNDS, ORDERS = 15, 60
+
+
+@asynccontextmanager
+async def shop(folder: Path) -> AsyncIterator[Shop]:
+    """On a server process of its own, so that what it sends is on its way for a while."""
+    with ServerProcess(folder) as server:
+        async with AsyncClient(server.address) as crm:
+            found = Shop(server.address, crm)
+            await found.open(max_delivery_attempts=1)
+            yield found
+
+
+async def test_a_stop_costs_no_request_an_attempt(tmp_path: Path) -> None:
+    chance = dice()
+    async with shop(tmp_path) as crm:
+        for n in range(ROUNDS):
+            await crm.subscribe(f"{n}-{order}" for order in range(ORDERS))
+            adapter = worker(crm, chance)
+            async with serving(adapter):
+                done = chance.randrange(ORDERS)
+                await until(lambda: adapter.stats.accepted >= done)  # noqa: B023 - awaited here
+
+        async with serving(worker(crm, chance)):
+            await all_done(crm)
+
+
+async def test_a_platform_that_is_down_costs_no_request_an_attempt(tmp_path: Path) -> None:
+    chance, tries = dice(), count()
+    async with shop(tmp_path) as crm:
+        adapter = Adapter(crm.address, provider="P", name="leaving", max_in_flight=20)
+
+        @adapter.otherwise
+        async def do(_: ProvisioningRequest) -> None:
+            await asyncio.sleep(chance.choice((0, 0.001, 0.005)))
+            if next(tries) % 30 == 7:
+                raise PlatformDown(timedelta(milliseconds=20))
+
+        async with serving(adapter):
+            for n in range(ROUNDS):
+                await crm.subscribe(f"{n}-{order}" for order in range(ORDERS))
+            await all_done(crm)
+
+
+async def test_a_server_is_told_to_stop_by_a_lease_that_has_ended(server: Server) -> None:
+    adapter, platform, reasons = make(server), Platform(), list[str]()
+    adapter.otherwise(platform.do)
+    adapter.on_disconnect(reasons.append)
+    async with serving(adapter):
+        (await server.stream()).give("S1", "T1", "R1")
+        await platform.begun.get()
+        adapter.stop()
+        platform.finish.set()
+        assert await server.answers(1) == [("R1", "T1")]
+        told = await server.released.get()
+        assert (list(told.lease_tokens), told.stop) == (["T1"], True)
+    assert reasons == ["ended by the server"]
+
+
+def worker(crm: Shop, chance: random.Random) -> Adapter:
+    adapter = Adapter(crm.address, provider="P", name="leaving", max_in_flight=20)
+    seconds = chance.choice((0, 0.001, 0.005, 0.02))
+
+    @adapter.otherwise
+    async def do(_: ProvisioningRequest) -> None:
+        await asyncio.sleep(seconds)
+
+    return adapter
+
+
+async def all_done(crm: Shop) -> None:
+    found = await crm.tried()
+    assert {each.state for each in found.values()} == {RequestState.COMPLETED}

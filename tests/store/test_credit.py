@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
+from typing import Any
 
 import pytest
 
 from generic_provider_server.domain.lease import stream_of
+from generic_provider_server.domain.subscription.records import WaitingFor
 from generic_provider_server.domain.values import SECOND
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import Stream
@@ -69,3 +72,37 @@ async def test_a_lease_that_ran_out_as_another_began_counts_as_well(
     delivery.committed(Committed(freed=Counter({stream.id: 0}), ran_out=Counter({stream.id: 1})))
 
     assert (stream.in_flight, stream.ran_out, stream.credit) == (1, 1, 0)
+
+
+@pytest.mark.parametrize("ending", ["stopped", "gone"])
+async def test_what_is_claimed_while_its_stream_ends_goes_back_without_an_attempt(
+    ending: str, url: str, clock: HandClock, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delivery = Delivery(max_streams=1)
+    store = open_store(url, on_commit=delivery.committed, clock=clock)
+    delivery.start(store)
+    bench = Bench(store, clock)
+    await bench.add_provider(SATELLITE)
+    (number,) = (request.number for request in (await bench.become(viewer("S1"))).requests)
+    claim = delivery._claim  # noqa: SLF001 - what ends the stream comes between
+    left = asyncio.Event()
+
+    async def claim_meanwhile(*args: Any, **kwargs: Any) -> Any:
+        claiming = asyncio.ensure_future(claim(*args, **kwargs))
+        await asyncio.sleep(0)
+        delivery.stop_streams([stream.id] if ending == "stopped" else [])
+        if ending == "gone":
+            left.set()
+        for _ in range(10):
+            await asyncio.sleep(0)
+        return await claiming
+
+    monkeypatch.setattr(delivery, "_claim", claim_meanwhile)
+    with delivery.stream(stream):
+        await (stream.events.get() if ending == "stopped" else left.wait())
+    await delivery.drain("the test is over")
+    while (await bench.request(number)).waiting_for is WaitingFor.ANSWER:
+        await asyncio.sleep(0.01)
+
+    assert (await bench.request(number)).attempts == 0
+    await store.close()

@@ -193,23 +193,24 @@ class Delivery:
     async def _serve(self, provider: str) -> bool:
         """One turn: every stream with credit gets its share. Is there perhaps more?
 
-        What was claimed for a stream that has been stopped meanwhile goes back.
+        What was claimed for a stream that was stopped or has ended meanwhile goes back.
         """
         waiting = [s for s in self.streams.values() if s.provider == provider and s.credit > 0]
         if self._draining or not waiting:
             return False
         turn = self._turns[provider] % len(waiting)
         waiting = waiting[turn:] + waiting[:turn]
-        demands = tuple([stream.demand() for stream in waiting])
-        shares = await self._claim(provider, demands, server=self.server)
-        unwanted: list[Handed] = []
-        for stream, handed in zip(waiting, shares, strict=True):
-            if stream.stopping or self._draining:
-                unwanted += handed
-            elif handed:
-                stream.events.put_nowait(handed)
-        if unwanted:
-            await self.store.do(Release(leases=tuple([each.lane.lease for each in unwanted])))
+        with _claiming(waiting):
+            demands = tuple([stream.demand() for stream in waiting])
+            shares = await self._claim(provider, demands, server=self.server)
+            unwanted: list[Handed] = []
+            for stream, handed in zip(waiting, shares, strict=True):
+                if stream.stopping or stream.id not in self.streams or self._draining:
+                    unwanted += handed
+                elif handed:
+                    stream.events.put_nowait(handed)
+            if unwanted:
+                await self.store.do(Release(leases=tuple([each.lane.lease for each in unwanted])))
         return any(shares)
 
     async def _claim(
@@ -227,6 +228,7 @@ class Delivery:
 
     async def _end_leases(self, stream: Stream) -> None:
         """Until it is done: where the store is away, once it is there again."""
+        await stream.claimed.wait()
         end = end_of_stream(stream.provider, stream.id)
         while True:
             try:
@@ -238,6 +240,18 @@ class Delivery:
                 await asyncio.sleep(RETRY_SECONDS)
             else:
                 return
+
+
+@contextmanager
+def _claiming(streams: Iterable[Stream]) -> Iterator[None]:
+    for stream in streams:
+        stream.claimed.clear()
+    try:
+        yield
+    finally:
+        for stream in streams:
+            stream.claimed.set()
+            stream.end_if_done()
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

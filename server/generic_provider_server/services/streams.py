@@ -43,9 +43,14 @@ class Stream:
     in_flight: int = 0
     ran_out: int = 0
     stopping: bool = False
+    claimed: asyncio.Event = field(default_factory=asyncio.Event)
+    """Unset while a claim for it is under way: its leases break only after that."""
     events: asyncio.Queue[tuple[Handed, ...] | Drain | Cut | None] = field(
         default_factory=asyncio.Queue
     )
+
+    def __post_init__(self) -> None:
+        self.claimed.set()
 
     @property
     def credit(self) -> int:
@@ -61,5 +66,5 @@ class Stream:
         )
 
     def end_if_done(self) -> None:
-        if self.stopping and self.in_flight <= 0:
+        if self.stopping and self.in_flight <= 0 and self.claimed.is_set():
             self.events.put_nowait(None)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 
 import grpc
 
@@ -25,7 +27,10 @@ OPTIONS: tuple[tuple[str, int], ...] = (
 )
 # A server that stops cancels the calls that it has not looked at.
 NOT_DONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
-_LOCAL = ("unix:", "localhost:", "127.", "[::1]:", "ipv4:127.", "ipv6:[::1]:")
+_PLACE = r"(?:\[[^\s\[\]]+\]|[^\s:/,\[\]]+):\d{1,5}"
+_ADDRESS = re.compile(
+    rf"unix(?:-abstract)?:.+|(?:dns:(?://[^/]*/)?|ipv[46]:)?(?P<places>{_PLACE}(?:,{_PLACE})*)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +42,18 @@ class Target:
     tls: Tls = None
     """None = TLS unless the address is of this machine."""
 
+    def __post_init__(self) -> None:
+        if not _ADDRESS.fullmatch(str(self.address)):
+            raise ValueError(
+                f"the address of a server is HOST:PORT, like localhost:50051, not {self.address!r}"
+            )
+        if not isinstance(self.tls, bool | grpc.ChannelCredentials | None):
+            raise TypeError(f"tls is True, False or grpc.ChannelCredentials, not {self.tls!r}")
+
     def credentials(self) -> grpc.ChannelCredentials | None:
         if isinstance(self.tls, grpc.ChannelCredentials):
             return self.tls
-        secure = self.tls if self.tls is not None else not self.address.startswith(_LOCAL)
+        secure = self.tls if self.tls is not None else not self._local()
         return grpc.ssl_channel_credentials() if secure else None
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
@@ -49,14 +62,30 @@ class Target:
     def channel(self) -> grpc.Channel:
         credentials = self.credentials()
         if credentials is None:
-            return grpc.insecure_channel(self.address, OPTIONS)
-        return grpc.secure_channel(self.address, credentials, OPTIONS)
+            return grpc.insecure_channel(self.address, self._options())
+        return grpc.secure_channel(self.address, credentials, self._options())
 
     def aio_channel(self) -> grpc.aio.Channel:
         credentials = self.credentials()
         if credentials is None:
-            return grpc.aio.insecure_channel(self.address, OPTIONS)
-        return grpc.aio.secure_channel(self.address, credentials, OPTIONS)
+            return grpc.aio.insecure_channel(self.address, self._options())
+        return grpc.aio.secure_channel(self.address, credentials, self._options())
+
+    def _options(self) -> tuple[tuple[str, int], ...]:
+        """No proxy of the environment leads to this machine."""
+        return (*OPTIONS, ("grpc.enable_http_proxy", 0)) if self._local() else OPTIONS
+
+    def _local(self) -> bool:
+        found = _ADDRESS.fullmatch(self.address)
+        places = (found and found["places"]) or ""  # none: a socket of this machine
+        return all(_is_loopback(each.rpartition(":")[0]) for each in places.split(",") if each)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host.rstrip(".").lower() == "localhost"
 
 
 def delays(first: float, most: float) -> Iterator[float]:

@@ -22,6 +22,7 @@ from generic_provider import _reset_calls as reset
 from generic_provider import _subscription_calls as subscription
 from generic_provider._calls import PATHS, Call, Caller, Item, Pages, Response, Result
 from generic_provider._connection import Target, Tls, Tries
+from generic_provider._values import timedelta_of
 
 P = ParamSpec("P")
 _SERIALIZE = methodcaller("SerializeToString")
@@ -44,7 +45,7 @@ class _Base:
         self.performed_by = performed_by
         self._target = Target(address, token=token, tls=tls)
         self._metadata = self._target.metadata()
-        self._timeout = timeout
+        self._timeout = timedelta_of("timeout", timeout)
         self._rpcs: dict[type[Message], Any] = {}
 
     def _rpc(self, response: type[Message]) -> Any:

@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -14,6 +16,7 @@ from google.protobuf.message import Message
 
 from generic_provider import (
     ActionNotFound,
+    Adapter,
     AsyncClient,
     Client,
     ErrorReason,
@@ -36,7 +39,8 @@ from generic_provider.v1 import (
     subscription_service_pb2,
 )
 from generic_provider.v1.errors_pb2 import ItemError
-from support.provisioning_server import provisioning_server
+from support.provisioning_server import provisioning_server, serving
+from support.shop import shop
 
 SERVICES = [
     service
@@ -154,8 +158,13 @@ def test_filters_are_given_by_name_or_number(crm: Crm) -> None:
     crm.calls(lambda: list(crm.client.list_requests(type="ADD_UDR", states=states)))
     request = crm.answers("ListRequests", request_service_pb2.ListRequestsResponse())
     assert (list(request.types), list(request.states)) == ([10], [1, 3])
-    with pytest.raises(ValueError, match="'GONE' is none of DRAFT, EFFECTIVE"):
-        crm.client.list_subscriptions(state="GONE")
+    crm.calls(lambda: list(crm.client.list_requests(states="PENDING")))
+    request = crm.answers("ListRequests", request_service_pb2.ListRequestsResponse())
+    assert list(request.states) == [1]
+    wrong: Any
+    for wrong in ("GONE", 99):
+        with pytest.raises(ValueError, match=f"{wrong!r} is none of DRAFT, EFFECTIVE"):
+            crm.client.list_subscriptions(state=wrong)
 
 
 def test_what_a_batch_refuses_is_returned_beside_what_was_done(crm: Crm) -> None:
@@ -201,7 +210,7 @@ def test_both_clients_have_every_unary_call() -> None:
 
 
 def test_methods_tell_their_arguments() -> None:
-    assert str(inspect.signature(Client("x").get_provider)).startswith("(provider: ")
+    assert str(inspect.signature(Client("x:1").get_provider)).startswith("(provider: ")
 
 
 async def test_the_async_client_has_its_calls_awaited() -> None:
@@ -223,6 +232,65 @@ async def test_an_async_list_raises_what_its_page_raised() -> None:
     assert refusal.value.code is grpc.StatusCode.UNIMPLEMENTED
 
 
+@pytest.mark.parametrize(
+    "address",
+    [
+        *(
+            "localhost",
+            "localhost:",
+            "localhost:http",
+            "localhost:50051 ",
+            "http://localhost:50051",
+        ),
+        *(
+            "",
+            "::1",
+            "[::1]",
+            "crm.example",
+            "dns:localhost",
+            "ipv4:127.0.0.1",
+            "unix:",
+            None,
+            50051,
+        ),
+    ],
+)
+def test_an_address_that_is_none_is_refused_at_once(address: Any) -> None:
+    for kind in (Client, AsyncClient, partial(Adapter, provider="P", name="a")):
+        with pytest.raises(ValueError, match="is HOST:PORT, like localhost:50051, not"):
+            kind(address)
+
+
+def test_settings_of_another_type_are_refused_at_once(crm: Crm) -> None:
+    wrong: Any = 30
+    for refused in (
+        lambda: Client("localhost:1", timeout=wrong),
+        lambda: Client("localhost:1", tls=wrong),
+        lambda: Adapter("localhost:1", provider="P", name="a", lease_duration=wrong),
+        lambda: crm.client.get_action("A1", wait=wrong),
+        lambda: crm.client.extend_leases("T1"),
+        lambda: crm.client.release_leases("T1"),
+    ):
+        with pytest.raises(TypeError, match=r"timeout|tls|lease_duration|wait|lease_tokens"):
+            refused()
+
+
+async def test_no_proxy_leads_to_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("no_proxy", "no_grpc_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("grpc_proxy", "http://127.0.0.1:9")
+    async with shop(tmp_path) as crm, AsyncClient(crm.address) as client:
+        assert [each.code async for each in client.list_providers()] == ["P"]
+        adapter = Adapter(crm.address, provider="P", name="a")
+        adapter.otherwise(lambda _: None)
+        async with serving(adapter):
+            await crm.subscribe(["S1"])
+            assert (await crm.tried())["S1"].state == RequestState.COMPLETED
+
+
 def test_tls_is_used_unless_the_address_is_local() -> None:
     def encrypted(address: str, *, tls: bool | None = None) -> bool:
         return Client(address, tls=tls)._target.credentials() is not None  # noqa: SLF001
@@ -232,3 +300,11 @@ def test_tls_is_used_unless_the_address_is_local() -> None:
     assert not encrypted("localhost:50051")
     assert not encrypted("unix:/run/provider.sock")
     assert encrypted("localhost:50051", tls=True)
+    for local in ("[::1]:1", "dns:///LOCALHOST:1", "ipv4:127.0.0.1:1,127.0.0.2:2", "ipv6:[::1]:1"):
+        assert not encrypted(local)
+    for far in (
+        "127.example.com:1",
+        "dns://127.0.0.1/crm.example:1",
+        "ipv4:127.0.0.1:1,10.0.0.1:1",
+    ):
+        assert encrypted(far)

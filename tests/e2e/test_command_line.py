@@ -100,6 +100,14 @@ def test_exit_codes_tell_refused_from_not_reached(tmp_path: Path) -> None:
     assert "was not reached" in unreached.stderr
 
 
+def test_a_server_that_is_no_address_is_refused_with_a_sentence() -> None:
+    for address in ("localhost", "localhost:", "http://localhost:50051"):
+        for command in (("provider", "list"), ("adapter", "simulate", "--provider", "P")):
+            refused = run(*command, "--server", address)
+            assert refused.returncode == 2
+            assert f"HOST:PORT, like localhost:50051, not '{address}'" in refused.stderr
+
+
 def test_a_second_server_on_the_same_database_is_refused(tmp_path: Path) -> None:
     with Server(tmp_path):
         database = f"sqlite:///{tmp_path / 'generic-provider.db'}"

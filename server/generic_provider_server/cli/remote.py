@@ -18,8 +18,10 @@ P = ParamSpec("P")
 
 
 def _address(_: click.Context, __: click.Parameter, value: str) -> str:
-    if ":" not in value:
-        raise click.BadParameter(f"{value!r} is not HOST:PORT, like localhost:50051")
+    try:
+        Client(value)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong)) from None
     return value
 
 

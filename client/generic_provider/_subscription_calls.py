@@ -24,7 +24,7 @@ def perform(
     reference: str = "",
     performed_by: str = "",
     expected_revision: int | None = None,
-    priority: Priority.ValueType = Priority.LIVE,
+    priority: Priority.ValueType | str = Priority.LIVE,
     validate_only: bool = False,
 ) -> Call[v1.PerformActionResponse, v1.PerformActionResponse]:
     """Perform one action; with `validate_only` answer as if, and change nothing.
@@ -51,7 +51,11 @@ def batch_perform(
 
     What is refused is returned, not raised, and never fails its neighbours.
     """
-    batch = v1.BatchPerformActionsRequest(actions=requests)
+    asked = list(requests)
+    for each in asked:
+        if not isinstance(each, v1.PerformActionRequest):
+            raise TypeError(f"batch_perform takes what actions.request makes, not {each!r:.80}")
+    batch = v1.BatchPerformActionsRequest(actions=asked)
     for each in batch.actions:
         each.performed_by = each.performed_by or caller.performed_by
         each.request_id = each.request_id or str(uuid4())

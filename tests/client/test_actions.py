@@ -1,13 +1,22 @@
 from __future__ import annotations
 
+import inspect
 import re
 from datetime import UTC, datetime, timedelta, timezone
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
 import generic_provider
-from generic_provider import InstalledItem, ServiceSelection, actions, enums
+from generic_provider import (
+    Client,
+    InstalledItem,
+    Priority,
+    ServiceSelection,
+    SubscriptionState,
+    actions,
+    enums,
+)
 from generic_provider.v1 import (
     errors_pb2,
     provisioning_service_pb2,
@@ -32,7 +41,62 @@ ENUMS = {
 def test_each_action_of_the_contract_has_a_constructor() -> None:
     messages = {each.message_type.name for each in FIELDS if each.message_type}
     assert {each.DESCRIPTOR.name for each in get_args(actions.Action)} == messages
-    assert all(callable(getattr(actions, each)) for each in messages)
+    assert all(inspect.isfunction(getattr(actions, each)) for each in messages)
+
+
+def test_each_constructor_says_what_it_makes() -> None:
+    made = dict(inspect.getmembers(actions, inspect.isfunction))
+    assert {"item", "service", "request", "Move", "ExistingAccount"} < made.keys()
+    silent = [name for name, each in made.items() if not (each.__doc__ or "").strip().endswith(".")]
+    assert silent == []
+
+
+def test_what_is_no_action_is_refused_with_a_sentence() -> None:
+    crm = Client("localhost:1")
+    whole = actions.request(actions.Regret(), subscription="S1")
+    wrong: Any
+    for wrong in ({"terminate": {}}, "terminate", actions.Terminate, whole, None):
+        with pytest.raises(TypeError, match=r"made as actions.Terminate\(\) is"):
+            crm.perform(wrong, subscription="S1")
+    for wrong in ([actions.Regret()], [{}]):
+        with pytest.raises(TypeError, match=r"takes what actions.request makes"):
+            crm.batch_perform(wrong)
+
+
+def test_what_is_no_part_of_an_action_is_refused_with_a_sentence() -> None:
+    wrong: Any
+    for wrong in (("MAIN", "SPORT"), ["SPORT"], [None], [("P", "MAIN", "SPORT", "x")]):
+        with pytest.raises(ValueError, match="services are a list of"):
+            actions.AddServices(services=wrong)
+    for wrong in (("MAIN", "CARD", "1"), [("MAIN", "1")], ["1"]):
+        with pytest.raises(ValueError, match="items are a list of"):
+            actions.AddItems(items=wrong)
+    wrong = "0012345678"
+    with pytest.raises(TypeError, match="serial_numbers must be several texts"):
+        actions.RemoveItems(serial_numbers=wrong)
+    with pytest.raises(ValueError, match="either a service or a serial_number"):
+        actions.Move(from_distributor="MAIN", to_distributor="TWIN1")
+    with pytest.raises(ValueError, match="until must be a datetime"):
+        actions.Rest(until=wrong)
+
+
+def test_enumerations_are_given_by_member_or_by_name() -> None:
+    replace = actions.Replace(state="EFFECTIVE", type="DTH")
+    assert replace.state == SubscriptionState.EFFECTIVE
+    assert actions.request(replace, priority="BULK").priority == Priority.BULK
+    with pytest.raises(ValueError, match="'ON' is none of DRAFT, EFFECTIVE"):
+        actions.Replace(state="ON", type="DTH")
+    with pytest.raises(ValueError, match="'HIGH' is none of LIVE, BULK"):
+        actions.request(replace, priority="HIGH")
+
+
+def test_what_moves_is_a_service_or_an_item() -> None:
+    moves = [
+        actions.Move(service="SPORT", from_distributor="MAIN", to_distributor="TWIN1"),
+        actions.Move(serial_number="1", from_distributor="MAIN", to_distributor="TWIN1"),
+    ]
+    moved = actions.ChangeDistribution(moves=moves).moves
+    assert [each.WhichOneof("moved") for each in moved] == ["service", "serial_number"]
 
 
 def test_a_request_carries_its_action_even_if_that_is_empty() -> None:

@@ -1,0 +1,150 @@
+# ruff: noqa: N802 - each constructor has the name of its message
+"""Actions on what a subscription has: services, items, holder, address, usage."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+
+from generic_provider._action_parts import ItemLike, ServiceLike, item_of, items_of, services_of
+from generic_provider._values import instant, several
+from generic_provider.v1 import subscription_service_pb2 as v1
+from generic_provider.v1.resources_pb2 import Account, Address
+
+
+def AddServices(*, services: Iterable[ServiceLike]) -> v1.AddServices:
+    """New services take the subscription's state."""
+    return v1.AddServices(services=services_of(services))
+
+
+def StartServices(*, services: Iterable[ServiceLike]) -> v1.StartServices:
+    """Services that are off take the subscription's state; one that is off goes on with them."""
+    return v1.StartServices(services=services_of(services))
+
+
+def StopServices(*, services: Iterable[ServiceLike]) -> v1.StopServices:
+    """Services become NOT_EFFECTIVE; with the last one so does the subscription."""
+    return v1.StopServices(services=services_of(services))
+
+
+def RemoveServices(*, services: Iterable[ServiceLike]) -> v1.RemoveServices:
+    """Services leave; with the last one that is on the subscription becomes NOT_EFFECTIVE."""
+    return v1.RemoveServices(services=services_of(services))
+
+
+def ChangeTerms(*, services: Iterable[ServiceLike]) -> v1.ChangeTerms:
+    """Services get a new end: their `term_end`. One without it never ends."""
+    return v1.ChangeTerms(services=services_of(services))
+
+
+def SwapService(
+    *,
+    distributor: str,
+    old_service: str,
+    new_service: str,
+    provider: str = "",
+    term_end: datetime | None = None,
+) -> v1.SwapService:
+    """A new service takes the place of an old one; `term_end` is the end of the new one."""
+    return v1.SwapService(
+        provider=provider,
+        distributor=distributor,
+        old_service=old_service,
+        new_service=new_service,
+        term_end=instant("term_end", term_end),
+    )
+
+
+def AddItems(*, items: Iterable[ItemLike]) -> v1.AddItems:
+    """New cards and boxes at viewing points."""
+    return v1.AddItems(items=items_of(items))
+
+
+def RemoveItems(
+    *,
+    serial_numbers: Iterable[str],
+    goods_type: str = "",
+    provider: str = "",
+    distributor: str = "",
+) -> v1.RemoveItems:
+    """Cards and boxes leave; what else is given narrows down which ones are meant."""
+    return v1.RemoveItems(
+        serial_numbers=several("serial_numbers", serial_numbers),
+        goods_type=goods_type,
+        provider=provider,
+        distributor=distributor,
+    )
+
+
+def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = "") -> v1.SwapItem:
+    """A new item takes the place of an old one; `goods_type` is that of the old one, if it needs
+    to be told apart.
+    """
+    return v1.SwapItem(
+        old_serial_number=old_serial_number, goods_type=goods_type, new_item=item_of(new_item)
+    )
+
+
+def ChangeDistribution(*, moves: Iterable[v1.ChangeDistribution.Move]) -> v1.ChangeDistribution:
+    """Services and items go to other distributors, all of them or none; see `Move`."""
+    return v1.ChangeDistribution(moves=moves)
+
+
+def Move(
+    *,
+    from_distributor: str,
+    to_distributor: str,
+    service: str | None = None,
+    serial_number: str | None = None,
+    provider: str = "",
+) -> v1.ChangeDistribution.Move:
+    """A service, or the item with a serial number, goes to another distributor."""
+    if (service is None) == (serial_number is None):
+        raise ValueError("Move takes either a service or a serial_number")
+    move = v1.ChangeDistribution.Move(
+        provider=provider, from_distributor=from_distributor, to_distributor=to_distributor
+    )
+    if service is not None:
+        move.service = service
+    if serial_number is not None:
+        move.serial_number = serial_number
+    return move
+
+
+def ChangeLocation(*, address: Address) -> v1.ChangeLocation:
+    """A new address, which replaces the whole old one."""
+    return v1.ChangeLocation(address=address)
+
+
+def ChangeSubscriber(*, holder: Account) -> v1.ChangeSubscriber:
+    """A new holder, who replaces the whole old one."""
+    return v1.ChangeSubscriber(holder=holder)
+
+
+def AddUsage(
+    *,
+    service: str,
+    reference: str,
+    start_time: datetime,
+    end_time: datetime,
+    quantity: int = 1,
+    provider: str = "",
+    distributor: str = "",
+    parameters: Mapping[str, str] | None = None,
+) -> v1.AddUsage:
+    """One use of a usage service, such as a film; `reference` is unique on the subscription."""
+    return v1.AddUsage(
+        provider=provider,
+        distributor=distributor,
+        service=service,
+        quantity=quantity,
+        start_time=instant("start_time", start_time),
+        end_time=instant("end_time", end_time),
+        reference=reference,
+        parameters=parameters,
+    )
+
+
+def CancelUsage(*, usage: str) -> v1.CancelUsage:
+    """The usage with this reference is taken back."""
+    return v1.CancelUsage(usage=usage)

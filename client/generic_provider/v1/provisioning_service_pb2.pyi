@@ -393,7 +393,9 @@ Global___SendResponsesRequest: _TypeAlias = SendResponsesRequest  # noqa: Y015
 
 @_typing.final
 class ProvisioningResponse(_message.Message):
-    """An answer."""
+    """An answer. Its texts are never refused for their characters: line ends, tabs and NUL become
+    blanks, none of them at the ends; other control and format characters become U+FFFD.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

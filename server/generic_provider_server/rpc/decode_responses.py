@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from unicodedata import category
 
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
@@ -13,6 +14,8 @@ from ..domain.lease import ResponseStatus
 from .checks import CODE, TEXT, Checks
 
 DAY = 86_400
+UNPRINTABLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
+"""Categories of characters: controls, formats, separators of lines and of paragraphs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +53,31 @@ def answers_of(request: api.SendResponsesRequest, *, key: bytes) -> Answers:
 
 def _response(checks: Checks, message: api.ProvisioningResponse) -> Response:
     later = ResponseStatus.RETRY_LATER
+    description = printable(message.error_description)[:TEXT]
     return Response(
         request=checks.numbered("request", message.request, letter="R"),
         lease_token=message.lease_token,
         status=checks.enum("status", message.status, default=later, required=True),
-        error_code=checks.text("error_code", message.error_code),
-        error_description=checks.text(
-            "error_description", message.error_description[:TEXT], most=TEXT
-        ),
-        account_number=checks.text("account_number", message.account_number, most=CODE),
-        reference_number=checks.text("reference_number", message.reference_number, most=CODE),
+        error_code=checks.text("error_code", printable(message.error_code)),
+        error_description=checks.text("error_description", description, most=TEXT),
+        account_number=checks.text("account_number", printable(message.account_number)),
+        reference_number=checks.text("reference_number", printable(message.reference_number)),
         retry_delay=checks.span("retry_delay", message, least=0, most=DAY),
     )
+
+
+def printable(text: str) -> str:
+    """What a platform tells is never refused for its characters: line ends, tabs and NUL become
+    blanks, none of them at the ends, and other controls a replacement character."""
+    if not text.isprintable():
+        text = "".join([_printed(character) for character in text])
+    return text.strip()
+
+
+def _printed(character: str) -> str:
+    if category(character) not in UNPRINTABLE:
+        return character
+    return " " if character.isspace() or character == "\0" else "\N{REPLACEMENT CHARACTER}"
 
 
 def _malformed(request: str, why: str) -> api.ResponseResult:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from generic_provider import Client
+from generic_provider import Client, RequestType, actions, testing
 from generic_provider_server.config import DESCRIBED, Described
 from support.processes import PATIENCE, PROGRAM, Server, wait_until
 
@@ -26,7 +28,7 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
-ADAPTER, CRM = blocks("python")
+ADAPTER, TARGET, TEST, CRM, FAKE = blocks("python")
 
 
 @pytest.mark.timeout(240)
@@ -44,7 +46,7 @@ def test_the_minute_from_the_start_to_the_crm_goes_as_it_is_told(tmp_path: Path)
     with Server(tmp_path) as server:
         applied = _run(*_apply_command(), server=server)
         assert applied.stdout.strip() in README
-        with Client(server.address) as client, _adapter(tmp_path, server):
+        with Client(server.address) as client, _adapter(ADAPTER, tmp_path, server):
             wait_until(lambda: bool([*client.list_adapters()]), what="the adapter is connected")
             crm = _written(tmp_path / "crm.py", CRM.replace(ADDRESS, server.address))
             for _ in range(2):
@@ -52,6 +54,51 @@ def test_the_minute_from_the_start_to_the_crm_goes_as_it_is_told(tmp_path: Path)
                 assert told.stdout == blocks("text")[-1]
             assert len([*client.list_actions()]) == 3
         assert "switch on 1002 for 0012345678" in (tmp_path / "adapter.log").read_text()
+
+
+def test_the_adapter_accepts_nothing_that_it_does_not_do(tmp_path: Path) -> None:
+    shown = runpy.run_path(str(_written(tmp_path / "adapter.py", ADAPTER)))
+    given_back = [
+        RequestType.name_of(each)
+        for each in RequestType.values()
+        if testing.run(shown["adapter"], testing.request(each)).error_code == "UNKNOWN_TYPE"
+    ]
+    done = {"BECOME_SUBSCRIBER", "ACTIVATE_SERVICE", "DEACTIVATE_SERVICE"}
+    assert {*given_back} == {RequestType.name_of(each) for each in RequestType.values()} - done
+
+
+@pytest.mark.timeout(120)
+def test_the_adapter_that_puts_the_whole_set_serves(tmp_path: Path) -> None:
+    with Server(tmp_path) as server, Client(server.address) as crm:
+        _run(*_apply_command(), server=server)
+        with _adapter(TARGET, tmp_path, server):
+            family = actions.BecomeSubscriber(
+                type="DTH",
+                provider="ALUXSAT",
+                items=[("MAIN", "SMARTCARD", "0012345678"), ("MAIN", "DECODER", "B-4711")],
+                services=[("MAIN", "SPORT")],
+            )
+            done = crm.perform(family, subscription="S1").action
+            crm.get_action(done.id, wait=timedelta(seconds=30))
+        (link,) = crm.get_subscription("S1").provider_links
+    assert link.account_number == "OTT-S1"
+    told = (tmp_path / "adapter.log").read_text()
+    assert told == "1 requests: S1 ['B-4711', '0012345678'] ['1001']\n"
+
+
+@pytest.mark.timeout(120)
+def test_the_tests_shown_pass(tmp_path: Path) -> None:
+    _written(tmp_path / "adapter.py", ADAPTER)
+    test = _written(tmp_path / "test_adapter.py", TEST)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", test.name]
+    tested = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert "1 passed" in tested.stdout, tested.stdout + tested.stderr
+
+    with Server(tmp_path) as server:
+        _run(*_apply_command(), server=server)
+        fake = _written(tmp_path / "fake.py", FAKE.replace(ADDRESS, server.address))
+        told = _run(sys.executable, str(fake), server=server)
+    assert told.stdout == "SETTLED A-S0000000001\n"
 
 
 def test_the_provider_shown_is_the_file_that_is_applied() -> None:
@@ -80,7 +127,13 @@ def test_what_the_pages_link_to_exists() -> None:
 
 
 def _code() -> dict[str, str]:
-    return {"adapter.py": ADAPTER, "crm.py": CRM}
+    return {
+        "adapter.py": ADAPTER,
+        "target.py": TARGET,
+        "test_adapter.py": TEST,
+        "crm.py": CRM,
+        "fake.py": FAKE,
+    }
 
 
 def _written(file: Path, code: str) -> Path:
@@ -105,9 +158,9 @@ def _run(*command: str, server: Server) -> subprocess.CompletedProcess[str]:
 
 
 @contextmanager
-def _adapter(folder: Path, server: Server) -> Iterator[None]:
-    """The adapter of the README, until SIGTERM, on which it leaves in good order."""
-    code = _written(folder / "adapter.py", ADAPTER.replace(ADDRESS, server.address))
+def _adapter(shown: str, folder: Path, server: Server) -> Iterator[None]:
+    """An adapter of the README, until SIGTERM, on which it leaves in good order."""
+    code = _written(folder / "adapter.py", shown.replace(ADDRESS, server.address))
     with (folder / "adapter.log").open("w") as log:
         process = subprocess.Popen([sys.executable, str(code)], stdout=log, stderr=log)
     try:

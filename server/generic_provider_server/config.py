@@ -1,4 +1,4 @@
-"""The settings of a server: described once here, read from options, environment and a TOML file."""
+"""Describes the settings of a server, and reads them from options, environment and TOML file."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ class LogFormat(StrEnum):
 
 
 class WrongSettings(ValueError):
-    """What is wrong with the settings, one line each."""
+    """The settings are wrong; the message has one line for each fault."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """Everything a server can be told. Raises ValueError where two settings contradict."""
+    """All settings of a server. Raises ValueError if two of them contradict each other."""
 
     listen: Annotated[
         str,
@@ -52,27 +52,31 @@ class Settings(Struct, frozen=True, kw_only=True):
     database: Annotated[
         str,
         Meta(
-            description="Where everything is kept: sqlite:///FILE (sqlite:////FILE from the root), "
-            "or postgresql://USER:PASSWORD@HOST/NAME, which several servers may share."
+            description="The database: sqlite:///FILE (sqlite:////FILE for an absolute path) or "
+            "postgresql://USER:PASSWORD@HOST/NAME, which several servers may share."
         ),
     ] = "sqlite:///generic-provider.db"
     notifications_database: Annotated[
         str,
         Meta(
-            description="The same PostgreSQL database past a pooler in transaction mode, if there "
-            "is one between: notifications do not get through it."
+            description="A direct URL of the same PostgreSQL database, if --database names a "
+            "pooler in transaction mode: such a pooler does not pass notifications on."
         ),
     ] = ""
     workers: Annotated[
         int,
-        Meta(ge=1, description="Server processes that share address and PostgreSQL database."),
+        Meta(
+            ge=1,
+            description="The number of server processes that share the address and the PostgreSQL "
+            "database.",
+        ),
     ] = 1
     insecure: Annotated[
         bool, Meta(description="Allow an address other than loopback without TLS.")
     ] = False
     tls_certificate: Annotated[
         Path | None,
-        Meta(description="The server's certificate chain (PEM); together with the key."),
+        Meta(description="The server's certificate chain (PEM); it needs --tls-key."),
     ] = None
     tls_key: Annotated[
         Path | None, Meta(description="The private key of the certificate (PEM).")
@@ -111,7 +115,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> tuple[str, int]:
-        """Host, without brackets, and port."""
+        """The host, without brackets, and the port."""
         found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):(\d{1,5})", self.listen)
         if not found or int(found[2]) > LAST_PORT:
             raise ValueError(f"listen: {self.listen!r} is not HOST:PORT, like 127.0.0.1:50051")
@@ -119,7 +123,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 class Described(NamedTuple):
-    """One setting, for help texts and tables."""
+    """One setting as help texts and tables show it."""
 
     name: str
     type: Any
@@ -136,7 +140,7 @@ class Described(NamedTuple):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The values allowed, where they can be listed."""
+        """The allowed values; empty if the setting has no fixed list."""
         return tuple(self.plain) if isinstance(self.plain, type(StrEnum)) else ()
 
     @property
@@ -152,7 +156,7 @@ class Described(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A value as it was given, and where."""
+    """A value as it was given, and the place where it was given."""
 
     value: object
     origin: str
@@ -196,9 +200,9 @@ def read_settings(
     file: Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> InForce:
-    """The settings in force: options before environment before file before defaults.
+    """Reads each setting from its option, else the environment, else the file, else its default.
 
-    Options that are None were not given. Raises WrongSettings naming everything that is wrong.
+    An option with the value None was not given. Raises WrongSettings, which names every fault.
     """
     given = {
         **_from_file(file),

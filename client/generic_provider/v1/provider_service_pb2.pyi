@@ -27,7 +27,7 @@ class CreateProviderRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a repeat safe: 1 to 100 characters, unique among all callers. Kept as long as the provider."""
+    """Makes a repeat safe. 1 to 100 characters, unique among all callers; kept as long as the provider."""
     performed_by: _builtins.str
     """A person or system in the caller's house. Up to 100 characters."""
     @_builtins.property
@@ -115,12 +115,12 @@ class ListProvidersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Default 100, at most 1000 (larger is taken as 1000). A page may hold fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
     page_token: _builtins.str
-    """`next_page_token` of the page before, with the same filters."""
+    """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.ProviderState.ValueType]:
-        """Any of them; empty = all."""
+        """The provider has one of these states; empty = any state."""
 
     def __init__(
         self,
@@ -144,7 +144,7 @@ class ListProvidersResponse(_message.Message):
     PROVIDERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty = this was the last page."""
+    """Empty if this is the last page."""
     @_builtins.property
     def providers(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Provider]: ...
     def __init__(
@@ -170,8 +170,8 @@ class UpdateProviderRequest(_message.Message):
     performed_by: _builtins.str
     @_builtins.property
     def provider(self) -> _resources_pb2.Provider:
-        """Its code says which one; `state` and times are ignored; an `etag` that is not empty must be the
-        present one.
+        """The code names the provider to replace. `state` and times are ignored. If `etag` is not empty, it
+        must be the current one.
         """
 
     def __init__(

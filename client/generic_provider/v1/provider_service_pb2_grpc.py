@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class ProviderServiceStub(object):
-    """Sets providers up. Providers are never deleted.
+    """Configures providers. A provider is never deleted.
     """
 
     def __init__(self, channel):
@@ -63,11 +63,11 @@ class ProviderServiceStub(object):
 
 
 class ProviderServiceServicer(object):
-    """Sets providers up. Providers are never deleted.
+    """Configures providers. A provider is never deleted.
     """
 
     def CreateProvider(self, request, context):
-        """Creates a provider, not effective.
+        """Creates a provider. Its state is NOT_EFFECTIVE.
 
         Errors: INVALID_FIELD, PROVIDER_EXISTS, REQUEST_ID_REUSED.
         """
@@ -76,14 +76,16 @@ class ProviderServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetProvider(self, request, context):
-        """Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
+        """Returns one provider.
+
+        Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListProviders(self, request, context):
-        """In the order of their codes.
+        """Lists providers in the order of their codes.
 
         Errors: INVALID_FIELD.
         """
@@ -92,10 +94,11 @@ class ProviderServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateProvider(self, request, context):
-        """Replaces the whole provider but its state. Always allowed: adding distributors, services and
-        goods; display names, parameters, delivery settings, request methods; widening allowed_services
-        and max_services. Everything else only while no live subscription, no unsettled action and no
-        platform is known to name the thing. An effective provider stays complete.
+        """Replaces everything of a provider except its state. These changes are always allowed: to add
+        distributors, services and goods; to change display names, parameters, delivery settings and
+        request methods; to widen allowed_services and max_services. Any other change of a thing is
+        allowed only while no live subscription, no unsettled action and no confirmed state of a platform
+        names the thing. An effective provider must keep at least one distributor and one service.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
         PROVIDER_INCOMPLETE, ETAG_MISMATCH.
@@ -105,9 +108,9 @@ class ProviderServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetProviderState(self, request, context):
-        """Makes a provider effective or not effective. One that is not effective gets no requests and
-        hands none over: its streams stay open, live leases may still be answered, pending requests wait
-        and go on when it is effective again.
+        """Makes a provider effective or not effective. While it is not effective, no requests are created
+        or handed over. Its streams stay open, live leases may still be answered, and pending requests
+        wait until it is effective again.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
         """
@@ -152,7 +155,7 @@ def add_ProviderServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProviderService(object):
-    """Sets providers up. Providers are never deleted.
+    """Configures providers. A provider is never deleted.
     """
 
     @staticmethod

@@ -27,77 +27,85 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ProviderServiceStub:
-    """Sets providers up. Providers are never deleted."""
+    """Configures providers. A provider is never deleted."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ProviderServiceAsyncStub: ...
     CreateProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.CreateProviderRequest, _provider_service_pb2.CreateProviderResponse]
-    """Creates a provider, not effective.
+    """Creates a provider. Its state is NOT_EFFECTIVE.
 
     Errors: INVALID_FIELD, PROVIDER_EXISTS, REQUEST_ID_REUSED.
     """
     GetProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.GetProviderRequest, _provider_service_pb2.GetProviderResponse]
-    """Errors: INVALID_FIELD, PROVIDER_NOT_FOUND."""
+    """Returns one provider.
+
+    Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
+    """
     ListProviders: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.ListProvidersRequest, _provider_service_pb2.ListProvidersResponse]
-    """In the order of their codes.
+    """Lists providers in the order of their codes.
 
     Errors: INVALID_FIELD.
     """
     UpdateProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.UpdateProviderRequest, _provider_service_pb2.UpdateProviderResponse]
-    """Replaces the whole provider but its state. Always allowed: adding distributors, services and
-    goods; display names, parameters, delivery settings, request methods; widening allowed_services
-    and max_services. Everything else only while no live subscription, no unsettled action and no
-    platform is known to name the thing. An effective provider stays complete.
+    """Replaces everything of a provider except its state. These changes are always allowed: to add
+    distributors, services and goods; to change display names, parameters, delivery settings and
+    request methods; to widen allowed_services and max_services. Any other change of a thing is
+    allowed only while no live subscription, no unsettled action and no confirmed state of a platform
+    names the thing. An effective provider must keep at least one distributor and one service.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
     PROVIDER_INCOMPLETE, ETAG_MISMATCH.
     """
     SetProviderState: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.SetProviderStateRequest, _provider_service_pb2.SetProviderStateResponse]
-    """Makes a provider effective or not effective. One that is not effective gets no requests and
-    hands none over: its streams stay open, live leases may still be answered, pending requests wait
-    and go on when it is effective again.
+    """Makes a provider effective or not effective. While it is not effective, no requests are created
+    or handed over. Its streams stay open, live leases may still be answered, and pending requests
+    wait until it is effective again.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
     """
 
 @_typing.type_check_only
 class ProviderServiceAsyncStub(ProviderServiceStub):
-    """Sets providers up. Providers are never deleted."""
+    """Configures providers. A provider is never deleted."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.CreateProviderRequest, _provider_service_pb2.CreateProviderResponse]  # type: ignore[assignment]
-    """Creates a provider, not effective.
+    """Creates a provider. Its state is NOT_EFFECTIVE.
 
     Errors: INVALID_FIELD, PROVIDER_EXISTS, REQUEST_ID_REUSED.
     """
     GetProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.GetProviderRequest, _provider_service_pb2.GetProviderResponse]  # type: ignore[assignment]
-    """Errors: INVALID_FIELD, PROVIDER_NOT_FOUND."""
+    """Returns one provider.
+
+    Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
+    """
     ListProviders: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.ListProvidersRequest, _provider_service_pb2.ListProvidersResponse]  # type: ignore[assignment]
-    """In the order of their codes.
+    """Lists providers in the order of their codes.
 
     Errors: INVALID_FIELD.
     """
     UpdateProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.UpdateProviderRequest, _provider_service_pb2.UpdateProviderResponse]  # type: ignore[assignment]
-    """Replaces the whole provider but its state. Always allowed: adding distributors, services and
-    goods; display names, parameters, delivery settings, request methods; widening allowed_services
-    and max_services. Everything else only while no live subscription, no unsettled action and no
-    platform is known to name the thing. An effective provider stays complete.
+    """Replaces everything of a provider except its state. These changes are always allowed: to add
+    distributors, services and goods; to change display names, parameters, delivery settings and
+    request methods; to widen allowed_services and max_services. Any other change of a thing is
+    allowed only while no live subscription, no unsettled action and no confirmed state of a platform
+    names the thing. An effective provider must keep at least one distributor and one service.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
     PROVIDER_INCOMPLETE, ETAG_MISMATCH.
     """
     SetProviderState: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.SetProviderStateRequest, _provider_service_pb2.SetProviderStateResponse]  # type: ignore[assignment]
-    """Makes a provider effective or not effective. One that is not effective gets no requests and
-    hands none over: its streams stay open, live leases may still be answered, pending requests wait
-    and go on when it is effective again.
+    """Makes a provider effective or not effective. While it is not effective, no requests are created
+    or handed over. Its streams stay open, live leases may still be answered, and pending requests
+    wait until it is effective again.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
     """
 
 class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Sets providers up. Providers are never deleted."""
+    """Configures providers. A provider is never deleted."""
 
     @_abc_1.abstractmethod
     def CreateProvider(
@@ -105,7 +113,7 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.CreateProviderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.CreateProviderResponse, _abc.Awaitable[_provider_service_pb2.CreateProviderResponse]]:
-        """Creates a provider, not effective.
+        """Creates a provider. Its state is NOT_EFFECTIVE.
 
         Errors: INVALID_FIELD, PROVIDER_EXISTS, REQUEST_ID_REUSED.
         """
@@ -116,7 +124,10 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.GetProviderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.GetProviderResponse, _abc.Awaitable[_provider_service_pb2.GetProviderResponse]]:
-        """Errors: INVALID_FIELD, PROVIDER_NOT_FOUND."""
+        """Returns one provider.
+
+        Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListProviders(
@@ -124,7 +135,7 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.ListProvidersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.ListProvidersResponse, _abc.Awaitable[_provider_service_pb2.ListProvidersResponse]]:
-        """In the order of their codes.
+        """Lists providers in the order of their codes.
 
         Errors: INVALID_FIELD.
         """
@@ -135,10 +146,11 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.UpdateProviderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.UpdateProviderResponse, _abc.Awaitable[_provider_service_pb2.UpdateProviderResponse]]:
-        """Replaces the whole provider but its state. Always allowed: adding distributors, services and
-        goods; display names, parameters, delivery settings, request methods; widening allowed_services
-        and max_services. Everything else only while no live subscription, no unsettled action and no
-        platform is known to name the thing. An effective provider stays complete.
+        """Replaces everything of a provider except its state. These changes are always allowed: to add
+        distributors, services and goods; to change display names, parameters, delivery settings and
+        request methods; to widen allowed_services and max_services. Any other change of a thing is
+        allowed only while no live subscription, no unsettled action and no confirmed state of a platform
+        names the thing. An effective provider must keep at least one distributor and one service.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
         PROVIDER_INCOMPLETE, ETAG_MISMATCH.
@@ -150,9 +162,9 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.SetProviderStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.SetProviderStateResponse, _abc.Awaitable[_provider_service_pb2.SetProviderStateResponse]]:
-        """Makes a provider effective or not effective. One that is not effective gets no requests and
-        hands none over: its streams stay open, live leases may still be answered, pending requests wait
-        and go on when it is effective again.
+        """Makes a provider effective or not effective. While it is not effective, no requests are created
+        or handed over. Its streams stay open, live leases may still be answered, and pending requests
+        wait until it is effective again.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_INCOMPLETE.
         """

@@ -30,22 +30,22 @@ class _ResponseStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Respon
     DESCRIPTOR: _descriptor.EnumDescriptor
     RESPONSE_STATUS_UNSPECIFIED: _ResponseStatus.ValueType  # 0
     RESPONSE_STATUS_ACCEPTED: _ResponseStatus.ValueType  # 1
-    """The platform has done it."""
+    """The platform has applied the request."""
     RESPONSE_STATUS_REJECTED: _ResponseStatus.ValueType  # 2
-    """The platform refuses it for good."""
+    """The platform refuses the request for good."""
     RESPONSE_STATUS_RETRY_LATER: _ResponseStatus.ValueType  # 3
-    """This one request cannot be done just now."""
+    """The platform cannot apply this one request now."""
 
 class ResponseStatus(_ResponseStatus, metaclass=_ResponseStatusEnumTypeWrapper):
     """An adapter's answer to a request."""
 
 RESPONSE_STATUS_UNSPECIFIED: ResponseStatus.ValueType  # 0
 RESPONSE_STATUS_ACCEPTED: ResponseStatus.ValueType  # 1
-"""The platform has done it."""
+"""The platform has applied the request."""
 RESPONSE_STATUS_REJECTED: ResponseStatus.ValueType  # 2
-"""The platform refuses it for good."""
+"""The platform refuses the request for good."""
 RESPONSE_STATUS_RETRY_LATER: ResponseStatus.ValueType  # 3
-"""This one request cannot be done just now."""
+"""The platform cannot apply this one request now."""
 Global___ResponseStatus: _TypeAlias = ResponseStatus  # noqa: Y015
 
 class _ResponseCode:
@@ -56,36 +56,40 @@ class _ResponseCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Response
     DESCRIPTOR: _descriptor.EnumDescriptor
     RESPONSE_CODE_UNSPECIFIED: _ResponseCode.ValueType  # 0
     RESPONSE_CODE_APPLIED: _ResponseCode.ValueType  # 1
+    """The server has taken the answer."""
     RESPONSE_CODE_DUPLICATE: _ResponseCode.ValueType  # 2
-    """The request has this very outcome already."""
+    """The request already has the same outcome."""
     RESPONSE_CODE_STALE: _ResponseCode.ValueType  # 3
-    """The lease has ended: the request comes again if it is still wanted."""
+    """The lease has ended. The request comes again if it is still wanted."""
     RESPONSE_CODE_CONFLICT: _ResponseCode.ValueType  # 4
-    """The request is COMPLETED, and this answer says otherwise."""
+    """The request is COMPLETED, and this answer has another status."""
     RESPONSE_CODE_OUT_OF_ORDER: _ResponseCode.ValueType  # 5
-    """An earlier request of the same lease is to be answered first."""
+    """An earlier request of the same lease must be answered first."""
     RESPONSE_CODE_NOT_FOUND: _ResponseCode.ValueType  # 6
     """The provider has no such request."""
     RESPONSE_CODE_INVALID: _ResponseCode.ValueType  # 7
-    """The token was never issued for this request, or the answer is malformed: see message."""
+    """The token was never issued for this request, or the answer is malformed: `message` says which."""
 
 class ResponseCode(_ResponseCode, metaclass=_ResponseCodeEnumTypeWrapper):
-    """What became of an answer. Only APPLIED changed anything."""
+    """How the server judged an answer. Only APPLIED changes the request. A late ACCEPTED can make what
+    the request names uncertain.
+    """
 
 RESPONSE_CODE_UNSPECIFIED: ResponseCode.ValueType  # 0
 RESPONSE_CODE_APPLIED: ResponseCode.ValueType  # 1
+"""The server has taken the answer."""
 RESPONSE_CODE_DUPLICATE: ResponseCode.ValueType  # 2
-"""The request has this very outcome already."""
+"""The request already has the same outcome."""
 RESPONSE_CODE_STALE: ResponseCode.ValueType  # 3
-"""The lease has ended: the request comes again if it is still wanted."""
+"""The lease has ended. The request comes again if it is still wanted."""
 RESPONSE_CODE_CONFLICT: ResponseCode.ValueType  # 4
-"""The request is COMPLETED, and this answer says otherwise."""
+"""The request is COMPLETED, and this answer has another status."""
 RESPONSE_CODE_OUT_OF_ORDER: ResponseCode.ValueType  # 5
-"""An earlier request of the same lease is to be answered first."""
+"""An earlier request of the same lease must be answered first."""
 RESPONSE_CODE_NOT_FOUND: ResponseCode.ValueType  # 6
 """The provider has no such request."""
 RESPONSE_CODE_INVALID: ResponseCode.ValueType  # 7
-"""The token was never issued for this request, or the answer is malformed: see message."""
+"""The token was never issued for this request, or the answer is malformed: `message` says which."""
 Global___ResponseCode: _TypeAlias = ResponseCode  # noqa: Y015
 
 @_typing.final
@@ -101,16 +105,16 @@ class StreamPendingRequestsRequest(_message.Message):
     provider: _builtins.str
     """A provider's code."""
     adapter: _builtins.str
-    """A name for operators; need not be unique. 1 to 64 characters."""
+    """A name that operators see; it need not be unique. 1 to 64 characters."""
     version: _builtins.str
-    """The adapter's own version, for operators. Up to 64 characters."""
+    """The adapter's own version, which operators see. Up to 64 characters."""
     max_in_flight: _builtins.int
-    """Requests that may be unanswered on this stream. 1 to 10,000. Default 100."""
+    """The largest number of unanswered requests on this stream. 1 to 10,000. Default 100."""
     include_target: _builtins.bool
-    """Send `target` with each subscription."""
+    """Asks the server to send `target` with each subscription."""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
-        """How long a lease lives unless extended. 1 second to 1 hour. Default 30 seconds."""
+        """How long a lease lasts if it is not extended. 1 second to 1 hour. Default 30 seconds."""
 
     def __init__(
         self,
@@ -138,7 +142,9 @@ class StreamPendingRequestsResponse(_message.Message):
 
     @_typing.final
     class Batch(_message.Message):
-        """Requests of one or more subscriptions. At most 1 MiB, unless one subscription alone needs more."""
+        """Carries requests of one or more subscriptions. It has at most 1 MiB, unless one subscription
+        alone needs more.
+        """
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -158,7 +164,9 @@ class StreamPendingRequestsResponse(_message.Message):
 
     @_typing.final
     class Heartbeat(_message.Message):
-        """Sent at once when the stream opens and then every 10 seconds while there is nothing else to say."""
+        """The server sends a heartbeat when the stream opens, and then whenever it has sent nothing else
+        for 10 seconds.
+        """
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -167,13 +175,13 @@ class StreamPendingRequestsResponse(_message.Message):
         OLDEST_AGE_FIELD_NUMBER: _builtins.int
         PROVIDER_STATE_FIELD_NUMBER: _builtins.int
         backlog: _builtins.int
-        """Requests pending at the provider."""
+        """The number of requests that are pending at the provider."""
         provider_state: _resources_pb2.ProviderState.ValueType
         @_builtins.property
         def server_time(self) -> _timestamp_pb2.Timestamp: ...
         @_builtins.property
         def oldest_age(self) -> _duration_pb2.Duration:
-            """How long the oldest of them has waited."""
+            """How long the oldest of them has been pending."""
 
         def __init__(
             self,
@@ -191,7 +199,9 @@ class StreamPendingRequestsResponse(_message.Message):
 
     @_typing.final
     class Drain(_message.Message):
-        """The server process is shutting down: open a new stream. The leases given on this one live on."""
+        """The server process is shutting down: open a new stream. The leases given on this stream stay
+        valid.
+        """
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -249,22 +259,22 @@ class SubscriptionRequests(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     subscription: _builtins.str
     account_number: _builtins.str
-    """The platform's own, as known."""
+    """The platform's own account number, if it is known."""
     lease_token: _builtins.str
-    """Goes with each answer."""
+    """Each answer must carry this token."""
     delivery_attempt: _builtins.int
-    """Which attempt this is for the first request: 1, 2 …"""
+    """The number of this attempt for the first request: 1, 2 …"""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
-        """How long the lease lives from now on, unless extended."""
+        """How long the lease lasts, from the moment of sending, if it is not extended."""
 
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]:
-        """To be done and answered in this order."""
+        """Apply and answer them in this order."""
 
     @_builtins.property
     def target(self) -> _resources_pb2.PlatformTarget:
-        """What the platform should hold once these requests are done; only with include_target."""
+        """What the platform should hold when these requests are done. Set only with include_target."""
 
     def __init__(
         self,
@@ -299,20 +309,22 @@ class PullPendingRequestsRequest(_message.Message):
     provider: _builtins.str
     """A provider's code."""
     adapter: _builtins.str
-    """A name for operators; need not be unique. 1 to 64 characters."""
+    """A name that operators see; it need not be unique. 1 to 64 characters."""
     version: _builtins.str
-    """Up to 64 characters."""
+    """The adapter's own version, which operators see. Up to 64 characters."""
     max_requests: _builtins.int
-    """At most so many requests. 1 to 10,000. Default 100; one call hands over at most 500."""
+    """The largest number of requests to hand over. 1 to 10,000. Default 100. One call hands over at
+    most 500.
+    """
     include_target: _builtins.bool
-    """Send `target` with each subscription."""
+    """Asks the server to send `target` with each subscription."""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
-        """How long a lease lives unless extended. 1 second to 1 hour. Default 30 seconds."""
+        """How long a lease lasts if it is not extended. 1 second to 1 hour. Default 30 seconds."""
 
     @_builtins.property
     def wait(self) -> _duration_pb2.Duration:
-        """How long to wait for something to arrive: 0 (default) to 30 seconds; longer is taken as 30."""
+        """How long to wait if nothing is pending: 0 (default) to 30 seconds. A longer wait is taken as 30."""
 
     def __init__(
         self,
@@ -343,12 +355,12 @@ class PullPendingRequestsResponse(_message.Message):
     BACKLOG_FIELD_NUMBER: _builtins.int
     OLDEST_AGE_FIELD_NUMBER: _builtins.int
     backlog: _builtins.int
-    """Requests pending at the provider."""
+    """The number of requests that are pending at the provider."""
     @_builtins.property
     def subscriptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionRequests]: ...
     @_builtins.property
     def oldest_age(self) -> _duration_pb2.Duration:
-        """How long the oldest of them has waited."""
+        """How long the oldest of them has been pending."""
 
     def __init__(
         self,
@@ -372,10 +384,10 @@ class SendResponsesRequest(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     RESPONSES_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """A provider's code: requests of other providers are NOT_FOUND."""
+    """A provider's code. Answers to requests of other providers are judged NOT_FOUND."""
     @_builtins.property
     def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProvisioningResponse]:
-        """1 to 1000."""
+        """1 to 1000 answers."""
 
     def __init__(
         self,
@@ -393,8 +405,9 @@ Global___SendResponsesRequest: _TypeAlias = SendResponsesRequest  # noqa: Y015
 
 @_typing.final
 class ProvisioningResponse(_message.Message):
-    """An answer. Its texts are never refused for their characters: line ends, tabs and NUL become
-    blanks, none of them at the ends; other control and format characters become U+FFFD.
+    """One answer. The server never refuses its texts because of their characters: it replaces line ends,
+    tabs and NUL by blanks, removes blanks at both ends, and replaces other control and format
+    characters by U+FFFD.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -410,20 +423,22 @@ class ProvisioningResponse(_message.Message):
     request: _builtins.str
     """The request's number."""
     lease_token: _builtins.str
-    """As handed over with the request."""
+    """The token that was handed over with the request."""
     status: Global___ResponseStatus.ValueType
     """Mandatory."""
     error_code: _builtins.str
-    """The platform's. Up to 64 characters."""
+    """The platform's error code. Up to 64 characters."""
     error_description: _builtins.str
-    """The platform's; longer than 1000 characters is cut."""
+    """The platform's description of the error. The server cuts it at 1000 characters."""
     account_number: _builtins.str
-    """The platform's own, for BECOME_SUBSCRIBER. Up to 64 characters."""
+    """The platform's own account number, for BECOME_SUBSCRIBER. Up to 64 characters."""
     reference_number: _builtins.str
     """The platform's own transaction number. Up to 64 characters."""
     @_builtins.property
     def retry_delay(self) -> _duration_pb2.Duration:
-        """For RETRY_LATER: 0 to 24 hours. Unset: 0, 1 s, 2 s, 4 s … 5 min, as attempts go on."""
+        """The delay of RETRY_LATER: 0 to 24 hours. Unset: 0 after the first attempt, then 1 s, 2 s, 4 s …
+        up to 5 minutes.
+        """
 
     def __init__(
         self,
@@ -452,7 +467,7 @@ class SendResponsesResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResponseResult]:
-        """One for each answer, in order."""
+        """One result for each answer, in order."""
 
     def __init__(
         self,
@@ -469,7 +484,7 @@ Global___SendResponsesResponse: _TypeAlias = SendResponsesResponse  # noqa: Y015
 
 @_typing.final
 class ResponseResult(_message.Message):
-    """What became of one answer."""
+    """How the server judged one answer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -480,9 +495,9 @@ class ResponseResult(_message.Message):
     request: _builtins.str
     code: Global___ResponseCode.ValueType
     state: _resources_pb2.RequestState.ValueType
-    """The request's, as it is now; unset where there is no such request."""
+    """The state of the request after the call. Unset if the request does not exist."""
     message: _builtins.str
-    """For people."""
+    """An explanation for people."""
     def __init__(
         self,
         *,
@@ -507,11 +522,13 @@ class ExtendLeasesRequest(_message.Message):
     LEASE_DURATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def lease_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """1 to 1000."""
+        """1 to 1000 tokens."""
 
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
-        """From now. 1 second to 1 hour. Unset: as at the hand-over or the last extension."""
+        """How long the leases last from now on. 1 second to 1 hour. Unset: as long as at the hand-over or
+        at the last extension.
+        """
 
     def __init__(
         self,
@@ -534,7 +551,7 @@ class ExtendLeasesResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseResult]:
-        """One for each token, in order."""
+        """One result for each token, in order."""
 
     def __init__(
         self,
@@ -560,10 +577,10 @@ class LeaseResult(_message.Message):
     LEASE_DURATION_FIELD_NUMBER: _builtins.int
     lease_token: _builtins.str
     live: _builtins.bool
-    """Extended: it lives. Released: it lived until now."""
+    """ExtendLeases: the lease is live. ReleaseLeases: the lease was live until this call."""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
-        """How long it lives on; unset if it does not."""
+        """How long the lease lasts from now on. Unset if it has ended."""
 
     def __init__(
         self,
@@ -587,10 +604,12 @@ class ReleaseLeasesRequest(_message.Message):
     LEASE_TOKENS_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
     stop: _builtins.bool
-    """Hand nothing more over on the streams that gave these leases; each ends when its last lease has."""
+    """Stops the streams that gave these leases: the server hands nothing more over on them, and ends
+    each when its last lease has ended.
+    """
     @_builtins.property
     def lease_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Up to 1000."""
+        """Up to 1000 tokens."""
 
     def __init__(
         self,
@@ -613,7 +632,7 @@ class ReleaseLeasesResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___LeaseResult]:
-        """One for each token, in order."""
+        """One result for each token, in order."""
 
     def __init__(
         self,

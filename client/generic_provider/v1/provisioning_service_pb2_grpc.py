@@ -26,12 +26,13 @@ if _version_not_supported:
 
 
 class ProvisioningServiceStub(object):
-    """For adapters of platforms (conditional access, OTT …): take pending requests, apply them, answer.
+    """Adapters of platforms (conditional access, OTT …) use this service: they take pending requests,
+    apply them on the platform, and answer them.
 
-    The unit of delivery is a subscription: a lease hands one adapter, in order, pending requests of
-    one subscription. There is at most one live lease for each subscription and provider, so a
-    platform sees the changes of a subscription in the order in which they were made, whatever the
-    number of adapters. Delivery is at least once: be idempotent.
+    A lease hands pending requests of one subscription to one adapter, in order. Each subscription has
+    at most one live lease at each provider, so a platform gets the changes of a subscription in the
+    order in which they were made, whatever the number of adapters. Each request is delivered at least
+    once, so adapters must be idempotent.
     """
 
     def __init__(self, channel):
@@ -68,46 +69,51 @@ class ProvisioningServiceStub(object):
 
 
 class ProvisioningServiceServicer(object):
-    """For adapters of platforms (conditional access, OTT …): take pending requests, apply them, answer.
+    """Adapters of platforms (conditional access, OTT …) use this service: they take pending requests,
+    apply them on the platform, and answer them.
 
-    The unit of delivery is a subscription: a lease hands one adapter, in order, pending requests of
-    one subscription. There is at most one live lease for each subscription and provider, so a
-    platform sees the changes of a subscription in the order in which they were made, whatever the
-    number of adapters. Delivery is at least once: be idempotent.
+    A lease hands pending requests of one subscription to one adapter, in order. Each subscription has
+    at most one live lease at each provider, so a platform gets the changes of a subscription in the
+    order in which they were made, whatever the number of adapters. Each request is delivered at least
+    once, so adapters must be idempotent.
     """
 
     def StreamPendingRequests(self, request, context):
-        """Hands over pending requests, the backlog first and then whatever comes, for as long as the
-        stream lives; never more than `max_in_flight` requests that are not answered yet. An end of the
-        stream ends the leases given on it, unless the server ended it by a drain.
+        """Hands over the backlog first, then each new request, until the stream ends. The stream never has
+        more than `max_in_flight` unanswered requests. When the stream ends, the leases given on it end
+        too, unless the server ended the stream by a drain.
 
         The rules for an adapter:
 
-        1. One stream for each process and provider, for ever: no deadline; after every end reconnect,
-        with full jitter from 0.5 s to 30 s; nothing heard for 30 s (three heartbeats): cancel and
-        reconnect. Any server process will do.
-        2. Keepalive ping after 20 s, timeout 10 s; the server allows pings every 10 s. No message
-        exceeds 2 MiB, so default limits are enough. Answers on a second channel when there are many
-        streams.
-        3. Requests of one SubscriptionRequests one after the other, answered in order; different
-        subscriptions side by side.
-        4. After REJECTED or RETRY_LATER drop the rest of that lease.
-        5. Be idempotent, the request's `number` is the key (hand it to the platform as its transaction
-        id, for ADD_UDR always). Adding what is there, removing what is not there: ACCEPTED.
-        BECOME_SUBSCRIBER is "create, or bring to exactly this".
-        6. Keep the newest `lease_token` of each request number; a number that comes again while it is
-        in work is not started again, and is answered with the newest token.
-        7. Extend leases at a third of `lease_duration` while work goes on. `live` false: finish what
-        has begun, answer it, start nothing more of that lease.
-        8. SendResponses may be repeated as it is after UNAVAILABLE or DEADLINE_EXCEEDED; never with
+        1. Keep one stream open for each process and provider, without a deadline. Reconnect after every
+        end, with full jitter from 0.5 s to 30 s. When no message has arrived for 30 s (three
+        heartbeats), cancel the stream and reconnect. You may connect to any server process.
+        2. Send a keepalive ping after 20 s, with a timeout of 10 s; the server allows a ping every
+        10 s. No message exceeds 2 MiB, so gRPC's default limits are enough. If you hold many
+        streams, send answers on a second channel.
+        3. Apply the requests of one SubscriptionRequests one after the other, and answer them in
+        order. Work on different subscriptions in parallel.
+        4. After an answer REJECTED or RETRY_LATER, drop the other requests of that lease.
+        5. Be idempotent, with the request's `number` as the key. Pass it to the platform as its
+        transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds what
+        you should add, or does not hold what you should remove, also for CANCEL_UDR when the card is
+        gone. BECOME_SUBSCRIBER means "create, or bring to exactly this": an existing subscriber gets
+        the payload and loses what is not in it. Within one unit a distributor can be without its
+        card for a moment (a card swap on MAIN while TWIN1, which requires MAIN, is in use); if the
+        platform forbids that, the adapter must combine the two requests.
+        6. Keep the newest `lease_token` of each request number. If a number arrives again while you
+        work on it, do not start it again; answer it once, with the newest token.
+        7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is
+        false, finish and answer what you have begun, and begin nothing more of that lease.
+        8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
         another answer for the same number.
-        9. APPLIED, DUPLICATE: done. STALE: done, it comes again if it is still wanted. OUT_OF_ORDER:
-        answer the earlier one first. CONFLICT: another answer stands, log it. NOT_FOUND, INVALID: a
-        fault of the adapter, log it loudly.
-        10. The platform is down: release all leases, close the stream, come back later. RETRY_LATER is
-        for one request.
-        11. `drain`: open a new stream at once, finish and answer the old leases as usual.
-        12. A type you do not know: RETRY_LATER with `UNKNOWN_TYPE`, never ACCEPTED.
+        9. APPLIED and DUPLICATE: the request is done. STALE: drop it; it comes again if it is still
+        wanted. OUT_OF_ORDER: answer the earlier request first. CONFLICT: another answer counts; log
+        it. NOT_FOUND and INVALID: the adapter has a fault; log an error.
+        10. If the platform is down, release all leases, close the stream and come back later.
+        RETRY_LATER is for a single request.
+        11. After `drain`, open a new stream at once, and finish and answer the old leases as usual.
+        12. Answer a type that you do not know with RETRY_LATER and `UNKNOWN_TYPE`, never with ACCEPTED.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -116,8 +122,8 @@ class ProvisioningServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PullPendingRequests(self, request, context):
-        """The same for adapters that poll: waits up to `wait` for something to arrive. Leases given so end
-        only by answers, release or time.
+        """Does the same for adapters that poll. If nothing is pending, the call waits up to `wait`. Its
+        leases end only when they are answered, released, or run out.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
         """
@@ -126,12 +132,13 @@ class ProvisioningServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SendResponses(self, request, context):
-        """Takes many answers, also of several leases; one result each, in order, after the commit. An
-        answer is judged by itself and never fails its neighbours. Sending the same again is harmless.
+        """Takes many answers, also of several leases. After the commit it returns one result for each, in
+        order. Each answer is judged by itself, and a wrong one does not affect the others. It is safe to
+        send the same answers again.
 
-        ACCEPTED: the request is COMPLETED. REJECTED: it is REJECTED, and the change is taken back in
-        the CRM. RETRY_LATER: it comes again after a delay, and a failed attempt is counted. The last
-        two end the lease.
+        ACCEPTED: the request becomes COMPLETED. REJECTED: the request becomes REJECTED, and the change
+        is taken back in the CRM. RETRY_LATER: the request is handed over again after a delay, and a
+        failed attempt is counted. REJECTED and RETRY_LATER end the lease.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
         """
@@ -140,7 +147,7 @@ class ProvisioningServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExtendLeases(self, request, context):
-        """Keeps leases while work goes on, up to the provider's max_lease_time in all.
+        """Extends leases. A lease can last for the provider's max_lease_time in all.
 
         Errors: INVALID_FIELD.
         """
@@ -149,7 +156,8 @@ class ProvisioningServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseLeases(self, request, context):
-        """Gives leases back: what is not answered is handed over again, to anyone. No attempt is counted.
+        """Ends leases early. Their unanswered requests are handed over again, to any adapter, and no
+        attempt is counted.
 
         Errors: INVALID_FIELD.
         """
@@ -194,12 +202,13 @@ def add_ProvisioningServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ProvisioningService(object):
-    """For adapters of platforms (conditional access, OTT …): take pending requests, apply them, answer.
+    """Adapters of platforms (conditional access, OTT …) use this service: they take pending requests,
+    apply them on the platform, and answer them.
 
-    The unit of delivery is a subscription: a lease hands one adapter, in order, pending requests of
-    one subscription. There is at most one live lease for each subscription and provider, so a
-    platform sees the changes of a subscription in the order in which they were made, whatever the
-    number of adapters. Delivery is at least once: be idempotent.
+    A lease hands pending requests of one subscription to one adapter, in order. Each subscription has
+    at most one live lease at each provider, so a platform gets the changes of a subscription in the
+    order in which they were made, whatever the number of adapters. Each request is delivered at least
+    once, so adapters must be idempotent.
     """
 
     @staticmethod

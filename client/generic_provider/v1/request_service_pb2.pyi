@@ -87,11 +87,11 @@ class ListRequestsRequest(_message.Message):
     provider: _builtins.str
     subscription: _builtins.str
     account_number: _builtins.str
-    """The platform's own."""
+    """The platform's own account number."""
     action: _builtins.str
     """An action's id."""
     reference: _builtins.str
-    """Of the action."""
+    """The reference of the action."""
     last_adapter: _builtins.str
     error_code: _builtins.str
     item_serial: _builtins.str
@@ -99,20 +99,20 @@ class ListRequestsRequest(_message.Message):
     oldest_first: _builtins.bool
     """Default: newest first."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (larger is taken as 1000). A page may hold fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
     page_token: _builtins.str
-    """`next_page_token` of the page before, with the same filters."""
+    """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestType.ValueType]:
-        """Any of them."""
+        """The request has one of these types."""
 
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestState.ValueType]:
-        """Any of them."""
+        """The request has one of these states."""
 
     @_builtins.property
     def origins(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestOrigin.ValueType]:
-        """Any of them."""
+        """The request has one of these origins."""
 
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp: ...
@@ -159,7 +159,7 @@ class ListRequestsResponse(_message.Message):
     REQUESTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty = this was the last page."""
+    """Empty if this is the last page."""
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]: ...
     def __init__(
@@ -189,7 +189,9 @@ class CancelRequestRequest(_message.Message):
     reason: _builtins.str
     """Mandatory. Up to 1000 characters."""
     end_lease: _builtins.bool
-    """Take it away from the adapter that has it: the lease ends first, as without an answer."""
+    """If an adapter has the request, its lease is ended first, as if it had not been answered. Without
+    `end_lease` such a request is refused with REQUEST_LEASED.
+    """
     performed_by: _builtins.str
     def __init__(
         self,
@@ -245,11 +247,13 @@ class ResolveRequestRequest(_message.Message):
     reason: _builtins.str
     """Mandatory. Up to 1000 characters."""
     error_code: _builtins.str
-    """For REJECTED. Up to 64 characters."""
+    """The error code for REJECTED. Up to 64 characters."""
     account_number: _builtins.str
-    """For an accepted BECOME_SUBSCRIBER: the platform's own. Up to 64 characters."""
+    """The platform's own account number, for an accepted BECOME_SUBSCRIBER. Up to 64 characters."""
     end_lease: _builtins.bool
-    """Take it away from the adapter that has it: the lease ends first, as without an answer."""
+    """If an adapter has the request, its lease is ended first, as if it had not been answered. Without
+    `end_lease` such a request is refused with REQUEST_LEASED.
+    """
     performed_by: _builtins.str
     def __init__(
         self,
@@ -336,7 +340,7 @@ class GetBacklogResponse(_message.Message):
 
     @_typing.final
     class AgeCount(_message.Message):
-        """Pending requests of an age up to this, and above that of the entry before."""
+        """Counts the pending requests whose age is at most `up_to` and above that of the previous entry."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -345,7 +349,7 @@ class GetBacklogResponse(_message.Message):
         count: _builtins.int
         @_builtins.property
         def up_to(self) -> _duration_pb2.Duration:
-            """1 minute, 10 minutes, 1 hour, 1 day; unset = older than all of these."""
+            """1 minute, 10 minutes, 1 hour or 1 day. Unset in the last entry, for all older requests."""
 
         def __init__(
             self,
@@ -369,19 +373,19 @@ class GetBacklogResponse(_message.Message):
     OUT_OF_SYNC_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
     ADAPTERS_FIELD_NUMBER: _builtins.int
     pending: _builtins.int
-    """Requests that are pending."""
+    """The number of pending requests."""
     leased: _builtins.int
-    """Of them, those in an adapter's hands."""
+    """The number of pending requests that are on a live lease."""
     waiting_for_retry: _builtins.int
-    """Subscriptions whose next request waits for its delay."""
+    """The number of subscriptions whose next request waits for the end of its delay."""
     blocked_subscriptions: _builtins.int
-    """Subscriptions with requests behind one that is in work or delayed."""
+    """The number of subscriptions with requests that wait behind a leased or delayed one."""
     out_of_sync_subscriptions: _builtins.int
     adapters: _builtins.int
-    """Streams open on this server process."""
+    """The number of the provider's open streams, of all server processes."""
     @_builtins.property
     def oldest(self) -> _resources_pb2.ProvisioningRequest:
-        """Unset = nothing is pending."""
+        """The oldest pending request. Unset if nothing is pending."""
 
     @_builtins.property
     def by_type(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetBacklogResponse.TypeCount]: ...
@@ -416,11 +420,11 @@ class ListAdaptersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """Empty = all."""
+    """Empty = all providers."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (larger is taken as 1000)."""
+    """Default 100, at most 1000 (a larger value is taken as 1000)."""
     page_token: _builtins.str
-    """`next_page_token` of the page before, with the same filters."""
+    """The `next_page_token` of the previous page, which must have had the same filters."""
     def __init__(
         self,
         *,
@@ -443,7 +447,7 @@ class ListAdaptersResponse(_message.Message):
     ADAPTERS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty = this was the last page."""
+    """Empty if this is the last page."""
     @_builtins.property
     def adapters(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConnectedAdapter]: ...
     def __init__(
@@ -462,7 +466,7 @@ Global___ListAdaptersResponse: _TypeAlias = ListAdaptersResponse  # noqa: Y015
 
 @_typing.final
 class ConnectedAdapter(_message.Message):
-    """An open stream."""
+    """One open stream of an adapter."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -479,19 +483,19 @@ class ConnectedAdapter(_message.Message):
     adapter: _builtins.str
     version: _builtins.str
     peer: _builtins.str
-    """Its address."""
+    """The adapter's network address."""
     max_in_flight: _builtins.int
     in_flight: _builtins.int
-    """Requests that are not answered."""
+    """The number of requests on the stream that are not answered."""
     @_builtins.property
     def oldest_lease_age(self) -> _duration_pb2.Duration:
-        """Unset = nothing is in flight."""
+        """The age of the oldest live lease. Unset if nothing is in flight."""
 
     @_builtins.property
     def connect_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def last_heard_time(self) -> _timestamp_pb2.Timestamp:
-        """Last answer, extension or release."""
+        """The time of the last answer, extension or release."""
 
     def __init__(
         self,

@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class RequestServiceStub(object):
-    """For operations: single requests, the backlog, the adapters.
+    """Operators use this service: it shows and changes single requests, and shows the backlog and the
+    adapters.
     """
 
     def __init__(self, channel):
@@ -68,18 +69,21 @@ class RequestServiceStub(object):
 
 
 class RequestServiceServicer(object):
-    """For operations: single requests, the backlog, the adapters.
+    """Operators use this service: it shows and changes single requests, and shows the backlog and the
+    adapters.
     """
 
     def GetRequest(self, request, context):
-        """Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
+        """Returns one request.
+
+        Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListRequests(self, request, context):
-        """Newest first, or oldest first.
+        """Lists requests, the newest first or the oldest first.
 
         Errors: INVALID_FIELD.
         """
@@ -88,8 +92,9 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelRequest(self, request, context):
-        """A rejection by the operator: the request is REJECTED with CANCELLED_BY_OPERATOR and its change
-        taken back in the CRM. What had been handed over is uncertain, and is corrected.
+        """Rejects a request in the operator's name: the request becomes REJECTED with
+        CANCELLED_BY_OPERATOR, and its change is taken back in the CRM. If the request had been handed
+        over, what it names is uncertain, and new requests correct it.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED.
         """
@@ -98,8 +103,8 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ResolveRequest(self, request, context):
-        """The answer of a person who has looked at the platform. Only for the subscription's first pending
-        request at the provider.
+        """Answers a request in the name of the platform. The operator must have checked the platform. Only
+        the subscription's first pending request at the provider can be resolved.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED,
         REQUEST_NOT_FIRST.
@@ -109,7 +114,8 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetBacklog(self, request, context):
-        """What is pending at a provider; it costs what is pending, whatever the history.
+        """Summarises what is pending at a provider. The cost of the call depends on the number of pending
+        requests, not on the length of the history.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
         """
@@ -118,7 +124,8 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListAdapters(self, request, context):
-        """The streams that are open on this server process, in the order in which they connected.
+        """Lists the open streams of all server processes, in the order in which they connected. What other
+        processes report is up to two seconds old.
 
         Errors: INVALID_FIELD.
         """
@@ -168,7 +175,8 @@ def add_RequestServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RequestService(object):
-    """For operations: single requests, the backlog, the adapters.
+    """Operators use this service: it shows and changes single requests, and shows the backlog and the
+    adapters.
     """
 
     @staticmethod

@@ -27,81 +27,99 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RequestServiceStub:
-    """For operations: single requests, the backlog, the adapters."""
+    """Operators use this service: it shows and changes single requests, and shows the backlog and the
+    adapters.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RequestServiceAsyncStub: ...
     GetRequest: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.GetRequestRequest, _request_service_pb2.GetRequestResponse]
-    """Errors: INVALID_FIELD, REQUEST_NOT_FOUND."""
+    """Returns one request.
+
+    Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
+    """
     ListRequests: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.ListRequestsRequest, _request_service_pb2.ListRequestsResponse]
-    """Newest first, or oldest first.
+    """Lists requests, the newest first or the oldest first.
 
     Errors: INVALID_FIELD.
     """
     CancelRequest: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.CancelRequestRequest, _request_service_pb2.CancelRequestResponse]
-    """A rejection by the operator: the request is REJECTED with CANCELLED_BY_OPERATOR and its change
-    taken back in the CRM. What had been handed over is uncertain, and is corrected.
+    """Rejects a request in the operator's name: the request becomes REJECTED with
+    CANCELLED_BY_OPERATOR, and its change is taken back in the CRM. If the request had been handed
+    over, what it names is uncertain, and new requests correct it.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED.
     """
     ResolveRequest: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.ResolveRequestRequest, _request_service_pb2.ResolveRequestResponse]
-    """The answer of a person who has looked at the platform. Only for the subscription's first pending
-    request at the provider.
+    """Answers a request in the name of the platform. The operator must have checked the platform. Only
+    the subscription's first pending request at the provider can be resolved.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED,
     REQUEST_NOT_FIRST.
     """
     GetBacklog: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.GetBacklogRequest, _request_service_pb2.GetBacklogResponse]
-    """What is pending at a provider; it costs what is pending, whatever the history.
+    """Summarises what is pending at a provider. The cost of the call depends on the number of pending
+    requests, not on the length of the history.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
     """
     ListAdapters: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.ListAdaptersRequest, _request_service_pb2.ListAdaptersResponse]
-    """The streams that are open on this server process, in the order in which they connected.
+    """Lists the open streams of all server processes, in the order in which they connected. What other
+    processes report is up to two seconds old.
 
     Errors: INVALID_FIELD.
     """
 
 @_typing.type_check_only
 class RequestServiceAsyncStub(RequestServiceStub):
-    """For operations: single requests, the backlog, the adapters."""
+    """Operators use this service: it shows and changes single requests, and shows the backlog and the
+    adapters.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetRequest: _aio.UnaryUnaryMultiCallable[_request_service_pb2.GetRequestRequest, _request_service_pb2.GetRequestResponse]  # type: ignore[assignment]
-    """Errors: INVALID_FIELD, REQUEST_NOT_FOUND."""
+    """Returns one request.
+
+    Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
+    """
     ListRequests: _aio.UnaryUnaryMultiCallable[_request_service_pb2.ListRequestsRequest, _request_service_pb2.ListRequestsResponse]  # type: ignore[assignment]
-    """Newest first, or oldest first.
+    """Lists requests, the newest first or the oldest first.
 
     Errors: INVALID_FIELD.
     """
     CancelRequest: _aio.UnaryUnaryMultiCallable[_request_service_pb2.CancelRequestRequest, _request_service_pb2.CancelRequestResponse]  # type: ignore[assignment]
-    """A rejection by the operator: the request is REJECTED with CANCELLED_BY_OPERATOR and its change
-    taken back in the CRM. What had been handed over is uncertain, and is corrected.
+    """Rejects a request in the operator's name: the request becomes REJECTED with
+    CANCELLED_BY_OPERATOR, and its change is taken back in the CRM. If the request had been handed
+    over, what it names is uncertain, and new requests correct it.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED.
     """
     ResolveRequest: _aio.UnaryUnaryMultiCallable[_request_service_pb2.ResolveRequestRequest, _request_service_pb2.ResolveRequestResponse]  # type: ignore[assignment]
-    """The answer of a person who has looked at the platform. Only for the subscription's first pending
-    request at the provider.
+    """Answers a request in the name of the platform. The operator must have checked the platform. Only
+    the subscription's first pending request at the provider can be resolved.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED,
     REQUEST_NOT_FIRST.
     """
     GetBacklog: _aio.UnaryUnaryMultiCallable[_request_service_pb2.GetBacklogRequest, _request_service_pb2.GetBacklogResponse]  # type: ignore[assignment]
-    """What is pending at a provider; it costs what is pending, whatever the history.
+    """Summarises what is pending at a provider. The cost of the call depends on the number of pending
+    requests, not on the length of the history.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
     """
     ListAdapters: _aio.UnaryUnaryMultiCallable[_request_service_pb2.ListAdaptersRequest, _request_service_pb2.ListAdaptersResponse]  # type: ignore[assignment]
-    """The streams that are open on this server process, in the order in which they connected.
+    """Lists the open streams of all server processes, in the order in which they connected. What other
+    processes report is up to two seconds old.
 
     Errors: INVALID_FIELD.
     """
 
 class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For operations: single requests, the backlog, the adapters."""
+    """Operators use this service: it shows and changes single requests, and shows the backlog and the
+    adapters.
+    """
 
     @_abc_1.abstractmethod
     def GetRequest(
@@ -109,7 +127,10 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.GetRequestRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.GetRequestResponse, _abc.Awaitable[_request_service_pb2.GetRequestResponse]]:
-        """Errors: INVALID_FIELD, REQUEST_NOT_FOUND."""
+        """Returns one request.
+
+        Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListRequests(
@@ -117,7 +138,7 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.ListRequestsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.ListRequestsResponse, _abc.Awaitable[_request_service_pb2.ListRequestsResponse]]:
-        """Newest first, or oldest first.
+        """Lists requests, the newest first or the oldest first.
 
         Errors: INVALID_FIELD.
         """
@@ -128,8 +149,9 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.CancelRequestRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.CancelRequestResponse, _abc.Awaitable[_request_service_pb2.CancelRequestResponse]]:
-        """A rejection by the operator: the request is REJECTED with CANCELLED_BY_OPERATOR and its change
-        taken back in the CRM. What had been handed over is uncertain, and is corrected.
+        """Rejects a request in the operator's name: the request becomes REJECTED with
+        CANCELLED_BY_OPERATOR, and its change is taken back in the CRM. If the request had been handed
+        over, what it names is uncertain, and new requests correct it.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED.
         """
@@ -140,8 +162,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.ResolveRequestRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.ResolveRequestResponse, _abc.Awaitable[_request_service_pb2.ResolveRequestResponse]]:
-        """The answer of a person who has looked at the platform. Only for the subscription's first pending
-        request at the provider.
+        """Answers a request in the name of the platform. The operator must have checked the platform. Only
+        the subscription's first pending request at the provider can be resolved.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED,
         REQUEST_NOT_FIRST.
@@ -153,7 +175,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.GetBacklogRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.GetBacklogResponse, _abc.Awaitable[_request_service_pb2.GetBacklogResponse]]:
-        """What is pending at a provider; it costs what is pending, whatever the history.
+        """Summarises what is pending at a provider. The cost of the call depends on the number of pending
+        requests, not on the length of the history.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
         """
@@ -164,7 +187,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.ListAdaptersRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.ListAdaptersResponse, _abc.Awaitable[_request_service_pb2.ListAdaptersResponse]]:
-        """The streams that are open on this server process, in the order in which they connected.
+        """Lists the open streams of all server processes, in the order in which they connected. What other
+        processes report is up to two seconds old.
 
         Errors: INVALID_FIELD.
         """

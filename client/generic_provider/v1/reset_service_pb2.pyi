@@ -35,21 +35,26 @@ class ResetSubscriptionRequest(_message.Message):
     provider: _builtins.str
     """Empty = every provider that serves the subscription and is effective."""
     full: _builtins.bool
-    """Sends everything again that the CRM wants, and takes away everything else that the platform may
-    hold: for a platform of which nobody knows what it holds. The subscriber itself counts as known.
+    """Sends everything again that the CRM wants, and removes everything else that the platform may
+    hold. Use it when nobody knows what the platform holds. The platform is assumed to know the
+    subscriber.
     """
     recreate: _builtins.bool
-    """For an account that the platform has lost. Cancels what is pending (the changes stand in the CRM)
-    and sends one BECOME_SUBSCRIBER with everything; usage follows in requests of its own. Refused
-    with REQUEST_LEASED while an adapter has requests of the subscription in work; without a named
-    provider such a provider is left out.
+    """Use it when the platform has lost the account. It cancels pending requests (their changes stand
+    in the CRM) and sends one BECOME_SUBSCRIBER with everything; usage records follow in requests of
+    their own. While requests of the subscription are on a live lease at a provider, that provider is
+    refused with REQUEST_LEASED if it is named, and left out if no provider is named.
     """
     validate_only: _builtins.bool
-    """Shows what would be sent, and changes nothing."""
+    """Returns the requests that would be created, and changes nothing."""
     request_id: _builtins.str
-    """Makes a repeat safe. 1 to 100 characters, unique among all callers; empty = no such protection."""
+    """Makes a repeat safe. 1 to 100 characters, unique among all callers. Empty = a repeat is treated
+    as a new call.
+    """
     performed_by: _builtins.str
-    """A person or system in the caller's house, kept with the requests. At most 100 characters."""
+    """The person or system of the caller that wants the reset, kept with the requests. At most 100
+    characters.
+    """
     def __init__(
         self,
         *,
@@ -77,14 +82,14 @@ class ResetSubscriptionResponse(_message.Message):
     PROVIDERS_LEFT_OUT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]:
-        """What was created, in the order in which it is sent. The first ones, where the whole would exceed
-        2 MiB; ListRequests has them all.
+        """The new requests, in the order in which they are handed over. If all of them would exceed 2 MiB,
+        only the first ones are returned; ListRequests lists them all.
         """
 
     @_builtins.property
     def providers_left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Without a named provider: providers that serve the subscription and got nothing, because they
-        are not effective or, for `recreate`, because an adapter has requests in work. Empty in the
+        """Providers that serve the subscription but were skipped, because they are not effective or, for
+        `recreate`, because requests are on a live lease. Set only if no provider was named. Empty in the
         answer to a repeat.
         """
 

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class ResetServiceStub(object):
-    """For internal services and operations: the platform is brought to the CRM's state. The CRM is the
-    master; a reset changes nothing in it.
+    """Internal services and operators use this service to bring a platform to the state of the CRM. The
+    CRM is the master; a reset changes nothing in it.
     """
 
     def __init__(self, channel):
@@ -44,19 +44,19 @@ class ResetServiceStub(object):
 
 
 class ResetServiceServicer(object):
-    """For internal services and operations: the platform is brought to the CRM's state. The CRM is the
-    master; a reset changes nothing in it.
+    """Internal services and operators use this service to bring a platform to the state of the CRM. The
+    CRM is the master; a reset changes nothing in it.
     """
 
     def ResetSubscription(self, request, context):
         """Creates the requests that remove the difference between what the platform is expected to hold
-        and what the CRM wants (origin RESET); none for a subscription in sync. They go to the adapter
-        like any other requests, behind those that are pending already. What is pending counts as done,
-        so nothing is sent twice while the requests of an earlier reset are pending. A reset also tries
-        again what the platform refused before.
+        and what the CRM wants (origin RESET). A subscription in sync gets none. The new requests are
+        handed over like any others, behind those that are already pending. Pending requests count as
+        accepted, so nothing is sent twice while the requests of an earlier reset are pending. A reset
+        also sends again what the platform rejected before.
 
-        A repeat with the same `request_id` creates nothing and answers with the same requests as they
-        are now. With `validate_only` nothing changes, and the requests come without numbers.
+        A repeat with the same `request_id` creates nothing and returns the same requests in their
+        current state. With `validate_only` nothing changes, and the requests have no numbers.
 
         Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
         serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
@@ -83,8 +83,8 @@ def add_ResetServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ResetService(object):
-    """For internal services and operations: the platform is brought to the CRM's state. The CRM is the
-    master; a reset changes nothing in it.
+    """Internal services and operators use this service to bring a platform to the state of the CRM. The
+    CRM is the master; a reset changes nothing in it.
     """
 
     @staticmethod

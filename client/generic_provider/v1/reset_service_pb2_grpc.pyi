@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ResetServiceStub:
-    """For internal services and operations: the platform is brought to the CRM's state. The CRM is the
-    master; a reset changes nothing in it.
+    """Internal services and operators use this service to bring a platform to the state of the CRM. The
+    CRM is the master; a reset changes nothing in it.
     """
 
     @_typing.overload
@@ -37,13 +37,13 @@ class ResetServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ResetServiceAsyncStub: ...
     ResetSubscription: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ResetSubscriptionRequest, _reset_service_pb2.ResetSubscriptionResponse]
     """Creates the requests that remove the difference between what the platform is expected to hold
-    and what the CRM wants (origin RESET); none for a subscription in sync. They go to the adapter
-    like any other requests, behind those that are pending already. What is pending counts as done,
-    so nothing is sent twice while the requests of an earlier reset are pending. A reset also tries
-    again what the platform refused before.
+    and what the CRM wants (origin RESET). A subscription in sync gets none. The new requests are
+    handed over like any others, behind those that are already pending. Pending requests count as
+    accepted, so nothing is sent twice while the requests of an earlier reset are pending. A reset
+    also sends again what the platform rejected before.
 
-    A repeat with the same `request_id` creates nothing and answers with the same requests as they
-    are now. With `validate_only` nothing changes, and the requests come without numbers.
+    A repeat with the same `request_id` creates nothing and returns the same requests in their
+    current state. With `validate_only` nothing changes, and the requests have no numbers.
 
     Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
     serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
@@ -52,20 +52,20 @@ class ResetServiceStub:
 
 @_typing.type_check_only
 class ResetServiceAsyncStub(ResetServiceStub):
-    """For internal services and operations: the platform is brought to the CRM's state. The CRM is the
-    master; a reset changes nothing in it.
+    """Internal services and operators use this service to bring a platform to the state of the CRM. The
+    CRM is the master; a reset changes nothing in it.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ResetSubscription: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ResetSubscriptionRequest, _reset_service_pb2.ResetSubscriptionResponse]  # type: ignore[assignment]
     """Creates the requests that remove the difference between what the platform is expected to hold
-    and what the CRM wants (origin RESET); none for a subscription in sync. They go to the adapter
-    like any other requests, behind those that are pending already. What is pending counts as done,
-    so nothing is sent twice while the requests of an earlier reset are pending. A reset also tries
-    again what the platform refused before.
+    and what the CRM wants (origin RESET). A subscription in sync gets none. The new requests are
+    handed over like any others, behind those that are already pending. Pending requests count as
+    accepted, so nothing is sent twice while the requests of an earlier reset are pending. A reset
+    also sends again what the platform rejected before.
 
-    A repeat with the same `request_id` creates nothing and answers with the same requests as they
-    are now. With `validate_only` nothing changes, and the requests come without numbers.
+    A repeat with the same `request_id` creates nothing and returns the same requests in their
+    current state. With `validate_only` nothing changes, and the requests have no numbers.
 
     Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
     serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
@@ -73,8 +73,8 @@ class ResetServiceAsyncStub(ResetServiceStub):
     """
 
 class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For internal services and operations: the platform is brought to the CRM's state. The CRM is the
-    master; a reset changes nothing in it.
+    """Internal services and operators use this service to bring a platform to the state of the CRM. The
+    CRM is the master; a reset changes nothing in it.
     """
 
     @_abc_1.abstractmethod
@@ -84,13 +84,13 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ResetSubscriptionResponse, _abc.Awaitable[_reset_service_pb2.ResetSubscriptionResponse]]:
         """Creates the requests that remove the difference between what the platform is expected to hold
-        and what the CRM wants (origin RESET); none for a subscription in sync. They go to the adapter
-        like any other requests, behind those that are pending already. What is pending counts as done,
-        so nothing is sent twice while the requests of an earlier reset are pending. A reset also tries
-        again what the platform refused before.
+        and what the CRM wants (origin RESET). A subscription in sync gets none. The new requests are
+        handed over like any others, behind those that are already pending. Pending requests count as
+        accepted, so nothing is sent twice while the requests of an earlier reset are pending. A reset
+        also sends again what the platform rejected before.
 
-        A repeat with the same `request_id` creates nothing and answers with the same requests as they
-        are now. With `validate_only` nothing changes, and the requests come without numbers.
+        A repeat with the same `request_id` creates nothing and returns the same requests in their
+        current state. With `validate_only` nothing changes, and the requests have no numbers.
 
         Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
         serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),

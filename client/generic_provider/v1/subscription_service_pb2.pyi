@@ -58,7 +58,7 @@ class _ActionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionKind
     ACTION_KIND_REPLACE: _ActionKind.ValueType  # 26
 
 class ActionKind(_ActionKind, metaclass=_ActionKindEnumTypeWrapper):
-    """What was asked for."""
+    """The kind of an action."""
 
 ACTION_KIND_UNSPECIFIED: ActionKind.ValueType  # 0
 ACTION_KIND_BECOME_SUBSCRIBER: ActionKind.ValueType  # 1
@@ -97,36 +97,36 @@ class _ActionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionSta
     DESCRIPTOR: _descriptor.EnumDescriptor
     ACTION_STATE_UNSPECIFIED: _ActionState.ValueType  # 0
     ACTION_STATE_SCHEDULED: _ActionState.ValueType  # 1
-    """To be performed later."""
+    """The action will be performed later."""
     ACTION_STATE_EXECUTED: _ActionState.ValueType  # 2
-    """Performed; some of its requests are pending."""
+    """The action was performed and is not settled."""
     ACTION_STATE_SETTLED: _ActionState.ValueType  # 3
-    """All of it stands."""
+    """The action is settled, and nothing of it was taken back."""
     ACTION_STATE_PARTLY_REJECTED: _ActionState.ValueType  # 4
-    """A part was taken back: see taken_back."""
+    """The action is settled, and a part of it was taken back: see taken_back."""
     ACTION_STATE_REJECTED: _ActionState.ValueType  # 5
-    """Nothing of it remains."""
+    """The whole action was taken back."""
     ACTION_STATE_CANCELLED: _ActionState.ValueType  # 6
-    """Cancelled before it was performed."""
+    """The action was cancelled before it was performed."""
 
 class ActionState(_ActionState, metaclass=_ActionStateEnumTypeWrapper):
-    """State of an action. An action is settled when all its requests, and those of the actions before
-    it, have reached their final state.
+    """The state of an action. An action is settled when all its requests, and those of all earlier
+    actions of the subscription, have reached a final state.
     """
 
 ACTION_STATE_UNSPECIFIED: ActionState.ValueType  # 0
 ACTION_STATE_SCHEDULED: ActionState.ValueType  # 1
-"""To be performed later."""
+"""The action will be performed later."""
 ACTION_STATE_EXECUTED: ActionState.ValueType  # 2
-"""Performed; some of its requests are pending."""
+"""The action was performed and is not settled."""
 ACTION_STATE_SETTLED: ActionState.ValueType  # 3
-"""All of it stands."""
+"""The action is settled, and nothing of it was taken back."""
 ACTION_STATE_PARTLY_REJECTED: ActionState.ValueType  # 4
-"""A part was taken back: see taken_back."""
+"""The action is settled, and a part of it was taken back: see taken_back."""
 ACTION_STATE_REJECTED: ActionState.ValueType  # 5
-"""Nothing of it remains."""
+"""The whole action was taken back."""
 ACTION_STATE_CANCELLED: ActionState.ValueType  # 6
-"""Cancelled before it was performed."""
+"""The action was cancelled before it was performed."""
 Global___ActionState: _TypeAlias = ActionState  # noqa: Y015
 
 class _ActionOrigin:
@@ -137,16 +137,18 @@ class _ActionOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionOr
     DESCRIPTOR: _descriptor.EnumDescriptor
     ACTION_ORIGIN_UNSPECIFIED: _ActionOrigin.ValueType  # 0
     ACTION_ORIGIN_CALLER: _ActionOrigin.ValueType  # 1
+    """A caller performed the action."""
     ACTION_ORIGIN_AUTOMATIC_END: _ActionOrigin.ValueType  # 2
-    """A rest, short term or term end was due."""
+    """A rest, short term or term ended."""
 
 class ActionOrigin(_ActionOrigin, metaclass=_ActionOriginEnumTypeWrapper):
-    """What made an action happen."""
+    """What caused an action."""
 
 ACTION_ORIGIN_UNSPECIFIED: ActionOrigin.ValueType  # 0
 ACTION_ORIGIN_CALLER: ActionOrigin.ValueType  # 1
+"""A caller performed the action."""
 ACTION_ORIGIN_AUTOMATIC_END: ActionOrigin.ValueType  # 2
-"""A rest, short term or term end was due."""
+"""A rest, short term or term ended."""
 Global___ActionOrigin: _TypeAlias = ActionOrigin  # noqa: Y015
 
 class _Priority:
@@ -159,24 +161,25 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     PRIORITY_LIVE: _Priority.ValueType  # 1
     """The default."""
     PRIORITY_BULK: _Priority.ValueType  # 2
-    """For migrations and campaigns."""
+    """Use it for migrations and campaigns."""
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
-    """Which lane requests take. Both are served all the time; while both wait, live ones go four times
-    as often. A live action takes its whole subscription to the live lane.
+    """Whether requests are handed over as live or as bulk work. While both wait, four live subscriptions
+    are handed over for each bulk one. A live action makes all pending requests of its subscription
+    live.
     """
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
 PRIORITY_LIVE: Priority.ValueType  # 1
 """The default."""
 PRIORITY_BULK: Priority.ValueType  # 2
-"""For migrations and campaigns."""
+"""Use it for migrations and campaigns."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 @_typing.final
 class PerformActionRequest(_message.Message):
-    """One action. A subscription has at most 1,000 items, 2,000 live services, 200 usages that are not
-    over, and 256 KiB in all; the requests of one action have at most 1 MiB together.
+    """One action. A subscription has at most 1,000 items, 2,000 live services, 200 usage records that
+    have not ended, and 256 KiB in all. The requests of one action have at most 1 MiB together.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -216,27 +219,31 @@ class PerformActionRequest(_message.Message):
     CANCEL_USAGE_FIELD_NUMBER: _builtins.int
     REPLACE_FIELD_NUMBER: _builtins.int
     subscription: _builtins.str
-    """The subscription's number, 1 to 64 characters. For become_subscriber: empty = the server numbers
-    it, S and ten digits.
+    """The subscription's number, 1 to 64 characters. For become_subscriber: empty = the server gives a
+    number, S and ten digits.
     """
     request_id: _builtins.str
-    """Makes a repeat safe: 1 to 100 characters (a UUID, an order number), unique among all callers.
-    Kept as long as the action.
+    """Makes a repeat safe. 1 to 100 characters (a UUID, an order number), unique among all callers;
+    kept as long as the action.
     """
     reference: _builtins.str
-    """The CRM's order, ticket or campaign. Up to 200 characters, searchable, not unique."""
+    """The CRM's order, ticket or campaign. Up to 200 characters. It can be searched for, and need not be
+    unique.
+    """
     performed_by: _builtins.str
     """A person or system in the caller's house. Up to 100 characters."""
     expected_revision: _builtins.int
-    """The subscription must be at this revision, else REVISION_MISMATCH. Unset = not checked."""
+    """If the subscription has another revision, the action is refused with REVISION_MISMATCH. Unset =
+    not checked.
+    """
     priority: Global___Priority.ValueType
     """Default LIVE."""
     validate_only: _builtins.bool
-    """Answers as if, and changes nothing."""
+    """Returns what the action would do, and changes nothing."""
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
-        """When to perform it. Not in the future = now; a time in the future is refused with INVALID_FIELD,
-        because actions cannot be scheduled yet.
+        """When to perform the action. Unset or not in the future = now. A time in the future is refused with
+        INVALID_FIELD, because actions cannot be scheduled yet.
         """
 
     @_builtins.property
@@ -346,7 +353,7 @@ Global___PerformActionRequest: _TypeAlias = PerformActionRequest  # noqa: Y015
 
 @_typing.final
 class BecomeSubscriber(_message.Message):
-    """A new subscription: EFFECTIVE, or DRAFT if asked."""
+    """Creates a subscription. It is EFFECTIVE, or DRAFT if `draft` is set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -359,9 +366,9 @@ class BecomeSubscriber(_message.Message):
     DRAFT_FIELD_NUMBER: _builtins.int
     EXISTING_FIELD_NUMBER: _builtins.int
     type: _builtins.str
-    """What the operator calls it, e.g. DTH. 1 to 64 characters."""
+    """The operator's name for this type of subscription, e.g. DTH. 1 to 64 characters."""
     provider: _builtins.str
-    """The provider of the items and services that name none, and one that is linked in any case."""
+    """The provider of the items and services that do not name one. It is linked even if nothing uses it."""
     draft: _builtins.bool
     @_builtins.property
     def holder(self) -> _resources_pb2.Account: ...
@@ -373,7 +380,7 @@ class BecomeSubscriber(_message.Message):
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceSelection]: ...
     @_builtins.property
     def existing(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExistingAccount]:
-        """Providers whose platforms serve the customer already."""
+        """Accounts that the customer already has on platforms."""
 
     def __init__(
         self,
@@ -397,7 +404,7 @@ Global___BecomeSubscriber: _TypeAlias = BecomeSubscriber  # noqa: Y015
 
 @_typing.final
 class ExistingAccount(_message.Message):
-    """A platform that serves the customer already: nothing is sent to it."""
+    """An account that the customer already has on a platform. This action sends nothing to that platform."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -406,11 +413,11 @@ class ExistingAccount(_message.Message):
     HOLDS_EVERYTHING_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     account_number: _builtins.str
-    """The platform's own."""
+    """The platform's own account number."""
     holds_everything: _builtins.bool
-    """True: the platform holds everything that this action names. False: only the account is known.
-    The subscription is OUT_OF_SYNC at the provider then, until the platform's contents are
-    reported, a reset sends everything, or the platform accepts a BECOME_SUBSCRIBER.
+    """True: the platform holds everything that this action names. False: only the account is known, and
+    the subscription is OUT_OF_SYNC at the provider until the platform's contents are reported, a
+    reset sends everything, or the platform accepts a BECOME_SUBSCRIBER.
     """
     def __init__(
         self,
@@ -429,8 +436,8 @@ Global___ExistingAccount: _TypeAlias = ExistingAccount  # noqa: Y015
 
 @_typing.final
 class Activate(_message.Message):
-    """DRAFT or NOT_EFFECTIVE becomes EFFECTIVE; services in those states follow, but for those whose
-    term is over.
+    """Changes DRAFT or NOT_EFFECTIVE to EFFECTIVE. Services in those states change too, except those
+    whose term has ended.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -448,7 +455,7 @@ Global___Activate: _TypeAlias = Activate  # noqa: Y015
 
 @_typing.final
 class Deactivate(_message.Message):
-    """EFFECTIVE becomes NOT_EFFECTIVE; effective services follow."""
+    """Changes EFFECTIVE to NOT_EFFECTIVE. Effective services change too."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -465,7 +472,7 @@ Global___Deactivate: _TypeAlias = Deactivate  # noqa: Y015
 
 @_typing.final
 class Rest(_message.Message):
-    """EFFECTIVE becomes IN_RESTING until an instant, on which it ends by itself. Rest again moves it."""
+    """Changes EFFECTIVE to IN_RESTING. The rest ends by itself at `until`. Another Rest moves the end."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -489,7 +496,7 @@ Global___Rest: _TypeAlias = Rest  # noqa: Y015
 
 @_typing.final
 class EndResting(_message.Message):
-    """IN_RESTING becomes EFFECTIVE."""
+    """Changes IN_RESTING to EFFECTIVE."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -506,8 +513,8 @@ Global___EndResting: _TypeAlias = EndResting  # noqa: Y015
 
 @_typing.final
 class ShortTermActivate(_message.Message):
-    """DRAFT or NOT_EFFECTIVE becomes SHORT_TERM_EFFECTIVE until an instant, on which it ends by itself.
-    The same again moves it.
+    """Changes DRAFT or NOT_EFFECTIVE to SHORT_TERM_EFFECTIVE. The short term ends by itself at `until`.
+    Another ShortTermActivate moves the end.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -532,7 +539,7 @@ Global___ShortTermActivate: _TypeAlias = ShortTermActivate  # noqa: Y015
 
 @_typing.final
 class EndShortTermActivation(_message.Message):
-    """SHORT_TERM_EFFECTIVE becomes NOT_EFFECTIVE."""
+    """Changes SHORT_TERM_EFFECTIVE to NOT_EFFECTIVE."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -549,8 +556,8 @@ Global___EndShortTermActivation: _TypeAlias = EndShortTermActivation  # noqa: Y0
 
 @_typing.final
 class ShortTermDeactivate(_message.Message):
-    """EFFECTIVE becomes SHORT_TERM_NOT_EFFECTIVE until an instant, on which it ends by itself. The same
-    again moves it.
+    """Changes EFFECTIVE to SHORT_TERM_NOT_EFFECTIVE. The short term ends by itself at `until`. Another
+    ShortTermDeactivate moves the end.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -575,7 +582,7 @@ Global___ShortTermDeactivate: _TypeAlias = ShortTermDeactivate  # noqa: Y015
 
 @_typing.final
 class EndShortTermDeactivation(_message.Message):
-    """SHORT_TERM_NOT_EFFECTIVE becomes EFFECTIVE."""
+    """Changes SHORT_TERM_NOT_EFFECTIVE to EFFECTIVE."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -592,8 +599,8 @@ Global___EndShortTermDeactivation: _TypeAlias = EndShortTermDeactivation  # noqa
 
 @_typing.final
 class Terminate(_message.Message):
-    """Any live state becomes CANCELLED: services CANCELLED, items released, usage that is not over
-    cancelled.
+    """Changes any live state to CANCELLED. All services become CANCELLED, all items are released, and
+    usage records that have not ended are cancelled.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -611,8 +618,8 @@ Global___Terminate: _TypeAlias = Terminate  # noqa: Y015
 
 @_typing.final
 class Regret(_message.Message):
-    """Any live state becomes REGRETTED: services REGRETTED, items released, usage that is not over
-    cancelled.
+    """Changes any live state to REGRETTED. All services become REGRETTED, all items are released, and
+    usage records that have not ended are cancelled.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -630,14 +637,14 @@ Global___Regret: _TypeAlias = Regret  # noqa: Y015
 
 @_typing.final
 class AddServices(_message.Message):
-    """New services; each takes the subscription's state."""
+    """Adds services. Each takes the subscription's state."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SERVICES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceSelection]:
-        """At least one."""
+        """At least one service."""
 
     def __init__(
         self,
@@ -654,9 +661,9 @@ Global___AddServices: _TypeAlias = AddServices  # noqa: Y015
 
 @_typing.final
 class StartServices(_message.Message):
-    """Live services that are not on take the subscription's state; on a NOT_EFFECTIVE subscription they
-    make it EFFECTIVE, with just these services on. Refused for a service whose term is over: change
-    its term instead.
+    """Starts live services that are not on: they take the subscription's state. On a NOT_EFFECTIVE
+    subscription they make the subscription EFFECTIVE, with only these services on. A service whose
+    term has ended is refused: use ChangeTerms instead.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -664,7 +671,7 @@ class StartServices(_message.Message):
     SERVICES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceSelection]:
-        """At least one, without term_end."""
+        """At least one service, without term_end."""
 
     def __init__(
         self,
@@ -681,14 +688,16 @@ Global___StartServices: _TypeAlias = StartServices  # noqa: Y015
 
 @_typing.final
 class StopServices(_message.Message):
-    """Effective services become NOT_EFFECTIVE; with the last one so does the subscription."""
+    """Changes effective services to NOT_EFFECTIVE. If no effective service is left, the subscription
+    becomes NOT_EFFECTIVE too.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SERVICES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceSelection]:
-        """At least one, without term_end."""
+        """At least one service, without term_end."""
 
     def __init__(
         self,
@@ -705,14 +714,14 @@ Global___StopServices: _TypeAlias = StopServices  # noqa: Y015
 
 @_typing.final
 class RemoveServices(_message.Message):
-    """Services leave; with the last effective one the subscription becomes NOT_EFFECTIVE."""
+    """Removes services. If no effective service is left, the subscription becomes NOT_EFFECTIVE."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     SERVICES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceSelection]:
-        """At least one, without term_end."""
+        """At least one service, without term_end."""
 
     def __init__(
         self,
@@ -732,8 +741,8 @@ class ChangeTerms(_message.Message):
     """Sets, moves or (term_end unset) clears the term ends of termed services. A service that its term
     end has stopped starts again (a late renewal): it takes the subscription's state. If that was the
     subscription's last service, so that the term end made the subscription NOT_EFFECTIVE, the
-    subscription becomes EFFECTIVE again, unless its state has been changed since. What somebody
-    stopped or deactivated stays off.
+    subscription becomes EFFECTIVE again, unless its state has been changed since. Services that
+    somebody stopped stay off, and so does a subscription that somebody deactivated.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -741,7 +750,7 @@ class ChangeTerms(_message.Message):
     SERVICES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ServiceSelection]:
-        """At least one."""
+        """At least one service."""
 
     def __init__(
         self,
@@ -758,8 +767,9 @@ Global___ChangeTerms: _TypeAlias = ChangeTerms  # noqa: Y015
 
 @_typing.final
 class SwapService(_message.Message):
-    """The old service becomes SWAPPED, the new one takes its state, on the same distributor. Atomic: if
-    the platform refuses a part, the whole is taken back.
+    """Replaces a service by another one on the same distributor: the old service becomes SWAPPED, and the
+    new one takes its state. The action is atomic: if the platform rejects a part, the whole is taken
+    back.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -770,13 +780,13 @@ class SwapService(_message.Message):
     NEW_SERVICE_FIELD_NUMBER: _builtins.int
     TERM_END_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """May stay empty where the subscription has exactly one."""
+    """May be empty if the subscription has exactly one provider."""
     distributor: _builtins.str
     old_service: _builtins.str
     new_service: _builtins.str
     @_builtins.property
     def term_end(self) -> _timestamp_pb2.Timestamp:
-        """Of the new one; unset = never."""
+        """The term end of the new service; unset = never."""
 
     def __init__(
         self,
@@ -797,14 +807,14 @@ Global___SwapService: _TypeAlias = SwapService  # noqa: Y015
 
 @_typing.final
 class AddItems(_message.Message):
-    """New items at viewing points."""
+    """Adds items at viewing points."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.InstalledItem]:
-        """At least one."""
+        """At least one item."""
 
     def __init__(
         self,
@@ -821,7 +831,7 @@ Global___AddItems: _TypeAlias = AddItems  # noqa: Y015
 
 @_typing.final
 class RemoveItems(_message.Message):
-    """Items leave."""
+    """Removes items."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -830,14 +840,14 @@ class RemoveItems(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     DISTRIBUTOR_FIELD_NUMBER: _builtins.int
     goods_type: _builtins.str
-    """Empty = whatever goods types they have."""
+    """Empty = items of any goods type."""
     provider: _builtins.str
-    """Empty = wherever they are."""
+    """Empty = from all providers."""
     distributor: _builtins.str
-    """Empty = wherever they are."""
+    """Empty = from all distributors."""
     @_builtins.property
     def serial_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At least one."""
+        """At least one serial number."""
 
     def __init__(
         self,
@@ -857,7 +867,7 @@ Global___RemoveItems: _TypeAlias = RemoveItems  # noqa: Y015
 
 @_typing.final
 class SwapItem(_message.Message):
-    """A new item in the place of an old one. Atomic."""
+    """Replaces an item by a new one. The action is atomic."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -866,10 +876,10 @@ class SwapItem(_message.Message):
     NEW_ITEM_FIELD_NUMBER: _builtins.int
     old_serial_number: _builtins.str
     goods_type: _builtins.str
-    """Of the old one; empty = whatever it is."""
+    """The goods type of the old item; empty = any."""
     @_builtins.property
     def new_item(self) -> _resources_pb2.InstalledItem:
-        """Provider and distributor empty = wherever the old one is."""
+        """If its provider and distributor are empty, the new item gets those of the old one."""
 
     def __init__(
         self,
@@ -888,13 +898,13 @@ Global___SwapItem: _TypeAlias = SwapItem  # noqa: Y015
 
 @_typing.final
 class ChangeDistribution(_message.Message):
-    """Moves services and items to other distributors. Atomic."""
+    """Moves services and items to other distributors. The action is atomic."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
     class Move(_message.Message):
-        """One thing that moves."""
+        """The move of one service or item."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -908,7 +918,7 @@ class ChangeDistribution(_message.Message):
         serial_number: _builtins.str
         """An item's serial number."""
         provider: _builtins.str
-        """May stay empty where the subscription has exactly one."""
+        """May be empty if the subscription has exactly one provider."""
         from_distributor: _builtins.str
         to_distributor: _builtins.str
         def __init__(
@@ -931,7 +941,7 @@ class ChangeDistribution(_message.Message):
     MOVES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def moves(self) -> _containers.RepeatedCompositeFieldContainer[Global___ChangeDistribution.Move]:
-        """At least one."""
+        """At least one move."""
 
     def __init__(
         self,
@@ -948,7 +958,7 @@ Global___ChangeDistribution: _TypeAlias = ChangeDistribution  # noqa: Y015
 
 @_typing.final
 class ChangeLocation(_message.Message):
-    """A new address."""
+    """Changes the address."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -970,7 +980,7 @@ Global___ChangeLocation: _TypeAlias = ChangeLocation  # noqa: Y015
 
 @_typing.final
 class ChangeSubscriber(_message.Message):
-    """A new holder."""
+    """Changes the holder."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -992,9 +1002,10 @@ Global___ChangeSubscriber: _TypeAlias = ChangeSubscriber  # noqa: Y015
 
 @_typing.final
 class AddUsage(_message.Message):
-    """A usage record; the subscription, and the termed service that the usage service requires, must be
-    on. It leaves the subscription at its end. It belongs to the goods of its distributor: when a card
-    is swapped before the end, the usage is cancelled for the old card and added for the new one.
+    """Adds a usage record. The subscription, and the termed service that the usage service requires, must
+    be on. The record leaves the subscription at its end. It belongs to the goods of its distributor:
+    when a card is swapped before the end, the usage is cancelled for the old card and added for the
+    new one.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1028,9 +1039,9 @@ class AddUsage(_message.Message):
     REFERENCE_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """May stay empty where the subscription has exactly one."""
+    """May be empty if the subscription has exactly one provider."""
     distributor: _builtins.str
-    """Empty = the first in use that offers the service and what it requires."""
+    """Empty = the first distributor in use that offers the service and the service that it requires."""
     service: _builtins.str
     quantity: _builtins.int
     """At least 1."""
@@ -1040,7 +1051,7 @@ class AddUsage(_message.Message):
     def start_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """After the start, in the future."""
+        """It must be after the start and in the future."""
 
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -1068,13 +1079,13 @@ Global___AddUsage: _TypeAlias = AddUsage  # noqa: Y015
 
 @_typing.final
 class CancelUsage(_message.Message):
-    """Takes a usage record back."""
+    """Cancels a usage record."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     USAGE_FIELD_NUMBER: _builtins.int
     usage: _builtins.str
-    """Its reference."""
+    """The reference of the record."""
     def __init__(
         self,
         *,
@@ -1090,8 +1101,8 @@ Global___CancelUsage: _TypeAlias = CancelUsage  # noqa: Y015
 
 @_typing.final
 class Replace(_message.Message):
-    """Brings the subscription to this state, whatever it was; what is not named goes. For CRMs that know
-    states rather than actions. Atomic.
+    """Brings a subscription in any live state to exactly this state, and removes what is not named. It is
+    meant for CRMs that know states rather than actions. The action is atomic.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1104,12 +1115,12 @@ class Replace(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     SERVICES_FIELD_NUMBER: _builtins.int
     state: _resources_pb2.SubscriptionState.ValueType
-    """Any live one but DRAFT."""
+    """Any live state except DRAFT."""
     type: _builtins.str
     """1 to 64 characters."""
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
-        """Mandatory, in the future, for IN_RESTING and the short-term states; else unset."""
+        """Mandatory and in the future for IN_RESTING and the short-term states; otherwise unset."""
 
     @_builtins.property
     def holder(self) -> _resources_pb2.Account: ...
@@ -1149,12 +1160,14 @@ class ServiceSelection(_message.Message):
     SERVICE_FIELD_NUMBER: _builtins.int
     TERM_END_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """May stay empty where the subscription has exactly one."""
+    """May be empty if the subscription has exactly one provider."""
     distributor: _builtins.str
     service: _builtins.str
     @_builtins.property
     def term_end(self) -> _timestamp_pb2.Timestamp:
-        """When it stops by itself; unset = never. Only for termed services, in the future."""
+        """The time at which the service stops by itself; unset = never. It must be in the future. Only for
+        termed services.
+        """
 
     def __init__(
         self,
@@ -1183,13 +1196,13 @@ class PerformActionResponse(_message.Message):
     def action(self) -> Global___SubscriptionAction: ...
     @_builtins.property
     def subscription(self) -> _resources_pb2.Subscription:
-        """As it is now."""
+        """The subscription in its current state."""
 
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]:
-        """The action's, as they are now. Where a platform was OUT_OF_SYNC, what brings it in sync comes
-        first (origin RESET): the action does not wait for these requests, and they are not among its
-        own `requests`.
+        """The requests that the action created, in their current state. If the subscription was OUT_OF_SYNC
+        at a provider, the requests that repair the difference come first (origin RESET): the action does
+        not wait for them, and its own `requests` do not name them.
         """
 
     def __init__(
@@ -1209,13 +1222,13 @@ Global___PerformActionResponse: _TypeAlias = PerformActionResponse  # noqa: Y015
 
 @_typing.final
 class SubscriptionAction(_message.Message):
-    """An action, what was asked, and what became of it.
+    """An action with its input and its result.
 
-    When the platform rejects one of its requests, the part that this request carried is taken back in
-    the CRM; of an atomic action the whole is. Actions performed later are looked at anew: one that is
-    no longer possible is rejected too. A rejected request for a usage record is taken back only in
-    Add Usage and Cancel Usage: elsewhere the usage was bought before, and the subscription is
-    OUT_OF_SYNC until the next reset.
+    When the platform rejects a request of the action, the part that this request carried is taken back
+    in the CRM; an atomic action is taken back as a whole. Later actions are checked again, and are
+    rejected too if they are impossible now. A rejected request for a usage record is taken back only
+    in Add Usage and Cancel Usage. In other actions the usage had been bought before, so it stays in
+    the CRM, and the subscription is OUT_OF_SYNC until the next reset.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1239,16 +1252,16 @@ class SubscriptionAction(_message.Message):
     state: Global___ActionState.ValueType
     origin: Global___ActionOrigin.ValueType
     caller: _builtins.str
-    """The caller's proven identity, else its address."""
+    """The name in the client's certificate; without a certificate, the client's address."""
     @_builtins.property
     def performed(self) -> Global___PerformActionRequest:
-        """As it was made; for an automatic end, the call that asks for the same. Left out in answers to
-        BatchPerformActions.
+        """The call that performed the action; for an automatic end, a call that would do the same. Unset in
+        answers to BatchPerformActions.
         """
 
     @_builtins.property
     def taken_back(self) -> _containers.RepeatedCompositeFieldContainer[Global___Undone]:
-        """What a rejection put back, as it is now."""
+        """What rejections took back, in its current state."""
 
     @_builtins.property
     def error(self) -> Global___ActionError:
@@ -1256,7 +1269,7 @@ class SubscriptionAction(_message.Message):
 
     @_builtins.property
     def requests(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Numbers, in order."""
+        """The numbers of the action's requests, in order."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
@@ -1291,7 +1304,7 @@ Global___SubscriptionAction: _TypeAlias = SubscriptionAction  # noqa: Y015
 
 @_typing.final
 class ActionError(_message.Message):
-    """Why an action, or a part of it, was taken back."""
+    """The reason why an action, or a part of it, was taken back."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1302,12 +1315,12 @@ class ActionError(_message.Message):
     ERROR_DESCRIPTION_FIELD_NUMBER: _builtins.int
     reason: _errors_pb2.ErrorReason.ValueType
     request: _builtins.str
-    """The rejected request, if it was one of this action."""
+    """The rejected request, if it belongs to this action."""
     provider: _builtins.str
     error_code: _builtins.str
-    """The platform's."""
+    """The platform's error code."""
     error_description: _builtins.str
-    """The platform's."""
+    """The platform's description of the error."""
     def __init__(
         self,
         *,
@@ -1327,7 +1340,7 @@ Global___ActionError: _TypeAlias = ActionError  # noqa: Y015
 
 @_typing.final
 class Undone(_message.Message):
-    """One thing that a rollback put back."""
+    """One part of an action that a rollback took back."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1341,30 +1354,30 @@ class Undone(_message.Message):
     LINK_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     state: _resources_pb2.SubscriptionState.ValueType
-    """As restored."""
+    """The restored state of the subscription."""
     link: _builtins.bool
-    """True: the provider does not serve the subscription any more, because its platform refused
-    the subscriber (BECOME_SUBSCRIBER).
+    """True: the provider does not serve the subscription any more, because its platform rejected the
+    subscriber (BECOME_SUBSCRIBER).
     """
     @_builtins.property
     def service(self) -> _resources_pb2.SubscribedService:
-        """As restored; REMOVED if it is gone again."""
+        """The restored service; its state is REMOVED if the action had added it."""
 
     @_builtins.property
     def item(self) -> _resources_pb2.InstalledItem:
-        """Gone again if the action had added it, back if the action had removed it."""
+        """The item. It is gone if the action had added it, and back if the action had removed it."""
 
     @_builtins.property
     def holder(self) -> _resources_pb2.Account:
-        """As restored."""
+        """The restored holder."""
 
     @_builtins.property
     def address(self) -> _resources_pb2.Address:
-        """As restored."""
+        """The restored address."""
 
     @_builtins.property
     def usage(self) -> _resources_pb2.Usage:
-        """Gone again if the action had added it, back if the action had removed it."""
+        """The usage record. It is gone if the action had added it, and back if the action had removed it."""
 
     def __init__(
         self,
@@ -1395,7 +1408,7 @@ class BatchPerformActionsRequest(_message.Message):
     ACTIONS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PerformActionRequest]:
-        """1 to 1000; together at most 4 MiB."""
+        """1 to 1000 actions, which have at most 4 MiB together."""
 
     def __init__(
         self,
@@ -1443,7 +1456,7 @@ class BatchPerformActionsResponse(_message.Message):
     RESULTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___BatchPerformActionsResponse.Result]:
-        """One for each action, in order."""
+        """One result for each action, in order."""
 
     def __init__(
         self,
@@ -1471,7 +1484,9 @@ class GetActionRequest(_message.Message):
     """The `request_id` of the call that created it."""
     @_builtins.property
     def wait(self) -> _duration_pb2.Duration:
-        """How long to wait until it is settled: 0 (default) to 30 seconds; longer is taken as 30."""
+        """How long to wait for the action to be settled: 0 (default) to 30 seconds. A longer wait is taken as
+        30.
+        """
 
     def __init__(
         self,
@@ -1518,7 +1533,7 @@ class GetSubscriptionRequest(_message.Message):
     INCLUDE_FORMER_FIELD_NUMBER: _builtins.int
     subscription: _builtins.str
     include_former: _builtins.bool
-    """With its last 100 swapped and removed services."""
+    """Includes the last 100 swapped and removed services."""
     def __init__(
         self,
         *,
@@ -1569,25 +1584,27 @@ class ListSubscriptionsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """Linked to this provider."""
+    """The subscription is linked to this provider."""
     type: _builtins.str
     item_serial: _builtins.str
-    """Has the item now."""
+    """The subscription now has an item with this serial number."""
     account_number: _builtins.str
-    """The platform's own."""
+    """The platform's own account number."""
     holder_number: _builtins.str
     """The CRM's account number of the holder."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (larger is taken as 1000). A page may hold fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
     page_token: _builtins.str
-    """`next_page_token` of the page before, with the same filters."""
+    """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.SubscriptionState.ValueType]:
-        """Any of them."""
+        """The subscription has one of these states."""
 
     @_builtins.property
     def sync_states(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.SyncState.ValueType]:
-        """Any of them, at `provider` if given, else at any."""
+        """The subscription has one of these sync states, at `provider` if that is set, otherwise at any
+        provider.
+        """
 
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp: ...
@@ -1623,7 +1640,7 @@ class ListSubscriptionsResponse(_message.Message):
     SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty = this was the last page."""
+    """Empty if this is the last page."""
     @_builtins.property
     def subscriptions(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Subscription]: ...
     def __init__(
@@ -1657,16 +1674,16 @@ class ListActionsRequest(_message.Message):
     reference: _builtins.str
     performed_by: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (larger is taken as 1000). A page may hold fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
     page_token: _builtins.str
-    """`next_page_token` of the page before, with the same filters."""
+    """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___ActionKind.ValueType]:
-        """Any of them."""
+        """The action has one of these kinds."""
 
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ActionState.ValueType]:
-        """Any of them."""
+        """The action has one of these states."""
 
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp: ...
@@ -1700,7 +1717,7 @@ class ListActionsResponse(_message.Message):
     ACTIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty = this was the last page."""
+    """Empty if this is the last page."""
     @_builtins.property
     def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionAction]: ...
     def __init__(

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class SubscriptionServiceStub(object):
-    """For the CRM: actions on subscriptions, and what became of them.
+    """The CRM uses this service: it performs actions on subscriptions and shows their results.
     """
 
     def __init__(self, channel):
@@ -68,39 +68,40 @@ class SubscriptionServiceStub(object):
 
 
 class SubscriptionServiceServicer(object):
-    """For the CRM: actions on subscriptions, and what became of them.
+    """The CRM uses this service: it performs actions on subscriptions and shows their results.
     """
 
     def PerformAction(self, request, context):
-        """Performs one action and creates the provisioning requests that bring it about, in one
-        transaction: the answer comes after the commit, and nothing is lost afterwards. The change is in
-        force in the CRM at once; a rejection by the platform takes it back (see SubscriptionAction).
+        """Performs one action and creates its provisioning requests, in one transaction. The answer comes
+        after the commit, so nothing is lost afterwards. The change is in force in the CRM at once; a
+        rejection by the platform takes it back (see SubscriptionAction).
 
-        A repeat with the same `request_id` changes nothing and answers with the same action as it is
-        now. With `validate_only` nothing changes: the action comes without id, requests without numbers.
+        A repeat with the same `request_id` changes nothing and returns the same action in its current
+        state. With `validate_only` nothing changes: the action has no id, and the requests have no
+        numbers.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
         SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
         ACTION_NOT_ALLOWED, REQUIRED_DISTRIBUTOR_MISSING, REQUIRED_SERVICE_MISSING,
         SERVICE_NOT_AVAILABLE, SERVICE_LIMIT_EXCEEDED, GOODS_TYPE_NOT_MAPPED, DISTRIBUTOR_OCCUPIED,
-        ITEM_IN_USE, REVISION_MISMATCH.
+        ITEM_IN_USE, REVISION_MISMATCH, TOO_MANY_UNSETTLED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchPerformActions(self, request, context):
-        """Performs many actions: one result each, in order. One that is refused never fails its
-        neighbours; those on the same subscription are done in order.
+        """Performs many actions and returns one result for each, in order. A refused action does not affect
+        the others. Actions on the same subscription are performed in order.
 
-        Errors: INVALID_FIELD (of the batch itself); those of PerformAction are in the results.
+        Errors: INVALID_FIELD (of the batch itself). The results contain the errors of PerformAction.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAction(self, request, context):
-        """Answers when the action is settled, or after `wait` with the action as it is then.
+        """Returns an action. The call waits until the action is settled, or until `wait` is over.
 
         Errors: INVALID_FIELD, ACTION_NOT_FOUND.
         """
@@ -109,14 +110,16 @@ class SubscriptionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetSubscription(self, request, context):
-        """Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND.
+        """Returns a subscription, with the differences and confirmed states of its providers.
+
+        Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSubscriptions(self, request, context):
-        """In the order of their numbers, without differences and confirmed states.
+        """Lists subscriptions in the order of their numbers, without differences and confirmed states.
 
         Errors: INVALID_FIELD.
         """
@@ -125,7 +128,7 @@ class SubscriptionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListActions(self, request, context):
-        """Newest first.
+        """Lists actions, the newest first.
 
         Errors: INVALID_FIELD.
         """
@@ -175,7 +178,7 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class SubscriptionService(object):
-    """For the CRM: actions on subscriptions, and what became of them.
+    """The CRM uses this service: it performs actions on subscriptions and shows their results.
     """
 
     @staticmethod

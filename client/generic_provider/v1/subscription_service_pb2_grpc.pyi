@@ -27,95 +27,103 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SubscriptionServiceStub:
-    """For the CRM: actions on subscriptions, and what became of them."""
+    """The CRM uses this service: it performs actions on subscriptions and shows their results."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SubscriptionServiceAsyncStub: ...
     PerformAction: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.PerformActionRequest, _subscription_service_pb2.PerformActionResponse]
-    """Performs one action and creates the provisioning requests that bring it about, in one
-    transaction: the answer comes after the commit, and nothing is lost afterwards. The change is in
-    force in the CRM at once; a rejection by the platform takes it back (see SubscriptionAction).
+    """Performs one action and creates its provisioning requests, in one transaction. The answer comes
+    after the commit, so nothing is lost afterwards. The change is in force in the CRM at once; a
+    rejection by the platform takes it back (see SubscriptionAction).
 
-    A repeat with the same `request_id` changes nothing and answers with the same action as it is
-    now. With `validate_only` nothing changes: the action comes without id, requests without numbers.
+    A repeat with the same `request_id` changes nothing and returns the same action in its current
+    state. With `validate_only` nothing changes: the action has no id, and the requests have no
+    numbers.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
     SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
     ACTION_NOT_ALLOWED, REQUIRED_DISTRIBUTOR_MISSING, REQUIRED_SERVICE_MISSING,
     SERVICE_NOT_AVAILABLE, SERVICE_LIMIT_EXCEEDED, GOODS_TYPE_NOT_MAPPED, DISTRIBUTOR_OCCUPIED,
-    ITEM_IN_USE, REVISION_MISMATCH.
+    ITEM_IN_USE, REVISION_MISMATCH, TOO_MANY_UNSETTLED.
     """
     BatchPerformActions: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.BatchPerformActionsRequest, _subscription_service_pb2.BatchPerformActionsResponse]
-    """Performs many actions: one result each, in order. One that is refused never fails its
-    neighbours; those on the same subscription are done in order.
+    """Performs many actions and returns one result for each, in order. A refused action does not affect
+    the others. Actions on the same subscription are performed in order.
 
-    Errors: INVALID_FIELD (of the batch itself); those of PerformAction are in the results.
+    Errors: INVALID_FIELD (of the batch itself). The results contain the errors of PerformAction.
     """
     GetAction: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.GetActionRequest, _subscription_service_pb2.GetActionResponse]
-    """Answers when the action is settled, or after `wait` with the action as it is then.
+    """Returns an action. The call waits until the action is settled, or until `wait` is over.
 
     Errors: INVALID_FIELD, ACTION_NOT_FOUND.
     """
     GetSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.GetSubscriptionResponse]
-    """Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND."""
+    """Returns a subscription, with the differences and confirmed states of its providers.
+
+    Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND.
+    """
     ListSubscriptions: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.ListSubscriptionsRequest, _subscription_service_pb2.ListSubscriptionsResponse]
-    """In the order of their numbers, without differences and confirmed states.
+    """Lists subscriptions in the order of their numbers, without differences and confirmed states.
 
     Errors: INVALID_FIELD.
     """
     ListActions: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.ListActionsRequest, _subscription_service_pb2.ListActionsResponse]
-    """Newest first.
+    """Lists actions, the newest first.
 
     Errors: INVALID_FIELD.
     """
 
 @_typing.type_check_only
 class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
-    """For the CRM: actions on subscriptions, and what became of them."""
+    """The CRM uses this service: it performs actions on subscriptions and shows their results."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PerformAction: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.PerformActionRequest, _subscription_service_pb2.PerformActionResponse]  # type: ignore[assignment]
-    """Performs one action and creates the provisioning requests that bring it about, in one
-    transaction: the answer comes after the commit, and nothing is lost afterwards. The change is in
-    force in the CRM at once; a rejection by the platform takes it back (see SubscriptionAction).
+    """Performs one action and creates its provisioning requests, in one transaction. The answer comes
+    after the commit, so nothing is lost afterwards. The change is in force in the CRM at once; a
+    rejection by the platform takes it back (see SubscriptionAction).
 
-    A repeat with the same `request_id` changes nothing and answers with the same action as it is
-    now. With `validate_only` nothing changes: the action comes without id, requests without numbers.
+    A repeat with the same `request_id` changes nothing and returns the same action in its current
+    state. With `validate_only` nothing changes: the action has no id, and the requests have no
+    numbers.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
     SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
     ACTION_NOT_ALLOWED, REQUIRED_DISTRIBUTOR_MISSING, REQUIRED_SERVICE_MISSING,
     SERVICE_NOT_AVAILABLE, SERVICE_LIMIT_EXCEEDED, GOODS_TYPE_NOT_MAPPED, DISTRIBUTOR_OCCUPIED,
-    ITEM_IN_USE, REVISION_MISMATCH.
+    ITEM_IN_USE, REVISION_MISMATCH, TOO_MANY_UNSETTLED.
     """
     BatchPerformActions: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.BatchPerformActionsRequest, _subscription_service_pb2.BatchPerformActionsResponse]  # type: ignore[assignment]
-    """Performs many actions: one result each, in order. One that is refused never fails its
-    neighbours; those on the same subscription are done in order.
+    """Performs many actions and returns one result for each, in order. A refused action does not affect
+    the others. Actions on the same subscription are performed in order.
 
-    Errors: INVALID_FIELD (of the batch itself); those of PerformAction are in the results.
+    Errors: INVALID_FIELD (of the batch itself). The results contain the errors of PerformAction.
     """
     GetAction: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.GetActionRequest, _subscription_service_pb2.GetActionResponse]  # type: ignore[assignment]
-    """Answers when the action is settled, or after `wait` with the action as it is then.
+    """Returns an action. The call waits until the action is settled, or until `wait` is over.
 
     Errors: INVALID_FIELD, ACTION_NOT_FOUND.
     """
     GetSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.GetSubscriptionResponse]  # type: ignore[assignment]
-    """Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND."""
+    """Returns a subscription, with the differences and confirmed states of its providers.
+
+    Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND.
+    """
     ListSubscriptions: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.ListSubscriptionsRequest, _subscription_service_pb2.ListSubscriptionsResponse]  # type: ignore[assignment]
-    """In the order of their numbers, without differences and confirmed states.
+    """Lists subscriptions in the order of their numbers, without differences and confirmed states.
 
     Errors: INVALID_FIELD.
     """
     ListActions: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.ListActionsRequest, _subscription_service_pb2.ListActionsResponse]  # type: ignore[assignment]
-    """Newest first.
+    """Lists actions, the newest first.
 
     Errors: INVALID_FIELD.
     """
 
 class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """For the CRM: actions on subscriptions, and what became of them."""
+    """The CRM uses this service: it performs actions on subscriptions and shows their results."""
 
     @_abc_1.abstractmethod
     def PerformAction(
@@ -123,18 +131,19 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.PerformActionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.PerformActionResponse, _abc.Awaitable[_subscription_service_pb2.PerformActionResponse]]:
-        """Performs one action and creates the provisioning requests that bring it about, in one
-        transaction: the answer comes after the commit, and nothing is lost afterwards. The change is in
-        force in the CRM at once; a rejection by the platform takes it back (see SubscriptionAction).
+        """Performs one action and creates its provisioning requests, in one transaction. The answer comes
+        after the commit, so nothing is lost afterwards. The change is in force in the CRM at once; a
+        rejection by the platform takes it back (see SubscriptionAction).
 
-        A repeat with the same `request_id` changes nothing and answers with the same action as it is
-        now. With `validate_only` nothing changes: the action comes without id, requests without numbers.
+        A repeat with the same `request_id` changes nothing and returns the same action in its current
+        state. With `validate_only` nothing changes: the action has no id, and the requests have no
+        numbers.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
         SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
         ACTION_NOT_ALLOWED, REQUIRED_DISTRIBUTOR_MISSING, REQUIRED_SERVICE_MISSING,
         SERVICE_NOT_AVAILABLE, SERVICE_LIMIT_EXCEEDED, GOODS_TYPE_NOT_MAPPED, DISTRIBUTOR_OCCUPIED,
-        ITEM_IN_USE, REVISION_MISMATCH.
+        ITEM_IN_USE, REVISION_MISMATCH, TOO_MANY_UNSETTLED.
         """
 
     @_abc_1.abstractmethod
@@ -143,10 +152,10 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.BatchPerformActionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.BatchPerformActionsResponse, _abc.Awaitable[_subscription_service_pb2.BatchPerformActionsResponse]]:
-        """Performs many actions: one result each, in order. One that is refused never fails its
-        neighbours; those on the same subscription are done in order.
+        """Performs many actions and returns one result for each, in order. A refused action does not affect
+        the others. Actions on the same subscription are performed in order.
 
-        Errors: INVALID_FIELD (of the batch itself); those of PerformAction are in the results.
+        Errors: INVALID_FIELD (of the batch itself). The results contain the errors of PerformAction.
         """
 
     @_abc_1.abstractmethod
@@ -155,7 +164,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.GetActionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.GetActionResponse, _abc.Awaitable[_subscription_service_pb2.GetActionResponse]]:
-        """Answers when the action is settled, or after `wait` with the action as it is then.
+        """Returns an action. The call waits until the action is settled, or until `wait` is over.
 
         Errors: INVALID_FIELD, ACTION_NOT_FOUND.
         """
@@ -166,7 +175,10 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.GetSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.GetSubscriptionResponse, _abc.Awaitable[_subscription_service_pb2.GetSubscriptionResponse]]:
-        """Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND."""
+        """Returns a subscription, with the differences and confirmed states of its providers.
+
+        Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListSubscriptions(
@@ -174,7 +186,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.ListSubscriptionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.ListSubscriptionsResponse, _abc.Awaitable[_subscription_service_pb2.ListSubscriptionsResponse]]:
-        """In the order of their numbers, without differences and confirmed states.
+        """Lists subscriptions in the order of their numbers, without differences and confirmed states.
 
         Errors: INVALID_FIELD.
         """
@@ -185,7 +197,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.ListActionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.ListActionsResponse, _abc.Awaitable[_subscription_service_pb2.ListActionsResponse]]:
-        """Newest first.
+        """Lists actions, the newest first.
 
         Errors: INVALID_FIELD.
         """

@@ -59,23 +59,39 @@ class Lease(Value, frozen=True, array_like=True):
 
 def token_of(lease: Lease, key: bytes) -> str:
     """The lease's token: what it names and a MAC, so that it can be checked for ever."""
-    body = msgspec.msgpack.encode(lease)
-    return urlsafe_b64encode(_mac(body, key) + body).decode().rstrip("=")
+    return signed(msgspec.msgpack.encode(lease), key)
 
 
 def lease_of(token: str, key: bytes) -> Lease | None:
     """The lease that a token was issued for, or None if we never issued it."""
+    body = verified(token, key)
     try:
-        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
-        mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
-        if not hmac.compare_digest(mac, _mac(body, key)):
-            return None
-        return _decoder.decode(body)
-    except (Base64Error, ValueError, msgspec.MsgspecError):
+        return _decoder.decode(body) if body is not None else None
+    except msgspec.MsgspecError:
         return None
 
 
 _decoder = msgspec.msgpack.Decoder(Lease)
+
+
+def signed(body: bytes, key: bytes) -> str:
+    """A token that carries the body, with a MAC, as URL-safe base64 without padding."""
+    return _text(_mac(body, key) + body)
+
+
+def verified(token: str, key: bytes) -> bytes | None:
+    """The body of a token, or None if `signed` never gave exactly this text."""
+    try:
+        raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    except (Base64Error, ValueError):
+        return None
+    mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]
+    genuine = hmac.compare_digest(mac, _mac(body, key)) and _text(raw) == token
+    return body if genuine else None
+
+
+def _text(raw: bytes) -> str:
+    return urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _mac(body: bytes, key: bytes) -> bytes:

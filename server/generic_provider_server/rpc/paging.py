@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from base64 import urlsafe_b64decode, urlsafe_b64encode
-from binascii import Error as Base64Error
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -13,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import msgspec
 from google.protobuf.message import Message
 
+from ..domain.lease import signed, verified
 from .checks import Checks
 
 DEFAULT, MOST = 100, 1_000
@@ -32,11 +31,12 @@ Shown = TypeVar("Shown", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Position]):
-    """A page of `size` things behind `after`."""
+    """A page of `size` things behind `after`; `key` signs the token of the next one."""
 
     size: int
     after: Position
     filters: bytes
+    key: bytes
 
     def cut(self, shown: Iterable[tuple[Position, Shown]]) -> tuple[list[Shown], str]:
         """As many as fit, and the token of the next page; empty if `shown` ends before that.
@@ -54,34 +54,35 @@ class Page(Generic[Position]):
         return page, ""
 
     def _token(self, after: Position) -> str:
-        return urlsafe_b64encode(msgspec.msgpack.encode((self.filters, after))).decode()
+        return signed(msgspec.msgpack.encode((self.filters, after)), self.key)
 
 
-def page_of(checks: Checks, request: Listing, *, start: Position) -> Page[Position]:
+def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) -> Page[Position]:
     """Reads `page_size` and `page_token`; `start` stands before the first thing of the list."""
     size, token = request.page_size, request.page_token
     if size < 0:
         checks.wrong("page_size", "is negative")
     filters = _filters(request)
-    after = _after(token, filters, start)
+    after = _after(token, filters, start, key)
     if after is None:
         checks.wrong("page_token", "is not a token of this list with these filters")
-    return Page(min(size or DEFAULT, MOST), start if after is None else after, filters)
+    return Page(min(size or DEFAULT, MOST), start if after is None else after, filters, key)
 
 
 def first_page(shown: Iterable[Shown]) -> list[Shown]:
     """As many as fit into a message."""
-    page, _ = Page(size=sys.maxsize, after=0, filters=b"").cut(enumerate(shown))
+    page, _ = Page(size=sys.maxsize, after=0, filters=b"", key=b"").cut(enumerate(shown))
     return page
 
 
-def _after(token: str, filters: bytes, start: Position) -> Position | None:
+def _after(token: str, filters: bytes, start: Position, key: bytes) -> Position | None:
+    """Where the page begins; None if the token was not given for this list with these filters."""
     if not token:
         return start
-    try:
-        given, after = msgspec.msgpack.decode(urlsafe_b64decode(token), type=tuple[bytes, Any])
-    except (Base64Error, ValueError, msgspec.MsgspecError):
+    body = verified(token, key)
+    if body is None:
         return None
+    given, after = msgspec.msgpack.decode(body, type=tuple[bytes, Any])
     return after if given == filters and type(after) is type(start) else None
 
 

@@ -47,7 +47,7 @@ class ProviderServicer:
     ) -> api.ListProvidersResponse:
         checks = Checks()
         states = checks.enums("states", request.states, ProviderState)
-        page = page_of(checks, request, start="")
+        page = page_of(checks, request, start="", key=self._store.token_key)
         checks.done()
         await self._store.refresh()
         found = [

@@ -46,7 +46,7 @@ class RequestServicer:
     ) -> api.ListRequestsResponse:
         checks = Checks()
         wanted = _filter(checks, request)
-        page = page_of(checks, request, start=0)
+        page = page_of(checks, request, start=0, key=self._store.token_key)
         checks.done()
         if request.action and not wanted.action:
             return api.ListRequestsResponse()
@@ -111,7 +111,7 @@ class RequestServicer:
     ) -> api.ListAdaptersResponse:
         checks = Checks()
         provider = checks.text("provider", request.provider)
-        page = page_of(checks, request, start="")
+        page = page_of(checks, request, start="", key=self._store.token_key)
         checks.done()
         streams = [each for each in await self._streams(provider) if _place(each) > page.after]
         ids = [stream.id for stream in streams]

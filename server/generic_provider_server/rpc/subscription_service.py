@@ -120,7 +120,7 @@ class SubscriptionServicer:
     ) -> api.ListSubscriptionsResponse:
         checks = Checks()
         wanted = _subscription_filter(checks, request)
-        page = page_of(checks, request, start="")
+        page = page_of(checks, request, start="", key=self._store.token_key)
         checks.done()
 
         def read(reads: Reads) -> api.ListSubscriptionsResponse:
@@ -138,7 +138,7 @@ class SubscriptionServicer:
     ) -> api.ListActionsResponse:
         checks = Checks()
         wanted = _action_filter(checks, request)
-        page = page_of(checks, request, start=0)
+        page = page_of(checks, request, start=0, key=self._store.token_key)
         checks.done()
 
         def read(reads: Reads) -> api.ListActionsResponse:

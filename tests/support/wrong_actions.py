@@ -76,6 +76,15 @@ PERFORM: list[Case] = [
         "INVALID_FIELD",
         "become_subscriber.services[0].term_end",
     ),
+    *[
+        (become(items=[card("MAIN", serial)]), "INVALID_FIELD", "become_subscriber.items[0]")
+        for serial in ("1 ", "\t1", "1\n", "1\u00a0", "1\u200b2", "1\x1b[2J")
+    ],
+    (become(holder=pb.Account(name="Mari\r\nDROP")), "INVALID_FIELD", "become_subscriber.holder"),
+    (Act(subscription="S\n", activate={}), "INVALID_FIELD", "subscription"),
+    (Act(subscription="S", activate={}, reference="a\u2028b"), "INVALID_FIELD", "reference"),
+    (Act(subscription="S", change_location={}), "INVALID_FIELD", "change_location.address"),
+    (Act(subscription="S", change_subscriber={}), "INVALID_FIELD", "change_subscriber.holder"),
     (
         Act(subscription="S", rest=subscriptions.Rest()),
         "INVALID_FIELD",

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import Any, TypeVar
+from unicodedata import category
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
@@ -34,6 +35,22 @@ LAST_SECOND = 253_402_300_799
 _NUMBERED = re.compile(r"([A-Z])(\d{10,18})")
 
 
+CONTROL = frozenset({"Cc", "Zl", "Zp"})
+"""Unicode categories that no single line has: controls, line and paragraph separators."""
+
+
+def forbidden(value: str, *, most: int) -> str:
+    """The first character that a text of that kind may not have, or nothing.
+
+    Codes have no control and no format characters, names and lines no control characters. A
+    description may have several lines.
+    """
+    if most >= TEXT:
+        return "\x00" if "\x00" in value else ""
+    categories = CONTROL | {"Cf"} if most <= CODE else CONTROL
+    return next((each for each in value if category(each) in categories), "")
+
+
 class Checks:
     """One request's violations. Read every field, then call `done`."""
 
@@ -53,8 +70,10 @@ class Checks:
             self.wrong(field, "is required")
         elif len(value) > most:
             self.wrong(field, f"has {len(value)} characters, at most {most} are allowed")
-        elif "\x00" in value:
-            self.wrong(field, "contains a NUL character")
+        elif most <= CODE and value != value.strip():
+            self.wrong(field, "begins or ends with a blank")
+        elif not value.isprintable() and (found := forbidden(value, most=most)):
+            self.wrong(field, f"contains the character U+{ord(found):04X}")
         return value
 
     def code(self, field: str, value: str) -> str:

@@ -172,10 +172,14 @@ def _move(checks: Checks, field: str, message: api.ChangeDistribution.Move) -> a
 
 
 def _change_location(checks: Checks, field: str, message: api.ChangeLocation) -> a.AnyAction:
+    if not message.HasField("address"):
+        checks.wrong(f"{field}.address", "is required")
     return a.ChangeLocation(address(checks, f"{field}.address", message.address))
 
 
 def _change_subscriber(checks: Checks, field: str, message: api.ChangeSubscriber) -> a.AnyAction:
+    if not message.HasField("holder"):
+        checks.wrong(f"{field}.holder", "is required")
     return a.ChangeSubscriber(account(checks, f"{field}.holder", message.holder))
 
 

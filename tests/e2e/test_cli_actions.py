@@ -134,7 +134,8 @@ def test_an_action_tells_its_id_its_state_and_its_requests(server: Server) -> No
     action, state = said.stdout.split()[:2]
     assert (action[0], state) == ("A", "EXECUTED,")
     assert "ACTIVATE_SERVICE MAIN:NEWS" in said.stdout
-    assert again.stdout == said.stdout
+    assert again.stdout.startswith(said.stdout)
+    assert "performed by an earlier call with the same request id" in again.stdout
 
     by_id = run("action", "get", action, "--wait=0.1", server=server)
     by_request_id = run("action", "get", f"id-{number}", "--request-id", server=server)
@@ -190,3 +191,41 @@ def test_wrong_usage_is_told_with_exit_code_2(line: str, said: str) -> None:
 
     assert refused.exit_code == 2
     assert said in refused.stderr
+
+
+def test_a_new_holder_or_address_keeps_what_no_option_names(server: Server) -> None:
+    number = _subscriber(server, "--holder-name=Mari", "--holder-phone=555", "--city=Tartu")
+
+    renamed = run("action", "change-subscriber", number, "--holder-name=Liis", server=server).stdout
+    assert "holder: Liis 555" in renamed
+    moved = run("action", "change-location", number, "--address-line=Pikk 1", server=server)
+    assert "address: Pikk 1, Tartu" in moved.stdout
+    whole = run(
+        "action", "change-location", number, "--city=Narva", "--whole", server=server
+    ).stdout
+    assert whole.rstrip().endswith("address: Narva")
+
+    for command in ("change-subscriber", "change-location"):
+        nothing = run("action", command, number, server=server)
+        assert (nothing.exit_code, "at least one option" in nothing.stderr) == (2, True)
+
+
+def test_an_action_says_what_is_not_sent(server: Server) -> None:
+    number = _subscriber(server)
+    (item,) = told_as_json("subscription", "show", number, server=server)[0]["items"]
+
+    serial = item["serial_number"]
+    removed = run("action", "remove-items", number, f"--serial-number={serial}", server=server)
+    assert "SPORT on MAIN is not sent: SMARTCARD is missing" in removed.stdout
+    explained = run("subscription", "explain", number, server=server).stdout
+    assert "not sent    SPORT on MAIN is not sent: SMARTCARD is missing" in explained
+
+
+def test_an_action_says_which_providers_were_left_out(server: Server) -> None:
+    number = _subscriber(server)
+    run("provider", "set-state", "ALUXSAT", "not-effective", server=server)
+    try:
+        done = run("action", "change-location", number, "--city=Narva", server=server)
+        assert "ALUXSAT is not effective, so nothing was sent to it" in done.stdout
+    finally:
+        run("provider", "set-state", "ALUXSAT", "effective", server=server)

@@ -68,7 +68,7 @@ def test_a_provider_is_applied_changed_listed_shown_and_set_not_effective(tmp_pa
         listed = run("provider", "list", "--json", server=server).stdout
         assert json.loads(listed)["delivery_settings"]["pending_window"] == "259200s"
         set_state = run("provider", "set-state", "SMALL", "not-effective", server=server)
-        assert set_state.stdout == "SMALL NOT_EFFECTIVE\n"
+        assert set_state.stdout.startswith("SMALL NOT_EFFECTIVE: actions change the CRM only")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ Conventions of the whole contract:
   action's id.
 * Instants are Timestamps (UTC), spans are Durations, periods are half-open: `_from` <= t < `_to`.
 * Codes and numbers have up to 64 characters; names, lines and references have up to 200;
-  descriptions and reasons have up to 1000.
+  descriptions and reasons have up to 1000. Codes, numbers and serial numbers neither begin nor end
+  with a blank, and have no control or format characters; names, references and other single lines
+  have no control characters. Codes that differ in upper and lower case are different codes.
 * The server sets fields marked "Output", and ignores them in what callers send.
 * An enum value that a reader does not know is treated like UNSPECIFIED.
 * No message of the server exceeds 2 MiB, so every client works with gRPC's default limit of 4 MiB.
@@ -1009,6 +1011,7 @@ class SubscribedService(_message.Message):
     SERVICE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     TERM_END_FIELD_NUMBER: _builtins.int
+    MISSING_GOODS_TYPES_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     distributor: _builtins.str
     service: _builtins.str
@@ -1016,6 +1019,12 @@ class SubscribedService(_message.Message):
     @_builtins.property
     def term_end(self) -> _timestamp_pb2.Timestamp:
         """The time at which the service stops by itself; unset = never."""
+
+    @_builtins.property
+    def missing_goods_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Output. Goods types that the distributor requires and that are not installed there. While there
+        are some, the service is not sent to the platform, though it is on.
+        """
 
     def __init__(
         self,
@@ -1025,10 +1034,11 @@ class SubscribedService(_message.Message):
         service: _builtins.str = ...,
         state: Global___ServiceState.ValueType = ...,
         term_end: _timestamp_pb2.Timestamp | None = ...,
+        missing_goods_types: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["term_end", b"term_end"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["distributor", b"distributor", "provider", b"provider", "service", b"service", "state", b"state", "term_end", b"term_end"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distributor", b"distributor", "missing_goods_types", b"missing_goods_types", "provider", b"provider", "service", b"service", "state", b"state", "term_end", b"term_end"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,7 +10,9 @@ Conventions of the whole contract:
   action's id.
 * Instants are Timestamps (UTC), spans are Durations, periods are half-open: `_from` <= t < `_to`.
 * Codes and numbers have up to 64 characters; names, lines and references have up to 200;
-  descriptions and reasons have up to 1000.
+  descriptions and reasons have up to 1000. Codes, numbers and serial numbers neither begin nor end
+  with a blank, and have no control or format characters; names, references and other single lines
+  have no control characters. Codes that differ in upper and lower case are different codes.
 * The server sets fields marked "Output", and ignores them in what callers send.
 * An enum value that a reader does not know is treated like UNSPECIFIED.
 * No message of the server exceeds 2 MiB, so every client works with gRPC's default limit of 4 MiB.

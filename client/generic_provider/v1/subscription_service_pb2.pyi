@@ -964,7 +964,9 @@ class ChangeLocation(_message.Message):
 
     ADDRESS_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def address(self) -> _resources_pb2.Address: ...
+    def address(self) -> _resources_pb2.Address:
+        """Mandatory. It replaces the former address as a whole."""
+
     def __init__(
         self,
         *,
@@ -986,7 +988,9 @@ class ChangeSubscriber(_message.Message):
 
     HOLDER_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def holder(self) -> _resources_pb2.Account: ...
+    def holder(self) -> _resources_pb2.Account:
+        """Mandatory. It replaces the former holder as a whole."""
+
     def __init__(
         self,
         *,
@@ -1192,6 +1196,10 @@ class PerformActionResponse(_message.Message):
     ACTION_FIELD_NUMBER: _builtins.int
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
     REQUESTS_FIELD_NUMBER: _builtins.int
+    REPEATED_FIELD_NUMBER: _builtins.int
+    PROVIDERS_LEFT_OUT_FIELD_NUMBER: _builtins.int
+    repeated: _builtins.bool
+    """True: an earlier call with the same request_id made the action; this one changed nothing."""
     @_builtins.property
     def action(self) -> Global___SubscriptionAction: ...
     @_builtins.property
@@ -1205,16 +1213,24 @@ class PerformActionResponse(_message.Message):
         not wait for them, and its own `requests` do not name them.
         """
 
+    @_builtins.property
+    def providers_left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Providers that should have got requests and were not effective. What they lack is sent by the
+        next action after they are effective again, or by a reset. Empty where `repeated`.
+        """
+
     def __init__(
         self,
         *,
         action: Global___SubscriptionAction | None = ...,
         subscription: _resources_pb2.Subscription | None = ...,
         requests: _abc.Iterable[_resources_pb2.ProvisioningRequest] | None = ...,
+        repeated: _builtins.bool = ...,
+        providers_left_out: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "subscription", b"subscription"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "requests", b"requests", "subscription", b"subscription"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "providers_left_out", b"providers_left_out", "repeated", b"repeated", "requests", b"requests", "subscription", b"subscription"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

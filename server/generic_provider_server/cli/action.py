@@ -21,10 +21,11 @@ from generic_provider import (
 )
 
 from ..desk.output import Output, moment
-from ..desk.wording import about, part_taken_back
+from ..desk.wording import about, address, holder, not_sent, part_taken_back
 from .action_batch import batch
 from .action_options import ACTIONS, Verb, message_fields
 from .listing import created_options, limit_option, page_size, within
+from .merging import PARTS, WHOLE, merge
 from .remote import remote
 from .values import Named
 
@@ -66,9 +67,15 @@ def _command(name: str, verb: Verb) -> click.Command:
         performed_by: str | None,
         **options: Any,
     ) -> None:
-        request = PerformActionRequest()
+        whole = options.pop("whole", False)
+        request = PerformActionRequest(
+            subscription=subscription, expected_revision=expected_revision
+        )
         chosen = getattr(request, field)
         chosen.MergeFrom(type(chosen)(**message_fields(options)))
+        if name in PARTS:
+            merge(client, request, command=name, whole=whole)
+            expected_revision = request.expected_revision if not whole else expected_revision
         done = client.perform(
             chosen,
             subscription=subscription or "",
@@ -81,7 +88,8 @@ def _command(name: str, verb: Verb) -> click.Command:
         )
         output.message(done, _performed(done))
 
-    params = [_subscription(name), *verb.options, *COMMON]
+    options = (*verb.options, WHOLE) if name in PARTS else verb.options
+    params = [_subscription(name), *options, *COMMON]
     return click.command(name, help=verb.words, params=params)(perform)
 
 
@@ -166,7 +174,25 @@ def _performed(done: PerformActionResponse) -> str:
     name = made.id or "(preview)"
     count = f"{len(types)} request{'' if len(types) == 1 else 's'}"
     first = f"{name} {_state(made)}, subscription {done.subscription.number}, {count}"
-    return "\n  ".join([first, *types])
+    return "\n  ".join([first, *types, *_notes(done)])
+
+
+def _notes(done: PerformActionResponse) -> Iterator[str]:
+    """What somebody who performs an action would not expect."""
+    if done.repeated:
+        yield "performed by an earlier call with the same request id; nothing was changed now"
+    for provider in done.providers_left_out:
+        yield (
+            f"{provider} is not effective, so nothing was sent to it; once it is effective again, "
+            "the next action or a reset sends what it lacks"
+        )
+    for each in done.subscription.services:
+        if each.missing_goods_types:
+            yield not_sent(each)
+    if done.action.kind == ActionKind.CHANGE_SUBSCRIBER:
+        yield f"holder: {holder(done.subscription.holder)}"
+    if done.action.kind == ActionKind.CHANGE_LOCATION:
+        yield f"address: {address(done.subscription.address)}"
 
 
 def _lines(found: SubscriptionAction) -> Iterator[str]:

@@ -76,6 +76,13 @@ def show(client: Client, output: Output, *, code: str) -> None:
     output.message(found, _shown(found))
 
 
+MEANING = {
+    "effective": "requests are created and handed over; what changed meanwhile is sent by the "
+    "next action on a subscription, or by a reset",
+    "not-effective": "actions change the CRM only; no requests are created or handed over",
+}
+
+
 @provider.command("set-state")
 @click.argument("code")
 @click.argument("state", type=click.Choice([*STATES]))
@@ -83,10 +90,12 @@ def show(client: Client, output: Output, *, code: str) -> None:
 def set_state(client: Client, output: Output, *, code: str, state: str) -> None:
     """Make a provider effective, or not effective.
 
-    One that is not effective gets no requests and hands none over.
+    While a provider is not effective, actions change the CRM only: no requests are created for
+    the provider, and none are handed over. Once it is effective again, the next action on a
+    subscription, or a reset, sends what the platform lacks.
     """
     found = client.set_provider_state(code, state=STATES[state])
-    output.message(found, f"{found.code} {_state(found)}")
+    output.message(found, f"{found.code} {_state(found)}: {MEANING[state]}")
 
 
 def _read(file: Path) -> Provider:

@@ -41,13 +41,15 @@ MOST_REQUEST_BYTES = 1024 * 1024
 class Done:
     """What an action made, or, of a preview, would make: no ids, no numbers.
 
-    `repeated`: made by an earlier call, so its requests are to be looked up as they are now.
+    `repeated`: made by an earlier call, so its requests are to be read as they are now.
+    `left_out`: providers that were not effective, so that nothing was sent to them.
     """
 
     action: ActionRecord
     subscription: SubscriptionRecord
     requests: tuple[RequestRecord, ...] = ()
     repeated: bool = False
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +107,8 @@ class Perform:
         subscription = work.record(number)
         if performed is None or subscription is None:
             raise LookupError(f"action {record.id} was performed but not kept")
-        return Done(performed, subscription, created_requests(work, change))
+        requests = created_requests(work, change)
+        return Done(performed, subscription, requests, left_out=change.left_out)
 
     def _record(self, action_id: int, subscription: str, *, now: Instant) -> ActionRecord:
         return ActionRecord(
@@ -148,7 +151,7 @@ class Perform:
         requests = tuple([replace(r, number=0, action=0) for r in created_requests(work, change)])
         record = self._record(0, change.aggregate.desired.number, now=work.now)
         shown = revised(former, change.aggregate, now=work.now)
-        return Done(record, shown, requests)
+        return Done(record, shown, requests, left_out=change.left_out)
 
 
 def _as_it_is(work: Work, action: int) -> Done:

@@ -23,6 +23,7 @@ def next_step(
     adapters: Sequence[ConnectedAdapter],
     effective: bool,
     subscription: str,
+    not_sent: Sequence[str],
 ) -> str:
     """One sentence or two; `pending` comes oldest first."""
     reset = f"generic-provider reset subscription {subscription} --provider {link.provider}"
@@ -33,6 +34,8 @@ def next_step(
     if pending:
         return _until_settled(pending[0], adapters)
     match link.sync_state:
+        case SyncState.IN_SYNC if not_sent:
+            return f"install what is missing: generic-provider action add-items {subscription}"
         case SyncState.IN_SYNC:
             return (
                 "nothing: the platform holds what the CRM wants; if the customer sees otherwise, "

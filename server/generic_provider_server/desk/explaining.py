@@ -27,7 +27,7 @@ from generic_provider import (
 
 from .advice import next_step
 from .output import Output, moment, show_table
-from .wording import about, error, heading, service_in_brief, waits
+from .wording import about, error, heading, not_sent, service_in_brief, waits
 
 MOST_SHOWN = 10
 POINTS = ("provider", "viewing point", "CRM: items", "services", "platform: items", "services")
@@ -43,6 +43,8 @@ class Platform(NamedTuple):
     confirmation: ProvisioningRequest | None
     """The newest request that the platform accepted."""
     adapters: list[ConnectedAdapter]
+    not_sent: list[str]
+    """Services that are on and not sent, each as a sentence."""
 
     @property
     def next_step(self) -> str:
@@ -53,6 +55,7 @@ class Platform(NamedTuple):
             adapters=self.adapters,
             effective=effective,
             subscription=self.subscription,
+            not_sent=self.not_sent,
         )
 
 
@@ -117,11 +120,12 @@ class Explanation(NamedTuple):
 def explained(client: Client, subscription: Subscription) -> Explanation:
     return Explanation(
         subscription,
-        [_platform(client, subscription.number, link) for link in subscription.provider_links],
+        [_platform(client, subscription, link) for link in subscription.provider_links],
     )
 
 
-def _platform(client: Client, number: str, link: ProviderLink) -> Platform:
+def _platform(client: Client, subscription: Subscription, link: ProviderLink) -> Platform:
+    number = subscription.number
     ours = partial(client.list_requests, subscription=number, provider=link.provider)
     accepted = ours(state=RequestState.COMPLETED, page_size=1)
     pending = ours(state=RequestState.PENDING, oldest_first=True)
@@ -132,6 +136,11 @@ def _platform(client: Client, number: str, link: ProviderLink) -> Platform:
         list(pending),
         next(accepted, None),
         list(client.list_adapters(provider=link.provider)),
+        [
+            not_sent(each)
+            for each in subscription.services
+            if each.provider == link.provider and each.missing_goods_types
+        ],
     )
 
 
@@ -148,6 +157,7 @@ def _lines(platform: Platform) -> Iterator[str]:
     else:
         yield "  confirmed   nothing yet"
     yield from (f"  difference  {each.text}" for each in link.differences)
+    yield from (f"  not sent    {each}" for each in platform.not_sent)
     for each in platform.pending[:MOST_SHOWN]:
         yield f"  pending     {_request(each)}, waits for {waits(each)}{_trouble(each)}"
     if len(platform.pending) > MOST_SHOWN:

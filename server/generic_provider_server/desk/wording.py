@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from generic_provider import (
+    Account,
+    Address,
     InstalledItem,
     ProvisionedService,
     ProvisioningRequest,
@@ -63,14 +65,28 @@ def service_in_brief(found: SubscribedService) -> str:
     return f"{found.service} {ServiceState.name_of(found.state)}{until}"
 
 
+def not_sent(found: SubscribedService) -> str:
+    """Why a service that is on does not reach the platform."""
+    missing = " and ".join(found.missing_goods_types)
+    verb = "is" if len(found.missing_goods_types) == 1 else "are"
+    return f"{found.service} on {found.distributor} is not sent: {missing} {verb} missing"
+
+
+def holder(found: Account) -> str:
+    return " ".join(filter(None, (found.number, found.name, found.email, found.phone)))
+
+
+def address(found: Address) -> str:
+    place = (*found.lines, found.postal_code, found.city, found.country)
+    return ", ".join(filter(None, place))
+
+
 def heading(found: Subscription) -> Iterator[str]:
     until = f" until {moment(found, 'until')}" if found.HasField("until") else ""
     state = SubscriptionState.name_of(found.state)
     yield f"{found.number}  {found.type}  {state}{until}  revision {found.revision}"
-    holder, address = found.holder, found.address
-    place = (*address.lines, address.postal_code, address.city, address.country)
-    yield f"  holder    {' '.join(filter(None, (holder.number, holder.name)))}".rstrip()
-    yield f"  address   {', '.join(filter(None, place))}".rstrip()
+    yield f"  holder    {holder(found.holder)}".rstrip()
+    yield f"  address   {address(found.address)}".rstrip()
 
 
 def sync_states(found: Subscription) -> str:

@@ -12,7 +12,12 @@ from msgspec.structs import replace
 from generic_provider.v1 import resources_pb2 as pb
 
 from ..domain.catalogue import Catalogues
-from ..domain.platform.image import PlatformImage, ProvisionedItem, ProvisionedService
+from ..domain.platform.image import (
+    PlatformImage,
+    ProvisionedItem,
+    ProvisionedService,
+    missing_goods,
+)
 from ..domain.platform.plan import provisioned
 from ..domain.subscription.aggregate import Aggregate, Link
 from ..domain.subscription.differences import Difference, differences
@@ -32,6 +37,7 @@ from ..domain.values import (
     Item,
     Service,
     SubscribedService,
+    Subscription,
     Usage,
 )
 
@@ -128,7 +134,7 @@ def subscription(
         holder=account(desired.holder),
         address=address(desired.address),
         items=[item(each, catalogues) for each in desired.items] or None,
-        services=[subscribed_service(each) for each in services] or None,
+        services=[_on_subscription(each, desired, catalogues) for each in services] or None,
         usages=[usage(each) for each in desired.usages if each.end_time > (full_at or now())],
         provider_links=[
             _link(link, record.aggregate, catalogues, full_at=full_at)
@@ -179,6 +185,15 @@ def subscribed_service(each: SubscribedService) -> pb.SubscribedService:
         state=pb.ServiceState.ValueType(each.state),
         term_end=timestamp(each.term_end),
     )
+
+
+def _on_subscription(
+    each: SubscribedService, state: Subscription, catalogues: Catalogues
+) -> pb.SubscribedService:
+    message = subscribed_service(each)
+    if each.on:
+        message.missing_goods_types.extend(missing_goods(state, each, catalogues[each.provider]))
+    return message
 
 
 def usage(each: Usage) -> pb.Usage:

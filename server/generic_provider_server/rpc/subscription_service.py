@@ -40,6 +40,8 @@ class SubscriptionServicer:
             action=action(done.action, catalogues),
             subscription=encode.subscription(done.subscription, catalogues),
             requests=[encode.request(each) for each in requests],
+            repeated=done.repeated,
+            providers_left_out=done.left_out,
         )
 
     async def BatchPerformActions(

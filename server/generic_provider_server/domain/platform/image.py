@@ -18,6 +18,7 @@ from ..values import (
     Parameters,
     RequestType,
     ServiceKind,
+    SubscribedService,
     Subscription,
     Usage,
     Value,
@@ -255,6 +256,16 @@ def _goods_of(
     there = {item.goods_type: item.goods for item in items if item.distributor == distributor}
     goods = [there[kind] for kind in required if kind in there]
     return tuple(goods) if len(goods) == len(required) else None
+
+
+def missing_goods(
+    subscription: Subscription, service: SubscribedService, catalogue: Catalogue
+) -> tuple[str, ...]:
+    """The goods types that the service's distributor requires and that are not installed there."""
+    required = catalogue.distributors[service.distributor].required_goods_types
+    place = service.provider, service.distributor
+    there = {i.goods_type for i in subscription.items if (i.provider, i.distributor) == place}
+    return tuple([goods_type for goods_type in required if goods_type not in there])
 
 
 def unexpired(known: PlatformImage, *, now: Instant) -> PlatformImage:

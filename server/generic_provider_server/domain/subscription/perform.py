@@ -69,7 +69,8 @@ def perform(
     for code in state.linked:
         _link(ledger, code, resolved, state)
     _plan(ledger, performed, before, state)
-    return ledger.transition()
+    left_out = [code for code in performed.ineffective if _concerns(ledger, code, before, state)]
+    return replace(ledger.transition(), left_out=tuple(left_out))
 
 
 def _check_unsettled(aggregate: Aggregate) -> None:
@@ -156,6 +157,13 @@ def _plan(
             enqueue(ledger, provider, heal, unit=heal_unit, bulk=performed.bulk)
     for provider, (_, own) in plans.items():
         enqueue_own(ledger, provider, own, action=performed.id)
+
+
+def _concerns(
+    ledger: Ledger, provider: str, before: Subscription | None, state: Subscription
+) -> bool:
+    catalogue = ledger.catalogues[provider]
+    return ledger.image(before, catalogue) != ledger.image(state, catalogue)
 
 
 def _serves_already(action: AnyAction, provider: str) -> bool:

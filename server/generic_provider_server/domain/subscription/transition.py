@@ -44,9 +44,13 @@ class ActionChange(Value, frozen=True, kw_only=True):
 
 
 class Transition(Value, frozen=True, kw_only=True):
-    """What a change made: the aggregate now, and what the store has to write besides."""
+    """What a change made: the aggregate now, and what the store has to write besides.
+
+    `left_out`: providers that an action concerns and that were not effective.
+    """
 
     aggregate: Aggregate
     created: tuple[tuple[str, Pending], ...] = ()
     finished: tuple[Finished, ...] = ()
     actions: tuple[ActionChange, ...] = ()
+    left_out: tuple[str, ...] = ()

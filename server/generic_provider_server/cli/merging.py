@@ -1,0 +1,37 @@
+"""A new holder or address keeps what the options do not name, unless the whole is given."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from generic_provider import Address, Client, PerformActionRequest
+
+PARTS = {"change-location": "address", "change-subscriber": "holder"}
+"""The commands that replace a value of the subscription, and which."""
+
+WHOLE = click.Option(
+    ["--whole"], is_flag=True, help="Replace the whole: what no option names becomes empty."
+)
+
+
+def merge(client: Client, request: PerformActionRequest, *, command: str, whole: bool) -> None:
+    """Completes the request with the subscription's present value. It is refused if somebody
+    changes the subscription meanwhile."""
+    name = PARTS[command]
+    change = getattr(request, command.replace("-", "_"))
+    given: Any = getattr(change, name)
+    if not given.ByteSize():
+        raise click.UsageError("give at least one option: what is it to be?")
+    if whole:
+        return
+    present = client.get_subscription(request.subscription)
+    value: Any = type(given)()
+    value.CopyFrom(getattr(present, name))
+    if isinstance(given, Address) and given.lines:
+        del value.lines[:]
+    value.MergeFrom(given)
+    given.CopyFrom(value)
+    if not request.HasField("expected_revision"):
+        request.expected_revision = present.revision

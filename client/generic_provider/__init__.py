@@ -1,4 +1,4 @@
-"""Talk to a Generic Provider: as the CRM that changes subscriptions, or as a platform's adapter."""
+"""The client library: `Client` changes subscriptions for a CRM, `Adapter` serves a platform."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Services and items as callers give them."""
+"""Turns services and items, as callers give them, into messages."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ItemLike: TypeAlias = InstalledItem | tuple[str, str, str] | tuple[str, str, str
 def service(
     distributor: str, service: str, *, provider: str = "", term_end: datetime | None = None
 ) -> ServiceSelection:
-    """A service at a distributor; without `term_end` it never ends."""
+    """Names a service at a distributor. Without `term_end` the service never ends."""
     return ServiceSelection(
         provider=provider,
         distributor=distributor,
@@ -34,7 +34,7 @@ def item(
     provider: str = "",
     parameters: Mapping[str, str] | None = None,
 ) -> InstalledItem:
-    """A card or a box at a distributor; `parameters` are passed on to the platform."""
+    """Names a card or a box at a distributor. The platform gets its `parameters`."""
     return InstalledItem(
         provider=provider,
         distributor=distributor,

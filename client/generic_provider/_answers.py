@@ -1,4 +1,4 @@
-"""Answers on their way to the server."""
+"""Sends the answers of an adapter to the server."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _KEPT = 10_000
 
 
 class Answers:
-    """Sends answers in the order in which they were put, and remembers those that came too late.
+    """Sends answers in the order of `put`, and keeps those that arrived too late.
 
-    While one SendResponses is under way the next batch collects.
+    The next batch gathers while a SendResponses runs.
     """
 
     def __init__(self, client: AsyncClient, provider: str) -> None:
@@ -34,12 +34,16 @@ class Answers:
         self._none.set()
 
     def known(self, request: str) -> ProvisioningResponse | None:
-        """What was found before, and the server has not taken. A RETRY_LATER is to be retried."""
+        """The answer that was found for the request and that the server has not taken, if there is
+        one.
+
+        A RETRY_LATER is left out, because the routine has to run again.
+        """
         found = self._waiting.get(request) or self._kept.get(request)
         return found if found and found.status != ResponseStatus.RETRY_LATER else None
 
     def put(self, answer: ProvisioningResponse) -> None:
-        """Takes the place of an answer to the same request under an older token."""
+        """Queues the answer. It replaces an answer to the same request under an older token."""
         self._kept.pop(answer.request, None)
         self._waiting.pop(answer.request, None)
         self._waiting[answer.request] = answer
@@ -56,7 +60,7 @@ class Answers:
             try:
                 await self._send(list(islice(self._waiting.values(), _BATCH)))
             except (ServerUnavailable, DeadlineExceeded) as error:
-                log.warning("%d answers wait: %s", len(self._waiting), error)
+                log.warning("%d answers wait to be sent: %s", len(self._waiting), error)
                 await asyncio.sleep(next(pauses))
             else:
                 pauses = delays(0.1, 10.0)
@@ -68,7 +72,7 @@ class Answers:
             raise
         except ProvisioningError as refusal:
             if len(batch) > 1:
-                for each in batch:  # the one at fault does not take the others with it
+                for each in batch:  # one bad answer must not lose the others
                     await self._send([each])
                 return
             log.error("the answer to %s was refused: %s", batch[0].request, refusal)  # noqa: TRY400
@@ -85,7 +89,7 @@ class Answers:
                 log.info("the answer to %s came too late: %s", sent.request, result.message)
                 self._settle(sent, keep=True)
             case ResponseCode.CONFLICT:
-                log.warning("another answer to %s stands: %s", sent.request, result.message)
+                log.warning("%s already has another outcome: %s", sent.request, result.message)
                 self._settle(sent, keep=False)
             case _:
                 verdict = ResponseCode.name_of(result.code)
@@ -94,7 +98,7 @@ class Answers:
 
     def _settle(self, sent: ProvisioningResponse, *, keep: bool) -> None:
         if self._waiting.get(sent.request) is not sent:
-            return  # put again meanwhile, under a newer token
+            return  # it was put again in the meantime, under a newer token
         del self._waiting[sent.request]
         if keep:
             self._kept[sent.request] = sent

@@ -1,4 +1,4 @@
-"""What a call is made of, told once for Client and AsyncClient."""
+"""Defines the parts of a call once, for both Client and AsyncClient."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 
 class Caller(Protocol):
     performed_by: str
-    """Stands in changes that name nobody else."""
+    """The `performed_by` of changes that name nobody else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,12 @@ class Call(Generic[Response, Result]):
     response: type[Response]
     read: Callable[[Response], Result]
     wait: timedelta = timedelta()
-    """How long the server may take on purpose."""
+    """How long the call may wait at the server, in addition to the timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pages(Generic[Response, Item]):
-    """A list, page by page. The request is its own: the page token moves on in it."""
+    """A list that is read page by page. `follows` sets the next page token in `request`."""
 
     request: Any
     response: type[Response]
@@ -54,12 +54,12 @@ class Pages(Generic[Response, Item]):
 
 
 def chosen(kind: type[Enumeration], one: int | str | None, many: Iterable[int | str]) -> list[Any]:
-    """Values of an enumeration, given as numbers or short names."""
+    """The values of an enumeration, from numbers or short names."""
     several = (many,) if isinstance(many, int | str) else many
     return [kind.of(each) for each in (*(() if one is None else (one,)), *several)]
 
 
-# Each RPC has its own response message, so this names it.
+# Each RPC has its own response message, so the message names the RPC.
 PATHS = {
     method.output_type.full_name: f"/{service.full_name}/{method.name}"
     for file in (

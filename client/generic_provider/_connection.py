@@ -1,4 +1,4 @@
-"""How to reach a server, and how often to try."""
+"""Defines how to connect to a server, and how often to try."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    # Else all channels to one address share one connection, and with it the server's limit of
-    # concurrent calls: waiting streams would hold up the answers.
+    # Without this, all channels to one address share one connection and its limit of concurrent
+    # calls, so that open streams would delay the answers.
     ("grpc.use_local_subchannel_pool", 1),
 )
-# A server that stops cancels the calls that it has not looked at.
+# A server that stops cancels the calls that it has not started.
 NOT_DONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 _PLACE = r"(?:\[[^\s\[\]]+\]|[^\s:/,\[\]]+):\d{1,5}"
 _ADDRESS = re.compile(
@@ -35,12 +35,12 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server's address and what proves the caller."""
+    """The address of a server, and the credentials of the caller."""
 
     address: str
     token: str | None = field(default=None, repr=False)
     tls: Tls = None
-    """None = TLS unless the address is of this machine."""
+    """None: use TLS unless the address belongs to this machine."""
 
     def __post_init__(self) -> None:
         if not _ADDRESS.fullmatch(str(self.address)):
@@ -72,12 +72,15 @@ class Target:
         return grpc.aio.secure_channel(self.address, credentials, self._options())
 
     def _options(self) -> tuple[tuple[str, int], ...]:
-        """No proxy of the environment leads to this machine."""
+        """The options of a channel.
+
+        A channel to this machine ignores the proxy in the environment.
+        """
         return (*OPTIONS, ("grpc.enable_http_proxy", 0)) if self._local() else OPTIONS
 
     def _local(self) -> bool:
         found = _ADDRESS.fullmatch(self.address)
-        places = (found and found["places"]) or ""  # none: a socket of this machine
+        places = (found and found["places"]) or ""  # it is empty for a Unix socket
         return all(_is_loopback(each.rpartition(":")[0]) for each in places.split(",") if each)
 
 
@@ -89,7 +92,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def delays(first: float, most: float) -> Iterator[float]:
-    """Seconds between attempts: exponential, with full jitter."""
+    """Yields the seconds between attempts: they grow exponentially, with full jitter."""
     limit = first
     while True:
         yield random.uniform(0, limit)
@@ -97,7 +100,10 @@ def delays(first: float, most: float) -> Iterator[float]:
 
 
 class Tries:
-    """One call's attempts until its deadline. Only what a server did not do is tried again."""
+    """Limits the attempts of one call by its deadline.
+
+    Only a call that was not done is repeated.
+    """
 
     def __init__(self, limit: timedelta) -> None:
         self._until = time.monotonic() + limit.total_seconds()
@@ -108,12 +114,12 @@ class Tries:
         return max(0.0, self._until - time.monotonic())
 
     def delay_after(self, error: grpc.RpcError) -> float:
-        """Seconds until the next attempt; raises the error if there is to be none."""
+        """Returns the seconds until the next attempt, or raises the error if there is none."""
         if error.code() in NOT_DONE:
             self._unavailable = error
             delay = next(self._delays)
             if delay < self.seconds_left():
                 return delay
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and self._unavailable:
-            error = self._unavailable  # it tells why there was no answer in time
+            error = self._unavailable  # this error says why there was no answer in time
         raise error_of(error) from None

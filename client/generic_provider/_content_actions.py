@@ -1,5 +1,5 @@
 # ruff: noqa: N802 - each constructor has the name of its message
-"""Actions on what a subscription has: services, items, holder, address, usage."""
+"""Actions on the contents of a subscription: services, items, holder, address, usage."""
 
 from __future__ import annotations
 
@@ -13,27 +13,36 @@ from generic_provider.v1.resources_pb2 import Account, Address
 
 
 def AddServices(*, services: Iterable[ServiceLike]) -> v1.AddServices:
-    """New services take the subscription's state."""
+    """Adds services. They take the subscription's state."""
     return v1.AddServices(services=services_of(services))
 
 
 def StartServices(*, services: Iterable[ServiceLike]) -> v1.StartServices:
-    """Services that are off take the subscription's state; one that is off goes on with them."""
+    """Starts services that are off: they take the subscription's state.
+
+    A subscription that is NOT_EFFECTIVE becomes EFFECTIVE, with only these services on.
+    """
     return v1.StartServices(services=services_of(services))
 
 
 def StopServices(*, services: Iterable[ServiceLike]) -> v1.StopServices:
-    """Services become NOT_EFFECTIVE; with the last one so does the subscription."""
+    """Changes services to NOT_EFFECTIVE.
+
+    If no effective service is left, the subscription changes too.
+    """
     return v1.StopServices(services=services_of(services))
 
 
 def RemoveServices(*, services: Iterable[ServiceLike]) -> v1.RemoveServices:
-    """Services leave; with the last one that is on the subscription becomes NOT_EFFECTIVE."""
+    """Removes services. If no effective service is left, the subscription becomes NOT_EFFECTIVE."""
     return v1.RemoveServices(services=services_of(services))
 
 
 def ChangeTerms(*, services: Iterable[ServiceLike]) -> v1.ChangeTerms:
-    """Services get a new end: their `term_end`. One without it never ends."""
+    """Sets the end of services to their `term_end`; a service without one never ends.
+
+    A service that its term end has stopped starts again.
+    """
     return v1.ChangeTerms(services=services_of(services))
 
 
@@ -45,7 +54,7 @@ def SwapService(
     provider: str = "",
     term_end: datetime | None = None,
 ) -> v1.SwapService:
-    """A new service takes the place of an old one; `term_end` is the end of the new one."""
+    """Replaces an old service by a new one. `term_end` is the end of the new service."""
     return v1.SwapService(
         provider=provider,
         distributor=distributor,
@@ -56,7 +65,7 @@ def SwapService(
 
 
 def AddItems(*, items: Iterable[ItemLike]) -> v1.AddItems:
-    """New cards and boxes at viewing points."""
+    """Adds cards and boxes at viewing points."""
     return v1.AddItems(items=items_of(items))
 
 
@@ -67,7 +76,10 @@ def RemoveItems(
     provider: str = "",
     distributor: str = "",
 ) -> v1.RemoveItems:
-    """Cards and boxes leave; what else is given narrows down which ones are meant."""
+    """Removes cards and boxes.
+
+    The other arguments select them if the serial numbers are not enough.
+    """
     return v1.RemoveItems(
         serial_numbers=several("serial_numbers", serial_numbers),
         goods_type=goods_type,
@@ -77,8 +89,9 @@ def RemoveItems(
 
 
 def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = "") -> v1.SwapItem:
-    """A new item takes the place of an old one; `goods_type` is that of the old one, if it needs
-    to be told apart.
+    """Replaces an old item by a new one.
+
+    `goods_type` is that of the old item, if its serial number is not enough.
     """
     return v1.SwapItem(
         old_serial_number=old_serial_number, goods_type=goods_type, new_item=item_of(new_item)
@@ -86,7 +99,7 @@ def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = ""
 
 
 def ChangeDistribution(*, moves: Iterable[v1.ChangeDistribution.Move]) -> v1.ChangeDistribution:
-    """Services and items go to other distributors, all of them or none; see `Move`."""
+    """Moves services and items to other distributors, either all of them or none; see `Move`."""
     return v1.ChangeDistribution(moves=moves)
 
 
@@ -98,7 +111,7 @@ def Move(
     serial_number: str | None = None,
     provider: str = "",
 ) -> v1.ChangeDistribution.Move:
-    """A service, or the item with a serial number, goes to another distributor."""
+    """Moves a service, or the item with a serial number, to another distributor."""
     if (service is None) == (serial_number is None):
         raise ValueError("Move takes either a service or a serial_number")
     move = v1.ChangeDistribution.Move(
@@ -112,12 +125,12 @@ def Move(
 
 
 def ChangeLocation(*, address: Address) -> v1.ChangeLocation:
-    """A new address, which replaces the whole old one."""
+    """Replaces the whole address by a new one."""
     return v1.ChangeLocation(address=address)
 
 
 def ChangeSubscriber(*, holder: Account) -> v1.ChangeSubscriber:
-    """A new holder, who replaces the whole old one."""
+    """Replaces the whole holder by a new one."""
     return v1.ChangeSubscriber(holder=holder)
 
 
@@ -132,7 +145,10 @@ def AddUsage(
     distributor: str = "",
     parameters: Mapping[str, str] | None = None,
 ) -> v1.AddUsage:
-    """One use of a usage service, such as a film; `reference` is unique on the subscription."""
+    """Adds one use of a usage service, such as a film.
+
+    `reference` is unique on the subscription.
+    """
     return v1.AddUsage(
         provider=provider,
         distributor=distributor,
@@ -146,5 +162,5 @@ def AddUsage(
 
 
 def CancelUsage(*, usage: str) -> v1.CancelUsage:
-    """The usage with this reference is taken back."""
+    """Cancels the usage record with this reference."""
     return v1.CancelUsage(usage=usage)

@@ -1,4 +1,7 @@
-"""Unary calls of ProvisioningService, for adapters that poll; `Adapter` does more by itself."""
+"""Unary calls of ProvisioningService, for adapters that poll.
+
+Most adapters should use `Adapter`.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ def pull(
     include_target: bool = False,
     wait: timedelta | None = None,
 ) -> Call[v1.PullPendingRequestsResponse, v1.PullPendingRequestsResponse]:
-    """Take pending requests on leases that live until answered, released or run out."""
+    """Take pending requests. Their leases end when they are answered, released, or run out."""
     request = v1.PullPendingRequestsRequest(
         provider=provider,
         adapter=adapter,
@@ -37,7 +40,10 @@ def pull(
 def send_responses(
     _: Caller, provider: str, *, responses: Iterable[v1.ProvisioningResponse]
 ) -> Call[v1.SendResponsesResponse, list[v1.ResponseResult]]:
-    """Up to 1000 answers: one result for each, in order. Sending the same again is harmless."""
+    """Send up to 1000 answers, and get one result for each, in order.
+
+    It is safe to send them again.
+    """
     return Call(
         v1.SendResponsesRequest(provider=provider, responses=responses),
         v1.SendResponsesResponse,
@@ -48,7 +54,10 @@ def send_responses(
 def extend_leases(
     _: Caller, lease_tokens: Iterable[str], *, lease_duration: timedelta | None = None
 ) -> Call[v1.ExtendLeasesResponse, list[v1.LeaseResult]]:
-    """Up to 1000: one result for each, in order. One that is not `live` has ended."""
+    """Extend up to 1000 leases, and get one result for each, in order.
+
+    A result that is not `live` belongs to a lease that has ended.
+    """
     return Call(
         v1.ExtendLeasesRequest(
             lease_tokens=several("lease_tokens", lease_tokens),
@@ -62,8 +71,9 @@ def extend_leases(
 def release_leases(
     _: Caller, lease_tokens: Iterable[str], *, stop: bool = False
 ) -> Call[v1.ReleaseLeasesResponse, list[v1.LeaseResult]]:
-    """Up to 1000: what is not answered is handed over again. `stop`: nothing more on the streams
-    that gave them.
+    """Release up to 1000 leases. Their unanswered requests are handed over again.
+
+    With `stop`, the server hands nothing more over on the streams that gave these leases.
     """
     return Call(
         v1.ReleaseLeasesRequest(lease_tokens=several("lease_tokens", lease_tokens), stop=stop),

@@ -1,4 +1,4 @@
-"""A platform that is made up, with its adapter."""
+"""A fake platform for tests, with its adapter."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _CONNECT_SECONDS = 10.0
 
 @dataclass(slots=True)
 class Subscriber:
-    """What a fake platform holds of one subscription."""
+    """What a fake platform holds for one subscription."""
 
     account_number: str
     account: Account = field(default_factory=Account)
     address: Address = field(default_factory=Address)
     items: set[tuple[str, str]] = field(default_factory=set)
-    """(distributor, serial number)"""
+    """Pairs of distributor and serial number."""
     services: set[tuple[str, str]] = field(default_factory=set)
-    """(distributor, the platform's id of the service)"""
+    """Pairs of distributor and the platform's id of the service."""
     usages: set[str] = field(default_factory=set)
-    """Their references."""
+    """The references of the usage records."""
 
 
 @dataclass(slots=True)
@@ -49,17 +49,17 @@ class _Fault:
 
 
 class FakePlatform:
-    """Does what requests ask, remembers it, and fails as it is told.
+    """A platform in memory, which applies requests, records them, and fails on demand.
 
-    It refuses changes to a subscriber that it does not know. A request that comes again changes
+    It rejects changes of a subscriber that it does not know. A request that comes again changes
     nothing.
     """
 
     def __init__(self) -> None:
         self.subscribers: dict[str, Subscriber] = {}
-        """By the number of the subscription."""
+        """The subscribers by the number of their subscription."""
         self.requests: list[ProvisioningRequest] = []
-        """What was done, in order."""
+        """The requests that were applied, in order."""
         self._answers: dict[str, Accepted] = {}
         self._faults: list[_Fault] = []
 
@@ -71,14 +71,16 @@ class FakePlatform:
         service: str = "",
         times: float = float("inf"),
     ) -> None:
-        """Raises the error, a Reject for example, for requests of this type and service (its code
-        in the CRM), so many times. What is not given is any.
+        """Make the next `times` requests of this type and service fail with the error, a Reject for
+        example.
+
+        `service` is the CRM's code. A criterion that is not given matches every request.
         """
         chosen = None if type is None else RequestType.of(type)
         self._faults.append(_Fault(error, chosen, service, times))
 
     async def do(self, request: ProvisioningRequest) -> Accepted:
-        """The routine of an adapter for every type."""
+        """The routine of the adapter for every type."""
         if request.number not in self._answers:
             self._fail(request)
             self._answers[request.number] = self._done(request)
@@ -103,7 +105,7 @@ class FakePlatform:
     def serving(
         self, address: str, *, provider: str, token: str | None = None, tls: Tls = None
     ) -> Iterator[Self]:
-        """Does the provider's requests, in a thread, for as long as the block runs."""
+        """Serves the provider's requests in a thread while the block runs."""
         adapter = self.adapter(address, provider=provider, token=token, tls=tls)
         connected = threading.Event()
         adapter.on_connect(connected.set)

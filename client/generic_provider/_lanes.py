@@ -1,4 +1,4 @@
-"""The work that an adapter has in hand."""
+"""The requests that an adapter works on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from generic_provider.v1.resources_pb2 import ProvisioningRequest
 
 
 class Lease:
-    """Requests of one subscription, and whether they may still be started."""
+    """The requests of one lease, and whether the adapter may still begin them."""
 
     def __init__(self, given: SubscriptionRequests, *, source: Stream, since: float) -> None:
         self.subscription = given.subscription
@@ -37,7 +37,7 @@ class Lease:
         self._runs_out_at = max(self._runs_out_at, since + duration.total_seconds())
 
     def end(self) -> None:
-        """What has begun is finished and answered, nothing more is started."""
+        """Ends the lease: what has begun is finished and answered, and nothing more is begun."""
         self._runs_out_at = float("-inf")
 
     @property
@@ -51,14 +51,17 @@ class Lease:
         return bool(self.requests) and self.requests[0].number == request.number
 
     def learn(self, account_number: str) -> None:
-        """The later requests were handed over before the platform had given it."""
+        """Sets the account number in later requests, which were handed over before it was known."""
         self.account_number = account_number or self.account_number
         for each in self.requests:
             each.account_number = each.account_number or self.account_number
 
 
 class Lanes:
-    """A lane for each subscription: its requests one after the other, those of others beside."""
+    """A lane for each subscription.
+
+    Requests of a lane run one after the other, lanes run in parallel.
+    """
 
     def __init__(
         self,
@@ -86,7 +89,7 @@ class Lanes:
         self._unstarted: list[Handed] = []
 
     def take(self, lease: Lease) -> None:
-        """A newer lease of a subscription takes the place of the older one, which has ended."""
+        """Adds a lease. It replaces an older lease of the same subscription, which has ended."""
         self._newest[lease.subscription] = lease
         if lease.subscription not in self._lanes:
             lane = self._tasks.create_task(self._work_off(lease.subscription))
@@ -96,19 +99,22 @@ class Lanes:
         return [lease for lease in self._newest.values() if lease.live()]
 
     def end(self, leases: Iterable[Lease]) -> list[Handed]:
-        """Ends them, and tells which."""
+        """Ends the leases, and returns them."""
         ended = list(leases)
         for lease in ended:
             lease.end()
         return [lease.handed for lease in ended]
 
     def stop(self) -> list[Handed]:
-        """Start nothing more; the leases of which nothing was begun."""
+        """Begins nothing more. Ends and returns the leases of which nothing was begun."""
         self._stopping = True
         return self.end(lease for lease in self.live() if not lease.begun)
 
     async def finished(self) -> list[Handed]:
-        """Waits for what has begun; the leases of which a rest was not started."""
+        """Waits until everything that has begun is done.
+
+        Returns the leases with requests that were not begun.
+        """
         if self._lanes:
             await asyncio.wait(self._lanes.values())
         return self._unstarted
@@ -135,7 +141,7 @@ class Lanes:
         async with self._slots:
             await self._pulse.steady()
             if self._next(lease.subscription) is not lease:
-                return  # it was replaced or has ended while it waited
+                return  # the lease was replaced or has ended in the meantime
             lease.begun = True
             self._stats.in_work += 1
             try:

@@ -23,7 +23,7 @@ from generic_provider.v1.resources_pb2 import Provider, ProvisioningRequest
 def create_provider(
     caller: Caller, provider: Provider, *, request_id: str = "", performed_by: str = ""
 ) -> Call[providers.CreateProviderResponse, Provider]:
-    """Create a provider; it is not effective yet."""
+    """Create a provider. It is not effective yet."""
     request = providers.CreateProviderRequest(
         provider=provider,
         request_id=request_id or str(uuid4()),
@@ -33,7 +33,7 @@ def create_provider(
 
 
 def get_provider(_: Caller, provider: str) -> Call[providers.GetProviderResponse, Provider]:
-    """By its code."""
+    """Get a provider by its code."""
     request = providers.GetProviderRequest(provider=provider)
     return Call(request, providers.GetProviderResponse, lambda found: found.provider)
 
@@ -45,7 +45,7 @@ def list_providers(
     states: Iterable[ProviderState.ValueType | str] = (),
     page_size: int = 0,
 ) -> Pages[providers.ListProvidersResponse, Provider]:
-    """All that match, in the order of their codes."""
+    """List the providers that match all filters, in the order of their codes."""
     request = providers.ListProvidersRequest(
         states=chosen(ProviderState, state, states), page_size=page_size
     )
@@ -55,7 +55,10 @@ def list_providers(
 def update_provider(
     caller: Caller, provider: Provider, *, performed_by: str = ""
 ) -> Call[providers.UpdateProviderResponse, Provider]:
-    """Replace the whole provider but its state; an `etag` that is not empty must be the present."""
+    """Replace everything of a provider except its state.
+
+    If `etag` is set, it must be the current one.
+    """
     request = providers.UpdateProviderRequest(
         provider=provider, performed_by=performed_by or caller.performed_by
     )
@@ -69,7 +72,10 @@ def set_provider_state(
     state: ProviderState.ValueType | str,
     performed_by: str = "",
 ) -> Call[providers.SetProviderStateResponse, Provider]:
-    """Make a provider EFFECTIVE or NOT_EFFECTIVE: one that is not gets no requests."""
+    """Make a provider EFFECTIVE or NOT_EFFECTIVE.
+
+    A provider that is not effective gets no requests.
+    """
     (new_state,) = chosen(ProviderState, state, ())
     request = providers.SetProviderStateRequest(
         provider=provider, state=new_state, performed_by=performed_by or caller.performed_by
@@ -78,7 +84,7 @@ def set_provider_state(
 
 
 def get_request(_: Caller, request: str) -> Call[requests.GetRequestResponse, ProvisioningRequest]:
-    """By its number."""
+    """Get a request by its number."""
     return Call(
         requests.GetRequestRequest(request=request),
         requests.GetRequestResponse,
@@ -110,7 +116,7 @@ def list_requests(
     oldest_first: bool = False,
     page_size: int = 0,
 ) -> Pages[requests.ListRequestsResponse, ProvisioningRequest]:
-    """All that match, newest first unless asked otherwise."""
+    """List the requests that match all filters, the newest first unless `oldest_first` is set."""
     request = requests.ListRequestsRequest(
         provider=provider,
         subscription=subscription,
@@ -136,9 +142,9 @@ def list_requests(
 def cancel_request(
     caller: Caller, request: str, *, reason: str, end_lease: bool = False, performed_by: str = ""
 ) -> Call[requests.CancelRequestResponse, ProvisioningRequest]:
-    """Reject a pending request: its change is taken back in the CRM.
+    """Reject a pending request. Its change is taken back in the CRM.
 
-    With `end_lease` also if an adapter has it in work.
+    If an adapter has the request, the call is refused unless `end_lease` is set.
     """
     cancel = requests.CancelRequestRequest(
         request=request,
@@ -160,7 +166,9 @@ def resolve_request(
     end_lease: bool = False,
     performed_by: str = "",
 ) -> Call[requests.ResolveRequestResponse, ProvisioningRequest]:
-    """Answer for the platform, having looked at it: ACCEPTED or REJECTED."""
+    """Answer a request in the name of the platform, ACCEPTED or REJECTED, after checking the
+    platform.
+    """
     (new_status,) = chosen(ResponseStatus, status, ())
     resolve = requests.ResolveRequestRequest(
         request=request,
@@ -177,7 +185,7 @@ def resolve_request(
 def get_backlog(
     _: Caller, provider: str
 ) -> Call[requests.GetBacklogResponse, requests.GetBacklogResponse]:
-    """What is pending at a provider."""
+    """Summarise what is pending at a provider."""
     request = requests.GetBacklogRequest(provider=provider)
     return Call(request, requests.GetBacklogResponse, lambda backlog: backlog)
 
@@ -185,6 +193,6 @@ def get_backlog(
 def list_adapters(
     _: Caller, *, provider: str = "", page_size: int = 0
 ) -> Pages[requests.ListAdaptersResponse, requests.ConnectedAdapter]:
-    """The streams that are open on the server process that answers."""
+    """List the open streams of all server processes."""
     request = requests.ListAdaptersRequest(provider=provider, page_size=page_size)
     return Pages(request, requests.ListAdaptersResponse, lambda page: page.adapters)

@@ -1,4 +1,4 @@
-"""Notices that this process stood still: what it then reads was sent a while ago."""
+"""Detects that this process was suspended: the next message may have been sent long ago."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import time
 
 BEAT_SECONDS = 0.2
 LATE_SECONDS = 0.5
-"""By which a beat must be late to be noticed: so much may a lease seem too long."""
+"""The shortest delay of the timer that counts as a pause. A lease can seem this much too long."""
 
 CATCHING_UP_SECONDS = 2.0
-"""After a standstill, in which messages that came during it are still being read."""
+"""After a pause, how long a message may still be one that arrived during the pause."""
 
 
 READING_SECONDS = 0.3
-"""After a standstill, in which nothing is begun: what came meanwhile may say that it is over."""
+"""After a pause, how long nothing is begun: messages that arrived may say that a lease has ended.
+"""
 
 
 class Pulse:
@@ -30,13 +31,15 @@ class Pulse:
             self._beat()
 
     def sent_at(self) -> float:
-        """The earliest time, of the monotonic clock, at which what is read now may have come."""
+        """The earliest time, on the monotonic clock, at which a message that is read now can have
+        arrived.
+        """
         self._notice()
         now = time.monotonic()
         return now - self._stood_still if now < self._caught_up_at else now
 
     async def steady(self) -> None:
-        """Waits until what came during a standstill has been read."""
+        """Waits until the messages that arrived during a pause have been read."""
         self._notice()
         while (wait := self._may_begin_at - time.monotonic()) > 0:
             await asyncio.sleep(wait)

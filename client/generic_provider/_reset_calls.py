@@ -19,10 +19,11 @@ def reset_subscription(
     request_id: str = "",
     performed_by: str = "",
 ) -> Call[v1.ResetSubscriptionResponse, v1.ResetSubscriptionResponse]:
-    """Send the platform what it lacks, and take away what is too much; nothing if it is in sync.
+    """Send the platform what it lacks, and remove what it should not hold. In sync, nothing is
+    sent.
 
-    `full` sends everything again; `recreate` the account too, for one that the platform has lost.
-    Without a provider every effective one is reset. `validate_only` changes nothing.
+    `full` sends everything again. `recreate` also sends the account, if the platform has lost it.
+    Without a provider, every effective provider is reset. `validate_only` changes nothing.
     """
     request = v1.ResetSubscriptionRequest(
         subscription=subscription,

@@ -1,4 +1,6 @@
-"""The routines of an adapter: which one does a request, and what its end answers."""
+"""The routines of an adapter: chooses the routine for a request and turns its result into an
+answer.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,7 @@ _IN_TARGET = _KNOWN - {RequestType.ADD_UDR, RequestType.CANCEL_UDR}
 
 
 class Routines:
-    """Which function does what."""
+    """The registered routines by request type."""
 
     def __init__(self) -> None:
         self.by_type: dict[int, Routine] = {}
@@ -45,12 +47,14 @@ class Routines:
         self._reported: set[int] = set()
 
     def front(self, requests: Sequence[ProvisioningRequest]) -> list[ProvisioningRequest]:
-        """As many requests from the front as are done in one go."""
+        """The requests at the front that one call of a routine does."""
         return list(takewhile(self._by_target, requests)) or [requests[0]]
 
     async def answer(self, work: Work, pool: Executor) -> ProvisioningResponse | timedelta:
-        """The answer to what `front` gave, without number and token; for how long the platform is
-        down, if it is. It raises nothing."""
+        """Answers what `front` returned; the answer has no number and no token. Raises nothing.
+
+        If the platform is down, returns how long to pause instead.
+        """
         first = work.requests[0]
         routine: Callable[[Any], object] | None = self._routine(first)
         if routine is None:
@@ -63,7 +67,10 @@ class Routines:
             return _given_back(first, error)
 
     def _by_target(self, request: ProvisioningRequest) -> bool:
-        """A target says nothing of usage, nor of what this version does not know."""
+        """Tells whether the target routine does the request.
+
+        A target contains no usage records, and nothing that this version does not know.
+        """
         rest = request.type in _IN_TARGET and request.type not in self.by_type
         return rest and self.target is not None
 
@@ -83,15 +90,17 @@ class Routines:
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """An exception on its way past futures: StopIteration cannot pass them, SystemExit ends all."""
+    """Carries an exception past futures: they cannot carry StopIteration, and SystemExit would end
+    all.
+    """
 
     error: BaseException
 
 
 async def _ended(routine: Callable[[Any], object], argument: object, pool: Executor) -> object:
-    """What the routine returned, or _Raised.
+    """Returns what the routine returned, or _Raised.
 
-    It has a task of its own, so that a cancellation of its own making ends nothing else.
+    The routine has a task of its own, so that only this task ends if the routine cancels itself.
     """
     try:
         ended = await asyncio.create_task(_run(routine, argument, pool))
@@ -104,7 +113,7 @@ async def _ended(routine: Callable[[Any], object], argument: object, pool: Execu
 
 
 async def _run(routine: Callable[[Any], Any], argument: object, pool: Executor) -> object:
-    """Coroutine functions run on the loop, plain ones in a thread."""
+    """Runs a coroutine function on the loop, and a plain function in a thread."""
     try:
         if inspect.iscoroutinefunction(routine) or inspect.iscoroutinefunction(
             getattr(routine, "__call__", None)  # noqa: B004 - of an instance, it may be a coroutine
@@ -182,14 +191,17 @@ def _refusal(
 
 
 def _text(request: ProvisioningRequest, given: str | float | None) -> str:
-    """Numbers are told as text; whatever else is told as it can be, and logged."""
+    """The text of a code or description. Something that is not a text is converted, and logged."""
     if not isinstance(given, str | int | float):
         log.error("%s: a code or a text is a str, not %r", request.number, given)
     return text_of(given)
 
 
 def _delay(request: ProvisioningRequest, given: timedelta | float | None) -> timedelta | None:
-    """A number is taken as seconds; what is no delay is logged and left out."""
+    """The delay; a number counts as seconds.
+
+    Something that is not a delay is logged and left out.
+    """
     if given is None or isinstance(given, timedelta):
         return given
     try:

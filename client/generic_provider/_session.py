@@ -95,7 +95,7 @@ class Session:
         self._down_until = max(self._down_until, until)
         ended = self._lanes.end(self._lanes.live())
         if self._platform_up.is_set():
-            log.warning("the platform is down: everything is given back for %s", retry_after)
+            log.warning("the platform is down: all requests are given back for %s", retry_after)
             self._platform_up.clear()
             self._start(self._rest(ended))
 
@@ -128,10 +128,10 @@ class Session:
                 lease.end()
 
     async def _finish(self) -> None:
-        """Gives back what has not begun; finishes and answers what has."""
+        """Releases what has not begun; finishes and answers what has begun."""
         await self._release(self._lanes.stop())
         rest = await self._lanes.finished()
-        # After that the leases have run out, and answers would come too late.
+        # After this time the leases have run out, and answers would arrive too late.
         await self._flush(self._lease_duration.total_seconds())
         await self._leave(rest)
 
@@ -146,7 +146,7 @@ class Session:
                 await self._answers.flushed()
 
     async def _release(self, leases: Sequence[Handed]) -> None:
-        """Hands them back, and wants nothing more on the streams that gave them."""
+        """Releases the leases, and stops the streams that gave them."""
         for start in range(0, len(leases), _MOST_TOKENS):
             some = leases[start : start + _MOST_TOKENS]
             for _, stream in some:
@@ -154,7 +154,7 @@ class Session:
             try:
                 await self._client.release_leases([token for token, _ in some], stop=True)
             except ProvisioningError as error:
-                log.warning("%d leases end by themselves: %s", len(some), error)
+                log.warning("%d leases were not released and will run out: %s", len(some), error)
 
     def _start(self, work: Coroutine[None, None, None]) -> None:
         task = self._tasks.create_task(work)

@@ -1,5 +1,5 @@
 # ruff: noqa: N802 - each constructor has the name of its message
-"""Actions on a subscription as a whole."""
+"""Actions on the state of a whole subscription."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ def BecomeSubscriber(
     draft: bool = False,
     existing: Iterable[v1.ExistingAccount] = (),
 ) -> v1.BecomeSubscriber:
-    """A new subscription, EFFECTIVE unless `draft`; `provider` is that of what names none.
+    """Creates a subscription, EFFECTIVE unless `draft`.
 
-    Platforms that serve the customer already are named in `existing`.
+    `provider` is the provider of items and services that do not name one. `existing` names the
+    accounts that the customer already has on platforms.
     """
     return v1.BecomeSubscriber(
         type=type,
@@ -43,59 +44,62 @@ def BecomeSubscriber(
 def ExistingAccount(
     *, provider: str, account_number: str, holds_everything: bool = False
 ) -> v1.ExistingAccount:
-    """A platform that serves the customer already, so that nothing is sent to it."""
+    """Names an account that the customer already has on a platform. Nothing is sent to it."""
     return v1.ExistingAccount(
         provider=provider, account_number=account_number, holds_everything=holds_everything
     )
 
 
 def Activate() -> v1.Activate:
-    """A DRAFT or NOT_EFFECTIVE subscription becomes EFFECTIVE, and so do its services."""
+    """Changes a DRAFT or NOT_EFFECTIVE subscription, and its services, to EFFECTIVE."""
     return v1.Activate()
 
 
 def Deactivate() -> v1.Deactivate:
-    """An EFFECTIVE subscription becomes NOT_EFFECTIVE, and so do its services."""
+    """Changes an EFFECTIVE subscription, and its services, to NOT_EFFECTIVE."""
     return v1.Deactivate()
 
 
 def Rest(*, until: datetime) -> v1.Rest:
-    """An EFFECTIVE subscription rests until then; the same again moves the end."""
+    """Lets an EFFECTIVE subscription rest until the given time. Another Rest moves the end."""
     return v1.Rest(until=instant("until", until))
 
 
 def EndResting() -> v1.EndResting:
-    """A resting subscription becomes EFFECTIVE at once."""
+    """Changes a resting subscription to EFFECTIVE at once."""
     return v1.EndResting()
 
 
 def ShortTermActivate(*, until: datetime) -> v1.ShortTermActivate:
-    """A DRAFT or NOT_EFFECTIVE subscription is on until then; the same again moves the end."""
+    """Switches a DRAFT or NOT_EFFECTIVE subscription on until the given time.
+
+    Another one moves the end.
+    """
     return v1.ShortTermActivate(until=instant("until", until))
 
 
 def EndShortTermActivation() -> v1.EndShortTermActivation:
-    """A subscription that is on for a short term becomes NOT_EFFECTIVE at once."""
+    """Ends a short-term activation at once: the subscription becomes NOT_EFFECTIVE."""
     return v1.EndShortTermActivation()
 
 
 def ShortTermDeactivate(*, until: datetime) -> v1.ShortTermDeactivate:
-    """An EFFECTIVE subscription is off until then; the same again moves the end."""
+    """Switches an EFFECTIVE subscription off until the given time. Another one moves the end."""
     return v1.ShortTermDeactivate(until=instant("until", until))
 
 
 def EndShortTermDeactivation() -> v1.EndShortTermDeactivation:
-    """A subscription that is off for a short term becomes EFFECTIVE at once."""
+    """Ends a short-term deactivation at once: the subscription becomes EFFECTIVE."""
     return v1.EndShortTermDeactivation()
 
 
 def Terminate() -> v1.Terminate:
-    """The subscription and its services end as CANCELLED; its items are free for others."""
+    """Ends the subscription and its services as CANCELLED. Its items can be used by others."""
     return v1.Terminate()
 
 
 def Regret() -> v1.Regret:
-    """The subscription and its services end as REGRETTED; its items are free for others."""
+    """Ends the subscription and its services as REGRETTED. Its items can be used by others."""
     return v1.Regret()
 
 
@@ -109,7 +113,9 @@ def Replace(
     items: Iterable[ItemLike] = (),
     services: Iterable[ServiceLike] = (),
 ) -> v1.Replace:
-    """The subscription comes to be just this, whatever it was: what is not named leaves it."""
+    """Brings the subscription from any live state to exactly this one, and removes what is not
+    named.
+    """
     return v1.Replace(
         state=SubscriptionState.of(state),
         until=instant("until", until),

@@ -1,4 +1,4 @@
-"""The stream of pending requests: always one, whatever happens."""
+"""Keeps one stream of pending requests open, and reconnects it after every end."""
 
 from __future__ import annotations
 
@@ -25,39 +25,39 @@ SILENCE_SECONDS = 30.0
 RECONNECT_SECONDS = (0.5, 30.0)
 Hook = TypeVar("Hook", bound=Callable[..., object])
 END_SECONDS = 5.0
-"""In which a server ends a stream that was stopped, and whose leases have ended."""
+"""The longest time in which a server ends a stopped stream whose leases have ended."""
 
 
 class Stream:
-    """One call on a channel of its own, so that each may reach another server process."""
+    """One call on a channel of its own, so that each call can reach another server process."""
 
     def __init__(self) -> None:
         self.heard = False
         self.drained = False
         self.left = asyncio.Event()
-        """It has ended, or hands nothing more over."""
+        """Set when the stream has ended or hands nothing more over."""
         self.token = ""
-        """Of a lease that it gave, and by which the server knows it."""
+        """The token of one of its leases; it names the stream to the server."""
         self.stopped = False
-        """The server was told to hand nothing more over."""
+        """Whether the server was told to hand nothing more over."""
 
 
 Handed = tuple[str, Stream]
-"""A lease: its token, and who gave it."""
+"""A lease: its token, and the stream that gave it."""
 
 
 class Receiver(Protocol):
     def receive(self, given: SubscriptionRequests, *, source: Stream) -> None: ...
 
     def cut(self, source: Stream) -> None:
-        """The leases given by this stream have ended."""
+        """Called when the leases given by this stream have ended."""
 
     async def ready(self) -> None:
         """Returns when a stream may be opened."""
 
 
 class Hooks:
-    """Called on the event loop, by turns."""
+    """The functions that are called on the event loop, one after the other, for each connection."""
 
     def __init__(self) -> None:
         self.on_connect: list[Callable[[], object]] = []
@@ -118,12 +118,15 @@ class Streams:
             drained_before = stream.drained
 
     def unstopped(self) -> list[Handed]:
-        """One lease of each stream that has given some, and was not told to stop."""
+        """One lease of each stream that has given some and was not told to stop."""
         return [(each.token, each) for each in self._open if each.token and not each.stopped]
 
     async def end(self) -> None:
-        """Waits until the server has ended the streams that were stopped: until then there may be
-        leases on their way. Then closes what is still open."""
+        """Closes all streams.
+
+        Waits first until the server has ended the stopped ones, because leases may still arrive on
+        them.
+        """
         stopped = [task for stream, task in self._open.items() if stream.stopped]
         if stopped:
             await asyncio.wait(stopped, timeout=END_SECONDS)
@@ -141,7 +144,7 @@ class Streams:
             async with self._target.aio_channel() as channel:
                 await self._listen(stream, channel)
         except TimeoutError:
-            reason = f"nothing heard for {SILENCE_SECONDS:g} s"
+            reason = f"no message for {SILENCE_SECONDS:g} s"
         except grpc.RpcError as error:
             reason = str(error_of(error))
         except asyncio.CancelledError:
@@ -191,4 +194,4 @@ class Streams:
                 stream.drained = True
                 stream.left.set()
             case None:
-                pass  # of a newer server
+                pass  # a newer server sends a message that this version does not know

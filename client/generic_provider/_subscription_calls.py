@@ -27,9 +27,9 @@ def perform(
     priority: Priority.ValueType | str = Priority.LIVE,
     validate_only: bool = False,
 ) -> Call[v1.PerformActionResponse, v1.PerformActionResponse]:
-    """Perform one action; with `validate_only` answer as if, and change nothing.
+    """Perform one action. With `validate_only`, return what it would do, and change nothing.
 
-    A repeat with the same `request_id` changes nothing and answers with the action as it is now.
+    A repeat with the same `request_id` changes nothing and returns the action in its current state.
     """
     request = actions.request(
         action,
@@ -47,14 +47,14 @@ def perform(
 def batch_perform(
     caller: Caller, requests: Iterable[v1.PerformActionRequest]
 ) -> Call[v1.BatchPerformActionsResponse, list[v1.SubscriptionAction | ProvisioningError]]:
-    """Perform up to 1000 requests made by `actions.request`: one result for each, in order.
+    """Perform up to 1000 requests of `actions.request`, and get one result for each, in order.
 
-    What is refused is returned, not raised, and never fails its neighbours.
+    A refusal is returned, not raised, and does not affect the other actions.
     """
     asked = list(requests)
     for each in asked:
         if not isinstance(each, v1.PerformActionRequest):
-            raise TypeError(f"batch_perform takes what actions.request makes, not {each!r:.80}")
+            raise TypeError(f"batch_perform takes requests of actions.request(), not {each!r:.80}")
     batch = v1.BatchPerformActionsRequest(actions=asked)
     for each in batch.actions:
         each.performed_by = each.performed_by or caller.performed_by
@@ -72,7 +72,10 @@ def batch_perform(
 def get_action(
     _: Caller, action: str = "", *, request_id: str = "", wait: timedelta | None = None
 ) -> Call[v1.GetActionResponse, v1.SubscriptionAction]:
-    """By its id, or by the `request_id` that made it; `wait` up to 30 s until it is settled."""
+    """Get an action by its id, or by the `request_id` that made it.
+
+    Wait up to `wait` (at most 30 s) until it is settled.
+    """
     if bool(action) == bool(request_id):
         raise ValueError("get_action takes either an action's id or a request_id")
     key = {"action": action} if action else {"request_id": request_id}
@@ -83,7 +86,10 @@ def get_action(
 def get_subscription(
     _: Caller, subscription: str, *, include_former: bool = False
 ) -> Call[v1.GetSubscriptionResponse, Subscription]:
-    """With differences and confirmed states; with its last 100 former services if asked."""
+    """Get a subscription with its differences and confirmed states.
+
+    `include_former` adds its last 100 former services.
+    """
     return Call(
         v1.GetSubscriptionRequest(subscription=subscription, include_former=include_former),
         v1.GetSubscriptionResponse,
@@ -107,7 +113,10 @@ def list_subscriptions(
     holder_number: str = "",
     page_size: int = 0,
 ) -> Pages[v1.ListSubscriptionsResponse, Subscription]:
-    """All that match, in the order of their numbers, without differences and confirmed states."""
+    """List the subscriptions that match all filters, in the order of their numbers.
+
+    They come without differences and confirmed states.
+    """
     request = v1.ListSubscriptionsRequest(
         provider=provider,
         type=type,
@@ -137,7 +146,7 @@ def list_actions(
     created_to: datetime | None = None,
     page_size: int = 0,
 ) -> Pages[v1.ListActionsResponse, v1.SubscriptionAction]:
-    """All that match, newest first."""
+    """List the actions that match all filters, the newest first."""
     request = v1.ListActionsRequest(
         subscription=subscription,
         reference=reference,

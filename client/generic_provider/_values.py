@@ -1,4 +1,4 @@
-"""Plain Python values as the contract wants them."""
+"""Converts plain Python values to those of the contract."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def timedelta_of(argument: str, value: timedelta) -> timedelta:
 
 
 def several(argument: str, values: Iterable[str]) -> Iterable[str]:
-    """One text would be taken as its letters."""
+    """Refuses a single text, which would be taken as a list of its letters."""
     if isinstance(values, str):
         raise TypeError(f"{argument} must be several texts, not {values!r}")
     return values
 
 
 def number(argument: str, value: str | int | None) -> str:
-    """A number of the platform's as text; raises TypeError or ValueError if it cannot be one."""
+    """The platform's number as a text. Raises TypeError or ValueError if it cannot be one."""
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise TypeError(f"{argument} must be a text, not {value!r}")
     text = text_of(value)
@@ -53,7 +53,7 @@ def number(argument: str, value: str | int | None) -> str:
 
 
 def text_of(value: object) -> str:
-    """Halves of surrogate pairs cannot be sent: a question mark stands for each."""
+    """The text with a question mark for each half of a surrogate pair, which cannot be sent."""
     if value is None:
         return ""
     text = value if isinstance(value, str) else str(value)  # str() of an enumeration is its name

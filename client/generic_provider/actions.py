@@ -1,8 +1,8 @@
-"""What a CRM can ask for: constructors of the generated action messages, from plain values.
+"""Constructors of the generated action messages, from plain values.
 
-A service is `(distributor, service)`, `(provider, distributor, service)` or `service(...)`; an item
-`(distributor, goods_type, serial_number)`, `(provider, distributor, goods_type, serial_number)` or
-`item(...)`. The provider may be left out where there is exactly one. Datetimes need a time zone.
+A service is `(distributor, service)`, `(provider, distributor, service)` or `service(...)`. An item
+is `(distributor, goods_type, serial_number)`, `(provider, distributor, goods_type, serial_number)`
+or `item(...)`. The provider may be left out if there is exactly one. Datetimes need a time zone.
 """
 
 from __future__ import annotations
@@ -128,10 +128,10 @@ def request(
     priority: Priority.ValueType | str | None = None,
     validate_only: bool = False,
 ) -> v1.PerformActionRequest:
-    """A whole request, as `batch_perform` takes it; a `request_id` is made up if none is given."""
+    """A whole request for `batch_perform`. If no `request_id` is given, it gets a random one."""
     field = _FIELDS.get(getattr(action, "DESCRIPTOR", None))
     if field is None:
-        raise TypeError(f"an action is made as actions.Terminate() is; {action!r:.80} is none")
+        raise TypeError(f"{action!r:.80} is not an action; use actions.Terminate() or the like")
     chosen: dict[str, Any] = {field: action}
     if priority is not None:
         chosen["priority"] = Priority.of(priority)

@@ -28,15 +28,16 @@ _MOST_THREADS = 200
 
 
 class Adapter:
-    """Takes a provider's pending requests, has them done by the routines given to it, answers.
+    """Takes a provider's pending requests, runs the registered routines for them, and answers.
 
-    Requests of one subscription are done one after the other, others beside them.
-    Each is handed over at least once: routines are idempotent, and the request's number is the key.
+    Requests of one subscription run one after the other, subscriptions run in parallel. Each
+    request is handed over at least once, so routines must be idempotent, with the request's number
+    as the key.
 
-    A routine accepts by returning: nothing, the platform's account number, or `Accepted`. It
-    refuses with `Reject`; `RetryLater` and every other exception give the request back for later;
-    `PlatformDown` gives everything back. Coroutine functions run on the event loop, plain ones in
-    threads.
+    A routine that returns accepts its request. It returns None, the platform's account number, or
+    `Accepted`. It rejects with `Reject`. `RetryLater` and every other exception make the request
+    come again later. `PlatformDown` gives all requests back. Coroutine functions run on the event
+    loop, plain functions run in threads.
     """
 
     def __init__(
@@ -51,9 +52,10 @@ class Adapter:
         token: str | None = None,
         tls: Tls = None,
     ) -> None:
-        """A process that dies holds its requests for `lease_duration`; it is extended during work.
+        """If the process dies, its requests come again after `lease_duration`. Leases are extended
+        during work.
 
-        TLS is used unless the address is of this machine; `tls` decides otherwise.
+        TLS is used unless the address belongs to this machine; `tls` overrides that.
         """
         self._target = Target(address, token=token, tls=tls)
         self._request = StreamPendingRequestsRequest(
@@ -69,10 +71,10 @@ class Adapter:
         self.stats = Stats()
 
     def on(self, *types: RequestType.ValueType | str) -> Callable[[R], R]:
-        """Does requests of these types: members of RequestType, or their names."""
+        """Registers a routine for these types: members of RequestType, or their names."""
         chosen = [RequestType.of(each) for each in types]
         if not chosen:
-            raise ValueError("on takes the types of requests that the routine does")
+            raise ValueError("on() needs the request types that the routine does")
 
         def register(routine: R) -> R:
             for each in chosen:
@@ -84,17 +86,21 @@ class Adapter:
         return register
 
     def otherwise(self, routine: R) -> R:
-        """Does requests of all other types that this version knows; returning accepts them."""
+        """Registers the routine for all other types that this version knows.
+
+        It accepts by returning.
+        """
         self._only_one_for_the_rest()
         self._routines.rest = routine
         return routine
 
     def target(self, routine: T) -> T:
-        """Does requests of all other types, as many as come in a row, by what they lead to.
+        """Registers a routine that writes the target of several requests at once, for all other
+        types.
 
-        Returning accepts all of them; `Reject` refuses the first, and the others come again with
-        the target that is left. A target says nothing of usage: ADD_UDR and CANCEL_UDR need a
-        routine of their own.
+        Returning accepts all of them. `Reject` rejects the first one, and the others come again
+        with a new target. A target contains no usage records: ADD_UDR and CANCEL_UDR need a routine
+        of their own.
         """
         self._only_one_for_the_rest()
         self._routines.target = routine
@@ -102,21 +108,25 @@ class Adapter:
         return routine
 
     def on_connect(self, hook: OnConnect) -> OnConnect:
-        """Called on the event loop when a stream has been heard for the first time."""
+        """Registers a function that is called on the event loop when a stream has got its first
+        message.
+        """
         self._hooks.on_connect.append(plain(hook))
         return hook
 
     def on_disconnect(self, hook: OnDisconnect) -> OnDisconnect:
-        """Called on the event loop with the reason for which a stream has ended."""
+        """Registers a function that is called on the event loop, with the reason, when a stream has
+        ended.
+        """
         self._hooks.on_disconnect.append(plain(hook))
         return hook
 
     def run(self) -> None:
-        """Serves until SIGTERM or Ctrl-C; a second one does not wait for what is in work."""
+        """Serves until SIGTERM or Ctrl-C. A second signal does not wait for requests in work."""
         asyncio.run(self._serve_until_signal())
 
     async def serve(self) -> None:
-        """Serves until `stop`; cancelling it leaves what is in work to be handed over again."""
+        """Serves until `stop`. If it is cancelled, requests in work are handed over again."""
         threads = min(self._request.max_in_flight, _MOST_THREADS)
         pool = ThreadPoolExecutor(threads, thread_name_prefix=self._request.adapter)
         client = AsyncClient(
@@ -142,9 +152,10 @@ class Adapter:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
-        """Start nothing more; `serve` returns when what has begun is done and answered.
+        """Stops serving: begins nothing more. `serve` returns when everything that has begun is
+        answered.
 
-        From other threads by `loop.call_soon_threadsafe`.
+        From another thread, call it through `loop.call_soon_threadsafe`.
         """
         self._stop.set()
 
@@ -163,4 +174,4 @@ class Adapter:
 
     def _only_one_for_the_rest(self) -> None:
         if self._routines.rest or self._routines.target:
-            raise ValueError("the rest has its routine already")
+            raise ValueError("all other types have a routine already")

@@ -1,6 +1,4 @@
-"""Clients for a CRM, for resets and for operations: `Client`, and `AsyncClient` with the same
-methods, awaited.
-"""
+"""Clients for CRMs, operators and internal services: `Client`, and `AsyncClient` for asyncio."""
 
 from __future__ import annotations
 
@@ -38,9 +36,10 @@ class _Base:
         performed_by: str = "",
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
-        """TLS is used unless the address is of this machine; `tls` decides otherwise.
+        """TLS is used unless the address belongs to this machine; `tls` overrides that.
 
-        A call that finds the server unavailable is repeated until `timeout`, safely.
+        If the server is unavailable, a call is repeated until `timeout`. This is safe for all
+        calls.
         """
         self.performed_by = performed_by
         self._target = Target(address, token=token, tls=tls)
@@ -57,7 +56,7 @@ class _Base:
 
     @functools.cached_property
     def _channel(self) -> Any:
-        """Made when it is first needed: channels do not survive a fork."""
+        """The channel, created when it is first needed, because channels do not survive a fork."""
         raise NotImplementedError
 
 
@@ -82,7 +81,7 @@ def _sync_list(
 
 
 class Client(_Base):
-    """For plain code. Safe to share between threads."""
+    """The client for code without asyncio. Threads may share it."""
 
     perform = _sync(subscription.perform)
     batch_perform = _sync(subscription.batch_perform)
@@ -170,7 +169,10 @@ def _async_list(
 
 
 class AsyncClient(_Base):
-    """The same for asyncio. It belongs to the event loop that uses it first."""
+    """The client for asyncio, with the same methods.
+
+    It belongs to the event loop that uses it first.
+    """
 
     perform = _async(subscription.perform)
     batch_perform = _async(subscription.batch_perform)

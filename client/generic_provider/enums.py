@@ -21,7 +21,10 @@ class Enumeration:
 
     @classmethod
     def name_of(cls, value: int) -> str:
-        """The short name; a value that this version does not know is taken as UNSPECIFIED."""
+        """The short name of a value.
+
+        A value that this version does not know counts as UNSPECIFIED.
+        """
         names = (name for name, number in cls._members.items() if number == value)
         return next(names, "UNSPECIFIED")
 
@@ -32,7 +35,7 @@ class Enumeration:
 
     @classmethod
     def of(cls, given: int | str) -> Any:
-        """A value, also by its short name; raises ValueError if there is no such one."""
+        """The value of a number or a short name. Raises ValueError if there is none."""
         if isinstance(given, str):
             return cls.value_of(given)
         if isinstance(given, bool) or given not in cls._members.values():
@@ -41,7 +44,7 @@ class Enumeration:
 
     @classmethod
     def value_of(cls, name: str) -> Any:
-        """Raises ValueError for a name that there is not."""
+        """The value of a short name. Raises ValueError if there is none."""
         if name not in cls._members:
             raise ValueError(f"{name!r} is none of {', '.join(cls._members)}")
         return cls._members[name]
@@ -101,7 +104,7 @@ class ResponseStatus(Enumeration):
 
 
 class ResponseCode(Enumeration):
-    """What became of an answer. Only APPLIED changed anything."""
+    """How the server judged an answer. Only APPLIED changes the request."""
 
     ValueType: TypeAlias = provisioning.ResponseCode.ValueType
     APPLIED = provisioning.RESPONSE_CODE_APPLIED
@@ -138,7 +141,7 @@ class RequestMethod(Enumeration):
 
 
 class SubscriptionState(Enumeration):
-    """State of a subscription. CANCELLED and REGRETTED are final; the others are "live"."""
+    """The state of a subscription. CANCELLED and REGRETTED are final; the others are "live"."""
 
     ValueType: TypeAlias = resources.SubscriptionState.ValueType
     DRAFT = resources.SUBSCRIPTION_STATE_DRAFT
@@ -152,7 +155,7 @@ class SubscriptionState(Enumeration):
 
 
 class ServiceState(Enumeration):
-    """State of a service on a subscription."""
+    """The state of a service on a subscription."""
 
     ValueType: TypeAlias = resources.ServiceState.ValueType
     DRAFT = resources.SERVICE_STATE_DRAFT
@@ -168,7 +171,7 @@ class ServiceState(Enumeration):
 
 
 class SyncState(Enumeration):
-    """Does the platform hold what the CRM wants?"""
+    """Whether the platform holds what the CRM wants."""
 
     ValueType: TypeAlias = resources.SyncState.ValueType
     IN_SYNC = resources.SYNC_STATE_IN_SYNC
@@ -194,7 +197,7 @@ class RequestType(Enumeration):
 
 
 class RequestState(Enumeration):
-    """State of a provisioning request. All but PENDING are final and never change again."""
+    """The state of a provisioning request. All states except PENDING are final and never change."""
 
     ValueType: TypeAlias = resources.RequestState.ValueType
     PENDING = resources.REQUEST_STATE_PENDING
@@ -225,7 +228,7 @@ class WaitingFor(Enumeration):
 
 
 class DifferenceKind(Enumeration):
-    """A kind of difference between what the CRM wants and what a platform should hold."""
+    """The kind of a difference between the CRM and what a platform is expected to hold."""
 
     ValueType: TypeAlias = resources.DifferenceKind.ValueType
     SUBSCRIBER_MISSING = resources.DIFFERENCE_KIND_SUBSCRIBER_MISSING
@@ -241,7 +244,7 @@ class DifferenceKind(Enumeration):
 
 
 class ActionKind(Enumeration):
-    """What was asked for."""
+    """The kind of an action."""
 
     ValueType: TypeAlias = subscription.ActionKind.ValueType
     BECOME_SUBSCRIBER = subscription.ACTION_KIND_BECOME_SUBSCRIBER
@@ -273,7 +276,7 @@ class ActionKind(Enumeration):
 
 
 class ActionState(Enumeration):
-    """State of an action."""
+    """The state of an action."""
 
     ValueType: TypeAlias = subscription.ActionState.ValueType
     SCHEDULED = subscription.ACTION_STATE_SCHEDULED
@@ -285,7 +288,7 @@ class ActionState(Enumeration):
 
 
 class ActionOrigin(Enumeration):
-    """What made an action happen."""
+    """What caused an action."""
 
     ValueType: TypeAlias = subscription.ActionOrigin.ValueType
     CALLER = subscription.ACTION_ORIGIN_CALLER
@@ -293,7 +296,7 @@ class ActionOrigin(Enumeration):
 
 
 class Priority(Enumeration):
-    """Which lane requests take."""
+    """Whether requests are handed over as live or as bulk work."""
 
     ValueType: TypeAlias = subscription.Priority.ValueType
     LIVE = subscription.PRIORITY_LIVE

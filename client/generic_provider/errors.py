@@ -1,4 +1,4 @@
-"""What calls raise: one class per reason, grouped by gRPC status."""
+"""The exceptions of calls: one class for each reason, grouped by gRPC status."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.Statu
 
 
 class ProvisioningError(Exception):
-    """A call, or an item of a batch, that was refused or failed.
+    """A call, or an item of a batch, was refused or failed.
 
-    Raised itself only for statuses that no class below stands for.
+    This class itself is raised only for statuses that have no class below.
     """
 
     def __init__(
@@ -43,15 +43,15 @@ class ProvisioningError(Exception):
 
 
 class InvalidArgument(ProvisioningError):
-    """The input is wrong, whatever the state."""
+    """The input is wrong, in any state of the data."""
 
 
 class InvalidField(InvalidArgument):
-    """The violations name each field."""
+    """A field is wrong; the violations name each wrong field."""
 
 
 class NotFound(ProvisioningError):
-    """There is no such thing; metadata names what was asked for."""
+    """The thing does not exist; the metadata names it."""
 
 
 class ProviderNotFound(NotFound):
@@ -99,23 +99,26 @@ class SubscriptionExists(AlreadyExists):
 
 
 class RequestIdReused(AlreadyExists):
-    """The `request_id` was used for a call with other contents."""
+    """The `request_id` was already used for a call with other contents."""
 
 
 class FailedPrecondition(ProvisioningError):
-    """The present state does not allow it."""
+    """The current state does not allow the call."""
 
 
 class ActionNotAllowed(FailedPrecondition):
-    """Metadata: action, state."""
+    """The state of the subscription or service does not allow the action.
+
+    Metadata: action, state.
+    """
 
 
 class RequiredDistributorMissing(FailedPrecondition):
-    """A distributor would be in use without the one that it requires."""
+    """After the action a distributor would be in use without the one that it requires."""
 
 
 class RequiredServiceMissing(FailedPrecondition):
-    """A service would be used without the one that it requires."""
+    """After the action a service would be used without the one that it requires."""
 
 
 class ServiceNotAvailable(FailedPrecondition):
@@ -123,7 +126,7 @@ class ServiceNotAvailable(FailedPrecondition):
 
 
 class ServiceLimitExceeded(FailedPrecondition):
-    """The distributor would have more services than its max_services."""
+    """After the action the distributor would have more services than its max_services."""
 
 
 class GoodsTypeNotMapped(FailedPrecondition):
@@ -131,11 +134,14 @@ class GoodsTypeNotMapped(FailedPrecondition):
 
 
 class DistributorOccupied(FailedPrecondition):
-    """The distributor has an item of that goods type already."""
+    """The distributor already has an item of that goods type."""
 
 
 class ItemInUse(FailedPrecondition):
-    """Metadata: subscription, and request while its removal there is under way."""
+    """The item is on another subscription.
+
+    Metadata: subscription, and request while its removal is pending.
+    """
 
 
 class ProviderNotEffective(FailedPrecondition):
@@ -143,31 +149,31 @@ class ProviderNotEffective(FailedPrecondition):
 
 
 class ProviderIncomplete(FailedPrecondition):
-    """A provider needs a distributor and a service to become effective."""
+    """An effective provider needs at least one distributor and one service."""
 
 
 class ProviderInUse(FailedPrecondition):
-    """Metadata: thing, count."""
+    """Subscriptions use the thing that would change. Metadata: thing, count."""
 
 
 class RequestNotPending(FailedPrecondition):
-    """The request has its final state; metadata: state."""
+    """The request already has a final state. Metadata: state."""
 
 
 class RequestLeased(FailedPrecondition):
-    """An adapter has the request in work; metadata: adapter."""
+    """An adapter has the request on a live lease. Metadata: adapter."""
 
 
 class RequestNotFirst(FailedPrecondition):
-    """An earlier request of the subscription is to be resolved first; metadata: first."""
+    """An earlier request of the subscription must be resolved first. Metadata: first."""
 
 
 class TooManyUnsettled(FailedPrecondition):
-    """500 actions of the subscription wait for a platform; metadata: subscription, unsettled."""
+    """The subscription has 500 unsettled actions. Metadata: subscription, unsettled."""
 
 
 class Aborted(ProvisioningError):
-    """Read again, decide again."""
+    """Somebody else has changed the thing: read it again and decide again."""
 
 
 class EtagMismatch(Aborted):
@@ -187,7 +193,10 @@ class TooManyStreams(ResourceExhausted):
 
 
 class ServerUnavailable(ProvisioningError):
-    """Not reached until the deadline: the outcome is open, the same `request_id` settles it."""
+    """The server was not reached before the deadline.
+
+    Nobody knows whether the call was done. A repeat with the same `request_id` is safe.
+    """
 
 
 class Draining(ServerUnavailable):
@@ -195,15 +204,18 @@ class Draining(ServerUnavailable):
 
 
 class StoreUnavailable(ServerUnavailable):
-    """The server cannot reach its database."""
+    """The server cannot reach its database, and nobody knows whether the call was done."""
 
 
 class DeadlineExceeded(ProvisioningError):
-    """No answer in time: the outcome is open, the same `request_id` settles it."""
+    """No answer arrived before the deadline.
+
+    Nobody knows whether the call was done. A repeat with the same `request_id` is safe.
+    """
 
 
 class Internal(ProvisioningError):
-    """A fault of the service, logged there with the id that the message carries."""
+    """The service has a fault. Its log has the id that the message contains."""
 
 
 _BY_CODE: dict[grpc.StatusCode, type[ProvisioningError]] = {
@@ -220,7 +232,7 @@ _BY_CODE: dict[grpc.StatusCode, type[ProvisioningError]] = {
 
 
 def class_of(reason: str, code: grpc.StatusCode) -> type[ProvisioningError]:
-    """The class of a reason; for one that this version does not know, that of the status."""
+    """The class of a reason; for an unknown reason, the class of the status."""
     return _BY_REASON.get(reason) or _BY_CODE.get(code, ProvisioningError)
 
 
@@ -244,7 +256,7 @@ def error_of(error: grpc.RpcError) -> ProvisioningError:
 
 
 def error_of_item(error: ItemError) -> ProvisioningError:
-    """The exception for a refused item of a batch: returned, never raised by the batch."""
+    """The exception for a refused item of a batch. The batch returns it and never raises it."""
     code = _CODES.get(error.code, grpc.StatusCode.UNKNOWN)
     known = error.reason in ErrorReason.values()
     reason = ErrorReason.Name(error.reason).removeprefix(_PREFIX) if known else ""
@@ -258,7 +270,7 @@ def error_of_item(error: ItemError) -> ProvisioningError:
 
 
 def _details(error: grpc.RpcError) -> Iterator[any_pb2.Any]:
-    trailing: Any = error.trailing_metadata() or ()  # named tuples, or those of grpc.aio
+    trailing: Any = error.trailing_metadata() or ()  # either named tuples, or the type of grpc.aio
     for key, value in trailing:
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
             yield from status_pb2.Status.FromString(value).details

@@ -1,4 +1,4 @@
-"""What becomes of a request: what the routines of an adapter return and raise."""
+"""The results of a routine: what it returns and raises."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from generic_provider.v1.resources_pb2 import PlatformTarget, ProvisioningReques
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """What a routine may return, to say more than that the platform has done it."""
+    """A routine may return this to pass on more than its success."""
 
     account_number: str = ""
     reference_number: str = ""
@@ -23,7 +23,7 @@ class Accepted:
 
 
 class Reject(Exception):
-    """The platform refuses the request for good: the change is taken back in the CRM."""
+    """The platform rejects the request for good, and the change is taken back in the CRM."""
 
     code: str = ""
     text: str = ""
@@ -35,9 +35,9 @@ class Reject(Exception):
 
 
 class RetryLater(Exception):
-    """This one request cannot be done just now; without `delay` the server chooses one.
+    """The platform cannot apply this one request now. Without `delay`, the server chooses a delay.
 
-    A number is taken as seconds.
+    A number counts as seconds.
     """
 
     delay: timedelta | float | None = None
@@ -54,9 +54,9 @@ class RetryLater(Exception):
 
 
 class PlatformDown(Exception):
-    """Nothing works at the moment: everything is given back, and no attempt is counted.
+    """The platform cannot be reached: all requests are given back, and no attempt is counted.
 
-    A number is taken as seconds.
+    A number counts as seconds.
     """
 
     retry_after: timedelta | float = timedelta(seconds=30)
@@ -68,13 +68,15 @@ class PlatformDown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """For platforms whose interface overwrites the whole set: requests, and what they lead to."""
+    """Several requests and their common target, for a platform whose interface overwrites the whole
+    set.
+    """
 
     subscription: str
     account_number: str
     requests: Sequence[ProvisioningRequest]
     target: PlatformTarget
-    """What the platform should hold in the end; the requests tell how it comes to that."""
+    """What the platform should hold when all the requests are done."""
 
 
 Outcome = str | Accepted | None

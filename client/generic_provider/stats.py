@@ -8,17 +8,17 @@ from generic_provider.enums import ResponseStatus
 
 @dataclass(slots=True)
 class Stats:
-    """What an adapter is doing; changes as it goes on."""
+    """What an adapter is doing now; the values change while it runs."""
 
     streams: int = 0
-    """Open now: one, or more during a drain of the server."""
+    """The number of open streams: one, or more while a server drains."""
     connects: int = 0
     in_work: int = 0
     accepted: int = 0
     rejected: int = 0
     retry_later: int = 0
     backlog: int = 0
-    """Pending at the provider, by the last heartbeat."""
+    """The number of requests pending at the provider, from the last heartbeat."""
     oldest_age: timedelta = timedelta()
 
     def count(self, status: ResponseStatus.ValueType) -> None:

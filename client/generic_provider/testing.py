@@ -1,7 +1,7 @@
-"""For tests of adapters and of CRMs: requests that are made up, and a platform that is.
+"""Tests adapters without a server, and CRMs without a platform.
 
-`run(adapter, request("ACTIVATE_SERVICE"))` gives the answer of an adapter's routine, without a
-server. `FakePlatform` takes the place of a platform and its adapter at a server for tests.
+`run(adapter, request("ACTIVATE_SERVICE"))` returns the answer of an adapter's routine, without a
+server. `FakePlatform` takes the place of a platform and its adapter at a test server.
 """
 
 from __future__ import annotations
@@ -97,9 +97,9 @@ def request(
     account_number: str | None = None,
     **parts: Unpack[Parts],
 ) -> ProvisioningRequest:
-    """A request as the server makes them: what its type carries is made up where it is not given.
+    """A request as a server makes it. What its type carries is invented unless it is given.
 
-    Each has another number, unless that is given.
+    Each request has a new number, unless `number` is given.
     """
     chosen = RequestType.of(type)
     known = "" if chosen == RequestType.BECOME_SUBSCRIBER else f"A-{subscription}"
@@ -125,10 +125,10 @@ def run(
     *,
     target: PlatformTarget | None = None,
 ) -> ProvisioningResponse:
-    """The answer that a server would get: the adapter's routine for the request is run.
+    """Runs the adapter's routine for the request, and returns the answer that a server would get.
 
-    Raises PlatformDown where everything would be given back. `target` is for a routine that was
-    registered by `adapter.target`. Where an event loop runs already, await `run_async` instead.
+    Raises PlatformDown if the routine does. `target` is for a routine that was registered by
+    `adapter.target`. If an event loop is already running, await `run_async` instead.
     """
     return asyncio.run(run_async(adapter, request, target=target))
 
@@ -139,7 +139,7 @@ async def run_async(
     *,
     target: PlatformTarget | None = None,
 ) -> ProvisioningResponse:
-    """As `run`, on the event loop of the test."""
+    """Does the same as `run`, on the event loop of the test."""
     work = Work(request.subscription, request.account_number, [request], target or PlatformTarget())
     with ThreadPoolExecutor(1) as pool:
         answer = await _routines(adapter).answer(work, pool)

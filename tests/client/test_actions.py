@@ -56,10 +56,10 @@ def test_what_is_no_action_is_refused_with_a_sentence() -> None:
     whole = actions.request(actions.Regret(), subscription="S1")
     wrong: Any
     for wrong in ({"terminate": {}}, "terminate", actions.Terminate, whole, None):
-        with pytest.raises(TypeError, match=r"made as actions.Terminate\(\) is"):
+        with pytest.raises(TypeError, match=r"is not an action; use actions.Terminate\(\)"):
             crm.perform(wrong, subscription="S1")
     for wrong in ([actions.Regret()], [{}]):
-        with pytest.raises(TypeError, match=r"takes what actions.request makes"):
+        with pytest.raises(TypeError, match=r"takes requests of actions.request"):
             crm.batch_perform(wrong)
 
 

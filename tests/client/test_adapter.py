@@ -256,7 +256,7 @@ def test_a_type_has_one_routine() -> None:
     with pytest.raises(ValueError, match="CANCEL_UDR has its routine already"):
         adapter.on(RequestType.CANCEL_UDR)(lambda _: None)
     adapter.otherwise(lambda _: None)
-    with pytest.raises(ValueError, match="the rest has its routine already"):
+    with pytest.raises(ValueError, match="all other types have a routine already"):
         adapter.target(lambda _: None)
 
 
@@ -268,5 +268,5 @@ def test_types_are_given_as_members_or_by_name_and_others_are_refused_at_once() 
     for wrong in ("ADD_UDRS", "add_udr", 99, 0, True, None, [RequestType.ADD_UDR], print):
         with pytest.raises(ValueError, match="is none of BECOME_SUBSCRIBER, ACTIVATE_SERVICE"):
             adapter.on(RequestType.CANCEL_UDR, wrong)  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="on takes the types"):
+    with pytest.raises(ValueError, match="needs the request types"):
         adapter.on()

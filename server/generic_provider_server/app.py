@@ -157,7 +157,8 @@ async def _sign_off(store: Store, presence: Presence) -> None:
             pass
     except Refused as refused:
         log.warning("leases_not_disowned", message=refused.message)
-    await presence.stop()
+    if store.shared:
+        await presence.stop()
 
 
 def _add_services(

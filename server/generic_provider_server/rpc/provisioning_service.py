@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
+from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator
+from functools import partial
 
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
@@ -15,6 +16,7 @@ from ..domain.refusals import Reason, Refused
 from ..domain.values import SECOND
 from ..services.delivery import Delivery
 from ..services.streams import Cut, Drain, Stream
+from ..store.memory.full_scan import FullScan
 from ..store.store import Store
 from . import encode
 from .calls import Call
@@ -25,11 +27,8 @@ HEARTBEAT = 5.0, 10.0
 """Seconds of silence on a stream before the server gives a sign of life; streams that were opened
 together do not go on together."""
 
-BACKLOG_AGE = 2.0
-"""Seconds for which a backlog that was counted serves all streams of its provider, at least."""
-
-SHARE = 20
-"""Counting takes at most so small a part of the time."""
+COUNT_SECONDS = 2.0
+"""A backlog that was counted serves all streams of its provider for so long, at least."""
 
 MOST_AT_ONCE = 1_000
 MOST_BYTES = 1024 * 1024
@@ -39,7 +38,8 @@ class ProvisioningServicer:
     def __init__(self, store: Store, delivery: Delivery) -> None:
         self._store = store
         self._delivery = delivery
-        self._backlogs: dict[str, tuple[float, tuple[int, int]]] = {}
+        self._counts: defaultdict[str, FullScan] = defaultdict(partial(FullScan, COUNT_SECONDS))
+        self._backlogs: dict[str, tuple[int, int]] = {}
 
     async def StreamPendingRequests(
         self, request: api.StreamPendingRequestsRequest, call: Call
@@ -159,13 +159,11 @@ class ProvisioningServicer:
 
     async def _backlog(self, provider: str) -> tuple[int, int]:
         """Requests pending, and the age of the oldest in microseconds."""
-        good_until, backlog = self._backlogs.get(provider, (0.0, (0, 0)))
-        began = time.monotonic()
-        if began > good_until:
-            backlog = await self._store.read(lambda reads: reads.backlog_size(provider))
-            took = time.monotonic() - began
-            self._backlogs[provider] = began + max(BACKLOG_AGE, SHARE * took), backlog
-        return backlog
+        with self._counts[provider].turn() as due:
+            if due:
+                backlog = await self._store.read(lambda reads: reads.backlog_size(provider))
+                self._backlogs[provider] = backlog
+        return self._backlogs[provider]
 
 
 def _stream_of(request: api.StreamPendingRequestsRequest, call: Call, *, server: str) -> Stream:

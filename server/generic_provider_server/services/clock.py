@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import structlog
 
 from ..commands.due import EndDue, ExpireOverdue, WakeDelayed
 from ..commands.end_leases import end_of_overdue
-from ..domain.refusals import Reason, Refused
+from ..domain.refusals import Refused
 from ..domain.values import Instant
+from ..store.memory.full_scan import FullScan
 from ..store.read.backlog import MOST_DUE
 from ..store.store import Store
+from .loop import Loop
 
 TICK = 0.25
 """Seconds between two looks at the clock."""
 
-EVERYTHING_SECONDS = 5.0
-SHARE = 20
-"""Leases that ran out long ago are looked for seldom, and for at most so small a part of the time:
-while an old snapshot is open, PostgreSQL finds many that were answered since."""
+FULL_SCAN_SECONDS = 5.0
+"""Leases that ran out long ago are searched for seldom: while an old snapshot is open, PostgreSQL
+finds many that were answered since."""
 
 log = structlog.get_logger()
 
@@ -31,38 +31,15 @@ class Clock:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._leases_since = Instant(0)
-        self._everything_at = 0.0
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        self._task = asyncio.create_task(self._run(), name="clock")
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _run(self) -> None:
-        while True:
-            more = False
-            try:
-                more = await self.look()
-            except Refused as refused:
-                if refused.reason is not Reason.STORE_UNAVAILABLE:
-                    log.warning("clock_refused", message=refused.message)
-            except Exception:
-                log.exception("clock_failed")
-            await asyncio.sleep(0 if more else TICK)
+        self._full_scan = FullScan(FULL_SCAN_SECONDS)
+        self._loop = Loop("clock", self.look, seconds=TICK)
+        self.start, self.stop = self._loop.start, self._loop.stop
 
     async def look(self) -> bool:
         """Is there perhaps more that is due already?"""
-        began = time.monotonic()
-        everything = began >= self._everything_at
-        since = Instant(0) if everything else self._leases_since
-        due = await self._store.read(lambda reads: reads.due(leases_since=since))
-        if everything:
-            took = time.monotonic() - began
-            self._everything_at = began + max(EVERYTHING_SECONDS, SHARE * took)
+        with self._full_scan.turn() as everything:
+            since = Instant(0) if everything else self._leases_since
+            due = await self._store.read(lambda reads: reads.due(leases_since=since))
         if due.leases:
             await self._store.do(end_of_overdue(due.now, since=since))
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 
 import msgspec
@@ -13,6 +12,7 @@ from ..commands.servers import Beat, Forget
 from ..domain.refusals import Refused
 from ..domain.values import Value
 from ..store.store import Store
+from .loop import Loop
 from .streams import Stream
 
 BEAT_SECONDS = 2.0
@@ -52,18 +52,15 @@ class Presence:
     def __init__(self, store: Store, streams: Callable[[], list[Connected]]) -> None:
         self._store = store
         self._streams = streams
-        self._task: asyncio.Task[None] | None = None
+        self._loop = Loop("presence", self.beat, seconds=BEAT_SECONDS)
 
     async def start(self) -> None:
         await self.beat()
-        self._task = asyncio.create_task(self._run(), name="presence")
+        self._loop.start()
 
     async def stop(self) -> None:
         """Leaves nothing behind, if the database is there."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
+        await self._loop.stop()
         try:
             await self._store.do(Forget(server=self._store.server))
         except Refused as refused:
@@ -89,13 +86,3 @@ class Presence:
             for stream in msgspec.json.decode(document, type=list[Connected])
         ]
         return [*self._streams(), *elsewhere]
-
-    async def _run(self) -> None:
-        while True:
-            await asyncio.sleep(BEAT_SECONDS)
-            try:
-                await self.beat()
-            except Refused as refused:
-                log.debug("no_sign_of_life", message=refused.message)
-            except Exception:
-                log.exception("presence_failed")

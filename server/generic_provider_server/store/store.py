@@ -159,7 +159,7 @@ def open_store(
                 loop=loop,
                 on_commit=on_commit,
                 on_gap=on_gap,
-                oldest=known.oldest,
+                scan_starts=known.scan_starts,
             )
             listener.start()
     except BaseException:

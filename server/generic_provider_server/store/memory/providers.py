@@ -11,7 +11,7 @@ from ...domain.subscription.records import ProviderRecord
 from ...domain.values import Instant
 from ..database import statements as sql
 from ..database.rows import provider_of_row
-from .scan_start import Oldest
+from .scan_start import ScanStarts
 from .subscriptions import Recent
 
 Select = Callable[[str], Iterable[Any]]
@@ -34,7 +34,7 @@ class Known:
     clock: Callable[[], int]
     set_up: SetUp = SetUp({}, {})
     recent: Recent = field(default_factory=Recent)
-    oldest: Oldest = field(default_factory=Oldest)
+    scan_starts: ScanStarts = field(default_factory=ScanStarts)
     last: Instant = Instant(0)
 
     def now(self) -> Instant:

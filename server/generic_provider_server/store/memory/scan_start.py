@@ -1,59 +1,59 @@
-"""Where to begin to look for the oldest that is ready.
+"""Where a claim begins to scan the lanes that are ready.
 
-While any old snapshot is open PostgreSQL keeps dead entries in its indexes, and those of what was
-handed over lie before those of what is ready. So a claim begins where the last one did, unless
-something older was told of; from time to time it looks at everything.
+While any old snapshot is open, PostgreSQL keeps dead entries in its indexes, and the entries of
+what was handed over lie before those of what is ready. So a claim begins where the last one found
+something, unless a commit made an older lane ready; from time to time it scans all of them.
 """
 
 from __future__ import annotations
 
-import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
-EVERYTHING_SECONDS = 1.0
-SHARE = 20
-"""Looking at everything takes at most so small a part of the time."""
+from .full_scan import FullScan
 
-Lane = tuple[str, int]
+FULL_SCAN_SECONDS = 1.0
+
+Queue = tuple[str, int]
+"""A provider, and which of its queues: 0 for live requests, 1 for bulk."""
 
 
-class Oldest:
-    """Told by any thread, asked by the writer's."""
+class ScanStarts:
+    """Any thread notes what became ready; only the writer's thread scans."""
 
     def __init__(self) -> None:
-        self._told: deque[Mapping[str, int]] = deque()
-        self._starts: dict[Lane, int] = {}
-        self._everything_at: dict[Lane, float] = {}
+        self._noted: deque[Mapping[str, int]] = deque()
+        self._starts: dict[Queue, int] = {}
+        self._full_scans: defaultdict[Queue, FullScan] = defaultdict(
+            partial(FullScan, FULL_SCAN_SECONDS)
+        )
 
-    def tell(self, woken: Mapping[str, int]) -> None:
-        """By provider, the age of the oldest that became ready."""
-        if woken:
-            self._told.append(woken)
+    def note(self, ready: Mapping[str, int]) -> None:
+        """`ready`: by provider, since when the oldest lane that became ready has been so."""
+        if ready:
+            self._noted.append(ready)
 
     @contextmanager
-    def look(self, provider: str, bulk: int) -> Iterator[Look]:
-        lane = provider, bulk
-        self._take_told()
-        began = time.monotonic()
-        everything = began >= self._everything_at.get(lane, 0.0)
-        look = Look(0 if everything else self._starts.get(lane, 0))
-        yield look
-        self._starts[lane] = look.found if look.found is not None else look.start
-        if everything:
-            took = time.monotonic() - began
-            self._everything_at[lane] = began + max(EVERYTHING_SECONDS, SHARE * took)
+    def scan(self, provider: str, bulk: int) -> Iterator[Scan]:
+        queue = provider, bulk
+        self._take_noted()
+        with self._full_scans[queue].turn() as everything:
+            scan = Scan(0 if everything else self._starts.get(queue, 0))
+            yield scan
+            self._starts[queue] = scan.start if scan.found is None else scan.found
 
-    def _take_told(self) -> None:
-        while self._told:
-            woken = self._told.popleft()
-            for lane, start in self._starts.items():
-                self._starts[lane] = min(start, woken.get(lane[0], start))
+    def _take_noted(self) -> None:
+        while self._noted:
+            ready = self._noted.popleft()
+            for queue, start in self._starts.items():
+                self._starts[queue] = min(start, ready.get(queue[0], start))
 
 
-class Look:
-    """`found`: the age of the first that was found at `start` or later."""
+class Scan:
+    """`start`: the instant at which to begin; `found`: since when the first lane that was found
+    has been ready."""
 
     def __init__(self, start: int) -> None:
         self.start = start

@@ -13,7 +13,7 @@ import structlog
 
 from ..database.engine import StoreLost, UnsupportedDatabase
 from ..database.postgres import CHANNEL, connect
-from ..memory.scan_start import Oldest
+from ..memory.scan_start import ScanStarts
 from .notice import Committed, told
 
 POLL_SECONDS = 0.5
@@ -33,14 +33,14 @@ class Listener:
         loop: asyncio.AbstractEventLoop,
         on_commit: Callable[[Committed], None],
         on_gap: Callable[[], None],
-        oldest: Oldest,
+        scan_starts: ScanStarts,
     ) -> None:
         self._url = url
         self._server = server
         self._loop = loop
         self._on_commit = on_commit
         self._on_gap = on_gap
-        self._oldest = oldest
+        self._scan_starts = scan_starts
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="store-listener", daemon=True)
         self._connection: psycopg.Connection[Any] | None = None
@@ -77,7 +77,7 @@ class Listener:
             for notification in connection.notifies(timeout=POLL_SECONDS):
                 committed = told(notification.payload, to=self._server)
                 if committed is not None:
-                    self._oldest.tell(committed.woken)
+                    self._scan_starts.note(committed.woken)
                     self._loop.call_soon_threadsafe(self._on_commit, committed)
                 if self._stopping.is_set():
                     return

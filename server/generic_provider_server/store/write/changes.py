@@ -17,7 +17,7 @@ from ..database.engine import Tables
 from ..database.models import READY
 from ..database.number_blocks import Numbers
 from ..database.rows import lane_row, subscription_row
-from ..memory.scan_start import Oldest
+from ..memory.scan_start import ScanStarts
 from ..memory.subscriptions import NO_NAMES, Names, Recent, names_of
 from ..notices.notice import Committed
 from .loaded import Loaded
@@ -35,11 +35,11 @@ class Changes(Loaded):
         providers: Mapping[str, ProviderRecord],
         catalogues: Mapping[str, Catalogue],
         recent: Recent,
-        oldest: Oldest,
+        scan_starts: ScanStarts,
         shared: bool,
     ) -> None:
         super().__init__(tables, now=now, recent=recent, shared=shared)
-        self._oldest = oldest
+        self._scan_starts = scan_starts
         self.catalogues = catalogues
         self.numbers = numbers
         self.providers = providers

@@ -15,9 +15,9 @@ class Late(Changes):
 
     def ready(self, provider: str, *, bulk: int, most: int) -> list[str]:
         """Those with something to hand over, the oldest first."""
-        with self._oldest.look(provider, bulk) as look:
-            found = self._tables.select(sql.READY, (provider, bulk, look.start, most))
-            look.found = found[0].ready_since if found else None
+        with self._scan_starts.scan(provider, bulk) as scan:
+            found = self._tables.select(sql.READY, (provider, bulk, scan.start, most))
+            scan.found = found[0].ready_since if found else None
         return [row.subscription for row in found]
 
     def ran_out(self, *, since: Instant, until: Instant, most: int) -> list[str]:

@@ -172,7 +172,7 @@ class Writer:
                 providers=found.providers,
                 catalogues=found.catalogues,
                 recent=known.recent,
-                oldest=known.oldest,
+                scan_starts=known.scan_starts,
                 shared=self._engine.shared,
             )
             work.load(needs)
@@ -188,7 +188,7 @@ class Writer:
             if self._engine.shared:
                 tables.tell(self._wakes.messages(work.committed))
         self._wakes.were_told()
-        known.oldest.tell(work.committed.woken)
+        known.scan_starts.note(work.committed.woken)
         work.keep_recent()
         if work.providers is not found.providers:
             known.set_up = SetUp(work.providers, work.catalogues)

@@ -25,6 +25,7 @@ from .rpc.calls import Calls, add_service
 from .rpc.servicers import SERVICES, servicers
 from .services.clock import Clock
 from .services.delivery import Delivery
+from .services.duties import duties
 from .services.presence import Presence, connected
 from .services.settling import Settling
 from .store.database.engine import StoreLost
@@ -97,7 +98,7 @@ async def running(settings: Settings, *, port_shared: bool = False) -> AsyncIter
         _add_services(server, servicers(store, delivery, settling, presence), calls)
         health.add_to(server)
         address = _bind(server, settings)
-        clock = Clock(store)
+        clock = Clock(store, duties())
         clock.start()
         await server.start()
         await health.begin()

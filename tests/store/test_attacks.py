@@ -35,7 +35,8 @@ from generic_provider_server.domain.values import (
 )
 from generic_provider_server.rpc import encode
 from generic_provider_server.services.clock import Clock
-from generic_provider_server.store.read.backlog import MOST_DUE
+from generic_provider_server.services.duties import duties
+from generic_provider_server.store.read.due import MOST_DUE
 from support.bench import Bench
 from support.examples import ADD_STREAM, NEWS, SATELLITE, STREAM, card, viewer
 
@@ -55,8 +56,8 @@ def film(bench: Bench, *, seconds: int) -> AddUsage:
     )
 
 
-async def due(bench: Bench) -> tuple[str, ...]:
-    return (await bench.store.read(lambda reads: reads.due(leases_since=Instant(0)))).subscriptions
+async def due(bench: Bench) -> list[str]:
+    return await bench.store.read(lambda reads: reads.subscriptions_due())
 
 
 async def test_a_platform_that_served_the_customer_before_goes_on_when_another_refuses(
@@ -90,12 +91,12 @@ async def test_usage_that_is_over_waits_for_its_lease_without_keeping_the_clock_
     revision = (await bench.subscription("S1")).revision
     await bench.pass_time(1)
 
-    assert await due(bench) == ()
+    assert await due(bench) == []
     assert (await bench.subscription("S1")).revision == revision
     await bench.release(handed.lane.lease)
     await bench.pass_time(0)
     assert (await bench.request(done.requests[0].number)).state is RequestState.EXPIRED
-    assert await due(bench) == ()
+    assert await due(bench) == []
 
 
 async def test_usage_that_is_over_is_not_shown_while_an_action_is_unsettled(bench: Bench) -> None:
@@ -165,17 +166,17 @@ async def test_a_term_end_comes_however_many_requests_it_makes(bench: Bench) -> 
     assert [s.service for s in desired.services if s.on] == ["BASIC"]
 
 
-async def test_the_clock_looks_again_at_once_while_more_is_due(bench: Bench) -> None:
+async def test_the_clock_goes_on_at_once_while_more_is_due(bench: Bench) -> None:
     until = Instant(bench.clock.now + 60 * SECOND)
     numbers = [f"S{n}" for n in range(MOST_DUE + 1)]
     await asyncio.gather(*[bench.become(viewer(number)) for number in numbers])
     await asyncio.gather(*[bench.perform(Rest(until), number) for number in numbers])
     bench.clock.advance(61)
-    clock = Clock(bench.store)
+    clock = Clock(bench.store, duties())
 
-    assert await clock.look()
-    assert not await clock.look()
-    assert await due(bench) == ()
+    assert await clock.do_everything()
+    assert not await clock.do_everything()
+    assert await due(bench) == []
 
 
 async def test_what_a_later_action_wants_as_well_is_asked_for_when_it_was_refused_earlier(

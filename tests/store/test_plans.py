@@ -20,6 +20,7 @@ from generic_provider_server.domain.actions import AddServices, RemoveServices, 
 from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.values import SyncState
 from generic_provider_server.services.clock import Clock
+from generic_provider_server.services.duties import duties
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.store.database.bulk import Bulk
 from generic_provider_server.store.database.sqlite import SqliteTables, _spoken
@@ -137,7 +138,7 @@ async def _live(url: str) -> None:
         await store.do(command)
     await presence.beat()
     await presence.connected()
-    await Clock(store).look()
+    await Clock(store, duties()).do_everything()
     await _look(bench)
     await store.close()
 

@@ -27,6 +27,7 @@ from generic_provider_server.domain.values import (
     SyncState,
 )
 from generic_provider_server.services.clock import Clock
+from generic_provider_server.services.duties import duties
 from generic_provider_server.store.read.filters import RequestFilter
 from generic_provider_server.store.store import Store
 
@@ -165,7 +166,7 @@ class Bench:
     async def pass_time(self, seconds: float) -> None:
         """Time goes on, and the service does what is due by then."""
         self.clock.advance(seconds)
-        await Clock(self.store).look()
+        await Clock(self.store, duties()).do_everything()
 
     async def subscription(self, number: str) -> SubscriptionRecord:
         record = await self.store.read(lambda reads: reads.subscription(number))

@@ -363,6 +363,45 @@ class GetBacklogResponse(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class SetAside(_message.Message):
+        """A subscription for which something is not done until the next attempt; nothing else waits for it."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+        DUTY_FIELD_NUMBER: _builtins.int
+        ERROR_FIELD_NUMBER: _builtins.int
+        FAILURES_FIELD_NUMBER: _builtins.int
+        NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
+        subscription: _builtins.str
+        duty: _builtins.str
+        """What is not done for it: "delivery" (handing requests over), "leases" (ending leases that ran
+        out or whose stream broke), "expiry" (of old requests) or "ends" (of rests, terms and usage).
+        """
+        error: _builtins.str
+        """The error; the log has it with its traceback."""
+        failures: _builtins.int
+        """Attempts that failed one after the other."""
+        @_builtins.property
+        def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
+            """The next attempt does not come before."""
+
+        def __init__(
+            self,
+            *,
+            subscription: _builtins.str = ...,
+            duty: _builtins.str = ...,
+            error: _builtins.str = ...,
+            failures: _builtins.int = ...,
+            next_attempt_time: _timestamp_pb2.Timestamp | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["next_attempt_time", b"next_attempt_time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["duty", b"duty", "error", b"error", "failures", b"failures", "next_attempt_time", b"next_attempt_time", "subscription", b"subscription"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PENDING_FIELD_NUMBER: _builtins.int
     LEASED_FIELD_NUMBER: _builtins.int
     WAITING_FOR_RETRY_FIELD_NUMBER: _builtins.int
@@ -372,6 +411,7 @@ class GetBacklogResponse(_message.Message):
     BY_AGE_FIELD_NUMBER: _builtins.int
     OUT_OF_SYNC_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
     ADAPTERS_FIELD_NUMBER: _builtins.int
+    SET_ASIDE_FIELD_NUMBER: _builtins.int
     pending: _builtins.int
     """The number of pending requests."""
     leased: _builtins.int
@@ -391,6 +431,12 @@ class GetBacklogResponse(_message.Message):
     def by_type(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetBacklogResponse.TypeCount]: ...
     @_builtins.property
     def by_age(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetBacklogResponse.AgeCount]: ...
+    @_builtins.property
+    def set_aside(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetBacklogResponse.SetAside]:
+        """Subscriptions, of any provider, that this server process could not process when it tried last,
+        because of an error in the service or in what it has stored. At most 100.
+        """
+
     def __init__(
         self,
         *,
@@ -403,10 +449,11 @@ class GetBacklogResponse(_message.Message):
         by_age: _abc.Iterable[Global___GetBacklogResponse.AgeCount] | None = ...,
         out_of_sync_subscriptions: _builtins.int = ...,
         adapters: _builtins.int = ...,
+        set_aside: _abc.Iterable[Global___GetBacklogResponse.SetAside] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["oldest", b"oldest"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapters", b"adapters", "blocked_subscriptions", b"blocked_subscriptions", "by_age", b"by_age", "by_type", b"by_type", "leased", b"leased", "oldest", b"oldest", "out_of_sync_subscriptions", b"out_of_sync_subscriptions", "pending", b"pending", "waiting_for_retry", b"waiting_for_retry"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapters", b"adapters", "blocked_subscriptions", b"blocked_subscriptions", "by_age", b"by_age", "by_type", b"by_type", "leased", b"leased", "oldest", b"oldest", "out_of_sync_subscriptions", b"out_of_sync_subscriptions", "pending", b"pending", "set_aside", b"set_aside", "waiting_for_retry", b"waiting_for_retry"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -36,3 +36,9 @@ def _lines(found: GetBacklogResponse) -> Iterator[str]:
     yield f"subscriptions blocked      {found.blocked_subscriptions}"
     yield f"subscriptions out of sync  {found.out_of_sync_subscriptions}"
     yield f"adapters connected         {found.adapters}"
+    for each in found.set_aside:
+        yield (
+            f"SET ASIDE from {each.duty}: subscription {each.subscription}, "
+            f"failures: {each.failures}, next attempt: {moment(each, 'next_attempt_time')}, "
+            f"error: {each.error}"
+        )

@@ -15,7 +15,7 @@ from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.records import RequestRecord, request_record
 from ..domain.subscription.target import target_after
 from ..store.database.documents import encode
-from ..store.write.loaded import LATE, Needs
+from ..store.write.loaded import Needs
 from ..store.write.transaction import Work
 
 MOST_AT_ONCE = 500
@@ -66,7 +66,7 @@ class Claim:
     turn: int = 0
 
     def needs(self) -> Needs:
-        return LATE
+        return Needs(late=True, duty="delivery")
 
     def run(self, work: Work) -> tuple[tuple[Handed, ...], ...]:
         if not catalogue_of(work.catalogues, self.provider).effective:
@@ -80,7 +80,7 @@ class Claim:
         live, bulk = (work.ready(self.provider, bulk=lane, most=most) for lane in (0, 1))
         free = set(work.load_free(live + bulk))
         lives, bulks = ([each for each in lane if each in free] for lane in (live, bulk))
-        return weave(lives, bulks, turn=self.turn)
+        return work.one_by_one(weave(lives, bulks, turn=self.turn))
 
     def _hand_over(self, work: Work, demand: Demand, ready: Iterator[str]) -> Iterator[Handed]:
         credit, room = min(demand.credit, MOST_AT_ONCE), MOST_BYTES

@@ -34,12 +34,12 @@ class ExpireOverdue:
     provider: str
 
     def needs(self) -> Needs:
-        return LATE
+        return Needs(late=True, duty="expiry")
 
     def run(self, work: Work) -> int:
         window = work.catalogues[self.provider].provider.delivery_settings.pending_window
         found = work.overdue(self.provider, limit=work.now - window, most=MOST_AT_ONCE)
-        for number in work.load_free(found):
+        for number in work.one_by_one(work.load_free(found)):
             self._expire(work, number)
         return len(found)
 
@@ -59,7 +59,7 @@ class EndDue:
     subscription: str
 
     def needs(self) -> Needs:
-        return Needs(subscriptions=frozenset({self.subscription}))
+        return Needs(subscriptions=frozenset({self.subscription}), duty="ends")
 
     def run(self, work: Work) -> None:
         end_overdue(work, self.subscription)

@@ -15,7 +15,7 @@ from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.lifecycle import count_attempt, touch
 from ..domain.subscription.records import SubscriptionRecord
 from ..domain.values import Instant
-from ..store.write.loaded import LATE, Needs
+from ..store.write.loaded import Needs
 from ..store.write.transaction import Work
 from .claim import MOST_AT_ONCE
 
@@ -101,12 +101,12 @@ class EndLeases:
     broken: Callable[[Lane], bool] = lambda _: False
 
     def needs(self) -> Needs:
-        return LATE
+        return Needs(late=True, duty="leases")
 
     def run(self, work: Work) -> int:
         """How many subscriptions there were; call again while there are some."""
         found = self.find(work)
-        for number in work.load_free(found):
+        for number in work.one_by_one(work.load_free(found)):
             end_overdue(work, number)
             for lane in list(work.lanes[number].values()):
                 if lane.count and self.broken(lane):

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ..domain.lane import Lane
 from ..domain.lease import Lease, LeaseEnd
 from ..domain.values import Instant
-from ..store.write.loaded import LATE, Needs
+from ..store.write.loaded import Needs
 from ..store.write.transaction import Work
 from .claim import MOST_AT_ONCE
 from .end_leases import end_lease, end_overdue, streams_of
@@ -86,12 +86,12 @@ class Disown:
     server: str
 
     def needs(self) -> Needs:
-        return LATE
+        return Needs(late=True, duty="leases")
 
     def run(self, work: Work) -> int:
         """How many subscriptions there were; call again while there are some."""
         found = work.leased_by_server(self.server, most=MOST_AT_ONCE)
-        for number in work.load_free(found):
+        for number in work.one_by_one(work.load_free(found)):
             for lane in list(work.lanes[number].values()):
                 if lane.server == self.server:
                     work.put_lane(replace(lane, server=""))

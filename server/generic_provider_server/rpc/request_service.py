@@ -15,6 +15,7 @@ from ..domain.values import (
     RequestType,
 )
 from ..services.presence import Connected, Presence
+from ..store.memory.set_aside import SetAside
 from ..store.read.backlog import Backlog
 from ..store.read.filters import RequestFilter
 from ..store.read.queries import Reads
@@ -23,6 +24,9 @@ from . import encode
 from .calls import Call
 from .checks import NAME, TEXT, Checks
 from .paging import page_of
+
+MOST_SHOWN = 100
+"""Subscriptions that are set aside, in a backlog."""
 
 
 class RequestServicer:
@@ -104,7 +108,8 @@ class RequestServicer:
         checks.done()
         await self._store.catalogue(provider)
         backlog = await self._store.read(lambda reads: reads.backlog(provider))
-        return _backlog(backlog, adapters=len(await self._streams(provider)))
+        adapters = len(await self._streams(provider))
+        return _backlog(backlog, adapters=adapters, set_asides=self._store.set_asides())
 
     async def ListAdapters(
         self, request: api.ListAdaptersRequest, call: Call
@@ -151,7 +156,9 @@ def _filter(checks: Checks, request: api.ListRequestsRequest) -> RequestFilter:
     )
 
 
-def _backlog(backlog: Backlog, *, adapters: int) -> api.GetBacklogResponse:
+def _backlog(
+    backlog: Backlog, *, adapters: int, set_asides: list[SetAside]
+) -> api.GetBacklogResponse:
     oldest: RequestRecord | None = backlog.oldest
     return api.GetBacklogResponse(
         pending=backlog.pending,
@@ -169,6 +176,16 @@ def _backlog(backlog: Backlog, *, adapters: int) -> api.GetBacklogResponse:
         ],
         out_of_sync_subscriptions=backlog.out_of_sync_subscriptions,
         adapters=adapters,
+        set_aside=[
+            api.GetBacklogResponse.SetAside(
+                subscription=each.subscription,
+                duty=each.duty,
+                error=each.error[:TEXT],
+                failures=each.failures,
+                next_attempt_time=encode.timestamp(each.until),
+            )
+            for each in set_asides[:MOST_SHOWN]
+        ],
     )
 
 

@@ -1,61 +1,50 @@
-"""What is due without anybody asking: leases, retries, ends, expiry."""
+"""Does the duties of the service, each at its times, whatever becomes of the others."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
+from functools import partial
 
-import structlog
-
-from ..commands.due import EndDue, ExpireOverdue, WakeDelayed
-from ..commands.end_leases import end_of_overdue
-from ..domain.refusals import Refused
-from ..domain.values import Instant
-from ..store.memory.full_scan import FullScan
-from ..store.read.backlog import MOST_DUE
+from ..domain.refusals import Reason, Refused
+from ..store.memory.set_aside import Unprocessable
+from ..store.read.due import MOST_DUE
 from ..store.store import Store
+from .duties import Duty
 from .loop import Loop
-
-TICK = 0.25
-"""Seconds between two looks at the clock."""
-
-FULL_SCAN_SECONDS = 5.0
-"""Leases that ran out long ago are searched for seldom: while an old snapshot is open, PostgreSQL
-finds many that were answered since."""
-
-log = structlog.get_logger()
 
 
 class Clock:
-    """Looks at what is due; every look is bounded, and what is left is done at the next."""
-
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, duties: Iterable[Duty]) -> None:
         self._store = store
-        self._leases_since = Instant(0)
-        self._full_scan = FullScan(FULL_SCAN_SECONDS)
-        self._loop = Loop("clock", self.look, seconds=TICK)
-        self.start, self.stop = self._loop.start, self._loop.stop
+        self._duties = tuple(duties)
+        self._loops = [
+            Loop(duty.name, partial(self._do, duty), seconds=duty.seconds) for duty in self._duties
+        ]
 
-    async def look(self) -> bool:
-        """Is there perhaps more that is due already?"""
-        with self._full_scan.turn() as everything:
-            since = Instant(0) if everything else self._leases_since
-            due = await self._store.read(lambda reads: reads.due(leases_since=since))
-        if due.leases:
-            await self._store.do(end_of_overdue(due.now, since=since))
-        else:
-            self._leases_since = due.now
-        if due.retries:
-            await self._store.do(WakeDelayed())
-        for provider in due.overdue:
-            await self._store.do(ExpireOverdue(provider=provider))
-        ended = await asyncio.gather(*[self._end(each) for each in due.subscriptions])
-        return len(ended) == MOST_DUE and any(ended)
+    def start(self) -> None:
+        for loop in self._loops:
+            loop.start()
 
-    async def _end(self, subscription: str) -> bool:
-        """Did it end? One that cannot does not keep the others from it."""
-        try:
-            await self._store.do(EndDue(subscription=subscription))
-        except Refused as refused:
-            log.warning("end_refused", subscription=subscription, reason=refused.reason.value)
-            return False
-        return True
+    async def stop(self) -> None:
+        await asyncio.gather(*[loop.stop() for loop in self._loops])
+
+    async def do_everything(self) -> bool:
+        """Does each duty once, one after the other; is there perhaps more to do?"""
+        return any([await self._do(duty) for duty in self._duties])
+
+    async def _do(self, duty: Duty) -> bool:
+        commands = await self._store.read(duty.due)
+        done = await asyncio.gather(*map(self._store.do, commands), return_exceptions=True)
+        failed = [each for each in done if isinstance(each, BaseException)]
+        for error in failed:
+            if not _was_set_aside(error):
+                raise error
+        return len(done) >= MOST_DUE and len(failed) < len(done)
+
+
+def _was_set_aside(error: BaseException) -> bool:
+    """The store has logged it then, and the subscription is tried again later."""
+    if isinstance(error, Refused):
+        return error.reason is not Reason.STORE_UNAVAILABLE
+    return isinstance(error, Unprocessable)

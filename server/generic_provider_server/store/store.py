@@ -18,6 +18,7 @@ from .database.engine import Engine, UnsupportedDatabase, hidden
 from .database.postgres import PREFIXES, PostgresEngine, checked, database_of
 from .database.sqlite import PREFIX, SqliteEngine, sqlite_path, sqlite_reader
 from .memory.providers import Known
+from .memory.set_aside import SetAside
 from .notices.listener import Listener
 from .notices.notice import Committed
 from .read.queries import Reads
@@ -104,6 +105,10 @@ class Store:
         if self.shared:
             self._reads.refresh()
         return question(self._reads)
+
+    def set_asides(self) -> list[SetAside]:
+        """What this process cannot process, and tries again later."""
+        return self._known.set_asides.entries(now=self._known.now())
 
     async def close(self) -> None:
         """Once or more."""

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import re
+import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-from peewee import Database, InterfaceError, OperationalError, ProgrammingError
+import psycopg
+from peewee import (
+    Database,
+    InterfaceError,
+    OperationalError,
+    PeeweeException,
+    ProgrammingError,
+)
 
 from .bulk import Bulk, Row
 from .number_blocks import Numbers
@@ -35,6 +43,10 @@ class StoreLost(Exception):
 
 class Overtaken(Exception):
     """Another process was faster: the transaction is to be run again, on what is there now."""
+
+
+DATABASE_ERRORS = (Overtaken, StoreLost, PeeweeException, psycopg.Error, sqlite3.Error)
+"""What goes wrong with the database, whatever a command does."""
 
 
 class Tables(Protocol):

@@ -12,6 +12,7 @@ from ...domain.values import Instant
 from ..database import statements as sql
 from ..database.rows import provider_of_row
 from .scan_start import ScanStarts
+from .set_aside import SetAsides
 from .subscriptions import Recent
 
 Select = Callable[[str], Iterable[Any]]
@@ -35,6 +36,7 @@ class Known:
     set_up: SetUp = SetUp({}, {})
     recent: Recent = field(default_factory=Recent)
     scan_starts: ScanStarts = field(default_factory=ScanStarts)
+    set_asides: SetAsides = field(default_factory=SetAsides)
     last: Instant = Instant(0)
 
     def now(self) -> Instant:

@@ -1,4 +1,4 @@
-"""What is pending and what is due; it costs what is pending, whatever the history."""
+"""What is pending; the questions cost what is pending, whatever the history."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from ..database.models import (
     LinkRow,
     RequestRow,
     ServerRow,
-    SubscriptionRow,
 )
 from .base import Reading
 
@@ -33,18 +32,7 @@ class Backlog(Value, frozen=True, kw_only=True):
     out_of_sync_subscriptions: int
 
 
-class Due(Value, frozen=True, kw_only=True):
-    """What the clock has to do at `now`; `overdue`: providers with requests past their window."""
-
-    now: Instant
-    leases: bool
-    retries: bool
-    overdue: tuple[str, ...]
-    subscriptions: tuple[str, ...]
-
-
 MINUTE = 60_000_000
-MOST_DUE = 200
 AGES = (MINUTE, 10 * MINUTE, 60 * MINUTE, 1_440 * MINUTE)
 
 
@@ -78,38 +66,6 @@ class Overview(Reading):
             by_age=self._by_age(pending, now),
             out_of_sync_subscriptions=self._out_of_sync(provider),
         )
-
-    def due(self, *, leases_since: Instant) -> Due:
-        """`leases_since`: of those that ran out before, nothing is left."""
-        now, providers = self._known.now(), self._known.set_up.catalogues
-        leased = LaneRow.select(LaneRow.subscription).where(
-            SQL("status = 1"), LaneRow.lease_until > leases_since, LaneRow.lease_until <= now
-        )
-        delayed = LaneRow.select(LaneRow.subscription).where(
-            SQL("status = 2"), LaneRow.ready_time <= now
-        )
-        ends = (
-            SubscriptionRow.select(SubscriptionRow.number)
-            .where(SQL("due_time IS NOT NULL"), SubscriptionRow.due_time <= now)
-            .order_by(SubscriptionRow.due_time)
-            .limit(MOST_DUE)
-        )
-        return Due(
-            now=now,
-            leases=bool(self._rows(leased.limit(1))),
-            retries=bool(self._rows(delayed.limit(1))),
-            overdue=tuple([code for code in providers if self._overdue(code, now)]),
-            subscriptions=tuple([row.number for row in self._rows(ends)]),
-        )
-
-    def _overdue(self, provider: str, now: Instant) -> bool:
-        settings = self._known.set_up.catalogues[provider].provider.delivery_settings
-        overdue = RequestRow.select(RequestRow.number).where(
-            RequestRow.provider == provider,
-            SQL("state = 1"),
-            RequestRow.create_time < now - settings.pending_window,
-        )
-        return bool(self._rows(overdue.limit(1)))
 
     def oldest_leases(self, streams: Sequence[str]) -> dict[str, Instant]:
         """When the oldest live lease of each of these streams was given."""

@@ -12,6 +12,7 @@ from ...domain.subscription.records import ActionRecord, RequestRecord, Subscrip
 from ..database.models import ActionRow, RequestIdRow, RequestRow, SubscriptionRow
 from ..database.rows import action_of_row, subscription_of_row
 from .backlog import Overview
+from .due import DueQueries
 from .filters import (
     ActionFilter,
     RequestFilter,
@@ -22,7 +23,7 @@ from .filters import (
 )
 
 
-class Reads(Overview):
+class Reads(Overview, DueQueries):
     def subscription(self, number: str) -> SubscriptionRecord | None:
         found = self._subscriptions(SubscriptionRow.number == number, limit=1)
         return found[0] if found else None

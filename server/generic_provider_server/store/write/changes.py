@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from operator import itemgetter
 
-from ...domain.catalogue import Catalogue
 from ...domain.lane import Lane
 from ...domain.subscription.aggregate import Aggregate
-from ...domain.subscription.records import ProviderRecord, SubscriptionRecord
+from ...domain.subscription.records import SubscriptionRecord
 from ...domain.values import Goods, Instant
 from ..database import statements as sql
 from ..database.bulk import Bulk, Row
@@ -17,8 +16,8 @@ from ..database.engine import Tables
 from ..database.models import READY
 from ..database.number_blocks import Numbers
 from ..database.rows import lane_row, subscription_row
-from ..memory.scan_start import ScanStarts
-from ..memory.subscriptions import NO_NAMES, Names, Recent, names_of
+from ..memory.providers import Known
+from ..memory.subscriptions import NO_NAMES, Names, names_of
 from ..notices.notice import Committed
 from .loaded import Loaded
 
@@ -32,17 +31,12 @@ class Changes(Loaded):
         numbers: Numbers,
         *,
         now: Instant,
-        providers: Mapping[str, ProviderRecord],
-        catalogues: Mapping[str, Catalogue],
-        recent: Recent,
-        scan_starts: ScanStarts,
+        known: Known,
         shared: bool,
     ) -> None:
-        super().__init__(tables, now=now, recent=recent, shared=shared)
-        self._scan_starts = scan_starts
-        self.catalogues = catalogues
+        super().__init__(tables, now=now, known=known, shared=shared)
+        self.providers, self.catalogues = known.set_up
         self.numbers = numbers
-        self.providers = providers
         self.committed = Committed()
         self._changed: dict[str, Names] = {}
         self._changed_lanes: set[tuple[str, str]] = set()

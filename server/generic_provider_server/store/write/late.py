@@ -2,44 +2,65 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
 from ...domain.values import Instant
 from ..database import statements as sql
 from .changes import Changes
+from .loaded import Needs
 
 
 class Late(Changes):
     """Subscriptions are only found here: `load_free` then locks and loads them.
 
-    `most`: how many are looked for at once.
+    `most`: how many are found at most. Those that are set aside from the command's duty are not
+    found. `processed`: the subscriptions that the command has processed so far; when it fails, the
+    last of them is the cause.
     """
+
+    processed: Sequence[str] = ()
+    _set_aside: frozenset[str] = frozenset()
+
+    def begin(self, needs: Needs) -> None:
+        """Before each command runs."""
+        self.processed = list(needs.subscriptions)
+        self._set_aside = self._known.set_asides.subscriptions(needs.duty, now=self.now)
+
+    def one_by_one(self, numbers: Iterable[str]) -> Iterator[str]:
+        """Notes which one is processed."""
+        self.processed = processed = list[str]()
+        for number in numbers:
+            processed.append(number)
+            yield number
 
     def ready(self, provider: str, *, bulk: int, most: int) -> list[str]:
         """Those with something to hand over, the oldest first."""
-        with self._scan_starts.scan(provider, bulk) as scan:
-            found = self._tables.select(sql.READY, (provider, bulk, scan.start, most))
+        with self._known.scan_starts.scan(provider, bulk) as scan:
+            found = self._select(sql.READY, provider, bulk, scan.start, most=most)
             scan.found = found[0].ready_since if found else None
         return [row.subscription for row in found]
 
     def ran_out(self, *, since: Instant, until: Instant, most: int) -> list[str]:
-        return self._found(sql.RAN_OUT, since, until, most)
+        return self._found(sql.RAN_OUT, since, until, most=most)
 
     def leased_to_stream(self, provider: str, stream: str, *, most: int) -> list[str]:
-        return self._found(sql.LEASED_TO_STREAM, provider, stream, most)
+        return self._found(sql.LEASED_TO_STREAM, provider, stream, most=most)
 
     def leased_by_server(self, server: str, *, most: int) -> list[str]:
-        return self._found(sql.LEASED_BY_SERVER, server, most)
+        return self._found(sql.LEASED_BY_SERVER, server, most=most)
 
     def leased_by_other_servers(self, server: str, *, most: int) -> list[str]:
-        return self._found(sql.LEASED_BY_OTHER_SERVERS, server, most)
+        return self._found(sql.LEASED_BY_OTHER_SERVERS, server, most=most)
 
     def overdue(self, provider: str, *, limit: int, most: int) -> list[str]:
         """Those that are not leased and whose first request was created before `limit`."""
         ready = [
             number
             for bulk in (0, 1)
-            for number in self._found(sql.OVERDUE, provider, bulk, limit, limit, most)
+            for number in self._found(sql.OVERDUE, provider, bulk, limit, limit, most=most)
         ]
-        return ready + self._found(sql.OVERDUE_DELAYED, provider, limit, most)
+        return ready + self._found(sql.OVERDUE_DELAYED, provider, limit, most=most)
 
     def end_delays(self) -> int:
         """Makes ready what waited until now; gives the number of providers where it did."""
@@ -60,10 +81,15 @@ class Late(Changes):
         self._tables.write(sql.PUT_SERVER, [row])
 
     def unseen_servers(self, *, since: int) -> list[str]:
-        return self._found(sql.UNSEEN, since)
+        return [row.id for row in self._tables.select(sql.UNSEEN, (since,))]
 
     def drop_server(self, server: str) -> None:
         self._tables.run(sql.DROP_SERVER, (server,))
 
-    def _found(self, statement: str, *parameters: object) -> list[str]:
-        return [name for (name,) in self._tables.select(statement, parameters)]
+    def _found(self, statement: str, *parameters: object, most: int) -> list[str]:
+        return [row.subscription for row in self._select(statement, *parameters, most=most)]
+
+    def _select(self, statement: str, *parameters: object, most: int) -> list[Any]:
+        aside = self._set_aside
+        found = self._tables.select(statement, (*parameters, most + len(aside)))
+        return [row for row in found if row.subscription not in aside][:most] if aside else found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
+from msgspec import MsgspecError
+
 from ...domain.lane import Lane
 from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
@@ -11,17 +13,22 @@ from ...domain.values import Goods, Instant, Value
 from ..database import statements as sql
 from ..database.engine import Tables
 from ..database.rows import action_of_row, lane_of_row, request_of_row, subscription_of_row
-from ..memory.subscriptions import Names, Recent, Used
+from ..memory.providers import Known
+from ..memory.set_aside import Unprocessable
+from ..memory.subscriptions import Names, Used
 
 
 class Needs(Value, frozen=True, kw_only=True):
     """What a command reads, so that a whole group is loaded with a few statements.
 
-    `late`: it looks into the tables itself, so it runs when the others are written.
+    `late`: it searches the tables itself, so it runs when the others are written.
     `set_up`: it changes providers, so nothing else happens to them meanwhile.
+    `duty`: what a subscription is set aside from if the command cannot process it; empty for what
+    callers ask, who get the error themselves.
     """
 
     late: bool = False
+    duty: str = ""
     set_up: bool = False
     subscriptions: frozenset[str] = frozenset()
     goods: frozenset[Goods] = frozenset()
@@ -38,10 +45,11 @@ class Loaded:
     What is loaded of a subscription is locked: until the commit no other process changes it.
     """
 
-    def __init__(self, tables: Tables, *, now: Instant, recent: Recent, shared: bool) -> None:
+    def __init__(self, tables: Tables, *, now: Instant, known: Known, shared: bool) -> None:
         self._tables = tables
         self.now = now
-        self._recent = recent
+        self._known = known
+        self._recent = known.recent
         self._shared = shared
         self.subscriptions: dict[str, SubscriptionRecord | None] = {}
         self.lanes: dict[str, dict[str, Lane]] = {}
@@ -89,7 +97,11 @@ class Loaded:
             self.subscriptions[number] = self.stored[number] = None
             self.lanes[number] = {}
         for row in self._tables.select_in(sql.SUBSCRIPTIONS, unknown):
-            record = self.subscriptions[row.number] = subscription_of_row(row)
+            try:
+                record = subscription_of_row(row)
+            except MsgspecError as error:
+                raise Unprocessable(row.number) from error
+            self.subscriptions[row.number] = record
             self.stored[row.number] = record.aggregate
         for row in self._tables.select_in(sql.LANES, missing if self._shared else unknown):
             lane = lane_of_row(row)

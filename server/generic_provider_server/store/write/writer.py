@@ -19,8 +19,9 @@ from peewee import OperationalError
 
 from ...domain.refusals import Reason, Refused
 from ..database import statements as sql
-from ..database.engine import Engine, Overtaken, StoreLost
+from ..database.engine import DATABASE_ERRORS, Engine, Overtaken, StoreLost
 from ..memory.providers import Known, SetUp, refresh
+from ..memory.set_aside import Unprocessable
 from ..notices.notice import Committed
 from ..notices.throttle import WAKE_SECONDS, Wakes
 from .loaded import Needs
@@ -134,6 +135,12 @@ class Writer:
             if len(group) > 1:
                 log.warning("group_failed", size=len(group), error=repr(error))
                 return [committed for asked in group for committed in self._run_group([asked])]
+            if group and isinstance(error, Unprocessable):
+                needs = group[0].command.needs()
+                if needs.duty:
+                    self._set_aside(error.subscription, needs.duty, error.__cause__ or error)
+                if needs.duty and needs.late and attempt < MOST_ATTEMPTS:
+                    return self._run_group(group, attempt=attempt + 1)
             if overtaken:
                 log.warning("overtaken_too_often", attempts=attempt)
                 error = unavailable("written")
@@ -169,20 +176,17 @@ class Writer:
                 tables,
                 numbers,
                 now=known.tick(),
-                providers=found.providers,
-                catalogues=found.catalogues,
-                recent=known.recent,
-                scan_starts=known.scan_starts,
+                known=known,
                 shared=self._engine.shared,
             )
             work.load(needs)
             for asked, need in zip(group, needs, strict=True):
                 if not need.late:
-                    self._run(asked, work)
+                    self._run(asked, need, work)
             work.flush()
             for asked, need in zip(group, needs, strict=True):
                 if need.late:
-                    self._run(asked, work)
+                    self._run(asked, need, work)
                     work.flush()
             work.finish()
             if self._engine.shared:
@@ -198,12 +202,29 @@ class Writer:
             self._loop.call_soon_threadsafe(self._on_reach, True)  # noqa: FBT003
         return work.committed
 
-    def _run(self, asked: _Asked[Any], work: Work) -> None:
+    def _run(self, asked: _Asked[Any], needs: Needs, work: Work) -> None:
+        """Raises Unprocessable if a duty fails at one of its subscriptions."""
         asked.error = None
+        work.begin(needs)
         try:
             asked.result = asked.command.run(work)
+            self._known.set_asides.remove(work.processed, needs.duty)
         except Refused as refused:
             asked.error = refused
+            if needs.duty and work.processed:
+                self._set_aside(work.processed[-1], needs.duty, refused)
+        except DATABASE_ERRORS:
+            raise
+        except Exception as error:
+            if needs.duty and work.processed:
+                raise Unprocessable(work.processed[-1]) from error
+            raise
+
+    def _set_aside(self, subscription: str, duty: str, error: BaseException) -> None:
+        known = self._known
+        entry = known.set_asides.add(subscription, duty, repr(error), now=known.now())
+        facts = {"subscription": subscription, "duty": duty, "failures": entry.failures}
+        log.error("subscription_set_aside", **facts, exc_info=error)
 
     def _answer(self, group: Sequence[_Asked[Any]], committed: list[Committed]) -> None:
         for change in committed:

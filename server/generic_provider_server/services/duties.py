@@ -1,0 +1,71 @@
+"""What the service does by itself when its time has come."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from ..commands.due import EndDue, ExpireOverdue, WakeDelayed
+from ..commands.end_leases import EndLeases, end_of_overdue
+from ..domain.values import Instant
+from ..store.memory.full_scan import FullScan
+from ..store.read.queries import Reads
+from ..store.write.writer import Command
+
+TICK = 0.25
+FULL_SCAN_SECONDS = 5.0
+"""Leases that ran out long ago are searched for seldom: while an old snapshot is open, PostgreSQL
+finds many that were answered since."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """Every `seconds`, `due` gives the commands that are to be run now.
+
+    Every process has every duty, so another process may do meanwhile what is due: each command
+    judges that again under the lock of what it changes. A command changes a bounded number of
+    subscriptions. `due` gives at most MOST_DUE commands; it is asked again at once if it gave so
+    many.
+    """
+
+    name: str
+    due: Callable[[Reads], Iterable[Command[object]]]
+    seconds: float = TICK
+
+
+def duties() -> tuple[Duty, ...]:
+    return (
+        Duty(name="leases", due=RanOut().due),
+        Duty(name="retries", due=_retries),
+        Duty(name="expiry", due=_expiry),
+        Duty(name="ends", due=_ends),
+    )
+
+
+class RanOut:
+    """Remembers until when all leases that ran out have ended."""
+
+    def __init__(self) -> None:
+        self._since = Instant(0)
+        self._full_scan = FullScan(FULL_SCAN_SECONDS)
+
+    def due(self, reads: Reads) -> Iterable[EndLeases]:
+        with self._full_scan.turn() as everything:
+            since = Instant(0) if everything else self._since
+            now = reads.now()
+            if reads.leases_ran_out(since=since, until=now):
+                return [end_of_overdue(now, since=since)]
+        self._since = now
+        return []
+
+
+def _retries(reads: Reads) -> Iterable[WakeDelayed]:
+    return [WakeDelayed()] if reads.delays_are_over() else []
+
+
+def _expiry(reads: Reads) -> Iterable[ExpireOverdue]:
+    return [ExpireOverdue(provider=code) for code in reads.providers_with_overdue()]
+
+
+def _ends(reads: Reads) -> Iterable[EndDue]:
+    return [EndDue(subscription=number) for number in reads.subscriptions_due()]

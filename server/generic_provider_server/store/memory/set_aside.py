@@ -1,0 +1,72 @@
+"""Subscriptions that could not be processed, so that nobody else waits for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ...domain.lease import back_off
+from ...domain.values import SECOND, Instant, Value
+
+MOST_KEPT = 1_000
+FORGOTTEN_AFTER = 3_600 * SECOND
+"""After the next attempt was due: nobody asked for one, so nothing is to be done any more."""
+
+
+class Unprocessable(Exception):
+    """A subscription cannot be processed; the cause says why."""
+
+    def __init__(self, subscription: str) -> None:
+        super().__init__(f"subscription {subscription} cannot be processed")
+        self.subscription = subscription
+
+
+class SetAside(Value, frozen=True, kw_only=True):
+    """`duty`: what is not done for the subscription until the next attempt."""
+
+    subscription: str
+    duty: str
+    error: str
+    failures: int
+    until: Instant
+
+
+class SetAsides:
+    """What this process has set aside; the writer's thread adds to it, any thread asks.
+
+    The pauses between two attempts grow from a second to five minutes.
+    """
+
+    def __init__(self) -> None:
+        self._entries: dict[tuple[str, str], SetAside] = {}
+
+    def add(self, subscription: str, duty: str, error: str, *, now: Instant) -> SetAside:
+        """Sets the subscription aside until its next attempt."""
+        former = self._entries.get((duty, subscription))
+        failures = former.failures + 1 if former else 1
+        entry = SetAside(
+            subscription=subscription,
+            duty=duty,
+            error=error,
+            failures=failures,
+            until=Instant(now + back_off(failures + 1, jitter=1.0)),
+        )
+        kept = [each for each in self.entries(now=now) if each != former]
+        kept = [*kept[-MOST_KEPT + 1 :], entry]
+        self._entries = {(each.duty, each.subscription): each for each in kept}
+        return entry
+
+    def remove(self, subscriptions: Iterable[str], duty: str) -> None:
+        """They could be processed."""
+        if self._entries:
+            done = {(duty, subscription) for subscription in subscriptions}
+            self._entries = {key: e for key, e in self._entries.items() if key not in done}
+
+    def entries(self, *, now: Instant) -> list[SetAside]:
+        """Those that could not be processed when they were tried last."""
+        entries = list(self._entries.values())
+        return [entry for entry in entries if entry.until > now - FORGOTTEN_AFTER]
+
+    def subscriptions(self, duty: str, *, now: Instant) -> frozenset[str]:
+        """Those for which the duty is not to be done now."""
+        entries = self._entries.values()
+        return frozenset([e.subscription for e in entries if e.duty == duty and e.until > now])

@@ -1,0 +1,65 @@
+"""What the clock's duties ask: is something due? They cost what is due, whatever the history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import SQL, Expression
+
+from ...domain.values import Instant
+from ..database.models import LaneRow, RequestRow, SubscriptionRow
+from .base import Reading
+
+MOST_DUE = 200
+
+
+class DueQueries(Reading):
+    """A subscription that a duty has set aside is not due."""
+
+    def now(self) -> Instant:
+        return self._known.now()
+
+    def leases_ran_out(self, *, since: Instant, until: Instant) -> bool:
+        """Are there leases that ran out after `since`?"""
+        query = LaneRow.select(LaneRow.subscription).where(
+            SQL("status = 1"),
+            LaneRow.lease_until > since,
+            LaneRow.lease_until <= until,
+            *self._not_set_aside(LaneRow.subscription, "leases"),
+        )
+        return bool(self._rows(query.limit(1)))
+
+    def delays_are_over(self) -> bool:
+        """Are there lanes whose delay is over?"""
+        query = LaneRow.select(LaneRow.subscription).where(
+            SQL("status = 2"), LaneRow.ready_time <= self.now()
+        )
+        return bool(self._rows(query.limit(1)))
+
+    def providers_with_overdue(self) -> list[str]:
+        """The providers with requests that are past their window."""
+        return [code for code in self._known.set_up.catalogues if self._has_overdue(code)]
+
+    def subscriptions_due(self) -> list[str]:
+        """The subscriptions of which something ends, in the order in which that was due."""
+        query = SubscriptionRow.select(SubscriptionRow.number).where(
+            SQL("due_time IS NOT NULL"),
+            SubscriptionRow.due_time <= self.now(),
+            *self._not_set_aside(SubscriptionRow.number, "ends"),
+        )
+        found = self._rows(query.order_by(SubscriptionRow.due_time).limit(MOST_DUE))
+        return [row.number for row in found]
+
+    def _has_overdue(self, provider: str) -> bool:
+        settings = self._known.set_up.catalogues[provider].provider.delivery_settings
+        overdue = RequestRow.select(RequestRow.number).where(
+            RequestRow.provider == provider,
+            SQL("state = 1"),
+            RequestRow.create_time < self.now() - settings.pending_window,
+            *self._not_set_aside(RequestRow.subscription, "expiry"),
+        )
+        return bool(self._rows(overdue.limit(1)))
+
+    def _not_set_aside(self, column: Any, duty: str) -> list[Expression]:
+        aside = self._known.set_asides.subscriptions(duty, now=self.now())
+        return [column.not_in(sorted(aside))] if aside else []

@@ -1,0 +1,152 @@
+"""A subscription that cannot be processed keeps nobody else from what the clock does."""
+
+from __future__ import annotations
+
+import asyncio
+
+from generic_provider_server.commands.due import WakeDelayed
+from generic_provider_server.domain.actions import Rest
+from generic_provider_server.domain.lease import ResponseStatus
+from generic_provider_server.domain.values import SECOND, Instant, RequestState, State
+from generic_provider_server.services.clock import Clock
+from generic_provider_server.services.duties import Duty
+from generic_provider_server.store.read.queries import Reads
+from generic_provider_server.store.store import engine_of, open_store
+from support.bench import Bench
+from support.examples import SATELLITE, viewer
+
+UNREADABLE = b"{}"
+WINDOW = SATELLITE.delivery_settings.pending_window // SECOND
+
+
+async def with_document(bench: Bench, url: str, number: str, document: bytes) -> bytes:
+    """Puts the document in the place of the subscription's, as no command can; gives the former."""
+    await bench.store.close()
+    engine = engine_of(url)
+    with engine.transaction() as (tables, _):
+        (row,) = tables.select("SELECT document FROM subscription WHERE number = ?", (number,))
+        change = "UPDATE subscription SET document = ? WHERE number = ?"
+        tables.run(change, (document, number))
+    engine.close()
+    bench.store = open_store(url, on_commit=lambda _: None, clock=bench.clock)
+    return bytes(row.document)
+
+
+async def state(bench: Bench, number: str) -> State:
+    return (await bench.subscription(number)).aggregate.desired.state
+
+
+async def test_the_others_leases_end_when_one_cannot_be_processed(bench: Bench, url: str) -> None:
+    for number in ("S1", "S2", "S3"):
+        await bench.become(viewer(number))
+    await bench.claim("SAT", lease=10)
+    await with_document(bench, url, "S1", UNREADABLE)
+    await bench.pass_time(11)
+    again = await bench.claim("SAT")
+
+    assert [handed.lane.subscription for handed in again] == ["S2", "S3"]
+    await bench.store.close()
+
+
+async def test_the_others_requests_expire_when_one_cannot_be_processed(
+    bench: Bench, url: str
+) -> None:
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+    await with_document(bench, url, "S1", UNREADABLE)
+    await bench.pass_time(WINDOW + 1)
+    _, second = await bench.requests()
+
+    assert second.state is RequestState.EXPIRED
+    await bench.store.close()
+
+
+async def test_the_others_rests_end_when_one_cannot_be_processed(bench: Bench, url: str) -> None:
+    until = Instant(bench.clock.now + 60 * SECOND)
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+        await bench.perform(Rest(until), number)
+    await with_document(bench, url, "S1", UNREADABLE)
+    await bench.pass_time(61)
+
+    assert await state(bench, "S2") is State.EFFECTIVE
+    await bench.store.close()
+
+
+async def test_it_is_set_aside_as_well_when_its_document_can_be_read_but_is_wrong(
+    bench: Bench, url: str
+) -> None:
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+    await bench.claim("SAT", lease=10)
+    document = await with_document(bench, url, "S1", UNREADABLE)
+    await with_document(bench, url, "S1", document.replace(b'"provider":"SAT"', b'"provider":"NO"'))
+    await bench.pass_time(11)
+
+    assert [each.subscription for each in bench.store.set_asides()] == ["S1"]
+    assert [handed.lane.subscription for handed in await bench.claim("SAT")] == ["S2"]
+    await bench.store.close()
+
+
+async def test_what_was_set_aside_is_tried_again_later_and_later(bench: Bench, url: str) -> None:
+    until = Instant(bench.clock.now + 60 * SECOND)
+    await bench.become(viewer("S1"))
+    await bench.perform(Rest(until), "S1")
+    document = await with_document(bench, url, "S1", UNREADABLE)
+    failures = []
+    for seconds in (61, 0.5, 1, 1.5, 1):
+        await bench.pass_time(seconds)
+        failures += [each.failures for each in bench.store.set_asides()]
+    await with_document(bench, url, "S1", document)
+    await bench.pass_time(0)
+
+    assert failures == [1, 1, 2, 2, 3]
+    assert bench.store.set_asides() == []
+    assert await state(bench, "S1") is State.EFFECTIVE
+    await bench.store.close()
+
+
+async def test_a_duty_that_stumbles_keeps_none_of_the_others_from_theirs(
+    bench: Bench, url: str
+) -> None:
+    until = Instant(bench.clock.now + 60 * SECOND)
+    for number in ("S1", "S2", "S3"):
+        await bench.become(viewer(number))
+    await bench.perform(Rest(until), "S3")
+    leased, delayed, _ = await bench.claim("SAT", lease=10)
+    await bench.answer(delayed, status=ResponseStatus.RETRY_LATER, retry_delay=20 * SECOND)
+    await with_document(bench, url, leased.lane.subscription, UNREADABLE)
+    await bench.pass_time(61)
+
+    assert await state(bench, "S3") is State.EFFECTIVE
+    again = await bench.claim("SAT")
+    assert "S2" in [handed.lane.subscription for handed in again]
+    await bench.store.close()
+
+
+async def test_a_duty_that_always_fails_keeps_no_other_from_being_done(bench: Bench) -> None:
+    done, loop = asyncio.Event(), asyncio.get_running_loop()
+
+    def fail(_: Reads) -> list[WakeDelayed]:
+        raise ZeroDivisionError
+
+    def note(_: Reads) -> list[WakeDelayed]:
+        loop.call_soon_threadsafe(done.set)
+        return []
+
+    clock = Clock(bench.store, [Duty(name="fails", due=fail), Duty(name="works", due=note)])
+    clock.start()
+    await done.wait()
+    await clock.stop()
+
+
+async def test_the_others_are_handed_over_when_one_cannot_be_processed(
+    bench: Bench, url: str
+) -> None:
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+    await with_document(bench, url, "S1", UNREADABLE)
+    (handed,) = await bench.claim("SAT")
+
+    assert handed.lane.subscription == "S2"
+    await bench.store.close()

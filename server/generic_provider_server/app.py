@@ -1,4 +1,4 @@
-"""The composition root: settings -> store -> services -> gRPC; start, drain, stop."""
+"""The composition root: builds the server from settings, starts it, drains it and stops it."""
 
 from __future__ import annotations
 
@@ -34,12 +34,15 @@ from .store.store import Store, open_store
 
 MOST_RECEIVED = 4 * 1024 * 1024
 CUT_OFF = 0.2
-"""Seconds for calls that came while the last ones ended; they are refused, or cut off."""
+"""How long, in seconds, calls may take that arrive while the last ones end.
+
+Then they are cut off.
+"""
 ATTEMPTS, ATTEMPT_SECONDS = 10, 1.0
-"""To reach a database at the start."""
+"""The number of attempts, and the seconds between them, to reach a database at the start."""
 OPTIONS = (
     ("grpc.max_receive_message_length", MOST_RECEIVED),
-    # A frozen adapter is noticed after 15 seconds: a ping after 10, and 5 for its answer.
+    # A frozen adapter is detected after 15 seconds: a ping after 10, and 5 for its answer.
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.ping_timeout_ms", 5_000),
@@ -72,8 +75,11 @@ async def serve(
 
 
 def _spare_collections() -> None:
-    """What is there from the start is never garbage, and little of the rest has cycles: looking
-    through all of it takes tens of milliseconds."""
+    """Makes garbage collections cheap.
+
+    The objects of the start are never garbage, and few others have cycles. A full collection would
+    take tens of milliseconds.
+    """
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 50)
@@ -81,9 +87,9 @@ def _spare_collections() -> None:
 
 @asynccontextmanager
 async def running(settings: Settings, *, port_shared: bool = False) -> AsyncIterator[str]:
-    """A server for as long as the block runs; gives the address that it serves on.
+    """Runs a server while the block runs, and yields the address that it serves on.
 
-    `port_shared`: other processes serve on the same port.
+    `port_shared` allows other processes to serve on the same port.
     """
     delivery = Delivery(max_streams=settings.max_streams)
     settling = Settling()
@@ -132,7 +138,7 @@ def _open(settings: Settings, delivery: Delivery, settling: Settling, health: He
 
 
 async def _reached(opened: Callable[[], Store]) -> Store:
-    """A database that is just starting is waited for."""
+    """Opens the store. Waits for a database that is just starting."""
     for attempt in range(ATTEMPTS):
         try:
             return opened()
@@ -152,7 +158,10 @@ async def _begin(store: Store, presence: Presence) -> None:
 
 
 async def _sign_off(store: Store, presence: Presence) -> None:
-    """The leases given live on until they run out; if the store is away, until it notices."""
+    """Gives up the leases of this process, which stay valid until they run out, and signs it off.
+
+    If the store cannot be reached, other processes will find that this one is dead.
+    """
     try:
         while await store.do(Disown(server=store.server)):
             pass

@@ -1,4 +1,4 @@
-"""The health that the server tells: SERVING while it serves and its store can be reached."""
+"""The health of the server: SERVING while it serves and its store can be reached."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class Health:
         await self._tell()
 
     def reach(self, reached: bool) -> None:  # noqa: FBT001 - the store's callback
-        """The store was lost, and with it sight of the leases, or it is there again."""
+        """Called when the store was lost, so that the state of leases is unknown, or when it is
+        back.
+        """
         self._reached = reached
         if not reached:
             self._delivery.cut()

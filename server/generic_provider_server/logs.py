@@ -1,4 +1,4 @@
-"""What a server process says on standard error."""
+"""Configures the log of a server process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .config import LogFormat, Settings
 
 
 def configure_logs(settings: Settings) -> None:
-    """Standard error: lines for people, or one JSON object each."""
+    """Logs to standard error: as lines for people, or as one JSON object per line."""
     json = settings.log_format is LogFormat.JSON
     structlog.configure(
         processors=[

@@ -1,4 +1,4 @@
-"""One server process."""
+"""Runs one server process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .store.database.engine import StoreInUse, StoreLost, UnsupportedDatabase
 def run_one(
     settings: Settings, *, on_serving: Callable[[str], None], port_shared: bool = False
 ) -> None:
-    """Until SIGTERM or SIGINT. Raises ClickException where it cannot serve."""
+    """Serves until SIGTERM or SIGINT. Raises ClickException if it cannot serve."""
     from .app import serve  # noqa: PLC0415
 
     serving = serve(settings, on_serving=on_serving, port_shared=port_shared)
@@ -26,7 +26,7 @@ def run_one(
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The faster loop, where it is installed."""
+    """The faster event loop, if it is installed."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:

@@ -1,4 +1,6 @@
-"""Several server processes on one address: started together, replaced when they die."""
+"""Several server processes on one address: they are started together, and
+replaced when they die.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +24,16 @@ from .logs import configure_logs
 from .running import run_one
 
 PAUSE = 1.0
-"""Seconds before a process that died is replaced."""
+"""How long, in seconds, a process that died is not replaced."""
 
 log = structlog.get_logger()
 
 
 def run_workers(settings: Settings) -> None:
-    """Until SIGTERM or SIGINT, which every process gets. Raises ClickException."""
+    """Runs the processes until SIGTERM or SIGINT, which every process gets.
+
+    Raises ClickException.
+    """
     configure_logs(settings)
     with _reserved(settings) as address:
         workers = Workers(replace(settings, listen=address, workers=1), settings.workers)
@@ -40,7 +45,7 @@ def run_workers(settings: Settings) -> None:
 
 
 class Workers:
-    """Each with the end of the pipe on which it tells that it serves, for as long as it lives."""
+    """The running processes, each with the pipe on which it reports that it serves."""
 
     def __init__(self, settings: Settings, count: int) -> None:
         self._settings = settings
@@ -49,7 +54,10 @@ class Workers:
         self._stopping = False
 
     def start(self) -> None:
-        """Returns when all of them serve. Raises ClickException if one does not."""
+        """Starts all processes. Returns when all of them serve.
+
+        Raises ClickException if one does not.
+        """
         for _ in range(self._count):
             self._start_one()
         for process, serving in list(self._processes.items()):
@@ -59,7 +67,7 @@ class Workers:
                 raise click.ClickException("a server process could not start; see its message")
 
     def watch(self) -> None:
-        """Replaces those that die, until all have ended after `stop`."""
+        """Replaces processes that die, until all have ended after `stop`."""
         while self._processes:
             wait([process.sentinel for process in self._processes])
             for process in [each for each in self._processes if each.exitcode is not None]:
@@ -102,7 +110,7 @@ def _serves(serving: Connection) -> bool:
 
 
 def _check_free(family: int, kind: int, address: Any) -> None:
-    """Others that share their port would let us share it."""
+    """Refuses a port that another program uses, even if that program would share it."""
     with socket.socket(family, kind) as alone:
         alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         alone.bind(address)
@@ -110,7 +118,7 @@ def _check_free(family: int, kind: int, address: Any) -> None:
 
 @contextmanager
 def _reserved(settings: Settings) -> Iterator[str]:
-    """Keeps the port for the processes that share it; gives the address with its number."""
+    """Reserves the port for the processes that share it, and yields the address with its number."""
     host, port = settings.address
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind) as keeping:

@@ -194,7 +194,7 @@ def test_busy_adapters_are_told(server: Server, crm: Client, provider: str) -> N
         listed = _said(server, "adapters", "--provider", provider)
         backlog = _said(server, "backlog", provider)
 
-    assert advice == f"wait: the adapters of {provider} have their hands full"
+    assert advice == f"wait: all adapters of {provider} are busy"
     assert "1 of 1" in listed
     figures = {line[:27].strip(): line[27:] for line in backlog.splitlines()}
     assert figures["pending"] == "2"

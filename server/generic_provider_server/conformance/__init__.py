@@ -1,1 +1,3 @@
-"""Plays a server against an adapter of any language, and judges it by the rules for adapters."""
+"""Tests an adapter in any language: a fake server causes faults, and checks the
+rules for adapters.
+"""

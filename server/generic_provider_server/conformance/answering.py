@@ -1,4 +1,4 @@
-"""Scenarios about what is done and answered, and how."""
+"""Scenarios about the requests that an adapter applies, and how it answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def in_order(play: Play) -> None:
 
 
 async def done_twice(play: Play) -> None:
-    """Adds what is there and removes what is not, under numbers of their own."""
+    """Adds what the platform holds already and removes what it does not hold, under new numbers."""
     one = await play.newcomer(rule=5)
     kinds = (
         resources.REQUEST_TYPE_ADD_INSTALLED_ITEM,
@@ -49,8 +49,8 @@ async def done_twice(play: Play) -> None:
         answer = await play.first_answer(each, rule=5)
         if answer.status != v1.RESPONSE_STATUS_ACCEPTED:
             kind = resources.RequestType.Name(each.type).removeprefix("REQUEST_TYPE_")
-            raise Broken(5, f"{kind} of what is so already was answered {said(answer)}")
-    play.findings.kept(5, "what was so already was accepted")
+            raise Broken(5, f"{kind} of what is there already was answered {said(answer)}")
+    play.findings.kept(5, "what the platform held already was accepted")
 
 
 async def unknown_type(play: Play) -> None:
@@ -67,7 +67,7 @@ async def unknown_type(play: Play) -> None:
 
 async def rejection(play: Play) -> None:
     if play.terms.rejecting is None:
-        play.findings.not_seen(4, "a rejection, for want of --rejecting")
+        play.findings.not_seen(4, "a rejection, because --rejecting was not given")
         return
     one = await play.newcomer(rule=4)
     refused = one.activate(play.terms.rejecting)
@@ -136,4 +136,4 @@ async def verdicts(play: Play) -> None:
         if code in COMES_AGAIN:
             await play.answered(await play.give(request), rule=9)
     await play.newcomer(rule=9)
-    play.findings.kept(9, "it lived with STALE, OUT_OF_ORDER, CONFLICT, NOT_FOUND and INVALID")
+    play.findings.kept(9, "it went on after STALE, OUT_OF_ORDER, CONFLICT, NOT_FOUND and INVALID")

@@ -1,4 +1,4 @@
-"""A check from the first stream to the verdicts."""
+"""Runs all scenarios against one adapter, from its first stream to the verdicts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Tell = Callable[[str], object]
 SCENARIOS: tuple[tuple[str, Scenario], ...] = (
     ("requests of one subscription", answering.in_order),
     ("a large message", connecting.large_message),
-    ("what is so already", answering.done_twice),
+    ("what the platform holds already", answering.done_twice),
     ("an unknown type", answering.unknown_type),
     ("a rejection", answering.rejection),
     ("every ResponseCode", answering.verdicts),
@@ -32,9 +32,9 @@ SCENARIOS: tuple[tuple[str, Scenario], ...] = (
     ("a drain", connecting.drain),
     ("cut streams", connecting.cut_streams),
     ("a platform that is down", working.platform_down),
-    ("a frozen server", connecting.frozen_server),
+    ("a server that hangs", connecting.frozen_server),
     ("refused streams", connecting.refused_streams),
-    ("whether there is one stream", connecting.one_stream),
+    ("the number of streams", connecting.one_stream),
 )
 
 
@@ -43,7 +43,7 @@ class TooLittleCredit(Exception):
 
 
 class Check:
-    """Waits for an adapter at `address`, and plays to it."""
+    """Waits for an adapter at `address`, and runs the scenarios."""
 
     def __init__(self, address: str, stage: Stage, findings: Findings, *, terms: Terms) -> None:
         self.address = address
@@ -51,7 +51,7 @@ class Check:
         self._play = Play(stage, findings, terms)
 
     async def connected(self) -> str:
-        """The name of the adapter, once it is there."""
+        """Returns the name of the adapter when it has connected."""
         stage = self._play.stage
         while not stage.streams:
             await stage.until(lambda: stage.streams, seconds=60)

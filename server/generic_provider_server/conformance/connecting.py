@@ -1,4 +1,4 @@
-"""Scenarios about streams and how they end."""
+"""Scenarios about streams and their ends."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from .working import one_answer
 CUTS = 12
 CUTTING_SECONDS = 30.0
 AT_ONCE_SECONDS = 0.7
-"""So short no sum of a dozen pauses with jitter is, but once in ten million checks."""
+"""A dozen pauses with jitter are shorter in sum only once in ten million checks."""
 SAME_SECONDS = 0.02
 DRAIN_SECONDS = 2.0
 SILENCE_SECONDS = 30.0
 REFUSALS = 7
-# In all 1.9 MiB of fields of a later contract, which every reader skips.
+# All of its 1.9 MiB are in fields of a later contract, which every reader skips.
 PADDING = (b"\x7a\x7f" + bytes(127)) * 15_000
 
 
@@ -30,11 +30,11 @@ async def large_message(play: Play) -> None:
     if not stream.open:
         raise Broken(2, "a message of 1.9 MiB ended the stream")
     await play.answered(await play.give(one.activate()), rule=2)
-    play.findings.kept(2, "a message of 1.9 MiB was taken; pings cannot be seen from here")
+    play.findings.kept(2, "a message of 1.9 MiB was taken; this check cannot observe pings")
 
 
 async def cut_streams(play: Play) -> None:
-    """Again and again, with the same request in work."""
+    """Cuts the stream again and again while the same request is in work."""
     one = await play.newcomer(rule=6)
     request = play.work(one)
     pauses: list[float] = []
@@ -77,13 +77,15 @@ async def drain(play: Play) -> None:
 
 async def frozen_server(play: Play) -> None:
     if not play.terms.slow:
-        play.findings.not_seen(1, "a frozen server and growing pauses, for want of --slow")
+        play.findings.not_seen(
+            1, "a server that hangs and growing pauses, because --slow was not given"
+        )
         return
     stream = await play.stream()
     stream.silent = True
     began = now()
     if not await play.stage.until(lambda: not stream.open, seconds=1.5 * SILENCE_SECONDS):
-        raise Broken(1, f"nothing was heard for {1.5 * SILENCE_SECONDS:g} s: not cancelled")
+        raise Broken(1, f"no message came for {1.5 * SILENCE_SECONDS:g} s: not cancelled")
     await play.reconnected(stream)
     play.findings.kept(1, f"cancelled a stream that had been silent for {now() - began:.0f} s")
 
@@ -105,7 +107,7 @@ async def refused_streams(play: Play) -> None:
 
 
 async def one_stream(play: Play) -> None:
-    """At the end, when nothing is about to change."""
+    """Counts the streams at the end of the check, when none is about to change."""
     count = sum(stream.open and not stream.drained for stream in play.stage.streams)
     if count > 1:
         raise Broken(1, f"{count} streams at once; is more than one adapter connected?")

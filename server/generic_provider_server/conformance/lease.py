@@ -1,4 +1,4 @@
-"""What the played server has handed over."""
+"""The streams and leases of the fake server."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def now() -> float:
 
 
 class Stream:
-    """One call of StreamPendingRequests, and what is said on it."""
+    """One call of StreamPendingRequests, and the messages that are sent on it."""
 
     def __init__(self, request: StreamPendingRequestsRequest) -> None:
         self.request = request
@@ -54,7 +54,9 @@ class Stream:
         self._messages.put_nowait(status)
 
     async def messages(self) -> AsyncIterator[Message | grpc.StatusCode]:
-        """Heartbeats while there is nothing else to say, at last the status to end with."""
+        """Yields messages, and heartbeats while there are none; at last the status that ends the
+        stream.
+        """
         yield heartbeat()
         while True:
             try:
@@ -70,7 +72,7 @@ class Lease:
     def __init__(
         self, token: str, requests: Sequence[ProvisioningRequest], *, stream: Stream, timed: bool
     ) -> None:
-        """One that is not `timed` lives until it is ended, whatever it says of its duration."""
+        """A lease that is not `timed` stays live until it is ended, whatever its duration says."""
         self.token = token
         self.stream = stream
         self.requests = tuple(requests)
@@ -78,7 +80,7 @@ class Lease:
         self.given_at = now()
         self.extended_at: list[float] = []
         self.to_be_taken = False
-        """The next extension finds it dead."""
+        """The next extension answers that the lease has ended."""
         self.released = False
         asked = stream.request.lease_duration.ToTimedelta() or DEFAULT_LEASE
         self.seconds = asked.total_seconds()

@@ -1,4 +1,4 @@
-"""What every scenario is made of."""
+"""The steps that all scenarios share."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from .stage import Answer, Stage
 from .subscriber import Subscriber
 
 QUIET_SECONDS = 1.0
-"""Time in which an adapter would show that it does what it should not."""
+"""How long to wait for an adapter to do what it must not do."""
 LEAST_CREDIT = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the integrator tells of the adapter."""
+    """What the integrator says about the adapter."""
 
     service: str = "SPORT"
-    """One that its platform can switch on."""
+    """A service that its platform can switch on."""
     rejecting: str | None = None
-    """A service that its platform refuses."""
+    """A service that its platform rejects."""
     down: str | None = None
-    """A service for which it takes its platform as down."""
+    """A service for which the adapter reports that its platform is down."""
     slow_type: RequestType.ValueType | None = None
-    """A type of request that takes it longer than a second, and a third of its lease."""
+    """A request type that takes the adapter longer than a second and a third of its lease."""
     patience: timedelta = timedelta(seconds=35)
     """How long to wait for what must come. An adapter may pause for 30 s before it reconnects."""
     slow: bool = False
-    """Play what takes minutes too."""
+    """Also run the scenarios that take minutes."""
 
 
 class Play:
@@ -45,7 +45,7 @@ class Play:
         self.findings = findings
         self.terms = terms
         self.patience = terms.patience.total_seconds()
-        # Other than those of an earlier check, which the platform may remember.
+        # These differ from the numbers of an earlier check, which the platform may remember.
         self._numbers = itertools.count(int(time.time()) * 1_000 % 10**10)
 
     async def stream(self) -> Stream:
@@ -56,7 +56,9 @@ class Play:
         return stream
 
     async def reconnected(self, old: Stream) -> float:
-        """Seconds between the end of a stream and the next one."""
+        """Waits for the next stream, and returns the seconds between the end of the old one and its
+        start.
+        """
         streams = self.stage.streams
         later = streams.index(old) + 1
         await self.stage.until(lambda: not old.open and len(streams) > later, seconds=self.patience)
@@ -68,7 +70,7 @@ class Play:
         return self.stage.give(requests, on=await self.stream(), timed=timed)
 
     async def answered(self, lease: Lease, *, rule: int) -> None:
-        """Every request of the lease, before it ended."""
+        """Waits until every request of the lease is answered."""
         if await self.stage.until(lambda: lease.done, seconds=self.patience):
             return
         raise Broken(rule, f"{lease.waiting[0]} was not answered within {self.patience:g} s")
@@ -80,7 +82,7 @@ class Play:
         raise Broken(rule, f"{request.number} was not answered within {self.patience:g} s")
 
     async def newcomer(self, *, rule: int) -> Subscriber:
-        """A subscriber whom the platform knows."""
+        """Creates a subscriber that the platform knows."""
         stream = await self.stream()
         one = Subscriber(stream.request.provider, self._numbers, service=self.terms.service)
         become = one.become()
@@ -92,7 +94,7 @@ class Play:
         return one
 
     def work(self, one: Subscriber) -> ProvisioningRequest:
-        """The slowest that the adapter is known to do."""
+        """The request for which the adapter takes longest, as far as is known."""
         slow = self.terms.slow_type
         return one.activate() if slow is None else one.of(slow)
 

@@ -1,4 +1,4 @@
-"""The rules for adapters, and what was found about each."""
+"""The rules for adapters, and the verdicts on them."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ Word = Literal["kept", "broken", "not seen"]
 MOST_TOLD = 4
 NOT_SEEN: Final[Word] = "not seen"
 RULES: Final = {
-    1: "one stream for ever, reconnect with jitter",
-    2: "keepalive, messages of up to 2 MiB",
-    3: "one after the other within a subscription",
-    4: "drop the rest after REJECTED or RETRY_LATER",
+    1: "keep one stream open, reconnect with jitter",
+    2: "send keepalive pings, take messages of 2 MiB",
+    3: "do a subscription's requests one after the other",
+    4: "drop the rest of a lease after a refusal",
     5: "be idempotent",
-    6: "never start twice, answer with the newest token",
+    6: "never start a request twice, use the newest token",
     7: "extend leases at a third of their duration",
-    8: "repeat a lost answer, never another one",
-    9: "live with every ResponseCode",
-    10: "platform down: release, close, come back",
-    11: "drain: a new stream at once, old answers still come",
-    12: "unknown type: RETRY_LATER with UNKNOWN_TYPE",
+    8: "repeat a lost answer, never change it",
+    9: "go on after every ResponseCode",
+    10: "if the platform is down, release, close, come back",
+    11: "after drain, open a new stream, answer the old one",
+    12: "answer an unknown type RETRY_LATER, UNKNOWN_TYPE",
 }
 
 
 class Broken(Exception):
-    """A rule was broken in a way that leaves nothing more to be seen of the scenario."""
+    """A rule was broken, so the rest of the scenario cannot be run."""
 
     def __init__(self, rule: int, what: str) -> None:
         super().__init__(what)
@@ -33,7 +33,7 @@ class Broken(Exception):
 
 
 class Gone(Broken):
-    """There is no stream any more, so nothing more can be played."""
+    """No stream is left, so no further scenario can be run."""
 
 
 class Verdict(NamedTuple):
@@ -44,7 +44,10 @@ class Verdict(NamedTuple):
 
 
 class Findings:
-    """A rule that was broken once is broken; it takes one sight to be kept."""
+    """Collects what was observed.
+
+    One violation makes a rule broken; otherwise one proof makes it kept.
+    """
 
     def __init__(self) -> None:
         self._found: defaultdict[tuple[int, Word], list[str]] = defaultdict(list)

@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002, N802 - the contract names methods and arguments
-"""A ProvisioningService that does what the scenarios tell it, and notes what an adapter does."""
+"""A ProvisioningService that scenarios control, and that records what an adapter does."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Answer(NamedTuple):
     error_code: str
     account_number: str
     code: Code
-    """What the adapter was told."""
+    """The verdict that the adapter got."""
 
 
 class Stage(ProvisioningServiceServicer):
@@ -37,11 +37,13 @@ class Stage(ProvisioningServiceServicer):
         self.streams: list[Stream] = []
         self.answers: list[Answer] = []
         self.forced: dict[str, Code] = {}
-        """The verdict on the next answer to a request, whatever it deserves."""
+        """The verdict on the next answer to a request, whatever would be right."""
         self.lost: dict[str, grpc.StatusCode] = {}
-        """How the next call fails that answers a request, after it was applied."""
+        """The status with which the next call fails that answers a request; the answer is applied
+        first.
+        """
         self.refusing = 0
-        """So many streams are refused."""
+        """How many streams are still to be refused."""
         self._findings = findings
         self._leases: dict[str, Lease] = {}
         self._newest: dict[str, Lease] = {}
@@ -49,7 +51,7 @@ class Stage(ProvisioningServiceServicer):
         self._something = asyncio.Event()
 
     def current(self) -> Stream | None:
-        """The newest stream, unless it has ended or is about to."""
+        """The newest stream, unless it has ended or is about to end."""
         newest = self.streams[-1] if self.streams else None
         usable = newest and newest.open and not (newest.drained or newest.stopped)
         return newest if usable else None
@@ -58,7 +60,9 @@ class Stage(ProvisioningServiceServicer):
         return [each for each in self.answers if each.request == request.number]
 
     async def until(self, condition: Callable[[], object], *, seconds: float) -> bool:
-        """Looks whenever the adapter did something, and at the end."""
+        """Waits for the condition, and checks it whenever the adapter has done something and at the
+        end.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 while not condition():
@@ -66,7 +70,7 @@ class Stage(ProvisioningServiceServicer):
         return bool(condition())
 
     def give(self, requests: Sequence[ProvisioningRequest], *, on: Stream, timed: bool) -> Lease:
-        """An older lease of these requests ends."""
+        """Hands the requests over on a new lease. An older lease of these requests ends."""
         lease = Lease(f"lease-{len(self._leases) + 1}", requests, stream=on, timed=timed)
         self._leases[lease.token] = lease
         for each in requests:

@@ -1,4 +1,4 @@
-"""A made-up subscriber and the requests about it."""
+"""An invented subscriber, and the requests about it."""
 
 from __future__ import annotations
 
@@ -48,11 +48,14 @@ class Subscriber:
         return self.of(v1.REQUEST_TYPE_DEACTIVATE_SERVICE)
 
     def unknown(self) -> v1.ProvisioningRequest:
-        """Of a type that no contract names."""
+        """A request of a type that no contract defines."""
         return self._request(v1.RequestType.ValueType(UNKNOWN_TYPE))
 
     def of(self, kind: v1.RequestType.ValueType, *, service: str = "") -> v1.ProvisioningRequest:
-        """With everything that a request of any type carries but what is its own."""
+        """A request of a type.
+
+        It carries everything that any type carries, except what only another type does.
+        """
         on = self._on(service or self._service)
         match kind:
             case v1.REQUEST_TYPE_BECOME_SUBSCRIBER:

@@ -1,4 +1,4 @@
-"""Scenarios about work that takes its time."""
+"""Scenarios about requests that take long."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .rules import Broken
 
 AGAIN_SECONDS = 0.3
 ON_THE_WAY_SECONDS = 0.5
-"""An answer may cross a newer token for so long."""
-NO_SLOW_TYPE = "work that lasts, for want of --slow-type"
+"""How long an answer with an older token may still be on its way when the newer lease is sent."""
+NO_SLOW_TYPE = "work that lasts, because --slow-type was not given"
 
 
 async def redelivery(play: Play) -> None:
-    """The same number again and again, while it is in work."""
+    """Hands the same number over again and again while it is in work."""
     if play.terms.slow_type is None:
         play.findings.not_seen(6, NO_SLOW_TYPE)
         return
@@ -33,7 +33,9 @@ async def redelivery(play: Play) -> None:
 
 
 async def one_answer(play: Play, newest: Lease) -> None:
-    """With the newest token, and with older ones only while that was on its way."""
+    """Checks that the newest token was used, and an older one only while the
+    newer was on its way.
+    """
     await play.quiet()
     (request,) = newest.requests
     since = newest.given_at + ON_THE_WAY_SECONDS
@@ -86,7 +88,7 @@ async def _taken(play: Play, lease: Lease) -> None:
 
 
 def _side_by_side(play: Play, *leases: Lease) -> None:
-    """Only told: that an adapter works slowly breaks no rule."""
+    """Only reports it: an adapter that works on one subscription at a time breaks no rule."""
     firsts = [play.stage.answers_to(lease.requests[0]) for lease in leases]
     if not all(firsts):
         return
@@ -97,7 +99,7 @@ def _side_by_side(play: Play, *leases: Lease) -> None:
 
 async def platform_down(play: Play) -> None:
     if play.terms.down is None:
-        play.findings.not_seen(10, "an outage, for want of --down")
+        play.findings.not_seen(10, "an outage, because --down was not given")
         return
     one, stream = await play.newcomer(rule=10), await play.stream()
     request = one.activate(play.terms.down)

@@ -1,4 +1,4 @@
-"""`generic-provider demo`: the main job, told step by step on real processes."""
+"""`generic-provider demo` shows the main job step by step, with real processes."""
 
 from __future__ import annotations
 

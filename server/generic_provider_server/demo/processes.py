@@ -1,4 +1,4 @@
-"""The server and the adapters of the demonstration, each a process of its own."""
+"""The server and the adapters of the demonstration; each is a process of its own."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 
 PROGRAM = (sys.executable, "-m", "generic_provider_server")
 PATIENCE = 20
-"""Seconds that a process has for stopping."""
+"""How long, in seconds, a process may take to stop."""
 
 
 class NotStarted(Exception):
-    """A process that ended before it was ready; the message is what it said."""
+    """A process ended before it was ready. The message is its output."""
 
 
 @contextmanager
 def server(folder: Path) -> Iterator[str]:
-    """A server on a fresh database; gives its address."""
+    """Starts a server on a fresh database, and yields its address."""
     command = [*PROGRAM, "serve", "--listen", "127.0.0.1:0", "--log-level", "warning"]
     command += ["--database", f"sqlite:///{folder / 'generic-provider.db'}"]
     with (folder / "server.log").open("w") as log:
@@ -44,7 +44,7 @@ def _address(process: subprocess.Popen[str], log: Path) -> str:
 def adapter(
     name: str, *options: str, server: str, provider: str, folder: Path
 ) -> Iterator[subprocess.Popen[str]]:
-    """A simulated platform's adapter; all of a folder serve one platform."""
+    """Starts an adapter of a simulated platform. All adapters of a folder serve one platform."""
     command = [*PROGRAM, "adapter", "simulate", "--server", server, "--provider", provider]
     command += ["--name", name, "--memory", str(folder / "platform.db"), *options]
     with (folder / f"{name}.log").open("w") as log:

@@ -1,4 +1,6 @@
-"""The story: set-up, subscribers, a refusal, two rejections, a killed adapter, and the account."""
+"""The steps of the demonstration: configuration, subscribers, rejections, a killed adapter, a
+summary.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ FAMILIES = ("Almeida", "Berger", "Costa", "Dubois")
 
 
 class Story:
-    """`run` makes the serial numbers of this telling its own, so that it can be told again."""
+    """One run of the demonstration.
+
+    `run` makes its serial numbers unique, so that it can be repeated.
+    """
 
     def __init__(self, *, server: str, folder: Path, own_server: bool) -> None:
         self.run = secrets.token_hex(2).upper()
@@ -47,7 +52,7 @@ class Story:
         self.acknowledged: list[str] = []
 
     def play(self) -> bool:
-        """Tells everything; is all well in the end?"""
+        """Runs all steps. Returns whether everything was right in the end."""
         with self.crm, platform_in(self.folder / "platform.db") as platform:
             self.set_up()
             rules = [
@@ -89,7 +94,7 @@ class Story:
         self.tell.subscription(self.crm.get_subscription(self.numbers[-1]))
 
     def refusal(self) -> None:
-        self.tell.step("What breaks a rule is refused at once, and nothing is changed")
+        self.tell.step("An action that breaks a rule is refused at once, and nothing changes")
         self.tell.crm(f"Add Services: NEWS on TWIN2 for {FAMILIES[0]}, who has only MAIN")
         try:
             self.crm.perform(
@@ -110,7 +115,7 @@ class Story:
         self.tell.subscription(self.crm.get_subscription(number))
 
     def swap(self) -> None:
-        self.tell.step("A swap is all or nothing: its second half is rejected, the first corrected")
+        self.tell.step("A swap is atomic: its second half is rejected, its first half corrected")
         number = self.numbers[2]
         self.tell.crm(f"Swap Service: SPORT becomes KIDS on MAIN for {FAMILIES[2]}")
         done = self.crm.perform(
@@ -132,16 +137,16 @@ class Story:
         with self._adapter("conax-2", "--die-after=3") as victim:
             victim.wait(PATIENCE.total_seconds())
         self.tell.say(
-            "            conax-2 dies by SIGKILL, with its third request done, not answered"
+            "            conax-2 is killed when it has applied, but not answered, its third request"
         )
-        self.tell.say("            conax-3 takes over: what was not answered comes again, in order")
+        self.tell.say("            conax-3 takes over: unanswered requests come again, in order")
         with self._adapter("conax-3"):
             for action in made:
                 self._settled(action)
         self.tell.journal(list(platform.journal())[before:])
 
     def account(self, platform: Platform) -> bool:
-        self.tell.step("The account")
+        self.tell.step("The result")
         requests = list(self.crm.list_requests(provider=self.code))
         states = Counter(RequestState.name_of(each.state) for each in requests)
         self.tell.table("Requests by state", ("state", "requests"), sorted(states.items()))
@@ -152,9 +157,9 @@ class Story:
             if not self.crm.get_action(each).HasField("settle_time")
         ]
         said = (
-            ("every acknowledged action is there, and is settled", not unsettled),
-            ("every request has its final state", "PENDING" not in states),
-            ("what the platform holds is what the CRM shows, for every subscriber", not wrong),
+            ("every acknowledged action is stored and settled", not unsettled),
+            ("every request has a final state", "PENDING" not in states),
+            ("the platform holds what the CRM shows, for every subscriber", not wrong),
         )
         for text, good in said:
             self.tell.verdict(text, good=good)
@@ -202,12 +207,15 @@ class Story:
         deadline = time.monotonic() + PATIENCE.total_seconds()
         while not condition():
             if time.monotonic() > deadline:
-                raise TimeoutError("the adapters do not work")
+                raise TimeoutError("the adapters did not finish in time")
             time.sleep(0.02)
 
 
 def play(server: str = "") -> bool:
-    """On the server given, or on one of its own. Was everything well in the end?"""
+    """Runs the demonstration on the given server, or on one of its own.
+
+    Returns whether all was right.
+    """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="generic-provider-")))
         address = server or stack.enter_context(processes.server(folder))

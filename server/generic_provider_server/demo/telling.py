@@ -1,4 +1,4 @@
-"""How the demonstration speaks."""
+"""Prints the steps of the demonstration."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ WIDTH = 98
 
 
 class Teller:
-    """Writes to standard output as the story goes on."""
+    """Writes to standard output while the demonstration runs."""
 
     def __init__(self) -> None:
         self._console = Console(width=WIDTH, highlight=False)

@@ -1,1 +1,1 @@
-"""What a person is told about a subscription, for the command line and the web console."""
+"""Explains subscriptions to a person; the command line and the web console use it."""

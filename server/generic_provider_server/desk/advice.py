@@ -1,4 +1,4 @@
-"""What the support desk can do for a subscription at one provider."""
+"""Advises the support desk what to do for a subscription at one provider."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def next_step(
     subscription: str,
     not_sent: Sequence[str],
 ) -> str:
-    """One sentence or two; `pending` comes oldest first."""
+    """Returns one or two sentences. `pending` must be in order, the oldest first."""
     reset = f"generic-provider reset subscription {subscription} --provider {link.provider}"
     if not effective and (pending or link.sync_state == SyncState.OUT_OF_SYNC):
         then = "" if pending else f"; after that: {reset}"
@@ -42,10 +42,12 @@ def next_step(
                 f"send everything again: {reset} --full"
             )
         case SyncState.OUT_OF_SYNC:
-            refused = "mend what the platform refused, then " if link.HasField("last_error") else ""
+            refused = (
+                "mend the cause of the rejection, then " if link.HasField("last_error") else ""
+            )
             return f"{refused}send what is missing (--preview shows it): {reset}"
         case _:
-            return "look again: it is changing just now"
+            return "repeat this command: the subscription is just changing"
 
 
 def _until_settled(first: ProvisioningRequest, adapters: Sequence[ConnectedAdapter]) -> str:
@@ -57,7 +59,7 @@ def _until_settled(first: ProvisioningRequest, adapters: Sequence[ConnectedAdapt
             "the request is handed over again when its lease ends"
         )
     if not adapters:
-        return f"start an adapter of {first.provider}: none is connected to this server"
+        return f"start an adapter of {first.provider}: none is connected"
     if first.waiting_for == WaitingFor.RETRY:
         said = f" ({error(first)})" if error(first) else ""
         return (
@@ -65,5 +67,5 @@ def _until_settled(first: ProvisioningRequest, adapters: Sequence[ConnectedAdapt
             f"if it can never succeed: generic-provider request cancel {number} --reason …"
         )
     if all(each.in_flight >= each.max_in_flight for each in adapters):
-        return f"wait: the adapters of {first.provider} have their hands full"
-    return f"wait: an adapter takes {number} next; if it stays like this, look at the adapter's log"
+        return f"wait: all adapters of {first.provider} are busy"
+    return f"wait: an adapter takes {number} next; if it does not, check the log of the adapter"

@@ -1,4 +1,4 @@
-"""How a subscription stands with its platforms, on one screen for the support desk."""
+"""Explains on one screen how a subscription stands with its platforms."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POINTS = ("provider", "viewing point", "CRM: items", "services", "platform: item
 
 
 class Platform(NamedTuple):
-    """All that is known of the subscription at one provider."""
+    """Everything that is known about the subscription at one provider."""
 
     subscription: str
     link: ProviderLink
@@ -44,7 +44,7 @@ class Platform(NamedTuple):
     """The newest request that the platform accepted."""
     adapters: list[ConnectedAdapter]
     not_sent: list[str]
-    """Services that are on and not sent, each as a sentence."""
+    """Services that are on and not sent, with one sentence for each."""
 
     @property
     def next_step(self) -> str:
@@ -72,10 +72,10 @@ class Explanation(NamedTuple):
         for platform in self.platforms:
             click.echo("\n" + "\n".join(_lines(platform)))
         if not self.platforms:
-            click.echo("  next      nothing: no platform is concerned")
+            click.echo("  next      nothing: the subscription has no platform")
 
     def _points(self) -> Iterator[tuple[str, ...]]:
-        """A row for each viewing point."""
+        """One row for each viewing point."""
         wanted = self.subscription
         for platform in self.platforms:
             held, code = platform.link.confirmed, platform.link.provider

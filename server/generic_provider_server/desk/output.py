@@ -1,4 +1,4 @@
-"""How results are shown: tables for people, one JSON object per line for programs."""
+"""Shows results: as tables for people, or as one JSON object per line for programs."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ class Output(NamedTuple):
     as_json: bool = False
 
     def message(self, message: Message, text: str) -> None:
-        """One thing: `text` for people."""
+        """Shows one thing. `text` is its form for people."""
         click.echo(one_line(message) if self.as_json else text)
 
     def messages(self, messages: Iterable[M], columns: Mapping[str, Callable[[M], object]]) -> None:
-        """Many things: a row for each, whose cells the functions in `columns` take from it."""
+        """Shows many things, each as a row. The functions in `columns` compute the cells."""
         if not self.as_json:
             rows = ([cell(message) for cell in columns.values()] for message in messages)
             show_table(columns, rows)
@@ -54,27 +54,27 @@ def show_table(
 
 
 def console() -> Console:
-    """Standard output as it is now; a pipe is wide enough for what a table holds."""
+    """Standard output, looked up at each use. A pipe is as wide as its table."""
     width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
     return Console(width=width, highlight=False, markup=False)
 
 
 def moment(message: Message, field: str) -> str:
-    """A timestamp of the message in UTC, to the second; empty if it is not set."""
+    """A timestamp field of the message in UTC, to the second; empty if it is not set."""
     if not message.HasField(field):
         return ""
     return f"{getattr(message, field).ToDatetime():%Y-%m-%d %H:%M:%SZ}"
 
 
 def span(message: Message, field: str) -> str:
-    """A span of the message, to the second; empty if it is not set."""
+    """A duration field of the message, to the second; empty if it is not set."""
     if not message.HasField(field):
         return ""
     return in_words(timedelta(seconds=round(getattr(message, field).ToTimedelta().total_seconds())))
 
 
 def in_words(span: timedelta) -> str:
-    """In its largest unit that is even."""
+    """The duration in the largest unit that divides it."""
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if span and span.total_seconds() % size == 0:
             return f"{span.total_seconds() / size:g} {unit}"

@@ -1,4 +1,4 @@
-"""Things of a subscription in few words."""
+"""Describes the parts of a subscription in few words."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .output import moment
 
 
 def about(request: ProvisioningRequest) -> str:
-    """What a request is about, beyond its type."""
+    """The thing that a request is about, without the type."""
     if request.HasField("installed_item"):
         return item(request.installed_item)
     if request.HasField("usage"):
@@ -34,7 +34,7 @@ def about(request: ProvisioningRequest) -> str:
 
 
 def waits(request: ProvisioningRequest) -> str:
-    """What a pending request waits for."""
+    """What a pending request waits for, in words."""
     name = WaitingFor.name_of(request.waiting_for)
     match request.waiting_for:
         case WaitingFor.ANSWER:
@@ -60,13 +60,13 @@ def service(found: SubscribedService) -> str:
 
 
 def service_in_brief(found: SubscribedService) -> str:
-    """Without its viewing point."""
+    """The text of a service, without its viewing point."""
     until = f" until {moment(found, 'term_end')}" if found.HasField("term_end") else ""
     return f"{found.service} {ServiceState.name_of(found.state)}{until}"
 
 
 def not_sent(found: SubscribedService) -> str:
-    """Why a service that is on does not reach the platform."""
+    """The reason why a service that is on is not sent to the platform."""
     missing = " and ".join(found.missing_goods_types)
     verb = "is" if len(found.missing_goods_types) == 1 else "are"
     return f"{found.service} on {found.distributor} is not sent: {missing} {verb} missing"

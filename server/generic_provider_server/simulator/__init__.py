@@ -1,1 +1,1 @@
-"""A stand-in for a conditional access system or OTT platform, and an adapter that serves it."""
+"""A simulated conditional access system or OTT platform, and an adapter that serves it."""

@@ -1,4 +1,4 @@
-"""The adapter of a simulated platform, and the faults that it can be told to have."""
+"""The adapter of a simulated platform, with the faults that it is told to have."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ from .rules import Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """`fail`, `lose`: shares of requests, 0 to 1. `die_after`, `freeze_after`: 0 = never."""
+    """`fail` and `lose` are shares of requests, 0 to 1.
+
+    `die_after` and `freeze_after`: 0 = never.
+    """
 
     rules: tuple[Rule, ...] = ()
     delay: timedelta = timedelta()
@@ -36,7 +39,7 @@ class Behaviour:
 
 
 class Simulation:
-    """Does requests on the platform, with the faults of its behaviour."""
+    """Applies requests on the platform, with the faults of its behaviour."""
 
     def __init__(self, platform: Platform, adapter: str, behaviour: Behaviour) -> None:
         self._platform = platform
@@ -45,7 +48,9 @@ class Simulation:
         self._performed = 0
 
     async def handle(self, request: ProvisioningRequest) -> str | None:
-        """The platform does it at once, while the lease is live; its answer takes a while."""
+        """Handles a request: the platform applies it at once, while the lease is live, then the
+        answer is delayed.
+        """
         try:
             return self._do(request)
         finally:
@@ -67,7 +72,10 @@ class Simulation:
         return None
 
     def _misbehave(self) -> None:
-        """Dies, freezes or loses the answer when its time has come: the platform has done it."""
+        """Dies, freezes or loses the answer if it is time to.
+
+        The platform has applied the request by then.
+        """
         self._performed += 1
         if self._performed == self._behaviour.die_after:
             os.kill(os.getpid(), signal.SIGKILL)

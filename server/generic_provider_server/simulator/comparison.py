@@ -1,4 +1,4 @@
-"""Is everything on the platform as the CRM says?"""
+"""Compares a simulated platform with the CRM."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from .platform import EMPTY, Platform, item_text, service_text
 
 
 def differences(client: Client, platform: Platform, *, provider: str) -> Iterator[str]:
-    """One line for each subscription that is shown in sync and is not; none = all is well."""
+    """One line for each subscription that the CRM shows in sync although it is not.
+
+    None = all is well.
+    """
     known = set(platform.subscriptions())
     for listed in client.list_subscriptions(provider=provider):
         known.discard(listed.number)
@@ -24,7 +27,7 @@ def differences(client: Client, platform: Platform, *, provider: str) -> Iterato
             if there[name] != wanted:
                 yield f"{listed.number}: {name} are {there[name]}, the CRM says {wanted}"
     for number in sorted(known):
-        yield f"{number} is on the platform, and the CRM does not know it"
+        yield f"{number} is on the platform, but the CRM does not know it"
 
 
 def _wanted(target: PlatformTarget) -> dict[str, list[str]]:

@@ -1,4 +1,4 @@
-"""A platform with a memory of its own: an SQLite file that several adapter processes share."""
+"""A simulated platform in an SQLite file, which several adapter processes can share."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EMPTY: dict[str, Any] = {"holder": "", "items": [], "services": [], "usages": []
 
 
 class Line(NamedTuple):
-    """One thing that an adapter did, or tried."""
+    """One thing that an adapter did, or tried to do."""
 
     request: str
     subscription: str
@@ -46,8 +46,11 @@ class Line(NamedTuple):
 
 
 class Platform:
-    """Does what requests ask, and refuses what a real platform would: changes to a subscriber that
-    it does not know. What it was asked before is harmless."""
+    """Applies requests, and rejects what a real platform would reject: changes of an unknown
+    subscriber.
+
+    It accepts a request that comes again.
+    """
 
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path, isolation_level=None, timeout=30)
@@ -57,7 +60,7 @@ class Platform:
         self._database.close()
 
     def perform(self, request: ProvisioningRequest, *, adapter: str) -> None:
-        """Raises Reject."""
+        """Applies a request. Raises Reject if the platform refuses it."""
         with self._transaction():
             try:
                 now = performed(self.holds(request.subscription), request)
@@ -72,12 +75,12 @@ class Platform:
             self._note(request, adapter, "done")
 
     def refuse(self, request: ProvisioningRequest, *, adapter: str, code: str) -> None:
-        """Notes that a rule refused the request."""
+        """Records that a rule rejected the request."""
         with self._transaction():
             self._note(request, adapter, f"rejected {code}")
 
     def holds(self, subscription: str) -> dict[str, Any] | None:
-        """What a subscriber holds, as sorted texts; None if it is not known."""
+        """What a subscriber holds, as sorted texts. None if the subscriber is unknown."""
         row = self._database.execute(
             "SELECT holds FROM subscriber WHERE subscription = ?", (subscription,)
         ).fetchone()
@@ -88,7 +91,7 @@ class Platform:
         return [number for (number,) in rows]
 
     def journal(self, subscription: str = "") -> Iterator[Line]:
-        """Everything that was done or refused, in order."""
+        """Everything that was applied or rejected, in order."""
         found = self._database.execute(
             "SELECT request, subscription, type, what, adapter, outcome FROM journal "
             "WHERE subscription = ? OR ? = '' ORDER BY id",
@@ -108,7 +111,7 @@ class Platform:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """What was noted before a Reject stays."""
+        """A transaction that also commits what was recorded before a Reject."""
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -123,9 +126,9 @@ def platform_in(path: Path) -> Iterator[Platform]:
 
 
 def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dict[str, Any] | None:
-    """What the subscriber holds once the request is done, None if it is not known; raises Reject.
+    """What the subscriber holds after the request; None if it is unknown. Raises Reject.
 
-    To remove something from a subscriber who is not known is no fault: it is not there.
+    It is no fault to remove something from an unknown subscriber, because it is not there.
     """
     kind = request.type
     if kind == RequestType.BECOME_SUBSCRIBER:
@@ -148,7 +151,7 @@ def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dic
 
 
 def _changes(request: ProvisioningRequest) -> Iterator[tuple[str, list[str], list[str]]]:
-    """(what, texts that come, texts that go)"""
+    """The text that describes the change, the texts that it adds, and the texts that it removes."""
     services = [service_text(each) for each in request.services or [request.service]]
     match request.type:
         case RequestType.ACTIVATE_SERVICE | RequestType.ACTIVATE_SUBSCRIBER:
@@ -177,7 +180,7 @@ def service_text(service: ProvisionedService) -> str:
 
 
 def _usage(request: ProvisioningRequest) -> str:
-    """A usage record belongs to the goods of its viewing point."""
+    """The text of a usage record, which belongs to the goods of its viewing point."""
     goods = " ".join(item.serial_number for item in request.service.items)
     return f"{request.usage.reference} {goods}".rstrip()
 

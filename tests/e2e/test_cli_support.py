@@ -198,7 +198,7 @@ def test_busy_adapters_are_told(server: Server, crm: Client, provider: str) -> N
     assert "1 of 1" in listed
     figures = {line[:27].strip(): line[27:] for line in backlog.splitlines()}
     assert figures["pending"] == "2"
-    assert figures["in adapters' hands"] == "1"
+    assert figures["on live leases"] == "1"
     assert figures["BECOME_SUBSCRIBER"] == "2"
     assert figures["up to 1 min old"] == "2"
     assert figures["adapters connected"] == "1"

@@ -164,8 +164,8 @@ class StreamPendingRequestsResponse(_message.Message):
 
     @_typing.final
     class Heartbeat(_message.Message):
-        """The server sends a heartbeat when the stream opens, and then whenever it has sent nothing else
-        for 10 seconds.
+        """The server sends a heartbeat when the stream opens, and then whenever it has sent nothing for 5 to
+        10 seconds.
         """
 
         DESCRIPTOR: _descriptor.Descriptor

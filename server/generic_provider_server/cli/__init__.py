@@ -1,4 +1,4 @@
-"""The command `generic-provider`: nouns, then verbs, one module for each noun."""
+"""The command `generic-provider`. Its commands are nouns with verbs; each noun has a module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`generic-provider action`: what a CRM does with subscriptions."""
+"""`generic-provider action` performs actions on subscriptions and shows them."""
 
 from __future__ import annotations
 
@@ -31,22 +31,26 @@ from .values import Named
 
 LONGEST_WAIT = 30
 COMMON: tuple[click.Parameter, ...] = (
-    click.Option(["--request-id"], help="Makes a repeat safe: it changes nothing again."),
+    click.Option(["--request-id"], help="A repeat with the same id changes nothing."),
     click.Option(["--reference", "order"], help="Your order, ticket or campaign."),
-    click.Option(["--bulk"], is_flag=True, help="Let others go first: for campaigns."),
-    click.Option(["--validate-only"], is_flag=True, help="Answer as if, and change nothing."),
+    click.Option(["--bulk"], is_flag=True, help="Hand live requests over first: for campaigns."),
+    click.Option(
+        ["--validate-only"], is_flag=True, help="Show what the action would do, and change nothing."
+    ),
     click.Option(
         ["--expected-revision"],
         type=click.IntRange(0),
-        help="Refuse if the subscription has changed since.",
+        help="Refuse the action if the subscription has another revision.",
     ),
-    click.Option(["--performed-by"], help="Who does it; else the user of this machine."),
+    click.Option(
+        ["--performed-by"], help="Who performs the action. Default: the user of this machine."
+    ),
 )
 
 
 @click.group()
 def action() -> None:
-    """Change subscriptions, and see what became of it."""
+    """Change subscriptions, and show the results of actions."""
 
 
 def _command(name: str, verb: Verb) -> click.Command:
@@ -95,7 +99,7 @@ def _command(name: str, verb: Verb) -> click.Command:
 
 def _subscription(name: str) -> click.Parameter:
     if name == "become-subscriber":
-        return click.Option(["--subscription"], help="Its number; else the server numbers it.")
+        return click.Option(["--subscription"], help="Its number. Default: the server gives one.")
     return click.Argument(["subscription"])
 
 
@@ -106,16 +110,16 @@ action.add_command(batch)
 
 @action.command()
 @click.argument("action_id", metavar="ACTION")
-@click.option("--request-id", is_flag=True, help="ACTION is the request id that made it.")
+@click.option("--request-id", is_flag=True, help="ACTION is the request id of the action.")
 @click.option(
     "--wait",
     type=click.FloatRange(0, LONGEST_WAIT),
     default=0,
-    help="Seconds to wait until it is settled.",
+    help="Seconds to wait for the action to be settled.",
 )
 @remote
 def get(client: Client, output: Output, *, action_id: str, request_id: bool, wait: float) -> None:
-    """Show what became of an action."""
+    """Show an action and its result."""
     key = {"request_id" if request_id else "action": action_id}
     found = client.get_action(**key, wait=timedelta(seconds=wait))
     output.message(found, "\n".join(_lines(found)))
@@ -178,7 +182,7 @@ def _performed(done: PerformActionResponse) -> str:
 
 
 def _notes(done: PerformActionResponse) -> Iterator[str]:
-    """What somebody who performs an action would not expect."""
+    """Remarks for the person who performs the action, where the result may surprise."""
     if done.repeated:
         yield "performed by an earlier call with the same request id; nothing was changed now"
     for provider in done.providers_left_out:

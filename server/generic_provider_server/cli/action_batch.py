@@ -1,4 +1,4 @@
-"""`generic-provider action batch`: many actions out of a file."""
+"""`generic-provider action batch` performs the actions of a file."""
 
 from __future__ import annotations
 
@@ -18,14 +18,18 @@ from .failures import REFUSED, words_of
 from .remote import remote
 
 MOST_BYTES = 3 * 1024 * 1024
-"""Of one call; a server takes 4 MiB."""
+"""The most bytes of one call; a server takes 4 MiB."""
 
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--batch-size", type=click.IntRange(1, 1000), default=500, show_default=True)
-@click.option("--validate-only", is_flag=True, help="Look at every line, and change nothing.")
-@click.option("--performed-by", default="", help="Who does it; else the user of this machine.")
+@click.option("--validate-only", is_flag=True, help="Check every line, and change nothing.")
+@click.option(
+    "--performed-by",
+    default="",
+    help="Who performs the actions. Default: the user of this machine.",
+)
 @remote
 def batch(
     client: Client,
@@ -38,14 +42,14 @@ def batch(
 ) -> None:
     """Perform the actions of FILE, line by line.
 
-    Each line is a PerformActionRequest in JSON. Or FILE is CSV, named *.csv: its columns are paths
-    of fields, like subscription or add_services.services[0].distributor; a column "action" names an
-    action without fields, like terminate.
+    Each line is a PerformActionRequest in JSON. If the name of FILE ends with .csv, it is CSV: its
+    columns are paths of fields, like subscription or add_services.services[0].distributor. A column
+    "action" names an action without fields, like terminate.
 
-    A line without request_id gets one made of the file's name and what the line says. So the same
-    command again, by the same person, does what is still to do, and repeats nothing.
+    A line without request_id gets one that is computed from the file's name and the line. So if the
+    same person runs the same command again, it performs only what is missing.
 
-    Lines that are refused are written to FILE.refused, and the reasons to standard error.
+    Refused lines are written to FILE.refused, and the reasons to standard error.
     """
     client.performed_by = performed_by or client.performed_by
     lines, refused = Lines(file), Refused(file)
@@ -69,7 +73,7 @@ def batch(
 
 
 class Refused:
-    """The file of refused lines; there is none without any."""
+    """The file of refused lines. It exists only if there are any."""
 
     def __init__(self, file: Path) -> None:
         self.file = file.with_name(f"{file.name}.refused")
@@ -86,7 +90,7 @@ class Refused:
 def _perform(
     client: Client, group: list[Line], *, validate_only: bool
 ) -> Iterator[tuple[Line, SubscriptionAction | str]]:
-    """Each line with what came of it: an action, or why it was refused."""
+    """Performs the lines. Yields each with its action, or with the reason why it was refused."""
     requests = [line.request for line in group if line.request]
     for each in requests if validate_only else ():
         each.validate_only, each.request_id = True, ""
@@ -94,7 +98,9 @@ def _perform(
         results = iter(client.batch_perform(requests) if requests else ())
     except ProvisioningError:
         number = group[0].number
-        click.echo(f"Done up to line {number - 1}; the same command goes on from there.", err=True)
+        click.echo(
+            f"Done up to line {number - 1}; run the same command again to continue.", err=True
+        )
         raise
     for line in group:
         result = next(results) if line.request else line.wrong
@@ -119,7 +125,7 @@ def _length(file: Path) -> int:
 
 
 def _bar() -> Progress:
-    """On standard error, if a person looks there."""
+    """A progress bar on standard error, if that is a terminal."""
     return Progress(
         BarColumn(None),
         MofNCompleteColumn(),

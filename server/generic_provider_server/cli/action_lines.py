@@ -1,4 +1,4 @@
-"""The lines of a file of actions: JSON on each line, or CSV."""
+"""Reads a file of actions: one JSON object on each line, or CSV."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .toml_messages import short_name
 
 BOOLEANS = {"true": True, "false": False}
 LONGEST = 1024 * 1024
-"""Bytes of a line: far more than an action may have, and little enough for one call."""
+"""The most bytes of a line: far more than an action can have, and little enough for one call."""
 ACTION = "action"
 """The column that names an action without fields."""
 
@@ -30,14 +30,14 @@ ACTION = "action"
 class Line(NamedTuple):
     number: int
     source: bytes
-    """As it stands in the file."""
+    """The line exactly as in the file."""
     request: PerformActionRequest | None
     wrong: str = ""
-    """Why there is no request."""
+    """The reason why there is no request; empty if there is one."""
 
 
 class Lines:
-    """The lines of a file, to be read once."""
+    """The lines of a file. They can be read once."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -45,7 +45,7 @@ class Lines:
         self._times: Counter[UUID] = Counter()
 
     def heading(self) -> bytes:
-        """What stands before the lines."""
+        """The heading of a CSV file, which precedes the lines."""
         if not self._is_csv:
             return b""
         with self._file.open("rb") as source:
@@ -73,7 +73,7 @@ class Lines:
                     yield number, source, _object(source)
 
     def _rows(self) -> Iterator[tuple[int, bytes, dict[str, Any] | str]]:
-        # Bytes that are no text make one wrong line, not a wrong file.
+        # Bytes that are not text make one line wrong, not the whole file.
         with self._file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
             rows = csv.reader(lines)
             columns = next(rows, [])
@@ -95,7 +95,9 @@ class Lines:
             raise click.UsageError("\n".join([f"{self._file}:", *wrong]))
 
     def _request_id(self, fields: dict[str, Any]) -> str:
-        """The same for the same line of a file of the same name, wherever it stands there."""
+        """A request id that is the same for the same line of a file of the same name, in any
+        position.
+        """
         says = json.dumps(fields, sort_keys=True)
         line = uuid5(NAMESPACE_OID, f"{self._file.name}\n{says}")
         self._times[line] += 1
@@ -128,7 +130,9 @@ def _fields(columns: list[str], cells: list[str]) -> dict[str, Any] | str:
 
 
 def _as_proto(fields: dict[str, Any], of: Descriptor) -> dict[str, Any]:
-    """With the contract's names of enum values for short ones, and booleans for their texts."""
+    """Replaces short names of enum values by the contract's names, and texts of booleans by
+    booleans.
+    """
     known = {name: field for field in of.fields for name in (field.name, field.json_name)}
     return {
         key: _value(value, known[key]) if key in known else value for key, value in fields.items()

@@ -1,7 +1,7 @@
 """The actions and their options.
 
-An option's parameter is named by the field that it fills: `holder__name` is `holder.name`, and
-`services__term_end` is `term_end` of each of the services.
+The name of an option's parameter is the field that it fills: `holder__name` fills `holder.name`,
+and `services__term_end` fills `term_end` of each service.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Verb(NamedTuple):
 
 
 def message_fields(options: Mapping[str, Any]) -> dict[str, Any]:
-    """What the options say, as keyword arguments of the action's message."""
+    """Converts the values of options to keyword arguments of the action's message."""
     fields: dict[str, Any] = {}
-    for path in sorted(options):  # a list before what goes into each of its elements
+    for path in sorted(options):  # a list must exist before its elements are filled
         value = options[path]
         if value is not None and value not in ("", (), False):
             _put(fields, path.rstrip("_").split("__"), _plain(value))
@@ -78,7 +78,7 @@ def _instant(name: str, path: str = "", **attributes: Any) -> click.Option:
     return _option(name, path, type=INSTANT, **attributes)
 
 
-PROVIDER = _option("--provider", help="May be left out where there is exactly one.")
+PROVIDER = _option("--provider", help="Can be left out if there is exactly one.")
 DISTRIBUTOR = _option("--distributor", metavar="CODE")
 SERVICE = Parts("provider", "distributor", "service", optional=1)
 ITEM = Parts("provider", "distributor", "goods_type", "serial_number", optional=1)
@@ -86,9 +86,9 @@ SERVICES = _many("--service", "services", SERVICE, required=True)
 SOME_SERVICES = _many("--service", "services", SERVICE)
 ITEMS = _many("--item", "items", ITEM, required=True)
 SOME_ITEMS = _many("--item", "items", ITEM)
-TERM_END = _instant("--term-end", "services__term_end", help="When the services stop.")
-UNTIL = _instant("--until", required=True, help="When it ends by itself.")
-TYPE = _option("--type", required=True, help="What you call it, e.g. DTH.")
+TERM_END = _instant("--term-end", "services__term_end", help="The time at which the services stop.")
+UNTIL = _instant("--until", required=True, help="The time at which it ends by itself.")
+TYPE = _option("--type", required=True, help="Your name for this type of subscription, e.g. DTH.")
 HOLDER = (
     _option("--holder-number", "holder__number", help="The CRM's account number."),
     _option("--holder-name", "holder__name"),
@@ -108,62 +108,62 @@ EXISTING = (
         "--existing",
         "existing",
         Parts("provider", "account_number"),
-        help="A platform that serves the customer already: nothing is sent to it.",
+        help="An account that the customer already has; nothing is sent to this platform.",
     ),
     _option(
         "--holds-everything",
         "existing__holds_everything",
         is_flag=True,
-        help="These platforms hold all that this action names.",
+        help="These platforms hold everything that this action names.",
     ),
 )
 
 ACTIONS = {
     "become-subscriber": Verb(
-        "A new subscription.",
+        "Create a subscription.",
         (
             TYPE,
-            _option("--provider", help="Of the items and services that name none."),
+            _option("--provider", help="The provider of items and services that name none."),
             SOME_ITEMS,
             SOME_SERVICES,
             TERM_END,
-            _option("--draft", is_flag=True, help="Not yet on."),
+            _option("--draft", is_flag=True, help="Create it as DRAFT, not on yet."),
             *EXISTING,
             *HOLDER,
             *ADDRESS,
         ),
     ),
-    "activate": Verb("Switch on what is off."),
-    "deactivate": Verb("Switch off."),
-    "rest": Verb("Lay to rest until a time, on which it ends by itself.", (UNTIL,)),
+    "activate": Verb("Switch a subscription on."),
+    "deactivate": Verb("Switch a subscription off."),
+    "rest": Verb("Let a subscription rest; the rest ends by itself.", (UNTIL,)),
     "end-resting": Verb("End a rest."),
-    "short-term-activate": Verb("Switch on until a time.", (UNTIL,)),
-    "end-short-term-activation": Verb("Switch off before that time."),
-    "short-term-deactivate": Verb("Switch off until a time.", (UNTIL,)),
-    "end-short-term-deactivation": Verb("Switch on before that time."),
-    "terminate": Verb("End it: services cancelled, items released."),
-    "regret": Verb("End it within the customer's period of regret."),
-    "add-services": Verb("New services.", (SERVICES, TERM_END)),
-    "start-services": Verb("Switch services on that are off.", (SERVICES,)),
+    "short-term-activate": Verb("Switch a subscription on until a time.", (UNTIL,)),
+    "end-short-term-activation": Verb("End a short-term activation early."),
+    "short-term-deactivate": Verb("Switch a subscription off until a time.", (UNTIL,)),
+    "end-short-term-deactivation": Verb("End a short-term deactivation early."),
+    "terminate": Verb("Terminate a subscription: cancel services, release items."),
+    "regret": Verb("End a subscription within the customer's withdrawal period."),
+    "add-services": Verb("Add services.", (SERVICES, TERM_END)),
+    "start-services": Verb("Switch services on.", (SERVICES,)),
     "stop-services": Verb("Switch services off.", (SERVICES,)),
-    "remove-services": Verb("Services leave.", (SERVICES,)),
+    "remove-services": Verb("Remove services.", (SERVICES,)),
     "change-terms": Verb(
-        "Set or move the term ends of services; without --term-end clear them.",
+        "Set or move the term ends of services, or clear them (without --term-end).",
         (SERVICES, TERM_END),
     ),
     "swap-service": Verb(
-        "One service in the place of another.",
+        "Replace a service by another.",
         (
             PROVIDER,
             _option("--distributor", required=True),
             _option("--old-service", required=True),
             _option("--new-service", required=True),
-            _instant("--term-end", help="When the new one stops."),
+            _instant("--term-end", help="The time at which the new service stops."),
         ),
     ),
-    "add-items": Verb("New cards, boxes or other items.", (ITEMS,)),
+    "add-items": Verb("Add cards, boxes or other items.", (ITEMS,)),
     "remove-items": Verb(
-        "Items leave.",
+        "Remove items.",
         (
             _many("--serial-number", "serial_numbers", click.STRING, required=True),
             _option("--goods-type"),
@@ -172,20 +172,20 @@ ACTIONS = {
         ),
     ),
     "swap-item": Verb(
-        "One item in the place of another.",
+        "Replace an item by another.",
         (
             _option("--old-serial-number", required=True),
-            _option("--goods-type", help="Of the old one."),
+            _option("--goods-type", help="The goods type of the old item."),
             _option(
                 "--new-item",
                 required=True,
                 type=Parts("provider", "distributor", "goods_type", "serial_number", optional=2),
-                help="Where the old one is, unless it says more.",
+                help="The new item. Default: it goes where the old one is.",
             ),
         ),
     ),
     "change-distribution": Verb(
-        "Services and items move to other viewing points.",
+        "Move services and items to other viewing points.",
         (
             _many(
                 "--service",
@@ -201,12 +201,12 @@ ACTIONS = {
             ),
         ),
     ),
-    "change-location": Verb("A new address.", ADDRESS),
-    "change-subscriber": Verb("A new holder.", HOLDER),
+    "change-location": Verb("Change the address.", ADDRESS),
+    "change-subscriber": Verb("Change the holder.", HOLDER),
     "add-usage": Verb(
-        "A usage record: one film, one event.",
+        "Add a usage record: one film, one event.",
         (
-            _option("--usage", "reference", required=True, help="Its own reference."),
+            _option("--usage", "reference", required=True, help="The reference of the record."),
             _option("--service", required=True, metavar="CODE"),
             PROVIDER,
             DISTRIBUTOR,
@@ -217,11 +217,11 @@ ACTIONS = {
         ),
     ),
     "cancel-usage": Verb(
-        "Take a usage record back.",
-        (_option("--usage", required=True, help="Its own reference."),),
+        "Cancel a usage record.",
+        (_option("--usage", required=True, help="The reference of the record."),),
     ),
     "replace": Verb(
-        "Bring it to exactly this, whatever it was; what is not named goes.",
+        "Bring a subscription to exactly this state; remove what is not named.",
         (
             _option(
                 "--state",
@@ -229,7 +229,7 @@ ACTIONS = {
                 required=True,
                 callback=lambda _ctx, _param, name: SubscriptionState.value_of(name),
             ),
-            _instant("--until", help="For a rest or short term."),
+            _instant("--until", help="The end of a rest or short term."),
             TYPE,
             SOME_ITEMS,
             SOME_SERVICES,

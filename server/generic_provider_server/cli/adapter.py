@@ -1,4 +1,4 @@
-"""`generic-provider adapter`: a stand-in platform, and a check of real adapters."""
+"""`generic-provider adapter` simulates a platform, and tests adapters."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ memory_option = click.option(
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     default=Path("platform.db"),
     show_default=True,
-    help="File in which a simulated platform remembers what it holds.",
+    help="The file with the contents of a simulated platform.",
 )
 
 
 @click.group()
 def adapter() -> None:
-    """Simulate a platform with its adapter; check your adapter."""
+    """Simulate a platform with its adapter, or test your adapter."""
 
 
 @adapter.command("simulate")
@@ -51,7 +51,7 @@ def adapter() -> None:
     type=click.Path(dir_okay=False, path_type=Path),
     default=Path("platform.db"),
     show_default=True,
-    help="File in which the platform remembers what it holds; adapters may share it.",
+    help="The file for the platform's contents. Several adapters may share it.",
 )
 @click.option(
     "--reject",
@@ -61,13 +61,22 @@ def adapter() -> None:
     help="Reject requests of a type (* = any) about a service, item, distributor or usage, "
     "e.g. 'ACTIVATE_SERVICE:FILM=E42:not on this card'. May be repeated.",
 )
-@click.option("--delay", type=float, default=0, help="Seconds that each request takes.")
-@click.option("--fail", type=SHARE, default=0, help="Share of requests answered RETRY_LATER.")
-@click.option("--lose", type=SHARE, default=0, help="Share of answers lost after applying.")
-@click.option("--die-after", type=int, default=0, help="Die after applying so many requests.")
-@click.option("--freeze-after", type=int, default=0, help="Stop after applying so many requests.")
+@click.option("--delay", type=float, default=0, help="How many seconds each request takes.")
+@click.option("--fail", type=SHARE, default=0, help="The share of requests to answer RETRY_LATER.")
+@click.option(
+    "--lose",
+    type=SHARE,
+    default=0,
+    help="The share of answers to lose after the request was applied.",
+)
+@click.option("--die-after", type=int, default=0, help="Die after this number of applied requests.")
+@click.option(
+    "--freeze-after", type=int, default=0, help="Freeze after this number of applied requests."
+)
 @click.option("--max-in-flight", type=click.IntRange(1, 10_000), default=100, show_default=True)
-@click.option("--lease", type=click.FloatRange(1, 3600), default=30, help="Lease in seconds.")
+@click.option(
+    "--lease", type=click.FloatRange(1, 3600), default=30, help="The duration of leases in seconds."
+)
 def simulate_(
     *,
     server: str,
@@ -85,7 +94,7 @@ def simulate_(
 ) -> None:
     """Serve a provider with a simulated platform, until Ctrl-C.
 
-    The platform refuses what a real one would, and misbehaves as it is told.
+    The platform rejects what a real one would reject, and has the faults that the options name.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
@@ -112,7 +121,9 @@ def simulate_(
 
 @adapter.command()
 @memory_option
-@click.option("--journal", is_flag=True, help="Everything that was done or refused, in order.")
+@click.option(
+    "--journal", is_flag=True, help="Print everything that was applied or rejected, in order."
+)
 def memory(*, memory: Path, journal: bool) -> None:
     """Print what a simulated platform holds."""
     with platform_in(memory) as platform:
@@ -129,13 +140,14 @@ def memory(*, memory: Path, journal: bool) -> None:
 
 
 @adapter.command()
-@click.option("--provider", required=True, help="The provider that the platform belongs to.")
+@click.option("--provider", required=True, help="The provider of the platform.")
 @memory_option
 @remote
 def compare(client: Client, output: Output, *, provider: str, memory: Path) -> None:
-    """Compare what a simulated platform holds with what the CRM says.
+    """Compare what a simulated platform holds with the CRM.
 
-    Tells every subscription that is not in sync, or is shown so and is not.
+    Prints every subscription that is not in sync, and every one that is shown in sync although the
+    platform holds something else.
     """
     with platform_in(memory) as platform:
         wrong = list(differences(client, platform, provider=provider))
@@ -153,7 +165,7 @@ def compare(client: Client, output: Output, *, provider: str, memory: Path) -> N
     default="127.0.0.1:50052",
     show_default=True,
     metavar="HOST:PORT",
-    help="Where the adapter is to connect, without TLS. Port 0 = any that is free.",
+    help="The address for the adapter, without TLS. Port 0 takes a free one.",
 )
 @click.option(
     "--service",
@@ -166,16 +178,18 @@ def compare(client: Client, output: Output, *, provider: str, memory: Path) -> N
 @click.option(
     "--slow-type",
     type=Named(RequestType),
-    help="Requests that take the adapter more than a second, and a third of its lease.",
+    help="A type that takes the adapter over a second and a third of its lease.",
 )
 @click.option(
     "--patience",
     type=click.FloatRange(min=0.1),
     default=35,
     show_default=True,
-    help="Seconds to wait for what must come.",
+    help="How many seconds to wait for the adapter.",
 )
-@click.option("--slow", is_flag=True, help="Play what takes minutes, too: a frozen server.")
+@click.option(
+    "--slow", is_flag=True, help="Add the tests that take minutes, e.g. a server that hangs."
+)
 def check(
     *,
     listen: str,
@@ -186,10 +200,10 @@ def check(
     patience: float,
     slow: bool,
 ) -> None:
-    """Play a difficult server to an adapter, and judge it by the rules of docs/adapters.md.
+    """Test your adapter with a server that causes faults, and check the rules of docs/adapters.md.
 
-    The subscribers are made up: connect an adapter to a platform for tests. Exit code 1 if it
-    breaks a rule.
+    The server invents its subscribers: connect the adapter to a test platform. The exit code is 1
+    if the adapter breaks a rule.
     """
     terms = Terms(
         service=service,
@@ -203,7 +217,7 @@ def check(
         verdicts = asyncio.run(_check(listen, terms))
     except TooLittleCredit as error:
         raise click.ClickException(str(error)) from None
-    except RuntimeError as error:  # what gRPC raises when it cannot bind
+    except RuntimeError as error:  # gRPC raises this when it cannot bind the address
         raise click.BadParameter(str(error), param_hint="--listen") from None
     show_table(Verdict._fields, verdicts)
     if any(verdict.word == "broken" for verdict in verdicts):
@@ -213,5 +227,5 @@ def check(
 async def _check(listen: str, terms: Terms) -> list[Verdict]:
     async with checking(listen, terms=terms) as played:
         click.echo(f"waiting for an adapter on {played.address}")
-        click.echo(f"playing to {await played.connected()}")
+        click.echo(f"testing {await played.connected()}")
         return await played.verdicts(tell=lambda scenario: click.echo(f"  {scenario}"))

@@ -1,4 +1,4 @@
-"""`generic-provider adapters`: who is connected."""
+"""`generic-provider adapters` lists connected adapters."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .remote import remote
 @click.option("--provider", default="", help="Only those of this provider.")
 @remote
 def adapters(client: Client, output: Output, *, provider: str) -> None:
-    """List the adapters that are connected to the server."""
+    """List the adapters that are connected, to any server process."""
     output.messages(
         client.list_adapters(provider=provider),
         {

@@ -1,4 +1,4 @@
-"""`generic-provider backlog`: what waits at a provider."""
+"""`generic-provider backlog` shows what is pending at a provider."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def backlog(client: Client, output: Output, *, provider: str) -> None:
 
 def _lines(found: GetBacklogResponse) -> Iterator[str]:
     yield f"pending                    {found.pending}"
-    yield f"  in adapters' hands       {found.leased}"
+    yield f"  on live leases           {found.leased}"
     for kind in found.by_type:
         yield f"  {RequestType.name_of(kind.type):<24} {kind.count}"
     for age in found.by_age:
@@ -31,7 +31,7 @@ def _lines(found: GetBacklogResponse) -> Iterator[str]:
         yield f"  {up_to:<24} {age.count}"
     if found.HasField("oldest"):
         oldest = found.oldest
-        yield f"oldest                     {oldest.number} of {moment(oldest, 'create_time')}"
+        yield f"oldest                     {oldest.number}, created {moment(oldest, 'create_time')}"
     yield f"subscriptions in retry     {found.waiting_for_retry}"
     yield f"subscriptions blocked      {found.blocked_subscriptions}"
     yield f"subscriptions out of sync  {found.out_of_sync_subscriptions}"

@@ -1,4 +1,4 @@
-"""`generic-provider completion`: names after Tab."""
+"""`generic-provider completion` prints completion scripts for shells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`generic-provider database`: the schema of a database, for those who upgrade by hand."""
+"""`generic-provider database` shows and upgrades the schema."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ url_option = click.option(
 
 @click.group()
 def database() -> None:
-    """See and upgrade the schema of a database.
+    """Show and upgrade the schema of a database.
 
-    `generic-provider serve` upgrades by itself, whichever process starts first.
+    `generic-provider serve` also upgrades it; the first process that starts does so.
     """
 
 
@@ -40,7 +40,7 @@ def database() -> None:
 def upgrade(*, url: str) -> None:
     """Bring the schema to this version, before servers of this version start.
 
-    On SQLite no server may run meanwhile; on PostgreSQL they may.
+    On SQLite no server may run during the upgrade; on PostgreSQL servers may run.
     """
     done = _told(lambda: _upgraded(url))
     for name in done:
@@ -51,12 +51,15 @@ def upgrade(*, url: str) -> None:
 @database.command()
 @url_option
 def status(*, url: str) -> None:
-    """Show every change of the schema and when it was made. Exit code 1: some are pending."""
+    """Show every change of the schema and when it was made.
+
+    The exit code is 1 if some are pending.
+    """
     changes = _told(lambda: _status(url))
     show_table(("change", "made"), changes)
     if any(made == "pending" for _, made in changes):
         raise click.ClickException(
-            "changes are pending: `database upgrade` with the same --database"
+            "changes are pending; run `database upgrade` with the same --database"
         )
 
 

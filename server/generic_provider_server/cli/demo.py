@@ -14,13 +14,14 @@ from .failures import REFUSED
     "--server",
     metavar="HOST:PORT",
     default="",
-    help="Play on this running server. Without it the demo starts one of its own.",
+    help="Use this running server. Without it the demo starts one of its own.",
 )
 def demo(server: str) -> None:
     """Show the main job from end to end, within a minute.
 
-    In real processes, a provider is set up, families subscribe, a rule refuses, the platform
-    rejects, a swap is rolled back, an adapter is killed; then the account is made up.
+    The demo runs real processes. It configures a provider, subscribes families, and shows an action
+    that breaks a rule, a rejection by the platform, the rollback of a swap, and a killed adapter.
+    Then it checks the results.
     """
     try:
         well = play(server)

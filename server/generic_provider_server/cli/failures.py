@@ -1,4 +1,4 @@
-"""What went wrong, told on standard error, and the exit codes."""
+"""Prints errors on standard error, and defines the exit codes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ REFUSED, NOT_REACHED = 1, 3
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turns what the server says into a message and an exit code."""
+    """Turns exceptions of the client into a message and an exit code."""
     try:
         yield
     except ProvisioningError as error:
@@ -29,7 +29,9 @@ def told() -> Iterator[None]:
 
 def words_of(error: ProvisioningError) -> str:
     if isinstance(error, ServerUnavailable) and not error.reason:
-        return f"the server was not reached ({error.message}); is it running, is --server right?"
+        return (
+            f"the server was not reached ({error.message}); check that it runs, and check --server"
+        )
     wrong = [f"\n  {each.field}: {each.description}" for each in error.violations]
     reason = f" [{error.reason}]" if error.reason else ""
     return ("the input is wrong" if wrong else error.message) + reason + "".join(wrong)

@@ -1,4 +1,4 @@
-"""Paths of fields, like `add_services.services[0].distributor`."""
+"""Handles paths of fields, like `add_services.services[0].distributor`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEAVES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 
 
 def why_unknown(path: str, of: Descriptor) -> str:
-    """Empty if the path leads to a field that a text can fill."""
+    """The reason why the path leads to no field that a text can fill; empty if it leads to one."""
     first, _, rest = path.partition(".")
     part = PART.fullmatch(first)
     name, index = part.groups() if part else (first, None)
@@ -35,7 +35,7 @@ def why_unknown(path: str, of: Descriptor) -> str:
 
 
 def nested(cells: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The message that the texts make, as JSON has it; what is empty leaves no gap in a list."""
+    """The message that the texts make, in JSON form. Empty elements of a list are left out."""
     root: dict[str, Any] = {}
     places = {"": root}
     for path, text in cells:

@@ -1,4 +1,4 @@
-"""Subscriptions by what a person has at hand: their number, or that of a card or an account."""
+"""Finds a subscription by its number, a serial number of an item, or an account number."""
 
 from __future__ import annotations
 
@@ -27,7 +27,11 @@ COLUMNS: Mapping[str, Callable[[Subscription], object]] = {
 
 
 def find(client: Client, output: Output, key: str, *, include_former: bool = False) -> Subscription:
-    """By number, an item's serial number, a platform's or the CRM's account number; or exits."""
+    """Finds the one subscription with this number, serial number, or account number (of a platform
+    or of the CRM).
+
+    Prints a list and exits if there are several.
+    """
     try:
         return client.get_subscription(key, include_former=include_former)
     except SubscriptionNotFound:

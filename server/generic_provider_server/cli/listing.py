@@ -1,4 +1,4 @@
-"""What all lists have in common."""
+"""The options that all lists share."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def limit_option(command: F) -> F:
         type=click.IntRange(0),
         default=100,
         show_default=True,
-        help="Show at most so many; 0 = all.",
+        help="The most to show; 0 = all.",
     )(command)
 
 
@@ -32,16 +32,16 @@ def created_options(command: F) -> F:
 
 
 def page_size(limit: int) -> int:
-    """One more than what is shown tells whether there is more."""
+    """The page size that also shows whether there is more: one more than the limit."""
     return min(limit + 1, LARGEST_PAGE) if limit else LARGEST_PAGE
 
 
 def within(limit: int, found: Iterable[T]) -> Iterator[T]:
-    """The first ones; says so where there are more."""
+    """The first `limit` things. Prints a remark if there are more."""
     every = iter(found)
     if not limit:
         yield from every
         return
     yield from islice(every, limit)
     if next(every, None) is not None:
-        click.echo(f"There are more than these {limit}: see --limit.", err=True)
+        click.echo(f"There are more than these {limit}: use --limit.", err=True)

@@ -1,4 +1,6 @@
-"""A new holder or address keeps what the options do not name, unless the whole is given."""
+"""Completes a new holder or address: what the options do not name stays, unless
+the whole is given.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ PARTS = {"change-location": "address", "change-subscriber": "holder"}
 """The commands that replace a value of the subscription, and which."""
 
 WHOLE = click.Option(
-    ["--whole"], is_flag=True, help="Replace the whole: what no option names becomes empty."
+    ["--whole"], is_flag=True, help="Empty what no option names. Without it such values stay."
 )
 
 
@@ -23,7 +25,7 @@ def merge(client: Client, request: PerformActionRequest, *, command: str, whole:
     change = getattr(request, command.replace("-", "_"))
     given: Any = getattr(change, name)
     if not given.ByteSize():
-        raise click.UsageError("give at least one option: what is it to be?")
+        raise click.UsageError("give at least one option with a new value")
     if whole:
         return
     present = client.get_subscription(request.subscription)

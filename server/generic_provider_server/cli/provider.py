@@ -1,4 +1,4 @@
-"""`generic-provider provider`: set-up."""
+"""`generic-provider provider` configures providers."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ STATES = {"effective": "EFFECTIVE", "not-effective": "NOT_EFFECTIVE"}
 
 @click.group()
 def provider() -> None:
-    """Set platforms up: their distributors, services and goods."""
+    """Configure platforms as providers: their distributors, services and goods."""
 
 
 @provider.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--effective", is_flag=True, help="Make it effective too, so that it gets requests.")
+@click.option("--effective", is_flag=True, help="Also make it effective, so that it gets requests.")
 @remote
 def apply(client: Client, output: Output, *, file: Path, effective: bool) -> None:
-    """Create the provider that the TOML FILE describes, or bring it to that."""
+    """Create the provider that the TOML FILE describes, or change it to match the file."""
     wanted = _read(file)
     try:
         former = client.get_provider(wanted.code)

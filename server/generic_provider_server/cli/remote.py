@@ -1,4 +1,4 @@
-"""Commands that talk to a running server."""
+"""Commands that connect to a running server."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ server_option = click.option(
     show_default=True,
     envvar="GENERIC_PROVIDER_SERVER",
     metavar="HOST:PORT",
-    help="The server to talk to.  [GENERIC_PROVIDER_SERVER]",
+    help="The server to connect to.  [GENERIC_PROVIDER_SERVER]",
 )
 
 
 def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[P, None]:
-    """Adds --server, --timeout and --json; the command gets a client and a way to show results."""
+    """Adds --server, --timeout and --json. The command gets a client and an output for results."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -46,13 +46,13 @@ def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[
         with Client(server, performed_by=_me(), timeout=timeout) as client:
             command(client, Output(as_json), *args, **kwargs)
 
-    json = click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+    json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
     timeout = click.option(
         "--timeout",
         type=click.FloatRange(min=0.1),
         default=10,
         show_default=True,
-        help="Seconds after which a server that does not answer is given up.",
+        help="How many seconds to wait for the server.",
     )
     return server_option(timeout(json(run)))
 

@@ -1,4 +1,4 @@
-"""`generic-provider request`: what platforms are asked to do."""
+"""`generic-provider request` shows and changes provisioning requests."""
 
 from __future__ import annotations
 
@@ -27,23 +27,25 @@ F = TypeVar("F", bound=Callable[..., None])
 FILTERS = (
     click.option("--provider", default=""),
     click.option("--subscription", default=""),
-    click.option("--account-number", default="", help="The platform's own."),
+    click.option("--account-number", default="", help="The platform's own account number."),
     click.option("--type", "types", type=Named(RequestType), multiple=True),
     click.option("--state", "states", type=Named(RequestState), multiple=True),
     click.option("--origin", "origins", type=Named(RequestOrigin), multiple=True),
-    click.option("--action", default="", help="Of this action."),
-    click.option("--reference", default="", help="Of actions with this reference."),
-    click.option("--adapter", "last_adapter", default="", help="The adapter that had it last."),
+    click.option("--action", default="", help="The id of the action."),
+    click.option("--reference", default="", help="The reference of the action."),
+    click.option("--adapter", "last_adapter", default="", help="The adapter that got it last."),
     click.option("--error-code", default=""),
-    click.option("--item-serial", default="", help="A serial number that it carries."),
+    click.option("--item-serial", default="", help="A serial number in the request."),
 )
 PERFORMED_BY = click.option(
-    "--performed-by", default="", help="Who does it; else the user of this machine."
+    "--performed-by", default="", help="Who does this. Default: the user of this machine."
 )
 END_LEASE = click.option(
-    "--end-lease", is_flag=True, help="Take it away from the adapter that has it in work."
+    "--end-lease", is_flag=True, help="If an adapter has the request, end its lease first."
 )
-REASON = click.option("--reason", required=True, help="Why, for those who ask later.")
+REASON = click.option(
+    "--reason", required=True, help="The reason, which is stored with the request."
+)
 
 
 def filter_options(command: F) -> F:
@@ -54,7 +56,7 @@ def filter_options(command: F) -> F:
 
 @click.group()
 def request() -> None:
-    """Look at single requests, and settle those that are stuck."""
+    """Show single requests, and settle those that a platform cannot apply."""
 
 
 @request.command("list")
@@ -100,7 +102,7 @@ def show(client: Client, output: Output, *, number: str) -> None:
 @PERFORMED_BY
 @remote
 def cancel(client: Client, output: Output, /, *, number: str, **options: Any) -> None:
-    """Reject a pending request: its change is taken back in the CRM."""
+    """Reject a pending request. Its change is taken back in the CRM."""
     done = client.cancel_request(number, **options)
     output.message(done, _settled(done))
 
@@ -109,15 +111,17 @@ def cancel(client: Client, output: Output, /, *, number: str, **options: Any) ->
 @click.argument("number", metavar="REQUEST")
 @click.argument("status", type=Named(ResponseStatus, only=("ACCEPTED", "REJECTED")))
 @REASON
-@click.option("--error-code", default="", help="The platform's, if it rejected.")
-@click.option("--account-number", default="", help="The platform's, of a new subscriber.")
+@click.option("--error-code", default="", help="The platform's error code, for REJECTED.")
+@click.option(
+    "--account-number", default="", help="The platform's account number, for a new subscriber."
+)
 @END_LEASE
 @PERFORMED_BY
 @remote
 def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -> None:
-    """Answer for the platform, having looked at it.
+    """Answer a request in the name of the platform, after you have checked the platform.
 
-    Only for the first pending request of a subscription at its provider.
+    This works only for the first pending request of a subscription at its provider.
     """
     done = client.resolve_request(number, **options)
     output.message(done, _settled(done))
@@ -131,7 +135,7 @@ def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -
 )
 @remote
 def tail(client: Client, output: Output, /, *, last: int, interval: float, **filters: Any) -> None:
-    """Follow requests as they come and change, until Ctrl-C."""
+    """Follow requests: print each one that is new or has changed, until Ctrl-C."""
     try:
         for each in changes(client, filters, last=last, interval=interval):
             output.message(each, _tail_line(each))

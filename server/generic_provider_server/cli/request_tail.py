@@ -1,4 +1,4 @@
-"""Follows requests by asking again and again."""
+"""Follows requests by polling the server."""
 
 from __future__ import annotations
 
@@ -13,18 +13,20 @@ from generic_provider import Client, ProvisioningRequest, RequestState
 PENDING = "PENDING"
 FINAL = tuple(name for name in vars(RequestState) if name.isupper() and name != PENDING)
 MOST_PENDING = 1000
-"""The newest ones; a long queue behind them does not change."""
+"""How many of the newest requests are compared. Older ones in a long queue do not change."""
 OVERLAP = timedelta(seconds=10)
-"""What was settled so long ago is asked for again: commits are not in the order of their times."""
+"""How far back settled requests are read again, because commits are not in the order of their
+times.
+"""
 BEGINNING = datetime.fromtimestamp(0, UTC) + OVERLAP
 
 
 def changes(
     client: Client, filters: Mapping[str, Any], *, last: int, interval: float
 ) -> Iterator[ProvisioningRequest]:
-    """The last requests, then each one that is new or has changed; without end.
+    """Yields the last requests, then each one that is new or has changed; it never ends.
 
-    Times are the server's: its clock and that of this machine may differ.
+    All times are the server's, because its clock may differ from that of this machine.
     """
     newest = list(islice(client.list_requests(**filters, page_size=max(last, 1)), max(last, 1)))
     known = {each.number: _state(each) for each in newest}
@@ -42,7 +44,7 @@ def changes(
 def _now(
     client: Client, filters: Mapping[str, Any], since: datetime
 ) -> Iterator[ProvisioningRequest]:
-    """What is pending, and what was settled since then, oldest first."""
+    """The pending requests, and those settled since then, the oldest first."""
     states = filters["states"] or (PENDING, *FINAL)
     final = [state for state in states if state != PENDING]
     rest = {**filters, "page_size": MOST_PENDING}

@@ -1,4 +1,4 @@
-"""`generic-provider reset`: platforms are brought to the state of the CRM."""
+"""`generic-provider reset` brings platforms to the state of the CRM."""
 
 from __future__ import annotations
 
@@ -21,11 +21,15 @@ def reset() -> None:
 
 @reset.command()
 @click.argument("key", metavar=KEY)
-@click.option("--provider", default="", help="Only this platform; else every effective one.")
+@click.option(
+    "--provider", default="", help="Reset only this platform. Default: every effective one."
+)
 @click.option("--preview", is_flag=True, help="Show what would be sent, and change nothing.")
-@click.option("--full", is_flag=True, help="Send everything again, and take away all else.")
-@click.option("--recreate", is_flag=True, help="Send the account too, which the platform lost.")
-@click.option("--request-id", default="", help="Makes a repeat of the command safe.")
+@click.option("--full", is_flag=True, help="Send everything again, and remove everything else.")
+@click.option(
+    "--recreate", is_flag=True, help="Also send the account, if the platform has lost it."
+)
+@click.option("--request-id", default="", help="A repeat with the same id creates nothing.")
 @remote
 def subscription(
     client: Client,
@@ -37,13 +41,15 @@ def subscription(
     preview: bool,
     **options: Any,
 ) -> None:
-    """Reset one subscription: send its platforms what they lack, take away what is too much."""
+    """Reset one subscription: send its platforms what they lack, and remove what they should not
+    hold.
+    """
     found = find(client, output, key)
     done = client.reset_subscription(
         found.number, provider=provider, validate_only=preview, **options
     )
     for code in done.providers_left_out:
-        why = "it is not effective, or an adapter has requests in work"
+        why = "it is not effective, or an adapter works on its requests"
         click.echo(f"{code} is left out: {why}", err=True)
     if not output.as_json:
         click.echo("\n".join(_lines(found, provider, preview=preview, sent=len(done.requests))))
@@ -60,7 +66,7 @@ def subscription(
 
 
 def _lines(found: Subscription, provider: str, *, preview: bool, sent: int) -> list[str]:
-    """What the platforms lacked before the reset."""
+    """The differences of the platforms before the reset."""
     lines = [found.number]
     for link in found.provider_links:
         if provider in ("", link.provider):

@@ -1,4 +1,4 @@
-"""`generic-provider serve`: every setting an option."""
+"""`generic-provider serve` runs the server; every setting has an option."""
 
 from __future__ import annotations
 
@@ -44,10 +44,12 @@ def _default(setting: Described) -> str:
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
     envvar=f"{PREFIX}CONFIG",
-    help=f"TOML file with settings, named as the options are with _ for -.  [{PREFIX}CONFIG]",
+    help=f"A TOML file with settings. Their names are the options with _ for -.  [{PREFIX}CONFIG]",
 )
 @setting_options
-@click.option("--print-settings", is_flag=True, help="Print the settings in force, and stop.")
+@click.option(
+    "--print-settings", is_flag=True, help="Print the settings and their origins, and exit."
+)
 def serve(*, config: Path | None, print_settings: bool, **options: object) -> None:
     """Run the server until SIGTERM or Ctrl-C.
 

@@ -1,4 +1,4 @@
-"""`generic-provider subscription`: what the CRM wants, and what platforms hold."""
+"""`generic-provider subscription` shows what the CRM wants and what platforms hold."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from .values import Named
 
 @click.group()
 def subscription() -> None:
-    """Look at subscriptions."""
+    """Show subscriptions."""
 
 
 @subscription.command("list")
-@click.option("--provider", default="", help="Linked to this provider.")
+@click.option("--provider", default="", help="It is linked to this provider.")
 @click.option("--type", default="")
 @click.option("--state", "states", type=Named(SubscriptionState), multiple=True)
 @click.option("--sync-state", "sync_states", type=Named(SyncState), multiple=True)
-@click.option("--item-serial", default="", help="Has this item.")
-@click.option("--account-number", default="", help="The platform's own.")
-@click.option("--holder-number", default="", help="The CRM's account number.")
+@click.option("--item-serial", default="", help="It has this item.")
+@click.option("--account-number", default="", help="The platform's own account number.")
+@click.option("--holder-number", default="", help="The holder's account number in the CRM.")
 @created_options
 @limit_option
 @remote
@@ -47,7 +47,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
 
 @subscription.command()
 @click.argument("key", metavar=KEY)
-@click.option("--include-former", is_flag=True, help="With swapped and removed services.")
+@click.option("--include-former", is_flag=True, help="Also show swapped and removed services.")
 @remote
 def show(client: Client, output: Output, *, key: str, include_former: bool) -> None:
     """Show a subscription as the CRM wants it."""

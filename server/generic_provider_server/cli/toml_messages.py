@@ -1,6 +1,7 @@
-"""Reads a message from TOML that a person wrote: the same names, every mistake told at once.
+"""Reads a message from a TOML file, and reports all mistakes at once.
 
-Enum values go by their short name (`TERMED`), spans as `"30 s"`, `"10 min"`, `"1 h"` or `"7 d"`.
+Keys are the names of fields. Enum values have their short name (`TERMED`); spans are written as
+`"30 s"`, `"10 min"`, `"1 h"` or `"7 d"`.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SCALARS: Mapping[int, tuple[type | tuple[type, ...], str]] = {
 
 
 class WrongKeys(ValueError):
-    """What is wrong, one line for each key."""
+    """The keys are wrong; the message has one line for each."""
 
 
 def fill(message: Message, table: Mapping[str, object], *, output_only: Collection[str]) -> None:
@@ -39,7 +40,7 @@ def fill(message: Message, table: Mapping[str, object], *, output_only: Collecti
 
 
 def short_name(enum: EnumDescriptor, number: int) -> str:
-    """The value's name without the enum's prefix; its number if it is not known here."""
+    """The value's name without the prefix of its enum, or its number if it is unknown."""
     value = enum.values_by_number.get(number)
     return value.name.removeprefix(_prefix(enum)) if value else str(number)
 

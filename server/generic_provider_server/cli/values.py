@@ -1,4 +1,4 @@
-"""What people write after options, and as what commands get it."""
+"""Types of options and arguments: how a person writes a value, and what the command gets."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from generic_provider.enums import Enumeration
 
 
 class Named(click.ParamType[str]):
-    """Values of an enumeration by their short names, in small letters: `out-of-sync`."""
+    """A value of an enumeration by its short name in small letters: `out-of-sync`."""
 
     name = "name"
 
@@ -49,7 +49,7 @@ class Instant(click.ParamType[datetime]):
 
 
 class Parts(click.ParamType[dict[str, Any]]):
-    """Fields of a message with colons between them; the first few may be left out."""
+    """Fields of a message with colons between them. The first few may be left out."""
 
     name = "parts"
 

@@ -1,1 +1,1 @@
-"""The contract, served: messages are decoded, a service is called, its answer is encoded."""
+"""Serves the contract: decodes messages, calls a service, encodes its result."""

@@ -1,4 +1,4 @@
-"""Puts a servicer's methods on a server: what every call has in common is done here once."""
+"""Puts a servicer's methods on a server, with what every call has in common."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class Call:
-    """Who calls, and from where."""
+    """The caller, and its address."""
 
     __slots__ = ("_context", "_secure")
 
@@ -41,7 +41,7 @@ class Call:
 
     @property
     def caller(self) -> str:
-        """The proven identity of the client's certificate, else the peer's address."""
+        """The name in the client's certificate, else the peer's address."""
         names = self._context.auth_context().get("x509_common_name") if self._secure else None
         return b"".join(names).decode(errors="replace") if names else self.peer
 
@@ -51,13 +51,13 @@ class Call:
 
 
 class Undecodable:
-    """Stands for a request whose bytes are no message of its type."""
+    """Stands for a request whose bytes are not a message of its type."""
 
 
 class Calls:
-    """The calls that are running. A server that drains refuses new ones and waits for these.
+    """Counts the running calls. A server that drains refuses new ones and waits for these.
 
-    `secure`: callers may prove who they are; that costs a look at each call.
+    `secure`: callers may have certificates. Reading them costs time in each call.
     """
 
     def __init__(self, *, secure: bool) -> None:
@@ -67,7 +67,7 @@ class Calls:
         self._idle = asyncio.Event()
 
     def begin(self, request: Message | Undecodable, context: Context) -> Call:
-        """Every call that began has to `end`. Raises Refused."""
+        """Begins a call, which must be ended by `end`. Raises Refused."""
         if self._draining:
             raise Refused(Reason.DRAINING, "this server process is shutting down")
         if isinstance(request, Undecodable):
@@ -82,7 +82,7 @@ class Calls:
             self._idle.set()
 
     async def drain(self, *, seconds: float) -> bool:
-        """Did all of them end in time?"""
+        """Waits until all calls have ended. Returns whether they ended in time."""
         self._draining = True
         if not self._count:
             return True
@@ -97,7 +97,7 @@ class Calls:
 def add_service(
     server: grpc.aio.Server, descriptor: ServiceDescriptor, servicer: object, calls: Calls
 ) -> None:
-    """Registers every RPC of the service; each is a method `(request, call)` of the servicer."""
+    """Registers every RPC of the service. Each is a method `(request, call)` of the servicer."""
     handlers = {
         method.name: _handler(method, getattr(servicer, method.name), calls)
         for method in descriptor.methods
@@ -163,11 +163,13 @@ def _streaming(
 
 
 def internal(name: str) -> Refused:
-    """Logs the exception under an id; nothing of it leaves the server."""
+    """Logs the exception under an id. Only the id leaves the server."""
     error = secrets.token_hex(4)
     log.error("call_failed", rpc=name, error=error, exc_info=sys.exception())
     return Refused(
-        Reason.INTERNAL, f"an error of ours; tell the operator its id: {error}", error=error
+        Reason.INTERNAL,
+        f"the service has a fault; report this id to the operator: {error}",
+        error=error,
     )
 
 

@@ -1,4 +1,4 @@
-"""Reads fields of messages, and collects everything that is wrong with them."""
+"""Reads fields of messages, and collects all their violations."""
 
 from __future__ import annotations
 
@@ -20,29 +20,33 @@ Part = TypeVar("Part")
 Read = TypeVar("Read")
 
 CODE, NAME, TEXT, CALLERS_ID = 64, 200, 1_000, 100
-"""How many characters codes and numbers, names and lines, descriptions, and callers' ids have."""
+"""The most characters of codes and numbers, of names and lines, of descriptions, and of callers'
+ids.
+"""
 
 MOST_PARAMETERS = 32
 MOST_PARAMETER_BYTES = 4 * 1024
 NANOS = 1_000_000_000
 LONGEST_WAIT = 30
 LONGEST_DURATION = 315_576_000_000
-"""Seconds, the most that a Duration may say."""
+"""The most seconds that a Duration may have."""
 
 LAST_SECOND = 253_402_300_799
-"""9999-12-31T23:59:59Z, the last that a Timestamp may say."""
+"""The last second that a Timestamp may have: 9999-12-31T23:59:59Z."""
 
 _NUMBERED = re.compile(r"([A-Z])(\d{10,18})")
 
 
 CONTROL = frozenset({"Cc", "Zl", "Zp"})
-"""Unicode categories that no single line has: controls, line and paragraph separators."""
+"""The Unicode categories that a single line must not contain: controls, line and paragraph
+separators.
+"""
 
 
 def forbidden(value: str, *, most: int) -> str:
-    """The first character that a text of that kind may not have, or nothing.
+    """The first character that a text of this kind must not contain, if there is one.
 
-    Codes have no control and no format characters, names and lines no control characters. A
+    Codes contain no control or format characters; names and lines contain no control characters. A
     description may have several lines.
     """
     if most >= TEXT:
@@ -52,7 +56,7 @@ def forbidden(value: str, *, most: int) -> str:
 
 
 class Checks:
-    """One request's violations. Read every field, then call `done`."""
+    """Collects the violations of one request. Read every field, then call `done`."""
 
     def __init__(self) -> None:
         self.violations: list[tuple[str, str]] = []
@@ -61,7 +65,7 @@ class Checks:
         self.violations.append((field, why))
 
     def done(self) -> None:
-        """Raises InvalidField if anything was wrong."""
+        """Raises InvalidField if a field was wrong."""
         if self.violations:
             raise InvalidField(*self.violations)
 
@@ -80,7 +84,7 @@ class Checks:
         return self.text(field, value, required=True)
 
     def numbered(self, field: str, value: str, *, letter: str) -> int:
-        """The number behind an id such as R0000000042; 0 for what was never given out."""
+        """The number in an id such as R0000000042; 0 if it was never given."""
         self.code(field, value)
         found = _NUMBERED.fullmatch(value)
         return int(found[2]) if found and found[1] == letter else 0
@@ -110,7 +114,7 @@ class Checks:
             self.wrong(field, f"has {len(value)}, at most {most} are allowed")
 
     def enum(self, field: str, value: int, *, default: Chosen, required: bool = False) -> Chosen:
-        """The value; the default for UNSPECIFIED, and for what is wrong."""
+        """The value. The default stands for UNSPECIFIED and for a wrong value."""
         if value == 0:
             if required:
                 self.wrong(field, "is required")
@@ -145,7 +149,7 @@ class Checks:
         return Instant(value.seconds * SECOND + value.nanos // 1_000)
 
     def span(self, field: str, message: Message, *, least: float, most: float) -> int | None:
-        """As `instant`, of a duration. `least` and `most` are seconds."""
+        """Reads a duration as `instant` reads an instant. `least` and `most` are in seconds."""
         value: Duration | None = _given(field, message)
         if value is None:
             return None
@@ -156,7 +160,7 @@ class Checks:
         return span
 
     def wait(self, request: Message) -> float:
-        """The seconds that a call may wait: longer is taken as the longest."""
+        """The seconds that a call may wait. A longer time counts as the longest."""
         span = self.span("wait", request, least=0, most=LONGEST_DURATION)
         return min((span or 0) / SECOND, LONGEST_WAIT)
 

@@ -1,4 +1,4 @@
-"""Actions as callers send them."""
+"""Decodes the actions of callers."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from .repeats import contents_of, digest
 
 LARGEST = 2**63 - 1
 LATER = Instant(0)
-"""Stands for an instant that was wrong, until the violations are told."""
+"""Stands for a wrong instant until the violations are raised."""
 
 
 def perform_of(request: api.PerformActionRequest, call: Call, *, now: Instant) -> Perform:
-    """The command that performs it; raises InvalidField naming everything that is wrong."""
+    """The command that performs the action. Raises InvalidField, which names all faults."""
     checks = Checks()
     kind = request.WhichOneof("action")
     if kind is None:

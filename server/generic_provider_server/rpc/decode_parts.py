@@ -1,4 +1,4 @@
-"""The parts that several actions have: items, services, holders, addresses."""
+"""Decodes the parts that several actions have: items, services, holders, addresses."""
 
 from __future__ import annotations
 

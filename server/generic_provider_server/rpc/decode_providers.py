@@ -1,4 +1,4 @@
-"""Providers as callers send them."""
+"""Decodes the providers of callers."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _delivery_settings(checks: Checks, message: pb.DeliverySettings) -> Delivery
 
 
 def etag_of(checks: Checks, message: pb.Provider) -> int | None:
-    """The etag to be compared; None = not checked. One that we never gave never matches."""
+    """The etag to compare; None = do not check. An etag that was never given matches nothing."""
     etag = checks.text("provider.etag", message.etag, most=CODE)
     if not etag:
         return None

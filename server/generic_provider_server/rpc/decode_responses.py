@@ -1,4 +1,4 @@
-"""Answers as adapters send them: one that is malformed is told by itself, the others count."""
+"""Decodes the answers of adapters. Each malformed answer is refused alone."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from .checks import CODE, TEXT, Checks
 
 DAY = 86_400
 UNPRINTABLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
-"""Categories of characters: controls, formats, separators of lines and of paragraphs."""
+"""The categories of characters that are replaced: controls, formats, line and
+paragraph separators.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """A call of answers: those that can be judged, and what is wrong with the others."""
+    """The answers of one call: those that can be judged, and the faults of the others."""
 
     request: api.SendResponsesRequest
     command: Respond
@@ -67,8 +69,11 @@ def _response(checks: Checks, message: api.ProvisioningResponse) -> Response:
 
 
 def printable(text: str) -> str:
-    """What a platform tells is never refused for its characters: line ends, tabs and NUL become
-    blanks, none of them at the ends, and other controls a replacement character."""
+    """Replaces characters that an answer must not contain, so that no answer is refused for them.
+
+    Line ends, tabs and NUL become blanks, blanks at both ends are removed, and other controls
+    become a replacement character.
+    """
     if not text.isprintable():
         text = "".join([_printed(character) for character in text])
     return text.strip()

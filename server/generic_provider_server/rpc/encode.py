@@ -1,4 +1,7 @@
-"""Values to messages. Setting an empty map or list costs as much as a full one: None does not."""
+"""Encodes values.
+
+It sets None, not an empty map or list, because those cost as much as full ones.
+"""
 
 from __future__ import annotations
 
@@ -48,7 +51,9 @@ def now() -> Instant:
 
 @lru_cache(1_000)
 def timestamp(instant: Instant | None) -> Timestamp | None:
-    """To be copied into messages, never changed; those of a transaction have many in common."""
+    """A Timestamp that many messages of a transaction share: copy it into messages, never change
+    it.
+    """
     if instant is None:
         return None
     return Timestamp(seconds=instant // SECOND, nanos=instant % SECOND * 1_000)
@@ -123,7 +128,9 @@ def subscription(
     full_at: Instant | None = None,
     former: bool = False,
 ) -> pb.Subscription:
-    """`full_at`: now, for the differences and what is confirmed; None leaves them out."""
+    """`full_at`: the instant for which differences and confirmed states are added; None leaves them
+    out.
+    """
     desired = record.aggregate.desired
     services = (*desired.services, *desired.former) if former else desired.services
     return pb.Subscription(
@@ -246,7 +253,7 @@ def _difference(each: Difference) -> pb.Difference:
 
 
 def target(held: PlatformImage, code: str, catalogues: Catalogues) -> pb.PlatformTarget:
-    """Services name their items; what these carry is told once, with the items themselves."""
+    """The services name their items without parameters; these are in the items themselves."""
     catalogue = catalogues[code]
     bare = replace(held, items=tuple([replace(item, parameters={}) for item in held.items]))
     services = [provisioned(each, bare, catalogue) for each in held.entitlements]

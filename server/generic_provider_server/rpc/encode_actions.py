@@ -1,4 +1,4 @@
-"""Actions, and what became of them, to messages."""
+"""Encodes actions and their results."""
 
 from __future__ import annotations
 
@@ -43,8 +43,7 @@ def action(
 
 
 def _performed(record: ActionRecord) -> api.PerformActionRequest:
-    """The call as it was made; for what the service performs by itself, the call that asks for the
-    same."""
+    """The call that made the action; for an action of the clock, a call that would do the same."""
     if record.performed:
         performed = api.PerformActionRequest.FromString(record.performed)
         performed.request_id = record.request_id

@@ -1,4 +1,4 @@
-"""Refusals on the wire: one table from reason to status, and the details that clients read."""
+"""Encodes refusals: one table from reason to status, and the details that clients read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..domain.refusals import InvalidField, Reason, Refused
 DOMAIN = "generic_provider"
 MOST_VIOLATIONS = 10
 MOST_BYTES = 3_500
-"""Status, message and details; gRPC replaces what exceeds about 8 KiB of metadata."""
+"""The most bytes of status, message and details. gRPC drops more than about 8 KiB of metadata."""
 
 _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
     grpc.StatusCode.INVALID_ARGUMENT: [Reason.INVALID_FIELD],
@@ -58,7 +58,7 @@ _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
 STATUS: Mapping[Reason, grpc.StatusCode] = {
     reason: status for status, reasons in _GROUPS.items() for reason in reasons
 }
-"""Every reason that a call can be refused with; the others are reasons of actions only."""
+"""The reasons of refused calls. All other reasons belong to actions only."""
 
 
 def shortened(text: str, most: int) -> str:
@@ -66,7 +66,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def violations_of(refused: Refused) -> list[tuple[str, str]]:
-    """(field, what is wrong), the first ten, then how many more there are."""
+    """Pairs of field and fault: the first ten, then a count of the others."""
     if not isinstance(refused, InvalidField):
         return []
     shown = [(shortened(f, 100), shortened(w, 120)) for f, w in refused.violations]
@@ -75,7 +75,7 @@ def violations_of(refused: Refused) -> list[tuple[str, str]]:
 
 
 def details_of(refused: Refused) -> Status:
-    """The google.rpc.Status of a refusal, well under 4 KiB."""
+    """The google.rpc.Status of a refusal, which stays well below 4 KiB."""
     code = STATUS[refused.reason].value[0]
     status = Status(code=code, message=shortened(refused.message, 300))
     info = ErrorInfo(reason=refused.reason.value, domain=DOMAIN, metadata=metadata_of(refused))

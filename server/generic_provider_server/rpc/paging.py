@@ -1,4 +1,6 @@
-"""Pages of lists: tokens bound to their filters, pages that end before they are too big."""
+"""Makes the pages of lists: tokens are bound to their filters, and pages end before they are too
+big.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ MOST_BYTES = 2 * 1024 * 1024 - 64 * 1024
 
 
 class Listing(Protocol):
-    """A request for a page."""
+    """A request for a page of a list."""
 
     page_size: int
     page_token: str
@@ -31,7 +33,7 @@ Shown = TypeVar("Shown", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Position]):
-    """A page of `size` things behind `after`; `key` signs the token of the next one."""
+    """A page of `size` things after `after`. `key` signs the token of the next page."""
 
     size: int
     after: Position
@@ -39,9 +41,9 @@ class Page(Generic[Position]):
     key: bytes
 
     def cut(self, shown: Iterable[tuple[Position, Shown]]) -> tuple[list[Shown], str]:
-        """As many as fit, and the token of the next page; empty if `shown` ends before that.
+        """As many things as fit, and the token of the next page; empty if `shown` ends before that.
 
-        `shown` has `size` + 1 things where there are so many.
+        `shown` should have `size` + 1 things if the list is that long.
         """
         page: list[Shown] = []
         last, size = self.after, 0
@@ -58,7 +60,10 @@ class Page(Generic[Position]):
 
 
 def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) -> Page[Position]:
-    """Reads `page_size` and `page_token`; `start` stands before the first thing of the list."""
+    """Reads `page_size` and `page_token`.
+
+    `start` is the place before the first thing of the list.
+    """
     size, token = request.page_size, request.page_token
     if size < 0:
         checks.wrong("page_size", "is negative")
@@ -70,13 +75,15 @@ def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) ->
 
 
 def first_page(shown: Iterable[Shown]) -> list[Shown]:
-    """As many as fit into a message."""
+    """As many things as fit into a message."""
     page, _ = Page(size=sys.maxsize, after=0, filters=b"", key=b"").cut(enumerate(shown))
     return page
 
 
 def _after(token: str, filters: bytes, start: Position, key: bytes) -> Position | None:
-    """Where the page begins; None if the token was not given for this list with these filters."""
+    """The place where the page begins; None if the token belongs to another
+    list or other filters.
+    """
     if not token:
         return start
     body = verified(token, key)

@@ -24,11 +24,13 @@ from .checks import Checks
 from .decode_responses import answers_of
 
 HEARTBEAT = 5.0, 10.0
-"""Seconds of silence on a stream before the server gives a sign of life; streams that were opened
-together do not go on together."""
+"""Seconds without a message after which the server sends a heartbeat.
+
+They vary, so that streams that were opened together do not send at the same time.
+"""
 
 COUNT_SECONDS = 2.0
-"""A backlog that was counted serves all streams of its provider for so long, at least."""
+"""Seconds for which a counted backlog serves all streams of its provider, at least."""
 
 MOST_AT_ONCE = 1_000
 MOST_BYTES = 1024 * 1024
@@ -59,7 +61,9 @@ class ProvisioningServicer:
                     case None:
                         return
                     case Cut():
-                        raise Refused(Reason.STORE_UNAVAILABLE, "the store was away: come again")
+                        raise Refused(
+                            Reason.STORE_UNAVAILABLE, "the database could not be reached: reconnect"
+                        )
                     case Drain(reason):
                         yield _drain(reason)
                         return
@@ -158,7 +162,7 @@ class ProvisioningServicer:
         return api.StreamPendingRequestsResponse(heartbeat=heartbeat)
 
     async def _backlog(self, provider: str) -> tuple[int, int]:
-        """Requests pending, and the age of the oldest in microseconds."""
+        """The number of pending requests, and the age of the oldest in microseconds."""
         with self._counts[provider].turn() as due:
             if due:
                 backlog = await self._store.read(lambda reads: reads.backlog_size(provider))

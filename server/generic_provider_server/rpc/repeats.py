@@ -1,4 +1,4 @@
-"""What a call asks for, so that a repeat of it is known."""
+"""Computes the contents of a call, by which a repeat is recognised."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Identified(Protocol):
-    """A request that makes something, once for each `request_id`."""
+    """A request that creates something, once for each `request_id`."""
 
     request_id: str
 
@@ -15,7 +15,7 @@ class Identified(Protocol):
 
 
 def contents_of(request: Identified) -> bytes:
-    """Everything that was asked but the `request_id`."""
+    """The whole contents of the call except the `request_id`."""
     request_id, request.request_id = request.request_id, ""
     contents = request.SerializeToString(deterministic=True)
     request.request_id = request_id
@@ -23,5 +23,7 @@ def contents_of(request: Identified) -> bytes:
 
 
 def digest(contents: bytes, *, of: str) -> bytes:
-    """Tells calls apart: by what they ask, and by the first 16 characters of the RPC's name."""
+    """A digest of the contents and the first 16 characters of the RPC's name, which differs between
+    calls.
+    """
     return blake2b(contents, digest_size=16, person=of.encode()[:16]).digest()

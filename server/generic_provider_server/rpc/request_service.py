@@ -26,7 +26,7 @@ from .checks import NAME, TEXT, Checks
 from .paging import page_of
 
 MOST_SHOWN = 100
-"""Subscriptions that are set aside, in a backlog."""
+"""The most subscriptions set aside that a backlog lists."""
 
 
 class RequestServicer:

@@ -1,4 +1,4 @@
-"""Every service of the contract, and who answers its calls."""
+"""Lists every service of the contract with its servicer."""
 
 from __future__ import annotations
 

@@ -58,7 +58,7 @@ class SubscriptionServicer:
         return api.BatchPerformActionsResponse(results=results)
 
     def _asked(self, request: api.PerformActionRequest, call: Call) -> asyncio.Future[Done]:
-        """In the order of the batch; a future each costs less than a task each."""
+        """The outcomes in the order of the batch. A future for each costs less than a task."""
         try:
             return self._store.ask(perform_of(request, call, now=encode.now()))
         except Exception as error:  # noqa: BLE001 - one bad item never fails its neighbours
@@ -93,7 +93,7 @@ class SubscriptionServicer:
         return api.GetActionResponse(action=action(record, self._store.catalogues))
 
     async def _action_of(self, checks: Checks, request: api.GetActionRequest) -> int:
-        """The number of the action asked for; 0 if there is none. Raises InvalidField."""
+        """The number of the requested action; 0 if there is none. Raises InvalidField."""
         if request.WhichOneof("key") == "action":
             number = checks.numbered("action", request.action, letter="A")
             checks.done()
@@ -154,7 +154,7 @@ class SubscriptionServicer:
 
 
 def _forget(asked: list[asyncio.Future[Done]]) -> None:
-    """Where nobody waits for the outcomes any more, failures among them are no surprise."""
+    """Reads the failures that nobody waits for any more, so that asyncio does not report them."""
     for each in asked:
         if not each.cancel() and not each.cancelled():
             each.exception()

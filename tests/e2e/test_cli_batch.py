@@ -214,4 +214,4 @@ def test_a_batch_that_does_not_reach_the_server_says_how_to_go_on(tmp_path: Path
     told = run("action", "batch", str(file), "--timeout=0.2")
 
     assert told.exit_code == 3
-    assert "the same command goes on from there" in told.stderr
+    assert "run the same command again to continue" in told.stderr

@@ -1,1 +1,1 @@
-"""The changes: each command is run on the writer's thread, in a transaction, perhaps twice."""
+"""Commands: each makes one change on the writer's thread, in a transaction, and may run twice."""

@@ -1,4 +1,4 @@
-"""Handing over: which subscriptions go to which adapter next."""
+"""Hands ready requests over to adapters."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from ..store.write.loaded import Needs
 from ..store.write.transaction import Work
 
 MOST_AT_ONCE = 500
-"""Requests that one stream gets before the others have their turn."""
+"""The most requests that one stream gets in its turn."""
 
 MOST_BYTES = 1024 * 1024
-"""Of these requests, as they are stored: those of a pull go in one message."""
+"""The most bytes of these requests, as they are stored: those of a pull are sent in one message."""
 
 MORE_BYTES = 512
-"""Of a request in a message that are not stored with it."""
+"""Bytes that each request has in a message, in addition to its stored form."""
 
 LIVE_TURNS = 4
-"""Live subscriptions handed over for each one of the bulk lane while both wait."""
+"""How many live subscriptions are handed over for each bulk one while both wait."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """A stream (or a pull) with credit for that many requests; durations in microseconds."""
+    """A stream or a pull that can take `credit` requests. Durations are in microseconds."""
 
     stream: str
     adapter: str
@@ -75,7 +75,7 @@ class Claim:
         return tuple([tuple(self._hand_over(work, demand, ready)) for demand in self.demands])
 
     def _ready(self, work: Work) -> Iterator[str]:
-        """Subscriptions with something to hand over: the live lane and, in its turns, the bulk."""
+        """The subscriptions with ready requests: live ones and, in their turns, bulk ones."""
         most = sum(min(demand.credit, MOST_AT_ONCE) for demand in self.demands)
         live, bulk = (work.ready(self.provider, bulk=lane, most=most) for lane in (0, 1))
         free = set(work.load_free(live + bulk))
@@ -153,7 +153,7 @@ def first_unit(queue: tuple[Pending, ...]) -> tuple[Pending, ...]:
 
 
 def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...], int]:
-    """As many from the front as have room, at least one, and how much room is left."""
+    """The requests from the front that fit into `room` bytes, at least one, and the bytes left."""
     for n, each in enumerate(pending):
         size = len(encode(each.request)) + MORE_BYTES
         if n and size > room:
@@ -163,7 +163,9 @@ def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...
 
 
 def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:
-    """Several of the live lane, then one of the bulk lane; the rest of either when one is out."""
+    """Yields several live subscriptions, then one bulk one; when one list is empty, the rest of the
+    other.
+    """
     lives, bulks = iter(live), iter(bulk)
     while True:
         turn += 1

@@ -1,4 +1,4 @@
-"""What is due without anybody asking: retries, expiry, ends."""
+"""Does what is due without a call: retries, expiry and automatic ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SERVICE = Who(performed_by="generic-provider", caller="generic-provider")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WakeDelayed:
-    """Retries whose delay is over become ready."""
+    """Makes the lanes ready whose delay is over."""
 
     def needs(self) -> Needs:
         return LATE
@@ -29,7 +29,9 @@ class WakeDelayed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpireOverdue:
-    """Lanes of a provider whose first request is past the window, if no lease is live."""
+    """Expires the requests of lanes whose first request is past the window and that have no live
+    lease.
+    """
 
     provider: str
 
@@ -54,7 +56,7 @@ class ExpireOverdue:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndDue:
-    """One automatic end of a subscription, the one that was due first, and usage that is over."""
+    """Performs the automatic end that was due first, and removes usage records that have ended."""
 
     subscription: str
 

@@ -1,4 +1,4 @@
-"""How leases end: a single one in a command, or those of a stream, of a server, that ran out."""
+"""Ends leases: one of a command, or all that a stream or a server has, or all that ran out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE})
 
 
 def subscription_of(work: Work, number: str) -> SubscriptionRecord:
-    """The subscription, its leases that ran out having ended; raises Refused if there is none."""
+    """Loads the subscription and ends its leases that ran out. Raises Refused if there is none."""
     end_overdue(work, number)
     record = work.record(number)
     if record is None:
@@ -43,7 +43,7 @@ def end_overdue(work: Work, number: str) -> None:
 
 
 def end_lease(work: Work, lane: Lane, cause: LeaseEnd) -> None:
-    """Ends a lease whose requests were not all answered: nobody knows what was done of them."""
+    """Ends a lease with unanswered requests: nobody knows what the adapter did with them."""
     work.put_lane(replace(lane, count=0), ran_out=cause is LeaseEnd.RAN_OUT)
     number, provider = lane.subscription, lane.provider
     aggregate = _aggregate(work, lane)
@@ -94,8 +94,10 @@ def _aggregate(work: Work, lane: Lane) -> Aggregate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndLeases:
-    """Ends leases that ran out, and those that `broken` finds, of at most `MOST_AT_ONCE`
-    subscriptions a time; `find` finds these. Made by the functions below."""
+    """Ends leases that ran out, and those for which `broken` is true.
+
+    `find` returns at most `MOST_AT_ONCE` subscriptions. The functions below create it.
+    """
 
     find: Callable[[Work], list[str]]
     broken: Callable[[Lane], bool] = lambda _: False
@@ -104,7 +106,7 @@ class EndLeases:
         return Needs(late=True, duty="leases")
 
     def run(self, work: Work) -> int:
-        """How many subscriptions there were; call again while there are some."""
+        """Returns the number of subscriptions found. Call it again until it returns 0."""
         found = self.find(work)
         for number in work.one_by_one(work.load_free(found)):
             end_overdue(work, number)
@@ -136,7 +138,7 @@ def end_of_server(server: str) -> EndLeases:
 
 
 def end_of_other_servers(server: str) -> EndLeases:
-    """Ends the leases of all servers but this one, where there can be no other."""
+    """Ends the leases of all other servers. Use it only where no other server can run."""
     return EndLeases(
         find=lambda work: work.leased_by_other_servers(server, most=MOST_AT_ONCE),
         broken=lambda lane: lane.server not in ("", server),

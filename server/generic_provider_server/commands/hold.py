@@ -1,4 +1,4 @@
-"""Leases in an adapter's hands: extended while work goes on, given back, told by their tokens."""
+"""Extends and releases live leases, which it finds by their tokens."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .end_leases import end_lease, end_overdue, streams_of
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """`remaining`: microseconds that the lease lives on; 0 if it does not."""
+    """`remaining`: microseconds for which the lease is still live; 0 if it has ended."""
 
     live: bool
     remaining: int = 0
@@ -25,7 +25,7 @@ class LeaseState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extend:
-    """`duration`: microseconds from now, None = as at the hand-over or last extension."""
+    """`duration`: microseconds from now; None = as at the hand-over or the last extension."""
 
     leases: tuple[Lease | None, ...]
     duration: int | None = None
@@ -56,7 +56,7 @@ class Extend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """`stop`: nothing more is to be handed over on the streams of these leases."""
+    """`stop`: the streams of these leases get nothing more."""
 
     leases: tuple[Lease | None, ...]
     stop: bool = False
@@ -65,7 +65,7 @@ class Release:
         return _needs(self.leases)
 
     def run(self, work: Work) -> tuple[LeaseState, ...]:
-        """Whether each lease was live until now."""
+        """Returns for each lease whether it was live until now."""
         streams = streams_of(self.leases)
         work.committed.heard.update(streams)
         if self.stop:
@@ -81,7 +81,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Disown:
-    """The leases of a server that drained stay live until they run out."""
+    """Gives up the leases of a server that drained: they stay live until they run out."""
 
     server: str
 
@@ -89,7 +89,7 @@ class Disown:
         return Needs(late=True, duty="leases")
 
     def run(self, work: Work) -> int:
-        """How many subscriptions there were; call again while there are some."""
+        """Returns the number of subscriptions found. Call it again until it returns 0."""
         found = work.leased_by_server(self.server, most=MOST_AT_ONCE)
         for number in work.one_by_one(work.load_free(found)):
             for lane in list(work.lanes[number].values()):
@@ -99,7 +99,7 @@ class Disown:
 
 
 def live_lane(work: Work, lease: Lease | None) -> Lane | None:
-    """The lane that is on this very lease now."""
+    """The lane, if exactly this lease is live on it."""
     if lease is None:
         return None
     end_overdue(work, lease.subscription)

@@ -1,4 +1,4 @@
-"""What operators do to single requests."""
+"""Cancels and resolves single requests for operators."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .end_leases import end_lease, subscription_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequest:
-    """A rejection by the operator; what had been handed over becomes uncertain."""
+    """Rejects a request in the operator's name. What had been handed over becomes uncertain."""
 
     request: int
     reason: str
@@ -43,7 +43,7 @@ class CancelRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolveRequest:
-    """The answer of a person who has looked at the platform: nothing is uncertain."""
+    """Answers a request for a person who has checked the platform, so that nothing is uncertain."""
 
     request: int
     accepted: bool
@@ -108,7 +108,10 @@ def _pending(work: Work, number: int) -> tuple[SubscriptionRecord, str, Pending]
 def _off_lease(
     work: Work, record: SubscriptionRecord, provider: str, pending: Pending, *, end: bool
 ) -> Aggregate:
-    """The subscription with the request on no lease; raises Refused if it may not be ended."""
+    """The subscription, when its request is on no lease.
+
+    Raises Refused if the lease may not be ended.
+    """
     number = record.aggregate.desired.number
     lane = work.lane(provider, number)
     if pending.number not in lane.leased((pending,)):

@@ -1,4 +1,4 @@
-"""Performing actions: each one, with its requests, in one transaction."""
+"""Performs actions. Each one is stored with its requests in one transaction."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from .repeats import created_before
 FEW_PARTS = 40
 MOST_BYTES = 256 * 1024
 MOST_REQUEST_BYTES = 1024 * 1024
-"""Of an action's requests together: the answer to its call carries them."""
+"""The most bytes of an action's requests together, because the answer to the call carries them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What an action made, or, of a preview, would make: no ids, no numbers.
+    """What an action made. For a preview: what it would make, without ids and numbers.
 
-    `repeated`: made by an earlier call, so its requests are to be read as they are now.
-    `left_out`: providers that were not effective, so that nothing was sent to them.
+    `repeated`: an earlier call performed the action, so its requests must be read in their current
+    state. `left_out`: providers that were not effective, so that nothing was sent to them.
     """
 
     action: ActionRecord
@@ -54,8 +54,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Perform:
-    """`original`: the call as it was made, empty for an `automatic` end; `digest`: a digest of its
-    contents, by which a repeat is known."""
+    """`original`: the call as it was made, empty for an `automatic` end.
+
+    `digest`: the digest of its contents, by which a repeat is recognised.
+    """
 
     action: AnyAction
     subscription: str
@@ -126,7 +128,9 @@ class Perform:
         )
 
     def _prepared(self, work: Work) -> tuple[AnyAction, SubscriptionRecord | None]:
-        """The action with its subscription's number, and the subscription as it is."""
+        """The action with the number of its subscription, and the subscription
+        before the action.
+        """
         if not isinstance(self.action, BecomeSubscriber):
             former = subscription_of(work, self.subscription)
             self._check_revision(former)
@@ -163,7 +167,10 @@ def _as_it_is(work: Work, action: int) -> Done:
 
 
 def _free_number(work: Work) -> str:
-    """Skips numbers that the CRM chose itself; what a refused or previewed call took is lost."""
+    """The next number that the CRM has not chosen itself.
+
+    Numbers of refused or previewed calls are lost.
+    """
     while True:
         number = f"S{work.take('subscription'):010d}"
         if work.record(number) is None:
@@ -184,7 +191,10 @@ def created_requests(work: Work, change: Transition) -> tuple[RequestRecord, ...
 
 
 def _check_size(change: Transition) -> None:
-    """Only what has many parts can be too large, as each part is limited by itself."""
+    """Checks the size of the whole.
+
+    Each part is limited by itself, so only many parts are too large.
+    """
     desired = change.aggregate.desired
     if len(desired.items) + len(desired.services) + len(desired.usages) < FEW_PARTS:
         return
@@ -198,7 +208,10 @@ def _check_size(change: Transition) -> None:
 
 
 def _check_items(work: Work, aggregate: Aggregate) -> None:
-    """An item is on one subscription, and stays reserved until its removal is settled."""
+    """Refuses items of another subscription.
+
+    An item stays reserved until its removal is settled.
+    """
     mine = aggregate.desired.number
     for item in aggregate.desired.items:
         owner = work.owner(item.goods)

@@ -1,4 +1,4 @@
-"""Setting providers up."""
+"""Creates and changes providers."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class CreateProvider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateProvider:
-    """Runs behind the group's other commands, so that what they name is counted."""
+    """Runs after the other commands of the group, so that everything they name is counted."""
 
     provider: Provider
     etag: int | None
@@ -113,7 +113,7 @@ def provider_record(work: Work, code: str) -> ProviderRecord:
 
 
 def _check_unused(work: Work, former: Provider, provider: Provider) -> None:
-    """Raises Refused if something is named by a subscription that may not change then."""
+    """Raises Refused if a subscription names a thing that may not change in that case."""
     uses = work.uses(provider.code)
     for thing, what in changed_things(former, provider):
         if uses.get(thing):
@@ -127,7 +127,9 @@ def _check_unused(work: Work, former: Provider, provider: Provider) -> None:
 
 
 def changed_things(former: Provider, provider: Provider) -> Iterator[tuple[str, str]]:
-    """(thing, what would change) of all that may change only while nobody names it."""
+    """Pairs of thing and change, for all changes that are allowed only while nothing names the
+    thing.
+    """
     if former.request_settings.term_end_on_platform != (
         provider.request_settings.term_end_on_platform
     ):

@@ -1,4 +1,4 @@
-"""Calls that are repeated: each makes something once for its request_id."""
+"""Recognises repeated calls, so that each makes something only once for its request_id."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ from ..store.write.transaction import Work
 
 
 def created_before(work: Work, request_id: str, digest: bytes) -> str:
-    """What an earlier call with the same id created; raises Refused if that asked for more."""
+    """What an earlier call with the same id created.
+
+    Raises Refused if its contents were different.
+    """
     known = work.request_ids.get(request_id)
     if known is None:
         return ""

@@ -1,4 +1,4 @@
-"""Resets: platforms are brought to the state of the CRM."""
+"""Resets platforms to the state of the CRM."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .perform import created_requests
 from .repeats import created_before
 
 CREATED = "requests:"
-"""In front of the numbers of the requests that a reset created."""
+"""The prefix of the numbers of the requests that a reset created."""
 
 
 @dataclass(frozen=True, slots=True)
 class ResetDone:
-    """`numbers`: set for a repeat, of the requests that the earlier call created."""
+    """`numbers`: for a repeat, the numbers of the requests that the earlier call created."""
 
     requests: tuple[RequestRecord, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -32,7 +32,10 @@ class ResetDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetSubscription:
-    """`provider`: empty for every effective one; `digest`: of the call, to know a repeat."""
+    """`provider`: empty for every effective one.
+
+    `digest`: the digest of the call, which recognises a repeat.
+    """
 
     subscription: str
     digest: bytes

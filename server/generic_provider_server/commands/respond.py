@@ -1,4 +1,4 @@
-"""Answers of adapters: judged one by one, applied in one transaction."""
+"""Judges the answers of adapters one by one, and applies them in one transaction."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .end_leases import end_overdue, fail_attempt, streams_of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """One answer; `retry_delay` in microseconds, None = ours to choose."""
+    """One answer. `retry_delay`: in microseconds; None = the server chooses it."""
 
     request: int
     lease_token: str
@@ -41,7 +41,7 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`state`: the request's, as it is now; None where there is no such request."""
+    """`state`: the current state of the request; None if it does not exist."""
 
     request: int
     code: ResponseCode
@@ -185,8 +185,8 @@ def _judge_settled(work: Work, response: Response, lease: Lease, stored: Request
 def _doubtful(work: Work, stored: RequestRecord) -> frozenset[Name]:
     """The elements that a late acceptance of the request makes uncertain.
 
-    Those of a completed request are certain, except where something that names them was handed
-    over after it, whatever became of that.
+    The elements of a completed request stay certain, except those that a request names that was
+    handed over after it, whatever its outcome.
     """
     if stored.state is not RequestState.COMPLETED:
         return names(stored.request)
@@ -201,7 +201,7 @@ def _doubtful(work: Work, stored: RequestRecord) -> frozenset[Name]:
 def _accepted_late(
     work: Work, lease: Lease, request: Request, state: RequestState, *, names: frozenset[Name]
 ) -> None:
-    """The platform was touched, nobody knows when: the named elements become uncertain."""
+    """Makes the named elements uncertain: the platform was changed, and nobody knows when."""
     record = work.record(lease.subscription)
     if record is None or record.aggregate.link(lease.provider) is None:
         return

@@ -1,4 +1,4 @@
-"""Server processes on one database: one says that it lives, or is gone."""
+"""Records which server processes on a database are alive."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..store.write.loaded import LATE, Needs
 from ..store.write.transaction import Work
 
 SILENCE = 10 * SECOND
-"""After which a process is taken for dead, and its leases end."""
+"""How long a process may be silent. After that it counts as dead, and its leases end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +21,14 @@ class Beat:
         return LATE
 
     def run(self, work: Work) -> list[str]:
-        """The servers that have been silent for too long."""
+        """Returns the servers that have been silent for too long."""
         work.put_server(self.server, self.document)
         return work.unseen_servers(since=work.now - SILENCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forget:
-    """A server that is gone, and has no leases any more."""
+    """Removes a server that is gone and has no leases any more."""
 
     server: str
 

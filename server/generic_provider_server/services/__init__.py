@@ -1,1 +1,1 @@
-"""What lives on the event loop: streams, the clock, presence, callers who wait."""
+"""Runs on the event loop: streams, duties of the clock, presence, callers that wait."""

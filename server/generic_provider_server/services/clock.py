@@ -1,4 +1,4 @@
-"""Does the duties of the service, each at its times, whatever becomes of the others."""
+"""Runs the duties of the service, each at its times and independently of the others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Clock:
         await asyncio.gather(*[loop.stop() for loop in self._loops])
 
     async def do_everything(self) -> bool:
-        """Does each duty once, one after the other; is there perhaps more to do?"""
+        """Runs each duty once, one after the other. Returns whether there may be more to do."""
         return any([await self._do(duty) for duty in self._duties])
 
     async def _do(self, duty: Duty) -> bool:
@@ -44,7 +44,9 @@ class Clock:
 
 
 def _was_set_aside(error: BaseException) -> bool:
-    """The store has logged it then, and the subscription is tried again later."""
+    """Tells whether the store has set the subscription aside: then it has logged the error, and
+    tries later.
+    """
     if isinstance(error, Refused):
         return error.reason is not Reason.STORE_UNAVAILABLE
     return isinstance(error, Unprocessable)

@@ -1,4 +1,4 @@
-"""Streams and their credit: who gets what is ready, in turns."""
+"""Distributes ready requests among the streams, and counts their credit."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ from ..store.store import Store
 from .streams import Cut, Drain, Stream
 
 RETRY_SECONDS = 1.0
-"""Between two attempts while the store is away."""
+"""Seconds between two attempts while the store cannot be reached."""
 
 POLL_SECONDS = 1.0
-"""Between two looks at what other processes have made ready, should they not have told."""
+"""Seconds between two queries for what other processes have made ready, in case a notification is
+lost.
+"""
 
 log = structlog.get_logger()
 
 
 class Delivery:
-    """Hands ready requests to the streams with credit. Lives on the event loop."""
+    """Hands ready requests over to the streams with credit. It belongs to the event loop."""
 
     def __init__(self, *, max_streams: int) -> None:
         self.streams: dict[str, Stream] = {}
@@ -55,7 +57,7 @@ class Delivery:
         return self._store
 
     def committed(self, change: Committed) -> None:
-        """Takes note of a commit: freed credit, and where something is ready."""
+        """Applies a commit: credit that it freed, and providers with ready lanes."""
         ready = set(change.woken)
         self.stop_streams(change.stopped)
         for stream_id, freed in change.freed.items():
@@ -71,7 +73,9 @@ class Delivery:
         self._wake(ready)
 
     def heard(self, streams: Iterable[str]) -> None:
-        """A sign of life: what ran out counts no longer."""
+        """Called when an adapter has sent something: requests of leases that ran out use no credit
+        any more.
+        """
         for stream_id in streams:
             stream = self.streams.get(stream_id)
             if stream is not None:
@@ -81,7 +85,7 @@ class Delivery:
                     self._wake({stream.provider})
 
     def stop_streams(self, streams: Iterable[str]) -> None:
-        """Nothing more is handed over on them; each ends when its last lease has."""
+        """Hands nothing more over on the streams. Each ends when its last lease has ended."""
         for stream_id in streams:
             stream = self.streams.get(stream_id)
             if stream is not None:
@@ -90,7 +94,7 @@ class Delivery:
 
     @contextmanager
     def stream(self, stream: Stream) -> Iterator[Stream]:
-        """Serves the stream for as long as the block runs; its leases end with it."""
+        """Serves the stream while the block runs. When the stream ends, its leases end."""
         self._admit(stream)
         self.streams[stream.id] = stream
         if stream.provider not in self._dispatchers:
@@ -122,13 +126,13 @@ class Delivery:
                 await self._woken(ready, most=left)
 
     def cut(self) -> None:
-        """Ends every stream: nobody knows any more what is on its leases. Adapters come back."""
+        """Ends every stream, because the state of its leases is unknown. Adapters reconnect."""
         for stream in self.streams.values():
             stream.stopping = True
             stream.events.put_nowait(Cut())
 
     async def drain(self, reason: str) -> None:
-        """Tells every stream, hands over nothing more; leases stay with their adapters."""
+        """Sends `drain` on every stream and hands nothing more over. The leases stay valid."""
         self._draining = reason
         self._wake(set(self._ready))
         await asyncio.gather(*self._dispatchers.values())
@@ -184,16 +188,18 @@ class Delivery:
         ready.set()
 
     async def _woken(self, ready: asyncio.Event, *, most: float = math.inf) -> None:
-        """By a commit, after `most` seconds or, where other processes commit, a look later."""
+        """Waits for a commit, or for `most` seconds; if other processes write, at most one poll
+        interval.
+        """
         wait = min(most, POLL_SECONDS if self.store.shared else math.inf)
         with suppress(TimeoutError):
             async with asyncio.timeout(None if wait == math.inf else wait):
                 await ready.wait()
 
     async def _serve(self, provider: str) -> bool:
-        """One turn: every stream with credit gets its share. Is there perhaps more?
+        """Gives every stream with credit its share once. Returns whether there may be more.
 
-        What was claimed for a stream that was stopped or has ended meanwhile goes back.
+        Requests claimed for a stream that was stopped or has ended in the meantime are released.
         """
         waiting = [s for s in self.streams.values() if s.provider == provider and s.credit > 0]
         if self._draining or not waiting:
@@ -216,7 +222,10 @@ class Delivery:
     async def _claim(
         self, provider: str, demands: tuple[Demand, ...], *, server: str
     ) -> tuple[tuple[Handed, ...], ...]:
-        """`server`: whose end ends the leases; empty = nobody's, as for those of a pull."""
+        """Claims for these demands.
+
+        `server`: the process whose end ends the leases; empty for pulls.
+        """
         self._turns[provider] += 1
         claim = Claim(
             provider=provider,
@@ -227,7 +236,7 @@ class Delivery:
         return await self.store.do(claim)
 
     async def _end_leases(self, stream: Stream) -> None:
-        """Until it is done: where the store is away, once it is there again."""
+        """Ends the leases of a stream. If the store cannot be reached, repeats until it can."""
         await stream.claimed.wait()
         end = end_of_stream(stream.provider, stream.id)
         while True:

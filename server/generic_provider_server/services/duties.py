@@ -1,4 +1,4 @@
-"""What the service does by itself when its time has come."""
+"""Lists what the service does by itself at its time."""
 
 from __future__ import annotations
 
@@ -14,8 +14,11 @@ from ..store.write.writer import Command
 
 TICK = 0.25
 FULL_SCAN_SECONDS = 5.0
-"""Leases that ran out long ago are searched for seldom: while an old snapshot is open, PostgreSQL
-finds many that were answered since."""
+"""How often leases that ran out long ago are searched for.
+
+It is seldom, because during an old snapshot PostgreSQL finds many index entries of leases that were
+answered.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +46,7 @@ def duties() -> tuple[Duty, ...]:
 
 
 class RanOut:
-    """Remembers until when all leases that ran out have ended."""
+    """Remembers the time up to which all leases that ran out have been ended."""
 
     def __init__(self) -> None:
         self._since = Instant(0)

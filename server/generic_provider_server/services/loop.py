@@ -1,4 +1,4 @@
-"""A step that is repeated on the event loop."""
+"""Repeats a step on the event loop."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ log = structlog.get_logger()
 
 
 class Loop:
-    """Repeats `step` `seconds` after it has ended, or at once if it returns something true.
+    """Runs `step` again `seconds` after it has ended, or at once if it returns something true.
 
-    A step that fails is logged and repeated like any other; the store being away is no news.
+    If a step fails, the error is logged and the step is repeated. An unreachable store is not
+    logged.
     """
 
     def __init__(self, name: str, step: Callable[[], Awaitable[object]], *, seconds: float) -> None:

@@ -1,4 +1,6 @@
-"""Server processes on one database: each says that it lives, and which streams it holds."""
+"""Records that this process is alive and which streams it has, and finds
+processes that are dead.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,7 @@ log = structlog.get_logger()
 
 
 class Connected(Value, frozen=True, kw_only=True):
-    """A stream, as every process can tell of it; times in seconds since 1970."""
+    """A stream in the form that processes share. Times are seconds since 1970."""
 
     id: str
     provider: str
@@ -59,7 +61,7 @@ class Presence:
         self._loop.start()
 
     async def stop(self) -> None:
-        """Leaves nothing behind, if the database is there."""
+        """Removes the row of this process, if the database can be reached."""
         await self._loop.stop()
         try:
             await self._store.do(Forget(server=self._store.server))

@@ -1,4 +1,4 @@
-"""Waiting for actions to settle."""
+"""Lets callers wait for actions to settle."""
 
 from __future__ import annotations
 
@@ -14,11 +14,14 @@ from ..store.store import Store
 
 UNSETTLED = frozenset({ActionState.SCHEDULED, ActionState.EXECUTED})
 FIRST_LOOK, LONGEST_LOOK = 0.02, 0.25
-"""Seconds between two looks at an action, where another process may settle it."""
+"""Seconds between two queries for an action that another process may settle."""
 
 
 class Settling:
-    """Wakes those who wait for an action when a commit settles it. Lives on the event loop."""
+    """Returns actions to waiting callers when a commit settles them.
+
+    It belongs to the event loop.
+    """
 
     def __init__(self) -> None:
         self._waiting: defaultdict[int, set[asyncio.Event]] = defaultdict(set)
@@ -30,7 +33,7 @@ class Settling:
                 settled.set()
 
     def drain(self) -> None:
-        """Whoever waits gets the action as it is."""
+        """Returns to all waiting callers the action in its current state."""
         self._draining = True
         for waiting in self._waiting.values():
             for settled in waiting:

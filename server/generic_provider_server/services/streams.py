@@ -1,4 +1,4 @@
-"""What a server knows of one adapter's stream, and what it says on it."""
+"""The state of one adapter's stream at the server, and the events on it."""
 
 from __future__ import annotations
 
@@ -11,24 +11,27 @@ from ..commands.claim import Demand, Handed
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """The server ends the stream; the leases given on it live on."""
+    """The server ends the stream; its leases stay valid."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The server has lost sight of the stream's leases, and ends both."""
+    """The server does not know the state of the stream's leases any more, and ends both."""
 
 
 Event = tuple[Handed, ...] | Drain | Cut | None
-"""None: the stream ends because all is done."""
+"""None: the stream ends because all its leases have ended."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Stream:
-    """One adapter's stream. `in_flight`: requests on its live leases; `ran_out`: on leases that
-    ran out since its last sign of life, which count as well."""
+    """One adapter's stream. `in_flight`: requests on its live leases.
+
+    `ran_out`: requests on leases that ran out since the adapter last sent something; they use
+    credit too.
+    """
 
     id: str
     provider: str
@@ -44,7 +47,7 @@ class Stream:
     ran_out: int = 0
     stopping: bool = False
     claimed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Unset while a claim for it is under way: its leases break only after that."""
+    """Not set while a claim for the stream runs: its leases are ended only after that."""
     events: asyncio.Queue[tuple[Handed, ...] | Drain | Cut | None] = field(
         default_factory=asyncio.Queue
     )

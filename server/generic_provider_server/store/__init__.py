@@ -1,1 +1,1 @@
-"""What is kept, and how: one thread writes it, others read it."""
+"""Stores everything: one thread writes, others read."""

@@ -1,4 +1,4 @@
-"""The store: opens it, changes it through the writer, reads it on threads of its own."""
+"""Opens the store, changes it through the writer, and reads it on threads of its own."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ UNREACHABLE = (OperationalError, InterfaceError)
 
 
 class Store:
-    """Use `open_store`. Everything here is called on the event loop.
+    """Create it with `open_store`. Call everything here on the event loop.
 
-    `server`: the id of this process; `shared`: others may serve the same database.
+    `server`: the id of this process. `shared`: other processes may serve the same database.
     """
 
     def __init__(
@@ -73,16 +73,19 @@ class Store:
         return catalogue_of(self.catalogues, provider)
 
     async def refresh(self) -> None:
-        """Brings the providers up to date with what other processes did."""
+        """Updates the providers with the changes of other processes."""
         if self.shared:
             await self.read(lambda _: None)
 
     async def do(self, command: Command[Result]) -> Result:
-        """Commits the command; raises Refused, and then nothing was changed."""
+        """Commits the command.
+
+        After Refused nothing has changed, except for STORE_UNAVAILABLE, after which nobody knows.
+        """
         return await self._writer.ask(command)
 
     def ask(self, command: Command[Result]) -> asyncio.Future[Result]:
-        """Has the command done, behind those that were asked for before."""
+        """Queues the command behind those that were asked for before."""
         return self._writer.ask(command)
 
     async def read(self, question: Callable[[Reads], Result]) -> Result:
@@ -94,7 +97,7 @@ class Store:
             raise unavailable("read") from error
 
     def _answer(self, question: Callable[[Reads], Result]) -> Result:
-        """A connection that was lost is replaced, once."""
+        """Reads once more with a new connection if the connection was lost."""
         try:
             return self._answer_now(question)
         except UNREACHABLE:
@@ -107,11 +110,11 @@ class Store:
         return question(self._reads)
 
     def set_asides(self) -> list[SetAside]:
-        """What this process cannot process, and tries again later."""
+        """The subscriptions that this process could not process, and tries again later."""
         return self._known.set_asides.entries(now=self._known.now())
 
     async def close(self) -> None:
-        """Once or more."""
+        """Closes the store. It may be called more than once."""
         if self._closed:
             return
         self._closed = True
@@ -124,7 +127,7 @@ class Store:
         await asyncio.to_thread(self._threads.shutdown)
 
     def _close_reader(self, everyone: threading.Barrier) -> None:
-        """Each thread closes its own connection; the barrier has every thread do it."""
+        """Lets each thread close its own connection; the barrier makes every thread do it."""
         everyone.wait()
         self._reads.close()
 
@@ -138,12 +141,12 @@ def open_store(
     clock: Callable[[], int] | None = None,
     notifications: str = "",
 ) -> Store:
-    """Opens the database, creating or upgrading it; `on_commit` hears of every commit, those of
-    other processes included, and `on_gap` that some of theirs were perhaps missed; see Writer for
-    `on_reach`.
+    """Opens the database, and creates or upgrades it.
 
-    `clock`: nanoseconds since 1970, in place of the database's; `notifications`: another URL of the
-    same PostgreSQL database, on which LISTEN works.
+    `on_commit` is called for every commit, also of other processes. `on_gap` is called when
+    notifications of theirs may be missing. See Writer for `on_reach`. `clock`: nanoseconds since
+    1970, in place of the database's clock. `notifications`: another URL of the same PostgreSQL
+    database, on which LISTEN works.
 
     Raises UnsupportedDatabase, StoreInUse, StoreLost.
     """
@@ -193,7 +196,7 @@ def engine_of(url: str) -> Engine:
 
 
 def reader_of(url: str) -> Database:
-    """An existing database, whoever else has it open. Raises UnsupportedDatabase."""
+    """An existing database, which other processes may have open. Raises UnsupportedDatabase."""
     if url.startswith(PREFIX):
         if not sqlite_path(url).exists():
             raise UnsupportedDatabase(f"there is no database {url}")

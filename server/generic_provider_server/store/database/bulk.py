@@ -21,7 +21,7 @@ from peewee import (
 )
 
 Row = Mapping[str, Any]
-"""A row's values, by the names of their columns."""
+"""A row's values by column name."""
 
 TYPES: Mapping[type[Field[Any]], str] = {
     TextField: "text",
@@ -34,9 +34,9 @@ TYPES: Mapping[type[Field[Any]], str] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bulk:
-    """A statement, and the columns that it takes of each row, in their order.
+    """A statement, and the columns that it takes from each row, in their order.
 
-    `every`: if it changes fewer rows than it was given, another process was faster.
+    `every`: if it changes fewer rows than were given, another process was faster.
     """
 
     sqlite: str
@@ -46,17 +46,17 @@ class Bulk:
 
 
 def columns_of(table: type[Model], *, wanted: Collection[str] = ()) -> str:
-    """The columns of the table, for a SELECT: all, or those of the names that are wanted."""
+    """The columns of the table for a SELECT: all, or only those named."""
     return ", ".join([name for name in _columns(table) if not wanted or name in wanted])
 
 
 def insert(table: type[Model], *, every: bool = True) -> Bulk:
-    """Adds rows; `every`: none of them may be there already."""
+    """Inserts rows. `every`: none of them may exist already."""
     return _insert(table, "NOTHING", every=every)
 
 
 def upsert(table: type[Model], *, add: Collection[Field[Any]] = ()) -> Bulk:
-    """Adds rows, and changes those that are there; it adds to the columns `add`."""
+    """Inserts rows, or changes existing ones. The columns in `add` are added to."""
     name, key, added = _name(table), _key(table), _names(add)
     changes = [
         f"{column} = {f'{name}.{column} + ' if column in added else ''}excluded.{column}"
@@ -74,16 +74,16 @@ def update(
     where: str = "",
     every: bool = True,
 ) -> Bulk:
-    """Changes the columns `changed` (none: all) of the rows that have the keys given.
+    """Changes the columns `changed` (none: all) of the rows with the given keys.
 
-    `but`: columns that it leaves alone; `keep`: columns that a null does not change.
+    `but`: columns that are not changed. `keep`: columns that a null does not change.
     """
     name, key, kept = _name(table), _key(table), _names(keep)
     columns = [c for c in _names(changed) or _columns(table) if c not in {*key, *_names(but)}]
     condition = f" AND {where}" if where else ""
 
     def assignments(given: str) -> str:
-        """`given`: what stands for the new value of a column."""
+        """The assignments of an UPDATE. `given`: the SQL of a column's new value."""
         values = {c: given.format(c) for c in columns}
         values |= {c: f"COALESCE({values[c]}, {name}.{c})" for c in kept}
         return ", ".join(f"{column} = {value}" for column, value in values.items())
@@ -98,7 +98,7 @@ def update(
 
 
 def delete(table: type[Model], *, whole: bool = False, every: bool = True) -> Bulk:
-    """Removes the rows that have the keys given; `whole`: where all other columns are the same."""
+    """Deletes the rows with the given keys. `whole`: only if all other columns are equal too."""
     name, columns = _name(table), _columns(table) if whole else _key(table)
     return Bulk(
         f"DELETE FROM {name} WHERE {_given(columns)}",
@@ -129,7 +129,7 @@ def _joined(table: type[Model], columns: Iterable[str]) -> str:
 
 
 def _arrays(table: type[Model], columns: Collection[str]) -> str:
-    """The rows given, as a table `v`."""
+    """The given rows as a table `v`."""
     types = {field.column_name: TYPES[type(field)] for field in _meta(table).sorted_fields}
     arrays = ", ".join(f"%b::{types[column]}[]" for column in columns)
     return f"unnest({arrays}) AS v({', '.join(columns)})"

@@ -1,4 +1,4 @@
-"""What the writer needs of a database; SQLite and PostgreSQL each have a module that gives it."""
+"""The interface that the writer needs of a database. SQLite and PostgreSQL implement it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from .bulk import Bulk, Row
 from .number_blocks import Numbers
 
 UNREADABLE = (OperationalError, InterfaceError, ProgrammingError)
-"""What a question raises if the database is lost, or is no store of ours."""
+"""The errors of a query when the database is lost, or is not one of this service."""
 
 
 def hidden(url: str) -> str:
@@ -30,7 +30,7 @@ def hidden(url: str) -> str:
 
 
 class UnsupportedDatabase(Exception):
-    """The database URL names no store that we have, or one that cannot be used."""
+    """The database URL is of an unknown kind, or names a database that cannot be used."""
 
 
 class StoreInUse(Exception):
@@ -38,58 +38,63 @@ class StoreInUse(Exception):
 
 
 class StoreLost(Exception):
-    """The database cannot be reached; what was under way has perhaps been committed."""
+    """The database cannot be reached; nobody knows whether the running
+    transaction was committed.
+    """
 
 
 class Overtaken(Exception):
-    """Another process was faster: the transaction is to be run again, on what is there now."""
+    """Another process was faster: run the transaction again on the current data."""
 
 
 DATABASE_ERRORS = (Overtaken, StoreLost, PeeweeException, psycopg.Error, sqlite3.Error)
-"""What goes wrong with the database, whatever a command does."""
+"""The errors of the database itself, whatever a command does."""
 
 
 class Tables(Protocol):
-    """The tables within a transaction. Statements mark parameters with `?`; the rows that they find
-    are tuples with their columns as attributes."""
+    """The tables within a transaction.
+
+    Statements mark parameters with `?`. The rows that they return are tuples with the columns as
+    attributes.
+    """
 
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]: ...
 
     def select_in(self, statement: str, keys: Sequence[Any], /) -> list[Any]:
-        """For a statement with `IN ({})`, whatever the number of keys."""
+        """Runs a statement with `IN ({})` for any number of keys."""
         ...
 
     def run(self, statement: str, parameters: Sequence[Any], /) -> None: ...
 
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
-        """Raises Overtaken if not every row was written that should have been."""
+        """Raises Overtaken if fewer rows were written than should be."""
         ...
 
     def tell(self, messages: Iterable[str], /) -> None:
-        """Tells the other processes, once the transaction is committed."""
+        """Notifies the other processes when the transaction is committed."""
         ...
 
 
 class Engine(Protocol):
     """One database. `shared`: other processes write to it too.
 
-    `transaction` raises StoreLost for everything that goes wrong with the connection.
+    `transaction` raises StoreLost for every fault of the connection.
     """
 
     shared: bool
 
     def prepare(self) -> Sequence[str]:
-        """Brings the schema to this version; gives the names of the changes made."""
+        """Upgrades the schema to this version, and yields the names of the changes."""
         ...
 
     def transaction(self) -> AbstractContextManager[tuple[Tables, Numbers]]: ...
 
     def now(self) -> int:
-        """Nanoseconds since 1970, as the database says."""
+        """The database's time in nanoseconds since 1970."""
         ...
 
     def reader(self) -> Database:
-        """For questions; each thread has a connection of its own."""
+        """A database for queries. Each thread has a connection of its own."""
         ...
 
     def close(self) -> None: ...

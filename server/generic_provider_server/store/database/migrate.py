@@ -1,4 +1,4 @@
-"""Brings a database's schema to this version, whoever starts first."""
+"""Upgrades a database's schema to this version; the first process that starts does it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from .number_blocks import COUNTERS
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 7_236_801
-"""Of those who migrate a PostgreSQL database; any number that nobody else takes."""
+"""The number of the lock for migrations of a PostgreSQL database. Nothing else uses it."""
 
 
 def migrate(database: Database) -> Sequence[str]:
-    """All or nothing; gives the names of what was done, and fills in what every store has."""
+    """Makes all pending changes in one transaction and returns their names;
+    adds the initial rows.
+    """
     with database.bind_ctx(TABLES), _alone(database):
         done: Sequence[str] = Runner(database, directory=str(MIGRATIONS)).up()
         facts = [
@@ -35,14 +37,14 @@ def migrate(database: Database) -> Sequence[str]:
 
 
 def status(database: Database) -> list[tuple[str, str]]:
-    """Every change of the schema, and when it was made, or that it was not."""
+    """Every change of the schema, with the time at which it was made, or that it is pending."""
     found = Runner(database, directory=str(MIGRATIONS)).status()
     return [(each.name, str(each.applied or "pending")) for each in found]
 
 
 @contextmanager
 def _alone(database: Database) -> Iterator[None]:
-    """A transaction in which nobody else changes the schema."""
+    """A transaction in which no other process changes the schema."""
     if isinstance(database, SqliteDatabase):
         with database.atomic("IMMEDIATE"):
             yield

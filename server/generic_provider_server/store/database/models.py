@@ -1,6 +1,6 @@
-"""The tables, as the migrations make them; their indexes are there.
+"""The tables as the migrations create them. Indexes are only in the migrations.
 
-A subscription's document is its whole aggregate; the other tables are what must be unique,
+The document of a subscription is its whole aggregate. The other tables contain what must be unique,
 counted, searched or claimed. Instants are microseconds since 1970.
 """
 
@@ -17,7 +17,7 @@ from peewee import (
 )
 
 READY, LEASED, DELAYED = 0, 1, 2
-"""Status of a lane: to be handed over, on a live lease, waiting for its retry."""
+"""The status of a lane: it can be handed over, is on a live lease, or waits for its retry."""
 
 
 class Setting(Model):
@@ -81,7 +81,10 @@ class SubscriptionRow(Model):
 
 
 class LinkRow(Model):
-    """A subscription at a provider, for finding: the link itself is in the document."""
+    """A subscription at a provider, with the columns that are searched.
+
+    The link itself is in the document.
+    """
 
     provider = TextField()
     subscription = TextField()
@@ -128,7 +131,7 @@ class ActionRow(Model):
 
 
 class RequestIdRow(Model):
-    """A caller's `request_id`, what it created, and a digest of what was asked."""
+    """A caller's `request_id`, what the call created, and a digest of the call."""
 
     id = TextField(primary_key=True)
     created = TextField()
@@ -167,9 +170,9 @@ class RequestRow(Model):
 
 
 class LaneRow(Model):
-    """One row per provider and subscription with pending requests: what is claimed.
+    """One row for each provider and subscription with pending requests. Claims read it.
 
-    `head` is the number of its first pending request, `ready_since` when that was scheduled.
+    `head` is the number of its first pending request, `ready_since` is when that was scheduled.
     """
 
     provider = TextField()
@@ -200,7 +203,7 @@ class LaneRow(Model):
 
 
 class ServerRow(Model):
-    """A server process and when it was last seen alive; `document`: its streams."""
+    """A server process, and the time at which it was last alive. `document`: its streams."""
 
     id = TextField(primary_key=True)
     seen_time = BigIntegerField()

@@ -1,6 +1,7 @@
-"""Numbers of subscriptions, actions and requests: never given twice, gaps are allowed.
+"""Reserves the numbers of subscriptions, actions and requests. None is given twice; gaps are
+allowed.
 
-They are reserved when what they are for is locked, so those of one subscription ascend.
+A number is reserved while the subscription is locked, so the numbers of one subscription ascend.
 """
 
 from __future__ import annotations
@@ -11,19 +12,24 @@ from typing import NamedTuple
 
 COUNTERS = ("subscription", "action", "request")
 FEW = 32
-"""Numbers reserved at least, where they have to be reserved."""
+"""The least number of numbers that are reserved at once."""
 
 
 class Reserve(NamedTuple):
-    """`take(name, count)` gives the number before the first of `count` new ones; `usual`: how many
-    a transaction needs."""
+    """`take(name, count)` reserves `count` numbers and returns the first minus one.
+
+    `usual`: how many a transaction needs.
+    """
 
     take: Callable[[str, int], int]
     usual: dict[str, int]
 
 
 class Numbers:
-    """What a transaction may give. `last`: the last number given; `end`: the last it may give."""
+    """The numbers that a transaction can give.
+
+    `last`: the last one given; `end`: the last reserved one.
+    """
 
     def __init__(self, last: dict[str, int], reserve: Reserve | None = None) -> None:
         self.last = last
@@ -32,7 +38,7 @@ class Numbers:
         self._reserve = reserve
 
     def next(self, name: str) -> int:
-        """The number that is given next; some more follow it without a gap."""
+        """The next number. Some more follow it without a gap."""
         if self._reserve and self.end[name] - self.last[name] < FEW:
             count = max(FEW, self._reserve.usual.get(name, 0), self.given[name])
             start = self._reserve.take(name, count)
@@ -42,8 +48,10 @@ class Numbers:
         return self.last[name] + 1
 
     def give(self, name: str, count: int = 1) -> bool:
-        """Gives so many, from `next` on; False if too few were left in a row, and then the next
-        transaction has enough."""
+        """Gives `count` numbers, from `next` on.
+
+        Returns False if too few were left in a row; then the next transaction has enough.
+        """
         if self._reserve and self.end[name] - self.last[name] < count:
             self._reserve.usual[name] = count
             return False

@@ -1,4 +1,4 @@
-"""PostgreSQL: several processes on one database, which does the coordination."""
+"""PostgreSQL: several processes use one database, which coordinates them."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from .rows import rows_of
 PREFIXES = ("postgresql://", "postgres://")
 CHANNEL = "generic_provider"
 CONNECTION: dict[str, Any] = {
-    # No prepared statements: a generic plan may ignore a partial index, and pgbouncer in
-    # transaction mode has them on another connection.
+    # No prepared statements: a generic plan may not use a partial index, and behind pgbouncer in
+    # transaction mode they are on another connection.
     "prepare_threshold": None,
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -38,7 +38,7 @@ CONNECTION: dict[str, Any] = {
     "application_name": "generic-provider",
 }
 LOCKS_END = "-c idle_in_transaction_session_timeout=10000 -c lock_timeout=20000"
-"""A process that is frozen within a transaction does not keep its locks."""
+"""Seconds after which a process that hangs within a transaction loses its locks."""
 
 SIGNS_OF_A_START = (
     "refused",
@@ -51,7 +51,7 @@ SIGNS_OF_A_START = (
     "timeout",
     "read-only",
 )
-"""In what libpq says: the driver has no better mark of a database that will be there soon."""
+"""Texts of libpq that mean that the database will be ready soon; the driver has no other sign."""
 
 AGAIN = (
     errors.DeadlockDetected,
@@ -59,10 +59,10 @@ AGAIN = (
     errors.LockNotAvailable,
     errors.QueryCanceled,
 )
-"""The transaction is undone, and nothing else is wrong."""
+"""The transaction is undone, and nothing else has failed."""
 
 CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000"
-# Written down with the first transaction that uses what was reserved, or a later one.
+# The first transaction that uses the reserved numbers, or a later one, writes them down.
 SOON = "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))"
 RESERVE = f"{SOON} UPDATE counter SET value = value + %s FROM soon WHERE name = %s RETURNING value"
 GIVE_BACK = f"{SOON} UPDATE counter SET value = %s FROM soon WHERE name = %s AND value = %s"
@@ -81,7 +81,7 @@ class PostgresEngine:
         self._ahead = 0
 
     def prepare(self) -> Sequence[str]:
-        """Raises StoreLost where waiting may help, UnsupportedDatabase where it does not."""
+        """Raises StoreLost if waiting may help, UnsupportedDatabase if it does not."""
         database = database_of(self._url)
         try:
             done = migrate(database)
@@ -128,7 +128,7 @@ class PostgresEngine:
         self._disconnect()
 
     def _set_clock(self, tables: PostgresTables) -> None:
-        """The database's clock is everybody's."""
+        """Reads the database's clock, which all processes share."""
         before = time.time_ns()
         told: int = tables.select(CLOCK)[0][0]
         self._ahead = told - (before + time.time_ns()) // 2
@@ -175,7 +175,7 @@ class PostgresTables:
 
 
 def checked(url: str) -> str:
-    """The URL, if it is one, as everybody understands it. Raises UnsupportedDatabase."""
+    """The checked URL in its usual form. Raises UnsupportedDatabase."""
     try:
         psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
@@ -189,12 +189,12 @@ def connect(url: str) -> psycopg.Connection[Any]:
 
 
 def database_of(url: str) -> PostgresqlDatabase:
-    """For questions, and for migrations."""
+    """A database for queries and migrations."""
     return PostgresqlDatabase(url, prefer_psycopg3=True, **_options(url))
 
 
 def _options(url: str) -> dict[str, Any]:
-    """What the URL itself says goes first."""
+    """The options of a connection. Those of the URL override ours."""
     said = psycopg.conninfo.conninfo_to_dict(url)
     options = {name: value for name, value in CONNECTION.items() if name not in said}
     return options if "options" in said else {**options, "options": LOCKS_END}
@@ -208,7 +208,7 @@ def _reserve(connection: psycopg.Connection[Any], name: str, count: int) -> int:
 
 
 def _give_back(connection: psycopg.Connection[Any], numbers: Numbers) -> None:
-    """What was reserved and not given, unless somebody has reserved more since."""
+    """Gives reserved numbers back, unless somebody has reserved more in the meantime."""
     for name, end in numbers.end.items():
         if numbers.last[name] < end:
             connection.execute(GIVE_BACK, (numbers.last[name], name, end))

@@ -1,4 +1,4 @@
-"""Rows to values and values to rows. A row that was read has its columns as attributes."""
+"""Converts rows to values and values to rows. A row has its columns as attributes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from .models import DELAYED, LEASED, READY
 
 
 def rows_of(cursor: Any) -> list[Any]:
-    """What a cursor of either database has found."""
+    """The rows that a cursor of either database returns."""
     named = _row_type(tuple([column[0] for column in cursor.description]))
     return [named(row) for row in cursor.fetchall()]
 
@@ -93,7 +93,7 @@ def subscription_of_row(row: Any) -> SubscriptionRecord:
 
 
 def lane_row(lane: Lane, queue: Sequence[Pending], *, now: int) -> Row:
-    """The row of a lane whose subscription has the (non-empty) queue at its provider."""
+    """The row of a lane. `queue`: the pending requests of its subscription there, at least one."""
     head = queue[0]
     hidden = head.hidden_until > now
     return {

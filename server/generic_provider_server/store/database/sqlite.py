@@ -1,4 +1,4 @@
-"""SQLite: one process, one connection that writes, and connections that only read."""
+"""SQLite: one process, one connection that writes, and other connections that only read."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .statements import IN_ORDER, SET_COUNTER, SKIP_LOCKED
 
 PREFIX = "sqlite:///"
 MOST_KEYS = 500
-"""Keys in one IN (…)."""
+"""The most keys in one IN (…)."""
 
 
 class SqliteEngine:
@@ -88,12 +88,12 @@ class SqliteTables:
             raise LookupError(f"not every row was written: {statement.sqlite}")
 
     def tell(self, messages: Iterable[str], /) -> None:
-        """There is nobody else."""
+        """Does nothing, because there is no other process."""
 
 
 @cache
 def _spoken(statement: str) -> str:
-    """The statement without locks: the transaction has the whole database."""
+    """The statement without locks, because the transaction has the whole database."""
     return statement.replace(SKIP_LOCKED, "").replace(IN_ORDER, "")
 
 
@@ -106,7 +106,9 @@ def sqlite_path(url: str) -> Path:
 
 
 def _writer_of(path: Path) -> SqliteDatabase:
-    """The writing side: durable at every commit, and the only one that checkpoints."""
+    """The connection that writes: durable at every commit, and the only one
+    that makes checkpoints.
+    """
     return SqliteDatabase(
         str(path),
         pragmas={

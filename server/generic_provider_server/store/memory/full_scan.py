@@ -1,4 +1,4 @@
-"""When something costly is done again: seldom, and the more so the longer it takes."""
+"""Decides when a costly scan runs: the longer it takes, the less often."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SHARE = 20
-"""It takes at most 1/20 of the time."""
+"""The largest share of the time that full scans may take."""
 
 
 class FullScan:
-    """Says when everything is to be looked through again, `seconds` after the last time or later.
+    """Tells when to scan everything: at least `seconds` after the last time.
 
-    In between, those who scan look only at what they know to be new.
+    In between, those who scan read only what they know to be new.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -22,7 +22,9 @@ class FullScan:
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
-        """Gives whether this turn, the block, is a full scan; the block's time counts."""
+        """Yields whether this turn, the block, is a full scan, and measures how long the block
+        takes.
+        """
         began = time.monotonic()
         due = began >= self._due_at
         yield due

@@ -1,4 +1,4 @@
-"""What is kept in memory between transactions: every provider as it is committed, the clock."""
+"""Keeps every provider in memory as it is committed, and the clock of transactions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class SetUp(NamedTuple):
 class Known:
     """What is kept between transactions. `clock`: nanoseconds since 1970.
 
-    Readers and the writer replace `set_up`, as a whole: one that is old is seen by its etags.
+    Readers and the writer replace `set_up` as a whole. The etags show whether a value is old.
     """
 
     clock: Callable[[], int]
@@ -43,13 +43,13 @@ class Known:
         return Instant(self.clock() // 1_000)
 
     def tick(self) -> Instant:
-        """The time of a transaction; it never stands still and never goes back."""
+        """Returns the time of a transaction. It is always later than the one before."""
         self.last = Instant(max(self.now(), self.last + 1))
         return self.last
 
 
 def refresh(known: Known, select: Select, statement: str) -> None:
-    """Brings the set-up up to date; `statement` says what is there, and may lock it."""
+    """Updates the providers. `statement` reads their etags, and may lock them."""
     etags = {row.code: row.etag for row in select(statement)}
     if etags == {code: record.etag for code, record in known.set_up.providers.items()}:
         return

@@ -21,7 +21,7 @@ Queue = tuple[str, int]
 
 
 class ScanStarts:
-    """Any thread notes what became ready; only the writer's thread scans."""
+    """Any thread records what became ready; only the writer's thread scans."""
 
     def __init__(self) -> None:
         self._noted: deque[Mapping[str, int]] = deque()
@@ -31,7 +31,9 @@ class ScanStarts:
         )
 
     def note(self, ready: Mapping[str, int]) -> None:
-        """`ready`: by provider, since when the oldest lane that became ready has been so."""
+        """Records `ready`: for each provider, since when its oldest newly ready lane has been
+        ready.
+        """
         if ready:
             self._noted.append(ready)
 
@@ -52,8 +54,10 @@ class ScanStarts:
 
 
 class Scan:
-    """`start`: the instant at which to begin; `found`: since when the first lane that was found
-    has been ready."""
+    """`start`: the instant at which to begin.
+
+    `found`: since when the first lane found has been ready.
+    """
 
     def __init__(self, start: int) -> None:
         self.start = start

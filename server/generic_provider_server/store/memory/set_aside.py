@@ -1,4 +1,4 @@
-"""Subscriptions that could not be processed, so that nobody else waits for them."""
+"""Sets subscriptions aside that could not be processed, so that no other has to wait for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ...domain.values import SECOND, Instant, Value
 
 MOST_KEPT = 1_000
 FORGOTTEN_AFTER = 3_600 * SECOND
-"""After the next attempt was due: nobody asked for one, so nothing is to be done any more."""
+"""How long after its next attempt was due an entry is dropped: then nothing was left to be done."""
 
 
 class Unprocessable(Exception):
@@ -21,7 +21,7 @@ class Unprocessable(Exception):
 
 
 class SetAside(Value, frozen=True, kw_only=True):
-    """`duty`: what is not done for the subscription until the next attempt."""
+    """`duty`: the duty that leaves the subscription out until the next attempt."""
 
     subscription: str
     duty: str
@@ -31,7 +31,8 @@ class SetAside(Value, frozen=True, kw_only=True):
 
 
 class SetAsides:
-    """What this process has set aside; the writer's thread adds to it, any thread asks.
+    """The subscriptions that this process has set aside. The writer's thread adds them, any thread
+    reads.
 
     The pauses between two attempts grow from a second to five minutes.
     """
@@ -56,17 +57,17 @@ class SetAsides:
         return entry
 
     def remove(self, subscriptions: Iterable[str], duty: str) -> None:
-        """They could be processed."""
+        """Removes the subscriptions, because they could be processed."""
         if self._entries:
             done = {(duty, subscription) for subscription in subscriptions}
             self._entries = {key: e for key, e in self._entries.items() if key not in done}
 
     def entries(self, *, now: Instant) -> list[SetAside]:
-        """Those that could not be processed when they were tried last."""
+        """The subscriptions whose last attempt failed."""
         entries = list(self._entries.values())
         return [entry for entry in entries if entry.until > now - FORGOTTEN_AFTER]
 
     def subscriptions(self, duty: str, *, now: Instant) -> frozenset[str]:
-        """Those for which the duty is not to be done now."""
+        """The subscriptions for which the duty must not be done now."""
         entries = self._entries.values()
         return frozenset([e.subscription for e in entries if e.duty == duty and e.until > now])

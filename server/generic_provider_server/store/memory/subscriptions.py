@@ -1,6 +1,6 @@
-"""What the writer used last, as it is committed: a change is soon followed by its answer.
+"""Keeps recently used subscriptions as they are committed, because an answer soon follows a change.
 
-Only true where nobody else writes to the database.
+They are valid without a check only if no other process writes to the database.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ MOST_KEPT = 5_000
 
 
 class Names(NamedTuple):
-    """What an aggregate names: items, and things of its providers."""
+    """What an aggregate names: items, and parts of its providers."""
 
     goods: set[Goods]
     uses: set[Use]

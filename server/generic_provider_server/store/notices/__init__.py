@@ -1,1 +1,1 @@
-"""What a commit tells to those who deliver, in this process and in the others."""
+"""Notifies those who deliver of commits, in this process and in the others."""

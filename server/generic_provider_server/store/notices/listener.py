@@ -1,4 +1,4 @@
-"""Hears what other processes commit to a PostgreSQL database."""
+"""Receives notifications of what other processes commit to a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ log = structlog.get_logger()
 
 
 class Listener:
-    """`on_commit` and `on_gap` are called on the loop; the latter when messages may be missing."""
+    """Calls `on_commit` for each notification, and `on_gap` when some may be
+    missing, on the loop.
+    """
 
     def __init__(
         self,
@@ -83,7 +85,7 @@ class Listener:
                     return
 
     def _listening(self) -> psycopg.Connection[Any]:
-        """A connection that has proved to hear."""
+        """A connection that has been proved to receive notifications."""
         connection = connect(self._url)
         try:
             if self._hears(connection):
@@ -98,7 +100,9 @@ class Listener:
         )
 
     def _hears(self, connection: psycopg.Connection[Any]) -> bool:
-        """Anything, or what is said here."""
+        """Tells whether the connection receives a notification in time: the test sent here, or any
+        other.
+        """
         connection.execute(f"LISTEN {CHANNEL}")
         with connect(self._url) as other:
             other.execute("SELECT pg_notify(%s, %s)", (CHANNEL, f'["{self._server}",{{}},{{}}]'))

@@ -12,16 +12,17 @@ import msgspec
 from ...domain.lease import server_of
 
 MOST_IN_MESSAGE = 40
-"""Streams or providers: a notification has at most 8,000 bytes."""
+"""The most streams or providers in a message, because a notification has at most 8,000 bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """`woken`: by provider at which something became ready, the age of the oldest.
+    """`woken`: for each provider at which a lane became ready, the age of the oldest.
 
-    By stream: `freed`, the requests no longer on its leases (new ones count as less than none);
-    `ran_out`, those of leases that ran out; `heard`, that its adapter gave a sign of life;
-    `stopped`, that it wants no more. `settled`: actions that are settled now.
+    For each stream: `freed` is the decrease of the number of its leased requests, negative if more
+    were leased; `ran_out` counts requests of leases that ran out; `heard` contains streams whose
+    adapter sent something; `stopped` contains streams that want nothing more. `settled`: the
+    actions that are settled now.
     """
 
     woken: dict[str, int] = field(default_factory=dict)
@@ -35,7 +36,9 @@ class Committed:
         self.woken[provider] = min(age, self.woken.get(provider, age))
 
     def messages(self, server: str, *, woken: Mapping[str, int]) -> Iterator[str]:
-        """For the other processes: what concerns their streams, and where something is ready."""
+        """The messages for the other processes: changes of their streams, and providers with ready
+        lanes.
+        """
         facts: dict[str, _Stream] = {}
         for stream in {*self.freed, *self.ran_out, *self.heard, *self.stopped}:
             if stream and server_of(stream) != server:

@@ -1,4 +1,4 @@
-"""Waking the other processes: at most once in 20 ms for each provider."""
+"""Notifies other processes of ready lanes at most once in 20 ms for each provider."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ WAKE_SECONDS = 0.02
 
 
 class Wakes:
-    """`untold`: by provider whose wake-up is still to be told, the age of the oldest."""
+    """`untold`: for each provider of which the others are still to be notified, the age of the
+    oldest lane.
+    """
 
     def __init__(self, server: str) -> None:
         self.untold: dict[str, int] = {}
@@ -20,7 +22,7 @@ class Wakes:
         self._telling: set[str] = set()
 
     def messages(self, committed: Committed) -> Iterator[str]:
-        """What the others are to hear now of a commit."""
+        """The messages to send now, with this commit."""
         for provider, age in committed.woken.items():
             self.untold[provider] = min(age, self.untold.get(provider, age))
         then = time.monotonic() - WAKE_SECONDS
@@ -29,11 +31,11 @@ class Wakes:
         return committed.messages(self._server, woken=telling)
 
     def forget(self) -> None:
-        """The others look by themselves, a little later."""
+        """Drops what was not sent. The other processes poll a little later anyway."""
         self.untold.clear()
 
     def were_told(self) -> None:
-        """The commit was successful."""
+        """Called when the commit was successful."""
         now = time.monotonic()
         for provider in self._telling:
             self._told_at[provider] = now

@@ -1,1 +1,1 @@
-"""The questions that may be asked about what is committed."""
+"""Queries of the committed state."""

@@ -1,4 +1,4 @@
-"""What is pending; the questions cost what is pending, whatever the history."""
+"""Queries of what is pending. Their cost depends on the pending requests, not on the history."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Overview(Reading):
         )
 
     def oldest_leases(self, streams: Sequence[str]) -> dict[str, Instant]:
-        """When the oldest live lease of each of these streams was given."""
+        """The time at which the oldest live lease of each of these streams was given."""
         query = (
             LaneRow.select(LaneRow.stream, fn.MIN(LaneRow.lease_start))
             .where(SQL("status = 1"), LaneRow.stream.in_(list(streams)))
@@ -77,11 +77,11 @@ class Overview(Reading):
         return {stream: Instant(start) for stream, start in self._rows(query)}
 
     def servers(self) -> list[tuple[str, bytes]]:
-        """The server processes, and what they tell of themselves."""
+        """The server processes, with the documents that they publish."""
         return [(row.id, bytes(row.document)) for row in self._rows(ServerRow.select())]
 
     def backlog_size(self, provider: str) -> tuple[int, int]:
-        """How many requests are pending, and the age of the oldest in microseconds."""
+        """The number of pending requests, and the age of the oldest in microseconds."""
         query = LaneRow.select(
             fn.COALESCE(fn.SUM(LaneRow.pending), 0).alias("pending"),
             fn.MIN(LaneRow.ready_since).alias("oldest"),

@@ -1,4 +1,4 @@
-"""What every question needs: rows, and requests as they are shown."""
+"""What every query needs: rows, and requests in the form in which they are shown."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Reading:
         cast(Any, self._database).close()
 
     def refresh(self) -> None:
-        """Brings the providers up to date with what other processes did."""
+        """Updates the providers with the changes of other processes."""
         refresh(self._known, self._select, sql.ETAGS_AS_THEY_ARE)
 
     def _select(self, statement: str) -> list[Any]:
@@ -35,7 +35,7 @@ class Reading:
         return rows_of(cast(Any, self._database).execute(query))
 
     def _requests(self, query: Any) -> list[RequestRecord]:
-        """Each with its account number and what it waits for."""
+        """The requests, each with its account number and what it waits for."""
         records = [request_of_row(row) for row in self._rows(query)]
         if not records:
             return []

@@ -1,4 +1,4 @@
-"""What the clock's duties ask: is something due? They cost what is due, whatever the history."""
+"""Queries of the clock's duties. Their cost depends on what is due, not on the history."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MOST_DUE = 200
 
 
 class DueQueries(Reading):
-    """A subscription that a duty has set aside is not due."""
+    """Leaves out the subscriptions that a duty has set aside."""
 
     def now(self) -> Instant:
         return self._known.now()
 
     def leases_ran_out(self, *, since: Instant, until: Instant) -> bool:
-        """Are there leases that ran out after `since`?"""
+        """Tells whether leases ran out after `since`."""
         query = LaneRow.select(LaneRow.subscription).where(
             SQL("status = 1"),
             LaneRow.lease_until > since,
@@ -30,7 +30,7 @@ class DueQueries(Reading):
         return bool(self._rows(query.limit(1)))
 
     def delays_are_over(self) -> bool:
-        """Are there lanes whose delay is over?"""
+        """Tells whether there are lanes whose delay is over."""
         query = LaneRow.select(LaneRow.subscription).where(
             SQL("status = 2"), LaneRow.ready_time <= self.now()
         )
@@ -41,7 +41,7 @@ class DueQueries(Reading):
         return [code for code in self._known.set_up.catalogues if self._has_overdue(code)]
 
     def subscriptions_due(self) -> list[str]:
-        """The subscriptions of which something ends, in the order in which that was due."""
+        """The subscriptions with an automatic end that is due, the earliest first."""
         query = SubscriptionRow.select(SubscriptionRow.number).where(
             SQL("due_time IS NOT NULL"),
             SubscriptionRow.due_time <= self.now(),

@@ -1,4 +1,4 @@
-"""What lists are narrowed down by, and the conditions that say so."""
+"""The filters of lists, and their SQL conditions."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def action_conditions(wanted: ActionFilter) -> list[Expression]:
 def request_conditions(
     wanted: RequestFilter, *, text_of: Callable[[Field], Any]
 ) -> list[Expression]:
-    """`text_of`: the text of a column of bytes, as the database says it."""
+    """`text_of`: the SQL that makes a text of a column of bytes in this database."""
     texts = (
         (RequestRow.provider, wanted.provider),
         (RequestRow.subscription, wanted.subscription),
@@ -113,7 +113,9 @@ def _link_conditions(wanted: SubscriptionFilter) -> list[Any]:
     if wanted.provider:
         conditions.append(LinkRow.provider == wanted.provider)
     if wanted.sync_states == (SyncState.OUT_OF_SYNC,):
-        conditions.append(SQL("sync_state = 3"))  # a literal, for the index of what drifted
+        conditions.append(
+            SQL("sync_state = 3")
+        )  # a literal, so that the index is used
     elif wanted.sync_states:
         conditions.append(LinkRow.sync_state.in_([int(s) for s in wanted.sync_states]))
     return conditions + _named(LinkRow.account_number, wanted.account_number)
@@ -129,7 +131,9 @@ def _equal(pairs: Iterable[tuple[Any, object]]) -> list[Expression]:
 
 
 def _named(column: Any, value: str) -> list[Expression]:
-    """By a column whose index holds what is not empty, and is used where that is said."""
+    """A condition on a column whose index contains only non-empty values; the condition says so,
+    too.
+    """
     return [column == value, column != SQL("''")] if value else []
 
 

@@ -1,4 +1,4 @@
-"""Questions to the committed state; each runs on a reader's thread."""
+"""Queries of the committed state. Each runs on a reader's thread."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Reads(Overview, DueQueries):
     def subscriptions(
         self, wanted: SubscriptionFilter, *, after: str, limit: int
     ) -> list[SubscriptionRecord]:
-        """In the order of their numbers, those behind `after`."""
+        """The subscriptions after the number `after`, in the order of their numbers."""
         conditions = subscription_conditions(wanted)
         return self._subscriptions(SubscriptionRow.number > after, *conditions, limit=limit)
 
@@ -40,12 +40,12 @@ class Reads(Overview, DueQueries):
         return found[0] if found else None
 
     def created_by(self, request_id: str) -> str | None:
-        """What a call with that `request_id` created."""
+        """What a call with this `request_id` created."""
         rows = self._rows(RequestIdRow.select().where(RequestIdRow.id == request_id))
         return str(rows[0].created) if rows else None
 
     def actions(self, wanted: ActionFilter, *, before: int, limit: int) -> list[ActionRecord]:
-        """The newest first, those before the id `before` (0: from the newest)."""
+        """The newest actions, before the id `before` (0: from the newest)."""
         conditions = action_conditions(wanted)
         if before:
             conditions.append(ActionRow.id < before)
@@ -63,7 +63,7 @@ class Reads(Overview, DueQueries):
         return self._requests(query.order_by(RequestRow.number))
 
     def requests(self, wanted: RequestFilter, *, after: int, limit: int) -> list[RequestRecord]:
-        """Newest or oldest first, those behind the number `after` (0: from the end)."""
+        """Requests after the number `after`, the newest or the oldest first (0: from the end)."""
         conditions = request_conditions(wanted, text_of=self._text)
         number = RequestRow.number
         if after:

@@ -1,1 +1,3 @@
-"""The transaction: what commands need is read in bulk, changed in memory and written in bulk."""
+"""One transaction: it reads in bulk what commands need, changes it in memory, and writes it in
+bulk.
+"""

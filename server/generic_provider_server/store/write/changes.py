@@ -1,4 +1,4 @@
-"""The changes of one transaction, on their way into the tables."""
+"""Collects the changes of one transaction and writes them to the tables."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .loaded import Loaded
 
 
 class Changes(Loaded):
-    """What was read and changed; `committed` is what others are to hear of it."""
+    """What was read and changed. `committed` is what others are notified of."""
 
     def __init__(
         self,
@@ -54,7 +54,7 @@ class Changes(Loaded):
         return found or Lane(provider=provider, subscription=subscription)
 
     def leased(self, subscription: str, aggregate: Aggregate) -> dict[str, frozenset[int]]:
-        """Per provider with a live lease, the numbers of the requests on it."""
+        """For each provider with a live lease, the numbers of the requests on it."""
         lanes = self.lanes.get(subscription, {}).values()
         return {
             lane.provider: lane.leased(aggregate.queue(lane.provider))
@@ -63,7 +63,7 @@ class Changes(Loaded):
         }
 
     def flush(self) -> None:
-        """Writes every change but the counts; the group's transaction goes on."""
+        """Writes every change except the counts. The transaction goes on."""
         self._put_subscriptions()
         self._put_lanes()
         for statement in sorted(self._rows, key=_additions_first):
@@ -71,13 +71,16 @@ class Changes(Loaded):
         self._rows = {}
 
     def finish(self) -> None:
-        """What every process changes comes last, so that it is locked for the shortest time."""
+        """Writes the rows that every process changes.
+
+        They come last, so that they are locked only briefly.
+        """
         counted = sorted((*use, count) for use, count in self._uses.items() if count)
         rows = [{"provider": code, "thing": thing, "uses": n} for code, thing, n in counted]
         self._tables.write(sql.COUNT_USE, rows)
 
     def _write(self, statement: Bulk, key: object, row: Row) -> None:
-        """Of several changes to the same, the last counts."""
+        """Writes one change for each thing: of several changes, the last counts."""
         self._rows.setdefault(statement, {})[key] = row
 
     def _put_subscriptions(self) -> None:
@@ -154,7 +157,7 @@ def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[Row]:
 
 
 def _item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
-    """In one order, whoever writes them: two processes do not wait for each other."""
+    """The rows of items, sorted, so that two processes never wait for each other."""
     return [
         {
             "goods_type": goods.goods_type,

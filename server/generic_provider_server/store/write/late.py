@@ -1,4 +1,4 @@
-"""What late commands ask of the tables themselves, and change there, within the transaction."""
+"""The queries and changes that late commands make directly on the tables, in the transaction."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ class Late(Changes):
     _set_aside: frozenset[str] = frozenset()
 
     def begin(self, needs: Needs) -> None:
-        """Before each command runs."""
+        """Called before each command runs."""
         self.processed = list(needs.subscriptions)
         self._set_aside = self._known.set_asides.subscriptions(needs.duty, now=self.now)
 
     def one_by_one(self, numbers: Iterable[str]) -> Iterator[str]:
-        """Notes which one is processed."""
+        """Yields the subscriptions, and records which one is being processed."""
         self.processed = processed = list[str]()
         for number in numbers:
             processed.append(number)
             yield number
 
     def ready(self, provider: str, *, bulk: int, most: int) -> list[str]:
-        """Those with something to hand over, the oldest first."""
+        """The subscriptions with ready requests, the oldest first."""
         with self._known.scan_starts.scan(provider, bulk) as scan:
             found = self._select(sql.READY, provider, bulk, scan.start, most=most)
             scan.found = found[0].ready_since if found else None
@@ -54,7 +54,7 @@ class Late(Changes):
         return self._found(sql.LEASED_BY_OTHER_SERVERS, server, most=most)
 
     def overdue(self, provider: str, *, limit: int, most: int) -> list[str]:
-        """Those that are not leased and whose first request was created before `limit`."""
+        """The subscriptions without a lease whose first request was created before `limit`."""
         ready = [
             number
             for bulk in (0, 1)
@@ -63,7 +63,10 @@ class Late(Changes):
         return ready + self._found(sql.OVERDUE_DELAYED, provider, limit, most=most)
 
     def end_delays(self) -> int:
-        """Makes ready what waited until now; gives the number of providers where it did."""
+        """Makes ready the lanes whose delay has ended.
+
+        Returns the number of providers with such lanes.
+        """
         oldest = dict(self._tables.select(sql.DELAYS_OVER, (self.now,)))
         if oldest:
             self._tables.run(sql.END_DELAYS, (self.now,))
@@ -76,7 +79,7 @@ class Late(Changes):
         return dict(self._tables.select(sql.USES, (provider,)))
 
     def put_server(self, server: str, document: bytes) -> None:
-        """The server was alive just now."""
+        """Records that the server was alive now."""
         row = {"id": server, "seen_time": self.now, "document": document}
         self._tables.write(sql.PUT_SERVER, [row])
 

@@ -1,4 +1,4 @@
-"""What one transaction has read: in bulk, each thing once."""
+"""What one transaction has read: in bulk, and each thing only once."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from ..memory.subscriptions import Names, Used
 
 
 class Needs(Value, frozen=True, kw_only=True):
-    """What a command reads, so that a whole group is loaded with a few statements.
+    """What a command reads, so that a few statements load a whole group.
 
-    `late`: it searches the tables itself, so it runs when the others are written.
-    `set_up`: it changes providers, so nothing else happens to them meanwhile.
-    `duty`: what a subscription is set aside from if the command cannot process it; empty for what
-    callers ask, who get the error themselves.
+    `late`: it searches the tables itself, so it runs after the others are written. `set_up`: it
+    changes providers, so no other command may use them at the same time. `duty`: the duty from
+    which a subscription is set aside if the command cannot process it; empty for commands of
+    callers, who get the error themselves.
     """
 
     late: bool = False
@@ -40,9 +40,9 @@ LATE = Needs(late=True)
 
 
 class Loaded:
-    """Everything that was read, as the commands of the group have changed it since.
+    """Everything that was read, as the commands of the group have changed it.
 
-    What is loaded of a subscription is locked: until the commit no other process changes it.
+    A loaded subscription is locked: no other process can change it before the commit.
     """
 
     def __init__(self, tables: Tables, *, now: Instant, known: Known, shared: bool) -> None:
@@ -62,7 +62,10 @@ class Loaded:
         self.names: dict[str, Names | None] = {}
 
     def load(self, needs: Sequence[Needs]) -> None:
-        """Request ids last: what another process did to the rest is known by them then."""
+        """Loads the needs.
+
+        Request ids come last: whoever sees another process's change then also sees its id.
+        """
         numbers = {number for need in needs for number in need.subscriptions}
         requests = {number for need in needs for number in need.requests}
         owners = self._tables.select_in(sql.SUBSCRIPTIONS_OF_REQUESTS, list(requests))
@@ -72,12 +75,15 @@ class Loaded:
         self._load_request_ids({i for need in needs for i in need.request_ids})
 
     def load_subscriptions(self, numbers: Iterable[str]) -> None:
-        """Waits for those that another process is changing; None for those that do not exist."""
+        """Loads subscriptions, and waits for other processes that change them.
+
+        None: it does not exist.
+        """
         missing = [number for number in numbers if number not in self.subscriptions]
         self._load_locked(missing, self._locked(sql.LOCK, missing))
 
     def load_free(self, numbers: Iterable[str]) -> list[str]:
-        """Those of these existing subscriptions that no other process is changing."""
+        """Loads the existing subscriptions that no other process is changing, and returns them."""
         numbers = list(numbers)
         missing = [number for number in numbers if number not in self.subscriptions]
         revisions = self._locked(sql.LOCK_FREE, missing)
@@ -85,7 +91,9 @@ class Loaded:
         return [number for number in numbers if number in self.subscriptions]
 
     def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:
-        """Their revisions; None where there is nobody else."""
+        """Locks the subscriptions and returns the revisions of those locked; None if no other
+        process exists.
+        """
         if not self._shared:
             return None
         return dict(self._tables.select_in(statement, list(numbers)))
@@ -108,7 +116,10 @@ class Loaded:
             self.lanes[lane.subscription][lane.provider] = lane
 
     def _recall(self, number: str, revisions: dict[str, int] | None) -> bool:
-        """What was used last, if it is still so. Lanes change without their subscription."""
+        """Takes subscriptions from the cache if they are current.
+
+        Lanes change without their subscription.
+        """
         used = self._recent.get(number)
         if used is None:
             return False
@@ -121,7 +132,7 @@ class Loaded:
         return True
 
     def keep_recent(self) -> None:
-        """Once everything is committed."""
+        """Caches the subscriptions when everything is committed."""
         for number, record in self.subscriptions.items():
             if record is not None:
                 used = Used(record, self.lanes[number], self.names.get(number))
@@ -134,7 +145,7 @@ class Loaded:
         return self.requests[number]
 
     def action(self, number: int) -> ActionRecord:
-        """An action that exists, with the numbers of its requests."""
+        """An existing action, with the numbers of its requests."""
         if number not in self.actions:
             row = self._tables.select(sql.ACTION, (number,))[0]
             found = self._tables.select(sql.REQUESTS_OF_ACTION, (row.subscription, number))
@@ -143,7 +154,7 @@ class Loaded:
         return self.actions[number]
 
     def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:
-        """Requests of the same lane, later in its order, that were handed over and are final."""
+        """Requests later in the order of the same lane that were handed over and are final."""
         place = record.subscription, record.provider, record.unit, record.unit, record.index
         return [request_of_row(row) for row in self._tables.select(sql.LATER_REQUESTS, place)]
 

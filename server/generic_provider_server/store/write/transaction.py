@@ -1,4 +1,4 @@
-"""One transaction's changes: made in memory by the commands, written in bulk by `flush`."""
+"""The changes of one transaction: commands make them in memory, `flush` writes them in bulk."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ from .late import Late
 
 
 class Work(Late):
-    """Values are immutable, so a command that is refused before its `put` leaves nothing behind."""
+    """The working set of a group.
+
+    Values are immutable, so a command that is refused before its `put` leaves nothing behind.
+    """
 
     def circumstances(self, subscription: str) -> Circumstances:
         record = self.subscriptions.get(subscription)
@@ -38,7 +41,7 @@ class Work(Late):
         )
 
     def owner(self, goods: Goods) -> str | None:
-        """The subscription that has the item reserved, counting what this group released."""
+        """The subscription that has the item reserved, after what this group has released."""
         owner = self.reserved.get(goods)
         names = self._changed.get(owner) if owner is not None else None
         return owner if names is None or goods in names.goods else None
@@ -58,8 +61,8 @@ class Work(Late):
     ) -> ActionRecord | None:
         """Makes the transition the state of the subscription.
 
-        `answered`: the lease under which the first request that ended was answered.
-        Returns `new_action` as it is now.
+        `answered`: the lease under which the first request that ended was answered. Returns
+        `new_action` in its current state.
         """
         former = self.subscriptions.get(subscription)
         self.subscriptions[subscription] = revised(former, transition.aggregate, now=self.now)
@@ -111,7 +114,7 @@ class Work(Late):
         self._write(sql.ADD_REQUEST_ID, request_id, row)
 
     def note_attempt(self, pending: Pending, lane: Lane) -> None:
-        """Keeps, for those who look, how a hand-over of the request ended."""
+        """Records in the history how a hand-over of the request ended."""
         row = {
             "number": pending.number,
             "error_code": pending.error_code,
@@ -129,7 +132,9 @@ class Work(Late):
         self._write(sql.ADD_REQUEST, record.number, request_row(record))
 
     def _of_action(self, transition: Transition, record: RequestRecord) -> RequestRecord:
-        """With what its action told, should that be settled by now and gone from the aggregate."""
+        """The record with the data of its action, even if that is now settled and gone from the
+        aggregate.
+        """
         for change in transition.actions:
             if change.performed.id == record.action:
                 performed = change.performed
@@ -199,7 +204,10 @@ class Work(Late):
 
 
 def state_of(change: ActionChange) -> ActionState:
-    """REJECTED: nothing of it remains; that is said at once, the rest when it is settled."""
+    """The action's state.
+
+    REJECTED is known as soon as nothing of it remains; the others when it is settled.
+    """
     performed = change.performed
     if performed.undone:
         return ActionState.REJECTED

@@ -1,7 +1,7 @@
-"""Group commit: what was asked while the last commit was under way goes into the next one.
+"""Group commit: the commands that arrive during a commit make up the next group.
 
-One thread writes. Each group is loaded with a few statements, its commands run in order in memory,
-the changes are written in bulk and committed once; only then does anybody get an answer.
+One thread writes. It loads each group with a few statements, runs its commands in order in memory,
+writes the changes in bulk and commits once. Only then are the callers answered.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ Result_co = TypeVar("Result_co", covariant=True)
 
 MOST_IN_GROUP = 400
 MOST_ATTEMPTS = 10
-"""Of a group, and then of its commands, while other processes are faster."""
+"""The most attempts of a group, and then of each of its commands, while other
+processes are faster.
+"""
 
 log = structlog.get_logger()
 
@@ -54,8 +56,10 @@ class _Asked(Generic[Result]):
 
 
 class Writer:
-    """On the loop, `on_commit` is called before those who asked go on; `on_reach` when the database
-    is lost, and then what was under way has perhaps been committed, and when it is there again.
+    """Calls `on_commit` on the loop before the callers are answered.
+
+    Calls `on_reach` when the database is lost (then nobody knows whether the running group was
+    committed) and when it is back.
     """
 
     def __init__(
@@ -84,14 +88,14 @@ class Writer:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Finishes what was asked, then ends the thread."""
+        """Finishes what was queued, then ends the thread."""
         with self._wanted:
             self._stopping = True
             self._wanted.notify()
         await asyncio.to_thread(self._thread.join)
 
     def ask(self, command: Command[Result]) -> asyncio.Future[Result]:
-        """Has the command done, behind those that were asked for before."""
+        """Queues the command behind those that were asked for before."""
         future: asyncio.Future[Result] = self._loop.create_future()
         with self._wanted:
             if self._stopping:
@@ -110,7 +114,10 @@ class Writer:
         self._engine.close()
 
     def _next_group(self) -> list[_Asked[Any]] | None:
-        """None at the end; nobody may have asked, where others are still to be told."""
+        """Waits for the next group. None: the writer stops.
+
+        The group is empty if no command was asked for but notifications of other processes are due.
+        """
         with self._wanted:
             wait = WAKE_SECONDS if self._wakes.untold else None
             self._wanted.wait_for(lambda: self._asked or self._stopping, wait)
@@ -120,8 +127,10 @@ class Writer:
             return [self._asked.popleft() for _ in range(size)]
 
     def _run_group(self, group: Sequence[_Asked[Any]], *, attempt: int = 1) -> list[Committed]:
-        """Runs the group as one transaction, again if another process was faster, or its commands
-        one by one."""
+        """Runs the group as one transaction.
+
+        If another process was faster, runs it again, then runs its commands one by one.
+        """
         try:
             return [self._commit(group)]
         except StoreLost as lost:
@@ -155,7 +164,10 @@ class Writer:
             return []
 
     def _lose(self, group: Sequence[_Asked[Any]], lost: StoreLost) -> None:
-        """Nothing is run again: nobody knows whether it was committed."""
+        """Fails the whole group.
+
+        Nothing is run again, because nobody knows whether it was committed.
+        """
         self._known.recent.forget()
         self._wakes.forget()
         for asked in group:

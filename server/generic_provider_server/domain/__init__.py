@@ -1,1 +1,1 @@
-"""The pure functions and values of the business: no I/O, no clock, no chance."""
+"""The rules and values of the business, as pure functions: no I/O, no clock, no random values."""

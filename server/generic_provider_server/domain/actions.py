@@ -1,4 +1,7 @@
-"""The actions of the CRM. Resolved, they name every provider; every instant is fixed."""
+"""The actions of the CRM.
+
+A resolved action names every provider, and all its instants are fixed.
+"""
 
 from __future__ import annotations
 
@@ -146,7 +149,7 @@ class StartServices(Action, frozen=True, tag="start_services"):
 
 
 class StopServices(Action, frozen=True, tag="stop_services"):
-    """`term_over`: the service's own term end stops it, whatever live state it is in."""
+    """`term_over`: the service's own term end stops it, in whatever live state it is."""
 
     kind: ClassVar[ActionKind] = ActionKind.STOP_SERVICES
     services: tuple[Selection, ...]
@@ -186,7 +189,7 @@ class RemoveItems(Action, frozen=True, tag="remove_items"):
 
 
 class SwapItem(Action, frozen=True, kw_only=True, tag="swap_item"):
-    """Empty `goods_type`, `provider`, `distributor`: wherever, and whatever, the old one is."""
+    """An empty `goods_type`, `provider` or `distributor` means that of the old item."""
 
     kind: ClassVar[ActionKind] = ActionKind.SWAP_ITEM
     old_serial_number: str
@@ -257,7 +260,7 @@ StateAction = (
 )
 
 ServiceListAction = AddServices | StartServices | StopServices | RemoveServices | ChangeTerms
-"""Actions on a list of services, each of which stands or falls by itself."""
+"""Actions on a list of services. A rejection takes back one service, not the others."""
 
 AtomicAction = (
     SwapService
@@ -269,7 +272,7 @@ AtomicAction = (
     | Regret
     | Replace
 )
-"""Actions that any rejection undoes as a whole."""
+"""Actions that any rejection takes back as a whole."""
 
 DivisibleAction = (
     BecomeSubscriber
@@ -287,7 +290,7 @@ DivisibleAction = (
     | AddUsage
     | CancelUsage
 )
-"""Actions of which a rejection takes back what the request carried."""
+"""Actions of which a rejection takes back only what the request carried."""
 
 AnyAction = AtomicAction | DivisibleAction
 
@@ -312,4 +315,4 @@ PerServiceAction = (
     | CancelUsage
     | Replace
 )
-"""Actions of which each service is always a request of its own."""
+"""Actions that always send one request for each service."""

@@ -1,4 +1,4 @@
-"""What a provider offers, indexed for look-ups, and the rules that a provider itself obeys."""
+"""Indexes the parts of a provider, and checks the rules that a provider itself must obey."""
 
 from __future__ import annotations
 
@@ -88,7 +88,9 @@ class Catalogue:
             ) from None
 
     def rank(self, distributor: str) -> tuple[int, int]:
-        """Sorts required distributors before those that require them; unknown ones last."""
+        """A sort key that places required distributors before those that require them; unknown ones
+        last.
+        """
         return (
             self.depths.get(distributor, len(self.depths)),
             self.positions.get(distributor, len(self.positions)),
@@ -107,7 +109,7 @@ def catalogue_of(catalogues: Catalogues, provider: str) -> Catalogue:
 
 
 def check_provider(provider: Provider) -> None:
-    """Raises InvalidField naming every contradiction within the provider."""
+    """Raises InvalidField, which names every contradiction within the provider."""
     wrong = [
         *_repeated("distributors", [d.code for d in provider.distributors]),
         *_repeated("services", [s.code for s in provider.services]),

@@ -1,4 +1,4 @@
-"""Leases: their tokens, how an answer is judged, and how long a failed request waits."""
+"""Lease tokens, verdicts on answers, and the delays of failed requests."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ResponseCode(IntEnum):
 
 
 class LeaseEnd(IntEnum):
-    """Why a lease ended before all of its requests were answered."""
+    """The reason why a lease ended before all of its requests were answered."""
 
     RAN_OUT = 1
     STREAM_BROKE = 2
@@ -43,7 +43,7 @@ class LeaseEnd(IntEnum):
 
 
 class Lease(Value, frozen=True, array_like=True):
-    """One hand-over: requests (`first` to `last` of a unit) of a subscription to one stream."""
+    """One hand-over of a subscription's requests (`first` to `last` of a unit) to one stream."""
 
     provider: str
     subscription: str
@@ -58,12 +58,12 @@ class Lease(Value, frozen=True, array_like=True):
 
 
 def token_of(lease: Lease, key: bytes) -> str:
-    """The lease's token: what it names and a MAC, so that it can be checked for ever."""
+    """The lease's token: its contents and a MAC, so that it can be checked at any later time."""
     return signed(msgspec.msgpack.encode(lease), key)
 
 
 def lease_of(token: str, key: bytes) -> Lease | None:
-    """The lease that a token was issued for, or None if we never issued it."""
+    """The lease for which a token was issued, or None if we never issued it."""
     body = verified(token, key)
     try:
         return _decoder.decode(body) if body is not None else None
@@ -99,7 +99,7 @@ def _mac(body: bytes, key: bytes) -> bytes:
 
 
 def judge_final(state: RequestState, status: ResponseStatus) -> ResponseCode:
-    """The verdict on an answer for a request that has its final state."""
+    """The verdict on an answer to a request that already has a final state."""
     outcome = {
         ResponseStatus.ACCEPTED: RequestState.COMPLETED,
         ResponseStatus.REJECTED: RequestState.REJECTED,
@@ -110,7 +110,7 @@ def judge_final(state: RequestState, status: ResponseStatus) -> ResponseCode:
 
 
 def back_off(attempts: int, *, jitter: float) -> int:
-    """Microseconds to wait after that many failed attempts: 0, 1 s, 2 s, 4 s … 5 min.
+    """The microseconds to wait after this number of failed attempts: 0, 1 s, 2 s, 4 s … 5 min.
 
     `jitter`: a factor from 0.8 to 1.2.
     """
@@ -120,7 +120,7 @@ def back_off(attempts: int, *, jitter: float) -> int:
 
 
 def stream_of(server: str) -> str:
-    """A new id of a stream; it tells which process has it."""
+    """A new id of a stream. It begins with the id of the process that has the stream."""
     return f"{server}.{secrets.token_hex(6)}"
 
 

@@ -1,4 +1,4 @@
-"""Why something is refused: a reason for programs, a sentence for people, and the facts."""
+"""Refusals: a reason for programs, a sentence for people, and the facts."""
 
 from __future__ import annotations
 
@@ -47,7 +47,10 @@ class Reason(StrEnum):
 
 
 class Refused(Exception):
-    """An expected refusal; nothing was changed. `metadata` names the things at fault."""
+    """An expected refusal. The command has changed nothing.
+
+    `metadata` names the things at fault.
+    """
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
         super().__init__(message)
@@ -57,13 +60,13 @@ class Refused(Exception):
 
 
 def not_found(reason: Reason, name: str) -> Refused:
-    """There is no such thing, whose kind the reason names."""
+    """The thing does not exist. The reason names its kind."""
     kind = reason.removesuffix("_NOT_FOUND").lower()
     return Refused(reason, f"there is no {kind} {name!r}", **{kind: name})
 
 
 class InvalidField(Refused):
-    """Input that is wrong whatever the state; `violations` are (field, what is wrong)."""
+    """The input is wrong in any state of the data. `violations` are pairs of field and fault."""
 
     def __init__(self, *violations: tuple[str, str]) -> None:
         first, wrong = violations[0]

@@ -36,7 +36,7 @@ class RequestMethod(IntEnum):
 
 
 class State(IntEnum):
-    """State of a subscription and of a service on it; the last two are of services only."""
+    """The state of a subscription, and of a service on it. The last two are of services only."""
 
     DRAFT = 1
     EFFECTIVE = 2
@@ -179,8 +179,9 @@ class Item(Value, frozen=True, kw_only=True):
 
 
 class SubscribedService(Value, frozen=True, kw_only=True):
-    """`term_over`: the term end was reached; the service stays off until its term changes.
+    """A service of a subscription on a distributor.
 
+    `term_over`: the term has ended, and the service stays off until its term changes.
     `stopped_by_term`: that term end switched the service off, so a later term starts it again.
     """
 
@@ -216,8 +217,8 @@ class Usage(Value, frozen=True, kw_only=True):
 class Subscription(Value, frozen=True, kw_only=True):
     """What the CRM wants. `former` keeps the last services that were swapped or removed.
 
-    `linked`: providers that know, or are to know, the subscriber. `stopped_by_term`: the term end
-    of its last service that was on made it NOT_EFFECTIVE, so a later term makes it EFFECTIVE again.
+    `linked`: providers that know the subscriber, or should. `stopped_by_term`: the term end of its
+    last service that was on made it NOT_EFFECTIVE, so a later term makes it EFFECTIVE again.
     """
 
     number: str

@@ -1,4 +1,4 @@
-"""How two platform images differ. Every comparison of what a platform holds is made here."""
+"""Compares two platform images. Every comparison of what a platform holds is made here."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class Sides(Generic[Element]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """What a platform that holds one image lacks of another.
+    """The differences between a held and a wanted image.
 
-    `become`: it does not certainly know a subscriber whom it should know. Only where it does know
-    the subscriber are `holder` and `address` compared; they are True where the two images differ
-    or the held value is uncertain.
+    `become`: the platform should know the subscriber and does not certainly know it. If it knows
+    the subscriber, `holder` and `address` are compared; they are True if the two images differ or
+    the held value is uncertain.
     """
 
     become: bool = False
@@ -66,10 +66,10 @@ SAME = Comparison()
 
 
 def compare(held: PlatformImage, wanted: PlatformImage) -> Comparison:
-    """Falsy where a platform that holds `held` needs no request to hold `wanted`.
+    """The result is falsy if a platform that holds `held` needs no request to hold `wanted`.
 
-    A subscriber whom the platform need not know is never compared: only items, entitlements and
-    usage are taken away then.
+    If the platform need not know the subscriber, only items, entitlements and usage are compared,
+    and taken away.
     """
     if held == wanted or held.lacks_nothing(wanted):
         return SAME
@@ -86,7 +86,7 @@ def compare(held: PlatformImage, wanted: PlatformImage) -> Comparison:
 
 
 def missing(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element, ...]:
-    """The wanted elements that are not held for certain and with the same contents."""
+    """The wanted elements that are not held, or are held uncertainly or with other contents."""
     there = {element.key: element for element in held}
     return tuple(
         [

@@ -1,4 +1,4 @@
-"""What a request does to the platform: for certain, perhaps, or already."""
+"""Computes how a request changes a platform image: certainly, possibly, or not at all."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def entitlements_of(request: Request) -> tuple[Entitlement, ...]:
 
 
 def effect(known: PlatformImage, request: Request) -> PlatformImage:
-    """The image after the platform has done the request; what it names is certain."""
+    """The image after the request was applied: what the request names is certain."""
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             return _become(known, request)
@@ -70,7 +70,7 @@ def effect(known: PlatformImage, request: Request) -> PlatformImage:
 
 
 def effects(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
-    """The image after all requests in turn; many of a kind cost hardly more than one."""
+    """The image after all requests, in order. Many of a kind cost hardly more than one."""
     if len(requests) == 1:
         return effect(known, requests[0])
     for field, group in groupby(requests, _field):
@@ -80,7 +80,7 @@ def effects(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
 
 
 def has(known: PlatformImage, request: Request) -> bool:
-    """Tells whether the image already holds the request's effect for certain."""
+    """Tells whether the image certainly contains the request's effect already."""
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             return not compare(replace(known, usages=()), effect(NOTHING, request))
@@ -94,7 +94,7 @@ def has(known: PlatformImage, request: Request) -> bool:
 
 
 def doubt(known: PlatformImage, request: Request) -> PlatformImage:
-    """The image after the request may or may not have been done: what it names is uncertain."""
+    """The image when nobody knows whether the request was applied: what it names is uncertain."""
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             return _doubt_become(known, request)
@@ -108,7 +108,7 @@ def doubt(known: PlatformImage, request: Request) -> PlatformImage:
 
 
 def doubt_only(known: PlatformImage, request: Request, names: AbstractSet[Name]) -> PlatformImage:
-    """As `doubt`, but only the elements of `names` become uncertain."""
+    """Does the same as `doubt`, but only for the elements in `names`."""
     doubted = doubt(known, request)
     return replace(
         known,
@@ -124,7 +124,7 @@ def doubt_only(known: PlatformImage, request: Request, names: AbstractSet[Name])
 
 
 def doubt_everything(known: PlatformImage) -> PlatformImage:
-    """Every element uncertain, the subscriber as known as before: a full reset starts here."""
+    """Makes every element uncertain, but not whether the subscriber is known (full reset)."""
     return replace(
         known,
         holder_certain=False,
@@ -215,7 +215,7 @@ def _replaced(known: PlatformImage, request: Request, parts: Iterable[Part]) -> 
 
 
 def _with_parts(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
-    """The image after requests for one field were done, one after the other."""
+    """The image after requests for one field were applied, one after the other."""
     there = {part.key: part for part in _parts(known, requests[0])}
     for request in requests:
         added = adds(request)
@@ -233,7 +233,7 @@ def _has_parts(there: tuple[Part, ...], named: tuple[Part, ...], *, adds: bool) 
 
 
 def _doubted(there: tuple[Part, ...], named: tuple[Part, ...], *, adds: bool) -> tuple[Part, ...]:
-    """A reference may be used again once its usage is over: the later one is kept."""
+    """Makes the named parts uncertain. Of two usages with one reference the later is kept."""
     doubted = {part.key: part for part in there}
     for part in named:
         former = doubted.get(part.key)
@@ -264,7 +264,7 @@ def _only(
 
 
 def _become(known: PlatformImage, request: Request) -> PlatformImage:
-    """Usage is no part of the payload, so what the platform did with it is not known."""
+    """The image after BECOME_SUBSCRIBER. It carries no usage, so usage is uncertain then."""
     return PlatformImage(
         known=Known.YES,
         holder=request.holder,
@@ -276,7 +276,10 @@ def _become(known: PlatformImage, request: Request) -> PlatformImage:
 
 
 def _doubt_become(known: PlatformImage, request: Request) -> PlatformImage:
-    """Whoever certainly exists still does; everything else may be as before or as asked for."""
+    """The image after a BECOME_SUBSCRIBER that may have been applied.
+
+    A subscriber that certainly existed still exists. All else may be as before or as requested.
+    """
     before = doubt_everything(known)
     return replace(
         before,

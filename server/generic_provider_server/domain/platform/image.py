@@ -1,4 +1,4 @@
-"""The platform image: what a platform should hold, holds, or may hold."""
+"""The platform image: what a platform should hold, does hold, or may hold."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ..values import (
 
 
 class Known(IntEnum):
-    """Does the platform know the subscriber?"""
+    """Whether the platform knows the subscriber."""
 
     NO = 0
     YES = 1
@@ -34,7 +34,7 @@ class Known(IntEnum):
 
 
 class ProvisionedItem(Value, frozen=True, kw_only=True):
-    """An item on the platform; identity: distributor and goods.
+    """An item on the platform. Its distributor and goods identify it.
 
     `certain` is False while nobody knows whether the platform holds it.
     """
@@ -52,7 +52,7 @@ class ProvisionedItem(Value, frozen=True, kw_only=True):
 
     @property
     def content(self) -> None:
-        """An item is its identity: nothing of it can differ."""
+        """An item consists only of its identity, so its contents cannot differ."""
 
     @property
     def goods(self) -> Goods:
@@ -60,10 +60,10 @@ class ProvisionedItem(Value, frozen=True, kw_only=True):
 
 
 class Entitlement(Value, frozen=True, kw_only=True):
-    """A platform service that is on; identity: distributor, platform id and the goods.
+    """A platform service that is on. Its distributor, platform id and goods identify it.
 
-    `service` is the first of the CRM's services behind it. `term_end` only where the platform
-    wants it.
+    `service` is the first of the CRM's services behind it. `term_end` is set only if the platform
+    gets term ends.
     """
 
     distributor: str
@@ -83,7 +83,10 @@ class Entitlement(Value, frozen=True, kw_only=True):
 
 
 class PostedUsage(Value, frozen=True, kw_only=True):
-    """A usage record on the platform; identity: its reference and the goods it was posted for."""
+    """A usage record on the platform.
+
+    Its reference and the goods that it was posted for identify it.
+    """
 
     usage: Usage
     goods: tuple[Goods, ...] = ()
@@ -95,7 +98,7 @@ class PostedUsage(Value, frozen=True, kw_only=True):
 
     @property
     def content(self) -> None:
-        """A usage record is its identity: nothing of it can differ."""
+        """A usage record consists only of its identity, so its contents cannot differ."""
 
 
 class PlatformImage(Value, frozen=True, kw_only=True):
@@ -116,7 +119,9 @@ class PlatformImage(Value, frozen=True, kw_only=True):
         return not (self.items or self.entitlements or self.usages)
 
     def lacks_nothing(self, wanted: PlatformImage) -> bool:
-        """An ended subscription that the platform does not know, and that is to hold nothing."""
+        """Tells whether the subscription has ended, is unknown to the platform, and should hold
+        nothing.
+        """
         unknown = self.known is Known.NO and self.holds_nothing
         return wanted.closed and unknown and wanted.holds_nothing
 
@@ -147,7 +152,7 @@ class ProvisionedService(Value, frozen=True, kw_only=True):
 
 
 class Request(Value, frozen=True, kw_only=True):
-    """What the platform is asked to do; which fields are set depends on the type."""
+    """What the platform is asked to do. The type decides which fields are set."""
 
     type: RequestType
     holder: Account | None = None
@@ -160,7 +165,7 @@ class Request(Value, frozen=True, kw_only=True):
 
 
 def image(subscription: Subscription, catalogue: Catalogue, *, now: Instant) -> PlatformImage:
-    """What the platform should hold of the subscription; usage that is over is left out."""
+    """What the platform should hold for the subscription. Usage that has ended is left out."""
     code = catalogue.code
     if code not in subscription.linked:
         return NOTHING
@@ -226,7 +231,7 @@ def _usages(
     *,
     now: Instant,
 ) -> tuple[PostedUsage, ...]:
-    """The usage that is not over, where the goods of its distributor are all present."""
+    """The usage that has not ended, at distributors whose goods are all present."""
     posted: list[PostedUsage] = []
     for usage in subscription.usages:
         if usage.provider == catalogue.code and usage.end_time > now:
@@ -237,7 +242,9 @@ def _usages(
 
 
 def _merged(one: Entitlement, other: Entitlement) -> Entitlement:
-    """One entitlement is on as long as any service behind it is."""
+    """Merges services with one platform id into one entitlement, which is on while any of them is
+    on.
+    """
     ends = one.term_end, other.term_end
     return msgspec.structs.replace(
         one,
@@ -269,7 +276,7 @@ def missing_goods(
 
 
 def unexpired(known: PlatformImage, *, now: Instant) -> PlatformImage:
-    """The image without usage that is over: it takes part in no comparison."""
+    """The image without usage that has ended, because such usage is never compared."""
     if not known.usages or all(posted.usage.end_time > now for posted in known.usages):
         return known
     return msgspec.structs.replace(

@@ -1,4 +1,4 @@
-"""The ordered requests that turn one platform image into another."""
+"""Plans the ordered requests that turn one platform image into another."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .image import (
 
 
 class Methods(Value, frozen=True):
-    """Which changes go as one request for the whole subscription."""
+    """Which changes are sent as one request for the whole subscription."""
 
     whole_activation: bool = False
     whole_deactivation: bool = False
@@ -35,9 +35,9 @@ PER_SERVICE = Methods()
 def plan(
     held: PlatformImage, wanted: PlatformImage, *, catalogue: Catalogue
 ) -> tuple[Request, ...]:
-    """The requests that bring a platform from `held` to `wanted`; empty when it is there.
+    """The requests that bring a platform from `held` to `wanted`; empty if nothing differs.
 
-    What is uncertain in `held` is sent again if it is wanted and taken away if it is not.
+    An uncertain element of `held` is sent again if it is wanted, and removed if it is not.
     """
     found = compare(held, wanted)
     if not found:
@@ -55,7 +55,9 @@ def plan_action(
     catalogue: Catalogue,
     methods: Methods,
 ) -> tuple[Request, ...]:
-    """The requests of an action: what it changes, less what `expected` certainly has already."""
+    """The requests of an action: its changes, except those that `expected` certainly contains
+    already.
+    """
     requests = plan(before, after, catalogue=catalogue)
     if expected != before:
         requests = tuple([request for request in requests if not has(expected, request)])
@@ -72,10 +74,10 @@ def plan_healing(
     catalogue: Catalogue,
     methods: Methods,
 ) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
-    """What heals the platform first, and the requests of the action.
+    """The requests that heal the platform first, and the requests of the action.
 
-    Where the platform is out of sync, all that it needs is sent: what names an element that the
-    action changes is the action's, everything else heals. BECOME_SUBSCRIBER names everything.
+    Together they are all that an out-of-sync platform needs. A request that names an element that
+    the action changes belongs to the action; all others heal. BECOME_SUBSCRIBER names everything.
     """
     if not compare(expected, before):
         return (), plan_action(
@@ -92,7 +94,9 @@ def plan_healing(
 def become(
     held: PlatformImage, wanted: PlatformImage, *, catalogue: Catalogue
 ) -> tuple[Request, ...]:
-    """One BECOME_SUBSCRIBER that carries everything, and the usage, which it cannot carry."""
+    """One BECOME_SUBSCRIBER that carries everything, and requests for the usage, which it cannot
+    carry.
+    """
     request = Request(
         type=RequestType.BECOME_SUBSCRIBER,
         holder=wanted.holder,
@@ -108,7 +112,7 @@ def become(
 def _requests(
     found: Comparison, held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
 ) -> Iterator[Request]:
-    """In an order in which a viewing point never stands without what it requires."""
+    """The requests in an order in which no viewing point is ever without what it requires."""
     if found.holder:
         yield Request(
             type=RequestType.UPDATE_SUBSCRIBER, holder=wanted.holder, address=wanted.address
@@ -129,7 +133,7 @@ def _requests(
 
 
 def _joined(requests: tuple[Request, ...], methods: Methods) -> tuple[Request, ...]:
-    """The requests, with one for the whole subscription where the settings say so."""
+    """Joins requests into one for the whole subscription, if the settings say so."""
     whole: dict[RequestType, RequestType] = {}
     if methods.whole_activation:
         whole[RequestType.ACTIVATE_SERVICE] = RequestType.ACTIVATE_SUBSCRIBER
@@ -150,7 +154,7 @@ def _joined(requests: tuple[Request, ...], methods: Methods) -> tuple[Request, .
 def _usage_requests(
     usages: Sides[PostedUsage], held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
 ) -> tuple[list[Request], list[Request]]:
-    """The cancellations and the additions."""
+    """The cancellations and the additions of usage records."""
     return (
         [_usage(RequestType.CANCEL_UDR, each, held, catalogue) for each in usages.surplus],
         [_usage(RequestType.ADD_UDR, each, wanted, catalogue) for each in usages.missing],
@@ -179,7 +183,7 @@ def _usage(
 def provisioned(
     entitlement: Entitlement, side: PlatformImage, catalogue: Catalogue
 ) -> ProvisionedService:
-    """The entitlement as a request carries it, with its items as that side holds them."""
+    """The entitlement as a request carries it, with its items as that image holds them."""
     service = _service_of(entitlement, catalogue)
     return ProvisionedService(
         service=entitlement.service or (service.code if service else ""),

@@ -65,7 +65,9 @@ def change_distribution(subscription: Subscription, action: ChangeDistribution) 
 def _positions(
     subscription: Subscription, serial: str, *, goods_type: str, provider: str, distributor: str
 ) -> list[int]:
-    """Where the item is: one goods type, perhaps on a distributor of each of several providers."""
+    """The places of the item: it has one goods type, and a distributor at one
+    or several providers.
+    """
     found = [
         n
         for n, item in enumerate(subscription.items)

@@ -66,8 +66,11 @@ def remove_services(subscription: Subscription, action: RemoveServices) -> Subsc
 def change_terms(
     subscription: Subscription, action: ChangeTerms, *, catalogues: Catalogues, at: Instant
 ) -> Subscription:
-    """A service that its term end stopped starts again, and so does a subscription that went off
-    with its last service."""
+    """Changes term ends.
+
+    A service that its term end stopped starts again, and so does a subscription that became
+    NOT_EFFECTIVE with its last service.
+    """
     terms = {selection.place: selection.term_end for selection in action.services}
     for n, selection in enumerate(action.services):
         field = f"services[{n}].term_end"
@@ -115,7 +118,7 @@ def swap_service(
 def selected(
     selections: tuple[Selection, ...], state: State, *, catalogues: Catalogues, at: Instant
 ) -> tuple[SubscribedService, ...]:
-    """The services as they come in, in that state."""
+    """The named services, new and in the given state."""
     for n, selection in enumerate(selections):
         _check_term(selection, catalogues=catalogues, at=at, field=f"services[{n}].term_end")
     return tuple(
@@ -167,7 +170,9 @@ def _find(subscription: Subscription, place: tuple[str, str, str]) -> Subscribed
 def _off_if_last(
     subscription: Subscription, services: tuple[SubscribedService, ...], *, by_term: bool = False
 ) -> Subscription:
-    """A subscription whose last service that is on goes becomes NOT_EFFECTIVE."""
+    """Makes the subscription NOT_EFFECTIVE if its last service that was on has
+    been switched off.
+    """
     was_on = any(service.on for service in subscription.services)
     is_on = any(service.on for service in services)
     if subscription.on and was_on and not is_on:

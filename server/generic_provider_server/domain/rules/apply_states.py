@@ -1,4 +1,4 @@
-"""Actions on the subscription as a whole."""
+"""Actions on the state of a whole subscription."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def switch(
     until: Instant | None,
     at: Instant,
 ) -> Subscription:
-    """The subscription and its services go from `sources` to `target`.
+    """Changes the subscription and its services from `sources` to `target`.
 
-    A service whose term is over stays off.
+    A service whose term has ended stays off.
     """
     in_future(until, at=at, field="until")
 

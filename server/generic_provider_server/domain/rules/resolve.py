@@ -1,4 +1,4 @@
-"""Fills in what an action may leave open: the provider, where there is only one."""
+"""Adds to an action what the caller may leave open: the provider, if there is only one."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def _moves(
 
 
 def _with_goods(move: Move, items: tuple[Item, ...]) -> Move:
-    """A move names its item by serial number only."""
+    """Adds the goods of items, because a move names its item by the serial number only."""
     if move.goods is None or move.goods.goods_type:
         return move
     at = move.provider, move.from_distributor, move.goods.serial_number

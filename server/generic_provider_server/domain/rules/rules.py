@@ -1,4 +1,6 @@
-"""The rules that hold in every state of a subscription, and which providers are linked."""
+"""Checks the rules that hold in every state of a subscription, and decides which providers are
+linked.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,7 @@ def check(subscription: Subscription, catalogues: Catalogues) -> None:
 
 
 def in_use(subscription: Subscription) -> set[tuple[str, str]]:
-    """(provider, distributor) of every distributor that carries a live service or an item."""
+    """Pairs of provider and distributor, for every distributor with a live service or an item."""
     used = {(item.provider, item.distributor) for item in subscription.items}
     if subscription.live:
         used |= {(service.provider, service.distributor) for service in subscription.services}
@@ -46,10 +48,10 @@ def in_use(subscription: Subscription) -> set[tuple[str, str]]:
 
 
 def linked(before: Subscription | None, after: Subscription, action: AnyAction) -> tuple[str, ...]:
-    """The providers that know the subscriber once the action is done, in order of linking.
+    """The providers that know the subscriber after the action, in the order of linking.
 
     While the subscription is on, an action links the providers at which it adds, starts or moves
-    services or items, and those that it names. Taking away links nobody.
+    services or items, and those that it names. Removing something links no provider.
     """
     if not after.on:
         return after.linked

@@ -1,1 +1,1 @@
-"""A subscription with everything under way for it, and everything that changes it."""
+"""A subscription with its unsettled actions and pending requests, and every change of it."""

@@ -1,4 +1,4 @@
-"""The state after an action of which something was taken back."""
+"""Computes the state after an action from which parts were taken back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Owned = TypeVar("Owned", Item, SubscribedService, Usage)
 def after(
     before: Subscription | None, performed: Performed, *, catalogues: Catalogues
 ) -> Subscription:
-    """The state after the action, less what was taken back of it; raises Refused.
+    """The state after the action without the parts that were taken back. Raises Refused.
 
     Pure: the same arguments always give the same state.
     """
@@ -48,7 +48,7 @@ def after(
 def _undone(
     before: Subscription | None, performed: Performed, *, catalogues: Catalogues
 ) -> Subscription:
-    """Nothing of the action; a subscriber who was refused stays as a draft."""
+    """The state if the whole action is taken back. A rejected new subscriber stays as a draft."""
     if before is not None:
         return before
     if not isinstance(performed.action, BecomeSubscriber):
@@ -179,7 +179,7 @@ def _provider_back(before: Subscription | None, state: Subscription, provider: s
 
 
 def _on_again(before: Subscription, state: Subscription, provider: str) -> Subscription:
-    """A subscription that the provider's services, on again, belong to is on again as well."""
+    """Switches the subscription on again if services of the provider are on again."""
     if state.on or not any(service.on for service in _own(state.services, provider)):
         return state
     return replace(state, state=before.state, until=before.until)

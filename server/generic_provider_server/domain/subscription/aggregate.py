@@ -1,8 +1,8 @@
-"""A subscription with everything that is under way for it: the unit of consistency.
+"""A subscription with its unsettled actions and pending requests: the unit of consistency.
 
-*desired* is what the CRM shows: *base*, in which every settled action is, with the unsettled
-actions applied in order. Each link holds what a platform has *confirmed* and its queue of
-pending requests; *expected* is confirmed with the queue's effects.
+*desired* is what the CRM shows. It equals *base*, which contains every settled action, with the
+unsettled actions applied in order. Each link holds what a platform has *confirmed* and the queue of
+pending requests; *expected* is *confirmed* with the queue's effects applied.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from ..values import Instant, RequestOrigin, RequestState, Subscription, SyncSta
 
 
 class Pending(Value, frozen=True, kw_only=True):
-    """A request that waits for its answer; `number` is 0 until it is given one.
+    """A request that waits for its answer. Its `number` is 0 until it gets one.
 
-    (`unit`, `index`) is its place in the order of its provider and subscription.
-    `touched`: a hand-over ended without an answer, so the platform may have done it.
-    `performed_by`: who reset the subscription, for requests that no action made.
+    (`unit`, `index`) is its place in the order of its provider and subscription. `touched`: a
+    hand-over ended without an answer, so the platform may have applied it. `performed_by`: who
+    reset the subscription, for requests that no action created.
     """
 
     unit: int
@@ -52,13 +52,13 @@ class LastError(Value, frozen=True, kw_only=True):
 
 
 class Link(Value, frozen=True, kw_only=True):
-    """What is between a subscription and one platform.
+    """The link between a subscription and one platform.
 
     `delivered_unit`: the latest unit of which a request was handed over or answered; an older unit
-    gets no new requests. `refused_correction`: a request that no action made was rejected since
+    gets no new requests. `refused_correction`: a request that no action created was rejected since
     the link was last in sync or reset, so nothing is healed. `withheld`: corrections that are not
-    created before the next reset, because the platform refused the same. `taken_over`: the
-    platform served the customer before, and nobody has told yet what it holds.
+    created before the next reset, because the platform rejected the same request. `taken_over`: the
+    platform served the customer before, and its contents are still unknown.
     """
 
     provider: str
@@ -73,7 +73,7 @@ class Link(Value, frozen=True, kw_only=True):
     taken_over: bool = False
 
     def expected(self, *, now: Instant, before_unit: int | None = None) -> PlatformImage:
-        """Confirmed with the effects of what is pending (ahead of a unit)."""
+        """*confirmed* with the effects of the pending requests (of those before a unit)."""
         held = unexpired(self.confirmed, now=now)
         if not self.queue:
             return held
@@ -86,7 +86,7 @@ class Link(Value, frozen=True, kw_only=True):
 
 
 class ServicesPart(Value, frozen=True, kw_only=True, tag="services"):
-    """The services behind a platform id on a distributor; `off`: left NOT_EFFECTIVE."""
+    """The services behind a platform id on a distributor. `off`: they are left NOT_EFFECTIVE."""
 
     provider: str
     distributor: str
@@ -101,7 +101,7 @@ class ItemPart(Value, frozen=True, kw_only=True, tag="item"):
 
 
 class HolderPart(Value, frozen=True, kw_only=True, tag="holder"):
-    """The values that an update carried."""
+    """The values that an update request carried."""
 
     holder: bool = True
     address: bool = True
@@ -135,7 +135,7 @@ class ActionError(Value, frozen=True, kw_only=True):
 
 
 class Outcome(Value, frozen=True):
-    """How one of an action's requests ended.
+    """The result of one of an action's requests.
 
     `recreated`: it was cancelled because the whole subscriber is sent again. `correction`: it was
     rejected, and nothing of the action was taken back for it.
@@ -148,7 +148,10 @@ class Outcome(Value, frozen=True):
 
 
 class Requested(Value, frozen=True):
-    """What one request of an action was for; a BECOME_SUBSCRIBER is for all at its provider."""
+    """What one request of an action was for.
+
+    A BECOME_SUBSCRIBER is for everything at its provider.
+    """
 
     provider: str
     distributor: str = ""
@@ -156,12 +159,12 @@ class Requested(Value, frozen=True):
 
 
 class Performed(Value, frozen=True, kw_only=True):
-    """An action that is not settled yet. What was taken back of it only grows.
+    """An action that is not settled. What was taken back of it only grows.
 
     `whole_activation`, `whole_deactivation`: providers that get one request for the whole
-    subscription; `ineffective`: providers that were not effective when it was performed.
-    `automatic`: an end that was due; an undo does not make it due again. `next_index`: the first
-    free index in its unit. `requested`: the entitlements for which it ever had a request.
+    subscription. `ineffective`: providers that were not effective when it was performed.
+    `automatic`: the clock performed it; taking it back does not make it due again. `next_index`:
+    the first free index in its unit. `requested`: the entitlements for which it ever had a request.
     """
 
     id: int
@@ -187,12 +190,12 @@ class Performed(Value, frozen=True, kw_only=True):
 
 
 def changed_by(performed: Performed, cause: ActionError) -> Performed:
-    """The action is still valid, but means something else since that rejection."""
+    """Notes that the action is still valid, but has another effect since that rejection."""
     return error_once(performed, replace(cause, reason=Reason.CHANGED_BY_ROLLBACK))
 
 
 def error_once(performed: Performed, error: ActionError) -> Performed:
-    """The first rejection stays the action's error; only a note gives way to it."""
+    """Keeps the first rejection as the action's error; only a note gives way to it."""
     former = performed.error
     if former is not None and former.reason is not Reason.CHANGED_BY_ROLLBACK:
         return performed

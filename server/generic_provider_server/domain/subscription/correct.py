@@ -1,4 +1,4 @@
-"""Correcting what a platform holds after a change that the CRM did not ask for."""
+"""Corrects what a platform holds after a change that the CRM did not ask for."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def reconcile(
     asked: Sequence[Replayed] = (),
     cause: ActionError | None = None,
 ) -> None:
-    """Creates, as the newest unit, what the platform still needs.
+    """Creates, as the newest unit, the requests that the platform still needs.
 
-    Of the corrections that wait already, only those that became pointless are cancelled. `never`:
-    the request that was just refused; it is withheld until the next reset. `names`: the elements
-    that are corrected even where another correction was refused before. `asked`: the actions as
-    they were replayed because of `cause`; what one of them asked for, and has no request for, is
-    its own. An account that was taken over without its contents waits for a reset.
+    Of the waiting corrections, only those that are not needed any more are cancelled. `never`: the
+    request that was just rejected; it is withheld until the next reset. `names`: the elements that
+    are corrected even if another correction was rejected before. `asked`: the actions as they were
+    replayed because of `cause`; a request that one of them needs and does not have belongs to that
+    action. An account that was taken over without its contents waits for a reset.
     """
     leased = ledger.leased(provider)
     wanted = ledger.image(ledger.desired, catalogue)
@@ -90,7 +90,8 @@ def _owners(
     ledger: Ledger, provider: str, catalogue: Catalogue, asked: Sequence[Replayed]
 ) -> list[tuple[int, AbstractSet[Name]]]:
     """The unsettled actions without a request at the provider, the latest first, each with the
-    elements that it changes there."""
+    elements that it changes there.
+    """
     owners: list[tuple[int, AbstractSet[Name]]] = []
     with_pending = {pending.action for pending in ledger.links[provider].queue}
     for replayed in reversed(asked):

@@ -1,4 +1,4 @@
-"""How what a platform is expected to hold differs from what the CRM wants, in words."""
+"""Lists the differences between what a platform is expected to hold and what the CRM wants."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Difference(Value, frozen=True, kw_only=True):
 def differences(
     link: Link, desired: Subscription, *, catalogue: Catalogue, now: Instant
 ) -> tuple[Difference, ...]:
-    """Empty exactly where `plan` has nothing to do."""
+    """The differences. The list is empty exactly if `plan` returns no request."""
     held = link.expected(now=now)
     return tuple(_differences(compare(held, image(desired, catalogue, now=now)), held))
 

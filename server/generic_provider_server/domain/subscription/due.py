@@ -1,4 +1,4 @@
-"""What the clock does to a subscription: ends that are derived from its state."""
+"""Finds what the clock does to a subscription: automatic ends follow from its state."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ ENDS: dict[State, AnyAction] = {
 
 
 def due_time(aggregate: Aggregate, *, leased: Mapping[str, AbstractSet[int]]) -> Instant | None:
-    """When something of the subscription is due next.
+    """The time at which the subscription needs the clock next.
 
-    `leased`: per provider, the numbers of the requests on a live lease; these wait for its end.
+    `leased`: for each provider, the numbers of the requests on a live lease, which wait for its
+    end.
     """
     subscription = aggregate.desired
     moments = [usage.end_time for usage in subscription.usages if _leaves(aggregate)]
@@ -44,7 +45,7 @@ def due_time(aggregate: Aggregate, *, leased: Mapping[str, AbstractSet[int]]) ->
 
 
 def next_end(subscription: Subscription, *, now: Instant) -> AnyAction | None:
-    """The automatic end that is due first, if one is."""
+    """The automatic end that was due first, if one is due."""
     if not subscription.live:
         return None
     term, until = _first_term(subscription), subscription.until

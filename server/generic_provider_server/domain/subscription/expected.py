@@ -1,4 +1,4 @@
-"""What a platform is expected to hold, computed once for all units of a queue."""
+"""Computes what a platform is expected to hold, once for all units of a queue."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from .aggregate import Link, Pending
 
 
 class _Fold(NamedTuple):
-    """Confirmed with the effects of the first `done` requests of a queue, up to `last`."""
+    """*confirmed* with the effects of the first `done` requests of a queue, whose last one is
+    `last`.
+    """
 
     confirmed: PlatformImage
     done: int
@@ -20,7 +22,9 @@ class _Fold(NamedTuple):
     image: PlatformImage
 
     def continues(self, link: Link, before_unit: int | None) -> bool:
-        """Tells whether these requests still head the queue, and are all before the unit."""
+        """Tells whether these requests are still the first of the queue, and
+        all precede the unit.
+        """
         if self.confirmed is not link.confirmed or self.last is None:
             return False
         heads = len(link.queue) >= self.done and link.queue[self.done - 1] is self.last
@@ -28,7 +32,7 @@ class _Fold(NamedTuple):
 
 
 class Expected:
-    """As `Link.expected`, of links that change. One unit after the other costs as much as once."""
+    """Computes `Link.expected` for links that change. All units together cost as much as one."""
 
     def __init__(self, *, now: Instant) -> None:
         self._now = now

@@ -1,4 +1,4 @@
-"""The workspace of one change to an aggregate; `transition` turns it into values."""
+"""The working copy for one change of an aggregate. `transition` turns it into values."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ from .undone import Undone, undone
 
 
 class Ledger:
-    """Mutable, used within one pure function only.
+    """A mutable copy, which is used within one pure function only.
 
-    `as_expected`: the providers whose platforms are expected to hold what they were before.
+    `as_expected`: the providers whose platforms are expected to hold the same as before.
     """
 
     def __init__(self, aggregate: Aggregate, circumstances: Circumstances) -> None:
@@ -79,7 +79,7 @@ class Ledger:
         return known[1]
 
     def expected(self, provider: str, *, before_unit: int | None = None) -> PlatformImage:
-        """Confirmed with the effects of what is pending (ahead of a unit)."""
+        """*confirmed* with the effects of the pending requests (of those before a unit)."""
         return self._expected.image(self.links[provider], before_unit=before_unit)
 
     def leased(self, provider: str) -> AbstractSet[int]:
@@ -87,7 +87,7 @@ class Ledger:
         return self.circumstances.leased.get(provider, frozenset())
 
     def add(self, provider: str, added: Sequence[Pending]) -> None:
-        """Puts new requests into the queue, in their place; each action remembers its own."""
+        """Adds new requests to the queue, in their place. Each action records its own."""
         if not added:
             return
         link = self.links[provider]
@@ -123,7 +123,7 @@ class Ledger:
         recreated: bool = False,
         correction: bool = False,
     ) -> None:
-        """Takes the request from its queue; its action remembers how it ended: see Outcome."""
+        """Removes the request from its queue. Its action records how it ended: see Outcome."""
         link = self.links[provider]
         self.links[provider] = replace(
             link,
@@ -149,7 +149,7 @@ class Ledger:
     def abandon(
         self, provider: str, pending: Pending, state: RequestState, *, recreated: bool = False
     ) -> None:
-        """Ends a request that got no answer: what it named is uncertain if it was handed over."""
+        """Ends a request without an answer. What it named is uncertain if it was handed over."""
         confirmed = self.links[provider].confirmed
         if pending.touched:
             confirmed = doubt(confirmed, pending.request)
@@ -166,7 +166,7 @@ class Ledger:
         self.links[provider] = replace(link, queue=queue)
 
     def delivered(self, provider: str, unit: int) -> None:
-        """Notes that a request of the unit was handed over or answered."""
+        """Records that a request of the unit was handed over or answered."""
         link = self.links[provider]
         if unit > link.delivered_unit:
             self.links[provider] = replace(link, delivered_unit=unit)
@@ -199,7 +199,7 @@ class Ledger:
     def tell_taken_back(
         self, before: Subscription | None, performed: Performed, state: Subscription
     ) -> None:
-        """Notes, for the record, what the action would have done and no longer does."""
+        """Records what the action would have done and does not do any more."""
         whole = replace(performed, taken_back=(), undone=False)
         try:
             applied = after(before, whole, catalogues=self.catalogues)
@@ -208,7 +208,7 @@ class Ledger:
         self.taken_back[performed.id] = undone(applied, state)
 
     def _as_it_was(self, action: int) -> tuple[Subscription, Subscription]:
-        """The states before and after the action, before anything of this change."""
+        """The states before and after the action, without this change."""
         state = self.before.settled_state
         for performed in self.before.performed:
             former, state = state, after(state, performed, catalogues=self.catalogues)
@@ -262,8 +262,11 @@ class Ledger:
         return link if link.sync_state is state else replace(link, sync_state=state)
 
     def _differs(self, link: Link) -> bool:
-        """Is there something to plan? As before, if neither side has changed since: what is in use
-        of a provider never changes, and usage is all that ends by itself."""
+        """Tells whether the link is out of sync.
+
+        If neither side has changed, the result is the same as before, because parts of a provider
+        that are in use never change, and only usage ends by itself.
+        """
         timeless = not (self.desired.usages or link.confirmed.usages)
         if timeless and self.desired is self.before.desired and link.provider in self.as_expected:
             return link.sync_state is SyncState.OUT_OF_SYNC

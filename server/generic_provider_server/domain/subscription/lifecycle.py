@@ -1,4 +1,4 @@
-"""What can happen to requests, each as one pure function of the aggregate; see also perform."""
+"""The events of requests; each is one pure function of the aggregate. See also `perform`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .rollback import refuse_correction, roll_back
 from .transition import Circumstances, Transition
 
 UNCERTAIN_REASONS = frozenset({Reason.DELIVERY_ATTEMPTS_EXHAUSTED, Reason.CANCELLED_BY_OPERATOR})
-"""Rejections that are not the platform's own answer."""
+"""Rejections that are not answers of the platform."""
 
 
 def accept(
@@ -40,7 +40,10 @@ def accept(
     reference_number: str = "",
     said: str = "",
 ) -> Transition:
-    """The platform has done it; `said`: by the person who says so, and why."""
+    """The platform has applied the request.
+
+    `said`: who says so instead of the platform, and why.
+    """
     provider, pending = _find(aggregate, number)
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]
@@ -71,9 +74,9 @@ def reject(
     error_description: str = "",
     reference_number: str = "",
 ) -> Transition:
-    """Refused by the platform, by an operator, or by the limit of attempts.
+    """The platform, an operator, or the limit of attempts has rejected the request.
 
-    Only the platform's own answer leaves no doubt about what was handed over before.
+    Only an answer of the platform itself makes what was handed over before certain.
     """
     provider, pending = _find(aggregate, number)
     ledger = Ledger(aggregate, circumstances)
@@ -111,7 +114,8 @@ def reject(
 def _corrects(action: Performed | None, pending: Pending) -> bool:
     """Tells whether the CRM keeps its change when the request is rejected.
 
-    Usage that an action sends along with what it changes was bought earlier.
+    It does for usage that an action sends along with its own changes, because it was bought
+    earlier.
     """
     usage = pending.request.usage
     match action:
@@ -134,7 +138,7 @@ def _action_error(reason: Reason, provider: str, last: LastError) -> ActionError
 
 
 def expire(aggregate: Aggregate, provider: str, *, circumstances: Circumstances) -> Transition:
-    """Ends all that is pending at a provider; the CRM's changes stand."""
+    """Expires all pending requests at a provider. The changes stand in the CRM."""
     ledger = Ledger(aggregate, circumstances)
     for pending in ledger.links[provider].queue:
         ledger.abandon(provider, pending, RequestState.EXPIRED)
@@ -163,7 +167,7 @@ def end_usage(aggregate: Aggregate, *, circumstances: Circumstances) -> Transiti
 def touch(
     aggregate: Aggregate, provider: str, *, numbers: AbstractSet[int], circumstances: Circumstances
 ) -> Transition:
-    """A hand-over of these requests ended without their answers."""
+    """Marks these requests: a hand-over of them ended without an answer."""
     ledger = Ledger(aggregate, circumstances)
     for pending in ledger.links[provider].queue:
         if pending.number in numbers:
@@ -181,8 +185,11 @@ def count_attempt(
     error_code: str = "",
     error_description: str = "",
 ) -> Transition:
-    """The first request's attempt failed; it is hidden for `delay` microseconds, or, when the
-    provider's limit of attempts is reached, rejected."""
+    """Counts a failed attempt of the first request.
+
+    The request is hidden for `delay` microseconds, or rejected if it has reached the provider's
+    limit of attempts.
+    """
     first = aggregate.queue(provider)[0]
     tried = replace(
         first,
@@ -219,10 +226,10 @@ def accepted_late(
     names: AbstractSet[Name],
     circumstances: Circumstances,
 ) -> Transition:
-    """An acceptance under an old token: the platform was touched, nobody knows when.
+    """Handles an acceptance under an old token: the platform was changed, and nobody knows when.
 
-    `names`: the elements of the request that it makes uncertain. `state`: the request's. What was
-    taken back in the CRM is corrected at once.
+    `names`: the elements of the request that become uncertain. `state`: the state of the request.
+    If its change was taken back in the CRM, it is corrected at once.
     """
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]

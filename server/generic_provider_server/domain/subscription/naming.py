@@ -1,4 +1,6 @@
-"""What an aggregate names: items, which it reserves, and parts of providers, which it uses."""
+"""Finds what an aggregate names: items, which it reserves, and parts of
+providers, which it uses.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,8 @@ from .aggregate import Aggregate
 
 def goods_named(aggregate: Aggregate) -> set[Goods]:
     """The items reserved for the subscription: those that the CRM, an unsettled action or a
-    platform, certainly or not, has of it."""
+    platform (certain or not) holds for it.
+    """
     named = {item.goods for item in aggregate.desired.items}
     if aggregate.base is not None:
         named.update([item.goods for item in aggregate.base.items])
@@ -83,20 +86,22 @@ def _carried(
 
 
 Use = tuple[str, str]
-"""(provider, thing): see `uses_of`."""
+"""A pair of provider and thing: see `uses_of`."""
 
 Place = tuple[str, str, str, str]
-"""("s" of a service or "g" of a goods type, provider, distributor, its code)."""
+"""A service ("s") or a goods type ("g") at a place: the kind, the provider, the distributor, the
+code.
+"""
 
 PLACES_KEPT = 50_000
-"""Places whose uses are remembered: there are as many as providers offer."""
+"""The most places whose uses are cached. There are as many places as providers offer."""
 
 
 def uses_of(aggregate: Aggregate) -> set[Use]:
-    """The things of each provider that the aggregate names, so that they may not change.
+    """The parts of each provider that the aggregate names, so that they must not change.
 
-    `*` the provider itself, `d:CODE` a distributor, `s:CODE` a service, `d:CODE/s:CODE` the one on
-    the other, `g:TYPE` a goods type.
+    `*` is the provider itself, `d:CODE` a distributor, `s:CODE` a service, `d:CODE/s:CODE` a
+    service on a distributor, `g:TYPE` a goods type.
     """
     places: set[Place] = set()
     uses: set[Use] = set()
@@ -149,7 +154,7 @@ def _add_request(places: set[Place], provider: str, request: Request) -> None:
 
 
 def _of_action(action: AnyAction) -> list[Place]:
-    """The places that an action brings in, but for those of a swapped item."""
+    """The places that an action brings in, except those of a swapped item."""
     match action:
         case AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms():
             return [("s", s.provider, s.distributor, s.service) for s in action.services]

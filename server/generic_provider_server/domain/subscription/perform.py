@@ -38,7 +38,7 @@ def perform(
     performed_by: str = "",
     automatic: bool = False,
 ) -> Transition:
-    """Performs an action: the next desired state and the requests that bring it about."""
+    """Performs an action: computes the next desired state and the requests for it."""
     before = aggregate.desired if aggregate else None
     if aggregate is not None and not automatic:
         _check_unsettled(aggregate)
@@ -74,7 +74,7 @@ def perform(
 
 
 def _check_unsettled(aggregate: Aggregate) -> None:
-    """What the clock performs does not count."""
+    """Refuses too many unsettled actions. Automatic ends do not count."""
     waiting = sum(not performed.automatic for performed in aggregate.performed)
     if waiting >= MOST_UNSETTLED:
         number = aggregate.desired.number
@@ -88,7 +88,7 @@ def _check_unsettled(aggregate: Aggregate) -> None:
 
 
 def _told_of(action: AnyAction, refused: Refused) -> Refused:
-    """Refusals name the action, and fields as parts of it."""
+    """Adds the action to a refusal: its name, and its path in front of wrong fields."""
     if isinstance(refused, InvalidField):
         at = action.kind.name.lower()
         return InvalidField(*[(f"{at}.{field}", why) for field, why in refused.violations])
@@ -113,8 +113,11 @@ def _whole(
 
 
 def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:
-    """A platform that already serves the customer is confirmed to hold what the CRM says, or
-    nothing for certain."""
+    """Links a provider.
+
+    A platform that already serves the customer is taken to hold what the CRM says, or nothing for
+    certain.
+    """
     if code not in ledger.links:
         ledger.links[code] = Link(provider=code)
     if not isinstance(action, BecomeSubscriber):
@@ -131,7 +134,7 @@ def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> 
 
 
 def _account_only(held: PlatformImage) -> PlatformImage:
-    """An account of which nobody has told what it holds."""
+    """The image of an account whose contents nobody has reported."""
     return PlatformImage(
         known=Known.UNCERTAIN,
         holder=held.holder,
@@ -144,7 +147,10 @@ def _account_only(held: PlatformImage) -> PlatformImage:
 def _plan(
     ledger: Ledger, performed: Performed, before: Subscription | None, state: Subscription
 ) -> None:
-    """What heals a platform is a unit of its own ahead of the action's unit."""
+    """Queues the requests.
+
+    Those that heal a platform are a unit of their own, before the action's unit.
+    """
     plans = {
         link.provider: plan_performed(ledger, link.provider, performed, before, state)
         for link, _ in ledger.effective()

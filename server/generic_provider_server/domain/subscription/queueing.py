@@ -1,4 +1,4 @@
-"""Which requests an action or a correction needs, and how they get into the queue."""
+"""Plans the requests of an action or a correction, and adds them to the queue."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def plan_performed(
     before: Subscription | None,
     state: Subscription,
 ) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
-    """What heals the platform before the action's unit, and the action's own requests.
+    """The requests that heal the platform before the action's unit, and the action's own requests.
 
-    Nothing is healed where a correction was refused, nor at an account that was taken over
-    without its contents: these wait for a reset.
+    Nothing is healed if a correction was rejected, nor at an account that was taken over without
+    its contents: these wait for a reset.
     """
     catalogue = ledger.catalogues[provider]
     link = ledger.links[provider]

@@ -1,4 +1,4 @@
-"""What is kept of every provider, subscription, action, request and lease."""
+"""What is stored about every provider, subscription, action, request and lease."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from .undone import Undone
 
 
 def request_number(number: int) -> str:
-    """As it is shown; empty for none."""
+    """The number of a request in the form in which it is shown; empty for none."""
     return f"R{number:010d}" if number else ""
 
 
 def action_id(number: int) -> str:
-    """As it is shown; empty for none."""
+    """The id of an action in the form in which it is shown; empty for none."""
     return f"A{number:010d}" if number else ""
 
 
@@ -45,7 +45,7 @@ class WaitingFor(IntEnum):
 
 
 class Who(Value, frozen=True, kw_only=True):
-    """`performed_by` as the caller says, `caller` as the connection proves."""
+    """`performed_by` is what the caller says, `caller` is what the connection proves."""
 
     performed_by: str = ""
     caller: str = ""
@@ -69,7 +69,7 @@ class SubscriptionRecord(Value, frozen=True, kw_only=True):
 def revised(
     former: SubscriptionRecord | None, aggregate: Aggregate, *, now: Instant
 ) -> SubscriptionRecord:
-    """The record with the aggregate changed, or made, at `now`."""
+    """The record with the aggregate as it was changed, or created, at `now`."""
     return SubscriptionRecord(
         aggregate=aggregate,
         create_time=former.create_time if former else now,
@@ -79,9 +79,9 @@ def revised(
 
 
 class ActionRecord(Value, frozen=True, kw_only=True):
-    """`performed`: the call as it was made but for its `request_id`, as the contract encodes it;
-    empty where the service performs the action by itself. `action`: the same with every provider
-    named; the first versions did not keep it.
+    """`performed`: the call without its `request_id`, as the contract encodes it; empty for an
+    action of the service itself. `action`: the same with every provider named; the first versions
+    did not store it.
     """
 
     id: int

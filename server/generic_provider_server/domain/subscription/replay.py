@@ -1,4 +1,4 @@
-"""Replaying the unsettled actions after something was taken back."""
+"""Replays the unsettled actions after something was taken back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, Reques
 
 
 def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
-    """Replays, and once more without each action of which nothing is left."""
+    """Replays, and replays again without each action of which nothing is left."""
     replayed = _replay(ledger, cause=cause)
     while nothing_left := [
         number for number in ledger.performed if nothing_happened(ledger, number)
@@ -40,7 +40,7 @@ def _without_effect(ledger: Ledger) -> list[int]:
 
 
 def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
-    """Computes desired anew and brings each action's pending requests in line with it."""
+    """Computes *desired* anew and adapts each action's pending requests to it."""
     state = ledger.base
     replayed = []
     own = _own_requests(ledger)
@@ -84,7 +84,9 @@ def _bring_in_line(
     *,
     cause: ActionError,
 ) -> None:
-    """Replaces the action's requests at the provider, or cancels those that became pointless."""
+    """Replaces the action's requests at the provider, or cancels those that are not needed any
+    more.
+    """
     performed = ledger.action(replayed.action)
     if provider in served_before(performed):
         return
@@ -105,8 +107,8 @@ def _replaceable(
 ) -> bool:
     """Tells whether the action's requests at the provider may be replaced as a whole.
 
-    They may not where a part of them is with the platform already, nor where the platform has got
-    a request of a later unit: an older unit must not come after a newer one.
+    They may not if the platform has already applied a part of them, nor if it has got a request of
+    a later unit: an older unit must not come after a newer one.
     """
     link, leased = ledger.links[provider], ledger.leased(provider)
     units = [pending.unit for pending in link.queue if pending.number in leased] if leased else []
@@ -128,7 +130,7 @@ def _replan(
     *,
     cause: ActionError,
 ) -> None:
-    """Replaces the action's requests as a whole if they are no longer what it means."""
+    """Replaces the action's requests as a whole if the new plan differs from them."""
     action, before, state = replayed
     catalogue = ledger.catalogues[provider]
     if not mine and ledger.image(before, catalogue) == ledger.image(state, catalogue):

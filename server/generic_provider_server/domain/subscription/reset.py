@@ -1,4 +1,4 @@
-"""Resetting one subscription at one provider: the platform is brought to the CRM's state."""
+"""Resets one subscription at one provider: brings the platform to the state of the CRM."""
 
 from __future__ import annotations
 
@@ -28,10 +28,9 @@ def reset(
 ) -> Transition:
     """Creates the requests that remove the difference; none for a subscription in sync.
 
-    `full` sends everything that is wanted again, and takes away everything else that the platform
-    may hold. `recreate` cancels what is pending and sends the whole subscriber as one
-    BECOME_SUBSCRIBER; no request may be on a live lease then. Nothing changes where that is pending
-    already.
+    `full` sends everything wanted again, and removes everything else that the platform may hold.
+    `recreate` cancels pending requests and sends the whole subscriber in one BECOME_SUBSCRIBER; no
+    request may be on a live lease then. If that is pending already, nothing changes.
     """
     ledger = Ledger(aggregate, circumstances)
     if recreate:
@@ -65,7 +64,10 @@ def _pending_already(aggregate: Aggregate, provider: str, requests: Sequence[Req
 
 
 def _cancel_pending(ledger: Ledger, provider: str) -> None:
-    """The changes of the CRM stand: the BECOME_SUBSCRIBER carries them."""
+    """Cancels the pending requests.
+
+    The changes of the CRM stand: the BECOME_SUBSCRIBER carries them.
+    """
     if ledger.leased(provider):
         raise ValueError(f"requests at {provider} are on a lease")
     for pending in ledger.links[provider].queue:

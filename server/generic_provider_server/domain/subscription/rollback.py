@@ -1,4 +1,4 @@
-"""Rejection = rebase: undo the part, replay what came after, correct the platforms."""
+"""Handles a rejection: takes the part back, replays later actions, and corrects the platforms."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: Action
 def refuse_correction(
     ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError
 ) -> None:
-    """The CRM keeps what it has, and nothing is sent again before a person or a reset does.
+    """Records a rejected correction. The CRM keeps its state, and nothing is sent before a reset.
 
-    Actions behind a refused BECOME_SUBSCRIBER send it themselves, with what they ask for.
+    If a BECOME_SUBSCRIBER was rejected, later actions send it themselves, with their own changes.
     """
     link = ledger.links[provider]
     ledger.links[provider] = replace(link, refused_correction=True)
@@ -78,7 +78,7 @@ def refuse_correction(
 
 
 def _cancel_behind(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
-    """A platform that refused the subscriber gets nothing more of the same unit."""
+    """Cancels the other requests of the same unit, because the platform rejected the subscriber."""
     if rejected.request.type is not RequestType.BECOME_SUBSCRIBER:
         return
     leased = ledger.leased(provider)
@@ -104,7 +104,7 @@ def _undo(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
 
 
 def _attempts(performed: Performed, provider: str, request: Request) -> list[Performed]:
-    """Ways to take the request's part back, the narrowest first, the whole action last."""
+    """The ways to take the request's part back: the narrowest first, the whole action last."""
     whole = wholly_undone(performed)
     if isinstance(performed.action, AtomicAction):
         return [whole]
@@ -156,9 +156,9 @@ def _is_taken_back(
     before: Subscription | None,
     state: Subscription,
 ) -> bool:
-    """True if the state no longer wants the refused addition, or wants again the refused removal.
+    """True if the state no longer wants the rejected addition, or again wants the rejected removal.
 
-    A subscriber whom the platform was to know before the action has to be as before.
+    If the platform should have known the subscriber before the action, the state must be as before.
     """
     old, new = ledger.image(before, catalogue), ledger.image(state, catalogue)
     match request.type:
@@ -184,7 +184,9 @@ def _is_taken_back(
 
 
 def _kept(old: PlatformImage, new: PlatformImage, request: Request) -> bool:
-    """What the request was to take away is wanted again, if it was wanted before."""
+    """True unless something that the request would have removed was wanted
+    before and is not now.
+    """
     if request.type is RequestType.DEACTIVATE_SUBSCRIBER:
         wanted, there = {e.key for e in old.entitlements}, {e.key for e in new.entitlements}
         return all(e.key in there for e in entitlements_of(request) if e.key in wanted)

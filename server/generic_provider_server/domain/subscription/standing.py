@@ -1,4 +1,4 @@
-"""What is left of an action some of whose requests were refused."""
+"""Decides whether anything is left of an action some of whose requests were rejected."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Replayed(NamedTuple):
 
 
 def nothing_happened(ledger: Ledger, action: int) -> bool:
-    """Tells whether something of the action was refused, and nothing of it stands or is pending."""
+    """True if a request of the action was rejected, and nothing of it stands or is pending."""
     performed = ledger.action(action)
     outcomes = performed.outcomes
     return (
@@ -42,7 +42,7 @@ def nothing_happened(ledger: Ledger, action: int) -> bool:
 
 
 def _stands_without_request(ledger: Ledger, action: int) -> bool:
-    """Tells whether a part of the action needed no request, or got none, and so stands."""
+    """True if a part of the action needed no request, or got none, so that it stands."""
     before, performed = before_action(ledger, action)
     if served_before(performed) or _listed_without_request(performed, ledger.catalogues):
         return True
@@ -85,7 +85,7 @@ def before_action(ledger: Ledger, action: int) -> tuple[Subscription | None, Per
 
 
 def served_before(performed: Performed) -> set[str]:
-    """Providers that served the customer before: nothing is sent there, and that stands."""
+    """The providers that served the customer before: nothing is sent there, so that part stands."""
     action = performed.action
     return {e.provider for e in action.existing} if isinstance(action, BecomeSubscriber) else set()
 

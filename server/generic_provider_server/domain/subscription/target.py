@@ -1,4 +1,6 @@
-"""What the platform should hold once some requests are done, for those who overwrite the set."""
+"""Computes what the platform should hold when some requests are done, for
+adapters that overwrite.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ from .aggregate import Aggregate, Pending
 def target_after(
     aggregate: Aggregate, taken: tuple[Pending, ...], *, catalogue: Catalogue, now: Instant
 ) -> PlatformImage:
-    """Confirmed with the effects of `taken`; what stays uncertain is in it if the CRM wants it."""
+    """*confirmed* with the effects of `taken`.
+
+    An uncertain element is included if the CRM wants it.
+    """
     link = aggregate.link(catalogue.code)
     if link is None:
         raise LookupError(f"no link to {catalogue.code}")

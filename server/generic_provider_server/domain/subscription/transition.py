@@ -1,4 +1,4 @@
-"""What a change to an aggregate depends on, and what it makes."""
+"""The inputs of a change of an aggregate, and its results."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .undone import Undone
 
 
 class Circumstances(Value, frozen=True, kw_only=True):
-    """What a change depends on besides the aggregate.
+    """The inputs of a change besides the aggregate.
 
-    `leased`: per provider, the numbers of the requests on a live lease. `next_number`: the first
-    free request number.
+    `leased`: for each provider, the numbers of the requests on a live lease. `next_number`: the
+    first free request number.
     """
 
     now: Instant
@@ -36,7 +36,7 @@ class Finished(Value, frozen=True, kw_only=True):
 
 
 class ActionChange(Value, frozen=True, kw_only=True):
-    """An action that is new, changed or settled; `taken_back` is None where it did not change."""
+    """An action that is new, changed or settled. `taken_back` is None if it did not change."""
 
     performed: Performed
     settled: bool
@@ -44,7 +44,7 @@ class ActionChange(Value, frozen=True, kw_only=True):
 
 
 class Transition(Value, frozen=True, kw_only=True):
-    """What a change made: the aggregate now, and what the store has to write besides.
+    """The results of a change: the new aggregate, and what else the store must write.
 
     `left_out`: providers that an action concerns and that were not effective.
     """

@@ -1,4 +1,4 @@
-"""What a rollback put back, told as values."""
+"""Lists what a rollback took back."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Element = TypeVar("Element", Item, Usage)
 
 
 class Undone(Value, frozen=True, kw_only=True):
-    """One thing as it is after the rollback; exactly one field besides `provider` is set.
+    """One thing in its state after the rollback. Exactly one field besides `provider` is set.
 
     `link`: the provider does not serve the subscription any more. A service that is gone again is
-    REMOVED; an item or usage is named whether it left or came back.
+    REMOVED. An item or usage record is named whether it is gone or back.
     """
 
     provider: str = ""

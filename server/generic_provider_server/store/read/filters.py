@@ -113,9 +113,7 @@ def _link_conditions(wanted: SubscriptionFilter) -> list[Any]:
     if wanted.provider:
         conditions.append(LinkRow.provider == wanted.provider)
     if wanted.sync_states == (SyncState.OUT_OF_SYNC,):
-        conditions.append(
-            SQL("sync_state = 3")
-        )  # a literal, so that the index is used
+        conditions.append(SQL("sync_state = 3"))  # a literal, so that the index is used
     elif wanted.sync_states:
         conditions.append(LinkRow.sync_state.in_([int(s) for s in wanted.sync_states]))
     return conditions + _named(LinkRow.account_number, wanted.account_number)

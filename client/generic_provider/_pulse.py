@@ -10,12 +10,11 @@ LATE_SECONDS = 0.5
 """The shortest delay of the timer that counts as a pause. A lease can seem this much too long."""
 
 CATCHING_UP_SECONDS = 2.0
-"""After a pause, how long a message may still be one that arrived during the pause."""
+"""Seconds after a pause in which a message may still be one that arrived during the pause."""
 
 
 READING_SECONDS = 0.3
-"""After a pause, how long nothing is begun: messages that arrived may say that a lease has ended.
-"""
+"""Seconds after a pause in which nothing is begun: a message may report the end of a lease."""
 
 
 class Pulse:

@@ -9,7 +9,7 @@ from .subscription.aggregate import Pending
 from .values import Instant, Value
 
 UNANSWERED = -1
-"""In place of a hand-over: the request was handed over, and ended without an answer."""
+"""Takes the place of a hand-over's number if the request ended without an answer."""
 
 
 class Lane(Value, frozen=True, kw_only=True):

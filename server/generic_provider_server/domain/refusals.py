@@ -47,7 +47,7 @@ class Reason(StrEnum):
 
 
 class Refused(Exception):
-    """An expected refusal. The command has changed nothing.
+    """An expected refusal. Nothing has changed, except perhaps with STORE_UNAVAILABLE.
 
     `metadata` names the things at fault.
     """

@@ -1,4 +1,4 @@
-"""Puts a servicer's methods on a server, with what every call has in common."""
+"""Registers a servicer's methods, and adds what all calls share: refusals, logging, draining."""
 
 from __future__ import annotations
 

@@ -225,7 +225,7 @@ def _batches(
 
 
 def _batch(subscriptions: list[api.SubscriptionRequests]) -> api.StreamPendingRequestsResponse:
-    """Each is copied once only."""
+    """Makes the message so that each subscription is copied only once."""
     response = api.StreamPendingRequestsResponse()
     response.batch.subscriptions.extend(subscriptions)
     return response

@@ -10,7 +10,7 @@ from .image import Entitlement, Known, PlatformImage, PostedUsage, ProvisionedIt
 
 
 class Part(Protocol):
-    """An entitlement, an item or a usage record in an image, told apart by its key."""
+    """An entitlement, an item or a usage record in an image, identified by its key."""
 
     @property
     def key(self) -> Hashable: ...

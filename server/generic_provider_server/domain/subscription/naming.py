@@ -89,9 +89,7 @@ Use = tuple[str, str]
 """A pair of provider and thing: see `uses_of`."""
 
 Place = tuple[str, str, str, str]
-"""A service ("s") or a goods type ("g") at a place: the kind, the provider, the distributor, the
-code.
-"""
+"""The most places whose uses are cached. Providers define only so many places, in practice."""
 
 PLACES_KEPT = 50_000
 """The most places whose uses are cached. There are as many places as providers offer."""

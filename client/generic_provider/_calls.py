@@ -53,6 +53,15 @@ class Pages(Generic[Response, Item]):
         return bool(page.next_page_token)
 
 
+@dataclass(frozen=True, slots=True)
+class Watch(Generic[Response, Item]):
+    """A stream that begins with how things are, so that it can be opened again at any time."""
+
+    request: Message
+    response: type[Response]
+    read: Callable[[Response], Item]
+
+
 def chosen(kind: type[Enumeration], one: int | str | None, many: Iterable[int | str]) -> list[Any]:
     """The values of an enumeration, from numbers or short names."""
     several = (many,) if isinstance(many, int | str) else many

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from uuid import uuid4
 
-from generic_provider._calls import Call, Caller
+from generic_provider._calls import Call, Caller, Pages, Watch, chosen
+from generic_provider.enums import EntryOutcome, ResetRunDefinitionState, ResetRunState
 from generic_provider.v1 import reset_service_pb2 as v1
 
 
@@ -35,3 +37,186 @@ def reset_subscription(
         performed_by=performed_by or caller.performed_by,
     )
     return Call(request, v1.ResetSubscriptionResponse, lambda done: done)
+
+
+def create_reset_run_definition(
+    caller: Caller,
+    definition: v1.ResetRunDefinition,
+    *,
+    request_id: str = "",
+    performed_by: str = "",
+) -> Call[v1.CreateResetRunDefinitionResponse, v1.ResetRunDefinition]:
+    """Describe a reset of many subscriptions; it does nothing before it is submitted."""
+    request = v1.CreateResetRunDefinitionRequest(
+        definition=definition,
+        request_id=request_id or str(uuid4()),
+        performed_by=performed_by or caller.performed_by,
+    )
+    return Call(request, v1.CreateResetRunDefinitionResponse, lambda done: done.definition)
+
+
+def get_reset_run_definition(
+    _: Caller, definition: str
+) -> Call[v1.GetResetRunDefinitionResponse, v1.ResetRunDefinition]:
+    """By its id."""
+    request = v1.GetResetRunDefinitionRequest(definition=definition)
+    return Call(request, v1.GetResetRunDefinitionResponse, lambda found: found.definition)
+
+
+def list_reset_run_definitions(
+    _: Caller,
+    *,
+    provider: str = "",
+    state: ResetRunDefinitionState.ValueType | str | None = None,
+    states: Iterable[ResetRunDefinitionState.ValueType | str] = (),
+    page_size: int = 0,
+) -> Pages[v1.ListResetRunDefinitionsResponse, v1.ResetRunDefinition]:
+    """All that match, newest first."""
+    request = v1.ListResetRunDefinitionsRequest(
+        provider=provider,
+        states=chosen(ResetRunDefinitionState, state, states),
+        page_size=page_size,
+    )
+    return Pages(request, v1.ListResetRunDefinitionsResponse, lambda page: page.definitions)
+
+
+def update_reset_run_definition(
+    caller: Caller, definition: v1.ResetRunDefinition, *, performed_by: str = ""
+) -> Call[v1.UpdateResetRunDefinitionResponse, v1.ResetRunDefinition]:
+    """Replace the whole definition but its state; it has to be submitted again."""
+    request = v1.UpdateResetRunDefinitionRequest(
+        definition=definition, performed_by=performed_by or caller.performed_by
+    )
+    return Call(request, v1.UpdateResetRunDefinitionResponse, lambda done: done.definition)
+
+
+def delete_reset_run_definition(
+    caller: Caller, definition: str, *, performed_by: str = ""
+) -> Call[v1.DeleteResetRunDefinitionResponse, None]:
+    """Only while no run of it was ever begun."""
+    request = v1.DeleteResetRunDefinitionRequest(
+        definition=definition, performed_by=performed_by or caller.performed_by
+    )
+    return Call(request, v1.DeleteResetRunDefinitionResponse, lambda _: None)
+
+
+def set_reset_run_definition_state(
+    caller: Caller,
+    definition: str,
+    *,
+    state: ResetRunDefinitionState.ValueType | str,
+    performed_by: str = "",
+) -> Call[v1.SetResetRunDefinitionStateResponse, v1.ResetRunDefinition]:
+    """While it is NOT_EFFECTIVE no run of it begins."""
+    (new_state,) = chosen(ResetRunDefinitionState, state, ())
+    request = v1.SetResetRunDefinitionStateRequest(
+        definition=definition,
+        state=new_state,
+        performed_by=performed_by or caller.performed_by,
+    )
+    return Call(request, v1.SetResetRunDefinitionStateResponse, lambda done: done.definition)
+
+
+def preview_reset_run(
+    _: Caller,
+    definition: str | v1.ResetRunDefinition,
+    *,
+    page_size: int = 0,
+    page_token: str = "",
+) -> Call[v1.PreviewResetRunResponse, v1.PreviewResetRunResponse]:
+    """A page of what a run would be about now; the first one has the totals.
+
+    `definition`: an id, or a definition that does not exist yet.
+    """
+    request = v1.PreviewResetRunRequest(page_size=page_size, page_token=page_token)
+    if isinstance(definition, str):
+        request.definition = definition
+    else:
+        request.definition_fields.CopyFrom(definition)
+    return Call(request, v1.PreviewResetRunResponse, lambda page: page)
+
+
+def submit_reset_run_definition(
+    caller: Caller,
+    definition: str,
+    *,
+    hold: bool = False,
+    request_id: str = "",
+    performed_by: str = "",
+) -> Call[v1.SubmitResetRunDefinitionResponse, v1.SubmitResetRunDefinitionResponse]:
+    """Begin a run, or put the schedule in force; with `hold` runs wait for their approval."""
+    request = v1.SubmitResetRunDefinitionRequest(
+        definition=definition,
+        hold=hold,
+        request_id=request_id or str(uuid4()),
+        performed_by=performed_by or caller.performed_by,
+    )
+    return Call(request, v1.SubmitResetRunDefinitionResponse, lambda done: done)
+
+
+def get_reset_run(_: Caller, reset_run: str) -> Call[v1.GetResetRunResponse, v1.ResetRun]:
+    """By its id."""
+    request = v1.GetResetRunRequest(reset_run=reset_run)
+    return Call(request, v1.GetResetRunResponse, lambda found: found.reset_run)
+
+
+def list_reset_runs(
+    _: Caller,
+    *,
+    definition: str = "",
+    provider: str = "",
+    state: ResetRunState.ValueType | str | None = None,
+    states: Iterable[ResetRunState.ValueType | str] = (),
+    page_size: int = 0,
+) -> Pages[v1.ListResetRunsResponse, v1.ResetRun]:
+    """All that match, newest first."""
+    request = v1.ListResetRunsRequest(
+        definition=definition,
+        provider=provider,
+        states=chosen(ResetRunState, state, states),
+        page_size=page_size,
+    )
+    return Pages(request, v1.ListResetRunsResponse, lambda page: page.reset_runs)
+
+
+def list_reset_run_entries(
+    _: Caller,
+    reset_run: str,
+    *,
+    outcome: EntryOutcome.ValueType | str | None = None,
+    outcomes: Iterable[EntryOutcome.ValueType | str] = (),
+    page_size: int = 0,
+) -> Pages[v1.ListResetRunEntriesResponse, v1.ListResetRunEntriesResponse.Entry]:
+    """What became of each subscription, in the order of their numbers."""
+    request = v1.ListResetRunEntriesRequest(
+        reset_run=reset_run,
+        outcomes=chosen(EntryOutcome, outcome, outcomes),
+        page_size=page_size,
+    )
+    return Pages(request, v1.ListResetRunEntriesResponse, lambda page: page.entries)
+
+
+def watch_reset_run(_: Caller, reset_run: str) -> Watch[v1.WatchResetRunResponse, v1.ResetRun]:
+    """The run as it is, and again whenever it has changed, until it is over."""
+    request = v1.WatchResetRunRequest(reset_run=reset_run)
+    return Watch(request, v1.WatchResetRunResponse, lambda message: message.reset_run)
+
+
+def approve_reset_run(
+    caller: Caller, reset_run: str, *, reason: str, performed_by: str = ""
+) -> Call[v1.ApproveResetRunResponse, v1.ResetRun]:
+    """Let a HELD run do exactly what its entries say."""
+    request = v1.ApproveResetRunRequest(
+        reset_run=reset_run, reason=reason, performed_by=performed_by or caller.performed_by
+    )
+    return Call(request, v1.ApproveResetRunResponse, lambda done: done.reset_run)
+
+
+def cancel_reset_run(
+    caller: Caller, reset_run: str, *, reason: str = "", performed_by: str = ""
+) -> Call[v1.CancelResetRunResponse, v1.ResetRun]:
+    """End a run; requests that it has created stay pending."""
+    request = v1.CancelResetRunRequest(
+        reset_run=reset_run, reason=reason, performed_by=performed_by or caller.performed_by
+    )
+    return Call(request, v1.CancelResetRunResponse, lambda done: done.reset_run)

@@ -18,7 +18,7 @@ from generic_provider import _delivery_calls as delivery
 from generic_provider import _operation_calls as operation
 from generic_provider import _reset_calls as reset
 from generic_provider import _subscription_calls as subscription
-from generic_provider._calls import PATHS, Call, Caller, Item, Pages, Response, Result
+from generic_provider._calls import PATHS, Call, Caller, Item, Pages, Response, Result, Watch
 from generic_provider._connection import Target, Tls, Tries
 from generic_provider._values import timedelta_of
 
@@ -54,6 +54,10 @@ class _Base:
             )
         return self._rpcs[response]
 
+    def _stream(self, response: type[Message]) -> Any:
+        path = PATHS[response.DESCRIPTOR.full_name]
+        return self._channel.unary_stream(path, _SERIALIZE, response.FromString)
+
     @functools.cached_property
     def _channel(self) -> Any:
         """The channel, created when it is first needed, because channels do not survive a fork."""
@@ -76,6 +80,16 @@ def _sync_list(
     @functools.wraps(build)
     def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Item]:
         return self._each(build(self, *args, **kwargs))
+
+    return method
+
+
+def _sync_watch(
+    build: Callable[Concatenate[Caller, P], Watch[Response, Item]],
+) -> Callable[Concatenate[Client, P], Iterator[Item]]:
+    @functools.wraps(build)
+    def method(self: Client, /, *args: P.args, **kwargs: P.kwargs) -> Iterator[Item]:
+        return self._watch(build(self, *args, **kwargs))
 
     return method
 
@@ -104,6 +118,20 @@ class Client(_Base):
     list_adapters = _sync_list(operation.list_adapters)
 
     reset_subscription = _sync(reset.reset_subscription)
+    create_reset_run_definition = _sync(reset.create_reset_run_definition)
+    get_reset_run_definition = _sync(reset.get_reset_run_definition)
+    update_reset_run_definition = _sync(reset.update_reset_run_definition)
+    delete_reset_run_definition = _sync(reset.delete_reset_run_definition)
+    set_reset_run_definition_state = _sync(reset.set_reset_run_definition_state)
+    preview_reset_run = _sync(reset.preview_reset_run)
+    submit_reset_run_definition = _sync(reset.submit_reset_run_definition)
+    get_reset_run = _sync(reset.get_reset_run)
+    approve_reset_run = _sync(reset.approve_reset_run)
+    cancel_reset_run = _sync(reset.cancel_reset_run)
+    list_reset_run_definitions = _sync_list(reset.list_reset_run_definitions)
+    list_reset_runs = _sync_list(reset.list_reset_runs)
+    list_reset_run_entries = _sync_list(reset.list_reset_run_entries)
+    watch_reset_run = _sync_watch(reset.watch_reset_run)
 
     pull = _sync(delivery.pull)
     send_responses = _sync(delivery.send_responses)
@@ -147,6 +175,22 @@ class Client(_Base):
             yield from pages.items(page)
             more = pages.follows(page)
 
+    def _watch(self, watch: Watch[Response, Item]) -> Iterator[Item]:
+        tries = Tries(self._timeout)
+        while True:
+            stream = self._stream(watch.response)(watch.request, metadata=self._metadata)
+            try:
+                for message in stream:
+                    tries = Tries(self._timeout)
+                    yield watch.read(message)
+            except grpc.RpcError as error:
+                delay = tries.delay_after(error)
+            else:
+                return
+            finally:
+                stream.cancel()
+            time.sleep(delay)
+
 
 def _async(
     build: Callable[Concatenate[Caller, P], Call[Response, Result]],
@@ -164,6 +208,16 @@ def _async_list(
     @functools.wraps(build)
     def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Item]:
         return self._each(build(self, *args, **kwargs))
+
+    return method
+
+
+def _async_watch(
+    build: Callable[Concatenate[Caller, P], Watch[Response, Item]],
+) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[Item]]:
+    @functools.wraps(build)
+    def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Item]:
+        return self._watch(build(self, *args, **kwargs))
 
     return method
 
@@ -195,6 +249,20 @@ class AsyncClient(_Base):
     list_adapters = _async_list(operation.list_adapters)
 
     reset_subscription = _async(reset.reset_subscription)
+    create_reset_run_definition = _async(reset.create_reset_run_definition)
+    get_reset_run_definition = _async(reset.get_reset_run_definition)
+    update_reset_run_definition = _async(reset.update_reset_run_definition)
+    delete_reset_run_definition = _async(reset.delete_reset_run_definition)
+    set_reset_run_definition_state = _async(reset.set_reset_run_definition_state)
+    preview_reset_run = _async(reset.preview_reset_run)
+    submit_reset_run_definition = _async(reset.submit_reset_run_definition)
+    get_reset_run = _async(reset.get_reset_run)
+    approve_reset_run = _async(reset.approve_reset_run)
+    cancel_reset_run = _async(reset.cancel_reset_run)
+    list_reset_run_definitions = _async_list(reset.list_reset_run_definitions)
+    list_reset_runs = _async_list(reset.list_reset_runs)
+    list_reset_run_entries = _async_list(reset.list_reset_run_entries)
+    watch_reset_run = _async_watch(reset.watch_reset_run)
 
     pull = _async(delivery.pull)
     send_responses = _async(delivery.send_responses)
@@ -239,3 +307,19 @@ class AsyncClient(_Base):
             for item in pages.items(page):
                 yield item
             more = pages.follows(page)
+
+    async def _watch(self, watch: Watch[Response, Item]) -> AsyncIterator[Item]:
+        tries = Tries(self._timeout)
+        while True:
+            stream = self._stream(watch.response)(watch.request, metadata=self._metadata)
+            try:
+                async for message in stream:
+                    tries = Tries(self._timeout)
+                    yield watch.read(message)
+            except grpc.RpcError as error:
+                delay = tries.delay_after(error)
+            else:
+                return
+            finally:
+                stream.cancel()
+            await asyncio.sleep(delay)

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, TypeAlias
 
 from generic_provider.v1 import errors_pb2 as errors
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
+from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import resources_pb2 as resources
 from generic_provider.v1 import subscription_service_pb2 as subscription
 
@@ -63,6 +64,8 @@ class ErrorReason(Enumeration):
     USAGE_NOT_FOUND = errors.ERROR_REASON_USAGE_NOT_FOUND
     ACTION_NOT_FOUND = errors.ERROR_REASON_ACTION_NOT_FOUND
     REQUEST_NOT_FOUND = errors.ERROR_REASON_REQUEST_NOT_FOUND
+    RESET_RUN_DEFINITION_NOT_FOUND = errors.ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND
+    RESET_RUN_NOT_FOUND = errors.ERROR_REASON_RESET_RUN_NOT_FOUND
     PROVIDER_EXISTS = errors.ERROR_REASON_PROVIDER_EXISTS
     SUBSCRIPTION_EXISTS = errors.ERROR_REASON_SUBSCRIPTION_EXISTS
     REQUEST_ID_REUSED = errors.ERROR_REASON_REQUEST_ID_REUSED
@@ -81,6 +84,10 @@ class ErrorReason(Enumeration):
     REQUEST_LEASED = errors.ERROR_REASON_REQUEST_LEASED
     REQUEST_NOT_FIRST = errors.ERROR_REASON_REQUEST_NOT_FIRST
     TOO_MANY_UNSETTLED = errors.ERROR_REASON_TOO_MANY_UNSETTLED
+    RUN_NOT_EDITABLE = errors.ERROR_REASON_RUN_NOT_EDITABLE
+    RUN_NOT_EFFECTIVE = errors.ERROR_REASON_RUN_NOT_EFFECTIVE
+    RUN_IN_PROGRESS = errors.ERROR_REASON_RUN_IN_PROGRESS
+    RUN_NOT_HELD = errors.ERROR_REASON_RUN_NOT_HELD
     ETAG_MISMATCH = errors.ERROR_REASON_ETAG_MISMATCH
     REVISION_MISMATCH = errors.ERROR_REASON_REVISION_MISMATCH
     TOO_MANY_STREAMS = errors.ERROR_REASON_TOO_MANY_STREAMS
@@ -301,3 +308,35 @@ class Priority(Enumeration):
     ValueType: TypeAlias = subscription.Priority.ValueType
     LIVE = subscription.PRIORITY_LIVE
     BULK = subscription.PRIORITY_BULK
+
+
+class ResetRunDefinitionState(Enumeration):
+    """Whether runs of a definition may begin."""
+
+    ValueType: TypeAlias = resets.ResetRunDefinitionState.ValueType
+    EFFECTIVE = resets.RESET_RUN_DEFINITION_STATE_EFFECTIVE
+    NOT_EFFECTIVE = resets.RESET_RUN_DEFINITION_STATE_NOT_EFFECTIVE
+
+
+class ResetRunState(Enumeration):
+    """State of a reset run. HELD and RUNNING are open; the others are final."""
+
+    ValueType: TypeAlias = resets.ResetRunState.ValueType
+    HELD = resets.RESET_RUN_STATE_HELD
+    RUNNING = resets.RESET_RUN_STATE_RUNNING
+    COMPLETED = resets.RESET_RUN_STATE_COMPLETED
+    COMPLETED_WITH_ERRORS = resets.RESET_RUN_STATE_COMPLETED_WITH_ERRORS
+    FAILED = resets.RESET_RUN_STATE_FAILED
+    CANCELLED = resets.RESET_RUN_STATE_CANCELLED
+
+
+class EntryOutcome(Enumeration):
+    """What became of a subscription in a reset run."""
+
+    ValueType: TypeAlias = resets.EntryOutcome.ValueType
+    PLANNED = resets.ENTRY_OUTCOME_PLANNED
+    REQUESTS_CREATED = resets.ENTRY_OUTCOME_REQUESTS_CREATED
+    SKIPPED = resets.ENTRY_OUTCOME_SKIPPED
+    FAILED = resets.ENTRY_OUTCOME_FAILED
+    SUPERSEDED = resets.ENTRY_OUTCOME_SUPERSEDED
+    CHANGED_SINCE_PREVIEW = resets.ENTRY_OUTCOME_CHANGED_SINCE_PREVIEW

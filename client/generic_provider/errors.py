@@ -86,6 +86,14 @@ class RequestNotFound(NotFound):
     pass
 
 
+class ResetRunDefinitionNotFound(NotFound):
+    pass
+
+
+class ResetRunNotFound(NotFound):
+    pass
+
+
 class AlreadyExists(ProvisioningError):
     pass
 
@@ -170,6 +178,22 @@ class RequestNotFirst(FailedPrecondition):
 
 class TooManyUnsettled(FailedPrecondition):
     """The subscription has 500 unsettled actions. Metadata: subscription, unsettled."""
+
+
+class RunNotEditable(FailedPrecondition):
+    """A definition that was executed stays, for the record."""
+
+
+class RunNotEffective(FailedPrecondition):
+    """The definition is NOT_EFFECTIVE."""
+
+
+class RunInProgress(FailedPrecondition):
+    """Another run of the definition is not over; metadata: reset_run."""
+
+
+class RunNotHeld(FailedPrecondition):
+    """Only a run that is HELD can be approved; metadata: state."""
 
 
 class Aborted(ProvisioningError):

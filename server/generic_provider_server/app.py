@@ -27,6 +27,7 @@ from .services.clock import Clock
 from .services.delivery import Delivery
 from .services.duties import duties
 from .services.presence import Presence, connected
+from .services.resetting import Resetting
 from .services.settling import Settling
 from .store.database.engine import StoreLost
 from .store.notices.notice import Committed
@@ -96,16 +97,18 @@ async def running(settings: Settings, *, port_shared: bool = False) -> AsyncIter
     health = Health(delivery)
     store = await _reached(partial(_open, settings, delivery, settling, health))
     presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
+    resetting = Resetting(store)
     try:
         delivery.start(store)
         await _begin(store, presence)
         server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(port_shared))))
         calls = Calls(secure=settings.tls_certificate is not None)
-        _add_services(server, servicers(store, delivery, settling, presence), calls)
+        _add_services(server, servicers(store, delivery, settling, presence, resetting), calls)
         health.add_to(server)
         address = _bind(server, settings)
         clock = Clock(store, duties())
         clock.start()
+        resetting.start()
         await server.start()
         await health.begin()
         try:
@@ -114,10 +117,12 @@ async def running(settings: Settings, *, port_shared: bool = False) -> AsyncIter
             await health.end()
             await delivery.drain("this server process is shutting down")
             settling.drain()
+            resetting.draining.set()
             if not await calls.drain(seconds=settings.drain_seconds):
                 log.warning("calls_cut_off", seconds=settings.drain_seconds)
             await server.stop(CUT_OFF)
             await clock.stop()
+            await resetting.stop()
             await _sign_off(store, presence)
     finally:
         await store.close()

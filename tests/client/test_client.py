@@ -199,14 +199,14 @@ def test_an_action_is_found_by_one_key(crm: Crm) -> None:
     assert (request.WhichOneof("key"), request.wait.seconds) == ("request_id", 3)
 
 
-def test_both_clients_have_every_unary_call() -> None:
+def test_both_clients_have_every_call_but_that_of_the_adapter() -> None:
     ours = {name for name, each in vars(Client).items() if hasattr(each, "__wrapped__")}
     assert ours == {
         name for name, each in vars(AsyncClient).items() if hasattr(each, "__wrapped__")
     }
-    unary = [each for each in METHODS.values() if not each.server_streaming]
-    assert len(ours) == len(unary)
-    assert {each.output_type.full_name for each in unary} <= set(PATHS)
+    ours_too = [each for each in METHODS.values() if each.name != "StreamPendingRequests"]
+    assert len(ours) == len(ours_too)
+    assert {each.output_type.full_name for each in ours_too} <= set(PATHS)
 
 
 def test_methods_tell_their_arguments() -> None:

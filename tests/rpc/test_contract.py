@@ -10,9 +10,11 @@ from grpc_health.v1 import health_pb2
 
 from generic_provider.v1 import errors_pb2, resources_pb2
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
+from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider_server.domain import actions, lease, values
 from generic_provider_server.domain.refusals import Reason
+from generic_provider_server.domain.resets import records as reset_records
 from generic_provider_server.domain.subscription import differences, records
 from generic_provider_server.rpc.errors import STATUS
 from generic_provider_server.rpc.servicers import SERVICES
@@ -33,6 +35,9 @@ ENUMS: list[tuple[type[IntEnum], Any]] = [
     (records.ActionOrigin, subscriptions.ActionOrigin),
     (actions.ActionKind, subscriptions.ActionKind),
     (differences.DifferenceKind, resources_pb2.DifferenceKind),
+    (reset_records.DefinitionState, resets.ResetRunDefinitionState),
+    (reset_records.RunState, resets.ResetRunState),
+    (reset_records.EntryOutcome, resets.EntryOutcome),
     (lease.ResponseStatus, provisioning.ResponseStatus),
     (lease.ResponseCode, provisioning.ResponseCode),
 ]

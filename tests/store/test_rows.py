@@ -53,6 +53,7 @@ REQUEST = RequestRecord(
     create_time=Instant(4),
     schedule_time=Instant(5),
     action=6,
+    reset_run=12,
     reference="order",
     performed_by="operator",
     settle_time=Instant(8),

@@ -20,12 +20,17 @@ from generic_provider.v1 import subscription_service_pb2 as subscriptions
 
 from .wrong_actions import ACCEPTED, BROKEN_TIME, HUGE, LONG, NEGATIVE, PERFORM, UNKNOWN, Act, Case
 
+EFFECTIVE = resets.RESET_RUN_DEFINITION_STATE_EFFECTIVE
+
 PAGES: Mapping[str, type[Message]] = {
     "ListProviders": providers.ListProvidersRequest,
     "ListSubscriptions": subscriptions.ListSubscriptionsRequest,
     "ListActions": subscriptions.ListActionsRequest,
     "ListRequests": requests.ListRequestsRequest,
     "ListAdapters": requests.ListAdaptersRequest,
+    "ListResetRunDefinitions": resets.ListResetRunDefinitionsRequest,
+    "ListResetRuns": resets.ListResetRunsRequest,
+    "PreviewResetRun": resets.PreviewResetRunRequest,
 }
 
 
@@ -76,6 +81,52 @@ def providers_cases(kind: Any, *, code: str) -> list[Case]:
             "INVALID_FIELD",
             "provider.delivery_settings.max_lease_time",
         ),
+    ]
+
+
+def of_definition(kind: Any) -> list[Case]:
+    missing = "RESET_RUN_DEFINITION_NOT_FOUND", "reset_run_definition"
+    return [
+        (kind(), "INVALID_FIELD", "definition"),
+        (kind(definition="D0000000001"), *missing),
+        (kind(definition="nonsense"), *missing),
+    ]
+
+
+def of_run(kind: Any) -> list[Case]:
+    return [
+        (kind(), "INVALID_FIELD", "reset_run"),
+        (kind(reset_run="U0000000001"), "RESET_RUN_NOT_FOUND", "reset_run"),
+        (kind(reset_run="nonsense"), "RESET_RUN_NOT_FOUND", "reset_run"),
+    ]
+
+
+def definition_cases(kind: Any) -> list[Case]:
+    wrong: list[tuple[dict[str, Any], str]] = [
+        ({"name": ""}, "name"),
+        ({"provider": ""}, "provider"),
+        ({"created_from": BROKEN_TIME}, "created_from"),
+        ({"subscription_types": [""]}, "subscription_types[0]"),
+        ({"subscriptions": ["S"] * 10_001}, "subscriptions"),
+        ({"difference_kinds": [UNKNOWN]}, "difference_kinds[0]"),
+        ({"first": 0}, "first"),
+        ({"max_switch_off_percent": 101}, "max_switch_off_percent"),
+        ({"max_switch_off_percent": float("nan")}, "max_switch_off_percent"),
+        ({"subscriptions_per_second": 0}, "subscriptions_per_second"),
+        ({"full": True, "platform_restored_to": {"seconds": 1}}, "platform_restored_to"),
+        ({"cron": "every day"}, "cron"),
+        ({"cron": ""}, "cron"),
+        ({"cron": "0 0 * * *", "time_zone": "Nowhere"}, "time_zone"),
+        ({"time_zone": "../etc/passwd"}, "time_zone"),
+    ]
+    base = {"id": "D0000000001", "name": "n", "provider": "P"}
+    return [
+        (
+            kind(definition=resets.ResetRunDefinition(**{**base, **fields})),
+            "INVALID_FIELD",
+            f"definition.{field}",
+        )
+        for fields, field in wrong
     ]
 
 
@@ -273,4 +324,101 @@ CASES: Mapping[str, list[Case]] = {
             "subscription",
         ),
     ],
+    "CreateResetRunDefinition": [
+        *definition_cases(resets.CreateResetRunDefinitionRequest),
+        (
+            resets.CreateResetRunDefinitionRequest(
+                definition=resets.ResetRunDefinition(name="n", provider="NONE")
+            ),
+            "PROVIDER_NOT_FOUND",
+            "provider",
+        ),
+    ],
+    "GetResetRunDefinition": [*of_definition(resets.GetResetRunDefinitionRequest)],
+    "ListResetRunDefinitions": [
+        *pages("ListResetRunDefinitions"),
+        (resets.ListResetRunDefinitionsRequest(states=[UNKNOWN]), "INVALID_FIELD", "states[0]"),
+    ],
+    "UpdateResetRunDefinition": [
+        *definition_cases(resets.UpdateResetRunDefinitionRequest),
+        (
+            resets.UpdateResetRunDefinitionRequest(
+                definition=resets.ResetRunDefinition(name="n", provider="P")
+            ),
+            "INVALID_FIELD",
+            "definition.id",
+        ),
+        (
+            resets.UpdateResetRunDefinitionRequest(
+                definition=resets.ResetRunDefinition(id="D0000000001", name="n", provider="P")
+            ),
+            "RESET_RUN_DEFINITION_NOT_FOUND",
+            "reset_run_definition",
+        ),
+    ],
+    "DeleteResetRunDefinition": [*of_definition(resets.DeleteResetRunDefinitionRequest)],
+    "SetResetRunDefinitionState": [
+        (
+            resets.SetResetRunDefinitionStateRequest(definition="D0000000001"),
+            "INVALID_FIELD",
+            "state",
+        ),
+        (
+            resets.SetResetRunDefinitionStateRequest(
+                definition="D0000000001", state=resets.RESET_RUN_DEFINITION_STATE_EFFECTIVE
+            ),
+            "RESET_RUN_DEFINITION_NOT_FOUND",
+            "reset_run_definition",
+        ),
+    ],
+    "PreviewResetRun": [
+        *pages("PreviewResetRun"),
+        (resets.PreviewResetRunRequest(), "INVALID_FIELD", "definition"),
+        (
+            resets.PreviewResetRunRequest(definition="D0000000001"),
+            "RESET_RUN_DEFINITION_NOT_FOUND",
+            "reset_run_definition",
+        ),
+        (
+            resets.PreviewResetRunRequest(definition_fields=resets.ResetRunDefinition(name="n")),
+            "INVALID_FIELD",
+            "definition_fields.provider",
+        ),
+        (
+            resets.PreviewResetRunRequest(
+                definition_fields=resets.ResetRunDefinition(name="n", provider="NONE")
+            ),
+            "PROVIDER_NOT_FOUND",
+            "provider",
+        ),
+    ],
+    "SubmitResetRunDefinition": [*of_definition(resets.SubmitResetRunDefinitionRequest)],
+    "GetResetRun": [*of_run(resets.GetResetRunRequest)],
+    "ListResetRuns": [
+        *pages("ListResetRuns"),
+        (resets.ListResetRunsRequest(states=[UNKNOWN]), "INVALID_FIELD", "states[0]"),
+    ],
+    "ListResetRunEntries": [
+        *of_run(resets.ListResetRunEntriesRequest),
+        (
+            resets.ListResetRunEntriesRequest(reset_run="U0000000001", page_size=-1),
+            "INVALID_FIELD",
+            "page_size",
+        ),
+        (
+            resets.ListResetRunEntriesRequest(reset_run="U0000000001", outcomes=[UNKNOWN]),
+            "INVALID_FIELD",
+            "outcomes[0]",
+        ),
+    ],
+    "WatchResetRun": [*of_run(resets.WatchResetRunRequest)],
+    "ApproveResetRun": [
+        (resets.ApproveResetRunRequest(reset_run="U0000000001"), "INVALID_FIELD", "reason"),
+        (
+            resets.ApproveResetRunRequest(reset_run="U0000000001", reason="x"),
+            "RESET_RUN_NOT_FOUND",
+            "reset_run",
+        ),
+    ],
+    "CancelResetRun": [*of_run(resets.CancelResetRunRequest)],
 }

@@ -52,6 +52,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_USAGE_NOT_FOUND: _ErrorReason.ValueType  # 15
     ERROR_REASON_ACTION_NOT_FOUND: _ErrorReason.ValueType  # 16
     ERROR_REASON_REQUEST_NOT_FOUND: _ErrorReason.ValueType  # 17
+    ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: _ErrorReason.ValueType  # 18
+    ERROR_REASON_RESET_RUN_NOT_FOUND: _ErrorReason.ValueType  # 19
     ERROR_REASON_PROVIDER_EXISTS: _ErrorReason.ValueType  # 30
     """ALREADY_EXISTS"""
     ERROR_REASON_SUBSCRIPTION_EXISTS: _ErrorReason.ValueType  # 31
@@ -93,6 +95,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """The subscription has 500 unsettled actions, not counting automatic ends. Check whether an adapter
     is connected. Metadata: subscription, unsettled.
     """
+    ERROR_REASON_RUN_NOT_EDITABLE: _ErrorReason.ValueType  # 54
+    """A definition that was executed is not deleted; metadata: reset_run_definition."""
+    ERROR_REASON_RUN_NOT_EFFECTIVE: _ErrorReason.ValueType  # 55
+    """The definition of the run is NOT_EFFECTIVE; metadata: reset_run_definition."""
+    ERROR_REASON_RUN_IN_PROGRESS: _ErrorReason.ValueType  # 56
+    """Another run of the definition is HELD or RUNNING; metadata: reset_run."""
+    ERROR_REASON_RUN_NOT_HELD: _ErrorReason.ValueType  # 57
+    """Only a run that is HELD can be approved; metadata: reset_run, state."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 70
     """ABORTED: read the thing again and decide again"""
     ERROR_REASON_REVISION_MISMATCH: _ErrorReason.ValueType  # 71
@@ -143,6 +153,8 @@ ERROR_REASON_ITEM_NOT_FOUND: ErrorReason.ValueType  # 14
 ERROR_REASON_USAGE_NOT_FOUND: ErrorReason.ValueType  # 15
 ERROR_REASON_ACTION_NOT_FOUND: ErrorReason.ValueType  # 16
 ERROR_REASON_REQUEST_NOT_FOUND: ErrorReason.ValueType  # 17
+ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: ErrorReason.ValueType  # 18
+ERROR_REASON_RESET_RUN_NOT_FOUND: ErrorReason.ValueType  # 19
 ERROR_REASON_PROVIDER_EXISTS: ErrorReason.ValueType  # 30
 """ALREADY_EXISTS"""
 ERROR_REASON_SUBSCRIPTION_EXISTS: ErrorReason.ValueType  # 31
@@ -184,6 +196,14 @@ ERROR_REASON_TOO_MANY_UNSETTLED: ErrorReason.ValueType  # 68
 """The subscription has 500 unsettled actions, not counting automatic ends. Check whether an adapter
 is connected. Metadata: subscription, unsettled.
 """
+ERROR_REASON_RUN_NOT_EDITABLE: ErrorReason.ValueType  # 54
+"""A definition that was executed is not deleted; metadata: reset_run_definition."""
+ERROR_REASON_RUN_NOT_EFFECTIVE: ErrorReason.ValueType  # 55
+"""The definition of the run is NOT_EFFECTIVE; metadata: reset_run_definition."""
+ERROR_REASON_RUN_IN_PROGRESS: ErrorReason.ValueType  # 56
+"""Another run of the definition is HELD or RUNNING; metadata: reset_run."""
+ERROR_REASON_RUN_NOT_HELD: ErrorReason.ValueType  # 57
+"""Only a run that is HELD can be approved; metadata: reset_run, state."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 70
 """ABORTED: read the thing again and decide again"""
 ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 71

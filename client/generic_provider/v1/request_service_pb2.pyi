@@ -84,6 +84,7 @@ class ListRequestsRequest(_message.Message):
     OLDEST_FIRST_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    RESET_RUN_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     subscription: _builtins.str
     account_number: _builtins.str
@@ -102,6 +103,8 @@ class ListRequestsRequest(_message.Message):
     """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
+    reset_run: _builtins.str
+    """A reset run's id."""
     @_builtins.property
     def types(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestType.ValueType]:
         """The request has one of these types."""
@@ -143,10 +146,11 @@ class ListRequestsRequest(_message.Message):
         oldest_first: _builtins.bool = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        reset_run: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["created_from", b"created_from", "created_to", b"created_to", "settled_from", b"settled_from", "settled_to", b"settled_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_number", b"account_number", "action", b"action", "created_from", b"created_from", "created_to", b"created_to", "error_code", b"error_code", "item_serial", b"item_serial", "last_adapter", b"last_adapter", "oldest_first", b"oldest_first", "origins", b"origins", "page_size", b"page_size", "page_token", b"page_token", "provider", b"provider", "reference", b"reference", "settled_from", b"settled_from", "settled_to", b"settled_to", "states", b"states", "subscription", b"subscription", "types", b"types"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_number", b"account_number", "action", b"action", "created_from", b"created_from", "created_to", b"created_to", "error_code", b"error_code", "item_serial", b"item_serial", "last_adapter", b"last_adapter", "oldest_first", b"oldest_first", "origins", b"origins", "page_size", b"page_size", "page_token", b"page_token", "provider", b"provider", "reference", b"reference", "reset_run", b"reset_run", "settled_from", b"settled_from", "settled_to", b"settled_to", "states", b"states", "subscription", b"subscription", "types", b"types"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from generic_provider.v1 import resources_pb2 as generic__provider_dot_v1_dot_resources__pb2
+from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'generic_provider/v1/reset_service.proto\x12\x13generic_provider.v1\x1a#generic_provider/v1/resources.proto\"\xa3\x01\n\x18ResetSubscriptionRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0c\n\x04\x66ull\x18\x03 \x01(\x08\x12\x10\n\x08recreate\x18\x04 \x01(\x08\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x14\n\x0cperformed_by\x18\x07 \x01(\t\"s\n\x19ResetSubscriptionResponse\x12:\n\x08requests\x18\x01 \x03(\x0b\x32(.generic_provider.v1.ProvisioningRequest\x12\x1a\n\x12providers_left_out\x18\x02 \x03(\t2\x82\x01\n\x0cResetService\x12r\n\x11ResetSubscription\x12-.generic_provider.v1.ResetSubscriptionRequest\x1a..generic_provider.v1.ResetSubscriptionResponseBR\n\x13generic_provider.v1P\x01Z$genericprovider/v1;genericproviderv1\xaa\x02\x12GenericProvider.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'generic_provider/v1/reset_service.proto\x12\x13generic_provider.v1\x1a#generic_provider/v1/resources.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xd4\x07\n\x12ResetRunDefinition\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x10\n\x08provider\x18\x03 \x01(\t\x12\x30\n\x0c\x63reated_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncreated_to\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1a\n\x12subscription_types\x18\x06 \x03(\t\x12\x15\n\rsubscriptions\x18\x07 \x03(\t\x12=\n\x10\x64ifference_kinds\x18\x08 \x03(\x0e\x32#.generic_provider.v1.DifferenceKind\x12\x10\n\x08services\x18\t \x03(\t\x12\x14\n\x0c\x64istributors\x18\n \x03(\t\x12\x13\n\x0b\x65rror_codes\x18\x0b \x03(\t\x12\x12\n\x05\x66irst\x18\x0c \x01(\rH\x01\x88\x01\x01\x12\x0c\n\x04\x66ull\x18\r \x01(\x08\x12\x10\n\x08recreate\x18\x0e \x01(\x08\x12\x38\n\x14platform_restored_to\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12#\n\x16max_switch_off_percent\x18\x10 \x01(\x01H\x02\x88\x01\x01\x12%\n\x18subscriptions_per_second\x18\x11 \x01(\rH\x03\x88\x01\x01\x12,\n\x06run_at\x18\x12 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x0e\n\x04\x63ron\x18\x13 \x01(\tH\x00\x12\x11\n\ttime_zone\x18\x14 \x01(\t\x12;\n\x05state\x18\x15 \x01(\x0e\x32,.generic_provider.v1.ResetRunDefinitionState\x12\x11\n\tsubmitted\x18\x16 \x01(\x08\x12\x31\n\rnext_run_time\x18\x17 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07version\x18\x18 \x01(\r\x12\x0c\n\x04\x65tag\x18\x19 \x01(\t\x12/\n\x0b\x63reate_time\x18\x1a \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\x1b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cperformed_by\x18\x1c \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x1d \x01(\tB\n\n\x08scheduleB\x08\n\x06_firstB\x19\n\x17_max_switch_off_percentB\x1b\n\x19_subscriptions_per_second\"\xf2\x03\n\x08ResetRun\x12\n\n\x02id\x18\x01 \x01(\t\x12;\n\ndefinition\x18\x02 \x01(\x0b\x32\'.generic_provider.v1.ResetRunDefinition\x12\x31\n\x05state\x18\x03 \x01(\x0e\x32\".generic_provider.v1.ResetRunState\x12\x13\n\x0b\x61pproved_by\x18\x04 \x01(\t\x12\r\n\x05total\x18\x05 \x01(\x04\x12\x10\n\x08\x65xamined\x18\x06 \x01(\x04\x12\x13\n\x0bout_of_sync\x18\x07 \x01(\x04\x12\x0f\n\x07skipped\x18\x08 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\t \x01(\x04\x12\x18\n\x10requests_created\x18\n \x01(\x04\x12\x1a\n\x12requests_completed\x18\x0b \x01(\x04\x12\x19\n\x11requests_rejected\x18\x0c \x01(\x04\x12\x18\n\x10requests_pending\x18\r \x01(\x04\x12.\n\nstart_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x10 \x01(\t\x12\x14\n\x0cperformed_by\x18\x11 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x12 \x01(\t\"\x88\x01\n\x1f\x43reateResetRunDefinitionRequest\x12;\n\ndefinition\x18\x01 \x01(\x0b\x32\'.generic_provider.v1.ResetRunDefinition\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x14\n\x0cperformed_by\x18\x03 \x01(\t\"_\n CreateResetRunDefinitionResponse\x12;\n\ndefinition\x18\x01 \x01(\x0b\x32\'.generic_provider.v1.ResetRunDefinition\"2\n\x1cGetResetRunDefinitionRequest\x12\x12\n\ndefinition\x18\x01 \x01(\t\"\\\n\x1dGetResetRunDefinitionResponse\x12;\n\ndefinition\x18\x01 \x01(\x0b\x32\'.generic_provider.v1.ResetRunDefinition\"\x97\x01\n\x1eListResetRunDefinitionsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12<\n\x06states\x18\x02 \x03(\x0e\x32,.generic_provider.v1.ResetRunDefinitionState\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"x\n\x1fListResetRunDefinitionsResponse\x12<\n\x0b\x64\x65\x66initions\x18\x01 \x03(\x0b\x32\'.generic_provider.v1.ResetRunDefinition\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"t\n\x1fUpdateResetRunDefinitionRequest\x12;\n\ndefinition\x18\x01 \x01(\x0b\x32\'.generic_provider.v1.ResetRunDefinition\x12\x14\n\x0cperformed_by\x18\x02 \x01(\t\"_\n UpdateResetRunDefinitionResponse\x12;\n\ndefinition\x18\x01 \x01(\x0b\x32\'.generic_provider.v1.ResetRunDefinition\"K\n\x1f\x44\x65leteResetRunDefinitionRequest\x12\x12\n\ndefinition\x18\x01 \x01(\t\x12\x14\n\x0cperformed_by\x18\x02 \x01(\t\"\"\n DeleteResetRunDefinitionResponse\"\x8a\x01\n!SetResetRunDefinitionStateRequest\x12\x12\n\ndefinition\x18\x01 \x01(\t\x12;\n\x05state\x18\x02 \x01(\x0e\x32,.generic_provider.v1.ResetRunDefinitionState\x12\x14\n\x0cperformed_by\x18\x03 \x01(\t\"a\n\"SetResetRunDefinitionStateResponse\x12;\n\ndefinition\x18\x01 \x01(\x0b\x32\'.generic_provider.v1.ResetRunDefinition\"\xa2\x01\n\x16PreviewResetRunRequest\x12\x14\n\ndefinition\x18\x01 \x01(\tH\x00\x12\x44\n\x11\x64\x65\x66inition_fields\x18\x02 \x01(\x0b\x32\'.generic_provider.v1.ResetRunDefinitionH\x00\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\tB\x05\n\x03run\"\xe6\x04\n\x17PreviewResetRunResponse\x12\x43\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x32.generic_provider.v1.PreviewResetRunResponse.Entry\x12\x43\n\x06totals\x18\x02 \x01(\x0b\x32\x33.generic_provider.v1.PreviewResetRunResponse.Totals\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\x1a\xa4\x01\n\x05\x45ntry\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x63\x63ount_number\x18\x02 \x01(\t\x12\x34\n\x0b\x64ifferences\x18\x03 \x03(\x0b\x32\x1f.generic_provider.v1.Difference\x12\x37\n\rrequest_types\x18\x04 \x03(\x0e\x32 .generic_provider.v1.RequestType\x1aJ\n\tTypeCount\x12.\n\x04type\x18\x01 \x01(\x0e\x32 .generic_provider.v1.RequestType\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x1a\xb4\x01\n\x06Totals\x12\x15\n\rsubscriptions\x18\x01 \x01(\x04\x12H\n\x08requests\x18\x02 \x03(\x0b\x32\x36.generic_provider.v1.PreviewResetRunResponse.TypeCount\x12\x1a\n\x12switch_off_percent\x18\x03 \x01(\x01\x12\x0f\n\x07holding\x18\x04 \x01(\x04\x12\x0e\n\x06losing\x18\x05 \x01(\x04\x12\x0c\n\x04held\x18\x06 \x01(\x08\"m\n\x1fSubmitResetRunDefinitionRequest\x12\x12\n\ndefinition\x18\x01 \x01(\t\x12\x0c\n\x04hold\x18\x02 \x01(\x08\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x14\n\x0cperformed_by\x18\x04 \x01(\t\"\x91\x01\n SubmitResetRunDefinitionResponse\x12;\n\ndefinition\x18\x01 \x01(\x0b\x32\'.generic_provider.v1.ResetRunDefinition\x12\x30\n\treset_run\x18\x02 \x01(\x0b\x32\x1d.generic_provider.v1.ResetRun\"\'\n\x12GetResetRunRequest\x12\x11\n\treset_run\x18\x01 \x01(\t\"G\n\x13GetResetRunResponse\x12\x30\n\treset_run\x18\x01 \x01(\x0b\x32\x1d.generic_provider.v1.ResetRun\"\x97\x01\n\x14ListResetRunsRequest\x12\x12\n\ndefinition\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x32\n\x06states\x18\x03 \x03(\x0e\x32\".generic_provider.v1.ResetRunState\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"c\n\x15ListResetRunsResponse\x12\x31\n\nreset_runs\x18\x01 \x03(\x0b\x32\x1d.generic_provider.v1.ResetRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8b\x01\n\x1aListResetRunEntriesRequest\x12\x11\n\treset_run\x18\x01 \x01(\t\x12\x33\n\x08outcomes\x18\x02 \x03(\x0e\x32!.generic_provider.v1.EntryOutcome\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\"\x85\x03\n\x1bListResetRunEntriesResponse\x12G\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x36.generic_provider.v1.ListResetRunEntriesResponse.Entry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x1a\x83\x02\n\x05\x45ntry\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x32\n\x07outcome\x18\x02 \x01(\x0e\x32!.generic_provider.v1.EntryOutcome\x12\x18\n\x10requests_created\x18\x03 \x01(\r\x12\x0f\n\x07message\x18\x04 \x01(\t\x12\x34\n\x0b\x64ifferences\x18\x05 \x03(\x0b\x32\x1f.generic_provider.v1.Difference\x12\x37\n\rrequest_types\x18\x06 \x03(\x0e\x32 .generic_provider.v1.RequestType\x12\x16\n\x0e\x61\x63\x63ount_number\x18\x07 \x01(\t\")\n\x14WatchResetRunRequest\x12\x11\n\treset_run\x18\x01 \x01(\t\"I\n\x15WatchResetRunResponse\x12\x30\n\treset_run\x18\x01 \x01(\x0b\x32\x1d.generic_provider.v1.ResetRun\"Q\n\x16\x41pproveResetRunRequest\x12\x11\n\treset_run\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x14\n\x0cperformed_by\x18\x03 \x01(\t\"K\n\x17\x41pproveResetRunResponse\x12\x30\n\treset_run\x18\x01 \x01(\x0b\x32\x1d.generic_provider.v1.ResetRun\"P\n\x15\x43\x61ncelResetRunRequest\x12\x11\n\treset_run\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x14\n\x0cperformed_by\x18\x03 \x01(\t\"J\n\x16\x43\x61ncelResetRunResponse\x12\x30\n\treset_run\x18\x01 \x01(\x0b\x32\x1d.generic_provider.v1.ResetRun\"\xa3\x01\n\x18ResetSubscriptionRequest\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0c\n\x04\x66ull\x18\x03 \x01(\x08\x12\x10\n\x08recreate\x18\x04 \x01(\x08\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x12\x14\n\x0cperformed_by\x18\x07 \x01(\t\"s\n\x19ResetSubscriptionResponse\x12:\n\x08requests\x18\x01 \x03(\x0b\x32(.generic_provider.v1.ProvisioningRequest\x12\x1a\n\x12providers_left_out\x18\x02 \x03(\t*\x9d\x01\n\x17ResetRunDefinitionState\x12*\n&RESET_RUN_DEFINITION_STATE_UNSPECIFIED\x10\x00\x12(\n$RESET_RUN_DEFINITION_STATE_EFFECTIVE\x10\x01\x12,\n(RESET_RUN_DEFINITION_STATE_NOT_EFFECTIVE\x10\x02*\xec\x01\n\rResetRunState\x12\x1f\n\x1bRESET_RUN_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14RESET_RUN_STATE_HELD\x10\x01\x12\x1b\n\x17RESET_RUN_STATE_RUNNING\x10\x02\x12\x1d\n\x19RESET_RUN_STATE_COMPLETED\x10\x03\x12)\n%RESET_RUN_STATE_COMPLETED_WITH_ERRORS\x10\x04\x12\x1a\n\x16RESET_RUN_STATE_FAILED\x10\x05\x12\x1d\n\x19RESET_RUN_STATE_CANCELLED\x10\x06*\xe8\x01\n\x0c\x45ntryOutcome\x12\x1d\n\x19\x45NTRY_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45NTRY_OUTCOME_PLANNED\x10\x01\x12\"\n\x1e\x45NTRY_OUTCOME_REQUESTS_CREATED\x10\x02\x12\x19\n\x15\x45NTRY_OUTCOME_SKIPPED\x10\x03\x12\x18\n\x14\x45NTRY_OUTCOME_FAILED\x10\x04\x12\x1c\n\x18\x45NTRY_OUTCOME_SUPERSEDED\x10\x05\x12\'\n#ENTRY_OUTCOME_CHANGED_SINCE_PREVIEW\x10\x06\x32\xb6\x0e\n\x0cResetService\x12r\n\x11ResetSubscription\x12-.generic_provider.v1.ResetSubscriptionRequest\x1a..generic_provider.v1.ResetSubscriptionResponse\x12\x87\x01\n\x18\x43reateResetRunDefinition\x12\x34.generic_provider.v1.CreateResetRunDefinitionRequest\x1a\x35.generic_provider.v1.CreateResetRunDefinitionResponse\x12~\n\x15GetResetRunDefinition\x12\x31.generic_provider.v1.GetResetRunDefinitionRequest\x1a\x32.generic_provider.v1.GetResetRunDefinitionResponse\x12\x84\x01\n\x17ListResetRunDefinitions\x12\x33.generic_provider.v1.ListResetRunDefinitionsRequest\x1a\x34.generic_provider.v1.ListResetRunDefinitionsResponse\x12\x87\x01\n\x18UpdateResetRunDefinition\x12\x34.generic_provider.v1.UpdateResetRunDefinitionRequest\x1a\x35.generic_provider.v1.UpdateResetRunDefinitionResponse\x12\x87\x01\n\x18\x44\x65leteResetRunDefinition\x12\x34.generic_provider.v1.DeleteResetRunDefinitionRequest\x1a\x35.generic_provider.v1.DeleteResetRunDefinitionResponse\x12\x8d\x01\n\x1aSetResetRunDefinitionState\x12\x36.generic_provider.v1.SetResetRunDefinitionStateRequest\x1a\x37.generic_provider.v1.SetResetRunDefinitionStateResponse\x12l\n\x0fPreviewResetRun\x12+.generic_provider.v1.PreviewResetRunRequest\x1a,.generic_provider.v1.PreviewResetRunResponse\x12\x87\x01\n\x18SubmitResetRunDefinition\x12\x34.generic_provider.v1.SubmitResetRunDefinitionRequest\x1a\x35.generic_provider.v1.SubmitResetRunDefinitionResponse\x12`\n\x0bGetResetRun\x12\'.generic_provider.v1.GetResetRunRequest\x1a(.generic_provider.v1.GetResetRunResponse\x12\x66\n\rListResetRuns\x12).generic_provider.v1.ListResetRunsRequest\x1a*.generic_provider.v1.ListResetRunsResponse\x12x\n\x13ListResetRunEntries\x12/.generic_provider.v1.ListResetRunEntriesRequest\x1a\x30.generic_provider.v1.ListResetRunEntriesResponse\x12h\n\rWatchResetRun\x12).generic_provider.v1.WatchResetRunRequest\x1a*.generic_provider.v1.WatchResetRunResponse0\x01\x12l\n\x0f\x41pproveResetRun\x12+.generic_provider.v1.ApproveResetRunRequest\x1a,.generic_provider.v1.ApproveResetRunResponse\x12i\n\x0e\x43\x61ncelResetRun\x12*.generic_provider.v1.CancelResetRunRequest\x1a+.generic_provider.v1.CancelResetRunResponseBR\n\x13generic_provider.v1P\x01Z$genericprovider/v1;genericproviderv1\xaa\x02\x12GenericProvider.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,10 +34,84 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'generic_provider.v1.reset_s
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023generic_provider.v1P\001Z$genericprovider/v1;genericproviderv1\252\002\022GenericProvider.V1'
-  _globals['_RESETSUBSCRIPTIONREQUEST']._serialized_start=102
-  _globals['_RESETSUBSCRIPTIONREQUEST']._serialized_end=265
-  _globals['_RESETSUBSCRIPTIONRESPONSE']._serialized_start=267
-  _globals['_RESETSUBSCRIPTIONRESPONSE']._serialized_end=382
-  _globals['_RESETSERVICE']._serialized_start=385
-  _globals['_RESETSERVICE']._serialized_end=515
+  _globals['_RESETRUNDEFINITIONSTATE']._serialized_start=5508
+  _globals['_RESETRUNDEFINITIONSTATE']._serialized_end=5665
+  _globals['_RESETRUNSTATE']._serialized_start=5668
+  _globals['_RESETRUNSTATE']._serialized_end=5904
+  _globals['_ENTRYOUTCOME']._serialized_start=5907
+  _globals['_ENTRYOUTCOME']._serialized_end=6139
+  _globals['_RESETRUNDEFINITION']._serialized_start=135
+  _globals['_RESETRUNDEFINITION']._serialized_end=1115
+  _globals['_RESETRUN']._serialized_start=1118
+  _globals['_RESETRUN']._serialized_end=1616
+  _globals['_CREATERESETRUNDEFINITIONREQUEST']._serialized_start=1619
+  _globals['_CREATERESETRUNDEFINITIONREQUEST']._serialized_end=1755
+  _globals['_CREATERESETRUNDEFINITIONRESPONSE']._serialized_start=1757
+  _globals['_CREATERESETRUNDEFINITIONRESPONSE']._serialized_end=1852
+  _globals['_GETRESETRUNDEFINITIONREQUEST']._serialized_start=1854
+  _globals['_GETRESETRUNDEFINITIONREQUEST']._serialized_end=1904
+  _globals['_GETRESETRUNDEFINITIONRESPONSE']._serialized_start=1906
+  _globals['_GETRESETRUNDEFINITIONRESPONSE']._serialized_end=1998
+  _globals['_LISTRESETRUNDEFINITIONSREQUEST']._serialized_start=2001
+  _globals['_LISTRESETRUNDEFINITIONSREQUEST']._serialized_end=2152
+  _globals['_LISTRESETRUNDEFINITIONSRESPONSE']._serialized_start=2154
+  _globals['_LISTRESETRUNDEFINITIONSRESPONSE']._serialized_end=2274
+  _globals['_UPDATERESETRUNDEFINITIONREQUEST']._serialized_start=2276
+  _globals['_UPDATERESETRUNDEFINITIONREQUEST']._serialized_end=2392
+  _globals['_UPDATERESETRUNDEFINITIONRESPONSE']._serialized_start=2394
+  _globals['_UPDATERESETRUNDEFINITIONRESPONSE']._serialized_end=2489
+  _globals['_DELETERESETRUNDEFINITIONREQUEST']._serialized_start=2491
+  _globals['_DELETERESETRUNDEFINITIONREQUEST']._serialized_end=2566
+  _globals['_DELETERESETRUNDEFINITIONRESPONSE']._serialized_start=2568
+  _globals['_DELETERESETRUNDEFINITIONRESPONSE']._serialized_end=2602
+  _globals['_SETRESETRUNDEFINITIONSTATEREQUEST']._serialized_start=2605
+  _globals['_SETRESETRUNDEFINITIONSTATEREQUEST']._serialized_end=2743
+  _globals['_SETRESETRUNDEFINITIONSTATERESPONSE']._serialized_start=2745
+  _globals['_SETRESETRUNDEFINITIONSTATERESPONSE']._serialized_end=2842
+  _globals['_PREVIEWRESETRUNREQUEST']._serialized_start=2845
+  _globals['_PREVIEWRESETRUNREQUEST']._serialized_end=3007
+  _globals['_PREVIEWRESETRUNRESPONSE']._serialized_start=3010
+  _globals['_PREVIEWRESETRUNRESPONSE']._serialized_end=3624
+  _globals['_PREVIEWRESETRUNRESPONSE_ENTRY']._serialized_start=3201
+  _globals['_PREVIEWRESETRUNRESPONSE_ENTRY']._serialized_end=3365
+  _globals['_PREVIEWRESETRUNRESPONSE_TYPECOUNT']._serialized_start=3367
+  _globals['_PREVIEWRESETRUNRESPONSE_TYPECOUNT']._serialized_end=3441
+  _globals['_PREVIEWRESETRUNRESPONSE_TOTALS']._serialized_start=3444
+  _globals['_PREVIEWRESETRUNRESPONSE_TOTALS']._serialized_end=3624
+  _globals['_SUBMITRESETRUNDEFINITIONREQUEST']._serialized_start=3626
+  _globals['_SUBMITRESETRUNDEFINITIONREQUEST']._serialized_end=3735
+  _globals['_SUBMITRESETRUNDEFINITIONRESPONSE']._serialized_start=3738
+  _globals['_SUBMITRESETRUNDEFINITIONRESPONSE']._serialized_end=3883
+  _globals['_GETRESETRUNREQUEST']._serialized_start=3885
+  _globals['_GETRESETRUNREQUEST']._serialized_end=3924
+  _globals['_GETRESETRUNRESPONSE']._serialized_start=3926
+  _globals['_GETRESETRUNRESPONSE']._serialized_end=3997
+  _globals['_LISTRESETRUNSREQUEST']._serialized_start=4000
+  _globals['_LISTRESETRUNSREQUEST']._serialized_end=4151
+  _globals['_LISTRESETRUNSRESPONSE']._serialized_start=4153
+  _globals['_LISTRESETRUNSRESPONSE']._serialized_end=4252
+  _globals['_LISTRESETRUNENTRIESREQUEST']._serialized_start=4255
+  _globals['_LISTRESETRUNENTRIESREQUEST']._serialized_end=4394
+  _globals['_LISTRESETRUNENTRIESRESPONSE']._serialized_start=4397
+  _globals['_LISTRESETRUNENTRIESRESPONSE']._serialized_end=4786
+  _globals['_LISTRESETRUNENTRIESRESPONSE_ENTRY']._serialized_start=4527
+  _globals['_LISTRESETRUNENTRIESRESPONSE_ENTRY']._serialized_end=4786
+  _globals['_WATCHRESETRUNREQUEST']._serialized_start=4788
+  _globals['_WATCHRESETRUNREQUEST']._serialized_end=4829
+  _globals['_WATCHRESETRUNRESPONSE']._serialized_start=4831
+  _globals['_WATCHRESETRUNRESPONSE']._serialized_end=4904
+  _globals['_APPROVERESETRUNREQUEST']._serialized_start=4906
+  _globals['_APPROVERESETRUNREQUEST']._serialized_end=4987
+  _globals['_APPROVERESETRUNRESPONSE']._serialized_start=4989
+  _globals['_APPROVERESETRUNRESPONSE']._serialized_end=5064
+  _globals['_CANCELRESETRUNREQUEST']._serialized_start=5066
+  _globals['_CANCELRESETRUNREQUEST']._serialized_end=5146
+  _globals['_CANCELRESETRUNRESPONSE']._serialized_start=5148
+  _globals['_CANCELRESETRUNRESPONSE']._serialized_end=5222
+  _globals['_RESETSUBSCRIPTIONREQUEST']._serialized_start=5225
+  _globals['_RESETSUBSCRIPTIONREQUEST']._serialized_end=5388
+  _globals['_RESETSUBSCRIPTIONRESPONSE']._serialized_start=5390
+  _globals['_RESETSUBSCRIPTIONRESPONSE']._serialized_end=5505
+  _globals['_RESETSERVICE']._serialized_start=6142
+  _globals['_RESETSERVICE']._serialized_end=7988
 # @@protoc_insertion_point(module_scope)

@@ -7,7 +7,9 @@ from collections import abc as _abc
 from generic_provider.v1 import resources_pb2 as _resources_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +20,1214 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ResetRunDefinitionState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ResetRunDefinitionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResetRunDefinitionState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESET_RUN_DEFINITION_STATE_UNSPECIFIED: _ResetRunDefinitionState.ValueType  # 0
+    RESET_RUN_DEFINITION_STATE_EFFECTIVE: _ResetRunDefinitionState.ValueType  # 1
+    RESET_RUN_DEFINITION_STATE_NOT_EFFECTIVE: _ResetRunDefinitionState.ValueType  # 2
+
+class ResetRunDefinitionState(_ResetRunDefinitionState, metaclass=_ResetRunDefinitionStateEnumTypeWrapper):
+    """Whether runs of a definition may begin."""
+
+RESET_RUN_DEFINITION_STATE_UNSPECIFIED: ResetRunDefinitionState.ValueType  # 0
+RESET_RUN_DEFINITION_STATE_EFFECTIVE: ResetRunDefinitionState.ValueType  # 1
+RESET_RUN_DEFINITION_STATE_NOT_EFFECTIVE: ResetRunDefinitionState.ValueType  # 2
+Global___ResetRunDefinitionState: _TypeAlias = ResetRunDefinitionState  # noqa: Y015
+
+class _ResetRunState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ResetRunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResetRunState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESET_RUN_STATE_UNSPECIFIED: _ResetRunState.ValueType  # 0
+    RESET_RUN_STATE_HELD: _ResetRunState.ValueType  # 1
+    """Its plan waits for ApproveResetRun, for at most 24 h; then it is CANCELLED."""
+    RESET_RUN_STATE_RUNNING: _ResetRunState.ValueType  # 2
+    RESET_RUN_STATE_COMPLETED: _ResetRunState.ValueType  # 3
+    """All its requests exist; the platform need not have answered them."""
+    RESET_RUN_STATE_COMPLETED_WITH_ERRORS: _ResetRunState.ValueType  # 4
+    """As COMPLETED, but some entries FAILED."""
+    RESET_RUN_STATE_FAILED: _ResetRunState.ValueType  # 5
+    """It stopped, because its provider is not effective any more. What it has created stays."""
+    RESET_RUN_STATE_CANCELLED: _ResetRunState.ValueType  # 6
+
+class ResetRunState(_ResetRunState, metaclass=_ResetRunStateEnumTypeWrapper):
+    """State of a reset run."""
+
+RESET_RUN_STATE_UNSPECIFIED: ResetRunState.ValueType  # 0
+RESET_RUN_STATE_HELD: ResetRunState.ValueType  # 1
+"""Its plan waits for ApproveResetRun, for at most 24 h; then it is CANCELLED."""
+RESET_RUN_STATE_RUNNING: ResetRunState.ValueType  # 2
+RESET_RUN_STATE_COMPLETED: ResetRunState.ValueType  # 3
+"""All its requests exist; the platform need not have answered them."""
+RESET_RUN_STATE_COMPLETED_WITH_ERRORS: ResetRunState.ValueType  # 4
+"""As COMPLETED, but some entries FAILED."""
+RESET_RUN_STATE_FAILED: ResetRunState.ValueType  # 5
+"""It stopped, because its provider is not effective any more. What it has created stays."""
+RESET_RUN_STATE_CANCELLED: ResetRunState.ValueType  # 6
+Global___ResetRunState: _TypeAlias = ResetRunState  # noqa: Y015
+
+class _EntryOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EntryOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ENTRY_OUTCOME_UNSPECIFIED: _EntryOutcome.ValueType  # 0
+    ENTRY_OUTCOME_PLANNED: _EntryOutcome.ValueType  # 1
+    """Its requests are planned, and wait for the approval of the run."""
+    ENTRY_OUTCOME_REQUESTS_CREATED: _EntryOutcome.ValueType  # 2
+    ENTRY_OUTCOME_SKIPPED: _EntryOutcome.ValueType  # 3
+    """Nothing could be sent; the message says why."""
+    ENTRY_OUTCOME_FAILED: _EntryOutcome.ValueType  # 4
+    """A fault of the service; the message says which."""
+    ENTRY_OUTCOME_SUPERSEDED: _EntryOutcome.ValueType  # 5
+    """It was in sync again when its turn came."""
+    ENTRY_OUTCOME_CHANGED_SINCE_PREVIEW: _EntryOutcome.ValueType  # 6
+    """Other requests would be needed than were planned; nothing was sent."""
+
+class EntryOutcome(_EntryOutcome, metaclass=_EntryOutcomeEnumTypeWrapper):
+    """What became of a subscription in a run."""
+
+ENTRY_OUTCOME_UNSPECIFIED: EntryOutcome.ValueType  # 0
+ENTRY_OUTCOME_PLANNED: EntryOutcome.ValueType  # 1
+"""Its requests are planned, and wait for the approval of the run."""
+ENTRY_OUTCOME_REQUESTS_CREATED: EntryOutcome.ValueType  # 2
+ENTRY_OUTCOME_SKIPPED: EntryOutcome.ValueType  # 3
+"""Nothing could be sent; the message says why."""
+ENTRY_OUTCOME_FAILED: EntryOutcome.ValueType  # 4
+"""A fault of the service; the message says which."""
+ENTRY_OUTCOME_SUPERSEDED: EntryOutcome.ValueType  # 5
+"""It was in sync again when its turn came."""
+ENTRY_OUTCOME_CHANGED_SINCE_PREVIEW: EntryOutcome.ValueType  # 6
+"""Other requests would be needed than were planned; nothing was sent."""
+Global___EntryOutcome: _TypeAlias = EntryOutcome  # noqa: Y015
+
+@_typing.final
+class ResetRunDefinition(_message.Message):
+    """Which subscriptions of a provider are reset, how, and when. A filter that is empty lets everything
+    through; all filters together decide.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    CREATED_FROM_FIELD_NUMBER: _builtins.int
+    CREATED_TO_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_TYPES_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_KINDS_FIELD_NUMBER: _builtins.int
+    SERVICES_FIELD_NUMBER: _builtins.int
+    DISTRIBUTORS_FIELD_NUMBER: _builtins.int
+    ERROR_CODES_FIELD_NUMBER: _builtins.int
+    FIRST_FIELD_NUMBER: _builtins.int
+    FULL_FIELD_NUMBER: _builtins.int
+    RECREATE_FIELD_NUMBER: _builtins.int
+    PLATFORM_RESTORED_TO_FIELD_NUMBER: _builtins.int
+    MAX_SWITCH_OFF_PERCENT_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTIONS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    RUN_AT_FIELD_NUMBER: _builtins.int
+    CRON_FIELD_NUMBER: _builtins.int
+    TIME_ZONE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    SUBMITTED_FIELD_NUMBER: _builtins.int
+    NEXT_RUN_TIME_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    ETAG_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    UPDATE_TIME_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Output: D and ten digits."""
+    name: _builtins.str
+    """For people. 1 to 200 characters."""
+    provider: _builtins.str
+    """A provider's code."""
+    first: _builtins.int
+    """A sample: only the first so many subscriptions, in the order of their numbers. At least 1."""
+    full: _builtins.bool
+    """As in ResetSubscription. It goes over all subscriptions of the provider."""
+    recreate: _builtins.bool
+    """As in ResetSubscription; a subscription that an adapter has in work is SKIPPED."""
+    max_switch_off_percent: _builtins.float
+    """The guard. The run is HELD before it sends anything if it would take at least one entitlement
+    from more than so many percent of the subscriptions that are expected to hold one, counted among
+    those that `created_…`, `subscription_types` and `subscriptions` let through, if these are at
+    least 100. Unset = 10; 0 = no guard. 0 to 100.
+    """
+    subscriptions_per_second: _builtins.int
+    """The pace. Unset = as fast as it goes; live actions go first anyway. At least 1."""
+    cron: _builtins.str
+    """Recurring: minute, hour, day of month, month, day of week, e.g. `30 4 * * MON`. A time that
+    does not exist because clocks are put forward is done at once after that; one that exists
+    twice is done once.
+    """
+    time_zone: _builtins.str
+    """Of `cron`: an IANA name, e.g. `Europe/Tallinn`. Default UTC."""
+    state: Global___ResetRunDefinitionState.ValueType
+    """Output."""
+    submitted: _builtins.bool
+    """Output: its schedule is in force, or it was run."""
+    version: _builtins.int
+    """Output: from 1; an edit after a run makes the next."""
+    etag: _builtins.str
+    """Opaque. Given with an update, the update is refused if the definition was changed meanwhile;
+    empty = not checked.
+    """
+    performed_by: _builtins.str
+    """Output: who changed it last, as they said."""
+    caller: _builtins.str
+    """Output: who changed it last, as proven."""
+    @_builtins.property
+    def created_from(self) -> _timestamp_pb2.Timestamp:
+        """Subscriptions that were created at this time or later."""
+
+    @_builtins.property
+    def created_to(self) -> _timestamp_pb2.Timestamp:
+        """Subscriptions that were created before this time."""
+
+    @_builtins.property
+    def subscription_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 100."""
+
+    @_builtins.property
+    def subscriptions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only these subscriptions. At most 10,000."""
+
+    @_builtins.property
+    def difference_kinds(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.DifferenceKind.ValueType]:
+        """Subscriptions with a difference of one of these kinds, at one of the `distributors`, of one of
+        the `services` (codes of the CRM). The whole subscription is reset then.
+        """
+
+    @_builtins.property
+    def services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 1000."""
+
+    @_builtins.property
+    def distributors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """At most 1000."""
+
+    @_builtins.property
+    def error_codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Subscriptions whose last error at the provider has one of these codes. At most 100."""
+
+    @_builtins.property
+    def platform_restored_to(self) -> _timestamp_pb2.Timestamp:
+        """The platform was restored to its state of that time: what it accepted after that, removals
+        included, is sent again, and nothing else. Not together with `full` and `recreate`.
+        """
+
+    @_builtins.property
+    def run_at(self) -> _timestamp_pb2.Timestamp:
+        """Once; a time that has passed = when it is submitted."""
+
+    @_builtins.property
+    def next_run_time(self) -> _timestamp_pb2.Timestamp:
+        """Output."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp:
+        """Output."""
+
+    @_builtins.property
+    def update_time(self) -> _timestamp_pb2.Timestamp:
+        """Output."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        created_from: _timestamp_pb2.Timestamp | None = ...,
+        created_to: _timestamp_pb2.Timestamp | None = ...,
+        subscription_types: _abc.Iterable[_builtins.str] | None = ...,
+        subscriptions: _abc.Iterable[_builtins.str] | None = ...,
+        difference_kinds: _abc.Iterable[_resources_pb2.DifferenceKind.ValueType] | None = ...,
+        services: _abc.Iterable[_builtins.str] | None = ...,
+        distributors: _abc.Iterable[_builtins.str] | None = ...,
+        error_codes: _abc.Iterable[_builtins.str] | None = ...,
+        first: _builtins.int | None = ...,
+        full: _builtins.bool = ...,
+        recreate: _builtins.bool = ...,
+        platform_restored_to: _timestamp_pb2.Timestamp | None = ...,
+        max_switch_off_percent: _builtins.float | None = ...,
+        subscriptions_per_second: _builtins.int | None = ...,
+        run_at: _timestamp_pb2.Timestamp | None = ...,
+        cron: _builtins.str = ...,
+        time_zone: _builtins.str = ...,
+        state: Global___ResetRunDefinitionState.ValueType = ...,
+        submitted: _builtins.bool = ...,
+        next_run_time: _timestamp_pb2.Timestamp | None = ...,
+        version: _builtins.int = ...,
+        etag: _builtins.str = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        update_time: _timestamp_pb2.Timestamp | None = ...,
+        performed_by: _builtins.str = ...,
+        caller: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_first", b"_first", "_max_switch_off_percent", b"_max_switch_off_percent", "_subscriptions_per_second", b"_subscriptions_per_second", "create_time", b"create_time", "created_from", b"created_from", "created_to", b"created_to", "cron", b"cron", "first", b"first", "max_switch_off_percent", b"max_switch_off_percent", "next_run_time", b"next_run_time", "platform_restored_to", b"platform_restored_to", "run_at", b"run_at", "schedule", b"schedule", "subscriptions_per_second", b"subscriptions_per_second", "update_time", b"update_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_first", b"_first", "_max_switch_off_percent", b"_max_switch_off_percent", "_subscriptions_per_second", b"_subscriptions_per_second", "caller", b"caller", "create_time", b"create_time", "created_from", b"created_from", "created_to", b"created_to", "cron", b"cron", "difference_kinds", b"difference_kinds", "distributors", b"distributors", "error_codes", b"error_codes", "etag", b"etag", "first", b"first", "full", b"full", "id", b"id", "max_switch_off_percent", b"max_switch_off_percent", "name", b"name", "next_run_time", b"next_run_time", "performed_by", b"performed_by", "platform_restored_to", b"platform_restored_to", "provider", b"provider", "recreate", b"recreate", "run_at", b"run_at", "schedule", b"schedule", "services", b"services", "state", b"state", "submitted", b"submitted", "subscription_types", b"subscription_types", "subscriptions", b"subscriptions", "subscriptions_per_second", b"subscriptions_per_second", "time_zone", b"time_zone", "update_time", b"update_time", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__first: _TypeAlias = _typing.Literal["first"]  # noqa: Y015
+    _WhichOneofArgType__first: _TypeAlias = _typing.Literal["_first", b"_first"]  # noqa: Y015
+    _WhichOneofReturnType__max_switch_off_percent: _TypeAlias = _typing.Literal["max_switch_off_percent"]  # noqa: Y015
+    _WhichOneofArgType__max_switch_off_percent: _TypeAlias = _typing.Literal["_max_switch_off_percent", b"_max_switch_off_percent"]  # noqa: Y015
+    _WhichOneofReturnType__subscriptions_per_second: _TypeAlias = _typing.Literal["subscriptions_per_second"]  # noqa: Y015
+    _WhichOneofArgType__subscriptions_per_second: _TypeAlias = _typing.Literal["_subscriptions_per_second", b"_subscriptions_per_second"]  # noqa: Y015
+    _WhichOneofReturnType_schedule: _TypeAlias = _typing.Literal["run_at", "cron"]  # noqa: Y015
+    _WhichOneofArgType_schedule: _TypeAlias = _typing.Literal["schedule", b"schedule"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__first) -> _WhichOneofReturnType__first | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_switch_off_percent) -> _WhichOneofReturnType__max_switch_off_percent | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__subscriptions_per_second) -> _WhichOneofReturnType__subscriptions_per_second | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_schedule) -> _WhichOneofReturnType_schedule | None: ...
+
+Global___ResetRunDefinition: _TypeAlias = ResetRunDefinition  # noqa: Y015
+
+@_typing.final
+class ResetRun(_message.Message):
+    """One run of a definition."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    EXAMINED_FIELD_NUMBER: _builtins.int
+    OUT_OF_SYNC_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    FAILED_FIELD_NUMBER: _builtins.int
+    REQUESTS_CREATED_FIELD_NUMBER: _builtins.int
+    REQUESTS_COMPLETED_FIELD_NUMBER: _builtins.int
+    REQUESTS_REJECTED_FIELD_NUMBER: _builtins.int
+    REQUESTS_PENDING_FIELD_NUMBER: _builtins.int
+    START_TIME_FIELD_NUMBER: _builtins.int
+    END_TIME_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """U and ten digits."""
+    state: Global___ResetRunState.ValueType
+    approved_by: _builtins.str
+    """Who approved it, if it was HELD."""
+    total: _builtins.int
+    """Subscriptions that it looks at."""
+    examined: _builtins.int
+    """Of these, looked at so far. A run with a guard or a plan looks at everything first, and begins
+    again at 0 when it sends.
+    """
+    out_of_sync: _builtins.int
+    """Subscriptions that needed something."""
+    skipped: _builtins.int
+    """Entries that are SKIPPED, SUPERSEDED or CHANGED_SINCE_PREVIEW."""
+    failed: _builtins.int
+    """Entries that FAILED."""
+    requests_created: _builtins.int
+    requests_completed: _builtins.int
+    """These three go on while the platform answers."""
+    requests_rejected: _builtins.int
+    """REJECTED, CANCELLED or EXPIRED."""
+    requests_pending: _builtins.int
+    message: _builtins.str
+    """Why it is HELD, with the numbers of the guard; why it ended."""
+    performed_by: _builtins.str
+    """Who submitted it, as they said."""
+    caller: _builtins.str
+    """Who submitted it, as proven."""
+    @_builtins.property
+    def definition(self) -> Global___ResetRunDefinition:
+        """As it was when the run began."""
+
+    @_builtins.property
+    def start_time(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def end_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        definition: Global___ResetRunDefinition | None = ...,
+        state: Global___ResetRunState.ValueType = ...,
+        approved_by: _builtins.str = ...,
+        total: _builtins.int = ...,
+        examined: _builtins.int = ...,
+        out_of_sync: _builtins.int = ...,
+        skipped: _builtins.int = ...,
+        failed: _builtins.int = ...,
+        requests_created: _builtins.int = ...,
+        requests_completed: _builtins.int = ...,
+        requests_rejected: _builtins.int = ...,
+        requests_pending: _builtins.int = ...,
+        start_time: _timestamp_pb2.Timestamp | None = ...,
+        end_time: _timestamp_pb2.Timestamp | None = ...,
+        message: _builtins.str = ...,
+        performed_by: _builtins.str = ...,
+        caller: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "caller", b"caller", "definition", b"definition", "end_time", b"end_time", "examined", b"examined", "failed", b"failed", "id", b"id", "message", b"message", "out_of_sync", b"out_of_sync", "performed_by", b"performed_by", "requests_completed", b"requests_completed", "requests_created", b"requests_created", "requests_pending", b"requests_pending", "requests_rejected", b"requests_rejected", "skipped", b"skipped", "start_time", b"start_time", "state", b"state", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResetRun: _TypeAlias = ResetRun  # noqa: Y015
+
+@_typing.final
+class CreateResetRunDefinitionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Makes a repeat safe. 1 to 100 characters, unique among all callers; empty = no such protection."""
+    performed_by: _builtins.str
+    """A person or system in the caller's house. At most 100 characters."""
+    @_builtins.property
+    def definition(self) -> Global___ResetRunDefinition:
+        """Output fields are ignored."""
+
+    def __init__(
+        self,
+        *,
+        definition: Global___ResetRunDefinition | None = ...,
+        request_id: _builtins.str = ...,
+        performed_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "performed_by", b"performed_by", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateResetRunDefinitionRequest: _TypeAlias = CreateResetRunDefinitionRequest  # noqa: Y015
+
+@_typing.final
+class CreateResetRunDefinitionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def definition(self) -> Global___ResetRunDefinition: ...
+    def __init__(
+        self,
+        *,
+        definition: Global___ResetRunDefinition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateResetRunDefinitionResponse: _TypeAlias = CreateResetRunDefinitionResponse  # noqa: Y015
+
+@_typing.final
+class GetResetRunDefinitionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    definition: _builtins.str
+    """A definition's id."""
+    def __init__(
+        self,
+        *,
+        definition: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetResetRunDefinitionRequest: _TypeAlias = GetResetRunDefinitionRequest  # noqa: Y015
+
+@_typing.final
+class GetResetRunDefinitionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def definition(self) -> Global___ResetRunDefinition: ...
+    def __init__(
+        self,
+        *,
+        definition: Global___ResetRunDefinition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetResetRunDefinitionResponse: _TypeAlias = GetResetRunDefinitionResponse  # noqa: Y015
+
+@_typing.final
+class ListResetRunDefinitionsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    page_size: _builtins.int
+    """Default 100, at most 1000 (larger is taken as 1000). A page may hold fewer."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with the same filters."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ResetRunDefinitionState.ValueType]:
+        """Any of them."""
+
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        states: _abc.Iterable[Global___ResetRunDefinitionState.ValueType] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "provider", b"provider", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListResetRunDefinitionsRequest: _TypeAlias = ListResetRunDefinitionsRequest  # noqa: Y015
+
+@_typing.final
+class ListResetRunDefinitionsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITIONS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def definitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResetRunDefinition]: ...
+    def __init__(
+        self,
+        *,
+        definitions: _abc.Iterable[Global___ResetRunDefinition] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definitions", b"definitions", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListResetRunDefinitionsResponse: _TypeAlias = ListResetRunDefinitionsResponse  # noqa: Y015
+
+@_typing.final
+class UpdateResetRunDefinitionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    performed_by: _builtins.str
+    """A person or system in the caller's house. At most 100 characters."""
+    @_builtins.property
+    def definition(self) -> Global___ResetRunDefinition:
+        """Named by its id; other output fields but `etag` are ignored."""
+
+    def __init__(
+        self,
+        *,
+        definition: Global___ResetRunDefinition | None = ...,
+        performed_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "performed_by", b"performed_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateResetRunDefinitionRequest: _TypeAlias = UpdateResetRunDefinitionRequest  # noqa: Y015
+
+@_typing.final
+class UpdateResetRunDefinitionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def definition(self) -> Global___ResetRunDefinition: ...
+    def __init__(
+        self,
+        *,
+        definition: Global___ResetRunDefinition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateResetRunDefinitionResponse: _TypeAlias = UpdateResetRunDefinitionResponse  # noqa: Y015
+
+@_typing.final
+class DeleteResetRunDefinitionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    definition: _builtins.str
+    """A definition's id."""
+    performed_by: _builtins.str
+    """A person or system in the caller's house. At most 100 characters."""
+    def __init__(
+        self,
+        *,
+        definition: _builtins.str = ...,
+        performed_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "performed_by", b"performed_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteResetRunDefinitionRequest: _TypeAlias = DeleteResetRunDefinitionRequest  # noqa: Y015
+
+@_typing.final
+class DeleteResetRunDefinitionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteResetRunDefinitionResponse: _TypeAlias = DeleteResetRunDefinitionResponse  # noqa: Y015
+
+@_typing.final
+class SetResetRunDefinitionStateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    definition: _builtins.str
+    """A definition's id."""
+    state: Global___ResetRunDefinitionState.ValueType
+    performed_by: _builtins.str
+    """A person or system in the caller's house. At most 100 characters."""
+    def __init__(
+        self,
+        *,
+        definition: _builtins.str = ...,
+        state: Global___ResetRunDefinitionState.ValueType = ...,
+        performed_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "performed_by", b"performed_by", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetResetRunDefinitionStateRequest: _TypeAlias = SetResetRunDefinitionStateRequest  # noqa: Y015
+
+@_typing.final
+class SetResetRunDefinitionStateResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def definition(self) -> Global___ResetRunDefinition: ...
+    def __init__(
+        self,
+        *,
+        definition: Global___ResetRunDefinition | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetResetRunDefinitionStateResponse: _TypeAlias = SetResetRunDefinitionStateResponse  # noqa: Y015
+
+@_typing.final
+class PreviewResetRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    DEFINITION_FIELDS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    definition: _builtins.str
+    """A definition's id."""
+    page_size: _builtins.int
+    """Default 100, at most 1000 (larger is taken as 1000). A page may hold fewer, or none."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with the same filters."""
+    @_builtins.property
+    def definition_fields(self) -> Global___ResetRunDefinition:
+        """A definition that does not exist yet."""
+
+    def __init__(
+        self,
+        *,
+        definition: _builtins.str = ...,
+        definition_fields: Global___ResetRunDefinition | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "definition_fields", b"definition_fields", "run", b"run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "definition_fields", b"definition_fields", "page_size", b"page_size", "page_token", b"page_token", "run", b"run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_run: _TypeAlias = _typing.Literal["definition", "definition_fields"]  # noqa: Y015
+    _WhichOneofArgType_run: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_run) -> _WhichOneofReturnType_run | None: ...
+
+Global___PreviewResetRunRequest: _TypeAlias = PreviewResetRunRequest  # noqa: Y015
+
+@_typing.final
+class PreviewResetRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Entry(_message.Message):
+        """A subscription for which something would be sent."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+        ACCOUNT_NUMBER_FIELD_NUMBER: _builtins.int
+        DIFFERENCES_FIELD_NUMBER: _builtins.int
+        REQUEST_TYPES_FIELD_NUMBER: _builtins.int
+        subscription: _builtins.str
+        account_number: _builtins.str
+        """The platform's own."""
+        @_builtins.property
+        def differences(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Difference]: ...
+        @_builtins.property
+        def request_types(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestType.ValueType]:
+            """The types of the requests that would be sent, in their order."""
+
+        def __init__(
+            self,
+            *,
+            subscription: _builtins.str = ...,
+            account_number: _builtins.str = ...,
+            differences: _abc.Iterable[_resources_pb2.Difference] | None = ...,
+            request_types: _abc.Iterable[_resources_pb2.RequestType.ValueType] | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["account_number", b"account_number", "differences", b"differences", "request_types", b"request_types", "subscription", b"subscription"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class TypeCount(_message.Message):
+        """How many requests of a type would be sent."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        TYPE_FIELD_NUMBER: _builtins.int
+        COUNT_FIELD_NUMBER: _builtins.int
+        type: _resources_pb2.RequestType.ValueType
+        count: _builtins.int
+        def __init__(
+            self,
+            *,
+            type: _resources_pb2.RequestType.ValueType = ...,
+            count: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "type", b"type"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Totals(_message.Message):
+        """Of the whole run."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
+        REQUESTS_FIELD_NUMBER: _builtins.int
+        SWITCH_OFF_PERCENT_FIELD_NUMBER: _builtins.int
+        HOLDING_FIELD_NUMBER: _builtins.int
+        LOSING_FIELD_NUMBER: _builtins.int
+        HELD_FIELD_NUMBER: _builtins.int
+        subscriptions: _builtins.int
+        """For which something would be sent."""
+        switch_off_percent: _builtins.float
+        """The guard's share: of the subscriptions expected to hold an entitlement, from how many at least
+        one would be taken.
+        """
+        holding: _builtins.int
+        """Subscriptions expected to hold an entitlement."""
+        losing: _builtins.int
+        """Of these, from how many at least one would be taken."""
+        held: _builtins.bool
+        """The guard would hold the run."""
+        @_builtins.property
+        def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewResetRunResponse.TypeCount]: ...
+        def __init__(
+            self,
+            *,
+            subscriptions: _builtins.int = ...,
+            requests: _abc.Iterable[Global___PreviewResetRunResponse.TypeCount] | None = ...,
+            switch_off_percent: _builtins.float = ...,
+            holding: _builtins.int = ...,
+            losing: _builtins.int = ...,
+            held: _builtins.bool = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["held", b"held", "holding", b"holding", "losing", b"losing", "requests", b"requests", "subscriptions", b"subscriptions", "switch_off_percent", b"switch_off_percent"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewResetRunResponse.Entry]: ...
+    @_builtins.property
+    def totals(self) -> Global___PreviewResetRunResponse.Totals:
+        """Only on the first page."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___PreviewResetRunResponse.Entry] | None = ...,
+        totals: Global___PreviewResetRunResponse.Totals | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["totals", b"totals"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewResetRunResponse: _TypeAlias = PreviewResetRunResponse  # noqa: Y015
+
+@_typing.final
+class SubmitResetRunDefinitionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    definition: _builtins.str
+    """A definition's id."""
+    hold: _builtins.bool
+    """Every run computes its plan, and waits as HELD for its approval."""
+    request_id: _builtins.str
+    """Makes a repeat safe. 1 to 100 characters, unique among all callers; empty = no such protection."""
+    performed_by: _builtins.str
+    """A person or system in the caller's house. At most 100 characters."""
+    def __init__(
+        self,
+        *,
+        definition: _builtins.str = ...,
+        hold: _builtins.bool = ...,
+        request_id: _builtins.str = ...,
+        performed_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "hold", b"hold", "performed_by", b"performed_by", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitResetRunDefinitionRequest: _TypeAlias = SubmitResetRunDefinitionRequest  # noqa: Y015
+
+@_typing.final
+class SubmitResetRunDefinitionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    RESET_RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def definition(self) -> Global___ResetRunDefinition: ...
+    @_builtins.property
+    def reset_run(self) -> Global___ResetRun:
+        """The run that has begun; unset for a definition with a schedule."""
+
+    def __init__(
+        self,
+        *,
+        definition: Global___ResetRunDefinition | None = ...,
+        reset_run: Global___ResetRun | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "reset_run", b"reset_run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "reset_run", b"reset_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubmitResetRunDefinitionResponse: _TypeAlias = SubmitResetRunDefinitionResponse  # noqa: Y015
+
+@_typing.final
+class GetResetRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESET_RUN_FIELD_NUMBER: _builtins.int
+    reset_run: _builtins.str
+    """A run's id."""
+    def __init__(
+        self,
+        *,
+        reset_run: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetResetRunRequest: _TypeAlias = GetResetRunRequest  # noqa: Y015
+
+@_typing.final
+class GetResetRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESET_RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reset_run(self) -> Global___ResetRun: ...
+    def __init__(
+        self,
+        *,
+        reset_run: Global___ResetRun | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetResetRunResponse: _TypeAlias = GetResetRunResponse  # noqa: Y015
+
+@_typing.final
+class ListResetRunsRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEFINITION_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    definition: _builtins.str
+    """A definition's id."""
+    provider: _builtins.str
+    page_size: _builtins.int
+    """Default 100, at most 1000 (larger is taken as 1000). A page may hold fewer."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with the same filters."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ResetRunState.ValueType]:
+        """Any of them."""
+
+    def __init__(
+        self,
+        *,
+        definition: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        states: _abc.Iterable[Global___ResetRunState.ValueType] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "page_size", b"page_size", "page_token", b"page_token", "provider", b"provider", "states", b"states"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListResetRunsRequest: _TypeAlias = ListResetRunsRequest  # noqa: Y015
+
+@_typing.final
+class ListResetRunsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESET_RUNS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def reset_runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResetRun]: ...
+    def __init__(
+        self,
+        *,
+        reset_runs: _abc.Iterable[Global___ResetRun] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "reset_runs", b"reset_runs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListResetRunsResponse: _TypeAlias = ListResetRunsResponse  # noqa: Y015
+
+@_typing.final
+class ListResetRunEntriesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESET_RUN_FIELD_NUMBER: _builtins.int
+    OUTCOMES_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    reset_run: _builtins.str
+    """A run's id."""
+    page_size: _builtins.int
+    """Default 100, at most 1000 (larger is taken as 1000). A page may hold fewer."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with the same filters."""
+    @_builtins.property
+    def outcomes(self) -> _containers.RepeatedScalarFieldContainer[Global___EntryOutcome.ValueType]:
+        """Any of them."""
+
+    def __init__(
+        self,
+        *,
+        reset_run: _builtins.str = ...,
+        outcomes: _abc.Iterable[Global___EntryOutcome.ValueType] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["outcomes", b"outcomes", "page_size", b"page_size", "page_token", b"page_token", "reset_run", b"reset_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListResetRunEntriesRequest: _TypeAlias = ListResetRunEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ListResetRunEntriesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Entry(_message.Message):
+        """What became of one subscription."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+        OUTCOME_FIELD_NUMBER: _builtins.int
+        REQUESTS_CREATED_FIELD_NUMBER: _builtins.int
+        MESSAGE_FIELD_NUMBER: _builtins.int
+        DIFFERENCES_FIELD_NUMBER: _builtins.int
+        REQUEST_TYPES_FIELD_NUMBER: _builtins.int
+        ACCOUNT_NUMBER_FIELD_NUMBER: _builtins.int
+        subscription: _builtins.str
+        outcome: Global___EntryOutcome.ValueType
+        requests_created: _builtins.int
+        message: _builtins.str
+        account_number: _builtins.str
+        """The platform's own."""
+        @_builtins.property
+        def differences(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Difference]:
+            """As they were planned, for a run that was HELD."""
+
+        @_builtins.property
+        def request_types(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestType.ValueType]:
+            """As they were planned, for a run that was HELD."""
+
+        def __init__(
+            self,
+            *,
+            subscription: _builtins.str = ...,
+            outcome: Global___EntryOutcome.ValueType = ...,
+            requests_created: _builtins.int = ...,
+            message: _builtins.str = ...,
+            differences: _abc.Iterable[_resources_pb2.Difference] | None = ...,
+            request_types: _abc.Iterable[_resources_pb2.RequestType.ValueType] | None = ...,
+            account_number: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["account_number", b"account_number", "differences", b"differences", "message", b"message", "outcome", b"outcome", "request_types", b"request_types", "requests_created", b"requests_created", "subscription", b"subscription"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty on the last page."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListResetRunEntriesResponse.Entry]: ...
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___ListResetRunEntriesResponse.Entry] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListResetRunEntriesResponse: _TypeAlias = ListResetRunEntriesResponse  # noqa: Y015
+
+@_typing.final
+class WatchResetRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESET_RUN_FIELD_NUMBER: _builtins.int
+    reset_run: _builtins.str
+    """A run's id."""
+    def __init__(
+        self,
+        *,
+        reset_run: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchResetRunRequest: _TypeAlias = WatchResetRunRequest  # noqa: Y015
+
+@_typing.final
+class WatchResetRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESET_RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reset_run(self) -> Global___ResetRun: ...
+    def __init__(
+        self,
+        *,
+        reset_run: Global___ResetRun | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchResetRunResponse: _TypeAlias = WatchResetRunResponse  # noqa: Y015
+
+@_typing.final
+class ApproveResetRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESET_RUN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    reset_run: _builtins.str
+    """A run's id."""
+    reason: _builtins.str
+    """Why, for those who ask later. 1 to 1000 characters."""
+    performed_by: _builtins.str
+    """A person or system in the caller's house. At most 100 characters."""
+    def __init__(
+        self,
+        *,
+        reset_run: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        performed_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["performed_by", b"performed_by", "reason", b"reason", "reset_run", b"reset_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveResetRunRequest: _TypeAlias = ApproveResetRunRequest  # noqa: Y015
+
+@_typing.final
+class ApproveResetRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESET_RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reset_run(self) -> Global___ResetRun: ...
+    def __init__(
+        self,
+        *,
+        reset_run: Global___ResetRun | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApproveResetRunResponse: _TypeAlias = ApproveResetRunResponse  # noqa: Y015
+
+@_typing.final
+class CancelResetRunRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESET_RUN_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    reset_run: _builtins.str
+    """A run's id."""
+    reason: _builtins.str
+    """Why, for those who ask later. At most 1000 characters."""
+    performed_by: _builtins.str
+    """A person or system in the caller's house. At most 100 characters."""
+    def __init__(
+        self,
+        *,
+        reset_run: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        performed_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["performed_by", b"performed_by", "reason", b"reason", "reset_run", b"reset_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelResetRunRequest: _TypeAlias = CancelResetRunRequest  # noqa: Y015
+
+@_typing.final
+class CancelResetRunResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RESET_RUN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def reset_run(self) -> Global___ResetRun: ...
+    def __init__(
+        self,
+        *,
+        reset_run: Global___ResetRun | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelResetRunResponse: _TypeAlias = CancelResetRunResponse  # noqa: Y015
 
 @_typing.final
 class ResetSubscriptionRequest(_message.Message):

@@ -41,6 +41,76 @@ class ResetServiceStub(object):
                 request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.ResetSubscriptionRequest.SerializeToString,
                 response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.ResetSubscriptionResponse.FromString,
                 _registered_method=True)
+        self.CreateResetRunDefinition = channel.unary_unary(
+                '/generic_provider.v1.ResetService/CreateResetRunDefinition',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.CreateResetRunDefinitionRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.CreateResetRunDefinitionResponse.FromString,
+                _registered_method=True)
+        self.GetResetRunDefinition = channel.unary_unary(
+                '/generic_provider.v1.ResetService/GetResetRunDefinition',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.GetResetRunDefinitionRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.GetResetRunDefinitionResponse.FromString,
+                _registered_method=True)
+        self.ListResetRunDefinitions = channel.unary_unary(
+                '/generic_provider.v1.ResetService/ListResetRunDefinitions',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunDefinitionsRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunDefinitionsResponse.FromString,
+                _registered_method=True)
+        self.UpdateResetRunDefinition = channel.unary_unary(
+                '/generic_provider.v1.ResetService/UpdateResetRunDefinition',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.UpdateResetRunDefinitionRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.UpdateResetRunDefinitionResponse.FromString,
+                _registered_method=True)
+        self.DeleteResetRunDefinition = channel.unary_unary(
+                '/generic_provider.v1.ResetService/DeleteResetRunDefinition',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.DeleteResetRunDefinitionRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.DeleteResetRunDefinitionResponse.FromString,
+                _registered_method=True)
+        self.SetResetRunDefinitionState = channel.unary_unary(
+                '/generic_provider.v1.ResetService/SetResetRunDefinitionState',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.SetResetRunDefinitionStateRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.SetResetRunDefinitionStateResponse.FromString,
+                _registered_method=True)
+        self.PreviewResetRun = channel.unary_unary(
+                '/generic_provider.v1.ResetService/PreviewResetRun',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.PreviewResetRunRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.PreviewResetRunResponse.FromString,
+                _registered_method=True)
+        self.SubmitResetRunDefinition = channel.unary_unary(
+                '/generic_provider.v1.ResetService/SubmitResetRunDefinition',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.SubmitResetRunDefinitionRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.SubmitResetRunDefinitionResponse.FromString,
+                _registered_method=True)
+        self.GetResetRun = channel.unary_unary(
+                '/generic_provider.v1.ResetService/GetResetRun',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.GetResetRunRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.GetResetRunResponse.FromString,
+                _registered_method=True)
+        self.ListResetRuns = channel.unary_unary(
+                '/generic_provider.v1.ResetService/ListResetRuns',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunsRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunsResponse.FromString,
+                _registered_method=True)
+        self.ListResetRunEntries = channel.unary_unary(
+                '/generic_provider.v1.ResetService/ListResetRunEntries',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunEntriesRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunEntriesResponse.FromString,
+                _registered_method=True)
+        self.WatchResetRun = channel.unary_stream(
+                '/generic_provider.v1.ResetService/WatchResetRun',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.WatchResetRunRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.WatchResetRunResponse.FromString,
+                _registered_method=True)
+        self.ApproveResetRun = channel.unary_unary(
+                '/generic_provider.v1.ResetService/ApproveResetRun',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.ApproveResetRunRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.ApproveResetRunResponse.FromString,
+                _registered_method=True)
+        self.CancelResetRun = channel.unary_unary(
+                '/generic_provider.v1.ResetService/CancelResetRun',
+                request_serializer=generic__provider_dot_v1_dot_reset__service__pb2.CancelResetRunRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.CancelResetRunResponse.FromString,
+                _registered_method=True)
 
 
 class ResetServiceServicer(object):
@@ -66,6 +136,139 @@ class ResetServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateResetRunDefinition(self, request, context):
+        """Describes a reset of many subscriptions of one provider. It is EFFECTIVE, and does nothing before
+        it is submitted.
+
+        Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetResetRunDefinition(self, request, context):
+        """Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListResetRunDefinitions(self, request, context):
+        """Newest first.
+
+        Errors: INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateResetRunDefinition(self, request, context):
+        """Replaces the whole definition but its state, and takes it back to not submitted. Once a run of it
+        was begun, an edit makes a new version; runs keep the version that they began with.
+
+        Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteResetRunDefinition(self, request, context):
+        """Only while no run of it was ever begun; afterwards it can be made NOT_EFFECTIVE.
+
+        Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetResetRunDefinitionState(self, request, context):
+        """While it is NOT_EFFECTIVE no run begins; a run that is under way goes on.
+
+        Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PreviewResetRun(self, request, context):
+        """Which subscriptions a run would be about now, with their differences in words, in the order of
+        their numbers; on the first page also the totals. It changes nothing. The first page costs what
+        the whole run would have to look at.
+
+        Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SubmitResetRunDefinition(self, request, context):
+        """Schedules the runs of a definition, or begins one now if it has no schedule. Submitting again
+        begins (schedules) another. At most one run of a definition is open at a time: a recurring run
+        whose time comes while the one before is open is left out.
+
+        Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
+        PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetResetRun(self, request, context):
+        """Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListResetRuns(self, request, context):
+        """Newest first.
+
+        Errors: INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListResetRunEntries(self, request, context):
+        """What became of each subscription, in the order of their numbers. There is no entry for a
+        subscription for which the run had nothing to send.
+
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchResetRun(self, request, context):
+        """The run as it is, then again whenever it has changed, at most once a second. The stream ends with
+        the run, when its requests have been created.
+
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ApproveResetRun(self, request, context):
+        """Lets a HELD run do exactly what its entries say. An entry whose requests would differ now becomes
+        CHANGED_SINCE_PREVIEW, and nothing is sent for it.
+
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelResetRun(self, request, context):
+        """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that is over
+        stays as it is.
+
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ResetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -73,6 +276,76 @@ def add_ResetServiceServicer_to_server(servicer, server):
                     servicer.ResetSubscription,
                     request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.ResetSubscriptionRequest.FromString,
                     response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.ResetSubscriptionResponse.SerializeToString,
+            ),
+            'CreateResetRunDefinition': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateResetRunDefinition,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.CreateResetRunDefinitionRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.CreateResetRunDefinitionResponse.SerializeToString,
+            ),
+            'GetResetRunDefinition': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetResetRunDefinition,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.GetResetRunDefinitionRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.GetResetRunDefinitionResponse.SerializeToString,
+            ),
+            'ListResetRunDefinitions': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListResetRunDefinitions,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunDefinitionsRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunDefinitionsResponse.SerializeToString,
+            ),
+            'UpdateResetRunDefinition': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateResetRunDefinition,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.UpdateResetRunDefinitionRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.UpdateResetRunDefinitionResponse.SerializeToString,
+            ),
+            'DeleteResetRunDefinition': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteResetRunDefinition,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.DeleteResetRunDefinitionRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.DeleteResetRunDefinitionResponse.SerializeToString,
+            ),
+            'SetResetRunDefinitionState': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetResetRunDefinitionState,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.SetResetRunDefinitionStateRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.SetResetRunDefinitionStateResponse.SerializeToString,
+            ),
+            'PreviewResetRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewResetRun,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.PreviewResetRunRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.PreviewResetRunResponse.SerializeToString,
+            ),
+            'SubmitResetRunDefinition': grpc.unary_unary_rpc_method_handler(
+                    servicer.SubmitResetRunDefinition,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.SubmitResetRunDefinitionRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.SubmitResetRunDefinitionResponse.SerializeToString,
+            ),
+            'GetResetRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetResetRun,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.GetResetRunRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.GetResetRunResponse.SerializeToString,
+            ),
+            'ListResetRuns': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListResetRuns,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunsRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunsResponse.SerializeToString,
+            ),
+            'ListResetRunEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListResetRunEntries,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunEntriesRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunEntriesResponse.SerializeToString,
+            ),
+            'WatchResetRun': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchResetRun,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.WatchResetRunRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.WatchResetRunResponse.SerializeToString,
+            ),
+            'ApproveResetRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.ApproveResetRun,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.ApproveResetRunRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.ApproveResetRunResponse.SerializeToString,
+            ),
+            'CancelResetRun': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelResetRun,
+                    request_deserializer=generic__provider_dot_v1_dot_reset__service__pb2.CancelResetRunRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_reset__service__pb2.CancelResetRunResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -104,6 +377,384 @@ class ResetService(object):
             '/generic_provider.v1.ResetService/ResetSubscription',
             generic__provider_dot_v1_dot_reset__service__pb2.ResetSubscriptionRequest.SerializeToString,
             generic__provider_dot_v1_dot_reset__service__pb2.ResetSubscriptionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateResetRunDefinition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/CreateResetRunDefinition',
+            generic__provider_dot_v1_dot_reset__service__pb2.CreateResetRunDefinitionRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.CreateResetRunDefinitionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetResetRunDefinition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/GetResetRunDefinition',
+            generic__provider_dot_v1_dot_reset__service__pb2.GetResetRunDefinitionRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.GetResetRunDefinitionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListResetRunDefinitions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/ListResetRunDefinitions',
+            generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunDefinitionsRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunDefinitionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateResetRunDefinition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/UpdateResetRunDefinition',
+            generic__provider_dot_v1_dot_reset__service__pb2.UpdateResetRunDefinitionRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.UpdateResetRunDefinitionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteResetRunDefinition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/DeleteResetRunDefinition',
+            generic__provider_dot_v1_dot_reset__service__pb2.DeleteResetRunDefinitionRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.DeleteResetRunDefinitionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetResetRunDefinitionState(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/SetResetRunDefinitionState',
+            generic__provider_dot_v1_dot_reset__service__pb2.SetResetRunDefinitionStateRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.SetResetRunDefinitionStateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewResetRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/PreviewResetRun',
+            generic__provider_dot_v1_dot_reset__service__pb2.PreviewResetRunRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.PreviewResetRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SubmitResetRunDefinition(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/SubmitResetRunDefinition',
+            generic__provider_dot_v1_dot_reset__service__pb2.SubmitResetRunDefinitionRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.SubmitResetRunDefinitionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetResetRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/GetResetRun',
+            generic__provider_dot_v1_dot_reset__service__pb2.GetResetRunRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.GetResetRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListResetRuns(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/ListResetRuns',
+            generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunsRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListResetRunEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/ListResetRunEntries',
+            generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunEntriesRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.ListResetRunEntriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchResetRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/WatchResetRun',
+            generic__provider_dot_v1_dot_reset__service__pb2.WatchResetRunRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.WatchResetRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ApproveResetRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/ApproveResetRun',
+            generic__provider_dot_v1_dot_reset__service__pb2.ApproveResetRunRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.ApproveResetRunResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelResetRun(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.ResetService/CancelResetRun',
+            generic__provider_dot_v1_dot_reset__service__pb2.CancelResetRunRequest.SerializeToString,
+            generic__provider_dot_v1_dot_reset__service__pb2.CancelResetRunResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -49,6 +49,81 @@ class ResetServiceStub:
     serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
     REQUEST_ID_REUSED.
     """
+    CreateResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.CreateResetRunDefinitionRequest, _reset_service_pb2.CreateResetRunDefinitionResponse]
+    """Describes a reset of many subscriptions of one provider. It is EFFECTIVE, and does nothing before
+    it is submitted.
+
+    Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
+    """
+    GetResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.GetResetRunDefinitionRequest, _reset_service_pb2.GetResetRunDefinitionResponse]
+    """Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND."""
+    ListResetRunDefinitions: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunDefinitionsRequest, _reset_service_pb2.ListResetRunDefinitionsResponse]
+    """Newest first.
+
+    Errors: INVALID_FIELD.
+    """
+    UpdateResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.UpdateResetRunDefinitionRequest, _reset_service_pb2.UpdateResetRunDefinitionResponse]
+    """Replaces the whole definition but its state, and takes it back to not submitted. Once a run of it
+    was begun, an edit makes a new version; runs keep the version that they began with.
+
+    Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
+    """
+    DeleteResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.DeleteResetRunDefinitionRequest, _reset_service_pb2.DeleteResetRunDefinitionResponse]
+    """Only while no run of it was ever begun; afterwards it can be made NOT_EFFECTIVE.
+
+    Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
+    """
+    SetResetRunDefinitionState: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.SetResetRunDefinitionStateRequest, _reset_service_pb2.SetResetRunDefinitionStateResponse]
+    """While it is NOT_EFFECTIVE no run begins; a run that is under way goes on.
+
+    Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
+    """
+    PreviewResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.PreviewResetRunRequest, _reset_service_pb2.PreviewResetRunResponse]
+    """Which subscriptions a run would be about now, with their differences in words, in the order of
+    their numbers; on the first page also the totals. It changes nothing. The first page costs what
+    the whole run would have to look at.
+
+    Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
+    """
+    SubmitResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.SubmitResetRunDefinitionRequest, _reset_service_pb2.SubmitResetRunDefinitionResponse]
+    """Schedules the runs of a definition, or begins one now if it has no schedule. Submitting again
+    begins (schedules) another. At most one run of a definition is open at a time: a recurring run
+    whose time comes while the one before is open is left out.
+
+    Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
+    PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
+    """
+    GetResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.GetResetRunRequest, _reset_service_pb2.GetResetRunResponse]
+    """Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND."""
+    ListResetRuns: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunsRequest, _reset_service_pb2.ListResetRunsResponse]
+    """Newest first.
+
+    Errors: INVALID_FIELD.
+    """
+    ListResetRunEntries: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]
+    """What became of each subscription, in the order of their numbers. There is no entry for a
+    subscription for which the run had nothing to send.
+
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
+    """
+    WatchResetRun: _grpc.UnaryStreamMultiCallable[_reset_service_pb2.WatchResetRunRequest, _reset_service_pb2.WatchResetRunResponse]
+    """The run as it is, then again whenever it has changed, at most once a second. The stream ends with
+    the run, when its requests have been created.
+
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
+    """
+    ApproveResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]
+    """Lets a HELD run do exactly what its entries say. An entry whose requests would differ now becomes
+    CHANGED_SINCE_PREVIEW, and nothing is sent for it.
+
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD.
+    """
+    CancelResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.CancelResetRunRequest, _reset_service_pb2.CancelResetRunResponse]
+    """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that is over
+    stays as it is.
+
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
+    """
 
 @_typing.type_check_only
 class ResetServiceAsyncStub(ResetServiceStub):
@@ -70,6 +145,81 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
     serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
     REQUEST_ID_REUSED.
+    """
+    CreateResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.CreateResetRunDefinitionRequest, _reset_service_pb2.CreateResetRunDefinitionResponse]  # type: ignore[assignment]
+    """Describes a reset of many subscriptions of one provider. It is EFFECTIVE, and does nothing before
+    it is submitted.
+
+    Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
+    """
+    GetResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.GetResetRunDefinitionRequest, _reset_service_pb2.GetResetRunDefinitionResponse]  # type: ignore[assignment]
+    """Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND."""
+    ListResetRunDefinitions: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunDefinitionsRequest, _reset_service_pb2.ListResetRunDefinitionsResponse]  # type: ignore[assignment]
+    """Newest first.
+
+    Errors: INVALID_FIELD.
+    """
+    UpdateResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.UpdateResetRunDefinitionRequest, _reset_service_pb2.UpdateResetRunDefinitionResponse]  # type: ignore[assignment]
+    """Replaces the whole definition but its state, and takes it back to not submitted. Once a run of it
+    was begun, an edit makes a new version; runs keep the version that they began with.
+
+    Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
+    """
+    DeleteResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.DeleteResetRunDefinitionRequest, _reset_service_pb2.DeleteResetRunDefinitionResponse]  # type: ignore[assignment]
+    """Only while no run of it was ever begun; afterwards it can be made NOT_EFFECTIVE.
+
+    Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
+    """
+    SetResetRunDefinitionState: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.SetResetRunDefinitionStateRequest, _reset_service_pb2.SetResetRunDefinitionStateResponse]  # type: ignore[assignment]
+    """While it is NOT_EFFECTIVE no run begins; a run that is under way goes on.
+
+    Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
+    """
+    PreviewResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.PreviewResetRunRequest, _reset_service_pb2.PreviewResetRunResponse]  # type: ignore[assignment]
+    """Which subscriptions a run would be about now, with their differences in words, in the order of
+    their numbers; on the first page also the totals. It changes nothing. The first page costs what
+    the whole run would have to look at.
+
+    Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
+    """
+    SubmitResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.SubmitResetRunDefinitionRequest, _reset_service_pb2.SubmitResetRunDefinitionResponse]  # type: ignore[assignment]
+    """Schedules the runs of a definition, or begins one now if it has no schedule. Submitting again
+    begins (schedules) another. At most one run of a definition is open at a time: a recurring run
+    whose time comes while the one before is open is left out.
+
+    Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
+    PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
+    """
+    GetResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.GetResetRunRequest, _reset_service_pb2.GetResetRunResponse]  # type: ignore[assignment]
+    """Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND."""
+    ListResetRuns: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunsRequest, _reset_service_pb2.ListResetRunsResponse]  # type: ignore[assignment]
+    """Newest first.
+
+    Errors: INVALID_FIELD.
+    """
+    ListResetRunEntries: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]  # type: ignore[assignment]
+    """What became of each subscription, in the order of their numbers. There is no entry for a
+    subscription for which the run had nothing to send.
+
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
+    """
+    WatchResetRun: _aio.UnaryStreamMultiCallable[_reset_service_pb2.WatchResetRunRequest, _reset_service_pb2.WatchResetRunResponse]  # type: ignore[assignment]
+    """The run as it is, then again whenever it has changed, at most once a second. The stream ends with
+    the run, when its requests have been created.
+
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
+    """
+    ApproveResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]  # type: ignore[assignment]
+    """Lets a HELD run do exactly what its entries say. An entry whose requests would differ now becomes
+    CHANGED_SINCE_PREVIEW, and nothing is sent for it.
+
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD.
+    """
+    CancelResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.CancelResetRunRequest, _reset_service_pb2.CancelResetRunResponse]  # type: ignore[assignment]
+    """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that is over
+    stays as it is.
+
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
 
 class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -95,6 +245,165 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
         serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
         REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateResetRunDefinition(
+        self,
+        request: _reset_service_pb2.CreateResetRunDefinitionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reset_service_pb2.CreateResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.CreateResetRunDefinitionResponse]]:
+        """Describes a reset of many subscriptions of one provider. It is EFFECTIVE, and does nothing before
+        it is submitted.
+
+        Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetResetRunDefinition(
+        self,
+        request: _reset_service_pb2.GetResetRunDefinitionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reset_service_pb2.GetResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.GetResetRunDefinitionResponse]]:
+        """Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListResetRunDefinitions(
+        self,
+        request: _reset_service_pb2.ListResetRunDefinitionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reset_service_pb2.ListResetRunDefinitionsResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunDefinitionsResponse]]:
+        """Newest first.
+
+        Errors: INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateResetRunDefinition(
+        self,
+        request: _reset_service_pb2.UpdateResetRunDefinitionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reset_service_pb2.UpdateResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.UpdateResetRunDefinitionResponse]]:
+        """Replaces the whole definition but its state, and takes it back to not submitted. Once a run of it
+        was begun, an edit makes a new version; runs keep the version that they began with.
+
+        Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteResetRunDefinition(
+        self,
+        request: _reset_service_pb2.DeleteResetRunDefinitionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reset_service_pb2.DeleteResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.DeleteResetRunDefinitionResponse]]:
+        """Only while no run of it was ever begun; afterwards it can be made NOT_EFFECTIVE.
+
+        Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def SetResetRunDefinitionState(
+        self,
+        request: _reset_service_pb2.SetResetRunDefinitionStateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reset_service_pb2.SetResetRunDefinitionStateResponse, _abc.Awaitable[_reset_service_pb2.SetResetRunDefinitionStateResponse]]:
+        """While it is NOT_EFFECTIVE no run begins; a run that is under way goes on.
+
+        Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewResetRun(
+        self,
+        request: _reset_service_pb2.PreviewResetRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reset_service_pb2.PreviewResetRunResponse, _abc.Awaitable[_reset_service_pb2.PreviewResetRunResponse]]:
+        """Which subscriptions a run would be about now, with their differences in words, in the order of
+        their numbers; on the first page also the totals. It changes nothing. The first page costs what
+        the whole run would have to look at.
+
+        Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def SubmitResetRunDefinition(
+        self,
+        request: _reset_service_pb2.SubmitResetRunDefinitionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reset_service_pb2.SubmitResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.SubmitResetRunDefinitionResponse]]:
+        """Schedules the runs of a definition, or begins one now if it has no schedule. Submitting again
+        begins (schedules) another. At most one run of a definition is open at a time: a recurring run
+        whose time comes while the one before is open is left out.
+
+        Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
+        PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetResetRun(
+        self,
+        request: _reset_service_pb2.GetResetRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reset_service_pb2.GetResetRunResponse, _abc.Awaitable[_reset_service_pb2.GetResetRunResponse]]:
+        """Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND."""
+
+    @_abc_1.abstractmethod
+    def ListResetRuns(
+        self,
+        request: _reset_service_pb2.ListResetRunsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reset_service_pb2.ListResetRunsResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunsResponse]]:
+        """Newest first.
+
+        Errors: INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def ListResetRunEntries(
+        self,
+        request: _reset_service_pb2.ListResetRunEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reset_service_pb2.ListResetRunEntriesResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunEntriesResponse]]:
+        """What became of each subscription, in the order of their numbers. There is no entry for a
+        subscription for which the run had nothing to send.
+
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchResetRun(
+        self,
+        request: _reset_service_pb2.WatchResetRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_reset_service_pb2.WatchResetRunResponse], _abc.AsyncIterator[_reset_service_pb2.WatchResetRunResponse]]:
+        """The run as it is, then again whenever it has changed, at most once a second. The stream ends with
+        the run, when its requests have been created.
+
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
+        """
+
+    @_abc_1.abstractmethod
+    def ApproveResetRun(
+        self,
+        request: _reset_service_pb2.ApproveResetRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reset_service_pb2.ApproveResetRunResponse, _abc.Awaitable[_reset_service_pb2.ApproveResetRunResponse]]:
+        """Lets a HELD run do exactly what its entries say. An entry whose requests would differ now becomes
+        CHANGED_SINCE_PREVIEW, and nothing is sent for it.
+
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelResetRun(
+        self,
+        request: _reset_service_pb2.CancelResetRunRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_reset_service_pb2.CancelResetRunResponse, _abc.Awaitable[_reset_service_pb2.CancelResetRunResponse]]:
+        """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that is over
+        stays as it is.
+
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """
 
 def add_ResetServiceServicer_to_server(servicer: ResetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

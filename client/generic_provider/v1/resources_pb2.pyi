@@ -1372,6 +1372,7 @@ class ProvisioningRequest(_message.Message):
     LAST_DELIVERY_TIME_FIELD_NUMBER: _builtins.int
     NEXT_DELIVERY_TIME_FIELD_NUMBER: _builtins.int
     WAITING_FOR_FIELD_NUMBER: _builtins.int
+    RESET_RUN_FIELD_NUMBER: _builtins.int
     number: _builtins.str
     """R and ten digits. Numbers grow. Pass the number to the platform as the transaction id."""
     type: Global___RequestType.ValueType
@@ -1401,6 +1402,8 @@ class ProvisioningRequest(_message.Message):
     """The adapter that got the request last."""
     waiting_for: Global___WaitingFor.ValueType
     """Set only while the request is pending."""
+    reset_run: _builtins.str
+    """The reset run that created it."""
     @_builtins.property
     def address(self) -> Global___Address:
         """Set for BECOME_SUBSCRIBER, UPDATE_SUBSCRIBER and UPDATE_ADDRESS."""
@@ -1476,10 +1479,11 @@ class ProvisioningRequest(_message.Message):
         last_delivery_time: _timestamp_pb2.Timestamp | None = ...,
         next_delivery_time: _timestamp_pb2.Timestamp | None = ...,
         waiting_for: Global___WaitingFor.ValueType = ...,
+        reset_run: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "address", b"address", "create_time", b"create_time", "installed_item", b"installed_item", "last_delivery_time", b"last_delivery_time", "next_delivery_time", b"next_delivery_time", "schedule_time", b"schedule_time", "service", b"service", "settle_time", b"settle_time", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "account_number", b"account_number", "action", b"action", "address", b"address", "create_time", b"create_time", "delivery_attempts", b"delivery_attempts", "error_code", b"error_code", "error_description", b"error_description", "installed_item", b"installed_item", "installed_items", b"installed_items", "last_adapter", b"last_adapter", "last_delivery_time", b"last_delivery_time", "next_delivery_time", b"next_delivery_time", "number", b"number", "origin", b"origin", "performed_by", b"performed_by", "provider", b"provider", "reference", b"reference", "reference_number", b"reference_number", "schedule_time", b"schedule_time", "service", b"service", "services", b"services", "settle_time", b"settle_time", "state", b"state", "subscription", b"subscription", "type", b"type", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "account_number", b"account_number", "action", b"action", "address", b"address", "create_time", b"create_time", "delivery_attempts", b"delivery_attempts", "error_code", b"error_code", "error_description", b"error_description", "installed_item", b"installed_item", "installed_items", b"installed_items", "last_adapter", b"last_adapter", "last_delivery_time", b"last_delivery_time", "next_delivery_time", b"next_delivery_time", "number", b"number", "origin", b"origin", "performed_by", b"performed_by", "provider", b"provider", "reference", b"reference", "reference_number", b"reference_number", "reset_run", b"reset_run", "schedule_time", b"schedule_time", "service", b"service", "services", b"services", "settle_time", b"settle_time", "state", b"state", "subscription", b"subscription", "type", b"type", "usage", b"usage", "waiting_for", b"waiting_for"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

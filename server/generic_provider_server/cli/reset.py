@@ -10,6 +10,7 @@ from generic_provider import Client, ProvisioningRequest, RequestType, Subscript
 
 from ..desk.output import Output
 from ..desk.wording import about
+from . import reset_run
 from .finding import KEY, find
 from .remote import remote
 
@@ -78,3 +79,6 @@ def _lines(found: Subscription, provider: str, *, preview: bool, sent: int) -> l
 
 def _about(request: ProvisioningRequest) -> str:
     return about(request) or request.account.name
+
+
+reset.add_command(reset_run.run)

@@ -15,6 +15,8 @@ class Reason(StrEnum):
     USAGE_NOT_FOUND = "USAGE_NOT_FOUND"
     ACTION_NOT_FOUND = "ACTION_NOT_FOUND"
     REQUEST_NOT_FOUND = "REQUEST_NOT_FOUND"
+    RESET_RUN_DEFINITION_NOT_FOUND = "RESET_RUN_DEFINITION_NOT_FOUND"
+    RESET_RUN_NOT_FOUND = "RESET_RUN_NOT_FOUND"
     PROVIDER_EXISTS = "PROVIDER_EXISTS"
     SUBSCRIPTION_EXISTS = "SUBSCRIPTION_EXISTS"
     REQUEST_ID_REUSED = "REQUEST_ID_REUSED"
@@ -33,6 +35,10 @@ class Reason(StrEnum):
     REQUEST_LEASED = "REQUEST_LEASED"
     REQUEST_NOT_FIRST = "REQUEST_NOT_FIRST"
     TOO_MANY_UNSETTLED = "TOO_MANY_UNSETTLED"
+    RUN_NOT_EDITABLE = "RUN_NOT_EDITABLE"
+    RUN_NOT_EFFECTIVE = "RUN_NOT_EFFECTIVE"
+    RUN_IN_PROGRESS = "RUN_IN_PROGRESS"
+    RUN_NOT_HELD = "RUN_NOT_HELD"
     ETAG_MISMATCH = "ETAG_MISMATCH"
     REVISION_MISMATCH = "REVISION_MISMATCH"
     TOO_MANY_STREAMS = "TOO_MANY_STREAMS"
@@ -62,7 +68,7 @@ class Refused(Exception):
 def not_found(reason: Reason, name: str) -> Refused:
     """The thing does not exist. The reason names its kind."""
     kind = reason.removesuffix("_NOT_FOUND").lower()
-    return Refused(reason, f"there is no {kind} {name!r}", **{kind: name})
+    return Refused(reason, f"there is no {kind.replace('_', ' ')} {name!r}", **{kind: name})
 
 
 class InvalidField(Refused):

@@ -104,9 +104,9 @@ def _delivery_settings(checks: Checks, message: pb.DeliverySettings) -> Delivery
     )
 
 
-def etag_of(checks: Checks, message: pb.Provider) -> int | None:
+def etag_of(checks: Checks, field: str, etag: str) -> int | None:
     """The etag to compare; None = do not check. An etag that was never given matches nothing."""
-    etag = checks.text("provider.etag", message.etag, most=CODE)
+    checks.text(field, etag, most=CODE)
     if not etag:
         return None
     return int(etag) if etag.isascii() and etag.isdigit() and len(etag) < CODE / 4 else 0

@@ -22,6 +22,7 @@ from ..domain.platform.image import (
     missing_goods,
 )
 from ..domain.platform.plan import provisioned
+from ..domain.resets.records import run_id
 from ..domain.subscription.aggregate import Aggregate, Link
 from ..domain.subscription.differences import Difference, differences
 from ..domain.subscription.records import (
@@ -236,12 +237,12 @@ def _link(
     if full_at is not None:
         catalogue = catalogues[link.provider]
         found = differences(link, aggregate.desired, catalogue=catalogue, now=full_at)
-        message.differences.extend(map(_difference, found))
+        message.differences.extend(map(difference, found))
         message.confirmed.CopyFrom(target(link.confirmed, link.provider, catalogues))
     return message
 
 
-def _difference(each: Difference) -> pb.Difference:
+def difference(each: Difference) -> pb.Difference:
     return pb.Difference(
         kind=pb.DifferenceKind.ValueType(each.kind),
         distributor=each.distributor,
@@ -276,6 +277,7 @@ def request(record: RequestRecord) -> pb.ProvisioningRequest:
         subscription=record.subscription,
         account_number=record.account_number,
         action=action_id(record.action),
+        reset_run=run_id(record.reset_run),
         reference=record.reference,
         performed_by=record.performed_by,
         address=address(asked.address) if asked.address else None,

@@ -40,8 +40,11 @@ class Page(Generic[Position]):
     filters: bytes
     key: bytes
 
-    def cut(self, shown: Iterable[tuple[Position, Shown]]) -> tuple[list[Shown], str]:
-        """As many things as fit, and the token of the next page; empty if `shown` ends before that.
+    def cut(
+        self, shown: Iterable[tuple[Position, Shown]], *, then: Position | None = None
+    ) -> tuple[list[Shown], str]:
+        """As many as fit, and the token of the next page; empty if `shown` ends before that, unless
+        the list goes on behind `then`.
 
         `shown` should have `size` + 1 things if the list is that long.
         """
@@ -53,7 +56,7 @@ class Page(Generic[Position]):
                 return page, self._token(last)
             page.append(message)
             last = position
-        return page, ""
+        return page, "" if then is None else self._token(then)
 
     def _token(self, after: Position) -> str:
         return signed(msgspec.msgpack.encode((self.filters, after)), self.key)

@@ -64,7 +64,7 @@ class ProviderServicer:
         checks = Checks()
         update = UpdateProvider(
             provider=provider_of(checks, request.provider),
-            etag=etag_of(checks, request.provider),
+            etag=etag_of(checks, "provider.etag", request.provider.etag),
             who=call.who(checks, request.performed_by),
         )
         checks.done()

@@ -52,7 +52,7 @@ class RequestServicer:
         wanted = _filter(checks, request)
         page = page_of(checks, request, start=0, key=self._store.token_key)
         checks.done()
-        if request.action and not wanted.action:
+        if (request.action and not wanted.action) or (request.reset_run and not wanted.reset_run):
             return api.ListRequestsResponse()
 
         def read(reads: Reads) -> api.ListRequestsResponse:
@@ -144,6 +144,9 @@ def _filter(checks: Checks, request: api.ListRequestsRequest) -> RequestFilter:
         states=checks.enums("states", request.states, RequestState),
         origins=checks.enums("origins", request.origins, RequestOrigin),
         action=checks.numbered("action", request.action, letter="A") if request.action else 0,
+        reset_run=checks.numbered("reset_run", request.reset_run, letter="U")
+        if request.reset_run
+        else 0,
         reference=checks.text("reference", request.reference, most=NAME),
         last_adapter=checks.text("last_adapter", request.last_adapter),
         error_code=checks.text("error_code", request.error_code),

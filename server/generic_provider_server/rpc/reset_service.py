@@ -3,18 +3,26 @@ from __future__ import annotations
 from generic_provider.v1 import reset_service_pb2 as api
 
 from ..commands.reset import ResetSubscription
-from ..store.store import Store
-from . import encode
+from ..commands.reset_definitions import (
+    CreateDefinition,
+    DeleteDefinition,
+    SetDefinitionState,
+    Submit,
+    UpdateDefinition,
+)
+from ..domain.refusals import Reason, not_found
+from ..domain.resets.records import DefinitionState
+from . import encode, encode_resets
 from .calls import Call
 from .checks import CALLERS_ID, Checks
-from .paging import first_page
+from .decode_providers import etag_of
+from .decode_resets import definition_of
+from .paging import first_page, page_of
 from .repeats import contents_of, digest
+from .reset_runs import ResetRuns
 
 
-class ResetServicer:
-    def __init__(self, store: Store) -> None:
-        self._store = store
-
+class ResetServicer(ResetRuns):
     async def ResetSubscription(
         self, request: api.ResetSubscriptionRequest, call: Call
     ) -> api.ResetSubscriptionResponse:
@@ -38,3 +46,103 @@ class ResetServicer:
             requests=first_page([encode.request(each) for each in requests]),
             providers_left_out=done.left_out,
         )
+
+    async def CreateResetRunDefinition(
+        self, request: api.CreateResetRunDefinitionRequest, call: Call
+    ) -> api.CreateResetRunDefinitionResponse:
+        checks = Checks()
+        create = CreateDefinition(
+            definition=definition_of(checks, request.definition, "definition"),
+            digest=digest(contents_of(request), of="CreateResetRunDefinition"),
+            request_id=checks.text("request_id", request.request_id, most=CALLERS_ID),
+            who=call.who(checks, request.performed_by),
+        )
+        checks.done()
+        made = encode_resets.definition(await self._store.do(create))
+        return api.CreateResetRunDefinitionResponse(definition=made)
+
+    async def GetResetRunDefinition(
+        self, request: api.GetResetRunDefinitionRequest, call: Call
+    ) -> api.GetResetRunDefinitionResponse:
+        number = _number(Checks(), request.definition)
+        record = await self._store.read(lambda reads: reads.reset_definition(number))
+        if record is None:
+            raise not_found(Reason.RESET_RUN_DEFINITION_NOT_FOUND, request.definition)
+        found = encode_resets.definition(record)
+        return api.GetResetRunDefinitionResponse(definition=found)
+
+    async def ListResetRunDefinitions(
+        self, request: api.ListResetRunDefinitionsRequest, call: Call
+    ) -> api.ListResetRunDefinitionsResponse:
+        checks = Checks()
+        provider = checks.text("provider", request.provider)
+        states = checks.enums("states", request.states, DefinitionState)
+        page = page_of(checks, request, start=0, key=self._store.token_key)
+        checks.done()
+        found = await self._store.read(
+            lambda reads: reads.reset_definitions(
+                provider=provider, states=states, before=page.after, limit=page.size + 1
+            )
+        )
+        definitions, token = page.cut((each.id, encode_resets.definition(each)) for each in found)
+        return api.ListResetRunDefinitionsResponse(definitions=definitions, next_page_token=token)
+
+    async def UpdateResetRunDefinition(
+        self, request: api.UpdateResetRunDefinitionRequest, call: Call
+    ) -> api.UpdateResetRunDefinitionResponse:
+        checks = Checks()
+        update = UpdateDefinition(
+            definition=definition_of(checks, request.definition, "definition"),
+            etag=etag_of(checks, "definition.etag", request.definition.etag),
+            who=call.who(checks, request.performed_by),
+            id=_number(checks, request.definition.id, field="definition.id"),
+        )
+        changed = encode_resets.definition(await self._store.do(update))
+        return api.UpdateResetRunDefinitionResponse(definition=changed)
+
+    async def DeleteResetRunDefinition(
+        self, request: api.DeleteResetRunDefinitionRequest, call: Call
+    ) -> api.DeleteResetRunDefinitionResponse:
+        checks = Checks()
+        call.who(checks, request.performed_by)
+        await self._store.do(DeleteDefinition(id=_number(checks, request.definition)))
+        return api.DeleteResetRunDefinitionResponse()
+
+    async def SetResetRunDefinitionState(
+        self, request: api.SetResetRunDefinitionStateRequest, call: Call
+    ) -> api.SetResetRunDefinitionStateResponse:
+        checks = Checks()
+        off = DefinitionState.NOT_EFFECTIVE
+        change = SetDefinitionState(
+            state=checks.enum("state", request.state, default=off, required=True),
+            who=call.who(checks, request.performed_by),
+            id=_number(checks, request.definition),
+        )
+        changed = encode_resets.definition(await self._store.do(change))
+        return api.SetResetRunDefinitionStateResponse(definition=changed)
+
+    async def SubmitResetRunDefinition(
+        self, request: api.SubmitResetRunDefinitionRequest, call: Call
+    ) -> api.SubmitResetRunDefinitionResponse:
+        checks = Checks()
+        submit = Submit(
+            digest=digest(contents_of(request), of="SubmitResetRunDefinition"),
+            hold=request.hold,
+            request_id=checks.text("request_id", request.request_id, most=CALLERS_ID),
+            who=call.who(checks, request.performed_by),
+            id=_number(checks, request.definition),
+        )
+        record, run = await self._store.do(submit)
+        begun = await self._shown([run] if run else [])
+        return api.SubmitResetRunDefinitionResponse(
+            definition=encode_resets.definition(record), reset_run=begun[0] if begun else None
+        )
+
+
+def _number(checks: Checks, name: str, *, field: str = "definition") -> int:
+    """Of a definition, once everything else was read. Raises InvalidField, or NOT_FOUND."""
+    number = checks.numbered(field, name, letter="D")
+    checks.done()
+    if not number:
+        raise not_found(Reason.RESET_RUN_DEFINITION_NOT_FOUND, name)
+    return number

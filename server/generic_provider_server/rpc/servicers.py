@@ -14,6 +14,7 @@ from generic_provider.v1 import (
 
 from ..services.delivery import Delivery
 from ..services.presence import Presence
+from ..services.resetting import Resetting
 from ..services.settling import Settling
 from ..store.store import Store
 from .provider_service import ProviderServicer
@@ -31,12 +32,16 @@ SERVICES = (PROVIDER, SUBSCRIPTION, PROVISIONING, REQUEST, RESET)
 
 
 def servicers(
-    store: Store, delivery: Delivery, settling: Settling, presence: Presence
+    store: Store,
+    delivery: Delivery,
+    settling: Settling,
+    presence: Presence,
+    resetting: Resetting,
 ) -> tuple[tuple[ServiceDescriptor, object], ...]:
     return (
         (PROVIDER, ProviderServicer(store)),
         (SUBSCRIPTION, SubscriptionServicer(store, settling)),
         (PROVISIONING, ProvisioningServicer(store, delivery)),
         (REQUEST, RequestServicer(store, presence)),
-        (RESET, ResetServicer(store)),
+        (RESET, ResetServicer(store, resetting)),
     )

@@ -107,6 +107,15 @@ def doubt(known: PlatformImage, request: Request) -> PlatformImage:
             return _replaced(known, request, parts)
 
 
+def forgotten(known: PlatformImage, request: Request) -> PlatformImage:
+    """The image after the platform may have lost what it did for the request: what that took away
+    may be there again."""
+    if adds(request) or request.type in SUBSCRIBER_TYPES:
+        return doubt(known, request)
+    parts = _doubted(_parts(known, request), _named_parts(request), adds=True)
+    return _replaced(known, request, parts)
+
+
 def doubt_only(known: PlatformImage, request: Request, names: AbstractSet[Name]) -> PlatformImage:
     """Does the same as `doubt`, but only for the elements in `names`."""
     doubted = doubt(known, request)

@@ -23,8 +23,9 @@ class Pending(Value, frozen=True, kw_only=True):
     """A request that waits for its answer. Its `number` is 0 until it gets one.
 
     (`unit`, `index`) is its place in the order of its provider and subscription. `touched`: a
-    hand-over ended without an answer, so the platform may have applied it. `performed_by`: who
-    reset the subscription, for requests that no action created.
+    hand-over ended without an answer, so the platform may have applied it. `reset_run`,
+    `performed_by`: the run, and the person who reset the subscription, for requests that no action
+    created.
     """
 
     unit: int
@@ -35,6 +36,7 @@ class Pending(Value, frozen=True, kw_only=True):
     schedule_time: Instant
     number: int = 0
     action: int = 0
+    reset_run: int = 0
     performed_by: str = ""
     bulk: bool = False
     touched: bool = False

@@ -45,6 +45,7 @@ def enqueue(
     *,
     unit: int,
     bulk: bool,
+    reset_run: int = 0,
     performed_by: str = "",
 ) -> None:
     """Adds the requests of a reset, or those that heal a platform, as a unit of their own."""
@@ -52,7 +53,8 @@ def enqueue(
         _pending(ledger, request, unit=unit, index=n, origin=RequestOrigin.RESET, bulk=bulk)
         for n, request in enumerate(requests)
     ]
-    ledger.add(provider, [replace(each, performed_by=performed_by) for each in added])
+    by = {"reset_run": reset_run, "performed_by": performed_by}
+    ledger.add(provider, [replace(each, **by) for each in added])
 
 
 def enqueue_own(ledger: Ledger, provider: str, requests: Sequence[Request], *, action: int) -> None:

@@ -116,6 +116,7 @@ class RequestRecord(Value, frozen=True, kw_only=True):
     schedule_time: Instant
     account_number: str = ""
     action: int = 0
+    reset_run: int = 0
     reference: str = ""
     performed_by: str = ""
     settle_time: Instant | None = None
@@ -151,6 +152,7 @@ def request_record(
         schedule_time=pending.schedule_time,
         account_number=link.account_number if link else "",
         action=pending.action,
+        reset_run=pending.reset_run,
         reference=performed.reference if performed else "",
         performed_by=performed.performed_by if performed else pending.performed_by,
         error_code=pending.error_code,

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from ..platform.effect import doubt_everything
+from ..platform.effect import doubt_everything, forgotten
 from ..platform.image import Known, Request
 from ..platform.plan import become, plan
-from ..values import RequestOrigin, RequestState
-from .aggregate import Aggregate
+from ..values import RequestOrigin, RequestState, RequestType
+from .aggregate import Aggregate, Link
 from .ledger import Ledger
 from .queueing import enqueue
 from .transition import Circumstances, Transition
@@ -23,24 +23,24 @@ def reset(
     circumstances: Circumstances,
     full: bool = False,
     recreate: bool = False,
+    lost: Sequence[Request] = (),
     bulk: bool = False,
+    run: int = 0,
     performed_by: str = "",
 ) -> Transition:
     """Creates the requests that remove the difference; none for a subscription in sync.
 
     `full` sends everything wanted again, and removes everything else that the platform may hold.
     `recreate` cancels pending requests and sends the whole subscriber in one BECOME_SUBSCRIBER; no
-    request may be on a live lease then. If that is pending already, nothing changes.
+    request may be on a live lease then. If that is pending already, nothing changes. `lost`:
+    requests that the platform accepted and may have lost since.
     """
     ledger = Ledger(aggregate, circumstances)
     if recreate:
         _cancel_pending(ledger, provider)
-    link = ledger.links[provider]
-    confirmed = doubt_everything(link.confirmed) if full or recreate else link.confirmed
-    if recreate:
-        confirmed = replace(confirmed, known=Known.UNCERTAIN)
+    link = doubted(ledger.links[provider], full=full, recreate=recreate, lost=lost)
     link = ledger.links[provider] = replace(
-        link, confirmed=confirmed, refused_correction=False, withheld=(), taken_over=False
+        link, refused_correction=False, withheld=(), taken_over=False
     )
     catalogue = ledger.catalogues[provider]
     wanted = ledger.image(ledger.desired, catalogue)
@@ -52,9 +52,28 @@ def reset(
     if recreate and _pending_already(aggregate, provider, requests):
         return Ledger(aggregate, circumstances).transition()
     if requests:
-        unit = ledger.new_unit()
-        enqueue(ledger, provider, requests, unit=unit, bulk=bulk, performed_by=performed_by)
+        enqueue(
+            ledger,
+            provider,
+            requests,
+            unit=ledger.new_unit(),
+            bulk=bulk,
+            reset_run=run,
+            performed_by=performed_by,
+        )
     return ledger.transition()
+
+
+def doubted(link: Link, *, full: bool, recreate: bool, lost: Sequence[Request] = ()) -> Link:
+    """The link with everything uncertain of which the reset takes nobody's word."""
+    confirmed = link.confirmed
+    if full or recreate:
+        confirmed = doubt_everything(confirmed)
+    for request in lost:
+        confirmed = forgotten(confirmed, request)
+    if recreate or any(request.type is RequestType.BECOME_SUBSCRIBER for request in lost):
+        confirmed = replace(confirmed, known=Known.UNCERTAIN)
+    return link if confirmed is link.confirmed else replace(link, confirmed=confirmed)
 
 
 def _pending_already(aggregate: Aggregate, provider: str, requests: Sequence[Request]) -> bool:

@@ -83,13 +83,14 @@ class SubscriptionRow(Model):
 class LinkRow(Model):
     """A subscription at a provider, with the columns that are searched.
 
-    The link itself is in the document.
+    The link itself is in the document. `holds`: the platform has confirmed an entitlement.
     """
 
     provider = TextField()
     subscription = TextField()
     sync_state = SmallIntegerField()
     account_number = TextField()
+    holds = SmallIntegerField()
 
     class Meta:
         table_name = "provider_link"
@@ -163,6 +164,7 @@ class RequestRow(Model):
     last_adapter = TextField(default="")
     last_delivery_time = BigIntegerField(null=True)
     handover = BigIntegerField(default=0)
+    reset_run = BigIntegerField(default=0)
     document = BlobField()
 
     class Meta:
@@ -213,6 +215,43 @@ class ServerRow(Model):
         table_name = "server"
 
 
+class ResetDefinitionRow(Model):
+    id = BigIntegerField(primary_key=True)
+    provider = TextField()
+    state = SmallIntegerField()
+    next_run_time = BigIntegerField(null=True)
+    document = BlobField()
+
+    class Meta:
+        table_name = "reset_definition"
+
+
+class ResetRunRow(Model):
+    """`server`: the process that works on the run."""
+
+    id = BigIntegerField(primary_key=True)
+    definition = BigIntegerField()
+    provider = TextField()
+    state = SmallIntegerField()
+    server = TextField()
+    held_since = BigIntegerField(null=True)
+    document = BlobField()
+
+    class Meta:
+        table_name = "reset_run"
+
+
+class ResetEntryRow(Model):
+    run = BigIntegerField()
+    subscription = TextField()
+    outcome = SmallIntegerField()
+    document = BlobField()
+
+    class Meta:
+        table_name = "reset_entry"
+        primary_key = CompositeKey("run", "subscription")
+
+
 TABLES = (
     Setting,
     Counter,
@@ -226,4 +265,7 @@ TABLES = (
     RequestRow,
     LaneRow,
     ServerRow,
+    ResetDefinitionRow,
+    ResetRunRow,
+    ResetEntryRow,
 )

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-COUNTERS = ("subscription", "action", "request")
+COUNTERS = ("subscription", "action", "request", "reset_definition", "reset_run")
 FEW = 32
 """The least number of numbers that are reserved at once."""
 

@@ -19,7 +19,7 @@ from .engine import StoreInUse, Tables, UnsupportedDatabase
 from .migrate import migrate
 from .number_blocks import Numbers
 from .rows import rows_of
-from .statements import IN_ORDER, SET_COUNTER, SKIP_LOCKED
+from .statements import ALONE, IN_ORDER, SET_COUNTER, SKIP_LOCKED
 
 PREFIX = "sqlite:///"
 MOST_KEYS = 500
@@ -94,7 +94,7 @@ class SqliteTables:
 @cache
 def _spoken(statement: str) -> str:
     """The statement without locks, because the transaction has the whole database."""
-    return statement.replace(SKIP_LOCKED, "").replace(IN_ORDER, "")
+    return statement.replace(SKIP_LOCKED, "").replace(IN_ORDER, "").replace(ALONE, "")
 
 
 def sqlite_path(url: str) -> Path:

@@ -18,6 +18,9 @@ from .models import (
     ProviderUse,
     RequestIdRow,
     RequestRow,
+    ResetDefinitionRow,
+    ResetEntryRow,
+    ResetRunRow,
     ServerRow,
     SubscriptionRow,
 )
@@ -138,3 +141,25 @@ SET_COUNTER = update(Counter)
 ADD_PROVIDER = insert(ProviderRow)
 PUT_PROVIDER = update(ProviderRow)
 PUT_SERVER = upsert(ServerRow)
+
+ALONE = " FOR UPDATE"
+RESET_DEFINITION = (
+    f"SELECT {columns_of(ResetDefinitionRow)} FROM reset_definition WHERE id = ?{ALONE}"
+)
+RESET_RUN = f"SELECT {columns_of(ResetRunRow)} FROM reset_run WHERE id = ?{ALONE}"
+OPEN_RESET_RUN = (
+    f"SELECT {columns_of(ResetRunRow)} FROM reset_run WHERE definition = ? AND state IN (1, 2)"
+)
+RESET_ENTRIES = (
+    f"SELECT {columns_of(ResetEntryRow)} FROM reset_entry "
+    "WHERE run = ? AND subscription > ? AND subscription <= ? AND outcome = 1"
+)
+SERVER = "SELECT id FROM server WHERE id = ?"
+PUT_RESET_DEFINITION = upsert(ResetDefinitionRow)
+DROP_RESET_DEFINITION = "DELETE FROM reset_definition WHERE id = ?"
+PUT_RESET_RUN = upsert(ResetRunRow)
+PUT_RESET_ENTRY = upsert(ResetEntryRow)
+DROP_RESET_ENTRIES = "DELETE FROM reset_entry WHERE run = ?"
+ACCEPTED_OF = (
+    f"SELECT {columns_of(RequestRow)} FROM request WHERE subscription IN ({{}}) AND state + 0 = 2"
+)

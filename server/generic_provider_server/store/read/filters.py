@@ -42,6 +42,7 @@ class RequestFilter(Value, frozen=True, kw_only=True):
     states: tuple[int, ...] = ()
     origins: tuple[int, ...] = ()
     action: int = 0
+    reset_run: int = 0
     reference: str = ""
     last_adapter: str = ""
     error_code: str = ""
@@ -96,6 +97,9 @@ def request_conditions(
         (RequestRow.origin, wanted.origins),
     )
     conditions = _equal(texts) + _any_of(numbers) + _named(RequestRow.reference, wanted.reference)
+    if wanted.reset_run:
+        conditions.append(RequestRow.reset_run == wanted.reset_run)
+        conditions.append(RequestRow.reset_run != SQL("0"))  # for the index of what resets made
     if wanted.account_number:
         linked = LinkRow.select(LinkRow.subscription).where(
             *_named(LinkRow.account_number, wanted.account_number)

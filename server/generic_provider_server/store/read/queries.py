@@ -11,7 +11,6 @@ from peewee import Expression, Field, PostgresqlDatabase, fn
 from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
 from ..database.models import ActionRow, RequestIdRow, RequestRow, SubscriptionRow
 from ..database.rows import action_of_row, subscription_of_row
-from .backlog import Overview
 from .due import DueQueries
 from .filters import (
     ActionFilter,
@@ -21,9 +20,10 @@ from .filters import (
     request_conditions,
     subscription_conditions,
 )
+from .resets import ResetReads
 
 
-class Reads(Overview, DueQueries):
+class Reads(ResetReads, DueQueries):
     def subscription(self, number: str) -> SubscriptionRecord | None:
         found = self._subscriptions(SubscriptionRow.number == number, limit=1)
         return found[0] if found else None

@@ -147,12 +147,15 @@ def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[Row]:
     for link in aggregate.links:
         old = stored.get(link.provider)
         state, account = link.sync_state, link.account_number
-        if old is None or (old.sync_state, old.account_number) != (state, account):
+        holds = bool(link.confirmed.entitlements)
+        known = old and (old.sync_state, old.account_number, bool(old.confirmed.entitlements))
+        if known != (state, account, holds):
             yield {
                 "subscription": aggregate.desired.number,
                 "provider": link.provider,
                 "sync_state": int(state),
                 "account_number": account,
+                "holds": int(holds),
             }
 
 

@@ -22,10 +22,10 @@ from ..database.documents import encode
 from ..database.engine import Overtaken
 from ..database.rows import action_row, provider_row, request_row
 from ..memory.subscriptions import names_of
-from .late import Late
+from .resets import Resets
 
 
-class Work(Late):
+class Work(Resets):
     """The working set of a group.
 
     Values are immutable, so a command that is refused before its `put` leaves nothing behind.

@@ -1,0 +1,88 @@
+"""`generic-provider reset run define`: which subscriptions are reset, how, and when."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import click
+
+from generic_provider import Client, DifferenceKind, ResetRunDefinition
+
+from ..desk.output import Output
+from .remote import remote
+from .values import INSTANT, Named
+
+
+def _many(name: str, field: str, text: str, kind: Any = str) -> Any:
+    return click.option(name, field, type=kind, multiple=True, help=f"{text} May be repeated.")
+
+
+FIELDS = (
+    click.option("--provider", required=True),
+    click.option("--name", default="reset", show_default=True, help="For people."),
+    click.option("--created-from", type=INSTANT, help="Subscriptions created not before this."),
+    click.option("--created-to", type=INSTANT, help="Subscriptions created before this."),
+    _many("--type", "subscription_types", "Subscriptions of this type."),
+    _many("--subscription", "subscriptions", "Only this subscription."),
+    click.option("--subscriptions-file", type=click.File(), help="Only these: one on each line."),
+    _many("--difference", "difference_kinds", "With such a difference.", Named(DifferenceKind)),
+    _many("--service", "services", "With a difference of this service."),
+    _many("--distributor", "distributors", "With a difference at this distributor."),
+    _many("--error-code", "error_codes", "Whose last error has this code."),
+    click.option("--first", type=click.IntRange(1), help="A sample: only the first so many."),
+    click.option("--full", is_flag=True, help="Send everything again, and take away all else."),
+    click.option("--recreate", is_flag=True, help="Send the accounts too, which were lost."),
+    click.option("--restored-to", type=INSTANT, help="The platform was restored to this time."),
+    click.option(
+        "--max-switch-off-percent",
+        type=click.FloatRange(0, 100),
+        help="Hold the run if it would switch off more; 10 unless given, 0 = never.",
+    ),
+    click.option("--pace", type=click.IntRange(1), help="Subscriptions a second."),
+    click.option("--at", type=INSTANT, help="Once, at this time."),
+    click.option("--cron", help="Recurring, like '30 4 * * MON'."),
+    click.option("--time-zone", default="UTC", show_default=True, help="Of --cron."),
+)
+
+
+@click.command()
+@remote
+def define(client: Client, output: Output, /, **fields: Any) -> None:
+    """Describe a run; nothing happens before it is submitted."""
+    made = client.create_reset_run_definition(_definition(**fields))
+    output.message(made, f"{made.id} {made.name}: see generic-provider reset run preview {made.id}")
+
+
+for _option in reversed(FIELDS):
+    define = _option(define)
+
+
+def _definition(
+    *,
+    subscriptions_file: Any,
+    subscriptions: tuple[str, ...],
+    difference_kinds: tuple[str, ...],
+    restored_to: datetime | None,
+    pace: int | None,
+    at: datetime | None,
+    cron: str | None,
+    **fields: Any,
+) -> ResetRunDefinition:
+    if at and cron:
+        raise click.UsageError("--at and --cron do not go together")
+    lines = [line.strip() for line in subscriptions_file] if subscriptions_file else []
+    given = {name: value for name, value in fields.items() if value is not None}
+    definition = ResetRunDefinition(
+        **given,
+        subscriptions=[*subscriptions, *filter(None, lines)],
+        difference_kinds=[DifferenceKind.value_of(kind) for kind in difference_kinds],
+    )
+    if pace:
+        definition.subscriptions_per_second = pace
+    if cron:
+        definition.cron = cron
+    for field, value in (("run_at", at), ("platform_restored_to", restored_to)):
+        if value:
+            getattr(definition, field).FromDatetime(value)
+    return definition

@@ -1,0 +1,245 @@
+"""`generic-provider reset run`: many subscriptions are brought to the state of the CRM."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Iterator
+
+import click
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from generic_provider import (
+    Client,
+    DifferenceKind,
+    EntryOutcome,
+    PreviewResetRunResponse,
+    ResetRun,
+    ResetRunDefinitionState,
+    ResetRunState,
+)
+
+from ..desk.output import Output, console, moment, show_table
+from ..desk.resets import counts, preview_lines, run_lines
+from .listing import limit_option, page_size, within
+from .remote import remote
+from .reset_definition import define
+from .values import Named
+
+PLACE = ("distributor", "service", "provider_service_id", "serial_number", "text")
+"""Of a difference."""
+
+FAILED = (ResetRunState.FAILED, ResetRunState.CANCELLED)
+
+
+@click.group()
+def run() -> None:
+    """Reset many subscriptions of a provider: define, preview, submit, watch.
+
+    Definitions have ids that begin with D, their runs have ids that begin with U.
+    """
+
+
+run.add_command(define)
+
+
+@run.command()
+@click.argument("definition", metavar="DEFINITION")
+@click.option("--csv", "as_csv", is_flag=True, help="A line for each difference, as CSV.")
+@limit_option
+@remote
+def preview(
+    client: Client, output: Output, /, *, definition: str, as_csv: bool, limit: int
+) -> None:
+    """Show what a run would be about now, and change nothing."""
+    size = page_size(limit)
+    first = client.preview_reset_run(definition, page_size=size)
+    entries = within(limit, _entries(client, definition, first, size))
+    if as_csv:
+        _write_csv(entries)
+        return
+    if output.as_json:
+        output.messages(entries, {})
+        return
+    rows = [
+        (entry.subscription if n == 0 else "", entry.account_number if n == 0 else "", each.text)
+        for entry in entries
+        for n, each in enumerate(entry.differences)
+    ]
+    if rows:
+        show_table(("subscription", "account", "difference"), rows)
+    click.echo("\n".join(preview_lines(first.totals)))
+
+
+def _entries(
+    client: Client, definition: str, page: PreviewResetRunResponse, size: int
+) -> Iterator[PreviewResetRunResponse.Entry]:
+    yield from page.entries
+    while page.next_page_token:
+        page = client.preview_reset_run(definition, page_size=size, page_token=page.next_page_token)
+        yield from page.entries
+
+
+def _write_csv(entries: Iterator[PreviewResetRunResponse.Entry]) -> None:
+    writer = csv.writer(sys.stdout)
+    writer.writerow(["subscription", "account_number", "difference", *PLACE])
+    for entry in entries:
+        for each in entry.differences:
+            kind = DifferenceKind.name_of(each.kind)
+            place = [getattr(each, field) for field in PLACE]
+            writer.writerow([entry.subscription, entry.account_number, kind, *place])
+
+
+@run.command()
+@click.argument("definition", metavar="DEFINITION")
+@click.option("--hold", is_flag=True, help="Its plan waits for an approval.")
+@click.option("--watch", is_flag=True, help="Watch it until it is over, or held.")
+@remote
+def submit(client: Client, output: Output, /, *, definition: str, hold: bool, watch: bool) -> None:
+    """Begin a run, or put the schedule of its definition in force."""
+    done = client.submit_reset_run_definition(definition, hold=hold)
+    if not done.HasField("reset_run"):
+        due = moment(done.definition, "next_run_time")
+        output.message(done.definition, f"{definition} runs next at {due}")
+    elif watch and not output.as_json:
+        _watched(client, done.reset_run.id)
+    else:
+        output.message(done.reset_run, _begun(done.reset_run))
+
+
+@run.command("watch")
+@click.argument("reset_run", metavar="RUN")
+@remote
+def watch_(client: Client, output: Output, *, reset_run: str) -> None:
+    """Watch a run with a progress bar until it is over, or waits for its approval."""
+    if not output.as_json:
+        _watched(client, reset_run)
+        return
+    for each in client.watch_reset_run(reset_run):
+        output.message(each, "")
+
+
+def _watched(client: Client, number: str) -> None:
+    """Exits with 1 if the run did not do its work."""
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    last = ResetRun()
+    with Progress(*columns, TimeElapsedColumn(), console=console()) as progress:
+        task = progress.add_task(number, total=None)
+        for last in client.watch_reset_run(number):
+            progress.update(
+                task,
+                description=f"{number} {ResetRunState.name_of(last.state)}",
+                total=last.total or None,
+                completed=min(last.examined, last.total),
+            )
+            if last.state == ResetRunState.HELD:
+                break
+    click.echo("\n".join(run_lines(last)))
+    if last.state in FAILED:
+        sys.exit(1)
+
+
+@run.command()
+@click.argument("reset_run", metavar="RUN")
+@click.option("--reason", required=True, help="Why, for those who ask later.")
+@click.option("--watch", is_flag=True, help="Watch it until it is over.")
+@remote
+def approve(client: Client, output: Output, /, *, reset_run: str, reason: str, watch: bool) -> None:
+    """Let a held run do exactly what its entries say."""
+    done = client.approve_reset_run(reset_run, reason=reason)
+    if watch and not output.as_json:
+        _watched(client, reset_run)
+    else:
+        output.message(done, _begun(done))
+
+
+@run.command()
+@click.argument("reset_run", metavar="RUN")
+@click.option("--reason", default="", help="Why, for those who ask later.")
+@remote
+def cancel(client: Client, output: Output, /, *, reset_run: str, reason: str) -> None:
+    """End a run; the requests that it has created stay pending."""
+    done = client.cancel_reset_run(reset_run, reason=reason)
+    output.message(done, "\n".join(run_lines(done)))
+
+
+@run.command("list")
+@click.option("--definitions", is_flag=True, help="List definitions, not runs.")
+@click.option("--definition", default="", help="Runs of this definition.")
+@click.option("--provider", default="")
+@click.option("--state", "states", type=Named(ResetRunState), multiple=True)
+@limit_option
+@remote
+def list_(
+    client: Client,
+    output: Output,
+    /,
+    *,
+    definitions: bool,
+    definition: str,
+    provider: str,
+    states: tuple[str, ...],
+    limit: int,
+) -> None:
+    """List runs, newest first."""
+    size = page_size(limit)
+    if definitions:
+        defined = client.list_reset_run_definitions(provider=provider, page_size=size)
+        output.messages(
+            within(limit, defined),
+            {
+                "definition": lambda each: each.id,
+                "name": lambda each: each.name,
+                "provider": lambda each: each.provider,
+                "state": lambda each: ResetRunDefinitionState.name_of(each.state),
+                "schedule": lambda each: each.cron or moment(each, "run_at"),
+                "next run": lambda each: moment(each, "next_run_time"),
+                "version": lambda each: each.version,
+            },
+        )
+        return
+    runs = client.list_reset_runs(
+        definition=definition, provider=provider, states=states, page_size=size
+    )
+    output.messages(
+        within(limit, runs),
+        {
+            "run": lambda each: each.id,
+            "name": lambda each: each.definition.name,
+            "provider": lambda each: each.definition.provider,
+            "state": lambda each: ResetRunState.name_of(each.state),
+            "started": lambda each: moment(each, "start_time"),
+            "subscriptions": lambda each: each.out_of_sync,
+            "requests": counts,
+        },
+    )
+
+
+@run.command()
+@click.argument("reset_run", metavar="RUN")
+@click.option("--outcome", "outcomes", type=Named(EntryOutcome), multiple=True)
+@limit_option
+@remote
+def show(
+    client: Client, output: Output, /, *, reset_run: str, outcomes: tuple[str, ...], limit: int
+) -> None:
+    """Show a run, and what became of each subscription."""
+    found = client.get_reset_run(reset_run)
+    output.message(found, "\n".join(run_lines(found)))
+    entries = client.list_reset_run_entries(
+        reset_run, outcomes=outcomes, page_size=page_size(limit)
+    )
+    output.messages(
+        within(limit, entries),
+        {
+            "subscription": lambda each: each.subscription,
+            "outcome": lambda each: EntryOutcome.name_of(each.outcome),
+            "requests": lambda each: each.requests_created or len(each.request_types),
+            "about": lambda each: each.message or "; ".join([d.text for d in each.differences]),
+        },
+    )
+
+
+def _begun(found: ResetRun) -> str:
+    state = ResetRunState.name_of(found.state)
+    return f"{found.id} {state}: see generic-provider reset run watch {found.id}"

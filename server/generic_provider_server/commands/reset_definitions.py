@@ -1,0 +1,247 @@
+"""Definitions of reset runs: made, changed, submitted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from ..domain.catalogue import catalogue_of
+from ..domain.refusals import Reason, Refused, not_found
+from ..domain.resets.records import (
+    DefinitionRecord,
+    DefinitionState,
+    ResetDefinition,
+    RunRecord,
+    Stage,
+    definition_id,
+    run_id,
+)
+from ..domain.subscription.records import Who
+from ..domain.values import Instant
+from ..store.write.loaded import Needs
+from ..store.write.transaction import Work
+from .repeats import created_before
+from .schedules import next_time
+
+
+def needs_of(request_id: str) -> Needs:
+    return Needs(request_ids=frozenset({request_id} if request_id else ()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreateDefinition:
+    definition: ResetDefinition
+    digest: bytes
+    request_id: str = ""
+    who: Who = Who()
+
+    def needs(self) -> Needs:
+        return needs_of(self.request_id)
+
+    def run(self, work: Work) -> DefinitionRecord:
+        if self.request_id:
+            created = created_before(work, self.request_id, self.digest)
+            if created:
+                return definition_of(work, int(created))
+        catalogue_of(work.catalogues, self.definition.provider)
+        record = DefinitionRecord(
+            id=work.take("reset_definition"),
+            definition=self.definition,
+            create_time=work.now,
+            update_time=work.now,
+            who=self.who,
+        )
+        work.put_reset_definition(record)
+        if self.request_id:
+            work.remember(self.request_id, created=str(record.id), digest=self.digest)
+        return record
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpdateDefinition:
+    id: int
+    definition: ResetDefinition
+    etag: int | None
+    who: Who = Who()
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, work: Work) -> DefinitionRecord:
+        former = definition_of(work, self.id)
+        if self.etag not in (None, former.etag):
+            raise Refused(
+                Reason.ETAG_MISMATCH,
+                f"definition {definition_id(self.id)} was changed meanwhile: read it again",
+                reset_run_definition=definition_id(self.id),
+                etag=str(former.etag),
+            )
+        catalogue_of(work.catalogues, self.definition.provider)
+        if self.definition == former.definition:
+            return former
+        record = replace(
+            former,
+            definition=self.definition,
+            version=former.version + former.used,
+            used=False,
+            submitted=False,
+            next_run_time=None,
+        )
+        return _changed(work, record, self.who)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeleteDefinition:
+    id: int
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, work: Work) -> None:
+        name = definition_id(self.id)
+        if definition_of(work, self.id).runs:
+            raise Refused(
+                Reason.RUN_NOT_EDITABLE,
+                f"definition {name} was executed, so it stays; make it NOT_EFFECTIVE",
+                reset_run_definition=name,
+            )
+        work.drop_reset_definition(self.id)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetDefinitionState:
+    id: int
+    state: DefinitionState
+    who: Who = Who()
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, work: Work) -> DefinitionRecord:
+        former = definition_of(work, self.id)
+        if former.state is self.state:
+            return former
+        effective = self.state is DefinitionState.EFFECTIVE and former.submitted
+        due = _due(former.definition, now=work.now) if effective else None
+        if former.definition.run_at is not None and former.used:
+            due = None
+        return _changed(work, replace(former, state=self.state, next_run_time=due), self.who)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submit:
+    """Schedules the definition, or begins a run of it if it has no schedule."""
+
+    id: int
+    digest: bytes
+    hold: bool = False
+    request_id: str = ""
+    who: Who = Who()
+
+    def needs(self) -> Needs:
+        return needs_of(self.request_id)
+
+    def run(self, work: Work) -> tuple[DefinitionRecord, RunRecord | None]:
+        if self.request_id:
+            created = created_before(work, self.request_id, self.digest)
+            if created:
+                number = int(created)
+                return definition_of(work, self.id), work.reset_run(number) if number else None
+        former = definition_of(work, self.id)
+        self._check(work, former)
+        record = replace(former, submitted=True, hold=self.hold)
+        run = None
+        due = _due(former.definition, now=work.now)
+        if due is None:
+            _check_effective(work, former.definition.provider)
+            record, run = begin(work, record, who=self.who)
+        record = _changed(work, replace(record, next_run_time=due), self.who)
+        if self.request_id:
+            created = str(run.id if run else 0)
+            work.remember(self.request_id, created=created, digest=self.digest)
+        return record, run
+
+    def _check(self, work: Work, record: DefinitionRecord) -> None:
+        name = definition_id(record.id)
+        if record.state is not DefinitionState.EFFECTIVE:
+            raise Refused(
+                Reason.RUN_NOT_EFFECTIVE,
+                f"definition {name} is not effective",
+                reset_run_definition=name,
+            )
+        run = work.open_reset_run(record.id)
+        if run is not None:
+            raise Refused(
+                Reason.RUN_IN_PROGRESS,
+                f"run {run_id(run.id)} of definition {name} is {run.state.name}",
+                reset_run=run_id(run.id),
+                state=run.state.name,
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BeginDue:
+    """Begins a run of the definition if its time has come, and says when the next one is due."""
+
+    id: int
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, work: Work) -> RunRecord | None:
+        """None where nothing began: it is not due any more, or the run before is not over."""
+        record = work.reset_definition(self.id)
+        if record is None or record.next_run_time is None or record.next_run_time > work.now:
+            return None
+        run = None
+        if work.open_reset_run(self.id) is None:
+            record, run = begin(work, record, who=record.who)
+        due = _due(replace(record.definition, run_at=None), now=work.now)
+        work.put_reset_definition(replace(record, next_run_time=due))
+        return run
+
+
+def begin(work: Work, record: DefinitionRecord, *, who: Who) -> tuple[DefinitionRecord, RunRecord]:
+    definition = record.definition
+    counts = definition.guard_percent > 0 and not record.hold
+    run = RunRecord(
+        id=work.take("reset_run"),
+        definition_id=record.id,
+        version=record.version,
+        definition=definition,
+        start_time=work.now,
+        stage=Stage.PLAN if record.hold else Stage.COUNT if counts else Stage.SEND,
+        hold=record.hold,
+        who=who,
+    )
+    work.put_reset_run(run)
+    return replace(record, used=True, runs=record.runs + 1), run
+
+
+def definition_of(work: Work, number: int) -> DefinitionRecord:
+    record = work.reset_definition(number)
+    if record is None:
+        raise not_found(Reason.RESET_RUN_DEFINITION_NOT_FOUND, definition_id(number))
+    return record
+
+
+def _due(definition: ResetDefinition, *, now: Instant) -> Instant | None:
+    if definition.cron:
+        return next_time(definition.cron, definition.time_zone, after=now)
+    return definition.run_at
+
+
+def _check_effective(work: Work, provider: str) -> None:
+    if not catalogue_of(work.catalogues, provider).effective:
+        raise Refused(
+            Reason.PROVIDER_NOT_EFFECTIVE,
+            f"provider {provider} is not effective, so it gets no requests",
+            provider=provider,
+        )
+
+
+def _changed(work: Work, record: DefinitionRecord, who: Who) -> DefinitionRecord:
+    record = replace(record, update_time=work.now, etag=record.etag + 1, who=who)
+    work.put_reset_definition(record)
+    return record

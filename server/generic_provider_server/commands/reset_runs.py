@@ -1,0 +1,251 @@
+"""Reset runs, step by step: each step is bounded, and what it has done is kept with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+from msgspec.structs import replace
+
+from ..domain.platform.image import Request
+from ..domain.refusals import Reason, Refused, not_found
+from ..domain.resets.examine import Finding
+from ..domain.resets.records import (
+    GUARD_LEAST,
+    HELD_AT_MOST,
+    Entry,
+    EntryOutcome,
+    RunRecord,
+    RunState,
+    Stage,
+    run_id,
+)
+from ..domain.subscription.records import Who
+from ..domain.values import Instant
+from ..store.database.documents import encode
+from ..store.write.loaded import Needs
+from ..store.write.transaction import Work
+
+
+def digest_of(requests: Sequence[Request]) -> bytes:
+    return blake2b(encode(requests), digest_size=16).digest()
+
+
+def share(losing: int, holding: int) -> float:
+    """The guard's percentage."""
+    return 100 * losing / holding if holding else 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """The server works on the run from now on, unless another one does that lives."""
+
+    run_number: int
+    server: str
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, work: Work) -> RunRecord | None:
+        found = work.reset_run(self.run_number)
+        if found is None or found.state is not RunState.RUNNING:
+            return None
+        if found.server == self.server:
+            return found
+        if found.server and work.is_served(found.server):
+            return None
+        taken = replace(found, server=self.server)
+        work.put_reset_run(taken)
+        return taken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Work on a run that nobody else has taken or ended meanwhile.
+
+    `before`: the run as the server knows it.
+    """
+
+    before: RunRecord
+
+    def current(self, work: Work) -> RunRecord | None:
+        """None where the run is not the server's any more, or somewhere else by now."""
+        found = work.reset_run(self.before.id)
+        if found is None or found.state is not RunState.RUNNING:
+            return None
+        known = self.before.server, self.before.stage, self.before.cursor
+        if (found.server, found.stage, found.cursor) != known:
+            return None
+        provider = found.definition.provider
+        if not work.catalogues[provider].effective:
+            failed = replace(found, message=f"provider {provider} is not effective any more")
+            work.put_reset_run(ended(failed, RunState.FAILED, now=work.now))
+            return None
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetTotal(Step):
+    total: int
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, work: Work) -> RunRecord | None:
+        found = self.current(work)
+        if found is None:
+            return None
+        counted = replace(found, total=self.total)
+        work.put_reset_run(counted)
+        return counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count(Step):
+    """Notes what was found of the next subscriptions, and plans it in the stage PLAN.
+
+    `last`: the stage is over then, and `in_sync` more subscriptions hold an entitlement.
+    """
+
+    findings: tuple[Finding, ...] = ()
+    cursor: str
+    examined: int
+    holding: int
+    last: bool = False
+    in_sync: int = 0
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, work: Work) -> RunRecord | None:
+        found = self.current(work)
+        if found is None:
+            return None
+        counted = replace(
+            found,
+            cursor=self.cursor,
+            examined=found.examined + self.examined,
+            out_of_sync=found.out_of_sync + len(self.findings),
+            holding=found.holding + self.holding + self.in_sync,
+            losing=found.losing + sum(finding.loses for finding in self.findings),
+        )
+        if found.stage is Stage.PLAN:
+            work.put_reset_entries([_planned(found.id, finding) for finding in self.findings])
+        if self.last:
+            counted = _decided(counted, now=work.now)
+        work.put_reset_run(counted)
+        return counted
+
+
+def _planned(run: int, finding: Finding) -> Entry:
+    return Entry(
+        run=run,
+        subscription=finding.subscription,
+        outcome=EntryOutcome.PLANNED,
+        account_number=finding.account_number,
+        differences=finding.differences,
+        types=finding.types,
+        digest=digest_of(finding.requests),
+    )
+
+
+def _decided(run: RunRecord, *, now: Instant) -> RunRecord:
+    """What comes after everything was looked at."""
+    percent, most = share(run.losing, run.holding), run.definition.guard_percent
+    too_many = run.holding >= GUARD_LEAST and 0 < most < percent
+    why = (
+        f"it would switch something off for {run.losing} of {run.holding} subscriptions that hold "
+        f"an entitlement, {percent:.1f} %, and {most:g} % are allowed"
+    )
+    if run.stage is Stage.PLAN:
+        message = why if too_many else "its plan waits for an approval"
+        return replace(run, state=RunState.HELD, held_since=now, server="", message=message)
+    again = replace(run, cursor="", examined=0, out_of_sync=0)
+    if too_many:
+        return replace(again, stage=Stage.PLAN, hold=True, holding=0, losing=0, message=why)
+    return replace(again, stage=Stage.SEND)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approve:
+    run_number: int
+    reason: str
+    who: Who = Who()
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, work: Work) -> RunRecord:
+        found = run_of(work, self.run_number)
+        if found.state is not RunState.HELD:
+            raise Refused(
+                Reason.RUN_NOT_HELD,
+                f"run {run_id(found.id)} is {found.state.name}",
+                reset_run=run_id(found.id),
+                state=found.state.name,
+            )
+        approved = replace(
+            found,
+            state=RunState.RUNNING,
+            stage=Stage.SEND_PLANNED,
+            cursor="",
+            total=found.out_of_sync,
+            examined=0,
+            held_since=None,
+            approved_by=self.who.performed_by or self.who.caller,
+            message=self.reason,
+        )
+        work.put_reset_run(approved)
+        return approved
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancel:
+    run_number: int
+    reason: str = ""
+    who: Who = Who()
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, work: Work) -> RunRecord:
+        found = run_of(work, self.run_number)
+        if not found.open:
+            return found
+        by = self.who.performed_by or self.who.caller
+        why = f": {self.reason}" if self.reason else ""
+        cancelled = ended(
+            replace(found, message=f"cancelled by {by}{why}"), RunState.CANCELLED, now=work.now
+        )
+        work.put_reset_run(cancelled)
+        return cancelled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropHeld:
+    """Ends a run that nobody has approved for too long."""
+
+    run_number: int
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, work: Work) -> None:
+        found = work.reset_run(self.run_number)
+        if found is None or found.held_since is None:
+            return
+        if found.held_since <= work.now - HELD_AT_MOST:
+            dropped = replace(found, message="nobody approved it within 24 h")
+            work.put_reset_run(ended(dropped, RunState.CANCELLED, now=work.now))
+
+
+def run_of(work: Work, number: int) -> RunRecord:
+    found = work.reset_run(number)
+    if found is None:
+        raise not_found(Reason.RESET_RUN_NOT_FOUND, run_id(number))
+    return found
+
+
+def ended(run: RunRecord, state: RunState, *, now: Instant) -> RunRecord:
+    return replace(run, state=state, end_time=now, held_since=None, server="")

@@ -1,0 +1,145 @@
+"""The steps of a reset run that create requests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import structlog
+from msgspec.structs import replace
+
+from ..domain.platform.image import Request
+from ..domain.resets.examine import examine
+from ..domain.resets.records import Entry, EntryOutcome, RunRecord, RunState, Stage, run_id
+from ..store.write.loaded import Needs
+from ..store.write.transaction import Work
+from .end_leases import end_overdue
+from .reset_runs import Step, digest_of, ended
+
+log = structlog.get_logger()
+
+SKIPPING = frozenset(
+    {EntryOutcome.SKIPPED, EntryOutcome.SUPERSEDED, EntryOutcome.CHANGED_SINCE_PREVIEW}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Send(Step):
+    """Resets the next subscriptions; none are left behind them if `last`. `broken`: those that
+    cannot be read."""
+
+    numbers: tuple[str, ...]
+    last: bool = False
+    broken: frozenset[str] = frozenset()
+
+    def needs(self) -> Needs:
+        return Needs(subscriptions=frozenset(self.numbers) - self.broken)
+
+    def run(self, work: Work) -> RunRecord | None:
+        sent = self.current(work)
+        if sent is None:
+            return None
+        plans = self._plans(work, sent)
+        lost = _lost(work, sent, self.numbers)
+        entries = []
+        for number in self.numbers:
+            if is_enough(sent):
+                break
+            plan = plans.get(number) if plans is not None else None
+            if plans is None or plan is not None:
+                entry = (
+                    _failed(plan or _entry(sent, number))
+                    if number in self.broken
+                    else _send(work, sent, number, plan=plan, lost=lost.get(number, ()))
+                )
+                entries += [entry] if entry else []
+                sent = _counted(sent, entry)
+            sent = replace(sent, cursor=number, examined=sent.examined + 1)
+        work.put_reset_entries(entries)
+        if self.last or is_enough(sent):
+            errors = RunState.COMPLETED_WITH_ERRORS if sent.failed else RunState.COMPLETED
+            sent = ended(sent, errors, now=work.now)
+        work.put_reset_run(sent)
+        return sent
+
+    def _plans(self, work: Work, run: RunRecord) -> dict[str, Entry] | None:
+        """None where nothing was planned."""
+        if run.stage is not Stage.SEND_PLANNED:
+            return None
+        until = self.numbers[-1] if self.numbers else ""
+        planned = work.planned(run.id, after=run.cursor, until=until)
+        return {entry.subscription: entry for entry in planned}
+
+
+def is_enough(run: RunRecord) -> bool:
+    """Was it limited to a sample that is complete?"""
+    first = run.definition.first
+    return run.stage is not Stage.SEND_PLANNED and first is not None and run.out_of_sync >= first
+
+
+def _lost(work: Work, run: RunRecord, numbers: Sequence[str]) -> dict[str, list[Request]]:
+    definition = run.definition
+    if definition.platform_restored_to is None:
+        return {}
+    since = definition.platform_restored_to
+    return work.accepted_since(definition.provider, since, subscriptions=numbers)
+
+
+def _send(
+    work: Work, run: RunRecord, number: str, *, plan: Entry | None, lost: Sequence[Request]
+) -> Entry | None:
+    """None for a subscription that is none of the run's business."""
+    entry = plan or _entry(run, number)
+    end_overdue(work, number)
+    record = work.record(number)
+    if record is None:
+        return None
+    lane = work.lane(run.definition.provider, number)
+    if run.definition.recreate and lane.count:
+        message = f"requests of it are in work at adapter {lane.adapter}"
+        return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
+    try:
+        found = examine(
+            record.aggregate,
+            run.definition,
+            circumstances=work.circumstances(number),
+            lost=lost,
+            run=run.id,
+            performed_by=run.who.performed_by,
+        )
+    except Exception:
+        log.exception("reset_failed", subscription=number, run=run_id(run.id))
+        return _failed(entry)
+    if found is None:
+        return plan and replace(plan, outcome=EntryOutcome.SUPERSEDED)
+    if plan and digest_of(found.requests) != plan.digest:
+        message = "other requests would be needed than were planned"
+        return replace(plan, outcome=EntryOutcome.CHANGED_SINCE_PREVIEW, message=message)
+    work.put(number, found.change)
+    return replace(
+        entry,
+        outcome=EntryOutcome.REQUESTS_CREATED,
+        requests=len(found.change.created),
+        account_number=found.account_number,
+    )
+
+
+def _entry(run: RunRecord, number: str) -> Entry:
+    return Entry(run=run.id, subscription=number, outcome=EntryOutcome.SKIPPED)
+
+
+def _failed(entry: Entry) -> Entry:
+    message = "an error of ours, which the log of the server tells"
+    return replace(entry, outcome=EntryOutcome.FAILED, message=message)
+
+
+def _counted(run: RunRecord, entry: Entry | None) -> RunRecord:
+    if entry is None:
+        return run
+    return replace(
+        run,
+        out_of_sync=run.out_of_sync + (run.stage is Stage.SEND),
+        skipped=run.skipped + (entry.outcome in SKIPPING),
+        failed=run.failed + (entry.outcome is EntryOutcome.FAILED),
+        requests_created=run.requests_created + entry.requests,
+    )

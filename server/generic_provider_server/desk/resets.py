@@ -1,0 +1,48 @@
+"""Reset runs in few words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from generic_provider import PreviewResetRunResponse, RequestType, ResetRun, ResetRunState
+
+from .output import moment
+
+
+def preview_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:
+    requests = ", ".join(
+        [f"{each.count} {RequestType.name_of(each.type)}" for each in totals.requests]
+    )
+    yield f"{totals.subscriptions} subscriptions: {requests or 'nothing to send'}"
+    yield (
+        f"{totals.losing} of {totals.holding} subscriptions with an entitlement would lose one "
+        f"({totals.switch_off_percent:.1f} %)"
+        + (", so the run would be held" if totals.held else "")
+    )
+
+
+def run_lines(run: ResetRun) -> Iterator[str]:
+    state = ResetRunState.name_of(run.state)
+    yield f"{run.id} {state}  {run.definition.name} at {run.definition.provider}"
+    facts = {
+        "why": run.message,
+        "approved by": run.approved_by,
+        "looked at": f"{run.examined} of {run.total}",
+        "out of sync": str(run.out_of_sync),
+        "left out": str(run.skipped) if run.skipped else "",
+        "failed": str(run.failed) if run.failed else "",
+        "requests": counts(run),
+        "started": moment(run, "start_time"),
+        "ended": moment(run, "end_time"),
+    }
+    yield from (f"  {name:<12} {fact}" for name, fact in facts.items() if fact)
+    if run.state == ResetRunState.HELD:
+        yield f"  next         generic-provider reset run show {run.id}, then approve or cancel it"
+
+
+def counts(run: ResetRun) -> str:
+    """How the run's requests stand."""
+    return (
+        f"{run.requests_created}: {run.requests_completed} completed, "
+        f"{run.requests_rejected} rejected, {run.requests_pending} pending"
+    )

@@ -1,0 +1,117 @@
+"""What a reset run finds of one subscription: what it would send, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..platform.image import Request, image
+from ..subscription.aggregate import Aggregate, Link
+from ..subscription.differences import Difference, differences
+from ..subscription.reset import doubted, reset
+from ..subscription.transition import Circumstances, Transition
+from ..values import RequestType, Value
+from .records import ResetDefinition
+
+
+class Finding(Value, frozen=True, kw_only=True):
+    """A subscription that the run is about; `loses`: an entitlement that it is expected to hold."""
+
+    subscription: str
+    account_number: str
+    change: Transition
+    loses: bool
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def requests(self) -> tuple[Request, ...]:
+        return tuple([pending.request for _, pending in self.change.created])
+
+    @property
+    def types(self) -> tuple[RequestType, ...]:
+        return tuple([request.type for request in self.requests])
+
+
+def examine(
+    aggregate: Aggregate,
+    definition: ResetDefinition,
+    *,
+    circumstances: Circumstances,
+    lost: Sequence[Request] = (),
+    described: bool = False,
+    run: int = 0,
+    performed_by: str = "",
+) -> Finding | None:
+    """None where the run has nothing to send, or its filters leave the subscription out.
+
+    `lost`: what the platform accepted since the instant to which it was restored; `described`:
+    with the differences in words.
+    """
+    code = definition.provider
+    link = aggregate.link(code)
+    if link is None or (definition.platform_restored_to is not None and not lost):
+        return None
+    if definition.error_codes and not _refused_so(link, definition.error_codes):
+        return None
+    change = reset(
+        aggregate,
+        code,
+        circumstances=circumstances,
+        full=definition.full,
+        recreate=definition.recreate,
+        lost=lost,
+        bulk=True,
+        run=run,
+        performed_by=performed_by,
+    )
+    if not change.created:
+        return None
+    found: tuple[Difference, ...] = ()
+    if described or definition.narrowed:
+        found = _differences(aggregate, link, definition, circumstances, lost)
+        if not any(_chosen(each, definition) for each in found):
+            return None
+    return Finding(
+        subscription=aggregate.desired.number,
+        account_number=link.account_number,
+        change=change,
+        loses=_loses(aggregate, link, circumstances),
+        differences=found if described else (),
+    )
+
+
+def holds(aggregate: Aggregate, provider: str, circumstances: Circumstances) -> bool:
+    """Is an entitlement of the subscription expected on the platform?"""
+    link = aggregate.link(provider)
+    return link is not None and bool(link.expected(now=circumstances.now).entitlements)
+
+
+def _refused_so(link: Link, codes: Sequence[str]) -> bool:
+    return link.last_error is not None and link.last_error.error_code in codes
+
+
+def _differences(
+    aggregate: Aggregate,
+    link: Link,
+    definition: ResetDefinition,
+    circumstances: Circumstances,
+    lost: Sequence[Request],
+) -> tuple[Difference, ...]:
+    link = doubted(link, full=definition.full, recreate=definition.recreate, lost=lost)
+    catalogue = circumstances.catalogues[definition.provider]
+    return differences(link, aggregate.desired, catalogue=catalogue, now=circumstances.now)
+
+
+def _chosen(each: Difference, definition: ResetDefinition) -> bool:
+    return (
+        (not definition.difference_kinds or each.kind in definition.difference_kinds)
+        and (not definition.services or each.service in definition.services)
+        and (not definition.distributors or each.distributor in definition.distributors)
+    )
+
+
+def _loses(aggregate: Aggregate, link: Link, circumstances: Circumstances) -> bool:
+    catalogue = circumstances.catalogues[link.provider]
+    wanted = image(aggregate.desired, catalogue, now=circumstances.now).entitlements
+    kept = {entitlement.key for entitlement in wanted}
+    held = link.expected(now=circumstances.now).entitlements
+    return any(entitlement.key not in kept for entitlement in held)

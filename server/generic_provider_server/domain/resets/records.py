@@ -1,0 +1,176 @@
+"""What is kept of reset runs: their definitions, the runs, and one entry for each subscription."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+from ..subscription.differences import Difference, DifferenceKind
+from ..subscription.records import Who
+from ..values import SECOND, Instant, RequestType, Value
+
+GUARD_PERCENT = 10.0
+"""Unless a definition says otherwise."""
+
+GUARD_LEAST = 100
+"""Subscriptions that hold an entitlement, below which there is no guard."""
+
+HELD_AT_MOST = 24 * 3_600 * SECOND
+
+
+def definition_id(number: int) -> str:
+    """As it is shown; empty for none."""
+    return f"D{number:010d}" if number else ""
+
+
+def run_id(number: int) -> str:
+    """As it is shown; empty for none."""
+    return f"U{number:010d}" if number else ""
+
+
+class DefinitionState(IntEnum):
+    EFFECTIVE = 1
+    NOT_EFFECTIVE = 2
+
+
+class RunState(IntEnum):
+    HELD = 1
+    RUNNING = 2
+    COMPLETED = 3
+    COMPLETED_WITH_ERRORS = 4
+    FAILED = 5
+    CANCELLED = 6
+
+
+class Stage(IntEnum):
+    """What a RUNNING run does: it counts for its guard, writes its plan, sends whatever is needed,
+    or sends what was planned and approved."""
+
+    COUNT = 1
+    PLAN = 2
+    SEND = 3
+    SEND_PLANNED = 4
+
+
+class EntryOutcome(IntEnum):
+    PLANNED = 1
+    REQUESTS_CREATED = 2
+    SKIPPED = 3
+    FAILED = 4
+    SUPERSEDED = 5
+    CHANGED_SINCE_PREVIEW = 6
+
+
+class ResetDefinition(Value, frozen=True, kw_only=True):
+    """What a run does, and when. Filters that are empty let everything through."""
+
+    name: str
+    provider: str
+    created_from: Instant | None = None
+    created_to: Instant | None = None
+    subscription_types: tuple[str, ...] = ()
+    subscriptions: tuple[str, ...] = ()
+    difference_kinds: tuple[DifferenceKind, ...] = ()
+    services: tuple[str, ...] = ()
+    distributors: tuple[str, ...] = ()
+    error_codes: tuple[str, ...] = ()
+    first: int | None = None
+    full: bool = False
+    recreate: bool = False
+    platform_restored_to: Instant | None = None
+    max_switch_off_percent: float | None = None
+    subscriptions_per_second: int | None = None
+    run_at: Instant | None = None
+    cron: str = ""
+    time_zone: str = "UTC"
+
+    @property
+    def plain(self) -> bool:
+        """Is it about what is out of sync only?"""
+        return not (self.full or self.recreate or self.platform_restored_to is not None)
+
+    @property
+    def narrowed(self) -> bool:
+        """Does it choose by the differences?"""
+        return bool(self.difference_kinds or self.services or self.distributors)
+
+    @property
+    def guard_percent(self) -> float:
+        """0: no guard."""
+        percent = self.max_switch_off_percent
+        return GUARD_PERCENT if percent is None else percent
+
+
+class DefinitionRecord(Value, frozen=True, kw_only=True):
+    """`used`: a run of this version was begun, so an edit makes a new version; `runs`: of any."""
+
+    id: int
+    definition: ResetDefinition
+    create_time: Instant
+    update_time: Instant
+    state: DefinitionState = DefinitionState.EFFECTIVE
+    submitted: bool = False
+    hold: bool = False
+    used: bool = False
+    runs: int = 0
+    version: int = 1
+    etag: int = 1
+    next_run_time: Instant | None = None
+    who: Who = Who()
+
+
+class RunRecord(Value, frozen=True, kw_only=True):
+    """A run with the definition as it was.
+
+    `hold`: it waits for an approval; `cursor`: the last subscription that was looked at in its
+    stage; `server`: the process that works on it. `holding`, `losing`: the guard's two numbers.
+    """
+
+    id: int
+    definition_id: int
+    version: int
+    definition: ResetDefinition
+    start_time: Instant
+    state: RunState = RunState.RUNNING
+    stage: Stage = Stage.COUNT
+    hold: bool = False
+    server: str = ""
+    cursor: str = ""
+    total: int = 0
+    examined: int = 0
+    out_of_sync: int = 0
+    skipped: int = 0
+    failed: int = 0
+    requests_created: int = 0
+    holding: int = 0
+    losing: int = 0
+    held_since: Instant | None = None
+    approved_by: str = ""
+    message: str = ""
+    end_time: Instant | None = None
+    who: Who = Who()
+
+    @property
+    def open(self) -> bool:
+        return self.state in (RunState.HELD, RunState.RUNNING)
+
+
+class Entry(Value, frozen=True, kw_only=True):
+    """What became of one subscription; `digest`: of the requests that were planned for it."""
+
+    run: int
+    subscription: str
+    outcome: EntryOutcome
+    requests: int = 0
+    message: str = ""
+    account_number: str = ""
+    differences: tuple[Difference, ...] = ()
+    types: tuple[RequestType, ...] = ()
+    digest: bytes = b""
+
+
+class Settled(Value, frozen=True):
+    """How many of a run's requests have reached which end."""
+
+    completed: int = 0
+    rejected: int = 0
+    pending: int = 0

@@ -1,0 +1,81 @@
+"""Definitions of reset runs, as they come."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from generic_provider.v1 import reset_service_pb2 as api
+
+from ..commands.schedules import next_time
+from ..domain.refusals import InvalidField
+from ..domain.resets.records import ResetDefinition
+from ..domain.subscription.differences import DifferenceKind
+from ..domain.values import Instant
+from .checks import NAME, Checks
+
+Optional = Literal["first", "max_switch_off_percent", "subscriptions_per_second"]
+MOST_NAMES, MOST_SUBSCRIPTIONS, MOST_CODES = 100, 10_000, 1_000
+MOST_NUMBER = 2**32 - 1
+
+
+def definition_of(checks: Checks, message: api.ResetRunDefinition, at: str) -> ResetDefinition:
+    """`at`: the field of the request in which the message is."""
+
+    def names(field: str, most: int) -> tuple[str, ...]:
+        values: Any = getattr(message, field)
+        checks.count(f"{at}.{field}", values, most=most)
+        return checks.each(
+            f"{at}.{field}", values[:most], lambda checks, at, value: checks.code(at, value)
+        )
+
+    def optional(field: Optional, least: float, most: float) -> Any:
+        if not message.HasField(field):
+            return None
+        value = getattr(message, field)
+        if not least <= value <= most:
+            checks.wrong(f"{at}.{field}", f"is {value:g}, allowed is {least:g} to {most:g}")
+        return value
+
+    restored = checks.instant(f"{at}.platform_restored_to", message)
+    if restored is not None and (message.full or message.recreate):
+        checks.wrong(f"{at}.platform_restored_to", "does not go with full or recreate")
+    created_from = checks.instant(f"{at}.created_from", message)
+    created_to = checks.instant(f"{at}.created_to", message)
+    if created_from is not None and created_to is not None and created_from >= created_to:
+        checks.wrong(f"{at}.created_to", "is not behind created_from")
+    kinds = checks.enums(f"{at}.difference_kinds", message.difference_kinds, DifferenceKind)
+    definition = ResetDefinition(
+        name=checks.text(f"{at}.name", message.name, most=NAME, required=True),
+        provider=checks.code(f"{at}.provider", message.provider),
+        created_from=created_from,
+        created_to=created_to,
+        subscription_types=names("subscription_types", MOST_NAMES),
+        subscriptions=names("subscriptions", MOST_SUBSCRIPTIONS),
+        difference_kinds=kinds,
+        services=names("services", MOST_CODES),
+        distributors=names("distributors", MOST_CODES),
+        error_codes=names("error_codes", MOST_NAMES),
+        first=optional("first", 1, MOST_NUMBER),
+        full=message.full,
+        recreate=message.recreate,
+        platform_restored_to=restored,
+        max_switch_off_percent=optional("max_switch_off_percent", 0, 100),
+        subscriptions_per_second=optional("subscriptions_per_second", 1, MOST_NUMBER),
+        run_at=checks.instant(f"{at}.run_at", message),
+        cron=checks.text(f"{at}.cron", message.cron, most=NAME),
+        time_zone=checks.text(f"{at}.time_zone", message.time_zone) or "UTC",
+    )
+    _check_schedule(checks, message, definition, at)
+    return definition
+
+
+def _check_schedule(
+    checks: Checks, message: api.ResetRunDefinition, definition: ResetDefinition, at: str
+) -> None:
+    if message.WhichOneof("schedule") == "cron" and not definition.cron:
+        checks.wrong(f"{at}.cron", "is required")
+    try:
+        next_time(definition.cron or "* * * * *", definition.time_zone, after=Instant(0))
+    except InvalidField as wrong:
+        for field, why in wrong.violations:
+            checks.wrong(f"{at}.{field}", why)

@@ -1,0 +1,210 @@
+"""What ResetService says of reset runs; a part of its servicer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
+
+from generic_provider.v1 import reset_service_pb2 as api
+
+from ..commands.reset_runs import Approve, Cancel
+from ..domain.refusals import InvalidField, Reason, Refused, not_found
+from ..domain.resets.examine import Finding
+from ..domain.resets.records import EntryOutcome, ResetDefinition, RunRecord, RunState
+from ..services.resetting import Resetting
+from ..services.surveying import AT_ONCE, survey, totals_of
+from ..store.store import Store
+from . import encode_resets as encode
+from .calls import Call
+from .checks import TEXT, Checks
+from .decode_resets import definition_of
+from .paging import page_of
+
+WATCH_SECONDS = 1.0
+MOST_SURVEYED = 2_000
+"""Subscriptions that are looked at for a page, however few of them are out of sync."""
+
+
+class ResetRuns:
+    def __init__(self, store: Store, resetting: Resetting) -> None:
+        self._store = store
+        self._resetting = resetting
+
+    async def PreviewResetRun(
+        self, request: api.PreviewResetRunRequest, call: Call
+    ) -> api.PreviewResetRunResponse:
+        checks = Checks()
+        page = page_of(checks, request, start="", key=self._store.token_key)
+        definition = await self._previewed(checks, request)
+        await self._store.catalogue(definition.provider)
+        totals = None
+        if not request.page_token:
+            totals = encode.totals(await totals_of(self._store, definition), definition)
+        counted, _, after = page.after.partition(" ")
+        before = int(counted[:10]) if counted.isdecimal() else 0
+        most = page.size + 1
+        if definition.first is not None:
+            most = min(most, definition.first - before)
+        found, end = await self._surveyed(definition, after, most=most)
+        shown = (
+            (f"{before + n} {each.subscription}", encode.finding(each))
+            for n, each in enumerate(found, 1)
+        )
+        then = f"{before + len(found)} {end}" if end else None
+        entries, token = page.cut(shown, then=then)
+        return api.PreviewResetRunResponse(entries=entries, totals=totals, next_page_token=token)
+
+    async def _previewed(
+        self, checks: Checks, request: api.PreviewResetRunRequest
+    ) -> ResetDefinition:
+        match request.WhichOneof("run"):
+            case "definition":
+                number = checks.numbered("definition", request.definition, letter="D")
+                checks.done()
+                record = await self._store.read(lambda reads: reads.reset_definition(number))
+                if record is None:
+                    raise not_found(Reason.RESET_RUN_DEFINITION_NOT_FOUND, request.definition)
+                return record.definition
+            case "definition_fields":
+                fields = definition_of(checks, request.definition_fields, "definition_fields")
+                checks.done()
+                return fields
+            case None:
+                why = "is required, or definition_fields"
+                raise InvalidField(*checks.violations, ("definition", why))
+
+    async def _surveyed(
+        self, definition: ResetDefinition, after: str, *, most: int
+    ) -> tuple[list[Finding], str]:
+        """What is found behind `after`, at most so many; where to go on if that took too long."""
+        found: list[Finding] = []
+        for _ in range(MOST_SURVEYED // AT_ONCE):
+            part = await self._store.read(
+                partial(
+                    survey,
+                    definition=definition,
+                    catalogues=self._store.catalogues,
+                    after=after,
+                    most=most - len(found),
+                    described=True,
+                )
+            )
+            found += part.findings
+            after = part.cursor
+            if part.last:
+                return found, ""
+        return found, after
+
+    async def GetResetRun(
+        self, request: api.GetResetRunRequest, call: Call
+    ) -> api.GetResetRunResponse:
+        record = await self._run(request.reset_run)
+        (shown,) = await self._shown([record])
+        return api.GetResetRunResponse(reset_run=shown)
+
+    async def ListResetRuns(
+        self, request: api.ListResetRunsRequest, call: Call
+    ) -> api.ListResetRunsResponse:
+        checks = Checks()
+        number = 0
+        if request.definition:
+            number = checks.numbered("definition", request.definition, letter="D")
+        provider = checks.text("provider", request.provider)
+        states = checks.enums("states", request.states, RunState)
+        page = page_of(checks, request, start=0, key=self._store.token_key)
+        checks.done()
+        if request.definition and not number:
+            return api.ListResetRunsResponse()
+        found = await self._store.read(
+            lambda reads: reads.reset_runs(
+                definition=number,
+                provider=provider,
+                states=states,
+                before=page.after,
+                limit=page.size + 1,
+            )
+        )
+        shown = await self._shown(found)
+        runs, token = page.cut(zip([each.id for each in found], shown, strict=True))
+        return api.ListResetRunsResponse(reset_runs=runs, next_page_token=token)
+
+    async def ListResetRunEntries(
+        self, request: api.ListResetRunEntriesRequest, call: Call
+    ) -> api.ListResetRunEntriesResponse:
+        checks = Checks()
+        outcomes = checks.enums("outcomes", request.outcomes, EntryOutcome)
+        page = page_of(checks, request, start="", key=self._store.token_key)
+        checks.code("reset_run", request.reset_run)
+        checks.done()
+        run = await self._run(request.reset_run)
+        found = await self._store.read(
+            lambda reads: reads.reset_entries(
+                run.id, outcomes=outcomes, after=page.after, limit=page.size + 1
+            )
+        )
+        entries, token = page.cut((each.subscription, encode.entry(each)) for each in found)
+        return api.ListResetRunEntriesResponse(entries=entries, next_page_token=token)
+
+    async def WatchResetRun(
+        self, request: api.WatchResetRunRequest, call: Call
+    ) -> AsyncIterator[api.WatchResetRunResponse]:
+        last = None
+        while True:
+            record = await self._run(request.reset_run)
+            (shown,) = await self._shown([record])
+            if shown != last:
+                last = shown
+                yield api.WatchResetRunResponse(reset_run=shown)
+            if not record.open:
+                return
+            try:
+                await asyncio.wait_for(self._resetting.draining.wait(), WATCH_SECONDS)
+            except TimeoutError:
+                continue
+            raise Refused(Reason.DRAINING, "this server process is shutting down")
+
+    async def ApproveResetRun(
+        self, request: api.ApproveResetRunRequest, call: Call
+    ) -> api.ApproveResetRunResponse:
+        checks = Checks()
+        approve = Approve(
+            reason=checks.text("reason", request.reason, most=TEXT, required=True),
+            who=call.who(checks, request.performed_by),
+            run_number=_number(checks, request.reset_run),
+        )
+        (shown,) = await self._shown([await self._store.do(approve)])
+        return api.ApproveResetRunResponse(reset_run=shown)
+
+    async def CancelResetRun(
+        self, request: api.CancelResetRunRequest, call: Call
+    ) -> api.CancelResetRunResponse:
+        checks = Checks()
+        cancel = Cancel(
+            reason=checks.text("reason", request.reason, most=TEXT),
+            who=call.who(checks, request.performed_by),
+            run_number=_number(checks, request.reset_run),
+        )
+        (shown,) = await self._shown([await self._store.do(cancel)])
+        return api.CancelResetRunResponse(reset_run=shown)
+
+    async def _run(self, name: str) -> RunRecord:
+        number = _number(Checks(), name)
+        record = await self._store.read(lambda reads: reads.reset_run(number))
+        if record is None:
+            raise not_found(Reason.RESET_RUN_NOT_FOUND, name)
+        return record
+
+    async def _shown(self, records: Sequence[RunRecord]) -> list[api.ResetRun]:
+        numbers = [record.id for record in records]
+        settled = await self._store.read(lambda reads: reads.settled_of_runs(numbers))
+        return [encode.run(record, settled[record.id]) for record in records]
+
+
+def _number(checks: Checks, name: str) -> int:
+    """Of a run, once everything else was read. Raises InvalidField, or NOT_FOUND."""
+    number = checks.numbered("reset_run", name, letter="U")
+    checks.done()
+    if not number:
+        raise not_found(Reason.RESET_RUN_NOT_FOUND, name)
+    return number

@@ -1,0 +1,178 @@
+"""Reset runs are begun when they are due, and worked on by one of the servers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
+
+import structlog
+
+from ..commands.reset_definitions import BeginDue
+from ..commands.reset_runs import Count, DropHeld, SetTotal, Take
+from ..commands.reset_sending import Send
+from ..domain.refusals import Refused
+from ..domain.resets.records import EntryOutcome, RunRecord, RunState, Stage, run_id
+from ..store.memory.set_aside import Unprocessable
+from ..store.store import Store
+from .duties import TICK
+from .loop import Loop
+from .surveying import AT_ONCE, in_sync_and_holding, survey
+
+AFTER_FAILURE = 1.0
+"""Seconds until a run that met an error is taken up again."""
+
+log = structlog.get_logger()
+
+
+class Pace:
+    """At most so many subscriptions a second; None: as fast as it goes."""
+
+    def __init__(self, per_second: int | None, *, now: Callable[[], float]) -> None:
+        self._per_second = per_second
+        self._now = now
+        self._free_at = now()
+
+    @property
+    def batch(self) -> int:
+        """How many are sent at once: no more than in a quarter of a second."""
+        return AT_ONCE if self._per_second is None else min(AT_ONCE, self._per_second // 4 + 1)
+
+    def seconds_until(self, count: int) -> float:
+        """How long to wait before the next `count` are sent."""
+        if self._per_second is None:
+            return 0.0
+        now = self._now()
+        begin = max(now, self._free_at)
+        self._free_at = begin + count / self._per_second
+        return begin - now
+
+
+class Resetting:
+    """`draining` is set when the server shuts down."""
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self._store = store
+        self._now = now
+        self._sleep = sleep
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._loop = Loop("reset_runs", self.look, seconds=TICK)
+        self.draining = asyncio.Event()
+
+    def start(self) -> None:
+        self._loop.start()
+
+    async def look(self) -> None:
+        server = self._store.server
+        due = await self._store.read(lambda reads: reads.resets_due(server))
+        for definition in due.definitions:
+            await self._store.do(BeginDue(id=definition))
+        for run in due.held_too_long:
+            await self._store.do(DropHeld(run_number=run))
+        for run in due.running:
+            if run not in self._tasks and not self.draining.is_set():
+                self._tasks[run] = asyncio.create_task(self._run(run), name=f"reset run {run}")
+
+    async def stop(self) -> None:
+        """What is done is kept; another server goes on with the rest, or this one later."""
+        self.draining.set()
+        await self._loop.stop()
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def finished(self) -> None:
+        """Waits until this server works on nothing any more."""
+        await asyncio.gather(*self._tasks.values())
+
+    async def _run(self, number: int) -> None:
+        try:
+            await self._work(number)
+        except Refused as refused:
+            log.warning("reset_run_interrupted", run=run_id(number), message=refused.message)
+            await asyncio.sleep(AFTER_FAILURE)
+        except Exception:
+            log.exception("reset_run_failed", run=run_id(number))
+            await asyncio.sleep(AFTER_FAILURE)
+        finally:
+            del self._tasks[number]
+
+    async def _work(self, number: int) -> None:
+        run = await self._store.do(Take(run_number=number, server=self._store.server))
+        if run is None:
+            return
+        pace = Pace(run.definition.subscriptions_per_second, now=self._now)
+        while run is not None and run.state is RunState.RUNNING:
+            run = await self._step(run, pace)
+        log.info("reset_run_left", run=run_id(number), state=run.state.name if run else "")
+
+    async def _step(self, run: RunRecord, pace: Pace) -> RunRecord | None:
+        if run.total == 0 and not run.cursor and run.stage is not Stage.SEND_PLANNED:
+            definition = run.definition
+            total = await self._store.read(lambda reads: reads.count_candidates(definition))
+            counted = await self._store.do(SetTotal(before=run, total=total))
+            if counted is None:
+                return None
+            run = counted
+        if run.stage in (Stage.COUNT, Stage.PLAN):
+            return await self._survey(run)
+        return await self._send(run, pace)
+
+    async def _survey(self, run: RunRecord) -> RunRecord | None:
+        definition, first = run.definition, run.definition.first
+        ask = partial(
+            survey,
+            definition=definition,
+            catalogues=self._store.catalogues,
+            after=run.cursor,
+            most=None if first is None else first - run.out_of_sync,
+            described=run.stage is Stage.PLAN,
+        )
+        found = await self._store.read(ask)
+        in_sync = 0
+        if found.last:
+            in_sync = await self._store.read(partial(in_sync_and_holding, definition=definition))
+        count = Count(
+            before=run,
+            findings=found.findings,
+            cursor=found.cursor,
+            examined=found.examined,
+            holding=found.holding,
+            last=found.last,
+            in_sync=in_sync,
+        )
+        return await self._store.do(count)
+
+    async def _send(self, run: RunRecord, pace: Pace) -> RunRecord | None:
+        numbers = await self._next(run, pace.batch)
+        if numbers and (wait := pace.seconds_until(len(numbers))):
+            await self._sleep(wait)
+        send = Send(before=run, numbers=tuple(numbers), last=len(numbers) < pace.batch)
+        while True:
+            try:
+                return await self._store.do(send)
+            except Unprocessable as error:
+                log.exception("not_reset", run=run_id(run.id), subscription=error.subscription)
+                send = replace(send, broken=send.broken | {error.subscription})
+
+    async def _next(self, run: RunRecord, limit: int) -> list[str]:
+        after, definition = run.cursor, run.definition
+        if run.stage is Stage.SEND:
+            return await self._store.read(
+                lambda reads: reads.reset_numbers(definition, after=after, limit=limit)
+            )
+        planned = await self._store.read(
+            lambda reads: reads.reset_entries(
+                run.id, outcomes=[EntryOutcome.PLANNED], after=after, limit=limit
+            )
+        )
+        return [entry.subscription for entry in planned]

@@ -1,0 +1,115 @@
+"""What a reset run would find, asked of what is committed: nothing is changed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from typing import NamedTuple
+
+from ..commands.reset_runs import share
+from ..domain.catalogue import Catalogues
+from ..domain.resets.examine import Finding, examine, holds
+from ..domain.resets.records import GUARD_LEAST, ResetDefinition
+from ..domain.subscription.transition import Circumstances
+from ..domain.values import RequestType
+from ..store.read.queries import Reads
+from ..store.store import Store
+
+AT_ONCE = 100
+"""Subscriptions that are looked at without a break, so that nobody waits long."""
+
+
+class Survey(NamedTuple):
+    """What was found of the next subscriptions, up to `cursor`. `last`: there are no more."""
+
+    findings: tuple[Finding, ...]
+    cursor: str
+    examined: int
+    holding: int
+    last: bool
+
+
+def survey(
+    reads: Reads,
+    definition: ResetDefinition,
+    *,
+    catalogues: Catalogues,
+    after: str,
+    most: int | None = None,
+    described: bool = False,
+) -> Survey:
+    """Looks at the next subscriptions behind `after`, until `most` were found."""
+    records = reads.reset_candidates(definition, after=after, limit=AT_ONCE)
+    circumstances = Circumstances(now=reads.now(), catalogues=catalogues, next_number=1)
+    numbers = [number for number, _ in records]
+    restored = definition.platform_restored_to
+    lost = (
+        reads.accepted_since(definition.provider, restored, subscriptions=numbers)
+        if restored is not None
+        else {}
+    )
+    findings, holding, cursor = list[Finding](), 0, after
+    for examined, (number, record) in enumerate(records):
+        if most is not None and len(findings) >= most:
+            return Survey(tuple(findings), cursor, examined, holding, last=True)
+        cursor = number
+        if record is None:
+            continue
+        holding += holds(record.aggregate, definition.provider, circumstances)
+        found = examine(
+            record.aggregate,
+            definition,
+            circumstances=circumstances,
+            lost=lost.get(number, ()),
+            described=described,
+        )
+        findings += [found] if found else []
+    complete = most is not None and len(findings) >= most
+    last = complete or len(records) < AT_ONCE
+    return Survey(tuple(findings), cursor, len(records), holding, last)
+
+
+class Totals(NamedTuple):
+    """Of a whole run."""
+
+    subscriptions: int
+    requests: Counter[RequestType]
+    holding: int
+    losing: int
+
+    @property
+    def switch_off_percent(self) -> float:
+        return share(self.losing, self.holding)
+
+    def held(self, definition: ResetDefinition) -> bool:
+        most = definition.guard_percent
+        return self.holding >= GUARD_LEAST and 0 < most < self.switch_off_percent
+
+
+async def totals_of(store: Store, definition: ResetDefinition) -> Totals:
+    requests, subscriptions, losing = Counter[RequestType](), 0, 0
+    holding = await store.read(partial(in_sync_and_holding, definition=definition))
+    cursor, last = "", False
+    while not last:
+        left = None if definition.first is None else definition.first - subscriptions
+        found = await store.read(
+            partial(
+                survey,
+                definition=definition,
+                catalogues=store.catalogues,
+                after=cursor,
+                most=left,
+            )
+        )
+        cursor, last = found.cursor, found.last
+        holding += found.holding
+        for each in found.findings:
+            subscriptions += 1
+            losing += each.loses
+            requests.update(each.types)
+    return Totals(subscriptions, requests, holding, losing)
+
+
+def in_sync_and_holding(reads: Reads, definition: ResetDefinition) -> int:
+    """Subscriptions with an entitlement at which the run does not look."""
+    return reads.count_holding(definition) if definition.plain else 0

@@ -1,0 +1,58 @@
+"""Reset runs as rows: the columns are what is searched, the document is all of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from ...domain.resets.records import DefinitionRecord, Entry, RunRecord
+from .bulk import Row
+from .documents import encode
+
+_definition = msgspec.json.Decoder(DefinitionRecord).decode
+_run = msgspec.json.Decoder(RunRecord).decode
+_entry = msgspec.json.Decoder(Entry).decode
+
+
+def definition_row(record: DefinitionRecord) -> Row:
+    return {
+        "id": record.id,
+        "provider": record.definition.provider,
+        "state": int(record.state),
+        "next_run_time": record.next_run_time,
+        "document": encode(record),
+    }
+
+
+def definition_of_row(row: Any) -> DefinitionRecord:
+    return _definition(bytes(row.document))
+
+
+def run_row(record: RunRecord) -> Row:
+    return {
+        "id": record.id,
+        "definition": record.definition_id,
+        "provider": record.definition.provider,
+        "state": int(record.state),
+        "server": record.server,
+        "held_since": record.held_since,
+        "document": encode(record),
+    }
+
+
+def run_of_row(row: Any) -> RunRecord:
+    return _run(bytes(row.document))
+
+
+def entry_row(entry: Entry) -> Row:
+    return {
+        "run": entry.run,
+        "subscription": entry.subscription,
+        "outcome": int(entry.outcome),
+        "document": encode(entry),
+    }
+
+
+def entry_of_row(row: Any) -> Entry:
+    return _entry(bytes(row.document))

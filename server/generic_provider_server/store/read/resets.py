@@ -1,0 +1,233 @@
+"""Questions about reset runs, and the subscriptions that they are about."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import MsgspecError
+from peewee import SQL, Expression, fn
+
+from ...domain.platform.image import Request
+from ...domain.resets.records import (
+    HELD_AT_MOST,
+    DefinitionRecord,
+    DefinitionState,
+    Entry,
+    EntryOutcome,
+    ResetDefinition,
+    RunRecord,
+    RunState,
+    Settled,
+)
+from ...domain.subscription.records import SubscriptionRecord
+from ...domain.values import Instant, RequestState
+from ..database.models import (
+    LinkRow,
+    RequestRow,
+    ResetDefinitionRow,
+    ResetEntryRow,
+    ResetRunRow,
+    ServerRow,
+    SubscriptionRow,
+)
+from ..database.reset_rows import definition_of_row, entry_of_row, run_of_row
+from ..database.rows import subscription_of_row
+from ..write.resets import accepted_of_rows
+from .backlog import Overview
+
+IS_OUT_OF_SYNC, HOLDS = LinkRow.sync_state == SQL("3"), LinkRow.holds == SQL("1")
+"""Literals, for the indexes."""
+
+MOST_KEYS = 500
+
+
+class ResetsDue(NamedTuple):
+    """Definitions whose time has come, runs that are to be worked on, runs that were held too
+    long."""
+
+    definitions: list[int]
+    running: list[int]
+    held_too_long: list[int]
+
+
+class ResetReads(Overview):
+    def resets_due(self, server: str) -> ResetsDue:
+        """For a server: the running ones are its own, and those on which no server works."""
+        now = self._known.now()
+        due = ResetDefinitionRow.select(ResetDefinitionRow.id).where(
+            ResetDefinitionRow.next_run_time <= now,
+        )
+        alive = ServerRow.select(ServerRow.id).where(ServerRow.id != server)
+        running = ResetRunRow.select(ResetRunRow.id).where(
+            SQL("state = 2"), ResetRunRow.server.not_in(alive)
+        )
+        held = ResetRunRow.select(ResetRunRow.id).where(
+            ResetRunRow.held_since <= now - HELD_AT_MOST,
+        )
+        found = [[row.id for row in self._rows(query)] for query in (due, running, held)]
+        return ResetsDue(*found)
+
+    def reset_definition(self, number: int) -> DefinitionRecord | None:
+        query = ResetDefinitionRow.select().where(ResetDefinitionRow.id == number)
+        return next((definition_of_row(row) for row in self._rows(query)), None)
+
+    def reset_definitions(
+        self, *, provider: str, states: Sequence[DefinitionState], before: int, limit: int
+    ) -> list[DefinitionRecord]:
+        """The newest first, those before the id `before` (0: from the newest)."""
+        table = ResetDefinitionRow
+        conditions = [table.provider == provider] if provider else []
+        conditions += _before(table, states, before)
+        return [definition_of_row(row) for row in self._newest(table, conditions, limit)]
+
+    def reset_run(self, number: int) -> RunRecord | None:
+        query = ResetRunRow.select().where(ResetRunRow.id == number)
+        return next((run_of_row(row) for row in self._rows(query)), None)
+
+    def reset_runs(
+        self,
+        *,
+        definition: int,
+        provider: str,
+        states: Sequence[RunState],
+        before: int,
+        limit: int,
+    ) -> list[RunRecord]:
+        """The newest first, those before the id `before` (0: from the newest)."""
+        table = ResetRunRow
+        conditions = [table.definition == definition] if definition else []
+        conditions += [table.provider == provider] if provider else []
+        conditions += _before(table, states, before)
+        return [run_of_row(row) for row in self._newest(table, conditions, limit)]
+
+    def _newest(self, table: Any, conditions: Sequence[Expression], limit: int) -> list[Any]:
+        query = table.select()
+        if conditions:
+            query = query.where(*conditions)
+        return self._rows(query.order_by(table.id.desc()).limit(limit))
+
+    def reset_entries(
+        self, run: int, *, outcomes: Sequence[EntryOutcome], after: str, limit: int
+    ) -> list[Entry]:
+        """In the order of their subscriptions."""
+        table = ResetEntryRow
+        conditions = [table.run == run, table.subscription > after]
+        if outcomes:
+            conditions.append(table.outcome.in_([int(each) for each in outcomes]))
+        query = table.select().where(*conditions).order_by(table.subscription).limit(limit)
+        return [entry_of_row(row) for row in self._rows(query)]
+
+    def settled_of_runs(self, runs: Collection[int]) -> dict[int, Settled]:
+        """How the requests of each run stand."""
+        query = (
+            RequestRow.select(
+                RequestRow.reset_run, RequestRow.state, fn.COUNT(SQL("1")).alias("requests")
+            )
+            .where(RequestRow.reset_run.in_(list(runs)), SQL("reset_run <> 0"))
+            .group_by(RequestRow.reset_run, RequestRow.state)
+        )
+        counts: dict[int, dict[int, int]] = {run: {} for run in runs}
+        for row in self._rows(query) if runs else ():
+            counts[row.reset_run][row.state] = row.requests
+        return {run: _settled(states) for run, states in counts.items()}
+
+    def reset_numbers(self, definition: ResetDefinition, *, after: str, limit: int) -> list[str]:
+        """The next subscriptions that a run has to look at."""
+        found = self._candidates(definition, SubscriptionRow.number, after=after, limit=limit)
+        return [row.number for row in found]
+
+    def reset_candidates(
+        self, definition: ResetDefinition, *, after: str, limit: int
+    ) -> list[tuple[str, SubscriptionRecord | None]]:
+        """With their numbers; None for one that cannot be read."""
+        found = self._candidates(definition, SubscriptionRow, after=after, limit=limit)
+        return [(row.number, _readable(row)) for row in found]
+
+    def count_candidates(self, definition: ResetDefinition) -> int:
+        """How many subscriptions a run has to look at."""
+        return self._count(definition, [IS_OUT_OF_SYNC] if definition.plain else [])
+
+    def count_holding(self, definition: ResetDefinition) -> int:
+        """Subscriptions in sync whose platforms hold an entitlement."""
+        return self._count(definition, [HOLDS, LinkRow.sync_state != SQL("3")])
+
+    def accepted_since(
+        self, provider: str, since: Instant, *, subscriptions: Collection[str]
+    ) -> dict[str, list[Request]]:
+        """What the provider's platform accepted after that, in the order of its settling."""
+        query = RequestRow.select().where(
+            RequestRow.subscription.in_(list(subscriptions)),
+            RequestRow.state == int(RequestState.COMPLETED),
+        )
+        return accepted_of_rows(self._rows(query) if subscriptions else (), provider, since)
+
+    def _candidates(
+        self, definition: ResetDefinition, wanted: Any, *, after: str, limit: int
+    ) -> list[Any]:
+        conditions = [LinkRow.provider == definition.provider, *_filters(definition)]
+        if definition.plain:
+            conditions.append(IS_OUT_OF_SYNC)
+        joined = (
+            LinkRow.select(wanted)
+            .join(SubscriptionRow, on=(SubscriptionRow.number == LinkRow.subscription))
+            .where(LinkRow.subscription > after, *conditions)
+            .order_by(LinkRow.subscription)
+            .limit(limit)
+        )
+        if not definition.subscriptions:
+            return self._rows(joined)
+        rows: list[Any] = []
+        for chunk in _chunks([each for each in definition.subscriptions if each > after]):
+            rows += self._rows(joined.where(LinkRow.subscription.in_(chunk)))
+            if len(rows) >= limit:
+                break
+        return rows[:limit]
+
+    def _count(self, definition: ResetDefinition, conditions: Sequence[Any]) -> int:
+        filters = _filters(definition)
+        query = LinkRow.select(fn.COUNT(SQL("1")).alias("links"))
+        if filters:
+            query = query.join(SubscriptionRow, on=(SubscriptionRow.number == LinkRow.subscription))
+        every = [LinkRow.provider == definition.provider, *filters, *conditions]
+        query = query.where(*every)
+        if not definition.subscriptions:
+            return int(self._rows(query)[0].links)
+        chunks = _chunks(definition.subscriptions)
+        return sum(self._rows(query.where(LinkRow.subscription.in_(c)))[0].links for c in chunks)
+
+
+def _readable(row: Any) -> SubscriptionRecord | None:
+    try:
+        return subscription_of_row(row)
+    except MsgspecError:
+        return None
+
+
+def _chunks(names: Collection[str]) -> list[list[str]]:
+    """In order, each of them once."""
+    ordered = sorted(set(names))
+    return [ordered[start : start + MOST_KEYS] for start in range(0, len(ordered), MOST_KEYS)]
+
+
+def _filters(definition: ResetDefinition) -> list[Any]:
+    """Conditions on the subscription itself."""
+    row, conditions = SubscriptionRow, list[Any]()
+    if definition.created_from is not None:
+        conditions.append(row.create_time >= definition.created_from)
+    if definition.created_to is not None:
+        conditions.append(row.create_time < definition.created_to)
+    if definition.subscription_types:
+        conditions.append(row.type.in_(list(definition.subscription_types)))
+    return conditions
+
+
+def _before(table: Any, states: Sequence[int], before: int) -> list[Any]:
+    conditions = [table.state.in_([int(each) for each in states])] if states else []
+    return [*conditions, table.id < before] if before else conditions
+
+
+def _settled(states: dict[int, int]) -> Settled:
+    pending = states.get(int(RequestState.PENDING), 0)
+    completed = states.get(int(RequestState.COMPLETED), 0)
+    return Settled(completed, sum(states.values()) - pending - completed, pending)

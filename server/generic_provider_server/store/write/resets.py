@@ -1,0 +1,80 @@
+"""Reset runs within a transaction. They are few, so that they are read and written one by one."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+from ...domain.platform.image import Request
+from ...domain.resets.records import DefinitionRecord, Entry, RunRecord
+from ...domain.values import Instant
+from ..database import statements as sql
+from ..database.reset_rows import (
+    definition_of_row,
+    definition_row,
+    entry_of_row,
+    entry_row,
+    run_of_row,
+    run_row,
+)
+from ..database.rows import request_of_row
+from .late import Late
+
+
+class Resets(Late):
+    """A definition or run that was read is locked until the commit."""
+
+    def reset_definition(self, number: int) -> DefinitionRecord | None:
+        found = self._tables.select(sql.RESET_DEFINITION, (number,))
+        return definition_of_row(found[0]) if found else None
+
+    def put_reset_definition(self, record: DefinitionRecord) -> None:
+        self._tables.write(sql.PUT_RESET_DEFINITION, [definition_row(record)])
+
+    def drop_reset_definition(self, number: int) -> None:
+        self._tables.run(sql.DROP_RESET_DEFINITION, (number,))
+
+    def reset_run(self, number: int) -> RunRecord | None:
+        found = self._tables.select(sql.RESET_RUN, (number,))
+        return run_of_row(found[0]) if found else None
+
+    def open_reset_run(self, definition: int) -> RunRecord | None:
+        """The run of the definition that is held or running."""
+        found = self._tables.select(sql.OPEN_RESET_RUN, (definition,))
+        return run_of_row(found[0]) if found else None
+
+    def put_reset_run(self, record: RunRecord) -> None:
+        self._tables.write(sql.PUT_RESET_RUN, [run_row(record)])
+
+    def planned(self, run: int, *, after: str, until: str) -> list[Entry]:
+        """The planned entries of the run behind `after`, up to `until`."""
+        found = self._tables.select(sql.RESET_ENTRIES, (run, after, until))
+        return [entry_of_row(row) for row in found]
+
+    def put_reset_entries(self, entries: Iterable[Entry]) -> None:
+        self._tables.write(sql.PUT_RESET_ENTRY, [entry_row(entry) for entry in entries])
+
+    def drop_reset_entries(self, run: int) -> None:
+        self._tables.run(sql.DROP_RESET_ENTRIES, (run,))
+
+    def is_served(self, server: str) -> bool:
+        """Does the server process live, as far as is known?"""
+        return self._shared and bool(self._tables.select(sql.SERVER, (server,)))
+
+    def accepted_since(
+        self, provider: str, since: Instant, *, subscriptions: Collection[str]
+    ) -> dict[str, list[Request]]:
+        """What the provider's platform accepted after that, in the order of its settling."""
+        rows = self._tables.select_in(sql.ACCEPTED_OF, list(subscriptions))
+        return accepted_of_rows(rows, provider, since)
+
+
+def accepted_of_rows(
+    rows: Iterable[object], provider: str, since: Instant
+) -> dict[str, list[Request]]:
+    records = [request_of_row(row) for row in rows]
+    accepted: defaultdict[str, list[Request]] = defaultdict(list)
+    for record in sorted(records, key=lambda each: each.settle_time or 0):
+        if record.provider == provider and (record.settle_time or 0) > since:
+            accepted[record.subscription].append(record.request)
+    return accepted

@@ -1,0 +1,149 @@
+"""Reset runs on the command line, against a server that works on them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from generic_provider import Client, ProvisioningResponse, ResetRunState, ResponseStatus, actions
+from support.command_line import run, told_as_json
+from support.processes import Server, wait_until
+
+PROVIDER = """
+code = "P"
+distributors = [{ code = "MAIN" }]
+services = [
+    { code = "SPORT", provider_service_id = "1001" },
+    { code = "FILM", provider_service_id = "1003" },
+]
+"""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    with Server(tmp_path) as running:
+        file = tmp_path / "provider.toml"
+        file.write_text(PROVIDER)
+        run("provider", "apply", str(file), "--effective", server=running)
+        yield running
+
+
+@pytest.fixture
+def crm(server: Server) -> Iterator[Client]:
+    with Client(server.address, performed_by="mari") as client:
+        yield client
+
+
+def _accept_all(crm: Client) -> None:
+    while taken := crm.pull("P", adapter="puller", max_requests=1_000).subscriptions:
+        answers = [
+            ProvisioningResponse(
+                request=request.number,
+                lease_token=lease.lease_token,
+                status=ResponseStatus.ACCEPTED,
+            )
+            for lease in taken
+            for request in lease.requests
+        ]
+        crm.send_responses("P", responses=answers)
+
+
+def _outage(crm: Client, count: int) -> list[str]:
+    """Subscribers who get FILM while the provider is not effective."""
+    service = ("P", "MAIN", "SPORT")
+    numbers = [
+        crm.perform(actions.BecomeSubscriber(type="DTH", services=[service])).subscription.number
+        for _ in range(count)
+    ]
+    _accept_all(crm)
+    crm.set_provider_state("P", state="NOT_EFFECTIVE")
+    for number in numbers:
+        add = actions.AddServices(services=[("P", "MAIN", "FILM")])
+        crm.perform(add, subscription=number)
+    crm.set_provider_state("P", state="EFFECTIVE")
+    return numbers
+
+
+def _said(server: Server, *arguments: str) -> str:
+    result = run(*arguments, server=server)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def _define(server: Server, *options: str) -> str:
+    (made,) = told_as_json("reset", "run", "define", "--provider=P", *options, server=server)
+    return str(made["id"])
+
+
+def test_a_run_is_defined_previewed_submitted_and_watched(server: Server, crm: Client) -> None:
+    numbers = _outage(crm, 3)
+    definition = _define(server, "--name=after the outage")
+
+    preview = _said(server, "reset", "run", "preview", definition)
+    assert all(number in preview for number in numbers)
+    assert "1003 on MAIN: is off on the platform" in preview
+    assert "3 subscriptions: 3 ACTIVATE_SERVICE" in preview
+    text = _said(server, "reset", "run", "preview", definition, "--csv")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [row["subscription"] for row in rows] == numbers
+    assert {row["difference"] for row in rows} == {"SERVICE_MISSING"}
+    assert not list(crm.list_reset_runs())
+
+    watched = _said(server, "reset", "run", "submit", definition, "--watch")
+    assert "COMPLETED" in watched
+    assert "looked at    3 of 3" in watched
+    (found,) = crm.list_reset_runs(definition=definition)
+    assert found.requests_pending == 3
+    _accept_all(crm)
+    assert crm.get_reset_run(found.id).requests_completed == 3
+    assert not list(crm.list_subscriptions(provider="P", sync_state="OUT_OF_SYNC"))
+    shown = _said(server, "reset", "run", "show", found.id)
+    assert "3 completed" in shown
+    assert shown.count("REQUESTS_CREATED") == 3
+    listed = _said(server, "reset", "run", "list", "--provider=P")
+    assert found.id in listed
+    assert "after the outage" in _said(server, "reset", "run", "list", "--definitions")
+
+
+def test_a_held_run_waits_for_its_approval_or_is_cancelled(server: Server, crm: Client) -> None:
+    _outage(crm, 2)
+    definition = _define(server)
+    held = _said(server, "reset", "run", "submit", definition, "--hold", "--watch")
+    assert "HELD" in held
+    (first,) = crm.list_reset_runs()
+    assert _said(server, "reset", "run", "show", first.id).count("PLANNED") == 2
+    refused = run("reset", "run", "submit", definition, server=server)
+    assert "RUN_IN_PROGRESS" in refused.stderr
+    assert "CANCELLED" in _said(server, "reset", "run", "cancel", first.id, "--reason=no")
+
+    submitted = crm.submit_reset_run_definition(definition, hold=True).reset_run.id
+    wait_until(lambda: crm.get_reset_run(submitted).state == ResetRunState.HELD, what="the plan")
+    approve = ("reset", "run", "approve", submitted, "--reason=looked", "--watch")
+    assert "COMPLETED" in _said(server, *approve)
+    assert crm.get_reset_run(submitted).approved_by
+
+
+def test_a_recurring_run_says_when_it_is_due(server: Server, crm: Client) -> None:
+    _outage(crm, 1)
+    definition = _define(server, "--cron=30 4 * * MON", "--time-zone=Europe/Tallinn")
+    said = _said(server, "reset", "run", "submit", definition)
+    assert f"{definition} runs next at " in said
+    assert "cron" in run("reset", "run", "define", "--provider=P", "--cron=x", server=server).stderr
+
+
+def test_a_killed_server_goes_on_with_a_run_when_it_is_back(server: Server, crm: Client) -> None:
+    numbers = _outage(crm, 40)
+    definition = _define(server, "--pace=20")
+    begun = crm.submit_reset_run_definition(definition).reset_run.id
+    wait_until(lambda: crm.get_reset_run(begun).requests_created > 0, what="the first requests")
+    server.stop(signal.SIGKILL)
+    server.start()
+    for last in crm.watch_reset_run(begun):
+        assert last.id == begun
+    assert (last.state, last.requests_created) == (ResetRunState.COMPLETED, len(numbers))
+    assert last.requests_pending == len(numbers)

@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import pytest
+from msgspec.structs import replace
+
+from generic_provider_server.commands.reset_definitions import (
+    DeleteDefinition,
+    SetDefinitionState,
+    Submit,
+    UpdateDefinition,
+)
+from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.resets.records import (
+    DefinitionState,
+    ResetDefinition,
+    RunState,
+)
+from support.bench import Bench
+from support.resets import OLEV, Runs
+
+
+@pytest.fixture
+def runs(bench: Bench) -> Runs:
+    return Runs(bench)
+
+
+async def test_a_recurring_run_begins_when_it_is_due_and_never_twice_at_a_time(runs: Runs) -> None:
+    """2027-01-15 08:00 is when the clock of these tests begins."""
+    await runs.outage("S1")
+    definition = await runs.define(cron="0 * * * *", time_zone="Europe/Tallinn")
+    submitted, run = await runs.bench.store.do(
+        Submit(id=definition.id, digest=b"", hold=True, who=OLEV)
+    )
+    assert run is None
+    assert submitted.next_run_time is not None
+    await runs.work()
+    assert await _runs_of(runs, definition.id) == 0
+
+    runs.bench.clock.advance(3_600)
+    await runs.work()
+    assert await _runs_of(runs, definition.id) == 1
+    runs.bench.clock.advance(3_600)
+    await runs.work()
+    assert await _runs_of(runs, definition.id) == 1  # the first one is still held
+    with pytest.raises(Refused) as refused:
+        await runs.submit(definition)
+    assert refused.value.reason is Reason.RUN_IN_PROGRESS
+
+    (held,) = await runs.bench.store.read(
+        lambda reads: reads.reset_runs(definition=0, provider="", states=(), before=0, limit=9)
+    )
+    await runs.cancel(held)
+    runs.bench.clock.advance(3_600)
+    await runs.work()
+    assert await _runs_of(runs, definition.id) == 2
+
+
+async def _runs_of(runs: Runs, definition: int) -> int:
+    found = await runs.bench.store.read(
+        lambda reads: reads.reset_runs(
+            definition=definition, provider="", states=(), before=0, limit=9
+        )
+    )
+    return len(found)
+
+
+async def test_a_run_at_a_time_runs_once(runs: Runs) -> None:
+    await runs.outage("S1")
+    at = runs.bench.clock.now + 60_000_000
+    definition = await runs.define(run_at=at)
+    await runs.bench.store.do(Submit(id=definition.id, digest=b"", who=OLEV))
+    await runs.work()
+    assert await _runs_of(runs, definition.id) == 0
+    runs.bench.clock.advance(61)
+    await runs.work()
+    await runs.work()
+    assert await _runs_of(runs, definition.id) == 1
+
+
+async def test_a_definition_is_edited_by_etag_and_a_new_version_once_it_was_used(
+    runs: Runs,
+) -> None:
+    definition = await runs.define()
+    store = runs.bench.store
+    named = UpdateDefinition(
+        id=definition.id, definition=_renamed(definition.definition, "b"), etag=definition.etag
+    )
+    edited = await store.do(named)
+    assert (edited.version, edited.definition.name) == (1, "b")
+    with pytest.raises(Refused) as refused:
+        await store.do(
+            UpdateDefinition(
+                id=definition.id,
+                definition=_renamed(definition.definition, "c"),
+                etag=definition.etag,
+            )
+        )
+    assert refused.value.reason is Reason.ETAG_MISMATCH
+
+    run = await runs.submit(definition)
+    await runs.work()
+    edited = await store.do(
+        UpdateDefinition(
+            id=definition.id, definition=_renamed(definition.definition, "d"), etag=None
+        )
+    )
+    assert (edited.version, edited.submitted) == (2, False)
+    kept = await runs.get(run)
+    assert (kept.version, kept.definition.name) == (1, "b")
+
+
+async def test_a_definition_is_deleted_only_while_it_was_never_executed(runs: Runs) -> None:
+    store = runs.bench.store
+    unused, used = await runs.define(), await runs.define()
+    await store.do(DeleteDefinition(id=unused.id))
+    assert await store.read(lambda reads: reads.reset_definition(unused.id)) is None
+
+    await runs.submit(used)
+    with pytest.raises(Refused) as refused:
+        await store.do(DeleteDefinition(id=used.id))
+    assert refused.value.reason is Reason.RUN_NOT_EDITABLE
+
+
+async def test_no_run_begins_of_a_definition_that_is_not_effective(runs: Runs) -> None:
+    store = runs.bench.store
+    definition = await runs.define(cron="0 * * * *")
+    await store.do(Submit(id=definition.id, digest=b"", who=OLEV))
+    await store.do(SetDefinitionState(id=definition.id, state=DefinitionState.NOT_EFFECTIVE))
+    runs.bench.clock.advance(7_200)
+    await runs.work()
+    assert await _runs_of(runs, definition.id) == 0
+    with pytest.raises(Refused) as refused:
+        await runs.submit(definition)
+    assert refused.value.reason is Reason.RUN_NOT_EFFECTIVE
+
+    again = await store.do(SetDefinitionState(id=definition.id, state=DefinitionState.EFFECTIVE))
+    assert again.next_run_time is not None
+
+
+async def test_submitting_again_with_the_same_request_id_begins_nothing(runs: Runs) -> None:
+    definition = await runs.define()
+    submit = Submit(id=definition.id, digest=b"x", request_id="r1", who=OLEV)
+    _, first = await runs.bench.store.do(submit)
+    assert first is not None
+    await runs.work()
+    _, second = await runs.bench.store.do(submit)
+    assert second is not None
+    assert (second.id, second.state) == (first.id, RunState.COMPLETED)
+
+
+def _renamed(definition: ResetDefinition, name: str) -> ResetDefinition:
+    return replace(definition, name=name)

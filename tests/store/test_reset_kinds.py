@@ -1,0 +1,109 @@
+from __future__ import annotations
+
+import pytest
+
+from generic_provider_server.domain.actions import Deactivate
+from generic_provider_server.domain.lease import ResponseStatus
+from generic_provider_server.domain.resets.records import (
+    EntryOutcome,
+)
+from generic_provider_server.domain.subscription.differences import DifferenceKind
+from generic_provider_server.domain.values import RequestType, SyncState
+from generic_provider_server.store.read.filters import RequestFilter
+from support.bench import Bench
+from support.examples import ADD_NEWS, ADD_SPORT, REMOVE_SPORT, viewer
+from support.resets import Runs
+
+CREATED, SUPERSEDED = EntryOutcome.REQUESTS_CREATED, EntryOutcome.SUPERSEDED
+
+
+@pytest.fixture
+def runs(bench: Bench) -> Runs:
+    return Runs(bench)
+
+
+async def test_filters_choose_whom_the_run_is_about(runs: Runs) -> None:
+    await runs.outage("S1", "S2", "S3", "S4")
+    await runs.bench.stop_provider("SAT")
+    await runs.bench.perform(REMOVE_SPORT, "S3")
+    await runs.bench.perform(Deactivate(), "S4")
+    await runs.bench.start_provider("SAT")
+
+    async def chosen(**fields: object) -> list[str]:
+        run = await runs.run(hold=True, **fields)
+        await runs.cancel(run)
+        return sorted(await runs.outcomes(run))
+
+    assert await chosen() == ["S1", "S2", "S4"]
+    assert await chosen(first=2) == ["S1", "S2"]
+    assert await chosen(subscriptions=("S2", "S3", "S9")) == ["S2"]
+    assert await chosen(subscription_types=("NONE",)) == []
+    assert await chosen(subscription_types=("HOUSEHOLD",)) == ["S1", "S2", "S4"]
+    assert await chosen(difference_kinds=(DifferenceKind.SERVICE_SURPLUS,)) == ["S4"]
+    assert await chosen(services=("SPORT",)) == ["S1", "S2"]
+    assert await chosen(distributors=("TWIN",)) == []
+    assert await chosen(error_codes=("E1",)) == []
+    created = (await runs.bench.subscription("S2")).create_time
+    assert await chosen(created_from=created) == ["S2", "S4"]
+    assert await chosen(created_to=created) == ["S1"]
+
+
+async def test_a_run_can_be_about_what_a_platform_refused(runs: Runs) -> None:
+    await runs.outage("S1", "S2")
+    await runs.run()
+    first, second = await runs.bench.claim("SAT")
+    await runs.bench.answer(first, status=ResponseStatus.REJECTED, error_code="E1")
+    await runs.bench.answer(second, status=ResponseStatus.REJECTED, error_code="E2")
+
+    run = await runs.run(error_codes=("E2",))
+    assert await runs.outcomes(run) == {second.lane.subscription: CREATED}
+
+
+async def test_a_full_run_sends_everything_of_everybody_again(runs: Runs) -> None:
+    for number in ("S1", "S2"):
+        await runs.bench.become(viewer(number))
+    await runs.bench.drain("SAT")
+    run = await runs.run(full=True)
+
+    assert (run.total, run.out_of_sync, run.requests_created) == (2, 2, 6)
+    again = await runs.run(full=True)
+    assert again.requests_created == 0
+
+
+async def test_a_run_that_recreates_skips_what_an_adapter_has_in_work(runs: Runs) -> None:
+    for number in ("S1", "S2"):
+        await runs.bench.become(viewer(number))
+    await runs.bench.drain("SAT")
+    await runs.bench.perform(ADD_NEWS, "S1")
+    await runs.bench.claim("SAT")
+    run = await runs.run(recreate=True)
+
+    assert await runs.outcomes(run) == {"S1": EntryOutcome.SKIPPED, "S2": CREATED}
+    assert run.skipped == 1
+    (request,) = await runs.bench.requests(RequestFilter(reset_run=run.id))
+    assert request.type is RequestType.BECOME_SUBSCRIBER
+
+
+async def test_a_platform_that_was_restored_gets_exactly_what_it_has_forgotten(runs: Runs) -> None:
+    bench = runs.bench
+    for number in ("S1", "S2", "S3"):
+        await bench.become(viewer(number))
+    await bench.perform(ADD_SPORT, "S3")
+    await bench.drain("SAT")
+    bench.clock.advance(60)
+    restored_to = bench.clock.now
+    await bench.perform(ADD_NEWS, "S1")
+    await bench.perform(REMOVE_SPORT, "S3")
+    await bench.become(viewer("S4"))
+    await bench.drain("SAT")
+
+    run = await runs.run(platform_restored_to=restored_to)
+    made = await bench.requests(RequestFilter(reset_run=run.id, oldest_first=True))
+    assert [(each.subscription, each.type) for each in made] == [
+        ("S1", RequestType.ACTIVATE_SERVICE),
+        ("S3", RequestType.DEACTIVATE_SERVICE),
+        ("S4", RequestType.BECOME_SUBSCRIBER),
+    ]
+    await bench.drain("SAT")
+    for number in ("S1", "S2", "S3", "S4"):
+        assert await bench.sync_state(number, "SAT") is SyncState.IN_SYNC

@@ -1,0 +1,239 @@
+from __future__ import annotations
+
+import pytest
+
+from generic_provider_server.domain.actions import Deactivate, Terminate
+from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.resets.records import (
+    EntryOutcome,
+    RunState,
+    Settled,
+)
+from generic_provider_server.domain.subscription.differences import DifferenceKind
+from generic_provider_server.domain.values import RequestOrigin, RequestType, SyncState
+from generic_provider_server.services.surveying import totals_of
+from generic_provider_server.store.read.filters import RequestFilter
+from support.bench import Bench
+from support.examples import ADD_NEWS, viewer
+from support.resets import Runs
+
+CREATED, SUPERSEDED = EntryOutcome.REQUESTS_CREATED, EntryOutcome.SUPERSEDED
+
+
+@pytest.fixture
+def runs(bench: Bench) -> Runs:
+    return Runs(bench)
+
+
+async def test_a_run_brings_everybody_in_sync_and_a_second_one_creates_nothing(runs: Runs) -> None:
+    await runs.outage("S1", "S2", "S3", steady=5)
+    run = await runs.run()
+
+    assert run.state is RunState.COMPLETED
+    assert (run.total, run.examined, run.out_of_sync, run.requests_created) == (3, 3, 3, 3)
+    assert await runs.outcomes(run) == {"S1": CREATED, "S2": CREATED, "S3": CREATED}
+    assert await runs.settled(run) == Settled(pending=3)
+    await runs.bench.drain("SAT")
+    assert await runs.settled(run) == Settled(completed=3)
+    for number in ("S1", "S2", "S3"):
+        assert await runs.bench.sync_state(number, "SAT") is SyncState.IN_SYNC
+
+    again = await runs.run()
+    assert (again.state, again.requests_created) == (RunState.COMPLETED, 0)
+
+
+async def test_the_requests_of_a_run_name_it_and_yield_to_live_ones(runs: Runs) -> None:
+    await runs.outage("S1")
+    run = await runs.run()
+    (request,) = await runs.bench.requests(RequestFilter(reset_run=run.id))
+
+    assert (request.origin, request.performed_by) == (RequestOrigin.RESET, "Olev")
+    pending = (await runs.bench.subscription("S1")).aggregate.queue("SAT")
+    assert [each.bulk for each in pending] == [True]
+
+
+async def test_a_held_run_does_exactly_what_its_entries_said(runs: Runs) -> None:
+    """Actions in between change what would be needed, or are new."""
+    await runs.outage("S1", "S2", "S3")
+    await runs.bench.become(viewer("S4"))
+    await runs.bench.drain("SAT")
+    run = await runs.run(hold=True)
+    assert run.state is RunState.HELD
+    planned = await runs.entries(run)
+    assert [entry.outcome for entry in planned] == [EntryOutcome.PLANNED] * 3
+    assert [entry.types for entry in planned] == [(RequestType.ACTIVATE_SERVICE,)] * 3
+    assert planned[0].differences[0].kind is DifferenceKind.SERVICE_MISSING
+
+    await runs.bench.perform(ADD_NEWS, "S1")  # an action heals: S1 is in sync soon
+    await runs.bench.stop_provider("SAT")
+    await runs.bench.perform(ADD_NEWS, "S2")
+    await runs.bench.perform(ADD_NEWS, "S4")
+    await runs.bench.start_provider("SAT")
+    approved = await runs.approve(run)
+
+    assert (approved.state, approved.approved_by) == (RunState.COMPLETED, "Olev")
+    assert await runs.outcomes(run) == {
+        "S1": SUPERSEDED,
+        "S2": EntryOutcome.CHANGED_SINCE_PREVIEW,
+        "S3": CREATED,
+    }
+    made = await runs.bench.requests(RequestFilter(reset_run=run.id))
+    assert [request.subscription for request in made] == ["S3"]
+    assert (approved.requests_created, approved.skipped) == (1, 2)
+
+
+async def test_the_guard_holds_a_run_that_would_switch_off_too_much(runs: Runs) -> None:
+    numbers = [f"S{n:03d}" for n in range(120)]
+    for number in numbers:
+        await runs.bench.become(viewer(number))
+    await runs.bench.drain("SAT")
+    await runs.bench.stop_provider("SAT")
+    for number in numbers[:13]:
+        await runs.bench.perform(Deactivate(), number)
+    await runs.bench.start_provider("SAT")
+
+    assert (await runs.run(max_switch_off_percent=11.0)).state is RunState.COMPLETED
+    totals = await totals_of(runs.bench.store, (await runs.define()).definition)
+    assert totals.subscriptions == 0
+
+
+async def test_the_guard_says_both_numbers_and_an_approval_lets_the_run_go_on(runs: Runs) -> None:
+    numbers = [f"S{n:03d}" for n in range(100)]
+    for number in numbers:
+        await runs.bench.become(viewer(number))
+    await runs.bench.drain("SAT")
+    await runs.bench.stop_provider("SAT")
+    for number in numbers[:11]:
+        await runs.bench.perform(Terminate(), number)
+    await runs.bench.start_provider("SAT")
+
+    definition = (await runs.define()).definition
+    totals = await totals_of(runs.bench.store, definition)
+    assert (totals.holding, totals.losing, totals.held(definition)) == (100, 11, True)
+    run = await runs.run()
+    assert run.state is RunState.HELD
+    assert "11 of 100" in run.message
+    assert "10 %" in run.message
+    assert run.requests_created == 0
+    assert len(await runs.entries(run)) == 11
+
+    approved = await runs.approve(run)
+    assert (approved.state, approved.out_of_sync) == (RunState.COMPLETED, 11)
+    assert set((await runs.outcomes(run)).values()) == {CREATED}
+
+
+@pytest.mark.parametrize(("subscriptions", "percent"), [(99, None), (100, 0.0)])
+async def test_few_subscriptions_or_a_guard_of_0_hold_nothing(
+    runs: Runs, subscriptions: int, percent: float | None
+) -> None:
+    for n in range(subscriptions):
+        await runs.bench.become(viewer(f"S{n:03d}"))
+    await runs.bench.drain("SAT")
+    await runs.bench.stop_provider("SAT")
+    for n in range(50):
+        await runs.bench.perform(Deactivate(), f"S{n:03d}")
+    await runs.bench.start_provider("SAT")
+
+    run = await runs.run(max_switch_off_percent=percent)
+    assert (run.state, run.out_of_sync) == (RunState.COMPLETED, 50)
+
+
+async def test_a_paced_run_sends_no_more_than_so_many_a_second(runs: Runs) -> None:
+    await runs.outage(*[f"S{n:02d}" for n in range(30)])
+    run = await runs.run(subscriptions_per_second=4)
+
+    assert run.requests_created == 30
+    assert runs.slept.now == pytest.approx(28 / 4)  # two were sent at the beginning
+
+
+async def test_a_cancelled_run_leaves_its_requests_pending_and_creates_no_more(runs: Runs) -> None:
+    await runs.outage(*[f"S{n:02d}" for n in range(9)])
+    run = await runs.submit(await runs.define(subscriptions_per_second=1))
+    cancelling = _Cancelling(runs, after=3)
+    await cancelling.work()
+    cancelled = await runs.get(run)
+
+    assert (cancelled.state, cancelled.requests_created) == (RunState.CANCELLED, 3)
+    assert cancelled.message == "cancelled by Olev"
+    assert await runs.settled(run) == Settled(pending=3)
+    assert (await runs.cancel(run)) == cancelled
+
+
+class _Cancelling:
+    """Works on a run until it has slept so often, and cancels it then."""
+
+    def __init__(self, runs: Runs, *, after: int) -> None:
+        self._runs, self._after = runs, after
+        self._sleep = runs.slept.sleep
+
+    async def work(self) -> None:
+        resetting = self._runs.resetting()
+        resetting._sleep = self._slept  # noqa: SLF001 - to act between two steps
+        await resetting.look()
+        await resetting.finished()
+
+    async def _slept(self, seconds: float) -> None:
+        await self._sleep(seconds)
+        self._after -= 1
+        if self._after == 0:
+            runs = await self._runs.bench.store.read(
+                lambda reads: reads.reset_runs(
+                    definition=0, provider="", states=(), before=0, limit=1
+                )
+            )
+            await self._runs.cancel(runs[0])
+
+
+async def test_a_run_stops_when_its_provider_is_not_effective_any_more(runs: Runs) -> None:
+    await runs.outage("S1")
+    run = await runs.submit(await runs.define())
+    await runs.bench.stop_provider("SAT")
+    await runs.work()
+    failed = await runs.get(run)
+
+    assert failed.state is RunState.FAILED
+    assert "not effective" in failed.message
+    with pytest.raises(Refused) as refused:
+        await runs.submit(await runs.define())
+    assert refused.value.reason is Reason.PROVIDER_NOT_EFFECTIVE
+
+
+async def test_a_run_that_was_interrupted_goes_on_where_it_stopped(runs: Runs) -> None:
+    await runs.outage(*[f"S{n:03d}" for n in range(120)])
+    run = await runs.submit(await runs.define())
+    first = runs.resetting()
+    await first.look()
+    while not (await runs.get(run)).requests_created:
+        await runs.bench.store.refresh()
+        await first.look()
+        if not first._tasks:  # noqa: SLF001 - it may be as fast as that
+            break
+    await first.stop()
+
+    await runs.work()
+    done = await runs.get(run)
+    assert (done.state, done.requests_created) == (RunState.COMPLETED, 120)
+    assert await runs.settled(run) == Settled(pending=120)
+
+
+async def test_what_nobody_approves_within_a_day_is_dropped(runs: Runs) -> None:
+    await runs.outage("S1")
+    run = await runs.run(hold=True)
+    runs.bench.clock.advance(24 * 3_600 - 1)
+    await runs.work()
+    assert (await runs.get(run)).state is RunState.HELD
+    runs.bench.clock.advance(1)
+    await runs.work()
+    assert (await runs.get(run)).state is RunState.CANCELLED
+    with pytest.raises(Refused) as refused:
+        await runs.approve(run)
+    assert refused.value.reason is Reason.RUN_NOT_HELD
+
+
+async def test_a_subscription_that_cannot_be_read_fails_alone(runs: Runs) -> None:
+    await runs.outage("S1", "S2", "S3")
+    await runs.bench.store.do(Spoil("S2"))
+    run = await runs.run()
+
+    assert (run.state, run.failed) == (RunState.COMPLETED_WITH_ERRORS, 1)
+    assert await runs.outcomes(run) == {"S1": CREATED, "S2": EntryOutcome.FAILED, "S3": CREATED}

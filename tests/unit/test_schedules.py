@@ -1,0 +1,52 @@
+"""Recurring runs over the changes of clocks: Tallinn, 2027, 28 March and 31 October."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+
+from generic_provider_server.commands.schedules import next_time
+from generic_provider_server.domain.refusals import InvalidField
+from generic_provider_server.domain.values import SECOND, Instant
+
+
+def due(cron: str, start: str, count: int, *, zone: str = "Europe/Tallinn") -> list[str]:
+    """The next times in UTC, one after the other."""
+    at = Instant(int(datetime.fromisoformat(start).timestamp()) * SECOND)
+    times = []
+    for _ in range(count):
+        at = next_time(cron, zone, after=at)
+        times.append(f"{datetime.fromtimestamp(at / SECOND, UTC):%m-%d %H:%M}")
+    return times
+
+
+def test_a_time_that_clocks_leave_out_is_done_at_once_after_that() -> None:
+    found = due("30 3 * * *", "2027-03-27T00:00+00:00", 3)
+    assert found == ["03-27 01:30", "03-28 01:00", "03-29 00:30"]
+
+
+def test_a_time_that_comes_twice_is_done_once() -> None:
+    found = due("30 3 * * *", "2027-10-30T00:00+00:00", 3)
+    assert found == ["10-30 00:30", "10-31 00:30", "11-01 01:30"]
+
+
+def test_what_runs_every_hour_runs_every_hour_on_both_days() -> None:
+    spring = due("0 * * * *", "2027-03-27T23:30+00:00", 4)
+    autumn = due("0 * * * *", "2027-10-30T23:30+00:00", 4)
+    assert spring == ["03-28 00:00", "03-28 01:00", "03-28 02:00", "03-28 03:00"]
+    assert autumn == ["10-31 00:00", "10-31 01:00", "10-31 02:00", "10-31 03:00"]
+
+
+def test_a_time_is_that_of_its_zone() -> None:
+    assert due("0 4 * * *", "2027-01-01T00:00+00:00", 1, zone="UTC") == ["01-01 04:00"]
+    assert due("0 4 * * *", "2027-01-01T00:00+00:00", 1) == ["01-01 02:00"]
+
+
+@pytest.mark.parametrize(
+    ("cron", "zone"),
+    [("x", "UTC"), ("0 0 * * *", "Mars/Olympus"), ("0 0 31 4,6 *", "UTC"), ("", "")],
+)
+def test_wrong_expressions_and_zones_are_refused(cron: str, zone: str) -> None:
+    with pytest.raises(InvalidField):
+        next_time(cron, zone, after=Instant(0))

@@ -1,5 +1,5 @@
-"""The steps of the demonstration: configuration, subscribers, rejections, a killed adapter, a
-summary.
+"""The steps of the demonstration: configuration, subscribers, rejections, a killed adapter, an
+outage, a summary.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from ..simulator.comparison import differences
 from ..simulator.platform import Platform, platform_in
 from . import processes
 from .aluxsat import CHAIN, SERVICES, pair, provider
+from .outage import Outage
 from .telling import Teller
 
 PATIENCE = timedelta(seconds=30)
@@ -65,6 +66,10 @@ class Story:
                 self.rejection()
                 self.swap()
             self.killed_adapter(platform)
+            outage = Outage(self.crm, self.tell, provider=self.code, numbers=self.numbers)
+            outage.begin()
+            with self._adapter("conax-4"):
+                outage.end()
             return self.account(platform)
 
     def set_up(self) -> None:

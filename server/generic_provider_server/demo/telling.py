@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 
 from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.rule import Rule
 from rich.table import Table
 
@@ -16,6 +18,8 @@ from generic_provider import (
     RequestOrigin,
     RequestState,
     RequestType,
+    ResetRun,
+    ResetRunState,
     ServiceState,
     Subscription,
     SubscriptionAction,
@@ -24,7 +28,7 @@ from generic_provider import (
 
 from ..simulator.platform import Line, what
 
-WIDTH = 98
+WIDTH = 80
 
 
 class Teller:
@@ -58,7 +62,7 @@ class Teller:
             colour = {"COMPLETED": "green", "REJECTED": "red"}.get(state, "yellow")
             origin = "  (correction)" if each.origin == RequestOrigin.ROLLBACK else ""
             self._console.print(
-                f"[blue]request  [/blue] · {each.number} {RequestType.name_of(each.type):<22}"
+                f"[blue]request  [/blue] · {each.number} {RequestType.name_of(each.type):<19}"
                 f" {what(each)}{origin} [{colour}]{state}[/{colour}]"
             )
             if each.error_code:
@@ -98,6 +102,20 @@ class Teller:
             table.add_row(*map(str, row))
         self._console.print()
         self._console.print(table)
+
+    @contextmanager
+    def progress(self, name: str) -> Iterator[Callable[[ResetRun], None]]:
+        """Gives a function that shows how much of a run the platform has done."""
+        columns = TextColumn("progress  · {task.description}"), BarColumn(20), MofNCompleteColumn()
+        with Progress(*columns, console=self._console) as bars:
+            task = bars.add_task(name, total=None)
+
+            def update(run: ResetRun) -> None:
+                state = ResetRunState.name_of(run.state)
+                done, total = run.requests_completed, run.requests_created or None
+                bars.update(task, description=f"{name} {state}", completed=done, total=total)
+
+            yield update
 
     def verdict(self, text: str, *, good: bool) -> None:
         mark = "[green]✓[/green]" if good else "[bold red]✗[/bold red]"

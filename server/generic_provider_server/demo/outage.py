@@ -1,0 +1,86 @@
+"""The outage: the platform is away, the CRM goes on, and a reset run brings the platform up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from generic_provider import (
+    Address,
+    Client,
+    ProviderState,
+    RequestType,
+    ResetRunDefinition,
+    SyncState,
+    actions,
+)
+
+from .telling import Teller
+
+PATIENCE = timedelta(seconds=30)
+
+
+class Outage:
+    """`begin` without an adapter, `end` with one."""
+
+    def __init__(self, crm: Client, tell: Teller, *, provider: str, numbers: Sequence[str]) -> None:
+        self.crm = crm
+        self.tell = tell
+        self.provider = provider
+        self.numbers = numbers
+
+    def begin(self) -> None:
+        self.tell.step("An outage: the platform is away, and the CRM goes on without it")
+        self.crm.set_provider_state(self.provider, state=ProviderState.NOT_EFFECTIVE)
+        self.tell.say(f"            {self.provider} is not effective: no requests are created")
+        first, second, third, fourth = self.numbers
+        moved = Address(lines=["7 New Road"], city="Sliema", country="MT")
+        for number, said, action in (
+            (first, "Stop Services: NEWS", actions.StopServices(services=[("MAIN", "NEWS")])),
+            (second, "Change Location: Sliema", actions.ChangeLocation(address=moved)),
+            (third, "Add Services: FILM", actions.AddServices(services=[("MAIN", "FILM")])),
+            (fourth, "Stop Services: SPORT", actions.StopServices(services=[("TWIN3", "SPORT")])),
+        ):
+            self.tell.crm(f"{said} for {number}")
+            self.crm.perform(action, subscription=number)
+        self.tell.say("            all four are in force in the CRM; the platform knows nothing")
+
+    def end(self) -> None:
+        self.tell.step("The platform is back: a preview, then one reset run for everybody")
+        self.crm.set_provider_state(self.provider, state=ProviderState.EFFECTIVE)
+        definition = self.crm.create_reset_run_definition(
+            ResetRunDefinition(name="after the outage", provider=self.provider)
+        )
+        self._preview(definition.id)
+        run = self.crm.submit_reset_run_definition(definition.id).reset_run.id
+        self._watch(run)
+        in_sync = self._in_sync()
+        text = f"everybody is in sync: {in_sync} of {len(self.numbers)}"
+        self.tell.verdict(text, good=in_sync == len(self.numbers))
+
+    def _preview(self, definition: str) -> None:
+        preview = self.crm.preview_reset_run(definition)
+        rows = [
+            (entry.subscription if n == 0 else "", each.text)
+            for entry in preview.entries
+            for n, each in enumerate(entry.differences)
+        ]
+        self.tell.table("What the platform lacks", ("subscription", "difference"), rows)
+        for each in preview.totals.requests:
+            self.tell.say(f"            {each.count} x {RequestType.name_of(each.type)}")
+
+    def _watch(self, run: str) -> None:
+        """Until the platform has answered everything that the run has sent."""
+        with self.tell.progress(run) as update:
+            for last in self.crm.watch_reset_run(run):
+                update(last)
+            deadline = time.monotonic() + PATIENCE.total_seconds()
+            while last.requests_pending and time.monotonic() < deadline:
+                time.sleep(0.05)
+                last = self.crm.get_reset_run(run)
+                update(last)
+
+    def _in_sync(self) -> int:
+        found = self.crm.list_subscriptions(provider=self.provider, sync_state=SyncState.IN_SYNC)
+        return len({each.number for each in found} & set(self.numbers))

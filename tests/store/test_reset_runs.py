@@ -228,12 +228,3 @@ async def test_what_nobody_approves_within_a_day_is_dropped(runs: Runs) -> None:
     with pytest.raises(Refused) as refused:
         await runs.approve(run)
     assert refused.value.reason is Reason.RUN_NOT_HELD
-
-
-async def test_a_subscription_that_cannot_be_read_fails_alone(runs: Runs) -> None:
-    await runs.outage("S1", "S2", "S3")
-    await runs.bench.store.do(Spoil("S2"))
-    run = await runs.run()
-
-    assert (run.state, run.failed) == (RunState.COMPLETED_WITH_ERRORS, 1)
-    assert await runs.outcomes(run) == {"S1": CREATED, "S2": EntryOutcome.FAILED, "S3": CREATED}

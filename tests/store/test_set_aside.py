@@ -7,6 +7,7 @@ import asyncio
 from generic_provider_server.commands.due import WakeDelayed
 from generic_provider_server.domain.actions import Rest
 from generic_provider_server.domain.lease import ResponseStatus
+from generic_provider_server.domain.resets.records import EntryOutcome, RunState
 from generic_provider_server.domain.values import SECOND, Instant, RequestState, State
 from generic_provider_server.services.clock import Clock
 from generic_provider_server.services.duties import Duty
@@ -14,6 +15,7 @@ from generic_provider_server.store.read.queries import Reads
 from generic_provider_server.store.store import engine_of, open_store
 from support.bench import Bench
 from support.examples import SATELLITE, viewer
+from support.resets import Runs
 
 UNREADABLE = b"{}"
 WINDOW = SATELLITE.delivery_settings.pending_window // SECOND
@@ -149,4 +151,19 @@ async def test_the_others_are_handed_over_when_one_cannot_be_processed(
     (handed,) = await bench.claim("SAT")
 
     assert handed.lane.subscription == "S2"
+    await bench.store.close()
+
+
+async def test_a_reset_run_resets_the_others_when_one_cannot_be_processed(
+    bench: Bench, url: str
+) -> None:
+    runs = Runs(bench)
+    await runs.outage("S1", "S2", "S3")
+    await with_document(bench, url, "S2", UNREADABLE)
+    run = await runs.run()
+
+    assert (run.state, run.failed) == (RunState.COMPLETED_WITH_ERRORS, 1)
+    outcomes = await runs.outcomes(run)
+    assert outcomes.pop("S2") is EntryOutcome.FAILED
+    assert outcomes == dict.fromkeys(("S1", "S3"), EntryOutcome.REQUESTS_CREATED)
     await bench.store.close()

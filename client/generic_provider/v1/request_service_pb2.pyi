@@ -389,7 +389,7 @@ class GetBacklogResponse(_message.Message):
         """Attempts that failed one after the other."""
         @_builtins.property
         def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
-            """The next attempt does not come before."""
+            """The next attempt is not made before this time."""
 
         def __init__(
             self,

@@ -191,9 +191,9 @@ def created_requests(work: Work, change: Transition) -> tuple[RequestRecord, ...
 
 
 def _check_size(change: Transition) -> None:
-    """Checks the size of the whole.
+    """Refuses a subscription or requests that are too large.
 
-    Each part is limited by itself, so only many parts are too large.
+    Each part has a limit of its own, so this can happen only if there are many parts.
     """
     desired = change.aggregate.desired
     if len(desired.items) + len(desired.services) + len(desired.usages) < FEW_PARTS:

@@ -9,7 +9,7 @@ from .subscription.aggregate import Pending
 from .values import Instant, Value
 
 UNANSWERED = -1
-"""Takes the place of a hand-over's number if the request ended without an answer."""
+"""Stands for the number of a hand-over that ended without an answer."""
 
 
 class Lane(Value, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ from .checks import NAME, TEXT, Checks
 from .paging import page_of
 
 MOST_SHOWN = 100
-"""The most subscriptions set aside that a backlog lists."""
+"""How many subscriptions that are set aside a backlog lists at most."""
 
 
 class RequestServicer:

@@ -224,7 +224,7 @@ class Delivery:
     ) -> tuple[tuple[Handed, ...], ...]:
         """Claims for these demands.
 
-        `server`: the process whose end ends the leases; empty for pulls.
+        `server`: the leases end when this process dies; empty for a pull, whose leases stay.
         """
         self._turns[provider] += 1
         claim = Claim(

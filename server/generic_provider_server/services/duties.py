@@ -1,4 +1,4 @@
-"""Lists what the service does by itself at its time."""
+"""Lists the duties that the service does by itself, each at its times."""
 
 from __future__ import annotations
 

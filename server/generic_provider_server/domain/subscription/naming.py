@@ -89,7 +89,7 @@ Use = tuple[str, str]
 """A pair of provider and thing: see `uses_of`."""
 
 Place = tuple[str, str, str, str]
-"""The most places whose uses are cached. Providers define only so many places, in practice."""
+"""The most places whose uses are cached."""
 
 PLACES_KEPT = 50_000
 """The most places whose uses are cached. There are as many places as providers offer."""

@@ -48,7 +48,7 @@ class Overtaken(Exception):
 
 
 DATABASE_ERRORS = (Overtaken, StoreLost, PeeweeException, psycopg.Error, sqlite3.Error)
-"""The errors of the database itself, whatever a command does."""
+"""Errors that the database itself causes, not a command."""
 
 
 class Tables(Protocol):

@@ -32,9 +32,7 @@ Result_co = TypeVar("Result_co", covariant=True)
 
 MOST_IN_GROUP = 400
 MOST_ATTEMPTS = 10
-"""The most attempts of a group, and then of each of its commands, while other
-processes are faster.
-"""
+"""How often a group, and then each of its commands, is run while other processes are faster."""
 
 log = structlog.get_logger()
 

@@ -96,13 +96,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     is connected. Metadata: subscription, unsettled.
     """
     ERROR_REASON_RUN_NOT_EDITABLE: _ErrorReason.ValueType  # 54
-    """A definition that was executed is not deleted; metadata: reset_run_definition."""
+    """A run of the definition has begun, so it cannot be deleted. Metadata: reset_run_definition."""
     ERROR_REASON_RUN_NOT_EFFECTIVE: _ErrorReason.ValueType  # 55
-    """The definition of the run is NOT_EFFECTIVE; metadata: reset_run_definition."""
+    """The definition of the run is NOT_EFFECTIVE. Metadata: reset_run_definition."""
     ERROR_REASON_RUN_IN_PROGRESS: _ErrorReason.ValueType  # 56
-    """Another run of the definition is HELD or RUNNING; metadata: reset_run."""
+    """Another run of the definition is HELD or RUNNING. Metadata: reset_run."""
     ERROR_REASON_RUN_NOT_HELD: _ErrorReason.ValueType  # 57
-    """Only a run that is HELD can be approved; metadata: reset_run, state."""
+    """The run is not HELD, so it cannot be approved. Metadata: reset_run, state."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 70
     """ABORTED: read the thing again and decide again"""
     ERROR_REASON_REVISION_MISMATCH: _ErrorReason.ValueType  # 71
@@ -197,13 +197,13 @@ ERROR_REASON_TOO_MANY_UNSETTLED: ErrorReason.ValueType  # 68
 is connected. Metadata: subscription, unsettled.
 """
 ERROR_REASON_RUN_NOT_EDITABLE: ErrorReason.ValueType  # 54
-"""A definition that was executed is not deleted; metadata: reset_run_definition."""
+"""A run of the definition has begun, so it cannot be deleted. Metadata: reset_run_definition."""
 ERROR_REASON_RUN_NOT_EFFECTIVE: ErrorReason.ValueType  # 55
-"""The definition of the run is NOT_EFFECTIVE; metadata: reset_run_definition."""
+"""The definition of the run is NOT_EFFECTIVE. Metadata: reset_run_definition."""
 ERROR_REASON_RUN_IN_PROGRESS: ErrorReason.ValueType  # 56
-"""Another run of the definition is HELD or RUNNING; metadata: reset_run."""
+"""Another run of the definition is HELD or RUNNING. Metadata: reset_run."""
 ERROR_REASON_RUN_NOT_HELD: ErrorReason.ValueType  # 57
-"""Only a run that is HELD can be approved; metadata: reset_run, state."""
+"""The run is not HELD, so it cannot be approved. Metadata: reset_run, state."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 70
 """ABORTED: read the thing again and decide again"""
 ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 71

@@ -369,7 +369,9 @@ class GetBacklogResponse(_message.Message):
 
     @_typing.final
     class SetAside(_message.Message):
-        """A subscription for which something is not done until the next attempt; nothing else waits for it."""
+        """A subscription for which one duty is not done until its next attempt. Other subscriptions do not
+        wait for it.
+        """
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -380,13 +382,13 @@ class GetBacklogResponse(_message.Message):
         NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
         subscription: _builtins.str
         duty: _builtins.str
-        """What is not done for it: "delivery" (handing requests over), "leases" (ending leases that ran
+        """The duty that is not done for it: "delivery" (handing requests over), "leases" (ending leases that ran
         out or whose stream broke), "expiry" (of old requests) or "ends" (of rests, terms and usage).
         """
         error: _builtins.str
-        """The error; the log has it with its traceback."""
+        """The error. The log contains its traceback."""
         failures: _builtins.int
-        """Attempts that failed one after the other."""
+        """The number of failed attempts in a row."""
         @_builtins.property
         def next_attempt_time(self) -> _timestamp_pb2.Timestamp:
             """The next attempt is not made before this time."""
@@ -437,8 +439,8 @@ class GetBacklogResponse(_message.Message):
     def by_age(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetBacklogResponse.AgeCount]: ...
     @_builtins.property
     def set_aside(self) -> _containers.RepeatedCompositeFieldContainer[Global___GetBacklogResponse.SetAside]:
-        """Subscriptions, of any provider, that this server process could not process when it tried last,
-        because of an error in the service or in what it has stored. At most 100.
+        """Subscriptions of any provider that this server process failed to process in its last attempt,
+        because of an error in the service or in the stored data. At most 100.
         """
 
     def __init__(

@@ -47,29 +47,29 @@ class _ResetRunStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResetRu
     DESCRIPTOR: _descriptor.EnumDescriptor
     RESET_RUN_STATE_UNSPECIFIED: _ResetRunState.ValueType  # 0
     RESET_RUN_STATE_HELD: _ResetRunState.ValueType  # 1
-    """Its plan waits for ApproveResetRun, for at most 24 h; then it is CANCELLED."""
+    """The run waits for ApproveResetRun. After 24 hours without approval it is CANCELLED."""
     RESET_RUN_STATE_RUNNING: _ResetRunState.ValueType  # 2
     RESET_RUN_STATE_COMPLETED: _ResetRunState.ValueType  # 3
-    """All its requests exist; the platform need not have answered them."""
+    """All requests of the run exist. The platform may not have answered them yet."""
     RESET_RUN_STATE_COMPLETED_WITH_ERRORS: _ResetRunState.ValueType  # 4
-    """As COMPLETED, but some entries FAILED."""
+    """All requests of the run exist, but some entries FAILED."""
     RESET_RUN_STATE_FAILED: _ResetRunState.ValueType  # 5
-    """It stopped, because its provider is not effective any more. What it has created stays."""
+    """The run stopped because its provider is not effective any more. Requests that it has created stay."""
     RESET_RUN_STATE_CANCELLED: _ResetRunState.ValueType  # 6
 
 class ResetRunState(_ResetRunState, metaclass=_ResetRunStateEnumTypeWrapper):
-    """State of a reset run."""
+    """The state of a reset run."""
 
 RESET_RUN_STATE_UNSPECIFIED: ResetRunState.ValueType  # 0
 RESET_RUN_STATE_HELD: ResetRunState.ValueType  # 1
-"""Its plan waits for ApproveResetRun, for at most 24 h; then it is CANCELLED."""
+"""The run waits for ApproveResetRun. After 24 hours without approval it is CANCELLED."""
 RESET_RUN_STATE_RUNNING: ResetRunState.ValueType  # 2
 RESET_RUN_STATE_COMPLETED: ResetRunState.ValueType  # 3
-"""All its requests exist; the platform need not have answered them."""
+"""All requests of the run exist. The platform may not have answered them yet."""
 RESET_RUN_STATE_COMPLETED_WITH_ERRORS: ResetRunState.ValueType  # 4
-"""As COMPLETED, but some entries FAILED."""
+"""All requests of the run exist, but some entries FAILED."""
 RESET_RUN_STATE_FAILED: ResetRunState.ValueType  # 5
-"""It stopped, because its provider is not effective any more. What it has created stays."""
+"""The run stopped because its provider is not effective any more. Requests that it has created stay."""
 RESET_RUN_STATE_CANCELLED: ResetRunState.ValueType  # 6
 Global___ResetRunState: _TypeAlias = ResetRunState  # noqa: Y015
 
@@ -81,38 +81,38 @@ class _EntryOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryOut
     DESCRIPTOR: _descriptor.EnumDescriptor
     ENTRY_OUTCOME_UNSPECIFIED: _EntryOutcome.ValueType  # 0
     ENTRY_OUTCOME_PLANNED: _EntryOutcome.ValueType  # 1
-    """Its requests are planned, and wait for the approval of the run."""
+    """The requests are planned, and the run waits for its approval."""
     ENTRY_OUTCOME_REQUESTS_CREATED: _EntryOutcome.ValueType  # 2
     ENTRY_OUTCOME_SKIPPED: _EntryOutcome.ValueType  # 3
-    """Nothing could be sent; the message says why."""
+    """Nothing could be sent. The message says why."""
     ENTRY_OUTCOME_FAILED: _EntryOutcome.ValueType  # 4
-    """A fault of the service; the message says which."""
+    """The service has a fault. The message describes it."""
     ENTRY_OUTCOME_SUPERSEDED: _EntryOutcome.ValueType  # 5
-    """It was in sync again when its turn came."""
+    """The subscription was in sync again before the run reached it, so nothing was sent."""
     ENTRY_OUTCOME_CHANGED_SINCE_PREVIEW: _EntryOutcome.ValueType  # 6
-    """Other requests would be needed than were planned; nothing was sent."""
+    """Other requests would be needed than those planned, so nothing was sent."""
 
 class EntryOutcome(_EntryOutcome, metaclass=_EntryOutcomeEnumTypeWrapper):
-    """What became of a subscription in a run."""
+    """The outcome of a run for one subscription."""
 
 ENTRY_OUTCOME_UNSPECIFIED: EntryOutcome.ValueType  # 0
 ENTRY_OUTCOME_PLANNED: EntryOutcome.ValueType  # 1
-"""Its requests are planned, and wait for the approval of the run."""
+"""The requests are planned, and the run waits for its approval."""
 ENTRY_OUTCOME_REQUESTS_CREATED: EntryOutcome.ValueType  # 2
 ENTRY_OUTCOME_SKIPPED: EntryOutcome.ValueType  # 3
-"""Nothing could be sent; the message says why."""
+"""Nothing could be sent. The message says why."""
 ENTRY_OUTCOME_FAILED: EntryOutcome.ValueType  # 4
-"""A fault of the service; the message says which."""
+"""The service has a fault. The message describes it."""
 ENTRY_OUTCOME_SUPERSEDED: EntryOutcome.ValueType  # 5
-"""It was in sync again when its turn came."""
+"""The subscription was in sync again before the run reached it, so nothing was sent."""
 ENTRY_OUTCOME_CHANGED_SINCE_PREVIEW: EntryOutcome.ValueType  # 6
-"""Other requests would be needed than were planned; nothing was sent."""
+"""Other requests would be needed than those planned, so nothing was sent."""
 Global___EntryOutcome: _TypeAlias = EntryOutcome  # noqa: Y015
 
 @_typing.final
 class ResetRunDefinition(_message.Message):
-    """Which subscriptions of a provider are reset, how, and when. A filter that is empty lets everything
-    through; all filters together decide.
+    """Defines which subscriptions of a provider are reset, how, and when. A subscription must pass all
+    filters; an empty filter passes everything.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -147,46 +147,48 @@ class ResetRunDefinition(_message.Message):
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
     id: _builtins.str
-    """Output: D and ten digits."""
+    """Output. D and ten digits."""
     name: _builtins.str
-    """For people. 1 to 200 characters."""
+    """A name for people. 1 to 200 characters."""
     provider: _builtins.str
     """A provider's code."""
     first: _builtins.int
-    """A sample: only the first so many subscriptions, in the order of their numbers. At least 1."""
+    """Limits the run to the first subscriptions, in the order of their numbers. At least 1."""
     full: _builtins.bool
-    """As in ResetSubscription. It goes over all subscriptions of the provider."""
+    """Has the meaning of `full` in ResetSubscription. The run examines all subscriptions of the provider."""
     recreate: _builtins.bool
-    """As in ResetSubscription; a subscription that an adapter has in work is SKIPPED."""
+    """Has the meaning of `recreate` in ResetSubscription. A subscription with requests on a live lease is
+    SKIPPED.
+    """
     max_switch_off_percent: _builtins.float
-    """The guard. The run is HELD before it sends anything if it would take at least one entitlement
-    from more than so many percent of the subscriptions that are expected to hold one, counted among
-    those that `created_…`, `subscription_types` and `subscriptions` let through, if these are at
-    least 100. Unset = 10; 0 = no guard. 0 to 100.
+    """The guard. The service counts the subscriptions that are expected to hold an entitlement, among
+    those that pass `created_…`, `subscription_types` and `subscriptions`. If there are at least 100,
+    and the run would take an entitlement from more than this percentage of them, the run is HELD
+    before it sends anything. 0 to 100. Unset = 10; 0 = no guard.
     """
     subscriptions_per_second: _builtins.int
-    """The pace. Unset = as fast as it goes; live actions go first anyway. At least 1."""
+    """The largest number of subscriptions that the run resets in a second. At least 1. Unset = no limit;
+    live requests are handed over first in any case.
+    """
     cron: _builtins.str
-    """Recurring: minute, hour, day of month, month, day of week, e.g. `30 4 * * MON`. A time that
-    does not exist because clocks are put forward is done at once after that; one that exists
-    twice is done once.
+    """Runs again and again: minute, hour, day of month, month, day of week, e.g. `30 4 * * MON`. If a
+    time does not exist because clocks are put forward, the run begins right after the change. If a
+    time exists twice, the run begins once.
     """
     time_zone: _builtins.str
-    """Of `cron`: an IANA name, e.g. `Europe/Tallinn`. Default UTC."""
+    """The time zone of `cron`, an IANA name, e.g. `Europe/Tallinn`. Default UTC."""
     state: Global___ResetRunDefinitionState.ValueType
     """Output."""
     submitted: _builtins.bool
-    """Output: its schedule is in force, or it was run."""
+    """Output. True if its schedule is in force, or if it was run."""
     version: _builtins.int
-    """Output: from 1; an edit after a run makes the next."""
+    """Output. It begins with 1. An update makes a new version if a run of this one has begun."""
     etag: _builtins.str
-    """Opaque. Given with an update, the update is refused if the definition was changed meanwhile;
-    empty = not checked.
-    """
+    """Every change of the definition changes it. In UpdateResetRunDefinition: empty = not checked."""
     performed_by: _builtins.str
-    """Output: who changed it last, as they said."""
+    """Output. Who made the last change, according to the call's `performed_by`."""
     caller: _builtins.str
-    """Output: who changed it last, as proven."""
+    """Output. Who made the last change, according to the connection."""
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp:
         """Subscriptions that were created at this time or later."""
@@ -197,7 +199,7 @@ class ResetRunDefinition(_message.Message):
 
     @_builtins.property
     def subscription_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """At most 100."""
+        """Subscriptions of one of these types. At most 100."""
 
     @_builtins.property
     def subscriptions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -205,8 +207,8 @@ class ResetRunDefinition(_message.Message):
 
     @_builtins.property
     def difference_kinds(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.DifferenceKind.ValueType]:
-        """Subscriptions with a difference of one of these kinds, at one of the `distributors`, of one of
-        the `services` (codes of the CRM). The whole subscription is reset then.
+        """Subscriptions with a difference of one of these kinds, at one of the `distributors` and of one of
+        the `services` (codes of the CRM). The whole subscription is reset, not only that difference.
         """
 
     @_builtins.property
@@ -223,13 +225,13 @@ class ResetRunDefinition(_message.Message):
 
     @_builtins.property
     def platform_restored_to(self) -> _timestamp_pb2.Timestamp:
-        """The platform was restored to its state of that time: what it accepted after that, removals
-        included, is sent again, and nothing else. Not together with `full` and `recreate`.
+        """The time to whose state the platform was restored. The run sends again what the platform accepted
+        after that time, including removals, and nothing else. It excludes `full` and `recreate`.
         """
 
     @_builtins.property
     def run_at(self) -> _timestamp_pb2.Timestamp:
-        """Once; a time that has passed = when it is submitted."""
+        """Runs once, at this time. If the time has passed, it runs when it is submitted."""
 
     @_builtins.property
     def next_run_time(self) -> _timestamp_pb2.Timestamp:
@@ -329,32 +331,32 @@ class ResetRun(_message.Message):
     approved_by: _builtins.str
     """Who approved it, if it was HELD."""
     total: _builtins.int
-    """Subscriptions that it looks at."""
+    """The number of subscriptions that the run examines."""
     examined: _builtins.int
-    """Of these, looked at so far. A run with a guard or a plan looks at everything first, and begins
-    again at 0 when it sends.
+    """How many of them it has examined. A run with a guard or a plan first examines all of them, then
+    begins again at 0 when it sends.
     """
     out_of_sync: _builtins.int
-    """Subscriptions that needed something."""
+    """The number of subscriptions that needed requests."""
     skipped: _builtins.int
-    """Entries that are SKIPPED, SUPERSEDED or CHANGED_SINCE_PREVIEW."""
+    """The number of entries that are SKIPPED, SUPERSEDED or CHANGED_SINCE_PREVIEW."""
     failed: _builtins.int
-    """Entries that FAILED."""
+    """The number of entries that FAILED."""
     requests_created: _builtins.int
     requests_completed: _builtins.int
-    """These three go on while the platform answers."""
+    """This and the next two numbers change while the platform answers, even when the run has ended."""
     requests_rejected: _builtins.int
-    """REJECTED, CANCELLED or EXPIRED."""
+    """The number of requests that are REJECTED, CANCELLED or EXPIRED."""
     requests_pending: _builtins.int
     message: _builtins.str
-    """Why it is HELD, with the numbers of the guard; why it ended."""
+    """The reason why the run is HELD, with the numbers of the guard, or why it ended."""
     performed_by: _builtins.str
-    """Who submitted it, as they said."""
+    """Who submitted it, according to the call's `performed_by`."""
     caller: _builtins.str
-    """Who submitted it, as proven."""
+    """Who submitted it, according to the connection."""
     @_builtins.property
     def definition(self) -> Global___ResetRunDefinition:
-        """As it was when the run began."""
+        """The definition when the run began."""
 
     @_builtins.property
     def start_time(self) -> _timestamp_pb2.Timestamp: ...
@@ -398,9 +400,11 @@ class CreateResetRunDefinitionRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a repeat safe. 1 to 100 characters, unique among all callers; empty = no such protection."""
+    """Makes a repeat safe. 1 to 100 characters, unique among all callers. Empty = a repeat is treated
+    as a new call.
+    """
     performed_by: _builtins.str
-    """A person or system in the caller's house. At most 100 characters."""
+    """The person or system of the caller that does this. At most 100 characters."""
     @_builtins.property
     def definition(self) -> Global___ResetRunDefinition:
         """Output fields are ignored."""
@@ -490,12 +494,12 @@ class ListResetRunDefinitionsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (larger is taken as 1000). A page may hold fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
     page_token: _builtins.str
-    """`next_page_token` of the page before, with the same filters."""
+    """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ResetRunDefinitionState.ValueType]:
-        """Any of them."""
+        """The definition has one of these states."""
 
     def __init__(
         self,
@@ -520,7 +524,7 @@ class ListResetRunDefinitionsResponse(_message.Message):
     DEFINITIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty on the last page."""
+    """Empty if this is the last page."""
     @_builtins.property
     def definitions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResetRunDefinition]: ...
     def __init__(
@@ -544,10 +548,12 @@ class UpdateResetRunDefinitionRequest(_message.Message):
     DEFINITION_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     performed_by: _builtins.str
-    """A person or system in the caller's house. At most 100 characters."""
+    """The person or system of the caller that does this. At most 100 characters."""
     @_builtins.property
     def definition(self) -> Global___ResetRunDefinition:
-        """Named by its id; other output fields but `etag` are ignored."""
+        """The id names the definition to replace. If `etag` is not empty, it must be the current one. Other
+        output fields are ignored.
+        """
 
     def __init__(
         self,
@@ -592,7 +598,7 @@ class DeleteResetRunDefinitionRequest(_message.Message):
     definition: _builtins.str
     """A definition's id."""
     performed_by: _builtins.str
-    """A person or system in the caller's house. At most 100 characters."""
+    """The person or system of the caller that does this. At most 100 characters."""
     def __init__(
         self,
         *,
@@ -633,7 +639,7 @@ class SetResetRunDefinitionStateRequest(_message.Message):
     """A definition's id."""
     state: Global___ResetRunDefinitionState.ValueType
     performed_by: _builtins.str
-    """A person or system in the caller's house. At most 100 characters."""
+    """The person or system of the caller that does this. At most 100 characters."""
     def __init__(
         self,
         *,
@@ -680,9 +686,9 @@ class PreviewResetRunRequest(_message.Message):
     definition: _builtins.str
     """A definition's id."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (larger is taken as 1000). A page may hold fewer, or none."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer, or none."""
     page_token: _builtins.str
-    """`next_page_token` of the page before, with the same filters."""
+    """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def definition_fields(self) -> Global___ResetRunDefinition:
         """A definition that does not exist yet."""
@@ -721,7 +727,7 @@ class PreviewResetRunResponse(_message.Message):
         REQUEST_TYPES_FIELD_NUMBER: _builtins.int
         subscription: _builtins.str
         account_number: _builtins.str
-        """The platform's own."""
+        """The platform's own account number."""
         @_builtins.property
         def differences(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Difference]: ...
         @_builtins.property
@@ -744,7 +750,7 @@ class PreviewResetRunResponse(_message.Message):
 
     @_typing.final
     class TypeCount(_message.Message):
-        """How many requests of a type would be sent."""
+        """Counts the requests of one type that would be sent."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -766,7 +772,7 @@ class PreviewResetRunResponse(_message.Message):
 
     @_typing.final
     class Totals(_message.Message):
-        """Of the whole run."""
+        """The totals of the whole run."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -777,17 +783,15 @@ class PreviewResetRunResponse(_message.Message):
         LOSING_FIELD_NUMBER: _builtins.int
         HELD_FIELD_NUMBER: _builtins.int
         subscriptions: _builtins.int
-        """For which something would be sent."""
+        """The number of subscriptions for which something would be sent."""
         switch_off_percent: _builtins.float
-        """The guard's share: of the subscriptions expected to hold an entitlement, from how many at least
-        one would be taken.
-        """
+        """`losing` as a percentage of `holding`; the guard compares it with its limit."""
         holding: _builtins.int
-        """Subscriptions expected to hold an entitlement."""
+        """The number of subscriptions that are expected to hold an entitlement."""
         losing: _builtins.int
-        """Of these, from how many at least one would be taken."""
+        """How many of them would lose at least one entitlement."""
         held: _builtins.bool
-        """The guard would hold the run."""
+        """True if the guard would hold the run."""
         @_builtins.property
         def requests(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewResetRunResponse.TypeCount]: ...
         def __init__(
@@ -810,12 +814,12 @@ class PreviewResetRunResponse(_message.Message):
     TOTALS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty on the last page."""
+    """Empty if this is the last page."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewResetRunResponse.Entry]: ...
     @_builtins.property
     def totals(self) -> Global___PreviewResetRunResponse.Totals:
-        """Only on the first page."""
+        """Set only on the first page."""
 
     def __init__(
         self,
@@ -843,11 +847,13 @@ class SubmitResetRunDefinitionRequest(_message.Message):
     definition: _builtins.str
     """A definition's id."""
     hold: _builtins.bool
-    """Every run computes its plan, and waits as HELD for its approval."""
+    """True: each run only plans its requests, then is HELD until it is approved."""
     request_id: _builtins.str
-    """Makes a repeat safe. 1 to 100 characters, unique among all callers; empty = no such protection."""
+    """Makes a repeat safe. 1 to 100 characters, unique among all callers. Empty = a repeat is treated
+    as a new call.
+    """
     performed_by: _builtins.str
-    """A person or system in the caller's house. At most 100 characters."""
+    """The person or system of the caller that does this. At most 100 characters."""
     def __init__(
         self,
         *,
@@ -943,12 +949,12 @@ class ListResetRunsRequest(_message.Message):
     """A definition's id."""
     provider: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (larger is taken as 1000). A page may hold fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
     page_token: _builtins.str
-    """`next_page_token` of the page before, with the same filters."""
+    """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ResetRunState.ValueType]:
-        """Any of them."""
+        """The run has one of these states."""
 
     def __init__(
         self,
@@ -974,7 +980,7 @@ class ListResetRunsResponse(_message.Message):
     RESET_RUNS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty on the last page."""
+    """Empty if this is the last page."""
     @_builtins.property
     def reset_runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResetRun]: ...
     def __init__(
@@ -1002,12 +1008,12 @@ class ListResetRunEntriesRequest(_message.Message):
     reset_run: _builtins.str
     """A run's id."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (larger is taken as 1000). A page may hold fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
     page_token: _builtins.str
-    """`next_page_token` of the page before, with the same filters."""
+    """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def outcomes(self) -> _containers.RepeatedScalarFieldContainer[Global___EntryOutcome.ValueType]:
-        """Any of them."""
+        """The entry has one of these outcomes."""
 
     def __init__(
         self,
@@ -1031,7 +1037,7 @@ class ListResetRunEntriesResponse(_message.Message):
 
     @_typing.final
     class Entry(_message.Message):
-        """What became of one subscription."""
+        """The outcome for one subscription."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -1047,14 +1053,14 @@ class ListResetRunEntriesResponse(_message.Message):
         requests_created: _builtins.int
         message: _builtins.str
         account_number: _builtins.str
-        """The platform's own."""
+        """The platform's own account number."""
         @_builtins.property
         def differences(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Difference]:
-            """As they were planned, for a run that was HELD."""
+            """The differences when the run was planned. Set only if the run was HELD."""
 
         @_builtins.property
         def request_types(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestType.ValueType]:
-            """As they were planned, for a run that was HELD."""
+            """The types of the planned requests. Set only if the run was HELD."""
 
         def __init__(
             self,
@@ -1076,7 +1082,7 @@ class ListResetRunEntriesResponse(_message.Message):
     ENTRIES_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
-    """Empty on the last page."""
+    """Empty if this is the last page."""
     @_builtins.property
     def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___ListResetRunEntriesResponse.Entry]: ...
     def __init__(
@@ -1143,9 +1149,9 @@ class ApproveResetRunRequest(_message.Message):
     reset_run: _builtins.str
     """A run's id."""
     reason: _builtins.str
-    """Why, for those who ask later. 1 to 1000 characters."""
+    """The reason, which is stored with the run. 1 to 1000 characters."""
     performed_by: _builtins.str
-    """A person or system in the caller's house. At most 100 characters."""
+    """The person or system of the caller that does this. At most 100 characters."""
     def __init__(
         self,
         *,
@@ -1191,9 +1197,9 @@ class CancelResetRunRequest(_message.Message):
     reset_run: _builtins.str
     """A run's id."""
     reason: _builtins.str
-    """Why, for those who ask later. At most 1000 characters."""
+    """The reason, which is stored with the run. At most 1000 characters."""
     performed_by: _builtins.str
-    """A person or system in the caller's house. At most 100 characters."""
+    """The person or system of the caller that does this. At most 100 characters."""
     def __init__(
         self,
         *,

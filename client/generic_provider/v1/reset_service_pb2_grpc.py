@@ -137,8 +137,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateResetRunDefinition(self, request, context):
-        """Describes a reset of many subscriptions of one provider. It is EFFECTIVE, and does nothing before
-        it is submitted.
+        """Creates a definition, which describes a reset of many subscriptions of one provider. It is
+        EFFECTIVE, and nothing runs before it is submitted.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
         """
@@ -147,14 +147,16 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetResetRunDefinition(self, request, context):
-        """Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
+        """Returns one definition.
+
+        Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListResetRunDefinitions(self, request, context):
-        """Newest first.
+        """Lists definitions, the newest first.
 
         Errors: INVALID_FIELD.
         """
@@ -163,8 +165,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateResetRunDefinition(self, request, context):
-        """Replaces the whole definition but its state, and takes it back to not submitted. Once a run of it
-        was begun, an edit makes a new version; runs keep the version that they began with.
+        """Replaces everything of a definition except its state. It must be submitted again afterwards. If a
+        run of it has begun, the update makes a new version; runs keep the version that they began with.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
         """
@@ -173,7 +175,7 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteResetRunDefinition(self, request, context):
-        """Only while no run of it was ever begun; afterwards it can be made NOT_EFFECTIVE.
+        """Deletes a definition of which no run has ever begun. Later it can only be made NOT_EFFECTIVE.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
         """
@@ -182,7 +184,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SetResetRunDefinitionState(self, request, context):
-        """While it is NOT_EFFECTIVE no run begins; a run that is under way goes on.
+        """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While it is NOT_EFFECTIVE no run of it begins, but
+        a run that has begun continues.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
         """
@@ -191,9 +194,9 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PreviewResetRun(self, request, context):
-        """Which subscriptions a run would be about now, with their differences in words, in the order of
-        their numbers; on the first page also the totals. It changes nothing. The first page costs what
-        the whole run would have to look at.
+        """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
+        differences in words. The first page also has the totals, so it takes as long as it takes to
+        examine all subscriptions of the run. The call changes nothing.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
         """
@@ -202,9 +205,9 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SubmitResetRunDefinition(self, request, context):
-        """Schedules the runs of a definition, or begins one now if it has no schedule. Submitting again
-        begins (schedules) another. At most one run of a definition is open at a time: a recurring run
-        whose time comes while the one before is open is left out.
+        """Schedules the runs of a definition, or begins a run now if it has no schedule. To submit it again
+        schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time: if
+        a recurring run is due before the previous one has ended, it is skipped.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
         PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -214,14 +217,16 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetResetRun(self, request, context):
-        """Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
+        """Returns one run.
+
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListResetRuns(self, request, context):
-        """Newest first.
+        """Lists runs, the newest first.
 
         Errors: INVALID_FIELD.
         """
@@ -230,8 +235,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListResetRunEntries(self, request, context):
-        """What became of each subscription, in the order of their numbers. There is no entry for a
-        subscription for which the run had nothing to send.
+        """Lists the outcome for each subscription, in the order of their numbers. A subscription for which
+        the run had nothing to send has no entry.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """
@@ -240,8 +245,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchResetRun(self, request, context):
-        """The run as it is, then again whenever it has changed, at most once a second. The stream ends with
-        the run, when its requests have been created.
+        """Sends the current state of the run, then again whenever it has changed, at most once a second. The
+        stream ends when the run has ended; its requests have been created by then.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
         """
@@ -250,8 +255,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ApproveResetRun(self, request, context):
-        """Lets a HELD run do exactly what its entries say. An entry whose requests would differ now becomes
-        CHANGED_SINCE_PREVIEW, and nothing is sent for it.
+        """Approves a HELD run: it creates exactly the requests that its entries show. If other requests
+        would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD.
         """
@@ -260,8 +265,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CancelResetRun(self, request, context):
-        """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that is over
-        stays as it is.
+        """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that has ended
+        does not change.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """

@@ -50,77 +50,84 @@ class ResetServiceStub:
     REQUEST_ID_REUSED.
     """
     CreateResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.CreateResetRunDefinitionRequest, _reset_service_pb2.CreateResetRunDefinitionResponse]
-    """Describes a reset of many subscriptions of one provider. It is EFFECTIVE, and does nothing before
-    it is submitted.
+    """Creates a definition, which describes a reset of many subscriptions of one provider. It is
+    EFFECTIVE, and nothing runs before it is submitted.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
     """
     GetResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.GetResetRunDefinitionRequest, _reset_service_pb2.GetResetRunDefinitionResponse]
-    """Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND."""
+    """Returns one definition.
+
+    Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
+    """
     ListResetRunDefinitions: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunDefinitionsRequest, _reset_service_pb2.ListResetRunDefinitionsResponse]
-    """Newest first.
+    """Lists definitions, the newest first.
 
     Errors: INVALID_FIELD.
     """
     UpdateResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.UpdateResetRunDefinitionRequest, _reset_service_pb2.UpdateResetRunDefinitionResponse]
-    """Replaces the whole definition but its state, and takes it back to not submitted. Once a run of it
-    was begun, an edit makes a new version; runs keep the version that they began with.
+    """Replaces everything of a definition except its state. It must be submitted again afterwards. If a
+    run of it has begun, the update makes a new version; runs keep the version that they began with.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
     """
     DeleteResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.DeleteResetRunDefinitionRequest, _reset_service_pb2.DeleteResetRunDefinitionResponse]
-    """Only while no run of it was ever begun; afterwards it can be made NOT_EFFECTIVE.
+    """Deletes a definition of which no run has ever begun. Later it can only be made NOT_EFFECTIVE.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
     """
     SetResetRunDefinitionState: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.SetResetRunDefinitionStateRequest, _reset_service_pb2.SetResetRunDefinitionStateResponse]
-    """While it is NOT_EFFECTIVE no run begins; a run that is under way goes on.
+    """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While it is NOT_EFFECTIVE no run of it begins, but
+    a run that has begun continues.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
     """
     PreviewResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.PreviewResetRunRequest, _reset_service_pb2.PreviewResetRunResponse]
-    """Which subscriptions a run would be about now, with their differences in words, in the order of
-    their numbers; on the first page also the totals. It changes nothing. The first page costs what
-    the whole run would have to look at.
+    """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
+    differences in words. The first page also has the totals, so it takes as long as it takes to
+    examine all subscriptions of the run. The call changes nothing.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
     """
     SubmitResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.SubmitResetRunDefinitionRequest, _reset_service_pb2.SubmitResetRunDefinitionResponse]
-    """Schedules the runs of a definition, or begins one now if it has no schedule. Submitting again
-    begins (schedules) another. At most one run of a definition is open at a time: a recurring run
-    whose time comes while the one before is open is left out.
+    """Schedules the runs of a definition, or begins a run now if it has no schedule. To submit it again
+    schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time: if
+    a recurring run is due before the previous one has ended, it is skipped.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
     PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
     """
     GetResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.GetResetRunRequest, _reset_service_pb2.GetResetRunResponse]
-    """Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND."""
+    """Returns one run.
+
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
+    """
     ListResetRuns: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunsRequest, _reset_service_pb2.ListResetRunsResponse]
-    """Newest first.
+    """Lists runs, the newest first.
 
     Errors: INVALID_FIELD.
     """
     ListResetRunEntries: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]
-    """What became of each subscription, in the order of their numbers. There is no entry for a
-    subscription for which the run had nothing to send.
+    """Lists the outcome for each subscription, in the order of their numbers. A subscription for which
+    the run had nothing to send has no entry.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
     WatchResetRun: _grpc.UnaryStreamMultiCallable[_reset_service_pb2.WatchResetRunRequest, _reset_service_pb2.WatchResetRunResponse]
-    """The run as it is, then again whenever it has changed, at most once a second. The stream ends with
-    the run, when its requests have been created.
+    """Sends the current state of the run, then again whenever it has changed, at most once a second. The
+    stream ends when the run has ended; its requests have been created by then.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
     """
     ApproveResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]
-    """Lets a HELD run do exactly what its entries say. An entry whose requests would differ now becomes
-    CHANGED_SINCE_PREVIEW, and nothing is sent for it.
+    """Approves a HELD run: it creates exactly the requests that its entries show. If other requests
+    would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD.
     """
     CancelResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.CancelResetRunRequest, _reset_service_pb2.CancelResetRunResponse]
-    """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that is over
-    stays as it is.
+    """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that has ended
+    does not change.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
@@ -147,77 +154,84 @@ class ResetServiceAsyncStub(ResetServiceStub):
     REQUEST_ID_REUSED.
     """
     CreateResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.CreateResetRunDefinitionRequest, _reset_service_pb2.CreateResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Describes a reset of many subscriptions of one provider. It is EFFECTIVE, and does nothing before
-    it is submitted.
+    """Creates a definition, which describes a reset of many subscriptions of one provider. It is
+    EFFECTIVE, and nothing runs before it is submitted.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
     """
     GetResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.GetResetRunDefinitionRequest, _reset_service_pb2.GetResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND."""
+    """Returns one definition.
+
+    Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
+    """
     ListResetRunDefinitions: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunDefinitionsRequest, _reset_service_pb2.ListResetRunDefinitionsResponse]  # type: ignore[assignment]
-    """Newest first.
+    """Lists definitions, the newest first.
 
     Errors: INVALID_FIELD.
     """
     UpdateResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.UpdateResetRunDefinitionRequest, _reset_service_pb2.UpdateResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Replaces the whole definition but its state, and takes it back to not submitted. Once a run of it
-    was begun, an edit makes a new version; runs keep the version that they began with.
+    """Replaces everything of a definition except its state. It must be submitted again afterwards. If a
+    run of it has begun, the update makes a new version; runs keep the version that they began with.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
     """
     DeleteResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.DeleteResetRunDefinitionRequest, _reset_service_pb2.DeleteResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Only while no run of it was ever begun; afterwards it can be made NOT_EFFECTIVE.
+    """Deletes a definition of which no run has ever begun. Later it can only be made NOT_EFFECTIVE.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
     """
     SetResetRunDefinitionState: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.SetResetRunDefinitionStateRequest, _reset_service_pb2.SetResetRunDefinitionStateResponse]  # type: ignore[assignment]
-    """While it is NOT_EFFECTIVE no run begins; a run that is under way goes on.
+    """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While it is NOT_EFFECTIVE no run of it begins, but
+    a run that has begun continues.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
     """
     PreviewResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.PreviewResetRunRequest, _reset_service_pb2.PreviewResetRunResponse]  # type: ignore[assignment]
-    """Which subscriptions a run would be about now, with their differences in words, in the order of
-    their numbers; on the first page also the totals. It changes nothing. The first page costs what
-    the whole run would have to look at.
+    """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
+    differences in words. The first page also has the totals, so it takes as long as it takes to
+    examine all subscriptions of the run. The call changes nothing.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
     """
     SubmitResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.SubmitResetRunDefinitionRequest, _reset_service_pb2.SubmitResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Schedules the runs of a definition, or begins one now if it has no schedule. Submitting again
-    begins (schedules) another. At most one run of a definition is open at a time: a recurring run
-    whose time comes while the one before is open is left out.
+    """Schedules the runs of a definition, or begins a run now if it has no schedule. To submit it again
+    schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time: if
+    a recurring run is due before the previous one has ended, it is skipped.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
     PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
     """
     GetResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.GetResetRunRequest, _reset_service_pb2.GetResetRunResponse]  # type: ignore[assignment]
-    """Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND."""
+    """Returns one run.
+
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
+    """
     ListResetRuns: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunsRequest, _reset_service_pb2.ListResetRunsResponse]  # type: ignore[assignment]
-    """Newest first.
+    """Lists runs, the newest first.
 
     Errors: INVALID_FIELD.
     """
     ListResetRunEntries: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]  # type: ignore[assignment]
-    """What became of each subscription, in the order of their numbers. There is no entry for a
-    subscription for which the run had nothing to send.
+    """Lists the outcome for each subscription, in the order of their numbers. A subscription for which
+    the run had nothing to send has no entry.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
     WatchResetRun: _aio.UnaryStreamMultiCallable[_reset_service_pb2.WatchResetRunRequest, _reset_service_pb2.WatchResetRunResponse]  # type: ignore[assignment]
-    """The run as it is, then again whenever it has changed, at most once a second. The stream ends with
-    the run, when its requests have been created.
+    """Sends the current state of the run, then again whenever it has changed, at most once a second. The
+    stream ends when the run has ended; its requests have been created by then.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
     """
     ApproveResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]  # type: ignore[assignment]
-    """Lets a HELD run do exactly what its entries say. An entry whose requests would differ now becomes
-    CHANGED_SINCE_PREVIEW, and nothing is sent for it.
+    """Approves a HELD run: it creates exactly the requests that its entries show. If other requests
+    would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD.
     """
     CancelResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.CancelResetRunRequest, _reset_service_pb2.CancelResetRunResponse]  # type: ignore[assignment]
-    """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that is over
-    stays as it is.
+    """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that has ended
+    does not change.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
@@ -253,8 +267,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.CreateResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.CreateResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.CreateResetRunDefinitionResponse]]:
-        """Describes a reset of many subscriptions of one provider. It is EFFECTIVE, and does nothing before
-        it is submitted.
+        """Creates a definition, which describes a reset of many subscriptions of one provider. It is
+        EFFECTIVE, and nothing runs before it is submitted.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
         """
@@ -265,7 +279,10 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.GetResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.GetResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.GetResetRunDefinitionResponse]]:
-        """Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND."""
+        """Returns one definition.
+
+        Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListResetRunDefinitions(
@@ -273,7 +290,7 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.ListResetRunDefinitionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ListResetRunDefinitionsResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunDefinitionsResponse]]:
-        """Newest first.
+        """Lists definitions, the newest first.
 
         Errors: INVALID_FIELD.
         """
@@ -284,8 +301,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.UpdateResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.UpdateResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.UpdateResetRunDefinitionResponse]]:
-        """Replaces the whole definition but its state, and takes it back to not submitted. Once a run of it
-        was begun, an edit makes a new version; runs keep the version that they began with.
+        """Replaces everything of a definition except its state. It must be submitted again afterwards. If a
+        run of it has begun, the update makes a new version; runs keep the version that they began with.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
         """
@@ -296,7 +313,7 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.DeleteResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.DeleteResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.DeleteResetRunDefinitionResponse]]:
-        """Only while no run of it was ever begun; afterwards it can be made NOT_EFFECTIVE.
+        """Deletes a definition of which no run has ever begun. Later it can only be made NOT_EFFECTIVE.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
         """
@@ -307,7 +324,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.SetResetRunDefinitionStateRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.SetResetRunDefinitionStateResponse, _abc.Awaitable[_reset_service_pb2.SetResetRunDefinitionStateResponse]]:
-        """While it is NOT_EFFECTIVE no run begins; a run that is under way goes on.
+        """Makes a definition EFFECTIVE or NOT_EFFECTIVE. While it is NOT_EFFECTIVE no run of it begins, but
+        a run that has begun continues.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND.
         """
@@ -318,9 +336,9 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.PreviewResetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.PreviewResetRunResponse, _abc.Awaitable[_reset_service_pb2.PreviewResetRunResponse]]:
-        """Which subscriptions a run would be about now, with their differences in words, in the order of
-        their numbers; on the first page also the totals. It changes nothing. The first page costs what
-        the whole run would have to look at.
+        """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
+        differences in words. The first page also has the totals, so it takes as long as it takes to
+        examine all subscriptions of the run. The call changes nothing.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
         """
@@ -331,9 +349,9 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.SubmitResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.SubmitResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.SubmitResetRunDefinitionResponse]]:
-        """Schedules the runs of a definition, or begins one now if it has no schedule. Submitting again
-        begins (schedules) another. At most one run of a definition is open at a time: a recurring run
-        whose time comes while the one before is open is left out.
+        """Schedules the runs of a definition, or begins a run now if it has no schedule. To submit it again
+        schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time: if
+        a recurring run is due before the previous one has ended, it is skipped.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
         PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -345,7 +363,10 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.GetResetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.GetResetRunResponse, _abc.Awaitable[_reset_service_pb2.GetResetRunResponse]]:
-        """Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND."""
+        """Returns one run.
+
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
+        """
 
     @_abc_1.abstractmethod
     def ListResetRuns(
@@ -353,7 +374,7 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.ListResetRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ListResetRunsResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunsResponse]]:
-        """Newest first.
+        """Lists runs, the newest first.
 
         Errors: INVALID_FIELD.
         """
@@ -364,8 +385,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.ListResetRunEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ListResetRunEntriesResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunEntriesResponse]]:
-        """What became of each subscription, in the order of their numbers. There is no entry for a
-        subscription for which the run had nothing to send.
+        """Lists the outcome for each subscription, in the order of their numbers. A subscription for which
+        the run had nothing to send has no entry.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """
@@ -376,8 +397,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.WatchResetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_reset_service_pb2.WatchResetRunResponse], _abc.AsyncIterator[_reset_service_pb2.WatchResetRunResponse]]:
-        """The run as it is, then again whenever it has changed, at most once a second. The stream ends with
-        the run, when its requests have been created.
+        """Sends the current state of the run, then again whenever it has changed, at most once a second. The
+        stream ends when the run has ended; its requests have been created by then.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
         """
@@ -388,8 +409,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.ApproveResetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ApproveResetRunResponse, _abc.Awaitable[_reset_service_pb2.ApproveResetRunResponse]]:
-        """Lets a HELD run do exactly what its entries say. An entry whose requests would differ now becomes
-        CHANGED_SINCE_PREVIEW, and nothing is sent for it.
+        """Approves a HELD run: it creates exactly the requests that its entries show. If other requests
+        would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD.
         """
@@ -400,8 +421,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.CancelResetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.CancelResetRunResponse, _abc.Awaitable[_reset_service_pb2.CancelResetRunResponse]]:
-        """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that is over
-        stays as it is.
+        """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that has ended
+        does not change.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """

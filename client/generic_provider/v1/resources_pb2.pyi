@@ -1022,8 +1022,8 @@ class SubscribedService(_message.Message):
 
     @_builtins.property
     def missing_goods_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Output. Goods types that the distributor requires and that are not installed there. While there
-        are some, the service is not sent to the platform, though it is on.
+        """Output. Goods types that the distributor requires and that are not installed there. While one is
+        missing, the service is not sent to the platform, even if it is on.
         """
 
     def __init__(
@@ -1403,7 +1403,7 @@ class ProvisioningRequest(_message.Message):
     waiting_for: Global___WaitingFor.ValueType
     """Set only while the request is pending."""
     reset_run: _builtins.str
-    """The reset run that created it."""
+    """The reset run that created the request."""
     @_builtins.property
     def address(self) -> Global___Address:
         """Set for BECOME_SUBSCRIBER, UPDATE_SUBSCRIBER and UPDATE_ADDRESS."""

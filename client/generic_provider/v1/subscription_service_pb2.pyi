@@ -1199,7 +1199,7 @@ class PerformActionResponse(_message.Message):
     REPEATED_FIELD_NUMBER: _builtins.int
     PROVIDERS_LEFT_OUT_FIELD_NUMBER: _builtins.int
     repeated: _builtins.bool
-    """True: an earlier call with the same request_id made the action; this one changed nothing."""
+    """True: an earlier call with the same request_id performed the action; this call changed nothing."""
     @_builtins.property
     def action(self) -> Global___SubscriptionAction: ...
     @_builtins.property
@@ -1215,8 +1215,8 @@ class PerformActionResponse(_message.Message):
 
     @_builtins.property
     def providers_left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Providers that should have got requests and were not effective. What they lack is sent by the
-        next action after they are effective again, or by a reset. Empty where `repeated`.
+        """Providers that got no requests because they were not effective. When they are effective again,
+        the next action or a reset sends what they lack. Empty if `repeated` is true.
         """
 
     def __init__(

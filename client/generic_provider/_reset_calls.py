@@ -46,7 +46,7 @@ def create_reset_run_definition(
     request_id: str = "",
     performed_by: str = "",
 ) -> Call[v1.CreateResetRunDefinitionResponse, v1.ResetRunDefinition]:
-    """Describe a reset of many subscriptions; it does nothing before it is submitted."""
+    """Create a definition of a reset of many subscriptions. Nothing runs before it is submitted."""
     request = v1.CreateResetRunDefinitionRequest(
         definition=definition,
         request_id=request_id or str(uuid4()),
@@ -58,7 +58,7 @@ def create_reset_run_definition(
 def get_reset_run_definition(
     _: Caller, definition: str
 ) -> Call[v1.GetResetRunDefinitionResponse, v1.ResetRunDefinition]:
-    """By its id."""
+    """Get a definition by its id."""
     request = v1.GetResetRunDefinitionRequest(definition=definition)
     return Call(request, v1.GetResetRunDefinitionResponse, lambda found: found.definition)
 
@@ -71,7 +71,7 @@ def list_reset_run_definitions(
     states: Iterable[ResetRunDefinitionState.ValueType | str] = (),
     page_size: int = 0,
 ) -> Pages[v1.ListResetRunDefinitionsResponse, v1.ResetRunDefinition]:
-    """All that match, newest first."""
+    """List the definitions that match all filters, the newest first."""
     request = v1.ListResetRunDefinitionsRequest(
         provider=provider,
         states=chosen(ResetRunDefinitionState, state, states),
@@ -83,7 +83,10 @@ def list_reset_run_definitions(
 def update_reset_run_definition(
     caller: Caller, definition: v1.ResetRunDefinition, *, performed_by: str = ""
 ) -> Call[v1.UpdateResetRunDefinitionResponse, v1.ResetRunDefinition]:
-    """Replace the whole definition but its state; it has to be submitted again."""
+    """Replace everything of a definition except its state.
+
+    It must be submitted again afterwards.
+    """
     request = v1.UpdateResetRunDefinitionRequest(
         definition=definition, performed_by=performed_by or caller.performed_by
     )
@@ -93,7 +96,7 @@ def update_reset_run_definition(
 def delete_reset_run_definition(
     caller: Caller, definition: str, *, performed_by: str = ""
 ) -> Call[v1.DeleteResetRunDefinitionResponse, None]:
-    """Only while no run of it was ever begun."""
+    """Delete a definition of which no run has ever begun."""
     request = v1.DeleteResetRunDefinitionRequest(
         definition=definition, performed_by=performed_by or caller.performed_by
     )
@@ -107,7 +110,10 @@ def set_reset_run_definition_state(
     state: ResetRunDefinitionState.ValueType | str,
     performed_by: str = "",
 ) -> Call[v1.SetResetRunDefinitionStateResponse, v1.ResetRunDefinition]:
-    """While it is NOT_EFFECTIVE no run of it begins."""
+    """Make a definition EFFECTIVE or NOT_EFFECTIVE.
+
+    While it is NOT_EFFECTIVE, no run of it begins.
+    """
     (new_state,) = chosen(ResetRunDefinitionState, state, ())
     request = v1.SetResetRunDefinitionStateRequest(
         definition=definition,
@@ -124,7 +130,7 @@ def preview_reset_run(
     page_size: int = 0,
     page_token: str = "",
 ) -> Call[v1.PreviewResetRunResponse, v1.PreviewResetRunResponse]:
-    """A page of what a run would be about now; the first one has the totals.
+    """Get a page of the subscriptions that a run would reset now. The first page has the totals.
 
     `definition`: an id, or a definition that does not exist yet.
     """
@@ -144,7 +150,7 @@ def submit_reset_run_definition(
     request_id: str = "",
     performed_by: str = "",
 ) -> Call[v1.SubmitResetRunDefinitionResponse, v1.SubmitResetRunDefinitionResponse]:
-    """Begin a run, or put the schedule in force; with `hold` runs wait for their approval."""
+    """Begin a run, or put the schedule in force. With `hold`, runs wait for their approval."""
     request = v1.SubmitResetRunDefinitionRequest(
         definition=definition,
         hold=hold,
@@ -155,7 +161,7 @@ def submit_reset_run_definition(
 
 
 def get_reset_run(_: Caller, reset_run: str) -> Call[v1.GetResetRunResponse, v1.ResetRun]:
-    """By its id."""
+    """Get a run by its id."""
     request = v1.GetResetRunRequest(reset_run=reset_run)
     return Call(request, v1.GetResetRunResponse, lambda found: found.reset_run)
 
@@ -169,7 +175,7 @@ def list_reset_runs(
     states: Iterable[ResetRunState.ValueType | str] = (),
     page_size: int = 0,
 ) -> Pages[v1.ListResetRunsResponse, v1.ResetRun]:
-    """All that match, newest first."""
+    """List the runs that match all filters, the newest first."""
     request = v1.ListResetRunsRequest(
         definition=definition,
         provider=provider,
@@ -187,7 +193,7 @@ def list_reset_run_entries(
     outcomes: Iterable[EntryOutcome.ValueType | str] = (),
     page_size: int = 0,
 ) -> Pages[v1.ListResetRunEntriesResponse, v1.ListResetRunEntriesResponse.Entry]:
-    """What became of each subscription, in the order of their numbers."""
+    """List the outcome for each subscription, in the order of their numbers."""
     request = v1.ListResetRunEntriesRequest(
         reset_run=reset_run,
         outcomes=chosen(EntryOutcome, outcome, outcomes),
@@ -197,7 +203,7 @@ def list_reset_run_entries(
 
 
 def watch_reset_run(_: Caller, reset_run: str) -> Watch[v1.WatchResetRunResponse, v1.ResetRun]:
-    """The run as it is, and again whenever it has changed, until it is over."""
+    """Yield the run, and again whenever it has changed, until it has ended."""
     request = v1.WatchResetRunRequest(reset_run=reset_run)
     return Watch(request, v1.WatchResetRunResponse, lambda message: message.reset_run)
 
@@ -205,7 +211,7 @@ def watch_reset_run(_: Caller, reset_run: str) -> Watch[v1.WatchResetRunResponse
 def approve_reset_run(
     caller: Caller, reset_run: str, *, reason: str, performed_by: str = ""
 ) -> Call[v1.ApproveResetRunResponse, v1.ResetRun]:
-    """Let a HELD run do exactly what its entries say."""
+    """Approve a HELD run: it sends exactly what its entries show."""
     request = v1.ApproveResetRunRequest(
         reset_run=reset_run, reason=reason, performed_by=performed_by or caller.performed_by
     )
@@ -215,7 +221,7 @@ def approve_reset_run(
 def cancel_reset_run(
     caller: Caller, reset_run: str, *, reason: str = "", performed_by: str = ""
 ) -> Call[v1.CancelResetRunResponse, v1.ResetRun]:
-    """End a run; requests that it has created stay pending."""
+    """End a run. Requests that it has created stay pending."""
     request = v1.CancelResetRunRequest(
         reset_run=reset_run, reason=reason, performed_by=performed_by or caller.performed_by
     )

@@ -181,7 +181,7 @@ class TooManyUnsettled(FailedPrecondition):
 
 
 class RunNotEditable(FailedPrecondition):
-    """A definition that was executed stays, for the record."""
+    """A run of the definition has begun, so it cannot be deleted."""
 
 
 class RunNotEffective(FailedPrecondition):
@@ -189,11 +189,11 @@ class RunNotEffective(FailedPrecondition):
 
 
 class RunInProgress(FailedPrecondition):
-    """Another run of the definition is not over; metadata: reset_run."""
+    """Another run of the definition has not ended. Metadata: reset_run."""
 
 
 class RunNotHeld(FailedPrecondition):
-    """Only a run that is HELD can be approved; metadata: state."""
+    """The run is not HELD, so it cannot be approved. Metadata: state."""
 
 
 class Aborted(ProvisioningError):

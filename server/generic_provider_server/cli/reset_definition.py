@@ -1,4 +1,4 @@
-"""`generic-provider reset run define`: which subscriptions are reset, how, and when."""
+"""`generic-provider reset run define` defines which subscriptions are reset, how, and when."""
 
 from __future__ import annotations
 
@@ -21,27 +21,44 @@ def _many(name: str, field: str, text: str, kind: Any = str) -> Any:
 FIELDS = (
     click.option("--provider", required=True),
     click.option("--name", default="reset", show_default=True, help="For people."),
-    click.option("--created-from", type=INSTANT, help="Subscriptions created not before this."),
-    click.option("--created-to", type=INSTANT, help="Subscriptions created before this."),
+    click.option(
+        "--created-from", type=INSTANT, help="Subscriptions created at or after this time."
+    ),
+    click.option("--created-to", type=INSTANT, help="Subscriptions created before this time."),
     _many("--type", "subscription_types", "Subscriptions of this type."),
     _many("--subscription", "subscriptions", "Only this subscription."),
-    click.option("--subscriptions-file", type=click.File(), help="Only these: one on each line."),
-    _many("--difference", "difference_kinds", "With such a difference.", Named(DifferenceKind)),
-    _many("--service", "services", "With a difference of this service."),
-    _many("--distributor", "distributors", "With a difference at this distributor."),
-    _many("--error-code", "error_codes", "Whose last error has this code."),
-    click.option("--first", type=click.IntRange(1), help="A sample: only the first so many."),
-    click.option("--full", is_flag=True, help="Send everything again, and take away all else."),
-    click.option("--recreate", is_flag=True, help="Send the accounts too, which were lost."),
-    click.option("--restored-to", type=INSTANT, help="The platform was restored to this time."),
+    click.option(
+        "--subscriptions-file",
+        type=click.File(),
+        help="Only the subscriptions in this file, one on each line.",
+    ),
+    _many(
+        "--difference",
+        "difference_kinds",
+        "Subscriptions with such a difference.",
+        Named(DifferenceKind),
+    ),
+    _many("--service", "services", "Subscriptions with a difference of this service."),
+    _many("--distributor", "distributors", "Subscriptions with a difference at this distributor."),
+    _many("--error-code", "error_codes", "Subscriptions whose last error has this code."),
+    click.option(
+        "--first", type=click.IntRange(1), help="Only the first subscriptions, up to this number."
+    ),
+    click.option("--full", is_flag=True, help="Send everything again, and remove everything else."),
+    click.option(
+        "--recreate", is_flag=True, help="Also send the accounts, if the platform has lost them."
+    ),
+    click.option(
+        "--restored-to", type=INSTANT, help="The time to which the platform was restored."
+    ),
     click.option(
         "--max-switch-off-percent",
         type=click.FloatRange(0, 100),
-        help="Hold the run if it would switch off more; 10 unless given, 0 = never.",
+        help="Hold the run if it would switch off more. Default: 10. 0 = never.",
     ),
-    click.option("--pace", type=click.IntRange(1), help="Subscriptions a second."),
-    click.option("--at", type=INSTANT, help="Once, at this time."),
-    click.option("--cron", help="Recurring, like '30 4 * * MON'."),
+    click.option("--pace", type=click.IntRange(1), help="The most subscriptions in a second."),
+    click.option("--at", type=INSTANT, help="Run once, at this time."),
+    click.option("--cron", help="Run again and again, like '30 4 * * MON'."),
     click.option("--time-zone", default="UTC", show_default=True, help="Of --cron."),
 )
 
@@ -49,7 +66,7 @@ FIELDS = (
 @click.command()
 @remote
 def define(client: Client, output: Output, /, **fields: Any) -> None:
-    """Describe a run; nothing happens before it is submitted."""
+    """Define a run. Nothing is sent before it is submitted."""
     made = client.create_reset_run_definition(_definition(**fields))
     output.message(made, f"{made.id} {made.name}: see generic-provider reset run preview {made.id}")
 

@@ -1,4 +1,4 @@
-"""`generic-provider reset run`: many subscriptions are brought to the state of the CRM."""
+"""`generic-provider reset run` resets many subscriptions to the state of the CRM."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from .reset_definition import define
 from .values import Named
 
 PLACE = ("distributor", "service", "provider_service_id", "serial_number", "text")
-"""Of a difference."""
+"""The columns of a difference in CSV."""
 
 FAILED = (ResetRunState.FAILED, ResetRunState.CANCELLED)
 
@@ -45,13 +45,13 @@ run.add_command(define)
 
 @run.command()
 @click.argument("definition", metavar="DEFINITION")
-@click.option("--csv", "as_csv", is_flag=True, help="A line for each difference, as CSV.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a line for each difference.")
 @limit_option
 @remote
 def preview(
     client: Client, output: Output, /, *, definition: str, as_csv: bool, limit: int
 ) -> None:
-    """Show what a run would be about now, and change nothing."""
+    """Show what a run would send now, and change nothing."""
     size = page_size(limit)
     first = client.preview_reset_run(definition, page_size=size)
     entries = within(limit, _entries(client, definition, first, size))
@@ -92,8 +92,8 @@ def _write_csv(entries: Iterator[PreviewResetRunResponse.Entry]) -> None:
 
 @run.command()
 @click.argument("definition", metavar="DEFINITION")
-@click.option("--hold", is_flag=True, help="Its plan waits for an approval.")
-@click.option("--watch", is_flag=True, help="Watch it until it is over, or held.")
+@click.option("--hold", is_flag=True, help="Hold the run until it is approved.")
+@click.option("--watch", is_flag=True, help="Watch it until it has ended or is held.")
 @remote
 def submit(client: Client, output: Output, /, *, definition: str, hold: bool, watch: bool) -> None:
     """Begin a run, or put the schedule of its definition in force."""
@@ -111,7 +111,7 @@ def submit(client: Client, output: Output, /, *, definition: str, hold: bool, wa
 @click.argument("reset_run", metavar="RUN")
 @remote
 def watch_(client: Client, output: Output, *, reset_run: str) -> None:
-    """Watch a run with a progress bar until it is over, or waits for its approval."""
+    """Watch a run with a progress bar until it has ended, or waits for its approval."""
     if not output.as_json:
         _watched(client, reset_run)
         return
@@ -120,7 +120,7 @@ def watch_(client: Client, output: Output, *, reset_run: str) -> None:
 
 
 def _watched(client: Client, number: str) -> None:
-    """Exits with 1 if the run did not do its work."""
+    """Exits with 1 if the run did not complete."""
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
     last = ResetRun()
     with Progress(*columns, TimeElapsedColumn(), console=console()) as progress:
@@ -141,11 +141,11 @@ def _watched(client: Client, number: str) -> None:
 
 @run.command()
 @click.argument("reset_run", metavar="RUN")
-@click.option("--reason", required=True, help="Why, for those who ask later.")
-@click.option("--watch", is_flag=True, help="Watch it until it is over.")
+@click.option("--reason", required=True, help="The reason, which is stored with the run.")
+@click.option("--watch", is_flag=True, help="Watch it until it has ended.")
 @remote
 def approve(client: Client, output: Output, /, *, reset_run: str, reason: str, watch: bool) -> None:
-    """Let a held run do exactly what its entries say."""
+    """Approve a held run: it sends exactly what its entries show."""
     done = client.approve_reset_run(reset_run, reason=reason)
     if watch and not output.as_json:
         _watched(client, reset_run)
@@ -155,17 +155,17 @@ def approve(client: Client, output: Output, /, *, reset_run: str, reason: str, w
 
 @run.command()
 @click.argument("reset_run", metavar="RUN")
-@click.option("--reason", default="", help="Why, for those who ask later.")
+@click.option("--reason", default="", help="The reason, which is stored with the run.")
 @remote
 def cancel(client: Client, output: Output, /, *, reset_run: str, reason: str) -> None:
-    """End a run; the requests that it has created stay pending."""
+    """End a run. Requests that it has created stay pending."""
     done = client.cancel_reset_run(reset_run, reason=reason)
     output.message(done, "\n".join(run_lines(done)))
 
 
 @run.command("list")
 @click.option("--definitions", is_flag=True, help="List definitions, not runs.")
-@click.option("--definition", default="", help="Runs of this definition.")
+@click.option("--definition", default="", help="List the runs of this definition.")
 @click.option("--provider", default="")
 @click.option("--state", "states", type=Named(ResetRunState), multiple=True)
 @limit_option
@@ -223,7 +223,7 @@ def list_(
 def show(
     client: Client, output: Output, /, *, reset_run: str, outcomes: tuple[str, ...], limit: int
 ) -> None:
-    """Show a run, and what became of each subscription."""
+    """Show a run, with the outcome for each subscription."""
     found = client.get_reset_run(reset_run)
     output.message(found, "\n".join(run_lines(found)))
     entries = client.list_reset_run_entries(

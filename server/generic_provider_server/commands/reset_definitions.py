@@ -1,4 +1,4 @@
-"""Definitions of reset runs: made, changed, submitted."""
+"""Creates, changes and submits definitions of reset runs."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ class DeleteDefinition:
         if definition_of(work, self.id).runs:
             raise Refused(
                 Reason.RUN_NOT_EDITABLE,
-                f"definition {name} was executed, so it stays; make it NOT_EFFECTIVE",
+                f"definition {name} has a run, so it cannot be deleted; make it NOT_EFFECTIVE",
                 reset_run_definition=name,
             )
         work.drop_reset_definition(self.id)
@@ -182,7 +182,7 @@ class Submit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeginDue:
-    """Begins a run of the definition if its time has come, and says when the next one is due."""
+    """Begins a run of the definition if it is due, and computes when the next one is due."""
 
     id: int
 
@@ -190,7 +190,9 @@ class BeginDue:
         return Needs()
 
     def run(self, work: Work) -> RunRecord | None:
-        """None where nothing began: it is not due any more, or the run before is not over."""
+        """Returns None if no run began: it is not due any more, or the previous
+        run has not ended.
+        """
         record = work.reset_definition(self.id)
         if record is None or record.next_run_time is None or record.next_run_time > work.now:
             return None

@@ -1,4 +1,7 @@
-"""Reset runs, step by step: each step is bounded, and what it has done is kept with it."""
+"""Works on reset runs step by step.
+
+Each step is bounded, and commits its progress with its results.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +42,7 @@ def share(losing: int, holding: int) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
-    """The server works on the run from now on, unless another one does that lives."""
+    """Takes the run for the server, unless another live server works on it."""
 
     run_number: int
     server: str
@@ -62,7 +65,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """Work on a run that nobody else has taken or ended meanwhile.
+    """A step of a run. It does nothing if the run was taken by another server or has ended.
 
     `before`: the run as the server knows it.
     """
@@ -70,7 +73,7 @@ class Step:
     before: RunRecord
 
     def current(self, work: Work) -> RunRecord | None:
-        """None where the run is not the server's any more, or somewhere else by now."""
+        """The current run; None if another server has it, or if it is not where `before` says."""
         found = work.reset_run(self.before.id)
         if found is None or found.state is not RunState.RUNNING:
             return None
@@ -103,9 +106,9 @@ class SetTotal(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count(Step):
-    """Notes what was found of the next subscriptions, and plans it in the stage PLAN.
+    """Records what was found for the next subscriptions; in the stage PLAN it also plans it.
 
-    `last`: the stage is over then, and `in_sync` more subscriptions hold an entitlement.
+    `last`: the stage ends here, and `in_sync` more subscriptions hold an entitlement.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -151,7 +154,7 @@ def _planned(run: int, finding: Finding) -> Entry:
 
 
 def _decided(run: RunRecord, *, now: Instant) -> RunRecord:
-    """What comes after everything was looked at."""
+    """Decides how the run continues when all subscriptions have been examined."""
     percent, most = share(run.losing, run.holding), run.definition.guard_percent
     too_many = run.holding >= GUARD_LEAST and 0 < most < percent
     why = (
@@ -224,7 +227,7 @@ class Cancel:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DropHeld:
-    """Ends a run that nobody has approved for too long."""
+    """Ends a run that was not approved in time."""
 
     run_number: int
 

@@ -25,8 +25,10 @@ SKIPPING = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send(Step):
-    """Resets the next subscriptions; none are left behind them if `last`. `broken`: those that
-    cannot be read."""
+    """Resets the next subscriptions. `last`: no subscription follows them.
+
+    `broken`: those that cannot be read.
+    """
 
     numbers: tuple[str, ...]
     last: bool = False
@@ -63,7 +65,7 @@ class Send(Step):
         return sent
 
     def _plans(self, work: Work, run: RunRecord) -> dict[str, Entry] | None:
-        """None where nothing was planned."""
+        """The planned entries; None if the run has no plan."""
         if run.stage is not Stage.SEND_PLANNED:
             return None
         until = self.numbers[-1] if self.numbers else ""
@@ -72,7 +74,7 @@ class Send(Step):
 
 
 def is_enough(run: RunRecord) -> bool:
-    """Was it limited to a sample that is complete?"""
+    """Tells whether the run is limited to a number of subscriptions and has reached it."""
     first = run.definition.first
     return run.stage is not Stage.SEND_PLANNED and first is not None and run.out_of_sync >= first
 
@@ -88,7 +90,7 @@ def _lost(work: Work, run: RunRecord, numbers: Sequence[str]) -> dict[str, list[
 def _send(
     work: Work, run: RunRecord, number: str, *, plan: Entry | None, lost: Sequence[Request]
 ) -> Entry | None:
-    """None for a subscription that is none of the run's business."""
+    """Resets one subscription. Returns None if the run does not concern it."""
     entry = plan or _entry(run, number)
     end_overdue(work, number)
     record = work.record(number)
@@ -96,7 +98,7 @@ def _send(
         return None
     lane = work.lane(run.definition.provider, number)
     if run.definition.recreate and lane.count:
-        message = f"requests of it are in work at adapter {lane.adapter}"
+        message = f"its requests are on a live lease of adapter {lane.adapter}"
         return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
     try:
         found = examine(
@@ -129,7 +131,7 @@ def _entry(run: RunRecord, number: str) -> Entry:
 
 
 def _failed(entry: Entry) -> Entry:
-    message = "an error of ours, which the log of the server tells"
+    message = "a fault of the service; see the log of the server"
     return replace(entry, outcome=EntryOutcome.FAILED, message=message)
 
 

@@ -1,4 +1,4 @@
-"""When a recurring reset run is due."""
+"""Computes when a recurring reset run is due."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ..domain.values import SECOND, Instant
 
 
 def next_time(cron: str, time_zone: str, *, after: Instant) -> Instant:
-    """The first time behind `after` at which it is due.
+    """The first time after `after` at which it is due.
 
-    Raises InvalidField where the expression or the name of the time zone is wrong.
+    Raises InvalidField if the expression or the name of the time zone is wrong.
     """
     try:
         zone = ZoneInfo(time_zone)

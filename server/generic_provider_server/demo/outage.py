@@ -1,4 +1,6 @@
-"""The outage: the platform is away, the CRM goes on, and a reset run brings the platform up."""
+"""The outage of the demonstration: the CRM works without the platform, then a
+reset run repairs it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ PATIENCE = timedelta(seconds=30)
 
 
 class Outage:
-    """`begin` without an adapter, `end` with one."""
+    """The steps of the outage: call `begin` without an adapter, `end` with one."""
 
     def __init__(self, crm: Client, tell: Teller, *, provider: str, numbers: Sequence[str]) -> None:
         self.crm = crm
@@ -44,7 +46,7 @@ class Outage:
         ):
             self.tell.crm(f"{said} for {number}")
             self.crm.perform(action, subscription=number)
-        self.tell.say("            all four are in force in the CRM; the platform knows nothing")
+        self.tell.say("            all four are in force in the CRM; the platform has got none")
 
     def end(self) -> None:
         self.tell.step("The platform is back: a preview, then one reset run for everybody")
@@ -56,7 +58,7 @@ class Outage:
         run = self.crm.submit_reset_run_definition(definition.id).reset_run.id
         self._watch(run)
         in_sync = self._in_sync()
-        text = f"everybody is in sync: {in_sync} of {len(self.numbers)}"
+        text = f"subscriptions in sync: {in_sync} of {len(self.numbers)}"
         self.tell.verdict(text, good=in_sync == len(self.numbers))
 
     def _preview(self, definition: str) -> None:
@@ -71,7 +73,7 @@ class Outage:
             self.tell.say(f"            {each.count} x {RequestType.name_of(each.type)}")
 
     def _watch(self, run: str) -> None:
-        """Until the platform has answered everything that the run has sent."""
+        """Waits until the platform has answered all requests of the run."""
         with self.tell.progress(run) as update:
             for last in self.crm.watch_reset_run(run):
                 update(last)

@@ -1,4 +1,4 @@
-"""Reset runs in few words."""
+"""Describes reset runs in few words."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def run_lines(run: ResetRun) -> Iterator[str]:
 
 
 def counts(run: ResetRun) -> str:
-    """How the run's requests stand."""
+    """The numbers of the run's requests, by state."""
     return (
         f"{run.requests_created}: {run.requests_completed} completed, "
         f"{run.requests_rejected} rejected, {run.requests_pending} pending"

@@ -1,4 +1,4 @@
-"""Definitions of reset runs, as they come."""
+"""Decodes the definitions of reset runs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST_NUMBER = 2**32 - 1
 
 
 def definition_of(checks: Checks, message: api.ResetRunDefinition, at: str) -> ResetDefinition:
-    """`at`: the field of the request in which the message is."""
+    """The definition in the message. `at`: the field of the request that contains it."""
 
     def names(field: str, most: int) -> tuple[str, ...]:
         values: Any = getattr(message, field)

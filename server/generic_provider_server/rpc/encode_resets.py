@@ -1,4 +1,4 @@
-"""Reset runs, as they are shown."""
+"""Encodes reset runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ResetService says of reset runs; a part of its servicer."""
+"""The calls of ResetService for reset runs; a part of its servicer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .paging import page_of
 
 WATCH_SECONDS = 1.0
 MOST_SURVEYED = 2_000
-"""Subscriptions that are looked at for a page, however few of them are out of sync."""
+"""The most subscriptions that are examined for one page, even if few of them are out of sync."""
 
 
 class ResetRuns:
@@ -77,7 +77,9 @@ class ResetRuns:
     async def _surveyed(
         self, definition: ResetDefinition, after: str, *, most: int
     ) -> tuple[list[Finding], str]:
-        """What is found behind `after`, at most so many; where to go on if that took too long."""
+        """At most `most` findings after `after`, and the place to continue from if the limit was
+        reached.
+        """
         found: list[Finding] = []
         for _ in range(MOST_SURVEYED // AT_ONCE):
             part = await self._store.read(
@@ -202,7 +204,7 @@ class ResetRuns:
 
 
 def _number(checks: Checks, name: str) -> int:
-    """Of a run, once everything else was read. Raises InvalidField, or NOT_FOUND."""
+    """The number of the run. Call it last. Raises InvalidField or NOT_FOUND."""
     number = checks.numbered("reset_run", name, letter="U")
     checks.done()
     if not number:

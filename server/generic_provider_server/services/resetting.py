@@ -1,4 +1,4 @@
-"""Reset runs are begun when they are due, and worked on by one of the servers."""
+"""Begins reset runs when they are due, and works on those that no other server has."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .loop import Loop
 from .surveying import AT_ONCE, in_sync_and_holding, survey
 
 AFTER_FAILURE = 1.0
-"""Seconds until a run that met an error is taken up again."""
+"""Seconds after which a run that had an error is continued."""
 
 log = structlog.get_logger()
 
 
 class Pace:
-    """At most so many subscriptions a second; None: as fast as it goes."""
+    """Limits the subscriptions in a second; None: no limit."""
 
     def __init__(self, per_second: int | None, *, now: Callable[[], float]) -> None:
         self._per_second = per_second
@@ -37,11 +37,11 @@ class Pace:
 
     @property
     def batch(self) -> int:
-        """How many are sent at once: no more than in a quarter of a second."""
+        """The number to send at once: at most what the pace allows in a quarter of a second."""
         return AT_ONCE if self._per_second is None else min(AT_ONCE, self._per_second // 4 + 1)
 
     def seconds_until(self, count: int) -> float:
-        """How long to wait before the next `count` are sent."""
+        """Seconds to wait before the next `count` are sent."""
         if self._per_second is None:
             return 0.0
         now = self._now()
@@ -51,7 +51,7 @@ class Pace:
 
 
 class Resetting:
-    """`draining` is set when the server shuts down."""
+    """Works on runs. `draining` is set when the server shuts down."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Resetting:
                 self._tasks[run] = asyncio.create_task(self._run(run), name=f"reset run {run}")
 
     async def stop(self) -> None:
-        """What is done is kept; another server goes on with the rest, or this one later."""
+        """Stops work. What is done is committed; another server, or this one later, continues."""
         self.draining.set()
         await self._loop.stop()
         tasks = list(self._tasks.values())
@@ -91,7 +91,7 @@ class Resetting:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def finished(self) -> None:
-        """Waits until this server works on nothing any more."""
+        """Waits until this server works on no run."""
         await asyncio.gather(*self._tasks.values())
 
     async def _run(self, number: int) -> None:

@@ -1,4 +1,4 @@
-"""What a reset run would find, asked of what is committed: nothing is changed."""
+"""Computes from the committed state what a reset run would find, and changes nothing."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ..store.read.queries import Reads
 from ..store.store import Store
 
 AT_ONCE = 100
-"""Subscriptions that are looked at without a break, so that nobody waits long."""
+"""The most subscriptions that are examined in one query, so that no other query waits long."""
 
 
 class Survey(NamedTuple):
-    """What was found of the next subscriptions, up to `cursor`. `last`: there are no more."""
+    """The findings for the next subscriptions, up to `cursor`. `last`: no subscription follows."""
 
     findings: tuple[Finding, ...]
     cursor: str
@@ -38,7 +38,7 @@ def survey(
     most: int | None = None,
     described: bool = False,
 ) -> Survey:
-    """Looks at the next subscriptions behind `after`, until `most` were found."""
+    """Examines the subscriptions after `after` until `most` findings are made."""
     records = reads.reset_candidates(definition, after=after, limit=AT_ONCE)
     circumstances = Circumstances(now=reads.now(), catalogues=catalogues, next_number=1)
     numbers = [number for number, _ in records]
@@ -70,7 +70,7 @@ def survey(
 
 
 class Totals(NamedTuple):
-    """Of a whole run."""
+    """The totals of a whole run."""
 
     subscriptions: int
     requests: Counter[RequestType]
@@ -111,5 +111,5 @@ async def totals_of(store: Store, definition: ResetDefinition) -> Totals:
 
 
 def in_sync_and_holding(reads: Reads, definition: ResetDefinition) -> int:
-    """Subscriptions with an entitlement at which the run does not look."""
+    """The number of subscriptions with an entitlement that the run does not examine."""
     return reads.count_holding(definition) if definition.plain else 0

@@ -1,1 +1,1 @@
-"""Reset runs: many subscriptions of a provider are brought to the state of the CRM."""
+"""Reset runs bring many subscriptions of a provider to the state of the CRM."""

@@ -1,4 +1,4 @@
-"""What a reset run finds of one subscription: what it would send, and why."""
+"""Examines one subscription for a reset run: what the run would send, and why."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from .records import ResetDefinition
 
 
 class Finding(Value, frozen=True, kw_only=True):
-    """A subscription that the run is about; `loses`: an entitlement that it is expected to hold."""
+    """A subscription that the run resets.
+
+    `loses`: it would lose an entitlement that it is expected to hold.
+    """
 
     subscription: str
     account_number: str
@@ -41,10 +44,11 @@ def examine(
     run: int = 0,
     performed_by: str = "",
 ) -> Finding | None:
-    """None where the run has nothing to send, or its filters leave the subscription out.
+    """What the run would do for the subscription; None if it would send nothing, or if a filter
+    excludes it.
 
-    `lost`: what the platform accepted since the instant to which it was restored; `described`:
-    with the differences in words.
+    `lost`: what the platform accepted after the time to which it was restored. `described`: add the
+    differences in words.
     """
     code = definition.provider
     link = aggregate.link(code)
@@ -80,7 +84,7 @@ def examine(
 
 
 def holds(aggregate: Aggregate, provider: str, circumstances: Circumstances) -> bool:
-    """Is an entitlement of the subscription expected on the platform?"""
+    """Tells whether the platform is expected to hold an entitlement of the subscription."""
     link = aggregate.link(provider)
     return link is not None and bool(link.expected(now=circumstances.now).entitlements)
 

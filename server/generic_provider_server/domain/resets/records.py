@@ -1,4 +1,4 @@
-"""What is kept of reset runs: their definitions, the runs, and one entry for each subscription."""
+"""What is stored about reset runs: definitions, runs, and one entry for each subscription."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from ..subscription.records import Who
 from ..values import SECOND, Instant, RequestType, Value
 
 GUARD_PERCENT = 10.0
-"""Unless a definition says otherwise."""
+"""The guard's limit if the definition has none."""
 
 GUARD_LEAST = 100
-"""Subscriptions that hold an entitlement, below which there is no guard."""
+"""The guard works only if at least this number of subscriptions hold an entitlement."""
 
 HELD_AT_MOST = 24 * 3_600 * SECOND
 
 
 def definition_id(number: int) -> str:
-    """As it is shown; empty for none."""
+    """The id of a definition in the form in which it is shown; empty for none."""
     return f"D{number:010d}" if number else ""
 
 
 def run_id(number: int) -> str:
-    """As it is shown; empty for none."""
+    """The id of a run in the form in which it is shown; empty for none."""
     return f"U{number:010d}" if number else ""
 
 
@@ -42,8 +42,9 @@ class RunState(IntEnum):
 
 
 class Stage(IntEnum):
-    """What a RUNNING run does: it counts for its guard, writes its plan, sends whatever is needed,
-    or sends what was planned and approved."""
+    """What a RUNNING run does: it counts for its guard, writes its plan, sends whatever is needed
+    now, or sends what was approved.
+    """
 
     COUNT = 1
     PLAN = 2
@@ -61,7 +62,7 @@ class EntryOutcome(IntEnum):
 
 
 class ResetDefinition(Value, frozen=True, kw_only=True):
-    """What a run does, and when. Filters that are empty let everything through."""
+    """What a run does, and when. An empty filter passes everything."""
 
     name: str
     provider: str
@@ -85,23 +86,26 @@ class ResetDefinition(Value, frozen=True, kw_only=True):
 
     @property
     def plain(self) -> bool:
-        """Is it about what is out of sync only?"""
+        """Tells whether the run examines only subscriptions that are out of sync."""
         return not (self.full or self.recreate or self.platform_restored_to is not None)
 
     @property
     def narrowed(self) -> bool:
-        """Does it choose by the differences?"""
+        """Tells whether the run selects subscriptions by their differences."""
         return bool(self.difference_kinds or self.services or self.distributors)
 
     @property
     def guard_percent(self) -> float:
-        """0: no guard."""
+        """The guard's limit in percent; 0: no guard."""
         percent = self.max_switch_off_percent
         return GUARD_PERCENT if percent is None else percent
 
 
 class DefinitionRecord(Value, frozen=True, kw_only=True):
-    """`used`: a run of this version was begun, so an edit makes a new version; `runs`: of any."""
+    """`used`: a run of this version has begun, so an update makes a new version.
+
+    `runs`: the number of runs of any version.
+    """
 
     id: int
     definition: ResetDefinition
@@ -119,10 +123,11 @@ class DefinitionRecord(Value, frozen=True, kw_only=True):
 
 
 class RunRecord(Value, frozen=True, kw_only=True):
-    """A run with the definition as it was.
+    """A run with the definition when it began.
 
-    `hold`: it waits for an approval; `cursor`: the last subscription that was looked at in its
-    stage; `server`: the process that works on it. `holding`, `losing`: the guard's two numbers.
+    `hold`: it waits for an approval. `cursor`: the last subscription that was examined in its
+    stage. `server`: the process that works on it. `holding`, `losing`: the two numbers of the
+    guard.
     """
 
     id: int
@@ -155,7 +160,7 @@ class RunRecord(Value, frozen=True, kw_only=True):
 
 
 class Entry(Value, frozen=True, kw_only=True):
-    """What became of one subscription; `digest`: of the requests that were planned for it."""
+    """The outcome for one subscription. `digest`: the digest of its planned requests."""
 
     run: int
     subscription: str
@@ -169,7 +174,7 @@ class Entry(Value, frozen=True, kw_only=True):
 
 
 class Settled(Value, frozen=True):
-    """How many of a run's requests have reached which end."""
+    """How many requests of a run have reached each final state."""
 
     completed: int = 0
     rejected: int = 0

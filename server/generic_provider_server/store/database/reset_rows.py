@@ -1,4 +1,4 @@
-"""Reset runs as rows: the columns are what is searched, the document is all of it."""
+"""Converts reset runs to rows and back. Columns are only what is searched; the document has all."""
 
 from __future__ import annotations
 

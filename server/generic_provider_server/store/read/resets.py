@@ -1,4 +1,4 @@
-"""Questions about reset runs, and the subscriptions that they are about."""
+"""Queries of reset runs, and of the subscriptions that they examine."""
 
 from __future__ import annotations
 
@@ -37,14 +37,13 @@ from ..write.resets import accepted_of_rows
 from .backlog import Overview
 
 IS_OUT_OF_SYNC, HOLDS = LinkRow.sync_state == SQL("3"), LinkRow.holds == SQL("1")
-"""Literals, for the indexes."""
+"""Literals, so that the partial indexes are used."""
 
 MOST_KEYS = 500
 
 
 class ResetsDue(NamedTuple):
-    """Definitions whose time has come, runs that are to be worked on, runs that were held too
-    long."""
+    """Definitions that are due, runs to work on, and runs that were held too long."""
 
     definitions: list[int]
     running: list[int]
@@ -53,7 +52,7 @@ class ResetsDue(NamedTuple):
 
 class ResetReads(Overview):
     def resets_due(self, server: str) -> ResetsDue:
-        """For a server: the running ones are its own, and those on which no server works."""
+        """What is due for a server: running runs are its own, or those of no live server."""
         now = self._known.now()
         due = ResetDefinitionRow.select(ResetDefinitionRow.id).where(
             ResetDefinitionRow.next_run_time <= now,
@@ -75,7 +74,7 @@ class ResetReads(Overview):
     def reset_definitions(
         self, *, provider: str, states: Sequence[DefinitionState], before: int, limit: int
     ) -> list[DefinitionRecord]:
-        """The newest first, those before the id `before` (0: from the newest)."""
+        """The newest definitions, before the id `before` (0: from the newest)."""
         table = ResetDefinitionRow
         conditions = [table.provider == provider] if provider else []
         conditions += _before(table, states, before)
@@ -94,7 +93,7 @@ class ResetReads(Overview):
         before: int,
         limit: int,
     ) -> list[RunRecord]:
-        """The newest first, those before the id `before` (0: from the newest)."""
+        """The newest runs, before the id `before` (0: from the newest)."""
         table = ResetRunRow
         conditions = [table.definition == definition] if definition else []
         conditions += [table.provider == provider] if provider else []
@@ -110,7 +109,7 @@ class ResetReads(Overview):
     def reset_entries(
         self, run: int, *, outcomes: Sequence[EntryOutcome], after: str, limit: int
     ) -> list[Entry]:
-        """In the order of their subscriptions."""
+        """The entries of a run, in the order of their subscriptions."""
         table = ResetEntryRow
         conditions = [table.run == run, table.subscription > after]
         if outcomes:
@@ -119,7 +118,7 @@ class ResetReads(Overview):
         return [entry_of_row(row) for row in self._rows(query)]
 
     def settled_of_runs(self, runs: Collection[int]) -> dict[int, Settled]:
-        """How the requests of each run stand."""
+        """For each run, how many of its requests have reached each final state."""
         query = (
             RequestRow.select(
                 RequestRow.reset_run, RequestRow.state, fn.COUNT(SQL("1")).alias("requests")
@@ -133,29 +132,29 @@ class ResetReads(Overview):
         return {run: _settled(states) for run, states in counts.items()}
 
     def reset_numbers(self, definition: ResetDefinition, *, after: str, limit: int) -> list[str]:
-        """The next subscriptions that a run has to look at."""
+        """The numbers of the next subscriptions that a run has to examine."""
         found = self._candidates(definition, SubscriptionRow.number, after=after, limit=limit)
         return [row.number for row in found]
 
     def reset_candidates(
         self, definition: ResetDefinition, *, after: str, limit: int
     ) -> list[tuple[str, SubscriptionRecord | None]]:
-        """With their numbers; None for one that cannot be read."""
+        """The subscriptions by number; None for one that cannot be read."""
         found = self._candidates(definition, SubscriptionRow, after=after, limit=limit)
         return [(row.number, _readable(row)) for row in found]
 
     def count_candidates(self, definition: ResetDefinition) -> int:
-        """How many subscriptions a run has to look at."""
+        """How many subscriptions a run has to examine."""
         return self._count(definition, [IS_OUT_OF_SYNC] if definition.plain else [])
 
     def count_holding(self, definition: ResetDefinition) -> int:
-        """Subscriptions in sync whose platforms hold an entitlement."""
+        """How many subscriptions in sync hold an entitlement."""
         return self._count(definition, [HOLDS, LinkRow.sync_state != SQL("3")])
 
     def accepted_since(
         self, provider: str, since: Instant, *, subscriptions: Collection[str]
     ) -> dict[str, list[Request]]:
-        """What the provider's platform accepted after that, in the order of its settling."""
+        """What the provider's platform accepted after that time, in the order of settling."""
         query = RequestRow.select().where(
             RequestRow.subscription.in_(list(subscriptions)),
             RequestRow.state == int(RequestState.COMPLETED),
@@ -205,13 +204,13 @@ def _readable(row: Any) -> SubscriptionRecord | None:
 
 
 def _chunks(names: Collection[str]) -> list[list[str]]:
-    """In order, each of them once."""
+    """The numbers in chunks, in order and each only once."""
     ordered = sorted(set(names))
     return [ordered[start : start + MOST_KEYS] for start in range(0, len(ordered), MOST_KEYS)]
 
 
 def _filters(definition: ResetDefinition) -> list[Any]:
-    """Conditions on the subscription itself."""
+    """The conditions on the subscription itself."""
     row, conditions = SubscriptionRow, list[Any]()
     if definition.created_from is not None:
         conditions.append(row.create_time >= definition.created_from)

@@ -1,4 +1,4 @@
-"""Reset runs, and the requests that they make."""
+"""Adds reset runs, and the column that names the run of a request."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ SQLITE_TYPES = {"i2": "INTEGER", "i4": "INTEGER", "i8": "INTEGER", "text": "TEXT
     "without_rowid": "WITHOUT ROWID",
 }
 
-# Which platforms hold an entitlement is in the documents. It is guessed from the state here (2 and
-# 4: it is on), and right from the next change of the subscription on.
+# The documents say which platforms hold an entitlement. Here it is guessed from the state (2 and 4:
+# it is on); the next change of the subscription corrects it.
 CHANGES = """
 CREATE TABLE reset_definition (
     id {i8} NOT NULL PRIMARY KEY, provider {text} NOT NULL, state {i2} NOT NULL,

@@ -10,6 +10,8 @@ from generic_provider_server.domain.actions import (
     AddUsage,
     ChangeLocation,
     RemoveServices,
+    StartServices,
+    StopServices,
 )
 from generic_provider_server.domain.platform.image import Known
 from generic_provider_server.domain.refusals import Reason
@@ -246,3 +248,17 @@ def test_what_is_in_doubt_is_not_taken_for_done_by_the_next_action() -> None:
     life.expire("ALUXSAT")
     life.perform(RemoveServices((NEWS,)))
     assert said(life.queue("ALUXSAT")) == ["DEACTIVATE_SERVICE NEWS on MAIN"]
+
+
+def test_a_late_answer_to_a_removal_is_a_doubt_while_the_element_is_being_added_again() -> None:
+    life = served(viewer(SPORT))
+    life.perform(StopServices((SPORT,)))
+    life.lease("ALUXSAT")
+    life.do("ALUXSAT")
+    life.lose("ALUXSAT")
+    life.serve("ALUXSAT")
+    life.perform(StartServices((SPORT,)))
+    life.lease("ALUXSAT")
+    life.come_late(life.lost[0])
+    (held,) = life.link("ALUXSAT").confirmed.entitlements
+    assert not held.certain

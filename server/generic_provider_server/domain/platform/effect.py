@@ -246,8 +246,6 @@ def _doubted(there: tuple[Part, ...], named: tuple[Part, ...], *, adds: bool) ->
     doubted = {part.key: part for part in there}
     for part in named:
         former = doubted.get(part.key)
-        if former is None and not adds:
-            continue
         kept = part if former is None or _later(part, former) else former
         doubted[part.key] = replace(kept, certain=False)
     return tuple(doubted.values())

@@ -6,11 +6,13 @@ import pytest
 
 from generic_provider_server.domain.actions import (
     Activate,
+    AddServices,
     AddUsage,
     AnyAction,
     ChangeTerms,
     Deactivate,
     EndResting,
+    Replace,
     Rest,
     ShortTermActivate,
     ShortTermDeactivate,
@@ -20,7 +22,8 @@ from generic_provider_server.domain.actions import (
 )
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.due import due_time
-from generic_provider_server.domain.values import SECOND, Instant, RequestState, State
+from generic_provider_server.domain.values import SECOND, Address, Instant, RequestState, State
+from support.catalogues import aluxsat, ott
 from support.life import START, Life
 from support.must_hold import check
 from support.subscribers import on, online, said, served, viewer
@@ -252,3 +255,61 @@ def test_the_clock_looks_again_at_the_first_thing_that_ends() -> None:
     life.perform(usage())
     life.serve("ALUXSAT")
     assert due_time(life.there, leased={}) == TOMORROW
+
+
+def test_a_draft_service_whose_term_is_over_is_not_effective() -> None:
+    life = Life([aluxsat(), ott()])
+    life.perform(viewer(on("MAIN", "SPORT", term_end=TOMORROW), draft=True))
+    life.wait(DAY)
+    assert [service.state for service in life.desired.services] == [State.NOT_EFFECTIVE]
+    assert life.desired.state is State.DRAFT
+
+
+def test_a_term_that_was_taken_back_ends_nothing() -> None:
+    life = Life([aluxsat(), ott()])
+    life.perform(viewer(points=()))
+    life.perform(AddServices((online("MAIN", "SPORT"),)))
+    life.serve("OTT")
+    life.perform(ChangeTerms((online("MAIN", "SPORT", term_end=TOMORROW),)))
+    life.wait(DAY)
+    life.cancel(life.there.queue("OTT")[0].number)
+    (service,) = life.desired.services
+    assert service.state is State.EFFECTIVE
+    assert not service.term_over
+    assert said(life.queue("OTT")) == []
+    assert life.in_sync("OTT")
+
+
+def test_one_of_two_terms_that_was_taken_back_leaves_the_other_its_end() -> None:
+    life = Life([aluxsat(), ott()])
+    services = online("MAIN", "SPORT", term_end=TOMORROW), online("MAIN", "MOVIES")
+    life.perform(viewer(points=()))
+    life.perform(AddServices(services))
+    life.serve("OTT")
+    life.perform(ChangeTerms((online("MAIN", "MOVIES", term_end=TOMORROW),)))
+    life.wait(DAY)
+    life.cancel(life.there.queue("OTT")[0].number)
+    states = {service.service: service.state for service in life.desired.services}
+    assert states == {"SPORT": State.NOT_EFFECTIVE, "MOVIES": State.EFFECTIVE}
+
+
+def test_an_end_that_was_taken_back_leaves_the_end_of_another_state() -> None:
+    life = served(viewer(SPORT))
+    life.perform(ShortTermDeactivate(LATER))
+    life.serve("ALUXSAT")
+    there = life.desired
+    life.perform(
+        Replace(
+            state=State.IN_RESTING,
+            type=there.type,
+            holder=there.holder,
+            address=Address(city="Tartu"),
+            until=TOMORROW,
+            items=there.items,
+            services=(SPORT,),
+        )
+    )
+    life.wait(DAY)
+    life.cancel(life.there.queue("ALUXSAT")[0].number)
+    assert life.desired.state is State.SHORT_TERM_NOT_EFFECTIVE
+    assert life.desired.until == LATER

@@ -101,7 +101,7 @@ def _applied(
         case StartServices() if subscription.on or subscription.state is State.NOT_EFFECTIVE:
             return start_services(subscription, action)
         case StopServices() if subscription.on or action.term_over:
-            return stop_services(subscription, action)
+            return stop_services(subscription, action, at=at)
         case RemoveServices():
             return remove_services(subscription, action)
         case ChangeTerms():

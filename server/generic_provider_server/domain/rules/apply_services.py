@@ -40,18 +40,36 @@ def start_services(subscription: Subscription, action: StartServices) -> Subscri
     return replace(subscription, services=services, state=target)
 
 
-def stop_services(subscription: Subscription, action: StopServices) -> Subscription:
+def stop_services(subscription: Subscription, action: StopServices, *, at: Instant) -> Subscription:
+    if action.term_over:
+        return _end_terms(subscription, action, at=at)
+
     def stop(service: SubscribedService) -> SubscribedService:
-        if action.term_over:
-            state = service.state if service.state is State.DRAFT else State.NOT_EFFECTIVE
-            followed = service.state is subscription.state
-            return replace(service, state=state, term_over=True, stopped_by_term=followed)
         if not service.on:
             raise _not_allowed(action.kind.name, service)
         return replace(service, state=State.NOT_EFFECTIVE)
 
-    services = _each(subscription, action.services, stop)
-    return _off_if_last(subscription, services, by_term=action.term_over)
+    return _off_if_last(subscription, _each(subscription, action.services, stop))
+
+
+def _end_terms(subscription: Subscription, action: StopServices, *, at: Instant) -> Subscription:
+    """Stops those whose term is over; a term that was taken back since ends nothing."""
+    over = {service.place for service in subscription.services if ended(service, at=at)}
+    selected = [selection for selection in action.services if selection.place in over]
+    if not selected:
+        raise _not_allowed(action.kind.name, _find(subscription, action.services[0].place))
+
+    def stop(service: SubscribedService) -> SubscribedService:
+        followed = service.state is subscription.state
+        off = replace(service, state=State.NOT_EFFECTIVE)
+        return replace(off, term_over=True, stopped_by_term=followed)
+
+    return _off_if_last(subscription, _each(subscription, selected, stop), by_term=True)
+
+
+def ended(service: SubscribedService, *, at: Instant) -> bool:
+    """Has the service a term end, and has that come?"""
+    return service.term_end is not None and service.term_end <= at
 
 
 def remove_services(subscription: Subscription, action: RemoveServices) -> Subscription:

@@ -34,7 +34,7 @@ def after(
     Pure: the same arguments always give the same state.
     """
     if performed.automatic and before is not None:
-        before = spent(before, performed.action)
+        before = spent(before, performed.action, at=performed.at)
     if performed.undone:
         return _undone(before, performed, catalogues=catalogues)
     state = apply(before, performed.action, catalogues=catalogues, at=performed.at)

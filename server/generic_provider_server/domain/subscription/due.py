@@ -15,6 +15,7 @@ from ..actions import (
     Selection,
     StopServices,
 )
+from ..rules.apply_services import ended
 from ..values import Instant, State, Subscription
 from .aggregate import Aggregate
 
@@ -79,15 +80,17 @@ def usage_is_over(aggregate: Aggregate, *, now: Instant) -> bool:
     )
 
 
-def spent(before: Subscription, action: AnyAction) -> Subscription:
-    """The state before an automatic end, with the end marked as done."""
+def spent(before: Subscription, action: AnyAction, *, at: Instant) -> Subscription:
+    """The state before an automatic end, with the end marked as done; one that has not come in
+    this state is not."""
     if not isinstance(action, StopServices):
-        return replace(before, until=None)
+        came = before.until is not None and before.until <= at
+        return replace(before, until=None) if came else before
     places = {selection.place for selection in action.services}
     services = tuple(
         [
-            replace(service, term_over=True) if service.place in places else service
-            for service in before.services
+            replace(each, term_over=True) if each.place in places and ended(each, at=at) else each
+            for each in before.services
         ]
     )
     return replace(before, services=services)

@@ -44,7 +44,9 @@ def perform(
         _check_unsettled(aggregate)
     try:
         resolved = resolve(action, before)
-        start = spent(before, resolved) if automatic and before is not None else before
+        start = before
+        if automatic and before is not None:
+            start = spent(before, resolved, at=circumstances.now)
         state = apply(start, resolved, catalogues=circumstances.catalogues, at=circumstances.now)
     except Refused as refused:
         raise _told_of(action, refused) from None

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from generic_provider_server.domain.actions import CancelUsage, RemoveItems, StopServices, Terminate
-from generic_provider_server.domain.refusals import Reason
+import pytest
+
+from generic_provider_server.domain.actions import (
+    CancelUsage,
+    ChangeLocation,
+    RemoveItems,
+    StopServices,
+    Terminate,
+)
+from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState
-from generic_provider_server.domain.values import State, SyncState
+from generic_provider_server.domain.values import Address, State, SyncState
 from support.hybrid import BOX, CARD, Hybrid, fitted, on, swapped
 
 
@@ -93,3 +101,37 @@ def test_a_box_swap_moves_the_film_too() -> None:
     one.perform(swapped(BOX[1], "B2"))
     assert one.pending("P")[0] == "ACTION CANCEL_UDR film C1 B1"
     assert one.pending("P")[-1] == "ACTION ADD_UDR film C1 B2"
+
+
+def test_a_film_that_is_over_is_gone_although_an_action_is_unsettled() -> None:
+    one = with_film()
+    one.perform(ChangeLocation(Address(city="Tartu")))
+    one.life.wait(101 * 3_600)
+    assert not one.life.desired.usages
+    with pytest.raises(Refused) as refused:
+        one.perform(CancelUsage("film"))
+    assert refused.value.reason is Reason.USAGE_NOT_FOUND
+    one.rent()
+    one.serve()
+    assert not one.life.differences("P")
+
+
+def test_a_replayed_cancellation_finds_the_film_that_is_over_since() -> None:
+    one = with_film()
+    moved = one.perform(ChangeLocation(Address(city="Tartu")))
+    cancelled = one.perform(CancelUsage("film"))
+    one.life.wait(101 * 3_600)
+    one.reject("P")
+    assert one.reason(moved) is Reason.REJECTED_BY_PLATFORM
+    assert one.reason(cancelled) is None
+    assert not one.life.desired.usages
+
+
+def test_a_film_that_a_closed_platform_never_got_is_missed_until_it_is_over() -> None:
+    one = Hybrid.served("NEWS", "OTTX")
+    one.perform(ChangeLocation(Address(city="Tartu")))
+    one.life.switch("P", effective=False)
+    one.rent()
+    assert one.life.link("P").sync_state is SyncState.OUT_OF_SYNC
+    one.life.wait(101 * 3_600)
+    assert one.life.link("P").sync_state is SyncState.PENDING

@@ -123,7 +123,7 @@ def _applied(
         case AddUsage() if subscription.on:
             return add_usage(subscription, action, catalogues=catalogues, at=at)
         case CancelUsage() if subscription.on:
-            return cancel_usage(subscription, action)
+            return cancel_usage(subscription, action, at=at)
         case Replace():
             return replaced(subscription, action, catalogues=catalogues, at=at)
         case StartServices() | StopServices() | AddUsage() | CancelUsage():

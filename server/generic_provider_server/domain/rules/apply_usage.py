@@ -32,12 +32,13 @@ def add_usage(
         create_time=at,
         parameters=action.parameters,
     )
-    return replace(subscription, usages=(*subscription.usages, usage))
+    kept = [each for each in subscription.usages if each.reference != action.reference]
+    return replace(subscription, usages=(*kept, usage))
 
 
-def cancel_usage(subscription: Subscription, action: CancelUsage) -> Subscription:
+def cancel_usage(subscription: Subscription, action: CancelUsage, *, at: Instant) -> Subscription:
     kept = tuple([u for u in subscription.usages if u.reference != action.usage])
-    if len(kept) == len(subscription.usages):
+    if not _current(subscription, action.usage, at=at):
         raise Refused(
             Reason.USAGE_NOT_FOUND,
             f"subscription {subscription.number} has no usage {action.usage!r}",
@@ -55,7 +56,7 @@ def _check_usage(
     if action.end_time <= action.start_time:
         raise InvalidField(("end_time", "must be after start_time"))
     in_future(action.end_time, at=at, field="end_time")
-    if any(usage.reference == action.reference for usage in subscription.usages):
+    if _current(subscription, action.reference, at=at):
         raise Refused(
             Reason.ACTION_NOT_ALLOWED,
             f"subscription {subscription.number} already has a usage {action.reference!r}",
@@ -63,6 +64,11 @@ def _check_usage(
             state=subscription.state.name,
             usage=action.reference,
         )
+
+
+def _current(subscription: Subscription, reference: str, *, at: Instant) -> bool:
+    """Has it a usage of that name that is not over?"""
+    return any(u.reference == reference and u.end_time > at for u in subscription.usages)
 
 
 def _first_distributor(subscription: Subscription, catalogue: Catalogue, service: Service) -> str:

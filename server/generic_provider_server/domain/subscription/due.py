@@ -33,7 +33,7 @@ def due_time(aggregate: Aggregate, *, leased: Mapping[str, AbstractSet[int]]) ->
     end.
     """
     subscription = aggregate.desired
-    moments = [usage.end_time for usage in subscription.usages if _leaves(aggregate)]
+    moments = [usage.end_time for usage in subscription.usages]
     moments += [
         pending.request.usage.end_time
         for link in aggregate.links
@@ -72,8 +72,7 @@ def next_end(subscription: Subscription, *, now: Instant) -> AnyAction | None:
 
 def usage_is_over(aggregate: Aggregate, *, now: Instant) -> bool:
     """Is there usage, or a request for it, that the clock has to take away?"""
-    over = any(usage.end_time <= now for usage in aggregate.desired.usages)
-    return (over and _leaves(aggregate)) or any(
+    return any(usage.end_time <= now for usage in aggregate.desired.usages) or any(
         pending.request.usage is not None and pending.request.usage.end_time <= now
         for link in aggregate.links
         for pending in link.queue
@@ -97,13 +96,10 @@ def spent(before: Subscription, action: AnyAction, *, at: Instant) -> Subscripti
 
 
 def without_usage(subscription: Subscription, *, now: Instant) -> Subscription:
+    if all(usage.end_time > now for usage in subscription.usages):
+        return subscription
     kept = tuple([usage for usage in subscription.usages if usage.end_time > now])
     return replace(subscription, usages=kept)
-
-
-def _leaves(aggregate: Aggregate) -> bool:
-    """Usage leaves once nothing is unsettled, so that a replay never meets it again."""
-    return not aggregate.performed
 
 
 def _first_term(subscription: Subscription) -> Instant | None:

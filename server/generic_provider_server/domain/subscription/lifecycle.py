@@ -146,7 +146,10 @@ def expire(aggregate: Aggregate, provider: str, *, circumstances: Circumstances)
 
 
 def end_usage(aggregate: Aggregate, *, circumstances: Circumstances) -> Transition:
-    """Usage whose end has passed leaves; requests for it that are not on a lease expire."""
+    """Usage whose end has passed leaves; requests for it that are not on a lease expire.
+
+    Base keeps it as long as an action is unsettled, so that a replayed cancellation finds it.
+    """
     ledger = Ledger(aggregate, circumstances)
     now = circumstances.now
     for provider, link in list(ledger.links.items()):
@@ -157,10 +160,7 @@ def end_usage(aggregate: Aggregate, *, circumstances: Circumstances) -> Transiti
                 ledger.finish(provider, pending, RequestState.EXPIRED)
         confirmed = unexpired(ledger.links[provider].confirmed, now=now)
         ledger.links[provider] = replace(ledger.links[provider], confirmed=confirmed)
-    ledger.settle()
-    if not ledger.performed:
-        ledger.desired = without_usage(ledger.desired, now=now)
-        ledger.base = ledger.desired
+    ledger.desired = without_usage(ledger.desired, now=now)
     return ledger.transition()
 
 

@@ -19,6 +19,7 @@ from .correct import pointless
 from .ledger import Ledger
 from .queueing import enqueue_own, plan_performed
 from .standing import Replayed, nothing_happened, served_before, wholly_undone
+from .due import without_usage
 
 SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, RequestState.EXPIRED})
 
@@ -63,7 +64,7 @@ def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
             ledger.tell_taken_back(before, changed, state)
     if state is None:
         raise ValueError("a replay without any state")
-    ledger.desired = state
+    ledger.desired = without_usage(state, now=ledger.now)
     return replayed
 
 

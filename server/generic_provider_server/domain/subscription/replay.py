@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 
+from ..platform.effect import effect, has
+from ..platform.image import Known, PlatformImage, Request
 from ..refusals import Refused
-from ..values import RequestState
+from ..values import RequestState, RequestType
 from .after import after
 from .aggregate import (
     ActionError,
@@ -16,10 +19,10 @@ from .aggregate import (
     error_once,
 )
 from .correct import pointless
+from .due import without_usage
 from .ledger import Ledger
 from .queueing import enqueue_own, plan_performed
 from .standing import Replayed, nothing_happened, served_before, wholly_undone
-from .due import without_usage
 
 SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, RequestState.EXPIRED})
 
@@ -94,13 +97,32 @@ def _bring_in_line(
     if _replaceable(ledger, provider, performed, mine):
         _replan(ledger, provider, replayed, mine, cause=cause)
         return
+    _cancel_pointless(ledger, provider, replayed, mine)
+
+
+def _cancel_pointless(
+    ledger: Ledger, provider: str, replayed: Replayed, mine: Sequence[Pending]
+) -> None:
+    """Cancels what the action no longer wants, and what is done without it."""
     leased = ledger.leased(provider)
+    undone = ledger.action(replayed.action).undone
     wanted = ledger.image(replayed.after, ledger.catalogues[provider])
-    for pending in mine:
-        if pending.number in leased:
-            continue
-        if performed.undone or pointless(wanted, pending.request):
-            ledger.abandon(provider, pending, RequestState.CANCELLED)
+    for unit, requests in groupby(mine, key=lambda pending: pending.unit):
+        ahead = ledger.expected(provider, before_unit=unit)
+        for pending in requests:
+            request = pending.request
+            in_vain = undone or pointless(wanted, request) or _needless(ahead, wanted, request)
+            if in_vain and pending.number not in leased:
+                ledger.abandon(provider, pending, RequestState.CANCELLED)
+            else:
+                ahead = effect(ahead, request)
+
+
+def _needless(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:
+    """True if it is done already, or if the platform does not know for whom it is."""
+    become = request.type is RequestType.BECOME_SUBSCRIBER
+    unknown = ahead.known is Known.NO and wanted.known is Known.YES and not become
+    return unknown or has(ahead, request)
 
 
 def _replaceable(

@@ -1,0 +1,59 @@
+"""What is still needed, and what became pointless, once something was taken back."""
+
+from __future__ import annotations
+
+from generic_provider_server.domain.actions import (
+    ChangeLocation,
+    ChangeSubscriber,
+    ShortTermDeactivate,
+    StopServices,
+    Terminate,
+)
+from generic_provider_server.domain.subscription.records import ActionState
+from generic_provider_server.domain.values import (
+    SECOND,
+    Account,
+    Address,
+    Instant,
+    RequestMethod,
+    RequestSettings,
+)
+from support.hybrid import Hybrid, added, on, swapped
+
+JAAN, TARTU = Account(name="Jaan"), Address(city="Tartu")
+
+
+def test_nothing_waits_for_a_subscriber_who_was_refused_while_the_provider_is_off() -> None:
+    one = Hybrid.with_services("NEWS", "OTTX")
+    deactivated = one.perform(ShortTermDeactivate(Instant(one.life.now + 3_600 * SECOND)))
+    one.life.switch("Q", effective=False)
+    one.life.resolve(one.life.there.queue("Q")[0].number)
+    assert one.pending("Q") == []
+    one.serve("P")
+    assert one.action_state(deactivated) is ActionState.SETTLED
+
+
+def test_nothing_is_added_for_a_subscriber_who_was_refused_while_the_provider_is_off() -> None:
+    one = Hybrid.with_services("NEWS", "OTTX")
+    extra = one.perform(added("OTTY"))
+    one.life.switch("Q", effective=False)
+    one.life.resolve(one.life.there.queue("Q")[0].number)
+    assert one.pending("Q") == []
+    one.life.switch("Q", effective=True)
+    one.perform(ChangeLocation(TARTU))
+    assert one.pending("Q") == ["ACTION BECOME_SUBSCRIBER OTTY"]
+    one.serve()
+    assert one.life.in_sync("Q")
+    assert one.reason(extra) is None
+
+
+def test_an_end_does_not_cancel_usage_that_was_refused_while_the_provider_is_off() -> None:
+    one = Hybrid.served("NEWS")
+    one.rent()
+    ended = one.perform(Terminate())
+    one.life.switch("P", effective=False)
+    one.life.resolve(one.life.there.queue("P")[0].number)
+    assert not [each for each in one.pending("P") if "UDR" in each]
+    one.life.switch("P", effective=True)
+    one.serve()
+    assert one.action_state(ended) is ActionState.SETTLED

@@ -57,3 +57,11 @@ def test_an_end_does_not_cancel_usage_that_was_refused_while_the_provider_is_off
     one.life.switch("P", effective=True)
     one.serve()
     assert one.action_state(ended) is ActionState.SETTLED
+
+
+def test_nothing_is_left_of_a_change_that_the_only_platform_that_got_it_refused() -> None:
+    one = Hybrid.served("NEWS", "OTTX")
+    one.life.switch("Q", effective=False)
+    moved = one.perform(ChangeLocation(TARTU))
+    one.reject("P")
+    assert one.action_state(moved) is ActionState.REJECTED

@@ -48,9 +48,8 @@ def _stands_without_request(ledger: Ledger, action: int) -> bool:
         return True
     if not performed.ineffective:
         return False
-    whole = replace(performed, taken_back=())
     try:
-        state = after(before, whole, catalogues=ledger.catalogues)
+        state = after(before, performed, catalogues=ledger.catalogues)
     except Refused:
         return False
     return any(
@@ -82,6 +81,16 @@ def before_action(ledger: Ledger, action: int) -> tuple[Subscription | None, Per
             return state, performed
         state = after(state, performed, catalogues=ledger.catalogues)
     raise LookupError(f"action {action} is not unsettled")
+
+
+def state_at(ledger: Ledger, unit: int) -> Subscription:
+    """The subscription after the actions that come before the unit."""
+    state = ledger.base
+    for performed in ledger.performed.values():
+        if performed.unit > unit:
+            break
+        state = after(state, performed, catalogues=ledger.catalogues)
+    return state or ledger.desired
 
 
 def served_before(performed: Performed) -> set[str]:

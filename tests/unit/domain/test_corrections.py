@@ -59,6 +59,24 @@ def test_an_end_does_not_cancel_usage_that_was_refused_while_the_provider_is_off
     assert one.action_state(ended) is ActionState.SETTLED
 
 
+def test_what_heals_the_platform_stays_ahead_of_the_action_that_changes_it_again() -> None:
+    one = Hybrid.served("NEWS", "OTTX")
+    one.perform(swapped("C1", "C3"))
+    one.expire("P")
+    one.perform(ChangeSubscriber(JAAN))
+    one.perform(swapped("C3", "C4"))
+    healing = [each for each in one.pending("P") if each.startswith("RESET")]
+    assert "RESET ADD_INSTALLED_ITEM C3" in healing
+    one.perform(added("OTTY"))
+    while one.pending("Q")[0] != "ACTION ACTIVATE_SERVICE OTTY":
+        one.accept("Q")
+    one.reject("Q")
+    assert [each for each in one.pending("P") if each.startswith("RESET")] == healing
+    one.serve()
+    assert one.life.in_sync("P")
+    assert not one.life.differences("P")
+
+
 def test_nothing_is_left_of_a_change_that_the_only_platform_that_got_it_refused() -> None:
     one = Hybrid.served("NEWS", "OTTX")
     one.life.switch("Q", effective=False)

@@ -16,7 +16,7 @@ from ..values import RequestState, RequestType
 from .aggregate import ActionError, Pending, changed_by
 from .ledger import Ledger
 from .queueing import correction, of_action
-from .standing import Replayed, served_before
+from .standing import Replayed, served_before, state_at
 
 
 def reconcile(
@@ -37,7 +37,7 @@ def reconcile(
     replayed because of `cause`; a request that one of them needs and does not have belongs to that
     action. An account that was taken over without its contents waits for a reset.
     """
-    leased = ledger.leased(provider)
+    _cancel_pointless(ledger, provider, catalogue)
     wanted = ledger.image(ledger.desired, catalogue)
     for pending in ledger.links[provider].queue:
         corrects = not pending.action and pending.number not in leased
@@ -70,10 +70,21 @@ def reconcile(
     ledger.add(provider, added)
 
 
-def _withhold(
-    ledger: Ledger, provider: str, needed: tuple[Request, ...], never: Request | None
-) -> tuple[Request, ...]:
-    """What may be sent of what is needed; a usage record follows its BECOME_SUBSCRIBER."""
+def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> None:
+    """Cancels corrections that the subscription, as it is at their place in the order, does not
+    want: what a later action changes is not pointless before it."""
+    leased = ledger.leased(provider)
+    for pending in ledger.links[provider].queue:
+        if pending.action or pending.number in leased:
+            continue
+        if pointless(ledger.image(state_at(ledger, pending.unit), catalogue), pending.request):
+            ledger.abandon(provider, pending, RequestState.CANCELLED)
+
+
+def _not_withheld(
+    ledger: Ledger, provider: str, corrections: Sequence[Request], never: Request | None
+) -> list[Request]:
+    """The corrections that may be sent; the one that was just refused is withheld from now on."""
     link = ledger.links[provider]
     withheld = link.withheld if never is None else (*link.withheld, never)
     refused = [request for request in needed if request in withheld]

@@ -59,6 +59,19 @@ def test_an_end_does_not_cancel_usage_that_was_refused_while_the_provider_is_off
     assert one.action_state(ended) is ActionState.SETTLED
 
 
+def test_a_later_action_asks_again_for_what_was_refused_to_an_earlier_one() -> None:
+    one = Hybrid.served("NEWS", "SPORT")
+    one.perform(StopServices((on("NEWS"), on("SPORT"))))
+    one.life.switch("P", effective=False)
+    ended = one.perform(Terminate())
+    one.life.switch("P", effective=True)
+    refused = one.reject("P")
+    assert f"ACTION {refused}" in one.pending("P")
+    one.serve()
+    assert one.life.in_sync("P")
+    assert one.action_state(ended) is ActionState.SETTLED
+
+
 def test_what_heals_the_platform_stays_ahead_of_the_action_that_changes_it_again() -> None:
     one = Hybrid.served("NEWS", "OTTX")
     one.perform(swapped("C1", "C3"))

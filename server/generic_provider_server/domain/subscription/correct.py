@@ -39,25 +39,22 @@ def reconcile(
     """
     _cancel_pointless(ledger, provider, catalogue)
     wanted = ledger.image(ledger.desired, catalogue)
-    for pending in ledger.links[provider].queue:
-        corrects = not pending.action and pending.number not in leased
-        if corrects and pointless(wanted, pending.request):
-            ledger.abandon(provider, pending, RequestState.CANCELLED)
     link = ledger.links[provider]
     expected = ledger.expected(provider)
     if link.taken_over and expected.known is not Known.YES:
         return
     needed = plan(expected, wanted, catalogue=catalogue)
-    needed = _withhold(ledger, provider, needed, never)
     if not needed:
         return
-    unit = ledger.new_unit()
     owners = _owners(ledger, provider, catalogue, asked)
-    refused = ledger.links[provider].refused_correction
+    owned = [(request, _owner(owners, request)) for request in needed]
+    corrections = [request for request, action in owned if action is None]
+    sent = _not_withheld(ledger, provider, corrections, never)
+    if ledger.links[provider].refused_correction:
+        sent = [request for request in sent if names & names_of(request)]
+    unit = ledger.new_unit()
     added: list[Pending] = []
-    for request in needed:
-        own = names_of(request)
-        action = next((action for action, asks in owners if asks & own), None)
+    for request, action in owned:
         if action is not None:
             performed = ledger.action(action)
             if cause is not None:
@@ -65,8 +62,10 @@ def reconcile(
             added.append(
                 of_action(ledger, request, performed=performed, unit=unit, index=len(added))
             )
-        elif not refused or names & own:
+        elif request in sent:
             added.append(correction(ledger, request, unit=unit, index=len(added)))
+        elif request.type is RequestType.BECOME_SUBSCRIBER:
+            break  # what follows is for a subscriber whom the platform knows
     ledger.add(provider, added)
 
 
@@ -86,15 +85,15 @@ def _not_withheld(
 ) -> list[Request]:
     """The corrections that may be sent; the one that was just refused is withheld from now on."""
     link = ledger.links[provider]
-    withheld = link.withheld if never is None else (*link.withheld, never)
-    refused = [request for request in needed if request in withheld]
-    if not refused:
-        return needed
-    new = tuple([request for request in refused if request not in link.withheld])
-    ledger.links[provider] = replace(link, withheld=link.withheld + new)
-    if any(request.type is RequestType.BECOME_SUBSCRIBER for request in refused):
-        return ()
-    return tuple([request for request in needed if request not in refused])
+    if never is not None and never in corrections and never not in link.withheld:
+        link = replace(link, withheld=(*link.withheld, never))
+        ledger.links[provider] = link
+    return [request for request in corrections if request not in link.withheld]
+
+
+def _owner(owners: Sequence[tuple[int, AbstractSet[Name]]], request: Request) -> int | None:
+    named = names_of(request)
+    return next((action for action, asks in owners if asks & named), None)
 
 
 def _owners(

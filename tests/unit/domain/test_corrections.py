@@ -90,6 +90,18 @@ def test_what_heals_the_platform_stays_ahead_of_the_action_that_changes_it_again
     assert not one.life.differences("P")
 
 
+def test_a_late_answer_does_not_send_a_refused_correction_again() -> None:
+    one = Hybrid.with_services("NEWS", "SPORT")
+    one.life.lease("P")
+    one.life.do("P")
+    one.life.lose("P")
+    one.life.cancel(one.life.there.queue("P")[0].number)
+    one.accept("P")
+    refused = one.reject("P")
+    one.life.come_late(one.life.lost[0])
+    assert f"ROLLBACK {refused}" not in one.pending("P")
+
+
 def test_nothing_is_left_of_a_change_that_the_only_platform_that_got_it_refused() -> None:
     one = Hybrid.served("NEWS", "OTTX")
     one.life.switch("Q", effective=False)

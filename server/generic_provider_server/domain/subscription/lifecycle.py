@@ -240,7 +240,8 @@ def accepted_late(
     catalogue = ledger.catalogues[provider]
     taken_back = state in (RequestState.CANCELLED, RequestState.REJECTED)
     if taken_back and catalogue.effective:
-        reconcile(ledger, provider, catalogue, names=names)
+        doubted = [n for n in names if doubt_only(link.confirmed, request, {n}) != link.confirmed]
+        reconcile(ledger, provider, catalogue, names=frozenset(doubted))
     return ledger.transition()
 
 

@@ -108,3 +108,17 @@ def test_nothing_is_left_of_a_change_that_the_only_platform_that_got_it_refused(
     moved = one.perform(ChangeLocation(TARTU))
     one.reject("P")
     assert one.action_state(moved) is ActionState.REJECTED
+
+
+def test_an_end_keeps_the_method_of_a_platform_that_a_replay_links() -> None:
+    one = Hybrid.served("NEWS")
+    whole = RequestMethod.WHOLE_SUBSCRIPTION
+    one.set_methods("Q", RequestSettings(deactivation_method=whole))
+    one.perform(StopServices((on("NEWS"),)))
+    one.perform(added("OTTX"))
+    one.perform(Terminate())
+    one.reject("P")
+    assert one.pending("Q") == [
+        "ACTION BECOME_SUBSCRIBER OTTX",
+        "ACTION DEACTIVATE_SUBSCRIBER OTTX",
+    ]

@@ -103,8 +103,9 @@ def _whole(
     action: AnyAction, state: Subscription, catalogues: Catalogues
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The providers that get one request for the whole subscription: on activation, or on
-    deactivation."""
-    settings = [(code, catalogues[code].provider.request_settings) for code in state.linked]
+    deactivation. A replay may link those of services that are not on."""
+    codes = dict.fromkeys([*state.linked, *[service.provider for service in state.services]])
+    settings = [(code, catalogues[code].provider.request_settings) for code in codes]
     whole = RequestMethod.WHOLE_SUBSCRIPTION
     if isinstance(action, WholeActivation):
         return tuple([code for code, s in settings if s.activation_method is whole]), ()

@@ -83,7 +83,8 @@ class Truth:
             state = after(state, performed, catalogues=catalogues)
         assert state
         now = self.bench.clock.now
-        assert without_usage(state, now=now) == without_usage(aggregate.desired, now=now), "not the fold of base and the unsettled actions"
+        shown = without_usage(aggregate.desired, now=now)
+        assert without_usage(state, now=now) == shown, "not the fold of the unsettled actions"
         check(aggregate.desired, catalogues)
         assert aggregate.desired.live or not aggregate.desired.items
 

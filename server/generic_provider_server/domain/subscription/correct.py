@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from itertools import groupby
 
 from msgspec.structs import replace
 
@@ -73,11 +74,13 @@ def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> No
     """Cancels corrections that the subscription, as it is at their place in the order, does not
     want: what a later action changes is not pointless before it."""
     leased = ledger.leased(provider)
-    for pending in ledger.links[provider].queue:
-        if pending.action or pending.number in leased:
-            continue
-        if pointless(ledger.image(state_at(ledger, pending.unit), catalogue), pending.request):
-            ledger.abandon(provider, pending, RequestState.CANCELLED)
+    queue = ledger.links[provider].queue
+    waiting = [p for p in queue if not p.action and p.number not in leased]
+    for unit, corrections in groupby(waiting, key=lambda pending: pending.unit):
+        wanted = ledger.image(state_at(ledger, unit), catalogue)
+        for pending in corrections:
+            if pointless(wanted, pending.request):
+                ledger.abandon(provider, pending, RequestState.CANCELLED)
 
 
 def _not_withheld(

@@ -6,7 +6,7 @@ import asyncio
 import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 import grpc
@@ -15,10 +15,7 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 from grpc_reflection.v1alpha import reflection
 
-from .commands.end_leases import end_of_other_servers
-from .commands.hold import Disown
 from .config import Settings
-from .domain.refusals import Refused
 from .health import HEALTH, Health
 from .logs import configure_logs
 from .rpc.calls import Calls, add_service
@@ -30,7 +27,6 @@ from .services.presence import Presence, connected
 from .services.resetting import Resetting
 from .services.settling import Settling
 from .store.database.engine import StoreLost
-from .store.notices.notice import Committed
 from .store.store import Store, open_store
 
 MOST_RECEIVED = 4 * 1024 * 1024
@@ -90,56 +86,38 @@ def _spare_collections() -> None:
 async def running(settings: Settings, *, port_shared: bool = False) -> AsyncIterator[str]:
     """Runs a server while the block runs, and yields the address that it serves on.
 
-    `port_shared` allows other processes to serve on the same port.
+    Each part is stopped in the reverse order in which it was started. `port_shared` allows other
+    processes to serve on the same port.
     """
-    delivery = Delivery(max_streams=settings.max_streams)
-    settling = Settling()
-    health = Health(delivery)
-    store = await _reached(partial(_open, settings, delivery, settling, health))
-    presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
-    resetting = Resetting(store)
-    try:
-        delivery.start(store)
-        await _begin(store, presence)
-        server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(port_shared))))
-        calls = Calls(secure=settings.tls_certificate is not None)
-        _add_services(server, servicers(store, delivery, settling, presence, resetting), calls)
-        health.add_to(server)
-        address = _bind(server, settings)
-        clock = Clock(store, duties())
-        clock.start()
+    async with AsyncExitStack() as stack:
+        store = await _reached(partial(_open, settings))
+        stack.push_async_callback(store.close)
+        delivery = Delivery(store, max_streams=settings.max_streams)
+        settling, calls = Settling(store), Calls(secure=settings.tls_certificate is not None)
+        presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
+        await stack.enter_async_context(presence.announced())
+        await stack.enter_async_context(Clock(store, duties()).running())
+        resetting = Resetting(store)
         resetting.start()
+        stack.push_async_callback(resetting.stop)
+
+        server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(port_shared))))
+        _add_services(server, servicers(store, delivery, settling, presence, resetting), calls)
+        health = Health(store, server)
+        address = _bind(server, settings)
         await server.start()
-        await health.begin()
-        try:
-            yield address
-        finally:
-            await health.end()
-            await delivery.drain("this server process is shutting down")
-            settling.drain()
-            resetting.draining.set()
-            if not await calls.drain(seconds=settings.drain_seconds):
-                log.warning("calls_cut_off", seconds=settings.drain_seconds)
-            await server.stop(CUT_OFF)
-            await clock.stop()
-            await resetting.stop()
-            await _sign_off(store, presence)
-    finally:
-        await store.close()
+        stack.push_async_callback(server.stop, CUT_OFF)
+
+        stack.push_async_callback(_drain, calls, seconds=settings.drain_seconds)
+        stack.callback(resetting.draining.set)
+        stack.callback(settling.drain)
+        stack.push_async_callback(delivery.drain, "this server process is shutting down")
+        await stack.enter_async_context(health.serving())
+        yield address
 
 
-def _open(settings: Settings, delivery: Delivery, settling: Settling, health: Health) -> Store:
-    def committed(change: Committed) -> None:
-        delivery.committed(change)
-        settling.committed(change)
-
-    return open_store(
-        settings.database,
-        on_commit=committed,
-        on_reach=health.reach,
-        on_gap=delivery.cut,
-        notifications=settings.notifications_database,
-    )
+def _open(settings: Settings) -> Store:
+    return open_store(settings.database, notifications=settings.notifications_database)
 
 
 async def _reached(opened: Callable[[], Store]) -> Store:
@@ -154,26 +132,9 @@ async def _reached(opened: Callable[[], Store]) -> Store:
     return opened()
 
 
-async def _begin(store: Store, presence: Presence) -> None:
-    if store.shared:
-        await presence.start()
-        return
-    while await store.do(end_of_other_servers(store.server)):
-        pass
-
-
-async def _sign_off(store: Store, presence: Presence) -> None:
-    """Gives up the leases of this process, which stay valid until they run out, and signs it off.
-
-    If the store cannot be reached, other processes will find that this one is dead.
-    """
-    try:
-        while await store.do(Disown(server=store.server)):
-            pass
-    except Refused as refused:
-        log.warning("leases_not_disowned", message=refused.message)
-    if store.shared:
-        await presence.stop()
+async def _drain(calls: Calls, *, seconds: float) -> None:
+    if not await calls.drain(seconds=seconds):
+        log.warning("calls_cut_off", seconds=seconds)
 
 
 def _add_services(

@@ -3,49 +3,48 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
 from .rpc.servicers import SERVICES
-from .services.delivery import Delivery
+from .store.store import Store
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 NAMES = ("", *[descriptor.full_name for descriptor in SERVICES])
 
 
 class Health:
-    def __init__(self, delivery: Delivery) -> None:
-        self._delivery = delivery
+    """Answers `server`'s health checks: SERVING within the block `serving`."""
+
+    def __init__(self, store: Store, server: grpc.aio.Server) -> None:
         self._servicer = health.HealthServicer()
         self._serving = False
         self._reached = True
-        self._telling: set[asyncio.Task[None]] = set()
-
-    def add_to(self, server: grpc.aio.Server) -> None:
+        self._updates: set[asyncio.Task[None]] = set()
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+        store.listeners.reached.append(self._reach)
 
-    async def begin(self) -> None:
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[None]:
         self._serving = True
-        await self._tell()
+        await self._update()
+        try:
+            yield
+        finally:
+            self._serving = False
+            await self._update()
 
-    async def end(self) -> None:
-        self._serving = False
-        await self._tell()
-
-    def reach(self, reached: bool) -> None:  # noqa: FBT001 - the store's callback
-        """Called when the store was lost, so that the state of leases is unknown, or when it is
-        back.
-        """
+    def _reach(self, reached: bool) -> None:  # noqa: FBT001 - a listener of the store
         self._reached = reached
-        if not reached:
-            self._delivery.cut()
-        task = asyncio.get_running_loop().create_task(self._tell())
-        self._telling.add(task)
-        task.add_done_callback(self._telling.discard)
+        task = asyncio.get_running_loop().create_task(self._update())
+        self._updates.add(task)
+        task.add_done_callback(self._updates.discard)
 
-    async def _tell(self) -> None:
+    async def _update(self) -> None:
         response = health_pb2.HealthCheckResponse
         status = response.SERVING if self._serving and self._reached else response.NOT_SERVING
         for name in NAMES:

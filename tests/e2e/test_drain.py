@@ -25,7 +25,6 @@ from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServic
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from generic_provider_server.services.settling import Settling
-from generic_provider_server.store.store import Store
 
 Stream = grpc.aio.UnaryStreamCall[
     api.StreamPendingRequestsRequest, api.StreamPendingRequestsResponse
@@ -48,9 +47,9 @@ def received(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     event = asyncio.Event()
     waits = Settling.action
 
-    async def noted(self: Settling, store: Store, action: int, *, wait: float) -> object:
+    async def noted(self: Settling, action: int, *, wait: float) -> object:
         event.set()
-        return await waits(self, store, action, wait=wait)
+        return await waits(self, action, wait=wait)
 
     monkeypatch.setattr(Settling, "action", noted)
     return event

@@ -17,7 +17,7 @@ def clock() -> HandClock:
 
 @pytest_asyncio.fixture
 async def store(url: str, clock: HandClock) -> AsyncIterator[Store]:
-    opened = open_store(url, on_commit=lambda _: None, clock=clock)
+    opened = open_store(url, clock=clock)
     yield opened
     await opened.close()
 

@@ -13,10 +13,10 @@ from generic_provider_server.domain.subscription.records import WaitingFor
 from generic_provider_server.domain.values import SECOND
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import Stream
-from generic_provider_server.store.notices.notice import Committed
-from generic_provider_server.store.store import open_store
-from support.bench import Bench, HandClock
-from support.examples import ADD_SPORT, SATELLITE, viewer
+from generic_provider_server.store.notices.notice import Notice
+from generic_provider_server.store.store import Store
+from support.bench import Bench
+from support.examples import ADD_SPORT, viewer
 
 
 @pytest.fixture
@@ -34,18 +34,15 @@ def stream() -> Stream:
 
 
 @pytest.fixture
-def delivery(stream: Stream) -> Delivery:
-    delivery = Delivery(max_streams=1)
+def delivery(store: Store, stream: Stream) -> Delivery:
+    delivery = Delivery(store, max_streams=1)
     delivery.streams[stream.id] = stream
     return delivery
 
 
 async def test_what_is_on_a_lease_counts_until_it_is_answered_or_given_back(
-    url: str, clock: HandClock, delivery: Delivery, stream: Stream
+    bench: Bench, delivery: Delivery, stream: Stream
 ) -> None:
-    store = open_store(url, on_commit=delivery.committed, clock=clock)
-    bench = Bench(store, clock)
-    await bench.add_provider(SATELLITE)
     await bench.become(viewer("S1"))
     await bench.become(viewer("S2"))
     one, two = await bench.claim("SAT", stream=stream.id)
@@ -62,27 +59,22 @@ async def test_what_is_on_a_lease_counts_until_it_is_answered_or_given_back(
     assert (stream.in_flight, stream.ran_out, stream.credit) == (0, 2, 0)
     delivery.heard([stream.id])
     assert stream.credit == 2
-    await store.close()
 
 
 async def test_a_lease_that_ran_out_as_another_began_counts_as_well(
     delivery: Delivery, stream: Stream
 ) -> None:
     stream.in_flight = 1
-    delivery.committed(Committed(freed=Counter({stream.id: 0}), ran_out=Counter({stream.id: 1})))
+    delivery.take_note(Notice(freed=Counter({stream.id: 0}), ran_out=Counter({stream.id: 1})))
 
     assert (stream.in_flight, stream.ran_out, stream.credit) == (1, 1, 0)
 
 
 @pytest.mark.parametrize("ending", ["stopped", "gone"])
 async def test_what_is_claimed_while_its_stream_ends_goes_back_without_an_attempt(
-    ending: str, url: str, clock: HandClock, stream: Stream, monkeypatch: pytest.MonkeyPatch
+    ending: str, bench: Bench, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delivery = Delivery(max_streams=1)
-    store = open_store(url, on_commit=delivery.committed, clock=clock)
-    delivery.start(store)
-    bench = Bench(store, clock)
-    await bench.add_provider(SATELLITE)
+    delivery = Delivery(bench.store, max_streams=1)
     (number,) = (request.number for request in (await bench.become(viewer("S1"))).requests)
     claim = delivery._claim  # noqa: SLF001 - what ends the stream comes between
     left = asyncio.Event()
@@ -105,4 +97,3 @@ async def test_what_is_claimed_while_its_stream_ends_goes_back_without_an_attemp
         await asyncio.sleep(0.01)
 
     assert (await bench.request(number)).attempts == 0
-    await store.close()

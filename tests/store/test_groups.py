@@ -17,6 +17,7 @@ from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import RequestState
 from generic_provider_server.store.database import statements as sql
+from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.write.loaded import Needs
 from generic_provider_server.store.write.transaction import Work
 from generic_provider_server.store.write.writer import Command
@@ -129,6 +130,20 @@ async def test_a_command_that_breaks_leaves_the_rest_of_its_group_alone(bench: B
     assert isinstance(broken, ZeroDivisionError)
     assert isinstance(second, Done)
     assert (await bench.subscription("S1")).revision == 2
+
+
+async def test_a_listener_that_fails_keeps_neither_callers_nor_other_listeners_waiting(
+    bench: Bench,
+) -> None:
+    ready: list[str] = []
+
+    def fail(_: Notice) -> None:
+        raise ZeroDivisionError
+
+    bench.store.listeners.committed += [fail, lambda notice: ready.extend(notice.ready)]
+    await bench.become(viewer("S1"))
+
+    assert ready == ["SAT"]
 
 
 async def test_a_database_that_cannot_be_written_is_unavailable(

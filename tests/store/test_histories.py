@@ -50,8 +50,8 @@ def providers() -> list[Provider]:
 async def test_whatever_happens_what_is_in_sync_is_on_the_platform(
     url: str, clock: HandClock, chunk: int
 ) -> None:
-    delivery = Delivery(max_streams=100)
-    store = open_store(url, on_commit=delivery.committed, clock=clock)
+    store = open_store(url, clock=clock)
+    delivery = Delivery(store, max_streams=100)
     bench = Bench(store, clock)
     for provider in providers():
         await bench.add_provider(provider)

@@ -22,7 +22,7 @@ async def test_everything_is_there_when_the_store_is_opened_again(
     subscription = await bench.subscription("S1")
     requests = await bench.requests()
     await bench.store.close()
-    bench.store = open_store(url, on_commit=lambda _: None, clock=clock)
+    bench.store = open_store(url, clock=clock)
 
     assert bench.store.providers == providers
     assert await bench.subscription("S1") == subscription
@@ -42,7 +42,7 @@ async def test_numbers_go_on_when_the_store_is_opened_again(
 ) -> None:
     first = await bench.perform(viewer(""))
     await bench.store.close()
-    bench.store = open_store(url, on_commit=lambda _: None, clock=clock)
+    bench.store = open_store(url, clock=clock)
     second = await bench.perform(replace(viewer(""), items=()))
 
     assert second.action.id == first.action.id + 1
@@ -56,12 +56,12 @@ async def test_numbers_go_on_when_the_store_is_opened_again(
 
 async def test_an_sqlite_database_is_open_once(bench: Bench, url: str, clock: HandClock) -> None:
     if bench.store.shared:
-        other = open_store(url, on_commit=lambda _: None, clock=clock)
+        other = open_store(url, clock=clock)
         assert other.providers == bench.store.providers
         await other.close()
     else:
         with pytest.raises(StoreInUse):
-            open_store(url, on_commit=lambda _: None)
+            open_store(url)
 
     await bench.become(viewer("S1"))
 
@@ -69,4 +69,4 @@ async def test_an_sqlite_database_is_open_once(bench: Bench, url: str, clock: Ha
 async def test_an_unknown_kind_of_database_is_not_opened() -> None:
     for url in ("mysql://localhost/x", "sqlite:///", "x.db"):
         with pytest.raises(UnsupportedDatabase):
-            open_store(url, on_commit=lambda _: None)
+            open_store(url)

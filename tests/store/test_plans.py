@@ -110,7 +110,7 @@ async def test_everything_hot_uses_an_index(url: str, asked: Asked) -> None:
 
 async def _live(url: str) -> None:
     """What callers, adapters and the clock do."""
-    store = open_store(url, on_commit=lambda _: None)
+    store = open_store(url)
     bench = Bench(store, HandClock())
     presence = Presence(store, list)
     for n in range(8):

@@ -30,7 +30,7 @@ async def with_document(bench: Bench, url: str, number: str, document: bytes) ->
         change = "UPDATE subscription SET document = ? WHERE number = ?"
         tables.run(change, (document, number))
     engine.close()
-    bench.store = open_store(url, on_commit=lambda _: None, clock=bench.clock)
+    bench.store = open_store(url, clock=bench.clock)
     return bytes(row.document)
 
 
@@ -137,9 +137,8 @@ async def test_a_duty_that_always_fails_keeps_no_other_from_being_done(bench: Be
         return []
 
     clock = Clock(bench.store, [Duty(name="fails", due=fail), Duty(name="works", due=note)])
-    clock.start()
-    await done.wait()
-    await clock.stop()
+    async with clock.running():
+        await done.wait()
 
 
 async def test_the_others_are_handed_over_when_one_cannot_be_processed(

@@ -6,7 +6,6 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,7 +21,6 @@ from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.services.streams import Stream
 from generic_provider_server.store.database.number_blocks import FEW
-from generic_provider_server.store.notices.notice import Committed
 from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock
 from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer
@@ -37,17 +35,8 @@ def url(postgres: Databases) -> str:
 
 
 @asynccontextmanager
-async def processes(
-    url: str, clock: HandClock, deliveries: list[Delivery] | None = None
-) -> AsyncIterator[list[Bench]]:
-    stores = [
-        open_store(
-            url,
-            on_commit=partial(_tell, deliveries[n] if deliveries else None),
-            clock=clock,
-        )
-        for n in range(PROCESSES)
-    ]
+async def processes(url: str, clock: HandClock) -> AsyncIterator[list[Bench]]:
+    stores = [open_store(url, clock=clock) for _ in range(PROCESSES)]
     benches = [Bench(store, clock) for store in stores]
     await benches[0].add_provider(SATELLITE)
     await benches[0].add_provider(WEB)
@@ -56,11 +45,6 @@ async def processes(
     finally:
         for store in stores:
             await store.close()
-
-
-def _tell(delivery: Delivery | None, change: Committed) -> None:
-    if delivery is not None:
-        delivery.committed(change)
 
 
 async def test_what_one_does_the_others_see(url: str, clock: HandClock) -> None:
@@ -163,9 +147,8 @@ async def test_a_lease_is_given_once(url: str, clock: HandClock) -> None:
 
 
 async def test_credit_is_freed_by_answers_that_come_elsewhere(url: str, clock: HandClock) -> None:
-    deliveries = [Delivery(max_streams=10) for _ in range(PROCESSES)]
-    async with processes(url, clock, deliveries) as (one, two, _):
-        deliveries[0].start(one.store)
+    async with processes(url, clock) as (one, two, _):
+        delivery = Delivery(one.store, max_streams=10)
         stream = Stream(
             id=stream_of(one.store.server),
             provider="SAT",
@@ -176,7 +159,7 @@ async def test_credit_is_freed_by_answers_that_come_elsewhere(url: str, clock: H
             lease_duration=30 * SECOND,
             include_target=False,
         )
-        with deliveries[0].stream(stream):
+        with delivery.stream(stream):
             for n in range(20):
                 await two.become(viewer(f"S{n:03}"))
             for _ in range(20):
@@ -190,7 +173,7 @@ async def test_credit_is_freed_by_answers_that_come_elsewhere(url: str, clock: H
             async with asyncio.timeout(20):
                 while stream.in_flight:
                     await asyncio.sleep(0.01)
-        await deliveries[0].drain("done")
+        await delivery.drain("done")
 
 
 async def test_leases_of_a_server_that_is_silent_end(url: str, clock: HandClock) -> None:
@@ -227,18 +210,16 @@ async def test_a_provider_changes_everywhere_at_once(url: str, clock: HandClock)
 
 
 async def test_a_message_that_is_not_ours_is_survived(
-    url: str, clock: HandClock, postgres: Databases, monkeypatch: pytest.MonkeyPatch
+    url: str, clock: HandClock, postgres: Databases
 ) -> None:
-    deliveries = [Delivery(max_streams=10) for _ in range(PROCESSES)]
-    async with processes(url, clock, deliveries) as (one, two, _):
-        deliveries[0].start(one.store)
+    async with processes(url, clock) as (one, two, _):
         postgres.sql(
             "SELECT pg_notify('generic_provider', 'hello')", database=urlsplit(url).path[1:]
         )
-        woken = asyncio.Event()
-        monkeypatch.setattr(deliveries[0], "committed", lambda _: woken.set())
+        told = asyncio.Event()
+        one.store.listeners.committed.append(lambda _: told.set())
         async with asyncio.timeout(20):
-            while not woken.is_set():
+            while not told.is_set():
                 await two.become(viewer(f"S{clock.now}"))
                 await asyncio.sleep(0.1)
 

@@ -34,7 +34,7 @@ class Extend:
         return _needs(self.leases)
 
     def run(self, work: Work) -> tuple[LeaseState, ...]:
-        work.committed.heard.update(streams_of(self.leases))
+        work.notice.heard.update(streams_of(self.leases))
         return tuple([self._extend(work, lease) for lease in self.leases])
 
     def _extend(self, work: Work, lease: Lease | None) -> LeaseState:
@@ -67,9 +67,9 @@ class Release:
     def run(self, work: Work) -> tuple[LeaseState, ...]:
         """Returns for each lease whether it was live until now."""
         streams = streams_of(self.leases)
-        work.committed.heard.update(streams)
+        work.notice.heard.update(streams)
         if self.stop:
-            work.committed.stopped.update(streams)
+            work.notice.stopped.update(streams)
         states = []
         for lease in self.leases:
             lane = live_lane(work, lease)

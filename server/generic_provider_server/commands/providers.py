@@ -99,7 +99,7 @@ class SetProviderState:
             check_complete(provider)
         record = _changed(work, former, provider, who=self.who)
         work.put_provider(record)
-        work.committed.wake(self.provider, 0)
+        work.notice.add_ready(self.provider, 0)
         return record
 
 

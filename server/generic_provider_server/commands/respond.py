@@ -60,7 +60,7 @@ class Respond:
         return Needs(subscriptions=frozenset(named))
 
     def run(self, work: Work) -> tuple[Verdict, ...]:
-        work.committed.heard.update(streams_of(self.leases))
+        work.notice.heard.update(streams_of(self.leases))
         return tuple(
             [
                 _judge(work, self.provider, response, lease)

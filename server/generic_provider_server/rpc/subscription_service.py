@@ -84,7 +84,7 @@ class SubscriptionServicer:
             checks.wrong("action", "is required, or a request_id")
         wait = checks.wait(request)
         found = await self._action_of(checks, request)
-        record = found and await self._settling.action(self._store, found, wait=wait)
+        record = found and await self._settling.action(found, wait=wait)
         if not record:
             name = request.WhichOneof("key") or "action"
             key = str(getattr(request, name))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
 from functools import partial
 
 from ..domain.refusals import Reason, Refused
@@ -22,12 +23,14 @@ class Clock:
             Loop(duty.name, partial(self._do, duty), seconds=duty.seconds) for duty in self._duties
         ]
 
-    def start(self) -> None:
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
         for loop in self._loops:
             loop.start()
-
-    async def stop(self) -> None:
-        await asyncio.gather(*[loop.stop() for loop in self._loops])
+        try:
+            yield
+        finally:
+            await asyncio.gather(*[loop.stop() for loop in self._loops])
 
     async def do_everything(self) -> bool:
         """Runs each duty once, one after the other. Returns whether there may be more to do."""

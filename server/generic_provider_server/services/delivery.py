@@ -16,7 +16,7 @@ from ..commands.end_leases import end_of_stream
 from ..commands.hold import Release
 from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
-from ..store.notices.notice import Committed
+from ..store.notices.notice import Notice
 from ..store.store import Store
 from .streams import Cut, Drain, Stream
 
@@ -34,43 +34,32 @@ log = structlog.get_logger()
 class Delivery:
     """Hands ready requests over to the streams with credit. It belongs to the event loop."""
 
-    def __init__(self, *, max_streams: int) -> None:
+    def __init__(self, store: Store, *, max_streams: int) -> None:
         self.streams: dict[str, Stream] = {}
+        self._store = store
         self._max_streams = max_streams
-        self._store: Store | None = None
         self._ready: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._dispatchers: dict[str, asyncio.Task[None]] = {}
         self._turns: defaultdict[str, int] = defaultdict(int)
         self._draining = ""
+        store.listeners.committed.append(self.take_note)
+        store.listeners.missed.append(self.cut)
 
-    def start(self, store: Store) -> None:
-        self._store = store
-
-    @property
-    def server(self) -> str:
-        return self.store.server
-
-    @property
-    def store(self) -> Store:
-        if self._store is None:
-            raise RuntimeError("delivery has not been started")
-        return self._store
-
-    def committed(self, change: Committed) -> None:
+    def take_note(self, notice: Notice) -> None:
         """Applies a commit: credit that it freed, and providers with ready lanes."""
-        ready = set(change.woken)
-        self.stop_streams(change.stopped)
-        for stream_id, freed in change.freed.items():
+        ready = set(notice.ready)
+        self.stop_streams(notice.stopped)
+        for stream_id, freed in notice.freed.items():
             stream = self.streams.get(stream_id)
-            ran_out = change.ran_out.get(stream_id, 0)
+            ran_out = notice.ran_out.get(stream_id, 0)
             if stream is None or not (freed or ran_out):
                 continue
             stream.in_flight -= freed
             stream.ran_out += ran_out
             stream.end_if_done()
             ready.add(stream.provider)
-        self.heard(change.heard)
-        self._wake(ready)
+        self.heard(notice.heard)
+        self._serve_soon(ready)
 
     def heard(self, streams: Iterable[str]) -> None:
         """Called when an adapter has sent something: requests of leases that ran out use no credit
@@ -82,7 +71,7 @@ class Delivery:
                 stream.last_heard_time = time.time()
                 if stream.ran_out:
                     stream.ran_out = 0
-                    self._wake({stream.provider})
+                    self._serve_soon({stream.provider})
 
     def stop_streams(self, streams: Iterable[str]) -> None:
         """Hands nothing more over on the streams. Each ends when its last lease has ended."""
@@ -100,7 +89,7 @@ class Delivery:
         if stream.provider not in self._dispatchers:
             task = asyncio.create_task(self._dispatch(stream.provider))
             self._dispatchers[stream.provider] = task
-        self._wake({stream.provider})
+        self._serve_soon({stream.provider})
         facts = {"provider": stream.provider, "adapter": stream.adapter, "peer": stream.peer}
         log.info("adapter_connected", **facts, max_in_flight=stream.max_in_flight)
         try:
@@ -123,7 +112,7 @@ class Delivery:
                 left = deadline - time.monotonic()
                 if handed or left <= 0:
                     return handed
-                await self._woken(ready, most=left)
+                await self._wait(ready, most=left)
 
     def cut(self) -> None:
         """Ends every stream, because the state of its leases is unknown. Adapters reconnect."""
@@ -134,14 +123,14 @@ class Delivery:
     async def drain(self, reason: str) -> None:
         """Sends `drain` on every stream and hands nothing more over. The leases stay valid."""
         self._draining = reason
-        self._wake(set(self._ready))
+        self._serve_soon(set(self._ready))
         await asyncio.gather(*self._dispatchers.values())
         for stream in list(self.streams.values()):
             stream.events.put_nowait(Drain(reason))
 
     def _admit(self, stream: Stream) -> None:
         self._refuse_while_draining()
-        catalogue_of(self.store.catalogues, stream.provider)
+        catalogue_of(self._store.catalogues, stream.provider)
         if len(self.streams) >= self._max_streams:
             raise Refused(
                 Reason.TOO_MANY_STREAMS,
@@ -153,7 +142,7 @@ class Delivery:
         if self._draining:
             raise Refused(Reason.DRAINING, self._draining)
 
-    def _wake(self, providers: set[str]) -> None:
+    def _serve_soon(self, providers: set[str]) -> None:
         for provider in providers:
             for ready in self._ready.get(provider, ()):
                 ready.set()
@@ -171,7 +160,7 @@ class Delivery:
         with self._listening(provider) as ready:
             ready.set()
             while not self._draining:
-                await self._woken(ready)
+                await self._wait(ready)
                 ready.clear()
                 try:
                     while await self._serve(provider):
@@ -187,11 +176,11 @@ class Delivery:
         await asyncio.sleep(RETRY_SECONDS)
         ready.set()
 
-    async def _woken(self, ready: asyncio.Event, *, most: float = math.inf) -> None:
+    async def _wait(self, ready: asyncio.Event, *, most: float = math.inf) -> None:
         """Waits for a commit, or for `most` seconds; if other processes write, at most one poll
         interval.
         """
-        wait = min(most, POLL_SECONDS if self.store.shared else math.inf)
+        wait = min(most, POLL_SECONDS if self._store.shared else math.inf)
         with suppress(TimeoutError):
             async with asyncio.timeout(None if wait == math.inf else wait):
                 await ready.wait()
@@ -208,7 +197,7 @@ class Delivery:
         waiting = waiting[turn:] + waiting[:turn]
         with _claiming(waiting):
             demands = tuple([stream.demand() for stream in waiting])
-            shares = await self._claim(provider, demands, server=self.server)
+            shares = await self._claim(provider, demands, server=self._store.server)
             unwanted: list[Handed] = []
             for stream, handed in zip(waiting, shares, strict=True):
                 if stream.stopping or stream.id not in self.streams or self._draining:
@@ -216,7 +205,7 @@ class Delivery:
                 elif handed:
                     stream.events.put_nowait(handed)
             if unwanted:
-                await self.store.do(Release(leases=tuple([each.lane.lease for each in unwanted])))
+                await self._store.do(Release(leases=tuple([each.lane.lease for each in unwanted])))
         return any(shares)
 
     async def _claim(
@@ -233,7 +222,7 @@ class Delivery:
             demands=demands,
             turn=self._turns[provider],
         )
-        return await self.store.do(claim)
+        return await self._store.do(claim)
 
     async def _end_leases(self, stream: Stream) -> None:
         """Ends the leases of a stream. If the store cannot be reached, repeats until it can."""
@@ -241,7 +230,7 @@ class Delivery:
         end = end_of_stream(stream.provider, stream.id)
         while True:
             try:
-                while await self.store.do(end):
+                while await self._store.do(end):
                     pass
             except Refused as refused:
                 if refused.reason is not Reason.STORE_UNAVAILABLE:

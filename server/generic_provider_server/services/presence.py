@@ -4,12 +4,14 @@ processes that are dead.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import msgspec
 import structlog
 
-from ..commands.end_leases import end_of_server
+from ..commands.end_leases import end_of_other_servers, end_of_server
+from ..commands.hold import Disown
 from ..commands.servers import Beat, Forget
 from ..domain.refusals import Refused
 from ..domain.values import Value
@@ -51,24 +53,33 @@ def connected(stream: Stream) -> Connected:
 
 
 class Presence:
+    """This process among those that share the database.
+
+    Within the block `announced` the others know that it is alive; when one of them dies, its leases
+    are ended.
+    """
+
     def __init__(self, store: Store, streams: Callable[[], list[Connected]]) -> None:
         self._store = store
         self._streams = streams
         self._loop = Loop("presence", self.beat, seconds=BEAT_SECONDS)
 
-    async def start(self) -> None:
-        await self.beat()
-        self._loop.start()
-
-    async def stop(self) -> None:
-        """Removes the row of this process, if the database can be reached."""
-        await self._loop.stop()
+    @asynccontextmanager
+    async def announced(self) -> AsyncIterator[None]:
+        if self._store.shared:
+            await self.beat()
+            self._loop.start()
+        else:
+            while await self._store.do(end_of_other_servers(self._store.server)):
+                pass
         try:
-            await self._store.do(Forget(server=self._store.server))
-        except Refused as refused:
-            log.warning("not_signed_off", message=refused.message)
+            yield
+        finally:
+            await self._loop.stop()
+            await self._sign_off()
 
     async def beat(self) -> None:
+        """Writes that this process is alive, and ends the leases of those that are dead."""
         beat = Beat(server=self._store.server, document=msgspec.json.encode(self._streams()))
         for server in await self._store.do(beat):
             log.warning("server_gone", server=server)
@@ -88,3 +99,14 @@ class Presence:
             for stream in msgspec.json.decode(document, type=list[Connected])
         ]
         return [*self._streams(), *elsewhere]
+
+    async def _sign_off(self) -> None:
+        """The leases stay live until they run out; if the database is away, others end them."""
+        server = self._store.server
+        try:
+            while await self._store.do(Disown(server=server)):
+                pass
+            if self._store.shared:
+                await self._store.do(Forget(server=server))
+        except Refused as refused:
+            log.warning("leases_not_disowned", message=refused.message)

@@ -9,11 +9,11 @@ from collections import defaultdict
 from contextlib import suppress
 
 from ..domain.subscription.records import ActionRecord, ActionState
-from ..store.notices.notice import Committed
+from ..store.notices.notice import Notice
 from ..store.store import Store
 
 UNSETTLED = frozenset({ActionState.SCHEDULED, ActionState.EXECUTED})
-FIRST_LOOK, LONGEST_LOOK = 0.02, 0.25
+FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
 """Seconds between two queries for an action that another process may settle."""
 
 
@@ -23,12 +23,14 @@ class Settling:
     It belongs to the event loop.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
+        self._store = store
         self._waiting: defaultdict[int, set[asyncio.Event]] = defaultdict(set)
         self._draining = False
+        store.listeners.committed.append(self._take_note)
 
-    def committed(self, change: Committed) -> None:
-        for action in change.settled & self._waiting.keys():
+    def _take_note(self, notice: Notice) -> None:
+        for action in notice.settled & self._waiting.keys():
             for settled in self._waiting[action]:
                 settled.set()
 
@@ -39,23 +41,23 @@ class Settling:
             for settled in waiting:
                 settled.set()
 
-    async def action(self, store: Store, action: int, *, wait: float) -> ActionRecord | None:
+    async def action(self, action: int, *, wait: float) -> ActionRecord | None:
         """The action when it is settled, or after `wait` seconds; None if there is none."""
         deadline = time.monotonic() + wait
-        look = FIRST_LOOK if store.shared else math.inf
+        pause = FIRST_PAUSE if self._store.shared else math.inf
         settled = asyncio.Event()
         self._waiting[action].add(settled)
         try:
             while True:
                 settled.clear()
-                record = await store.read(lambda reads: reads.action(action))
+                record = await self._store.read(lambda reads: reads.action(action))
                 left = deadline - time.monotonic()
                 if record is None or _is_settled(record) or left <= 0 or self._draining:
                     return record
                 with suppress(TimeoutError):
-                    async with asyncio.timeout(min(left, look)):
+                    async with asyncio.timeout(min(left, pause)):
                         await settled.wait()
-                look = min(2 * look, LONGEST_LOOK) if store.shared else look
+                pause = min(2 * pause, LONGEST_PAUSE) if self._store.shared else pause
         finally:
             self._waiting[action].discard(settled)
             if not self._waiting[action]:

@@ -20,7 +20,7 @@ from .database.sqlite import PREFIX, SqliteEngine, sqlite_path, sqlite_reader
 from .memory.providers import Known
 from .memory.set_aside import SetAside
 from .notices.listener import Listener
-from .notices.notice import Committed
+from .notices.listeners import Listeners
 from .read.queries import Reads
 from .write.writer import Command, Writer, unavailable
 
@@ -46,9 +46,11 @@ class Store:
         known: Known,
         reads: Reads,
         token_key: bytes,
+        listeners: Listeners,
     ) -> None:
         self.server = server
         self.shared = shared
+        self.listeners = listeners
         self._writer = writer
         self._listener = listener
         self._known = known
@@ -135,22 +137,18 @@ class Store:
 def open_store(
     url: str,
     *,
-    on_commit: Callable[[Committed], None],
-    on_reach: Callable[[bool], None] = lambda _: None,
-    on_gap: Callable[[], None] = lambda: None,
     clock: Callable[[], int] | None = None,
     notifications: str = "",
 ) -> Store:
     """Opens the database, and creates or upgrades it.
 
-    `on_commit` is called for every commit, also of other processes. `on_gap` is called when
-    notifications of theirs may be missing. See Writer for `on_reach`. `clock`: nanoseconds since
-    1970, in place of the database's clock. `notifications`: another URL of the same PostgreSQL
-    database, on which LISTEN works.
+    `clock`: nanoseconds since 1970, in place of the database's clock. `notifications`: another URL
+    of the same PostgreSQL database, on which LISTEN works.
 
     Raises UnsupportedDatabase, StoreInUse, StoreLost.
     """
     engine, loop, server = engine_of(url), asyncio.get_running_loop(), secrets.token_hex(4)
+    listeners = Listeners()
     listener = None
     try:
         engine.prepare()
@@ -165,15 +163,14 @@ def open_store(
                 checked(notifications or url),
                 server=server,
                 loop=loop,
-                on_commit=on_commit,
-                on_gap=on_gap,
+                listeners=listeners,
                 scan_starts=known.scan_starts,
             )
             listener.start()
     except BaseException:
         engine.close()
         raise
-    writer = Writer(engine, known, server=server, loop=loop, on_commit=on_commit, on_reach=on_reach)
+    writer = Writer(engine, known, server=server, loop=loop, listeners=listeners)
     writer.start()
     return Store(
         server=server,
@@ -183,6 +180,7 @@ def open_store(
         known=known,
         reads=reads,
         token_key=bytes(token_key),
+        listeners=listeners,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -14,7 +13,8 @@ import structlog
 from ..database.engine import StoreLost, UnsupportedDatabase
 from ..database.postgres import CHANNEL, connect
 from ..memory.scan_start import ScanStarts
-from .notice import Committed, told
+from .listeners import Listeners
+from .notice import notice_in
 
 POLL_SECONDS = 0.5
 PATIENCE = 5.0
@@ -23,9 +23,7 @@ log = structlog.get_logger()
 
 
 class Listener:
-    """Calls `on_commit` for each notification, and `on_gap` when some may be
-    missing, on the loop.
-    """
+    """Receives the notifications of other processes on a thread of its own."""
 
     def __init__(
         self,
@@ -33,15 +31,13 @@ class Listener:
         *,
         server: str,
         loop: asyncio.AbstractEventLoop,
-        on_commit: Callable[[Committed], None],
-        on_gap: Callable[[], None],
+        listeners: Listeners,
         scan_starts: ScanStarts,
     ) -> None:
         self._url = url
         self._server = server
         self._loop = loop
-        self._on_commit = on_commit
-        self._on_gap = on_gap
+        self._listeners = listeners
         self._scan_starts = scan_starts
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="store-listener", daemon=True)
@@ -65,8 +61,8 @@ class Listener:
                 if self._connection is None:
                     self._connection = self._listening()
                     log.info("notifications_found")
-                    self._loop.call_soon_threadsafe(self._on_gap)
-                self._hear(self._connection)
+                    self._loop.call_soon_threadsafe(self._listeners.tell_missed)
+                self._receive(self._connection)
             except (psycopg.Error, msgspec.MsgspecError, UnsupportedDatabase) as error:
                 if self._connection is not None:
                     log.warning("notifications_lost", error=str(error))
@@ -74,13 +70,13 @@ class Listener:
                 self._stopping.wait(POLL_SECONDS)
         self._close()
 
-    def _hear(self, connection: psycopg.Connection[Any]) -> None:
+    def _receive(self, connection: psycopg.Connection[Any]) -> None:
         while not self._stopping.is_set():
             for notification in connection.notifies(timeout=POLL_SECONDS):
-                committed = told(notification.payload, to=self._server)
-                if committed is not None:
-                    self._scan_starts.note(committed.woken)
-                    self._loop.call_soon_threadsafe(self._on_commit, committed)
+                notice = notice_in(notification.payload, server=self._server)
+                if notice is not None:
+                    self._scan_starts.note(notice.ready)
+                    self._loop.call_soon_threadsafe(self._listeners.tell_committed, notice)
                 if self._stopping.is_set():
                     return
 
@@ -88,7 +84,7 @@ class Listener:
         """A connection that has been proved to receive notifications."""
         connection = connect(self._url)
         try:
-            if self._hears(connection):
+            if self._receives(connection):
                 return connection
         except psycopg.Error:
             connection.close()
@@ -99,7 +95,7 @@ class Listener:
             "between, give a URL past it with --notifications-database"
         )
 
-    def _hears(self, connection: psycopg.Connection[Any]) -> bool:
+    def _receives(self, connection: psycopg.Connection[Any]) -> bool:
         """Tells whether the connection receives a notification in time: the test sent here, or any
         other.
         """

@@ -1,4 +1,4 @@
-"""What a commit changed for those who deliver, in this process and in the others."""
+"""What a commit changed for those who listen, in this process and in the others."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MOST_IN_MESSAGE = 40
 
 
 @dataclass(frozen=True, slots=True)
-class Committed:
-    """`woken`: for each provider at which a lane became ready, the age of the oldest.
+class Notice:
+    """`ready`: for each provider at which a lane became ready, since when the oldest has been so.
 
     For each stream: `freed` is the decrease of the number of its leased requests, negative if more
     were leased; `ran_out` counts requests of leases that ran out; `heard` contains streams whose
@@ -25,21 +25,19 @@ class Committed:
     actions that are settled now.
     """
 
-    woken: dict[str, int] = field(default_factory=dict)
+    ready: dict[str, int] = field(default_factory=dict)
     freed: Counter[str] = field(default_factory=Counter)
     ran_out: Counter[str] = field(default_factory=Counter)
     heard: set[str] = field(default_factory=set)
     stopped: set[str] = field(default_factory=set)
     settled: set[int] = field(default_factory=set)
 
-    def wake(self, provider: str, age: int) -> None:
-        self.woken[provider] = min(age, self.woken.get(provider, age))
+    def add_ready(self, provider: str, since: int) -> None:
+        self.ready[provider] = min(since, self.ready.get(provider, since))
 
-    def messages(self, server: str, *, woken: Mapping[str, int]) -> Iterator[str]:
-        """The messages for the other processes: changes of their streams, and providers with ready
-        lanes.
-        """
-        facts: dict[str, _Stream] = {}
+    def messages(self, server: str, *, ready: Mapping[str, int]) -> Iterator[str]:
+        """The messages for the other processes: changes of their streams, and `ready`."""
+        facts: dict[str, _Facts] = {}
         for stream in {*self.freed, *self.ran_out, *self.heard, *self.stopped}:
             if stream and server_of(stream) != server:
                 fact = (
@@ -50,29 +48,30 @@ class Committed:
                 )
                 if any(fact):
                     facts[stream] = fact
-        streams, providers = iter(facts.items()), iter(woken.items())
+        streams, providers = iter(facts.items()), iter(ready.items())
         while few := dict(islice(streams, MOST_IN_MESSAGE)):
             yield _encode(_Message(server, {}, few))
         while some := dict(islice(providers, MOST_IN_MESSAGE)):
             yield _encode(_Message(server, some, {}))
 
 
-_Stream = tuple[int, int, bool, bool]
+_Facts = tuple[int, int, bool, bool]
+"""Of a stream: freed, ran out, heard, stopped."""
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
     server: str
-    woken: dict[str, int]
-    streams: dict[str, _Stream]
+    ready: dict[str, int]
+    streams: dict[str, _Facts]
 
 
-def told(message: str, *, to: str) -> Committed | None:
-    """What another process than `to` has committed."""
+def notice_in(message: str, *, server: str) -> Notice | None:
+    """What another process has committed; None if `server` itself sent the message."""
     found = msgspec.json.decode(message, type=_Message)
-    if found.server == to:
+    if found.server == server:
         return None
-    return Committed(
-        woken=found.woken,
+    return Notice(
+        ready=found.ready,
         freed=Counter({stream: fact[0] for stream, fact in found.streams.items()}),
         ran_out=Counter({stream: fact[1] for stream, fact in found.streams.items()}),
         heard={stream for stream, fact in found.streams.items() if fact[2]},

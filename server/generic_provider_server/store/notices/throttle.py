@@ -5,39 +5,39 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from .notice import Committed
+from .notice import Notice
 
-WAKE_SECONDS = 0.02
+PAUSE_SECONDS = 0.02
 
 
-class Wakes:
-    """`untold`: for each provider of which the others are still to be notified, the age of the
-    oldest lane.
+class Throttle:
+    """`unsent`: for each provider of which the others are still to be notified, since when the
+    oldest lane has been ready.
     """
 
     def __init__(self, server: str) -> None:
-        self.untold: dict[str, int] = {}
+        self.unsent: dict[str, int] = {}
         self._server = server
-        self._told_at: dict[str, float] = {}
-        self._telling: set[str] = set()
+        self._sent_at: dict[str, float] = {}
+        self._sending: set[str] = set()
 
-    def messages(self, committed: Committed) -> Iterator[str]:
+    def messages(self, notice: Notice) -> Iterator[str]:
         """The messages to send now, with this commit."""
-        for provider, age in committed.woken.items():
-            self.untold[provider] = min(age, self.untold.get(provider, age))
-        then = time.monotonic() - WAKE_SECONDS
-        self._telling = {each for each in self.untold if self._told_at.get(each, 0.0) <= then}
-        telling = {provider: self.untold[provider] for provider in self._telling}
-        return committed.messages(self._server, woken=telling)
+        for provider, since in notice.ready.items():
+            self.unsent[provider] = min(since, self.unsent.get(provider, since))
+        then = time.monotonic() - PAUSE_SECONDS
+        self._sending = {each for each in self.unsent if self._sent_at.get(each, 0.0) <= then}
+        ready = {provider: self.unsent[provider] for provider in self._sending}
+        return notice.messages(self._server, ready=ready)
+
+    def sent(self) -> None:
+        """Called when the commit was successful; the messages went out with it."""
+        now = time.monotonic()
+        for provider in self._sending:
+            self._sent_at[provider] = now
+            self.unsent.pop(provider, None)
+        self._sending = set()
 
     def forget(self) -> None:
         """Drops what was not sent. The other processes poll a little later anyway."""
-        self.untold.clear()
-
-    def were_told(self) -> None:
-        """Called when the commit was successful."""
-        now = time.monotonic()
-        for provider in self._telling:
-            self._told_at[provider] = now
-            self.untold.pop(provider, None)
-        self._telling = set()
+        self.unsent.clear()

@@ -18,12 +18,12 @@ from ..database.number_blocks import Numbers
 from ..database.rows import lane_row, subscription_row
 from ..memory.providers import Known
 from ..memory.subscriptions import NO_NAMES, Names, names_of
-from ..notices.notice import Committed
+from ..notices.notice import Notice
 from .loaded import Loaded
 
 
 class Changes(Loaded):
-    """What was read and changed. `committed` is what others are notified of."""
+    """What was read and changed. `notice` is what listeners are told of it."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Changes(Loaded):
         super().__init__(tables, now=now, known=known, shared=shared)
         self.providers, self.catalogues = known.set_up
         self.numbers = numbers
-        self.committed = Committed()
+        self.notice = Notice()
         self._changed: dict[str, Names] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: dict[Bulk, dict[object, Row]] = {}
@@ -132,7 +132,7 @@ class Changes(Loaded):
                 row = lane_row(lane, queue, now=self.now)
                 kept.append(row)
                 if row["status"] == READY:
-                    self.committed.wake(provider, queue[0].schedule_time)
+                    self.notice.add_ready(provider, queue[0].schedule_time)
             elif provider in self.lanes.get(number, {}):
                 gone.append({"subscription": number, "provider": provider})
                 del self.lanes[number][provider]

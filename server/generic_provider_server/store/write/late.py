@@ -70,8 +70,8 @@ class Late(Changes):
         oldest = dict(self._tables.select(sql.DELAYS_OVER, (self.now,)))
         if oldest:
             self._tables.run(sql.END_DELAYS, (self.now,))
-            for provider, age in oldest.items():
-                self.committed.wake(provider, age)
+            for provider, since in oldest.items():
+                self.notice.add_ready(provider, since)
         return len(oldest)
 
     def uses(self, provider: str) -> dict[str, int]:

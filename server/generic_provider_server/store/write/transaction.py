@@ -93,11 +93,11 @@ class Work(Resets):
 
     def put_lane(self, lane: Lane, *, ran_out: bool = False) -> None:
         former = self.lane(lane.provider, lane.subscription)
-        freed = self.committed.freed
+        freed = self.notice.freed
         freed[former.stream] += former.count
         freed[lane.stream] -= lane.count
         if ran_out:
-            self.committed.ran_out[former.stream] += former.count
+            self.notice.ran_out[former.stream] += former.count
         self.lanes.setdefault(lane.subscription, {})[lane.provider] = lane
         self._changed_lanes.add((lane.provider, lane.subscription))
 
@@ -190,7 +190,7 @@ class Work(Resets):
         performed = change.performed
         self.actions.pop(performed.id, None)
         if change.settled:
-            self.committed.settled.add(performed.id)
+            self.notice.settled.add(performed.id)
         taken_back = encode(change.taken_back) if change.taken_back else None
         self._taken_back[performed.id] = taken_back or self._taken_back.get(performed.id)
         row = {

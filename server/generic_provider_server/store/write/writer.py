@@ -10,7 +10,7 @@ import asyncio
 import sqlite3
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -22,8 +22,9 @@ from ..database import statements as sql
 from ..database.engine import DATABASE_ERRORS, Engine, Overtaken, StoreLost
 from ..memory.providers import Known, SetUp, refresh
 from ..memory.set_aside import Unprocessable
-from ..notices.notice import Committed
-from ..notices.throttle import WAKE_SECONDS, Wakes
+from ..notices.listeners import Listeners
+from ..notices.notice import Notice
+from ..notices.throttle import PAUSE_SECONDS, Throttle
 from .loaded import Needs
 from .transaction import Work
 
@@ -54,11 +55,7 @@ class _Asked(Generic[Result]):
 
 
 class Writer:
-    """Calls `on_commit` on the loop before the callers are answered.
-
-    Calls `on_reach` when the database is lost (then nobody knows whether the running group was
-    committed) and when it is back.
-    """
+    """Runs commands on a thread of its own; the listeners of the commits are called on the loop."""
 
     def __init__(
         self,
@@ -67,15 +64,13 @@ class Writer:
         *,
         server: str,
         loop: asyncio.AbstractEventLoop,
-        on_commit: Callable[[Committed], None],
-        on_reach: Callable[[bool], None],
+        listeners: Listeners,
     ) -> None:
         self._engine = engine
         self._known = known
         self._loop = loop
-        self._on_commit = on_commit
-        self._on_reach = on_reach
-        self._wakes = Wakes(server)
+        self._listeners = listeners
+        self._throttle = Throttle(server)
         self._asked: deque[_Asked[Any]] = deque()
         self._wanted = threading.Condition()
         self._stopping = False
@@ -107,8 +102,8 @@ class Writer:
             group = self._next_group()
             if group is None:
                 break
-            committed = self._run_group(group)
-            self._loop.call_soon_threadsafe(self._answer, group, committed)
+            notices = self._run_group(group)
+            self._loop.call_soon_threadsafe(self._answer, group, notices)
         self._engine.close()
 
     def _next_group(self) -> list[_Asked[Any]] | None:
@@ -117,14 +112,14 @@ class Writer:
         The group is empty if no command was asked for but notifications of other processes are due.
         """
         with self._wanted:
-            wait = WAKE_SECONDS if self._wakes.untold else None
+            wait = PAUSE_SECONDS if self._throttle.unsent else None
             self._wanted.wait_for(lambda: self._asked or self._stopping, wait)
             if self._stopping and not self._asked:
                 return None
             size = min(len(self._asked), MOST_IN_GROUP)
             return [self._asked.popleft() for _ in range(size)]
 
-    def _run_group(self, group: Sequence[_Asked[Any]], *, attempt: int = 1) -> list[Committed]:
+    def _run_group(self, group: Sequence[_Asked[Any]], *, attempt: int = 1) -> list[Notice]:
         """Runs the group as one transaction.
 
         If another process was faster, runs it again, then runs its commands one by one.
@@ -134,32 +129,39 @@ class Writer:
         except StoreLost as lost:
             self._lose(group, lost)
             return []
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whoever asked gets it
             self._known.recent.forget()
-            overtaken = isinstance(error, Overtaken)
-            if overtaken and attempt < MOST_ATTEMPTS:
+            if self._is_worth_another_attempt(group, error) and attempt < MOST_ATTEMPTS:
                 return self._run_group(group, attempt=attempt + 1)
             if len(group) > 1:
                 log.warning("group_failed", size=len(group), error=repr(error))
-                return [committed for asked in group for committed in self._run_group([asked])]
-            if group and isinstance(error, Unprocessable):
-                needs = group[0].command.needs()
-                if needs.duty:
-                    self._set_aside(error.subscription, needs.duty, error.__cause__ or error)
-                if needs.duty and needs.late and attempt < MOST_ATTEMPTS:
-                    return self._run_group(group, attempt=attempt + 1)
-            if overtaken:
-                log.warning("overtaken_too_often", attempts=attempt)
-                error = unavailable("written")
-            elif isinstance(error, OperationalError | sqlite3.OperationalError):
-                log.exception("store_unavailable")
-                error = unavailable("written")
-            elif not group:
-                log.exception("others_not_told")
-                self._wakes.forget()
-            for asked in group:
-                asked.error = error
+                return [notice for asked in group for notice in self._run_group([asked])]
+            self._fail(group, error)
             return []
+
+    def _is_worth_another_attempt(self, group: Sequence[_Asked[Any]], error: Exception) -> bool:
+        """Sets aside the subscription that a single command could not process; a command that finds
+        its subscriptions itself then finds the others.
+        """
+        if not isinstance(error, Unprocessable) or len(group) != 1:
+            return isinstance(error, Overtaken)
+        needs = group[0].command.needs()
+        if needs.duty:
+            self._set_aside(error.subscription, needs.duty, error.__cause__ or error)
+        return needs.late and bool(needs.duty)
+
+    def _fail(self, group: Sequence[_Asked[Any]], error: Exception) -> None:
+        if isinstance(error, Overtaken):
+            log.warning("overtaken_too_often", attempts=MOST_ATTEMPTS)
+            error = unavailable("written")
+        elif isinstance(error, OperationalError | sqlite3.OperationalError):
+            log.error("store_unavailable", exc_info=error)
+            error = unavailable("written")
+        elif not group:
+            log.error("others_not_told", exc_info=error)
+            self._throttle.forget()
+        for asked in group:
+            asked.error = error
 
     def _lose(self, group: Sequence[_Asked[Any]], lost: StoreLost) -> None:
         """Fails the whole group.
@@ -167,15 +169,15 @@ class Writer:
         Nothing is run again, because nobody knows whether it was committed.
         """
         self._known.recent.forget()
-        self._wakes.forget()
+        self._throttle.forget()
         for asked in group:
             asked.error = unavailable("written")
         if not self._lost:
             log.error("store_lost", error=str(lost))
             self._lost = True
-            self._loop.call_soon_threadsafe(self._on_reach, False)  # noqa: FBT003
+            self._loop.call_soon_threadsafe(self._listeners.tell_lost)
 
-    def _commit(self, group: Sequence[_Asked[Any]]) -> Committed:
+    def _commit(self, group: Sequence[_Asked[Any]]) -> Notice:
         known, needs = self._known, [asked.command.needs() for asked in group]
         with self._engine.transaction() as (tables, numbers):
             if self._engine.shared:
@@ -200,17 +202,17 @@ class Writer:
                     work.flush()
             work.finish()
             if self._engine.shared:
-                tables.tell(self._wakes.messages(work.committed))
-        self._wakes.were_told()
-        known.scan_starts.note(work.committed.woken)
+                tables.tell(self._throttle.messages(work.notice))
+        self._throttle.sent()
+        known.scan_starts.note(work.notice.ready)
         work.keep_recent()
         if work.providers is not found.providers:
             known.set_up = SetUp(work.providers, work.catalogues)
         if self._lost:
             log.info("store_found")
             self._lost = False
-            self._loop.call_soon_threadsafe(self._on_reach, True)  # noqa: FBT003
-        return work.committed
+            self._loop.call_soon_threadsafe(self._listeners.tell_found)
+        return work.notice
 
     def _run(self, asked: _Asked[Any], needs: Needs, work: Work) -> None:
         """Raises Unprocessable if a duty fails at one of its subscriptions."""
@@ -236,9 +238,9 @@ class Writer:
         facts = {"subscription": subscription, "duty": duty, "failures": entry.failures}
         log.error("subscription_set_aside", **facts, exc_info=error)
 
-    def _answer(self, group: Sequence[_Asked[Any]], committed: list[Committed]) -> None:
-        for change in committed:
-            self._on_commit(change)
+    def _answer(self, group: Sequence[_Asked[Any]], notices: list[Notice]) -> None:
+        for notice in notices:
+            self._listeners.tell_committed(notice)
         for asked in group:
             if asked.future.done():
                 continue

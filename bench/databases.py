@@ -33,6 +33,7 @@ class Size:
     subscriptions: int = SUBSCRIPTIONS
     settled: int = 0
     blocked: int = 0
+    drifted: int = 0
 
 
 SMALL = Size()
@@ -81,6 +82,7 @@ class Databases:
                 subscriptions=size.subscriptions,
                 settled=size.settled,
                 blocked=size.blocked,
+                drifted=size.drifted,
             )
             os.sync()
         return self._filled[kind, size]

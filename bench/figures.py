@@ -12,6 +12,7 @@ from .loads import Round, Run, cycles, latency
 from .long_transaction import long_transaction
 from .peers_beside import peers_beside
 from .processes import line_of, program, server
+from .resets import reset_run
 from .streams import idle_streams
 
 
@@ -81,6 +82,19 @@ FIGURES: Mapping[str, Figure] = {
         title="full cycles with a large state, PostgreSQL",
         measure=partial(large_state, kind=POSTGRESQL),
         aims={"ratio": "≥ 0.9"},
+        quick=False,
+    ),
+    "P6": Figure(
+        title="a reset run of a tenth of a large state, SQLite",
+        measure=partial(reset_run, kind=SQLITE),
+        aims={"requests/s": "≥ 10000", "ratio of p99": "≤ 2"},
+        once=True,
+    ),
+    "P6-PG": Figure(
+        title="a reset run of a tenth of a large state, PostgreSQL",
+        measure=partial(reset_run, kind=POSTGRESQL),
+        aims={"requests/s": "≥ 10000", "ratio of p99": "≤ 2"},
+        once=True,
         quick=False,
     ),
     "P7": Figure(

@@ -57,14 +57,15 @@ def change(n: int, subscription: str) -> PerformActionRequest:
     return actions.request(kind(services=NEWS), subscription=subscription)
 
 
-def fill(url: str, *, subscriptions: int, settled: int, blocked: int) -> None:
+def fill(url: str, *, subscriptions: int, settled: int, blocked: int, drifted: int = 0) -> None:
     """Fills a migrated database that no server runs on and in which no subscription is yet.
 
     Subscriptions `number(0)` and on are linked and have settled requests, two each in turn. Each of
-    the last `blocked / BEHIND` has that many requests behind one that waits a day for its retry.
+    the next `blocked / BEHIND` has that many requests behind one that waits a day for its retry.
+    The last `drifted` are out of sync.
     """
     stuck = blocked // BEHIND
-    linked = subscriptions - stuck
+    linked = subscriptions - stuck - drifted
     if blocked % BEHIND or settled % 2 or linked < 1:
         raise ValueError("cannot be spread evenly")
     with closing(copying(url)) as database:
@@ -74,14 +75,19 @@ def fill(url: str, *, subscriptions: int, settled: int, blocked: int) -> None:
             uses = _uses(database)
             if stuck:
                 _make_stuck(address, number(linked))
-        uses_of_both = _uses(database)
+            uses_of_both = _uses(database)
+            if drifted:
+                _make_drifted(address, number(linked + stuck))
+        uses_of_all = _uses(database)
         with database.bulk():
             for table, key in _tables_of_subscriptions(database):
                 _copy_linked(database, table, key=key, linked=linked, settled=settled)
                 _copy_stuck(database, table, key=key, first=linked, count=stuck)
-            for thing, both in uses_of_both.items():
-                one = uses.get(thing, 0)
-                _set_uses(database, thing, uses=one * linked + (both - one) * stuck)
+                _copy_stuck(database, table, key=key, first=linked + stuck, count=drifted)
+            for thing, every in uses_of_all.items():
+                one, both = uses.get(thing, 0), uses_of_both.get(thing, 0)
+                counted = one * linked + (both - one) * stuck + (every - both) * drifted
+                _set_uses(database, thing, uses=counted)
             _count_on(database, after=(MARK + subscriptions + 1) * BLOCK)
 
 
@@ -151,6 +157,14 @@ def _make_stuck(address: str, subscription: str) -> None:
     waiting = [change(n, subscription) for n in range(BEHIND + 1)]
     _perform(address, [existing(subscription), *waiting])
     _answer(address, count=1, status=api.RESPONSE_STATUS_RETRY_LATER)
+
+
+def _make_drifted(address: str, subscription: str) -> None:
+    """It misses a service that was added while the provider was not effective."""
+    with Client(address) as client:
+        client.set_provider_state(PROVIDER, state="NOT_EFFECTIVE")
+        _perform(address, [existing(subscription), change(0, subscription)])
+        client.set_provider_state(PROVIDER, state="EFFECTIVE")
 
 
 def _perform(address: str, requests: list[PerformActionRequest]) -> None:

@@ -1,0 +1,86 @@
+"""A reset run over a large state of which a part is out of sync, beside live actions."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+from generic_provider import Client, ResetRun, ResetRunDefinition, ResetRunState
+from support.filling import PROVIDER
+
+from .databases import Size
+from .loads import Round, Run, latency
+from .processes import Serving, server
+
+DRIFTED = Size(subscriptions=1_000_000, drifted=100_000)
+DRIFTED_WHEN_QUICK = Size(subscriptions=100_000, drifted=10_000)
+MEGABYTE = 1_048_576
+
+
+def reset_run(run: Run, *, kind: str) -> Round:
+    """The time to the first page of a preview, then the run, alone and beside live actions.
+
+    A full run over what is in sync by then comes second: it has the time for P4's load.
+    """
+    size = DRIFTED_WHEN_QUICK if run.quick else DRIFTED
+    with server(run.databases.filled(kind, size)) as serving, Client(serving.address) as client:
+        before = serving.memory()
+        definition = client.create_reset_run_definition(_definition()).id
+        began = time.monotonic()
+        totals = client.preview_reset_run(definition).totals
+        previewed = time.monotonic() - began
+        alone, peak = _finished(client, serving, definition)
+        quiet = latency(serving, seconds=run.seconds, first=next(run.used))
+        busy, beside = _beside_live_actions(client, serving, run)
+    return {
+        "subscriptions": size.subscriptions,
+        "out of sync": totals.subscriptions,
+        "s to the first page": previewed,
+        "s for the run": _seconds(alone),
+        "requests/s": alone.requests_created / _seconds(alone),
+        "MiB more": (peak - before) / MEGABYTE,
+        "p99 ms without": quiet["p99 ms"],
+        "requests/s beside live actions": beside,
+        "p99 ms": busy["p99 ms"],
+        "ratio of p99": busy["p99 ms"] / quiet["p99 ms"],
+    }
+
+
+def _definition(*, full: bool = False) -> ResetRunDefinition:
+    return ResetRunDefinition(name="bench", provider=PROVIDER, full=full, max_switch_off_percent=0)
+
+
+def _finished(client: Client, serving: Serving, definition: str) -> tuple[ResetRun, int]:
+    """The run when it is over, and the most memory that the server had."""
+    number = client.submit_reset_run_definition(definition).reset_run.id
+    peak = 0
+    while (found := client.get_reset_run(number)).state == ResetRunState.RUNNING:
+        peak = max(peak, serving.memory())
+        time.sleep(0.2)
+    return found, peak
+
+
+def _seconds(run: ResetRun) -> float:
+    spent = run.end_time.ToDatetime() - run.start_time.ToDatetime()
+    return spent.total_seconds()
+
+
+def _beside_live_actions(client: Client, serving: Serving, run: Run) -> tuple[Round, float]:
+    """P4's latency while a full run goes on, and the requests a second of that run."""
+    definition = client.create_reset_run_definition(_definition(full=True)).id
+    number = client.submit_reset_run_definition(definition).reset_run.id
+    counted: list[tuple[float, int]] = []
+    over = threading.Event()
+
+    def count() -> None:
+        while not over.wait(0.5):
+            counted.append((time.monotonic(), client.get_reset_run(number).requests_created))
+
+    counting = threading.Thread(target=count)
+    counting.start()
+    measured = latency(serving, seconds=run.seconds, first=next(run.used))
+    over.set()
+    counting.join()
+    client.cancel_reset_run(number)
+    (began, first), (ended, last) = counted[0], counted[-1]
+    return measured, (last - first) / (ended - began)

@@ -13,9 +13,13 @@ from msgspec.structs import replace
 
 from generic_provider_server.commands.claim import Claim, Demand
 from generic_provider_server.commands.providers import UpdateProvider
+from generic_provider_server.commands.reset_runs import Take
+from generic_provider_server.commands.reset_sending import Send
+from generic_provider_server.commands.servers import Beat, Forget
 from generic_provider_server.domain.actions import AddServices, Selection
 from generic_provider_server.domain.lease import ResponseCode, stream_of
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.resets.records import RunState, Settled
 from generic_provider_server.domain.values import SECOND, Service
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.presence import Presence
@@ -25,6 +29,7 @@ from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock
 from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer
 from support.postgres import Databases
+from support.resets import Runs
 
 PROCESSES = 3
 
@@ -240,3 +245,28 @@ async def test_an_action_of_very_many_requests_has_its_numbers_in_a_row(
 
     numbers = [request.number for request in done.requests]
     assert numbers == list(range(numbers[0], numbers[0] + len(many)))
+
+
+async def test_a_reset_run_of_a_process_that_is_gone_is_taken_over(
+    url: str, clock: HandClock
+) -> None:
+    async with processes(url, clock) as (one, two, _):
+        runs = Runs(one)
+        await runs.outage(*[f"S{n:03d}" for n in range(130)])
+        run = await runs.submit(await runs.define())
+        await one.store.do(Beat(server=one.store.server, document=b"[]"))
+        taken = await one.store.do(Take(run_number=run.id, server=one.store.server))
+        assert taken is not None
+        sent = await one.store.do(Send(before=taken, numbers=("S000", "S001")))
+        assert sent is not None
+
+        others = Runs(two)
+        await others.work()
+        assert (await others.get(run)).requests_created == 2  # its process is alive
+        await two.store.do(Forget(server=one.store.server))
+        await others.work()
+        done = await others.get(run)
+        assert (done.state, done.requests_created) == (RunState.COMPLETED, 130)
+        assert await others.settled(run) == Settled(pending=130)
+        late = Send(before=sent, numbers=("S002",))
+        assert await one.store.do(late) is None

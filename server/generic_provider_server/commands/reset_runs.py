@@ -115,6 +115,7 @@ class Count(Step):
     cursor: str
     examined: int
     holding: int
+    losing: int
     last: bool = False
     in_sync: int = 0
 
@@ -131,7 +132,7 @@ class Count(Step):
             examined=found.examined + self.examined,
             out_of_sync=found.out_of_sync + len(self.findings),
             holding=found.holding + self.holding + self.in_sync,
-            losing=found.losing + sum(finding.loses for finding in self.findings),
+            losing=found.losing + self.losing,
         )
         if found.stage is Stage.PLAN:
             work.put_reset_entries([_planned(found.id, finding) for finding in self.findings])

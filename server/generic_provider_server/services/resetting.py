@@ -147,6 +147,7 @@ class Resetting:
             cursor=found.cursor,
             examined=found.examined,
             holding=found.holding,
+            losing=found.losing,
             last=found.last,
             in_sync=in_sync,
         )

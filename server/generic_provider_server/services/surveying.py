@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..commands.reset_runs import share
 from ..domain.catalogue import Catalogues
-from ..domain.resets.examine import Finding, examine, holds
+from ..domain.resets.examine import Finding, examine, holds, loses
 from ..domain.resets.records import GUARD_LEAST, ResetDefinition
 from ..domain.subscription.transition import Circumstances
 from ..domain.values import RequestType
@@ -26,6 +26,7 @@ class Survey(NamedTuple):
     cursor: str
     examined: int
     holding: int
+    losing: int
     last: bool
 
 
@@ -48,10 +49,10 @@ def survey(
         if restored is not None
         else {}
     )
-    findings, holding, cursor = list[Finding](), 0, after
+    findings, holding, losing, cursor = list[Finding](), 0, 0, after
     for examined, (number, record) in enumerate(records):
         if most is not None and len(findings) >= most:
-            return Survey(tuple(findings), cursor, examined, holding, last=True)
+            return Survey(tuple(findings), cursor, examined, holding, losing, last=True)
         cursor = number
         if record is None:
             continue
@@ -63,10 +64,12 @@ def survey(
             lost=lost.get(number, ()),
             described=described,
         )
-        findings += [found] if found else []
+        if found is not None:
+            findings.append(found)
+            losing += loses(record.aggregate, definition.provider, circumstances)
     complete = most is not None and len(findings) >= most
     last = complete or len(records) < AT_ONCE
-    return Survey(tuple(findings), cursor, len(records), holding, last)
+    return Survey(tuple(findings), cursor, len(records), holding, losing, last)
 
 
 class Totals(NamedTuple):
@@ -103,9 +106,9 @@ async def totals_of(store: Store, definition: ResetDefinition) -> Totals:
         )
         cursor, last = found.cursor, found.last
         holding += found.holding
+        losing += found.losing
         for each in found.findings:
             subscriptions += 1
-            losing += each.loses
             requests.update(each.types)
     return Totals(subscriptions, requests, holding, losing)
 

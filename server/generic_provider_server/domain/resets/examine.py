@@ -14,15 +14,11 @@ from .records import ResetDefinition
 
 
 class Finding(Value, frozen=True, kw_only=True):
-    """A subscription that the run resets.
-
-    `loses`: it would lose an entitlement that it is expected to hold.
-    """
+    """A subscription that the run resets."""
 
     subscription: str
     account_number: str
     change: Transition
-    loses: bool
     differences: tuple[Difference, ...] = ()
 
     @property
@@ -78,7 +74,6 @@ def examine(
         subscription=aggregate.desired.number,
         account_number=link.account_number,
         change=change,
-        loses=_loses(aggregate, link, circumstances),
         differences=found if described else (),
     )
 
@@ -87,6 +82,18 @@ def holds(aggregate: Aggregate, provider: str, circumstances: Circumstances) -> 
     """Tells whether the platform is expected to hold an entitlement of the subscription."""
     link = aggregate.link(provider)
     return link is not None and bool(link.expected(now=circumstances.now).entitlements)
+
+
+def loses(aggregate: Aggregate, provider: str, circumstances: Circumstances) -> bool:
+    """Would a reset take an entitlement that the subscription is expected to hold?"""
+    link = aggregate.link(provider)
+    if link is None:
+        return False
+    catalogue = circumstances.catalogues[provider]
+    wanted = image(aggregate.desired, catalogue, now=circumstances.now).entitlements
+    kept = {entitlement.key for entitlement in wanted}
+    held = link.expected(now=circumstances.now).entitlements
+    return any(entitlement.key not in kept for entitlement in held)
 
 
 def _refused_so(link: Link, codes: Sequence[str]) -> bool:
@@ -111,11 +118,3 @@ def _chosen(each: Difference, definition: ResetDefinition) -> bool:
         and (not definition.services or each.service in definition.services)
         and (not definition.distributors or each.distributor in definition.distributors)
     )
-
-
-def _loses(aggregate: Aggregate, link: Link, circumstances: Circumstances) -> bool:
-    catalogue = circumstances.catalogues[link.provider]
-    wanted = image(aggregate.desired, catalogue, now=circumstances.now).entitlements
-    kept = {entitlement.key for entitlement in wanted}
-    held = link.expected(now=circumstances.now).entitlements
-    return any(entitlement.key not in kept for entitlement in held)

@@ -1,0 +1,94 @@
+"""Pages of a preview: everything once, the totals first, and nothing is changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from generic_provider.v1 import provider_service_pb2 as providers
+from generic_provider.v1 import reset_service_pb2 as resets
+from generic_provider.v1 import resources_pb2 as pb
+from generic_provider.v1 import subscription_service_pb2 as subscriptions
+from support.calling import Caller
+
+COUNT = 230
+
+
+@pytest.fixture
+async def drifted(caller: Caller) -> Caller:
+    """P has missed one service of each of many subscribers, whom it serves already."""
+    await _set_state(caller, pb.PROVIDER_STATE_NOT_EFFECTIVE)
+    acts = []
+    for n in range(COUNT):
+        become = subscriptions.BecomeSubscriber(
+            type="DTH",
+            provider="P",
+            existing=[
+                subscriptions.ExistingAccount(
+                    provider="P", account_number=f"{n}", holds_everything=True
+                )
+            ],
+            services=[subscriptions.ServiceSelection(distributor="MAIN", service="S0")],
+            items=[
+                pb.InstalledItem(distributor="MAIN", goods_type=goods, serial_number=f"{goods}{n}")
+                for goods in ("SMARTCARD", "DECODER")
+            ],
+        )
+        add = subscriptions.AddServices(
+            services=[subscriptions.ServiceSelection(distributor="MAIN", service="S1")]
+        )
+        act = subscriptions.PerformActionRequest
+        acts += [
+            act(subscription=f"S{n:03d}", become_subscriber=become),
+            act(subscription=f"S{n:03d}", add_services=add),
+        ]
+    batch = subscriptions.BatchPerformActionsRequest(actions=acts)
+    answer = await caller.call("BatchPerformActions", batch)
+    assert all(result.HasField("action") for result in answer.results), answer.results[:1]
+    await _set_state(caller, pb.PROVIDER_STATE_EFFECTIVE)
+    return caller
+
+
+async def _set_state(caller: Caller, state: pb.ProviderState.ValueType) -> None:
+    request = providers.SetProviderStateRequest(provider="P", state=state)
+    await caller.call("SetProviderState", request)
+
+
+async def _pages(caller: Caller, page_size: int, **fields: Any) -> list[Any]:
+    definition = resets.ResetRunDefinition(name="n", provider="P", **fields)
+    pages, token = list[Any](), ""
+    while token or not pages:
+        request = resets.PreviewResetRunRequest(
+            definition_fields=definition, page_size=page_size, page_token=token
+        )
+        pages.append(await caller.call("PreviewResetRun", request))
+        token = pages[-1].next_page_token
+    return pages
+
+
+@pytest.mark.parametrize("page_size", [100, 115, 1000])
+async def test_pages_hold_everything_once_and_the_first_one_the_totals(
+    drifted: Caller, page_size: int
+) -> None:
+    pages = await _pages(drifted, page_size)
+
+    numbers = [entry.subscription for page in pages for entry in page.entries]
+    assert numbers == [f"S{n:03d}" for n in range(COUNT)]
+    assert [page.HasField("totals") for page in pages] == [True] + [False] * (len(pages) - 1)
+    totals = pages[0].totals
+    assert (totals.subscriptions, totals.holding, totals.losing) == (COUNT, COUNT, 0)
+    assert [(each.type, each.count) for each in totals.requests] == [
+        (pb.REQUEST_TYPE_ACTIVATE_SERVICE, COUNT)
+    ]
+
+
+async def test_a_sample_ends_where_it_is_complete(drifted: Caller) -> None:
+    pages = await _pages(drifted, 50, first=120)
+    assert [len(page.entries) for page in pages] == [50, 50, 20]
+    assert pages[0].totals.subscriptions == 120
+
+
+async def test_pages_of_few_findings_go_on_behind_what_was_looked_at(drifted: Caller) -> None:
+    pages = await _pages(drifted, 10, services=["S1"], subscriptions=["S007", "S229"])
+    assert [entry.subscription for page in pages for entry in page.entries] == ["S007", "S229"]

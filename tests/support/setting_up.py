@@ -1,0 +1,29 @@
+"""The providers of histories that are played against a store."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from generic_provider_server.domain.values import (
+    SECOND,
+    DeliverySettings,
+    Provider,
+    Service,
+    ServiceKind,
+)
+from support.catalogues import aluxsat, ott
+
+
+def two_providers() -> list[Provider]:
+    """Both post usage; one gives up after three attempts, the other after five."""
+    rent = Service(code="RENT", provider_service_id="R", kind=ServiceKind.USAGE)
+    return [
+        replace(
+            provider,
+            services=(*provider.services, rent),
+            delivery_settings=DeliverySettings(
+                max_delivery_attempts=attempts, max_lease_time=3_600 * SECOND + SECOND // 4
+            ),
+        )
+        for provider, attempts in ((aluxsat(), 3), (ott(), 5))
+    ]

@@ -103,17 +103,8 @@ def doubt(known: PlatformImage, request: Request) -> PlatformImage:
         case RequestType.UPDATE_ADDRESS:
             return replace(known, address_certain=False)
         case _:
-            parts = _doubted(_parts(known, request), _named_parts(request), adds=adds(request))
+            parts = _doubted(_parts(known, request), _named_parts(request))
             return _replaced(known, request, parts)
-
-
-def forgotten(known: PlatformImage, request: Request) -> PlatformImage:
-    """The image after the platform may have lost what it did for the request: what that took away
-    may be there again."""
-    if adds(request) or request.type in SUBSCRIBER_TYPES:
-        return doubt(known, request)
-    parts = _doubted(_parts(known, request), _named_parts(request), adds=True)
-    return _replaced(known, request, parts)
 
 
 def doubt_only(known: PlatformImage, request: Request, names: AbstractSet[Name]) -> PlatformImage:
@@ -241,7 +232,7 @@ def _has_parts(there: tuple[Part, ...], named: tuple[Part, ...], *, adds: bool) 
     return len(surplus(there, named)) == len(there)
 
 
-def _doubted(there: tuple[Part, ...], named: tuple[Part, ...], *, adds: bool) -> tuple[Part, ...]:
+def _doubted(there: tuple[Part, ...], named: tuple[Part, ...]) -> tuple[Part, ...]:
     """Makes the named parts uncertain. Of two usages with one reference the later is kept."""
     doubted = {part.key: part for part in there}
     for part in named:
@@ -293,6 +284,6 @@ def _doubt_become(known: PlatformImage, request: Request) -> PlatformImage:
         known=Known.YES if known.known is Known.YES else Known.UNCERTAIN,
         holder=before.holder or request.holder,
         address=before.address or request.address,
-        items=_doubted(before.items, request.items, adds=True),
-        entitlements=_doubted(before.entitlements, entitlements_of(request), adds=True),
+        items=_doubted(before.items, request.items),
+        entitlements=_doubted(before.entitlements, entitlements_of(request)),
     )

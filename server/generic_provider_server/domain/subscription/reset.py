@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
-from ..platform.effect import doubt_everything, forgotten
+from ..platform.effect import doubt, doubt_everything
 from ..platform.image import Known, Request
 from ..platform.plan import become, plan
 from ..values import RequestOrigin, RequestState, RequestType
@@ -70,7 +70,7 @@ def doubted(link: Link, *, full: bool, recreate: bool, lost: Sequence[Request] =
     if full or recreate:
         confirmed = doubt_everything(confirmed)
     for request in lost:
-        confirmed = forgotten(confirmed, request)
+        confirmed = doubt(confirmed, request)
     if recreate or any(request.type is RequestType.BECOME_SUBSCRIBER for request in lost):
         confirmed = replace(confirmed, known=Known.UNCERTAIN)
     return link if confirmed is link.confirmed else replace(link, confirmed=confirmed)

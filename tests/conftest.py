@@ -1,20 +1,34 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from support import fresh
 from support.postgres import Databases, databases
 
 # How long an example takes says more about the machine than about the code.
-settings.register_profile("untimed", deadline=None)
+settings.register_profile("untimed", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("untimed")
 
+SEED = f"{fresh.VARIABLE}={fresh.SEED}"
 
 STORES = ("sqlite", "postgresql")
 """Every kind of store passes the whole suite; a new kind is a name here and a case in `url`."""
+
+
+def pytest_report_header() -> str:
+    return f"chance: {SEED}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed:
+        report.sections.append(("chance", SEED))
+    return report
 
 
 @pytest.fixture(scope="session")

@@ -21,7 +21,8 @@ from generic_provider import (
 )
 from generic_provider_server.demo.aluxsat import SERVICES, provider
 from generic_provider_server.simulator.platform import Platform, platform_in
-from support.processes import Server, SimulatedAdapter, dice, simulated_adapter, wait_until
+from support.fresh import dice
+from support.processes import Server, SimulatedAdapter, simulated_adapter, wait_until
 
 CODE = "ALUXSAT"
 SUBSCRIBERS = 30
@@ -68,7 +69,7 @@ class Load:
 
 @pytest.mark.timeout(240)
 async def test_killed_at_random_under_load_nothing_is_lost_and_order_holds(tmp_path: Path) -> None:
-    chance = dice()
+    chance = dice("kills")
     options = ("--delay=0.005", "--lease=2")
     with (
         Server(tmp_path) as server,

@@ -31,8 +31,9 @@ from generic_provider import (
 )
 from generic_provider_server.demo.aluxsat import SERVICES, provider
 from generic_provider_server.simulator.platform import Platform, platform_in
+from support.fresh import dice
 from support.postgres import PostgresServer, own_postgres
-from support.processes import Server, SimulatedAdapter, dice, simulated_adapter, wait_until
+from support.processes import Server, SimulatedAdapter, simulated_adapter, wait_until
 
 CODE = "ALUXSAT"
 SERVERS, ADAPTERS, SUBSCRIBERS = 3, 6, 150
@@ -156,7 +157,7 @@ def cluster(folder: Path, postgres: PostgresServer) -> Iterator[list[Server]]:
 
 @pytest.mark.timeout(120 + 2 * SECONDS)
 async def test_whatever_fails_nothing_is_lost_and_order_holds(tmp_path: Path) -> None:
-    chance = dice()
+    chance = dice("faults")
     with own_postgres() as postgres, cluster(tmp_path, postgres) as servers, ExitStack() as stack:
         adapters = [
             stack.enter_context(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from typing import Any
 
 import pytest
@@ -13,6 +12,7 @@ from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from support.calling import METHODS, Caller, Refusal
 from support.chance import fill
+from support.fresh import dice
 from support.wrong_input import CASES
 
 STATUS = {
@@ -46,9 +46,10 @@ async def test_wrong_input_is_refused_with_what_is_wrong_and_changes_nothing(
 
 @pytest.mark.parametrize("rpc", METHODS)
 async def test_bytes_that_are_no_message_are_refused(rpc: str, caller: Caller) -> None:
-    dice = random.Random(rpc)
+    chance = dice("bytes", rpc)
     not_utf8 = b"\x0a\x02\xff\xfe"  # field 1, a text of two bytes
-    for raw in (not_utf8, b"\xff" * 9, *[dice.randbytes(dice.randint(1, 80)) for _ in range(60)]):
+    noise = [chance.randbytes(chance.randint(1, 80)) for _ in range(60)]
+    for raw in (not_utf8, b"\xff" * 9, *noise):
         answer = await caller.call(rpc, raw)
         if isinstance(answer, Refusal):
             assert answer.reason not in ("", "INTERNAL"), (raw, answer)
@@ -58,11 +59,11 @@ async def test_bytes_that_are_no_message_are_refused(rpc: str, caller: Caller) -
 async def test_messages_made_up_by_chance_are_never_a_fault_of_ours(
     rpc: str, caller: Caller
 ) -> None:
-    dice = random.Random(f"messages of {rpc}")
+    chance = dice("messages", rpc)
     kind = GetMessageClass(METHODS[rpc].input_type)
     for _ in range(60):
         request = kind()
-        fill(request, dice, depth=4)
+        fill(request, chance, depth=4)
         answer = await caller.call(rpc, request)
         if isinstance(answer, Refusal):
             assert answer.reason not in ("", "INTERNAL"), (request, answer)

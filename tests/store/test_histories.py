@@ -1,12 +1,16 @@
-"""Histories made up by chance, with simulated platforms as the truth; see support.histories.
+"""Random histories on a store, with simulated platforms as the truth; see support.histories.
 
-A failure names the history's seed and tells its story; a History with that seed on an empty store
-goes the same way again.
+A failure tells the steps of the shortest history found that leads to it, and its story.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -14,30 +18,65 @@ from generic_provider_server.domain.values import SyncState
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock
-from support.histories import History
+from support.fresh import play_fresh
+from support.histories import WEIGHTS, History
 from support.platform import SimulatedPlatform
 from support.setting_up import two_providers
 
-CHUNKS = 16
-HISTORIES, HISTORIES_ON_POSTGRESQL = 70, 10
-STEPS = 40
+CHUNKS = 8
+HISTORIES, HISTORIES_ON_POSTGRESQL = 63, 8
+
+Steps = Sequence[tuple[str, int]]
 
 
-@pytest.mark.parametrize("chunk", range(CHUNKS))
-async def test_whatever_happens_what_is_in_sync_is_on_the_platform(
-    url: str, clock: HandClock, chunk: int
-) -> None:
+@dataclass(frozen=True, slots=True)
+class World:
+    """A store on which histories can be played one after the other, and the platforms."""
+
+    bench: Bench
+    delivery: Delivery
+    platforms: dict[str, SimulatedPlatform]
+
+    async def play(self, start: int, steps: Steps, story: list[str]) -> list[SyncState]:
+        history = History(
+            self.bench, self.delivery, self.platforms, two_providers(), seed=start, log=story
+        )
+        return await history.play(steps)
+
+
+@asynccontextmanager
+async def world(url: str) -> AsyncIterator[World]:
+    clock = HandClock()
     store = open_store(url, clock=clock)
     delivery = Delivery(store, max_streams=100)
     bench = Bench(store, clock)
     for provider in two_providers():
         await bench.add_provider(provider)
-    platforms = {provider.code: SimulatedPlatform() for provider in two_providers()}
+    try:
+        yield World(bench, delivery, {each.code: SimulatedPlatform() for each in two_providers()})
+    finally:
+        await store.close()
+
+
+@pytest.mark.timeout(600)  # for making a failing history short; one that holds takes no second
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+async def test_whatever_happens_what_is_in_sync_is_on_the_platform(
+    url: str, tmp_path: Path, chunk: int
+) -> None:
     states: Counter[SyncState] = Counter()
-    count = HISTORIES_ON_POSTGRESQL if store.shared else HISTORIES
-    for seed in range(chunk * count, (chunk + 1) * count):
-        history = History(bench, delivery, platforms, two_providers(), seed)
-        states.update(await history.play(STEPS))
-    await store.close()
+    kind = url.partition(":")[0]
+    count = HISTORIES if kind == "sqlite" else HISTORIES_ON_POSTGRESQL
+
+    async def alone(start: int, steps: Steps, story: list[str]) -> None:
+        with TemporaryDirectory(dir=tmp_path) as folder:
+            async with world(f"sqlite:///{folder}/store.db") as fresh:
+                await fresh.play(start, steps, story)
+
+    async with world(url) as shared:
+
+        async def play(start: int, steps: Steps, story: list[str]) -> None:
+            states.update(await shared.play(start, steps, story))
+
+        await play_fresh(kind, chunk, count=count, weights=WEIGHTS, play=play, alone=alone)
 
     assert states[SyncState.IN_SYNC] > states[SyncState.OUT_OF_SYNC]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 
 import pytest
@@ -21,6 +21,17 @@ from .acting import Crm
 from .adapters import ACCEPTED, REJECTED, Adapters, Place
 from .truth import Truth
 
+WEIGHTS = {
+    "act": 32,
+    "claim": 12,
+    "serve": 50,
+    "lose": 9,
+    "late": 9,
+    "operate": 6,
+    "let time pass": 4,
+    "switch provider": 2,
+}
+
 
 @dataclass(slots=True)
 class History(Adapters):
@@ -30,8 +41,8 @@ class History(Adapters):
     subscriptions: tuple[str, str] = field(init=False)
 
     def __post_init__(self) -> None:
-        random.seed(self.seed)  # the services' jitter
-        self.chance = random.Random(self.seed)
+        self.chance = random.Random()
+        self._reseed(self.seed)
         serials = [f"{self.seed}-{n}" for n in range(4)]
         self.crm = Crm(chance=self.chance, providers=self.providers, serials=serials)
         self.subscriptions = (f"{self.seed}-A", f"{self.seed}-B")
@@ -40,30 +51,31 @@ class History(Adapters):
             self._connect(provider.code)
             self._connect(provider.code)
 
-    async def play(self, steps: int) -> list[SyncState]:
-        """Returns the sync state of every link once everything was accepted."""
-        kinds: dict[Callable[[], Awaitable[None]], int] = {
-            self._act: 32,
-            self._claim: 12,
-            self._serve: 50,
-            self._lose: 9,
-            self._late: 9,
-            self._operate: 6,
-            self._let_time_pass: 4,
-            self._switch_provider: 2,
+    def _reseed(self, seed: int) -> None:
+        random.seed(seed)  # the services' jitter
+        self.chance.seed(seed)
+
+    async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
+        """Each step with its seed. Returns the sync state of every link once everything was
+        accepted."""
+        kinds: dict[str, Callable[[], Awaitable[None]]] = {
+            "act": self._act,
+            "claim": self._claim,
+            "serve": self._serve,
+            "lose": self._lose,
+            "late": self._late,
+            "operate": self._operate,
+            "let time pass": self._let_time_pass,
+            "switch provider": self._switch_provider,
         }
-        try:
-            for _ in range(steps):
-                (kind,) = self.chance.choices(list(kinds), list(kinds.values()))
-                await kind()
-                self._check_streams()
-                await self.truth.check()
-            await self._drain()
-            states = await self.truth.check_all()
-            await self._say_goodbye()
-        except Exception as error:
-            story = "\n".join(self.log[-200:])
-            raise AssertionError(f"history {self.seed}: {error!r}\n{story}") from error
+        for kind, seed in steps:
+            self._reseed(seed)
+            await kinds[kind]()
+            self._check_streams()
+            await self.truth.check()
+        await self._drain()
+        states = await self.truth.check_all()
+        await self._say_goodbye()
         return states
 
     async def _act(self) -> None:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from random import Random
 
-from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import AnyAction, Existing
@@ -81,9 +80,6 @@ UNREFUSED: dict[Step, int] = {
 }
 """Nobody refuses anything, and no platform has a reason to."""
 
-STEPS = 40
-SEEDS = st.integers(0, 2**20 - 1)
-
 
 def providers() -> list[Provider]:
     """Both post usage; one gives up after three attempts, the other after five."""
@@ -96,12 +92,6 @@ def providers() -> list[Provider]:
         )
         for provider, attempts in ((aluxsat(), 3), (ott(), 5))
     ]
-
-
-def histories(weights: dict[Step, int]) -> st.SearchStrategy[list[tuple[Step, int]]]:
-    kinds = [kind for kind, weight in weights.items() for _ in range(weight)]
-    step = st.tuples(st.sampled_from(kinds), SEEDS)
-    return st.lists(step, min_size=STEPS, max_size=STEPS)
 
 
 @dataclass(slots=True)

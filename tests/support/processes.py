@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import random
 import signal
 import socket
 import subprocess
@@ -123,13 +121,6 @@ def wait_until(condition: Callable[[], bool], *, what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {PATIENCE:g} s"
         time.sleep(0.05)
-
-
-def dice() -> random.Random:
-    """Reproducible by GENERIC_PROVIDER_TEST_SEED; pytest shows the seed of a failure."""
-    seed = int(os.environ.get("GENERIC_PROVIDER_TEST_SEED", time.time_ns()))
-    sys.stdout.write(f"GENERIC_PROVIDER_TEST_SEED={seed}\n")
-    return random.Random(seed)
 
 
 def _free_port() -> int:

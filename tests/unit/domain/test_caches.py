@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import reduce
-
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from generic_provider_server.domain.platform.compare import compare
 from generic_provider_server.domain.platform.effect import effect, effects
@@ -14,8 +12,8 @@ from generic_provider_server.domain.subscription.aggregate import Aggregate
 from generic_provider_server.domain.subscription.differences import differences
 from generic_provider_server.domain.subscription.ledger import Ledger
 from generic_provider_server.domain.values import SyncState
-from support.lifetimes import STORMY, Lifetime, Step, histories
-from support.lifetimes import providers as known_providers
+from support.fresh import play_fresh
+from support.lifetimes import STORMY, Lifetime, Step, providers
 
 
 class Watched(Lifetime):
@@ -44,7 +42,8 @@ class Watched(Lifetime):
             assert link.sync_state is (SyncState.OUT_OF_SYNC if needed else in_time)
 
 
-@settings(max_examples=100)
-@given(start=st.integers(0, 2**20 - 1), steps=histories(STORMY))
-def test_every_shortcut_equals_the_slow_way(start: int, steps: list[tuple[Step, int]]) -> None:
-    Watched(known_providers(), tell=lambda _: None).play(start, steps)
+async def test_every_shortcut_equals_the_slow_way() -> None:
+    async def play(start: int, steps: Sequence[tuple[Step, int]], story: list[str]) -> None:
+        Watched(providers(), tell=story.append).play(start, steps)
+
+    await play_fresh("caches", count=100, weights=STORMY, play=play)

@@ -1,65 +1,54 @@
-"""Random histories of one subscription at two providers, with simulated platforms as the truth.
+"""Random histories of one subscription, with simulated platforms as the truth.
 
 A failure tells the steps of the shortest history found that leads to it, and its story.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
-from hypothesis import given, note, seed, settings
 
 from generic_provider_server.domain.values import RequestState
-from support.lifetimes import CALM, SEEDS, STORMY, UNREFUSED, Lifetime, Step, histories, providers
+from support.fresh import play_fresh
+from support.lifetimes import CALM, STORMY, UNREFUSED, Lifetime, Step, providers
 from support.must_hold import check_confirmed
 
-CHUNKS = 4
-SHRINKING = pytest.mark.timeout(600)
-"""What a failing history needs to become a short one; one that holds takes seconds."""
+HISTORIES = 500
+COUNTS = pytest.mark.parametrize("count", [1, 2], ids=["one provider", "two providers"])
 
-few = settings(max_examples=75, deadline=None, database=None)
+Steps = Sequence[tuple[Step, int]]
 
 
-@SHRINKING
-@pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_whatever_happens_what_is_in_sync_is_on_the_platform(chunk: int) -> None:
-    @seed(chunk)
-    @few
-    @given(start=SEEDS, steps=histories(STORMY))
-    def play(start: int, steps: list[tuple[Step, int]]) -> None:
-        lifetime = Lifetime(providers(), tell=note)
+@COUNTS
+async def test_whatever_happens_what_is_in_sync_is_on_the_platform(count: int) -> None:
+    async def play(start: int, steps: Steps, story: list[str]) -> None:
+        lifetime = Lifetime(providers()[:count], tell=story.append)
         lifetime.play(start, steps)
         lifetime.drain()
         lifetime.heal()
 
-    play()
+    await play_fresh("stormy", count, count=HISTORIES, weights=STORMY, play=play)
 
 
-@SHRINKING
-@pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_no_order_that_nobody_refused_is_lost(chunk: int) -> None:
-    @seed(chunk)
-    @few
-    @given(start=SEEDS, steps=histories(UNREFUSED))
-    def play(start: int, steps: list[tuple[Step, int]]) -> None:
-        lifetime = Lifetime(providers(), tell=note, refusing=False)
+@COUNTS
+async def test_no_order_that_nobody_refused_is_lost(count: int) -> None:
+    async def play(start: int, steps: Steps, story: list[str]) -> None:
+        lifetime = Lifetime(providers()[:count], tell=story.append, refusing=False)
         lifetime.play(start, steps)
         lifetime.drain()
         rejected = [f for f in lifetime.life.finals.values() if f.state is RequestState.REJECTED]
         assert not rejected
 
-    play()
+    await play_fresh("unrefused", count, count=HISTORIES, weights=UNREFUSED, play=play)
 
 
-@SHRINKING
-@pytest.mark.parametrize("chunk", range(CHUNKS))
-def test_without_doubt_the_platform_is_confirmed_to_hold_what_is_wanted(chunk: int) -> None:
-    @seed(chunk)
-    @few
-    @given(start=SEEDS, steps=histories(CALM))
-    def play(start: int, steps: list[tuple[Step, int]]) -> None:
-        lifetime = Lifetime(providers(), tell=note)
+@COUNTS
+async def test_without_doubt_the_platform_is_confirmed_to_hold_what_is_wanted(count: int) -> None:
+    async def play(start: int, steps: Steps, story: list[str]) -> None:
+        lifetime = Lifetime(providers()[:count], tell=story.append)
         lifetime.play(start, steps)
         lifetime.drain()
         check_confirmed(lifetime.life)
 
-    play()
+    await play_fresh("calm", count, count=HISTORIES, weights=CALM, play=play)

@@ -1,0 +1,87 @@
+"""Chance in tests: every run has a seed of its own, so that no two runs try the same.
+
+pytest's header and every failure show it; a run with the same GENERIC_PROVIDER_TEST_SEED makes the
+same choices.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import secrets
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
+
+VARIABLE = "GENERIC_PROVIDER_TEST_SEED"
+SEED = os.environ.setdefault(VARIABLE, str(secrets.randbelow(10**9)))
+"""Through the environment, all processes of a run have the same one."""
+
+STEPS = 40
+
+Kind = TypeVar("Kind")
+Step = TypeVar("Step")
+Play = Callable[[int, Sequence[tuple[Kind, int]], list[str]], Awaitable[None]]
+"""Plays steps, each with a seed of its own, after a start with that seed, and adds its story to the
+list. It raises an exception if something does not hold."""
+
+
+def dice(*names: object) -> random.Random:
+    """One source of random numbers for each name."""
+    return random.Random(f"{SEED} {names}")
+
+
+async def play_fresh(
+    *names: object,
+    count: int,
+    weights: Mapping[Kind, int],
+    play: Play[Kind],
+    alone: Play[Kind] | None = None,
+) -> None:
+    """Plays so many fresh histories; one that fails is shortened, and shown with its story.
+
+    `alone` plays a history that no other one can influence, if `play` does not.
+    """
+    source = dice(*names)
+    for _ in range(count):
+        start = source.getrandbits(60)
+        kinds = source.choices(list(weights), list(weights.values()), k=STEPS)
+        steps = [(kind, source.getrandbits(20)) for kind in kinds]
+        story: list[str] = []
+        try:
+            await play(start, steps, story)
+        except Exception as error:
+            told = await _shortest_failure(alone or play, start, steps)
+            told = told or [*story[-200:], f"fails only after other histories: {error!r}"]
+            raise AssertionError("\n".join([f"{VARIABLE}={SEED}", *told])) from error
+
+
+async def _shortest_failure(
+    play: Play[Kind], start: int, steps: Sequence[tuple[Kind, int]]
+) -> list[str]:
+    """The shortest history that fails, with its story; nothing if none does."""
+
+    async def failure(steps: Sequence[tuple[Kind, int]]) -> list[str]:
+        story: list[str] = []
+        try:
+            await play(start, steps, story)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the history fails
+            return [f"start={start}, steps={steps}", *story[-200:], repr(error)]
+        return []
+
+    return await failure(await shortest(steps, failure))
+
+
+async def shortest(
+    steps: Sequence[Step], fails: Callable[[Sequence[Step]], Awaitable[object]]
+) -> Sequence[Step]:
+    """Leaves out what the failure does not need: first large parts, at last single steps."""
+    kept, size = steps, len(steps)
+    while size:
+        before = len(kept)
+        for start in reversed(range(0, before, size)):
+            fewer = [*kept[:start], *kept[start + size :]]
+            if await fails(fewer):
+                kept = fewer
+        if size > 1 or len(kept) == before:
+            size //= 2
+    return kept

@@ -23,7 +23,7 @@ from .processes import server
 from .setting import SUBSCRIPTIONS
 
 SQLITE, POSTGRESQL = "SQLite", "PostgreSQL"
-BUFFERS = "512MB"
+SETTINGS = {"shared_buffers": "512MB", "fsync": "on", "full_page_writes": "on"}
 LOCK = Path(__file__).with_name("peers.lock")
 PEERS = r"(?m)^(?:pgqueuer|procrastinate)==\S+"
 
@@ -56,7 +56,7 @@ class Databases:
     @cached_property
     def postgres(self) -> PostgresServer:
         """Durable, as everything here is."""
-        return self._stack.enter_context(own_postgres(shared_buffers=BUFFERS))
+        return self._stack.enter_context(own_postgres(**SETTINGS))
 
     def versions(self) -> list[str]:
         """Of the databases, and of the queues beside us, where they were used."""

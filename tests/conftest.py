@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from generic_provider_server.store.store import engine_of
 from support import fresh
 from support.postgres import Databases, databases
 
@@ -17,6 +18,11 @@ SEED = f"{fresh.VARIABLE}={fresh.SEED}"
 
 STORES = ("sqlite", "postgresql")
 """Every kind of store passes the whole suite; a new kind is a name here and a case in `url`."""
+
+
+@pytest.fixture(autouse=True)
+def _closing_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("generic_provider_server.store.notices.listener.POLL_SECONDS", 0.02)
 
 
 def pytest_report_header() -> str:
@@ -38,15 +44,32 @@ def postgres() -> Iterator[Databases]:
         yield found
 
 
+@pytest.fixture(scope="session")
+def _one_for_all(postgres: Databases) -> Iterator[str]:
+    """A database with the service's tables, for one test after the other."""
+    made = postgres.create_database()
+    engine = engine_of(made)
+    engine.prepare()
+    engine.close()
+    postgres.remember(made)
+    yield made
+    postgres.drop_database(made)
+
+
+@pytest.fixture
+def postgres_url(postgres: Databases, _one_for_all: str) -> Iterator[str]:
+    """An empty database on PostgreSQL."""
+    yield _one_for_all
+    postgres.restore(_one_for_all)
+
+
 @pytest.fixture(params=STORES)
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of one kind."""
     match request.param:
         case "sqlite":
-            yield f"sqlite:///{tmp_path / 'store.db'}"
+            return f"sqlite:///{tmp_path / 'store.db'}"
         case "postgresql":
-            postgres: Databases = request.getfixturevalue("postgres")
-            yield (made := postgres.create_database())
-            postgres.drop_database(made)
+            return str(request.getfixturevalue("postgres_url"))
         case kind:
             raise ValueError(f"no database for a store of kind {kind!r}")

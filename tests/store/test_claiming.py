@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 from generic_provider_server.commands.claim import Demand, Handed
 from generic_provider_server.domain.actions import AddServices
 from generic_provider_server.domain.values import SECOND, RequestType
@@ -110,8 +112,7 @@ async def test_every_demand_gets_no_more_than_its_credit(bench: Bench) -> None:
 
 
 async def test_one_stream_gets_at_most_500_requests_at_once(bench: Bench) -> None:
-    for n in range(502):
-        await bench.become(viewer(f"S{n:03}"))
+    await asyncio.gather(*[bench.become(viewer(f"S{n:03}")) for n in range(502)])
 
     assert len(await bench.claim("SAT", credit=10_000)) == 500
     assert len(await bench.claim("SAT", credit=10_000)) == 2

@@ -35,8 +35,8 @@ PROCESSES = 3
 
 
 @pytest.fixture
-def url(postgres: Databases) -> str:
-    return postgres.create_database()
+def url(postgres_url: str) -> str:
+    return postgres_url
 
 
 @asynccontextmanager

@@ -38,17 +38,22 @@ SETTINGS: Mapping[str, object] = {
     "wal_level": "replica",
     "max_wal_senders": 4,
     "log_min_messages": "fatal",
+    "fsync": "off",
+    "full_page_writes": "off",
 }
+"""What is committed survives the death of the server's processes, though not of the machine."""
 DROP = (
     "import os, sys; user, group, *command = sys.argv[1:]; os.setgroups([]); "
     "os.setgid(int(group)); os.setuid(int(user)); os.execv(command[0], command)"
 )
-DURABILITY_OFF: Mapping[str, object] = {
-    "fsync": "off",
-    "synchronous_commit": "off",
-    "full_page_writes": "off",
-}
-"""For tests in which no database dies."""
+EACH_TABLE = """
+    DO $$ DECLARE each text; BEGIN
+        FOR each IN SELECT tablename FROM pg_tables WHERE schemaname = 'public'
+        LOOP EXECUTE format('%s', each); END LOOP;
+    END $$"""
+END_OTHERS = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
 
 @dataclass(slots=True)
@@ -66,8 +71,19 @@ class Databases:
         self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
 
+    def remember(self, url: str) -> None:
+        """Notes what is in the database, for `restore`."""
+        self.sql("CREATE SCHEMA first", database=_name(url))
+        self.sql(EACH_TABLE % "CREATE TABLE first.%1$I AS TABLE public.%1$I", database=_name(url))
+
+    def restore(self, url: str) -> None:
+        """Ends all sessions, and puts back what was there: faster than a fresh database."""
+        self.sql(END_OTHERS, database=_name(url))
+        again = "DELETE FROM public.%1$I; INSERT INTO public.%1$I TABLE first.%1$I"
+        self.sql(EACH_TABLE % again, database=_name(url))
+
     def drop_database(self, url: str) -> None:
-        self.sql(f"DROP DATABASE IF EXISTS {urlsplit(url).path[1:]} WITH (FORCE)")
+        self.sql(f"DROP DATABASE IF EXISTS {_name(url)} WITH (FORCE)")
 
     def sql(
         self, statement: str, *parameters: object, database: str = "postgres"
@@ -115,7 +131,7 @@ class PostgresServer(Databases):
         """Another server, started, that follows this one; `name` is its application_name."""
         other = _new_server({**self.settings, **settings})
         source = f"host={self.folder} port={self.port} user={USER} application_name={name}"
-        command = ["-D", str(other.data), "-R", "-X", "stream", "-c", "fast", "-d", source]
+        command = ["-D", str(other.data), "-R", "-X", "stream", "-c", "fast", "-N", "-d", source]
         _run("pg_basebackup", *command)
         other.start()
         return other
@@ -169,8 +185,12 @@ def databases() -> Iterator[Databases]:
     if existing := os.environ.get(EXISTING):
         yield Databases(existing)
         return
-    with own_postgres(**DURABILITY_OFF) as server:
+    with own_postgres(synchronous_commit="off") as server:
         yield server
+
+
+def _name(url: str) -> str:
+    return urlsplit(url).path[1:]
 
 
 def _new_server(settings: Mapping[str, object]) -> PostgresServer:

@@ -8,6 +8,7 @@ from hypothesis import settings
 
 from generic_provider_server.store.store import engine_of
 from support import fresh
+from support.figures import Figure, lines
 from support.postgres import Databases, databases
 
 # How long an example takes says more about the machine than about the code.
@@ -35,6 +36,26 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
     if report.failed:
         report.sections.append(("chance", SEED))
     return report
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.timeout(0), append=False)
+
+
+@pytest.fixture
+def figure(record_property: Figure) -> Figure:
+    return record_property
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    told = [each for report in reports if report.when == "call" for each in report.user_properties]
+    if told:
+        terminalreporter.section(f"figures, {SEED}")
+        for line in lines(told):
+            terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

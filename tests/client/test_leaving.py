@@ -16,8 +16,9 @@ from support.fresh import dice
 from support.processes import Server as ServerProcess
 from support.provisioning_server import Server, serving
 from support.shop import Shop
+from support.soak import ROUNDS, forms
 
-ROUNDS, ORDERS = 15, 60
+ORDERS = 60
 
 
 @asynccontextmanager
@@ -30,10 +31,11 @@ async def shop(folder: Path) -> AsyncIterator[Shop]:
             yield found
 
 
-async def test_a_stop_costs_no_request_an_attempt(tmp_path: Path) -> None:
+@forms("rounds", suite=3, soak=50 * ROUNDS)
+async def test_a_stop_costs_no_request_an_attempt(tmp_path: Path, rounds: int) -> None:
     chance = dice("stops")
     async with shop(tmp_path) as crm:
-        for n in range(ROUNDS):
+        for n in range(rounds):
             await crm.subscribe(f"{n}-{order}" for order in range(ORDERS))
             adapter = worker(crm, chance)
             async with serving(adapter):
@@ -44,8 +46,11 @@ async def test_a_stop_costs_no_request_an_attempt(tmp_path: Path) -> None:
             await all_done(crm)
 
 
-async def test_a_platform_that_is_down_costs_no_request_an_attempt(tmp_path: Path) -> None:
-    chance, tries = dice("odd answers"), count()
+@forms("rounds", suite=3, soak=50 * ROUNDS)
+async def test_a_platform_that_is_down_costs_no_request_an_attempt(
+    tmp_path: Path, rounds: int
+) -> None:
+    chance, tries = dice("down"), count()
     async with shop(tmp_path) as crm:
         adapter = Adapter(crm.address, provider="P", name="leaving", max_in_flight=20)
 
@@ -56,7 +61,7 @@ async def test_a_platform_that_is_down_costs_no_request_an_attempt(tmp_path: Pat
                 raise PlatformDown(timedelta(milliseconds=20))
 
         async with serving(adapter):
-            for n in range(ROUNDS):
+            for n in range(rounds):
                 await crm.subscribe(f"{n}-{order}" for order in range(ORDERS))
             await all_done(crm)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from generic_provider import Client, actions
+from support.command_line import run
 from support.processes import PROGRAM, Server, simulated_adapter, wait_until
 
 PROVIDER = """
@@ -23,19 +24,15 @@ delivery_settings = { pending_window = "3 d" }
 """
 
 
-def run(
-    *arguments: str, server: Server | None = None, **environment: str
-) -> subprocess.CompletedProcess[str]:
-    known = {**os.environ, **environment}
-    if server:
-        known["GENERIC_PROVIDER_SERVER"] = server.address
+def run_process(*arguments: str, server: Server | None = None) -> subprocess.CompletedProcess[str]:
+    known = {**os.environ, "GENERIC_PROVIDER_SERVER": server.address if server else ""}
     return subprocess.run(
         [*PROGRAM, *arguments], capture_output=True, text=True, env=known, check=False, timeout=50
     )
 
 
 def test_the_demo_tells_the_main_job_and_finds_all_well() -> None:
-    told = run("demo")
+    told = run_process("demo")
 
     assert told.returncode == 0, told.stdout + told.stderr
     for expected in ("REQUIRED_DISTRIBUTOR_MISSING", "PARTLY_REJECTED", "(correction)", "SIGKILL"):
@@ -46,7 +43,7 @@ def test_the_demo_tells_the_main_job_and_finds_all_well() -> None:
 def test_the_demo_plays_on_a_running_server_again_and_again(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         for _ in range(2):
-            told = run("demo", "--server", server.address)
+            told = run_process("demo", "--server", server.address)
             assert told.returncode == 0, told.stdout + told.stderr
 
 
@@ -87,15 +84,15 @@ def test_a_wrong_file_is_refused_with_what_is_wrong(text: str, said: str, tmp_pa
 
     refused = run("provider", "apply", str(file))
 
-    assert refused.returncode == 2
+    assert refused.exit_code == 2
     assert said in refused.stderr
 
 
 def test_exit_codes_tell_refused_from_not_reached(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
-        refused = run("provider", "show", "NONE", server=server)
+        refused = run_process("provider", "show", "NONE", server=server)
         assert (refused.returncode, "[PROVIDER_NOT_FOUND]" in refused.stderr) == (1, True)
-    unreached = run("provider", "list", "--server", server.address, "--timeout=1")
+    unreached = run_process("provider", "list", "--server", server.address, "--timeout=1")
     assert unreached.returncode == 3
     assert "was not reached" in unreached.stderr
 
@@ -104,14 +101,14 @@ def test_a_server_that_is_no_address_is_refused_with_a_sentence() -> None:
     for address in ("localhost", "localhost:", "http://localhost:50051"):
         for command in (("provider", "list"), ("adapter", "simulate", "--provider", "P")):
             refused = run(*command, "--server", address)
-            assert refused.returncode == 2
+            assert refused.exit_code == 2
             assert f"HOST:PORT, like localhost:50051, not '{address}'" in refused.stderr
 
 
 def test_a_second_server_on_the_same_database_is_refused(tmp_path: Path) -> None:
     with Server(tmp_path):
         database = f"sqlite:///{tmp_path / 'generic-provider.db'}"
-        second = run("serve", "--listen", "127.0.0.1:0", "--database", database)
+        second = run_process("serve", "--listen", "127.0.0.1:0", "--database", database)
 
         assert second.returncode == 1
         assert "is in use by another server" in second.stderr
@@ -152,7 +149,7 @@ def test_wrong_settings_are_refused_with_what_is_wrong(
 ) -> None:
     refused = run("serve", *arguments)
 
-    assert refused.returncode in (1, 2)
+    assert refused.exit_code in (1, 2)
     assert said in refused.stderr
 
 
@@ -171,11 +168,11 @@ def test_what_a_simulated_platform_holds_is_printed_and_compared(tmp_path: Path)
         printed = run("adapter", "memory", "--memory", memory).stdout
         assert "MAIN 1001" in printed
         compare = ("adapter", "compare", "--provider", "SMALL", "--memory", memory)
-        assert run(*compare, server=server).returncode == 0
+        assert run(*compare, server=server).exit_code == 0
         with closing(sqlite3.connect(memory)) as platform, platform:
             platform.execute("DELETE FROM subscriber")
         compared = run(*compare, server=server)
-        assert (compared.returncode, "S1: services are []" in compared.stdout) == (1, True)
+        assert (compared.exit_code, "S1: services are []" in compared.stdout) == (1, True)
 
 
 @pytest.mark.timeout(90)

@@ -21,12 +21,13 @@ from generic_provider import (
 )
 from generic_provider_server.demo.aluxsat import SERVICES, provider
 from generic_provider_server.simulator.platform import Platform, platform_in
+from support.figures import Figure
 from support.fresh import dice
 from support.processes import Server, SimulatedAdapter, simulated_adapter, wait_until
+from support.soak import ROUNDS, forms
 
 CODE = "ALUXSAT"
 SUBSCRIBERS = 30
-KILLS, DRAINS = 20, 3
 
 
 @dataclass
@@ -67,9 +68,12 @@ class Load:
         self.acknowledged.append(done.action.id)
 
 
-@pytest.mark.timeout(240)
-async def test_killed_at_random_under_load_nothing_is_lost_and_order_holds(tmp_path: Path) -> None:
-    chance = dice("kills")
+@pytest.mark.timeout(120)
+@forms("rounds", suite=1, soak=40 * ROUNDS)
+async def test_killed_at_random_under_load_nothing_is_lost_and_order_holds(
+    tmp_path: Path, rounds: int, figure: Figure
+) -> None:
+    chance = dice("kills", rounds)
     options = ("--delay=0.005", "--lease=2")
     with (
         Server(tmp_path) as server,
@@ -80,18 +84,16 @@ async def test_killed_at_random_under_load_nothing_is_lost_and_order_holds(tmp_p
         crm.create_provider(provider(CODE))
         crm.set_provider_state(CODE, state="EFFECTIVE")
         adapters = [one, two]
+        faults = [_kill_server, _kill_adapter, _drain]
         async with AsyncClient(server.address, timeout=timedelta(minutes=2)) as client:
             load = Load(client, chance)
             running = asyncio.create_task(load.run())
-            for _ in range(KILLS):
-                await asyncio.sleep(chance.uniform(0.05, 0.4))
-                await asyncio.to_thread(_kill_one, chance, server, adapters)
-            for _ in range(DRAINS):
-                await asyncio.sleep(chance.uniform(0.3, 0.6))
-                assert await asyncio.to_thread(server.stop, signal.SIGTERM) == 0
-                await asyncio.to_thread(server.start)
+            for fault in [each for _ in range(rounds) for each in chance.sample(faults, 3)]:
+                await asyncio.sleep(chance.uniform(0.05, 0.6))
+                await asyncio.to_thread(fault, server, chance.choice(adapters))
             load.stopped = True
             await running
+        figure("processes killed or drained on SQLite", 3 * rounds)
         await asyncio.to_thread(_check, crm, load.acknowledged, tmp_path)
         assert [adapter.stop() for adapter in adapters] == [0, 0]
         assert server.stop(signal.SIGTERM) == 0
@@ -99,14 +101,19 @@ async def test_killed_at_random_under_load_nothing_is_lost_and_order_holds(tmp_p
         assert len(list(crm.list_subscriptions())) == SUBSCRIBERS
 
 
-def _kill_one(chance: random.Random, server: Server, adapters: list[SimulatedAdapter]) -> None:
-    processes: list[Server | SimulatedAdapter] = [server, *adapters]
-    victim = chance.choice(processes)
-    if isinstance(victim, Server):
-        victim.stop(signal.SIGKILL)
-    else:
-        victim.kill()
-    victim.start()
+def _kill_server(server: Server, _: SimulatedAdapter) -> None:
+    server.stop(signal.SIGKILL)
+    server.start()
+
+
+def _kill_adapter(_: Server, adapter: SimulatedAdapter) -> None:
+    adapter.kill()
+    adapter.start()
+
+
+def _drain(server: Server, _: SimulatedAdapter) -> None:
+    assert server.stop(signal.SIGTERM) == 0
+    server.start()
 
 
 def _check(crm: Client, acknowledged: list[str], folder: Path) -> None:

@@ -1,19 +1,14 @@
-"""Three servers and six adapters on one PostgreSQL, of which everything may fail at any time.
-
-`GENERIC_PROVIDER_TEST_SECONDS`: how long; the rates before and after are printed.
-"""
+"""Several servers and adapters on one PostgreSQL, of which everything may fail at any time."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import signal
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -31,14 +26,24 @@ from generic_provider import (
 )
 from generic_provider_server.demo.aluxsat import SERVICES, provider
 from generic_provider_server.simulator.platform import Platform, platform_in
+from support.figures import Figure
 from support.fresh import dice
 from support.postgres import PostgresServer, own_postgres
 from support.processes import Server, SimulatedAdapter, simulated_adapter, wait_until
+from support.soak import ROUNDS, forms
 
 CODE = "ALUXSAT"
-SERVERS, ADAPTERS, SUBSCRIBERS = 3, 6, 150
-SECONDS = float(os.environ.get("GENERIC_PROVIDER_TEST_SECONDS", "12"))
-CALM_SECONDS = 4
+SERVERS = 3
+
+
+@dataclass(frozen=True)
+class Size:
+    """`rounds`: how often each fault happens; `calm`: seconds without faults, before and after."""
+
+    rounds: int
+    adapters: int
+    subscribers: int
+    calm: float
 
 
 @dataclass
@@ -47,12 +52,13 @@ class Load:
 
     clients: list[AsyncClient]
     chance: random.Random
+    subscribers: int
     acknowledged: list[str] = field(default_factory=list)
     at: list[float] = field(default_factory=list)
     stopped: bool = False
 
     async def run(self) -> None:
-        await asyncio.gather(*[self._change(f"K{n:03}") for n in range(SUBSCRIBERS)])
+        await asyncio.gather(*[self._change(f"K{n:03}") for n in range(self.subscribers)])
 
     async def _change(self, number: str) -> None:
         become = actions.BecomeSubscriber(
@@ -90,18 +96,24 @@ class Faults:
     frozen: list[tuple[float, SimulatedAdapter]] = field(default_factory=list)
     freezes: Counter[str] = field(default_factory=Counter)
 
-    def one(self) -> None:
-        kinds = {
-            self.kill_a_server: 6,
-            self.kill_an_adapter: 4,
-            self.freeze_an_adapter: 4,
-            self.end_sessions: 5,
-            self.restart_the_database: 2,
-        }
-        (fault,) = self.chance.choices(list(kinds), list(kinds.values()))
-        fault()
-        self.counted[fault.__name__] += 1
-        self.thaw(before=time.monotonic())
+    async def happen(self, rounds: int) -> None:
+        """Each of them once in a round, one after the other."""
+        kinds = [
+            self.kill_a_server,
+            self.kill_an_adapter,
+            self.freeze_an_adapter,
+            self.end_sessions,
+            self.restart_the_database,
+        ]
+        for _ in range(rounds):
+            for fault in self.chance.sample(kinds, len(kinds)):
+                await asyncio.sleep(self.chance.uniform(0.1, 0.6))
+                await asyncio.to_thread(fault)
+                self.counted[fault.__name__] += 1
+                self.thaw()
+        while self.frozen:
+            await asyncio.sleep(0.1)
+            self.thaw()
 
     def kill_a_server(self) -> None:
         server = self.chance.choice(self.servers)
@@ -120,8 +132,8 @@ class Faults:
         self.freezes[adapter.name] += 1
         self.frozen.append((time.monotonic() + self.chance.uniform(0.5, 4), adapter))
 
-    def thaw(self, *, before: float) -> None:
-        for each in [each for each in self.frozen if each[0] <= before]:
+    def thaw(self) -> None:
+        for each in [each for each in self.frozen if each[0] <= time.monotonic()]:
             each[1].send(signal.SIGCONT)
             self.frozen.remove(each)
 
@@ -155,55 +167,51 @@ def cluster(folder: Path, postgres: PostgresServer) -> Iterator[list[Server]]:
         assert [server.stop(signal.SIGTERM) for server in servers] == [0] * SERVERS
 
 
-@pytest.mark.timeout(120 + 2 * SECONDS)
-async def test_whatever_fails_nothing_is_lost_and_order_holds(tmp_path: Path) -> None:
-    chance = dice("faults")
+@pytest.mark.timeout(120)
+@forms(
+    "size",
+    suite=Size(rounds=1, adapters=3, subscribers=40, calm=0.5),
+    soak=Size(rounds=40 * ROUNDS, adapters=6, subscribers=150, calm=4),
+)
+async def test_whatever_fails_nothing_is_lost_and_order_holds(
+    tmp_path: Path, size: Size, figure: Figure
+) -> None:
+    chance = dice("faults", size)
     with own_postgres() as postgres, cluster(tmp_path, postgres) as servers, ExitStack() as stack:
         adapters = [
-            stack.enter_context(
-                simulated_adapter(
-                    f"adapter-{n}",
-                    "--delay=0.002",
-                    "--lease=2",
-                    server=servers[n % SERVERS],
-                    provider=CODE,
-                )
-            )
-            for n in range(ADAPTERS)
+            stack.enter_context(_adapter(n, servers[n % SERVERS])) for n in range(size.adapters)
         ]
         clients = [AsyncClient(s.address, timeout=timedelta(minutes=2)) for s in servers]
-        load = Load(clients, chance)
+        load = Load(clients, chance, size.subscribers)
         running = asyncio.create_task(load.run())
-        await asyncio.sleep(CALM_SECONDS)
+        await asyncio.sleep(size.calm)
         faults = Faults(chance, postgres, servers, adapters)
         start = time.monotonic()
-        while time.monotonic() < start + SECONDS:
-            await asyncio.sleep(chance.uniform(0.1, 0.6))
-            await asyncio.to_thread(faults.one)
-        faults.thaw(before=float("inf"))
+        await faults.happen(size.rounds)
         end = time.monotonic()
-        await asyncio.sleep(3 * CALM_SECONDS if SECONDS > 30 else CALM_SECONDS)
+        await asyncio.sleep(size.calm)
         load.stopped = True
         await running
-        _tell(load, faults, start=start, end=end)
+        for fault, count in faults.counted.items():
+            figure(fault.replace("_", " "), count)
+        before, after = load.rate(start - size.calm / 2, start), load.rate(end, end + size.calm)
+        figure("actions/s before and after faults", f"{before:.0f}, {after:.0f}")
         for client in clients:
             await client.close()
         with Client(servers[-1].address) as crm:
-            await asyncio.to_thread(_check, crm, load.acknowledged, tmp_path, faults.freezes)
+            await asyncio.to_thread(_check, crm, load, tmp_path, faults.freezes)
 
 
-def _tell(load: Load, faults: Faults, *, start: float, end: float) -> None:
-    sys.stdout.write(f"{dict(faults.counted)}\n")
-    before = load.rate(start - CALM_SECONDS / 2, start)
-    after = [round(load.rate(end + n, end + n + 1)) for n in range(CALM_SECONDS)]
-    sys.stdout.write(f"{before:.0f} actions/s before; in the seconds after the faults {after}\n")
+def _adapter(n: int, server: Server) -> AbstractContextManager[SimulatedAdapter]:
+    options = ("--delay=0.002", "--lease=2")
+    return simulated_adapter(f"adapter-{n}", *options, server=server, provider=CODE)
 
 
-def _check(crm: Client, acknowledged: list[str], folder: Path, freezes: Counter[str]) -> None:
+def _check(crm: Client, load: Load, folder: Path, freezes: Counter[str]) -> None:
     wait_until(lambda: not crm.get_backlog(CODE).pending, what="the backlog is served")
     settled = {each.id for each in crm.list_actions() if each.HasField("settle_time")}
-    assert len(acknowledged) > SUBSCRIBERS
-    assert set(acknowledged) <= settled
+    assert len(load.acknowledged) > load.subscribers
+    assert set(load.acknowledged) <= settled
     states = {each.number: each.state for each in crm.list_requests(provider=CODE)}
     assert set(states.values()) == {RequestState.COMPLETED}
     with platform_in(folder / "platform.db") as platform:

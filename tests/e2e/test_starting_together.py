@@ -4,19 +4,22 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
+import pytest
+
 from generic_provider import Client
 from support.command_line import run
 from support.postgres import Databases
 from support.processes import Server
+from support.soak import forms
 
-SERVERS = 6
 
-
+@pytest.mark.timeout(90)
+@forms("count", suite=3, soak=12)
 def test_servers_that_start_at_once_on_an_empty_database_make_one_schema(
-    tmp_path: Path, postgres: Databases
+    tmp_path: Path, postgres: Databases, count: int
 ) -> None:
     database = postgres.create_database()
-    servers = [Server(tmp_path, database=database, name=f"server-{n}") for n in range(SERVERS)]
+    servers = [Server(tmp_path, database=database, name=f"server-{n}") for n in range(count)]
     with ExitStack() as stack:
         for server in servers:
             stack.push(server)
@@ -27,7 +30,7 @@ def test_servers_that_start_at_once_on_an_empty_database_make_one_schema(
             with Client(server.address) as client:
                 assert list(client.list_providers()) == []
         status = run("database", "status", "--database", database)
-        assert [server.stop(signal.SIGTERM) for server in servers] == [0] * SERVERS
+        assert [server.stop(signal.SIGTERM) for server in servers] == [0] * count
 
     assert status.exit_code == 0, status.output
     assert "pending" not in status.stdout

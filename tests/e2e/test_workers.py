@@ -16,7 +16,7 @@ from support.postgres import Databases
 from support.processes import PROGRAM, Server, simulated_adapter, wait_until
 
 CODE = "ALUXSAT"
-WORKERS, CLIENTS, SUBSCRIBERS = 3, 12, 60
+WORKERS, CLIENTS, SUBSCRIBERS = 2, 8, 40
 BECOME = actions.BecomeSubscriber(type="DTH", provider=CODE, services=[])
 
 

@@ -18,13 +18,12 @@ from generic_provider_server.domain.values import SyncState
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock
+from support.figures import Figure
 from support.fresh import play_fresh
 from support.histories import WEIGHTS, History
 from support.platform import SimulatedPlatform
 from support.setting_up import two_providers
-
-CHUNKS = 8
-HISTORIES, HISTORIES_ON_POSTGRESQL = 63, 8
+from support.soak import histories
 
 Steps = Sequence[tuple[str, int]]
 
@@ -59,13 +58,14 @@ async def world(url: str) -> AsyncIterator[World]:
 
 
 @pytest.mark.timeout(600)  # for making a failing history short; one that holds takes no second
-@pytest.mark.parametrize("chunk", range(CHUNKS))
+@histories(suite=500, soak=5_000, at_once=50)
 async def test_whatever_happens_what_is_in_sync_is_on_the_platform(
-    url: str, tmp_path: Path, chunk: int
+    url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
 ) -> None:
+    """On PostgreSQL, which takes longer, an eighth of them."""
     states: Counter[SyncState] = Counter()
     kind = url.partition(":")[0]
-    count = HISTORIES if kind == "sqlite" else HISTORIES_ON_POSTGRESQL
+    count = count if kind == "sqlite" else -(-count // 8)
 
     async def alone(start: int, steps: Steps, story: list[str]) -> None:
         with TemporaryDirectory(dir=tmp_path) as folder:
@@ -79,4 +79,5 @@ async def test_whatever_happens_what_is_in_sync_is_on_the_platform(
 
         await play_fresh(kind, chunk, count=count, weights=WEIGHTS, play=play, alone=alone)
 
+    figure(f"histories on a store ({kind})", count)
     assert states[SyncState.IN_SYNC] > states[SyncState.OUT_OF_SYNC]

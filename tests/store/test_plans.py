@@ -6,6 +6,7 @@ import re
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import psycopg
@@ -34,8 +35,18 @@ from generic_provider_server.store.store import engine_of, open_store
 from support.bench import Bench, HandClock
 from support.copying import copying
 from support.filling import PROVIDER, fill, number
+from support.postgres import Databases
+from support.soak import forms
 
-SUBSCRIPTIONS, SETTLED, BLOCKED, WAITING = 1_000_000, 2_000_000, 100_000, 200_000
+
+@dataclass(frozen=True)
+class Size:
+    subscriptions: int
+    settled: int
+    blocked: int
+    waiting: int
+
+
 LARGE = {"subscription", "request", "action", "provider_link", "lane"}
 SMALL_INDEXES = {
     "lane_ready",
@@ -91,14 +102,27 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
     return found
 
 
+@pytest.fixture
+def postgres_url(postgres: Databases) -> Iterator[str]:
+    """A database that nobody uses afterwards."""
+    made = postgres.create_database()
+    yield made
+    postgres.drop_database(made)
+
+
 @pytest.mark.timeout(280)
-async def test_everything_hot_uses_an_index(url: str, asked: Asked) -> None:
+@forms(
+    "size",
+    suite=Size(subscriptions=100_000, settled=200_000, blocked=10_000, waiting=20_000),
+    soak=Size(subscriptions=1_000_000, settled=2_000_000, blocked=100_000, waiting=200_000),
+)
+async def test_everything_hot_uses_an_index(url: str, asked: Asked, size: Size) -> None:
     engine = engine_of(url)
     engine.prepare()
     engine.close()
-    fill(url, subscriptions=SUBSCRIPTIONS, settled=SETTLED, blocked=BLOCKED)
+    fill(url, subscriptions=size.subscriptions, settled=size.settled, blocked=size.blocked)
     with closing(copying(url)) as database:
-        database.run(LANES, (WAITING,))
+        database.run(LANES, (size.waiting,))
         database.run("ANALYZE")
     asked.clear()
     await _live(url)

@@ -21,8 +21,8 @@ class Program(click.Command):
             return generic_provider.main(*arguments, **options)
 
 
-def run(*arguments: str, server: Server | None = None) -> Result:
-    environment = {"GENERIC_PROVIDER_SERVER": server.address if server else "127.0.0.1:1"}
+def run(*arguments: str, server: Server | None = None, **environment: str) -> Result:
+    environment["GENERIC_PROVIDER_SERVER"] = server.address if server else "127.0.0.1:1"
     program = Program("generic-provider")
     return CliRunner().invoke(program, arguments, env=environment, catch_exceptions=False)
 

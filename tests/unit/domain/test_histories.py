@@ -10,45 +10,60 @@ from collections.abc import Sequence
 import pytest
 
 from generic_provider_server.domain.values import RequestState
+from support.figures import Figure
 from support.fresh import play_fresh
 from support.lifetimes import CALM, STORMY, UNREFUSED, Lifetime, Step, providers
 from support.must_hold import check_confirmed
+from support.soak import histories
 
-HISTORIES = 500
-COUNTS = pytest.mark.parametrize("count", [1, 2], ids=["one provider", "two providers"])
+FRESH = histories(suite=500, soak=8_500, at_once=250)
+PROVIDERS = pytest.mark.parametrize("among", [1, 2], ids=["one provider", "two providers"])
+HISTORIES = "histories on the domain"
 
 Steps = Sequence[tuple[Step, int]]
 
 
-@COUNTS
-async def test_whatever_happens_what_is_in_sync_is_on_the_platform(count: int) -> None:
+@PROVIDERS
+@FRESH
+async def test_whatever_happens_what_is_in_sync_is_on_the_platform(
+    among: int, chunk: str, count: int, figure: Figure
+) -> None:
     async def play(start: int, steps: Steps, story: list[str]) -> None:
-        lifetime = Lifetime(providers()[:count], tell=story.append)
+        lifetime = Lifetime(providers()[:among], tell=story.append)
         lifetime.play(start, steps)
         lifetime.drain()
         lifetime.heal()
 
-    await play_fresh("stormy", count, count=HISTORIES, weights=STORMY, play=play)
+    await play_fresh("stormy", among, chunk, count=count, weights=STORMY, play=play)
+    figure(HISTORIES, count)
 
 
-@COUNTS
-async def test_no_order_that_nobody_refused_is_lost(count: int) -> None:
+@PROVIDERS
+@FRESH
+async def test_no_order_that_nobody_refused_is_lost(
+    among: int, chunk: str, count: int, figure: Figure
+) -> None:
     async def play(start: int, steps: Steps, story: list[str]) -> None:
-        lifetime = Lifetime(providers()[:count], tell=story.append, refusing=False)
+        lifetime = Lifetime(providers()[:among], tell=story.append, refusing=False)
         lifetime.play(start, steps)
         lifetime.drain()
         rejected = [f for f in lifetime.life.finals.values() if f.state is RequestState.REJECTED]
         assert not rejected
 
-    await play_fresh("unrefused", count, count=HISTORIES, weights=UNREFUSED, play=play)
+    await play_fresh("unrefused", among, chunk, count=count, weights=UNREFUSED, play=play)
+    figure(HISTORIES, count)
 
 
-@COUNTS
-async def test_without_doubt_the_platform_is_confirmed_to_hold_what_is_wanted(count: int) -> None:
+@PROVIDERS
+@FRESH
+async def test_without_doubt_the_platform_is_confirmed_to_hold_what_is_wanted(
+    among: int, chunk: str, count: int, figure: Figure
+) -> None:
     async def play(start: int, steps: Steps, story: list[str]) -> None:
-        lifetime = Lifetime(providers()[:count], tell=story.append)
+        lifetime = Lifetime(providers()[:among], tell=story.append)
         lifetime.play(start, steps)
         lifetime.drain()
         check_confirmed(lifetime.life)
 
-    await play_fresh("calm", count, count=HISTORIES, weights=CALM, play=play)
+    await play_fresh("calm", among, chunk, count=count, weights=CALM, play=play)
+    figure(HISTORIES, count)

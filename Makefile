@@ -28,7 +28,7 @@ demo: .venv/.ready ## the main job from end to end, told step by step
 	.venv/bin/generic-provider demo
 
 test: .venv/.ready ## all tests, or those of TESTS=tests/unit
-	$(PYTHON) -m pytest -n auto --dist worksteal $(TESTS)
+	$(PYTHON) -m pytest -n auto --dist loadgroup $(TESTS)
 
 check: lint types layers verify lint-protos ## lint, types, layers, stubs and contract
 

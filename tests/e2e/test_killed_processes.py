@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
-import pytest
-
 from generic_provider import (
     AsyncClient,
     Client,
@@ -68,7 +66,6 @@ class Load:
         self.acknowledged.append(done.action.id)
 
 
-@pytest.mark.timeout(120)
 @forms("rounds", suite=1, soak=40 * ROUNDS)
 async def test_killed_at_random_under_load_nothing_is_lost_and_order_holds(
     tmp_path: Path, rounds: int, figure: Figure
@@ -152,7 +149,6 @@ def _check_order(platform: Platform) -> None:
         last[line.subscription] = line.request
 
 
-@pytest.mark.timeout(120)
 def test_a_frozen_adapters_work_goes_to_another_and_the_server_notices_it(tmp_path: Path) -> None:
     with Server(tmp_path) as server, Client(server.address) as crm:
         crm.create_provider(provider(CODE))

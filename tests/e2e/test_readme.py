@@ -41,7 +41,6 @@ def test_the_code_passes_the_type_checker(tmp_path: Path) -> None:
     assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
-@pytest.mark.timeout(120)
 def test_the_minute_from_the_start_to_the_crm_goes_as_it_is_told(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         applied = _run(*_apply_command(), server=server)

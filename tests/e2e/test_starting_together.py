@@ -4,8 +4,6 @@ import signal
 from contextlib import ExitStack
 from pathlib import Path
 
-import pytest
-
 from generic_provider import Client
 from support.command_line import run
 from support.postgres import Databases
@@ -13,7 +11,6 @@ from support.processes import Server
 from support.soak import forms
 
 
-@pytest.mark.timeout(90)
 @forms("count", suite=3, soak=12)
 def test_servers_that_start_at_once_on_an_empty_database_make_one_schema(
     tmp_path: Path, postgres: Databases, count: int

@@ -36,7 +36,6 @@ def children(server: Server) -> set[int]:
     return {int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
-@pytest.mark.timeout(120)
 def test_workers_share_the_work_and_those_that_die_are_replaced(server: Server) -> None:
     first = children(server)
     assert len(first) == WORKERS

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 
 import grpc.aio
-import pytest
 
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider.v1 import request_service_pb2 as requests
@@ -18,7 +17,6 @@ CHAIN, GOODS = ("MAIN", "TWIN1", "TWIN2", "TWIN3"), ("SMARTCARD", "DECODER")
 
 MOST = 2 * 1024 * 1024
 SUBSCRIPTIONS = 400
-pytestmark = pytest.mark.timeout(120)
 
 
 def become(n: int) -> subscriptions.PerformActionRequest:

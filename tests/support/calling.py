@@ -44,9 +44,9 @@ class Caller:
         try:
             if not method.server_streaming:
                 call: Any = self.channel.unary_unary(path, None, self._reader(method))
-                return await call(raw, timeout=20)
+                return await call(raw, timeout=60)
             open_stream: Any = self.channel.unary_stream(path, None, self._reader(method))
-            stream = open_stream(raw, timeout=20)
+            stream = open_stream(raw, timeout=60)
             first = await stream.read()
             stream.cancel()
         except grpc.aio.AioRpcError as error:

@@ -2,7 +2,7 @@ PYTHON := .venv/bin/python
 SOURCES = $(wildcard client server tests bench)
 TESTS ?= tests
 
-.PHONY: help setup run demo test check lint format types layers lock bench clean
+.PHONY: help setup run demo test test-quick soak check lint format types layers lock bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,16 @@ demo: .venv/.ready ## the main job from end to end, told step by step
 
 test: .venv/.ready ## all tests, or those of TESTS=tests/unit
 	$(PYTHON) -m pytest -n auto --dist loadgroup $(TESTS)
+
+QUICK = tests/unit tests/store tests/rpc/test_contract.py
+SLOW = tests/store/test_histories.py tests/store/test_plans.py
+
+test-quick: .venv/.ready ## unit, contract and the store on SQLite, within 30 seconds
+	$(PYTHON) -m pytest -n auto --dist loadgroup -m "not soak and not postgresql" $(QUICK) \
+	    $(SLOW:%=--deselect %)
+
+soak: .venv/.ready ## what takes long, on both versions of PostgreSQL; longer with ROUNDS=2
+	@.ci/soak
 
 check: lint types layers verify lint-protos ## lint, types, layers, stubs and contract
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hypothesis import settings
 from generic_provider_server.store.store import engine_of
 from support import fresh
 from support.figures import Figure, lines
-from support.postgres import Databases, databases
+from support.postgres import WANTED, Databases, databases
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("untimed", deadline=None, derandomize=False, print_blob=True)
@@ -18,7 +19,7 @@ settings.load_profile("untimed")
 
 SEED = f"{fresh.VARIABLE}={fresh.SEED}"
 
-STORES = ("sqlite", "postgresql")
+STORES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
 """Every kind of store passes the whole suite; a new kind is a name here and a case in `url`."""
 
 
@@ -40,15 +41,25 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Many tests wait for other processes, so that each core has time for two."""
-    return 2 * len(os.sched_getaffinity(0))
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Many tests wait for other processes, so that each core has time for two (`-n auto`)."""
+    return len(os.sched_getaffinity(0)) * (2 if config.option.numprocesses == "auto" else 1)
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("soak"):
             item.add_marker(pytest.mark.timeout(0), append=False)
+        if isinstance(item, pytest.Function) and "postgres" in item.fixturenames:
+            item.add_marker(pytest.mark.postgresql)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for mark in item.iter_markers("debian"):
+        package, program = mark.args
+        if not shutil.which(program):
+            pytest.skip(f"needs Debian's package {package}")
 
 
 @pytest.fixture
@@ -59,10 +70,10 @@ def figure(record_property: Figure) -> Figure:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
     told = [each for report in reports if report.when == "call" for each in report.user_properties]
-    if told:
-        terminalreporter.section(f"figures, {SEED}")
-        for line in lines(told):
-            terminalreporter.line(line)
+    wanted = os.environ.get(WANTED)
+    terminalreporter.section(f"figures, {SEED}" + (f" {WANTED}={wanted}" if wanted else ""))
+    for line in lines(told):
+        terminalreporter.line(line)
 
 
 @pytest.fixture(scope="session")

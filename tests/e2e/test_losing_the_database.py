@@ -16,6 +16,7 @@ CODE = "ALUXSAT"
 BECOME = actions.BecomeSubscriber(type="DTH", provider=CODE, services=[])
 
 
+@pytest.mark.postgresql
 def test_without_its_database_a_server_says_so_and_comes_back_by_itself(tmp_path: Path) -> None:
     with (
         own_postgres() as postgres,

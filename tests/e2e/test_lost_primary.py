@@ -29,6 +29,7 @@ def either(one: PostgresServer, other: PostgresServer, *, database: str) -> str:
     )
 
 
+@pytest.mark.postgresql
 @pytest.mark.timeout(150)
 async def test_nothing_acknowledged_is_missing_after_a_promotion(tmp_path: Path) -> None:
     with own_postgres() as primary:

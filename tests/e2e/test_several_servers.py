@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
 from generic_provider import (
     AsyncClient,
     Client,
@@ -165,6 +167,7 @@ def cluster(folder: Path, postgres: PostgresServer) -> Iterator[list[Server]]:
         assert [server.stop(signal.SIGTERM) for server in servers] == [0] * SERVERS
 
 
+@pytest.mark.postgresql
 @forms(
     "size",
     suite=Size(rounds=1, adapters=3, subscribers=40, calm=0.5),

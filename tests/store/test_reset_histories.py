@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -11,14 +12,14 @@ from generic_provider_server.domain.values import SyncState
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock
-from support.histories import History
+from support.fresh import play_fresh
+from support.histories import WEIGHTS, History
 from support.platform import SimulatedPlatform
 from support.resets import Runs
 from support.setting_up import two_providers
 
 CHUNKS = 4
-HISTORIES, HISTORIES_ON_POSTGRESQL = 40, 8
-STEPS = 40
+HISTORIES, HISTORIES_ON_POSTGRESQL = 25, 4
 
 
 @dataclass(slots=True)
@@ -60,8 +61,11 @@ async def test_one_run_brings_everybody_in_sync_whatever_has_happened(
     for provider in two_providers():
         await bench.add_provider(provider)
     platforms = {provider.code: SimulatedPlatform() for provider in two_providers()}
+
+    async def play(start: int, steps: Sequence[tuple[str, int]], story: list[str]) -> None:
+        healed = Healed(bench, delivery, platforms, two_providers(), seed=start, log=story)
+        await healed.play(steps)
+
     count = HISTORIES_ON_POSTGRESQL if store.shared else HISTORIES
-    for n in range(count):
-        seed = 10_000 + chunk * count + n
-        await Healed(bench, delivery, platforms, two_providers(), seed).play(STEPS)
+    await play_fresh("resets", url[:6], chunk, count=count, weights=WEIGHTS, play=play)
     await store.close()

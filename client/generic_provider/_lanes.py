@@ -12,7 +12,7 @@ from datetime import timedelta
 from generic_provider._answers import Answers
 from generic_provider._pulse import Pulse
 from generic_provider._routines import Routines
-from generic_provider._streams import Handed, Stream
+from generic_provider._streams import Stream, TokenOnStream
 from generic_provider.enums import RequestType, ResponseStatus
 from generic_provider.outcomes import Work
 from generic_provider.stats import Stats
@@ -20,7 +20,7 @@ from generic_provider.v1.provisioning_service_pb2 import ProvisioningResponse, S
 from generic_provider.v1.resources_pb2 import ProvisioningRequest
 
 
-class Lease:
+class HeldLease:
     """The requests of one lease, and whether the adapter may still begin them."""
 
     def __init__(self, given: SubscriptionRequests, *, source: Stream, since: float) -> None:
@@ -41,7 +41,7 @@ class Lease:
         self._runs_out_at = float("-inf")
 
     @property
-    def handed(self) -> Handed:
+    def handed(self) -> TokenOnStream:
         return self.token, self.source
 
     def live(self) -> bool:
@@ -83,34 +83,34 @@ class Lanes:
         self._stats = stats
         self._pulse = pulse
         self._platform_down = platform_down
-        self._newest: dict[str, Lease] = {}
+        self._newest: dict[str, HeldLease] = {}
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
-        self._unstarted: list[Handed] = []
+        self._unstarted: list[TokenOnStream] = []
 
-    def take(self, lease: Lease) -> None:
+    def take(self, lease: HeldLease) -> None:
         """Adds a lease. It replaces an older lease of the same subscription, which has ended."""
         self._newest[lease.subscription] = lease
         if lease.subscription not in self._lanes:
             lane = self._tasks.create_task(self._work_off(lease.subscription))
             self._lanes[lease.subscription] = lane
 
-    def live(self) -> list[Lease]:
+    def live(self) -> list[HeldLease]:
         return [lease for lease in self._newest.values() if lease.live()]
 
-    def end(self, leases: Iterable[Lease]) -> list[Handed]:
+    def end(self, leases: Iterable[HeldLease]) -> list[TokenOnStream]:
         """Ends the leases, and returns them."""
         ended = list(leases)
         for lease in ended:
             lease.end()
         return [lease.handed for lease in ended]
 
-    def stop(self) -> list[Handed]:
+    def stop(self) -> list[TokenOnStream]:
         """Begins nothing more. Ends and returns the leases of which nothing was begun."""
         self._stopping = True
         return self.end(lease for lease in self.live() if not lease.begun)
 
-    async def finished(self) -> list[Handed]:
+    async def finished(self) -> list[TokenOnStream]:
         """Waits until everything that has begun is done.
 
         Returns the leases with requests that were not begun.
@@ -129,11 +129,11 @@ class Lanes:
             if self._stopping and lease.requests and lease.live():
                 self._unstarted.append(lease.handed)
 
-    def _next(self, subscription: str) -> Lease | None:
+    def _next(self, subscription: str) -> HeldLease | None:
         lease = self._newest[subscription]
         return lease if lease.requests and lease.live() and not self._stopping else None
 
-    async def _step(self, lease: Lease) -> None:
+    async def _step(self, lease: HeldLease) -> None:
         known = self._answers.known(lease.requests[0].number)
         if known is not None:
             self._answer(lease, [lease.requests[0]], known)
@@ -149,7 +149,7 @@ class Lanes:
             finally:
                 self._stats.in_work -= 1
 
-    async def _do(self, lease: Lease) -> None:
+    async def _do(self, lease: HeldLease) -> None:
         requests = self._routines.front(list(lease.requests))
         work = Work(lease.subscription, lease.account_number, requests, lease.target)
         answer = await self._routines.answer(work, self._pool)
@@ -159,7 +159,10 @@ class Lanes:
         self._answer(lease, requests, answer)
 
     def _answer(
-        self, lease: Lease, requests: Sequence[ProvisioningRequest], answer: ProvisioningResponse
+        self,
+        lease: HeldLease,
+        requests: Sequence[ProvisioningRequest],
+        answer: ProvisioningResponse,
     ) -> None:
         for request in requests:
             newest = self._newest[lease.subscription]

@@ -12,10 +12,10 @@ from datetime import timedelta
 
 from generic_provider._answers import Answers
 from generic_provider._connection import Target
-from generic_provider._lanes import Lanes, Lease
+from generic_provider._lanes import HeldLease, Lanes
 from generic_provider._pulse import Pulse
 from generic_provider._routines import Routines
-from generic_provider._streams import Handed, Hooks, Stream, Streams
+from generic_provider._streams import Hooks, Stream, Streams, TokenOnStream
 from generic_provider.client import AsyncClient
 from generic_provider.errors import ProvisioningError
 from generic_provider.stats import Stats
@@ -82,7 +82,7 @@ class Session:
         if self._stopping or not self._platform_up.is_set():
             self._start(self._release([(given.lease_token, source)]))
         else:
-            self._lanes.take(Lease(given, source=source, since=self._pulse.sent_at()))
+            self._lanes.take(HeldLease(given, source=source, since=self._pulse.sent_at()))
 
     def cut(self, source: Stream) -> None:
         self._lanes.end(lease for lease in self._lanes.live() if lease.source is source)
@@ -99,7 +99,7 @@ class Session:
             self._platform_up.clear()
             self._start(self._rest(ended))
 
-    async def _rest(self, ended: Sequence[Handed]) -> None:
+    async def _rest(self, ended: Sequence[TokenOnStream]) -> None:
         await self._flush(_FLUSH_SECONDS)
         await self._leave(ended)
         while (seconds := self._down_until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110 - it may move
@@ -113,7 +113,7 @@ class Session:
             for start in range(0, len(leases), _MOST_TOKENS):
                 await self._extend_some(leases[start : start + _MOST_TOKENS], since=now)
 
-    async def _extend_some(self, leases: Sequence[Lease], *, since: float) -> None:
+    async def _extend_some(self, leases: Sequence[HeldLease], *, since: float) -> None:
         try:
             results = await self._client.extend_leases(
                 [lease.token for lease in leases], lease_duration=self._lease_duration
@@ -135,7 +135,7 @@ class Session:
         await self._flush(self._lease_duration.total_seconds())
         await self._leave(rest)
 
-    async def _leave(self, leases: Sequence[Handed]) -> None:
+    async def _leave(self, leases: Sequence[TokenOnStream]) -> None:
         await self._release(leases)
         await self._release(self._streams.unstopped())
         await self._streams.end()
@@ -145,7 +145,7 @@ class Session:
             async with asyncio.timeout(seconds):
                 await self._answers.flushed()
 
-    async def _release(self, leases: Sequence[Handed]) -> None:
+    async def _release(self, leases: Sequence[TokenOnStream]) -> None:
         """Releases the leases, and stops the streams that gave them."""
         for start in range(0, len(leases), _MOST_TOKENS):
             some = leases[start : start + _MOST_TOKENS]

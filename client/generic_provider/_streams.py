@@ -42,7 +42,7 @@ class Stream:
         """Whether the server was told to hand nothing more over."""
 
 
-Handed = tuple[str, Stream]
+TokenOnStream = tuple[str, Stream]
 """A lease: its token, and the stream that gave it."""
 
 
@@ -117,7 +117,7 @@ class Streams:
                 await asyncio.sleep(next(pauses))
             drained_before = stream.drained
 
-    def unstopped(self) -> list[Handed]:
+    def unstopped(self) -> list[TokenOnStream]:
         """One lease of each stream that has given some and was not told to stop."""
         return [(each.token, each) for each in self._open if each.token and not each.stopped]
 

@@ -149,7 +149,7 @@ async def test_a_live_lease_is_answered_while_its_provider_is_not_effective(benc
     await bench.stop_provider("SAT")
     await bench.accept(lease)
 
-    assert (await bench.store.read(lambda reads: reads.backlog("SAT"))).pending == 0
+    assert (await bench.store.read(lambda queries: queries.backlog("SAT"))).pending == 0
 
 
 async def test_the_target_is_what_the_platform_holds_once_the_lease_is_done(bench: Bench) -> None:

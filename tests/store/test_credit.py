@@ -12,7 +12,7 @@ from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.subscription.records import WaitingFor
 from generic_provider_server.domain.values import SECOND
 from generic_provider_server.services.delivery import Delivery
-from generic_provider_server.services.streams import Stream
+from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.store import Store
 from support.bench import Bench
@@ -20,8 +20,8 @@ from support.examples import ADD_SPORT, viewer
 
 
 @pytest.fixture
-def stream() -> Stream:
-    return Stream(
+def stream() -> AdapterStream:
+    return AdapterStream(
         id=stream_of("s"),
         provider="SAT",
         adapter="adapter",
@@ -34,14 +34,14 @@ def stream() -> Stream:
 
 
 @pytest.fixture
-def delivery(store: Store, stream: Stream) -> Delivery:
+def delivery(store: Store, stream: AdapterStream) -> Delivery:
     delivery = Delivery(store, max_streams=1)
     delivery.streams[stream.id] = stream
     return delivery
 
 
 async def test_what_is_on_a_lease_counts_until_it_is_answered_or_given_back(
-    bench: Bench, delivery: Delivery, stream: Stream
+    bench: Bench, delivery: Delivery, stream: AdapterStream
 ) -> None:
     await bench.become(viewer("S1"))
     await bench.become(viewer("S2"))
@@ -62,7 +62,7 @@ async def test_what_is_on_a_lease_counts_until_it_is_answered_or_given_back(
 
 
 async def test_a_lease_that_ran_out_as_another_began_counts_as_well(
-    delivery: Delivery, stream: Stream
+    delivery: Delivery, stream: AdapterStream
 ) -> None:
     stream.in_flight = 1
     delivery.take_note(Notice(freed=Counter({stream.id: 0}), ran_out=Counter({stream.id: 1})))
@@ -72,7 +72,7 @@ async def test_a_lease_that_ran_out_as_another_began_counts_as_well(
 
 @pytest.mark.parametrize("ending", ["stopped", "gone"])
 async def test_what_is_claimed_while_its_stream_ends_goes_back_without_an_attempt(
-    ending: str, bench: Bench, stream: Stream, monkeypatch: pytest.MonkeyPatch
+    ending: str, bench: Bench, stream: AdapterStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delivery = Delivery(bench.store, max_streams=1)
     (number,) = (request.number for request in (await bench.become(viewer("S1"))).requests)

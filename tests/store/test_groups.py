@@ -19,7 +19,7 @@ from generic_provider_server.domain.values import RequestState
 from generic_provider_server.store.database import statements as sql
 from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.write.loaded import Needs
-from generic_provider_server.store.write.transaction import Work
+from generic_provider_server.store.write.transaction import Transaction
 from generic_provider_server.store.write.writer import Command
 from support.bench import Bench, performing
 from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, viewer
@@ -35,7 +35,7 @@ class HoldUp:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, _: Work) -> None:
+    def run(self, _: Transaction) -> None:
         self.started.set()
         self.go_on.wait()
 
@@ -45,7 +45,7 @@ class Break:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, _: Work) -> None:
+    def run(self, _: Transaction) -> None:
         raise ZeroDivisionError
 
 
@@ -84,7 +84,7 @@ async def test_a_repeat_within_a_group_gets_the_same_action(bench: Bench) -> Non
 
     assert (first.action, first.subscription) == (second.action, second.subscription)
     assert second.repeated
-    assert await bench.store.read(lambda reads: reads.created_by("order-1")) == "1"
+    assert await bench.store.read(lambda queries: queries.created_by("order-1")) == "1"
 
 
 async def test_a_request_id_reused_within_a_group_is_refused(bench: Bench) -> None:

@@ -175,6 +175,6 @@ async def test_actions_settle_when_all_their_requests_are_final_and_in_order(
 
 async def _actions(bench: Bench) -> list[int]:
     found = await bench.store.read(
-        lambda reads: reads.actions(ActionFilter(), before=0, limit=1_000)
+        lambda queries: queries.actions(ActionFilter(), before=0, limit=1_000)
     )
     return [action.id for action in found]

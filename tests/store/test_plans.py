@@ -13,7 +13,7 @@ import psycopg
 import pytest
 from peewee import Database
 
-from generic_provider_server.commands.due import EndDue, ExpireOverdue, WakeDelayed
+from generic_provider_server.commands.due import EndDelays, EndDue, ExpireOverdue
 from generic_provider_server.commands.end_leases import end_of_other_servers, end_of_server
 from generic_provider_server.commands.hold import Disown
 from generic_provider_server.commands.operate import CancelRequest
@@ -30,7 +30,7 @@ from generic_provider_server.store.read.filters import (
     RequestFilter,
     SubscriptionFilter,
 )
-from generic_provider_server.store.read.queries import Reads
+from generic_provider_server.store.read.queries import Queries
 from generic_provider_server.store.store import engine_of, open_store
 from support.bench import Bench, HandClock
 from support.copying import copying
@@ -154,7 +154,7 @@ async def _live(url: str) -> None:
         end_of_server("server"),
         end_of_other_servers("server"),
         Disown(server="server"),
-        WakeDelayed(),
+        EndDelays(),
         ExpireOverdue(provider=PROVIDER),
         EndDue(subscription=number(9)),
         CancelRequest(request=handed[5].requests[0].number, reason="stuck"),
@@ -187,18 +187,18 @@ async def _look(bench: Bench) -> None:
         RequestFilter(reference="r", oldest_first=True),
     )
 
-    def ask(reads: Reads) -> None:
+    def ask(queries: Queries) -> None:
         for subscription in subscriptions:
-            reads.subscriptions(subscription, after="B", limit=50)
+            queries.subscriptions(subscription, after="B", limit=50)
         for action in actions:
-            reads.actions(action, before=10**15, limit=50)
+            queries.actions(action, before=10**15, limit=50)
         for wanted in requests:
-            reads.requests(wanted, after=10**15, limit=50)
-        reads.created_by("order-1")
-        reads.requests_of([request.number])
-        reads.oldest_leases(["stream"])
-        reads.backlog_size(PROVIDER)
-        reads.backlog(PROVIDER)
+            queries.requests(wanted, after=10**15, limit=50)
+        queries.created_by("order-1")
+        queries.requests_of([request.number])
+        queries.oldest_leases(["stream"])
+        queries.backlog_size(PROVIDER)
+        queries.backlog(PROVIDER)
 
     await bench.store.read(ask)
 

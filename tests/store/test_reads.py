@@ -44,7 +44,9 @@ async def house(bench: Bench) -> Bench:
 
 
 async def subscriptions(bench: Bench, wanted: SubscriptionFilter) -> list[str]:
-    found = await bench.store.read(lambda reads: reads.subscriptions(wanted, after="", limit=100))
+    found = await bench.store.read(
+        lambda queries: queries.subscriptions(wanted, after="", limit=100)
+    )
     return [record.aggregate.desired.number for record in found]
 
 
@@ -60,7 +62,7 @@ async def page_of_requests(bench: Bench, wanted: RequestFilter, after: int) -> l
 
 
 async def actions(bench: Bench, wanted: ActionFilter) -> list[tuple[str, ActionKind]]:
-    found = await bench.store.read(lambda reads: reads.actions(wanted, before=0, limit=100))
+    found = await bench.store.read(lambda queries: queries.actions(wanted, before=0, limit=100))
     return [(action.subscription, action.kind) for action in found]
 
 
@@ -70,10 +72,10 @@ async def requests(bench: Bench, **wanted: object) -> list[tuple[str, RequestTyp
 
 
 async def test_what_is_unknown_is_not_found(house: Bench) -> None:
-    assert await house.store.read(lambda reads: reads.subscription("S9")) is None
-    assert await house.store.read(lambda reads: reads.action(99)) is None
-    assert await house.store.read(lambda reads: reads.request(99)) is None
-    assert await house.store.read(lambda reads: reads.created_by("nobody")) is None
+    assert await house.store.read(lambda queries: queries.subscription("S9")) is None
+    assert await house.store.read(lambda queries: queries.action(99)) is None
+    assert await house.store.read(lambda queries: queries.request(99)) is None
+    assert await house.store.read(lambda queries: queries.created_by("nobody")) is None
 
 
 async def test_subscriptions_are_found_by_every_filter(house: Bench) -> None:
@@ -202,8 +204,8 @@ async def test_the_backlog_counts_what_is_pending(bench: Bench) -> None:
     await bench.perform(ADD_NEWS, "S3")
     one, two, _ = await bench.claim("SAT")
     await bench.answer(two, status=ResponseStatus.RETRY_LATER, retry_delay=10_000_000)
-    backlog = await bench.store.read(lambda reads: reads.backlog("SAT"))
-    pending, oldest_age = await bench.store.read(lambda reads: reads.backlog_size("SAT"))
+    backlog = await bench.store.read(lambda queries: queries.backlog("SAT"))
+    pending, oldest_age = await bench.store.read(lambda queries: queries.backlog_size("SAT"))
 
     assert one.lane.subscription == "S1"
     assert (backlog.pending, backlog.leased, backlog.waiting_for_retry) == (4, 2, 1)
@@ -215,9 +217,9 @@ async def test_the_backlog_counts_what_is_pending(bench: Bench) -> None:
         RequestType.DEACTIVATE_SERVICE: 1,
     }
     assert [count for _, count in backlog.by_age] == [1, 3, 0, 0, 0]
-    size, age = await bench.store.read(lambda reads: reads.backlog_size("SAT"))
+    size, age = await bench.store.read(lambda queries: queries.backlog_size("SAT"))
     assert (size, age // 1_000_000) == (4, 100)
-    assert (await bench.store.read(lambda reads: reads.backlog("WEB"))).pending == 0
+    assert (await bench.store.read(lambda queries: queries.backlog("WEB"))).pending == 0
 
 
 async def test_the_backlog_counts_what_is_out_of_sync(bench: Bench) -> None:

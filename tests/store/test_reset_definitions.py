@@ -47,7 +47,7 @@ async def test_a_recurring_run_begins_when_it_is_due_and_never_twice_at_a_time(r
     assert refused.value.reason is Reason.RUN_IN_PROGRESS
 
     (held,) = await runs.bench.store.read(
-        lambda reads: reads.reset_runs(definition=0, provider="", states=(), before=0, limit=9)
+        lambda queries: queries.reset_runs(definition=0, provider="", states=(), before=0, limit=9)
     )
     await runs.cancel(held)
     runs.bench.clock.advance(3_600)
@@ -57,7 +57,7 @@ async def test_a_recurring_run_begins_when_it_is_due_and_never_twice_at_a_time(r
 
 async def _runs_of(runs: Runs, definition: int) -> int:
     found = await runs.bench.store.read(
-        lambda reads: reads.reset_runs(
+        lambda queries: queries.reset_runs(
             definition=definition, provider="", states=(), before=0, limit=9
         )
     )
@@ -113,7 +113,7 @@ async def test_a_definition_is_deleted_only_while_it_was_never_executed(runs: Ru
     store = runs.bench.store
     unused, used = await runs.define(), await runs.define()
     await store.do(DeleteDefinition(id=unused.id))
-    assert await store.read(lambda reads: reads.reset_definition(unused.id)) is None
+    assert await store.read(lambda queries: queries.reset_definition(unused.id)) is None
 
     await runs.submit(used)
     with pytest.raises(Refused) as refused:

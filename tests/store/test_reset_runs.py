@@ -177,7 +177,7 @@ class _Cancelling:
         self._after -= 1
         if self._after == 0:
             runs = await self._runs.bench.store.read(
-                lambda reads: reads.reset_runs(
+                lambda queries: queries.reset_runs(
                     definition=0, provider="", states=(), before=0, limit=1
                 )
             )

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from generic_provider_server.commands.due import WakeDelayed
+from generic_provider_server.commands.due import EndDelays
 from generic_provider_server.domain.actions import Rest
 from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.resets.records import EntryOutcome, RunState
 from generic_provider_server.domain.values import SECOND, Instant, RequestState, State
 from generic_provider_server.services.clock import Clock
 from generic_provider_server.services.duties import Duty
-from generic_provider_server.store.read.queries import Reads
+from generic_provider_server.store.read.queries import Queries
 from generic_provider_server.store.store import engine_of, open_store
 from support.bench import Bench
 from support.examples import SATELLITE, viewer
@@ -129,10 +129,10 @@ async def test_a_duty_that_stumbles_keeps_none_of_the_others_from_theirs(
 async def test_a_duty_that_always_fails_keeps_no_other_from_being_done(bench: Bench) -> None:
     done, loop = asyncio.Event(), asyncio.get_running_loop()
 
-    def fail(_: Reads) -> list[WakeDelayed]:
+    def fail(_: Queries) -> list[EndDelays]:
         raise ZeroDivisionError
 
-    def note(_: Reads) -> list[WakeDelayed]:
+    def note(_: Queries) -> list[EndDelays]:
         loop.call_soon_threadsafe(done.set)
         return []
 

@@ -23,7 +23,7 @@ from generic_provider_server.domain.resets.records import RunState, Settled
 from generic_provider_server.domain.values import SECOND, Service
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.presence import Presence
-from generic_provider_server.services.streams import Stream
+from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.database.number_blocks import FEW
 from generic_provider_server.store.store import open_store
 from support.bench import Bench, HandClock
@@ -58,7 +58,7 @@ async def test_what_one_does_the_others_see(url: str, clock: HandClock) -> None:
         (lease,) = await two.claim("SAT")
         assert (await three.answer(lease)).code is ResponseCode.APPLIED
         await one.perform(ADD_NEWS, "S1")
-        record = await two.store.read(lambda reads: reads.subscription("S1"))
+        record = await two.store.read(lambda queries: queries.subscription("S1"))
 
     assert record is not None
     assert {s.service for s in record.aggregate.desired.services} >= {"NEWS"}
@@ -154,7 +154,7 @@ async def test_a_lease_is_given_once(url: str, clock: HandClock) -> None:
 async def test_credit_is_freed_by_answers_that_come_elsewhere(url: str, clock: HandClock) -> None:
     async with processes(url, clock) as (one, two, _):
         delivery = Delivery(one.store, max_streams=10)
-        stream = Stream(
+        stream = AdapterStream(
             id=stream_of(one.store.server),
             provider="SAT",
             adapter="adapter",
@@ -173,7 +173,7 @@ async def test_credit_is_freed_by_answers_that_come_elsewhere(url: str, clock: H
                 assert stream.in_flight <= 2
                 for lease in handed:
                     await two.accept(lease)
-                if not await two.store.read(lambda reads: reads.backlog_size("SAT")[0]):
+                if not await two.store.read(lambda queries: queries.backlog_size("SAT")[0]):
                     break
             async with asyncio.timeout(20):
                 while stream.in_flight:
@@ -195,7 +195,7 @@ async def test_leases_of_a_server_that_is_silent_end(url: str, clock: HandClock)
         clock.advance(6)
         await alive.beat()
         assert len(await one.claim("SAT")) == 1
-        servers = await one.store.read(lambda reads: reads.servers())
+        servers = await one.store.read(lambda queries: queries.servers())
 
     assert [server for server, _ in servers] == [one.store.server]
 

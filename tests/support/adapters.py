@@ -18,7 +18,7 @@ from generic_provider_server.domain.values import (
     RequestState,
 )
 from generic_provider_server.services.delivery import Delivery
-from generic_provider_server.services.streams import Stream
+from generic_provider_server.services.streams import AdapterStream
 
 from .bench import Bench
 from .platform import PlatformRefuses, SimulatedPlatform
@@ -30,12 +30,12 @@ Place = tuple[str, str]
 
 
 @dataclass(slots=True, eq=False)
-class Work:
+class HeldLease:
     """A lease as its adapter has it: the first `applied` requests are done on the platform, the
     first `answered` ones are answered."""
 
     handed: Handed
-    stream: Stream
+    stream: AdapterStream
     until: Instant
     applied: int = 0
     answered: int = 0
@@ -62,15 +62,15 @@ class Adapters:
     chance: random.Random = field(init=False)
     truth: Truth = field(init=False)
     log: list[str] = field(default_factory=list)
-    live: dict[Place, Work] = field(default_factory=dict)
-    ended: list[Work] = field(default_factory=list)
-    lost: list[tuple[Work, int]] = field(default_factory=list)
+    live: dict[Place, HeldLease] = field(default_factory=dict)
+    ended: list[HeldLease] = field(default_factory=list)
+    lost: list[tuple[HeldLease, int]] = field(default_factory=list)
     applied: set[int] = field(default_factory=set)
-    streams: list[Stream] = field(default_factory=list)
+    streams: list[AdapterStream] = field(default_factory=list)
     lapsed: dict[str, int] = field(default_factory=dict)
 
     def _connect(self, provider: str) -> None:
-        stream = Stream(
+        stream = AdapterStream(
             provider=provider,
             adapter="adapter",
             version="1",
@@ -83,7 +83,7 @@ class Adapters:
         self.streams.append(stream)
         self.delivery.streams[stream.id] = stream
 
-    def _disconnect(self, stream: Stream) -> None:
+    def _disconnect(self, stream: AdapterStream) -> None:
         self.streams.remove(stream)
         del self.delivery.streams[stream.id]
 
@@ -96,9 +96,9 @@ class Adapters:
         )
         for stream, share in zip(streams, shares, strict=True):
             for handed in share:
-                self._take(Work(handed, stream, handed.lane.lease_until))
+                self._take(HeldLease(handed, stream, handed.lane.lease_until))
 
-    def _take(self, work: Work) -> None:
+    def _take(self, work: HeldLease) -> None:
         numbers = [r.number for r in work.handed.requests]
         self.log.append(f"{work.place} lease {work.handed.lane.handover} of {numbers}")
         assert work.place not in self.live, "a second live lease"
@@ -128,7 +128,7 @@ class Adapters:
         elif work.applied == work.answered:
             await self._answer(work, REJECTED)
 
-    def _apply_next(self, work: Work) -> bool:
+    def _apply_next(self, work: HeldLease) -> bool:
         """Has the platform done it?"""
         if work.applied == len(work.handed.requests):
             return True
@@ -150,7 +150,7 @@ class Adapters:
         self.applied.add(number)
         return True
 
-    async def _answer(self, work: Work, status: ResponseStatus) -> None:
+    async def _answer(self, work: HeldLease, status: ResponseStatus) -> None:
         """The live lease's next answer: it must be applied, and its repetition change nothing."""
         request = work.handed.requests[work.answered]
         response = self._response(work, work.answered, status)
@@ -169,7 +169,7 @@ class Adapters:
             assert status is RETRY_LATER or again.code is ResponseCode.DUPLICATE
             assert await self.truth.record(request.subscription) == before
 
-    async def _answer_dead(self, work: Work, position: int, code: ResponseCode | None) -> None:
+    async def _answer_dead(self, work: HeldLease, position: int, code: ResponseCode | None) -> None:
         """An answer that must not change the request."""
         done = position < work.applied
         status = ACCEPTED if done else self.chance.choice((REJECTED, RETRY_LATER))
@@ -180,7 +180,7 @@ class Adapters:
         assert (verdict.code, verdict.state) == (expected, before.state)
         assert (await self.bench.request(request.number)).state is before.state
 
-    def _response(self, work: Work, position: int, status: ResponseStatus) -> Response:
+    def _response(self, work: HeldLease, position: int, status: ResponseStatus) -> Response:
         return Response(
             request=work.handed.requests[position].number,
             lease_token=self.bench.token(work.handed),
@@ -189,22 +189,22 @@ class Adapters:
             retry_delay=self.chance.choice((None, 0, SECOND, 40 * SECOND)),
         )
 
-    async def _respond(self, work: Work, response: Response) -> Verdict:
+    async def _respond(self, work: HeldLease, response: Response) -> Verdict:
         command = respond(work.place[0], (response,), key=self.bench.store.token_key)
         judged = await self.bench.store.do(command)
         self._heard(work.stream)
         self.log.append(f"{response.request} {response.status.name}: {judged[0]}")
         return judged[0]
 
-    def _heard(self, stream: Stream) -> None:
+    def _heard(self, stream: AdapterStream) -> None:
         self.lapsed.pop(stream.id, None)
 
-    def _end(self, work: Work) -> None:
+    def _end(self, work: HeldLease) -> None:
         self.live.pop(work.place, None)
         self.ended.append(work)
         self.lost += [(work, n) for n in range(work.answered, work.applied)]
 
-    async def _lose_one(self, work: Work) -> None:
+    async def _lose_one(self, work: HeldLease) -> None:
         """A release, an extension, or a stream that breaks."""
         lease = work.handed.lane.lease
         roll = self.chance.random()
@@ -225,7 +225,7 @@ class Adapters:
     def _extended(self, remaining: int) -> Instant:
         return Instant(self.bench.clock.now + remaining)
 
-    async def _break(self, stream: Stream) -> None:
+    async def _break(self, stream: AdapterStream) -> None:
         self.log.append(f"stream {stream.id} breaks")
         self._disconnect(stream)
         while await self.bench.break_stream(stream.provider, stream.id):

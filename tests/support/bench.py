@@ -169,23 +169,23 @@ class Bench:
         await Clock(self.store, duties()).do_everything()
 
     async def subscription(self, number: str) -> SubscriptionRecord:
-        record = await self.store.read(lambda reads: reads.subscription(number))
+        record = await self.store.read(lambda queries: queries.subscription(number))
         assert record is not None
         return record
 
     async def action(self, number: int) -> ActionRecord:
-        record = await self.store.read(lambda reads: reads.action(number))
+        record = await self.store.read(lambda queries: queries.action(number))
         assert record is not None
         return record
 
     async def request(self, number: int) -> RequestRecord:
-        record = await self.store.read(lambda reads: reads.request(number))
+        record = await self.store.read(lambda queries: queries.request(number))
         assert record is not None
         return record
 
     async def requests(self, wanted: RequestFilter = ALL_REQUESTS) -> list[RequestRecord]:
         """At most a thousand; all of them oldest first."""
-        return await self.store.read(lambda reads: reads.requests(wanted, after=0, limit=1_000))
+        return await self.store.read(lambda queries: queries.requests(wanted, after=0, limit=1_000))
 
     async def sync_state(self, subscription: str, provider: str) -> SyncState:
         link = (await self.subscription(subscription)).aggregate.link(provider)

@@ -67,12 +67,12 @@ class Runs:
         return await self.get(run)
 
     async def get(self, run: RunRecord) -> RunRecord:
-        found = await self.bench.store.read(lambda reads: reads.reset_run(run.id))
+        found = await self.bench.store.read(lambda queries: queries.reset_run(run.id))
         assert found is not None
         return found
 
     async def settled(self, run: RunRecord) -> Settled:
-        found = await self.bench.store.read(lambda reads: reads.settled_of_runs([run.id]))
+        found = await self.bench.store.read(lambda queries: queries.settled_of_runs([run.id]))
         return found[run.id]
 
     async def approve(self, run: RunRecord) -> RunRecord:
@@ -85,7 +85,7 @@ class Runs:
 
     async def entries(self, run: RunRecord) -> list[Entry]:
         return await self.bench.store.read(
-            lambda reads: reads.reset_entries(run.id, outcomes=(), after="", limit=1_000)
+            lambda queries: queries.reset_entries(run.id, outcomes=(), after="", limit=1_000)
         )
 
     async def outcomes(self, run: RunRecord) -> dict[str, EntryOutcome]:

@@ -37,11 +37,11 @@ class Truth:
         return self.bench.store.catalogues[provider].effective
 
     async def record(self, subscription: str) -> SubscriptionRecord | None:
-        return await self.bench.store.read(lambda reads: reads.subscription(subscription))
+        return await self.bench.store.read(lambda queries: queries.subscription(subscription))
 
     async def aggregates(self) -> list[Aggregate]:
         records = await self.bench.store.read(
-            lambda reads: [reads.subscription(number) for number in self.subscriptions]
+            lambda queries: [queries.subscription(number) for number in self.subscriptions]
         )
         return [record.aggregate for record in records if record]
 

@@ -15,7 +15,7 @@ from generic_provider import Client, RequestType
 
 from ..conformance.check import TooLittleCredit, checking
 from ..conformance.play import Terms
-from ..conformance.rules import Verdict
+from ..conformance.rules import RuleVerdict
 from ..desk.output import Output, show_table
 from ..simulator.adapter import Behaviour, simulate
 from ..simulator.comparison import differences
@@ -219,12 +219,12 @@ def check(
         raise click.ClickException(str(error)) from None
     except RuntimeError as error:  # gRPC raises this when it cannot bind the address
         raise click.BadParameter(str(error), param_hint="--listen") from None
-    show_table(Verdict._fields, verdicts)
+    show_table(RuleVerdict._fields, verdicts)
     if any(verdict.word == "broken" for verdict in verdicts):
         sys.exit(REFUSED)
 
 
-async def _check(listen: str, terms: Terms) -> list[Verdict]:
+async def _check(listen: str, terms: Terms) -> list[RuleVerdict]:
     async with checking(listen, terms=terms) as played:
         click.echo(f"waiting for an adapter on {played.address}")
         click.echo(f"testing {await played.connected()}")

@@ -16,7 +16,7 @@ from ..domain.subscription.records import RequestRecord, request_record
 from ..domain.subscription.target import target_after
 from ..store.database.documents import encode
 from ..store.write.loaded import Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 
 MOST_AT_ONCE = 500
 """The most requests that one stream gets in its turn."""
@@ -68,13 +68,13 @@ class Claim:
     def needs(self) -> Needs:
         return Needs(late=True, duty="delivery")
 
-    def run(self, work: Work) -> tuple[tuple[Handed, ...], ...]:
+    def run(self, work: Transaction) -> tuple[tuple[Handed, ...], ...]:
         if not catalogue_of(work.catalogues, self.provider).effective:
             return tuple([() for _ in self.demands])
         ready = self._ready(work)
         return tuple([tuple(self._hand_over(work, demand, ready)) for demand in self.demands])
 
-    def _ready(self, work: Work) -> Iterator[str]:
+    def _ready(self, work: Transaction) -> Iterator[str]:
         """The subscriptions with ready requests: live ones and, in their turns, bulk ones."""
         most = sum(min(demand.credit, MOST_AT_ONCE) for demand in self.demands)
         live, bulk = (work.ready(self.provider, bulk=lane, most=most) for lane in (0, 1))
@@ -82,7 +82,9 @@ class Claim:
         lives, bulks = ([each for each in lane if each in free] for lane in (live, bulk))
         return work.one_by_one(weave(lives, bulks, turn=self.turn))
 
-    def _hand_over(self, work: Work, demand: Demand, ready: Iterator[str]) -> Iterator[Handed]:
+    def _hand_over(
+        self, work: Transaction, demand: Demand, ready: Iterator[str]
+    ) -> Iterator[Handed]:
         credit, room = min(demand.credit, MOST_AT_ONCE), MOST_BYTES
         while credit > 0:
             number = next(ready, None)
@@ -103,14 +105,14 @@ class Claim:
             yield self._lease(work, demand, lane, aggregate, taken, target=target)
 
     def _target(
-        self, work: Work, aggregate: Aggregate, taken: tuple[Pending, ...]
+        self, work: Transaction, aggregate: Aggregate, taken: tuple[Pending, ...]
     ) -> PlatformImage:
         catalogue = work.catalogues[self.provider]
         return target_after(aggregate, taken, catalogue=catalogue, now=work.now)
 
     def _lease(
         self,
-        work: Work,
+        work: Transaction,
         demand: Demand,
         lane: Lane,
         aggregate: Aggregate,

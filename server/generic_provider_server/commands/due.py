@@ -8,7 +8,7 @@ from ..domain.subscription.due import next_end, usage_is_over
 from ..domain.subscription.lifecycle import end_usage, expire
 from ..domain.subscription.records import Who
 from ..store.write.loaded import LATE, Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
 from .end_leases import end_overdue
 from .perform import Perform
@@ -17,13 +17,13 @@ SERVICE = Who(performed_by="generic-provider", caller="generic-provider")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WakeDelayed:
+class EndDelays:
     """Makes the lanes ready whose delay is over."""
 
     def needs(self) -> Needs:
         return LATE
 
-    def run(self, work: Work) -> int:
+    def run(self, work: Transaction) -> int:
         return work.end_delays()
 
 
@@ -38,14 +38,14 @@ class ExpireOverdue:
     def needs(self) -> Needs:
         return Needs(late=True, duty="expiry")
 
-    def run(self, work: Work) -> int:
+    def run(self, work: Transaction) -> int:
         window = work.catalogues[self.provider].provider.delivery_settings.pending_window
         found = work.overdue(self.provider, limit=work.now - window, most=MOST_AT_ONCE)
         for number in work.one_by_one(work.load_free(found)):
             self._expire(work, number)
         return len(found)
 
-    def _expire(self, work: Work, number: str) -> None:
+    def _expire(self, work: Transaction, number: str) -> None:
         end_overdue(work, number)
         record = work.record(number)
         if record is None or work.lane(self.provider, number).count:
@@ -63,7 +63,7 @@ class EndDue:
     def needs(self) -> Needs:
         return Needs(subscriptions=frozenset({self.subscription}), duty="ends")
 
-    def run(self, work: Work) -> None:
+    def run(self, work: Transaction) -> None:
         end_overdue(work, self.subscription)
         record = work.record(self.subscription)
         if record is None:

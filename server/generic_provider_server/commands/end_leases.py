@@ -16,13 +16,13 @@ from ..domain.subscription.lifecycle import count_attempt, touch
 from ..domain.subscription.records import SubscriptionRecord
 from ..domain.values import Instant
 from ..store.write.loaded import Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE})
 
 
-def subscription_of(work: Work, number: str) -> SubscriptionRecord:
+def subscription_of(work: Transaction, number: str) -> SubscriptionRecord:
     """Loads the subscription and ends its leases that ran out. Raises Refused if there is none."""
     end_overdue(work, number)
     record = work.record(number)
@@ -35,14 +35,14 @@ def streams_of(leases: Iterable[Lease | None]) -> set[str]:
     return {lease.stream for lease in leases if lease is not None}
 
 
-def end_overdue(work: Work, number: str) -> None:
+def end_overdue(work: Transaction, number: str) -> None:
     work.record(number)
     for lane in list(work.lanes[number].values()):
         if lane.count and lane.lease_until <= work.now:
             end_lease(work, lane, LeaseEnd.RAN_OUT)
 
 
-def end_lease(work: Work, lane: Lane, cause: LeaseEnd) -> None:
+def end_lease(work: Transaction, lane: Lane, cause: LeaseEnd) -> None:
     """Ends a lease with unanswered requests: nobody knows what the adapter did with them."""
     work.put_lane(replace(lane, count=0), ran_out=cause is LeaseEnd.RAN_OUT)
     number, provider = lane.subscription, lane.provider
@@ -59,7 +59,7 @@ def end_lease(work: Work, lane: Lane, cause: LeaseEnd) -> None:
 
 
 def fail_attempt(
-    work: Work,
+    work: Transaction,
     lane: Lane,
     *,
     delay: int | None = None,
@@ -85,7 +85,7 @@ def fail_attempt(
         work.note_attempt(head[1], lane)
 
 
-def _aggregate(work: Work, lane: Lane) -> Aggregate:
+def _aggregate(work: Transaction, lane: Lane) -> Aggregate:
     record = work.record(lane.subscription)
     if record is None:
         raise LookupError(f"lane {lane.key} without its subscription")
@@ -99,13 +99,13 @@ class EndLeases:
     `find` returns at most `MOST_AT_ONCE` subscriptions. The functions below create it.
     """
 
-    find: Callable[[Work], list[str]]
+    find: Callable[[Transaction], list[str]]
     broken: Callable[[Lane], bool] = lambda _: False
 
     def needs(self) -> Needs:
         return Needs(late=True, duty="leases")
 
-    def run(self, work: Work) -> int:
+    def run(self, work: Transaction) -> int:
         """Returns the number of subscriptions found. Call it again until it returns 0."""
         found = self.find(work)
         for number in work.one_by_one(work.load_free(found)):

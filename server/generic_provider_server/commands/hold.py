@@ -10,7 +10,7 @@ from ..domain.lane import Lane
 from ..domain.lease import Lease, LeaseEnd
 from ..domain.values import Instant
 from ..store.write.loaded import Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
 from .end_leases import end_lease, end_overdue, streams_of
 
@@ -33,11 +33,11 @@ class Extend:
     def needs(self) -> Needs:
         return _needs(self.leases)
 
-    def run(self, work: Work) -> tuple[LeaseState, ...]:
+    def run(self, work: Transaction) -> tuple[LeaseState, ...]:
         work.notice.heard.update(streams_of(self.leases))
         return tuple([self._extend(work, lease) for lease in self.leases])
 
-    def _extend(self, work: Work, lease: Lease | None) -> LeaseState:
+    def _extend(self, work: Transaction, lease: Lease | None) -> LeaseState:
         lane = live_lane(work, lease)
         if lane is None:
             return LeaseState(live=False)
@@ -64,7 +64,7 @@ class Release:
     def needs(self) -> Needs:
         return _needs(self.leases)
 
-    def run(self, work: Work) -> tuple[LeaseState, ...]:
+    def run(self, work: Transaction) -> tuple[LeaseState, ...]:
         """Returns for each lease whether it was live until now."""
         streams = streams_of(self.leases)
         work.notice.heard.update(streams)
@@ -88,7 +88,7 @@ class Disown:
     def needs(self) -> Needs:
         return Needs(late=True, duty="leases")
 
-    def run(self, work: Work) -> int:
+    def run(self, work: Transaction) -> int:
         """Returns the number of subscriptions found. Call it again until it returns 0."""
         found = work.leased_by_server(self.server, most=MOST_AT_ONCE)
         for number in work.one_by_one(work.load_free(found)):
@@ -98,7 +98,7 @@ class Disown:
         return len(found)
 
 
-def live_lane(work: Work, lease: Lease | None) -> Lane | None:
+def live_lane(work: Transaction, lease: Lease | None) -> Lane | None:
     """The lane, if exactly this lease is live on it."""
     if lease is None:
         return None

@@ -10,7 +10,7 @@ from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.lifecycle import accept, reject
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, Who, request_number
 from ..store.write.loaded import Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 from .end_leases import end_lease, subscription_of
 
 
@@ -26,7 +26,7 @@ class CancelRequest:
     def needs(self) -> Needs:
         return Needs(requests=frozenset({self.request}))
 
-    def run(self, work: Work) -> RequestRecord:
+    def run(self, work: Transaction) -> RequestRecord:
         aggregate = _off_lease(work, *_pending(work, self.request), end=self.end_lease)
         subscription = aggregate.desired.number
         change = reject(
@@ -56,7 +56,7 @@ class ResolveRequest:
     def needs(self) -> Needs:
         return Needs(requests=frozenset({self.request}))
 
-    def run(self, work: Work) -> RequestRecord:
+    def run(self, work: Transaction) -> RequestRecord:
         record, provider, pending = _pending(work, self.request)
         subscription = record.aggregate.desired.number
         first = record.aggregate.queue(provider)[0]
@@ -90,7 +90,7 @@ class ResolveRequest:
         return _stored(work, self.request)
 
 
-def _pending(work: Work, number: int) -> tuple[SubscriptionRecord, str, Pending]:
+def _pending(work: Transaction, number: int) -> tuple[SubscriptionRecord, str, Pending]:
     stored = _stored(work, number)
     record = subscription_of(work, stored.subscription)
     found = record.aggregate.find(number)
@@ -106,7 +106,7 @@ def _pending(work: Work, number: int) -> tuple[SubscriptionRecord, str, Pending]
 
 
 def _off_lease(
-    work: Work, record: SubscriptionRecord, provider: str, pending: Pending, *, end: bool
+    work: Transaction, record: SubscriptionRecord, provider: str, pending: Pending, *, end: bool
 ) -> Aggregate:
     """The subscription, when its request is on no lease.
 
@@ -128,7 +128,7 @@ def _off_lease(
     return subscription_of(work, number).aggregate
 
 
-def _stored(work: Work, number: int) -> RequestRecord:
+def _stored(work: Transaction, number: int) -> RequestRecord:
     stored = work.request(number)
     if stored is None:
         raise not_found(Reason.REQUEST_NOT_FOUND, request_number(number))

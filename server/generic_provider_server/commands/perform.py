@@ -27,7 +27,7 @@ from ..domain.subscription.transition import Transition
 from ..domain.values import Goods, Instant, RequestOrigin, RequestType
 from ..store.database.documents import encode
 from ..store.write.loaded import Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 from .end_leases import end_overdue, subscription_of
 from .repeats import created_before
 
@@ -78,7 +78,7 @@ class Perform:
             request_ids=frozenset({self.request_id} if self.request_id else ()),
         )
 
-    def run(self, work: Work) -> Done:
+    def run(self, work: Transaction) -> Done:
         if self.request_id and not self.validate_only:
             created = created_before(work, self.request_id, self.digest)
             if created:
@@ -127,7 +127,7 @@ class Perform:
             execute_time=now,
         )
 
-    def _prepared(self, work: Work) -> tuple[AnyAction, SubscriptionRecord | None]:
+    def _prepared(self, work: Transaction) -> tuple[AnyAction, SubscriptionRecord | None]:
         """The action with the number of its subscription, and the subscription
         before the action.
         """
@@ -151,14 +151,16 @@ class Perform:
                 expected_revision=str(self.expected_revision),
             )
 
-    def _preview(self, work: Work, change: Transition, former: SubscriptionRecord | None) -> Done:
+    def _preview(
+        self, work: Transaction, change: Transition, former: SubscriptionRecord | None
+    ) -> Done:
         requests = tuple([replace(r, number=0, action=0) for r in created_requests(work, change)])
         record = self._record(0, change.aggregate.desired.number, now=work.now)
         shown = revised(former, change.aggregate, now=work.now)
         return Done(record, shown, requests, left_out=change.left_out)
 
 
-def _as_it_is(work: Work, action: int) -> Done:
+def _as_it_is(work: Transaction, action: int) -> Done:
     record = work.action(action)
     subscription = work.record(record.subscription)
     if subscription is None:
@@ -166,7 +168,7 @@ def _as_it_is(work: Work, action: int) -> Done:
     return Done(record, subscription, repeated=True)
 
 
-def _free_number(work: Work) -> str:
+def _free_number(work: Transaction) -> str:
     """The next number that the CRM has not chosen itself.
 
     Numbers of refused or previewed calls are lost.
@@ -177,7 +179,7 @@ def _free_number(work: Work) -> str:
             return number
 
 
-def created_requests(work: Work, change: Transition) -> tuple[RequestRecord, ...]:
+def created_requests(work: Transaction, change: Transition) -> tuple[RequestRecord, ...]:
     aggregate = change.aggregate
     requests = []
     for provider, pending in change.created:
@@ -207,7 +209,7 @@ def _check_size(change: Transition) -> None:
             raise InvalidField((what, f"would have {size} bytes, at most {most} are allowed"))
 
 
-def _check_items(work: Work, aggregate: Aggregate) -> None:
+def _check_items(work: Transaction, aggregate: Aggregate) -> None:
     """Refuses items of another subscription.
 
     An item stays reserved until its removal is settled.
@@ -219,7 +221,7 @@ def _check_items(work: Work, aggregate: Aggregate) -> None:
             raise _in_use(work, item.goods, owner)
 
 
-def _in_use(work: Work, goods: Goods, owner: str) -> Refused:
+def _in_use(work: Transaction, goods: Goods, owner: str) -> Refused:
     facts = {
         "goods_type": goods.goods_type,
         "serial_number": goods.serial_number,
@@ -233,7 +235,7 @@ def _in_use(work: Work, goods: Goods, owner: str) -> Refused:
     return Refused(Reason.ITEM_IN_USE, text, **facts)
 
 
-def _removal(work: Work, goods: Goods, owner: str) -> int:
+def _removal(work: Transaction, goods: Goods, owner: str) -> int:
     record = work.record(owner)
     for link in record.aggregate.links if record else ():
         for pending in link.queue:

@@ -12,7 +12,7 @@ from ..domain.refusals import Reason, Refused
 from ..domain.subscription.records import ProviderRecord, Who
 from ..domain.values import Distributor, Provider, ProviderState, Service
 from ..store.write.loaded import Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 from .repeats import created_before
 
 
@@ -28,7 +28,7 @@ class CreateProvider:
             set_up=True, request_ids=frozenset({self.request_id} if self.request_id else ())
         )
 
-    def run(self, work: Work) -> ProviderRecord:
+    def run(self, work: Transaction) -> ProviderRecord:
         code = self.provider.code
         if self.request_id and created_before(work, self.request_id, self.digest):
             return provider_record(work, code)
@@ -59,7 +59,7 @@ class UpdateProvider:
     def needs(self) -> Needs:
         return Needs(late=True, set_up=True)
 
-    def run(self, work: Work) -> ProviderRecord:
+    def run(self, work: Transaction) -> ProviderRecord:
         code = self.provider.code
         former = provider_record(work, code)
         if self.etag not in (None, former.etag):
@@ -90,7 +90,7 @@ class SetProviderState:
     def needs(self) -> Needs:
         return Needs(late=True, set_up=True)
 
-    def run(self, work: Work) -> ProviderRecord:
+    def run(self, work: Transaction) -> ProviderRecord:
         former = provider_record(work, self.provider)
         if former.provider.state is self.state:
             return former
@@ -103,16 +103,18 @@ class SetProviderState:
         return record
 
 
-def _changed(work: Work, former: ProviderRecord, provider: Provider, *, who: Who) -> ProviderRecord:
+def _changed(
+    work: Transaction, former: ProviderRecord, provider: Provider, *, who: Who
+) -> ProviderRecord:
     return replace(former, provider=provider, update_time=work.now, etag=former.etag + 1, who=who)
 
 
-def provider_record(work: Work, code: str) -> ProviderRecord:
+def provider_record(work: Transaction, code: str) -> ProviderRecord:
     catalogue_of(work.catalogues, code)
     return work.providers[code]
 
 
-def _check_unused(work: Work, former: Provider, provider: Provider) -> None:
+def _check_unused(work: Transaction, former: Provider, provider: Provider) -> None:
     """Raises Refused if a subscription names a thing that may not change in that case."""
     uses = work.uses(provider.code)
     for thing, what in changed_things(former, provider):

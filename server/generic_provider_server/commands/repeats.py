@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..domain.refusals import Reason, Refused
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 
 
-def created_before(work: Work, request_id: str, digest: bytes) -> str:
+def created_before(work: Transaction, request_id: str, digest: bytes) -> str:
     """What an earlier call with the same id created.
 
     Raises Refused if its contents were different.

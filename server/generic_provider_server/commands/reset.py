@@ -12,7 +12,7 @@ from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.records import RequestRecord, Who
 from ..domain.subscription.reset import reset
 from ..store.write.loaded import Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 from .end_leases import subscription_of
 from .perform import created_requests
 from .repeats import created_before
@@ -52,7 +52,7 @@ class ResetSubscription:
             request_ids=frozenset({self.request_id} if self.request_id else ()),
         )
 
-    def run(self, work: Work) -> ResetDone:
+    def run(self, work: Transaction) -> ResetDone:
         repeatable = self.request_id and not self.validate_only
         if repeatable and (created := created_before(work, self.request_id, self.digest)):
             numbers = created.removeprefix(CREATED).split(",")
@@ -74,7 +74,7 @@ class ResetSubscription:
             work.remember(self.request_id, created=CREATED + ",".join(numbers), digest=self.digest)
         return ResetDone(tuple(requests), tuple(left_out))
 
-    def _providers(self, work: Work, aggregate: Aggregate) -> tuple[str, ...]:
+    def _providers(self, work: Transaction, aggregate: Aggregate) -> tuple[str, ...]:
         if not self.provider:
             return tuple([link.provider for link in aggregate.links])
         catalogue_of(work.catalogues, self.provider)
@@ -87,7 +87,7 @@ class ResetSubscription:
             )
         return (self.provider,)
 
-    def _refusal(self, work: Work, provider: str) -> Refused | None:
+    def _refusal(self, work: Transaction, provider: str) -> Refused | None:
         if not work.catalogues[provider].effective:
             return Refused(
                 Reason.PROVIDER_NOT_EFFECTIVE,
@@ -107,7 +107,7 @@ class ResetSubscription:
         return None
 
     def _reset(
-        self, work: Work, aggregate: Aggregate, provider: str
+        self, work: Transaction, aggregate: Aggregate, provider: str
     ) -> tuple[Aggregate, tuple[RequestRecord, ...]]:
         change = reset(
             aggregate,

@@ -20,7 +20,7 @@ from ..domain.resets.records import (
 from ..domain.subscription.records import Who
 from ..domain.values import Instant
 from ..store.write.loaded import Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 from .repeats import created_before
 from .schedules import next_time
 
@@ -39,7 +39,7 @@ class CreateDefinition:
     def needs(self) -> Needs:
         return needs_of(self.request_id)
 
-    def run(self, work: Work) -> DefinitionRecord:
+    def run(self, work: Transaction) -> DefinitionRecord:
         if self.request_id:
             created = created_before(work, self.request_id, self.digest)
             if created:
@@ -68,7 +68,7 @@ class UpdateDefinition:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Work) -> DefinitionRecord:
+    def run(self, work: Transaction) -> DefinitionRecord:
         former = definition_of(work, self.id)
         if self.etag not in (None, former.etag):
             raise Refused(
@@ -98,7 +98,7 @@ class DeleteDefinition:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Work) -> None:
+    def run(self, work: Transaction) -> None:
         name = definition_id(self.id)
         if definition_of(work, self.id).runs:
             raise Refused(
@@ -118,7 +118,7 @@ class SetDefinitionState:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Work) -> DefinitionRecord:
+    def run(self, work: Transaction) -> DefinitionRecord:
         former = definition_of(work, self.id)
         if former.state is self.state:
             return former
@@ -142,7 +142,7 @@ class Submit:
     def needs(self) -> Needs:
         return needs_of(self.request_id)
 
-    def run(self, work: Work) -> tuple[DefinitionRecord, RunRecord | None]:
+    def run(self, work: Transaction) -> tuple[DefinitionRecord, RunRecord | None]:
         if self.request_id:
             created = created_before(work, self.request_id, self.digest)
             if created:
@@ -162,7 +162,7 @@ class Submit:
             work.remember(self.request_id, created=created, digest=self.digest)
         return record, run
 
-    def _check(self, work: Work, record: DefinitionRecord) -> None:
+    def _check(self, work: Transaction, record: DefinitionRecord) -> None:
         name = definition_id(record.id)
         if record.state is not DefinitionState.EFFECTIVE:
             raise Refused(
@@ -189,7 +189,7 @@ class BeginDue:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Work) -> RunRecord | None:
+    def run(self, work: Transaction) -> RunRecord | None:
         """Returns None if no run began: it is not due any more, or the previous
         run has not ended.
         """
@@ -204,7 +204,9 @@ class BeginDue:
         return run
 
 
-def begin(work: Work, record: DefinitionRecord, *, who: Who) -> tuple[DefinitionRecord, RunRecord]:
+def begin(
+    work: Transaction, record: DefinitionRecord, *, who: Who
+) -> tuple[DefinitionRecord, RunRecord]:
     definition = record.definition
     counts = definition.guard_percent > 0 and not record.hold
     run = RunRecord(
@@ -221,7 +223,7 @@ def begin(work: Work, record: DefinitionRecord, *, who: Who) -> tuple[Definition
     return replace(record, used=True, runs=record.runs + 1), run
 
 
-def definition_of(work: Work, number: int) -> DefinitionRecord:
+def definition_of(work: Transaction, number: int) -> DefinitionRecord:
     record = work.reset_definition(number)
     if record is None:
         raise not_found(Reason.RESET_RUN_DEFINITION_NOT_FOUND, definition_id(number))
@@ -234,7 +236,7 @@ def _due(definition: ResetDefinition, *, now: Instant) -> Instant | None:
     return definition.run_at
 
 
-def _check_effective(work: Work, provider: str) -> None:
+def _check_effective(work: Transaction, provider: str) -> None:
     if not catalogue_of(work.catalogues, provider).effective:
         raise Refused(
             Reason.PROVIDER_NOT_EFFECTIVE,
@@ -243,7 +245,7 @@ def _check_effective(work: Work, provider: str) -> None:
         )
 
 
-def _changed(work: Work, record: DefinitionRecord, who: Who) -> DefinitionRecord:
+def _changed(work: Transaction, record: DefinitionRecord, who: Who) -> DefinitionRecord:
     record = replace(record, update_time=work.now, etag=record.etag + 1, who=who)
     work.put_reset_definition(record)
     return record

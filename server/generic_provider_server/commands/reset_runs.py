@@ -28,7 +28,7 @@ from ..domain.subscription.records import Who
 from ..domain.values import Instant
 from ..store.database.documents import encode
 from ..store.write.loaded import Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 
 
 def digest_of(requests: Sequence[Request]) -> bytes:
@@ -50,7 +50,7 @@ class Take:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Work) -> RunRecord | None:
+    def run(self, work: Transaction) -> RunRecord | None:
         found = work.reset_run(self.run_number)
         if found is None or found.state is not RunState.RUNNING:
             return None
@@ -72,7 +72,7 @@ class Step:
 
     before: RunRecord
 
-    def current(self, work: Work) -> RunRecord | None:
+    def current(self, work: Transaction) -> RunRecord | None:
         """The current run; None if another server has it, or if it is not where `before` says."""
         found = work.reset_run(self.before.id)
         if found is None or found.state is not RunState.RUNNING:
@@ -95,7 +95,7 @@ class SetTotal(Step):
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Work) -> RunRecord | None:
+    def run(self, work: Transaction) -> RunRecord | None:
         found = self.current(work)
         if found is None:
             return None
@@ -122,7 +122,7 @@ class Count(Step):
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Work) -> RunRecord | None:
+    def run(self, work: Transaction) -> RunRecord | None:
         found = self.current(work)
         if found is None:
             return None
@@ -180,7 +180,7 @@ class Approve:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Work) -> RunRecord:
+    def run(self, work: Transaction) -> RunRecord:
         found = run_of(work, self.run_number)
         if found.state is not RunState.HELD:
             raise Refused(
@@ -213,7 +213,7 @@ class Cancel:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Work) -> RunRecord:
+    def run(self, work: Transaction) -> RunRecord:
         found = run_of(work, self.run_number)
         if not found.open:
             return found
@@ -235,7 +235,7 @@ class DropHeld:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Work) -> None:
+    def run(self, work: Transaction) -> None:
         found = work.reset_run(self.run_number)
         if found is None or found.held_since is None:
             return
@@ -244,7 +244,7 @@ class DropHeld:
             work.put_reset_run(ended(dropped, RunState.CANCELLED, now=work.now))
 
 
-def run_of(work: Work, number: int) -> RunRecord:
+def run_of(work: Transaction, number: int) -> RunRecord:
     found = work.reset_run(number)
     if found is None:
         raise not_found(Reason.RESET_RUN_NOT_FOUND, run_id(number))

@@ -12,7 +12,7 @@ from ..domain.platform.image import Request
 from ..domain.resets.examine import examine
 from ..domain.resets.records import Entry, EntryOutcome, RunRecord, RunState, Stage, run_id
 from ..store.write.loaded import Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 from .end_leases import end_overdue
 from .reset_runs import Step, digest_of, ended
 
@@ -37,7 +37,7 @@ class Send(Step):
     def needs(self) -> Needs:
         return Needs(subscriptions=frozenset(self.numbers) - self.broken)
 
-    def run(self, work: Work) -> RunRecord | None:
+    def run(self, work: Transaction) -> RunRecord | None:
         sent = self.current(work)
         if sent is None:
             return None
@@ -64,7 +64,7 @@ class Send(Step):
         work.put_reset_run(sent)
         return sent
 
-    def _plans(self, work: Work, run: RunRecord) -> dict[str, Entry] | None:
+    def _plans(self, work: Transaction, run: RunRecord) -> dict[str, Entry] | None:
         """The planned entries; None if the run has no plan."""
         if run.stage is not Stage.SEND_PLANNED:
             return None
@@ -79,7 +79,7 @@ def is_enough(run: RunRecord) -> bool:
     return run.stage is not Stage.SEND_PLANNED and first is not None and run.out_of_sync >= first
 
 
-def _lost(work: Work, run: RunRecord, numbers: Sequence[str]) -> dict[str, list[Request]]:
+def _lost(work: Transaction, run: RunRecord, numbers: Sequence[str]) -> dict[str, list[Request]]:
     definition = run.definition
     if definition.platform_restored_to is None:
         return {}
@@ -88,7 +88,7 @@ def _lost(work: Work, run: RunRecord, numbers: Sequence[str]) -> dict[str, list[
 
 
 def _send(
-    work: Work, run: RunRecord, number: str, *, plan: Entry | None, lost: Sequence[Request]
+    work: Transaction, run: RunRecord, number: str, *, plan: Entry | None, lost: Sequence[Request]
 ) -> Entry | None:
     """Resets one subscription. Returns None if the run does not concern it."""
     entry = plan or _entry(run, number)

@@ -21,7 +21,7 @@ from ..domain.subscription.lifecycle import accept, accepted_late, reject, touch
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, request_number
 from ..domain.values import RequestState
 from ..store.write.loaded import Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 from .end_leases import end_overdue, fail_attempt, streams_of
 
 
@@ -59,7 +59,7 @@ class Respond:
         named = [lease.subscription for lease in self.leases if lease is not None]
         return Needs(subscriptions=frozenset(named))
 
-    def run(self, work: Work) -> tuple[Verdict, ...]:
+    def run(self, work: Transaction) -> tuple[Verdict, ...]:
         work.notice.heard.update(streams_of(self.leases))
         return tuple(
             [
@@ -74,7 +74,7 @@ def respond(provider: str, responses: tuple[Response, ...], *, key: bytes) -> Re
     return Respond(provider=provider, responses=responses, leases=leases)
 
 
-def _judge(work: Work, provider: str, response: Response, lease: Lease | None) -> Verdict:
+def _judge(work: Transaction, provider: str, response: Response, lease: Lease | None) -> Verdict:
     number = response.request
     if lease is not None and lease.provider == provider:
         end_overdue(work, lease.subscription)
@@ -103,7 +103,11 @@ def _issued_for(lease: Lease, request: RequestRecord) -> bool:
 
 
 def _judge_pending(
-    work: Work, response: Response, lease: Lease, record: SubscriptionRecord, pending: Pending
+    work: Transaction,
+    response: Response,
+    lease: Lease,
+    record: SubscriptionRecord,
+    pending: Pending,
 ) -> Verdict:
     number = response.request
     if not lease.covers(unit=pending.unit, index=pending.index):
@@ -130,7 +134,9 @@ def _judge_pending(
     return Verdict(number, ResponseCode.APPLIED, _apply(work, response, lane, record))
 
 
-def _apply(work: Work, response: Response, lane: Lane, record: SubscriptionRecord) -> RequestState:
+def _apply(
+    work: Transaction, response: Response, lane: Lane, record: SubscriptionRecord
+) -> RequestState:
     subscription = lane.subscription
     if response.status is ResponseStatus.ACCEPTED:
         work.put_lane(replace(lane, count=lane.count - 1))
@@ -173,7 +179,9 @@ def _apply(work: Work, response: Response, lane: Lane, record: SubscriptionRecor
     return RequestState.PENDING if still else RequestState.REJECTED
 
 
-def _judge_settled(work: Work, response: Response, lease: Lease, stored: RequestRecord) -> Verdict:
+def _judge_settled(
+    work: Transaction, response: Response, lease: Lease, stored: RequestRecord
+) -> Verdict:
     code = judge_final(stored.state, response.status)
     if response.status is ResponseStatus.ACCEPTED and stored.handover != lease.handover:
         named = _doubtful(work, stored)
@@ -182,7 +190,7 @@ def _judge_settled(work: Work, response: Response, lease: Lease, stored: Request
     return Verdict(response.request, code, stored.state, message)
 
 
-def _doubtful(work: Work, stored: RequestRecord) -> frozenset[Name]:
+def _doubtful(work: Transaction, stored: RequestRecord) -> frozenset[Name]:
     """The elements that a late acceptance of the request makes uncertain.
 
     The elements of a completed request stay certain, except those that a request names that was
@@ -199,7 +207,12 @@ def _doubtful(work: Work, stored: RequestRecord) -> frozenset[Name]:
 
 
 def _accepted_late(
-    work: Work, lease: Lease, request: Request, state: RequestState, *, names: frozenset[Name]
+    work: Transaction,
+    lease: Lease,
+    request: Request,
+    state: RequestState,
+    *,
+    names: frozenset[Name],
 ) -> None:
     """Makes the named elements uncertain: the platform was changed, and nobody knows when."""
     record = work.record(lease.subscription)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ..domain.values import SECOND
 from ..store.write.loaded import LATE, Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 
 SILENCE = 10 * SECOND
 """How long a process may be silent. After that it counts as dead, and its leases end."""
@@ -20,7 +20,7 @@ class Beat:
     def needs(self) -> Needs:
         return LATE
 
-    def run(self, work: Work) -> list[str]:
+    def run(self, work: Transaction) -> list[str]:
         """Returns the servers that have been silent for too long."""
         work.put_server(self.server, self.document)
         return work.unseen_servers(since=work.now - SILENCE)
@@ -35,5 +35,5 @@ class Forget:
     def needs(self) -> Needs:
         return LATE
 
-    def run(self, work: Work) -> None:
+    def run(self, work: Transaction) -> None:
         work.drop_server(self.server)

@@ -9,7 +9,7 @@ import grpc
 from generic_provider.v1 import provisioning_service_pb2 as v1
 from generic_provider.v1 import resources_pb2 as resources
 
-from .lease import Lease
+from .lease import CheckedLease
 from .play import Play, said
 from .rules import Broken
 from .stage import Answer
@@ -82,7 +82,7 @@ async def rejection(play: Play) -> None:
     await play.answered(again, rule=4)
 
 
-async def _rest_is_dropped(play: Play, lease: Lease, *, after: int, why: str) -> None:
+async def _rest_is_dropped(play: Play, lease: CheckedLease, *, after: int, why: str) -> None:
     await play.quiet()
     answered = [each.number for each in lease.requests[after:] if play.stage.answers_to(each)]
     if answered:

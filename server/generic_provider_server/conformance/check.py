@@ -13,7 +13,7 @@ from generic_provider.v1.provisioning_service_pb2_grpc import (
 
 from . import answering, connecting, working
 from .play import LEAST_CREDIT, Play, Terms
-from .rules import Broken, Findings, Gone, Verdict
+from .rules import Broken, Findings, Gone, RuleVerdict
 from .stage import Stage
 
 GRACE_SECONDS = 1.0
@@ -60,7 +60,7 @@ class Check:
             raise TooLittleCredit(f"max_in_flight must be {LEAST_CREDIT} at least for this check")
         return request.adapter
 
-    async def verdicts(self, *, tell: Tell = lambda _: None) -> list[Verdict]:
+    async def verdicts(self, *, tell: Tell = lambda _: None) -> list[RuleVerdict]:
         for name, scenario in SCENARIOS:
             tell(name)
             try:

@@ -31,7 +31,7 @@ def now() -> float:
     return asyncio.get_running_loop().time()
 
 
-class Stream:
+class CheckedStream:
     """One call of StreamPendingRequests, and the messages that are sent on it."""
 
     def __init__(self, request: StreamPendingRequestsRequest) -> None:
@@ -68,9 +68,14 @@ class Stream:
                 yield message
 
 
-class Lease:
+class CheckedLease:
     def __init__(
-        self, token: str, requests: Sequence[ProvisioningRequest], *, stream: Stream, timed: bool
+        self,
+        token: str,
+        requests: Sequence[ProvisioningRequest],
+        *,
+        stream: CheckedStream,
+        timed: bool,
     ) -> None:
         """A lease that is not `timed` stays live until it is ended, whatever its duration says."""
         self.token = token

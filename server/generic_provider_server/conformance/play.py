@@ -11,7 +11,7 @@ from datetime import timedelta
 from generic_provider.v1 import provisioning_service_pb2 as v1
 from generic_provider.v1.resources_pb2 import ProvisioningRequest, RequestType
 
-from .lease import Lease, Stream
+from .lease import CheckedLease, CheckedStream
 from .rules import Broken, Findings, Gone
 from .stage import Answer, Stage
 from .subscriber import Subscriber
@@ -48,14 +48,14 @@ class Play:
         # These differ from the numbers of an earlier check, which the platform may remember.
         self._numbers = itertools.count(int(time.time()) * 1_000 % 10**10)
 
-    async def stream(self) -> Stream:
+    async def stream(self) -> CheckedStream:
         await self.stage.until(self.stage.current, seconds=self.patience)
         stream = self.stage.current()
         if stream is None:
             raise Gone(1, f"no stream within {self.patience:g} s")
         return stream
 
-    async def reconnected(self, old: Stream) -> float:
+    async def reconnected(self, old: CheckedStream) -> float:
         """Waits for the next stream, and returns the seconds between the end of the old one and its
         start.
         """
@@ -66,10 +66,10 @@ class Play:
             raise Gone(1, f"no new stream within {self.patience:g} s after one had ended")
         return streams[later].opened_at - old.closed_at
 
-    async def give(self, *requests: ProvisioningRequest, timed: bool = False) -> Lease:
+    async def give(self, *requests: ProvisioningRequest, timed: bool = False) -> CheckedLease:
         return self.stage.give(requests, on=await self.stream(), timed=timed)
 
-    async def answered(self, lease: Lease, *, rule: int) -> None:
+    async def answered(self, lease: CheckedLease, *, rule: int) -> None:
         """Waits until every request of the lease is answered."""
         if await self.stage.until(lambda: lease.done, seconds=self.patience):
             return

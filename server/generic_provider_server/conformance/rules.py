@@ -36,7 +36,7 @@ class Gone(Broken):
     """No stream is left, so no further scenario can be run."""
 
 
-class Verdict(NamedTuple):
+class RuleVerdict(NamedTuple):
     rule: int
     asks: str
     word: Word
@@ -61,10 +61,10 @@ class Findings:
     def not_seen(self, rule: int, why: str) -> None:
         self._found[rule, "not seen"].append(why)
 
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[RuleVerdict]:
         return [self._verdict(rule, asks) for rule, asks in RULES.items()]
 
-    def _verdict(self, rule: int, asks: str) -> Verdict:
+    def _verdict(self, rule: int, asks: str) -> RuleVerdict:
         words: tuple[Word, ...] = ("broken", "kept")
         word: Word = next((word for word in words if (rule, word) in self._found), NOT_SEEN)
         told = [*dict.fromkeys(self._found[rule, word])]
@@ -72,4 +72,4 @@ class Findings:
             told += [f"not seen: {why}" for why in self._found[rule, NOT_SEEN]]
         if len(told) > MOST_TOLD:
             told[MOST_TOLD:] = [f"and {len(told) - MOST_TOLD} more"]
-        return Verdict(rule, asks, word, "; ".join(told))
+        return RuleVerdict(rule, asks, word, "; ".join(told))

@@ -14,7 +14,7 @@ from generic_provider.v1 import provisioning_service_pb2 as v1
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceServicer
 from generic_provider.v1.resources_pb2 import ProvisioningRequest
 
-from .lease import Lease, Message, Stream, duration, now
+from .lease import CheckedLease, CheckedStream, Message, duration, now
 from .rules import Findings
 
 Code: TypeAlias = v1.ResponseCode.ValueType
@@ -34,7 +34,7 @@ class Answer(NamedTuple):
 
 class Stage(ProvisioningServiceServicer):
     def __init__(self, findings: Findings) -> None:
-        self.streams: list[Stream] = []
+        self.streams: list[CheckedStream] = []
         self.answers: list[Answer] = []
         self.forced: dict[str, Code] = {}
         """The verdict on the next answer to a request, whatever would be right."""
@@ -45,12 +45,12 @@ class Stage(ProvisioningServiceServicer):
         self.refusing = 0
         """How many streams are still to be refused."""
         self._findings = findings
-        self._leases: dict[str, Lease] = {}
-        self._newest: dict[str, Lease] = {}
+        self._leases: dict[str, CheckedLease] = {}
+        self._newest: dict[str, CheckedLease] = {}
         self._outcomes: dict[str, Status] = {}
         self._something = asyncio.Event()
 
-    def current(self) -> Stream | None:
+    def current(self) -> CheckedStream | None:
         """The newest stream, unless it has ended or is about to end."""
         newest = self.streams[-1] if self.streams else None
         usable = newest and newest.open and not (newest.drained or newest.stopped)
@@ -69,9 +69,11 @@ class Stage(ProvisioningServiceServicer):
                     await self._something.wait()
         return bool(condition())
 
-    def give(self, requests: Sequence[ProvisioningRequest], *, on: Stream, timed: bool) -> Lease:
+    def give(
+        self, requests: Sequence[ProvisioningRequest], *, on: CheckedStream, timed: bool
+    ) -> CheckedLease:
         """Hands the requests over on a new lease. An older lease of these requests ends."""
-        lease = Lease(f"lease-{len(self._leases) + 1}", requests, stream=on, timed=timed)
+        lease = CheckedLease(f"lease-{len(self._leases) + 1}", requests, stream=on, timed=timed)
         self._leases[lease.token] = lease
         for each in requests:
             if each.number in self._newest:
@@ -80,7 +82,7 @@ class Stage(ProvisioningServiceServicer):
         on.say(lease.message())
         return lease
 
-    def cut(self, stream: Stream) -> None:
+    def cut(self, stream: CheckedStream) -> None:
         self._end_leases_of(stream)
         stream.end(grpc.StatusCode.UNAVAILABLE)
 
@@ -88,14 +90,14 @@ class Stage(ProvisioningServiceServicer):
         for stream in self.streams:
             self.cut(stream)
 
-    def drain(self, stream: Stream) -> None:
+    def drain(self, stream: CheckedStream) -> None:
         stream.drained = True
         stream.say(Message(drain=Message.Drain(reason="a drain is played")))
 
     async def StreamPendingRequests(
         self, request: v1.StreamPendingRequestsRequest, context: Any
     ) -> AsyncIterator[Message]:
-        stream = Stream(request)
+        stream = CheckedStream(request)
         self.streams.append(stream)
         self._look_at(context.time_remaining())
         self._happened()
@@ -194,7 +196,7 @@ class Stage(ProvisioningServiceServicer):
         completed = self._outcomes[number] == v1.RESPONSE_STATUS_ACCEPTED
         return v1.RESPONSE_CODE_CONFLICT if completed else v1.RESPONSE_CODE_STALE
 
-    def _apply(self, lease: Lease, status: Status) -> Code:
+    def _apply(self, lease: CheckedLease, status: Status) -> Code:
         number = lease.waiting.popleft()
         if status != v1.RESPONSE_STATUS_RETRY_LATER:
             self._outcomes[number] = status
@@ -219,7 +221,7 @@ class Stage(ProvisioningServiceServicer):
         lease.end()
         return v1.LeaseResult(lease_token=token, live=was_live)
 
-    def _end_leases_of(self, stream: Stream) -> None:
+    def _end_leases_of(self, stream: CheckedStream) -> None:
         for lease in self._leases.values():
             if lease.stream is stream:
                 lease.end()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from .lease import Lease, now
+from .lease import CheckedLease, now
 from .play import Play
 from .rules import Broken
 
@@ -32,7 +32,7 @@ async def redelivery(play: Play) -> None:
     play.findings.kept(6, "handed over 3 times while in work, answered once")
 
 
-async def one_answer(play: Play, newest: Lease) -> None:
+async def one_answer(play: Play, newest: CheckedLease) -> None:
     """Checks that the newest token was used, and an older one only while the
     newer was on its way.
     """
@@ -59,7 +59,7 @@ async def leases_in_work(play: Play) -> None:
     _side_by_side(play, kept, lost)
 
 
-async def _extended(play: Play, lease: Lease) -> None:
+async def _extended(play: Play, lease: CheckedLease) -> None:
     await play.stage.until(lambda: lease.done or not lease.live, seconds=play.patience)
     took = now() - lease.given_at
     if lease.extended_at:
@@ -74,7 +74,7 @@ async def _extended(play: Play, lease: Lease) -> None:
         play.findings.not_seen(7, f"an extension: {short}; give the adapter a shorter lease")
 
 
-async def _taken(play: Play, lease: Lease) -> None:
+async def _taken(play: Play, lease: CheckedLease) -> None:
     begun, *rest = lease.requests
     await play.first_answer(begun, rule=7)
     if not lease.extended_at:
@@ -87,7 +87,7 @@ async def _taken(play: Play, lease: Lease) -> None:
         play.findings.kept(7, "after live = false it answered what had begun, and nothing more")
 
 
-def _side_by_side(play: Play, *leases: Lease) -> None:
+def _side_by_side(play: Play, *leases: CheckedLease) -> None:
     """Only reports it: an adapter that works on one subscription at a time breaks no rule."""
     firsts = [play.stage.answers_to(lease.requests[0]) for lease in leases]
     if not all(firsts):

@@ -26,7 +26,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 log = structlog.get_logger()
 
 
-class Call:
+class IncomingCall:
     """The caller, and its address."""
 
     __slots__ = ("_context", "_secure")
@@ -66,7 +66,7 @@ class Calls:
         self._draining = False
         self._idle = asyncio.Event()
 
-    def begin(self, request: Message | Undecodable, context: Context) -> Call:
+    def begin(self, request: Message | Undecodable, context: Context) -> IncomingCall:
         """Begins a call, which must be ended by `end`. Raises Refused."""
         if self._draining:
             raise Refused(Reason.DRAINING, "this server process is shutting down")
@@ -74,7 +74,7 @@ class Calls:
             why = "is not a message of this RPC (broken bytes, or text that is not UTF-8)"
             raise InvalidField(("request", why))
         self._count += 1
-        return Call(context, secure=self._secure)
+        return IncomingCall(context, secure=self._secure)
 
     def end(self) -> None:
         self._count -= 1
@@ -126,7 +126,7 @@ def _handler(
 
 
 def _unary(
-    name: str, behaviour: Callable[[Any, Call], Awaitable[Message]], calls: Calls
+    name: str, behaviour: Callable[[Any, IncomingCall], Awaitable[Message]], calls: Calls
 ) -> Callable[[Any, Context], Awaitable[Message]]:
     async def run(request: Message | Undecodable, context: Context) -> Message:
         try:
@@ -144,7 +144,7 @@ def _unary(
 
 
 def _streaming(
-    name: str, behaviour: Callable[[Any, Call], AsyncIterator[Message]], calls: Calls
+    name: str, behaviour: Callable[[Any, IncomingCall], AsyncIterator[Message]], calls: Calls
 ) -> Callable[[Any, Context], AsyncIterator[Message]]:
     async def run(request: Message | Undecodable, context: Context) -> AsyncIterator[Message]:
         try:

@@ -10,7 +10,7 @@ from generic_provider.v1 import subscription_service_pb2 as api
 from ..commands.perform import Perform
 from ..domain import actions as a
 from ..domain.values import Goods, Instant, Priority, State
-from .calls import Call
+from .calls import IncomingCall
 from .checks import CALLERS_ID, NAME, Checks
 from .decode_parts import MOST_PARTS, account, address, items, selections
 from .repeats import contents_of, digest
@@ -20,7 +20,7 @@ LATER = Instant(0)
 """Stands for a wrong instant until the violations are raised."""
 
 
-def perform_of(request: api.PerformActionRequest, call: Call, *, now: Instant) -> Perform:
+def perform_of(request: api.PerformActionRequest, call: IncomingCall, *, now: Instant) -> Perform:
     """The command that performs the action. Raises InvalidField, which names all faults."""
     checks = Checks()
     kind = request.WhichOneof("action")

@@ -21,7 +21,7 @@ paragraph separators.
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class DecodedAnswers:
     """The answers of one call: those that can be judged, and the faults of the others."""
 
     request: api.SendResponsesRequest
@@ -41,7 +41,7 @@ class Answers:
         )
 
 
-def answers_of(request: api.SendResponsesRequest, *, key: bytes) -> Answers:
+def answers_of(request: api.SendResponsesRequest, *, key: bytes) -> DecodedAnswers:
     responses, malformed = [], {}
     for n, message in enumerate(request.responses):
         checks = Checks()
@@ -50,7 +50,7 @@ def answers_of(request: api.SendResponsesRequest, *, key: bytes) -> Answers:
             malformed[n] = "; ".join(f"{field} {wrong}" for field, wrong in checks.violations)
         else:
             responses.append(response)
-    return Answers(request, respond(request.provider, tuple(responses), key=key), malformed)
+    return DecodedAnswers(request, respond(request.provider, tuple(responses), key=key), malformed)
 
 
 def _response(checks: Checks, message: api.ProvisioningResponse) -> Response:

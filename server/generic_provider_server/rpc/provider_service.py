@@ -7,7 +7,7 @@ from ..domain.catalogue import catalogue_of
 from ..domain.values import ProviderState
 from ..store.store import Store
 from . import encode
-from .calls import Call
+from .calls import IncomingCall
 from .checks import CALLERS_ID, Checks
 from .decode_providers import etag_of, provider_of
 from .paging import page_of
@@ -19,7 +19,7 @@ class ProviderServicer:
         self._store = store
 
     async def CreateProvider(
-        self, request: api.CreateProviderRequest, call: Call
+        self, request: api.CreateProviderRequest, call: IncomingCall
     ) -> api.CreateProviderResponse:
         checks = Checks()
         create = CreateProvider(
@@ -33,7 +33,7 @@ class ProviderServicer:
         return api.CreateProviderResponse(provider=encode.provider(record))
 
     async def GetProvider(
-        self, request: api.GetProviderRequest, call: Call
+        self, request: api.GetProviderRequest, call: IncomingCall
     ) -> api.GetProviderResponse:
         checks = Checks()
         code = checks.code("provider", request.provider)
@@ -43,7 +43,7 @@ class ProviderServicer:
         return api.GetProviderResponse(provider=encode.provider(self._store.providers[code]))
 
     async def ListProviders(
-        self, request: api.ListProvidersRequest, call: Call
+        self, request: api.ListProvidersRequest, call: IncomingCall
     ) -> api.ListProvidersResponse:
         checks = Checks()
         states = checks.enums("states", request.states, ProviderState)
@@ -59,7 +59,7 @@ class ProviderServicer:
         return api.ListProvidersResponse(providers=providers, next_page_token=token)
 
     async def UpdateProvider(
-        self, request: api.UpdateProviderRequest, call: Call
+        self, request: api.UpdateProviderRequest, call: IncomingCall
     ) -> api.UpdateProviderResponse:
         checks = Checks()
         update = UpdateProvider(
@@ -72,7 +72,7 @@ class ProviderServicer:
         return api.UpdateProviderResponse(provider=encode.provider(record))
 
     async def SetProviderState(
-        self, request: api.SetProviderStateRequest, call: Call
+        self, request: api.SetProviderStateRequest, call: IncomingCall
     ) -> api.SetProviderStateResponse:
         checks = Checks()
         off = ProviderState.NOT_EFFECTIVE

@@ -15,11 +15,11 @@ from ..domain.lease import Lease, lease_of, stream_of, token_of
 from ..domain.refusals import Reason, Refused
 from ..domain.values import SECOND
 from ..services.delivery import Delivery
-from ..services.streams import Cut, Drain, Stream
+from ..services.streams import AdapterStream, Cut, Drain
 from ..store.memory.full_scan import FullScan
 from ..store.store import Store
 from . import encode
-from .calls import Call
+from .calls import IncomingCall
 from .checks import Checks
 from .decode_responses import answers_of
 
@@ -44,7 +44,7 @@ class ProvisioningServicer:
         self._backlogs: dict[str, tuple[int, int]] = {}
 
     async def StreamPendingRequests(
-        self, request: api.StreamPendingRequestsRequest, call: Call
+        self, request: api.StreamPendingRequestsRequest, call: IncomingCall
     ) -> AsyncIterator[api.StreamPendingRequestsResponse]:
         stream = _stream_of(request, call, server=self._store.server)
         await self._store.catalogue(stream.provider)
@@ -72,7 +72,7 @@ class ProvisioningServicer:
                             yield _batch(subscriptions)
 
     async def PullPendingRequests(
-        self, request: api.PullPendingRequestsRequest, call: Call
+        self, request: api.PullPendingRequestsRequest, call: IncomingCall
     ) -> api.PullPendingRequestsResponse:
         checks = Checks()
         provider, adapter = _adapter(checks, request)
@@ -96,7 +96,7 @@ class ProvisioningServicer:
         )
 
     async def SendResponses(
-        self, request: api.SendResponsesRequest, call: Call
+        self, request: api.SendResponsesRequest, call: IncomingCall
     ) -> api.SendResponsesResponse:
         checks = Checks()
         provider = checks.code("provider", request.provider)
@@ -109,7 +109,7 @@ class ProvisioningServicer:
         return answers.told(())
 
     async def ExtendLeases(
-        self, request: api.ExtendLeasesRequest, call: Call
+        self, request: api.ExtendLeasesRequest, call: IncomingCall
     ) -> api.ExtendLeasesResponse:
         checks = Checks()
         checks.count("lease_tokens", request.lease_tokens, least=1, most=MOST_AT_ONCE)
@@ -120,7 +120,7 @@ class ProvisioningServicer:
         return api.ExtendLeasesResponse(results=_results(request.lease_tokens, states))
 
     async def ReleaseLeases(
-        self, request: api.ReleaseLeasesRequest, call: Call
+        self, request: api.ReleaseLeasesRequest, call: IncomingCall
     ) -> api.ReleaseLeasesResponse:
         checks = Checks()
         checks.count("lease_tokens", request.lease_tokens, most=MOST_AT_ONCE)
@@ -165,16 +165,18 @@ class ProvisioningServicer:
         """The number of pending requests, and the age of the oldest in microseconds."""
         with self._counts[provider].turn() as due:
             if due:
-                backlog = await self._store.read(lambda reads: reads.backlog_size(provider))
+                backlog = await self._store.read(lambda queries: queries.backlog_size(provider))
                 self._backlogs[provider] = backlog
         return self._backlogs[provider]
 
 
-def _stream_of(request: api.StreamPendingRequestsRequest, call: Call, *, server: str) -> Stream:
+def _stream_of(
+    request: api.StreamPendingRequestsRequest, call: IncomingCall, *, server: str
+) -> AdapterStream:
     checks = Checks()
     provider, adapter = _adapter(checks, request)
     given = request.HasField("max_in_flight")
-    stream = Stream(
+    stream = AdapterStream(
         id=stream_of(server),
         provider=provider,
         adapter=adapter,

@@ -18,10 +18,10 @@ from ..services.presence import Connected, Presence
 from ..store.memory.set_aside import SetAside
 from ..store.read.backlog import Backlog
 from ..store.read.filters import RequestFilter
-from ..store.read.queries import Reads
+from ..store.read.queries import Queries
 from ..store.store import Store
 from . import encode
-from .calls import Call
+from .calls import IncomingCall
 from .checks import NAME, TEXT, Checks
 from .paging import page_of
 
@@ -35,18 +35,18 @@ class RequestServicer:
         self._presence = presence
 
     async def GetRequest(
-        self, request: api.GetRequestRequest, call: Call
+        self, request: api.GetRequestRequest, call: IncomingCall
     ) -> api.GetRequestResponse:
         checks = Checks()
         number = checks.numbered("request", request.request, letter="R")
         checks.done()
-        record = await self._store.read(lambda reads: reads.request(number))
+        record = await self._store.read(lambda queries: queries.request(number))
         if record is None:
             raise not_found(Reason.REQUEST_NOT_FOUND, request.request)
         return api.GetRequestResponse(request=encode.request(record))
 
     async def ListRequests(
-        self, request: api.ListRequestsRequest, call: Call
+        self, request: api.ListRequestsRequest, call: IncomingCall
     ) -> api.ListRequestsResponse:
         checks = Checks()
         wanted = _filter(checks, request)
@@ -55,15 +55,15 @@ class RequestServicer:
         if (request.action and not wanted.action) or (request.reset_run and not wanted.reset_run):
             return api.ListRequestsResponse()
 
-        def read(reads: Reads) -> api.ListRequestsResponse:
-            found = reads.requests(wanted, after=page.after, limit=page.size + 1)
+        def read(queries: Queries) -> api.ListRequestsResponse:
+            found = queries.requests(wanted, after=page.after, limit=page.size + 1)
             requests, token = page.cut((each.number, encode.request(each)) for each in found)
             return api.ListRequestsResponse(requests=requests, next_page_token=token)
 
         return await self._store.read(read)
 
     async def CancelRequest(
-        self, request: api.CancelRequestRequest, call: Call
+        self, request: api.CancelRequestRequest, call: IncomingCall
     ) -> api.CancelRequestResponse:
         checks = Checks()
         cancel = CancelRequest(
@@ -79,7 +79,7 @@ class RequestServicer:
         return api.CancelRequestResponse(request=encode.request(record))
 
     async def ResolveRequest(
-        self, request: api.ResolveRequestRequest, call: Call
+        self, request: api.ResolveRequestRequest, call: IncomingCall
     ) -> api.ResolveRequestResponse:
         checks = Checks()
         status = checks.enum("status", request.status, default=ResponseStatus.RETRY_LATER)
@@ -101,18 +101,18 @@ class RequestServicer:
         return api.ResolveRequestResponse(request=encode.request(record))
 
     async def GetBacklog(
-        self, request: api.GetBacklogRequest, call: Call
+        self, request: api.GetBacklogRequest, call: IncomingCall
     ) -> api.GetBacklogResponse:
         checks = Checks()
         provider = checks.code("provider", request.provider)
         checks.done()
         await self._store.catalogue(provider)
-        backlog = await self._store.read(lambda reads: reads.backlog(provider))
+        backlog = await self._store.read(lambda queries: queries.backlog(provider))
         adapters = len(await self._streams(provider))
         return _backlog(backlog, adapters=adapters, set_asides=self._store.set_asides())
 
     async def ListAdapters(
-        self, request: api.ListAdaptersRequest, call: Call
+        self, request: api.ListAdaptersRequest, call: IncomingCall
     ) -> api.ListAdaptersResponse:
         checks = Checks()
         provider = checks.text("provider", request.provider)
@@ -120,7 +120,7 @@ class RequestServicer:
         checks.done()
         streams = [each for each in await self._streams(provider) if _place(each) > page.after]
         ids = [stream.id for stream in streams]
-        oldest = await self._store.read(lambda reads: reads.oldest_leases(ids))
+        oldest = await self._store.read(lambda queries: queries.oldest_leases(ids))
         adapters, token = page.cut(
             (_place(stream), _adapter(stream, oldest.get(stream.id))) for stream in streams
         )

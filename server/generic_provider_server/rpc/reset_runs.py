@@ -16,7 +16,7 @@ from ..services.resetting import Resetting
 from ..services.surveying import AT_ONCE, survey, totals_of
 from ..store.store import Store
 from . import encode_resets as encode
-from .calls import Call
+from .calls import IncomingCall
 from .checks import TEXT, Checks
 from .decode_resets import definition_of
 from .paging import page_of
@@ -32,7 +32,7 @@ class ResetRuns:
         self._resetting = resetting
 
     async def PreviewResetRun(
-        self, request: api.PreviewResetRunRequest, call: Call
+        self, request: api.PreviewResetRunRequest, call: IncomingCall
     ) -> api.PreviewResetRunResponse:
         checks = Checks()
         page = page_of(checks, request, start="", key=self._store.token_key)
@@ -62,7 +62,7 @@ class ResetRuns:
             case "definition":
                 number = checks.numbered("definition", request.definition, letter="D")
                 checks.done()
-                record = await self._store.read(lambda reads: reads.reset_definition(number))
+                record = await self._store.read(lambda queries: queries.reset_definition(number))
                 if record is None:
                     raise not_found(Reason.RESET_RUN_DEFINITION_NOT_FOUND, request.definition)
                 return record.definition
@@ -99,14 +99,14 @@ class ResetRuns:
         return found, after
 
     async def GetResetRun(
-        self, request: api.GetResetRunRequest, call: Call
+        self, request: api.GetResetRunRequest, call: IncomingCall
     ) -> api.GetResetRunResponse:
         record = await self._run(request.reset_run)
         (shown,) = await self._shown([record])
         return api.GetResetRunResponse(reset_run=shown)
 
     async def ListResetRuns(
-        self, request: api.ListResetRunsRequest, call: Call
+        self, request: api.ListResetRunsRequest, call: IncomingCall
     ) -> api.ListResetRunsResponse:
         checks = Checks()
         number = 0
@@ -119,7 +119,7 @@ class ResetRuns:
         if request.definition and not number:
             return api.ListResetRunsResponse()
         found = await self._store.read(
-            lambda reads: reads.reset_runs(
+            lambda queries: queries.reset_runs(
                 definition=number,
                 provider=provider,
                 states=states,
@@ -132,7 +132,7 @@ class ResetRuns:
         return api.ListResetRunsResponse(reset_runs=runs, next_page_token=token)
 
     async def ListResetRunEntries(
-        self, request: api.ListResetRunEntriesRequest, call: Call
+        self, request: api.ListResetRunEntriesRequest, call: IncomingCall
     ) -> api.ListResetRunEntriesResponse:
         checks = Checks()
         outcomes = checks.enums("outcomes", request.outcomes, EntryOutcome)
@@ -141,7 +141,7 @@ class ResetRuns:
         checks.done()
         run = await self._run(request.reset_run)
         found = await self._store.read(
-            lambda reads: reads.reset_entries(
+            lambda queries: queries.reset_entries(
                 run.id, outcomes=outcomes, after=page.after, limit=page.size + 1
             )
         )
@@ -149,7 +149,7 @@ class ResetRuns:
         return api.ListResetRunEntriesResponse(entries=entries, next_page_token=token)
 
     async def WatchResetRun(
-        self, request: api.WatchResetRunRequest, call: Call
+        self, request: api.WatchResetRunRequest, call: IncomingCall
     ) -> AsyncIterator[api.WatchResetRunResponse]:
         last = None
         while True:
@@ -167,7 +167,7 @@ class ResetRuns:
             raise Refused(Reason.DRAINING, "this server process is shutting down")
 
     async def ApproveResetRun(
-        self, request: api.ApproveResetRunRequest, call: Call
+        self, request: api.ApproveResetRunRequest, call: IncomingCall
     ) -> api.ApproveResetRunResponse:
         checks = Checks()
         approve = Approve(
@@ -179,7 +179,7 @@ class ResetRuns:
         return api.ApproveResetRunResponse(reset_run=shown)
 
     async def CancelResetRun(
-        self, request: api.CancelResetRunRequest, call: Call
+        self, request: api.CancelResetRunRequest, call: IncomingCall
     ) -> api.CancelResetRunResponse:
         checks = Checks()
         cancel = Cancel(
@@ -192,14 +192,14 @@ class ResetRuns:
 
     async def _run(self, name: str) -> RunRecord:
         number = _number(Checks(), name)
-        record = await self._store.read(lambda reads: reads.reset_run(number))
+        record = await self._store.read(lambda queries: queries.reset_run(number))
         if record is None:
             raise not_found(Reason.RESET_RUN_NOT_FOUND, name)
         return record
 
     async def _shown(self, records: Sequence[RunRecord]) -> list[api.ResetRun]:
         numbers = [record.id for record in records]
-        settled = await self._store.read(lambda reads: reads.settled_of_runs(numbers))
+        settled = await self._store.read(lambda queries: queries.settled_of_runs(numbers))
         return [encode.run(record, settled[record.id]) for record in records]
 
 

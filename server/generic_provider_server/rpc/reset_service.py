@@ -13,7 +13,7 @@ from ..commands.reset_definitions import (
 from ..domain.refusals import Reason, not_found
 from ..domain.resets.records import DefinitionState
 from . import encode, encode_resets
-from .calls import Call
+from .calls import IncomingCall
 from .checks import CALLERS_ID, Checks
 from .decode_providers import etag_of
 from .decode_resets import definition_of
@@ -24,7 +24,7 @@ from .reset_runs import ResetRuns
 
 class ResetServicer(ResetRuns):
     async def ResetSubscription(
-        self, request: api.ResetSubscriptionRequest, call: Call
+        self, request: api.ResetSubscriptionRequest, call: IncomingCall
     ) -> api.ResetSubscriptionResponse:
         checks = Checks()
         reset = ResetSubscription(
@@ -41,14 +41,14 @@ class ResetServicer(ResetRuns):
         done = await self._store.do(reset)
         requests = done.requests
         if numbers := done.numbers:
-            requests = tuple(await self._store.read(lambda reads: reads.requests_of(numbers)))
+            requests = tuple(await self._store.read(lambda queries: queries.requests_of(numbers)))
         return api.ResetSubscriptionResponse(
             requests=first_page([encode.request(each) for each in requests]),
             providers_left_out=done.left_out,
         )
 
     async def CreateResetRunDefinition(
-        self, request: api.CreateResetRunDefinitionRequest, call: Call
+        self, request: api.CreateResetRunDefinitionRequest, call: IncomingCall
     ) -> api.CreateResetRunDefinitionResponse:
         checks = Checks()
         create = CreateDefinition(
@@ -62,17 +62,17 @@ class ResetServicer(ResetRuns):
         return api.CreateResetRunDefinitionResponse(definition=made)
 
     async def GetResetRunDefinition(
-        self, request: api.GetResetRunDefinitionRequest, call: Call
+        self, request: api.GetResetRunDefinitionRequest, call: IncomingCall
     ) -> api.GetResetRunDefinitionResponse:
         number = _number(Checks(), request.definition)
-        record = await self._store.read(lambda reads: reads.reset_definition(number))
+        record = await self._store.read(lambda queries: queries.reset_definition(number))
         if record is None:
             raise not_found(Reason.RESET_RUN_DEFINITION_NOT_FOUND, request.definition)
         found = encode_resets.definition(record)
         return api.GetResetRunDefinitionResponse(definition=found)
 
     async def ListResetRunDefinitions(
-        self, request: api.ListResetRunDefinitionsRequest, call: Call
+        self, request: api.ListResetRunDefinitionsRequest, call: IncomingCall
     ) -> api.ListResetRunDefinitionsResponse:
         checks = Checks()
         provider = checks.text("provider", request.provider)
@@ -80,7 +80,7 @@ class ResetServicer(ResetRuns):
         page = page_of(checks, request, start=0, key=self._store.token_key)
         checks.done()
         found = await self._store.read(
-            lambda reads: reads.reset_definitions(
+            lambda queries: queries.reset_definitions(
                 provider=provider, states=states, before=page.after, limit=page.size + 1
             )
         )
@@ -88,7 +88,7 @@ class ResetServicer(ResetRuns):
         return api.ListResetRunDefinitionsResponse(definitions=definitions, next_page_token=token)
 
     async def UpdateResetRunDefinition(
-        self, request: api.UpdateResetRunDefinitionRequest, call: Call
+        self, request: api.UpdateResetRunDefinitionRequest, call: IncomingCall
     ) -> api.UpdateResetRunDefinitionResponse:
         checks = Checks()
         update = UpdateDefinition(
@@ -101,7 +101,7 @@ class ResetServicer(ResetRuns):
         return api.UpdateResetRunDefinitionResponse(definition=changed)
 
     async def DeleteResetRunDefinition(
-        self, request: api.DeleteResetRunDefinitionRequest, call: Call
+        self, request: api.DeleteResetRunDefinitionRequest, call: IncomingCall
     ) -> api.DeleteResetRunDefinitionResponse:
         checks = Checks()
         call.who(checks, request.performed_by)
@@ -109,7 +109,7 @@ class ResetServicer(ResetRuns):
         return api.DeleteResetRunDefinitionResponse()
 
     async def SetResetRunDefinitionState(
-        self, request: api.SetResetRunDefinitionStateRequest, call: Call
+        self, request: api.SetResetRunDefinitionStateRequest, call: IncomingCall
     ) -> api.SetResetRunDefinitionStateResponse:
         checks = Checks()
         off = DefinitionState.NOT_EFFECTIVE
@@ -122,7 +122,7 @@ class ResetServicer(ResetRuns):
         return api.SetResetRunDefinitionStateResponse(definition=changed)
 
     async def SubmitResetRunDefinition(
-        self, request: api.SubmitResetRunDefinitionRequest, call: Call
+        self, request: api.SubmitResetRunDefinitionRequest, call: IncomingCall
     ) -> api.SubmitResetRunDefinitionResponse:
         checks = Checks()
         submit = Submit(

@@ -11,10 +11,10 @@ from ..domain.subscription.records import ActionState
 from ..domain.values import State, SyncState
 from ..services.settling import Settling
 from ..store.read.filters import ActionFilter, SubscriptionFilter
-from ..store.read.queries import Reads
+from ..store.read.queries import Queries
 from ..store.store import Store
 from . import encode
-from .calls import Call, internal
+from .calls import IncomingCall, internal
 from .checks import CALLERS_ID, NAME, Checks
 from .decode_actions import perform_of
 from .encode_actions import action, item_error
@@ -29,13 +29,13 @@ class SubscriptionServicer:
         self._settling = settling
 
     async def PerformAction(
-        self, request: api.PerformActionRequest, call: Call
+        self, request: api.PerformActionRequest, call: IncomingCall
     ) -> api.PerformActionResponse:
         done = await self._store.do(perform_of(request, call, now=encode.now()))
         requests, catalogues = done.requests, self._store.catalogues
         if done.repeated:
             numbers = done.action.requests
-            requests = tuple(await self._store.read(lambda reads: reads.requests_of(numbers)))
+            requests = tuple(await self._store.read(lambda queries: queries.requests_of(numbers)))
         return api.PerformActionResponse(
             action=action(done.action, catalogues),
             subscription=encode.subscription(done.subscription, catalogues),
@@ -45,7 +45,7 @@ class SubscriptionServicer:
         )
 
     async def BatchPerformActions(
-        self, request: api.BatchPerformActionsRequest, call: Call
+        self, request: api.BatchPerformActionsRequest, call: IncomingCall
     ) -> api.BatchPerformActionsResponse:
         checks = Checks()
         checks.count("actions", request.actions, least=1, most=MOST_IN_BATCH)
@@ -57,7 +57,7 @@ class SubscriptionServicer:
             _forget(asked)
         return api.BatchPerformActionsResponse(results=results)
 
-    def _asked(self, request: api.PerformActionRequest, call: Call) -> asyncio.Future[Done]:
+    def _asked(self, request: api.PerformActionRequest, call: IncomingCall) -> asyncio.Future[Done]:
         """The outcomes in the order of the batch. A future for each costs less than a task."""
         try:
             return self._store.ask(perform_of(request, call, now=encode.now()))
@@ -78,7 +78,9 @@ class SubscriptionServicer:
             return api.BatchPerformActionsResponse.Result(action=made)
         return api.BatchPerformActionsResponse.Result(error=error)
 
-    async def GetAction(self, request: api.GetActionRequest, call: Call) -> api.GetActionResponse:
+    async def GetAction(
+        self, request: api.GetActionRequest, call: IncomingCall
+    ) -> api.GetActionResponse:
         checks = Checks()
         if request.WhichOneof("key") is None:
             checks.wrong("action", "is required, or a request_id")
@@ -100,16 +102,16 @@ class SubscriptionServicer:
             return number
         key = checks.text("request_id", request.request_id, most=CALLERS_ID, required=True)
         checks.done()
-        created = await self._store.read(lambda reads: reads.created_by(key))
+        created = await self._store.read(lambda queries: queries.created_by(key))
         return int(created) if created is not None and created.isdigit() else 0
 
     async def GetSubscription(
-        self, request: api.GetSubscriptionRequest, call: Call
+        self, request: api.GetSubscriptionRequest, call: IncomingCall
     ) -> api.GetSubscriptionResponse:
         checks = Checks()
         number = checks.code("subscription", request.subscription)
         checks.done()
-        record = await self._store.read(lambda reads: reads.subscription(number))
+        record = await self._store.read(lambda queries: queries.subscription(number))
         if record is None:
             raise not_found(Reason.SUBSCRIPTION_NOT_FOUND, number)
         shown = encode.subscription(
@@ -118,15 +120,15 @@ class SubscriptionServicer:
         return api.GetSubscriptionResponse(subscription=shown)
 
     async def ListSubscriptions(
-        self, request: api.ListSubscriptionsRequest, call: Call
+        self, request: api.ListSubscriptionsRequest, call: IncomingCall
     ) -> api.ListSubscriptionsResponse:
         checks = Checks()
         wanted = _subscription_filter(checks, request)
         page = page_of(checks, request, start="", key=self._store.token_key)
         checks.done()
 
-        def read(reads: Reads) -> api.ListSubscriptionsResponse:
-            found = reads.subscriptions(wanted, after=page.after, limit=page.size + 1)
+        def read(queries: Queries) -> api.ListSubscriptionsResponse:
+            found = queries.subscriptions(wanted, after=page.after, limit=page.size + 1)
             subscriptions, token = page.cut(
                 (each.aggregate.desired.number, encode.subscription(each, self._store.catalogues))
                 for each in found
@@ -136,15 +138,15 @@ class SubscriptionServicer:
         return await self._store.read(read)
 
     async def ListActions(
-        self, request: api.ListActionsRequest, call: Call
+        self, request: api.ListActionsRequest, call: IncomingCall
     ) -> api.ListActionsResponse:
         checks = Checks()
         wanted = _action_filter(checks, request)
         page = page_of(checks, request, start=0, key=self._store.token_key)
         checks.done()
 
-        def read(reads: Reads) -> api.ListActionsResponse:
-            found = reads.actions(wanted, before=page.after, limit=page.size + 1)
+        def read(queries: Queries) -> api.ListActionsResponse:
+            found = queries.actions(wanted, before=page.after, limit=page.size + 1)
             actions, token = page.cut(
                 (each.id, action(each, self._store.catalogues)) for each in found
             )

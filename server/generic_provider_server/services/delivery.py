@@ -18,7 +18,7 @@ from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
 from ..store.notices.notice import Notice
 from ..store.store import Store
-from .streams import Cut, Drain, Stream
+from .streams import AdapterStream, Cut, Drain
 
 RETRY_SECONDS = 1.0
 """Seconds between two attempts while the store cannot be reached."""
@@ -35,7 +35,7 @@ class Delivery:
     """Hands ready requests over to the streams with credit. It belongs to the event loop."""
 
     def __init__(self, store: Store, *, max_streams: int) -> None:
-        self.streams: dict[str, Stream] = {}
+        self.streams: dict[str, AdapterStream] = {}
         self._store = store
         self._max_streams = max_streams
         self._ready: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
@@ -82,7 +82,7 @@ class Delivery:
                 stream.end_if_done()
 
     @contextmanager
-    def stream(self, stream: Stream) -> Iterator[Stream]:
+    def stream(self, stream: AdapterStream) -> Iterator[AdapterStream]:
         """Serves the stream while the block runs. When the stream ends, its leases end."""
         self._admit(stream)
         self.streams[stream.id] = stream
@@ -128,7 +128,7 @@ class Delivery:
         for stream in list(self.streams.values()):
             stream.events.put_nowait(Drain(reason))
 
-    def _admit(self, stream: Stream) -> None:
+    def _admit(self, stream: AdapterStream) -> None:
         self._refuse_while_draining()
         catalogue_of(self._store.catalogues, stream.provider)
         if len(self.streams) >= self._max_streams:
@@ -224,7 +224,7 @@ class Delivery:
         )
         return await self._store.do(claim)
 
-    async def _end_leases(self, stream: Stream) -> None:
+    async def _end_leases(self, stream: AdapterStream) -> None:
         """Ends the leases of a stream. If the store cannot be reached, repeats until it can."""
         await stream.claimed.wait()
         end = end_of_stream(stream.provider, stream.id)
@@ -241,7 +241,7 @@ class Delivery:
 
 
 @contextmanager
-def _claiming(streams: Iterable[Stream]) -> Iterator[None]:
+def _claiming(streams: Iterable[AdapterStream]) -> Iterator[None]:
     for stream in streams:
         stream.claimed.clear()
     try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from ..commands.due import EndDue, ExpireOverdue, WakeDelayed
+from ..commands.due import EndDelays, EndDue, ExpireOverdue
 from ..commands.end_leases import EndLeases, end_of_overdue
 from ..domain.values import Instant
 from ..store.memory.full_scan import FullScan
-from ..store.read.queries import Reads
+from ..store.read.queries import Queries
 from ..store.write.writer import Command
 
 TICK = 0.25
@@ -32,7 +32,7 @@ class Duty:
     """
 
     name: str
-    due: Callable[[Reads], Iterable[Command[object]]]
+    due: Callable[[Queries], Iterable[Command[object]]]
     seconds: float = TICK
 
 
@@ -52,23 +52,23 @@ class RanOut:
         self._since = Instant(0)
         self._full_scan = FullScan(FULL_SCAN_SECONDS)
 
-    def due(self, reads: Reads) -> Iterable[EndLeases]:
+    def due(self, queries: Queries) -> Iterable[EndLeases]:
         with self._full_scan.turn() as everything:
             since = Instant(0) if everything else self._since
-            now = reads.now()
-            if reads.leases_ran_out(since=since, until=now):
+            now = queries.now()
+            if queries.leases_ran_out(since=since, until=now):
                 return [end_of_overdue(now, since=since)]
         self._since = now
         return []
 
 
-def _retries(reads: Reads) -> Iterable[WakeDelayed]:
-    return [WakeDelayed()] if reads.delays_are_over() else []
+def _retries(queries: Queries) -> Iterable[EndDelays]:
+    return [EndDelays()] if queries.delays_are_over() else []
 
 
-def _expiry(reads: Reads) -> Iterable[ExpireOverdue]:
-    return [ExpireOverdue(provider=code) for code in reads.providers_with_overdue()]
+def _expiry(queries: Queries) -> Iterable[ExpireOverdue]:
+    return [ExpireOverdue(provider=code) for code in queries.providers_with_overdue()]
 
 
-def _ends(reads: Reads) -> Iterable[EndDue]:
-    return [EndDue(subscription=number) for number in reads.subscriptions_due()]
+def _ends(queries: Queries) -> Iterable[EndDue]:
+    return [EndDue(subscription=number) for number in queries.subscriptions_due()]

@@ -17,7 +17,7 @@ from ..domain.refusals import Refused
 from ..domain.values import Value
 from ..store.store import Store
 from .loop import Loop
-from .streams import Stream
+from .streams import AdapterStream
 
 BEAT_SECONDS = 2.0
 
@@ -38,7 +38,7 @@ class Connected(Value, frozen=True, kw_only=True):
     last_heard_time: float
 
 
-def connected(stream: Stream) -> Connected:
+def connected(stream: AdapterStream) -> Connected:
     return Connected(
         id=stream.id,
         provider=stream.provider,
@@ -91,7 +91,7 @@ class Presence:
         """The streams of every process."""
         if not self._store.shared:
             return self._streams()
-        documents = await self._store.read(lambda reads: reads.servers())
+        documents = await self._store.read(lambda queries: queries.servers())
         elsewhere = [
             stream
             for server, document in documents

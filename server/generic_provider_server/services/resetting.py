@@ -72,7 +72,7 @@ class Resetting:
 
     async def look(self) -> None:
         server = self._store.server
-        due = await self._store.read(lambda reads: reads.resets_due(server))
+        due = await self._store.read(lambda queries: queries.resets_due(server))
         for definition in due.definitions:
             await self._store.do(BeginDue(id=definition))
         for run in due.held_too_long:
@@ -118,7 +118,7 @@ class Resetting:
     async def _step(self, run: RunRecord, pace: Pace) -> RunRecord | None:
         if run.total == 0 and not run.cursor and run.stage is not Stage.SEND_PLANNED:
             definition = run.definition
-            total = await self._store.read(lambda reads: reads.count_candidates(definition))
+            total = await self._store.read(lambda queries: queries.count_candidates(definition))
             counted = await self._store.do(SetTotal(before=run, total=total))
             if counted is None:
                 return None
@@ -169,10 +169,10 @@ class Resetting:
         after, definition = run.cursor, run.definition
         if run.stage is Stage.SEND:
             return await self._store.read(
-                lambda reads: reads.reset_numbers(definition, after=after, limit=limit)
+                lambda queries: queries.reset_numbers(definition, after=after, limit=limit)
             )
         planned = await self._store.read(
-            lambda reads: reads.reset_entries(
+            lambda queries: queries.reset_entries(
                 run.id, outcomes=[EntryOutcome.PLANNED], after=after, limit=limit
             )
         )

@@ -50,7 +50,7 @@ class Settling:
         try:
             while True:
                 settled.clear()
-                record = await self._store.read(lambda reads: reads.action(action))
+                record = await self._store.read(lambda queries: queries.action(action))
                 left = deadline - time.monotonic()
                 if record is None or _is_settled(record) or left <= 0 or self._draining:
                     return record

@@ -21,12 +21,12 @@ class Cut:
     """The server does not know the state of the stream's leases any more, and ends both."""
 
 
-Event = tuple[Handed, ...] | Drain | Cut | None
+StreamEvent = tuple[Handed, ...] | Drain | Cut | None
 """None: the stream ends because all its leases have ended."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
-class Stream:
+class AdapterStream:
     """One adapter's stream. `in_flight`: requests on its live leases.
 
     `ran_out`: requests on leases that ran out since the adapter last sent something; they use

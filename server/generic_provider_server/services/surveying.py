@@ -12,7 +12,7 @@ from ..domain.resets.examine import Finding, examine, holds, loses
 from ..domain.resets.records import GUARD_LEAST, ResetDefinition
 from ..domain.subscription.transition import Circumstances
 from ..domain.values import RequestType
-from ..store.read.queries import Reads
+from ..store.read.queries import Queries
 from ..store.store import Store
 
 AT_ONCE = 100
@@ -31,7 +31,7 @@ class Survey(NamedTuple):
 
 
 def survey(
-    reads: Reads,
+    queries: Queries,
     definition: ResetDefinition,
     *,
     catalogues: Catalogues,
@@ -40,12 +40,12 @@ def survey(
     described: bool = False,
 ) -> Survey:
     """Examines the subscriptions after `after` until `most` findings are made."""
-    records = reads.reset_candidates(definition, after=after, limit=AT_ONCE)
-    circumstances = Circumstances(now=reads.now(), catalogues=catalogues, next_number=1)
+    records = queries.reset_candidates(definition, after=after, limit=AT_ONCE)
+    circumstances = Circumstances(now=queries.now(), catalogues=catalogues, next_number=1)
     numbers = [number for number, _ in records]
     restored = definition.platform_restored_to
     lost = (
-        reads.accepted_since(definition.provider, restored, subscriptions=numbers)
+        queries.accepted_since(definition.provider, restored, subscriptions=numbers)
         if restored is not None
         else {}
     )
@@ -113,6 +113,6 @@ async def totals_of(store: Store, definition: ResetDefinition) -> Totals:
     return Totals(subscriptions, requests, holding, losing)
 
 
-def in_sync_and_holding(reads: Reads, definition: ResetDefinition) -> int:
+def in_sync_and_holding(queries: Queries, definition: ResetDefinition) -> int:
     """The number of subscriptions with an entitlement that the run does not examine."""
-    return reads.count_holding(definition) if definition.plain else 0
+    return queries.count_holding(definition) if definition.plain else 0

@@ -17,11 +17,11 @@ from .database import statements as sql
 from .database.engine import Engine, UnsupportedDatabase, hidden
 from .database.postgres import PREFIXES, PostgresEngine, checked, database_of
 from .database.sqlite import PREFIX, SqliteEngine, sqlite_path, sqlite_reader
-from .memory.providers import Known
+from .memory.memory import Memory
 from .memory.set_aside import SetAside
 from .notices.listener import Listener
 from .notices.listeners import Listeners
-from .read.queries import Reads
+from .read.queries import Queries
 from .write.writer import Command, Writer, unavailable
 
 Result = TypeVar("Result")
@@ -43,8 +43,8 @@ class Store:
         shared: bool,
         writer: Writer,
         listener: Listener | None,
-        known: Known,
-        reads: Reads,
+        memory: Memory,
+        queries: Queries,
         token_key: bytes,
         listeners: Listeners,
     ) -> None:
@@ -53,8 +53,8 @@ class Store:
         self.listeners = listeners
         self._writer = writer
         self._listener = listener
-        self._known = known
-        self._reads = reads
+        self._memory = memory
+        self._queries = queries
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self.token_key = token_key
         self._closed = False
@@ -62,11 +62,11 @@ class Store:
     @property
     def providers(self) -> Mapping[str, ProviderRecord]:
         """Every provider as last committed."""
-        return self._known.set_up.providers
+        return self._memory.providers.records
 
     @property
     def catalogues(self) -> Mapping[str, Catalogue]:
-        return self._known.set_up.catalogues
+        return self._memory.providers.catalogues
 
     async def catalogue(self, provider: str) -> Catalogue:
         """Raises Refused if there is no such provider."""
@@ -90,7 +90,7 @@ class Store:
         """Queues the command behind those that were asked for before."""
         return self._writer.ask(command)
 
-    async def read(self, question: Callable[[Reads], Result]) -> Result:
+    async def read(self, question: Callable[[Queries], Result]) -> Result:
         """Answers a question from what is committed."""
         loop = asyncio.get_running_loop()
         try:
@@ -98,22 +98,22 @@ class Store:
         except UNREACHABLE as error:
             raise unavailable("read") from error
 
-    def _answer(self, question: Callable[[Reads], Result]) -> Result:
+    def _answer(self, question: Callable[[Queries], Result]) -> Result:
         """Reads once more with a new connection if the connection was lost."""
         try:
             return self._answer_now(question)
         except UNREACHABLE:
-            self._reads.close()
+            self._queries.close()
             return self._answer_now(question)
 
-    def _answer_now(self, question: Callable[[Reads], Result]) -> Result:
+    def _answer_now(self, question: Callable[[Queries], Result]) -> Result:
         if self.shared:
-            self._reads.refresh()
-        return question(self._reads)
+            self._queries.refresh()
+        return question(self._queries)
 
     def set_asides(self) -> list[SetAside]:
         """The subscriptions that this process could not process, and tries again later."""
-        return self._known.set_asides.entries(now=self._known.now())
+        return self._memory.set_asides.entries(now=self._memory.now())
 
     async def close(self) -> None:
         """Closes the store. It may be called more than once."""
@@ -131,7 +131,7 @@ class Store:
     def _close_reader(self, everyone: threading.Barrier) -> None:
         """Lets each thread close its own connection; the barrier makes every thread do it."""
         everyone.wait()
-        self._reads.close()
+        self._queries.close()
 
 
 def open_store(
@@ -153,32 +153,32 @@ def open_store(
     try:
         engine.prepare()
         reader: Any = engine.reader()
-        known = Known(clock or engine.now)
-        reads = Reads(reader, known)
-        reads.refresh()
+        memory = Memory(clock or engine.now)
+        queries = Queries(reader, memory)
+        queries.refresh()
         ((token_key,),) = reader.execute_sql(sql.KEY_OF_TOKENS)
-        reads.close()
+        queries.close()
         if engine.shared:
             listener = Listener(
                 checked(notifications or url),
                 server=server,
                 loop=loop,
                 listeners=listeners,
-                scan_starts=known.scan_starts,
+                scan_starts=memory.scan_starts,
             )
             listener.start()
     except BaseException:
         engine.close()
         raise
-    writer = Writer(engine, known, server=server, loop=loop, listeners=listeners)
+    writer = Writer(engine, memory, server=server, loop=loop, listeners=listeners)
     writer.start()
     return Store(
         server=server,
         shared=engine.shared,
         writer=writer,
         listener=listener,
-        known=known,
-        reads=reads,
+        memory=memory,
+        queries=queries,
         token_key=bytes(token_key),
         listeners=listeners,
     )

@@ -31,24 +31,24 @@ def names_of(aggregate: Aggregate) -> Names:
     return Names(goods_named(aggregate), uses_of(aggregate))
 
 
-class Used(NamedTuple):
+class Kept(NamedTuple):
     record: SubscriptionRecord
     lanes: Mapping[str, Lane]
     names: Names | None
 
 
-class Recent:
+class RecentSubscriptions:
     def __init__(self) -> None:
-        self._used: dict[str, Used] = {}
+        self._kept: dict[str, Kept] = {}
 
-    def get(self, subscription: str) -> Used | None:
-        return self._used.get(subscription)
+    def get(self, subscription: str) -> Kept | None:
+        return self._kept.get(subscription)
 
-    def keep(self, subscription: str, used: Used) -> None:
-        self._used.pop(subscription, None)
-        self._used[subscription] = used
-        if len(self._used) > MOST_KEPT:
-            del self._used[next(iter(self._used))]
+    def keep(self, subscription: str, kept: Kept) -> None:
+        self._kept.pop(subscription, None)
+        self._kept[subscription] = kept
+        if len(self._kept) > MOST_KEPT:
+            del self._kept[next(iter(self._kept))]
 
     def forget(self) -> None:
-        self._used.clear()
+        self._kept.clear()

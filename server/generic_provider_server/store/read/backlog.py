@@ -16,7 +16,7 @@ from ..database.models import (
     RequestRow,
     ServerRow,
 )
-from .base import Reading
+from .base import BaseQueries
 
 
 class Backlog(Value, frozen=True, kw_only=True):
@@ -36,9 +36,9 @@ MINUTE = 60_000_000
 AGES = (MINUTE, 10 * MINUTE, 60 * MINUTE, 1_440 * MINUTE)
 
 
-class Overview(Reading):
+class BacklogQueries(BaseQueries):
     def backlog(self, provider: str) -> Backlog:
-        now = self._known.now()
+        now = self._memory.now()
         blocked = (LaneRow.status != READY) & (LaneRow.pending > LaneRow.count)
         lanes = LaneRow.select(
             fn.COALESCE(fn.SUM(LaneRow.pending), 0).alias("pending"),
@@ -87,7 +87,7 @@ class Overview(Reading):
             fn.MIN(LaneRow.ready_since).alias("oldest"),
         )
         (found,) = self._rows(query.where(LaneRow.provider == provider))
-        age = 0 if found.oldest is None else max(0, self._known.now() - found.oldest)
+        age = 0 if found.oldest is None else max(0, self._memory.now() - found.oldest)
         return found.pending, age
 
     def _by_age(self, pending: Expression, now: int) -> tuple[tuple[int | None, int], ...]:

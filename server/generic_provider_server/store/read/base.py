@@ -12,13 +12,13 @@ from ...domain.values import RequestState
 from ..database import statements as sql
 from ..database.models import LEASED, READY, LaneRow, LinkRow
 from ..database.rows import lane_of_row, request_of_row, rows_of
-from ..memory.providers import Known, refresh
+from ..memory.memory import Memory
 
 
-class Reading:
-    def __init__(self, database: Database, known: Known) -> None:
+class BaseQueries:
+    def __init__(self, database: Database, memory: Memory) -> None:
         self._database = database
-        self._known = known
+        self._memory = memory
 
     def close(self) -> None:
         """Closes the connection of this thread, if it has one."""
@@ -26,7 +26,10 @@ class Reading:
 
     def refresh(self) -> None:
         """Updates the providers with the changes of other processes."""
-        refresh(self._known, self._select, sql.ETAGS_AS_THEY_ARE)
+        former = self._memory.providers
+        stored = former.as_stored(self._select, sql.ETAGS_AS_THEY_ARE)
+        if stored is not former:
+            self._memory.providers = stored
 
     def _select(self, statement: str) -> list[Any]:
         return rows_of(cast(Any, self._database).execute_sql(statement))
@@ -68,11 +71,11 @@ class Reading:
                 last_adapter=lane.adapter,
                 last_delivery_time=lane.lease_start,
             )
-        if not self._known.set_up.catalogues[record.provider].effective:
+        if not self._memory.providers.catalogues[record.provider].effective:
             return replace(record, waiting_for=WaitingFor.PROVIDER)
         if record.unit != lane.head_unit or (lane.status != READY and record.number != lane.head):
             return replace(record, waiting_for=WaitingFor.EARLIER_REQUEST)
-        if lane.ready_time > self._known.now():
+        if lane.ready_time > self._memory.now():
             next_time = lane.ready_time
             return replace(record, waiting_for=WaitingFor.RETRY, next_delivery_time=next_time)
         return replace(record, waiting_for=WaitingFor.ADAPTER)

@@ -8,16 +8,16 @@ from peewee import SQL, Expression
 
 from ...domain.values import Instant
 from ..database.models import LaneRow, RequestRow, SubscriptionRow
-from .base import Reading
+from .base import BaseQueries
 
 MOST_DUE = 200
 
 
-class DueQueries(Reading):
+class DueQueries(BaseQueries):
     """Leaves out the subscriptions that a duty has set aside."""
 
     def now(self) -> Instant:
-        return self._known.now()
+        return self._memory.now()
 
     def leases_ran_out(self, *, since: Instant, until: Instant) -> bool:
         """Tells whether leases ran out after `since`."""
@@ -38,7 +38,7 @@ class DueQueries(Reading):
 
     def providers_with_overdue(self) -> list[str]:
         """The providers with requests that are past their window."""
-        return [code for code in self._known.set_up.catalogues if self._has_overdue(code)]
+        return [code for code in self._memory.providers.catalogues if self._has_overdue(code)]
 
     def subscriptions_due(self) -> list[str]:
         """The subscriptions with an automatic end that is due, the earliest first."""
@@ -51,7 +51,7 @@ class DueQueries(Reading):
         return [row.number for row in found]
 
     def _has_overdue(self, provider: str) -> bool:
-        settings = self._known.set_up.catalogues[provider].provider.delivery_settings
+        settings = self._memory.providers.catalogues[provider].provider.delivery_settings
         overdue = RequestRow.select(RequestRow.number).where(
             RequestRow.provider == provider,
             SQL("state = 1"),
@@ -61,5 +61,5 @@ class DueQueries(Reading):
         return bool(self._rows(overdue.limit(1)))
 
     def _not_set_aside(self, column: Any, duty: str) -> list[Expression]:
-        aside = self._known.set_asides.subscriptions(duty, now=self.now())
+        aside = self._memory.set_asides.subscriptions(duty, now=self.now())
         return [column.not_in(sorted(aside))] if aside else []

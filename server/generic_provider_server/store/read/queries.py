@@ -23,7 +23,7 @@ from .filters import (
 from .resets import ResetReads
 
 
-class Reads(ResetReads, DueQueries):
+class Queries(ResetReads, DueQueries):
     def subscription(self, number: str) -> SubscriptionRecord | None:
         found = self._subscriptions(SubscriptionRow.number == number, limit=1)
         return found[0] if found else None

@@ -34,7 +34,7 @@ from ..database.models import (
 from ..database.reset_rows import definition_of_row, entry_of_row, run_of_row
 from ..database.rows import subscription_of_row
 from ..write.resets import accepted_of_rows
-from .backlog import Overview
+from .backlog import BacklogQueries
 
 IS_OUT_OF_SYNC, HOLDS = LinkRow.sync_state == SQL("3"), LinkRow.holds == SQL("1")
 """Literals, so that the partial indexes are used."""
@@ -50,10 +50,10 @@ class ResetsDue(NamedTuple):
     held_too_long: list[int]
 
 
-class ResetReads(Overview):
+class ResetReads(BacklogQueries):
     def resets_due(self, server: str) -> ResetsDue:
         """What is due for a server: running runs are its own, or those of no live server."""
-        now = self._known.now()
+        now = self._memory.now()
         due = ResetDefinitionRow.select(ResetDefinitionRow.id).where(
             ResetDefinitionRow.next_run_time <= now,
         )

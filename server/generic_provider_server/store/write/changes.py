@@ -16,7 +16,7 @@ from ..database.engine import Tables
 from ..database.models import READY
 from ..database.number_blocks import Numbers
 from ..database.rows import lane_row, subscription_row
-from ..memory.providers import Known
+from ..memory.memory import Memory
 from ..memory.subscriptions import NO_NAMES, Names, names_of
 from ..notices.notice import Notice
 from .loaded import Loaded
@@ -31,11 +31,11 @@ class Changes(Loaded):
         numbers: Numbers,
         *,
         now: Instant,
-        known: Known,
+        memory: Memory,
         shared: bool,
     ) -> None:
-        super().__init__(tables, now=now, known=known, shared=shared)
-        self.providers, self.catalogues = known.set_up
+        super().__init__(tables, now=now, memory=memory, shared=shared)
+        self.providers, self.catalogues = memory.providers
         self.numbers = numbers
         self.notice = Notice()
         self._changed: dict[str, Names] = {}
@@ -148,8 +148,8 @@ def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[Row]:
         old = stored.get(link.provider)
         state, account = link.sync_state, link.account_number
         holds = bool(link.confirmed.entitlements)
-        known = old and (old.sync_state, old.account_number, bool(old.confirmed.entitlements))
-        if known != (state, account, holds):
+        memory = old and (old.sync_state, old.account_number, bool(old.confirmed.entitlements))
+        if memory != (state, account, holds):
             yield {
                 "subscription": aggregate.desired.number,
                 "provider": link.provider,

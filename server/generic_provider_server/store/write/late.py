@@ -25,7 +25,7 @@ class Late(Changes):
     def begin(self, needs: Needs) -> None:
         """Called before each command runs."""
         self.processed = list(needs.subscriptions)
-        self._set_aside = self._known.set_asides.subscriptions(needs.duty, now=self.now)
+        self._set_aside = self._memory.set_asides.subscriptions(needs.duty, now=self.now)
 
     def one_by_one(self, numbers: Iterable[str]) -> Iterator[str]:
         """Yields the subscriptions, and records which one is being processed."""
@@ -36,7 +36,7 @@ class Late(Changes):
 
     def ready(self, provider: str, *, bulk: int, most: int) -> list[str]:
         """The subscriptions with ready requests, the oldest first."""
-        with self._known.scan_starts.scan(provider, bulk) as scan:
+        with self._memory.scan_starts.scan(provider, bulk) as scan:
             found = self._select(sql.READY, provider, bulk, scan.start, most=most)
             scan.found = found[0].ready_since if found else None
         return [row.subscription for row in found]

@@ -13,9 +13,9 @@ from ...domain.values import Goods, Instant, Value
 from ..database import statements as sql
 from ..database.engine import Tables
 from ..database.rows import action_of_row, lane_of_row, request_of_row, subscription_of_row
-from ..memory.providers import Known
+from ..memory.memory import Memory
 from ..memory.set_aside import Unprocessable
-from ..memory.subscriptions import Names, Used
+from ..memory.subscriptions import Kept, Names
 
 
 class Needs(Value, frozen=True, kw_only=True):
@@ -45,11 +45,11 @@ class Loaded:
     A loaded subscription is locked: no other process can change it before the commit.
     """
 
-    def __init__(self, tables: Tables, *, now: Instant, known: Known, shared: bool) -> None:
+    def __init__(self, tables: Tables, *, now: Instant, memory: Memory, shared: bool) -> None:
         self._tables = tables
         self.now = now
-        self._known = known
-        self._recent = known.recent
+        self._memory = memory
+        self._recent = memory.subscriptions
         self._shared = shared
         self.subscriptions: dict[str, SubscriptionRecord | None] = {}
         self.lanes: dict[str, dict[str, Lane]] = {}
@@ -120,23 +120,23 @@ class Loaded:
 
         Lanes change without their subscription.
         """
-        used = self._recent.get(number)
-        if used is None:
+        kept = self._recent.get(number)
+        if kept is None:
             return False
-        if revisions is not None and revisions.get(number) != used.record.revision:
+        if revisions is not None and revisions.get(number) != kept.record.revision:
             return False
-        self.subscriptions[number] = used.record
-        self.stored[number] = used.record.aggregate
-        self.lanes[number] = {} if self._shared else dict(used.lanes)
-        self.names[number] = used.names
+        self.subscriptions[number] = kept.record
+        self.stored[number] = kept.record.aggregate
+        self.lanes[number] = {} if self._shared else dict(kept.lanes)
+        self.names[number] = kept.names
         return True
 
     def keep_recent(self) -> None:
         """Caches the subscriptions when everything is committed."""
         for number, record in self.subscriptions.items():
             if record is not None:
-                used = Used(record, self.lanes[number], self.names.get(number))
-                self._recent.keep(number, used)
+                kept = Kept(record, self.lanes[number], self.names.get(number))
+                self._recent.keep(number, kept)
 
     def request(self, number: int) -> RequestRecord | None:
         if number not in self.requests:

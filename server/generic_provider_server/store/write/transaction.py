@@ -25,7 +25,7 @@ from ..memory.subscriptions import names_of
 from .resets import Resets
 
 
-class Work(Resets):
+class Transaction(Resets):
     """The working set of a group.
 
     Values are immutable, so a command that is refused before its `put` leaves nothing behind.

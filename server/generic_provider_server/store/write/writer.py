@@ -20,13 +20,14 @@ from peewee import OperationalError
 from ...domain.refusals import Reason, Refused
 from ..database import statements as sql
 from ..database.engine import DATABASE_ERRORS, Engine, Overtaken, StoreLost
-from ..memory.providers import Known, SetUp, refresh
+from ..memory.memory import Memory
+from ..memory.providers import Providers
 from ..memory.set_aside import Unprocessable
 from ..notices.listeners import Listeners
 from ..notices.notice import Notice
 from ..notices.throttle import PAUSE_SECONDS, Throttle
 from .loaded import Needs
-from .transaction import Work
+from .transaction import Transaction
 
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
@@ -43,7 +44,7 @@ class Command(Protocol[Result_co]):
 
     def needs(self) -> Needs: ...
 
-    def run(self, work: Work) -> Result_co: ...
+    def run(self, work: Transaction) -> Result_co: ...
 
 
 @dataclass(slots=True)
@@ -60,14 +61,14 @@ class Writer:
     def __init__(
         self,
         engine: Engine,
-        known: Known,
+        memory: Memory,
         *,
         server: str,
         loop: asyncio.AbstractEventLoop,
         listeners: Listeners,
     ) -> None:
         self._engine = engine
-        self._known = known
+        self._memory = memory
         self._loop = loop
         self._listeners = listeners
         self._throttle = Throttle(server)
@@ -130,7 +131,7 @@ class Writer:
             self._lose(group, lost)
             return []
         except Exception as error:  # noqa: BLE001 - whoever asked gets it
-            self._known.recent.forget()
+            self._memory.subscriptions.forget()
             if self._is_worth_another_attempt(group, error) and attempt < MOST_ATTEMPTS:
                 return self._run_group(group, attempt=attempt + 1)
             if len(group) > 1:
@@ -168,7 +169,7 @@ class Writer:
 
         Nothing is run again, because nobody knows whether it was committed.
         """
-        self._known.recent.forget()
+        self._memory.subscriptions.forget()
         self._throttle.forget()
         for asked in group:
             asked.error = unavailable("written")
@@ -178,18 +179,15 @@ class Writer:
             self._loop.call_soon_threadsafe(self._listeners.tell_lost)
 
     def _commit(self, group: Sequence[_Asked[Any]]) -> Notice:
-        known, needs = self._known, [asked.command.needs() for asked in group]
+        memory, needs = self._memory, [asked.command.needs() for asked in group]
         with self._engine.transaction() as (tables, numbers):
             if self._engine.shared:
                 set_up = any(need.set_up for need in needs)
-                refresh(known, tables.select, sql.ETAGS_ALONE if set_up else sql.ETAGS)
-            found = known.set_up
-            work = Work(
-                tables,
-                numbers,
-                now=known.tick(),
-                known=known,
-                shared=self._engine.shared,
+                etags = sql.ETAGS_ALONE if set_up else sql.ETAGS
+                memory.providers = memory.providers.as_stored(tables.select, etags)
+            former = memory.providers
+            work = Transaction(
+                tables, numbers, now=memory.tick(), memory=memory, shared=self._engine.shared
             )
             work.load(needs)
             for asked, need in zip(group, needs, strict=True):
@@ -204,23 +202,23 @@ class Writer:
             if self._engine.shared:
                 tables.tell(self._throttle.messages(work.notice))
         self._throttle.sent()
-        known.scan_starts.note(work.notice.ready)
+        memory.scan_starts.note(work.notice.ready)
         work.keep_recent()
-        if work.providers is not found.providers:
-            known.set_up = SetUp(work.providers, work.catalogues)
+        if work.providers is not former.records:
+            memory.providers = Providers(work.providers, work.catalogues)
         if self._lost:
             log.info("store_found")
             self._lost = False
             self._loop.call_soon_threadsafe(self._listeners.tell_found)
         return work.notice
 
-    def _run(self, asked: _Asked[Any], needs: Needs, work: Work) -> None:
+    def _run(self, asked: _Asked[Any], needs: Needs, work: Transaction) -> None:
         """Raises Unprocessable if a duty fails at one of its subscriptions."""
         asked.error = None
         work.begin(needs)
         try:
             asked.result = asked.command.run(work)
-            self._known.set_asides.remove(work.processed, needs.duty)
+            self._memory.set_asides.remove(work.processed, needs.duty)
         except Refused as refused:
             asked.error = refused
             if needs.duty and work.processed:
@@ -233,8 +231,8 @@ class Writer:
             raise
 
     def _set_aside(self, subscription: str, duty: str, error: BaseException) -> None:
-        known = self._known
-        entry = known.set_asides.add(subscription, duty, repr(error), now=known.now())
+        memory = self._memory
+        entry = memory.set_asides.add(subscription, duty, repr(error), now=memory.now())
         facts = {"subscription": subscription, "duty": duty, "failures": entry.failures}
         log.error("subscription_set_aside", **facts, exc_info=error)
 

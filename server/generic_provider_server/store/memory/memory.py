@@ -1,0 +1,35 @@
+"""Everything that a process keeps in memory between transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ...domain.values import Instant
+from .providers import Providers
+from .scan_start import ScanStarts
+from .set_aside import SetAsides
+from .subscriptions import RecentSubscriptions
+
+
+@dataclass(slots=True)
+class Memory:
+    """`clock`: nanoseconds since 1970; `last`: the time of the last transaction.
+
+    The writer's thread uses all of it. Readers also replace `providers`, as a whole.
+    """
+
+    clock: Callable[[], int]
+    providers: Providers = Providers({}, {})
+    subscriptions: RecentSubscriptions = field(default_factory=RecentSubscriptions)
+    scan_starts: ScanStarts = field(default_factory=ScanStarts)
+    set_asides: SetAsides = field(default_factory=SetAsides)
+    last: Instant = Instant(0)
+
+    def now(self) -> Instant:
+        return Instant(self.clock() // 1_000)
+
+    def tick(self) -> Instant:
+        """Returns the time of a transaction. It is always later than the one before."""
+        self.last = Instant(max(self.now(), self.last + 1))
+        return self.last

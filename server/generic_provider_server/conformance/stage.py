@@ -39,9 +39,7 @@ class Stage(ProvisioningServiceServicer):
         self.forced: dict[str, Code] = {}
         """The verdict on the next answer to a request, whatever would be right."""
         self.lost: dict[str, grpc.StatusCode] = {}
-        """The status with which the next call fails that answers a request; the answer is applied
-        first.
-        """
+        """By request: the next call that answers it is applied, then it fails with this status."""
         self.refusing = 0
         """How many streams are still to be refused."""
         self._findings = findings

@@ -46,7 +46,7 @@ class Delivery:
         store.listeners.missed.append(self.cut)
 
     def take_note(self, notice: Notice) -> None:
-        """Applies a commit: credit that it freed, and providers with ready lanes."""
+        """Takes over from a commit the credit that it freed, and the providers with ready lanes."""
         ready = set(notice.ready)
         self.stop_streams(notice.stopped)
         for stream_id, freed in notice.freed.items():

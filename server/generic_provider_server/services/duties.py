@@ -23,12 +23,11 @@ answered.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
-    """Every `seconds`, `due` gives the commands that are to be run now.
+    """Every `seconds`, `due` returns the commands to run now.
 
-    Every process has every duty, so another process may do meanwhile what is due: each command
-    judges that again under the lock of what it changes. A command changes a bounded number of
-    subscriptions. `due` gives at most MOST_DUE commands; it is asked again at once if it gave so
-    many.
+    Every process has every duty, so another process may be faster: each command checks again what
+    is due, under the lock of what it changes. A command changes a bounded number of subscriptions.
+    `due` returns at most MOST_DUE commands; if it returns that many, it is called again at once.
     """
 
     name: str

@@ -76,7 +76,8 @@ def reject(
 ) -> Transition:
     """The platform, an operator, or the limit of attempts has rejected the request.
 
-    Only an answer of the platform itself makes what was handed over before certain.
+    If the request was handed over before, what it names becomes uncertain, unless the platform
+    itself has answered.
     """
     provider, pending = _find(aggregate, number)
     ledger = Ledger(aggregate, circumstances)

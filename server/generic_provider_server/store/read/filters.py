@@ -133,8 +133,9 @@ def _equal(pairs: Iterable[tuple[Any, object]]) -> list[Expression]:
 
 
 def _named(column: Any, value: str) -> list[Expression]:
-    """A condition on a column whose index contains only non-empty values; the condition says so,
-    too.
+    """A condition on a column whose partial index contains only non-empty values.
+
+    It repeats that restriction, so that the index is used.
     """
     return [column == value, column != SQL("''")] if value else []
 

@@ -15,6 +15,7 @@ from generic_provider_server.domain.actions import AnyAction
 from generic_provider_server.domain.catalogue import Catalogue
 from generic_provider_server.domain.platform.effect import Name, names
 from generic_provider_server.domain.platform.image import PlatformImage, Request, image
+from generic_provider_server.domain.platform.reported import Reported
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.subscription.aggregate import Aggregate, Link, Pending
 from generic_provider_server.domain.subscription.due import next_end, usage_is_over
@@ -28,6 +29,7 @@ from generic_provider_server.domain.subscription.lifecycle import (
     touch,
 )
 from generic_provider_server.domain.subscription.perform import perform
+from generic_provider_server.domain.subscription.report import CLOCKS, overtaken, report
 from generic_provider_server.domain.subscription.reset import reset
 from generic_provider_server.domain.subscription.transition import (
     ActionChange,
@@ -255,6 +257,17 @@ class Life:
                 circumstances=self.circumstances,
             )
         )
+
+    def report(
+        self, provider: str, held: Reported | None, *, observed_time: Instant | None = None
+    ) -> bool:
+        """The platform says what it holds; False if requests may have overtaken that."""
+        observed_time = observed_time or Instant(self.now + CLOCKS)
+        if overtaken(self.link(provider), observed_time=observed_time):
+            return False
+        told = report(self.there, provider, held=held, circumstances=self.circumstances)
+        self._take(told.transition)
+        return True
 
     def serve(self, provider: str) -> list[Request]:
         """An adapter does whatever is pending, as far as its platform can; returns what it did."""

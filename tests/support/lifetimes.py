@@ -24,6 +24,7 @@ from .catalogues import aluxsat, ott
 from .life import Life
 from .must_hold import check, check_healed
 from .platform import subscriber
+from .reporting import drift, reported
 from .wider_acting import WiderCrm
 
 NUMBER = "S0000000309"
@@ -47,6 +48,7 @@ class Step(Enum):
     RESOLVE = auto()
     EXPIRE = auto()
     SWITCH = auto()
+    REPORT = auto()
 
 
 CALM = {
@@ -70,6 +72,7 @@ STORMY = {
     Step.RESOLVE: 2,
     Step.EXPIRE: 3,
     Step.SWITCH: 2,
+    Step.REPORT: 4,
 }
 
 
@@ -132,6 +135,7 @@ class Lifetime:
             Step.RESOLVE: self._resolve,
             Step.EXPIRE: self._expire,
             Step.SWITCH: self._switch,
+            Step.REPORT: self._report,
         }
         kinds[step]()
 
@@ -318,6 +322,26 @@ class Lifetime:
         effective = not self.life.catalogues[code].effective
         self.tell(f"{code} is {'' if effective else 'not '}effective")
         self.life.switch(code, effective=effective)
+
+    def _report(self) -> None:
+        """The platform has drifted perhaps, and tells what it holds."""
+        idle = [link for link in self.life.there.links if not link.queue]
+        if not idle:
+            return
+        link = self.chance.choice(idle)
+        catalogue, platform = (
+            self.life.catalogues[link.provider],
+            self.life.platforms[link.provider],
+        )
+        if self.chance.random() < 0.2:
+            platform.subscribers.pop(NUMBER, None)
+        there = platform.subscribers.get(NUMBER)
+        if there is not None and self.chance.random() < 0.5:
+            drift(there, catalogue, chance=self.chance)
+        held = reported(there, catalogue, known=link.confirmed, chance=self.chance)
+        self.tell(f"{link.provider} reports {held}")
+        assert self.life.report(link.provider, held)
+        platform.untold.discard(NUMBER)
 
     def drain(self) -> None:
         """Adapters that do whatever their platforms can leave nothing pending."""

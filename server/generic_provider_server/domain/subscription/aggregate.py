@@ -60,7 +60,8 @@ class Link(Value, frozen=True, kw_only=True):
     gets no new requests. `refused_correction`: a request that no action created was rejected since
     the link was last in sync or reset, so nothing is healed. `withheld`: corrections that are not
     created before the next reset, because the platform rejected the same request. `taken_over`: the
-    platform served the customer before, and its contents are still unknown.
+    platform served the customer before, and its contents are still unknown. `settle_time`: when a
+    request at the platform last reached a final state.
     """
 
     provider: str
@@ -73,6 +74,7 @@ class Link(Value, frozen=True, kw_only=True):
     refused_correction: bool = False
     withheld: tuple[Request, ...] = ()
     taken_over: bool = False
+    settle_time: Instant = Instant(0)
 
     def expected(self, *, now: Instant, before_unit: int | None = None) -> PlatformImage:
         """*confirmed* with the effects of the pending requests (of those before a unit)."""

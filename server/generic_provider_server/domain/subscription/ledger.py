@@ -129,6 +129,7 @@ class Ledger:
             link,
             confirmed=link.confirmed if confirmed is None else confirmed,
             queue=tuple([other for other in link.queue if other is not pending]),
+            settle_time=self.now,
         )
         if pending.number:
             self.finished.append(

@@ -1,0 +1,150 @@
+"""What a platform says it holds of a subscriber, read in the words of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from ..catalogue import Catalogue
+from ..values import Goods, Instant, ServiceKind, Value
+from .image import Entitlement, PlatformImage, ProvisionedItem
+
+
+class ReportedItem(Value, frozen=True, kw_only=True):
+    """`goods_type` is the CRM's, `provider_goods_type` the platform's; one of them is enough."""
+
+    serial_number: str
+    goods_type: str = ""
+    provider_goods_type: str = ""
+    distributor: str = ""
+
+
+class ReportedEntitlement(Value, frozen=True, kw_only=True):
+    provider_service_id: str
+    distributor: str = ""
+    serial_numbers: tuple[str, ...] = ()
+    term_end: Instant | None = None
+
+
+class Reported(Value, frozen=True, kw_only=True):
+    """Everything that the platform holds of one subscriber, usage excepted."""
+
+    items: tuple[ReportedItem, ...] = ()
+    entitlements: tuple[ReportedEntitlement, ...] = ()
+
+
+Unknown = tuple[str, str]
+"""An id that the provider does not have, and why what names it is left out."""
+
+
+class Reading:
+    """Reads what is reported of one subscriber; `unknown` are the ids that the provider lacks.
+
+    A distributor that is not named is where the first of `images` has the same goods. If it has
+    them on several, each of them may be meant, and what is read is uncertain.
+    """
+
+    def __init__(
+        self, reported: Reported, *, images: Sequence[PlatformImage], catalogue: Catalogue
+    ) -> None:
+        self.unknown: list[Unknown] = []
+        self._catalogue = catalogue
+        self._images = images
+        self._items = [image.items for image in images]
+        self.items = tuple([item for each in reported.items for item in self._items_of(each)])
+        self._items.insert(0, self.items)
+        self.entitlements = tuple(
+            [found for each in reported.entitlements for found in self._entitlements_of(each)]
+        )
+
+    def _items_of(self, reported: ReportedItem) -> Iterator[ProvisionedItem]:
+        goods = self._goods(reported)
+        if goods is None:
+            return
+        places = self._named(reported.distributor) or self._places_of(goods) or {""}
+        for distributor in sorted(places):
+            yield ProvisionedItem(
+                distributor=distributor,
+                goods_type=goods.goods_type,
+                serial_number=goods.serial_number,
+                provider_goods_type=self._catalogue.goods[goods.goods_type],
+                certain=len(places) == 1,
+            )
+
+    def _goods(self, reported: ReportedItem) -> Goods | None:
+        ours, theirs = reported.goods_type, reported.provider_goods_type
+        if theirs and not ours:
+            ours = next((o for o, t in self._catalogue.goods.items() if t == theirs), "")
+        elif not ours:
+            ours = self._goods_of(reported.serial_number).goods_type
+        if ours in self._catalogue.goods:
+            return Goods(ours, reported.serial_number)
+        named = reported.goods_type or theirs or reported.serial_number
+        self.unknown.append((named, "the provider has no such goods"))
+        return None
+
+    def _goods_of(self, serial_number: str, *, but: Sequence[Goods] = ()) -> Goods:
+        """The item of that serial number; its goods type is empty where nobody knows it.
+
+        `but`: a card and its box may have the same number, and these were named already.
+        """
+        there = (item.goods for items in self._items for item in items)
+        found = (g for g in there if g.serial_number == serial_number and g not in but)
+        return next(found, Goods("", serial_number))
+
+    def _named(self, distributor: str) -> set[str]:
+        if distributor and distributor not in self._catalogue.distributors:
+            self.unknown.append((distributor, "the provider has no such distributor"))
+            return set()
+        return {distributor} if distributor else set()
+
+    def _places_of(self, goods: Goods) -> set[str]:
+        on = ({item.distributor for item in items if item.goods == goods} for items in self._items)
+        return next(filter(None, on), set())
+
+    def _entitlements_of(self, reported: ReportedEntitlement) -> Iterator[Entitlement]:
+        """None where only usage has that id: usage is not reported."""
+        platform_id = reported.provider_service_id
+        services = self._catalogue.services.values()
+        behind = [each for each in services if each.provider_service_id == platform_id]
+        if not behind:
+            self.unknown.append((platform_id, "the provider has no such service"))
+        termed = [each.code for each in behind if each.kind is ServiceKind.TERMED]
+        if not termed:
+            return
+        goods: list[Goods] = []
+        for serial_number in reported.serial_numbers:
+            goods.append(self._goods_of(serial_number, but=goods))
+        places = self._named(reported.distributor) or self._places_for(platform_id, goods) or {""}
+        timed = self._catalogue.provider.request_settings.term_end_on_platform
+        for distributor in sorted(places):
+            yield Entitlement(
+                distributor=distributor,
+                provider_service_id=platform_id,
+                goods=self._goods_on(distributor, goods),
+                service=min(termed),
+                term_end=reported.term_end if timed else None,
+                certain=len(places) == 1,
+            )
+
+    def _places_for(self, platform_id: str, goods: Sequence[Goods]) -> set[str]:
+        """Those that have all the goods, or, without goods, the service."""
+        if goods:
+            return set.intersection(*map(self._places_of, goods))
+        for image in self._images:
+            on = [e for e in image.entitlements if e.provider_service_id == platform_id]
+            if on:
+                return {entitlement.distributor for entitlement in on}
+        every = set(self._catalogue.distributors)
+        return every if len(every) == 1 else set()
+
+    def _goods_on(self, distributor: str, named: Sequence[Goods]) -> tuple[Goods, ...]:
+        """Those named, with what else the distributor requires and has, if it has all of that: a
+        platform may know an entitlement by its card alone. They are in the distributor's order."""
+        found = self._catalogue.distributors.get(distributor)
+        required = found.required_goods_types if found else ()
+        there = {i.goods_type: i.goods for i in self.items if i.distributor == distributor}
+        goods = [there[goods_type] for goods_type in required if goods_type in there]
+        if len(goods) < len(required) or not {*named} <= {*goods}:
+            order = {goods_type: n for n, goods_type in enumerate(required)}
+            goods = sorted(named, key=lambda each: (order.get(each.goods_type, len(order)), each))
+        return tuple(goods)

@@ -1,0 +1,93 @@
+"""What a platform reports of a subscription becomes what is confirmed of it."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from ..platform.compare import Part
+from ..platform.image import NOTHING, Known, PlatformImage
+from ..platform.reported import Reading, Reported, Unknown
+from ..values import SECOND, Instant, Value
+from .aggregate import Aggregate, Link
+from .ledger import Ledger
+from .transition import Circumstances, Transition
+
+CLOCKS = 300 * SECOND
+"""So far the clocks of platforms and ours may be apart."""
+
+Element = TypeVar("Element", bound=Part)
+
+
+class Applied(Value, frozen=True, kw_only=True):
+    """`unknown`: ids that the provider does not have; what names them is left out."""
+
+    transition: Transition
+    unknown: tuple[Unknown, ...] = ()
+
+
+def overtaken(link: Link, *, observed_time: Instant) -> bool:
+    """Tells whether requests may have changed the platform since it was read."""
+    return bool(link.queue) or link.settle_time > observed_time - CLOCKS
+
+
+def counts_as_missing(aggregate: Aggregate, provider: str, *, observed_time: Instant) -> bool:
+    """Tells whether a complete report which does not name the subscription says that it is unknown:
+    not if it was made later, may have changed, or has ended and has nothing there."""
+    link = aggregate.link(provider)
+    if link is None or link.confirmed == NOTHING or overtaken(link, observed_time=observed_time):
+        return False
+    if aggregate.desired.create_time > observed_time:
+        return False
+    return aggregate.desired.live or not link.confirmed.holds_nothing
+
+
+def report(
+    aggregate: Aggregate, provider: str, *, held: Reported | None, circumstances: Circumstances
+) -> Applied:
+    """Replaces the items and entitlements that are confirmed, and nothing else; without `held` the
+    platform does not know the subscriber.
+
+    The aggregate stays as it is where nothing of that differs.
+    """
+    ledger = Ledger(aggregate, circumstances)
+    link = ledger.links[provider]
+    confirmed, unknown = NOTHING, tuple[Unknown, ...]()
+    if held is not None:
+        catalogue = ledger.catalogues[provider]
+        wanted = ledger.image(ledger.desired, catalogue)
+        reading = Reading(held, images=(link.confirmed, wanted), catalogue=catalogue)
+        confirmed, unknown = _confirmed(link.confirmed, wanted, reading), tuple(reading.unknown)
+    if confirmed == link.confirmed and not link.taken_over:
+        return Applied(transition=Transition(aggregate=aggregate), unknown=unknown)
+    ledger.links[provider] = replace(link, confirmed=confirmed, taken_over=False)
+    return Applied(transition=ledger.transition(), unknown=unknown)
+
+
+def _confirmed(former: PlatformImage, wanted: PlatformImage, reading: Reading) -> PlatformImage:
+    """Nobody has told holder and address of a subscriber who was not known for certain."""
+    was_known = former.known is Known.YES
+    return replace(
+        former,
+        known=Known.YES,
+        holder_certain=former.holder_certain and was_known,
+        address_certain=former.address_certain and was_known,
+        items=_replaced(former.items, wanted.items, reading.items),
+        entitlements=_replaced(former.entitlements, wanted.entitlements, reading.entitlements),
+    )
+
+
+def _replaced(
+    former: tuple[Element, ...], wanted: tuple[Element, ...], read: tuple[Element, ...]
+) -> tuple[Element, ...]:
+    """What was read, as we know it, with its parameters; in the former order if that is all."""
+    known = {part.key: part for part in (*wanted, *former)}
+    now = {part.key: _as_known(known.get(part.key), part) for part in read}
+    return former if now == {part.key: part for part in former} else tuple(now.values())
+
+
+def _as_known(known: Element | None, read: Element) -> Element:
+    if known is None or (known.content, known.certain) != (read.content, read.certain):
+        return read
+    return known

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from datetime import timedelta
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
+from datetime import datetime, timedelta
 from operator import methodcaller
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self
@@ -20,7 +20,12 @@ from generic_provider import _reset_calls as reset
 from generic_provider import _subscription_calls as subscription
 from generic_provider._calls import PATHS, Call, Caller, Item, Pages, Response, Result, Watch
 from generic_provider._connection import Target, Tls, Tries
+from generic_provider._report import Report
 from generic_provider._values import timedelta_of
+from generic_provider.v1.provisioning_service_pb2 import (
+    PlatformSubscription,
+    ReportPlatformStateResponse,
+)
 
 P = ParamSpec("P")
 _SERIALIZE = methodcaller("SerializeToString")
@@ -57,6 +62,12 @@ class _Base:
     def _stream(self, response: type[Message]) -> Any:
         path = PATHS[response.DESCRIPTOR.full_name]
         return self._channel.unary_stream(path, _SERIALIZE, response.FromString)
+
+    @functools.cached_property
+    def _report_rpc(self) -> Any:
+        response = ReportPlatformStateResponse
+        path = PATHS[response.DESCRIPTOR.full_name]
+        return self._channel.stream_unary(path, _SERIALIZE, response.FromString)
 
     @functools.cached_property
     def _channel(self) -> Any:
@@ -137,6 +148,29 @@ class Client(_Base):
     send_responses = _sync(delivery.send_responses)
     extend_leases = _sync(delivery.extend_leases)
     release_leases = _sync(delivery.release_leases)
+
+    def report_platform_state(
+        self,
+        provider: str,
+        entries: Iterable[PlatformSubscription],
+        *,
+        observed_time: datetime,
+        complete: bool = False,
+        max_missing_percent: float | None = None,
+    ) -> ReportPlatformStateResponse:
+        """Tell what the platform holds of each subscriber; any number of entries.
+
+        `observed_time`: when reading the platform began. `complete`: whoever is not named is
+        unknown there, once the entries have come to their end. The call has no timeout and is not
+        repeated: after ServerUnavailable send the whole report again, which is harmless.
+        """
+        report = Report(
+            provider,
+            observed_time=observed_time,
+            complete=complete,
+            max_missing_percent=max_missing_percent,
+        )
+        return report.send(self._report_rpc, entries, metadata=self._metadata)
 
     def close(self) -> None:
         self._channel.close()
@@ -268,6 +302,24 @@ class AsyncClient(_Base):
     send_responses = _async(delivery.send_responses)
     extend_leases = _async(delivery.extend_leases)
     release_leases = _async(delivery.release_leases)
+
+    async def report_platform_state(
+        self,
+        provider: str,
+        entries: AsyncIterable[PlatformSubscription] | Iterable[PlatformSubscription],
+        *,
+        observed_time: datetime,
+        complete: bool = False,
+        max_missing_percent: float | None = None,
+    ) -> ReportPlatformStateResponse:
+        """Tell what the platform holds of each subscriber: see Client."""
+        report = Report(
+            provider,
+            observed_time=observed_time,
+            complete=complete,
+            max_missing_percent=max_missing_percent,
+        )
+        return await report.send_async(self._report_rpc, entries, metadata=self._metadata)
 
     async def close(self) -> None:
         await self._channel.close()

@@ -176,6 +176,11 @@ class RequestNotFirst(FailedPrecondition):
     """An earlier request of the subscription must be resolved first. Metadata: first."""
 
 
+class ReportIncomplete(FailedPrecondition):
+    """A complete report does not name enough of the linked subscriptions; what it names was
+    applied. Metadata: linked, most, missing."""
+
+
 class TooManyUnsettled(FailedPrecondition):
     """The subscription has 500 unsettled actions. Metadata: subscription, unsettled."""
 

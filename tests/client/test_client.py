@@ -205,7 +205,8 @@ def test_both_clients_have_every_call_but_that_of_the_adapter() -> None:
         name for name, each in vars(AsyncClient).items() if hasattr(each, "__wrapped__")
     }
     ours_too = [each for each in METHODS.values() if each.name != "StreamPendingRequests"]
-    assert len(ours) == len(ours_too)
+    assert len(ours | {Client.report_platform_state.__name__}) == len(ours_too)
+    assert inspect.iscoroutinefunction(AsyncClient.report_platform_state)
     assert {each.output_type.full_name for each in ours_too} <= set(PATHS)
 
 

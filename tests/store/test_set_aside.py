@@ -14,24 +14,12 @@ from generic_provider_server.services.duties import Duty
 from generic_provider_server.store.read.queries import Queries
 from generic_provider_server.store.store import engine_of, open_store
 from support.bench import Bench
+from support.documents import with_document
 from support.examples import SATELLITE, viewer
 from support.resets import Runs
 
 UNREADABLE = b"{}"
 WINDOW = SATELLITE.delivery_settings.pending_window // SECOND
-
-
-async def with_document(bench: Bench, url: str, number: str, document: bytes) -> bytes:
-    """Puts the document in the place of the subscription's, as no command can; gives the former."""
-    await bench.store.close()
-    engine = engine_of(url)
-    with engine.transaction() as (tables, _):
-        (row,) = tables.select("SELECT document FROM subscription WHERE number = ?", (number,))
-        change = "UPDATE subscription SET document = ? WHERE number = ?"
-        tables.run(change, (document, number))
-    engine.close()
-    bench.store = open_store(url, clock=bench.clock)
-    return bytes(row.document)
 
 
 async def state(bench: Bench, number: str) -> State:

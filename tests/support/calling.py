@@ -42,6 +42,9 @@ class Caller:
         path = f"/{method.containing_service.full_name}/{rpc}"
         raw = request if isinstance(request, bytes) else request.SerializeToString()
         try:
+            if method.client_streaming:
+                send: Any = self.channel.stream_unary(path, None, self._reader(method))
+                return await send(iter([raw]), timeout=20)
             if not method.server_streaming:
                 call: Any = self.channel.unary_unary(path, None, self._reader(method))
                 return await call(raw, timeout=60)

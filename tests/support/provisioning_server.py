@@ -157,6 +157,11 @@ class Server(rpc.ProvisioningServiceServicer):
                 stream.released(token, stop=request.stop)
         return v1.ReleaseLeasesResponse(results=self._results(request.lease_tokens))
 
+    async def ReportPlatformState(
+        self, requests: AsyncIterator[v1.ReportPlatformStateRequest], context: Any
+    ) -> v1.ReportPlatformStateResponse:
+        raise NotImplementedError
+
     def _results(
         self, tokens: Sequence[str], *, duration: Duration | None = None
     ) -> list[v1.LeaseResult]:

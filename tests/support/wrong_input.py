@@ -10,6 +10,7 @@ from typing import Any
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from generic_provider.v1 import provider_service_pb2 as providers
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
@@ -135,6 +136,10 @@ Answers = provisioning.SendResponsesRequest
 Streams = provisioning.StreamPendingRequestsRequest
 Pulls = provisioning.PullPendingRequestsRequest
 Extends = provisioning.ExtendLeasesRequest
+Reports = provisioning.ReportPlatformStateRequest
+Reported = provisioning.PlatformSubscription
+NOW = Timestamp(seconds=1_700_000_000)
+LAST_SECOND = 253_402_300_799
 
 CASES: Mapping[str, list[Case]] = {
     "CreateProvider": [
@@ -267,6 +272,32 @@ CASES: Mapping[str, list[Case]] = {
             "INVALID_FIELD",
             "lease_tokens",
         ),
+    ],
+    "ReportPlatformState": [
+        (Reports(observed_time=NOW), "INVALID_FIELD", "provider"),
+        (Reports(provider="P"), "INVALID_FIELD", "observed_time"),
+        (Reports(provider="P", observed_time=BROKEN_TIME), "INVALID_FIELD", "observed_time"),
+        (
+            Reports(provider="P", observed_time=Timestamp(seconds=LAST_SECOND)),
+            "INVALID_FIELD",
+            "observed_time",
+        ),
+        (
+            Reports(provider="P", observed_time=NOW, max_missing_percent=101),
+            "INVALID_FIELD",
+            "max_missing_percent",
+        ),
+        (
+            Reports(provider="P", observed_time=NOW, max_missing_percent=float("nan")),
+            "INVALID_FIELD",
+            "max_missing_percent",
+        ),
+        (
+            Reports(provider="P", observed_time=NOW, platform_subscriptions=[Reported()] * 1001),
+            "INVALID_FIELD",
+            "platform_subscriptions",
+        ),
+        (Reports(provider="NONE", observed_time=NOW), "PROVIDER_NOT_FOUND", "provider"),
     ],
     "GetRequest": [
         (requests.GetRequestRequest(), "INVALID_FIELD", "request"),

@@ -103,6 +103,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Another run of the definition is HELD or RUNNING. Metadata: reset_run."""
     ERROR_REASON_RUN_NOT_HELD: _ErrorReason.ValueType  # 57
     """The run is not HELD, so it cannot be approved. Metadata: reset_run, state."""
+    ERROR_REASON_REPORT_INCOMPLETE: _ErrorReason.ValueType  # 59
+    """A complete report does not name more of the linked subscriptions than max_missing_percent
+    allows. What it names was applied. Metadata: linked, most, and missing, which is the first count
+    above `most`.
+    """
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 70
     """ABORTED: read the thing again and decide again"""
     ERROR_REASON_REVISION_MISMATCH: _ErrorReason.ValueType  # 71
@@ -204,6 +209,11 @@ ERROR_REASON_RUN_IN_PROGRESS: ErrorReason.ValueType  # 56
 """Another run of the definition is HELD or RUNNING. Metadata: reset_run."""
 ERROR_REASON_RUN_NOT_HELD: ErrorReason.ValueType  # 57
 """The run is not HELD, so it cannot be approved. Metadata: reset_run, state."""
+ERROR_REASON_REPORT_INCOMPLETE: ErrorReason.ValueType  # 59
+"""A complete report does not name more of the linked subscriptions than max_missing_percent
+allows. What it names was applied. Metadata: linked, most, and missing, which is the first count
+above `most`.
+"""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 70
 """ABORTED: read the thing again and decide again"""
 ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 71

@@ -646,3 +646,280 @@ class ReleaseLeasesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReleaseLeasesResponse: _TypeAlias = ReleaseLeasesResponse  # noqa: Y015
+
+@_typing.final
+class ReportPlatformStateRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    OBSERVED_TIME_FIELD_NUMBER: _builtins.int
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    MAX_MISSING_PERCENT_FIELD_NUMBER: _builtins.int
+    PLATFORM_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """A provider's code. Mandatory in the first message. This and the next three fields are read only
+    from the first message.
+    """
+    complete: _builtins.bool
+    """The report names every subscriber whom the platform knows. When the stream has been closed
+    normally, every subscription that is linked to the provider and was not named is treated as
+    `missing`, except subscriptions that were created after `observed_time`, that would be skipped,
+    or that have ended and hold nothing on the platform.
+    """
+    max_missing_percent: _builtins.float
+    """With `complete`: the greatest share of the linked subscriptions that may be missing without being
+    named. If there are more, the call is refused with REPORT_INCOMPLETE. 0 to 100. Default 5.
+    """
+    @_builtins.property
+    def observed_time(self) -> _timestamp_pb2.Timestamp:
+        """When reading the platform began, by the clock of the platform or the adapter. Mandatory in the
+        first message. At most one day in the future.
+        """
+
+    @_builtins.property
+    def platform_subscriptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlatformSubscription]:
+        """At most 1000 in a message."""
+
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        observed_time: _timestamp_pb2.Timestamp | None = ...,
+        complete: _builtins.bool = ...,
+        max_missing_percent: _builtins.float | None = ...,
+        platform_subscriptions: _abc.Iterable[Global___PlatformSubscription] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_missing_percent", b"_max_missing_percent", "max_missing_percent", b"max_missing_percent", "observed_time", b"observed_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_missing_percent", b"_max_missing_percent", "complete", b"complete", "max_missing_percent", b"max_missing_percent", "observed_time", b"observed_time", "platform_subscriptions", b"platform_subscriptions", "provider", b"provider"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_missing_percent: _TypeAlias = _typing.Literal["max_missing_percent"]  # noqa: Y015
+    _WhichOneofArgType__max_missing_percent: _TypeAlias = _typing.Literal["_max_missing_percent", b"_max_missing_percent"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_missing_percent) -> _WhichOneofReturnType__max_missing_percent | None: ...
+
+Global___ReportPlatformStateRequest: _TypeAlias = ReportPlatformStateRequest  # noqa: Y015
+
+@_typing.final
+class PlatformSubscription(_message.Message):
+    """What the platform holds of one subscriber."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_NUMBER_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    ENTITLEMENTS_FIELD_NUMBER: _builtins.int
+    account_number: _builtins.str
+    """The platform's own account number, as answered to BECOME_SUBSCRIBER. Either this or
+    `subscription` is mandatory. If both are given, they must belong together.
+    """
+    subscription: _builtins.str
+    """The CRM's number."""
+    missing: _builtins.bool
+    """The platform does not know the subscriber. Then nothing is confirmed any more, and the next reset
+    sends BECOME_SUBSCRIBER. Items and entitlements are ignored.
+    """
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlatformItem]:
+        """All items. At most 1000."""
+
+    @_builtins.property
+    def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlatformEntitlement]:
+        """All entitlements that are on. Those of usage services are ignored. At most 2000."""
+
+    def __init__(
+        self,
+        *,
+        account_number: _builtins.str = ...,
+        subscription: _builtins.str = ...,
+        missing: _builtins.bool = ...,
+        items: _abc.Iterable[Global___PlatformItem] | None = ...,
+        entitlements: _abc.Iterable[Global___PlatformEntitlement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_number", b"account_number", "entitlements", b"entitlements", "items", b"items", "missing", b"missing", "subscription", b"subscription"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlatformSubscription: _TypeAlias = PlatformSubscription  # noqa: Y015
+
+@_typing.final
+class PlatformItem(_message.Message):
+    """An item on the platform."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIAL_NUMBER_FIELD_NUMBER: _builtins.int
+    GOODS_TYPE_FIELD_NUMBER: _builtins.int
+    PROVIDER_GOODS_TYPE_FIELD_NUMBER: _builtins.int
+    DISTRIBUTOR_FIELD_NUMBER: _builtins.int
+    serial_number: _builtins.str
+    """Mandatory."""
+    goods_type: _builtins.str
+    """The CRM's goods type. If this and `provider_goods_type` are empty, the goods type is that of the
+    subscription's item with this serial number.
+    """
+    provider_goods_type: _builtins.str
+    """The platform's goods type."""
+    distributor: _builtins.str
+    """A distributor's code. If it is empty, the item is on the distributor where it is confirmed, or
+    else where the CRM has it. If there is none, the item is kept without a distributor, and a reset
+    takes it away.
+    """
+    def __init__(
+        self,
+        *,
+        serial_number: _builtins.str = ...,
+        goods_type: _builtins.str = ...,
+        provider_goods_type: _builtins.str = ...,
+        distributor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distributor", b"distributor", "goods_type", b"goods_type", "provider_goods_type", b"provider_goods_type", "serial_number", b"serial_number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlatformItem: _TypeAlias = PlatformItem  # noqa: Y015
+
+@_typing.final
+class PlatformEntitlement(_message.Message):
+    """A service that is on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_SERVICE_ID_FIELD_NUMBER: _builtins.int
+    DISTRIBUTOR_FIELD_NUMBER: _builtins.int
+    SERIAL_NUMBERS_FIELD_NUMBER: _builtins.int
+    TERM_END_FIELD_NUMBER: _builtins.int
+    provider_service_id: _builtins.str
+    """The platform's own id of the service. Mandatory."""
+    distributor: _builtins.str
+    """A distributor's code. If it is empty, the distributor is that of the items with these serial
+    numbers; without serial numbers, the one where this service is confirmed to be on, or else where
+    the CRM has it.
+    """
+    @_builtins.property
+    def serial_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The items for which the service is on. If the distributor requires further items and has them,
+        the entitlement counts for all of them: the card alone is enough.
+        """
+
+    @_builtins.property
+    def term_end(self) -> _timestamp_pb2.Timestamp:
+        """Read only if the provider has term_end_on_platform. Unset: the entitlement has no end."""
+
+    def __init__(
+        self,
+        *,
+        provider_service_id: _builtins.str = ...,
+        distributor: _builtins.str = ...,
+        serial_numbers: _abc.Iterable[_builtins.str] | None = ...,
+        term_end: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["term_end", b"term_end"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["distributor", b"distributor", "provider_service_id", b"provider_service_id", "serial_numbers", b"serial_numbers", "term_end", b"term_end"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlatformEntitlement: _TypeAlias = PlatformEntitlement  # noqa: Y015
+
+@_typing.final
+class ReportPlatformStateResponse(_message.Message):
+    """The result of a report. `received` is the sum of unchanged, changed, skipped and
+    unknown_subscriptions, and of the missing ones that were named.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Example(_message.Message):
+        """An entry or an id that is not known."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ACCOUNT_NUMBER_FIELD_NUMBER: _builtins.int
+        SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+        ID_FIELD_NUMBER: _builtins.int
+        WHY_FIELD_NUMBER: _builtins.int
+        OF_SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+        account_number: _builtins.str
+        subscription: _builtins.str
+        id: _builtins.str
+        why: _builtins.str
+        """The reason, for people."""
+        of_subscription: _builtins.str
+        """The subscription whose items or entitlements name the id."""
+        def __init__(
+            self,
+            *,
+            account_number: _builtins.str = ...,
+            subscription: _builtins.str = ...,
+            id: _builtins.str = ...,
+            why: _builtins.str = ...,
+            of_subscription: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["account_number", b"account_number", "id", b"id", "subscription", b"subscription", "what", b"what"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["account_number", b"account_number", "id", b"id", "of_subscription", b"of_subscription", "subscription", b"subscription", "what", b"what", "why", b"why"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        _WhichOneofReturnType_what: _TypeAlias = _typing.Literal["account_number", "subscription", "id"]  # noqa: Y015
+        _WhichOneofArgType_what: _TypeAlias = _typing.Literal["what", b"what"]  # noqa: Y015
+        def WhichOneof(self, oneof_group: _WhichOneofArgType_what) -> _WhichOneofReturnType_what | None: ...
+
+    RECEIVED_FIELD_NUMBER: _builtins.int
+    UNCHANGED_FIELD_NUMBER: _builtins.int
+    CHANGED_FIELD_NUMBER: _builtins.int
+    SKIPPED_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    UNKNOWN_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
+    UNKNOWN_IDS_FIELD_NUMBER: _builtins.int
+    EXAMPLES_FIELD_NUMBER: _builtins.int
+    OUT_OF_SYNC_FIELD_NUMBER: _builtins.int
+    received: _builtins.int
+    """Subscriptions in the report."""
+    unchanged: _builtins.int
+    """Subscriptions for which the report says what was confirmed before."""
+    changed: _builtins.int
+    """Subscriptions for which something else is confirmed now."""
+    skipped: _builtins.int
+    """Subscriptions that requests may have changed since the platform was read."""
+    missing: _builtins.int
+    """Subscriptions that the platform does not know any more: they were named as missing, or not named
+    in a complete report.
+    """
+    unknown_subscriptions: _builtins.int
+    """Entries that are malformed, or whose subscription or account number is not found, is not
+    unique, or is not linked to the provider.
+    """
+    unknown_ids: _builtins.int
+    """How often goods types, services and distributors were named that the provider does not have."""
+    out_of_sync: _builtins.int
+    """Subscriptions that are OUT_OF_SYNC at the provider now."""
+    @_builtins.property
+    def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportPlatformStateResponse.Example]:
+        """The first 100 unknown entries and ids."""
+
+    def __init__(
+        self,
+        *,
+        received: _builtins.int = ...,
+        unchanged: _builtins.int = ...,
+        changed: _builtins.int = ...,
+        skipped: _builtins.int = ...,
+        missing: _builtins.int = ...,
+        unknown_subscriptions: _builtins.int = ...,
+        unknown_ids: _builtins.int = ...,
+        examples: _abc.Iterable[Global___ReportPlatformStateResponse.Example] | None = ...,
+        out_of_sync: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "examples", b"examples", "missing", b"missing", "out_of_sync", b"out_of_sync", "received", b"received", "skipped", b"skipped", "unchanged", b"unchanged", "unknown_ids", b"unknown_ids", "unknown_subscriptions", b"unknown_subscriptions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReportPlatformStateResponse: _TypeAlias = ReportPlatformStateResponse  # noqa: Y015

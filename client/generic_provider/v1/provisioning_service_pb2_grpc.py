@@ -66,6 +66,11 @@ class ProvisioningServiceStub(object):
                 request_serializer=generic__provider_dot_v1_dot_provisioning__service__pb2.ReleaseLeasesRequest.SerializeToString,
                 response_deserializer=generic__provider_dot_v1_dot_provisioning__service__pb2.ReleaseLeasesResponse.FromString,
                 _registered_method=True)
+        self.ReportPlatformState = channel.stream_unary(
+                '/generic_provider.v1.ProvisioningService/ReportPlatformState',
+                request_serializer=generic__provider_dot_v1_dot_provisioning__service__pb2.ReportPlatformStateRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_provisioning__service__pb2.ReportPlatformStateResponse.FromString,
+                _registered_method=True)
 
 
 class ProvisioningServiceServicer(object):
@@ -165,6 +170,35 @@ class ProvisioningServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReportPlatformState(self, request_iterator, context):
+        """Tells the service what the platform really holds, subscription by subscription. So differences
+        are found of which only the platform knows. Report after a restore of the platform, at regular
+        intervals, or to fill accounts that were taken over without their contents.
+
+        For each named subscription the report replaces the confirmed items and entitlements, and
+        nothing else: holder, address and usage are not reported. Afterwards it is certain that the
+        platform knows the subscriber. The call sends nothing to the platform. Where the platform
+        differs from the CRM, the subscription is OUT_OF_SYNC at once, and the next reset, or the next
+        action on the subscription, brings the platform to the state of the CRM.
+
+        A subscription is skipped if it has pending requests at the provider, or if one of them became
+        final after `observed_time` less five minutes, because the platform may have changed since it
+        was read. Report it again later.
+
+        Each message is applied when it arrives, so a report can name millions of subscriptions. If the
+        stream breaks or the call is refused, what was applied stays, and nothing of `complete` is done.
+        It is harmless to send the whole report again. If a subscription is named twice, the last entry
+        counts.
+
+        Subscriptions and ids that the service does not know are counted and left out; they never make
+        the report fail.
+
+        Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, DRAINING, STORE_UNAVAILABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ProvisioningServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -192,6 +226,11 @@ def add_ProvisioningServiceServicer_to_server(servicer, server):
                     servicer.ReleaseLeases,
                     request_deserializer=generic__provider_dot_v1_dot_provisioning__service__pb2.ReleaseLeasesRequest.FromString,
                     response_serializer=generic__provider_dot_v1_dot_provisioning__service__pb2.ReleaseLeasesResponse.SerializeToString,
+            ),
+            'ReportPlatformState': grpc.stream_unary_rpc_method_handler(
+                    servicer.ReportPlatformState,
+                    request_deserializer=generic__provider_dot_v1_dot_provisioning__service__pb2.ReportPlatformStateRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_provisioning__service__pb2.ReportPlatformStateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -336,6 +375,33 @@ class ProvisioningService(object):
             '/generic_provider.v1.ProvisioningService/ReleaseLeases',
             generic__provider_dot_v1_dot_provisioning__service__pb2.ReleaseLeasesRequest.SerializeToString,
             generic__provider_dot_v1_dot_provisioning__service__pb2.ReleaseLeasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReportPlatformState(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/generic_provider.v1.ProvisioningService/ReportPlatformState',
+            generic__provider_dot_v1_dot_provisioning__service__pb2.ReportPlatformStateRequest.SerializeToString,
+            generic__provider_dot_v1_dot_provisioning__service__pb2.ReportPlatformStateResponse.FromString,
             options,
             channel_credentials,
             insecure,

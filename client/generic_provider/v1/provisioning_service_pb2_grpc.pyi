@@ -107,6 +107,31 @@ class ProvisioningServiceStub:
 
     Errors: INVALID_FIELD.
     """
+    ReportPlatformState: _grpc.StreamUnaryMultiCallable[_provisioning_service_pb2.ReportPlatformStateRequest, _provisioning_service_pb2.ReportPlatformStateResponse]
+    """Tells the service what the platform really holds, subscription by subscription. So differences
+    are found of which only the platform knows. Report after a restore of the platform, at regular
+    intervals, or to fill accounts that were taken over without their contents.
+
+    For each named subscription the report replaces the confirmed items and entitlements, and
+    nothing else: holder, address and usage are not reported. Afterwards it is certain that the
+    platform knows the subscriber. The call sends nothing to the platform. Where the platform
+    differs from the CRM, the subscription is OUT_OF_SYNC at once, and the next reset, or the next
+    action on the subscription, brings the platform to the state of the CRM.
+
+    A subscription is skipped if it has pending requests at the provider, or if one of them became
+    final after `observed_time` less five minutes, because the platform may have changed since it
+    was read. Report it again later.
+
+    Each message is applied when it arrives, so a report can name millions of subscriptions. If the
+    stream breaks or the call is refused, what was applied stays, and nothing of `complete` is done.
+    It is harmless to send the whole report again. If a subscription is named twice, the last entry
+    counts.
+
+    Subscriptions and ids that the service does not know are counted and left out; they never make
+    the report fail.
+
+    Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, DRAINING, STORE_UNAVAILABLE.
+    """
 
 @_typing.type_check_only
 class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
@@ -186,6 +211,31 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     attempt is counted.
 
     Errors: INVALID_FIELD.
+    """
+    ReportPlatformState: _aio.StreamUnaryMultiCallable[_provisioning_service_pb2.ReportPlatformStateRequest, _provisioning_service_pb2.ReportPlatformStateResponse]  # type: ignore[assignment]
+    """Tells the service what the platform really holds, subscription by subscription. So differences
+    are found of which only the platform knows. Report after a restore of the platform, at regular
+    intervals, or to fill accounts that were taken over without their contents.
+
+    For each named subscription the report replaces the confirmed items and entitlements, and
+    nothing else: holder, address and usage are not reported. Afterwards it is certain that the
+    platform knows the subscriber. The call sends nothing to the platform. Where the platform
+    differs from the CRM, the subscription is OUT_OF_SYNC at once, and the next reset, or the next
+    action on the subscription, brings the platform to the state of the CRM.
+
+    A subscription is skipped if it has pending requests at the provider, or if one of them became
+    final after `observed_time` less five minutes, because the platform may have changed since it
+    was read. Report it again later.
+
+    Each message is applied when it arrives, so a report can name millions of subscriptions. If the
+    stream breaks or the call is refused, what was applied stays, and nothing of `complete` is done.
+    It is harmless to send the whole report again. If a subscription is named twice, the last entry
+    counts.
+
+    Subscriptions and ids that the service does not know are counted and left out; they never make
+    the report fail.
+
+    Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, DRAINING, STORE_UNAVAILABLE.
     """
 
 class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -293,6 +343,37 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         attempt is counted.
 
         Errors: INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def ReportPlatformState(
+        self,
+        request_iterator: _MaybeAsyncIterator[_provisioning_service_pb2.ReportPlatformStateRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_provisioning_service_pb2.ReportPlatformStateResponse, _abc.Awaitable[_provisioning_service_pb2.ReportPlatformStateResponse]]:
+        """Tells the service what the platform really holds, subscription by subscription. So differences
+        are found of which only the platform knows. Report after a restore of the platform, at regular
+        intervals, or to fill accounts that were taken over without their contents.
+
+        For each named subscription the report replaces the confirmed items and entitlements, and
+        nothing else: holder, address and usage are not reported. Afterwards it is certain that the
+        platform knows the subscriber. The call sends nothing to the platform. Where the platform
+        differs from the CRM, the subscription is OUT_OF_SYNC at once, and the next reset, or the next
+        action on the subscription, brings the platform to the state of the CRM.
+
+        A subscription is skipped if it has pending requests at the provider, or if one of them became
+        final after `observed_time` less five minutes, because the platform may have changed since it
+        was read. Report it again later.
+
+        Each message is applied when it arrives, so a report can name millions of subscriptions. If the
+        stream breaks or the call is refused, what was applied stays, and nothing of `complete` is done.
+        It is harmless to send the whole report again. If a subscription is named twice, the last entry
+        counts.
+
+        Subscriptions and ids that the service does not know are counted and left out; they never make
+        the report fail.
+
+        Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, DRAINING, STORE_UNAVAILABLE.
         """
 
 def add_ProvisioningServiceServicer_to_server(servicer: ProvisioningServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -149,6 +149,12 @@ class Stage(ProvisioningServiceServicer):
         self._happened()
         return v1.ReleaseLeasesResponse(results=results)
 
+    async def ReportPlatformState(
+        self, requests: AsyncIterator[v1.ReportPlatformStateRequest], context: Any
+    ) -> v1.ReportPlatformStateResponse:
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "the check is of streams")
+        raise AssertionError
+
     def _look_at(self, time_remaining: float | None) -> None:
         if time_remaining is not None:
             self._findings.broken(1, f"a stream with a deadline of {time_remaining:.0f} s")

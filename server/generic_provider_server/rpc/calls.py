@@ -66,13 +66,18 @@ class Calls:
         self._draining = False
         self._idle = asyncio.Event()
 
-    def begin(self, request: Message | Undecodable, context: Context) -> IncomingCall:
-        """Begins a call, which must be ended by `end`. Raises Refused."""
+    def check(self, request: Message | Undecodable | None) -> None:
+        """Raises Refused if the message, or a call that begins without one, cannot be taken."""
         if self._draining:
             raise Refused(Reason.DRAINING, "this server process is shutting down")
         if isinstance(request, Undecodable):
             why = "is not a message of this RPC (broken bytes, or text that is not UTF-8)"
             raise InvalidField(("request", why))
+
+    def begin(self, request: Message | Undecodable | None, context: Context) -> IncomingCall:
+        """Begins a call, which must be ended by `end`; a stream of messages begins without one.
+        Raises Refused."""
+        self.check(request)
         self._count += 1
         return IncomingCall(context, secure=self._secure)
 
@@ -121,6 +126,9 @@ def _handler(
     if method.server_streaming:
         stream = _streaming(method.full_name, behaviour, calls)
         return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
+    if method.client_streaming:
+        streamed = _streamed(method.full_name, behaviour, calls)
+        return grpc.stream_unary_rpc_method_handler(streamed, decode, encode)
     unary = _unary(method.full_name, behaviour, calls)
     return grpc.unary_unary_rpc_method_handler(unary, decode, encode)
 
@@ -152,6 +160,29 @@ def _streaming(
             try:
                 async for response in behaviour(request, call):
                     yield response
+            finally:
+                calls.end()
+        except Refused as refused:
+            await refuse(context, refused)
+        except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
+            await refuse(context, internal(name))
+
+    return run
+
+
+def _streamed(
+    name: str, behaviour: Callable[[Any, Call], Awaitable[Message]], calls: Calls
+) -> Callable[[AsyncIterator[Message | Undecodable], Context], Awaitable[Message]]:
+    async def checked(requests: AsyncIterator[Message | Undecodable]) -> AsyncIterator[Any]:
+        async for request in requests:
+            calls.check(request)
+            yield request
+
+    async def run(requests: AsyncIterator[Message | Undecodable], context: Context) -> Message:
+        try:
+            call = calls.begin(None, context)
+            try:
+                return await behaviour(checked(requests), call)
             finally:
                 calls.end()
         except Refused as refused:

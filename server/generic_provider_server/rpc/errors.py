@@ -50,6 +50,7 @@ _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
         Reason.REQUEST_NOT_PENDING,
         Reason.REQUEST_LEASED,
         Reason.REQUEST_NOT_FIRST,
+        Reason.REPORT_INCOMPLETE,
         Reason.TOO_MANY_UNSETTLED,
         Reason.RUN_NOT_EDITABLE,
         Reason.RUN_NOT_EFFECTIVE,

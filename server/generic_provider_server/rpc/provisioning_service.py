@@ -15,12 +15,14 @@ from ..domain.lease import Lease, lease_of, stream_of, token_of
 from ..domain.refusals import Reason, Refused
 from ..domain.values import SECOND
 from ..services.delivery import Delivery
+from ..services.reporting import Reporting
 from ..services.streams import AdapterStream, Cut, Drain
 from ..store.memory.full_scan import FullScan
 from ..store.store import Store
 from . import encode
 from .calls import IncomingCall
 from .checks import Checks
+from .decode_reports import subscribers_of, summary, terms_of
 from .decode_responses import answers_of
 
 HEARTBEAT = 5.0, 10.0
@@ -128,6 +130,19 @@ class ProvisioningServicer:
         leases = self._leases(request.lease_tokens)
         states = await self._store.do(Release(leases=leases, stop=request.stop))
         return api.ReleaseLeasesResponse(results=_results(request.lease_tokens, states))
+
+    async def ReportPlatformState(
+        self, requests: AsyncIterator[api.ReportPlatformStateRequest], call: Call
+    ) -> api.ReportPlatformStateResponse:
+        first = await anext(requests, api.ReportPlatformStateRequest())
+        terms = terms_of(first)
+        await self._store.catalogue(terms.provider)
+        reporting = Reporting(self._store, terms)
+        await reporting.begin()
+        await reporting.take(subscribers_of(first))
+        async for request in requests:
+            await reporting.take(subscribers_of(request))
+        return summary(reporting, out_of_sync=await reporting.finish())
 
     def _leases(self, tokens: Iterable[str]) -> tuple[Lease | None, ...]:
         return tuple([lease_of(token, self._store.token_key) for token in tokens])

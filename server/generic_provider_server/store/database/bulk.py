@@ -55,15 +55,22 @@ def insert(table: type[Model], *, every: bool = True) -> Bulk:
     return _insert(table, "NOTHING", every=every)
 
 
-def upsert(table: type[Model], *, add: Collection[Field[Any]] = ()) -> Bulk:
-    """Inserts rows, or changes existing ones. The columns in `add` are added to."""
+def upsert(
+    table: type[Model], *, add: Collection[Field[Any]] = (), but: Collection[Field[Any]] = ()
+) -> Bulk:
+    """Inserts rows, or changes existing ones. The columns in `add` are added to.
+
+    `but`: columns that are not changed; a new row has their defaults.
+    """
     name, key, added = _name(table), _key(table), _names(add)
+    columns = [column for column in _columns(table) if column not in _names(but)]
     changes = [
         f"{column} = {f'{name}.{column} + ' if column in added else ''}excluded.{column}"
-        for column in _columns(table)
+        for column in columns
         if column not in key
     ]
-    return _insert(table, f"UPDATE SET {', '.join(changes)}", key=f" ({', '.join(key)})")
+    change = f"UPDATE SET {', '.join(changes)}"
+    return _insert(table, change, key=f" ({', '.join(key)})", columns=columns)
 
 
 def update(
@@ -71,27 +78,31 @@ def update(
     *changed: Field[Any],
     but: Collection[Field[Any]] = (),
     keep: Collection[Field[Any]] = (),
+    raise_only: Collection[Field[Any]] = (),
     where: str = "",
     every: bool = True,
 ) -> Bulk:
     """Changes the columns `changed` (none: all) of the rows with the given keys.
 
-    `but`: columns that are not changed. `keep`: columns that a null does not change.
+    `but`: columns that are not changed. `keep`: columns that a null does not change. `raise_only`:
+    columns that a smaller value does not change.
     """
-    name, key, kept = _name(table), _key(table), _names(keep)
+    name, key, kept, raised = _name(table), _key(table), _names(keep), _names(raise_only)
     columns = [c for c in _names(changed) or _columns(table) if c not in {*key, *_names(but)}]
     condition = f" AND {where}" if where else ""
 
-    def assignments(given: str) -> str:
-        """The assignments of an UPDATE. `given`: the SQL of a column's new value."""
+    def assignments(given: str, greatest: str) -> str:
+        """The assignments of an UPDATE. `given`: the SQL of a column's new value. `greatest`: the
+        SQL function that chooses the greatest value."""
         values = {c: given.format(c) for c in columns}
         values |= {c: f"COALESCE({values[c]}, {name}.{c})" for c in kept}
+        values |= {c: f"{greatest}({values[c]}, {name}.{c})" for c in raised}
         return ", ".join(f"{column} = {value}" for column, value in values.items())
 
     return Bulk(
-        f"UPDATE {name} SET {assignments('?')} WHERE {_given(key)}{condition}",
-        f"UPDATE {name} SET {assignments('v.{}')} FROM {_arrays(table, [*columns, *key])} "
-        f"WHERE {_joined(table, key)}{condition}",
+        f"UPDATE {name} SET {assignments('?', 'MAX')} WHERE {_given(key)}{condition}",
+        f"UPDATE {name} SET {assignments('v.{}', 'GREATEST')} "
+        f"FROM {_arrays(table, [*columns, *key])} WHERE {_joined(table, key)}{condition}",
         (*columns, *key),
         every=every,
     )
@@ -108,8 +119,15 @@ def delete(table: type[Model], *, whole: bool = False, every: bool = True) -> Bu
     )
 
 
-def _insert(table: type[Model], conflict: str, *, key: str = "", every: bool = True) -> Bulk:
-    columns = _columns(table)
+def _insert(
+    table: type[Model],
+    conflict: str,
+    *,
+    key: str = "",
+    columns: Collection[str] = (),
+    every: bool = True,
+) -> Bulk:
+    columns = tuple(columns or _columns(table))
     head = f"INSERT INTO {_name(table)} ({', '.join(columns)})"
     tail = f" ON CONFLICT{key} DO {conflict}"
     return Bulk(

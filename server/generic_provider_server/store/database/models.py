@@ -84,6 +84,7 @@ class LinkRow(Model):
     """A subscription at a provider, with the columns that are searched.
 
     The link itself is in the document. `holds`: the platform has confirmed an entitlement.
+    `report_time`: when the last complete report that named the subscription began.
     """
 
     provider = TextField()
@@ -91,6 +92,7 @@ class LinkRow(Model):
     sync_state = SmallIntegerField()
     account_number = TextField()
     holds = SmallIntegerField()
+    report_time = BigIntegerField(default=0)
 
     class Meta:
         table_name = "provider_link"

@@ -64,7 +64,7 @@ class BacklogQueries(BaseQueries):
             oldest=oldest[0] if oldest else None,
             by_type=tuple((RequestType(kind), count) for kind, count in by_type),
             by_age=self._by_age(pending, now),
-            out_of_sync_subscriptions=self._out_of_sync(provider),
+            out_of_sync_subscriptions=self.out_of_sync(provider),
         )
 
     def oldest_leases(self, streams: Sequence[str]) -> dict[str, Instant]:
@@ -99,7 +99,7 @@ class BacklogQueries(BaseQueries):
         counts = RequestRow.select(*[_count(RequestRow.number, each) for each in ages])
         return tuple(zip((*AGES, None), self._rows(counts.where(pending))[0], strict=True))
 
-    def _out_of_sync(self, provider: str) -> int:
+    def out_of_sync(self, provider: str) -> int:
         query = LinkRow.select(fn.COUNT(LinkRow.subscription)).where(
             LinkRow.provider == provider, SQL("sync_state = 3")
         )

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
-from peewee import Expression, Field, PostgresqlDatabase, fn
+from msgspec import MsgspecError
+from peewee import SQL, Expression, Field, PostgresqlDatabase, fn
 
 from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
-from ..database.models import ActionRow, RequestIdRow, RequestRow, SubscriptionRow
+from ...domain.values import Instant
+from ..database.models import ActionRow, LinkRow, RequestIdRow, RequestRow, SubscriptionRow
 from ..database.rows import action_of_row, subscription_of_row
 from .due import DueQueries
 from .filters import (
@@ -34,6 +37,45 @@ class Queries(ResetReads, DueQueries):
         """The subscriptions after the number `after`, in the order of their numbers."""
         conditions = subscription_conditions(wanted)
         return self._subscriptions(SubscriptionRow.number > after, *conditions, limit=limit)
+
+    def now(self) -> Instant:
+        return self._known.now()
+
+    def linked(self, provider: str) -> int:
+        """How many subscriptions are linked to the provider."""
+        query = LinkRow.select(fn.COUNT(LinkRow.subscription)).where(LinkRow.provider == provider)
+        return int(self._rows(query)[0][0])
+
+    def with_accounts(self, provider: str, accounts: Iterable[str]) -> dict[str, list[str]]:
+        """The subscriptions that have these account numbers at the provider."""
+        found: defaultdict[str, list[str]] = defaultdict(list)
+        query = LinkRow.select(LinkRow.account_number, LinkRow.subscription).where(
+            LinkRow.provider == provider,
+            LinkRow.account_number.in_(list(accounts)),
+            LinkRow.account_number != SQL("''"),
+        )
+        for row in self._rows(query):
+            found[row.account_number].append(row.subscription)
+        return found
+
+    def unnamed(
+        self, provider: str, *, report_time: Instant, after: str, limit: int
+    ) -> list[tuple[str, SubscriptionRecord | None]]:
+        """Linked subscriptions that no complete report since then has named, in the order of their
+        numbers, those behind `after`; None for one that cannot be read."""
+        query = LinkRow.select(LinkRow.subscription).where(
+            LinkRow.provider == provider,
+            LinkRow.report_time < report_time,
+            LinkRow.subscription > after,
+        )
+        found = self._rows(query.order_by(LinkRow.subscription).limit(limit))
+        numbers = [row.subscription for row in found]
+        rows = self._rows(SubscriptionRow.select().where(SubscriptionRow.number.in_(numbers)))
+        records: dict[str, SubscriptionRecord] = {}
+        for row in rows:
+            with suppress(MsgspecError):
+                records[row.number] = subscription_of_row(row)
+        return [(number, records.get(number)) for number in numbers]
 
     def action(self, action: int) -> ActionRecord | None:
         found = self._actions(ActionRow.select().where(ActionRow.id == action))

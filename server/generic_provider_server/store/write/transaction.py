@@ -16,7 +16,7 @@ from ...domain.subscription.records import (
     revised,
 )
 from ...domain.subscription.transition import ActionChange, Circumstances, Finished, Transition
-from ...domain.values import Goods
+from ...domain.values import Goods, Instant
 from ..database import statements as sql
 from ..database.documents import encode
 from ..database.engine import Overtaken
@@ -107,6 +107,11 @@ class Transaction(Resets):
         self._write(statement, code, provider_row(record))
         self.providers = {**self.providers, code: record}
         self.catalogues = {**self.catalogues, code: Catalogue(record.provider)}
+
+    def mark_reported(self, provider: str, subscription: str, *, report_time: Instant) -> None:
+        """Notes that the complete report which began then has named the subscription."""
+        row = {"provider": provider, "subscription": subscription, "report_time": report_time}
+        self._write(sql.MARK_REPORTED, (provider, subscription), row)
 
     def remember(self, request_id: str, *, created: str, digest: bytes) -> None:
         self.request_ids[request_id] = created, digest

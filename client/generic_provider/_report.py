@@ -1,0 +1,126 @@
+"""What a platform holds, sent as the messages of one report."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import grpc
+
+from generic_provider._values import instant
+from generic_provider.errors import Internal, ServerUnavailable, error_of
+from generic_provider.v1 import provisioning_service_pb2 as v1
+
+MOST_IN_MESSAGE = 1_000
+MOST_BYTES = 1024 * 1024
+
+Message = v1.ReportPlatformStateRequest
+Entry = v1.PlatformSubscription
+Response = v1.ReportPlatformStateResponse
+
+
+class Report:
+    """One report, whose entries are read only as fast as the server takes them."""
+
+    def __init__(
+        self,
+        provider: str,
+        *,
+        observed_time: datetime,
+        complete: bool,
+        max_missing_percent: float | None,
+    ) -> None:
+        self._nobody = Message(
+            provider=provider, observed_time=instant("observed_time", observed_time)
+        )
+        self._message = Message(complete=complete, max_missing_percent=max_missing_percent)
+        self._message.MergeFrom(self._nobody)
+        self._size = 0
+        self._failure: Exception | None = None
+        self._call: Any = None
+        self._begun = threading.Event()
+
+    def send(self, rpc: Any, entries: Iterable[Entry], *, metadata: Any) -> Response:
+        self._call = call = rpc.future(self._messages(entries), metadata=metadata)
+        self._begun.set()
+        try:
+            told: Response = call.result()
+        except grpc.FutureCancelledError as cancelled:
+            raise self._failure or cancelled from None
+        except grpc.RpcError as error:
+            raise self._failure or error_of(error) from None
+        finally:
+            call.cancel()
+        return told
+
+    async def send_async(
+        self, rpc: Any, entries: AsyncIterable[Entry] | Iterable[Entry], *, metadata: Any
+    ) -> Response:
+        try:
+            return await _told(rpc(self._messages_async(entries), metadata=metadata))
+        except asyncio.CancelledError:
+            if self._failure:
+                raise self._failure from None
+            raise
+        except Internal as error:
+            if error.reason:
+                raise
+        # A write that failed hides the server's status from grpc.aio: ask for it once more.
+        await _told(rpc([self._nobody], metadata=metadata))
+        raise ServerUnavailable("the server has ended the report; send it again")
+
+    def _messages(self, entries: Iterable[Entry]) -> Iterator[Message]:
+        """Read by a thread of gRPC, which would log what the entries raise, and not tell it."""
+        try:
+            for entry in entries:
+                if (full := self._add(entry)) is not None:
+                    yield full
+        except Exception as error:  # noqa: BLE001 - whatever it is, `send` raises it
+            self._failure = error
+            self._begun.wait()
+            self._call.cancel()
+            return
+        yield self._message
+
+    async def _messages_async(
+        self, entries: AsyncIterable[Entry] | Iterable[Entry]
+    ) -> AsyncIterator[Message]:
+        """grpc.aio cancels the call when the entries raise something."""
+        try:
+            async for entry in _each(entries):
+                if (full := self._add(entry)) is not None:
+                    yield full
+        except Exception as error:
+            self._failure = error
+            raise
+        yield self._message
+
+    def _add(self, entry: Entry) -> Message | None:
+        """The message before, if the entry does not fit into it any more."""
+        full, size = None, entry.ByteSize() + 8
+        count = len(self._message.platform_subscriptions)
+        if count and (count == MOST_IN_MESSAGE or self._size + size > MOST_BYTES):
+            full, self._message, self._size = self._message, Message(), 0
+        self._message.platform_subscriptions.append(entry)
+        self._size += size
+        return full
+
+
+async def _told(call: Any) -> Response:
+    try:
+        told: Response = await call
+    except grpc.RpcError as error:
+        raise error_of(error) from None
+    return told
+
+
+async def _each(entries: AsyncIterable[Entry] | Iterable[Entry]) -> AsyncIterator[Entry]:
+    if isinstance(entries, AsyncIterable):
+        async for entry in entries:
+            yield entry
+        return
+    for entry in entries:
+        yield entry

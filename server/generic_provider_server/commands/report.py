@@ -1,0 +1,83 @@
+"""What a platform reports of some of its subscribers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from ..domain.platform.reported import Reported, Unknown
+from ..domain.subscription.report import overtaken, report
+from ..domain.values import Instant
+from ..store.write.loaded import Needs
+from ..store.write.transaction import Work
+
+
+class Outcome(Enum):
+    UNCHANGED = auto()
+    CHANGED = auto()
+    SKIPPED = auto()
+    MISSING = auto()
+    UNKNOWN = auto()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What became of one entry. `why`: it is unknown; `unknown`: ids that the provider lacks."""
+
+    outcome: Outcome
+    why: str = ""
+    unknown: tuple[Unknown, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A subscription; without `held` the platform does not know it."""
+
+    subscription: str
+    account_number: str = ""
+    held: Reported | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A part of a report. `report_time`: when a complete one began, else 0."""
+
+    provider: str
+    observed_time: Instant
+    entries: tuple[Entry, ...]
+    report_time: Instant = Instant(0)
+
+    def needs(self) -> Needs:
+        numbers = frozenset([entry.subscription for entry in self.entries])
+        return Needs(subscriptions=numbers, duty="reports")
+
+    def run(self, work: Work) -> tuple[Told, ...]:
+        """Raises Unprocessable for the first subscription that cannot be processed."""
+        numbers = work.one_by_one([entry.subscription for entry in self.entries])
+        return tuple([self._apply(work, e) for e, _ in zip(self.entries, numbers, strict=True)])
+
+    def _apply(self, work: Work, entry: Entry) -> Told:
+        number = entry.subscription
+        record = work.record(number)
+        link = record.aggregate.link(self.provider) if record else None
+        if record is None or link is None:
+            return _unknown("there is no such subscription at the provider")
+        if entry.account_number and link.account_number not in ("", entry.account_number):
+            return _unknown(f"subscription {number} has account number {link.account_number}")
+        if self.report_time:
+            work.mark_reported(self.provider, number, report_time=self.report_time)
+        if overtaken(link, observed_time=self.observed_time):
+            return Told(outcome=Outcome.SKIPPED)
+        circumstances = work.circumstances(number)
+        applied = report(
+            record.aggregate, self.provider, held=entry.held, circumstances=circumstances
+        )
+        if applied.transition.aggregate is record.aggregate:
+            return Told(outcome=Outcome.UNCHANGED, unknown=applied.unknown)
+        work.put(number, applied.transition)
+        outcome = Outcome.MISSING if entry.held is None else Outcome.CHANGED
+        return Told(outcome=outcome, unknown=applied.unknown)
+
+
+def _unknown(why: str) -> Told:
+    return Told(outcome=Outcome.UNKNOWN, why=why)

@@ -1,0 +1,194 @@
+"""Takes a platform's report, part by part, and counts what became of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from ..commands.report import Entry, Outcome, Report, Told
+from ..domain.platform.reported import Reported
+from ..domain.refusals import Reason, Refused
+from ..domain.subscription.records import SubscriptionRecord
+from ..domain.subscription.report import counts_as_missing
+from ..domain.values import Instant, Value
+from ..store.memory.set_aside import Unprocessable
+from ..store.store import Store
+
+MOST_IN_TRANSACTION = 200
+"""Subscriptions that are reported together; what others ask waits no longer than for these."""
+
+BROKEN = Told(outcome=Outcome.UNKNOWN, why="it cannot be processed and was set aside")
+MOST_READ = 1_000
+MOST_EXAMPLES = 100
+Part = TypeVar("Part")
+
+
+class Terms(Value, frozen=True, kw_only=True):
+    provider: str
+    observed_time: Instant
+    complete: bool = False
+    max_missing_percent: float = 5
+
+
+class Subscriber(Value, frozen=True, kw_only=True):
+    """One entry as it was sent; `wrong`: it is malformed. Without `held` it is missing."""
+
+    account_number: str = ""
+    subscription: str = ""
+    held: Reported | None = None
+    wrong: str = ""
+
+
+class Example(Value, frozen=True, kw_only=True):
+    """Something that is not known here: a subscriber, or an id that is named of one."""
+
+    why: str
+    account_number: str = ""
+    subscription: str = ""
+    id: str = ""
+
+
+@dataclass(slots=True)
+class Reporting:
+    """One report. `outcomes`: how many subscriptions met with each."""
+
+    store: Store
+    terms: Terms
+    received: int = 0
+    unknown_ids: int = 0
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    examples: list[Example] = field(default_factory=list)
+    _report_time: Instant = Instant(0)
+
+    async def begin(self) -> None:
+        if self.terms.complete:
+            self._report_time = await self.store.read(lambda reads: reads.now())
+
+    async def take(self, subscribers: Sequence[Subscriber]) -> None:
+        """Applies a part; when it is done, it is committed."""
+        self.received += len(subscribers)
+        named = await self._named(subscribers)
+        for part in _parts(named, MOST_IN_TRANSACTION):
+            entries = [
+                Entry(subscription=number, account_number=each.account_number, held=each.held)
+                for each, number in part
+            ]
+            for (each, number), told in zip(part, await self._apply(entries), strict=True):
+                self._count(each, number, told)
+
+    async def finish(self) -> int:
+        """The report was sent to its end; gives how many subscriptions are OUT_OF_SYNC now."""
+        provider = self.terms.provider
+        if self.terms.complete:
+            await self._guard()
+            async for numbers in self._missing():
+                entries = [Entry(subscription=number, held=None) for number in numbers]
+                for part in _parts(entries, MOST_IN_TRANSACTION):
+                    told = await self._apply(part)
+                    self.outcomes[Outcome.MISSING] += sum(
+                        each.outcome is Outcome.MISSING for each in told
+                    )
+        return await self.store.read(lambda reads: reads.out_of_sync(provider))
+
+    async def _named(self, subscribers: Iterable[Subscriber]) -> list[tuple[Subscriber, str]]:
+        """Those that name one subscription, with its number; the others are counted."""
+        provider = self.terms.provider
+        accounts = {each.account_number for each in subscribers if not each.subscription}
+        known = await self.store.read(lambda reads: reads.with_accounts(provider, accounts))
+        named = []
+        for each in subscribers:
+            numbers = [each.subscription] if each.subscription else known.get(each.account_number)
+            if each.wrong:
+                self._count_unknown(each, each.wrong)
+            elif not numbers:
+                self._count_unknown(each, "no subscription has this account number")
+            elif len(numbers) > 1:
+                several = ", ".join(numbers[:3])
+                self._count_unknown(each, f"{len(numbers)} subscriptions have it: {several}")
+            else:
+                named.append((each, numbers[0]))
+        return named
+
+    async def _apply(self, entries: Sequence[Entry]) -> list[Told]:
+        """Those that cannot be processed are set aside, and the others go on without them."""
+        broken = set[str]()
+        while True:
+            left = tuple([entry for entry in entries if entry.subscription not in broken])
+            report = Report(
+                provider=self.terms.provider,
+                observed_time=self.terms.observed_time,
+                entries=left,
+                report_time=self._report_time,
+            )
+            try:
+                done = iter(await self.store.do(report))
+            except Unprocessable as error:
+                broken.add(error.subscription)
+                continue
+            return [BROKEN if entry.subscription in broken else next(done) for entry in entries]
+
+    def _count(self, subscriber: Subscriber, number: str, told: Told) -> None:
+        if told.outcome is Outcome.UNKNOWN:
+            self._count_unknown(subscriber, told.why)
+            return
+        self.outcomes[told.outcome] += 1
+        for name, why in told.unknown:
+            self.unknown_ids += 1
+            self._note(Example(id=name, subscription=number, why=why))
+
+    def _count_unknown(self, subscriber: Subscriber, why: str) -> None:
+        self.outcomes[Outcome.UNKNOWN] += 1
+        self._note(
+            Example(
+                account_number=subscriber.account_number,
+                subscription=subscriber.subscription,
+                why=why,
+            )
+        )
+
+    def _note(self, example: Example) -> None:
+        if len(self.examples) < MOST_EXAMPLES:
+            self.examples.append(example)
+
+    async def _guard(self) -> None:
+        """Raises Refused if too many subscriptions were not named."""
+        terms, missing = self.terms, 0
+        linked = await self.store.read(lambda reads: reads.linked(terms.provider))
+        most = int(linked * terms.max_missing_percent / 100)
+        async for numbers in self._missing():
+            missing += len(numbers)
+            if missing > most:
+                raise Refused(
+                    Reason.REPORT_INCOMPLETE,
+                    f"the report does not name at least {missing} of {linked} subscriptions, and "
+                    f"{terms.max_missing_percent:g} % may be missing; what it names was applied",
+                    linked=str(linked),
+                    most=str(most),
+                    missing=str(missing),
+                )
+
+    async def _missing(self) -> AsyncIterator[list[str]]:
+        """The numbers of the linked subscriptions that were not named and are unknown therefore."""
+        provider, observed_time = self.terms.provider, self.terms.observed_time
+        page = await self._unnamed(after="")
+        while page:
+            yield [
+                number
+                for number, record in page
+                if record is not None
+                and counts_as_missing(record.aggregate, provider, observed_time=observed_time)
+            ]
+            page = await self._unnamed(after=page[-1][0])
+
+    async def _unnamed(self, *, after: str) -> list[tuple[str, SubscriptionRecord | None]]:
+        provider, began = self.terms.provider, self._report_time
+        return await self.store.read(
+            lambda reads: reads.unnamed(provider, report_time=began, after=after, limit=MOST_READ)
+        )
+
+
+def _parts(things: Sequence[Part], most: int) -> Iterator[Sequence[Part]]:
+    for start in range(0, len(things), most):
+        yield things[start : start + most]

@@ -1,0 +1,20 @@
+"""Documents of subscriptions that no command would write."""
+
+from __future__ import annotations
+
+from generic_provider_server.store.store import engine_of, open_store
+
+from .bench import Bench
+
+
+async def with_document(bench: Bench, url: str, number: str, document: bytes) -> bytes:
+    """Puts the document in the place of the subscription's, as no command can; gives the former."""
+    await bench.store.close()
+    engine = engine_of(url)
+    with engine.transaction() as (tables, _):
+        (row,) = tables.select("SELECT document FROM subscription WHERE number = ?", (number,))
+        change = "UPDATE subscription SET document = ? WHERE number = ?"
+        tables.run(change, (document, number))
+    engine.close()
+    bench.store = open_store(url, clock=bench.clock)
+    return bytes(row.document)

@@ -12,7 +12,6 @@ from generic_provider_server.domain.values import SECOND, Instant, RequestState,
 from generic_provider_server.services.clock import Clock
 from generic_provider_server.services.duties import Duty
 from generic_provider_server.store.read.queries import Queries
-from generic_provider_server.store.store import engine_of, open_store
 from support.bench import Bench
 from support.documents import with_document
 from support.examples import SATELLITE, viewer

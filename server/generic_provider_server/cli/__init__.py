@@ -12,6 +12,7 @@ from . import (
     completion,
     database,
     demo,
+    platform,
     provider,
     request,
     reset,
@@ -44,6 +45,7 @@ generic_provider.add_command(reset.reset)
 generic_provider.add_command(backlog.backlog)
 generic_provider.add_command(adapters.adapters)
 generic_provider.add_command(adapter.adapter)
+generic_provider.add_command(platform.platform)
 generic_provider.add_command(database.database)
 generic_provider.add_command(demo.demo)
 generic_provider.add_command(completion.completion)

@@ -7,14 +7,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from generic_provider import Client, ProvisioningError, SubscriptionAction
 
 from ..desk.output import Output, one_line
 from .action_lines import Line, Lines
 from .failures import REFUSED, words_of
+from .progress import LinesBar
 from .remote import remote
 
 MOST_BYTES = 3 * 1024 * 1024
@@ -54,8 +53,7 @@ def batch(
     client.performed_by = performed_by or client.performed_by
     lines, refused = Lines(file), Refused(file)
     done = 0
-    with _bar() as bar:
-        task = bar.add_task("", total=_length(file))
+    with LinesBar(file) as bar:
         for group in _groups(lines, most=batch_size):
             for line, result in _perform(client, group, validate_only=validate_only):
                 if isinstance(result, SubscriptionAction):
@@ -64,7 +62,7 @@ def batch(
                         click.echo(one_line(result))
                 else:
                     refused.add(line, result, heading=lines.heading)
-            bar.update(task, completed=group[-1].number)
+            bar.reached(group[-1].number)
     would = "would be " if validate_only else ""
     said = f"{done} {would}done, {refused.count} {would}refused"
     click.echo(f"{said}, see {refused.file}" if refused.count else said, err=output.as_json)
@@ -117,19 +115,3 @@ def _groups(lines: Iterable[Line], *, most: int) -> Iterator[list[Line]]:
         size += len(line.source)
     if group:
         yield group
-
-
-def _length(file: Path) -> int:
-    with file.open("rb") as source:
-        return sum(1 for _ in source)
-
-
-def _bar() -> Progress:
-    """A progress bar on standard error, if that is a terminal."""
-    return Progress(
-        BarColumn(None),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        disable=not sys.stderr.isatty(),
-    )

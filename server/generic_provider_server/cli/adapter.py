@@ -16,10 +16,11 @@ from generic_provider import Client, RequestType
 from ..conformance.check import TooLittleCredit, checking
 from ..conformance.play import Terms
 from ..conformance.rules import RuleVerdict
-from ..desk.output import Output, show_table
+from ..desk.output import Output, short_line, show_table
 from ..simulator.adapter import Behaviour, simulate
 from ..simulator.comparison import differences
 from ..simulator.platform import platform_in
+from ..simulator.reporting import reported
 from ..simulator.rules import WrongRule, rule_of
 from .failures import REFUSED
 from .remote import remote, server_option
@@ -124,9 +125,14 @@ def simulate_(
 @click.option(
     "--journal", is_flag=True, help="Print everything that was applied or rejected, in order."
 )
-def memory(*, memory: Path, journal: bool) -> None:
+@click.option("--report", is_flag=True, help="Print it as lines for `platform report`.")
+def memory(*, memory: Path, journal: bool, report: bool) -> None:
     """Print what a simulated platform holds."""
     with platform_in(memory) as platform:
+        if report:
+            for subscriber in reported(platform):
+                click.echo(short_line(subscriber))
+            return
         if journal:
             for line in platform.journal():
                 click.echo("  ".join(line))

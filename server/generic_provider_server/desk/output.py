@@ -44,6 +44,11 @@ def one_line(message: Message) -> str:
     )
 
 
+def short_line(message: Message) -> str:
+    """Without the fields that are not set."""
+    return MessageToJson(message, preserving_proto_field_name=True, indent=None, ensure_ascii=False)
+
+
 def show_table(
     columns: Iterable[str], rows: Iterable[Iterable[object]], *, title: str | None = None
 ) -> None:

@@ -171,7 +171,7 @@ def _streaming(
 
 
 def _streamed(
-    name: str, behaviour: Callable[[Any, Call], Awaitable[Message]], calls: Calls
+    name: str, behaviour: Callable[[Any, IncomingCall], Awaitable[Message]], calls: Calls
 ) -> Callable[[AsyncIterator[Message | Undecodable], Context], Awaitable[Message]]:
     async def checked(requests: AsyncIterator[Message | Undecodable]) -> AsyncIterator[Any]:
         async for request in requests:

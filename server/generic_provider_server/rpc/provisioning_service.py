@@ -132,7 +132,7 @@ class ProvisioningServicer:
         return api.ReleaseLeasesResponse(results=_results(request.lease_tokens, states))
 
     async def ReportPlatformState(
-        self, requests: AsyncIterator[api.ReportPlatformStateRequest], call: Call
+        self, requests: AsyncIterator[api.ReportPlatformStateRequest], call: IncomingCall
     ) -> api.ReportPlatformStateResponse:
         first = await anext(requests, api.ReportPlatformStateRequest())
         terms = terms_of(first)

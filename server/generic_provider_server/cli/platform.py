@@ -1,0 +1,107 @@
+"""`generic-provider platform`: what a platform really holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from generic_provider import Client, PlatformSubscription, ReportPlatformStateResponse
+
+from ..desk.output import Output, show_table
+from .message_lines import message_of, sources
+from .progress import LinesBar
+from .remote import remote
+from .values import INSTANT
+
+
+@click.group()
+def platform() -> None:
+    """Report what a platform really holds."""
+
+
+@platform.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--provider", required=True, help="The provider that the platform belongs to.")
+@click.option(
+    "--observed-time",
+    type=INSTANT,
+    help="When reading the platform began.  [default: when FILE was last changed]",
+)
+@click.option(
+    "--complete",
+    is_flag=True,
+    help="FILE names every subscriber of the platform: whoever is not in it is missing there.",
+)
+@click.option(
+    "--max-missing-percent",
+    type=click.FloatRange(0, 100),
+    default=5,
+    show_default=True,
+    help="With --complete: refuse to take more than this share of all subscriptions for missing.",
+)
+@remote
+def report(
+    client: Client,
+    output: Output,
+    *,
+    file: Path,
+    provider: str,
+    observed_time: datetime | None,
+    complete: bool,
+    max_missing_percent: float,
+) -> None:
+    """Report what the platform holds, as FILE says.
+
+    Each line is a PlatformSubscription in JSON: account_number or subscription, and all of its
+    items and entitlements, or missing. Or FILE is CSV, named *.csv: its columns are paths of
+    fields, like account_number or items[0].serial_number.
+
+    Nothing is sent to the platform. What differs from the CRM is out of sync then, and a reset
+    brings the platform to the state of the CRM. The same file may be reported again.
+    """
+    changed = datetime.fromtimestamp(file.stat().st_mtime, UTC)
+    with LinesBar(file) as bar:
+        told = client.report_platform_state(
+            provider,
+            _entries(file, bar),
+            observed_time=observed_time or changed,
+            complete=complete,
+            max_missing_percent=max_missing_percent,
+        )
+    output.message(told, "\n".join(_lines(told)))
+    if told.examples and not output.as_json:
+        click.echo()
+        show_table(("unknown", "which", "why"), map(_example, told.examples))
+
+
+def _entries(file: Path, bar: LinesBar) -> Iterator[PlatformSubscription]:
+    """A wrong line ends the report: in a complete one, whom it names must not count as missing."""
+    for line in sources(file, PlatformSubscription.DESCRIPTOR):
+        try:
+            yield message_of(line.fields, PlatformSubscription())
+        except ValueError as error:
+            raise click.ClickException(
+                f"{file}, line {line.number}: {error}\n"
+                "The lines before it may have been applied; correct it and report FILE again."
+            ) from None
+        bar.reached(line.number)
+
+
+def _lines(told: ReportPlatformStateResponse) -> Iterator[str]:
+    yield f"subscribers reported       {told.received}"
+    yield f"  as was known             {told.unchanged}"
+    yield f"  changed                  {told.changed}"
+    yield f"  skipped, requests since  {told.skipped}"
+    yield f"  unknown here             {told.unknown_subscriptions}"
+    yield f"missing on the platform    {told.missing}"
+    yield f"unknown ids                {told.unknown_ids}"
+    yield f"out of sync now            {told.out_of_sync}"
+
+
+def _example(example: ReportPlatformStateResponse.Example) -> tuple[str, str, str]:
+    what = example.WhichOneof("what") or ""
+    of = f" of {example.of_subscription}" if example.of_subscription else ""
+    return what.replace("_", " "), f"{getattr(example, what, '')}{of}", example.why

@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from generic_provider import Client, ExistingAccount, actions
+from generic_provider_server.demo.aluxsat import provider
+from support.command_line import run, told_as_json
+from support.processes import Server, simulated_adapter, wait_until
+
+CODE = "ALUXSAT"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("platform")) as running:
+        with Client(running.address) as crm:
+            crm.create_provider(provider(CODE))
+            crm.set_provider_state(CODE, state="EFFECTIVE")
+            for number in ("S1", "S2", "S3"):
+                crm.perform(_served(number), subscription=number)
+        yield running
+
+
+def _served(number: str) -> actions.Action:
+    """A subscriber whom the platform serves already, on account `A` + number."""
+    account = ExistingAccount(provider=CODE, account_number=f"A{number}", holds_everything=True)
+    return actions.BecomeSubscriber(
+        type="DTH",
+        provider=CODE,
+        items=[("MAIN", "SMARTCARD", f"C{number}"), ("MAIN", "DECODER", f"B{number}")],
+        services=[("MAIN", "SPORT")],
+        existing=[account],
+    )
+
+
+def _report(file: Path, *options: str, server: Server) -> Result:
+    later = (datetime.now(UTC) + timedelta(minutes=6)).isoformat()
+    options = ("--provider", CODE, "--observed-time", later, *options)
+    return run("platform", "report", str(file), *options, server=server)
+
+
+def _line(number: str, *services: str) -> dict[str, Any]:
+    return {
+        "account_number": f"A{number}",
+        "items": [
+            {"serial_number": f"C{number}", "goods_type": "SMARTCARD"},
+            {"serial_number": f"B{number}", "goods_type": "DECODER"},
+        ],
+        "entitlements": [
+            {"provider_service_id": each, "serial_numbers": [f"C{number}"]} for each in services
+        ],
+    }
+
+
+def _differences(number: str, server: Server) -> list[str]:
+    (found,) = told_as_json("subscription", "show", number, server=server)
+    return [each["text"] for link in found["provider_links"] for each in link["differences"]]
+
+
+def test_a_report_in_json_finds_drift_and_fits_eighty_columns(
+    server: Server, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.ndjson"
+    lines = [_line("S1", "1001", "9999"), _line("S2"), {"subscription": "S99"}]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    told = _report(file, server=server)
+
+    assert told.exit_code == 0, told.output
+    assert told.stdout.splitlines()[:8] == [
+        "subscribers reported       3",
+        "  as was known             1",
+        "  changed                  1",
+        "  skipped, requests since  0",
+        "  unknown here             1",
+        "missing on the platform    0",
+        "unknown ids                1",
+        "out of sync now            1",
+    ]
+    assert "9999 of S1" in told.stdout
+    assert all(len(line) <= 80 for line in told.stdout.splitlines()), told.stdout
+    assert _differences("S2", server) == [
+        "1001 on MAIN, SMARTCARD CS2, DECODER BS2: is off on the platform"
+    ]
+
+
+def test_a_report_in_csv_has_paths_of_fields_as_columns(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "report.csv"
+    file.write_text(
+        "account_number,missing,items[0].serial_number,items[1].serial_number,"
+        "entitlements[0].provider_service_id,entitlements[0].distributor\n"
+        "AS1,,CS1,BS1,1001,MAIN\n"
+        "AS2,,CS2,BS2,1001,MAIN\n"
+        "AS3,true,,,,\n"
+    )
+    (told,) = [json.loads(_report(file, "--json", server=server).stdout)]
+    assert (told["received"], told["missing"], told["unknown_ids"]) == ("3", "1", "0")
+    assert _differences("S2", server) == []
+    assert _differences("S3", server)[0] == "the platform does not know the subscriber"
+
+
+def test_a_complete_report_that_lacks_too_many_is_refused(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "report.ndjson"
+    file.write_text(json.dumps(_line("S1", "1001")) + "\n")
+    told = _report(file, "--complete", server=server)
+    assert told.exit_code == 1
+    assert "[REPORT_INCOMPLETE]" in told.stderr
+    assert _report(file, "--complete", "--max-missing-percent=100", server=server).exit_code == 0
+
+
+@pytest.mark.parametrize("wrong", ["no json", '{"subscriber": "S1"}', "[]"])
+def test_a_wrong_line_ends_a_complete_report_before_anybody_is_missing(
+    server: Server, tmp_path: Path, wrong: str
+) -> None:
+    file = tmp_path / "report.ndjson"
+    file.write_text(f"{json.dumps(_line('S1', '1001'))}\n{wrong}\n")
+    before = _differences("S2", server)
+    told = _report(file, "--complete", "--max-missing-percent=100", server=server)
+    assert told.exit_code == 1
+    assert "line 2: " in told.stderr
+    assert "Traceback" not in told.output
+    assert _differences("S2", server) == before
+
+
+def test_a_report_to_nobody_says_that_the_server_was_not_reached(tmp_path: Path) -> None:
+    file = tmp_path / "report.ndjson"
+    file.write_text("")
+    told = run("platform", "report", str(file), "--provider", CODE)
+    assert told.exit_code == 3
+    assert "the server was not reached" in told.stderr
+
+
+def test_what_a_simulated_platform_reports_is_what_is_known(tmp_path: Path) -> None:
+    memory = tmp_path / "platform.db"
+    with Server(tmp_path) as server, Client(server.address) as crm:
+        crm.create_provider(provider(CODE))
+        crm.set_provider_state(CODE, state="EFFECTIVE")
+        with simulated_adapter("one", server=server, provider=CODE):
+            for number in ("S1", "S2"):
+                become = actions.BecomeSubscriber(
+                    type="DTH",
+                    provider=CODE,
+                    items=[("MAIN", "SMARTCARD", f"C{number}"), ("MAIN", "DECODER", f"B{number}")],
+                    services=[("MAIN", "SPORT"), ("MAIN", "NEWS")],
+                )
+                crm.perform(become, subscription=number)
+            wait_until(lambda: not crm.get_backlog(CODE).pending, what="the backlog is served")
+        file = tmp_path / "report.ndjson"
+        file.write_text(run("adapter", "memory", f"--memory={memory}", "--report").stdout)
+        told = _report(file, "--complete", server=server)
+    assert "  as was known             2" in told.stdout
+    assert "out of sync now            0" in told.stdout

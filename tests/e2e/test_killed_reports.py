@@ -22,7 +22,8 @@ from generic_provider import (
     Service,
     actions,
 )
-from support.processes import Server, dice
+from support.fresh import dice
+from support.processes import Server
 
 PROVIDER = Provider(
     code="P",
@@ -36,7 +37,7 @@ SUBSCRIBERS, DRIFTED, ROUNDS = 3_000, 100, 1
 async def test_a_report_whose_server_is_killed_is_sent_again_and_misses_nobody_before(
     url: str, tmp_path: Path
 ) -> None:
-    chance = dice()
+    chance = dice("killed reports")
     with Server(tmp_path, database=url) as server:
         async with AsyncClient(server.address) as crm:
             await crm.create_provider(PROVIDER)

@@ -9,7 +9,7 @@ from ..domain.platform.reported import Reported, Unknown
 from ..domain.subscription.report import overtaken, report
 from ..domain.values import Instant
 from ..store.write.loaded import Needs
-from ..store.write.transaction import Work
+from ..store.write.transaction import Transaction
 
 
 class Outcome(Enum):
@@ -51,30 +51,32 @@ class Report:
         numbers = frozenset([entry.subscription for entry in self.entries])
         return Needs(subscriptions=numbers, duty="reports")
 
-    def run(self, work: Work) -> tuple[Told, ...]:
+    def run(self, transaction: Transaction) -> tuple[Told, ...]:
         """Raises Unprocessable for the first subscription that cannot be processed."""
-        numbers = work.one_by_one([entry.subscription for entry in self.entries])
-        return tuple([self._apply(work, e) for e, _ in zip(self.entries, numbers, strict=True)])
+        numbers = transaction.one_by_one([entry.subscription for entry in self.entries])
+        return tuple(
+            [self._apply(transaction, e) for e, _ in zip(self.entries, numbers, strict=True)]
+        )
 
-    def _apply(self, work: Work, entry: Entry) -> Told:
+    def _apply(self, transaction: Transaction, entry: Entry) -> Told:
         number = entry.subscription
-        record = work.record(number)
+        record = transaction.record(number)
         link = record.aggregate.link(self.provider) if record else None
         if record is None or link is None:
             return _unknown("there is no such subscription at the provider")
         if entry.account_number and link.account_number not in ("", entry.account_number):
             return _unknown(f"subscription {number} has account number {link.account_number}")
         if self.report_time:
-            work.mark_reported(self.provider, number, report_time=self.report_time)
+            transaction.mark_reported(self.provider, number, report_time=self.report_time)
         if overtaken(link, observed_time=self.observed_time):
             return Told(outcome=Outcome.SKIPPED)
-        circumstances = work.circumstances(number)
+        circumstances = transaction.circumstances(number)
         applied = report(
             record.aggregate, self.provider, held=entry.held, circumstances=circumstances
         )
         if applied.transition.aggregate is record.aggregate:
             return Told(outcome=Outcome.UNCHANGED, unknown=applied.unknown)
-        work.put(number, applied.transition)
+        transaction.put(number, applied.transition)
         outcome = Outcome.MISSING if entry.held is None else Outcome.CHANGED
         return Told(outcome=outcome, unknown=applied.unknown)
 

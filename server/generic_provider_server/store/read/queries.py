@@ -38,9 +38,6 @@ class Queries(ResetReads, DueQueries):
         conditions = subscription_conditions(wanted)
         return self._subscriptions(SubscriptionRow.number > after, *conditions, limit=limit)
 
-    def now(self) -> Instant:
-        return self._known.now()
-
     def linked(self, provider: str) -> int:
         """How many subscriptions are linked to the provider."""
         query = LinkRow.select(fn.COUNT(LinkRow.subscription)).where(LinkRow.provider == provider)

@@ -313,3 +313,17 @@ def test_an_end_that_was_taken_back_leaves_the_end_of_another_state() -> None:
     life.cancel(life.there.queue("ALUXSAT")[0].number)
     assert life.desired.state is State.SHORT_TERM_NOT_EFFECTIVE
     assert life.desired.until == LATER
+
+
+def test_an_end_that_was_refused_for_the_last_service_leaves_no_mark() -> None:
+    life = Life([aluxsat(), ott()])
+    ending = online("MAIN", "SPORT", term_end=TOMORROW), online("MAIN", "MOVIES", term_end=TOMORROW)
+    life.perform(viewer(points=()))
+    life.perform(AddServices(ending))
+    life.serve("OTT")
+    life.wait(DAY)
+    assert life.desired.stopped_by_term
+    life.lease("OTT", most=1)
+    life.reject("OTT")
+    assert life.desired.state is State.EFFECTIVE
+    assert not life.desired.stopped_by_term

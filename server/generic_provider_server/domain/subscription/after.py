@@ -84,14 +84,8 @@ def _put_back(
             back = tuple([u for u in old if u.reference == part.reference])
             return replace(state, usages=kept + back)
         case StatePart() if before is not None:
-            return replace(
-                state,
-                state=before.state,
-                until=before.until,
-                stopped_by_term=before.stopped_by_term,
-                services=before.services,
-                former=before.former,
-            )
+            as_before = _state_back(before, state)
+            return replace(as_before, services=before.services, former=before.former)
         case ProviderPart():
             return _provider_back(before, state, part.provider)
         case HolderPart() | StatePart():  # a new subscriber has no former values
@@ -116,7 +110,7 @@ def _services_back(
         former=tuple([s for s in state.former if not named(s) or s in old_former]),
     )
     if before is not None and not after.on and any(service.on for service in back):
-        return replace(after, state=before.state, until=before.until)
+        return _state_back(before, after)
     return after
 
 
@@ -182,7 +176,12 @@ def _on_again(before: Subscription, state: Subscription, provider: str) -> Subsc
     """Switches the subscription on again if services of the provider are on again."""
     if state.on or not any(service.on for service in _own(state.services, provider)):
         return state
-    return replace(state, state=before.state, until=before.until)
+    return _state_back(before, state)
+
+
+def _state_back(before: Subscription, state: Subscription) -> Subscription:
+    mark = before.stopped_by_term
+    return replace(state, state=before.state, until=before.until, stopped_by_term=mark)
 
 
 def _drafted(service: SubscribedService) -> SubscribedService:

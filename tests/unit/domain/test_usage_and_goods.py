@@ -12,6 +12,7 @@ from generic_provider_server.domain.actions import (
     Terminate,
 )
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.subscription.due import due_time
 from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import Address, State, SyncState
 from support.hybrid import BOX, CARD, Hybrid, fitted, on, swapped
@@ -135,3 +136,16 @@ def test_a_film_that_a_closed_platform_never_got_is_missed_until_it_is_over() ->
     assert one.life.link("P").sync_state is SyncState.OUT_OF_SYNC
     one.life.wait(101 * 3_600)
     assert one.life.link("P").sync_state is SyncState.PENDING
+
+
+def test_a_film_that_a_closed_platform_keeps_is_too_much_until_it_is_over() -> None:
+    one = with_film()
+    one.life.switch("P", effective=False)
+    one.perform(CancelUsage("film"))
+    assert one.life.link("P").sync_state is SyncState.OUT_OF_SYNC
+    due = due_time(one.life.there, leased={})
+    one.life.wait(101 * 3_600)
+    assert due is not None
+    assert due <= one.life.now
+    assert one.life.link("P").sync_state is SyncState.IN_SYNC
+    assert due_time(one.life.there, leased={}) is None

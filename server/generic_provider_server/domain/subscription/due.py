@@ -16,7 +16,7 @@ from ..actions import (
     StopServices,
 )
 from ..rules.apply_services import ended
-from ..values import Instant, State, Subscription
+from ..values import Instant, State, Subscription, Usage
 from .aggregate import Aggregate
 
 ENDS: dict[State, AnyAction] = {
@@ -33,7 +33,7 @@ def due_time(aggregate: Aggregate, *, leased: Mapping[str, AbstractSet[int]]) ->
     end.
     """
     subscription = aggregate.desired
-    moments = [usage.end_time for usage in subscription.usages]
+    moments = [usage.end_time for usage in _usages(aggregate)]
     moments += [
         pending.request.usage.end_time
         for link in aggregate.links
@@ -72,7 +72,7 @@ def next_end(subscription: Subscription, *, now: Instant) -> AnyAction | None:
 
 def usage_is_over(aggregate: Aggregate, *, now: Instant) -> bool:
     """Is there usage, or a request for it, that the clock has to take away?"""
-    return any(usage.end_time <= now for usage in aggregate.desired.usages) or any(
+    return any(usage.end_time <= now for usage in _usages(aggregate)) or any(
         pending.request.usage is not None and pending.request.usage.end_time <= now
         for link in aggregate.links
         for pending in link.queue
@@ -100,6 +100,12 @@ def without_usage(subscription: Subscription, *, now: Instant) -> Subscription:
         return subscription
     kept = tuple([usage for usage in subscription.usages if usage.end_time > now])
     return replace(subscription, usages=kept)
+
+
+def _usages(aggregate: Aggregate) -> list[Usage]:
+    """The usage that the CRM wants, and what the platforms hold: either ends by itself."""
+    held = [posted.usage for link in aggregate.links for posted in link.confirmed.usages]
+    return [*aggregate.desired.usages, *held]
 
 
 def _first_term(subscription: Subscription) -> Instant | None:

@@ -122,3 +122,17 @@ def test_an_end_keeps_the_method_of_a_platform_that_a_replay_links() -> None:
         "ACTION BECOME_SUBSCRIBER OTTX",
         "ACTION DEACTIVATE_SUBSCRIBER OTTX",
     ]
+
+
+def test_an_action_that_links_a_provider_only_now_stays_ahead_of_later_ones() -> None:
+    one = Hybrid.with_services("NEWS", "OTTX")
+    one.serve("P")
+    one.life.switch("Q", effective=False)
+    one.perform(added("OTTY"))
+    one.life.switch("Q", effective=True)
+    one.perform(ChangeLocation(TARTU))
+    one.reject("Q")
+    assert one.pending("Q")[0] == "ACTION BECOME_SUBSCRIBER OTTY"
+    one.serve()
+    assert one.life.in_sync("Q")
+    assert not one.life.differences("Q")

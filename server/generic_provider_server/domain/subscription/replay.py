@@ -14,7 +14,6 @@ from .aggregate import (
     ActionError,
     Link,
     Pending,
-    Performed,
     changed_by,
     error_once,
 )
@@ -94,7 +93,7 @@ def _bring_in_line(
     performed = ledger.action(replayed.action)
     if provider in served_before(performed):
         return
-    if _replaceable(ledger, provider, performed, mine):
+    if _replaceable(ledger, provider, replayed, mine):
         _replan(ledger, provider, replayed, mine, cause=cause)
         return
     _cancel_pointless(ledger, provider, replayed, mine)
@@ -126,19 +125,21 @@ def _needless(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> 
 
 
 def _replaceable(
-    ledger: Ledger, provider: str, performed: Performed, mine: Sequence[Pending]
+    ledger: Ledger, provider: str, replayed: Replayed, mine: Sequence[Pending]
 ) -> bool:
     """Tells whether the action's requests at the provider may be replaced as a whole.
 
     They may not if the platform has already applied a part of them, nor if it has got a request of
     a later unit: an older unit must not come after a newer one.
     """
+    performed = ledger.action(replayed.action)
+    left_out = provider in performed.ineffective and not replayed.links(provider)
     link, leased = ledger.links[provider], ledger.leased(provider)
     units = [pending.unit for pending in link.queue if pending.number in leased] if leased else []
     return (
         not performed.undone
         and ledger.catalogues[provider].effective
-        and provider not in performed.ineffective
+        and not left_out
         and not any(o.provider == provider and o.state in SETTLED_THERE for o in performed.outcomes)
         and not any(pending.number in leased for pending in mine)
         and max([link.delivered_unit, *units]) <= performed.unit

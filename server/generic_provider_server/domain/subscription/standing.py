@@ -27,6 +27,11 @@ class Replayed(NamedTuple):
     before: Subscription | None
     after: Subscription
 
+    def links(self, provider: str) -> bool:
+        """Is it this action that makes the subscriber known there?"""
+        linked = self.before.linked if self.before else ()
+        return provider in self.after.linked and provider not in linked
+
 
 def nothing_happened(ledger: Ledger, action: int) -> bool:
     """True if a request of the action was rejected, and nothing of it stands or is pending."""

@@ -6,11 +6,12 @@ from msgspec.structs import replace
 from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.end_leases import end_of_other_servers
 from generic_provider_server.commands.providers import UpdateProvider
+from generic_provider_server.domain.actions import AddServices
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.subscription.records import WaitingFor
 from generic_provider_server.domain.values import SECOND, DeliverySettings, RequestState
 from support.bench import Bench
-from support.examples import ADD_SPORT, ADD_STREAM, SATELLITE, viewer
+from support.examples import ADD_SPORT, ADD_STREAM, NEWS, SATELLITE, SPORT, viewer
 
 
 @pytest.fixture
@@ -175,6 +176,23 @@ async def test_expiry_spares_what_is_on_a_lease(bench: Bench, lease: Handed) -> 
     (again,) = await bench.claim("SAT")
     await bench.pass_time(2)
     assert (await bench.answer(again)).code is ResponseCode.APPLIED
+
+
+async def test_a_request_that_was_given_back_tells_which_adapter_had_it_last(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.drain("SAT")
+    done = await bench.perform(AddServices((SPORT, NEWS)), "S1")
+    (released,) = await bench.claim("SAT", stream="one")
+    await bench.release(released.lane.lease)
+    assert {(await bench.request(n)).last_adapter for n in done.action.requests} == {
+        "adapter of one"
+    }
+
+    (later,) = await bench.claim("SAT", stream="two")
+    await bench.answer(later, status=ResponseStatus.RETRY_LATER, retry_delay=0)
+    requests = [await bench.request(n) for n in done.action.requests]
+    assert [each.last_adapter for each in requests] == ["adapter of two"] * 2
+    assert [each.last_delivery_time for each in requests] == [later.lane.lease_start] * 2
 
 
 async def test_a_leased_request_waits_for_its_answer(bench: Bench, lease: Handed) -> None:

@@ -105,7 +105,6 @@ LANE = Lane(
     provider="SAT",
     subscription="S1",
     handover=1,
-    count=2,
     unit=3,
     first=4,
     last=5,
@@ -118,8 +117,8 @@ LANE = Lane(
 )
 HEAD = Pending(
     number=9,
-    unit=10,
-    index=1,
+    unit=3,
+    index=4,
     request=REQUEST.request,
     origin=RequestOrigin.ACTION,
     create_time=Instant(11),
@@ -170,6 +169,6 @@ def test_a_subscription_comes_back_as_it_was(engine: Engine) -> None:
 
 
 def test_a_lane_comes_back_as_it_was(engine: Engine) -> None:
-    written = rows.lane_row(LANE, (HEAD,), now=0)
+    written = rows.lane_row(LANE, (HEAD,), now=Instant(0))
     row = stored(engine, sql.PUT_LANE, written, sql.LANES)
     assert rows.lane_of_row(row) == LANE

@@ -197,7 +197,8 @@ class Life:
         numbers = {pending.number for pending in lease.requests}
         self._take(touch(self.there, provider, numbers=numbers, circumstances=self.circumstances))
         if counted:
-            tried = count_attempt(self.there, provider, delay=0, circumstances=self.circumstances)
+            first = lease.requests[0].number
+            tried = count_attempt(self.there, first, delay=0, circumstances=self.circumstances)
             self._take(tried)
 
     def come_late(self, lost: Lost) -> None:

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import takewhile
-
-from msgspec.structs import replace
 
 from ..domain.catalogue import catalogue_of
-from ..domain.lane import Lane
+from ..domain.lane import Lane, claim
 from ..domain.platform.image import PlatformImage
 from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.records import RequestRecord, request_record
@@ -90,13 +87,12 @@ class Claim:
             number = next(ready, None)
             if number is None:
                 return
-            record = work.record(number)
-            queue = record.aggregate.queue(self.provider) if record else ()
+            aggregate = work.subscription(number).aggregate
             lane = work.lane(self.provider, number)
-            if record is None or not queue or lane.count or queue[0].hidden_until > work.now:
+            due = lane.due(aggregate.queue(self.provider), now=work.now)
+            if not due:
                 continue
-            aggregate = record.aggregate
-            taken, left = fitting(first_unit(queue)[:credit], room)
+            taken, left = fitting(due[:credit], room)
             target = self._target(work, aggregate, taken) if demand.include_target else None
             left -= len(encode(target))
             if left < 0 and room < MOST_BYTES:
@@ -122,21 +118,17 @@ class Claim:
     ) -> Handed:
         settings = work.catalogues[self.provider].provider.delivery_settings
         duration = min(demand.lease_duration, settings.max_lease_time)
-        given = replace(
+        change = claim(
             lane,
-            handover=lane.handover + 1,
-            count=len(taken),
-            unit=taken[0].unit,
-            first=taken[0].index,
-            last=taken[-1].index,
+            taken,
             stream=demand.stream,
             server=self.server,
             adapter=demand.adapter,
-            lease_start=work.now,
-            lease_until=work.now + duration,
-            lease_duration=duration,
+            duration=duration,
+            now=work.now,
         )
-        work.put_lane(given)
+        work.put_lane(change)
+        given = change.lane
         link = aggregate.link(self.provider)
         return Handed(
             lane=given,
@@ -147,11 +139,6 @@ class Claim:
             ),
             target=target,
         )
-
-
-def first_unit(queue: tuple[Pending, ...]) -> tuple[Pending, ...]:
-    unit = queue[0].unit
-    return tuple(takewhile(lambda pending: pending.unit == unit, queue))
 
 
 def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...], int]:

@@ -10,7 +10,6 @@ from ..domain.subscription.records import Who
 from ..store.write.loaded import LATE, Needs
 from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
-from .end_leases import end_overdue
 from .perform import Perform
 
 SERVICE = Who(performed_by="generic-provider", caller="generic-provider")
@@ -46,9 +45,8 @@ class ExpireOverdue:
         return len(found)
 
     def _expire(self, work: Transaction, number: str) -> None:
-        end_overdue(work, number)
         record = work.record(number)
-        if record is None or work.lane(self.provider, number).count:
+        if record is None or work.lane(self.provider, number).is_leased:
             return
         circumstances = work.circumstances(number)
         work.put(number, expire(record.aggregate, self.provider, circumstances=circumstances))
@@ -64,7 +62,6 @@ class EndDue:
         return Needs(subscriptions=frozenset({self.subscription}), duty="ends")
 
     def run(self, work: Transaction) -> None:
-        end_overdue(work, self.subscription)
         record = work.record(self.subscription)
         if record is None:
             return

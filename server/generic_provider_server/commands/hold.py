@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from msgspec.structs import replace
-
-from ..domain.lane import Lane
-from ..domain.lease import Lease, LeaseEnd
-from ..domain.values import Instant
+from ..domain.lane import Lane, disown, extend
+from ..domain.lease import Lease, LeaseEnd, streams_of
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
-from .end_leases import end_lease, end_overdue, streams_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,17 +37,10 @@ class Extend:
         lane = live_lane(work, lease)
         if lane is None:
             return LeaseState(live=False)
-        duration = self.duration or lane.lease_duration
         most = work.catalogues[lane.provider].provider.delivery_settings.max_lease_time
-        until = min(work.now + duration, lane.lease_start + most)
-        work.put_lane(
-            replace(
-                lane,
-                lease_until=Instant(max(until, lane.lease_until)),
-                lease_duration=duration,
-            )
-        )
-        return LeaseState(live=True, remaining=max(until, lane.lease_until) - work.now)
+        change = extend(lane, now=work.now, duration=self.duration, most=most)
+        work.put_lane(change)
+        return LeaseState(live=True, remaining=change.lane.lease_until - work.now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +63,7 @@ class Release:
         for lease in self.leases:
             lane = live_lane(work, lease)
             if lane is not None:
-                end_lease(work, lane, LeaseEnd.RELEASED)
+                work.end_lease(lane, LeaseEnd.RELEASED)
             states.append(LeaseState(live=lane is not None))
         return tuple(states)
 
@@ -94,7 +83,7 @@ class Disown:
         for number in work.one_by_one(work.load_free(found)):
             for lane in list(work.lanes[number].values()):
                 if lane.server == self.server:
-                    work.put_lane(replace(lane, server=""))
+                    work.put_lane(disown(lane))
         return len(found)
 
 
@@ -102,9 +91,8 @@ def live_lane(work: Transaction, lease: Lease | None) -> Lane | None:
     """The lane, if exactly this lease is live on it."""
     if lease is None:
         return None
-    end_overdue(work, lease.subscription)
     lane = work.lane(lease.provider, lease.subscription)
-    return lane if lane.count and lane.lease == lease else None
+    return lane if lane.is_on(lease) else None
 
 
 def _needs(leases: tuple[Lease | None, ...]) -> Needs:

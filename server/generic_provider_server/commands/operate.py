@@ -11,7 +11,6 @@ from ..domain.subscription.lifecycle import accept, reject
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, Who, request_number
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
-from .end_leases import end_lease, subscription_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +91,7 @@ class ResolveRequest:
 
 def _pending(work: Transaction, number: int) -> tuple[SubscriptionRecord, str, Pending]:
     stored = _stored(work, number)
-    record = subscription_of(work, stored.subscription)
+    record = work.subscription(stored.subscription)
     found = record.aggregate.find(number)
     if found is None:
         stored = _stored(work, number)
@@ -124,8 +123,8 @@ def _off_lease(
             request=request_number(pending.number),
             adapter=lane.adapter,
         )
-    end_lease(work, lane, LeaseEnd.OPERATOR)
-    return subscription_of(work, number).aggregate
+    work.end_lease(lane, LeaseEnd.OPERATOR)
+    return work.subscription(number).aggregate
 
 
 def _stored(work: Transaction, number: int) -> RequestRecord:

@@ -28,7 +28,6 @@ from ..domain.values import Goods, Instant, RequestOrigin, RequestType
 from ..store.database.documents import encode
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
-from .end_leases import end_overdue, subscription_of
 from .repeats import created_before
 
 FEW_PARTS = 40
@@ -132,11 +131,10 @@ class Perform:
         before the action.
         """
         if not isinstance(self.action, BecomeSubscriber):
-            former = subscription_of(work, self.subscription)
+            former = work.subscription(self.subscription)
             self._check_revision(former)
             return self.action, former
         if self.subscription:
-            end_overdue(work, self.subscription)
             return self.action, work.record(self.subscription)
         return replace(self.action, number=_free_number(work)), None
 
@@ -185,7 +183,7 @@ def created_requests(work: Transaction, change: Transition) -> tuple[RequestReco
     for provider, pending in change.created:
         head = aggregate.queue(provider)[0]
         lane = work.lane(provider, aggregate.desired.number)
-        first = head.unit == pending.unit and not lane.count
+        first = head.unit == pending.unit and not lane.is_leased
         record = request_record(aggregate, provider, pending)
         waiting = WaitingFor.ADAPTER if first else WaitingFor.EARLIER_REQUEST
         requests.append(replace(record, waiting_for=waiting))

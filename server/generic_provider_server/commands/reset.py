@@ -13,7 +13,6 @@ from ..domain.subscription.records import RequestRecord, Who
 from ..domain.subscription.reset import reset
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
-from .end_leases import subscription_of
 from .perform import created_requests
 from .repeats import created_before
 
@@ -57,7 +56,7 @@ class ResetSubscription:
         if repeatable and (created := created_before(work, self.request_id, self.digest)):
             numbers = created.removeprefix(CREATED).split(",")
             return ResetDone(numbers=tuple([int(number) for number in numbers if number]))
-        aggregate = subscription_of(work, self.subscription).aggregate
+        aggregate = work.subscription(self.subscription).aggregate
         requests: list[RequestRecord] = []
         left_out = []
         for provider in self._providers(work, aggregate):
@@ -95,7 +94,7 @@ class ResetSubscription:
                 provider=provider,
             )
         lane = work.lane(provider, self.subscription)
-        if self.recreate and lane.count:
+        if self.recreate and lane.is_leased:
             return Refused(
                 Reason.REQUEST_LEASED,
                 f"requests of subscription {self.subscription} are in work at adapter "

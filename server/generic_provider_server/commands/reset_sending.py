@@ -13,7 +13,6 @@ from ..domain.resets.examine import examine
 from ..domain.resets.records import Entry, EntryOutcome, RunRecord, RunState, Stage, run_id
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
-from .end_leases import end_overdue
 from .reset_runs import Step, digest_of, ended
 
 log = structlog.get_logger()
@@ -92,12 +91,11 @@ def _send(
 ) -> Entry | None:
     """Resets one subscription. Returns None if the run does not concern it."""
     entry = plan or _entry(run, number)
-    end_overdue(work, number)
     record = work.record(number)
     if record is None:
         return None
     lane = work.lane(run.definition.provider, number)
-    if run.definition.recreate and lane.count:
+    if run.definition.recreate and lane.is_leased:
         message = f"its requests are on a live lease of adapter {lane.adapter}"
         return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
     try:

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import assert_never
 
-from msgspec.structs import replace
-
-from ..domain.lane import Lane
+from ..domain.lane import Lane, accept, judge, reject
 from ..domain.lease import (
     Lease,
+    LeaseEnd,
     ResponseCode,
     ResponseStatus,
     judge_final,
     lease_of,
+    streams_of,
 )
 from ..domain.platform.effect import Name, names
 from ..domain.platform.image import Request
-from ..domain.subscription.aggregate import Pending
-from ..domain.subscription.lifecycle import accept, accepted_late, reject, touch
+from ..domain.subscription.aggregate import Aggregate, Pending
+from ..domain.subscription.lifecycle import accepted_late
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, request_number
 from ..domain.values import RequestState
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
-from .end_leases import end_overdue, fail_attempt, streams_of
+
+NEVER_ISSUED = "this lease token was never issued for this request"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,6 @@ def respond(provider: str, responses: tuple[Response, ...], *, key: bytes) -> Re
 def _judge(work: Transaction, provider: str, response: Response, lease: Lease | None) -> Verdict:
     number = response.request
     if lease is not None and lease.provider == provider:
-        end_overdue(work, lease.subscription)
         record = work.record(lease.subscription)
         found = record.aggregate.find(number) if record else None
         if record is not None and found is not None and found[0] == provider:
@@ -86,13 +87,8 @@ def _judge(work: Transaction, provider: str, response: Response, lease: Lease | 
     if stored is None or stored.provider != provider:
         return Verdict(number, ResponseCode.NOT_FOUND, None, f"{provider} has no such request")
     if lease is None or not _issued_for(lease, stored):
-        return _never_issued(number, stored.state)
+        return Verdict(number, ResponseCode.INVALID, stored.state, NEVER_ISSUED)
     return _judge_settled(work, response, lease, stored)
-
-
-def _never_issued(request: int, state: RequestState) -> Verdict:
-    text = "this lease token was never issued for this request"
-    return Verdict(request, ResponseCode.INVALID, state, text)
 
 
 def _issued_for(lease: Lease, request: RequestRecord) -> bool:
@@ -109,74 +105,60 @@ def _judge_pending(
     record: SubscriptionRecord,
     pending: Pending,
 ) -> Verdict:
-    number = response.request
-    if not lease.covers(unit=pending.unit, index=pending.index):
-        return _never_issued(number, RequestState.PENDING)
     lane = work.lane(lease.provider, lease.subscription)
-    if lane.handover != lease.handover or not lane.leased((pending,)):
+    queue = record.aggregate.queue(lease.provider)
+    code = judge(lane, queue, pending, lease)
+    state, text = RequestState.PENDING, ""
+    if code is ResponseCode.APPLIED:
+        state = _apply(work, response, lane, record.aggregate)
+    elif code is ResponseCode.OUT_OF_ORDER:
+        first = request_number(lane.unanswered(queue)[0].number)
+        text = f"request {first} of the same lease is to be answered first"
+    elif code is ResponseCode.INVALID:
+        text = NEVER_ISSUED
+    else:
+        text = "the lease has ended; the request comes again"
         if response.status is ResponseStatus.ACCEPTED:
-            named = names(pending.request)
-            _accepted_late(work, lease, pending.request, RequestState.PENDING, names=named)
-        return Verdict(
-            number,
-            ResponseCode.STALE,
-            RequestState.PENDING,
-            "the lease has ended; the request comes again",
-        )
-    first = next(p for p in record.aggregate.queue(lease.provider) if lane.covers(p))
-    if first.number != number:
-        return Verdict(
-            number,
-            ResponseCode.OUT_OF_ORDER,
-            RequestState.PENDING,
-            f"request {request_number(first.number)} of the same lease is to be answered first",
-        )
-    return Verdict(number, ResponseCode.APPLIED, _apply(work, response, lane, record))
+            _accepted_late(work, lease, pending.request, state, names=names(pending.request))
+    return Verdict(response.request, code, state, text)
 
 
-def _apply(
-    work: Transaction, response: Response, lane: Lane, record: SubscriptionRecord
-) -> RequestState:
-    subscription = lane.subscription
-    if response.status is ResponseStatus.ACCEPTED:
-        work.put_lane(replace(lane, count=lane.count - 1))
-        change = accept(
-            record.aggregate,
-            response.request,
-            circumstances=work.circumstances(subscription),
-            account_number=response.account_number,
-            reference_number=response.reference_number,
-        )
-        work.put(subscription, change, answered=lane)
-        return RequestState.COMPLETED
-    work.put_lane(replace(lane, count=0))
-    if response.status is ResponseStatus.REJECTED:
-        change = reject(
-            record.aggregate,
-            response.request,
-            circumstances=work.circumstances(subscription),
-            error_code=response.error_code,
-            error_description=response.error_description,
-            reference_number=response.reference_number,
-        )
-        work.put(subscription, change, answered=lane)
-        return RequestState.REJECTED
-    leased = lane.leased(record.aggregate.queue(lane.provider))
-    circumstances = work.circumstances(subscription)
-    work.put(
-        subscription,
-        touch(record.aggregate, lane.provider, numbers=leased, circumstances=circumstances),
-    )
-    fail_attempt(
-        work,
-        lane,
-        delay=response.retry_delay,
-        error_code=response.error_code,
-        error_description=response.error_description,
-    )
-    now = work.record(subscription)
-    still = now is not None and now.aggregate.find(response.request) is not None
-    return RequestState.PENDING if still else RequestState.REJECTED
+def _apply(work: Transaction, response: Response, lane: Lane, aggregate: Aggregate) -> RequestState:
+    circumstances = work.circumstances(lane.subscription)
+    match response.status:
+        case ResponseStatus.ACCEPTED:
+            change = accept(
+                lane,
+                aggregate,
+                circumstances=circumstances,
+                account_number=response.account_number,
+                reference_number=response.reference_number,
+            )
+            work.put_lane(change)
+            return RequestState.COMPLETED
+        case ResponseStatus.REJECTED:
+            change = reject(
+                lane,
+                aggregate,
+                circumstances=circumstances,
+                error_code=response.error_code,
+                error_description=response.error_description,
+                reference_number=response.reference_number,
+            )
+            work.put_lane(change)
+            return RequestState.REJECTED
+        case ResponseStatus.RETRY_LATER:
+            work.end_lease(
+                lane,
+                LeaseEnd.RETRY_LATER,
+                delay=response.retry_delay,
+                error_code=response.error_code,
+                error_description=response.error_description,
+            )
+            still = work.subscription(lane.subscription).aggregate.find(response.request)
+            return RequestState.PENDING if still else RequestState.REJECTED
+        case status:
+            assert_never(status)
 
 
 def _judge_settled(
@@ -198,8 +180,7 @@ def _doubtful(work: Transaction, stored: RequestRecord) -> frozenset[Name]:
     """
     if stored.state is not RequestState.COMPLETED:
         return names(stored.request)
-    record = work.record(stored.subscription)
-    queue = record.aggregate.queue(stored.provider) if record else ()
+    queue = work.subscription(stored.subscription).aggregate.queue(stored.provider)
     leased = work.lane(stored.provider, stored.subscription).leased(queue)
     later = [p.request for p in queue if p.touched or p.number in leased]
     later += [other.request for other in work.handed_over_after(stored)]

@@ -1,29 +1,47 @@
-"""The hand-overs of a subscription's requests at one provider."""
+"""The states of a lane, and every change of them as a pure function.
+
+Each function takes the lane and what the change depends on. It returns a `LaneChange`, which the
+store applies.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from enum import IntEnum
+from itertools import takewhile
 
-from .lease import Lease
-from .subscription.aggregate import Pending
+from msgspec.structs import replace
+
+from .lease import Lease, LeaseEnd, ResponseCode, back_off
+from .subscription import lifecycle
+from .subscription.aggregate import Aggregate, Pending
+from .subscription.transition import Circumstances, Transition
 from .values import Instant, Value
 
 UNANSWERED = -1
 """Stands for the number of a hand-over that ended without an answer."""
 
+COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.RETRY_LATER})
+"""The ends of a lease that count as a failed attempt of its first unanswered request."""
+
+
+class LaneState(IntEnum):
+    READY = 0
+    LEASED = 1
+    DELAYED = 2
+
 
 class Lane(Value, frozen=True, kw_only=True):
     """The hand-overs of one subscription's requests at one provider.
 
-    `count` requests, those of `unit` from `first` to `last` that are still pending, are on the
-    lease until `lease_until`; 0: no lease.
-    `handover` numbers the leases; `server` is the process that gave the lease, empty after a drain.
+    The last lease is for the requests of `unit` from index `first` to `last` that are still
+    pending. It is live until `lease_until`, which is set to 0 when it ends. `handover` numbers the
+    leases; `server` is the process that gave the lease, empty after a drain.
     """
 
     provider: str
     subscription: str
     handover: int = 0
-    count: int = 0
     unit: int = 0
     first: int = 0
     last: int = 0
@@ -39,6 +57,18 @@ class Lane(Value, frozen=True, kw_only=True):
         return self.provider, self.subscription
 
     @property
+    def is_leased(self) -> bool:
+        """Whether a lease is live. A lease that ran out is ended when the lane is loaded."""
+        return self.lease_until > 0
+
+    def overdue(self, now: Instant) -> bool:
+        return self.is_leased and self.lease_until <= now
+
+    def is_on(self, lease: Lease | None) -> bool:
+        """Whether exactly this lease is live."""
+        return self.is_leased and self.lease == lease
+
+    @property
     def lease(self) -> Lease:
         return Lease(
             self.provider,
@@ -50,12 +80,194 @@ class Lane(Value, frozen=True, kw_only=True):
             self.stream,
         )
 
-    def leased(self, queue: Iterable[Pending]) -> frozenset[int]:
-        """The numbers of the requests of the queue that are on the live lease."""
-        if not self.count:
-            return frozenset()
-        return frozenset([p.number for p in queue if self.covers(p)])
-
     def covers(self, pending: Pending) -> bool:
         """Tells whether the last lease, live or ended, was given for the request."""
         return pending.unit == self.unit and self.first <= pending.index <= self.last
+
+    def unanswered(self, queue: Iterable[Pending]) -> tuple[Pending, ...]:
+        """The requests of the queue that are on the live lease."""
+        if not self.is_leased:
+            return ()
+        return tuple([pending for pending in queue if self.covers(pending)])
+
+    def leased(self, queue: Iterable[Pending]) -> frozenset[int]:
+        """The numbers of the requests of the queue that are on the live lease."""
+        return frozenset([pending.number for pending in self.unanswered(queue)])
+
+    def state(self, queue: Sequence[Pending], *, now: Instant) -> LaneState:
+        if self.is_leased:
+            return LaneState.LEASED
+        return LaneState.DELAYED if queue[0].hidden_until > now else LaneState.READY
+
+    def due(self, queue: Sequence[Pending], *, now: Instant) -> tuple[Pending, ...]:
+        """The requests that may be handed over now: the first unit, if the lane is READY."""
+        if not queue or self.state(queue, now=now) is not LaneState.READY:
+            return ()
+        unit = queue[0].unit
+        return tuple(takewhile(lambda pending: pending.unit == unit, queue))
+
+
+class LaneChange(Value, frozen=True, kw_only=True):
+    """A lane after a change, and what else the change requires.
+
+    `transition`: the change of the subscription; None if only the lane changes. `freed`: the number
+    of requests that leave the lease; negative for a claim. `answered`: the first request that the
+    transition finishes was answered under the lease. `unanswered`: the requests whose hand-over
+    ended without an answer and that are still pending. `ran_out`: the lease ran out, so its
+    requests use credit until the adapter sends something.
+    """
+
+    lane: Lane
+    transition: Transition | None = None
+    freed: int = 0
+    answered: bool = False
+    unanswered: tuple[Pending, ...] = ()
+    ran_out: bool = False
+
+
+def claim(
+    lane: Lane,
+    requests: Sequence[Pending],
+    *,
+    stream: str,
+    server: str,
+    adapter: str,
+    duration: int,
+    now: Instant,
+) -> LaneChange:
+    """Hands over `requests`, which are the first of `Lane.due`, for `duration` microseconds."""
+    given = replace(
+        lane,
+        handover=lane.handover + 1,
+        unit=requests[0].unit,
+        first=requests[0].index,
+        last=requests[-1].index,
+        stream=stream,
+        server=server,
+        adapter=adapter,
+        lease_start=now,
+        lease_until=Instant(now + duration),
+        lease_duration=duration,
+    )
+    return LaneChange(lane=given, freed=-len(requests))
+
+
+def judge(lane: Lane, queue: Sequence[Pending], pending: Pending, lease: Lease) -> ResponseCode:
+    """The verdict on an answer for a pending request under the token of the lease."""
+    if not lease.covers(unit=pending.unit, index=pending.index):
+        return ResponseCode.INVALID
+    if not lane.is_on(lease):
+        return ResponseCode.STALE
+    if lane.unanswered(queue)[0].number != pending.number:
+        return ResponseCode.OUT_OF_ORDER
+    return ResponseCode.APPLIED
+
+
+def accept(
+    lane: Lane,
+    aggregate: Aggregate,
+    *,
+    circumstances: Circumstances,
+    account_number: str = "",
+    reference_number: str = "",
+) -> LaneChange:
+    """Accepts the first request of the lease. The lease ends with its last request."""
+    unanswered = lane.unanswered(aggregate.queue(lane.provider))
+    transition = lifecycle.accept(
+        aggregate,
+        unanswered[0].number,
+        circumstances=circumstances,
+        account_number=account_number,
+        reference_number=reference_number,
+    )
+    left = lane if len(unanswered) > 1 else _ended(lane)
+    return LaneChange(lane=left, transition=transition, freed=1, answered=True)
+
+
+def reject(
+    lane: Lane,
+    aggregate: Aggregate,
+    *,
+    circumstances: Circumstances,
+    error_code: str = "",
+    error_description: str = "",
+    reference_number: str = "",
+) -> LaneChange:
+    """Rejects the first request of the lease and ends the lease: no later request was applied."""
+    unanswered = lane.unanswered(aggregate.queue(lane.provider))
+    transition = lifecycle.reject(
+        aggregate,
+        unanswered[0].number,
+        circumstances=_off_lease(circumstances, lane),
+        error_code=error_code,
+        error_description=error_description,
+        reference_number=reference_number,
+    )
+    freed = len(unanswered)
+    return LaneChange(lane=_ended(lane), transition=transition, freed=freed, answered=True)
+
+
+def extend(lane: Lane, *, now: Instant, duration: int | None, most: int) -> LaneChange:
+    """Extends the lease to `duration` from now, but to `most` in all. It never shortens the lease.
+
+    None: the duration of the hand-over or of the last extension.
+    """
+    duration = duration or lane.lease_duration
+    until = max(min(now + duration, lane.lease_start + most), lane.lease_until)
+    extended = replace(lane, lease_until=Instant(until), lease_duration=duration)
+    return LaneChange(lane=extended)
+
+
+def disown(lane: Lane) -> LaneChange:
+    """Keeps the lease live without the process that gave it."""
+    return LaneChange(lane=replace(lane, server=""))
+
+
+def end(
+    lane: Lane,
+    aggregate: Aggregate,
+    cause: LeaseEnd,
+    *,
+    circumstances: Circumstances,
+    jitter: float,
+    delay: int | None = None,
+    error_code: str = "",
+    error_description: str = "",
+) -> LaneChange:
+    """Ends the lease before all its requests are answered: the platform may have applied them.
+
+    If the end counts as an attempt, the first unanswered request is hidden for `delay`
+    microseconds; None: see `back_off`, which uses `jitter`.
+    """
+    unanswered = lane.unanswered(aggregate.queue(lane.provider))
+    leased, first = {pending.number for pending in unanswered}, unanswered[0]
+    circumstances = _off_lease(circumstances, lane)
+    transition = lifecycle.touch(
+        aggregate, lane.provider, numbers=leased, circumstances=circumstances
+    )
+    if cause in COUNTED:
+        transition = lifecycle.count_attempt(
+            transition.aggregate,
+            first.number,
+            delay=back_off(first.attempts + 1, jitter=jitter) if delay is None else delay,
+            circumstances=circumstances,
+            error_code=error_code,
+            error_description=error_description,
+        )
+    left = transition.aggregate.queue(lane.provider)
+    return LaneChange(
+        lane=_ended(lane),
+        transition=transition,
+        freed=len(leased),
+        unanswered=tuple([pending for pending in left if pending.number in leased]),
+        ran_out=cause is LeaseEnd.RAN_OUT,
+    )
+
+
+def _ended(lane: Lane) -> Lane:
+    return replace(lane, lease_until=Instant(0))
+
+
+def _off_lease(circumstances: Circumstances, lane: Lane) -> Circumstances:
+    others = {p: leased for p, leased in circumstances.leased.items() if p != lane.provider}
+    return replace(circumstances, leased=others)

@@ -7,6 +7,7 @@ import hmac
 import secrets
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from collections.abc import Iterable
 from enum import IntEnum
 
 import msgspec
@@ -40,6 +41,7 @@ class LeaseEnd(IntEnum):
     STREAM_BROKE = 2
     RELEASED = 3
     OPERATOR = 4
+    RETRY_LATER = 5
 
 
 class Lease(Value, frozen=True, array_like=True):
@@ -122,6 +124,10 @@ def back_off(attempts: int, *, jitter: float) -> int:
 def stream_of(server: str) -> str:
     """A new id of a stream. It begins with the id of the process that has the stream."""
     return f"{server}.{secrets.token_hex(6)}"
+
+
+def streams_of(leases: Iterable[Lease | None]) -> set[str]:
+    return {lease.stream for lease in leases if lease is not None}
 
 
 def server_of(stream: str) -> str:

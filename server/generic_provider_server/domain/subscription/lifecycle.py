@@ -179,26 +179,26 @@ def touch(
 
 def count_attempt(
     aggregate: Aggregate,
-    provider: str,
+    number: int,
     *,
     delay: int,
     circumstances: Circumstances,
     error_code: str = "",
     error_description: str = "",
 ) -> Transition:
-    """Counts a failed attempt of the first request.
+    """Counts a failed attempt of the request.
 
     The request is hidden for `delay` microseconds, or rejected if it has reached the provider's
     limit of attempts.
     """
-    first = aggregate.queue(provider)[0]
+    provider, pending = _find(aggregate, number)
     tried = replace(
-        first,
+        pending,
         touched=True,
-        attempts=first.attempts + 1,
+        attempts=pending.attempts + 1,
         hidden_until=circumstances.now + delay,
-        error_code=error_code or first.error_code,
-        error_description=error_description or first.error_description,
+        error_code=error_code or pending.error_code,
+        error_description=error_description or pending.error_description,
     )
     ledger = Ledger(aggregate, circumstances)
     ledger.put_back(provider, tried)

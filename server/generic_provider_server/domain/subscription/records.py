@@ -137,7 +137,7 @@ def request_record(
     """A pending request as it is stored and shown; `lane`: its current hand-over."""
     performed = next((p for p in aggregate.performed if p.id == pending.action), None)
     link = aggregate.link(provider)
-    leased = lane is not None and lane.count > 0
+    leased = lane is not None and lane.is_leased
     return RequestRecord(
         number=pending.number,
         provider=provider,

@@ -16,9 +16,6 @@ from peewee import (
     TextField,
 )
 
-READY, LEASED, DELAYED = 0, 1, 2
-"""The status of a lane: it can be handed over, is on a live lease, or waits for its retry."""
-
 
 class Setting(Model):
     """Facts of this store: its id, and the key of the lease tokens."""
@@ -176,7 +173,8 @@ class RequestRow(Model):
 class LaneRow(Model):
     """One row for each provider and subscription with pending requests. Claims read it.
 
-    `head` is the number of its first pending request, `ready_since` is when that was scheduled.
+    `status` is its LaneState, `count` is the number of requests on its live lease. `head` is the
+    number of its first pending request, `ready_since` is when that was scheduled.
     """
 
     provider = TextField()

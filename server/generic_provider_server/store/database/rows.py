@@ -21,7 +21,7 @@ from ...domain.subscription.records import (
     SubscriptionRecord,
     Who,
 )
-from ...domain.values import RequestOrigin, RequestState, RequestType
+from ...domain.values import Instant, RequestOrigin, RequestState, RequestType
 from .bulk import Row
 from .documents import (
     action_of,
@@ -32,7 +32,6 @@ from .documents import (
     request_of,
     taken_back_of,
 )
-from .models import DELAYED, LEASED, READY
 
 
 def rows_of(cursor: Any) -> list[Any]:
@@ -92,14 +91,13 @@ def subscription_of_row(row: Any) -> SubscriptionRecord:
     )
 
 
-def lane_row(lane: Lane, queue: Sequence[Pending], *, now: int) -> Row:
+def lane_row(lane: Lane, queue: Sequence[Pending], *, now: Instant) -> Row:
     """The row of a lane. `queue`: the pending requests of its subscription there, at least one."""
     head = queue[0]
-    hidden = head.hidden_until > now
     return {
         "subscription": lane.subscription,
         "provider": lane.provider,
-        "status": LEASED if lane.count else DELAYED if hidden else READY,
+        "status": int(lane.state(queue, now=now)),
         "bulk": int(all(pending.bulk for pending in queue)),
         "ready_since": head.schedule_time,
         "head": head.number,
@@ -108,7 +106,7 @@ def lane_row(lane: Lane, queue: Sequence[Pending], *, now: int) -> Row:
         "ready_time": head.hidden_until,
         "pending": len(queue),
         "handover": lane.handover,
-        "count": lane.count,
+        "count": len(lane.unanswered(queue)),
         "unit": lane.unit,
         "first": lane.first,
         "last": lane.last,
@@ -126,7 +124,6 @@ def lane_of_row(row: Any) -> Lane:
         provider=row.provider,
         subscription=row.subscription,
         handover=row.handover,
-        count=row.count,
         unit=row.unit,
         first=row.first,
         last=row.last,

@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from peewee import SQL, Expression, Field, Function, fn
 
+from ...domain.lane import LaneState
 from ...domain.subscription.records import RequestRecord
 from ...domain.values import Instant, RequestType, Value
 from ..database.models import (
-    DELAYED,
-    READY,
     LaneRow,
     LinkRow,
     RequestRow,
@@ -39,11 +38,11 @@ AGES = (MINUTE, 10 * MINUTE, 60 * MINUTE, 1_440 * MINUTE)
 class BacklogQueries(BaseQueries):
     def backlog(self, provider: str) -> Backlog:
         now = self._memory.now()
-        blocked = (LaneRow.status != READY) & (LaneRow.pending > LaneRow.count)
+        blocked = (LaneRow.status != LaneState.READY) & (LaneRow.pending > LaneRow.count)
         lanes = LaneRow.select(
             fn.COALESCE(fn.SUM(LaneRow.pending), 0).alias("pending"),
             fn.COALESCE(fn.SUM(LaneRow.count), 0).alias("leased"),
-            _count(LaneRow.head, LaneRow.status == DELAYED).alias("delayed"),
+            _count(LaneRow.head, LaneRow.status == LaneState.DELAYED).alias("delayed"),
             _count(LaneRow.head, blocked).alias("blocked"),
         )
         (lane,) = self._rows(lanes.where(LaneRow.provider == provider))

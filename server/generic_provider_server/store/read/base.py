@@ -7,10 +7,11 @@ from typing import Any, cast
 from msgspec.structs import replace
 from peewee import Database
 
+from ...domain.lane import LaneState
 from ...domain.subscription.records import RequestRecord, WaitingFor
 from ...domain.values import RequestState
 from ..database import statements as sql
-from ..database.models import LEASED, READY, LaneRow, LinkRow
+from ..database.models import LaneRow, LinkRow
 from ..database.rows import lane_of_row, request_of_row, rows_of
 from ..memory.memory import Memory
 
@@ -61,7 +62,7 @@ class BaseQueries:
         """A pending request with what it waits for; `lane`: the row of its lane."""
         if record.state is not RequestState.PENDING or lane is None:
             return record
-        if lane.status == LEASED and lane_of_row(lane).lease.covers(
+        if lane.status == LaneState.LEASED and lane_of_row(lane).lease.covers(
             unit=record.unit, index=record.index
         ):
             return replace(
@@ -73,7 +74,9 @@ class BaseQueries:
             )
         if not self._memory.providers.catalogues[record.provider].effective:
             return replace(record, waiting_for=WaitingFor.PROVIDER)
-        if record.unit != lane.head_unit or (lane.status != READY and record.number != lane.head):
+        if record.unit != lane.head_unit or (
+            lane.status != LaneState.READY and record.number != lane.head
+        ):
             return replace(record, waiting_for=WaitingFor.EARLIER_REQUEST)
         if lane.ready_time > self._memory.now():
             next_time = lane.ready_time

@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from operator import itemgetter
 
-from ...domain.lane import Lane
+from ...domain.lane import Lane, LaneState
+from ...domain.refusals import Reason, not_found
 from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.records import SubscriptionRecord
 from ...domain.values import Goods, Instant
 from ..database import statements as sql
 from ..database.bulk import Bulk, Row
 from ..database.engine import Tables
-from ..database.models import READY
 from ..database.number_blocks import Numbers
 from ..database.rows import lane_row, subscription_row
 from ..memory.memory import Memory
@@ -49,6 +49,13 @@ class Changes(Loaded):
             self.load_subscriptions([subscription])
         return self.subscriptions[subscription]
 
+    def subscription(self, number: str) -> SubscriptionRecord:
+        """Raises Refused if there is none."""
+        record = self.record(number)
+        if record is None:
+            raise not_found(Reason.SUBSCRIPTION_NOT_FOUND, number)
+        return record
+
     def lane(self, provider: str, subscription: str) -> Lane:
         found = self.lanes.setdefault(subscription, {}).get(provider)
         return found or Lane(provider=provider, subscription=subscription)
@@ -59,7 +66,7 @@ class Changes(Loaded):
         return {
             lane.provider: lane.leased(aggregate.queue(lane.provider))
             for lane in lanes
-            if lane.count
+            if lane.is_leased
         }
 
     def flush(self) -> None:
@@ -131,7 +138,7 @@ class Changes(Loaded):
                 lane = self.lanes[number][provider] = self.lane(provider, number)
                 row = lane_row(lane, queue, now=self.now)
                 kept.append(row)
-                if row["status"] == READY:
+                if row["status"] == LaneState.READY:
                     self.notice.add_ready(provider, queue[0].schedule_time)
             elif provider in self.lanes.get(number, {}):
                 gone.append({"subscription": number, "provider": provider})

@@ -69,26 +69,37 @@ class Loaded:
         numbers = {number for need in needs for number in need.subscriptions}
         requests = {number for need in needs for number in need.requests}
         owners = self._tables.select_in(sql.SUBSCRIPTIONS_OF_REQUESTS, list(requests))
-        self.load_subscriptions(numbers.union(number for (number,) in owners))
+        found = self._load_waiting(numbers.union(number for (number,) in owners))
         self.asked_goods = {g for need in needs for g in need.goods}
         self._load_goods(self.asked_goods)
         self._load_request_ids({i for need in needs for i in need.request_ids})
+        self._end_overdue(found)
 
     def load_subscriptions(self, numbers: Iterable[str]) -> None:
         """Loads subscriptions, and waits for other processes that change them.
 
         None: it does not exist.
         """
-        missing = [number for number in numbers if number not in self.subscriptions]
-        self._load_locked(missing, self._locked(sql.LOCK, missing))
+        self._end_overdue(self._load_waiting(numbers))
 
     def load_free(self, numbers: Iterable[str]) -> list[str]:
         """Loads the existing subscriptions that no other process is changing, and returns them."""
         numbers = list(numbers)
         missing = [number for number in numbers if number not in self.subscriptions]
         revisions = self._locked(sql.LOCK_FREE, missing)
-        self._load_locked(missing if revisions is None else list(revisions), revisions)
+        free = missing if revisions is None else list(revisions)
+        self._load_locked(free, revisions)
+        self._end_overdue(free)
         return [number for number in numbers if number in self.subscriptions]
+
+    def _end_overdue(self, numbers: Iterable[str]) -> None:
+        """Ends the leases that ran out, of subscriptions that were loaded just now."""
+        raise NotImplementedError
+
+    def _load_waiting(self, numbers: Iterable[str]) -> list[str]:
+        missing = [number for number in numbers if number not in self.subscriptions]
+        self._load_locked(missing, self._locked(sql.LOCK, missing))
+        return missing
 
     def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:
         """Locks the subscriptions and returns the revisions of those locked; None if no other

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from ...domain.catalogue import Catalogue
-from ...domain.lane import UNANSWERED, Lane
+from ...domain.lane import UNANSWERED, Lane, LaneChange, end
+from ...domain.lease import LeaseEnd
 from ...domain.subscription.aggregate import Pending
 from ...domain.subscription.records import (
     ActionRecord,
@@ -19,8 +23,9 @@ from ...domain.subscription.transition import ActionChange, Circumstances, Finis
 from ...domain.values import Goods, Instant
 from ..database import statements as sql
 from ..database.documents import encode
-from ..database.engine import Overtaken
+from ..database.engine import DATABASE_ERRORS, Overtaken
 from ..database.rows import action_row, provider_row, request_row
+from ..memory.set_aside import Unprocessable
 from ..memory.subscriptions import names_of
 from .resets import Resets
 
@@ -91,15 +96,56 @@ class Transaction(Resets):
         self.actions[new_action.id] = replace(new_action, requests=numbers)
         return self.actions[new_action.id]
 
-    def put_lane(self, lane: Lane, *, ran_out: bool = False) -> None:
-        former = self.lane(lane.provider, lane.subscription)
-        freed = self.notice.freed
-        freed[former.stream] += former.count
-        freed[lane.stream] -= lane.count
-        if ran_out:
-            self.notice.ran_out[former.stream] += former.count
+    def put_lane(self, change: LaneChange) -> None:
+        """Makes the change the state of the lane, and of its subscription."""
+        lane = change.lane
+        if change.transition is not None:
+            self.put(
+                lane.subscription, change.transition, answered=lane if change.answered else None
+            )
+        for pending in change.unanswered:
+            self._note_attempt(pending, lane)
+        self.notice.freed[lane.stream] += change.freed
+        if change.ran_out:
+            self.notice.ran_out[lane.stream] += change.freed
         self.lanes.setdefault(lane.subscription, {})[lane.provider] = lane
-        self._changed_lanes.add((lane.provider, lane.subscription))
+        self._changed_lanes.add(lane.key)
+
+    def end_lease(
+        self,
+        lane: Lane,
+        cause: LeaseEnd,
+        *,
+        delay: int | None = None,
+        error_code: str = "",
+        error_description: str = "",
+    ) -> None:
+        change = end(
+            lane,
+            self.subscription(lane.subscription).aggregate,
+            cause,
+            circumstances=self.circumstances(lane.subscription),
+            jitter=random.uniform(0.8, 1.2),
+            delay=delay,
+            error_code=error_code,
+            error_description=error_description,
+        )
+        self.put_lane(change)
+
+    def _end_overdue(self, numbers: Iterable[str]) -> None:
+        for number in numbers:
+            for lane in list(self.lanes[number].values()):
+                if lane.overdue(self.now):
+                    self._end_overdue_lease(lane)
+
+    def _end_overdue_lease(self, lane: Lane) -> None:
+        """A subscription that cannot be processed is named, whichever command loaded it."""
+        try:
+            self.end_lease(lane, LeaseEnd.RAN_OUT)
+        except DATABASE_ERRORS:
+            raise
+        except Exception as error:
+            raise Unprocessable(lane.subscription) from error
 
     def put_provider(self, record: ProviderRecord) -> None:
         code = record.provider.code
@@ -118,7 +164,7 @@ class Transaction(Resets):
         row = {"id": request_id, "created": created, "digest": digest}
         self._write(sql.ADD_REQUEST_ID, request_id, row)
 
-    def note_attempt(self, pending: Pending, lane: Lane) -> None:
+    def _note_attempt(self, pending: Pending, lane: Lane) -> None:
         """Records in the history how a hand-over of the request ended."""
         row = {
             "number": pending.number,

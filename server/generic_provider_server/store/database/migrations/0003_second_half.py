@@ -1,5 +1,5 @@
 """The domain's action is stored beside the caller's bytes. A lane's `age` is called what it is: the
-instant since which its first request is ready.
+instant since which its first request is ready. The time of a lease that has ended is 0.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from peewee import SqliteDatabase
 
 CHANGES = """
 ALTER TABLE lane RENAME COLUMN age TO ready_since;
-ALTER TABLE action ADD COLUMN action {bytes}
+ALTER TABLE action ADD COLUMN action {bytes};
+UPDATE lane SET lease_until = 0 WHERE status <> 1
 """
 
 

@@ -24,18 +24,20 @@ from generic_provider import (
 )
 from support.fresh import dice
 from support.processes import Server
+from support.soak import forms
 
 PROVIDER = Provider(
     code="P",
     distributors=[Distributor(code="MAIN")],
     services=[Service(code="SPORT", provider_service_id="1")],
 )
-SUBSCRIBERS, DRIFTED, ROUNDS = 3_000, 100, 1
+SUBSCRIBERS, DRIFTED = 3_000, 100
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
+@forms("rounds", suite=1, soak=10)
 async def test_a_report_whose_server_is_killed_is_sent_again_and_misses_nobody_before(
-    url: str, tmp_path: Path
+    url: str, tmp_path: Path, rounds: int
 ) -> None:
     chance = dice("killed reports")
     with Server(tmp_path, database=url) as server:
@@ -44,7 +46,7 @@ async def test_a_report_whose_server_is_killed_is_sent_again_and_misses_nobody_b
             await crm.set_provider_state("P", state="EFFECTIVE")
             for start in range(0, SUBSCRIBERS, 1_000):
                 await crm.batch_perform([_served(n) for n in range(start, start + 1_000)])
-            for _ in range(ROUNDS):
+            for _ in range(rounds):
                 await _killed(server, chance)
                 assert (await crm.get_backlog("P")).out_of_sync_subscriptions <= DRIFTED
             told = await _report(crm, _entries())

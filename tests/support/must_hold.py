@@ -72,7 +72,7 @@ def _check_in_sync(life: Life, link: Link) -> None:
     held, wanted = link.expected(now=life.now), life.wanted(link.provider)
     assert not link.queue
     assert not plan(held, wanted, catalogue=life.catalogues[link.provider])
-    assert not life.differences(link.provider)
+    assert not life.differences(link.provider), life.differences(link.provider)
 
 
 def check_confirmed(life: Life) -> None:

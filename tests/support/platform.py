@@ -86,7 +86,8 @@ class SimulatedPlatform:
                     there.services[_entitlement(service)] = service.term_end
             case RequestType.DEACTIVATE_SERVICE | RequestType.DEACTIVATE_SUBSCRIBER:
                 for service in _services(request):
-                    there.services.pop(_entitlement(service), None)
+                    for key in _meant(there, service):
+                        del there.services[key]
             case RequestType.ADD_UDR if request.usage:
                 there.usages[_posted(request.usage, request)] = request.usage
             case RequestType.CANCEL_UDR if request.usage:
@@ -109,6 +110,20 @@ class SimulatedPlatform:
             services={_entitlement(each): each.term_end for each in request.services},
             usages=former.usages if former else {},
         )
+
+
+def _meant(there: Subscriber, service: ProvisionedService) -> list[Entitlement]:
+    """What a request to switch off names. A platform that reported goods of types that nobody knows
+    is told their serial numbers."""
+    place, platform_id, goods = _entitlement(service)
+    if all(goods_type for goods_type, _ in goods):
+        return [key for key in there.services if key == (place, platform_id, goods)]
+    serials = sorted(serial for _, serial in goods)
+    return [
+        key
+        for key in there.services
+        if key[:2] == (place, platform_id) and sorted(serial for _, serial in key[2]) == serials
+    ]
 
 
 def _check_goods(there: Subscriber, request: Request) -> None:

@@ -19,11 +19,17 @@ from .platform import Subscriber
 def reported(
     there: Subscriber | None, catalogue: Catalogue, *, known: PlatformImage, chance: Random
 ) -> Reported | None:
-    """Everything that the platform holds; by chance without the distributors of `known` items."""
+    """Everything that the platform holds; by chance without the distributors of `known` items,
+    where the serial numbers alone say what is meant."""
     if there is None:
         return None
     places = {item.key for item in known.items}
-    unplaced = there.items <= places and chance.random() < 0.5
+    serials = {serial for *_, serial in there.items}
+    clear = len(serials) == len(there.items) and all(
+        {(distributor, *each) for each in named} <= there.items
+        for distributor, _, named in there.services
+    )
+    unplaced = clear and there.items <= places and chance.random() < 0.5
     return Reported(
         items=tuple(
             [

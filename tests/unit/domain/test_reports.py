@@ -183,3 +183,35 @@ def test_a_card_and_its_box_may_have_the_same_number() -> None:
     both = replace(SPORT_THERE, serial_numbers=("1", "1"))
     life.report(SAT, Reported(items=(CARD,), entitlements=(both,)))
     assert healing(life) == ["ADD_INSTALLED_ITEM DECODER 1"]
+
+
+def test_items_with_one_serial_number_are_told_apart_by_their_viewing_point() -> None:
+    life = served(viewer(SPORT, points=("MAIN", "TWIN1")))
+    items = [
+        ReportedItem(serial_number=serial, provider_goods_type=kind, distributor=point)
+        for point, serial, kind in (
+            ("MAIN", "1", "CARD"),
+            ("MAIN", "5", "STB"),
+            ("TWIN1", "4", "CARD"),
+            ("TWIN1", "1", "STB"),
+        )
+    ]
+    there = ReportedEntitlement(
+        provider_service_id="1003", distributor="TWIN1", serial_numbers=("4", "1")
+    )
+    life.report(SAT, Reported(items=tuple(items), entitlements=(there,)))
+    (film,) = life.link(SAT).confirmed.entitlements
+    assert [(goods.goods_type, goods.serial_number) for goods in film.goods] == [
+        ("SMARTCARD", "4"),
+        ("DECODER", "1"),
+    ]
+
+
+def test_an_item_that_nobody_knows_is_of_the_type_that_is_lacking() -> None:
+    life = served(viewer(SPORT))
+    there = ReportedEntitlement(
+        provider_service_id="1003", distributor="MAIN", serial_numbers=("1", "9")
+    )
+    life.report(SAT, Reported(items=(CARD,), entitlements=(there,)))
+    (film,) = life.link(SAT).confirmed.entitlements
+    assert [goods.goods_type for goods in film.goods] == ["SMARTCARD", "DECODER"]

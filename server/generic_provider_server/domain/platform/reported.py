@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from msgspec.structs import replace
+
 from ..catalogue import Catalogue
 from ..values import Goods, Instant, ServiceKind, Value
 from .image import Entitlement, PlatformImage, ProvisionedItem
@@ -82,14 +84,26 @@ class Reading:
         self.unknown.append((named, "the provider has no such goods"))
         return None
 
-    def _goods_of(self, serial_number: str, *, but: Sequence[Goods] = ()) -> Goods:
-        """The item of that serial number; its goods type is empty where nobody knows it.
+    def _goods_of(self, serial_number: str) -> Goods:
+        """The item of that serial number; its goods type is empty where nobody knows it."""
+        return next(iter(self._known(serial_number)), Goods("", serial_number))
 
-        `but`: a card and its box may have the same number, and these were named already.
-        """
-        there = (item.goods for items in self._items for item in items)
-        found = (g for g in there if g.serial_number == serial_number and g not in but)
-        return next(found, Goods("", serial_number))
+    def _known(self, serial_number: str, *, at: str = "") -> list[Goods]:
+        """The items of that serial number; those on the distributor `at` come first."""
+        there = [item for items in self._items for item in items]
+        there.sort(key=lambda item: item.distributor != at)
+        return [item.goods for item in there if item.serial_number == serial_number]
+
+    def _goods_named(self, serial_numbers: Sequence[str], *, at: str) -> list[Goods]:
+        """The goods of one entitlement, which are of different types. Items of different types may
+        have the same number, so the numbers with the fewest meanings are read first."""
+        known = {each: self._known(each, at=at) for each in serial_numbers}
+        goods: list[Goods] = []
+        for each in sorted(serial_numbers, key=lambda number: len({*known[number]})):
+            types = {other.goods_type for other in goods}
+            free = (found for found in known[each] if found.goods_type not in types)
+            goods.append(next(free, Goods("", each)))
+        return goods
 
     def _named(self, distributor: str) -> set[str]:
         if distributor and distributor not in self._catalogue.distributors:
@@ -111,9 +125,7 @@ class Reading:
         termed = [each.code for each in behind if each.kind is ServiceKind.TERMED]
         if not termed:
             return
-        goods: list[Goods] = []
-        for serial_number in reported.serial_numbers:
-            goods.append(self._goods_of(serial_number, but=goods))
+        goods = self._goods_named(reported.serial_numbers, at=reported.distributor)
         places = self._named(reported.distributor) or self._places_for(platform_id, goods) or {""}
         timed = self._catalogue.provider.request_settings.term_end_on_platform
         for distributor in sorted(places):
@@ -142,9 +154,19 @@ class Reading:
         platform may know an entitlement by its card alone. They are in the distributor's order."""
         found = self._catalogue.distributors.get(distributor)
         required = found.required_goods_types if found else ()
+        named = _with_type(named, required)
         there = {i.goods_type: i.goods for i in self.items if i.distributor == distributor}
         goods = [there[goods_type] for goods_type in required if goods_type in there]
         if len(goods) < len(required) or not {*named} <= {*goods}:
             order = {goods_type: n for n, goods_type in enumerate(required)}
             goods = sorted(named, key=lambda each: (order.get(each.goods_type, len(order)), each))
         return tuple(goods)
+
+
+def _with_type(named: Sequence[Goods], required: Sequence[str]) -> Sequence[Goods]:
+    """An item that nobody knows any more is of the only required type that no other item has."""
+    types = {goods.goods_type for goods in named}
+    missing = [goods_type for goods_type in required if goods_type not in types]
+    if len(missing) != 1 or [goods.goods_type for goods in named].count("") != 1:
+        return named
+    return [goods if goods.goods_type else replace(goods, goods_type=missing[0]) for goods in named]

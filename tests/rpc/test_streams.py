@@ -10,6 +10,7 @@ import pytest
 
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import request_service_pb2 as requests
+from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
 from support.calling import Caller, Refusal
@@ -20,18 +21,40 @@ Stream = grpc.aio.UnaryStreamCall[
 ]
 
 
-async def subscribe(caller: Caller, count: int, *, prefix: str = "S") -> None:
+async def subscribe(
+    caller: Caller, count: int, *, prefix: str = "S", with_items: bool = False
+) -> None:
     batch = subscriptions.BatchPerformActionsRequest(
         actions=[
             subscriptions.PerformActionRequest(
                 subscription=f"{prefix}{n:03}",
-                become_subscriber=subscriptions.BecomeSubscriber(type="DTH", provider="P"),
+                become_subscriber=subscriptions.BecomeSubscriber(
+                    type="DTH", provider="P", items=items(n) if with_items else ()
+                ),
             )
             for n in range(count)
         ]
     )
     made = await caller.call("BatchPerformActions", batch)
     assert all(each.HasField("action") for each in made.results)
+
+
+def items(n: int) -> list[pb.InstalledItem]:
+    return [
+        pb.InstalledItem(distributor="MAIN", goods_type=goods, serial_number=f"{n}")
+        for goods in ("SMARTCARD", "DECODER")
+    ]
+
+
+async def add(caller: Caller, subscription: str, *services: str) -> None:
+    chosen = [
+        subscriptions.ServiceSelection(distributor="MAIN", service=service) for service in services
+    ]
+    action = subscriptions.PerformActionRequest(
+        subscription=subscription, add_services=subscriptions.AddServices(services=chosen)
+    )
+    done = await caller.call("PerformAction", action)
+    assert not isinstance(done, Refusal), done
 
 
 @asynccontextmanager
@@ -112,6 +135,25 @@ async def test_one_that_stops_reading_holds_its_credit_and_others_get_the_rest(
 
     assert done == 60 - 7
     assert len(held.subscriptions) == 7
+
+
+async def test_what_two_calls_free_is_handed_over_at_once(address: str, caller: Caller) -> None:
+    rounds = 30
+    await subscribe(caller, rounds, with_items=True)
+    async with stream(address, "a", max_in_flight=2) as call:
+        for _ in range(rounds // 2):
+            await caller.call("SendResponses", answers(await handed(call)))
+        for n in range(rounds):
+            for services in (("S0", "S1"), ("S2", "S3")):
+                await add(caller, f"S{n:03}", *services)
+            first = answers(await handed(call))
+            first.responses[1].status = api.RESPONSE_STATUS_REJECTED
+            for response in first.responses:
+                one = api.SendResponsesRequest(provider="P", responses=[response])
+                await caller.call("SendResponses", one)
+            second = answers(await handed(call))
+            assert len(second.responses) == 2, f"round {n}"
+            await caller.call("SendResponses", second)
 
 
 async def test_two_share_the_work_and_no_subscription_is_in_both_hands(

@@ -138,7 +138,13 @@ async def test_a_claim_gives_at_most_a_mebibyte_and_the_rest_with_the_next(bench
     cards = [replace(card(f"{n}"), parameters=LARGE) for n in range(300)]
     wanted = [replace(viewer(f"S{n}"), items=(each,)) for n, each in enumerate(cards)]
     await asyncio.gather(*[bench.become(each) for each in wanted])
-    demand = Demand(stream="", adapter="a", credit=500, lease_duration=SECOND, include_target=True)
+    demand = Demand(
+        stream="",
+        adapter="a",
+        credit=lambda _: 500,
+        lease_duration=SECOND,
+        include_target=True,
+    )
     claims = []
     while handed := (await bench.claims("SAT", demand))[0]:
         claims.append(len(handed))

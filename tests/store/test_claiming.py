@@ -13,7 +13,7 @@ def demand(stream: str, credit: int, *, include_target: bool = False) -> Demand:
     return Demand(
         stream=stream,
         adapter="adapter",
-        credit=credit,
+        credit=lambda _: credit,
         lease_duration=30 * SECOND,
         include_target=include_target,
     )

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from generic_provider_server.domain.lease import stream_of
+from generic_provider_server.commands.claim import Handed
+from generic_provider_server.commands.hold import Extend, Release
+from generic_provider_server.commands.operate import CancelRequest
+from generic_provider_server.commands.respond import Respond, Response, respond
+from generic_provider_server.domain.lease import ResponseStatus, stream_of
 from generic_provider_server.domain.subscription.records import WaitingFor
 from generic_provider_server.domain.values import SECOND
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.store import Store
+from generic_provider_server.store.write.writer import Command
 from support.bench import Bench
 from support.examples import ADD_SPORT, viewer
 
@@ -40,34 +46,36 @@ def delivery(store: Store, stream: AdapterStream) -> Delivery:
     return delivery
 
 
+@pytest.mark.usefixtures("delivery")
 async def test_what_is_on_a_lease_counts_until_it_is_answered_or_given_back(
-    bench: Bench, delivery: Delivery, stream: AdapterStream
+    bench: Bench, stream: AdapterStream
 ) -> None:
+    credit = stream.credit
     await bench.become(viewer("S1"))
     await bench.become(viewer("S2"))
     one, two = await bench.claim("SAT", stream=stream.id)
-    assert stream.credit == 0
+    assert credit.left() == 0
 
     await bench.accept(one)
-    assert stream.credit == 1
+    assert credit.left() == 1
     await bench.release(two.lane.lease)
-    assert stream.credit == 2
+    assert credit.left() == 2
     await bench.perform(ADD_SPORT, "S1")
-    await bench.claim("SAT", stream=stream.id)
-    assert stream.credit == 0
+    late, _ = await bench.claim("SAT", stream=stream.id)
+    assert credit.left() == 0
     await bench.pass_time(31)
-    assert (stream.in_flight, stream.ran_out, stream.credit) == (0, 2, 0)
-    delivery.heard([stream.id])
-    assert stream.credit == 2
+    assert (credit.in_flight, credit.ran_out, credit.left()) == (0, 2, 0)
+    assert not (await bench.extend(late.lane.lease)).live
+    assert credit.left() == 2
 
 
 async def test_a_lease_that_ran_out_as_another_began_counts_as_well(
     delivery: Delivery, stream: AdapterStream
 ) -> None:
-    stream.in_flight = 1
-    delivery.take_note(Notice(freed=Counter({stream.id: 0}), ran_out=Counter({stream.id: 1})))
+    delivery.count(Notice(freed=Counter({stream.id: -1})))
+    delivery.count(Notice(freed=Counter({stream.id: 0}), ran_out=Counter({stream.id: 1})))
 
-    assert (stream.in_flight, stream.ran_out, stream.credit) == (1, 1, 0)
+    assert (stream.credit.in_flight, stream.credit.ran_out, stream.credit.left()) == (1, 1, 0)
 
 
 @pytest.mark.parametrize("ending", ["stopped", "gone"])
@@ -97,3 +105,45 @@ async def test_what_is_claimed_while_its_stream_ends_goes_back_without_an_attemp
         await asyncio.sleep(0.01)
 
     assert (await bench.request(number)).attempts == 0
+
+
+def _answer(bench: Bench, lease: Handed, status: ResponseStatus) -> Respond:
+    response = Response(
+        request=lease.requests[0].number,
+        lease_token=bench.token(lease),
+        status=status,
+        retry_delay=60 * SECOND,
+    )
+    return respond("SAT", (response,), key=bench.store.token_key)
+
+
+def _cancel(lease: Handed) -> CancelRequest:
+    return CancelRequest(request=lease.requests[0].number, reason="stuck", end_lease=True)
+
+
+FREEING: dict[str, Callable[[Bench, Handed], Command[object]]] = {
+    "accepted": lambda bench, lease: _answer(bench, lease, ResponseStatus.ACCEPTED),
+    "rejected": lambda bench, lease: _answer(bench, lease, ResponseStatus.REJECTED),
+    "retried": lambda bench, lease: _answer(bench, lease, ResponseStatus.RETRY_LATER),
+    "released": lambda _, lease: Release(leases=(lease.lane.lease,)),
+    "cancelled": lambda _, lease: _cancel(lease),
+    "ran out and heard": lambda _, lease: Extend(leases=(lease.lane.lease,)),
+}
+
+
+@pytest.mark.usefixtures("delivery")
+@pytest.mark.parametrize("freeing", FREEING)
+async def test_a_claim_sees_what_was_freed_since_it_was_asked_for(
+    bench: Bench, stream: AdapterStream, freeing: str
+) -> None:
+    for number in ("S1", "S2", "S3"):
+        await bench.become(viewer(number))
+    (lease,) = await bench.claim("SAT", stream=stream.id, credit=1, lease=30)
+    demand = stream.demand()
+    bench.clock.advance(31 if freeing.startswith("ran out") else 0)
+    freed = bench.store.ask(FREEING[freeing](bench, lease))
+    (handed,) = await bench.claims("SAT", demand)
+    await freed
+
+    assert sum(len(each.requests) for each in handed) == 2
+    assert stream.credit.left() == 0

@@ -110,7 +110,7 @@ async def test_leases_of_a_killed_server_end_and_those_of_a_pull_live_on(
     bench: Bench, lease: Handed
 ) -> None:
     await bench.perform(ADD_STREAM, "S1")
-    demand = Demand(stream="", adapter="polling", credit=1, lease_duration=30 * SECOND)
+    demand = Demand(stream="", adapter="polling", credit=lambda _: 1, lease_duration=30 * SECOND)
     pull = Claim(provider="WEB", server="", demands=(demand,))
     ((pulled,),) = await bench.store.do(pull)
 

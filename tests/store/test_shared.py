@@ -151,32 +151,56 @@ async def test_a_lease_is_given_once(url: str, clock: HandClock) -> None:
     assert set(given.values()) == {1}
 
 
+def stream_at(bench: Bench) -> AdapterStream:
+    """With a credit of two requests."""
+    return AdapterStream(
+        id=stream_of(bench.store.server),
+        provider="SAT",
+        adapter="adapter",
+        version="",
+        peer="",
+        max_in_flight=2,
+        lease_duration=30 * SECOND,
+        include_target=False,
+    )
+
+
+async def test_a_claim_sees_what_was_freed_elsewhere_since_it_was_asked_for(
+    url: str, clock: HandClock
+) -> None:
+    async with processes(url, clock) as (one, two, _):
+        stream = stream_at(one)
+        Delivery(one.store, max_streams=10).streams[stream.id] = stream
+        for number in ("S1", "S2", "S3"):
+            await one.become(viewer(number))
+        (lease,) = await one.claim("SAT", stream=stream.id, credit=1)
+        demand = stream.demand()
+        await two.accept(lease)
+        async with asyncio.timeout(20):
+            while stream.credit.in_flight:
+                await asyncio.sleep(0.01)
+        (handed,) = await one.claims("SAT", demand)
+
+    assert len(handed) == 2
+
+
 async def test_credit_is_freed_by_answers_that_come_elsewhere(url: str, clock: HandClock) -> None:
     async with processes(url, clock) as (one, two, _):
         delivery = Delivery(one.store, max_streams=10)
-        stream = AdapterStream(
-            id=stream_of(one.store.server),
-            provider="SAT",
-            adapter="adapter",
-            version="",
-            peer="",
-            max_in_flight=2,
-            lease_duration=30 * SECOND,
-            include_target=False,
-        )
+        stream = stream_at(one)
         with delivery.stream(stream):
             for n in range(20):
                 await two.become(viewer(f"S{n:03}"))
             for _ in range(20):
                 handed = await asyncio.wait_for(stream.events.get(), 20)
                 assert isinstance(handed, tuple)
-                assert stream.in_flight <= 2
+                assert stream.credit.in_flight <= 2
                 for lease in handed:
                     await two.accept(lease)
                 if not await two.store.read(lambda queries: queries.backlog_size("SAT")[0]):
                     break
             async with asyncio.timeout(20):
-                while stream.in_flight:
+                while stream.credit.in_flight:
                     await asyncio.sleep(0.01)
         await delivery.drain("done")
 
@@ -186,7 +210,7 @@ async def test_leases_of_a_server_that_is_silent_end(url: str, clock: HandClock)
         alive, dying = (Presence(bench.store, list) for bench in (one, two))
         await dying.beat()
         await two.become(viewer("S1"))
-        demand = Demand(stream="s", adapter="a", credit=10, lease_duration=3_600 * SECOND)
+        demand = Demand(stream="s", adapter="a", credit=lambda _: 10, lease_duration=3_600 * SECOND)
         claim = Claim(provider="SAT", server=two.store.server, demands=(demand,))
         assert (await two.store.do(claim))[0]
         clock.advance(5)

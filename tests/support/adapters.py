@@ -90,7 +90,7 @@ class Adapters:
     async def _claim(self) -> None:
         streams = self.chance.sample(self.streams, len(self.streams))
         provider = streams[0].provider
-        streams = [s for s in streams if s.provider == provider and s.credit > 0]
+        streams = [s for s in streams if s.provider == provider and s.wants_more]
         shares = await self.bench.claims(
             provider, *[s.demand() for s in streams], turn=self.chance.randrange(5)
         )
@@ -238,7 +238,7 @@ class Adapters:
         for stream in self.streams:
             left = sum(work.left for work in self.live.values() if work.stream is stream)
             lapsed = self.lapsed.get(stream.id, 0)
-            assert (stream.in_flight, stream.ran_out) == (left, lapsed), stream
+            assert (stream.credit.in_flight, stream.credit.ran_out) == (left, lapsed), stream
             assert left + lapsed <= stream.max_in_flight
 
 

@@ -99,7 +99,7 @@ class Bench:
         demand = Demand(
             stream=stream,
             adapter=f"adapter of {stream}",
-            credit=credit,
+            credit=lambda _: credit,
             lease_duration=int(lease * SECOND),
         )
         (handed,) = await self.claims(provider, demand)

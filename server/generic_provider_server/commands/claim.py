@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ..domain.catalogue import catalogue_of
@@ -12,6 +12,7 @@ from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.records import RequestRecord, request_record
 from ..domain.subscription.target import target_after
 from ..store.database.documents import encode
+from ..store.notices.notice import Notice
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 
@@ -30,11 +31,15 @@ LIVE_TURNS = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
-    """A stream or a pull that can take `credit` requests. Durations are in microseconds."""
+    """A stream or a pull that can take requests. Durations are in microseconds.
+
+    `credit` returns how many requests it can take now. The argument is what the running transaction
+    has changed so far: it may have freed credit since the demand was made.
+    """
 
     stream: str
     adapter: str
-    credit: int
+    credit: Callable[[Notice], int]
     lease_duration: int
     include_target: bool = False
 
@@ -73,7 +78,7 @@ class Claim:
 
     def _ready(self, work: Transaction) -> Iterator[str]:
         """The subscriptions with ready requests: live ones and, in their turns, bulk ones."""
-        most = sum(min(demand.credit, MOST_AT_ONCE) for demand in self.demands)
+        most = sum(_share(work, demand) for demand in self.demands)
         live, bulk = (work.ready(self.provider, bulk=lane, most=most) for lane in (0, 1))
         free = set(work.load_free(live + bulk))
         lives, bulks = ([each for each in lane if each in free] for lane in (live, bulk))
@@ -82,7 +87,7 @@ class Claim:
     def _hand_over(
         self, work: Transaction, demand: Demand, ready: Iterator[str]
     ) -> Iterator[Handed]:
-        credit, room = min(demand.credit, MOST_AT_ONCE), MOST_BYTES
+        credit, room = _share(work, demand), MOST_BYTES
         while credit > 0:
             number = next(ready, None)
             if number is None:
@@ -139,6 +144,10 @@ class Claim:
             ),
             target=target,
         )
+
+
+def _share(work: Transaction, demand: Demand) -> int:
+    return max(0, min(demand.credit(work.notice), MOST_AT_ONCE))
 
 
 def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...], int]:

@@ -79,10 +79,11 @@ class ProvisioningServicer:
         checks = Checks()
         provider, adapter = _adapter(checks, request)
         given = request.HasField("max_requests")
+        most = _credit(checks, "max_requests", request.max_requests if given else None)
         demand = Demand(
             stream="",
             adapter=adapter,
-            credit=_credit(checks, "max_requests", request.max_requests if given else None),
+            credit=lambda _: most,
             lease_duration=_lease_duration(checks, request) or 30 * SECOND,
             include_target=request.include_target,
         )

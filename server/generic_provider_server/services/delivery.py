@@ -42,36 +42,30 @@ class Delivery:
         self._dispatchers: dict[str, asyncio.Task[None]] = {}
         self._turns: defaultdict[str, int] = defaultdict(int)
         self._draining = ""
+        store.listeners.at_once.append(self.count)
         store.listeners.committed.append(self.take_note)
         store.listeners.missed.append(self.cut)
 
-    def take_note(self, notice: Notice) -> None:
-        """Takes over from a commit the credit that it freed, and the providers with ready lanes."""
-        ready = set(notice.ready)
-        self.stop_streams(notice.stopped)
-        for stream_id, freed in notice.freed.items():
-            stream = self.streams.get(stream_id)
-            ran_out = notice.ran_out.get(stream_id, 0)
-            if stream is None or not (freed or ran_out):
-                continue
-            stream.in_flight -= freed
-            stream.ran_out += ran_out
-            stream.end_if_done()
-            ready.add(stream.provider)
-        self.heard(notice.heard)
-        self._serve_soon(ready)
-
-    def heard(self, streams: Iterable[str]) -> None:
-        """Called when an adapter has sent something: requests of leases that ran out use no credit
-        any more.
-        """
-        for stream_id in streams:
+    def count(self, notice: Notice) -> None:
+        """Counts the credit that a commit used and freed. Any thread may call it."""
+        for stream_id in {*notice.freed, *notice.heard}:
             stream = self.streams.get(stream_id)
             if stream is not None:
+                stream.credit.count(notice)
+
+    def take_note(self, notice: Notice) -> None:
+        """Serves the streams whose credit a commit changed, and the providers with ready lanes."""
+        ready = set(notice.ready)
+        self.stop_streams(notice.stopped)
+        for stream_id in {*notice.freed, *notice.heard}:
+            stream = self.streams.get(stream_id)
+            if stream is None:
+                continue
+            if stream_id in notice.heard:
                 stream.last_heard_time = time.time()
-                if stream.ran_out:
-                    stream.ran_out = 0
-                    self._serve_soon({stream.provider})
+            stream.end_if_done()
+            ready.add(stream.provider)
+        self._serve_soon(ready)
 
     def stop_streams(self, streams: Iterable[str]) -> None:
         """Hands nothing more over on the streams. Each ends when its last lease has ended."""
@@ -96,7 +90,7 @@ class Delivery:
             yield stream
         finally:
             del self.streams[stream.id]
-            log.info("adapter_gone", **facts, in_flight=stream.in_flight)
+            log.info("adapter_gone", **facts, in_flight=stream.credit.in_flight)
             if not self._draining:
                 end = asyncio.create_task(self._end_leases(stream))
                 end.add_done_callback(_log_failure)
@@ -190,7 +184,7 @@ class Delivery:
 
         Requests claimed for a stream that was stopped or has ended in the meantime are released.
         """
-        waiting = [s for s in self.streams.values() if s.provider == provider and s.credit > 0]
+        waiting = [s for s in self.streams.values() if s.provider == provider and s.wants_more]
         if self._draining or not waiting:
             return False
         turn = self._turns[provider] % len(waiting)

@@ -46,7 +46,7 @@ def connected(stream: AdapterStream) -> Connected:
         version=stream.version,
         peer=stream.peer,
         max_in_flight=stream.max_in_flight,
-        in_flight=stream.in_flight,
+        in_flight=stream.credit.in_flight,
         connect_time=stream.connect_time,
         last_heard_time=stream.last_heard_time,
     )

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from ..commands.claim import Demand, Handed
+from .credit import Credit
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +28,7 @@ StreamEvent = tuple[Handed, ...] | Drain | Cut | None
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class AdapterStream:
-    """One adapter's stream. `in_flight`: requests on its live leases.
-
-    `ran_out`: requests on leases that ran out since the adapter last sent something; they use
-    credit too.
-    """
+    """One adapter's stream. `credit` tells how many requests it can take now."""
 
     id: str
     provider: str
@@ -43,8 +40,7 @@ class AdapterStream:
     include_target: bool
     connect_time: float = field(default_factory=time.time)
     last_heard_time: float = field(default_factory=time.time)
-    in_flight: int = 0
-    ran_out: int = 0
+    credit: Credit = field(init=False)
     stopping: bool = False
     claimed: asyncio.Event = field(default_factory=asyncio.Event)
     """Not set while a claim for the stream runs: its leases are ended only after that."""
@@ -54,20 +50,21 @@ class AdapterStream:
 
     def __post_init__(self) -> None:
         self.claimed.set()
+        self.credit = Credit(self.max_in_flight, stream=self.id)
 
     @property
-    def credit(self) -> int:
-        return 0 if self.stopping else self.max_in_flight - self.in_flight - self.ran_out
+    def wants_more(self) -> bool:
+        return not self.stopping and self.credit.left() > 0
 
     def demand(self) -> Demand:
         return Demand(
             stream=self.id,
             adapter=self.adapter,
-            credit=self.credit,
+            credit=self.credit.left,
             lease_duration=self.lease_duration,
             include_target=self.include_target,
         )
 
     def end_if_done(self) -> None:
-        if self.stopping and self.in_flight <= 0 and self.claimed.is_set():
+        if self.stopping and self.credit.in_flight <= 0 and self.claimed.is_set():
             self.events.put_nowait(None)

@@ -76,6 +76,7 @@ class Listener:
                 notice = notice_in(notification.payload, server=self._server)
                 if notice is not None:
                     self._scan_starts.note(notice.ready)
+                    self._listeners.tell_at_once(notice)
                     self._loop.call_soon_threadsafe(self._listeners.tell_committed, notice)
                 if self._stopping.is_set():
                     return

@@ -13,7 +13,11 @@ log = structlog.get_logger()
 
 
 class Listeners:
-    """Lists of functions that are called on the event loop, in their order. Anybody may add one.
+    """Lists of functions that are called in their order. Anybody may add one.
+
+    Those of `at_once` are called on the thread that has committed, or has received the notification
+    of another process's commit, before it does anything else. All others are called on the event
+    loop.
 
     Those of `committed` are called after each commit of any process, before the callers of this
     process get their answers. Those of `missed` are called when a connection was lost, so that
@@ -22,9 +26,13 @@ class Listeners:
     """
 
     def __init__(self) -> None:
+        self.at_once: list[Callable[[Notice], None]] = []
         self.committed: list[Callable[[Notice], None]] = []
         self.missed: list[Callable[[], None]] = []
         self.reached: list[Callable[[bool], None]] = []
+
+    def tell_at_once(self, notice: Notice) -> None:
+        _call(self.at_once, notice)
 
     def tell_committed(self, notice: Notice) -> None:
         _call(self.committed, notice)

@@ -203,6 +203,7 @@ class Writer:
                 tables.tell(self._throttle.messages(work.notice))
         self._throttle.sent()
         memory.scan_starts.note(work.notice.ready)
+        self._listeners.tell_at_once(work.notice)
         work.keep_recent()
         if work.providers is not former.records:
             memory.providers = Providers(work.providers, work.catalogues)

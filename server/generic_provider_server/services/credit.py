@@ -1,0 +1,42 @@
+"""Counts how much of its credit a stream has used.
+
+The thread that commits a group, or receives a notification of another process's commit, counts
+before it does anything else. So a claim sees the credit that all answers before it have freed.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from ..store.notices.notice import Notice
+
+NOTHING = Notice()
+
+
+class Credit:
+    """A stream may have `most` requests in flight. `in_flight`: requests on its live leases.
+
+    `ran_out`: requests on leases that ran out since the adapter last sent something; they use
+    credit too.
+    """
+
+    def __init__(self, most: int, *, stream: str) -> None:
+        self.most = most
+        self.in_flight = 0
+        self.ran_out = 0
+        self._stream = stream
+        self._lock = threading.Lock()
+
+    def left(self, committing: Notice = NOTHING) -> int:
+        """The unused credit. `committing`: what the running transaction has changed so far."""
+        with self._lock:
+            return self.most - sum(self._used(committing))
+
+    def count(self, notice: Notice) -> None:
+        with self._lock:
+            self.in_flight, self.ran_out = self._used(notice)
+
+    def _used(self, notice: Notice) -> tuple[int, int]:
+        heard = self._stream in notice.heard
+        ran_out = 0 if heard else self.ran_out + notice.ran_out[self._stream]
+        return self.in_flight - notice.freed[self._stream], ran_out

@@ -1,0 +1,1 @@
+"""A plain, slow model of the business rules, written from their description alone."""

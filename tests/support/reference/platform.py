@@ -1,0 +1,236 @@
+"""Images of a platform, and the requests that lead from one to the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+
+from generic_provider_server.domain.values import FINAL, ON, Provider, RequestType
+
+from .state import Sub, distributor_of, service_of
+
+Key = tuple[object, ...]
+"""An element: ("known",), ("holder",), ("address",), ("item", distributor, goods type, serial),
+("service", distributor, platform id, goods), ("usage", reference, goods)"""
+
+KNOWN, HOLDER, ADDRESS = ("known",), ("holder",), ("address",)
+GOODS = ("item", "service", "usage")
+BECOME = RequestType.BECOME_SUBSCRIBER
+
+
+@dataclass
+class Held:
+    """`there`: each element with its contents; `doubt`: those that are uncertain."""
+
+    there: dict[Key, object] = field(default_factory=dict)
+    doubt: set[Key] = field(default_factory=set)
+    closed: bool = False
+
+    def copy(self) -> Held:
+        return Held(dict(self.there), set(self.doubt), self.closed)
+
+    def sure(self, key: Key) -> bool:
+        return key in self.there and key not in self.doubt
+
+    def kind(self, kind: str) -> list[Key]:
+        return [key for key in self.there if key[0] == kind]
+
+    @property
+    def goods(self) -> bool:
+        return any(key[0] in GOODS for key in self.there)
+
+
+@dataclass(frozen=True)
+class Order:
+    """A request: its type, and the elements that it names with the contents it gives them."""
+
+    type: RequestType
+    parts: tuple[tuple[Key, object], ...]
+
+    def __repr__(self) -> str:
+        named = [" ".join(map(str, key)) for key, _ in self.parts]
+        return f"{self.type.name}({', '.join(named)})"
+
+    @property
+    def names(self) -> set[Key]:
+        return {key for key, _ in self.parts}
+
+
+def image(sub: Sub, provider: Provider, now: int) -> Held:
+    held = Held(closed=sub.state in FINAL)
+    if provider.code not in sub.linked:
+        return held
+    held.there = {KNOWN: True, HOLDER: repr(sub.holder), ADDRESS: repr(sub.address)}
+    for (code, kind, serial), where in sub.items.items():
+        if code == provider.code:
+            held.there["item", where, kind, serial] = None
+    for key, end in entitlements(sub, provider).items() if sub.on else ():
+        held.there[key] = end
+    for usage in sub.usages.values():
+        goods = (
+            goods_of(sub, provider, usage.distributor) if usage.provider == provider.code else None
+        )
+        if goods is not None and usage.end_time > now:
+            held.there["usage", usage.reference, goods] = usage.end_time
+    return held
+
+
+def goods_of(sub: Sub, provider: Provider, distributor: str) -> tuple[Key, ...] | None:
+    found = [
+        (kind, serial)
+        for kind in distributor_of(provider, distributor).required_goods_types
+        for (code, k, serial), where in sub.items.items()
+        if (code, k, where) == (provider.code, kind, distributor)
+    ]
+    complete = len(found) == len(distributor_of(provider, distributor).required_goods_types)
+    return tuple(found) if complete else None
+
+
+def entitlements(sub: Sub, provider: Provider) -> dict[Key, int | None]:
+    """Several services with one platform id are one entitlement, which lasts as the longest."""
+    ends: dict[Key, list[int | None]] = {}
+    for (code, where, service), svc in sub.services.items():
+        if code != provider.code or svc.state not in ON:
+            continue
+        goods = goods_of(sub, provider, where)
+        if goods is not None:
+            pid = service_of(provider, service).provider_service_id
+            ends.setdefault(("service", where, pid, goods), []).append(svc.term_end)
+    if not provider.request_settings.term_end_on_platform:
+        return dict.fromkeys(ends)
+    return {
+        key: None if None in each else max(end for end in each if end is not None)
+        for key, each in ends.items()
+    }
+
+
+def current(held: Held, now: int) -> Held:
+    """Without usage that is over."""
+    result = held.copy()
+    for key in held.kind("usage"):
+        if is_over(held.there[key], now):
+            del result.there[key]
+            result.doubt.discard(key)
+    return result
+
+
+def is_over(end: object, now: int) -> bool:
+    assert isinstance(end, int)
+    return end <= now
+
+
+def depth(provider: Provider, distributor: str) -> int:
+    """How many distributors it requires; a platform may tell of one that nobody knows."""
+    found = {each.code: each.required_distributor for each in provider.distributors}
+    required = found.get(distributor)
+    return 1 + depth(provider, required) if required else 0
+
+
+def plan(held: Held, wanted: Held, provider: Provider) -> list[Order]:
+    """The requests that lead from the one to the other; each for one element only."""
+    if KNOWN not in wanted.there:
+        return _differences(held, replace(wanted, there={}), provider, update=False)
+    if wanted.closed and KNOWN not in held.there and not held.goods and not wanted.goods:
+        return []
+    if not held.sure(KNOWN):
+        become = become_for(wanted)
+        return [become, *_differences(effect(held, become), wanted, provider)]
+    return _differences(held, wanted, provider)
+
+
+def become_for(wanted: Held) -> Order:
+    carried = [(k, v) for k, v in wanted.there.items() if k[0] != "usage"]
+    return Order(BECOME, tuple(sorted(carried, key=repr)))
+
+
+def _differences(
+    held: Held, wanted: Held, provider: Provider, *, update: bool = True
+) -> list[Order]:
+    def wrong(key: Key) -> bool:
+        return not held.sure(key) or held.there[key] != wanted.there[key]
+
+    def orders(kind: str, type_: RequestType, *, missing: bool) -> list[Order]:
+        keys = [k for k in wanted.kind(kind) if wrong(k)] if missing else []
+        keys = keys if missing else [k for k in held.kind(kind) if k not in wanted.there]
+        source = wanted if missing else held
+        if kind != "usage":
+            keys.sort(key=lambda k: (depth(provider, str(k[1])), repr(k)), reverse=not missing)
+        return [Order(type_, ((key, source.there[key]),)) for key in keys]
+
+    return [
+        *(_updates(wanted, wrong) if update else ()),
+        *orders("usage", RequestType.CANCEL_UDR, missing=False),
+        *orders("service", RequestType.DEACTIVATE_SERVICE, missing=False),
+        *orders("item", RequestType.REMOVE_INSTALLED_ITEM, missing=False),
+        *orders("item", RequestType.ADD_INSTALLED_ITEM, missing=True),
+        *orders("service", RequestType.ACTIVATE_SERVICE, missing=True),
+        *orders("usage", RequestType.ADD_UDR, missing=True),
+    ]
+
+
+def _updates(wanted: Held, wrong: Callable[[Key], bool]) -> list[Order]:
+    address = (ADDRESS, wanted.there[ADDRESS])
+    if wrong(HOLDER):
+        return [Order(RequestType.UPDATE_SUBSCRIBER, ((HOLDER, wanted.there[HOLDER]), address))]
+    return [Order(RequestType.UPDATE_ADDRESS, (address,))] if wrong(ADDRESS) else []
+
+
+def joined(orders: list[Order], methods: tuple[bool, bool]) -> list[Order]:
+    """All activations (deactivations) in one, as the methods (activation, deactivation) say."""
+    for whole, single, into in (
+        (methods[0], RequestType.ACTIVATE_SERVICE, RequestType.ACTIVATE_SUBSCRIBER),
+        (methods[1], RequestType.DEACTIVATE_SERVICE, RequestType.DEACTIVATE_SUBSCRIBER),
+    ):
+        some = [order for order in orders if order.type is single]
+        if whole and some:
+            at = orders.index(some[0])
+            parts = tuple(sorted([part for o in some for part in o.parts], key=repr))
+            rest = [order for order in orders if order.type is not single]
+            orders = [*rest[:at], Order(into, parts), *rest[at:]]
+    return orders
+
+
+TAKING = {
+    RequestType.DEACTIVATE_SERVICE,
+    RequestType.DEACTIVATE_SUBSCRIBER,
+    RequestType.REMOVE_INSTALLED_ITEM,
+    RequestType.CANCEL_UDR,
+}
+
+
+def effect(held: Held, order: Order) -> Held:
+    after = held.copy()
+    if order.type is BECOME:
+        after.there = {key: held.there[key] for key in held.kind("usage")}
+        after.doubt = set(after.there)
+        after.there |= dict(order.parts)
+        return after
+    for key, contents in order.parts:
+        after.doubt.discard(key)
+        if order.type in TAKING:
+            after.there.pop(key, None)
+        else:
+            after.there[key] = contents
+    return after
+
+
+def has(held: Held, order: Order) -> bool:
+    """The effect is there already, for certain."""
+    if order.type is BECOME:
+        held = Held({k: v for k, v in held.there.items() if k[0] != "usage"}, held.doubt)
+        return held.there == dict(order.parts) and not held.doubt & set(held.there)
+    if order.type in TAKING:
+        return not any(key in held.there for key in order.names)
+    return all(held.sure(key) and held.there[key] == value for key, value in order.parts)
+
+
+def doubted(held: Held, order: Order, names: Iterable[Key] | None = None) -> Held:
+    """Nobody knows whether the platform has done it."""
+    after = held.copy()
+    keys = set(order.names if names is None else names)
+    if order.type is BECOME and names is None:
+        keys |= set(held.there)
+    for key in keys:
+        after.there.setdefault(key, dict(order.parts).get(key))
+    after.doubt |= keys - ({KNOWN} if held.sure(KNOWN) else set())
+    return after

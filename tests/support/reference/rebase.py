@@ -1,0 +1,170 @@
+"""Rejection is a rebase: undo, replay, correct."""
+
+from __future__ import annotations
+
+from generic_provider_server.domain import actions as do
+from generic_provider_server.domain.refusals import Reason
+
+from .books import (
+    ACTION,
+    COMPLETED,
+    EXPIRED,
+    PENDING,
+    REJECTED,
+    ROLLBACK,
+    UDR,
+    Act,
+    Req,
+    existing_of,
+)
+from .platform import (
+    BECOME,
+    KNOWN,
+    Held,
+    Key,
+    Order,
+    doubted,
+    has,
+)
+from .undo import Undo
+
+
+class Rebase(Undo):
+    def reject(self, req: Req, reason: Reason = Reason.REJECTED_BY_PLATFORM) -> None:
+        link = self.links[req.provider]
+        self._finish(req, REJECTED)
+        for behind in list(link.queue) if req.order.type is BECOME else ():
+            if behind.unit == req.unit and not behind.leased:
+                self._cancel(behind)
+        if reason is Reason.REJECTED_BY_PLATFORM:
+            link.delivered = max(link.delivered, req.unit)
+        elif req.touched:
+            link.confirmed = doubted(link.confirmed, req.order)
+        act = req.act
+        own_usage = act and isinstance(act.action, do.AddUsage | do.CancelUsage)
+        if act is None or (req.order.type in UDR and not own_usage):
+            link.refused = req.correction = True
+            if req.order.type is BECOME:
+                self._rebase(req)
+            self._end()
+            return
+        if act.error in (None, Reason.CHANGED_BY_ROLLBACK):
+            act.error = reason
+        self._undo(act, req)
+        self._rebase(req)
+        self._end()
+
+    def _rebase(self, rejected: Req | None) -> None:
+        former = self.desired
+        while True:
+            self._replay()
+            for code in self.providers:
+                for act in self.acts:
+                    self._replan(act, code)
+            again = [act for act in self.acts if not act.whole and self._nothing_happened(act)]
+            if not again:
+                break
+            for act in again:
+                act.whole = True
+        for code in self.providers if not rejected or not rejected.correction else ():
+            changed = self.plan(self.image(former, code), self.image(self.desired, code), code)
+            names = {key for order in changed for key in order.names}
+            self._reconcile(
+                code, names, rejected if rejected and rejected.provider == code else None
+            )
+
+    def _replay(self) -> None:
+        """Computes desired anew; what is no longer valid is undone."""
+        state = self.base
+        for act in self.acts:
+            act.before = state
+            after = None if act.whole else self._after(state, act)
+            if after is None:
+                if not act.whole:
+                    act.whole = True
+                    if act.error in (None, Reason.CHANGED_BY_ROLLBACK):
+                        act.error = Reason.DEPENDS_ON_REJECTED
+                after = self._undone(state, act)
+            act.after = state = after
+        if self.acts:
+            self.desired = state
+
+    def _replan(self, act: Act, code: str) -> None:
+        if code in existing_of(act.action):
+            return
+        pending = [req for req in act.at_provider(code) if req.state is PENDING]
+        if not self._replaceable(act, code):
+            self._cancel_pointless(act, code, pending)
+        elif [req.order for req in pending] != self._asked(act, code)[1]:
+            for req in pending:
+                self._cancel(req)
+            self._create(code, self._asked(act, code)[1], act.unit, act)
+
+    def _cancel_pointless(self, act: Act, code: str, pending: list[Req]) -> None:
+        wanted = self.image(act.after, code)
+        for req in pending:
+            ahead = self.expected(code, before=req)
+            needless = not _wants(wanted, req.order) or has(ahead, req.order)
+            if KNOWN in wanted.there and KNOWN not in ahead.there and req.order.type is not BECOME:
+                needless = True
+            if (act.whole or needless) and not req.leased:
+                self._cancel(req)
+
+    def _replaceable(self, act: Act, code: str) -> bool:
+        """Its pending requests there may be replaced as a whole."""
+        linked = act.before.linked if act.before else set()
+        only_now = code in act.after.linked and code not in linked
+        mine = act.at_provider(code)
+        if not self.effective(code) or (code in act.ineffective and not only_now):
+            return False
+        if any(r.leased or r.state in (COMPLETED, REJECTED, EXPIRED) for r in mine):
+            return False
+        return self.links[code].delivered <= act.unit and not any(
+            req.leased and req.unit > act.unit for req in self.links[code].queue
+        )
+
+    def _reconcile(
+        self, code: str, names: set[Key], rejected: Req | None, *, owners: bool = True
+    ) -> None:
+        link = self.links[code]
+        if not self.effective(code):
+            return
+        for req in list(link.queue):
+            if req.act is None and not req.leased and self._pointless(req):
+                self._cancel(req)
+        if link.taken_over and not self.expected(code).sure(KNOWN):
+            return
+        self.unit += 1
+        for order, act in [
+            (order, self._asker(order, code) if owners else None) for order in self.todo(code)
+        ]:
+            if act is None and rejected and order == rejected.order:
+                link.withheld.append(order)
+            if act or (order not in link.withheld and (not link.refused or order.names & names)):
+                self._create(code, [order], self.unit, act, ACTION if act else ROLLBACK)
+            elif order.type is BECOME:
+                break
+
+    def _asker(self, order: Order, code: str) -> Act | None:
+        """The unsettled action that asks for this and has no request there."""
+        for act in reversed(self.acts):
+            if act.whole or act.at_provider(code) or code in existing_of(act.action):
+                continue
+            was, wanted = self.image(act.before, code), self.image(act.after, code)
+            if any(order.names & each.names for each in self.plan(was, wanted, code)):
+                return act
+        return None
+
+    def _pointless(self, req: Req) -> bool:
+        """A correction whose effect the subscription, as it was at its place, does not want."""
+        state = self.base
+        for act in self.acts:
+            if act.unit < req.unit:
+                state = act.after
+        state = self.desired if not self.acts else state
+        wanted = self.image(state, req.provider)
+        return not _wants(wanted, req.order)
+
+
+def _wants(wanted: Held, order: Order) -> bool:
+    return KNOWN in wanted.there if order.type is BECOME else has(wanted, order)

@@ -1,0 +1,106 @@
+"""The service does in every history what the plain model of its rules does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from random import Random
+
+import pytest
+from msgspec.structs import replace
+
+from generic_provider_server.domain.values import (
+    DeliverySettings,
+    Distributor,
+    GoodsMapping,
+    Provider,
+    ProviderState,
+    RequestMethod,
+    RequestSettings,
+    Service,
+    ServiceKind,
+)
+from support.catalogues import GOODS
+from support.figures import Figure
+from support.fresh import play_fresh
+from support.lifetimes import CALM, STORMY, UNREFUSED, Lifetime, Step, providers
+from support.reference.mirror import Mirror
+from support.soak import histories
+
+WHOLE = RequestMethod.WHOLE_SUBSCRIPTION
+WHOLE_SUBSCRIPTION = RequestSettings(activation_method=WHOLE, deactivation_method=WHOLE)
+RENT = Service(code="RENT", provider_service_id="R", kind=ServiceKind.USAGE)
+FILM = replace(RENT, code="VOD", provider_service_id="V", required_service="FILM")
+MAIN = Distributor(code="MAIN", required_goods_types=GOODS)
+TWIN = Distributor(code="TWIN1", required_distributor="MAIN", required_goods_types=GOODS[:1])
+
+SATELLITE = Provider(
+    code="ALUXSAT",
+    state=ProviderState.EFFECTIVE,
+    distributors=(MAIN,),
+    services=(
+        *[Service(code=code, provider_service_id=code) for code in ("NEWS", "SPORT", "FILM")],
+        RENT,
+        FILM,
+    ),
+    goods=tuple([GoodsMapping(goods, goods) for goods in GOODS]),
+)
+ONLINE = Provider(
+    code="OTT",
+    state=ProviderState.EFFECTIVE,
+    distributors=(Distributor(code="APP"),),
+    services=(
+        *[Service(code=code, provider_service_id=code) for code in ("OTTX", "OTTY")],
+        RENT,
+    ),
+)
+AMONG = {
+    "two platforms": [SATELLITE, ONLINE],
+    "whole subscriptions": [
+        replace(SATELLITE, request_settings=WHOLE_SUBSCRIPTION),
+        replace(ONLINE, request_settings=replace(WHOLE_SUBSCRIPTION, term_end_on_platform=True)),
+    ],
+    "one platform that knows term ends": [
+        replace(
+            SATELLITE,
+            request_settings=RequestSettings(term_end_on_platform=True),
+            delivery_settings=DeliverySettings(max_delivery_attempts=2),
+        )
+    ],
+    "two viewing points": [
+        replace(
+            SATELLITE,
+            distributors=(MAIN, TWIN),
+            request_settings=RequestSettings(deactivation_method=WHOLE),
+        ),
+        ONLINE,
+    ],
+    "four viewing points": providers(),
+}
+
+
+class Mirrored(Lifetime):
+    """A life that the model leads beside the service."""
+
+    def __post_init__(self) -> None:
+        self.life = Mirror(self.providers)
+
+    def play(self, start: int, steps: Sequence[tuple[Step, int]]) -> None:
+        self.chance = Random(start)
+        self._begin()
+        for step, chosen in steps:
+            self.chance = Random(chosen)
+            self._take(step)
+
+
+@pytest.mark.parametrize("among", AMONG)
+@pytest.mark.parametrize("weights", [CALM, STORMY, UNREFUSED], ids=["calm", "stormy", "unrefused"])
+@histories(suite=20, soak=1_000, at_once=20)
+async def test_the_service_does_what_the_model_does(
+    among: str, weights: dict[Step, int], chunk: str, count: int, figure: Figure
+) -> None:
+    async def play(start: int, steps: Sequence[tuple[Step, int]], story: list[str]) -> None:
+        refusing = weights is not UNREFUSED
+        Mirrored(AMONG[among], tell=story.append, refusing=refusing).play(start, steps)
+
+    await play_fresh("model", among, len(weights), chunk, count=count, weights=weights, play=play)
+    figure("histories against the model", count)

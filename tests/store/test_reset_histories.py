@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from generic_provider_server.domain.resets.records import RunState
 from generic_provider_server.domain.values import SyncState
-from generic_provider_server.services.delivery import Delivery
-from generic_provider_server.store.store import open_store
-from support.bench import Bench, HandClock
-from support.fresh import play_fresh
-from support.histories import WEIGHTS, History
-from support.platform import SimulatedPlatform
+from support.figures import Figure
+from support.histories import History
 from support.resets import Runs
-from support.setting_up import two_providers
-
-CHUNKS = 4
-HISTORIES, HISTORIES_ON_POSTGRESQL = 25, 4
+from support.soak import histories
+from support.store_histories import play_on_store
 
 
 @dataclass(slots=True)
@@ -51,21 +45,9 @@ class Healed(History):
         return created
 
 
-@pytest.mark.parametrize("chunk", range(CHUNKS))
+@pytest.mark.timeout(600)  # for making a failing history short; one that holds takes no second
+@histories(suite=150, soak=2_000, at_once=50)
 async def test_one_run_brings_everybody_in_sync_whatever_has_happened(
-    url: str, clock: HandClock, chunk: int
+    url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
 ) -> None:
-    store = open_store(url, clock=clock)
-    delivery = Delivery(store, max_streams=100)
-    bench = Bench(store, clock)
-    for provider in two_providers():
-        await bench.add_provider(provider)
-    platforms = {provider.code: SimulatedPlatform() for provider in two_providers()}
-
-    async def play(start: int, steps: Sequence[tuple[str, int]], story: list[str]) -> None:
-        healed = Healed(bench, delivery, platforms, two_providers(), seed=start, log=story)
-        await healed.play(steps)
-
-    count = HISTORIES_ON_POSTGRESQL if store.shared else HISTORIES
-    await play_fresh("resets", url[:6], chunk, count=count, weights=WEIGHTS, play=play)
-    await store.close()
+    await play_on_store(url, tmp_path, chunk=chunk, count=count, figure=figure, kind=Healed)

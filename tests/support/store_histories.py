@@ -1,0 +1,82 @@
+"""Plays fresh histories on a store, one after the other; see support.histories."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from generic_provider_server.domain.values import SyncState
+from generic_provider_server.services.delivery import Delivery
+from generic_provider_server.store.store import open_store
+
+from .bench import Bench, HandClock
+from .figures import Figure
+from .fresh import play_fresh
+from .histories import WEIGHTS, History
+from .platform import SimulatedPlatform
+from .setting_up import two_providers
+
+Steps = Sequence[tuple[str, int]]
+
+POSTGRESQL_TAKES = 8
+"""So many times as long as SQLite."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """A store on which histories can be played, and the platforms."""
+
+    bench: Bench
+    delivery: Delivery
+    platforms: dict[str, SimulatedPlatform]
+    kind: type[History]
+
+    async def play(self, start: int, steps: Steps, story: list[str]) -> list[SyncState]:
+        history = self.kind(
+            self.bench, self.delivery, self.platforms, two_providers(), seed=start, log=story
+        )
+        return await history.play(steps)
+
+
+async def play_on_store(
+    url: str, folder: Path, *, chunk: str, count: int, figure: Figure, kind: type[History] = History
+) -> Counter[SyncState]:
+    """Returns how often each sync state was found at the ends; plays fewer on PostgreSQL."""
+    states: Counter[SyncState] = Counter()
+    database = url.partition(":")[0]
+    if database != "sqlite":
+        count = -(-count // POSTGRESQL_TAKES)
+
+    async def alone(start: int, steps: Steps, story: list[str]) -> None:
+        with TemporaryDirectory(dir=folder) as empty:
+            async with _world(f"sqlite:///{empty}/store.db", kind) as world:
+                await world.play(start, steps, story)
+
+    async with _world(url, kind) as shared:
+
+        async def play(start: int, steps: Steps, story: list[str]) -> None:
+            states.update(await shared.play(start, steps, story))
+
+        names = kind.__name__, database, chunk
+        await play_fresh(*names, count=count, weights=WEIGHTS, play=play, alone=alone)
+
+    figure(f"histories on {database}", count)
+    return states
+
+
+@asynccontextmanager
+async def _world(url: str, kind: type[History]) -> AsyncIterator[World]:
+    clock = HandClock()
+    store = open_store(url, clock=clock)
+    bench, delivery = Bench(store, clock), Delivery(store, max_streams=100)
+    for provider in two_providers():
+        await bench.add_provider(provider)
+    platforms = {provider.code: SimulatedPlatform() for provider in two_providers()}
+    try:
+        yield World(bench, delivery, platforms, kind)
+    finally:
+        await store.close()

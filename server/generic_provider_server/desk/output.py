@@ -11,9 +11,9 @@ import click
 from google.protobuf.json_format import MessageToJson
 from google.protobuf.message import Message
 from rich.console import Console
-from rich.table import Table
 
-WIDTH_OF_A_PIPE = 200
+from .tables import heading_and_rows
+
 M = TypeVar("M", bound=Message)
 
 
@@ -49,19 +49,20 @@ def short_line(message: Message) -> str:
     return MessageToJson(message, preserving_proto_field_name=True, indent=None, ensure_ascii=False)
 
 
-def show_table(
-    columns: Iterable[str], rows: Iterable[Iterable[object]], *, title: str | None = None
-) -> None:
-    table = Table(*columns, title=title, title_justify="left", header_style="bold", box=None)
-    for row in rows:
-        table.add_row(*map(str, row))
-    console().print(table)
+def show_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    """Prints a table that fits the terminal; a pipe takes lines of any length."""
+    width = console().width if sys.stdout.isatty() else None
+    cells = [[*map(str, row)] for row in rows]
+    heading, lines = heading_and_rows([*columns], cells, width=width)
+    for line in heading:
+        click.secho(line, bold=True)
+    for line in lines:
+        click.echo(line)
 
 
 def console() -> Console:
-    """Standard output, looked up at each use. A pipe is as wide as its table."""
-    width = None if sys.stdout.isatty() else WIDTH_OF_A_PIPE
-    return Console(width=width, highlight=False, markup=False)
+    """Standard output, looked up at each use."""
+    return Console(highlight=False, markup=False)
 
 
 def moment(message: Message, field: str) -> str:

@@ -1,0 +1,109 @@
+"""Lays out tables so that no cell is ever cut, however narrow the terminal is.
+
+If a table is too wide, cells of the columns in FOLDING continue on further lines, between words. If
+that does not suffice, each row is written on several lines, and so is the heading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import zip_longest
+
+from rich.cells import cell_len
+
+GAP, INDENT = "  ", "  "
+FOLDING = frozenset(
+    {"about", "CRM: items", "description", "difference", "error", "platform: items", "platforms"}
+    | {"reason", "requests", "services", "value", "why"}
+)
+"""The columns of texts and lists. Other columns hold keys, which a person copies."""
+
+
+def heading_and_rows(
+    columns: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None
+) -> tuple[list[str], list[str]]:
+    """The lines of the heading, and those of all rows. Without a width they may be of any length.
+
+    If the table is too wide, columns without any text are left out.
+    """
+    table = [columns, *rows]
+    widest = _widest(table)
+    lines = [[*range(len(columns))]]
+    if width is not None and _needed(widest) > width:
+        filled = [n for n in lines[0] if not rows or any(row[n] for row in rows)]
+        table = [[row[n] for n in filled] for row in table]
+        widest, least = _widest(table), _least(table)
+        if _needed(least) <= width:
+            widest, lines = _narrowed(widest, least, width=width), [[*range(len(filled))]]
+        else:
+            lines = _split(widest, width=width)
+    written = [[*_row(row, widest, lines)] for row in table]
+    return written[0], [line for row in written[1:] for line in row]
+
+
+def _widest(table: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(cell_len, cells)) for cells in zip(*table, strict=True)]
+
+
+def _least(table: Sequence[Sequence[str]]) -> list[int]:
+    """The widths that hold every word of the columns that fold, and every cell of the others."""
+    return [
+        max(cell_len(part) for cell in cells for part in _parts(cell, column=cells[0]))
+        for cells in zip(*table, strict=True)
+    ]
+
+
+def _parts(cell: str, *, column: str) -> list[str]:
+    return cell.split(" ") if column in FOLDING else [cell]
+
+
+def _needed(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def _narrowed(widest: Sequence[int], least: Sequence[int], *, width: int) -> list[int]:
+    """Takes from the widest column again and again, until the row fits."""
+    widths = [*widest]
+    while _needed(widths) > width:
+        _, narrowing = max((w, n) for n, w in enumerate(widths) if w > least[n])
+        widths[narrowing] -= 1
+    return widths
+
+
+def _split(widths: Sequence[int], *, width: int) -> list[list[int]]:
+    """The columns of each line of a row."""
+    lines: list[list[int]] = [[0]]
+    for column in range(1, len(widths)):
+        longer = [*lines[-1], column]
+        indent = len(INDENT) if len(lines) > 1 else 0
+        if indent + _needed([widths[n] for n in longer]) <= width:
+            lines[-1] = longer
+        else:
+            lines.append([column])
+    return lines
+
+
+def _row(
+    cells: Sequence[str], widths: Sequence[int], lines: Sequence[Sequence[int]]
+) -> Iterator[str]:
+    folded = [[*_folded(cell, width)] for cell, width in zip(cells, widths, strict=True)]
+    for n, line in enumerate(lines):
+        for parts in zip_longest(*[folded[column] for column in line], fillvalue=""):
+            padded = [
+                part + " " * (widths[column] - cell_len(part))
+                for column, part in zip(line, parts, strict=True)
+            ]
+            text = GAP.join(padded).rstrip()
+            if text or not n:
+                yield INDENT * bool(n) + text
+
+
+def _folded(cell: str, width: int) -> Iterator[str]:
+    line, *words = cell.split(" ") if cell_len(cell) > width else [cell]
+    for word in words:
+        if cell_len(f"{line} {word}") <= width:
+            line += f" {word}"
+        else:
+            yield line
+            line = word
+    yield line

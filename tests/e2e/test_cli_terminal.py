@@ -1,0 +1,86 @@
+"""What a person sees on a terminal of 80 columns, and a program in a pipe."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from generic_provider import Client, Provider, ProvisioningResponse, ResponseStatus, actions
+from support.command_line import run
+from support.processes import Server
+from support.terminal import on_terminal
+
+pytestmark = pytest.mark.xdist_group("cli terminal")
+PROVIDER = "ALUXSAT-SATELLITE-NORTH"
+CARD = "0012345678901234"
+SAID = "not on this card " * 20
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("terminal")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def keys(server: Server) -> list[str]:
+    """What a person needs for the next command about a subscription with a rejected request."""
+    with Client(server.address, performed_by="mari") as crm:
+        provider = Provider(code=PROVIDER)
+        provider.distributors.add(code="MAIN")
+        provider.services.add(code="SPORT", provider_service_id="1")
+        provider.services.add(code="FILM", provider_service_id="2")
+        provider.goods.add(goods_type="SMARTCARD", provider_goods_type="CARD")
+        crm.create_provider(provider)
+        crm.set_provider_state(PROVIDER, state="EFFECTIVE")
+        new = actions.BecomeSubscriber(
+            type="DTH",
+            provider=PROVIDER,
+            items=[("MAIN", "SMARTCARD", CARD)],
+            services=[("MAIN", "SPORT")],
+        )
+        done = crm.perform(new, subscription="ORDER-2026-000000000309")
+        adding = actions.AddServices(services=[("MAIN", "FILM")])
+        added = crm.perform(adding, subscription=done.subscription.number, reference="T-1")
+        for status in ResponseStatus.ACCEPTED, ResponseStatus.REJECTED:
+            (taken,) = crm.pull(PROVIDER, adapter="puller").subscriptions
+            answer = ProvisioningResponse(
+                request=taken.requests[0].number,
+                lease_token=taken.lease_token,
+                status=status,
+                account_number="CAS-1",
+                error_description=SAID,
+            )
+            crm.send_responses(PROVIDER, responses=[answer])
+    return [PROVIDER, done.subscription.number, done.action.id, added.requests[0].number]
+
+
+@pytest.mark.parametrize("columns", [40, 80, 100])
+@pytest.mark.parametrize("noun", ["request", "action", "subscription"])
+def test_no_key_is_cut_however_narrow_the_terminal_is(
+    server: Server, keys: list[str], noun: str, columns: int
+) -> None:
+    code, shown = on_terminal(noun, "list", server=server, columns=columns)
+
+    assert code == 0, shown
+    provider, number, action, request = keys
+    wanted = {"request": [provider, number, request], "action": [number, action]}
+    assert [key for key in wanted.get(noun, [provider, number]) if key not in shown] == []
+    assert "…" not in shown
+
+
+def test_the_tables_of_a_subscription_fit_a_terminal_whole(server: Server, keys: list[str]) -> None:
+    code, shown = on_terminal("subscription", "explain", keys[1], server=server)
+
+    assert code == 0, shown
+    assert [line for line in shown.splitlines() if len(line) > 80 and "SMARTCARD" in line] == []
+    assert shown.count(CARD) == 2
+    assert PROVIDER in shown
+
+
+def test_a_pipe_gets_each_row_whole_on_one_line(server: Server, keys: list[str]) -> None:
+    listed = run("request", "list", server=server).stdout.splitlines()
+
+    (rejected,) = [line for line in listed if keys[3] in line]
+    assert SAID.strip() in rejected

@@ -1,0 +1,40 @@
+"""Runs the program on a real terminal of some width."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import struct
+import subprocess
+import termios
+
+from support.processes import PROGRAM, Server
+
+
+def on_terminal(
+    *arguments: str, server: Server | None = None, columns: int = 80, **environment: str
+) -> tuple[int, str]:
+    """The exit code, and everything that the terminal shows."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    inherited = {name: text for name, text in os.environ.items() if name != "COLUMNS"}
+    address = server.address if server else "127.0.0.1:1"
+    process = subprocess.Popen(
+        [*PROGRAM, *arguments],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env={**inherited, "TERM": "dumb", "GENERIC_PROVIDER_SERVER": address, **environment},
+    )
+    os.close(theirs)
+    shown = b"".join(iter(lambda: _read(ours), b""))
+    os.close(ours)
+    return process.wait(), shown.decode(errors="replace").replace("\r\n", "\n")
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 4096)
+    except OSError:  # the end of a terminal whose other side is closed
+        return b""

@@ -9,7 +9,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from google.protobuf.message import Message
 
-from generic_provider.enums import Enumeration
+from generic_provider.enumeration import Enumeration
 from generic_provider.v1 import (
     provider_service_pb2,
     provisioning_service_pb2,

@@ -6,73 +6,26 @@ import asyncio
 import functools
 import time
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable, Iterator
-from datetime import datetime, timedelta
-from operator import methodcaller
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self
 
 import grpc
-from google.protobuf.message import Message
 
 from generic_provider import _delivery_calls as delivery
 from generic_provider import _operation_calls as operation
 from generic_provider import _reset_calls as reset
 from generic_provider import _subscription_calls as subscription
-from generic_provider._calls import PATHS, Call, Caller, Item, Pages, Response, Result, Watch
-from generic_provider._connection import Target, Tls, Tries
+from generic_provider._base import Base
+from generic_provider._calls import Call, Caller, Item, Pages, Response, Result, Watch
+from generic_provider._connection import Tries
 from generic_provider._report import Report
-from generic_provider._values import timedelta_of
 from generic_provider.v1.provisioning_service_pb2 import (
     PlatformSubscription,
     ReportPlatformStateResponse,
 )
 
 P = ParamSpec("P")
-_SERIALIZE = methodcaller("SerializeToString")
-
-
-class _Base:
-    def __init__(
-        self,
-        address: str,
-        *,
-        token: str | None = None,
-        tls: Tls = None,
-        performed_by: str = "",
-        timeout: timedelta = timedelta(seconds=30),
-    ) -> None:
-        """TLS is used unless the address belongs to this machine; `tls` overrides that.
-
-        If the server is unavailable, a call is repeated until `timeout`. This is safe for all
-        calls.
-        """
-        self.performed_by = performed_by
-        self._target = Target(address, token=token, tls=tls)
-        self._metadata = self._target.metadata()
-        self._timeout = timedelta_of("timeout", timeout)
-        self._rpcs: dict[type[Message], Any] = {}
-
-    def _rpc(self, response: type[Message]) -> Any:
-        if response not in self._rpcs:
-            self._rpcs[response] = self._channel.unary_unary(
-                PATHS[response.DESCRIPTOR.full_name], _SERIALIZE, response.FromString
-            )
-        return self._rpcs[response]
-
-    def _stream(self, response: type[Message]) -> Any:
-        path = PATHS[response.DESCRIPTOR.full_name]
-        return self._channel.unary_stream(path, _SERIALIZE, response.FromString)
-
-    @functools.cached_property
-    def _report_rpc(self) -> Any:
-        response = ReportPlatformStateResponse
-        path = PATHS[response.DESCRIPTOR.full_name]
-        return self._channel.stream_unary(path, _SERIALIZE, response.FromString)
-
-    @functools.cached_property
-    def _channel(self) -> Any:
-        """The channel, created when it is first needed, because channels do not survive a fork."""
-        raise NotImplementedError
 
 
 def _sync(
@@ -105,7 +58,7 @@ def _sync_watch(
     return method
 
 
-class Client(_Base):
+class Client(Base):
     """The client for code without asyncio. Threads may share it."""
 
     perform = _sync(subscription.perform)
@@ -256,7 +209,7 @@ def _async_watch(
     return method
 
 
-class AsyncClient(_Base):
+class AsyncClient(Base):
     """The client for asyncio, with the same methods.
 
     It belongs to the event loop that uses it first.

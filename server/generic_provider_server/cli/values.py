@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from generic_provider.enums import Enumeration
+from generic_provider.enumeration import Enumeration
 
 
 class Named(click.ParamType[str]):

@@ -9,6 +9,7 @@ from generic_provider.enums import (
     ActionKind,
     ActionOrigin,
     ActionState,
+    ArchiveState,
     DifferenceKind,
     EntryOutcome,
     ErrorReason,
@@ -33,6 +34,9 @@ from generic_provider.errors import (
     ActionNotAllowed,
     ActionNotFound,
     AlreadyExists,
+    ArchiveFolderNotWritable,
+    ArchiveNotFound,
+    ChecksumMismatch,
     DeadlineExceeded,
     DistributorNotFound,
     DistributorOccupied,
@@ -99,7 +103,7 @@ from generic_provider.v1.provisioning_service_pb2 import (
     ResponseResult,
     SubscriptionRequests,
 )
-from generic_provider.v1.request_service_pb2 import ConnectedAdapter, GetBacklogResponse
+from generic_provider.v1.request_service_pb2 import Archive, ConnectedAdapter, GetBacklogResponse
 from generic_provider.v1.reset_service_pb2 import (
     ListResetRunEntriesResponse,
     PreviewResetRunResponse,
@@ -150,7 +154,12 @@ __all__ = [
     "Adapter",
     "Address",
     "AlreadyExists",
+    "Archive",
+    "ArchiveFolderNotWritable",
+    "ArchiveNotFound",
+    "ArchiveState",
     "AsyncClient",
+    "ChecksumMismatch",
     "Client",
     "ConnectedAdapter",
     "DeadlineExceeded",

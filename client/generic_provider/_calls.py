@@ -55,7 +55,7 @@ class Pages(Generic[Response, Item]):
 
 @dataclass(frozen=True, slots=True)
 class Watch(Generic[Response, Item]):
-    """A stream that begins with the current state, so that it can be opened again at any time."""
+    """A stream that can be opened again with its request at any time."""
 
     request: Message
     response: type[Response]

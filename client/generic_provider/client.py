@@ -12,6 +12,7 @@ from typing import Any, Concatenate, ParamSpec, Self
 
 import grpc
 
+from generic_provider import _archive_calls as archive
 from generic_provider import _delivery_calls as delivery
 from generic_provider import _operation_calls as operation
 from generic_provider import _reset_calls as reset
@@ -80,6 +81,12 @@ class Client(Base):
     resolve_request = _sync(operation.resolve_request)
     get_backlog = _sync(operation.get_backlog)
     list_adapters = _sync_list(operation.list_adapters)
+
+    create_archive = _sync(archive.create_archive)
+    get_archive = _sync(archive.get_archive)
+    list_archives = _sync_list(archive.list_archives)
+    download_archive = _sync_watch(archive.download_archive)
+    delete_archive = _sync(archive.delete_archive)
 
     reset_subscription = _sync(reset.reset_subscription)
     create_reset_run_definition = _sync(reset.create_reset_run_definition)
@@ -234,6 +241,12 @@ class AsyncClient(Base):
     resolve_request = _async(operation.resolve_request)
     get_backlog = _async(operation.get_backlog)
     list_adapters = _async_list(operation.list_adapters)
+
+    create_archive = _async(archive.create_archive)
+    get_archive = _async(archive.get_archive)
+    list_archives = _async_list(archive.list_archives)
+    download_archive = _async_watch(archive.download_archive)
+    delete_archive = _async(archive.delete_archive)
 
     reset_subscription = _async(reset.reset_subscription)
     create_reset_run_definition = _async(reset.create_reset_run_definition)

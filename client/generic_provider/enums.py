@@ -10,6 +10,7 @@ from typing import TypeAlias
 from generic_provider.enumeration import Enumeration
 from generic_provider.v1 import errors_pb2 as errors
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
+from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import resources_pb2 as resources
 from generic_provider.v1 import subscription_service_pb2 as subscription
@@ -30,6 +31,7 @@ class ErrorReason(Enumeration):
     REQUEST_NOT_FOUND = errors.ERROR_REASON_REQUEST_NOT_FOUND
     RESET_RUN_DEFINITION_NOT_FOUND = errors.ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND
     RESET_RUN_NOT_FOUND = errors.ERROR_REASON_RESET_RUN_NOT_FOUND
+    ARCHIVE_NOT_FOUND = errors.ERROR_REASON_ARCHIVE_NOT_FOUND
     PROVIDER_EXISTS = errors.ERROR_REASON_PROVIDER_EXISTS
     SUBSCRIPTION_EXISTS = errors.ERROR_REASON_SUBSCRIPTION_EXISTS
     REQUEST_ID_REUSED = errors.ERROR_REASON_REQUEST_ID_REUSED
@@ -53,6 +55,8 @@ class ErrorReason(Enumeration):
     RUN_IN_PROGRESS = errors.ERROR_REASON_RUN_IN_PROGRESS
     RUN_NOT_HELD = errors.ERROR_REASON_RUN_NOT_HELD
     REPORT_INCOMPLETE = errors.ERROR_REASON_REPORT_INCOMPLETE
+    CHECKSUM_MISMATCH = errors.ERROR_REASON_CHECKSUM_MISMATCH
+    ARCHIVE_FOLDER_NOT_WRITABLE = errors.ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE
     ETAG_MISMATCH = errors.ERROR_REASON_ETAG_MISMATCH
     REVISION_MISMATCH = errors.ERROR_REASON_REVISION_MISMATCH
     TOO_MANY_STREAMS = errors.ERROR_REASON_TOO_MANY_STREAMS
@@ -186,6 +190,16 @@ class RequestOrigin(Enumeration):
     ACTION = resources.REQUEST_ORIGIN_ACTION
     RESET = resources.REQUEST_ORIGIN_RESET
     ROLLBACK = resources.REQUEST_ORIGIN_ROLLBACK
+
+
+class ArchiveState(Enumeration):
+    """What became of an archive."""
+
+    ValueType: TypeAlias = requests.ArchiveState.ValueType
+    CREATING = requests.ARCHIVE_STATE_CREATING
+    COMPLETED = requests.ARCHIVE_STATE_COMPLETED
+    FAILED = requests.ARCHIVE_STATE_FAILED
+    DELETED = requests.ARCHIVE_STATE_DELETED
 
 
 class WaitingFor(Enumeration):

@@ -83,7 +83,11 @@ class ActionNotFound(NotFound):
 
 
 class RequestNotFound(NotFound):
-    pass
+    """Metadata, if it was archived: archive, and deleted if that was deleted."""
+
+
+class ArchiveNotFound(NotFound):
+    """There is no such archive, or it has no file that could be read; metadata then: state."""
 
 
 class ResetRunDefinitionNotFound(NotFound):
@@ -199,6 +203,14 @@ class RunInProgress(FailedPrecondition):
 
 class RunNotHeld(FailedPrecondition):
     """The run is not HELD, so it cannot be approved. Metadata: state."""
+
+
+class ChecksumMismatch(FailedPrecondition):
+    """An archive's file is not what was written, or another checksum was named."""
+
+
+class ArchiveFolderNotWritable(FailedPrecondition):
+    """The server has no folder for archives in which it can write."""
 
 
 class Aborted(ProvisioningError):

@@ -20,12 +20,14 @@ from .health import HEALTH, Health
 from .logs import configure_logs
 from .rpc.calls import Calls, add_service
 from .rpc.servicers import SERVICES, servicers
+from .services.archiving import archiving_loop
 from .services.clock import Clock
 from .services.delivery import Delivery
 from .services.duties import duties
 from .services.presence import Presence, connected
 from .services.resetting import Resetting
 from .services.settling import Settling
+from .store.archives.folder import archive_folder
 from .store.database.engine import StoreLost
 from .store.store import Store, open_store
 
@@ -100,9 +102,14 @@ async def running(settings: Settings, *, port_shared: bool = False) -> AsyncIter
         resetting = Resetting(store)
         resetting.start()
         stack.push_async_callback(resetting.stop)
+        folder = archive_folder(settings.archive_folder, settings.database)
+        archiving = archiving_loop(store, folder)
+        archiving.start()
+        stack.push_async_callback(archiving.stop)
 
         server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(port_shared))))
-        _add_services(server, servicers(store, delivery, settling, presence, resetting), calls)
+        served = servicers(store, delivery, settling, presence, resetting, folder=folder)
+        _add_services(server, served, calls)
         health = Health(store, server)
         address = _bind(server, settings)
         await server.start()

@@ -63,6 +63,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             "pooler in transaction mode: such a pooler does not pass notifications on."
         ),
     ] = ""
+    archive_folder: Annotated[
+        Path | None,
+        Meta(
+            description="The folder of the archives, which all servers of a database share. "
+            "Without it, an SQLite database has the folder DATABASE.archives beside it, and a "
+            "PostgreSQL database cannot be archived."
+        ),
+    ] = None
     workers: Annotated[
         int,
         Meta(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import grpc.aio
 import pytest
@@ -16,8 +17,8 @@ CHAIN = ("MAIN", "TWIN1", "TWIN2", "TWIN3")
 
 
 @pytest.fixture
-async def address(url: str) -> AsyncIterator[str]:
-    settings = Settings(listen="127.0.0.1:0", database=url)
+async def address(url: str, tmp_path: Path) -> AsyncIterator[str]:
+    settings = Settings(listen="127.0.0.1:0", database=url, archive_folder=tmp_path)
     async with running(settings) as served:
         yield served
 

@@ -10,9 +10,10 @@ from grpc_health.v1 import health_pb2
 
 from generic_provider.v1 import errors_pb2, resources_pb2
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
+from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
-from generic_provider_server.domain import actions, lease, values
+from generic_provider_server.domain import actions, archive, lease, values
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.resets import records as reset_records
 from generic_provider_server.domain.subscription import differences, records
@@ -40,6 +41,7 @@ ENUMS: list[tuple[type[IntEnum], Any]] = [
     (reset_records.EntryOutcome, resets.EntryOutcome),
     (lease.ResponseStatus, provisioning.ResponseStatus),
     (lease.ResponseCode, provisioning.ResponseCode),
+    (archive.ArchiveState, requests.ArchiveState),
 ]
 OF_ACTIONS_ONLY = {
     Reason.REJECTED_BY_PLATFORM,

@@ -11,20 +11,26 @@ from typing import Any
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 from peewee import Database
 
+from generic_provider_server.commands.archive import CreateArchive, MoveLines, TakeArchive
 from generic_provider_server.commands.due import EndDelays, EndDue, ExpireOverdue
 from generic_provider_server.commands.end_leases import end_of_other_servers, end_of_server
 from generic_provider_server.commands.hold import Disown
 from generic_provider_server.commands.operate import CancelRequest
+from generic_provider_server.commands.respond import Response
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection
 from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.values import SyncState
 from generic_provider_server.services.clock import Clock
 from generic_provider_server.services.duties import duties
 from generic_provider_server.services.presence import Presence
+from generic_provider_server.store.archives.lines import RequestLine, number_of
 from generic_provider_server.store.database.bulk import Bulk
 from generic_provider_server.store.database.sqlite import SqliteTables, _spoken
+from generic_provider_server.store.read.archivable import MOST_ROWS
+from generic_provider_server.store.read.archives import ArchiveFilter
 from generic_provider_server.store.read.filters import (
     ActionFilter,
     RequestFilter,
@@ -33,7 +39,7 @@ from generic_provider_server.store.read.filters import (
 from generic_provider_server.store.read.queries import Queries
 from generic_provider_server.store.store import engine_of, open_store
 from support.bench import Bench, HandClock
-from support.copying import copying
+from support.copying import BLOCK, MARK, copying
 from support.filling import PROVIDER, fill, number
 from support.postgres import Databases
 from support.soak import forms
@@ -47,7 +53,7 @@ class Size:
     waiting: int
 
 
-LARGE = {"subscription", "request", "action", "provider_link", "lane"}
+LARGE = {"subscription", "request", "action", "provider_link", "lane", "archived"}
 SMALL_INDEXES = {
     "lane_ready",
     "lane_leased",
@@ -66,6 +72,13 @@ LANES = (
     "FROM subscription ORDER BY number LIMIT ?"
 )
 """Subscriptions that wait for a retry at a provider that nobody asks for."""
+
+ARCHIVED = (
+    "INSERT INTO archived (number, state, archive, subscription, provider, unit, position, "
+    "reset_run) SELECT number - ?, 2, 0, subscription, provider, unit, position, 0 FROM request "
+    "WHERE state = 2"
+)
+"""Requests that were archived before, with smaller numbers."""
 
 NEWS = (Selection(provider=PROVIDER, distributor="MAIN", service="NEWS"),)
 
@@ -123,6 +136,7 @@ async def test_everything_hot_uses_an_index(url: str, asked: Asked, size: Size) 
     fill(url, subscriptions=size.subscriptions, settled=size.settled, blocked=size.blocked)
     with closing(copying(url)) as database:
         database.run(LANES, (size.waiting,))
+        database.run(ARCHIVED, (MARK * BLOCK,))
         database.run("ANALYZE")
     asked.clear()
     await _live(url)
@@ -163,8 +177,39 @@ async def _live(url: str) -> None:
     await presence.beat()
     await presence.connected()
     await Clock(store, duties()).do_everything()
+    await _archive(bench)
     await _look(bench)
     await store.close()
+
+
+async def _archive(bench: Bench) -> None:
+    """A page is archived, as if it was old, and then looked for."""
+    store, later = bench.store, bench.clock.now
+    create = CreateArchive(created_before=later, digest=b"", request_id="night")
+    archive = replace(await store.do(create), worker="server")
+    assert await store.read(lambda queries: queries.archive_waits_for("server"))
+    assert await store.do(TakeArchive(worker="server")) == archive
+    taken = replace(archive, final_before=later)
+    settled = (MARK + 10_000) * BLOCK  # blocked requests have smaller numbers
+    page = await store.read(lambda queries: queries.archivable(taken, 0, after=settled))
+    assert page is not None
+    assert len(page.lines) > MOST_ROWS
+    assert await store.read(lambda queries: queries.archivable(taken, 1, after=0))
+    await store.do(MoveLines(archive=taken, lines=page.lines))
+    moved = next(line for line in page.lines if isinstance(line, RequestLine))
+    request = number_of(moved.number)
+    await bench.respond(
+        PROVIDER, Response(request=request, lease_token="x", status=ResponseStatus.ACCEPTED)
+    )
+
+    def ask(queries: Queries) -> None:
+        holding = queries.archive_holding(request)
+        assert holding is not None
+        assert holding == queries.archive(archive.number)
+        assert queries.archives_with(moved.subscription) == [archive.id]
+        queries.archives(ArchiveFilter(), before=0, limit=50)
+
+    await store.read(ask)
 
 
 async def _look(bench: Bench) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from generic_provider_server.domain.actions import ActionKind
+from generic_provider_server.domain.archive import Archived, ArchiveRecord, ArchiveState
 from generic_provider_server.domain.lane import Lane
 from generic_provider_server.domain.platform.image import Request
 from generic_provider_server.domain.refusals import Reason
@@ -32,7 +33,7 @@ from generic_provider_server.domain.values import (
     State,
     Subscription,
 )
-from generic_provider_server.store.database import rows
+from generic_provider_server.store.database import archive_rows, rows
 from generic_provider_server.store.database import statements as sql
 from generic_provider_server.store.database.bulk import Bulk, Row
 from generic_provider_server.store.database.engine import Engine
@@ -127,6 +128,36 @@ HEAD = Pending(
     bulk=True,
 )
 
+ARCHIVE = ArchiveRecord(
+    number=7,
+    provider="SAT",
+    created_before=Instant(1),
+    final_before=Instant(2),
+    state=ArchiveState.DELETED,
+    create_time=Instant(3),
+    who=WHO,
+    requests_archived=4,
+    requests_total=5,
+    size=6,
+    checksum="c0ffee",
+    first_create_time=Instant(8),
+    last_create_time=Instant(9),
+    last_settle_time=Instant(11),
+    message="deleted",
+    worker="server",
+    moved=10,
+)
+ARCHIVED = Archived(
+    number=7,
+    state=RequestState.EXPIRED,
+    archive=1,
+    subscription="S1",
+    provider="SAT",
+    unit=2,
+    index=3,
+    reset_run=4,
+)
+
 
 @pytest.fixture
 def engine(url: str) -> Iterator[Engine]:
@@ -172,3 +203,15 @@ def test_a_lane_comes_back_as_it_was(engine: Engine) -> None:
     written = rows.lane_row(LANE, (HEAD,), now=Instant(0))
     row = stored(engine, sql.PUT_LANE, written, sql.LANES)
     assert rows.lane_of_row(row) == LANE
+
+
+def test_an_archive_comes_back_as_it_was(engine: Engine) -> None:
+    select = sql.ARCHIVE.replace("?", "7")
+    row = stored(engine, sql.ADD_ARCHIVE, archive_rows.archive_row(ARCHIVE), select)
+    assert archive_rows.archive_of_row(row) == ARCHIVE
+
+
+def test_an_archived_request_comes_back_as_it_was(engine: Engine) -> None:
+    select = sql.ARCHIVED.replace("?", "7")
+    row = stored(engine, sql.ADD_ARCHIVED, archive_rows.archived_row(ARCHIVED), select)
+    assert archive_rows.archived_of_row(row) == ARCHIVED

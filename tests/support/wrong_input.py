@@ -20,6 +20,7 @@ from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 
 from .wrong_actions import ACCEPTED, BROKEN_TIME, HUGE, LONG, NEGATIVE, PERFORM, UNKNOWN, Act, Case
+from .wrong_archives import ARCHIVES
 
 EFFECTIVE = resets.RESET_RUN_DEFINITION_STATE_EFFECTIVE
 
@@ -452,4 +453,5 @@ CASES: Mapping[str, list[Case]] = {
         ),
     ],
     "CancelResetRun": [*of_run(resets.CancelResetRunRequest)],
+    **ARCHIVES,
 }

@@ -52,8 +52,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_USAGE_NOT_FOUND: _ErrorReason.ValueType  # 15
     ERROR_REASON_ACTION_NOT_FOUND: _ErrorReason.ValueType  # 16
     ERROR_REASON_REQUEST_NOT_FOUND: _ErrorReason.ValueType  # 17
+    """Metadata of a request that was archived: archive, and deleted if the archive was deleted."""
     ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: _ErrorReason.ValueType  # 18
     ERROR_REASON_RESET_RUN_NOT_FOUND: _ErrorReason.ValueType  # 19
+    ERROR_REASON_ARCHIVE_NOT_FOUND: _ErrorReason.ValueType  # 20
+    """There is no such archive, or its file cannot be read. Metadata: archive, and state if the archive
+    exists.
+    """
     ERROR_REASON_PROVIDER_EXISTS: _ErrorReason.ValueType  # 30
     """ALREADY_EXISTS"""
     ERROR_REASON_SUBSCRIPTION_EXISTS: _ErrorReason.ValueType  # 31
@@ -103,11 +108,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Another run of the definition is HELD or RUNNING. Metadata: reset_run."""
     ERROR_REASON_RUN_NOT_HELD: _ErrorReason.ValueType  # 57
     """The run is not HELD, so it cannot be approved. Metadata: reset_run, state."""
+    ERROR_REASON_CHECKSUM_MISMATCH: _ErrorReason.ValueType  # 58
+    """The call names another checksum than that of the archive, or the archive has no file yet, or the
+    file is not the one that was written. Metadata: archive, and state if there is no file.
+    """
     ERROR_REASON_REPORT_INCOMPLETE: _ErrorReason.ValueType  # 59
     """A complete report does not name more of the linked subscriptions than max_missing_percent
     allows. What it names was applied. Metadata: linked, most, and missing, which is the first count
     above `most`.
     """
+    ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: _ErrorReason.ValueType  # 69
+    """This server has no archive folder, or cannot write in it; the message says why."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 70
     """ABORTED: read the thing again and decide again"""
     ERROR_REASON_REVISION_MISMATCH: _ErrorReason.ValueType  # 71
@@ -158,8 +169,13 @@ ERROR_REASON_ITEM_NOT_FOUND: ErrorReason.ValueType  # 14
 ERROR_REASON_USAGE_NOT_FOUND: ErrorReason.ValueType  # 15
 ERROR_REASON_ACTION_NOT_FOUND: ErrorReason.ValueType  # 16
 ERROR_REASON_REQUEST_NOT_FOUND: ErrorReason.ValueType  # 17
+"""Metadata of a request that was archived: archive, and deleted if the archive was deleted."""
 ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: ErrorReason.ValueType  # 18
 ERROR_REASON_RESET_RUN_NOT_FOUND: ErrorReason.ValueType  # 19
+ERROR_REASON_ARCHIVE_NOT_FOUND: ErrorReason.ValueType  # 20
+"""There is no such archive, or its file cannot be read. Metadata: archive, and state if the archive
+exists.
+"""
 ERROR_REASON_PROVIDER_EXISTS: ErrorReason.ValueType  # 30
 """ALREADY_EXISTS"""
 ERROR_REASON_SUBSCRIPTION_EXISTS: ErrorReason.ValueType  # 31
@@ -209,11 +225,17 @@ ERROR_REASON_RUN_IN_PROGRESS: ErrorReason.ValueType  # 56
 """Another run of the definition is HELD or RUNNING. Metadata: reset_run."""
 ERROR_REASON_RUN_NOT_HELD: ErrorReason.ValueType  # 57
 """The run is not HELD, so it cannot be approved. Metadata: reset_run, state."""
+ERROR_REASON_CHECKSUM_MISMATCH: ErrorReason.ValueType  # 58
+"""The call names another checksum than that of the archive, or the archive has no file yet, or the
+file is not the one that was written. Metadata: archive, and state if there is no file.
+"""
 ERROR_REASON_REPORT_INCOMPLETE: ErrorReason.ValueType  # 59
 """A complete report does not name more of the linked subscriptions than max_missing_percent
 allows. What it names was applied. Metadata: linked, most, and missing, which is the first count
 above `most`.
 """
+ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: ErrorReason.ValueType  # 69
+"""This server has no archive folder, or cannot write in it; the message says why."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 70
 """ABORTED: read the thing again and decide again"""
 ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 71

@@ -11,6 +11,7 @@ from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,6 +22,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _ArchiveState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ArchiveStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ArchiveState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ARCHIVE_STATE_UNSPECIFIED: _ArchiveState.ValueType  # 0
+    ARCHIVE_STATE_CREATING: _ArchiveState.ValueType  # 1
+    """The archive waits until earlier ones are made, or its file is being written, or its requests are
+    being removed from the database.
+    """
+    ARCHIVE_STATE_COMPLETED: _ArchiveState.ValueType  # 2
+    ARCHIVE_STATE_FAILED: _ArchiveState.ValueType  # 3
+    """The file could not be written; `message` says why. All requests are still in the database."""
+    ARCHIVE_STATE_DELETED: _ArchiveState.ValueType  # 4
+    """The file was deleted."""
+
+class ArchiveState(_ArchiveState, metaclass=_ArchiveStateEnumTypeWrapper):
+    """The state of an archive."""
+
+ARCHIVE_STATE_UNSPECIFIED: ArchiveState.ValueType  # 0
+ARCHIVE_STATE_CREATING: ArchiveState.ValueType  # 1
+"""The archive waits until earlier ones are made, or its file is being written, or its requests are
+being removed from the database.
+"""
+ARCHIVE_STATE_COMPLETED: ArchiveState.ValueType  # 2
+ARCHIVE_STATE_FAILED: ArchiveState.ValueType  # 3
+"""The file could not be written; `message` says why. All requests are still in the database."""
+ARCHIVE_STATE_DELETED: ArchiveState.ValueType  # 4
+"""The file was deleted."""
+Global___ArchiveState: _TypeAlias = ArchiveState  # noqa: Y015
 
 @_typing.final
 class GetRequestRequest(_message.Message):
@@ -162,19 +195,27 @@ class ListRequestsResponse(_message.Message):
 
     REQUESTS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ARCHIVES_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty if this is the last page."""
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]: ...
+    @_builtins.property
+    def archives(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the newest archives, at most 100, that contain more requests of the subscription. Set only
+        if the filter names a subscription. Deleted archives are left out.
+        """
+
     def __init__(
         self,
         *,
         requests: _abc.Iterable[_resources_pb2.ProvisioningRequest] | None = ...,
         next_page_token: _builtins.str = ...,
+        archives: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "requests", b"requests"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archives", b"archives", "next_page_token", b"next_page_token", "requests", b"requests"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -570,3 +611,336 @@ class ConnectedAdapter(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ConnectedAdapter: _TypeAlias = ConnectedAdapter  # noqa: Y015
+
+@_typing.final
+class Archive(_message.Message):
+    """Requests, and the actions that created them, in a file outside of the database."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    REQUESTS_ARCHIVED_FIELD_NUMBER: _builtins.int
+    REQUESTS_TOTAL_FIELD_NUMBER: _builtins.int
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    CHECKSUM_FIELD_NUMBER: _builtins.int
+    FIRST_CREATE_TIME_FIELD_NUMBER: _builtins.int
+    LAST_CREATE_TIME_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    FILE_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    provider: _builtins.str
+    """The archive contains requests of this provider only. Empty = of all providers."""
+    state: Global___ArchiveState.ValueType
+    requests_archived: _builtins.int
+    """Number of requests that are in the file and no longer in the database."""
+    requests_total: _builtins.int
+    """Number of requests that are in the file. It grows while the file is written."""
+    size_bytes: _builtins.int
+    """Size of the file, in bytes."""
+    checksum: _builtins.str
+    """SHA-256 of the file, in hexadecimal. Empty until the file is written."""
+    performed_by: _builtins.str
+    caller: _builtins.str
+    """Proven identity of the caller who created the archive, otherwise the network address."""
+    message: _builtins.str
+    """Why the archive FAILED, or what keeps the service from going on, or who DELETED it and when."""
+    file: _builtins.str
+    """Name of the file in the archive folder. It contains the first digits of the checksum."""
+    @_builtins.property
+    def created_before(self) -> _timestamp_pb2.Timestamp:
+        """The archive contains requests that were created before this time."""
+
+    @_builtins.property
+    def first_create_time(self) -> _timestamp_pb2.Timestamp:
+        """Creation time of the oldest request in the file. Unset if there is none."""
+
+    @_builtins.property
+    def last_create_time(self) -> _timestamp_pb2.Timestamp:
+        """Creation time of the newest request in the file. Unset if there is none."""
+
+    @_builtins.property
+    def create_time(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        created_before: _timestamp_pb2.Timestamp | None = ...,
+        state: Global___ArchiveState.ValueType = ...,
+        requests_archived: _builtins.int = ...,
+        requests_total: _builtins.int = ...,
+        size_bytes: _builtins.int = ...,
+        checksum: _builtins.str = ...,
+        first_create_time: _timestamp_pb2.Timestamp | None = ...,
+        last_create_time: _timestamp_pb2.Timestamp | None = ...,
+        create_time: _timestamp_pb2.Timestamp | None = ...,
+        performed_by: _builtins.str = ...,
+        caller: _builtins.str = ...,
+        message: _builtins.str = ...,
+        file: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_before", b"created_before", "first_create_time", b"first_create_time", "last_create_time", b"last_create_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "checksum", b"checksum", "create_time", b"create_time", "created_before", b"created_before", "file", b"file", "first_create_time", b"first_create_time", "id", b"id", "last_create_time", b"last_create_time", "message", b"message", "performed_by", b"performed_by", "provider", b"provider", "requests_archived", b"requests_archived", "requests_total", b"requests_total", "size_bytes", b"size_bytes", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Archive: _TypeAlias = Archive  # noqa: Y015
+
+@_typing.final
+class CreateArchiveRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    CREATED_BEFORE_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """A provider's code. Empty = all providers; only then actions that created no request are archived
+    too.
+    """
+    request_id: _builtins.str
+    """Makes a repeated call safe. Up to 100 characters."""
+    performed_by: _builtins.str
+    @_builtins.property
+    def created_before(self) -> _timestamp_pb2.Timestamp:
+        """Mandatory. Only requests that were created before this time are archived."""
+
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        created_before: _timestamp_pb2.Timestamp | None = ...,
+        request_id: _builtins.str = ...,
+        performed_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_before", b"created_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["created_before", b"created_before", "performed_by", b"performed_by", "provider", b"provider", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateArchiveRequest: _TypeAlias = CreateArchiveRequest  # noqa: Y015
+
+@_typing.final
+class CreateArchiveResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARCHIVE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def archive(self) -> Global___Archive: ...
+    def __init__(
+        self,
+        *,
+        archive: Global___Archive | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateArchiveResponse: _TypeAlias = CreateArchiveResponse  # noqa: Y015
+
+@_typing.final
+class GetArchiveRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARCHIVE_FIELD_NUMBER: _builtins.int
+    archive: _builtins.str
+    """An archive's id."""
+    def __init__(
+        self,
+        *,
+        archive: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetArchiveRequest: _TypeAlias = GetArchiveRequest  # noqa: Y015
+
+@_typing.final
+class GetArchiveResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARCHIVE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def archive(self) -> Global___Archive: ...
+    def __init__(
+        self,
+        *,
+        archive: Global___Archive | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetArchiveResponse: _TypeAlias = GetArchiveResponse  # noqa: Y015
+
+@_typing.final
+class ListArchivesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    STATES_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    provider: _builtins.str
+    """The archive was made for this provider only."""
+    subscription: _builtins.str
+    """The archive contains requests of this subscription."""
+    page_size: _builtins.int
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
+    page_token: _builtins.str
+    """The `next_page_token` of the previous page, which must have had the same filters."""
+    @_builtins.property
+    def states(self) -> _containers.RepeatedScalarFieldContainer[Global___ArchiveState.ValueType]:
+        """The archive has one of these states."""
+
+    def __init__(
+        self,
+        *,
+        provider: _builtins.str = ...,
+        states: _abc.Iterable[Global___ArchiveState.ValueType] | None = ...,
+        subscription: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token", "provider", b"provider", "states", b"states", "subscription", b"subscription"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListArchivesRequest: _TypeAlias = ListArchivesRequest  # noqa: Y015
+
+@_typing.final
+class ListArchivesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARCHIVES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty if this is the last page."""
+    @_builtins.property
+    def archives(self) -> _containers.RepeatedCompositeFieldContainer[Global___Archive]: ...
+    def __init__(
+        self,
+        *,
+        archives: _abc.Iterable[Global___Archive] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archives", b"archives", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListArchivesResponse: _TypeAlias = ListArchivesResponse  # noqa: Y015
+
+@_typing.final
+class DownloadArchiveRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARCHIVE_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    archive: _builtins.str
+    """An archive's id."""
+    offset: _builtins.int
+    """Where to begin in the file, in bytes. At most the size of the file."""
+    def __init__(
+        self,
+        *,
+        archive: _builtins.str = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DownloadArchiveRequest: _TypeAlias = DownloadArchiveRequest  # noqa: Y015
+
+@_typing.final
+class DownloadArchiveResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DATA_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    data: _builtins.bytes
+    """At most 1 MiB."""
+    offset: _builtins.int
+    """Where `data` begins in the file."""
+    def __init__(
+        self,
+        *,
+        data: _builtins.bytes = ...,
+        offset: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["data", b"data", "offset", b"offset"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DownloadArchiveResponse: _TypeAlias = DownloadArchiveResponse  # noqa: Y015
+
+@_typing.final
+class DeleteArchiveRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARCHIVE_FIELD_NUMBER: _builtins.int
+    CHECKSUM_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    archive: _builtins.str
+    """An archive's id."""
+    checksum: _builtins.str
+    """Mandatory. The archive's `checksum`, so that nobody deletes another archive by mistake."""
+    performed_by: _builtins.str
+    def __init__(
+        self,
+        *,
+        archive: _builtins.str = ...,
+        checksum: _builtins.str = ...,
+        performed_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "checksum", b"checksum", "performed_by", b"performed_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteArchiveRequest: _TypeAlias = DeleteArchiveRequest  # noqa: Y015
+
+@_typing.final
+class DeleteArchiveResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARCHIVE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def archive(self) -> Global___Archive: ...
+    def __init__(
+        self,
+        *,
+        archive: Global___Archive | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteArchiveResponse: _TypeAlias = DeleteArchiveResponse  # noqa: Y015

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class RequestServiceStub(object):
-    """Operators use this service: it shows and changes single requests, and shows the backlog and the
-    adapters.
+    """Operators use this service: it shows and changes single requests, shows the backlog and the
+    adapters, and moves old requests into archives.
     """
 
     def __init__(self, channel):
@@ -66,15 +66,42 @@ class RequestServiceStub(object):
                 request_serializer=generic__provider_dot_v1_dot_request__service__pb2.ListAdaptersRequest.SerializeToString,
                 response_deserializer=generic__provider_dot_v1_dot_request__service__pb2.ListAdaptersResponse.FromString,
                 _registered_method=True)
+        self.CreateArchive = channel.unary_unary(
+                '/generic_provider.v1.RequestService/CreateArchive',
+                request_serializer=generic__provider_dot_v1_dot_request__service__pb2.CreateArchiveRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_request__service__pb2.CreateArchiveResponse.FromString,
+                _registered_method=True)
+        self.GetArchive = channel.unary_unary(
+                '/generic_provider.v1.RequestService/GetArchive',
+                request_serializer=generic__provider_dot_v1_dot_request__service__pb2.GetArchiveRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_request__service__pb2.GetArchiveResponse.FromString,
+                _registered_method=True)
+        self.ListArchives = channel.unary_unary(
+                '/generic_provider.v1.RequestService/ListArchives',
+                request_serializer=generic__provider_dot_v1_dot_request__service__pb2.ListArchivesRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_request__service__pb2.ListArchivesResponse.FromString,
+                _registered_method=True)
+        self.DownloadArchive = channel.unary_stream(
+                '/generic_provider.v1.RequestService/DownloadArchive',
+                request_serializer=generic__provider_dot_v1_dot_request__service__pb2.DownloadArchiveRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_request__service__pb2.DownloadArchiveResponse.FromString,
+                _registered_method=True)
+        self.DeleteArchive = channel.unary_unary(
+                '/generic_provider.v1.RequestService/DeleteArchive',
+                request_serializer=generic__provider_dot_v1_dot_request__service__pb2.DeleteArchiveRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_request__service__pb2.DeleteArchiveResponse.FromString,
+                _registered_method=True)
 
 
 class RequestServiceServicer(object):
-    """Operators use this service: it shows and changes single requests, and shows the backlog and the
-    adapters.
+    """Operators use this service: it shows and changes single requests, shows the backlog and the
+    adapters, and moves old requests into archives.
     """
 
     def GetRequest(self, request, context):
-        """Returns one request.
+        """Returns one request. If the request was archived, the call is refused with REQUEST_NOT_FOUND; the
+        metadata then contains `archive`, the id of the archive, and `deleted` = "true" if that archive
+        was deleted.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
         """
@@ -133,6 +160,63 @@ class RequestServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateArchive(self, request, context):
+        """Moves old requests, and the actions that created them, out of the database into a compressed
+        file. The call returns an archive that is CREATING; the service does the work in the background,
+        and goes on with it after a restart. The service works on one archive at a time.
+
+        A request is archived if it was created before `created_before`, its action is settled, it has
+        had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
+        subscription shows it as `last_error`. An action is archived together with the last of its
+        requests, and its `request_id` is forgotten then. At any time each request is either in the
+        database or in exactly one complete file, whatever is interrupted.
+
+        Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetArchive(self, request, context):
+        """Returns one archive.
+
+        Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListArchives(self, request, context):
+        """Lists archives, the newest first. Deleted archives are listed too.
+
+        Errors: INVALID_FIELD.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DownloadArchive(self, request, context):
+        """Sends the file of a COMPLETED archive in pieces of at most 1 MiB. If the stream breaks, call
+        again with the offset that was reached. If the server sends the whole file in one stream and the
+        file is not the one that was written, the stream ends with CHECKSUM_MISMATCH.
+
+        Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteArchive(self, request, context):
+        """Deletes the file of a COMPLETED archive for good. The service still knows the numbers and final
+        states of its requests: it never gives the numbers again, and judges late answers as before. A
+        repeated call changes nothing.
+
+        Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RequestServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -166,6 +250,31 @@ def add_RequestServiceServicer_to_server(servicer, server):
                     request_deserializer=generic__provider_dot_v1_dot_request__service__pb2.ListAdaptersRequest.FromString,
                     response_serializer=generic__provider_dot_v1_dot_request__service__pb2.ListAdaptersResponse.SerializeToString,
             ),
+            'CreateArchive': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateArchive,
+                    request_deserializer=generic__provider_dot_v1_dot_request__service__pb2.CreateArchiveRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_request__service__pb2.CreateArchiveResponse.SerializeToString,
+            ),
+            'GetArchive': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetArchive,
+                    request_deserializer=generic__provider_dot_v1_dot_request__service__pb2.GetArchiveRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_request__service__pb2.GetArchiveResponse.SerializeToString,
+            ),
+            'ListArchives': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListArchives,
+                    request_deserializer=generic__provider_dot_v1_dot_request__service__pb2.ListArchivesRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_request__service__pb2.ListArchivesResponse.SerializeToString,
+            ),
+            'DownloadArchive': grpc.unary_stream_rpc_method_handler(
+                    servicer.DownloadArchive,
+                    request_deserializer=generic__provider_dot_v1_dot_request__service__pb2.DownloadArchiveRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_request__service__pb2.DownloadArchiveResponse.SerializeToString,
+            ),
+            'DeleteArchive': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteArchive,
+                    request_deserializer=generic__provider_dot_v1_dot_request__service__pb2.DeleteArchiveRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_request__service__pb2.DeleteArchiveResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'generic_provider.v1.RequestService', rpc_method_handlers)
@@ -175,8 +284,8 @@ def add_RequestServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RequestService(object):
-    """Operators use this service: it shows and changes single requests, and shows the backlog and the
-    adapters.
+    """Operators use this service: it shows and changes single requests, shows the backlog and the
+    adapters, and moves old requests into archives.
     """
 
     @staticmethod
@@ -331,6 +440,141 @@ class RequestService(object):
             '/generic_provider.v1.RequestService/ListAdapters',
             generic__provider_dot_v1_dot_request__service__pb2.ListAdaptersRequest.SerializeToString,
             generic__provider_dot_v1_dot_request__service__pb2.ListAdaptersResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateArchive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.RequestService/CreateArchive',
+            generic__provider_dot_v1_dot_request__service__pb2.CreateArchiveRequest.SerializeToString,
+            generic__provider_dot_v1_dot_request__service__pb2.CreateArchiveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetArchive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.RequestService/GetArchive',
+            generic__provider_dot_v1_dot_request__service__pb2.GetArchiveRequest.SerializeToString,
+            generic__provider_dot_v1_dot_request__service__pb2.GetArchiveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListArchives(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.RequestService/ListArchives',
+            generic__provider_dot_v1_dot_request__service__pb2.ListArchivesRequest.SerializeToString,
+            generic__provider_dot_v1_dot_request__service__pb2.ListArchivesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DownloadArchive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/generic_provider.v1.RequestService/DownloadArchive',
+            generic__provider_dot_v1_dot_request__service__pb2.DownloadArchiveRequest.SerializeToString,
+            generic__provider_dot_v1_dot_request__service__pb2.DownloadArchiveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteArchive(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.RequestService/DeleteArchive',
+            generic__provider_dot_v1_dot_request__service__pb2.DeleteArchiveRequest.SerializeToString,
+            generic__provider_dot_v1_dot_request__service__pb2.DeleteArchiveResponse.FromString,
             options,
             channel_credentials,
             insecure,

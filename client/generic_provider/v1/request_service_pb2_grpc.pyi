@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RequestServiceStub:
-    """Operators use this service: it shows and changes single requests, and shows the backlog and the
-    adapters.
+    """Operators use this service: it shows and changes single requests, shows the backlog and the
+    adapters, and moves old requests into archives.
     """
 
     @_typing.overload
@@ -36,7 +36,9 @@ class RequestServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> RequestServiceAsyncStub: ...
     GetRequest: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.GetRequestRequest, _request_service_pb2.GetRequestResponse]
-    """Returns one request.
+    """Returns one request. If the request was archived, the call is refused with REQUEST_NOT_FOUND; the
+    metadata then contains `archive`, the id of the archive, and `deleted` = "true" if that archive
+    was deleted.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
     """
@@ -71,16 +73,55 @@ class RequestServiceStub:
 
     Errors: INVALID_FIELD.
     """
+    CreateArchive: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.CreateArchiveRequest, _request_service_pb2.CreateArchiveResponse]
+    """Moves old requests, and the actions that created them, out of the database into a compressed
+    file. The call returns an archive that is CREATING; the service does the work in the background,
+    and goes on with it after a restart. The service works on one archive at a time.
+
+    A request is archived if it was created before `created_before`, its action is settled, it has
+    had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
+    subscription shows it as `last_error`. An action is archived together with the last of its
+    requests, and its `request_id` is forgotten then. At any time each request is either in the
+    database or in exactly one complete file, whatever is interrupted.
+
+    Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
+    """
+    GetArchive: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.GetArchiveRequest, _request_service_pb2.GetArchiveResponse]
+    """Returns one archive.
+
+    Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND.
+    """
+    ListArchives: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.ListArchivesRequest, _request_service_pb2.ListArchivesResponse]
+    """Lists archives, the newest first. Deleted archives are listed too.
+
+    Errors: INVALID_FIELD.
+    """
+    DownloadArchive: _grpc.UnaryStreamMultiCallable[_request_service_pb2.DownloadArchiveRequest, _request_service_pb2.DownloadArchiveResponse]
+    """Sends the file of a COMPLETED archive in pieces of at most 1 MiB. If the stream breaks, call
+    again with the offset that was reached. If the server sends the whole file in one stream and the
+    file is not the one that was written, the stream ends with CHECKSUM_MISMATCH.
+
+    Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH.
+    """
+    DeleteArchive: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.DeleteArchiveRequest, _request_service_pb2.DeleteArchiveResponse]
+    """Deletes the file of a COMPLETED archive for good. The service still knows the numbers and final
+    states of its requests: it never gives the numbers again, and judges late answers as before. A
+    repeated call changes nothing.
+
+    Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
+    """
 
 @_typing.type_check_only
 class RequestServiceAsyncStub(RequestServiceStub):
-    """Operators use this service: it shows and changes single requests, and shows the backlog and the
-    adapters.
+    """Operators use this service: it shows and changes single requests, shows the backlog and the
+    adapters, and moves old requests into archives.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetRequest: _aio.UnaryUnaryMultiCallable[_request_service_pb2.GetRequestRequest, _request_service_pb2.GetRequestResponse]  # type: ignore[assignment]
-    """Returns one request.
+    """Returns one request. If the request was archived, the call is refused with REQUEST_NOT_FOUND; the
+    metadata then contains `archive`, the id of the archive, and `deleted` = "true" if that archive
+    was deleted.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
     """
@@ -115,10 +156,47 @@ class RequestServiceAsyncStub(RequestServiceStub):
 
     Errors: INVALID_FIELD.
     """
+    CreateArchive: _aio.UnaryUnaryMultiCallable[_request_service_pb2.CreateArchiveRequest, _request_service_pb2.CreateArchiveResponse]  # type: ignore[assignment]
+    """Moves old requests, and the actions that created them, out of the database into a compressed
+    file. The call returns an archive that is CREATING; the service does the work in the background,
+    and goes on with it after a restart. The service works on one archive at a time.
+
+    A request is archived if it was created before `created_before`, its action is settled, it has
+    had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
+    subscription shows it as `last_error`. An action is archived together with the last of its
+    requests, and its `request_id` is forgotten then. At any time each request is either in the
+    database or in exactly one complete file, whatever is interrupted.
+
+    Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
+    """
+    GetArchive: _aio.UnaryUnaryMultiCallable[_request_service_pb2.GetArchiveRequest, _request_service_pb2.GetArchiveResponse]  # type: ignore[assignment]
+    """Returns one archive.
+
+    Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND.
+    """
+    ListArchives: _aio.UnaryUnaryMultiCallable[_request_service_pb2.ListArchivesRequest, _request_service_pb2.ListArchivesResponse]  # type: ignore[assignment]
+    """Lists archives, the newest first. Deleted archives are listed too.
+
+    Errors: INVALID_FIELD.
+    """
+    DownloadArchive: _aio.UnaryStreamMultiCallable[_request_service_pb2.DownloadArchiveRequest, _request_service_pb2.DownloadArchiveResponse]  # type: ignore[assignment]
+    """Sends the file of a COMPLETED archive in pieces of at most 1 MiB. If the stream breaks, call
+    again with the offset that was reached. If the server sends the whole file in one stream and the
+    file is not the one that was written, the stream ends with CHECKSUM_MISMATCH.
+
+    Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH.
+    """
+    DeleteArchive: _aio.UnaryUnaryMultiCallable[_request_service_pb2.DeleteArchiveRequest, _request_service_pb2.DeleteArchiveResponse]  # type: ignore[assignment]
+    """Deletes the file of a COMPLETED archive for good. The service still knows the numbers and final
+    states of its requests: it never gives the numbers again, and judges late answers as before. A
+    repeated call changes nothing.
+
+    Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
+    """
 
 class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Operators use this service: it shows and changes single requests, and shows the backlog and the
-    adapters.
+    """Operators use this service: it shows and changes single requests, shows the backlog and the
+    adapters, and moves old requests into archives.
     """
 
     @_abc_1.abstractmethod
@@ -127,7 +205,9 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.GetRequestRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.GetRequestResponse, _abc.Awaitable[_request_service_pb2.GetRequestResponse]]:
-        """Returns one request.
+        """Returns one request. If the request was archived, the call is refused with REQUEST_NOT_FOUND; the
+        metadata then contains `archive`, the id of the archive, and `deleted` = "true" if that archive
+        was deleted.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND.
         """
@@ -191,6 +271,73 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         processes report is up to two seconds old.
 
         Errors: INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateArchive(
+        self,
+        request: _request_service_pb2.CreateArchiveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_request_service_pb2.CreateArchiveResponse, _abc.Awaitable[_request_service_pb2.CreateArchiveResponse]]:
+        """Moves old requests, and the actions that created them, out of the database into a compressed
+        file. The call returns an archive that is CREATING; the service does the work in the background,
+        and goes on with it after a restart. The service works on one archive at a time.
+
+        A request is archived if it was created before `created_before`, its action is settled, it has
+        had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
+        subscription shows it as `last_error`. An action is archived together with the last of its
+        requests, and its `request_id` is forgotten then. At any time each request is either in the
+        database or in exactly one complete file, whatever is interrupted.
+
+        Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def GetArchive(
+        self,
+        request: _request_service_pb2.GetArchiveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_request_service_pb2.GetArchiveResponse, _abc.Awaitable[_request_service_pb2.GetArchiveResponse]]:
+        """Returns one archive.
+
+        Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def ListArchives(
+        self,
+        request: _request_service_pb2.ListArchivesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_request_service_pb2.ListArchivesResponse, _abc.Awaitable[_request_service_pb2.ListArchivesResponse]]:
+        """Lists archives, the newest first. Deleted archives are listed too.
+
+        Errors: INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def DownloadArchive(
+        self,
+        request: _request_service_pb2.DownloadArchiveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_request_service_pb2.DownloadArchiveResponse], _abc.AsyncIterator[_request_service_pb2.DownloadArchiveResponse]]:
+        """Sends the file of a COMPLETED archive in pieces of at most 1 MiB. If the stream breaks, call
+        again with the offset that was reached. If the server sends the whole file in one stream and the
+        file is not the one that was written, the stream ends with CHECKSUM_MISMATCH.
+
+        Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteArchive(
+        self,
+        request: _request_service_pb2.DeleteArchiveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_request_service_pb2.DeleteArchiveResponse, _abc.Awaitable[_request_service_pb2.DeleteArchiveResponse]]:
+        """Deletes the file of a COMPLETED archive for good. The service still knows the numbers and final
+        states of its requests: it never gives the numbers again, and judges late answers as before. A
+        repeated call changes nothing.
+
+        Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
         """
 
 def add_RequestServiceServicer_to_server(servicer: RequestServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

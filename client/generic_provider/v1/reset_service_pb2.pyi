@@ -226,7 +226,9 @@ class ResetRunDefinition(_message.Message):
     @_builtins.property
     def platform_restored_to(self) -> _timestamp_pb2.Timestamp:
         """The time to whose state the platform was restored. The run sends again what the platform accepted
-        after that time, including removals, and nothing else. It excludes `full` and `recreate`.
+        after that time, including removals, and nothing else. It excludes `full` and `recreate`. If
+        requests that the platform accepted after that time may be archived, the definition is refused
+        with INVALID_FIELD when it is submitted.
         """
 
     @_builtins.property

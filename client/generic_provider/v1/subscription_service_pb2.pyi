@@ -1732,19 +1732,27 @@ class ListActionsResponse(_message.Message):
 
     ACTIONS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ARCHIVES_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty if this is the last page."""
     @_builtins.property
     def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionAction]: ...
+    @_builtins.property
+    def archives(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the newest archives, at most 100, that contain more of the subscription. Set only if the
+        filter names a subscription. Deleted archives are left out.
+        """
+
     def __init__(
         self,
         *,
         actions: _abc.Iterable[Global___SubscriptionAction] | None = ...,
         next_page_token: _builtins.str = ...,
+        archives: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "next_page_token", b"next_page_token"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actions", b"actions", "archives", b"archives", "next_page_token", b"next_page_token"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

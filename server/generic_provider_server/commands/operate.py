@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..domain.archive import request_missing
 from ..domain.lease import LeaseEnd
-from ..domain.refusals import Reason, Refused, not_found
+from ..domain.refusals import Reason, Refused
 from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.lifecycle import accept, reject
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, Who, request_number
@@ -130,7 +131,7 @@ def _off_lease(
 def _stored(work: Transaction, number: int) -> RequestRecord:
     stored = work.request(number)
     if stored is None:
-        raise not_found(Reason.REQUEST_NOT_FOUND, request_number(number))
+        raise request_missing(request_number(number), work.archives.holding(number))
     return stored
 
 

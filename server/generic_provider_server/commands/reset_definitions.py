@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from ..domain.catalogue import catalogue_of
-from ..domain.refusals import Reason, Refused, not_found
+from ..domain.refusals import InvalidField, Reason, Refused, not_found
 from ..domain.resets.records import (
     DefinitionRecord,
     DefinitionState,
@@ -178,6 +178,7 @@ class Submit:
                 reset_run=run_id(run.id),
                 state=run.state.name,
             )
+        _check_not_archived(work, record.definition)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,6 +244,17 @@ def _check_effective(work: Transaction, provider: str) -> None:
             f"provider {provider} is not effective, so it gets no requests",
             provider=provider,
         )
+
+
+def _check_not_archived(work: Transaction, definition: ResetDefinition) -> None:
+    """Raises Refused if requests that the run needs may be archived."""
+    restored = definition.platform_restored_to
+    if restored is None:
+        return
+    archive = work.archives.settled_after(restored, provider=definition.provider)
+    if archive is not None:
+        why = f"is before requests were settled that are in archive {archive.id}"
+        raise InvalidField(("platform_restored_to", why))
 
 
 def _changed(work: Transaction, record: DefinitionRecord, who: Who) -> DefinitionRecord:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import assert_never
 
+from ..domain.archive import Archived
 from ..domain.lane import Lane, accept, judge, reject
 from ..domain.lease import (
     Lease,
@@ -83,15 +84,17 @@ def _judge(work: Transaction, provider: str, response: Response, lease: Lease | 
         found = record.aggregate.find(number) if record else None
         if record is not None and found is not None and found[0] == provider:
             return _judge_pending(work, response, lease, record, found[1])
-    stored = work.request(number)
+    stored = work.request(number) or work.archives.archived(number)
     if stored is None or stored.provider != provider:
         return Verdict(number, ResponseCode.NOT_FOUND, None, f"{provider} has no such request")
     if lease is None or not _issued_for(lease, stored):
         return Verdict(number, ResponseCode.INVALID, stored.state, NEVER_ISSUED)
+    if isinstance(stored, Archived):
+        return _judge_archived(response, stored)
     return _judge_settled(work, response, lease, stored)
 
 
-def _issued_for(lease: Lease, request: RequestRecord) -> bool:
+def _issued_for(lease: Lease, request: RequestRecord | Archived) -> bool:
     place = lease.provider, lease.subscription
     return place == (request.provider, request.subscription) and lease.covers(
         unit=request.unit, index=request.index
@@ -170,6 +173,14 @@ def _judge_settled(
         _accepted_late(work, lease, stored.request, stored.state, names=named)
     message = "" if code is ResponseCode.DUPLICATE else f"the request is {stored.state.name}"
     return Verdict(response.request, code, stored.state, message)
+
+
+def _judge_archived(response: Response, stored: Archived) -> Verdict:
+    """Judges by the outcome only, because no adapter works any more on an archived request."""
+    if judge_final(stored.state, response.status) is ResponseCode.DUPLICATE:
+        return Verdict(response.request, ResponseCode.DUPLICATE, stored.state)
+    text = f"the request is {stored.state.name}, and archived"
+    return Verdict(response.request, ResponseCode.CONFLICT, stored.state, text)
 
 
 def _doubtful(work: Transaction, stored: RequestRecord) -> frozenset[Name]:

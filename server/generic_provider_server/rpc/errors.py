@@ -29,6 +29,7 @@ _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
         Reason.REQUEST_NOT_FOUND,
         Reason.RESET_RUN_DEFINITION_NOT_FOUND,
         Reason.RESET_RUN_NOT_FOUND,
+        Reason.ARCHIVE_NOT_FOUND,
     ],
     grpc.StatusCode.ALREADY_EXISTS: [
         Reason.PROVIDER_EXISTS,
@@ -56,6 +57,8 @@ _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
         Reason.RUN_NOT_EFFECTIVE,
         Reason.RUN_IN_PROGRESS,
         Reason.RUN_NOT_HELD,
+        Reason.CHECKSUM_MISMATCH,
+        Reason.ARCHIVE_FOLDER_NOT_WRITABLE,
     ],
     grpc.StatusCode.ABORTED: [Reason.ETAG_MISMATCH, Reason.REVISION_MISMATCH],
     grpc.StatusCode.RESOURCE_EXHAUSTED: [Reason.TOO_MANY_STREAMS],

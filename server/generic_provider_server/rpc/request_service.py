@@ -4,6 +4,7 @@ from generic_provider.v1 import request_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
 from ..commands.operate import CancelRequest, ResolveRequest
+from ..domain.archive import request_missing
 from ..domain.lease import ResponseStatus
 from ..domain.refusals import Reason, not_found
 from ..domain.subscription.records import RequestRecord
@@ -15,12 +16,14 @@ from ..domain.values import (
     RequestType,
 )
 from ..services.presence import Connected, Presence
+from ..store.archives.folder import ArchiveFolder
 from ..store.memory.set_aside import SetAside
 from ..store.read.backlog import Backlog
 from ..store.read.filters import RequestFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
 from . import encode
+from .archives import ArchiveCalls
 from .calls import IncomingCall
 from .checks import NAME, TEXT, Checks
 from .paging import page_of
@@ -29,9 +32,9 @@ MOST_SHOWN = 100
 """How many subscriptions that are set aside a backlog lists at most."""
 
 
-class RequestServicer:
-    def __init__(self, store: Store, presence: Presence) -> None:
-        self._store = store
+class RequestServicer(ArchiveCalls):
+    def __init__(self, store: Store, presence: Presence, folder: ArchiveFolder) -> None:
+        super().__init__(store, folder)
         self._presence = presence
 
     async def GetRequest(
@@ -42,7 +45,8 @@ class RequestServicer:
         checks.done()
         record = await self._store.read(lambda queries: queries.request(number))
         if record is None:
-            raise not_found(Reason.REQUEST_NOT_FOUND, request.request)
+            archive = await self._store.read(lambda queries: queries.archive_holding(number))
+            raise request_missing(request.request, archive)
         return api.GetRequestResponse(request=encode.request(record))
 
     async def ListRequests(
@@ -58,7 +62,10 @@ class RequestServicer:
         def read(queries: Queries) -> api.ListRequestsResponse:
             found = queries.requests(wanted, after=page.after, limit=page.size + 1)
             requests, token = page.cut((each.number, encode.request(each)) for each in found)
-            return api.ListRequestsResponse(requests=requests, next_page_token=token)
+            archives = queries.archives_with(wanted.subscription) if wanted.subscription else ()
+            return api.ListRequestsResponse(
+                requests=requests, next_page_token=token, archives=archives
+            )
 
         return await self._store.read(read)
 

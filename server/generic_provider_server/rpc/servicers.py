@@ -16,6 +16,7 @@ from ..services.delivery import Delivery
 from ..services.presence import Presence
 from ..services.resetting import Resetting
 from ..services.settling import Settling
+from ..store.archives.folder import ArchiveFolder
 from ..store.store import Store
 from .provider_service import ProviderServicer
 from .provisioning_service import ProvisioningServicer
@@ -37,11 +38,13 @@ def servicers(
     settling: Settling,
     presence: Presence,
     resetting: Resetting,
+    *,
+    folder: ArchiveFolder,
 ) -> tuple[tuple[ServiceDescriptor, object], ...]:
     return (
         (PROVIDER, ProviderServicer(store)),
         (SUBSCRIPTION, SubscriptionServicer(store, settling)),
         (PROVISIONING, ProvisioningServicer(store, delivery)),
-        (REQUEST, RequestServicer(store, presence)),
+        (REQUEST, RequestServicer(store, presence, folder)),
         (RESET, ResetServicer(store, resetting)),
     )

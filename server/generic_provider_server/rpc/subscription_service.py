@@ -150,7 +150,10 @@ class SubscriptionServicer:
             actions, token = page.cut(
                 (each.id, action(each, self._store.catalogues)) for each in found
             )
-            return api.ListActionsResponse(actions=actions, next_page_token=token)
+            archives = queries.archives_with(wanted.subscription) if wanted.subscription else ()
+            return api.ListActionsResponse(
+                actions=actions, next_page_token=token, archives=archives
+            )
 
         return await self._store.read(read)
 

@@ -1,5 +1,5 @@
-"""Reserves the numbers of subscriptions, actions and requests. None is given twice; gaps are
-allowed.
+"""Reserves the numbers of subscriptions, actions, requests and archives. None is given twice; gaps
+are allowed.
 
 A number is reserved while the subscription is locked, so the numbers of one subscription ascend.
 """
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple
 
-COUNTERS = ("subscription", "action", "request", "reset_definition", "reset_run")
+COUNTERS = ("subscription", "action", "request", "reset_definition", "reset_run", "archive")
 FEW = 32
 """The least number of numbers that are reserved at once."""
 

@@ -82,13 +82,19 @@ class SqliteTables:
         self._cursor.execute(_spoken(statement), parameters)
 
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
-        values = [*map(itemgetter(*statement.columns), rows)]
+        values = _values(statement.columns, rows)
         self._cursor.executemany(statement.sqlite, values)
         if statement.every and 0 <= self._cursor.rowcount < len(values):
             raise LookupError(f"not every row was written: {statement.sqlite}")
 
     def tell(self, messages: Iterable[str], /) -> None:
         """Does nothing, because there is no other process."""
+
+
+def _values(columns: Sequence[str], rows: Iterable[Row]) -> list[Any]:
+    if len(columns) == 1:  # itemgetter then gives the value itself
+        return [(row[columns[0]],) for row in rows]
+    return [*map(itemgetter(*columns), rows)]
 
 
 @cache

@@ -10,6 +10,8 @@ from ...domain.lane import Lane
 from .bulk import columns_of, delete, insert, update, upsert
 from .models import (
     ActionRow,
+    ArchivedRow,
+    ArchiveRow,
     Counter,
     ItemRow,
     LaneRow,
@@ -164,3 +166,23 @@ DROP_RESET_ENTRIES = "DELETE FROM reset_entry WHERE run = ?"
 ACCEPTED_OF = (
     f"SELECT {columns_of(RequestRow)} FROM request WHERE subscription IN ({{}}) AND state + 0 = 2"
 )
+ARCHIVE = f"SELECT {columns_of(ArchiveRow)} FROM archive WHERE number = ?"
+ARCHIVE_FREE = f"{ARCHIVE}{SKIP_LOCKED}"
+NEXT_ARCHIVE = (
+    f"SELECT {columns_of(ArchiveRow)} FROM archive WHERE state = 1 ORDER BY number LIMIT 1"
+)
+ARCHIVE_SETTLED_AFTER = (
+    f"SELECT {columns_of(ArchiveRow)} FROM archive WHERE state <> 3 AND last_settle_time > ? "
+    "AND provider IN ('', ?) LIMIT 1"
+)
+ARCHIVED = f"SELECT {columns_of(ArchivedRow)} FROM archived WHERE number = ?"
+ACTIONS_WITHOUT_REQUESTS = (
+    "SELECT id, request_id FROM action WHERE id IN ({}) AND NOT EXISTS (SELECT 1 FROM request "
+    "WHERE request.subscription = action.subscription AND request.action = action.id)"
+)
+ADD_ARCHIVE = insert(ArchiveRow)
+PUT_ARCHIVE = update(ArchiveRow)
+ADD_ARCHIVED = insert(ArchivedRow)
+DROP_REQUEST = delete(RequestRow)
+DROP_ACTION = delete(ActionRow)
+DROP_REQUEST_ID = delete(RequestIdRow, every=False)

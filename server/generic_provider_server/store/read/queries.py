@@ -14,6 +14,8 @@ from ...domain.subscription.records import ActionRecord, RequestRecord, Subscrip
 from ...domain.values import Instant
 from ..database.models import ActionRow, LinkRow, RequestIdRow, RequestRow, SubscriptionRow
 from ..database.rows import action_of_row, subscription_of_row
+from .archivable import Archivable
+from .archives import ArchiveQueries
 from .due import DueQueries
 from .filters import (
     ActionFilter,
@@ -26,7 +28,7 @@ from .filters import (
 from .resets import ResetReads
 
 
-class Queries(ResetReads, DueQueries):
+class Queries(ResetReads, DueQueries, ArchiveQueries, Archivable):
     def subscription(self, number: str) -> SubscriptionRecord | None:
         found = self._subscriptions(SubscriptionRow.number == number, limit=1)
         return found[0] if found else None

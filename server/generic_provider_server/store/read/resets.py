@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from ...domain.resets.records import (
 from ...domain.subscription.records import SubscriptionRecord
 from ...domain.values import Instant, RequestState
 from ..database.models import (
+    ArchivedRow,
     LinkRow,
     RequestRow,
     ResetDefinitionRow,
@@ -118,17 +120,19 @@ class ResetReads(BacklogQueries):
         return [entry_of_row(row) for row in self._rows(query)]
 
     def settled_of_runs(self, runs: Collection[int]) -> dict[int, Settled]:
-        """For each run, how many of its requests have reached each final state."""
-        query = (
-            RequestRow.select(
-                RequestRow.reset_run, RequestRow.state, fn.COUNT(SQL("1")).alias("requests")
+        """For each run, how many of its requests have reached each final state.
+
+        Archived requests are counted too.
+        """
+        counts: dict[int, Counter[int]] = {run: Counter() for run in runs}
+        for table in (RequestRow, ArchivedRow) if runs else ():
+            query = (
+                table.select(table.reset_run, table.state, fn.COUNT(SQL("1")).alias("requests"))
+                .where(table.reset_run.in_(list(runs)), SQL("reset_run <> 0"))
+                .group_by(table.reset_run, table.state)
             )
-            .where(RequestRow.reset_run.in_(list(runs)), SQL("reset_run <> 0"))
-            .group_by(RequestRow.reset_run, RequestRow.state)
-        )
-        counts: dict[int, dict[int, int]] = {run: {} for run in runs}
-        for row in self._rows(query) if runs else ():
-            counts[row.reset_run][row.state] = row.requests
+            for row in self._rows(query):
+                counts[row.reset_run][row.state] += row.requests
         return {run: _settled(states) for run, states in counts.items()}
 
     def reset_numbers(self, definition: ResetDefinition, *, after: str, limit: int) -> list[str]:

@@ -11,11 +11,12 @@ from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
 from ...domain.values import Goods, Instant, Value
 from ..database import statements as sql
-from ..database.engine import Tables
+from ..database.engine import Overtaken, Tables
 from ..database.rows import action_of_row, lane_of_row, request_of_row, subscription_of_row
 from ..memory.memory import Memory
 from ..memory.set_aside import Unprocessable
 from ..memory.subscriptions import Kept, Names
+from .archives import Archives
 
 
 class Needs(Value, frozen=True, kw_only=True):
@@ -47,6 +48,7 @@ class Loaded:
 
     def __init__(self, tables: Tables, *, now: Instant, memory: Memory, shared: bool) -> None:
         self._tables = tables
+        self.archives = Archives(tables)
         self.now = now
         self._memory = memory
         self._recent = memory.subscriptions
@@ -158,10 +160,12 @@ class Loaded:
     def action(self, number: int) -> ActionRecord:
         """An existing action, with the numbers of its requests."""
         if number not in self.actions:
-            row = self._tables.select(sql.ACTION, (number,))[0]
-            found = self._tables.select(sql.REQUESTS_OF_ACTION, (row.subscription, number))
+            actions = self._tables.select(sql.ACTION, (number,))
+            if not actions:
+                raise Overtaken(f"action {number} was archived since")
+            found = self._tables.select(sql.REQUESTS_OF_ACTION, (actions[0].subscription, number))
             requests = tuple([request.number for request in found])
-            self.actions[number] = action_of_row(row, requests=requests)
+            self.actions[number] = action_of_row(actions[0], requests=requests)
         return self.actions[number]
 
     def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:

@@ -1,0 +1,85 @@
+"""Calls of RequestService about archives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import uuid4
+
+from generic_provider._calls import Call, Caller, Pages, Watch, chosen
+from generic_provider._values import instant
+from generic_provider.enums import ArchiveState
+from generic_provider.v1 import request_service_pb2 as v1
+
+
+def create_archive(
+    caller: Caller,
+    *,
+    created_before: datetime,
+    provider: str = "",
+    request_id: str = "",
+    performed_by: str = "",
+) -> Call[v1.CreateArchiveResponse, v1.Archive]:
+    """Move old requests, of one provider or of all, out of the database into a file.
+
+    The call returns an archive that is CREATING; `get_archive` shows its progress.
+    """
+    request = v1.CreateArchiveRequest(
+        provider=provider,
+        created_before=instant("created_before", created_before),
+        request_id=request_id or str(uuid4()),
+        performed_by=performed_by or caller.performed_by,
+    )
+    return Call(request, v1.CreateArchiveResponse, lambda done: done.archive)
+
+
+def get_archive(_: Caller, archive: str) -> Call[v1.GetArchiveResponse, v1.Archive]:
+    """Get one archive by its id."""
+    request = v1.GetArchiveRequest(archive=archive)
+    return Call(request, v1.GetArchiveResponse, lambda found: found.archive)
+
+
+def list_archives(
+    _: Caller,
+    *,
+    provider: str = "",
+    state: ArchiveState.ValueType | str | None = None,
+    states: Iterable[ArchiveState.ValueType | str] = (),
+    subscription: str = "",
+    page_size: int = 0,
+) -> Pages[v1.ListArchivesResponse, v1.Archive]:
+    """List archives, the newest first. `subscription`: only those that contain requests of it."""
+    request = v1.ListArchivesRequest(
+        provider=provider,
+        states=chosen(ArchiveState, state, states),
+        subscription=subscription,
+        page_size=page_size,
+    )
+    return Pages(request, v1.ListArchivesResponse, lambda page: page.archives)
+
+
+def download_archive(
+    _: Caller, archive: str, *, offset: int = 0
+) -> Watch[v1.DownloadArchiveResponse, bytes]:
+    """Get an archive's file in pieces, from the offset on. If the stream breaks, it is continued.
+
+    The last piece is followed by ChecksumMismatch if the file is not the one that was written. The
+    server cannot check this after a break: compare the SHA-256 with the archive's `checksum`.
+    """
+    request = v1.DownloadArchiveRequest(archive=archive, offset=offset)
+
+    def read(piece: v1.DownloadArchiveResponse) -> bytes:
+        request.offset += len(piece.data)
+        return piece.data
+
+    return Watch(request, v1.DownloadArchiveResponse, read)
+
+
+def delete_archive(
+    caller: Caller, archive: str, *, checksum: str, performed_by: str = ""
+) -> Call[v1.DeleteArchiveResponse, v1.Archive]:
+    """Delete an archive's file for good. The checksum must be that of the archive."""
+    request = v1.DeleteArchiveRequest(
+        archive=archive, checksum=checksum, performed_by=performed_by or caller.performed_by
+    )
+    return Call(request, v1.DeleteArchiveResponse, lambda done: done.archive)

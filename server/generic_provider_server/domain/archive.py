@@ -1,0 +1,105 @@
+"""Defines archives, and what is stored about the requests in them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import IntEnum
+
+from .refusals import Reason, Refused, not_found
+from .subscription.records import Who
+from .values import SECOND, Instant, Provider, RequestState, Value
+
+DAY = 86_400 * SECOND
+SHOWN_OF_CHECKSUM = 16
+"""The number of digits of its checksum that a file's name contains."""
+
+
+class ArchiveState(IntEnum):
+    CREATING = 1
+    COMPLETED = 2
+    FAILED = 3
+    DELETED = 4
+
+
+class ArchiveRecord(Value, frozen=True, kw_only=True):
+    """An archive of one provider, or of all providers if `provider` is empty.
+
+    It contains requests that were created before `created_before` and became final before
+    `final_before`. `checksum` is the SHA-256 of the file; it is empty until the file is written.
+    `moved` is the number of lines of the file that are removed from the tables. `worker` is the
+    server process that works on the archive.
+    """
+
+    number: int
+    created_before: Instant
+    final_before: Instant
+    create_time: Instant
+    provider: str = ""
+    state: ArchiveState = ArchiveState.CREATING
+    who: Who = Who()
+    requests_archived: int = 0
+    requests_total: int = 0
+    size: int = 0
+    checksum: str = ""
+    first_create_time: Instant | None = None
+    last_create_time: Instant | None = None
+    last_settle_time: Instant | None = None
+    message: str = ""
+    worker: str = ""
+    moved: int = 0
+
+    @property
+    def id(self) -> str:
+        return archive_id(self.number)
+
+    @property
+    def file(self) -> str:
+        """The name of the file; empty until the file is written."""
+        return file_name(self.id, self.checksum) if self.checksum else ""
+
+
+class Archived(Value, frozen=True, kw_only=True):
+    """What is stored for ever about a request that was archived."""
+
+    number: int
+    state: RequestState
+    archive: int
+    subscription: str
+    provider: str
+    unit: int
+    index: int
+    reset_run: int = 0
+
+
+def archive_id(number: int) -> str:
+    """Returns the id that is shown."""
+    return f"Z{number:010d}"
+
+
+def file_name(archive: str, checksum: str) -> str:
+    """Returns the name of an archive's file.
+
+    It contains a part of the checksum. So a file can be checked without its server, and no two
+    archives have the same name, even if an older database was restored in between.
+    """
+    return f"{archive}-{checksum[:SHOWN_OF_CHECKSUM]}.ndjson.gz"
+
+
+def final_before(now: Instant, providers: Iterable[Provider]) -> Instant:
+    """Returns a time: no adapter works any more on a request that became final before it."""
+    longest = max((each.delivery_settings.max_lease_time for each in providers), default=0)
+    return Instant(now - longest - DAY)
+
+
+def request_missing(request: str, archive: ArchiveRecord | None) -> Refused:
+    """Returns the refusal for a request that is not in the tables. `archive` contains it, if it was
+    archived.
+    """
+    if archive is None:
+        return not_found(Reason.REQUEST_NOT_FOUND, request)
+    facts = {"request": request, "archive": archive.id}
+    if archive.state is ArchiveState.DELETED:
+        text = f"request {request} was in archive {archive.id}, which is deleted"
+        return Refused(Reason.REQUEST_NOT_FOUND, text, **facts, deleted="true")
+    text = f"request {request} is in archive {archive.id}"
+    return Refused(Reason.REQUEST_NOT_FOUND, text, **facts)

@@ -1,0 +1,188 @@
+"""Makes archives in the background, one after the other.
+
+First the whole file is written, and nothing changes in the tables. When the file is complete and
+durable, its checksum is stored. Then the file gets its final name, and its lines are removed from
+the tables, a few in each transaction. So at any time a request is in the tables or in one complete
+file, and a process that goes on after a kill sees in the archive's record what is left to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from typing import TypeVar
+
+import structlog
+from msgspec.structs import replace
+
+from ..commands.archive import MoveLines, PutArchive, TakeArchive
+from ..domain.archive import ArchiveRecord, ArchiveState
+from ..store.archives.file import ArchiveWriter, DamagedArchive
+from ..store.archives.folder import ArchiveFolder
+from ..store.archives.lines import Content, RequestLine, instant
+from ..store.read.archivable import Page
+from ..store.read.queries import Queries
+from ..store.store import Store
+from .loop import Loop
+
+POLL_SECONDS = 1.0
+"""How often the service checks whether there is an archive to be made."""
+
+AFTER_TROUBLE_SECONDS = 10.0
+MOST_MOVED = 100
+"""The most lines that one transaction removes; live changes can wait for one such transaction."""
+
+PROGRESS_SECONDS = 1.0
+Result = TypeVar("Result")
+
+log = structlog.get_logger()
+
+
+def archiving_loop(store: Store, folder: ArchiveFolder) -> Loop:
+    return Loop("archives", Archiving(store, folder).step, seconds=POLL_SECONDS)
+
+
+class TakenOver(Exception):
+    """Another server process has become the archive's worker."""
+
+
+class Archiving:
+    def __init__(self, store: Store, folder: ArchiveFolder) -> None:
+        self._store = store
+        self._folder = folder
+
+    async def step(self) -> None:
+        """Makes the next archive. Pauses after an error, because a person may have to act."""
+        try:
+            await self.work()
+        except TakenOver:
+            log.info("archive_taken_over")
+        except Exception:
+            await asyncio.sleep(AFTER_TROUBLE_SECONDS)
+            raise
+
+    async def work(self) -> None:
+        """Makes the next archive, if there is one and no other process makes it."""
+        server = self._store.server
+        if not await self._store.read(lambda queries: queries.archive_waits_for(server)):
+            return
+        if self._store.shared:
+            await asyncio.to_thread(self._folder.check)
+        archive = await self._store.do(TakeArchive(worker=server))
+        if archive is not None and not archive.checksum:
+            archive = await self._written(archive)
+        if archive is not None:
+            await self._move(archive)
+
+    async def _written(self, archive: ArchiveRecord) -> ArchiveRecord | None:
+        """Writes the file. Returns None if that failed."""
+        try:
+            writer, part = await asyncio.to_thread(self._folder.writer, archive)
+            with writer:
+                archive = await self._fill(writer, archive)
+                size, checksum = await asyncio.to_thread(writer.finish)
+            written = replace(archive, size=size, checksum=checksum)
+            await asyncio.to_thread(self._folder.finished, written, part)
+        except OSError as error:
+            await self._fail(archive, f"its file cannot be written: {error.strerror}")
+            return None
+        return await self._put(written)
+
+    async def _fill(self, writer: ArchiveWriter, archive: ArchiveRecord) -> ArchiveRecord:
+        archive = replace(
+            archive,
+            requests_total=0,
+            first_create_time=None,
+            last_create_time=None,
+            last_settle_time=None,
+        )
+        told, part, after = time.monotonic(), 0, 0
+        while page := await self._page(archive, part, after):
+            if page.lines:
+                await self._paced(asyncio.to_thread(writer.add, page.lines))
+                archive = _counted(archive, page.lines)
+            part, after = (part + 1, 0) if page.end is None else (part, page.end)
+            if time.monotonic() - told > PROGRESS_SECONDS:
+                told, archive = time.monotonic(), await self._put(archive)
+        return archive
+
+    async def _page(self, archive: ArchiveRecord, part: int, after: int) -> Page | None:
+        question = partial(Queries.archivable, archive=archive, part=part, after=after)
+        return await self._paced(self._store.read(question))
+
+    async def _move(self, archive: ArchiveRecord) -> None:
+        """Removes from the tables what the file says."""
+        try:
+            await asyncio.to_thread(self._folder.publish, archive)
+            contents = await asyncio.to_thread(self._contents, archive)
+            while lines := await asyncio.to_thread(_few, contents):
+                moved = await self._paced(self._store.do(MoveLines(archive=archive, lines=lines)))
+                archive = _still_ours(moved)
+        except DamagedArchive as damaged:
+            await self._stop_at(archive, str(damaged))
+            raise
+        except OSError as error:
+            await self._stop_at(archive, f"{archive.file} cannot be read: {error.strerror}")
+            raise
+        await self._put(replace(archive, state=ArchiveState.COMPLETED, message=""))
+        await asyncio.to_thread(self._folder.clear, archive)
+
+    def _contents(self, archive: ArchiveRecord) -> Iterator[Content]:
+        """Returns the lines that are not yet removed from the tables."""
+        contents = self._folder.open(archive).contents()
+        deque(islice(contents, archive.moved), maxlen=0)
+        return contents
+
+    async def _stop_at(self, archive: ArchiveRecord, why: str) -> None:
+        """Gives a file up that cannot be read, but only if nothing was removed from the tables."""
+        if archive.moved:
+            await self._put(replace(archive, message=why))
+        else:
+            await asyncio.to_thread(self._folder.remove, archive)
+            await self._fail(replace(archive, checksum="", size=0), why)
+
+    async def _fail(self, archive: ArchiveRecord, why: str) -> None:
+        log.error("archive_failed", archive=archive.id, message=why)
+        await self._put(replace(archive, state=ArchiveState.FAILED, message=why))
+        await asyncio.to_thread(self._folder.clear, archive)
+
+    async def _put(self, archive: ArchiveRecord) -> ArchiveRecord:
+        return _still_ours(await self._store.do(PutArchive(archive=archive)))
+
+    async def _paced(self, step: Awaitable[Result]) -> Result:
+        """Pauses as long as the step took, so that at most half of the time goes into archives."""
+        began = time.monotonic()
+        result = await step
+        await asyncio.sleep(time.monotonic() - began)
+        return result
+
+
+def _few(contents: Iterator[Content]) -> list[Content]:
+    return list(islice(contents, MOST_MOVED))
+
+
+def _still_ours(archive: ArchiveRecord | None) -> ArchiveRecord:
+    if archive is None:
+        raise TakenOver
+    return archive
+
+
+def _counted(archive: ArchiveRecord, lines: Sequence[Content]) -> ArchiveRecord:
+    """Returns the record with the requests among the lines counted."""
+    requests = [line for line in lines if isinstance(line, RequestLine)]
+    if not requests:
+        return archive
+    created = [instant(line.create_time) for line in requests]
+    settled = [instant(line.settle_time) for line in requests]
+    first = archive.first_create_time
+    return replace(
+        archive,
+        requests_total=archive.requests_total + len(requests),
+        first_create_time=min(created) if first is None else min(first, *created),
+        last_create_time=max(archive.last_create_time or 0, *created),
+        last_settle_time=max(archive.last_settle_time or 0, *settled),
+    )

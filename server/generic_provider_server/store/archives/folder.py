@@ -1,0 +1,149 @@
+"""Manages the folder of the archives' files, which all servers of a database share."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...domain.archive import ArchiveRecord
+from ...domain.refusals import Reason, Refused
+from ..database.sqlite import PREFIX, sqlite_path
+from .file import ArchiveFile, ArchiveWriter
+from .lines import Opening, moment
+
+MOST_IN_PIECE = 1024 * 1024
+NO_FOLDER = "it has no --archive-folder"
+
+
+class ArchiveFolder:
+    """A name that begins with a dot belongs to a file that is not complete, or whose checksum is
+    not stored yet.
+
+    `make` creates the folder when it is needed. A shared folder must exist, because an empty folder
+    could be a share that is not mounted.
+    """
+
+    def __init__(self, path: Path | None, *, make: bool) -> None:
+        self._path = path
+        self._make = make
+
+    def check(self) -> None:
+        """Raises Refused if nothing can be written there."""
+        folder = self._folder
+        probe = folder / f".probe-{secrets.token_hex(4)}"
+        try:
+            if self._make:
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise _unusable(f"{folder}: {error.strerror}") from None
+
+    def writer(self, archive: ArchiveRecord) -> tuple[ArchiveWriter, Path]:
+        """Opens a file for the archive's worker. Files of other workers stay, because these workers
+        may be alive.
+        """
+        path = self._folder / f".{archive.id}-{archive.worker}.part"
+        opening = Opening(
+            id=archive.id,
+            provider=archive.provider,
+            created_before=moment(archive.created_before),
+            create_time=moment(archive.create_time),
+        )
+        return ArchiveWriter(path, opening), path
+
+    def finished(self, archive: ArchiveRecord, part: Path) -> None:
+        """Gives a complete file a hidden name, which contains the checksum of the archive's record.
+        Store the record next, then call `publish`.
+        """
+        part.rename(self._finished(archive))
+        self._sync()
+
+    def publish(self, archive: ArchiveRecord) -> None:
+        """Gives the file its final name. Can be repeated."""
+        finished = self._finished(archive)
+        if finished.exists():
+            finished.rename(self._file(archive))
+            self._sync()
+
+    def open(self, archive: ArchiveRecord) -> ArchiveFile:
+        """Raises DamagedArchive, OSError."""
+        return ArchiveFile(self._file(archive), checksum=archive.checksum)
+
+    def clear(self, archive: ArchiveRecord) -> None:
+        """Removes hidden files, when nobody works on the archive any more."""
+        for path in self._folder.glob(f".{archive.id}-*"):
+            path.unlink(missing_ok=True)
+
+    def remove(self, archive: ArchiveRecord) -> None:
+        """Removes the file for good. Can be repeated. Raises Refused."""
+        try:
+            self._file(archive).unlink(missing_ok=True)
+            self._sync()
+        except OSError as error:
+            raise _unusable(f"{self._folder}: {error.strerror}") from None
+
+    def pieces(self, archive: ArchiveRecord, *, offset: int) -> Iterator[bytes]:
+        """Yields the file from the offset on.
+
+        Raises Refused if the file cannot be read or has another size; at the end also if the whole
+        file was read and has another checksum.
+        """
+        digest = hashlib.sha256()
+        try:
+            with self._file(archive).open("rb") as file:
+                whole = os.fstat(file.fileno()).st_size == archive.size
+                file.seek(offset)
+                while whole and (piece := file.read(MOST_IN_PIECE)):
+                    digest.update(piece)
+                    yield piece
+        except OSError as error:
+            raise _missing(archive, error) from None
+        if not whole or (not offset and digest.hexdigest() != archive.checksum):
+            raise _altered(archive)
+
+    @property
+    def _folder(self) -> Path:
+        if self._path is None:
+            raise _unusable(NO_FOLDER)
+        return self._path
+
+    def _file(self, archive: ArchiveRecord) -> Path:
+        return self._folder / archive.file
+
+    def _finished(self, archive: ArchiveRecord) -> Path:
+        return self._folder / f".{archive.file}"
+
+    def _sync(self) -> None:
+        """Makes the names of the files durable."""
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def archive_folder(path: Path | None, database: str) -> ArchiveFolder:
+    """Returns the configured folder; for SQLite, the default is a folder beside the database."""
+    if not database.startswith(PREFIX):
+        return ArchiveFolder(path, make=False)
+    file = sqlite_path(database)
+    return ArchiveFolder(path or file.with_name(f"{file.name}.archives"), make=True)
+
+
+def _unusable(why: str) -> Refused:
+    text = f"this server cannot write archives: {why}"
+    return Refused(Reason.ARCHIVE_FOLDER_NOT_WRITABLE, text)
+
+
+def _missing(archive: ArchiveRecord, error: OSError) -> Refused:
+    text = f"the file {archive.file} of archive {archive.id} cannot be read: {error.strerror}"
+    return Refused(Reason.ARCHIVE_NOT_FOUND, text, archive=archive.id, state=archive.state.name)
+
+
+def _altered(archive: ArchiveRecord) -> Refused:
+    text = f"the file {archive.file} of archive {archive.id} is not the one that was written"
+    return Refused(Reason.CHECKSUM_MISMATCH, text, archive=archive.id)

@@ -1,0 +1,108 @@
+"""Defines the lines of an archive's file. Each line is a JSON object with a `kind`.
+
+The first line names the archive, the last line counts the lines of each kind. Enumeration values
+are names and times are ISO 8601, so that people can read a file without this program.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import msgspec
+
+from ...domain.values import Instant
+
+FORMAT = 1
+NOTHING = msgspec.Raw(b"null")
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MICROSECOND = timedelta(microseconds=1)
+
+
+class _Line(msgspec.Struct, frozen=True, kw_only=True, tag_field="kind", omit_defaults=True):
+    pass
+
+
+class Opening(_Line, frozen=True, kw_only=True, tag="archive", omit_defaults=False):
+    id: str
+    provider: str
+    created_before: datetime
+    create_time: datetime
+    format: int = FORMAT
+
+
+class RequestLine(_Line, frozen=True, kw_only=True, tag="request"):
+    """A request as it was stored. `contents` is what the platform was asked to do."""
+
+    number: str
+    provider: str
+    subscription: str
+    type: str
+    state: str
+    origin: str
+    create_time: datetime
+    schedule_time: datetime
+    settle_time: datetime
+    unit: int
+    position: int
+    action: str = ""
+    reset_run: str = ""
+    reference: str = ""
+    performed_by: str = ""
+    error_code: str = ""
+    error_description: str = ""
+    reference_number: str = ""
+    delivery_attempts: int = 0
+    last_adapter: str = ""
+    last_delivery_time: datetime | None = None
+    contents: msgspec.Raw
+
+
+class ActionLine(_Line, frozen=True, kw_only=True, tag="action"):
+    """An action as it was stored. `contents` is what was asked for. `performed` is the call itself:
+    a PerformActionRequest, encoded by Protocol Buffers.
+    """
+
+    id: str
+    subscription: str
+    action: str
+    state: str
+    origin: str
+    create_time: datetime
+    execute_time: datetime | None = None
+    settle_time: datetime
+    reference: str = ""
+    performed_by: str = ""
+    caller: str = ""
+    request_id: str = ""
+    contents: msgspec.Raw = NOTHING
+    performed: bytes = b""
+    error: msgspec.Raw = NOTHING
+    taken_back: msgspec.Raw = NOTHING
+
+
+class Closing(_Line, frozen=True, kw_only=True, tag="end"):
+    lines: dict[str, int]
+
+
+Content = RequestLine | ActionLine
+Line = Opening | Content | Closing
+
+encode_line = msgspec.json.Encoder().encode
+decode_line = msgspec.json.Decoder(Line).decode
+
+
+def kind_of(line: Content) -> str:
+    return str(type(line).__struct_config__.tag)
+
+
+def moment(instant: int) -> datetime:
+    return _EPOCH + instant * _MICROSECOND
+
+
+def instant(moment: datetime) -> Instant:
+    return Instant((moment - _EPOCH) // _MICROSECOND)
+
+
+def number_of(name: str) -> int:
+    """Returns the number in an id such as R0000000042; 0 for an empty one."""
+    return int(name[1:] or 0)

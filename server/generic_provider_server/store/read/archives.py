@@ -1,0 +1,60 @@
+"""Finds archives, and the archive of a request or a subscription."""
+
+from __future__ import annotations
+
+from peewee import JOIN, SQL
+
+from ...domain.archive import ArchiveRecord, ArchiveState
+from ...domain.values import Value
+from ..database.archive_rows import archive_of_row
+from ..database.models import ArchivedRow, ArchiveRow, ServerRow
+from .base import BaseQueries
+
+MOST_NAMED = 100
+
+
+class ArchiveFilter(Value, frozen=True, kw_only=True):
+    provider: str = ""
+    states: tuple[ArchiveState, ...] = ()
+    subscription: str = ""
+
+
+class ArchiveQueries(BaseQueries):
+    def archive(self, number: int) -> ArchiveRecord | None:
+        rows = self._rows(ArchiveRow.select().where(ArchiveRow.number == number))
+        return archive_of_row(rows[0]) if rows else None
+
+    def archives(self, wanted: ArchiveFilter, *, before: int, limit: int) -> list[ArchiveRecord]:
+        """Lists archives, the newest first, those before the number `before` (0: all)."""
+        query = ArchiveRow.select().order_by(ArchiveRow.number.desc()).limit(limit)
+        if before:
+            query = query.where(ArchiveRow.number < before)
+        if wanted.provider:
+            query = query.where(ArchiveRow.provider == wanted.provider)
+        if wanted.states:
+            query = query.where(ArchiveRow.state.in_([int(each) for each in wanted.states]))
+        if wanted.subscription:
+            holding = ArchivedRow.select(ArchivedRow.archive).where(
+                ArchivedRow.subscription == wanted.subscription
+            )
+            query = query.where(ArchiveRow.number.in_(holding))
+        return [archive_of_row(row) for row in self._rows(query)]
+
+    def archives_with(self, subscription: str) -> list[str]:
+        """Returns the ids of the newest archives that contain requests of the subscription."""
+        there = tuple(each for each in ArchiveState if each is not ArchiveState.DELETED)
+        wanted = ArchiveFilter(subscription=subscription, states=there)
+        return [each.id for each in self.archives(wanted, before=0, limit=MOST_NAMED)]
+
+    def archive_holding(self, request: int) -> ArchiveRecord | None:
+        """Returns the archive that contains the request."""
+        query = ArchiveRow.select().join(ArchivedRow, on=(ArchivedRow.archive == ArchiveRow.number))
+        rows = self._rows(query.where(ArchivedRow.number == request))
+        return archive_of_row(rows[0]) if rows else None
+
+    def archive_waits_for(self, server: str) -> bool:
+        """Tells whether there is an archive to be made that no other living process works on."""
+        query = ArchiveRow.select(ArchiveRow.worker, ServerRow.id).where(SQL("state = 1"))
+        query = query.join(ServerRow, JOIN.LEFT_OUTER, on=(ServerRow.id == ArchiveRow.worker))
+        rows = self._rows(query.order_by(ArchiveRow.number).limit(1))
+        return any(row.id is None or row.worker == server for row in rows)

@@ -1,0 +1,85 @@
+"""Reads and writes the tables of archives within a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ...domain.archive import Archived, ArchiveRecord
+from ...domain.values import Instant, RequestState
+from ..archives.lines import ActionLine, Content, RequestLine, number_of
+from ..database import statements as sql
+from ..database.archive_rows import archive_of_row, archive_row, archived_of_row, archived_row
+from ..database.engine import Tables
+
+
+class Archives:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
+
+    def find(self, number: int) -> ArchiveRecord | None:
+        return self._first(sql.ARCHIVE, number)
+
+    def lock(self, number: int) -> ArchiveRecord | None:
+        """Locks the archive. Returns None if there is none, or another process has it locked."""
+        return self._first(sql.ARCHIVE_FREE, number)
+
+    def next(self) -> ArchiveRecord | None:
+        """Returns the oldest archive that is not made yet."""
+        return self._first(sql.NEXT_ARCHIVE)
+
+    def settled_after(self, since: Instant, *, provider: str) -> ArchiveRecord | None:
+        """Returns an archive that may contain requests of the provider that were settled later."""
+        return self._first(sql.ARCHIVE_SETTLED_AFTER, since, provider)
+
+    def is_alive(self, server: str) -> bool:
+        return bool(self._tables.select(sql.SERVER, (server,)))
+
+    def add(self, record: ArchiveRecord) -> None:
+        self._tables.write(sql.ADD_ARCHIVE, [archive_row(record)])
+
+    def put(self, record: ArchiveRecord) -> None:
+        self._tables.write(sql.PUT_ARCHIVE, [archive_row(record)])
+
+    def archived(self, request: int) -> Archived | None:
+        """Returns what is stored about a request that was archived."""
+        found = self._tables.select(sql.ARCHIVED, (request,))
+        return archived_of_row(found[0]) if found else None
+
+    def holding(self, request: int) -> ArchiveRecord | None:
+        """Returns the archive that contains the request."""
+        archived = self.archived(request)
+        return self.find(archived.archive) if archived else None
+
+    def move(self, archive: int, lines: Sequence[Content]) -> int:
+        """Removes from the tables what these lines of an archive's file say, and returns the number
+        of requests among them.
+
+        An action stays in the tables as long as one of its requests does. The file may contain such
+        an action, because a request can become archivable while the file is written.
+        """
+        archived = [_archived(line, archive) for line in lines if isinstance(line, RequestLine)]
+        self._tables.write(sql.ADD_ARCHIVED, map(archived_row, archived))
+        self._tables.write(sql.DROP_REQUEST, [{"number": each.number} for each in archived])
+        actions = [number_of(line.id) for line in lines if isinstance(line, ActionLine)]
+        gone = self._tables.select_in(sql.ACTIONS_WITHOUT_REQUESTS, actions)
+        self._tables.write(sql.DROP_ACTION, [{"id": action.id} for action in gone])
+        ids = [{"id": action.request_id} for action in gone if action.request_id]
+        self._tables.write(sql.DROP_REQUEST_ID, ids)
+        return len(archived)
+
+    def _first(self, statement: str, *parameters: int | str) -> ArchiveRecord | None:
+        found = self._tables.select(statement, parameters)
+        return archive_of_row(found[0]) if found else None
+
+
+def _archived(line: RequestLine, archive: int) -> Archived:
+    return Archived(
+        number=number_of(line.number),
+        state=RequestState[line.state],
+        archive=archive,
+        subscription=line.subscription,
+        provider=line.provider,
+        unit=line.unit,
+        index=line.position,
+        reset_run=number_of(line.reset_run),
+    )

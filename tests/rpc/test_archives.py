@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from generic_provider import (
+    Archive,
+    ArchiveFolderNotWritable,
+    ArchiveNotFound,
+    ArchiveState,
+    AsyncClient,
+    ChecksumMismatch,
+    InvalidField,
+    ProvisioningResponse,
+    RequestNotFound,
+    ResponseCode,
+    ResponseStatus,
+    actions,
+)
+from generic_provider.v1 import request_service_pb2 as requests
+from generic_provider.v1 import subscription_service_pb2 as subscriptions
+from generic_provider_server.app import running
+from generic_provider_server.config import Settings
+from support.archives import make_old
+from support.calling import Caller
+
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+async def client(caller: Caller, address: str) -> AsyncIterator[AsyncClient]:
+    del caller  # it has set the provider up
+    async with AsyncClient(address, performed_by="olev") as client:
+        yield client
+
+
+@pytest.fixture
+async def answer(client: AsyncClient, url: str) -> ProvisioningResponse:
+    """That of the only request, of S1, which was settled long ago."""
+    items = [("MAIN", goods, "1") for goods in ("SMARTCARD", "DECODER")]
+    become = actions.BecomeSubscriber(type="DTH", provider="P", items=items)
+    await client.perform(become, subscription="S1")
+    (lease,) = (await client.pull("P", adapter="a")).subscriptions
+    answer = ProvisioningResponse(
+        request=lease.requests[0].number,
+        lease_token=lease.lease_token,
+        status=ResponseStatus.ACCEPTED,
+    )
+    await client.send_responses("P", responses=[answer])
+    make_old(url, days=100)
+    return answer
+
+
+@pytest.fixture
+async def archive(client: AsyncClient, answer: ProvisioningResponse) -> Archive:
+    assert answer.request
+    archive = await client.create_archive(created_before=NOW)
+    assert archive.state == ArchiveState.CREATING
+    while archive.state == ArchiveState.CREATING:
+        await asyncio.sleep(0.02)
+        archive = await client.get_archive(archive.id)
+    return archive
+
+
+async def downloaded(client: AsyncClient, archive: Archive, *, offset: int = 0) -> bytes:
+    pieces = client.download_archive(archive.id, offset=offset)
+    return b"".join([piece async for piece in pieces])
+
+
+async def test_an_archive_is_made_in_the_background(client: AsyncClient, archive: Archive) -> None:
+    assert archive.state == ArchiveState.COMPLETED, archive.message
+    assert archive.requests_archived == archive.requests_total == 1
+    assert archive.performed_by == "olev"
+    assert archive.first_create_time == archive.last_create_time
+    assert [each async for each in client.list_archives()] == [archive]
+    assert [each async for each in client.list_archives(subscription="S1")] == [archive]
+    assert [each async for each in client.list_archives(subscription="S2")] == []
+    assert [each async for each in client.list_archives(provider="P")] == []
+    assert [each async for each in client.list_archives(state="FAILED")] == []
+    assert [each async for each in client.list_actions()] == []
+
+
+async def test_its_file_is_downloaded_from_any_offset(
+    client: AsyncClient, archive: Archive
+) -> None:
+    whole = await downloaded(client, archive)
+    assert len(whole) == archive.size_bytes
+    assert hashlib.sha256(whole).hexdigest() == archive.checksum
+    assert await downloaded(client, archive, offset=100) == whole[100:]
+    assert await downloaded(client, archive, offset=len(whole)) == b""
+    with pytest.raises(InvalidField):
+        await downloaded(client, archive, offset=len(whole) + 1)
+
+
+async def test_who_looks_for_what_was_archived_is_told_where_it_is(
+    caller: Caller, client: AsyncClient, archive: Archive, answer: ProvisioningResponse
+) -> None:
+    with pytest.raises(RequestNotFound) as missing:
+        await client.get_request(answer.request)
+    assert missing.value.metadata == {"request": answer.request, "archive": archive.id}
+    filtered = requests.ListRequestsRequest(subscription="S1")
+    assert (await caller.call("ListRequests", filtered)).archives == [archive.id]
+    assert not (await caller.call("ListRequests", requests.ListRequestsRequest())).archives
+    of_actions = subscriptions.ListActionsRequest(subscription="S1")
+    assert (await caller.call("ListActions", of_actions)).archives == [archive.id]
+    (result,) = await client.send_responses("P", responses=[answer])
+    assert result.code == ResponseCode.DUPLICATE
+
+
+async def test_a_deleted_archive_is_gone_for_good(
+    client: AsyncClient, archive: Archive, answer: ProvisioningResponse, tmp_path: Path
+) -> None:
+    with pytest.raises(ChecksumMismatch):
+        await client.delete_archive(archive.id, checksum="0" * 64)
+    assert (tmp_path / archive.file).exists()
+    for _ in range(2):
+        deleted = await client.delete_archive(archive.id, checksum=archive.checksum)
+        assert deleted.state == ArchiveState.DELETED
+        assert deleted.message.startswith("deleted by olev, ")
+    assert not (tmp_path / archive.file).exists()
+    with pytest.raises(ArchiveNotFound) as missing:
+        await downloaded(client, archive)
+    assert missing.value.metadata == {"archive": archive.id, "state": "DELETED"}
+    with pytest.raises(RequestNotFound) as request:
+        await client.get_request(answer.request)
+    assert request.value.metadata["deleted"] == "true"
+    (result,) = await client.send_responses("P", responses=[answer])
+    assert result.code == ResponseCode.DUPLICATE
+
+
+async def test_a_file_that_is_altered_cut_short_or_gone_is_no_download(
+    client: AsyncClient, archive: Archive, tmp_path: Path
+) -> None:
+    file = tmp_path / archive.file
+    whole = file.read_bytes()
+    for wrong in (whole[:-1], whole + b"\0", bytes([whole[0] ^ 1]) + whole[1:]):
+        file.write_bytes(wrong)
+        with pytest.raises(ChecksumMismatch, match=archive.file):
+            await downloaded(client, archive)
+    file.unlink()
+    with pytest.raises(ArchiveNotFound, match=archive.file):
+        await downloaded(client, archive)
+
+
+async def test_a_server_that_cannot_write_archives_says_so_at_the_call(
+    url: str, tmp_path: Path
+) -> None:
+    folder = tmp_path / "a file"
+    folder.touch()
+    settings = Settings(listen="127.0.0.1:0", database=url, archive_folder=folder)
+    async with running(settings) as address, AsyncClient(address) as client:
+        with pytest.raises(ArchiveFolderNotWritable, match="a file"):
+            await client.create_archive(created_before=NOW)
+        assert [each async for each in client.list_archives()] == []
+
+
+@pytest.mark.parametrize("url", ["postgresql"], indirect=True)
+async def test_on_postgresql_a_folder_has_to_be_given(url: str) -> None:
+    settings = Settings(listen="127.0.0.1:0", database=url)
+    async with running(settings) as address, AsyncClient(address) as client:
+        with pytest.raises(ArchiveFolderNotWritable, match="--archive-folder"):
+            await client.create_archive(created_before=NOW)

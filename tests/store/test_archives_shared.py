@@ -1,0 +1,106 @@
+"""Several processes on one PostgreSQL database make archives: here, several stores."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from generic_provider_server.commands.archive import MoveLines, PutArchive, TakeArchive
+from generic_provider_server.commands.servers import Beat, Forget
+from generic_provider_server.domain.archive import ArchiveRecord, ArchiveState
+from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.services.archiving import Archiving
+from generic_provider_server.store.archives.folder import ArchiveFolder
+from generic_provider_server.store.store import open_store
+from support.archives import DAY, Archivist
+from support.bench import Bench, HandClock
+from support.examples import SATELLITE, viewer
+from support.postgres import Databases
+
+
+@pytest.fixture
+def url(postgres: Databases) -> str:
+    return postgres.create_database()
+
+
+@pytest.fixture
+async def two(url: str, clock: HandClock, tmp_path: Path) -> AsyncIterator[list[Archivist]]:
+    """Both alive, and one settled request that is three days old."""
+    async with AsyncExitStack() as stack:
+        benches = []
+        for _ in range(2):
+            store = open_store(url, clock=clock)
+            stack.push_async_callback(store.close)
+            benches.append(Bench(store, clock))
+        await benches[0].add_provider(SATELLITE)
+        await benches[0].become(viewer("S1"))
+        await benches[0].drain("SAT")
+        clock.advance(3 * DAY)
+        for bench in benches:
+            await bench.store.do(Beat(server=bench.store.server, document=b"[]"))
+        yield [Archivist(bench, tmp_path) for bench in benches]
+
+
+async def taken_by(archivist: Archivist) -> ArchiveRecord | None:
+    store = archivist.bench.store
+    return await store.do(TakeArchive(worker=store.server))
+
+
+async def waits_for(archivist: Archivist) -> bool:
+    store = archivist.bench.store
+    return await store.read(lambda queries: queries.archive_waits_for(store.server))
+
+
+async def test_one_process_makes_an_archive_and_another_goes_on_when_that_is_gone(
+    two: list[Archivist],
+) -> None:
+    one, other = two
+    asked = await one.ask()
+    assert await waits_for(one)
+    assert await waits_for(other)
+    assert await taken_by(one) is not None
+    assert await waits_for(one)
+    assert not await waits_for(other)
+    await other.work()
+    assert (await one.now(asked)).state is ArchiveState.CREATING
+
+    await other.bench.store.do(Forget(server=one.bench.store.server))
+    assert await waits_for(other)
+    await other.work()
+    assert (await one.now(asked)).state is ArchiveState.COMPLETED
+
+
+async def test_a_process_that_was_taken_for_dead_changes_nothing_any_more(
+    two: list[Archivist],
+) -> None:
+    one, other = two
+    await one.ask()
+    mine = await taken_by(one)
+    assert mine is not None
+    await other.bench.store.do(Forget(server=one.bench.store.server))
+    await other.work()
+    done = await other.now(mine)
+
+    failed = replace(mine, state=ArchiveState.FAILED)
+    assert await one.bench.store.do(PutArchive(archive=failed)) is None
+    assert await one.bench.store.do(MoveLines(archive=mine, lines=())) is None
+    assert await other.now(mine) == done
+    assert done.state is ArchiveState.COMPLETED
+
+
+async def test_a_process_that_cannot_write_there_leaves_archives_to_others(
+    two: list[Archivist], tmp_path: Path
+) -> None:
+    one, other = two
+    asked = await one.ask()
+    for folder in (ArchiveFolder(None, make=False), ArchiveFolder(tmp_path / "gone", make=False)):
+        with pytest.raises(Refused) as refusal:
+            await Archiving(other.bench.store, folder).work()
+        assert refusal.value.reason is Reason.ARCHIVE_FOLDER_NOT_WRITABLE
+    assert await waits_for(one)
+    await one.work()
+    assert (await one.now(asked)).state is ArchiveState.COMPLETED

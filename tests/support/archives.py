@@ -1,0 +1,164 @@
+"""Archives of a store, made at once, or by one who dies on the way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from generic_provider_server.commands.archive import CreateArchive
+from generic_provider_server.domain.archive import ArchiveRecord
+from generic_provider_server.domain.values import SECOND, Instant
+from generic_provider_server.services.archiving import Archiving
+from generic_provider_server.store.archives.file import ArchiveFile, ArchiveWriter
+from generic_provider_server.store.archives.folder import ArchiveFolder
+from generic_provider_server.store.archives.lines import ActionLine, RequestLine, number_of
+
+from .bench import Bench
+from .copying import copying
+
+DAY = 86_400
+OLD_REQUESTS = (
+    "UPDATE request SET create_time = create_time - ?, schedule_time = schedule_time - ?, "
+    "settle_time = settle_time - ?"
+)
+OLD_ACTIONS = (
+    "UPDATE action SET create_time = create_time - ?, execute_time = execute_time - ?, "
+    "settle_time = settle_time - ?"
+)
+
+
+class Contents(NamedTuple):
+    requests: list[int]
+    actions: list[int]
+
+
+class Died(Exception):
+    """The process that made the archive is gone."""
+
+
+@dataclass(slots=True)
+class Archivist:
+    bench: Bench
+    path: Path
+
+    @property
+    def folder(self) -> ArchiveFolder:
+        return ArchiveFolder(self.path, make=True)
+
+    async def ask(
+        self, *, provider: str = "", request_id: str = "", days: int = 0
+    ) -> ArchiveRecord:
+        """Asks for an archive of what is so many days old."""
+        self.folder.check()
+        command = CreateArchive(
+            provider=provider,
+            created_before=Instant(self.bench.clock.now - days * DAY * SECOND),
+            request_id=request_id,
+            digest=f"{provider} {days}".encode(),
+        )
+        return await self.bench.store.do(command)
+
+    async def make(self, *, provider: str = "", days: int = 0) -> ArchiveRecord:
+        asked = await self.ask(provider=provider, days=days)
+        await self.work()
+        return await self.now(asked)
+
+    async def work(self) -> None:
+        await Archiving(self.bench.store, self.folder).work()
+
+    async def work_until(self, step: int) -> bool:
+        """As a process that dies after that step; False if it took fewer."""
+        death = Death(step)
+        store: Any = Mortal(self.bench.store, death, f"worker {step}")
+        folder: Any = Mortal(self.folder, death)
+        try:
+            await Archiving(store, folder).work()
+        except Died:
+            return True
+        return False
+
+    async def now(self, archive: ArchiveRecord) -> ArchiveRecord:
+        found = await self.bench.store.read(lambda queries: queries.archive(archive.number))
+        assert found is not None
+        return found
+
+    async def holding(self, request: int) -> ArchiveRecord | None:
+        return await self.bench.store.read(lambda queries: queries.archive_holding(request))
+
+    def contents(self, archive: ArchiveRecord) -> Contents:
+        """What is in its file."""
+        return contents_of(self.path / archive.file)
+
+
+def make_old(url: str, *, days: int) -> None:
+    """Everything that happened, happened so many days earlier."""
+    with closing(copying(url)) as database:
+        for statement in (OLD_REQUESTS, OLD_ACTIONS):
+            database.run(statement, (days * DAY * SECOND,) * 3)
+
+
+def contents_of(file: Path) -> Contents:
+    lines = list(ArchiveFile(file).contents())
+    return Contents(
+        [number_of(each.number) for each in lines if isinstance(each, RequestLine)],
+        [number_of(each.id) for each in lines if isinstance(each, ActionLine)],
+    )
+
+
+@dataclass(slots=True)
+class Death:
+    """Comes after so many steps."""
+
+    steps: int
+
+    def step(self) -> None:
+        self.steps -= 1
+        if not self.steps:
+            raise Died
+
+
+class Mortal:
+    """Something whose every call is a step."""
+
+    def __init__(self, immortal: Any, death: Death, server: str = "") -> None:
+        self._immortal = immortal
+        self._death = death
+        self.server = server
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._immortal, name)
+        if not callable(found):
+            return found
+        return self._waits(found) if asyncio.iscoroutinefunction(found) else self._calls(found)
+
+    def _calls(self, call: Callable[..., Any]) -> Any:
+        def step(*args: Any, **kwargs: Any) -> Any:
+            result = call(*args, **kwargs)
+            try:
+                self._death.step()
+            except Died:
+                _close(result)
+                raise
+            return result
+
+        return step
+
+    def _waits(self, call: Callable[..., Any]) -> Any:
+        async def step(*args: Any, **kwargs: Any) -> Any:
+            result = await call(*args, **kwargs)
+            self._death.step()
+            return result
+
+        return step
+
+
+def _close(left: Any) -> None:
+    """As the operating system does with the files of the dead."""
+    for file in left if isinstance(left, tuple) else ():
+        if isinstance(file, ArchiveWriter):
+            with file:
+                pass

@@ -1,0 +1,52 @@
+"""Wrong calls about archives, the reasons of their refusals, and what these name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from generic_provider.v1 import request_service_pb2 as requests
+
+from .wrong_actions import BROKEN_TIME, LONG, UNKNOWN, Case
+
+Creates: Any = requests.CreateArchiveRequest
+Lists: Any = requests.ListArchivesRequest
+CHECKSUM = "0" * 64
+
+
+def named(kind: Any, **fields: Any) -> list[Case]:
+    """Of calls that name an archive."""
+    return [
+        (kind(**fields), "INVALID_FIELD", "archive"),
+        (kind(archive=LONG, **fields), "INVALID_FIELD", "archive"),
+        (kind(archive="nonsense", **fields), "ARCHIVE_NOT_FOUND", "archive"),
+        (kind(archive="Z0000000001", **fields), "ARCHIVE_NOT_FOUND", "archive"),
+    ]
+
+
+ARCHIVES: Mapping[str, list[Case]] = {
+    "CreateArchive": [
+        (Creates(), "INVALID_FIELD", "created_before"),
+        (Creates(created_before=BROKEN_TIME), "INVALID_FIELD", "created_before"),
+        (
+            Creates(created_before=Timestamp(), request_id="x" * 101),
+            "INVALID_FIELD",
+            "request_id",
+        ),
+        (Creates(created_before=Timestamp(), provider="NONE"), "PROVIDER_NOT_FOUND", "provider"),
+    ],
+    "GetArchive": named(requests.GetArchiveRequest),
+    "ListArchives": [
+        (Lists(page_size=-1), "INVALID_FIELD", "page_size"),
+        (Lists(page_token="no token"), "INVALID_FIELD", "page_token"),
+        (Lists(states=[UNKNOWN]), "INVALID_FIELD", "states[0]"),
+        (Lists(subscription=LONG), "INVALID_FIELD", "subscription"),
+    ],
+    "DownloadArchive": named(requests.DownloadArchiveRequest),
+    "DeleteArchive": [
+        *named(requests.DeleteArchiveRequest, checksum=CHECKSUM),
+        (requests.DeleteArchiveRequest(archive="Z0000000001"), "INVALID_FIELD", "checksum"),
+    ],
+}

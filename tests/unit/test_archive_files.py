@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import gzip
+import json
+import os
+from pathlib import Path
+
+import pytest
+from msgspec import Raw
+
+from generic_provider_server.domain.archive import file_name
+from generic_provider_server.store.archives.file import ArchiveFile, ArchiveWriter, DamagedArchive
+from generic_provider_server.store.archives.lines import Content, Opening, RequestLine, moment
+
+NOON = moment(1_800_000_000_000_000)
+OPENING = Opening(id="Z0000000001", provider="SAT", created_before=NOON, create_time=NOON)
+LINES: list[Content] = [
+    RequestLine(
+        number=f"R{n:010}",
+        provider="SAT",
+        subscription="S1",
+        type="ACTIVATE_SERVICE",
+        state="COMPLETED",
+        origin="ACTION",
+        create_time=NOON,
+        schedule_time=NOON,
+        settle_time=NOON,
+        unit=n,
+        position=0,
+        contents=Raw(b'{"type":2}'),
+    )
+    for n in range(5)
+]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    """A complete one, under its name."""
+    part = tmp_path / "part"
+    with ArchiveWriter(part, OPENING) as writer:
+        for line in LINES:
+            writer.add([line])
+        size, checksum = writer.finish()
+    assert part.stat().st_size == size
+    return part.rename(tmp_path / file_name(OPENING.id, checksum))
+
+
+def read(file: Path, *, checksum: str = "") -> list[Content]:
+    return list(ArchiveFile(file, checksum=checksum).contents())
+
+
+def test_what_was_written_is_read_again(file: Path) -> None:
+    found = ArchiveFile(file)
+    assert found.opening == OPENING
+    assert [line.number for line in found.contents() if isinstance(line, RequestLine)] == [
+        line.number for line in LINES if isinstance(line, RequestLine)
+    ]
+    assert found.counts == {"request": len(LINES)}
+
+
+def test_nobody_but_its_owner_reads_it(file: Path) -> None:
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.stat().st_uid == os.getuid()
+
+
+def test_a_line_says_what_it_says_without_this_program(file: Path) -> None:
+    opening, first, *_, closing = map(json.loads, gzip.decompress(file.read_bytes()).splitlines())
+    assert opening["kind"] == "archive"
+    assert first["kind"] == "request"
+    assert first["settle_time"] == "2027-01-15T08:00:00Z"
+    assert first["contents"] == {"type": 2}
+    assert closing == {"kind": "end", "lines": {"request": len(LINES)}}
+
+
+def test_a_file_cut_short_anywhere_is_refused_whatever_its_name(file: Path) -> None:
+    whole = file.read_bytes()
+    renamed = file.with_name("renamed.gz")
+    for length in range(len(whole)):
+        renamed.write_bytes(whole[:length])
+        with pytest.raises(DamagedArchive, match="is damaged"):
+            read(renamed)
+
+
+def test_a_file_altered_anywhere_is_refused(file: Path) -> None:
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        file.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(DamagedArchive, match="its SHA-256 is"):
+            read(file)
+
+
+def test_a_file_under_another_name_is_checked_against_a_checksum(file: Path) -> None:
+    renamed = file.rename(file.with_name("renamed.gz"))
+    assert len(read(renamed)) == len(LINES)
+    with pytest.raises(DamagedArchive, match="its SHA-256 is"):
+        read(renamed, checksum="0" * 64)
+
+
+@pytest.mark.parametrize(
+    ("lines", "why"),
+    [
+        (lambda lines: lines[:0], "does not begin"),
+        (lambda lines: lines[1:], "does not begin"),
+        (lambda lines: lines[:-1], "cut short"),
+        (lambda lines: lines[:2] + lines[3:], "not hold as many lines"),
+        (lambda lines: [*lines, lines[-1]], "not hold as many lines"),
+        (lambda lines: [lines[0], *lines], "begins twice"),
+        (lambda lines: [lines[0], b'{"kind":"unheard"}', *lines[1:]], "none of format 1"),
+        (lambda lines: [lines[0], b"not json", *lines[1:]], "none of format 1"),
+    ],
+)
+def test_a_file_of_other_lines_is_refused(file: Path, lines: object, why: str) -> None:
+    assert callable(lines)
+    others = lines(gzip.decompress(file.read_bytes()).splitlines())
+    renamed = file.with_name("renamed.gz")
+    renamed.write_bytes(gzip.compress(b"".join(line + b"\n" for line in others)))
+    with pytest.raises(DamagedArchive, match=why):
+        read(renamed)

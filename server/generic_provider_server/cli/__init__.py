@@ -8,6 +8,7 @@ from . import (
     action,
     adapter,
     adapters,
+    archive,
     backlog,
     completion,
     database,
@@ -42,6 +43,7 @@ generic_provider.add_command(subscription.subscription)
 generic_provider.add_command(action.action)
 generic_provider.add_command(request.request)
 generic_provider.add_command(reset.reset)
+generic_provider.add_command(archive.archive)
 generic_provider.add_command(backlog.backlog)
 generic_provider.add_command(adapters.adapters)
 generic_provider.add_command(adapter.adapter)

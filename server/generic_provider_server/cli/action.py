@@ -24,7 +24,7 @@ from ..desk.output import Output, moment
 from ..desk.wording import about, address, holder, not_sent, part_taken_back
 from .action_batch import batch
 from .action_options import ACTIONS, Verb, message_fields
-from .listing import created_options, limit_option, page_size, within
+from .listing import created_options, limit_option, name_archives, page_size, within
 from .merging import PARTS, WHOLE, merge
 from .remote import remote
 from .values import Named
@@ -150,6 +150,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
             "by": lambda each: each.performed.performed_by,
         },
     )
+    name_archives(client, filters["subscription"])
 
 
 def _kind(found: SubscriptionAction) -> str:

@@ -8,6 +8,9 @@ from typing import TypeVar
 
 import click
 
+from generic_provider import Client
+
+from ..desk.archived import archives_with, more_in
 from .values import INSTANT
 
 T = TypeVar("T")
@@ -45,3 +48,9 @@ def within(limit: int, found: Iterable[T]) -> Iterator[T]:
     yield from islice(every, limit)
     if next(every, None) is not None:
         click.echo(f"There are more than these {limit}: use --limit.", err=True)
+
+
+def name_archives(client: Client, subscription: str) -> None:
+    """Names the archives that contain more of the subscription, on standard error."""
+    if subscription and (found := archives_with(client, subscription)):
+        click.echo(more_in(found), err=True)

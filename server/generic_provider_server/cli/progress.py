@@ -1,4 +1,4 @@
-"""Shows the progress of a command."""
+"""Shows the progress of a command on standard error, if that is a terminal."""
 
 from __future__ import annotations
 
@@ -7,20 +7,35 @@ from pathlib import Path
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    ProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+
+
+def progress(amount: ProgressColumn | None = None) -> Progress:
+    """Returns progress bars with their descriptions. `amount` is the column that shows how much is
+    done.
+    """
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(None),
+        amount or MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        disable=not sys.stderr.isatty(),
+    )
 
 
 class LinesBar:
-    """A progress bar over the lines of a file, on standard error if that is a terminal."""
+    """A progress bar over the lines of a file."""
 
     def __init__(self, file: Path) -> None:
-        self._bar = Progress(
-            BarColumn(None),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            disable=not sys.stderr.isatty(),
-        )
+        self._bar = progress()
         with file.open("rb") as source:
             self._task = self._bar.add_task("", total=sum(1 for _ in source))
 

@@ -18,7 +18,7 @@ from generic_provider import (
 
 from ..desk.output import Output, moment
 from ..desk.wording import about, error, waits
-from .listing import created_options, limit_option, page_size, within
+from .listing import created_options, limit_option, name_archives, page_size, within
 from .remote import remote
 from .request_tail import changes
 from .values import INSTANT, Named
@@ -85,6 +85,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
             "error": error,
         },
     )
+    name_archives(client, filters["subscription"])
 
 
 @request.command()

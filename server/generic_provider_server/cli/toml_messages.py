@@ -74,7 +74,7 @@ def _set(message: Message, field: FieldDescriptor, value: object, *, at: str) ->
     elif field.is_repeated:
         yield from _set_list(current, field, value, at=at)
     elif field.message_type and field.message_type.full_name == "google.protobuf.Duration":
-        current.FromTimedelta(_span(value))
+        current.FromTimedelta(span_of(value))
     elif field.message_type:
         current.SetInParent()
         yield from _fill(current, _table(value), at=f"{at}.")
@@ -106,7 +106,8 @@ def _texts(value: object) -> dict[str, str]:
     return {key: str(text) for key, text in table.items()}
 
 
-def _span(value: object) -> timedelta:
+def span_of(value: object) -> timedelta:
+    """Raises ValueError."""
     found = SPAN.fullmatch(value) if isinstance(value, str) else None
     if not found:
         raise ValueError(f'{value!r} is not a span like "30 s", "10 min", "1 h" or "7 d"')

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
 
 from generic_provider.enumeration import Enumeration
+
+from .toml_messages import span_of
 
 
 class Named(click.ParamType[str]):
@@ -46,6 +48,18 @@ class Instant(click.ParamType[datetime]):
         if given.utcoffset() is None:
             self.fail(f"{value!r} has no time zone: end it with Z or +02:00", param, ctx)
         return given
+
+
+class Span(click.ParamType[timedelta]):
+    name = "span"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        try:
+            return value if isinstance(value, timedelta) else span_of(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Parts(click.ParamType[dict[str, Any]]):
@@ -93,6 +107,7 @@ class Entry(click.ParamType[tuple[str, str]]):
 
 
 INSTANT = Instant()
+SPAN = Span()
 
 
 def kebab(name: str) -> str:

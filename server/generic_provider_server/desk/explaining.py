@@ -12,6 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from generic_provider import (
+    Archive,
     Client,
     ConnectedAdapter,
     InstalledItem,
@@ -26,6 +27,7 @@ from generic_provider import (
 )
 
 from .advice import next_step
+from .archived import archives_with, more_in
 from .output import Output, moment, show_table
 from .wording import about, error, heading, not_sent, service_in_brief, waits
 
@@ -62,6 +64,8 @@ class Platform(NamedTuple):
 class Explanation(NamedTuple):
     subscription: Subscription
     platforms: list[Platform]
+    archives: list[Archive]
+    """The archives that contain more of the subscription."""
 
     def show(self, output: Output) -> None:
         if output.as_json:
@@ -70,9 +74,11 @@ class Explanation(NamedTuple):
         click.echo("\n".join(heading(self.subscription)) + "\n")
         show_table(POINTS, self._points())
         for platform in self.platforms:
-            click.echo("\n" + "\n".join(_lines(platform)))
+            click.echo("\n" + "\n".join(_lines(platform, archived=bool(self.archives))))
         if not self.platforms:
             click.echo("  next      nothing: the subscription has no platform")
+        if self.archives:
+            click.echo("\n" + more_in(self.archives))
 
     def _points(self) -> Iterator[tuple[str, ...]]:
         """One row for each viewing point."""
@@ -102,6 +108,7 @@ class Explanation(NamedTuple):
     def _as_json(self) -> dict[str, Any]:
         return {
             "subscription": _plain(self.subscription),
+            "archives": [_plain(each) for each in self.archives],
             "platforms": [
                 {
                     "provider": each.link.provider,
@@ -121,6 +128,7 @@ def explained(client: Client, subscription: Subscription) -> Explanation:
     return Explanation(
         subscription,
         [_platform(client, subscription, link) for link in subscription.provider_links],
+        archives_with(client, subscription.number),
     )
 
 
@@ -144,7 +152,7 @@ def _platform(client: Client, subscription: Subscription, link: ProviderLink) ->
     )
 
 
-def _lines(platform: Platform) -> Iterator[str]:
+def _lines(platform: Platform, *, archived: bool) -> Iterator[str]:
     link = platform.link
     provider_state = ProviderState.name_of(platform.provider.state)
     yield (
@@ -155,7 +163,7 @@ def _lines(platform: Platform) -> Iterator[str]:
         when = moment(platform.confirmation, "settle_time")
         yield f"  confirmed   {when} by {_request(platform.confirmation)}"
     else:
-        yield "  confirmed   nothing yet"
+        yield f"  confirmed   nothing {'that is not archived' if archived else 'yet'}"
     yield from (f"  difference  {each.text}" for each in link.differences)
     yield from (f"  not sent    {each}" for each in platform.not_sent)
     for each in platform.pending[:MOST_SHOWN]:

@@ -1,0 +1,163 @@
+"""`generic-provider archive`: moves old requests out of the database into files."""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import DownloadColumn
+
+from generic_provider import Archive, ArchiveState, Client
+
+from ..desk.output import Output, moment
+from .archive_show import show
+from .failures import REFUSED
+from .listing import limit_option, page_size, within
+from .progress import progress
+from .remote import remote
+from .values import INSTANT, SPAN, Named
+
+POLL_SECONDS = 0.5
+PERFORMED_BY = click.option(
+    "--performed-by", default="", help="Who does it; else the user of this machine."
+)
+
+
+@click.group()
+def archive() -> None:
+    """Move old requests out of the database into files, and read these."""
+
+
+archive.add_command(show)
+
+
+@archive.command()
+@click.option(
+    "--older-than", type=SPAN, help="Requests that were created longer ago than this, like 90d."
+)
+@click.option("--created-before", type=INSTANT, help="Requests that were created before this time.")
+@click.option("--provider", default="", help="Only requests of this provider.")
+@click.option("--request-id", default="", help="Makes a repeat of the command safe.")
+@click.option("--no-wait", is_flag=True, help="Do not wait until the archive is made.")
+@PERFORMED_BY
+@remote
+def create(
+    client: Client,
+    output: Output,
+    /,
+    *,
+    older_than: timedelta | None,
+    created_before: datetime | None,
+    no_wait: bool,
+    **options: Any,
+) -> None:
+    """Make an archive of old requests and the actions that created them.
+
+    The service makes it in the background. Ctrl-C ends only the waiting.
+    """
+    if (older_than is None) == (created_before is None):
+        raise click.UsageError("give either --older-than or --created-before")
+    before = created_before or datetime.now(UTC) - (older_than or timedelta())
+    made = client.create_archive(created_before=before, **options)
+    if not no_wait:
+        made = _made(client, made)
+    output.message(made, _line(made))
+    if made.state == ArchiveState.FAILED:
+        sys.exit(REFUSED)
+
+
+@archive.command("list")
+@click.option("--provider", default="", help="Archives that were made for this provider only.")
+@click.option("--state", "states", type=Named(ArchiveState), multiple=True)
+@click.option(
+    "--subscription", default="", help="Archives that contain requests of this subscription."
+)
+@limit_option
+@remote
+def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> None:
+    """List archives, newest first."""
+    output.messages(
+        within(limit, client.list_archives(**filters, page_size=page_size(limit))),
+        {
+            "archive": lambda each: each.id,
+            "state": lambda each: ArchiveState.name_of(each.state),
+            "provider": lambda each: each.provider or "(all)",
+            "created before": lambda each: moment(each, "created_before"),
+            "requests": lambda each: each.requests_total,
+            "bytes": lambda each: each.size_bytes,
+            "message": lambda each: each.message,
+            "checksum": lambda each: each.checksum,
+        },
+    )
+
+
+@archive.command()
+@click.argument("number", metavar="ARCHIVE")
+@click.option("--to", type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
+@remote
+def download(client: Client, output: Output, *, number: str, to: Path | None) -> None:
+    """Download an archive's file and check it.
+
+    The file keeps its name, unless --to gives it another.
+    """
+    found = client.get_archive(number)
+    file = to or Path(found.file or found.id)
+    if file.exists():
+        raise click.ClickException(f"{file} exists already")
+    part = file.with_name(f"{file.name}.part")
+    try:
+        if _received(client, found, part) != found.checksum:
+            raise click.ClickException("the file that came is not the archive: try again")
+        part.rename(file)
+    finally:
+        part.unlink(missing_ok=True)
+    output.message(found, str(file))
+
+
+@archive.command()
+@click.argument("number", metavar="ARCHIVE")
+@click.option("--checksum", required=True, help="The archive's, as `archive list` shows it.")
+@PERFORMED_BY
+@remote
+def delete(client: Client, output: Output, /, *, number: str, **options: Any) -> None:
+    """Delete an archive's file for good."""
+    deleted = client.delete_archive(number, **options)
+    output.message(deleted, _line(deleted))
+
+
+def _received(client: Client, archive: Archive, part: Path) -> str:
+    """Downloads the file and returns its SHA-256."""
+    digest = hashlib.sha256()
+    with part.open("wb") as written, progress(DownloadColumn()) as bar:
+        task = bar.add_task(archive.id, total=archive.size_bytes)
+        for piece in client.download_archive(archive.id):
+            written.write(piece)
+            digest.update(piece)
+            bar.advance(task, len(piece))
+    return digest.hexdigest()
+
+
+def _made(client: Client, made: Archive) -> Archive:
+    """Returns the archive when it is made or has failed."""
+    with progress() as bar:
+        task = bar.add_task(made.id, total=None)
+        while made.state == ArchiveState.CREATING:
+            time.sleep(POLL_SECONDS)
+            made = client.get_archive(made.id)
+            if made.checksum:
+                total = made.requests_total
+                bar.update(task, completed=made.requests_archived, total=total)
+    return made
+
+
+def _line(found: Archive) -> str:
+    count, size = found.requests_archived, found.size_bytes
+    state = ArchiveState.name_of(found.state)
+    said = f": {found.message}" if found.message else ""
+    file = f", {size} bytes in {found.file}" if found.file else ""
+    return f"{found.id} {state}{said}, {count} requests{file}"

@@ -1,0 +1,84 @@
+"""`generic-provider archive show`: shows what is in an archive's file, without a server."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64decode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+from google.protobuf.json_format import MessageToDict
+
+from generic_provider import PerformActionRequest
+
+from ..store.archives.file import ArchiveFile, DamagedArchive
+from ..store.archives.lines import ActionLine, Content, RequestLine, encode_line
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--request", "requests", multiple=True, help="Show this request, and its action.")
+@click.option("--subscription", default="", help="Show everything of this subscription.")
+@click.option("--checksum", default="", help="The SHA-256 that the file should have.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
+def show(
+    *, file: Path, requests: tuple[str, ...], subscription: str, checksum: str, as_json: bool
+) -> None:
+    """Check an archive's FILE and show what is in it.
+
+    If the file was cut short or altered, nothing is shown.
+    """
+    try:
+        found = ArchiveFile(file, checksum=checksum.lower())
+        lines = list(_wanted(found, set(requests), subscription))
+    except DamagedArchive as damaged:
+        raise click.ClickException(str(damaged)) from None
+    numbers = {line.number for line in lines if isinstance(line, RequestLine)}
+    if missing := sorted(set(requests) - numbers):
+        raise click.ClickException(f"{file.name} has no request {', '.join(missing)}")
+    if not (requests or subscription):
+        click.echo(json.dumps(_summary(found)) if as_json else _lines("archive", _summary(found)))
+    for line in lines:
+        facts = _facts(line)
+        kind = facts.pop("kind")
+        click.echo(
+            json.dumps({"kind": kind, **facts}, ensure_ascii=False)
+            if as_json
+            else _lines(kind, facts)
+        )
+
+
+def _wanted(found: ArchiveFile, requests: set[str], subscription: str) -> Iterator[Content]:
+    """Yields the lines to be shown. In the file, an action stands behind its requests."""
+    actions = set()
+    for line in found.contents():
+        wanted = bool(subscription) and line.subscription == subscription
+        if isinstance(line, RequestLine) and line.number in requests:
+            actions.add(line.action)
+            wanted = True
+        if wanted or (isinstance(line, ActionLine) and line.id in actions):
+            yield line
+
+
+def _summary(found: ArchiveFile) -> dict[str, Any]:
+    opening: dict[str, Any] = json.loads(encode_line(found.opening))
+    return {**opening, "lines": dict(found.counts)}
+
+
+def _facts(line: Content) -> dict[str, Any]:
+    facts: dict[str, Any] = json.loads(encode_line(line))
+    if "performed" in facts:
+        performed = PerformActionRequest.FromString(b64decode(facts["performed"]))
+        facts["performed"] = MessageToDict(performed, preserving_proto_field_name=True)
+    return facts
+
+
+def _lines(kind: str, facts: dict[str, Any]) -> str:
+    shown = [
+        f"  {name:<18} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
+        for name, value in facts.items()
+        if name != "kind"
+    ]
+    return "\n".join([kind, *shown])

@@ -1,0 +1,112 @@
+"""Archives, as operators make, read and delete them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from generic_provider import Client, ProvisioningResponse, ResponseStatus, actions
+from generic_provider_server.demo.aluxsat import provider
+from support.archives import make_old
+from support.command_line import run, told_as_json
+from support.processes import Server
+
+CODE = "ALUXSAT"
+
+
+@pytest.fixture
+def server(url: str, tmp_path: Path) -> Iterator[Server]:
+    folder = tmp_path / "archives"
+    folder.mkdir()
+    with Server(tmp_path, f"--archive-folder={folder}", database=url) as running:
+        yield running
+
+
+@pytest.fixture
+def request_number(server: Server, url: str) -> str:
+    """Of S1, settled 100 days ago."""
+    with Client(server.address) as crm:
+        crm.create_provider(provider(CODE))
+        crm.set_provider_state(CODE, state="EFFECTIVE")
+        items = [("MAIN", goods, "1") for goods in ("SMARTCARD", "DECODER")]
+        become = actions.BecomeSubscriber(type="DTH", provider=CODE, items=items)
+        crm.perform(become, subscription="S1", reference="order-1")
+        (lease,) = crm.pull(CODE, adapter="a").subscriptions
+        (request,) = lease.requests
+        accepted = ProvisioningResponse(
+            request=request.number, lease_token=lease.lease_token, status=ResponseStatus.ACCEPTED
+        )
+        crm.send_responses(CODE, responses=[accepted])
+    make_old(url, days=100)
+    return request.number
+
+
+def test_old_requests_go_into_a_file_that_is_read_and_deleted(
+    server: Server, request_number: str, tmp_path: Path
+) -> None:
+    made = run("archive", "create", "--older-than=90d", server=server)
+    assert made.exit_code == 0, made.output
+    assert made.stdout.startswith("Z0000000001 COMPLETED, 1 requests, ")
+    (archive,) = told_as_json("archive", "list", "--subscription=S1", server=server)
+    file = tmp_path / "copy" / archive["file"]
+    file.parent.mkdir()
+
+    explained = run("subscription", "explain", "S1", server=server)
+    assert "Older requests of it are in Z0000000001." in explained.stdout
+    for what in ("request", "action"):
+        listed = run(what, "list", "--subscription=S1", server=server)
+        assert listed.stderr == "Older requests of it are in Z0000000001.\n"
+    assert "confirmed   nothing that is not archived" in explained.stdout
+    (told,) = told_as_json("subscription", "explain", "S1", server=server)
+    assert told["archives"] == [archive]
+    missing = run("request", "show", request_number, server=server)
+    assert (missing.exit_code, "is in archive Z0000000001" in missing.stderr) == (1, True)
+    downloaded = run("archive", "download", archive["id"], f"--to={file}", server=server)
+    assert downloaded.exit_code == 0, downloaded.output
+    again = run("archive", "download", archive["id"], f"--to={file}", server=server)
+    assert (again.exit_code, "exists already" in again.stderr) == (1, True)
+    shown = run("archive", "show", str(file), f"--request={request_number}", "--json")
+    request, action = map(json.loads, shown.stdout.splitlines())
+    assert (request["kind"], request["number"]) == ("request", request_number)
+    assert (action["kind"], action["performed"]["reference"]) == ("action", "order-1")
+
+    wrong = run("archive", "delete", archive["id"], "--checksum=0", server=server)
+    assert (wrong.exit_code, "CHECKSUM_MISMATCH" in wrong.stderr) == (1, True)
+    deleted = run(
+        "archive", "delete", archive["id"], f"--checksum={archive['checksum']}", server=server
+    )
+    assert deleted.stdout.startswith("Z0000000001 DELETED: deleted by ")
+    assert list((tmp_path / "archives").iterdir()) == []
+
+
+def test_a_file_is_shown_without_a_server_and_refused_if_it_is_damaged(
+    server: Server, request_number: str, tmp_path: Path
+) -> None:
+    run("archive", "create", "--created-before=2100-01-01T00:00Z", server=server)
+    (file,) = (tmp_path / "archives").iterdir()
+
+    summary = run("archive", "show", str(file))
+    assert '"request": 1' in summary.stdout
+    every = run("archive", "show", str(file), "--subscription=S1")
+    assert request_number in every.stdout
+    assert "order-1" in every.stdout
+    unknown = run("archive", "show", str(file), "--request=R0000000099")
+    assert (unknown.exit_code, "has no request R0000000099" in unknown.stderr) == (1, True)
+    checked = run("archive", "show", str(file), "--checksum=c0ffee")
+    assert (checked.exit_code, "is damaged: its SHA-256 is" in checked.stderr) == (1, True)
+    file.write_bytes(file.read_bytes()[:-9])
+    for arguments in ((), (f"--request={request_number}",), ("--json",)):
+        refused = run("archive", "show", str(file), *arguments)
+        assert (refused.exit_code, refused.stdout) == (1, "")
+        assert "is damaged" in refused.stderr
+
+
+def test_how_old_is_said_once(server: Server) -> None:
+    for arguments in ((), ("--older-than=9d", "--created-before=2026-01-01T00:00Z")):
+        wrong = run("archive", "create", *arguments, server=server)
+        assert (wrong.exit_code, "either --older-than or" in wrong.stderr) == (2, True)
+    wrong = run("archive", "create", "--older-than=soon", server=server)
+    assert (wrong.exit_code, "is not a span" in wrong.stderr) == (2, True)

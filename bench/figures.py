@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 
+from .archives import archive
 from .databases import POSTGRESQL, SQLITE
 from .large import large_state, start
 from .loads import Round, Run, cycles, latency
@@ -106,6 +107,20 @@ FIGURES: Mapping[str, Figure] = {
         title="start with P5's state, and the client's import",
         measure=start,
         aims={"s to SERVING": "≤ 2", "s to import generic_provider": "≤ 0.3"},
+    ),
+    "A1": Figure(
+        title="archive of 1,000,000 requests beside 150 actions/s, SQLite",
+        measure=partial(archive, kind=SQLITE),
+        aims={},
+        once=True,
+        quick=False,
+    ),
+    "A1-PG": Figure(
+        title="archive of 1,000,000 requests beside 150 actions/s, PostgreSQL",
+        measure=partial(archive, kind=POSTGRESQL),
+        aims={},
+        once=True,
+        quick=False,
     ),
     "L1": Figure(
         title="full cycles on PostgreSQL beside a transaction that stays open",

@@ -32,9 +32,9 @@ def two_cores() -> None:
 
 
 @contextmanager
-def server(database: str, *, workers: int = 1) -> Iterator[Serving]:
+def server(database: str, *options: str, workers: int = 1) -> Iterator[Serving]:
     command = [sys.executable, "-m", "generic_provider_server", "serve", "--log-level", "error"]
-    command += ["--listen", "127.0.0.1:0", "--database", database]
+    command += ["--listen", "127.0.0.1:0", "--database", database, *options]
     if workers > 1:
         command += ["--workers", str(workers)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:

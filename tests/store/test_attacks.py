@@ -36,7 +36,7 @@ from generic_provider_server.domain.values import (
 from generic_provider_server.rpc import encode
 from generic_provider_server.services.clock import Clock
 from generic_provider_server.services.duties import duties
-from generic_provider_server.store.read.due import MOST_DUE
+from generic_provider_server.store.read.duties import MOST_DUE
 from support.bench import Bench
 from support.examples import ADD_STREAM, NEWS, SATELLITE, STREAM, card, viewer
 

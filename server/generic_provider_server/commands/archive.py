@@ -13,7 +13,7 @@ from ..domain.refusals import Reason, Refused, not_found
 from ..domain.subscription.records import Who
 from ..domain.values import Instant
 from ..store.archives.lines import Content, moment, number_of
-from ..store.write.loaded import LATE, Needs
+from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
 from .repeats import created_before as made_before
 
@@ -28,25 +28,27 @@ class CreateArchive:
 
     def needs(self) -> Needs:
         ids = frozenset({self.request_id} if self.request_id else ())
-        return Needs(late=True, request_ids=ids)
+        return Needs(searches=True, request_ids=ids)
 
-    def run(self, work: Transaction) -> ArchiveRecord:
-        made = self.request_id and made_before(work, self.request_id, self.digest)
+    def run(self, transaction: Transaction) -> ArchiveRecord:
+        made = self.request_id and made_before(transaction, self.request_id, self.digest)
         if made:
-            return existing(work, number_of(made))
+            return existing(transaction, number_of(made))
         if self.provider:
-            catalogue_of(work.catalogues, self.provider)
+            catalogue_of(transaction.catalogues, self.provider)
         record = ArchiveRecord(
-            number=work.take("archive"),
+            number=transaction.take("archive"),
             provider=self.provider,
             created_before=self.created_before,
-            final_before=final_before(work.now, [p.provider for p in work.providers.values()]),
-            create_time=work.now,
+            final_before=final_before(
+                transaction.now, [p.provider for p in transaction.providers.values()]
+            ),
+            create_time=transaction.now,
             who=self.who,
         )
-        work.archives.add(record)
+        transaction.archives.add(record)
         if self.request_id:
-            work.remember(self.request_id, created=record.id, digest=self.digest)
+            transaction.remember(self.request_id, created=record.id, digest=self.digest)
         return record
 
 
@@ -60,17 +62,17 @@ class TakeArchive:
     worker: str
 
     def needs(self) -> Needs:
-        return LATE
+        return SEARCHES
 
-    def run(self, work: Transaction) -> ArchiveRecord | None:
-        found = work.archives.next()
-        record = found and work.archives.lock(found.number)
+    def run(self, transaction: Transaction) -> ArchiveRecord | None:
+        found = transaction.archives.next()
+        record = found and transaction.archives.lock(found.number)
         if record is None or record.state is not ArchiveState.CREATING:
             return None
-        if record.worker != self.worker and work.archives.is_alive(record.worker):
+        if record.worker != self.worker and transaction.archives.is_alive(record.worker):
             return None
         taken = replace(record, worker=self.worker)
-        work.archives.put(taken)
+        transaction.archives.put(taken)
         return taken
 
 
@@ -81,12 +83,12 @@ class PutArchive:
     archive: ArchiveRecord
 
     def needs(self) -> Needs:
-        return LATE
+        return SEARCHES
 
-    def run(self, work: Transaction) -> ArchiveRecord | None:
-        if not works_on(work, self.archive):
+    def run(self, transaction: Transaction) -> ArchiveRecord | None:
+        if not works_on(transaction, self.archive):
             return None
-        work.archives.put(self.archive)
+        transaction.archives.put(self.archive)
         return self.archive
 
 
@@ -101,18 +103,18 @@ class MoveLines:
     lines: Sequence[Content]
 
     def needs(self) -> Needs:
-        return LATE
+        return SEARCHES
 
-    def run(self, work: Transaction) -> ArchiveRecord | None:
-        if not works_on(work, self.archive):
+    def run(self, transaction: Transaction) -> ArchiveRecord | None:
+        if not works_on(transaction, self.archive):
             return None
-        requests = work.archives.move(self.archive.number, self.lines)
+        requests = transaction.archives.move(self.archive.number, self.lines)
         moved = replace(
             self.archive,
             requests_archived=self.archive.requests_archived + requests,
             moved=self.archive.moved + len(self.lines),
         )
-        work.archives.put(moved)
+        transaction.archives.put(moved)
         return moved
 
 
@@ -125,30 +127,30 @@ class DeleteArchive:
     who: Who = Who()
 
     def needs(self) -> Needs:
-        return LATE
+        return SEARCHES
 
-    def run(self, work: Transaction) -> ArchiveRecord:
-        record = existing(work, self.archive)
+    def run(self, transaction: Transaction) -> ArchiveRecord:
+        record = existing(transaction, self.archive)
         check_deletable(record, self.checksum)
         if record.state is ArchiveState.DELETED:
             return record
         person = self.who.performed_by or self.who.caller
-        said = f"deleted by {person}, {moment(work.now):%Y-%m-%d %H:%M:%SZ}"
+        said = f"deleted by {person}, {moment(transaction.now):%Y-%m-%d %H:%M:%SZ}"
         deleted = replace(record, state=ArchiveState.DELETED, message=said)
-        work.archives.put(deleted)
+        transaction.archives.put(deleted)
         return deleted
 
 
-def existing(work: Transaction, number: int) -> ArchiveRecord:
-    record = work.archives.find(number)
+def existing(transaction: Transaction, number: int) -> ArchiveRecord:
+    record = transaction.archives.find(number)
     if record is None:
         raise not_found(Reason.ARCHIVE_NOT_FOUND, archive_id(number))
     return record
 
 
-def works_on(work: Transaction, archive: ArchiveRecord) -> bool:
+def works_on(transaction: Transaction, archive: ArchiveRecord) -> bool:
     """Tells whether the archive is as its worker knows it, and locks it."""
-    found = work.archives.lock(archive.number)
+    found = transaction.archives.lock(archive.number)
     return found is not None and (found.worker, found.moved) == (archive.worker, archive.moved)
 
 

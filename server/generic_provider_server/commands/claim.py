@@ -68,52 +68,54 @@ class Claim:
     turn: int = 0
 
     def needs(self) -> Needs:
-        return Needs(late=True, duty="delivery")
+        return Needs(searches=True, duty="delivery")
 
-    def run(self, work: Transaction) -> tuple[tuple[Handed, ...], ...]:
-        if not catalogue_of(work.catalogues, self.provider).effective:
+    def run(self, transaction: Transaction) -> tuple[tuple[Handed, ...], ...]:
+        if not catalogue_of(transaction.catalogues, self.provider).effective:
             return tuple([() for _ in self.demands])
-        ready = self._ready(work)
-        return tuple([tuple(self._hand_over(work, demand, ready)) for demand in self.demands])
+        ready = self._ready(transaction)
+        return tuple(
+            [tuple(self._hand_over(transaction, demand, ready)) for demand in self.demands]
+        )
 
-    def _ready(self, work: Transaction) -> Iterator[str]:
+    def _ready(self, transaction: Transaction) -> Iterator[str]:
         """The subscriptions with ready requests: live ones and, in their turns, bulk ones."""
-        most = sum(_share(work, demand) for demand in self.demands)
-        live, bulk = (work.ready(self.provider, bulk=lane, most=most) for lane in (0, 1))
-        free = set(work.load_free(live + bulk))
+        most = sum(_share(transaction, demand) for demand in self.demands)
+        live, bulk = (transaction.ready(self.provider, bulk=lane, most=most) for lane in (0, 1))
+        free = set(transaction.load_free(live + bulk))
         lives, bulks = ([each for each in lane if each in free] for lane in (live, bulk))
-        return work.one_by_one(weave(lives, bulks, turn=self.turn))
+        return transaction.one_by_one(weave(lives, bulks, turn=self.turn))
 
     def _hand_over(
-        self, work: Transaction, demand: Demand, ready: Iterator[str]
+        self, transaction: Transaction, demand: Demand, ready: Iterator[str]
     ) -> Iterator[Handed]:
-        credit, room = _share(work, demand), MOST_BYTES
+        credit, room = _share(transaction, demand), MOST_BYTES
         while credit > 0:
             number = next(ready, None)
             if number is None:
                 return
-            aggregate = work.subscription(number).aggregate
-            lane = work.lane(self.provider, number)
-            due = lane.due(aggregate.queue(self.provider), now=work.now)
+            aggregate = transaction.subscription(number).aggregate
+            lane = transaction.lane(self.provider, number)
+            due = lane.due(aggregate.queue(self.provider), now=transaction.now)
             if not due:
                 continue
             taken, left = fitting(due[:credit], room)
-            target = self._target(work, aggregate, taken) if demand.include_target else None
+            target = self._target(transaction, aggregate, taken) if demand.include_target else None
             left -= len(encode(target))
             if left < 0 and room < MOST_BYTES:
                 return
             credit, room = credit - len(taken), left
-            yield self._lease(work, demand, lane, aggregate, taken, target=target)
+            yield self._lease(transaction, demand, lane, aggregate, taken, target=target)
 
     def _target(
-        self, work: Transaction, aggregate: Aggregate, taken: tuple[Pending, ...]
+        self, transaction: Transaction, aggregate: Aggregate, taken: tuple[Pending, ...]
     ) -> PlatformImage:
-        catalogue = work.catalogues[self.provider]
-        return target_after(aggregate, taken, catalogue=catalogue, now=work.now)
+        catalogue = transaction.catalogues[self.provider]
+        return target_after(aggregate, taken, catalogue=catalogue, now=transaction.now)
 
     def _lease(
         self,
-        work: Transaction,
+        transaction: Transaction,
         demand: Demand,
         lane: Lane,
         aggregate: Aggregate,
@@ -121,7 +123,7 @@ class Claim:
         *,
         target: PlatformImage | None,
     ) -> Handed:
-        settings = work.catalogues[self.provider].provider.delivery_settings
+        settings = transaction.catalogues[self.provider].provider.delivery_settings
         duration = min(demand.lease_duration, settings.max_lease_time)
         change = claim(
             lane,
@@ -130,9 +132,9 @@ class Claim:
             server=self.server,
             adapter=demand.adapter,
             duration=duration,
-            now=work.now,
+            now=transaction.now,
         )
-        work.put_lane(change)
+        transaction.put_lane(change)
         given = change.lane
         link = aggregate.link(self.provider)
         return Handed(
@@ -146,8 +148,8 @@ class Claim:
         )
 
 
-def _share(work: Transaction, demand: Demand) -> int:
-    return max(0, min(demand.credit(work.notice), MOST_AT_ONCE))
+def _share(transaction: Transaction, demand: Demand) -> int:
+    return max(0, min(demand.credit(transaction.notice), MOST_AT_ONCE))
 
 
 def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...], int]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ..domain.subscription.due import next_end, usage_is_over
 from ..domain.subscription.lifecycle import end_usage, expire
 from ..domain.subscription.records import Who
-from ..store.write.loaded import LATE, Needs
+from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
 from .perform import Perform
@@ -20,10 +20,10 @@ class EndDelays:
     """Makes the lanes ready whose delay is over."""
 
     def needs(self) -> Needs:
-        return LATE
+        return SEARCHES
 
-    def run(self, work: Transaction) -> int:
-        return work.end_delays()
+    def run(self, transaction: Transaction) -> int:
+        return transaction.end_delays()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,21 +35,25 @@ class ExpireOverdue:
     provider: str
 
     def needs(self) -> Needs:
-        return Needs(late=True, duty="expiry")
+        return Needs(searches=True, duty="expiry")
 
-    def run(self, work: Transaction) -> int:
-        window = work.catalogues[self.provider].provider.delivery_settings.pending_window
-        found = work.overdue(self.provider, limit=work.now - window, most=MOST_AT_ONCE)
-        for number in work.one_by_one(work.load_free(found)):
-            self._expire(work, number)
+    def run(self, transaction: Transaction) -> int:
+        window = transaction.catalogues[self.provider].provider.delivery_settings.pending_window
+        found = transaction.overdue(
+            self.provider, limit=transaction.now - window, most=MOST_AT_ONCE
+        )
+        for number in transaction.one_by_one(transaction.load_free(found)):
+            self._expire(transaction, number)
         return len(found)
 
-    def _expire(self, work: Transaction, number: str) -> None:
-        record = work.record(number)
-        if record is None or work.lane(self.provider, number).is_leased:
+    def _expire(self, transaction: Transaction, number: str) -> None:
+        record = transaction.record(number)
+        if record is None or transaction.lane(self.provider, number).is_leased:
             return
-        circumstances = work.circumstances(number)
-        work.put(number, expire(record.aggregate, self.provider, circumstances=circumstances))
+        circumstances = transaction.circumstances(number)
+        transaction.put(
+            number, expire(record.aggregate, self.provider, circumstances=circumstances)
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +65,17 @@ class EndDue:
     def needs(self) -> Needs:
         return Needs(subscriptions=frozenset({self.subscription}), duty="ends")
 
-    def run(self, work: Transaction) -> None:
-        record = work.record(self.subscription)
+    def run(self, transaction: Transaction) -> None:
+        record = transaction.record(self.subscription)
         if record is None:
             return
-        if usage_is_over(record.aggregate, now=work.now):
-            circumstances = work.circumstances(self.subscription)
-            work.put(self.subscription, end_usage(record.aggregate, circumstances=circumstances))
-        action = next_end(record.aggregate.desired, now=work.now)
+        if usage_is_over(record.aggregate, now=transaction.now):
+            circumstances = transaction.circumstances(self.subscription)
+            transaction.put(
+                self.subscription, end_usage(record.aggregate, circumstances=circumstances)
+            )
+        action = next_end(record.aggregate.desired, now=transaction.now)
         if action is not None:
             Perform(action=action, subscription=self.subscription, who=SERVICE, automatic=True).run(
-                work
+                transaction
             )

@@ -25,27 +25,29 @@ class EndLeases:
     broken: Callable[[Lane], bool] = lambda _: False
 
     def needs(self) -> Needs:
-        return Needs(late=True, duty="leases")
+        return Needs(searches=True, duty="leases")
 
-    def run(self, work: Transaction) -> int:
+    def run(self, transaction: Transaction) -> int:
         """Returns the number of subscriptions found. Call it again until it returns 0."""
-        found = self.find(work)
-        for number in work.one_by_one(work.load_free(found)):
-            for lane in list(work.lanes[number].values()):
+        found = self.find(transaction)
+        for number in transaction.one_by_one(transaction.load_free(found)):
+            for lane in list(transaction.lanes[number].values()):
                 if lane.is_leased and self.broken(lane):
-                    work.end_lease(lane, LeaseEnd.STREAM_BROKE)
+                    transaction.end_lease(lane, LeaseEnd.STREAM_BROKE)
         return len(found)
 
 
 def end_of_overdue(now: Instant, *, since: Instant) -> EndLeases:
     """Ends the leases that ran out between `since` and `now`."""
-    return EndLeases(find=lambda work: work.ran_out(since=since, until=now, most=MOST_AT_ONCE))
+    return EndLeases(
+        find=lambda transaction: transaction.ran_out(since=since, until=now, most=MOST_AT_ONCE)
+    )
 
 
 def end_of_stream(provider: str, stream: str) -> EndLeases:
     """Ends the leases of a stream that broke."""
     return EndLeases(
-        find=lambda work: work.leased_to_stream(provider, stream, most=MOST_AT_ONCE),
+        find=lambda transaction: transaction.leased_to_stream(provider, stream, most=MOST_AT_ONCE),
         broken=lambda lane: lane.stream == stream,
     )
 
@@ -53,7 +55,7 @@ def end_of_stream(provider: str, stream: str) -> EndLeases:
 def end_of_server(server: str) -> EndLeases:
     """Ends the leases of a server that died."""
     return EndLeases(
-        find=lambda work: work.leased_by_server(server, most=MOST_AT_ONCE),
+        find=lambda transaction: transaction.leased_by_server(server, most=MOST_AT_ONCE),
         broken=lambda lane: lane.server == server,
     )
 
@@ -61,6 +63,6 @@ def end_of_server(server: str) -> EndLeases:
 def end_of_other_servers(server: str) -> EndLeases:
     """Ends the leases of all other servers. Use it only where no other server can run."""
     return EndLeases(
-        find=lambda work: work.leased_by_other_servers(server, most=MOST_AT_ONCE),
+        find=lambda transaction: transaction.leased_by_other_servers(server, most=MOST_AT_ONCE),
         broken=lambda lane: lane.server not in ("", server),
     )

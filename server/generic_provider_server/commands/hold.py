@@ -29,18 +29,18 @@ class Extend:
     def needs(self) -> Needs:
         return _needs(self.leases)
 
-    def run(self, work: Transaction) -> tuple[LeaseState, ...]:
-        work.notice.heard.update(streams_of(self.leases))
-        return tuple([self._extend(work, lease) for lease in self.leases])
+    def run(self, transaction: Transaction) -> tuple[LeaseState, ...]:
+        transaction.notice.heard.update(streams_of(self.leases))
+        return tuple([self._extend(transaction, lease) for lease in self.leases])
 
-    def _extend(self, work: Transaction, lease: Lease | None) -> LeaseState:
-        lane = live_lane(work, lease)
+    def _extend(self, transaction: Transaction, lease: Lease | None) -> LeaseState:
+        lane = live_lane(transaction, lease)
         if lane is None:
             return LeaseState(live=False)
-        most = work.catalogues[lane.provider].provider.delivery_settings.max_lease_time
-        change = extend(lane, now=work.now, duration=self.duration, most=most)
-        work.put_lane(change)
-        return LeaseState(live=True, remaining=change.lane.lease_until - work.now)
+        most = transaction.catalogues[lane.provider].provider.delivery_settings.max_lease_time
+        change = extend(lane, now=transaction.now, duration=self.duration, most=most)
+        transaction.put_lane(change)
+        return LeaseState(live=True, remaining=change.lane.lease_until - transaction.now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,17 +53,17 @@ class Release:
     def needs(self) -> Needs:
         return _needs(self.leases)
 
-    def run(self, work: Transaction) -> tuple[LeaseState, ...]:
+    def run(self, transaction: Transaction) -> tuple[LeaseState, ...]:
         """Returns for each lease whether it was live until now."""
         streams = streams_of(self.leases)
-        work.notice.heard.update(streams)
+        transaction.notice.heard.update(streams)
         if self.stop:
-            work.notice.stopped.update(streams)
+            transaction.notice.stopped.update(streams)
         states = []
         for lease in self.leases:
-            lane = live_lane(work, lease)
+            lane = live_lane(transaction, lease)
             if lane is not None:
-                work.end_lease(lane, LeaseEnd.RELEASED)
+                transaction.end_lease(lane, LeaseEnd.RELEASED)
             states.append(LeaseState(live=lane is not None))
         return tuple(states)
 
@@ -75,23 +75,23 @@ class Disown:
     server: str
 
     def needs(self) -> Needs:
-        return Needs(late=True, duty="leases")
+        return Needs(searches=True, duty="leases")
 
-    def run(self, work: Transaction) -> int:
+    def run(self, transaction: Transaction) -> int:
         """Returns the number of subscriptions found. Call it again until it returns 0."""
-        found = work.leased_by_server(self.server, most=MOST_AT_ONCE)
-        for number in work.one_by_one(work.load_free(found)):
-            for lane in list(work.lanes[number].values()):
+        found = transaction.leased_by_server(self.server, most=MOST_AT_ONCE)
+        for number in transaction.one_by_one(transaction.load_free(found)):
+            for lane in list(transaction.lanes[number].values()):
                 if lane.server == self.server:
-                    work.put_lane(disown(lane))
+                    transaction.put_lane(disown(lane))
         return len(found)
 
 
-def live_lane(work: Transaction, lease: Lease | None) -> Lane | None:
+def live_lane(transaction: Transaction, lease: Lease | None) -> Lane | None:
     """The lane, if exactly this lease is live on it."""
     if lease is None:
         return None
-    lane = work.lane(lease.provider, lease.subscription)
+    lane = transaction.lane(lease.provider, lease.subscription)
     return lane if lane.is_on(lease) else None
 
 

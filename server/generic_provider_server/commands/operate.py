@@ -26,19 +26,21 @@ class CancelRequest:
     def needs(self) -> Needs:
         return Needs(requests=frozenset({self.request}))
 
-    def run(self, work: Transaction) -> RequestRecord:
-        aggregate = _off_lease(work, *_pending(work, self.request), end=self.end_lease)
+    def run(self, transaction: Transaction) -> RequestRecord:
+        aggregate = _off_lease(
+            transaction, *_pending(transaction, self.request), end=self.end_lease
+        )
         subscription = aggregate.desired.number
         change = reject(
             aggregate,
             self.request,
-            circumstances=work.circumstances(subscription),
+            circumstances=transaction.circumstances(subscription),
             reason=Reason.CANCELLED_BY_OPERATOR,
             error_code=Reason.CANCELLED_BY_OPERATOR.value,
             error_description=_said(self.who, self.reason),
         )
-        work.put(subscription, change)
-        return _stored(work, self.request)
+        transaction.put(subscription, change)
+        return _stored(transaction, self.request)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,8 @@ class ResolveRequest:
     def needs(self) -> Needs:
         return Needs(requests=frozenset({self.request}))
 
-    def run(self, work: Transaction) -> RequestRecord:
-        record, provider, pending = _pending(work, self.request)
+    def run(self, transaction: Transaction) -> RequestRecord:
+        record, provider, pending = _pending(transaction, self.request)
         subscription = record.aggregate.desired.number
         first = record.aggregate.queue(provider)[0]
         if first.number != pending.number:
@@ -68,8 +70,8 @@ class ResolveRequest:
                 request=request_number(self.request),
                 first=request_number(first.number),
             )
-        aggregate = _off_lease(work, record, provider, pending, end=self.end_lease)
-        circumstances = work.circumstances(subscription)
+        aggregate = _off_lease(transaction, record, provider, pending, end=self.end_lease)
+        circumstances = transaction.circumstances(subscription)
         if self.accepted:
             change = accept(
                 aggregate,
@@ -86,16 +88,16 @@ class ResolveRequest:
                 error_code=self.error_code,
                 error_description=_said(self.who, self.reason),
             )
-        work.put(subscription, change)
-        return _stored(work, self.request)
+        transaction.put(subscription, change)
+        return _stored(transaction, self.request)
 
 
-def _pending(work: Transaction, number: int) -> tuple[SubscriptionRecord, str, Pending]:
-    stored = _stored(work, number)
-    record = work.subscription(stored.subscription)
+def _pending(transaction: Transaction, number: int) -> tuple[SubscriptionRecord, str, Pending]:
+    stored = _stored(transaction, number)
+    record = transaction.subscription(stored.subscription)
     found = record.aggregate.find(number)
     if found is None:
-        stored = _stored(work, number)
+        stored = _stored(transaction, number)
         raise Refused(
             Reason.REQUEST_NOT_PENDING,
             f"request {request_number(number)} is {stored.state.name}",
@@ -106,14 +108,19 @@ def _pending(work: Transaction, number: int) -> tuple[SubscriptionRecord, str, P
 
 
 def _off_lease(
-    work: Transaction, record: SubscriptionRecord, provider: str, pending: Pending, *, end: bool
+    transaction: Transaction,
+    record: SubscriptionRecord,
+    provider: str,
+    pending: Pending,
+    *,
+    end: bool,
 ) -> Aggregate:
     """The subscription, when its request is on no lease.
 
     Raises Refused if the lease may not be ended.
     """
     number = record.aggregate.desired.number
-    lane = work.lane(provider, number)
+    lane = transaction.lane(provider, number)
     if pending.number not in lane.leased((pending,)):
         return record.aggregate
     if not end:
@@ -124,14 +131,14 @@ def _off_lease(
             request=request_number(pending.number),
             adapter=lane.adapter,
         )
-    work.end_lease(lane, LeaseEnd.OPERATOR)
-    return work.subscription(number).aggregate
+    transaction.end_lease(lane, LeaseEnd.OPERATOR)
+    return transaction.subscription(number).aggregate
 
 
-def _stored(work: Transaction, number: int) -> RequestRecord:
-    stored = work.request(number)
+def _stored(transaction: Transaction, number: int) -> RequestRecord:
+    stored = transaction.request(number)
     if stored is None:
-        raise request_missing(request_number(number), work.archives.holding(number))
+        raise request_missing(request_number(number), transaction.archives.holding(number))
     return stored
 
 

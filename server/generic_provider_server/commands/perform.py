@@ -77,15 +77,15 @@ class Perform:
             request_ids=frozenset({self.request_id} if self.request_id else ()),
         )
 
-    def run(self, work: Transaction) -> Done:
+    def run(self, transaction: Transaction) -> Done:
         if self.request_id and not self.validate_only:
-            created = created_before(work, self.request_id, self.digest)
+            created = created_before(transaction, self.request_id, self.digest)
             if created:
-                return _as_it_is(work, int(created))
-        action, former = self._prepared(work)
+                return _as_it_is(transaction, int(created))
+        action, former = self._prepared(transaction)
         number = action.number if isinstance(action, BecomeSubscriber) else self.subscription
-        circumstances = work.circumstances(number)
-        action_id = work.numbers.next("action")
+        circumstances = transaction.circumstances(number)
+        action_id = transaction.numbers.next("action")
         change = perform(
             former.aggregate if former else None,
             action,
@@ -98,17 +98,17 @@ class Perform:
         )
         if not self.automatic:
             _check_size(change)
-        _check_items(work, change.aggregate)
+        _check_items(transaction, change.aggregate)
         if self.validate_only:
-            return self._preview(work, change, former)
-        record = self._record(work.take("action"), number, now=work.now)
-        performed = work.put(number, change, new_action=record)
+            return self._preview(transaction, change, former)
+        record = self._record(transaction.take("action"), number, now=transaction.now)
+        performed = transaction.put(number, change, new_action=record)
         if self.request_id:
-            work.remember(self.request_id, created=str(record.id), digest=self.digest)
-        subscription = work.record(number)
+            transaction.remember(self.request_id, created=str(record.id), digest=self.digest)
+        subscription = transaction.record(number)
         if performed is None or subscription is None:
             raise LookupError(f"action {record.id} was performed but not kept")
-        requests = created_requests(work, change)
+        requests = created_requests(transaction, change)
         return Done(performed, subscription, requests, left_out=change.left_out)
 
     def _record(self, action_id: int, subscription: str, *, now: Instant) -> ActionRecord:
@@ -126,17 +126,17 @@ class Perform:
             execute_time=now,
         )
 
-    def _prepared(self, work: Transaction) -> tuple[AnyAction, SubscriptionRecord | None]:
+    def _prepared(self, transaction: Transaction) -> tuple[AnyAction, SubscriptionRecord | None]:
         """The action with the number of its subscription, and the subscription
         before the action.
         """
         if not isinstance(self.action, BecomeSubscriber):
-            former = work.subscription(self.subscription)
+            former = transaction.subscription(self.subscription)
             self._check_revision(former)
             return self.action, former
         if self.subscription:
-            return self.action, work.record(self.subscription)
-        return replace(self.action, number=_free_number(work)), None
+            return self.action, transaction.record(self.subscription)
+        return replace(self.action, number=_free_number(transaction)), None
 
     def _check_revision(self, record: SubscriptionRecord) -> None:
         if self.expected_revision not in (None, record.revision):
@@ -150,39 +150,41 @@ class Perform:
             )
 
     def _preview(
-        self, work: Transaction, change: Transition, former: SubscriptionRecord | None
+        self, transaction: Transaction, change: Transition, former: SubscriptionRecord | None
     ) -> Done:
-        requests = tuple([replace(r, number=0, action=0) for r in created_requests(work, change)])
-        record = self._record(0, change.aggregate.desired.number, now=work.now)
-        shown = revised(former, change.aggregate, now=work.now)
+        requests = tuple(
+            [replace(r, number=0, action=0) for r in created_requests(transaction, change)]
+        )
+        record = self._record(0, change.aggregate.desired.number, now=transaction.now)
+        shown = revised(former, change.aggregate, now=transaction.now)
         return Done(record, shown, requests, left_out=change.left_out)
 
 
-def _as_it_is(work: Transaction, action: int) -> Done:
-    record = work.action(action)
-    subscription = work.record(record.subscription)
+def _as_it_is(transaction: Transaction, action: int) -> Done:
+    record = transaction.action(action)
+    subscription = transaction.record(record.subscription)
     if subscription is None:
         raise LookupError(f"action {action} without its subscription")
     return Done(record, subscription, repeated=True)
 
 
-def _free_number(work: Transaction) -> str:
+def _free_number(transaction: Transaction) -> str:
     """The next number that the CRM has not chosen itself.
 
     Numbers of refused or previewed calls are lost.
     """
     while True:
-        number = f"S{work.take('subscription'):010d}"
-        if work.record(number) is None:
+        number = f"S{transaction.take('subscription'):010d}"
+        if transaction.record(number) is None:
             return number
 
 
-def created_requests(work: Transaction, change: Transition) -> tuple[RequestRecord, ...]:
+def created_requests(transaction: Transaction, change: Transition) -> tuple[RequestRecord, ...]:
     aggregate = change.aggregate
     requests = []
     for provider, pending in change.created:
         head = aggregate.queue(provider)[0]
-        lane = work.lane(provider, aggregate.desired.number)
+        lane = transaction.lane(provider, aggregate.desired.number)
         first = head.unit == pending.unit and not lane.is_leased
         record = request_record(aggregate, provider, pending)
         waiting = WaitingFor.ADAPTER if first else WaitingFor.EARLIER_REQUEST
@@ -207,34 +209,34 @@ def _check_size(change: Transition) -> None:
             raise InvalidField((what, f"would have {size} bytes, at most {most} are allowed"))
 
 
-def _check_items(work: Transaction, aggregate: Aggregate) -> None:
+def _check_items(transaction: Transaction, aggregate: Aggregate) -> None:
     """Refuses items of another subscription.
 
     An item stays reserved until its removal is settled.
     """
     mine = aggregate.desired.number
     for item in aggregate.desired.items:
-        owner = work.owner(item.goods)
+        owner = transaction.owner(item.goods)
         if owner not in (None, mine):
-            raise _in_use(work, item.goods, owner)
+            raise _in_use(transaction, item.goods, owner)
 
 
-def _in_use(work: Transaction, goods: Goods, owner: str) -> Refused:
+def _in_use(transaction: Transaction, goods: Goods, owner: str) -> Refused:
     facts = {
         "goods_type": goods.goods_type,
         "serial_number": goods.serial_number,
         "subscription": owner,
     }
     text = f"{goods.goods_type} {goods.serial_number} is in use on subscription {owner}"
-    removal = _removal(work, goods, owner)
+    removal = _removal(transaction, goods, owner)
     if removal:
         facts["request"] = request_number(removal)
         text += f"; its removal, request {facts['request']}, is under way"
     return Refused(Reason.ITEM_IN_USE, text, **facts)
 
 
-def _removal(work: Transaction, goods: Goods, owner: str) -> int:
-    record = work.record(owner)
+def _removal(transaction: Transaction, goods: Goods, owner: str) -> int:
+    record = transaction.record(owner)
     for link in record.aggregate.links if record else ():
         for pending in link.queue:
             item = pending.request.item

@@ -28,23 +28,23 @@ class CreateProvider:
             set_up=True, request_ids=frozenset({self.request_id} if self.request_id else ())
         )
 
-    def run(self, work: Transaction) -> ProviderRecord:
+    def run(self, transaction: Transaction) -> ProviderRecord:
         code = self.provider.code
-        if self.request_id and created_before(work, self.request_id, self.digest):
-            return provider_record(work, code)
-        if code in work.catalogues:
+        if self.request_id and created_before(transaction, self.request_id, self.digest):
+            return provider_record(transaction, code)
+        if code in transaction.catalogues:
             raise Refused(Reason.PROVIDER_EXISTS, f"provider {code} exists already", provider=code)
         check_provider(self.provider)
         record = ProviderRecord(
             provider=replace(self.provider, state=ProviderState.NOT_EFFECTIVE),
-            create_time=work.now,
-            update_time=work.now,
+            create_time=transaction.now,
+            update_time=transaction.now,
             etag=1,
             who=self.who,
         )
-        work.put_provider(record)
+        transaction.put_provider(record)
         if self.request_id:
-            work.remember(self.request_id, created=code, digest=self.digest)
+            transaction.remember(self.request_id, created=code, digest=self.digest)
         return record
 
 
@@ -57,11 +57,11 @@ class UpdateProvider:
     who: Who = Who()
 
     def needs(self) -> Needs:
-        return Needs(late=True, set_up=True)
+        return Needs(searches=True, set_up=True)
 
-    def run(self, work: Transaction) -> ProviderRecord:
+    def run(self, transaction: Transaction) -> ProviderRecord:
         code = self.provider.code
-        former = provider_record(work, code)
+        former = provider_record(transaction, code)
         if self.etag not in (None, former.etag):
             raise Refused(
                 Reason.ETAG_MISMATCH,
@@ -75,9 +75,9 @@ class UpdateProvider:
             check_complete(provider)
         if provider == former.provider:
             return former
-        _check_unused(work, former.provider, provider)
-        record = _changed(work, former, provider, who=self.who)
-        work.put_provider(record)
+        _check_unused(transaction, former.provider, provider)
+        record = _changed(transaction, former, provider, who=self.who)
+        transaction.put_provider(record)
         return record
 
 
@@ -88,35 +88,37 @@ class SetProviderState:
     who: Who = Who()
 
     def needs(self) -> Needs:
-        return Needs(late=True, set_up=True)
+        return Needs(searches=True, set_up=True)
 
-    def run(self, work: Transaction) -> ProviderRecord:
-        former = provider_record(work, self.provider)
+    def run(self, transaction: Transaction) -> ProviderRecord:
+        former = provider_record(transaction, self.provider)
         if former.provider.state is self.state:
             return former
         provider = replace(former.provider, state=self.state)
         if self.state is ProviderState.EFFECTIVE:
             check_complete(provider)
-        record = _changed(work, former, provider, who=self.who)
-        work.put_provider(record)
-        work.notice.add_ready(self.provider, 0)
+        record = _changed(transaction, former, provider, who=self.who)
+        transaction.put_provider(record)
+        transaction.notice.add_ready(self.provider, 0)
         return record
 
 
 def _changed(
-    work: Transaction, former: ProviderRecord, provider: Provider, *, who: Who
+    transaction: Transaction, former: ProviderRecord, provider: Provider, *, who: Who
 ) -> ProviderRecord:
-    return replace(former, provider=provider, update_time=work.now, etag=former.etag + 1, who=who)
+    return replace(
+        former, provider=provider, update_time=transaction.now, etag=former.etag + 1, who=who
+    )
 
 
-def provider_record(work: Transaction, code: str) -> ProviderRecord:
-    catalogue_of(work.catalogues, code)
-    return work.providers[code]
+def provider_record(transaction: Transaction, code: str) -> ProviderRecord:
+    catalogue_of(transaction.catalogues, code)
+    return transaction.providers[code]
 
 
-def _check_unused(work: Transaction, former: Provider, provider: Provider) -> None:
+def _check_unused(transaction: Transaction, former: Provider, provider: Provider) -> None:
     """Raises Refused if a subscription names a thing that may not change in that case."""
-    uses = work.uses(provider.code)
+    uses = transaction.uses(provider.code)
     for thing, what in changed_things(former, provider):
         if uses.get(thing):
             raise Refused(

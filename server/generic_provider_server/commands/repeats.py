@@ -6,12 +6,12 @@ from ..domain.refusals import Reason, Refused
 from ..store.write.transaction import Transaction
 
 
-def created_before(work: Transaction, request_id: str, digest: bytes) -> str:
+def created_before(transaction: Transaction, request_id: str, digest: bytes) -> str:
     """What an earlier call with the same id created.
 
     Raises Refused if its contents were different.
     """
-    known = work.request_ids.get(request_id)
+    known = transaction.request_ids.get(request_id)
     if known is None:
         return ""
     created, former = known

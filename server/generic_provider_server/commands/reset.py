@@ -51,18 +51,18 @@ class ResetSubscription:
             request_ids=frozenset({self.request_id} if self.request_id else ()),
         )
 
-    def run(self, work: Transaction) -> ResetDone:
+    def run(self, transaction: Transaction) -> ResetDone:
         repeatable = self.request_id and not self.validate_only
-        if repeatable and (created := created_before(work, self.request_id, self.digest)):
+        if repeatable and (created := created_before(transaction, self.request_id, self.digest)):
             numbers = created.removeprefix(CREATED).split(",")
             return ResetDone(numbers=tuple([int(number) for number in numbers if number]))
-        aggregate = work.subscription(self.subscription).aggregate
+        aggregate = transaction.subscription(self.subscription).aggregate
         requests: list[RequestRecord] = []
         left_out = []
-        for provider in self._providers(work, aggregate):
-            refusal = self._refusal(work, provider)
+        for provider in self._providers(transaction, aggregate):
+            refusal = self._refusal(transaction, provider)
             if refusal is None:
-                aggregate, created_here = self._reset(work, aggregate, provider)
+                aggregate, created_here = self._reset(transaction, aggregate, provider)
                 requests += created_here
             elif self.provider:
                 raise refusal
@@ -70,13 +70,15 @@ class ResetSubscription:
                 left_out.append(provider)
         if repeatable:
             numbers = [str(request.number) for request in requests]
-            work.remember(self.request_id, created=CREATED + ",".join(numbers), digest=self.digest)
+            transaction.remember(
+                self.request_id, created=CREATED + ",".join(numbers), digest=self.digest
+            )
         return ResetDone(tuple(requests), tuple(left_out))
 
-    def _providers(self, work: Transaction, aggregate: Aggregate) -> tuple[str, ...]:
+    def _providers(self, transaction: Transaction, aggregate: Aggregate) -> tuple[str, ...]:
         if not self.provider:
             return tuple([link.provider for link in aggregate.links])
-        catalogue_of(work.catalogues, self.provider)
+        catalogue_of(transaction.catalogues, self.provider)
         if aggregate.link(self.provider) is None:
             raise Refused(
                 Reason.PROVIDER_NOT_FOUND,
@@ -86,14 +88,14 @@ class ResetSubscription:
             )
         return (self.provider,)
 
-    def _refusal(self, work: Transaction, provider: str) -> Refused | None:
-        if not work.catalogues[provider].effective:
+    def _refusal(self, transaction: Transaction, provider: str) -> Refused | None:
+        if not transaction.catalogues[provider].effective:
             return Refused(
                 Reason.PROVIDER_NOT_EFFECTIVE,
                 f"provider {provider} is not effective, so it gets no requests",
                 provider=provider,
             )
-        lane = work.lane(provider, self.subscription)
+        lane = transaction.lane(provider, self.subscription)
         if self.recreate and lane.is_leased:
             return Refused(
                 Reason.REQUEST_LEASED,
@@ -106,19 +108,19 @@ class ResetSubscription:
         return None
 
     def _reset(
-        self, work: Transaction, aggregate: Aggregate, provider: str
+        self, transaction: Transaction, aggregate: Aggregate, provider: str
     ) -> tuple[Aggregate, tuple[RequestRecord, ...]]:
         change = reset(
             aggregate,
             provider,
-            circumstances=work.circumstances(self.subscription),
+            circumstances=transaction.circumstances(self.subscription),
             full=self.full,
             recreate=self.recreate,
             performed_by=self.who.performed_by,
         )
         if not self.validate_only and change.aggregate != aggregate:
-            work.put(self.subscription, change)
-        requests = created_requests(work, change)
+            transaction.put(self.subscription, change)
+        requests = created_requests(transaction, change)
         if self.validate_only:
             requests = tuple([replace(request, number=0) for request in requests])
         return change.aggregate, requests

@@ -39,22 +39,22 @@ class CreateDefinition:
     def needs(self) -> Needs:
         return needs_of(self.request_id)
 
-    def run(self, work: Transaction) -> DefinitionRecord:
+    def run(self, transaction: Transaction) -> DefinitionRecord:
         if self.request_id:
-            created = created_before(work, self.request_id, self.digest)
+            created = created_before(transaction, self.request_id, self.digest)
             if created:
-                return definition_of(work, int(created))
-        catalogue_of(work.catalogues, self.definition.provider)
+                return definition_of(transaction, int(created))
+        catalogue_of(transaction.catalogues, self.definition.provider)
         record = DefinitionRecord(
-            id=work.take("reset_definition"),
+            id=transaction.take("reset_definition"),
             definition=self.definition,
-            create_time=work.now,
-            update_time=work.now,
+            create_time=transaction.now,
+            update_time=transaction.now,
             who=self.who,
         )
-        work.put_reset_definition(record)
+        transaction.put_reset_definition(record)
         if self.request_id:
-            work.remember(self.request_id, created=str(record.id), digest=self.digest)
+            transaction.remember(self.request_id, created=str(record.id), digest=self.digest)
         return record
 
 
@@ -68,8 +68,8 @@ class UpdateDefinition:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Transaction) -> DefinitionRecord:
-        former = definition_of(work, self.id)
+    def run(self, transaction: Transaction) -> DefinitionRecord:
+        former = definition_of(transaction, self.id)
         if self.etag not in (None, former.etag):
             raise Refused(
                 Reason.ETAG_MISMATCH,
@@ -77,7 +77,7 @@ class UpdateDefinition:
                 reset_run_definition=definition_id(self.id),
                 etag=str(former.etag),
             )
-        catalogue_of(work.catalogues, self.definition.provider)
+        catalogue_of(transaction.catalogues, self.definition.provider)
         if self.definition == former.definition:
             return former
         record = replace(
@@ -88,7 +88,7 @@ class UpdateDefinition:
             submitted=False,
             next_run_time=None,
         )
-        return _changed(work, record, self.who)
+        return _changed(transaction, record, self.who)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,15 +98,15 @@ class DeleteDefinition:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Transaction) -> None:
+    def run(self, transaction: Transaction) -> None:
         name = definition_id(self.id)
-        if definition_of(work, self.id).runs:
+        if definition_of(transaction, self.id).runs:
             raise Refused(
                 Reason.RUN_NOT_EDITABLE,
                 f"definition {name} has a run, so it cannot be deleted; make it NOT_EFFECTIVE",
                 reset_run_definition=name,
             )
-        work.drop_reset_definition(self.id)
+        transaction.drop_reset_definition(self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,15 +118,15 @@ class SetDefinitionState:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Transaction) -> DefinitionRecord:
-        former = definition_of(work, self.id)
+    def run(self, transaction: Transaction) -> DefinitionRecord:
+        former = definition_of(transaction, self.id)
         if former.state is self.state:
             return former
         effective = self.state is DefinitionState.EFFECTIVE and former.submitted
-        due = _due(former.definition, now=work.now) if effective else None
+        due = _due(former.definition, now=transaction.now) if effective else None
         if former.definition.run_at is not None and former.used:
             due = None
-        return _changed(work, replace(former, state=self.state, next_run_time=due), self.who)
+        return _changed(transaction, replace(former, state=self.state, next_run_time=due), self.who)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,27 +142,29 @@ class Submit:
     def needs(self) -> Needs:
         return needs_of(self.request_id)
 
-    def run(self, work: Transaction) -> tuple[DefinitionRecord, RunRecord | None]:
+    def run(self, transaction: Transaction) -> tuple[DefinitionRecord, RunRecord | None]:
         if self.request_id:
-            created = created_before(work, self.request_id, self.digest)
+            created = created_before(transaction, self.request_id, self.digest)
             if created:
                 number = int(created)
-                return definition_of(work, self.id), work.reset_run(number) if number else None
-        former = definition_of(work, self.id)
-        self._check(work, former)
+                return definition_of(transaction, self.id), transaction.reset_run(
+                    number
+                ) if number else None
+        former = definition_of(transaction, self.id)
+        self._check(transaction, former)
         record = replace(former, submitted=True, hold=self.hold)
         run = None
-        due = _due(former.definition, now=work.now)
+        due = _due(former.definition, now=transaction.now)
         if due is None:
-            _check_effective(work, former.definition.provider)
-            record, run = begin(work, record, who=self.who)
-        record = _changed(work, replace(record, next_run_time=due), self.who)
+            _check_effective(transaction, former.definition.provider)
+            record, run = begin(transaction, record, who=self.who)
+        record = _changed(transaction, replace(record, next_run_time=due), self.who)
         if self.request_id:
             created = str(run.id if run else 0)
-            work.remember(self.request_id, created=created, digest=self.digest)
+            transaction.remember(self.request_id, created=created, digest=self.digest)
         return record, run
 
-    def _check(self, work: Transaction, record: DefinitionRecord) -> None:
+    def _check(self, transaction: Transaction, record: DefinitionRecord) -> None:
         name = definition_id(record.id)
         if record.state is not DefinitionState.EFFECTIVE:
             raise Refused(
@@ -170,7 +172,7 @@ class Submit:
                 f"definition {name} is not effective",
                 reset_run_definition=name,
             )
-        run = work.open_reset_run(record.id)
+        run = transaction.open_reset_run(record.id)
         if run is not None:
             raise Refused(
                 Reason.RUN_IN_PROGRESS,
@@ -178,7 +180,7 @@ class Submit:
                 reset_run=run_id(run.id),
                 state=run.state.name,
             )
-        _check_not_archived(work, record.definition)
+        _check_not_archived(transaction, record.definition)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,42 +192,42 @@ class BeginDue:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Transaction) -> RunRecord | None:
+    def run(self, transaction: Transaction) -> RunRecord | None:
         """Returns None if no run began: it is not due any more, or the previous
         run has not ended.
         """
-        record = work.reset_definition(self.id)
-        if record is None or record.next_run_time is None or record.next_run_time > work.now:
+        record = transaction.reset_definition(self.id)
+        if record is None or record.next_run_time is None or record.next_run_time > transaction.now:
             return None
         run = None
-        if work.open_reset_run(self.id) is None:
-            record, run = begin(work, record, who=record.who)
-        due = _due(replace(record.definition, run_at=None), now=work.now)
-        work.put_reset_definition(replace(record, next_run_time=due))
+        if transaction.open_reset_run(self.id) is None:
+            record, run = begin(transaction, record, who=record.who)
+        due = _due(replace(record.definition, run_at=None), now=transaction.now)
+        transaction.put_reset_definition(replace(record, next_run_time=due))
         return run
 
 
 def begin(
-    work: Transaction, record: DefinitionRecord, *, who: Who
+    transaction: Transaction, record: DefinitionRecord, *, who: Who
 ) -> tuple[DefinitionRecord, RunRecord]:
     definition = record.definition
     counts = definition.guard_percent > 0 and not record.hold
     run = RunRecord(
-        id=work.take("reset_run"),
+        id=transaction.take("reset_run"),
         definition_id=record.id,
         version=record.version,
         definition=definition,
-        start_time=work.now,
+        start_time=transaction.now,
         stage=Stage.PLAN if record.hold else Stage.COUNT if counts else Stage.SEND,
         hold=record.hold,
         who=who,
     )
-    work.put_reset_run(run)
+    transaction.put_reset_run(run)
     return replace(record, used=True, runs=record.runs + 1), run
 
 
-def definition_of(work: Transaction, number: int) -> DefinitionRecord:
-    record = work.reset_definition(number)
+def definition_of(transaction: Transaction, number: int) -> DefinitionRecord:
+    record = transaction.reset_definition(number)
     if record is None:
         raise not_found(Reason.RESET_RUN_DEFINITION_NOT_FOUND, definition_id(number))
     return record
@@ -237,8 +239,8 @@ def _due(definition: ResetDefinition, *, now: Instant) -> Instant | None:
     return definition.run_at
 
 
-def _check_effective(work: Transaction, provider: str) -> None:
-    if not catalogue_of(work.catalogues, provider).effective:
+def _check_effective(transaction: Transaction, provider: str) -> None:
+    if not catalogue_of(transaction.catalogues, provider).effective:
         raise Refused(
             Reason.PROVIDER_NOT_EFFECTIVE,
             f"provider {provider} is not effective, so it gets no requests",
@@ -246,18 +248,18 @@ def _check_effective(work: Transaction, provider: str) -> None:
         )
 
 
-def _check_not_archived(work: Transaction, definition: ResetDefinition) -> None:
+def _check_not_archived(transaction: Transaction, definition: ResetDefinition) -> None:
     """Raises Refused if requests that the run needs may be archived."""
     restored = definition.platform_restored_to
     if restored is None:
         return
-    archive = work.archives.settled_after(restored, provider=definition.provider)
+    archive = transaction.archives.settled_after(restored, provider=definition.provider)
     if archive is not None:
         why = f"is before requests were settled that are in archive {archive.id}"
         raise InvalidField(("platform_restored_to", why))
 
 
-def _changed(work: Transaction, record: DefinitionRecord, who: Who) -> DefinitionRecord:
-    record = replace(record, update_time=work.now, etag=record.etag + 1, who=who)
-    work.put_reset_definition(record)
+def _changed(transaction: Transaction, record: DefinitionRecord, who: Who) -> DefinitionRecord:
+    record = replace(record, update_time=transaction.now, etag=record.etag + 1, who=who)
+    transaction.put_reset_definition(record)
     return record

@@ -50,16 +50,16 @@ class Take:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Transaction) -> RunRecord | None:
-        found = work.reset_run(self.run_number)
+    def run(self, transaction: Transaction) -> RunRecord | None:
+        found = transaction.reset_run(self.run_number)
         if found is None or found.state is not RunState.RUNNING:
             return None
         if found.server == self.server:
             return found
-        if found.server and work.is_served(found.server):
+        if found.server and transaction.is_served(found.server):
             return None
         taken = replace(found, server=self.server)
-        work.put_reset_run(taken)
+        transaction.put_reset_run(taken)
         return taken
 
 
@@ -72,18 +72,18 @@ class Step:
 
     before: RunRecord
 
-    def current(self, work: Transaction) -> RunRecord | None:
+    def current(self, transaction: Transaction) -> RunRecord | None:
         """The current run; None if another server has it, or if it is not where `before` says."""
-        found = work.reset_run(self.before.id)
+        found = transaction.reset_run(self.before.id)
         if found is None or found.state is not RunState.RUNNING:
             return None
         known = self.before.server, self.before.stage, self.before.cursor
         if (found.server, found.stage, found.cursor) != known:
             return None
         provider = found.definition.provider
-        if not work.catalogues[provider].effective:
+        if not transaction.catalogues[provider].effective:
             failed = replace(found, message=f"provider {provider} is not effective any more")
-            work.put_reset_run(ended(failed, RunState.FAILED, now=work.now))
+            transaction.put_reset_run(ended(failed, RunState.FAILED, now=transaction.now))
             return None
         return found
 
@@ -95,12 +95,12 @@ class SetTotal(Step):
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Transaction) -> RunRecord | None:
-        found = self.current(work)
+    def run(self, transaction: Transaction) -> RunRecord | None:
+        found = self.current(transaction)
         if found is None:
             return None
         counted = replace(found, total=self.total)
-        work.put_reset_run(counted)
+        transaction.put_reset_run(counted)
         return counted
 
 
@@ -122,8 +122,8 @@ class Count(Step):
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Transaction) -> RunRecord | None:
-        found = self.current(work)
+    def run(self, transaction: Transaction) -> RunRecord | None:
+        found = self.current(transaction)
         if found is None:
             return None
         counted = replace(
@@ -135,10 +135,12 @@ class Count(Step):
             losing=found.losing + self.losing,
         )
         if found.stage is Stage.PLAN:
-            work.put_reset_entries([_planned(found.id, finding) for finding in self.findings])
+            transaction.put_reset_entries(
+                [_planned(found.id, finding) for finding in self.findings]
+            )
         if self.last:
-            counted = _decided(counted, now=work.now)
-        work.put_reset_run(counted)
+            counted = _decided(counted, now=transaction.now)
+        transaction.put_reset_run(counted)
         return counted
 
 
@@ -180,8 +182,8 @@ class Approve:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Transaction) -> RunRecord:
-        found = run_of(work, self.run_number)
+    def run(self, transaction: Transaction) -> RunRecord:
+        found = run_of(transaction, self.run_number)
         if found.state is not RunState.HELD:
             raise Refused(
                 Reason.RUN_NOT_HELD,
@@ -200,7 +202,7 @@ class Approve:
             approved_by=self.who.performed_by or self.who.caller,
             message=self.reason,
         )
-        work.put_reset_run(approved)
+        transaction.put_reset_run(approved)
         return approved
 
 
@@ -213,16 +215,18 @@ class Cancel:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Transaction) -> RunRecord:
-        found = run_of(work, self.run_number)
+    def run(self, transaction: Transaction) -> RunRecord:
+        found = run_of(transaction, self.run_number)
         if not found.open:
             return found
         by = self.who.performed_by or self.who.caller
         why = f": {self.reason}" if self.reason else ""
         cancelled = ended(
-            replace(found, message=f"cancelled by {by}{why}"), RunState.CANCELLED, now=work.now
+            replace(found, message=f"cancelled by {by}{why}"),
+            RunState.CANCELLED,
+            now=transaction.now,
         )
-        work.put_reset_run(cancelled)
+        transaction.put_reset_run(cancelled)
         return cancelled
 
 
@@ -235,17 +239,17 @@ class DropHeld:
     def needs(self) -> Needs:
         return Needs()
 
-    def run(self, work: Transaction) -> None:
-        found = work.reset_run(self.run_number)
+    def run(self, transaction: Transaction) -> None:
+        found = transaction.reset_run(self.run_number)
         if found is None or found.held_since is None:
             return
-        if found.held_since <= work.now - HELD_AT_MOST:
+        if found.held_since <= transaction.now - HELD_AT_MOST:
             dropped = replace(found, message="nobody approved it within 24 h")
-            work.put_reset_run(ended(dropped, RunState.CANCELLED, now=work.now))
+            transaction.put_reset_run(ended(dropped, RunState.CANCELLED, now=transaction.now))
 
 
-def run_of(work: Transaction, number: int) -> RunRecord:
-    found = work.reset_run(number)
+def run_of(transaction: Transaction, number: int) -> RunRecord:
+    found = transaction.reset_run(number)
     if found is None:
         raise not_found(Reason.RESET_RUN_NOT_FOUND, run_id(number))
     return found

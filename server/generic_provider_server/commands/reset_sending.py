@@ -36,12 +36,12 @@ class Send(Step):
     def needs(self) -> Needs:
         return Needs(subscriptions=frozenset(self.numbers) - self.broken)
 
-    def run(self, work: Transaction) -> RunRecord | None:
-        sent = self.current(work)
+    def run(self, transaction: Transaction) -> RunRecord | None:
+        sent = self.current(transaction)
         if sent is None:
             return None
-        plans = self._plans(work, sent)
-        lost = _lost(work, sent, self.numbers)
+        plans = self._plans(transaction, sent)
+        lost = _lost(transaction, sent, self.numbers)
         entries = []
         for number in self.numbers:
             if is_enough(sent):
@@ -51,24 +51,24 @@ class Send(Step):
                 entry = (
                     _failed(plan or _entry(sent, number))
                     if number in self.broken
-                    else _send(work, sent, number, plan=plan, lost=lost.get(number, ()))
+                    else _send(transaction, sent, number, plan=plan, lost=lost.get(number, ()))
                 )
                 entries += [entry] if entry else []
                 sent = _counted(sent, entry)
             sent = replace(sent, cursor=number, examined=sent.examined + 1)
-        work.put_reset_entries(entries)
+        transaction.put_reset_entries(entries)
         if self.last or is_enough(sent):
             errors = RunState.COMPLETED_WITH_ERRORS if sent.failed else RunState.COMPLETED
-            sent = ended(sent, errors, now=work.now)
-        work.put_reset_run(sent)
+            sent = ended(sent, errors, now=transaction.now)
+        transaction.put_reset_run(sent)
         return sent
 
-    def _plans(self, work: Transaction, run: RunRecord) -> dict[str, Entry] | None:
+    def _plans(self, transaction: Transaction, run: RunRecord) -> dict[str, Entry] | None:
         """The planned entries; None if the run has no plan."""
         if run.stage is not Stage.SEND_PLANNED:
             return None
         until = self.numbers[-1] if self.numbers else ""
-        planned = work.planned(run.id, after=run.cursor, until=until)
+        planned = transaction.planned(run.id, after=run.cursor, until=until)
         return {entry.subscription: entry for entry in planned}
 
 
@@ -78,23 +78,30 @@ def is_enough(run: RunRecord) -> bool:
     return run.stage is not Stage.SEND_PLANNED and first is not None and run.out_of_sync >= first
 
 
-def _lost(work: Transaction, run: RunRecord, numbers: Sequence[str]) -> dict[str, list[Request]]:
+def _lost(
+    transaction: Transaction, run: RunRecord, numbers: Sequence[str]
+) -> dict[str, list[Request]]:
     definition = run.definition
     if definition.platform_restored_to is None:
         return {}
     since = definition.platform_restored_to
-    return work.accepted_since(definition.provider, since, subscriptions=numbers)
+    return transaction.accepted_since(definition.provider, since, subscriptions=numbers)
 
 
 def _send(
-    work: Transaction, run: RunRecord, number: str, *, plan: Entry | None, lost: Sequence[Request]
+    transaction: Transaction,
+    run: RunRecord,
+    number: str,
+    *,
+    plan: Entry | None,
+    lost: Sequence[Request],
 ) -> Entry | None:
     """Resets one subscription. Returns None if the run does not concern it."""
     entry = plan or _entry(run, number)
-    record = work.record(number)
+    record = transaction.record(number)
     if record is None:
         return None
-    lane = work.lane(run.definition.provider, number)
+    lane = transaction.lane(run.definition.provider, number)
     if run.definition.recreate and lane.is_leased:
         message = f"its requests are on a live lease of adapter {lane.adapter}"
         return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
@@ -102,7 +109,7 @@ def _send(
         found = examine(
             record.aggregate,
             run.definition,
-            circumstances=work.circumstances(number),
+            circumstances=transaction.circumstances(number),
             lost=lost,
             run=run.id,
             performed_by=run.who.performed_by,
@@ -115,7 +122,7 @@ def _send(
     if plan and digest_of(found.requests) != plan.digest:
         message = "other requests would be needed than were planned"
         return replace(plan, outcome=EntryOutcome.CHANGED_SINCE_PREVIEW, message=message)
-    work.put(number, found.change)
+    transaction.put(number, found.change)
     return replace(
         entry,
         outcome=EntryOutcome.REQUESTS_CREATED,

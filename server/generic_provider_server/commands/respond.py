@@ -62,11 +62,11 @@ class Respond:
         named = [lease.subscription for lease in self.leases if lease is not None]
         return Needs(subscriptions=frozenset(named))
 
-    def run(self, work: Transaction) -> tuple[Verdict, ...]:
-        work.notice.heard.update(streams_of(self.leases))
+    def run(self, transaction: Transaction) -> tuple[Verdict, ...]:
+        transaction.notice.heard.update(streams_of(self.leases))
         return tuple(
             [
-                _judge(work, self.provider, response, lease)
+                _judge(transaction, self.provider, response, lease)
                 for response, lease in zip(self.responses, self.leases, strict=True)
             ]
         )
@@ -77,21 +77,23 @@ def respond(provider: str, responses: tuple[Response, ...], *, key: bytes) -> Re
     return Respond(provider=provider, responses=responses, leases=leases)
 
 
-def _judge(work: Transaction, provider: str, response: Response, lease: Lease | None) -> Verdict:
+def _judge(
+    transaction: Transaction, provider: str, response: Response, lease: Lease | None
+) -> Verdict:
     number = response.request
     if lease is not None and lease.provider == provider:
-        record = work.record(lease.subscription)
+        record = transaction.record(lease.subscription)
         found = record.aggregate.find(number) if record else None
         if record is not None and found is not None and found[0] == provider:
-            return _judge_pending(work, response, lease, record, found[1])
-    stored = work.request(number) or work.archives.archived(number)
+            return _judge_pending(transaction, response, lease, record, found[1])
+    stored = transaction.request(number) or transaction.archives.archived(number)
     if stored is None or stored.provider != provider:
         return Verdict(number, ResponseCode.NOT_FOUND, None, f"{provider} has no such request")
     if lease is None or not _issued_for(lease, stored):
         return Verdict(number, ResponseCode.INVALID, stored.state, NEVER_ISSUED)
     if isinstance(stored, Archived):
         return _judge_archived(response, stored)
-    return _judge_settled(work, response, lease, stored)
+    return _judge_settled(transaction, response, lease, stored)
 
 
 def _issued_for(lease: Lease, request: RequestRecord | Archived) -> bool:
@@ -102,18 +104,18 @@ def _issued_for(lease: Lease, request: RequestRecord | Archived) -> bool:
 
 
 def _judge_pending(
-    work: Transaction,
+    transaction: Transaction,
     response: Response,
     lease: Lease,
     record: SubscriptionRecord,
     pending: Pending,
 ) -> Verdict:
-    lane = work.lane(lease.provider, lease.subscription)
+    lane = transaction.lane(lease.provider, lease.subscription)
     queue = record.aggregate.queue(lease.provider)
     code = judge(lane, queue, pending, lease)
     state, text = RequestState.PENDING, ""
     if code is ResponseCode.APPLIED:
-        state = _apply(work, response, lane, record.aggregate)
+        state = _apply(transaction, response, lane, record.aggregate)
     elif code is ResponseCode.OUT_OF_ORDER:
         first = request_number(lane.unanswered(queue)[0].number)
         text = f"request {first} of the same lease is to be answered first"
@@ -122,12 +124,14 @@ def _judge_pending(
     else:
         text = "the lease has ended; the request comes again"
         if response.status is ResponseStatus.ACCEPTED:
-            _accepted_late(work, lease, pending.request, state, names=names(pending.request))
+            _accepted_late(transaction, lease, pending.request, state, names=names(pending.request))
     return Verdict(response.request, code, state, text)
 
 
-def _apply(work: Transaction, response: Response, lane: Lane, aggregate: Aggregate) -> RequestState:
-    circumstances = work.circumstances(lane.subscription)
+def _apply(
+    transaction: Transaction, response: Response, lane: Lane, aggregate: Aggregate
+) -> RequestState:
+    circumstances = transaction.circumstances(lane.subscription)
     match response.status:
         case ResponseStatus.ACCEPTED:
             change = accept(
@@ -137,7 +141,7 @@ def _apply(work: Transaction, response: Response, lane: Lane, aggregate: Aggrega
                 account_number=response.account_number,
                 reference_number=response.reference_number,
             )
-            work.put_lane(change)
+            transaction.put_lane(change)
             return RequestState.COMPLETED
         case ResponseStatus.REJECTED:
             change = reject(
@@ -148,29 +152,29 @@ def _apply(work: Transaction, response: Response, lane: Lane, aggregate: Aggrega
                 error_description=response.error_description,
                 reference_number=response.reference_number,
             )
-            work.put_lane(change)
+            transaction.put_lane(change)
             return RequestState.REJECTED
         case ResponseStatus.RETRY_LATER:
-            work.end_lease(
+            transaction.end_lease(
                 lane,
                 LeaseEnd.RETRY_LATER,
                 delay=response.retry_delay,
                 error_code=response.error_code,
                 error_description=response.error_description,
             )
-            still = work.subscription(lane.subscription).aggregate.find(response.request)
+            still = transaction.subscription(lane.subscription).aggregate.find(response.request)
             return RequestState.PENDING if still else RequestState.REJECTED
         case status:
             assert_never(status)
 
 
 def _judge_settled(
-    work: Transaction, response: Response, lease: Lease, stored: RequestRecord
+    transaction: Transaction, response: Response, lease: Lease, stored: RequestRecord
 ) -> Verdict:
     code = judge_final(stored.state, response.status)
     if response.status is ResponseStatus.ACCEPTED and stored.handover != lease.handover:
-        named = _doubtful(work, stored)
-        _accepted_late(work, lease, stored.request, stored.state, names=named)
+        named = _doubtful(transaction, stored)
+        _accepted_late(transaction, lease, stored.request, stored.state, names=named)
     message = "" if code is ResponseCode.DUPLICATE else f"the request is {stored.state.name}"
     return Verdict(response.request, code, stored.state, message)
 
@@ -183,7 +187,7 @@ def _judge_archived(response: Response, stored: Archived) -> Verdict:
     return Verdict(response.request, ResponseCode.CONFLICT, stored.state, text)
 
 
-def _doubtful(work: Transaction, stored: RequestRecord) -> frozenset[Name]:
+def _doubtful(transaction: Transaction, stored: RequestRecord) -> frozenset[Name]:
     """The elements that a late acceptance of the request makes uncertain.
 
     The elements of a completed request stay certain, except those that a request names that was
@@ -191,15 +195,15 @@ def _doubtful(work: Transaction, stored: RequestRecord) -> frozenset[Name]:
     """
     if stored.state is not RequestState.COMPLETED:
         return names(stored.request)
-    queue = work.subscription(stored.subscription).aggregate.queue(stored.provider)
-    leased = work.lane(stored.provider, stored.subscription).leased(queue)
+    queue = transaction.subscription(stored.subscription).aggregate.queue(stored.provider)
+    leased = transaction.lane(stored.provider, stored.subscription).leased(queue)
     later = [p.request for p in queue if p.touched or p.number in leased]
-    later += [other.request for other in work.handed_over_after(stored)]
+    later += [other.request for other in transaction.handed_over_after(stored)]
     return names(stored.request) & frozenset().union(*map(names, later))
 
 
 def _accepted_late(
-    work: Transaction,
+    transaction: Transaction,
     lease: Lease,
     request: Request,
     state: RequestState,
@@ -207,7 +211,7 @@ def _accepted_late(
     names: frozenset[Name],
 ) -> None:
     """Makes the named elements uncertain: the platform was changed, and nobody knows when."""
-    record = work.record(lease.subscription)
+    record = transaction.record(lease.subscription)
     if record is None or record.aggregate.link(lease.provider) is None:
         return
     change = accepted_late(
@@ -216,7 +220,7 @@ def _accepted_late(
         request,
         state=state,
         names=names,
-        circumstances=work.circumstances(lease.subscription),
+        circumstances=transaction.circumstances(lease.subscription),
     )
     if change.aggregate != record.aggregate:
-        work.put(lease.subscription, change)
+        transaction.put(lease.subscription, change)

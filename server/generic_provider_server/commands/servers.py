@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ..domain.values import SECOND
-from ..store.write.loaded import LATE, Needs
+from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
 
 SILENCE = 10 * SECOND
@@ -18,12 +18,12 @@ class Beat:
     document: bytes
 
     def needs(self) -> Needs:
-        return LATE
+        return SEARCHES
 
-    def run(self, work: Transaction) -> list[str]:
+    def run(self, transaction: Transaction) -> list[str]:
         """Returns the servers that have been silent for too long."""
-        work.put_server(self.server, self.document)
-        return work.unseen_servers(since=work.now - SILENCE)
+        transaction.put_server(self.server, self.document)
+        return transaction.unseen_servers(since=transaction.now - SILENCE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class Forget:
     server: str
 
     def needs(self) -> Needs:
-        return LATE
+        return SEARCHES
 
-    def run(self, work: Transaction) -> None:
-        work.drop_server(self.server)
+    def run(self, transaction: Transaction) -> None:
+        transaction.drop_server(self.server)

@@ -9,7 +9,7 @@ from functools import partial
 
 from ..domain.refusals import Reason, Refused
 from ..store.memory.set_aside import Unprocessable
-from ..store.read.due import MOST_DUE
+from ..store.read.duties import MOST_DUE
 from ..store.store import Store
 from .duties import Duty
 from .loop import Loop

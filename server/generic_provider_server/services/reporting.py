@@ -64,7 +64,7 @@ class Reporting:
 
     async def begin(self) -> None:
         if self.terms.complete:
-            self._report_time = await self.store.read(lambda reads: reads.now())
+            self._report_time = await self.store.read(lambda queries: queries.now())
 
     async def take(self, subscribers: Sequence[Subscriber]) -> None:
         """Applies a part; when it is done, it is committed."""
@@ -90,13 +90,13 @@ class Reporting:
                     self.outcomes[Outcome.MISSING] += sum(
                         each.outcome is Outcome.MISSING for each in told
                     )
-        return await self.store.read(lambda reads: reads.out_of_sync(provider))
+        return await self.store.read(lambda queries: queries.out_of_sync(provider))
 
     async def _named(self, subscribers: Iterable[Subscriber]) -> list[tuple[Subscriber, str]]:
         """Those that name one subscription, with its number; the others are counted."""
         provider = self.terms.provider
         accounts = {each.account_number for each in subscribers if not each.subscription}
-        known = await self.store.read(lambda reads: reads.with_accounts(provider, accounts))
+        known = await self.store.read(lambda queries: queries.with_accounts(provider, accounts))
         named = []
         for each in subscribers:
             numbers = [each.subscription] if each.subscription else known.get(each.account_number)
@@ -155,7 +155,7 @@ class Reporting:
     async def _guard(self) -> None:
         """Raises Refused if too many subscriptions were not named."""
         terms, missing = self.terms, 0
-        linked = await self.store.read(lambda reads: reads.linked(terms.provider))
+        linked = await self.store.read(lambda queries: queries.linked(terms.provider))
         most = int(linked * terms.max_missing_percent / 100)
         async for numbers in self._missing():
             missing += len(numbers)
@@ -185,7 +185,9 @@ class Reporting:
     async def _unnamed(self, *, after: str) -> list[tuple[str, SubscriptionRecord | None]]:
         provider, began = self.terms.provider, self._report_time
         return await self.store.read(
-            lambda reads: reads.unnamed(provider, report_time=began, after=after, limit=MOST_READ)
+            lambda queries: queries.unnamed(
+                provider, report_time=began, after=after, limit=MOST_READ
+            )
         )
 
 

@@ -29,8 +29,8 @@ from .models import (
 
 SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
 IN_ORDER = " ORDER BY number FOR UPDATE"
-"""Locks, for databases that several processes write to. A late command never waits for a lock: it
-skips rows that are locked."""
+"""Locks, for databases that several processes write to. A command that searches never waits for a
+lock: it skips rows that are locked."""
 
 KEY_OF_TOKENS = "SELECT value FROM setting WHERE name = 'token_key'"
 SUBSCRIPTIONS = f"SELECT {columns_of(SubscriptionRow)} FROM subscription WHERE number IN ({{}})"

@@ -16,7 +16,7 @@ from ..database.models import ActionRow, LinkRow, RequestIdRow, RequestRow, Subs
 from ..database.rows import action_of_row, subscription_of_row
 from .archivable import Archivable
 from .archives import ArchiveQueries
-from .due import DueQueries
+from .duties import DutyQueries
 from .filters import (
     ActionFilter,
     RequestFilter,
@@ -28,7 +28,7 @@ from .filters import (
 from .resets import ResetReads
 
 
-class Queries(ResetReads, DueQueries, ArchiveQueries, Archivable):
+class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable):
     def subscription(self, number: str) -> SubscriptionRecord | None:
         found = self._subscriptions(SubscriptionRow.number == number, limit=1)
         return found[0] if found else None

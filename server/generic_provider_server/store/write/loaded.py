@@ -22,13 +22,13 @@ from .archives import Archives
 class Needs(Value, frozen=True, kw_only=True):
     """What a command reads, so that a few statements load a whole group.
 
-    `late`: it searches the tables itself, so it runs after the others are written. `set_up`: it
+    `searches`: it searches the tables itself, so it runs after the others are written. `set_up`: it
     changes providers, so no other command may use them at the same time. `duty`: the duty from
     which a subscription is set aside if the command cannot process it; empty for commands of
     callers, who get the error themselves.
     """
 
-    late: bool = False
+    searches: bool = False
     duty: str = ""
     set_up: bool = False
     subscriptions: frozenset[str] = frozenset()
@@ -37,7 +37,7 @@ class Needs(Value, frozen=True, kw_only=True):
     requests: frozenset[int] = frozenset()
 
 
-LATE = Needs(late=True)
+SEARCHES = Needs(searches=True)
 
 
 class Loaded:

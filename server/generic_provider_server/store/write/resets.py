@@ -18,10 +18,10 @@ from ..database.reset_rows import (
     run_row,
 )
 from ..database.rows import request_of_row
-from .late import Late
+from .searching import Searching
 
 
-class Resets(Late):
+class Resets(Searching):
     """Definitions and runs within a transaction. One that was read is locked until the commit."""
 
     def reset_definition(self, number: int) -> DefinitionRecord | None:

@@ -44,7 +44,7 @@ class Command(Protocol[Result_co]):
 
     def needs(self) -> Needs: ...
 
-    def run(self, work: Transaction) -> Result_co: ...
+    def run(self, transaction: Transaction) -> Result_co: ...
 
 
 @dataclass(slots=True)
@@ -149,7 +149,7 @@ class Writer:
         needs = group[0].command.needs()
         if needs.duty:
             self._set_aside(error.subscription, needs.duty, error.__cause__ or error)
-        return needs.late and bool(needs.duty)
+        return needs.searches and bool(needs.duty)
 
     def _fail(self, group: Sequence[_Asked[Any]], error: Exception) -> None:
         if isinstance(error, Overtaken):
@@ -186,49 +186,49 @@ class Writer:
                 etags = sql.ETAGS_ALONE if set_up else sql.ETAGS
                 memory.providers = memory.providers.as_stored(tables.select, etags)
             former = memory.providers
-            work = Transaction(
+            transaction = Transaction(
                 tables, numbers, now=memory.tick(), memory=memory, shared=self._engine.shared
             )
-            work.load(needs)
+            transaction.load(needs)
             for asked, need in zip(group, needs, strict=True):
-                if not need.late:
-                    self._run(asked, need, work)
-            work.flush()
+                if not need.searches:
+                    self._run(asked, need, transaction)
+            transaction.flush()
             for asked, need in zip(group, needs, strict=True):
-                if need.late:
-                    self._run(asked, need, work)
-                    work.flush()
-            work.finish()
+                if need.searches:
+                    self._run(asked, need, transaction)
+                    transaction.flush()
+            transaction.finish()
             if self._engine.shared:
-                tables.tell(self._throttle.messages(work.notice))
+                tables.tell(self._throttle.messages(transaction.notice))
         self._throttle.sent()
-        memory.scan_starts.note(work.notice.ready)
-        self._listeners.tell_at_once(work.notice)
-        work.keep_recent()
-        if work.providers is not former.records:
-            memory.providers = Providers(work.providers, work.catalogues)
+        memory.scan_starts.note(transaction.notice.ready)
+        self._listeners.tell_at_once(transaction.notice)
+        transaction.keep_recent()
+        if transaction.providers is not former.records:
+            memory.providers = Providers(transaction.providers, transaction.catalogues)
         if self._lost:
             log.info("store_found")
             self._lost = False
             self._loop.call_soon_threadsafe(self._listeners.tell_found)
-        return work.notice
+        return transaction.notice
 
-    def _run(self, asked: _Asked[Any], needs: Needs, work: Transaction) -> None:
+    def _run(self, asked: _Asked[Any], needs: Needs, transaction: Transaction) -> None:
         """Raises Unprocessable if a duty fails at one of its subscriptions."""
         asked.error = None
-        work.begin(needs)
+        transaction.begin(needs)
         try:
-            asked.result = asked.command.run(work)
-            self._memory.set_asides.remove(work.processed, needs.duty)
+            asked.result = asked.command.run(transaction)
+            self._memory.set_asides.remove(transaction.processed, needs.duty)
         except Refused as refused:
             asked.error = refused
-            if needs.duty and work.processed:
-                self._set_aside(work.processed[-1], needs.duty, refused)
+            if needs.duty and transaction.processed:
+                self._set_aside(transaction.processed[-1], needs.duty, refused)
         except DATABASE_ERRORS:
             raise
         except Exception as error:
-            if needs.duty and work.processed:
-                raise Unprocessable(work.processed[-1]) from error
+            if needs.duty and transaction.processed:
+                raise Unprocessable(transaction.processed[-1]) from error
             raise
 
     def _set_aside(self, subscription: str, duty: str, error: BaseException) -> None:

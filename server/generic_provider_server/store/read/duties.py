@@ -13,7 +13,7 @@ from .base import BaseQueries
 MOST_DUE = 200
 
 
-class DueQueries(BaseQueries):
+class DutyQueries(BaseQueries):
     """Leaves out the subscriptions that a duty has set aside."""
 
     def now(self) -> Instant:

@@ -1,4 +1,4 @@
-"""The queries and changes that late commands make directly on the tables, in the transaction."""
+"""The queries and changes that commands make directly on the tables, within their transaction."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .changes import Changes
 from .loaded import Needs
 
 
-class Late(Changes):
+class Searching(Changes):
     """Subscriptions are only found here: `load_free` then locks and loads them.
 
     `most`: how many are found at most. Those that are set aside from the command's duty are not

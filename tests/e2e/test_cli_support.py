@@ -15,9 +15,10 @@ from uuid import uuid4
 
 import pytest
 
-from generic_provider import Client, ProvisioningResponse, ResponseStatus, actions
+from generic_provider import Client, ResponseStatus, actions
 from support.command_line import run, told_as_json
 from support.processes import PROGRAM, Server, simulated_adapter, wait_until
+from support.pulling import answer, take
 
 PROVIDER = """
 code = "{code}"
@@ -74,31 +75,6 @@ def _add_film(crm: Client, number: str) -> str:
     return done.requests[0].number
 
 
-def _take(crm: Client, provider: str) -> ProvisioningResponse:
-    """An answer, still without its status, to the request that is taken on lease."""
-    taken = crm.pull(provider, adapter="puller", max_requests=1).subscriptions[0]
-    return ProvisioningResponse(request=taken.requests[0].number, lease_token=taken.lease_token)
-
-
-def _answer(
-    crm: Client,
-    provider: str,
-    *,
-    status: ResponseStatus.ValueType = ResponseStatus.ACCEPTED,
-    taken: ProvisioningResponse | None = None,
-    account_number: str = "",
-    delay: timedelta | None = None,
-) -> None:
-    answer = taken or _take(crm, provider)
-    answer.status = status
-    answer.account_number = account_number
-    if status != ResponseStatus.ACCEPTED:
-        answer.error_code, answer.error_description = "E42", "not on this card"
-    if delay is not None:
-        answer.retry_delay.FromTimedelta(delay)
-    crm.send_responses(provider, responses=[answer])
-
-
 def _said(server: Server, *arguments: str) -> str:
     result = run(*arguments, server=server)
     assert result.exit_code == 0, result.output
@@ -120,9 +96,9 @@ def test_what_the_crm_wants_and_the_platform_confirmed_is_explained(
 ) -> None:
     serial = f"{uuid4()}"
     number = _subscriber(crm, provider, serial=serial)
-    _answer(crm, provider, account_number=f"CAS-{number}")
+    answer(crm, provider, account_number=f"CAS-{number}")
     _add_film(crm, number)
-    _answer(crm, provider, status=ResponseStatus.REJECTED)
+    answer(crm, provider, status=ResponseStatus.REJECTED)
     twin = actions.AddServices(services=[("TWIN1", "FILM")])
     pending = crm.perform(twin, subscription=number).requests[0].number
 
@@ -150,13 +126,13 @@ def test_the_next_step_follows_from_the_facts(server: Server, crm: Client, provi
     _said(server, "provider", "set-state", provider, "not-effective")
     assert f"provider set-state {provider} effective" in _next(server, number)
     _said(server, "provider", "set-state", provider, "effective")
-    taken = _take(crm, provider)
+    taken = take(crm, provider)
     assert _next(server, number).startswith(f"wait: puller has had {taken.request} since")
-    _answer(crm, provider, taken=taken)
+    answer(crm, provider, taken=taken)
     assert _next(server, number).startswith("nothing: the platform holds")
 
     request = _add_film(crm, number)
-    _answer(crm, provider, status=ResponseStatus.RETRY_LATER, delay=timedelta(hours=1))
+    answer(crm, provider, status=ResponseStatus.RETRY_LATER, delay=timedelta(hours=1))
     with simulated_adapter(f"of-{provider}", server=server, provider=provider):
         wait_until(lambda: _connected(crm, provider), what="the adapter is connected")
         advice = _next(server, number)
@@ -169,7 +145,7 @@ def test_what_was_missed_while_a_provider_was_off_needs_a_reset(
     server: Server, crm: Client, provider: str
 ) -> None:
     number = _subscriber(crm, provider)
-    _answer(crm, provider)
+    answer(crm, provider)
     crm.set_provider_state(provider, state="NOT_EFFECTIVE")
     crm.perform(actions.AddServices(services=[("MAIN", "FILM")]), subscription=number)
 
@@ -252,7 +228,7 @@ def test_a_request_in_work_is_cancelled_only_by_ending_its_lease(
     server: Server, crm: Client, provider: str
 ) -> None:
     _subscriber(crm, provider)
-    request = _take(crm, provider).request
+    request = take(crm, provider).request
     cancel = ("request", "cancel", request, "--reason=stuck")
 
     assert "[REQUEST_LEASED]" in run(*cancel, server=server).stderr
@@ -279,9 +255,9 @@ def test_a_tail_shows_what_is_new_and_what_changes(
 
     with _tail(server, f"--provider={provider}") as lines:
         assert next(lines).endswith("BECOME_SUBSCRIBER  MAIN:SPORT  PENDING  ADAPTER")
-        taken = _take(crm, provider)
+        taken = take(crm, provider)
         assert next(lines).endswith("PENDING  ANSWER of puller")
-        _answer(crm, provider, taken=taken)
+        answer(crm, provider, taken=taken)
         assert next(lines).endswith("COMPLETED")
         film = _add_film(crm, number)
         assert film in next(lines)
@@ -292,9 +268,9 @@ def test_a_tail_that_finds_nothing_at_first_waits_for_it(
 ) -> None:
     with _tail(server, f"--provider={provider}", "--state=rejected") as lines:
         number = _subscriber(crm, provider)
-        _answer(crm, provider)
+        answer(crm, provider)
         _add_film(crm, number)
-        _answer(crm, provider, status=ResponseStatus.REJECTED)
+        answer(crm, provider, status=ResponseStatus.REJECTED)
         assert next(lines).endswith("MAIN:FILM  REJECTED  E42 not on this card")
 
 
@@ -321,7 +297,7 @@ def test_a_subscription_is_reset_after_a_preview(
 ) -> None:
     serial = f"{uuid4()}"
     number = _subscriber(crm, provider, serial=serial)
-    _answer(crm, provider)
+    answer(crm, provider)
     crm.set_provider_state(provider, state="NOT_EFFECTIVE")
     crm.perform(actions.AddServices(services=[("MAIN", "FILM")]), subscription=number)
     assert f"{provider} is left out" in run("reset", "subscription", number, server=server).stderr
@@ -337,7 +313,7 @@ def test_a_subscription_is_reset_after_a_preview(
         "REQUEST_ORIGIN_RESET",
     )
     assert "no requests sent" in _said(server, "reset", "subscription", number)
-    _answer(crm, provider)
+    answer(crm, provider)
     assert "--full" in _next(server, number)
 
 

@@ -1368,6 +1368,7 @@ class Undone(_message.Message):
     USAGE_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     LINK_FIELD_NUMBER: _builtins.int
+    GONE_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     state: _resources_pb2.SubscriptionState.ValueType
     """The restored state of the subscription."""
@@ -1375,13 +1376,17 @@ class Undone(_message.Message):
     """True: the provider does not serve the subscription any more, because its platform rejected the
     subscriber (BECOME_SUBSCRIBER).
     """
+    gone: _builtins.bool
+    """True: the action had added this service, item or usage record, and it is gone again. False: what
+    is named stands again, because the action had changed or removed it.
+    """
     @_builtins.property
     def service(self) -> _resources_pb2.SubscribedService:
         """The restored service; its state is REMOVED if the action had added it."""
 
     @_builtins.property
     def item(self) -> _resources_pb2.InstalledItem:
-        """The item. It is gone if the action had added it, and back if the action had removed it."""
+        """The item: see gone."""
 
     @_builtins.property
     def holder(self) -> _resources_pb2.Account:
@@ -1393,7 +1398,7 @@ class Undone(_message.Message):
 
     @_builtins.property
     def usage(self) -> _resources_pb2.Usage:
-        """The usage record. It is gone if the action had added it, and back if the action had removed it."""
+        """The usage record: see gone."""
 
     def __init__(
         self,
@@ -1406,10 +1411,11 @@ class Undone(_message.Message):
         usage: _resources_pb2.Usage | None = ...,
         state: _resources_pb2.SubscriptionState.ValueType = ...,
         link: _builtins.bool = ...,
+        gone: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "holder", b"holder", "item", b"item", "link", b"link", "part", b"part", "service", b"service", "state", b"state", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "holder", b"holder", "item", b"item", "link", b"link", "part", b"part", "provider", b"provider", "service", b"service", "state", b"state", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "gone", b"gone", "holder", b"holder", "item", b"item", "link", b"link", "part", b"part", "provider", b"provider", "service", b"service", "state", b"state", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_part: _TypeAlias = _typing.Literal["service", "item", "holder", "address", "usage", "state", "link"]  # noqa: Y015
     _WhichOneofArgType_part: _TypeAlias = _typing.Literal["part", b"part"]  # noqa: Y015

@@ -12,7 +12,6 @@ from generic_provider import (
     ActionKind,
     ActionState,
     Client,
-    ErrorReason,
     PerformActionRequest,
     PerformActionResponse,
     Priority,
@@ -20,10 +19,12 @@ from generic_provider import (
     SubscriptionAction,
 )
 
+from ..desk.changes import error, kind, outcome, state
 from ..desk.output import Output, moment
-from ..desk.wording import about, address, holder, not_sent, part_taken_back
+from ..desk.wording import about, address, holder, not_sent
 from .action_batch import batch
 from .action_options import ACTIONS, Verb, message_fields
+from .finding import KEY, find
 from .listing import created_options, limit_option, name_archives, page_size, within
 from .merging import PARTS, WHOLE, merge
 from .remote import remote
@@ -71,6 +72,7 @@ def _command(name: str, verb: Verb) -> click.Command:
         performed_by: str | None,
         **options: Any,
     ) -> None:
+        subscription = _number(client, output, name, subscription)
         whole = options.pop("whole", False)
         request = PerformActionRequest(
             subscription=subscription, expected_revision=expected_revision
@@ -82,7 +84,7 @@ def _command(name: str, verb: Verb) -> click.Command:
             expected_revision = request.expected_revision if not whole else expected_revision
         done = client.perform(
             chosen,
-            subscription=subscription or "",
+            subscription=subscription,
             request_id=request_id or "",
             reference=order or "",
             priority=Priority.BULK if bulk else Priority.LIVE,
@@ -99,8 +101,14 @@ def _command(name: str, verb: Verb) -> click.Command:
 
 def _subscription(name: str) -> click.Parameter:
     if name == "become-subscriber":
-        return click.Option(["--subscription"], help="Its number. Default: the server gives one.")
-    return click.Argument(["subscription"])
+        return click.Option(
+            ["--subscription"], default="", help="Its number. Default: the server gives one."
+        )
+    return click.Argument(["subscription"], metavar=KEY)
+
+
+def _number(client: Client, output: Output, name: str, key: str) -> str:
+    return key if name == "become-subscriber" else find(client, output, key).number
 
 
 for each in ACTIONS.items():
@@ -142,32 +150,15 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
             "action": lambda each: each.id,
             "created": lambda each: moment(each, "create_time"),
             "subscription": lambda each: each.subscription,
-            "kind": _kind,
-            "state": _state,
+            "kind": kind,
+            "state": state,
             "requests": lambda each: len(each.requests),
-            "error": _error,
+            "error": error,
             "reference": lambda each: each.performed.reference,
             "by": lambda each: each.performed.performed_by,
         },
     )
     name_archives(client, filters["subscription"])
-
-
-def _kind(found: SubscriptionAction) -> str:
-    return ActionKind.name_of(found.kind)
-
-
-def _state(found: SubscriptionAction) -> str:
-    return ActionState.name_of(found.state)
-
-
-def _error(found: SubscriptionAction) -> str:
-    if not found.HasField("error"):
-        return ""
-    error = found.error
-    reason = ErrorReason.name_of(error.reason)
-    code = "" if error.error_code == reason else error.error_code
-    return " ".join(filter(None, (reason, code, error.error_description)))
 
 
 def _performed(done: PerformActionResponse) -> str:
@@ -178,7 +169,7 @@ def _performed(done: PerformActionResponse) -> str:
     ]
     name = made.id or "(preview)"
     count = f"{len(types)} request{'' if len(types) == 1 else 's'}"
-    first = f"{name} {_state(made)}, subscription {done.subscription.number}, {count}"
+    first = f"{name} {state(made)}, subscription {done.subscription.number}, {count}"
     return "\n  ".join([first, *types, *_notes(done)])
 
 
@@ -201,13 +192,10 @@ def _notes(done: PerformActionResponse) -> Iterator[str]:
 
 
 def _lines(found: SubscriptionAction) -> Iterator[str]:
-    yield f"{found.id} {_state(found)}, {_kind(found)} of subscription {found.subscription}"
+    yield f"{found.id} {state(found)}, {kind(found)} of subscription {found.subscription}"
     for name in ("create_time", "execute_time", "settle_time"):
         if found.HasField(name):
             yield f"  {name.replace('_', ' '):<13} {moment(found, name)}"
     yield f"  {'performed by':<13} {found.performed.performed_by} ({found.caller})"
     yield f"  {'requests':<13} {' '.join(found.requests) or 'none'}"
-    if found.HasField("error"):
-        yield f"  {'error':<13} {_error(found)}"
-    for each in found.taken_back:
-        yield f"  {'taken back':<13} {part_taken_back(each)}"
+    yield from (f"  {name:<13} {text}" for name, text in outcome(found))

@@ -9,6 +9,7 @@ import click
 
 from generic_provider import Client, Subscription, SubscriptionNotFound, SubscriptionState
 
+from ..desk.former import former_requests, where_it_was
 from ..desk.output import Output, moment
 from ..desk.wording import sync_states
 from .failures import REFUSED
@@ -27,6 +28,20 @@ COLUMNS: Mapping[str, Callable[[Subscription], object]] = {
 
 
 def find(client: Client, output: Output, key: str, *, include_former: bool = False) -> Subscription:
+    """Finds the one subscription with this key. If an item with this serial number is on no
+    subscription now, it prints where it was.
+    """
+    try:
+        return look_up(client, output, key, include_former=include_former)
+    except SubscriptionNotFound:
+        for request in former_requests(client, key):
+            click.echo(where_it_was(request, key), err=True)
+        raise
+
+
+def look_up(
+    client: Client, output: Output, key: str, *, include_former: bool = False
+) -> Subscription:
     """Finds the one subscription with this number, serial number, or account number (of a platform
     or of the CRM).
 

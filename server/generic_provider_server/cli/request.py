@@ -17,7 +17,7 @@ from generic_provider import (
 )
 
 from ..desk.output import Output, moment
-from ..desk.wording import about, error, waits
+from ..desk.wording import about, address, error, holder, item, usage, waits
 from .listing import created_options, limit_option, name_archives, page_size, within
 from .remote import remote
 from .request_tail import changes
@@ -159,6 +159,10 @@ def _lines(found: ProvisioningRequest) -> Iterator[str]:
         "reset run": found.reset_run,
         "reference": found.reference,
         "performed by": found.performed_by,
+        "holder": holder(found.account),
+        "address": address(found.address),
+        "items": ", ".join(map(item, found.installed_items)),
+        "usage": usage(found.usage) if found.HasField("usage") else "",
         "created": moment(found, "create_time"),
         "settled": moment(found, "settle_time"),
         "error": error(found),

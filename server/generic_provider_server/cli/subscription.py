@@ -10,14 +10,16 @@ import click
 from generic_provider import (
     Client,
     Subscription,
+    SubscriptionNotFound,
     SubscriptionState,
     SyncState,
 )
 
 from ..desk.explaining import explained
+from ..desk.former import former_requests, where_it_was
 from ..desk.output import Output, moment
 from ..desk.wording import heading, item, service
-from .finding import COLUMNS, KEY, find
+from .finding import COLUMNS, KEY, find, look_up
 from .listing import created_options, limit_option, page_size, within
 from .remote import remote
 from .values import Named
@@ -59,8 +61,20 @@ def show(client: Client, output: Output, *, key: str, include_former: bool) -> N
 @click.argument("key", metavar=KEY)
 @remote
 def explain(client: Client, output: Output, *, key: str) -> None:
-    """Explain how a subscription stands with its platforms, and what to do."""
-    explained(client, find(client, output, key)).show(output)
+    """Explain how a subscription stands with its platforms, and what to do.
+
+    By the serial number of an item that is on no subscription now, it tells where the item was.
+    """
+    try:
+        found = look_up(client, output, key)
+    except SubscriptionNotFound:
+        former = former_requests(client, key)
+        if not former:
+            raise
+        for request in former:
+            output.message(request, where_it_was(request, key))
+    else:
+        explained(client, found).show(output)
 
 
 def _lines(found: Subscription) -> Iterator[str]:

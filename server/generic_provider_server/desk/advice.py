@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from generic_provider import (
+    ActionKind,
     ConnectedAdapter,
     ProviderLink,
     ProvisioningRequest,
+    SubscriptionAction,
     SyncState,
     WaitingFor,
 )
@@ -24,8 +26,12 @@ def next_step(
     effective: bool,
     subscription: str,
     not_sent: Sequence[str],
+    refused: SubscriptionAction | None,
 ) -> str:
-    """Returns one or two sentences. `pending` must be in order, the oldest first."""
+    """Returns one or two sentences. `pending` must be in order, the oldest first.
+
+    `refused`: the newest action, if this provider's platform refused it.
+    """
     reset = f"generic-provider reset subscription {subscription} --provider {link.provider}"
     if not effective and (pending or link.sync_state == SyncState.OUT_OF_SYNC):
         then = "" if pending else f"; after that: {reset}"
@@ -36,16 +42,17 @@ def next_step(
     match link.sync_state:
         case SyncState.IN_SYNC if not_sent:
             return f"install what is missing: generic-provider action add-items {subscription}"
+        case SyncState.IN_SYNC if refused:
+            name = ActionKind.name_of(refused.kind)
+            return f"mend the cause of the refusal, then perform {name} again ({refused.id})"
         case SyncState.IN_SYNC:
             return (
                 "nothing: the platform holds what the CRM wants; if the customer sees otherwise, "
                 f"send everything again: {reset} --full"
             )
         case SyncState.OUT_OF_SYNC:
-            refused = (
-                "mend the cause of the rejection, then " if link.HasField("last_error") else ""
-            )
-            return f"{refused}send what is missing (--preview shows it): {reset}"
+            first = "mend the cause of the rejection, then " if link.HasField("last_error") else ""
+            return f"{first}send what is missing (--preview shows it): {reset}"
         case _:
             return "repeat this command: the subscription is just changing"
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from functools import partial
 from typing import Any, NamedTuple
 
 import click
@@ -12,78 +11,70 @@ from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
 from generic_provider import (
-    Archive,
     Client,
-    ConnectedAdapter,
     InstalledItem,
-    Provider,
-    ProviderLink,
     ProviderState,
     ProvisioningRequest,
-    RequestState,
     RequestType,
     Subscription,
+    SubscriptionAction,
     SyncState,
+    Usage,
 )
 
-from .advice import next_step
-from .archived import archives_with, more_in
-from .output import Output, moment, show_table
-from .wording import about, error, heading, not_sent, service_in_brief, waits
+from . import changes
+from .facts import Facts, Platform, facts_of
+from .output import Output, age, moment, show_table
+from .wording import about, address, error, heading, holder, service_in_brief, usage, waits
+from .wording import state_of as request_state
 
 MOST_SHOWN = 10
 POINTS = ("provider", "viewing point", "CRM: items", "services", "platform: items", "services")
 
 
-class Platform(NamedTuple):
-    """Everything that is known about the subscription at one provider."""
-
-    subscription: str
-    link: ProviderLink
-    provider: Provider
-    pending: list[ProvisioningRequest]
-    confirmation: ProvisioningRequest | None
-    """The newest request that the platform accepted."""
-    adapters: list[ConnectedAdapter]
-    not_sent: list[str]
-    """Services that are on and not sent, with one sentence for each."""
-
-    @property
-    def next_step(self) -> str:
-        effective = self.provider.state == ProviderState.EFFECTIVE
-        return next_step(
-            self.link,
-            pending=self.pending,
-            adapters=self.adapters,
-            effective=effective,
-            subscription=self.subscription,
-            not_sent=self.not_sent,
-        )
-
-
 class Explanation(NamedTuple):
-    subscription: Subscription
-    platforms: list[Platform]
-    archives: list[Archive]
-    """The archives that contain more of the subscription."""
+    facts: Facts
 
     def show(self, output: Output) -> None:
         if output.as_json:
             click.echo(json.dumps(self._as_json(), ensure_ascii=False))
             return
-        click.echo("\n".join(heading(self.subscription)) + "\n")
+        subscription, platforms, actions, _ = self.facts
+        click.echo("\n".join(heading(subscription)))
+        for used in subscription.usages:
+            click.echo(f"  usage     {usage(used)}; {self._sent(used)}")
+        click.echo()
         show_table(POINTS, self._points())
-        for platform in self.platforms:
-            click.echo("\n" + "\n".join(_lines(platform, archived=bool(self.archives))))
-        if not self.platforms:
-            click.echo("  next      nothing: the subscription has no platform")
-        if self.archives:
-            click.echo("\n" + more_in(self.archives))
+        if actions:
+            click.echo("\nlast actions")
+        for action in actions:
+            click.echo("\n".join(self._action_lines(action)))
+        for platform in platforms:
+            click.echo("\n" + "\n".join(_lines(platform, subscription)))
+        if not platforms:
+            click.echo("\n  next      nothing: the subscription has no platform")
+
+    def _sent(self, used: Usage) -> str:
+        """What became of the newest request about a usage record."""
+        for request in self.facts.requests:
+            if request.usage.reference == used.reference and request.provider == used.provider:
+                return f"{_request_in_brief(request)} at {moment(request, 'create_time')}"
+        return "not sent"
+
+    def _action_lines(self, action: SubscriptionAction) -> Iterator[str]:
+        yield f"  {changes.in_brief(action)}"
+        for name, text in changes.outcome(action):
+            yield f"    {name:<10} {text}"
+        made = [each for each in self.facts.requests if each.number in action.requests]
+        if made:
+            more = f" and {len(action.requests) - MOST_SHOWN} more" * (len(made) > MOST_SHOWN)
+            brief = ", ".join(map(_request_in_brief, reversed(made[-MOST_SHOWN:])))
+            yield f"    {'requests':<10} {brief}{more}"
 
     def _points(self) -> Iterator[tuple[str, ...]]:
         """One row for each viewing point."""
-        wanted = self.subscription
-        for platform in self.platforms:
+        wanted = self.facts.subscription
+        for platform in self.facts.platforms:
             held, code = platform.link.confirmed, platform.link.provider
             items = [each for each in wanted.items if each.provider == code]
             services = [each for each in wanted.services if each.provider == code]
@@ -99,16 +90,14 @@ class Explanation(NamedTuple):
                     ", ".join(
                         [service_in_brief(each) for each in services if each.distributor == point]
                     ),
-                    _items(held.items, point),
-                    ", ".join(
-                        [each.service for each in held.services if each.distributor == point]
-                    ),
+                    _items(held.items, point) or "(none)",
+                    ", ".join([each.service for each in held.services if each.distributor == point])
+                    or "(none)",
                 )
 
     def _as_json(self) -> dict[str, Any]:
         return {
-            "subscription": _plain(self.subscription),
-            "archives": [_plain(each) for each in self.archives],
+            "subscription": _plain(self.facts.subscription),
             "platforms": [
                 {
                     "provider": each.link.provider,
@@ -119,40 +108,17 @@ class Explanation(NamedTuple):
                     "adapters": [_plain(adapter) for adapter in each.adapters],
                     "next_step": each.next_step,
                 }
-                for each in self.platforms
+                for each in self.facts.platforms
             ],
+            "actions": [_plain(each) for each in self.facts.actions],
         }
 
 
 def explained(client: Client, subscription: Subscription) -> Explanation:
-    return Explanation(
-        subscription,
-        [_platform(client, subscription, link) for link in subscription.provider_links],
-        archives_with(client, subscription.number),
-    )
+    return Explanation(facts_of(client, subscription))
 
 
-def _platform(client: Client, subscription: Subscription, link: ProviderLink) -> Platform:
-    number = subscription.number
-    ours = partial(client.list_requests, subscription=number, provider=link.provider)
-    accepted = ours(state=RequestState.COMPLETED, page_size=1)
-    pending = ours(state=RequestState.PENDING, oldest_first=True)
-    return Platform(
-        number,
-        link,
-        client.get_provider(link.provider),
-        list(pending),
-        next(accepted, None),
-        list(client.list_adapters(provider=link.provider)),
-        [
-            not_sent(each)
-            for each in subscription.services
-            if each.provider == link.provider and each.missing_goods_types
-        ],
-    )
-
-
-def _lines(platform: Platform, *, archived: bool) -> Iterator[str]:
+def _lines(platform: Platform, wanted: Subscription) -> Iterator[str]:
     link = platform.link
     provider_state = ProviderState.name_of(platform.provider.state)
     yield (
@@ -163,11 +129,17 @@ def _lines(platform: Platform, *, archived: bool) -> Iterator[str]:
         when = moment(platform.confirmation, "settle_time")
         yield f"  confirmed   {when} by {_request(platform.confirmation)}"
     else:
-        yield f"  confirmed   nothing {'that is not archived' if archived else 'yet'}"
+        yield "  confirmed   nothing yet"
+    held = link.confirmed
+    if held.ByteSize() and held.holder != wanted.holder:
+        yield f"  its holder  {holder(held.holder) or '(none)'}"
+    if held.ByteSize() and held.address != wanted.address:
+        yield f"  its address {address(held.address) or '(none)'}"
     yield from (f"  difference  {each.text}" for each in link.differences)
     yield from (f"  not sent    {each}" for each in platform.not_sent)
     for each in platform.pending[:MOST_SHOWN]:
-        yield f"  pending     {_request(each)}, waits for {waits(each)}{_trouble(each)}"
+        since = f"created {age(each, 'create_time')} ago, {moment(each, 'create_time')}"
+        yield f"  pending     {_request(each)}, waits for {waits(each)}{_trouble(each)}; {since}"
     if len(platform.pending) > MOST_SHOWN:
         yield f"  pending     and {len(platform.pending) - MOST_SHOWN} more"
     if link.HasField("last_error"):
@@ -184,6 +156,10 @@ def _lines(platform: Platform, *, archived: bool) -> Iterator[str]:
 
 def _request(request: ProvisioningRequest) -> str:
     return f"{request.number} {RequestType.name_of(request.type)} {about(request)}".rstrip()
+
+
+def _request_in_brief(request: ProvisioningRequest) -> str:
+    return f"{request.number} {RequestType.name_of(request.type)} {request_state(request)}"
 
 
 def _trouble(request: ProvisioningRequest) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, TypeVar
 
 import click
@@ -15,6 +15,7 @@ from rich.console import Console
 from .tables import heading_and_rows
 
 M = TypeVar("M", bound=Message)
+UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 class Output(NamedTuple):
@@ -72,6 +73,17 @@ def moment(message: Message, field: str) -> str:
     return f"{getattr(message, field).ToDatetime():%Y-%m-%d %H:%M:%SZ}"
 
 
+def age(message: Message, field: str) -> str:
+    """How long ago a timestamp field was, by this machine's clock, in its two largest units."""
+    ago = datetime.now(UTC) - getattr(message, field).ToDatetime(UTC)
+    left, parts = max(0, int(ago.total_seconds())), list[str]()
+    for size, unit in UNITS:
+        if left >= size:
+            parts.append(f"{left // size} {unit}")
+        left %= size
+    return " ".join(parts[:2]) or "0 s"
+
+
 def span(message: Message, field: str) -> str:
     """A duration field of the message, to the second; empty if it is not set."""
     if not message.HasField(field):
@@ -81,7 +93,7 @@ def span(message: Message, field: str) -> str:
 
 def in_words(span: timedelta) -> str:
     """The duration in the largest unit that divides it."""
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+    for size, unit in UNITS[:-1]:
         if span and span.total_seconds() % size == 0:
             return f"{span.total_seconds() / size:g} {unit}"
     return f"{span.total_seconds():g} s"

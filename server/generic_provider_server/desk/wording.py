@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from generic_provider import (
     Account,
@@ -10,12 +10,14 @@ from generic_provider import (
     InstalledItem,
     ProvisionedService,
     ProvisioningRequest,
+    RequestState,
+    RequestType,
     ServiceState,
     SubscribedService,
     Subscription,
     SubscriptionState,
     SyncState,
-    Undone,
+    Usage,
     WaitingFor,
 )
 
@@ -30,7 +32,12 @@ def about(request: ProvisioningRequest) -> str:
         return f"{_service(request.service)} {request.usage.reference}"
     if request.HasField("service"):
         return _service(request.service)
-    return ", ".join(map(_service, request.services))
+    if request.services:
+        return ", ".join(map(_service, request.services))
+    if request.type == RequestType.UPDATE_ADDRESS:
+        return address(request.address)
+    facts = holder(request.account), address(request.address)
+    return "; ".join(filter(None, facts)) if request.type == RequestType.UPDATE_SUBSCRIBER else ""
 
 
 def waits(request: ProvisioningRequest) -> str:
@@ -72,13 +79,29 @@ def not_sent(found: SubscribedService) -> str:
     return f"{found.service} on {found.distributor} is not sent: {missing} {verb} missing"
 
 
+def state_of(found: ProvisioningRequest) -> str:
+    return RequestState.name_of(found.state)
+
+
+def usage(found: Usage) -> str:
+    times = f"from {moment(found, 'start_time')} to {moment(found, 'end_time')}"
+    what = f"{found.distributor}:{found.service} {found.reference} {times}"
+    return what + parameters(found.parameters)
+
+
 def holder(found: Account) -> str:
-    return " ".join(filter(None, (found.number, found.name, found.email, found.phone)))
+    texts = (found.number, found.name, found.email, found.phone)
+    return " ".join(filter(None, texts)) + parameters(found.parameters)
 
 
 def address(found: Address) -> str:
     place = (*found.lines, found.postal_code, found.city, found.country)
-    return ", ".join(filter(None, place))
+    return ", ".join(filter(None, place)) + parameters(found.parameters)
+
+
+def parameters(found: Mapping[str, str]) -> str:
+    named = ", ".join([f"{key}={found[key]}" for key in sorted(found)])
+    return f" ({named})" if named else ""
 
 
 def heading(found: Subscription) -> Iterator[str]:
@@ -93,26 +116,6 @@ def sync_states(found: Subscription) -> str:
     return ", ".join(
         [f"{link.provider} {SyncState.name_of(link.sync_state)}" for link in found.provider_links]
     )
-
-
-def part_taken_back(part: Undone) -> str:
-    match part.WhichOneof("part"):
-        case "service":
-            return f"service {service(part.service)}"
-        case "item":
-            return f"item {item(part.item)}"
-        case "holder":
-            return f"holder: {part.holder.name}"
-        case "address":
-            return "address"
-        case "usage":
-            return f"usage {part.usage.reference}"
-        case "state":
-            return f"state: {SubscriptionState.name_of(part.state)}"
-        case "link":
-            return f"{part.provider} does not serve the subscription"
-        case None:
-            return ""
 
 
 def _service(found: ProvisionedService) -> str:

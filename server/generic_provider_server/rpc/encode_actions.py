@@ -86,6 +86,7 @@ def _undone(each: Undone, catalogues: Catalogues) -> api.Undone:
         holder=account(each.holder) if each.holder else None,
         address=address(each.address) if each.address else None,
         usage=usage(each.usage) if each.usage else None,
+        gone=each.gone,
     )
     if each.state:
         message.state = resources_pb2.SubscriptionState.ValueType(each.state)

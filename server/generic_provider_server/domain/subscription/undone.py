@@ -13,10 +13,11 @@ Element = TypeVar("Element", Item, Usage)
 
 
 class Undone(Value, frozen=True, kw_only=True):
-    """One thing in its state after the rollback. Exactly one field besides `provider` is set.
+    """One thing in its state after the rollback. Exactly one field besides `provider` and `gone`
+    is set.
 
-    `link`: the provider does not serve the subscription any more. A service that is gone again is
-    REMOVED. An item or usage record is named whether it is gone or back.
+    `link`: the provider does not serve the subscription any more. `gone`: the action had added the
+    service (it is REMOVED), item or usage record; otherwise it stands again.
     """
 
     provider: str = ""
@@ -27,6 +28,7 @@ class Undone(Value, frozen=True, kw_only=True):
     usage: Usage | None = None
     state: State | None = None
     link: bool = False
+    gone: bool = False
 
 
 def undone(applied: Subscription, restored: Subscription) -> tuple[Undone, ...]:
@@ -51,13 +53,15 @@ def _differences(applied: Subscription, restored: Subscription) -> Iterator[Undo
             yield Undone(provider=service.provider, service=service)
     for service in applied.services:
         if service.place not in there:
-            gone = replace(service, state=State.REMOVED)
-            yield Undone(provider=service.provider, service=gone)
-    for item in _either(applied.items, restored.items):
-        yield Undone(provider=item.provider, item=item)
-    for usage in _either(applied.usages, restored.usages):
-        yield Undone(provider=usage.provider, usage=usage)
+            removed = replace(service, state=State.REMOVED)
+            yield Undone(provider=service.provider, service=removed, gone=True)
+    for item, gone in _either(applied.items, restored.items):
+        yield Undone(provider=item.provider, item=item, gone=gone)
+    for usage, gone in _either(applied.usages, restored.usages):
+        yield Undone(provider=usage.provider, usage=usage, gone=gone)
 
 
-def _either(ones: tuple[Element, ...], others: tuple[Element, ...]) -> list[Element]:
-    return [e for e in ones if e not in others] + [e for e in others if e not in ones]
+def _either(ones: tuple[Element, ...], others: tuple[Element, ...]) -> list[tuple[Element, bool]]:
+    """What only the first have (it is gone), and what only the others have (it is back)."""
+    gone = [(each, True) for each in ones if each not in others]
+    return gone + [(each, False) for each in others if each not in ones]

@@ -1,0 +1,102 @@
+"""Asks the server for everything that explains a subscription."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from itertools import islice
+from typing import NamedTuple
+
+from generic_provider import (
+    ActionState,
+    Client,
+    ConnectedAdapter,
+    Provider,
+    ProviderLink,
+    ProviderState,
+    ProvisioningRequest,
+    RequestState,
+    Subscription,
+    SubscriptionAction,
+)
+
+from .advice import next_step
+from .wording import not_sent
+
+MOST_ACTIONS = 5
+MOST_REQUESTS = 50
+REFUSED = (ActionState.REJECTED, ActionState.PARTLY_REJECTED)
+
+
+class Platform(NamedTuple):
+    """Everything that is known about the subscription at one provider."""
+
+    subscription: str
+    link: ProviderLink
+    provider: Provider
+    pending: list[ProvisioningRequest]
+    confirmation: ProvisioningRequest | None
+    """The newest request that the platform accepted."""
+    adapters: list[ConnectedAdapter]
+    not_sent: list[str]
+    """Services that are on and not sent, with one sentence for each."""
+    refused: SubscriptionAction | None
+    """The newest action, if this platform refused it."""
+
+    @property
+    def next_step(self) -> str:
+        effective = self.provider.state == ProviderState.EFFECTIVE
+        return next_step(
+            self.link,
+            pending=self.pending,
+            adapters=self.adapters,
+            effective=effective,
+            subscription=self.subscription,
+            not_sent=self.not_sent,
+            refused=self.refused,
+        )
+
+
+class Facts(NamedTuple):
+    subscription: Subscription
+    platforms: list[Platform]
+    actions: list[SubscriptionAction]
+    """The newest actions, the newest first."""
+    requests: list[ProvisioningRequest]
+    """The newest requests, the newest first."""
+
+
+def facts_of(client: Client, subscription: Subscription) -> Facts:
+    number = subscription.number
+    actions = client.list_actions(subscription=number, page_size=MOST_ACTIONS)
+    newest = [*islice(actions, MOST_ACTIONS)]
+    requests = client.list_requests(subscription=number, page_size=MOST_REQUESTS)
+    platforms = [
+        _platform(client, subscription, link, newest) for link in subscription.provider_links
+    ]
+    return Facts(subscription, platforms, newest, [*islice(requests, MOST_REQUESTS)])
+
+
+def _platform(
+    client: Client,
+    subscription: Subscription,
+    link: ProviderLink,
+    newest: Sequence[SubscriptionAction],
+) -> Platform:
+    number, provider = subscription.number, link.provider
+    ours = partial(client.list_requests, subscription=number, provider=provider)
+    refused = [e for e in newest[:1] if e.state in REFUSED and e.error.provider == provider]
+    return Platform(
+        number,
+        link,
+        client.get_provider(provider),
+        list(ours(state=RequestState.PENDING, oldest_first=True)),
+        next(ours(state=RequestState.COMPLETED, page_size=1), None),
+        list(client.list_adapters(provider=provider)),
+        [
+            not_sent(each)
+            for each in subscription.services
+            if each.provider == provider and each.missing_goods_types
+        ],
+        next(iter(refused), None),
+    )

@@ -1,0 +1,50 @@
+"""Tells where an item was that is on no subscription now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from generic_provider import Client, ProvisioningRequest, RequestState, RequestType
+
+from .output import moment
+from .wording import error
+
+MOST_SHOWN = 5
+TYPES = {
+    RequestType.ADD_INSTALLED_ITEM: "addition to",
+    RequestType.BECOME_SUBSCRIBER: "addition to",
+    RequestType.REMOVE_INSTALLED_ITEM: "removal from",
+}
+ENDS = {
+    RequestState.PENDING: "is pending",
+    RequestState.COMPLETED: "was accepted",
+    RequestState.REJECTED: "was refused",
+    RequestState.CANCELLED: "was cancelled",
+    RequestState.EXPIRED: "expired",
+}
+
+
+def former_requests(client: Client, serial: str) -> list[ProvisioningRequest]:
+    """The newest requests that added or removed the item."""
+    return [*islice(_named(client, serial), MOST_SHOWN)]
+
+
+def _named(client: Client, serial: str) -> Iterator[ProvisioningRequest]:
+    for request in client.list_requests(item_serial=serial, types=TYPES, page_size=MOST_SHOWN):
+        items = (request.installed_item, *request.installed_items)
+        if serial in [item.serial_number for item in items]:
+            yield request
+
+
+def where_it_was(request: ProvisioningRequest, serial: str) -> str:
+    """A sentence: it was removed from S5 by R30, or its addition was refused."""
+    when = moment(request, "settle_time") or moment(request, "create_time")
+    if (request.type, request.state) == (
+        RequestType.REMOVE_INSTALLED_ITEM,
+        RequestState.COMPLETED,
+    ):
+        return f"{serial} was removed from {request.subscription} by {request.number} at {when}"
+    said = f": {error(request)}" if error(request) else ""
+    what = f"{TYPES[request.type]} {request.subscription}"
+    return f"{serial}: its {what} {ENDS[request.state]} at {when} ({request.number}){said}"

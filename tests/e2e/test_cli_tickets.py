@@ -1,0 +1,215 @@
+"""Tickets of a support desk: `subscription explain` alone answers each of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from generic_provider import Address, Client, Provider, ResponseStatus, actions
+from support.command_line import run, told_as_json
+from support.processes import Server
+from support.pulling import accept_all, answer, take
+
+pytestmark = pytest.mark.xdist_group("cli tickets")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("tickets")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def crm(server: Server) -> Iterator[Client]:
+    with Client(server.address, performed_by="mari") as client:
+        yield client
+
+
+@pytest.fixture
+def provider(crm: Client) -> str:
+    """Effective, and unlike that of every other test."""
+    new = Provider(code=f"P{uuid4()}"[:9])
+    new.distributors.add(code="MAIN", required_goods_types=["SMARTCARD"])
+    new.services.add(code="SPORT", provider_service_id="1001")
+    new.services.add(code="CINEMA", provider_service_id="9", kind="SERVICE_KIND_USAGE")
+    new.goods.add(goods_type="SMARTCARD", provider_goods_type="CARD")
+    crm.create_provider(new)
+    crm.set_provider_state(new.code, state="EFFECTIVE")
+    return new.code
+
+
+@pytest.fixture
+def card() -> str:
+    return f"{uuid4().int}"[:12]
+
+
+@pytest.fixture
+def number(crm: Client, provider: str, card: str) -> str:
+    """A subscription whose platform holds everything."""
+    become = actions.BecomeSubscriber(
+        type="DTH",
+        provider=provider,
+        address=Address(lines=["Vana 1"], city="Tallinn"),
+        items=[("MAIN", "SMARTCARD", card)],
+        services=[("MAIN", "SPORT")],
+    )
+    done = crm.perform(become).subscription.number
+    accept_all(crm, provider)
+    return done
+
+
+def _explained(server: Server, key: str) -> str:
+    result = run("subscription", "explain", key, server=server)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def _swapped(crm: Client, number: str, *, old: str) -> str:
+    """The serial number of the new card."""
+    new = f"{uuid4().int}"[:12]
+    swap = actions.SwapItem(old_serial_number=old, new_item=("MAIN", "SMARTCARD", new))
+    crm.perform(swap, subscription=number, reference="T-77")
+    return new
+
+
+def _refuse(crm: Client, provider: str) -> str:
+    return answer(crm, provider, status=ResponseStatus.REJECTED)
+
+
+def test_black_after_a_card_swap(
+    server: Server, crm: Client, provider: str, number: str, card: str
+) -> None:
+    new, refused = _swapped(crm, number, old=card), ""
+    while not (text := _explained(server, number)).count("REJECTED_BY_PLATFORM"):
+        request = crm.get_backlog(provider).oldest
+        adds = request.installed_item.serial_number == new
+        refused = _refuse(crm, provider) if adds else answer(crm, provider)
+    accept_all(crm, provider)
+    text = _explained(server, number)
+
+    assert re.search(r"SWAP_ITEM by mari for T-77: (PARTLY_)?REJECTED", text)
+    assert f"asked      old serial number {card}; new item MAIN:SMARTCARD:{new}" in text
+    assert f"REJECTED_BY_PLATFORM E42 not on this card ({refused})" in text
+    assert f"taken back item MAIN:SMARTCARD:{new} is gone" in text
+    assert f"taken back item MAIN:SMARTCARD:{card} is back" in text
+    assert "next        mend the cause of the refusal, then perform SWAP_ITEM again" in text
+    by_card = _explained(server, new)
+    assert f"{new}: its addition to {number} was refused at 20" in by_card
+    assert f"({refused}): E42 not on this card" in by_card
+
+
+def test_the_customer_has_moved(server: Server, crm: Client, provider: str, number: str) -> None:
+    move = actions.ChangeLocation(address=Address(lines=["Uus 5"], city="Tartu"))
+    crm.perform(move, subscription=number)
+
+    pending = _explained(server, number)
+    assert "  address   Uus 5, Tartu\n" in pending
+    assert "  its address Vana 1, Tallinn\n" in pending
+    assert "UPDATE_ADDRESS Uus 5, Tartu, waits for " in pending
+    _refuse(crm, provider)
+    refused = _explained(server, number)
+
+    assert "asked      address Uus 5, Tartu\n" in refused
+    assert "taken back the address is again: Vana 1, Tallinn" in refused
+    assert "  address   Vana 1, Tallinn\n" in refused
+    assert "its address" not in refused
+    assert "then perform CHANGE_LOCATION again" in refused
+
+
+def test_a_pay_per_view_is_not_visible(
+    server: Server, crm: Client, provider: str, number: str
+) -> None:
+    start = datetime.now(UTC).replace(microsecond=0)
+    usage = actions.AddUsage(
+        service="CINEMA",
+        distributor="MAIN",
+        reference="V-1",
+        start_time=start,
+        end_time=start + timedelta(hours=3),
+        parameters={"film": "Kevade"},
+    )
+    crm.perform(usage, subscription=number)
+
+    times = f"from {start:%Y-%m-%d %H:%M:%SZ} to {start + timedelta(hours=3):%Y-%m-%d %H:%M:%SZ}"
+    film = f"MAIN:CINEMA V-1 {times} (film=Kevade)"
+    pending = _explained(server, number)
+    assert f"usage     {film}; " in pending
+    assert "ADD_UDR PENDING at" in pending
+    assert "next        start an adapter" in pending
+    request = answer(crm, provider)
+    assert f"usage     {film}; {request} ADD_UDR COMPLETED at" in _explained(server, number)
+
+    crm.perform(actions.CancelUsage(usage="V-1"), subscription=number)
+    _refuse(crm, provider)
+    assert f"taken back usage {film} is back" in _explained(server, number)
+
+
+def test_the_old_card_still_works(
+    server: Server, crm: Client, provider: str, number: str, card: str
+) -> None:
+    new = _swapped(crm, number, old=card)
+
+    pending = _explained(server, card)
+    assert f"REMOVE_INSTALLED_ITEM MAIN:SMARTCARD:{card}, waits for " in pending
+    assert f"SMARTCARD {new}" in pending
+    accept_all(crm, provider)
+
+    removed = next(
+        each.number for each in crm.list_requests(subscription=number, type="REMOVE_INSTALLED_ITEM")
+    )
+    assert f"{card} was removed from {number} by {removed} at 20" in _explained(server, card)
+    newest, *_ = told_as_json("subscription", "explain", card, server=server)
+    assert newest["number"] == removed
+    refused = run("action", "terminate", card, server=server)
+    assert (refused.exit_code, "[SUBSCRIPTION_NOT_FOUND]" in refused.stderr) == (1, True)
+    assert f"was removed from {number} by {removed}" in refused.stderr
+
+
+def test_an_activation_is_stuck(server: Server, crm: Client, provider: str, number: str) -> None:
+    crm.perform(actions.StopServices(services=[("MAIN", "SPORT")]), subscription=number)
+    accept_all(crm, provider)
+    start = actions.StartServices(services=[("MAIN", "SPORT")])
+    request = crm.perform(start, subscription=number).requests[0].number
+    taken = take(crm, provider)
+
+    text = _explained(server, number)
+    stuck = rf"pending +{request} ACTIVATE_SERVICE MAIN:SPORT, waits for "
+    assert re.search(stuck + r"ANSWER of puller, attempt 1; created \d+ s ago, 20.*Z\n", text)
+    later = ResponseStatus.RETRY_LATER
+    answer(crm, provider, status=later, taken=taken, delay=timedelta(hours=1))
+    text = _explained(server, number)
+    assert re.search(stuck + "RETRY at .*, attempt 1: E42 not on this card; created", text)
+    assert "START_SERVICES by mari: EXECUTED" in text
+    assert f"requests   {request} ACTIVATE_SERVICE PENDING" in text
+
+
+def test_actions_find_their_subscription_by_card_and_by_account(
+    server: Server, crm: Client, provider: str, number: str, card: str
+) -> None:
+    stopped = run("action", "stop-services", card, "--service=MAIN:SPORT", server=server)
+    assert f"subscription {number}" in stopped.stdout, stopped.output
+    account = f"CAS-{number}"
+    answer(crm, provider, account_number=account)
+    crm.perform(actions.BecomeSubscriber(type="DTH", provider=provider, draft=True))
+    moved = run("action", "change-location", card, "--city=Tartu", server=server)
+    assert "address: Vana 1, Tartu" in moved.stdout, moved.output
+
+
+def test_an_action_shows_what_was_asked_and_what_stands_again(
+    server: Server, crm: Client, provider: str, number: str, card: str
+) -> None:
+    remove = actions.RemoveItems(serial_numbers=[card])
+    action = crm.perform(remove, subscription=number).action.id
+    while crm.get_backlog(provider).pending:
+        _refuse(crm, provider)
+
+    shown = run("action", "get", action, server=server).stdout
+
+    assert f"asked         serial numbers {card}" in shown
+    assert f"taken back    item MAIN:SMARTCARD:{card} is back" in shown
+    (told,) = told_as_json("action", "get", action, server=server)
+    assert [each["gone"] for each in told["taken_back"] if "item" in each] == [False]

@@ -1,0 +1,39 @@
+"""Answers requests by hand, in the place of an adapter."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from generic_provider import Client, ProvisioningResponse, ResponseStatus
+
+
+def take(crm: Client, provider: str) -> ProvisioningResponse:
+    """An answer, still without its status, to the request that is taken on lease."""
+    taken = crm.pull(provider, adapter="puller", max_requests=1).subscriptions[0]
+    return ProvisioningResponse(request=taken.requests[0].number, lease_token=taken.lease_token)
+
+
+def answer(
+    crm: Client,
+    provider: str,
+    *,
+    status: ResponseStatus.ValueType = ResponseStatus.ACCEPTED,
+    taken: ProvisioningResponse | None = None,
+    account_number: str = "",
+    delay: timedelta | None = None,
+) -> str:
+    """Answers one request, and returns its number."""
+    given = taken or take(crm, provider)
+    given.status = status
+    given.account_number = account_number
+    if status != ResponseStatus.ACCEPTED:
+        given.error_code, given.error_description = "E42", "not on this card"
+    if delay is not None:
+        given.retry_delay.FromTimedelta(delay)
+    crm.send_responses(provider, responses=[given])
+    return given.request
+
+
+def accept_all(crm: Client, provider: str) -> None:
+    while crm.get_backlog(provider).pending:
+        answer(crm, provider)

@@ -149,7 +149,9 @@ class StartServices(Action, frozen=True, tag="start_services"):
 
 
 class StopServices(Action, frozen=True, tag="stop_services"):
-    """`term_over`: the service's own term end stops it, in whatever live state it is."""
+    """`term_over`: the end of the service's term stops it, whatever its state is, as long as it is
+    live.
+    """
 
     kind: ClassVar[ActionKind] = ActionKind.STOP_SERVICES
     services: tuple[Selection, ...]
@@ -217,7 +219,9 @@ class ChangeSubscriber(Action, frozen=True, tag="change_subscriber"):
 
 
 class AddUsage(Action, frozen=True, kw_only=True, tag="add_usage"):
-    """Empty `distributor`: the first one in use that offers the service and what it requires."""
+    """If `distributor` is empty, the action takes the first distributor in use that offers the
+    service and what it requires.
+    """
 
     kind: ClassVar[ActionKind] = ActionKind.ADD_USAGE
     provider: str
@@ -260,7 +264,7 @@ StateAction = (
 )
 
 ServiceListAction = AddServices | StartServices | StopServices | RemoveServices | ChangeTerms
-"""Actions on a list of services. A rejection takes back one service, not the others."""
+"""Actions on a list of services. A rejection takes back one service only; the others stay."""
 
 AtomicAction = (
     SwapService
@@ -290,7 +294,7 @@ DivisibleAction = (
     | AddUsage
     | CancelUsage
 )
-"""Actions of which a rejection takes back only what the request carried."""
+"""Actions of which a rejection takes back only the part that the rejected request carried."""
 
 AnyAction = AtomicAction | DivisibleAction
 

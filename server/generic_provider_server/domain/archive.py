@@ -11,7 +11,7 @@ from .values import SECOND, Instant, Provider, RequestState, Value
 
 DAY = 86_400 * SECOND
 SHOWN_OF_CHECKSUM = 16
-"""The number of digits of its checksum that a file's name contains."""
+"""The number of digits of the checksum in the name of an archive's file."""
 
 
 class ArchiveState(IntEnum):
@@ -54,7 +54,7 @@ class ArchiveRecord(Value, frozen=True, kw_only=True):
 
     @property
     def file(self) -> str:
-        """The name of the file; empty until the file is written."""
+        """The name of the file. It is empty until the file is written."""
         return file_name(self.id, self.checksum) if self.checksum else ""
 
 
@@ -72,28 +72,32 @@ class Archived(Value, frozen=True, kw_only=True):
 
 
 def archive_id(number: int) -> str:
-    """Returns the id that is shown."""
+    """Returns the id of the archive as callers see it."""
     return f"Z{number:010d}"
 
 
 def file_name(archive: str, checksum: str) -> str:
     """Returns the name of an archive's file.
 
-    It contains a part of the checksum. So a file can be checked without its server, and no two
-    archives have the same name, even if an older database was restored in between.
+    The name contains a part of the checksum: so a file can be checked without its server, and no
+    two archives have the same name, even if an older database was restored in between.
     """
     return f"{archive}-{checksum[:SHOWN_OF_CHECKSUM]}.ndjson.gz"
 
 
 def final_before(now: Instant, providers: Iterable[Provider]) -> Instant:
-    """Returns a time: no adapter works any more on a request that became final before it."""
+    """Returns an instant.
+
+    No adapter works any more on a request that became final before that instant.
+    """
     longest = max((each.delivery_settings.max_lease_time for each in providers), default=0)
     return Instant(now - longest - DAY)
 
 
 def request_missing(request: str, archive: ArchiveRecord | None) -> Refused:
-    """Returns the refusal for a request that is not in the tables. `archive` contains it, if it was
-    archived.
+    """Returns the refusal for a request that is not in the tables.
+
+    `archive`: the archive that contains the request, or None if it was never archived.
     """
     if archive is None:
         return not_found(Reason.REQUEST_NOT_FOUND, request)

@@ -33,7 +33,7 @@ class Catalogue:
         self.positions = {code: n for n, code in enumerate(self.distributors)}
 
     def required(self, distributor: str) -> Iterator[str]:
-        """The chain of distributors that `distributor` requires, nearest first."""
+        """Yields the chain of distributors that `distributor` requires, nearest first."""
         code = self.distributors[distributor].required_distributor
         while code:
             yield code
@@ -62,7 +62,9 @@ class Catalogue:
             ) from None
 
     def offered(self, service: str, *, distributor: str) -> Service:
-        """The service, if it is available on the distributor."""
+        """Returns the service if it is available on the distributor, and raises Refused
+        otherwise.
+        """
         found = self.service(service)
         allowed = self.distributor(distributor).allowed_services
         if allowed and service not in allowed:
@@ -88,8 +90,8 @@ class Catalogue:
             ) from None
 
     def rank(self, distributor: str) -> tuple[int, int]:
-        """A sort key that places required distributors before those that require them; unknown ones
-        last.
+        """Returns a sort key that places required distributors before those that require them, and
+        unknown distributors last.
         """
         return (
             self.depths.get(distributor, len(self.depths)),
@@ -101,7 +103,7 @@ Catalogues = Mapping[str, Catalogue]
 
 
 def catalogue_of(catalogues: Catalogues, provider: str) -> Catalogue:
-    """Raises Refused if there is no such provider."""
+    """Returns the provider's catalogue. Raises Refused if there is no such provider."""
     try:
         return catalogues[provider]
     except KeyError:
@@ -109,7 +111,10 @@ def catalogue_of(catalogues: Catalogues, provider: str) -> Catalogue:
 
 
 def check_provider(provider: Provider) -> None:
-    """Raises InvalidField, which names every contradiction within the provider."""
+    """Raises InvalidField if the provider contradicts itself.
+
+    The error names every contradiction.
+    """
     wrong = [
         *_repeated("distributors", [d.code for d in provider.distributors]),
         *_repeated("services", [s.code for s in provider.services]),

@@ -58,14 +58,14 @@ class Lane(Value, frozen=True, kw_only=True):
 
     @property
     def is_leased(self) -> bool:
-        """Whether a lease is live. A lease that ran out is ended when the lane is loaded."""
+        """Tells whether a lease is live. A lease that ran out is ended when the lane is loaded."""
         return self.lease_until > 0
 
     def overdue(self, now: Instant) -> bool:
         return self.is_leased and self.lease_until <= now
 
     def is_on(self, lease: Lease | None) -> bool:
-        """Whether exactly this lease is live."""
+        """Tells whether exactly this lease is live."""
         return self.is_leased and self.lease == lease
 
     @property
@@ -85,13 +85,13 @@ class Lane(Value, frozen=True, kw_only=True):
         return pending.unit == self.unit and self.first <= pending.index <= self.last
 
     def unanswered(self, queue: Iterable[Pending]) -> tuple[Pending, ...]:
-        """The requests of the queue that are on the live lease."""
+        """Returns the requests of the queue that are on the live lease."""
         if not self.is_leased:
             return ()
         return tuple([pending for pending in queue if self.covers(pending)])
 
     def leased(self, queue: Iterable[Pending]) -> frozenset[int]:
-        """The numbers of the requests of the queue that are on the live lease."""
+        """Returns the numbers of the requests of the queue that are on the live lease."""
         return frozenset([pending.number for pending in self.unanswered(queue)])
 
     def state(self, queue: Sequence[Pending], *, now: Instant) -> LaneState:
@@ -100,7 +100,9 @@ class Lane(Value, frozen=True, kw_only=True):
         return LaneState.DELAYED if queue[0].hidden_until > now else LaneState.READY
 
     def due(self, queue: Sequence[Pending], *, now: Instant) -> tuple[Pending, ...]:
-        """The requests that may be handed over now: the first unit, if the lane is READY."""
+        """Returns the requests that may be handed over now: the first unit, if the lane is
+        READY.
+        """
         if not queue or self.state(queue, now=now) is not LaneState.READY:
             return ()
         unit = queue[0].unit
@@ -153,7 +155,7 @@ def claim(
 
 
 def judge(lane: Lane, queue: Sequence[Pending], pending: Pending, lease: Lease) -> ResponseCode:
-    """The verdict on an answer for a pending request under the token of the lease."""
+    """Returns the verdict on an answer for a pending request under the token of the lease."""
     if not lease.covers(unit=pending.unit, index=pending.index):
         return ResponseCode.INVALID
     if not lane.is_on(lease):
@@ -208,9 +210,10 @@ def reject(
 
 
 def extend(lane: Lane, *, now: Instant, duration: int | None, most: int) -> LaneChange:
-    """Extends the lease to `duration` from now, but to `most` in all. It never shortens the lease.
+    """Extends the lease to `duration` from now, but to at most `most` after its start. It never
+    shortens the lease.
 
-    None: the duration of the hand-over or of the last extension.
+    If `duration` is None, it is the duration of the hand-over or of the last extension.
     """
     duration = duration or lane.lease_duration
     until = max(min(now + duration, lane.lease_start + most), lane.lease_until)
@@ -219,7 +222,7 @@ def extend(lane: Lane, *, now: Instant, duration: int | None, most: int) -> Lane
 
 
 def disown(lane: Lane) -> LaneChange:
-    """Keeps the lease live without the process that gave it."""
+    """Keeps the lease live without the process that gave it, because that process stops."""
     return LaneChange(lane=replace(lane, server=""))
 
 
@@ -237,7 +240,7 @@ def end(
     """Ends the lease before all its requests are answered: the platform may have applied them.
 
     If the end counts as an attempt, the first unanswered request is hidden for `delay`
-    microseconds; None: see `back_off`, which uses `jitter`.
+    microseconds. If `delay` is None, `back_off` computes it with `jitter`.
     """
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     leased, first = {pending.number for pending in unanswered}, unanswered[0]

@@ -1,4 +1,6 @@
-"""Lease tokens, verdicts on answers, and the delays of failed requests."""
+"""Makes and checks lease tokens, judges answers to final requests, and computes the delays of
+failed requests.
+"""
 
 from __future__ import annotations
 
@@ -60,12 +62,15 @@ class Lease(Value, frozen=True, array_like=True):
 
 
 def token_of(lease: Lease, key: bytes) -> str:
-    """The lease's token: its contents and a MAC, so that it can be checked at any later time."""
+    """Returns the lease's token.
+
+    It contains the lease and a MAC, so it can be checked at any later time.
+    """
     return signed(msgspec.msgpack.encode(lease), key)
 
 
 def lease_of(token: str, key: bytes) -> Lease | None:
-    """The lease for which a token was issued, or None if we never issued it."""
+    """Returns the lease for which the token was issued, or None if this service never issued it."""
     body = verified(token, key)
     try:
         return _decoder.decode(body) if body is not None else None
@@ -77,12 +82,12 @@ _decoder = msgspec.msgpack.Decoder(Lease)
 
 
 def signed(body: bytes, key: bytes) -> str:
-    """A token that carries the body, with a MAC, as URL-safe base64 without padding."""
+    """Returns a token that carries the body and a MAC, as URL-safe base64 without padding."""
     return _text(_mac(body, key) + body)
 
 
 def verified(token: str, key: bytes) -> bytes | None:
-    """The body of a token, or None if `signed` never gave exactly this text."""
+    """Returns the body of a token, or None if `signed` never returned exactly this text."""
     try:
         raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except (Base64Error, ValueError):
@@ -101,7 +106,7 @@ def _mac(body: bytes, key: bytes) -> bytes:
 
 
 def judge_final(state: RequestState, status: ResponseStatus) -> ResponseCode:
-    """The verdict on an answer to a request that already has a final state."""
+    """Returns the verdict on an answer to a request that already has a final state."""
     outcome = {
         ResponseStatus.ACCEPTED: RequestState.COMPLETED,
         ResponseStatus.REJECTED: RequestState.REJECTED,
@@ -112,7 +117,8 @@ def judge_final(state: RequestState, status: ResponseStatus) -> ResponseCode:
 
 
 def back_off(attempts: int, *, jitter: float) -> int:
-    """The microseconds to wait after this number of failed attempts: 0, 1 s, 2 s, 4 s … 5 min.
+    """Returns the microseconds to wait after this number of failed attempts: 0, 1 s, 2 s, 4 s … 5
+    min.
 
     `jitter`: a factor from 0.8 to 1.2.
     """
@@ -122,7 +128,10 @@ def back_off(attempts: int, *, jitter: float) -> int:
 
 
 def stream_of(server: str) -> str:
-    """A new id of a stream. It begins with the id of the process that has the stream."""
+    """Returns the id of a new stream.
+
+    It begins with the id of the process that serves the stream.
+    """
     return f"{server}.{secrets.token_hex(6)}"
 
 

@@ -1,4 +1,4 @@
-"""Refusals: a reason for programs, a sentence for people, and the facts."""
+"""Defines refusals. Each has a reason for programs, a sentence for people, and the facts."""
 
 from __future__ import annotations
 
@@ -57,9 +57,9 @@ class Reason(StrEnum):
 
 
 class Refused(Exception):
-    """An expected refusal. Nothing has changed, except perhaps with STORE_UNAVAILABLE.
+    """An expected refusal. Nothing has changed, except perhaps if the reason is STORE_UNAVAILABLE.
 
-    `metadata` names the things at fault.
+    `metadata` names the things because of which the call is refused.
     """
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
@@ -70,13 +70,19 @@ class Refused(Exception):
 
 
 def not_found(reason: Reason, name: str) -> Refused:
-    """The thing does not exist. The reason names its kind."""
+    """Returns the refusal for a thing that does not exist.
+
+    `reason` says what kind of thing it is.
+    """
     kind = reason.removesuffix("_NOT_FOUND").lower()
     return Refused(reason, f"there is no {kind.replace('_', ' ')} {name!r}", **{kind: name})
 
 
 class InvalidField(Refused):
-    """The input is wrong in any state of the data. `violations` are pairs of field and fault."""
+    """Refuses input that is wrong in any state of the data.
+
+    `violations` are pairs of field and fault.
+    """
 
     def __init__(self, *violations: tuple[str, str]) -> None:
         first, wrong = violations[0]

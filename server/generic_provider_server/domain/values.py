@@ -125,7 +125,10 @@ class RequestSettings(Value, frozen=True, kw_only=True):
 
 
 class DeliverySettings(Value, frozen=True, kw_only=True):
-    """Spans in microseconds; `max_delivery_attempts` 0 = unlimited."""
+    """The settings for handing requests over.
+
+    Spans are in microseconds; `max_delivery_attempts` is 0 if there is no limit.
+    """
 
     pending_window: int = 7 * 86_400 * SECOND
     max_delivery_attempts: int = 0
@@ -215,10 +218,11 @@ class Usage(Value, frozen=True, kw_only=True):
 
 
 class Subscription(Value, frozen=True, kw_only=True):
-    """What the CRM wants. `former` keeps the last services that were swapped or removed.
+    """What the CRM wants. `former` keeps the services that were last swapped or removed.
 
-    `linked`: providers that know the subscriber, or should. `stopped_by_term`: the term end of its
-    last service that was on made it NOT_EFFECTIVE, so a later term makes it EFFECTIVE again.
+    `linked`: providers that know the subscriber, or should. `stopped_by_term`: the subscription
+    became NOT_EFFECTIVE when the term of its last active service ended, so a later term makes it
+    EFFECTIVE again.
     """
 
     number: str

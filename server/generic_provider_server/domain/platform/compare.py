@@ -25,8 +25,11 @@ Element = TypeVar("Element", bound=Part)
 
 @dataclass(frozen=True, slots=True)
 class Sides(Generic[Element]):
-    """`surplus` is held and not wanted. `missing` is wanted, and is not held, is uncertain, or is
-    held with other contents."""
+    """The differences of one kind of element.
+
+    `surplus`: elements that are held and not wanted. `missing`: elements that are wanted and not
+    held, or held uncertainly or with other contents.
+    """
 
     surplus: tuple[Element, ...] = ()
     missing: tuple[Element, ...] = ()
@@ -39,9 +42,9 @@ class Sides(Generic[Element]):
 class Comparison:
     """The differences between a held and a wanted image.
 
-    `become`: the platform should know the subscriber and does not certainly know it. If it knows
-    the subscriber, `holder` and `address` are compared; they are True if the two images differ or
-    the held value is uncertain.
+    `become`: the platform should know the subscriber and does not certainly know it. `holder` and
+    `address` are compared only if the platform certainly knows the subscriber and should; they are
+    True if the two images differ or the held value is uncertain.
     """
 
     become: bool = False
@@ -66,10 +69,10 @@ SAME = Comparison()
 
 
 def compare(held: PlatformImage, wanted: PlatformImage) -> Comparison:
-    """The result is falsy if a platform that holds `held` needs no request to hold `wanted`.
+    """Compares the images. The result is falsy if a platform that holds `held` needs no request to
+    hold `wanted`.
 
-    If the platform need not know the subscriber, only items, entitlements and usage are compared,
-    and taken away.
+    If the platform need not know the subscriber, holder and address are not compared.
     """
     if held == wanted or held.lacks_nothing(wanted):
         return SAME
@@ -86,7 +89,9 @@ def compare(held: PlatformImage, wanted: PlatformImage) -> Comparison:
 
 
 def missing(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element, ...]:
-    """The wanted elements that are not held, or are held uncertainly or with other contents."""
+    """Returns the wanted elements that are not held, or are held uncertainly or with other
+    contents.
+    """
     there = {element.key: element for element in held}
     return tuple(
         [
@@ -100,7 +105,7 @@ def missing(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element
 
 
 def surplus(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element, ...]:
-    """The held elements, certain or not, that are not wanted."""
+    """Returns the held elements, certain or not, that are not wanted."""
     keys = {element.key for element in wanted}
     return tuple([element for element in held if element.key not in keys])
 

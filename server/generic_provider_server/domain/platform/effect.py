@@ -24,7 +24,7 @@ from .image import (
 
 Field = Literal["entitlements", "items", "usages"]
 Name = tuple[str, Hashable]
-"""One element of a platform image: its kind and its key."""
+"""Names one element of a platform image by its kind and its key."""
 
 SUBSCRIBER: Name = "known", None
 HOLDER: Name = "holder", None
@@ -51,7 +51,7 @@ def entitlements_of(request: Request) -> tuple[Entitlement, ...]:
 
 
 def effect(known: PlatformImage, request: Request) -> PlatformImage:
-    """The image after the request was applied: what the request names is certain."""
+    """Returns the image after the request was applied: what the request names is certain."""
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             return _become(known, request)
@@ -70,7 +70,10 @@ def effect(known: PlatformImage, request: Request) -> PlatformImage:
 
 
 def effects(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
-    """The image after all requests, in order. Many of a kind cost hardly more than one."""
+    """Returns the image after all requests were applied in order.
+
+    Many requests of one kind cost hardly more than one.
+    """
     if len(requests) == 1:
         return effect(known, requests[0])
     for field, group in groupby(requests, _field):
@@ -94,7 +97,9 @@ def has(known: PlatformImage, request: Request) -> bool:
 
 
 def doubt(known: PlatformImage, request: Request) -> PlatformImage:
-    """The image when nobody knows whether the request was applied: what it names is uncertain."""
+    """Returns the image when nobody knows whether the request was applied: what it names is
+    uncertain.
+    """
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             return _doubt_become(known, request)
@@ -136,7 +141,7 @@ def doubt_everything(known: PlatformImage) -> PlatformImage:
 
 
 def names(request: Request) -> frozenset[Name]:
-    """The elements of the platform's image that the request names."""
+    """Returns the elements of the platform's image that the request names."""
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             items: list[Name] = [("items", item.key) for item in request.items]
@@ -152,7 +157,10 @@ def names(request: Request) -> frozenset[Name]:
 
 
 def field_of(request: Request) -> Field:
-    """The field of an image that a request which switches, installs or posts changes."""
+    """Returns the field of the image that the request changes.
+
+    It raises ValueError for requests that change the subscriber itself.
+    """
     match request.type:
         case (
             RequestType.ACTIVATE_SERVICE
@@ -215,7 +223,7 @@ def _replaced(known: PlatformImage, request: Request, parts: Iterable[Part]) -> 
 
 
 def _with_parts(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
-    """The image after requests for one field were applied, one after the other."""
+    """Returns the image after requests for one field were applied, one after the other."""
     there = {part.key: part for part in _parts(known, requests[0])}
     for request in requests:
         added = adds(request)
@@ -233,7 +241,10 @@ def _has_parts(there: tuple[Part, ...], named: tuple[Part, ...], *, adds: bool) 
 
 
 def _doubted(there: tuple[Part, ...], named: tuple[Part, ...]) -> tuple[Part, ...]:
-    """Makes the named parts uncertain. Of two usages with one reference the later is kept."""
+    """Makes the named parts uncertain.
+
+    If two usage records have one reference, the one that ends later is kept.
+    """
     doubted = {part.key: part for part in there}
     for part in named:
         former = doubted.get(part.key)
@@ -262,7 +273,9 @@ def _only(
 
 
 def _become(known: PlatformImage, request: Request) -> PlatformImage:
-    """The image after BECOME_SUBSCRIBER. It carries no usage, so usage is uncertain then."""
+    """Returns the image after a BECOME_SUBSCRIBER. This request carries no usage, so all usage is
+    uncertain afterwards.
+    """
     return PlatformImage(
         known=Known.YES,
         holder=request.holder,
@@ -274,7 +287,7 @@ def _become(known: PlatformImage, request: Request) -> PlatformImage:
 
 
 def _doubt_become(known: PlatformImage, request: Request) -> PlatformImage:
-    """The image after a BECOME_SUBSCRIBER that may have been applied.
+    """Returns the image after a BECOME_SUBSCRIBER that may have been applied.
 
     A subscriber that certainly existed still exists. All else may be as before or as requested.
     """

@@ -26,7 +26,7 @@ from ..values import (
 
 
 class Known(IntEnum):
-    """Whether the platform knows the subscriber."""
+    """Tells whether the platform knows the subscriber."""
 
     NO = 0
     YES = 1
@@ -62,8 +62,8 @@ class ProvisionedItem(Value, frozen=True, kw_only=True):
 class Entitlement(Value, frozen=True, kw_only=True):
     """A platform service that is on. Its distributor, platform id and goods identify it.
 
-    `service` is the first of the CRM's services behind it. `term_end` is set only if the platform
-    gets term ends.
+    `service`: the first of the CRM's services with this platform id. `term_end` is set only if the
+    platform gets term ends.
     """
 
     distributor: str
@@ -85,7 +85,7 @@ class Entitlement(Value, frozen=True, kw_only=True):
 class PostedUsage(Value, frozen=True, kw_only=True):
     """A usage record on the platform.
 
-    Its reference and the goods that it was posted for identify it.
+    Its reference, and the goods for which it was posted, identify it.
     """
 
     usage: Usage
@@ -165,7 +165,10 @@ class Request(Value, frozen=True, kw_only=True):
 
 
 def image(subscription: Subscription, catalogue: Catalogue, *, now: Instant) -> PlatformImage:
-    """What the platform should hold for the subscription. Usage that has ended is left out."""
+    """Returns what the platform should hold for the subscription.
+
+    Usage that has ended is left out.
+    """
     code = catalogue.code
     if code not in subscription.linked:
         return NOTHING
@@ -231,7 +234,9 @@ def _usages(
     *,
     now: Instant,
 ) -> tuple[PostedUsage, ...]:
-    """The usage that has not ended, at distributors whose goods are all present."""
+    """Returns the usage records that have not ended, on distributors whose required goods are all
+    present.
+    """
     posted: list[PostedUsage] = []
     for usage in subscription.usages:
         if usage.provider == catalogue.code and usage.end_time > now:
@@ -256,7 +261,7 @@ def _merged(one: Entitlement, other: Entitlement) -> Entitlement:
 def _goods_of(
     catalogue: Catalogue, distributor: str, items: tuple[ProvisionedItem, ...]
 ) -> tuple[Goods, ...] | None:
-    """The goods that the distributor requires, or None if one is missing."""
+    """Returns the goods that the distributor requires, or None if one is missing."""
     required = catalogue.distributors[distributor].required_goods_types
     if not required:
         return ()
@@ -268,7 +273,9 @@ def _goods_of(
 def missing_goods(
     subscription: Subscription, service: SubscribedService, catalogue: Catalogue
 ) -> tuple[str, ...]:
-    """The goods types that the service's distributor requires and that are not installed there."""
+    """Returns the goods types that the service's distributor requires and that are not installed
+    there.
+    """
     required = catalogue.distributors[service.distributor].required_goods_types
     place = service.provider, service.distributor
     there = {i.goods_type for i in subscription.items if (i.provider, i.distributor) == place}
@@ -276,7 +283,7 @@ def missing_goods(
 
 
 def unexpired(known: PlatformImage, *, now: Instant) -> PlatformImage:
-    """The image without usage that has ended, because such usage is never compared."""
+    """Returns the image without usage that has ended, because such usage is never compared."""
     if not known.usages or all(posted.usage.end_time > now for posted in known.usages):
         return known
     return msgspec.structs.replace(

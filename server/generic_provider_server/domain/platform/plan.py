@@ -23,7 +23,7 @@ from .image import (
 
 
 class Methods(Value, frozen=True):
-    """Which changes are sent as one request for the whole subscription."""
+    """Tells which changes are sent as one request for the whole subscription."""
 
     whole_activation: bool = False
     whole_deactivation: bool = False
@@ -35,7 +35,7 @@ PER_SERVICE = Methods()
 def plan(
     held: PlatformImage, wanted: PlatformImage, *, catalogue: Catalogue
 ) -> tuple[Request, ...]:
-    """The requests that bring a platform from `held` to `wanted`; empty if nothing differs.
+    """Returns the requests that bring a platform from `held` to `wanted`; none if nothing differs.
 
     An uncertain element of `held` is sent again if it is wanted, and removed if it is not.
     """
@@ -55,8 +55,8 @@ def plan_action(
     catalogue: Catalogue,
     methods: Methods,
 ) -> tuple[Request, ...]:
-    """The requests of an action: its changes, except those that `expected` certainly contains
-    already.
+    """Returns the requests of an action: its changes, except those that `expected` certainly
+    contains already.
     """
     requests = plan(before, after, catalogue=catalogue)
     if expected != before:
@@ -74,7 +74,7 @@ def plan_healing(
     catalogue: Catalogue,
     methods: Methods,
 ) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
-    """The requests that heal the platform first, and the requests of the action.
+    """Returns two groups of requests: first those that heal the platform, then those of the action.
 
     Together they are all that an out-of-sync platform needs. A request that names an element that
     the action changes belongs to the action; all others heal. BECOME_SUBSCRIBER names everything.
@@ -94,8 +94,8 @@ def plan_healing(
 def become(
     held: PlatformImage, wanted: PlatformImage, *, catalogue: Catalogue
 ) -> tuple[Request, ...]:
-    """One BECOME_SUBSCRIBER that carries everything, and requests for the usage, which it cannot
-    carry.
+    """Returns one BECOME_SUBSCRIBER with the whole subscriber, and requests for the usage, which a
+    BECOME_SUBSCRIBER cannot carry.
     """
     request = Request(
         type=RequestType.BECOME_SUBSCRIBER,
@@ -112,7 +112,9 @@ def become(
 def _requests(
     found: Comparison, held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
 ) -> Iterator[Request]:
-    """The requests in an order in which no viewing point is ever without what it requires."""
+    """Yields the requests in an order in which no viewing point is ever without what it
+    requires.
+    """
     if found.holder:
         yield Request(
             type=RequestType.UPDATE_SUBSCRIBER, holder=wanted.holder, address=wanted.address
@@ -133,7 +135,7 @@ def _requests(
 
 
 def _joined(requests: tuple[Request, ...], methods: Methods) -> tuple[Request, ...]:
-    """Joins requests into one for the whole subscription, if the settings say so."""
+    """Joins requests into one for the whole subscription, if `methods` says so."""
     whole: dict[RequestType, RequestType] = {}
     if methods.whole_activation:
         whole[RequestType.ACTIVATE_SERVICE] = RequestType.ACTIVATE_SUBSCRIBER
@@ -154,7 +156,7 @@ def _joined(requests: tuple[Request, ...], methods: Methods) -> tuple[Request, .
 def _usage_requests(
     usages: Sides[PostedUsage], held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
 ) -> tuple[list[Request], list[Request]]:
-    """The cancellations and the additions of usage records."""
+    """Returns the requests that cancel usage records, and those that add them."""
     return (
         [_usage(RequestType.CANCEL_UDR, each, held, catalogue) for each in usages.surplus],
         [_usage(RequestType.ADD_UDR, each, wanted, catalogue) for each in usages.missing],
@@ -183,7 +185,9 @@ def _usage(
 def provisioned(
     entitlement: Entitlement, side: PlatformImage, catalogue: Catalogue
 ) -> ProvisionedService:
-    """The entitlement as a request carries it, with its items as that image holds them."""
+    """Returns the entitlement as a request carries it, with its items as the image `side` holds
+    them.
+    """
     service = _service_of(entitlement, catalogue)
     return ProvisionedService(
         service=entitlement.service or (service.code if service else ""),

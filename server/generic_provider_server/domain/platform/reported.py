@@ -1,4 +1,4 @@
-"""What a platform says it holds of a subscriber, read in the words of an image."""
+"""Translates a platform's report about one subscriber into the elements of an image."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from .image import Entitlement, PlatformImage, ProvisionedItem
 
 
 class ReportedItem(Value, frozen=True, kw_only=True):
-    """`goods_type` is the CRM's, `provider_goods_type` the platform's; one of them is enough."""
+    """An item in a report.
+
+    `goods_type` is the CRM's name, `provider_goods_type` the platform's name; one of the two is
+    enough.
+    """
 
     serial_number: str
     goods_type: str = ""
@@ -28,21 +32,28 @@ class ReportedEntitlement(Value, frozen=True, kw_only=True):
 
 
 class Reported(Value, frozen=True, kw_only=True):
-    """Everything that the platform holds of one subscriber, usage excepted."""
+    """Everything that the platform holds for one subscriber, except usage, which is not
+    reported.
+    """
 
     items: tuple[ReportedItem, ...] = ()
     entitlements: tuple[ReportedEntitlement, ...] = ()
 
 
 Unknown = tuple[str, str]
-"""An id that the provider does not have, and why what names it is left out."""
+"""An id that the provider does not have, and the reason.
+
+The element that names the id is left out.
+"""
 
 
 class Reading:
-    """Reads what is reported of one subscriber; `unknown` are the ids that the provider lacks.
+    """Reads what is reported for one subscriber. `unknown` lists the ids that the provider does not
+    have.
 
-    A distributor that is not named is where the first of `images` has the same goods. If it has
-    them on several, each of them may be meant, and what is read is uncertain.
+    If the report names no distributor, it is found by the goods: in the reported items, then in
+    `images`, in their order. If several distributors fit, an uncertain element is read for each of
+    them.
     """
 
     def __init__(
@@ -85,18 +96,27 @@ class Reading:
         return None
 
     def _goods_of(self, serial_number: str) -> Goods:
-        """The item of that serial number; its goods type is empty where nobody knows it."""
+        """Returns the item with that serial number.
+
+        Its goods type is empty if no item with that number is known.
+        """
         return next(iter(self._known(serial_number)), Goods("", serial_number))
 
     def _known(self, serial_number: str, *, at: str = "") -> list[Goods]:
-        """The items of that serial number; those on the distributor `at` come first."""
+        """Returns the known items with that serial number.
+
+        Those on the distributor `at` come first.
+        """
         there = [item for items in self._items for item in items]
         there.sort(key=lambda item: item.distributor != at)
         return [item.goods for item in there if item.serial_number == serial_number]
 
     def _goods_named(self, serial_numbers: Sequence[str], *, at: str) -> list[Goods]:
-        """The goods of one entitlement, which are of different types. Items of different types may
-        have the same number, so the numbers with the fewest meanings are read first."""
+        """Returns the goods of one entitlement, which are of different types.
+
+        Items of different types may have the same serial number, so the numbers with the fewest
+        possible items are read first.
+        """
         known = {each: self._known(each, at=at) for each in serial_numbers}
         goods: list[Goods] = []
         for each in sorted(serial_numbers, key=lambda number: len({*known[number]})):
@@ -116,7 +136,10 @@ class Reading:
         return next(filter(None, on), set())
 
     def _entitlements_of(self, reported: ReportedEntitlement) -> Iterator[Entitlement]:
-        """None where only usage has that id: usage is not reported."""
+        """Yields the entitlements that the report means.
+
+        Yields nothing if only usage services have this platform id, because usage is not reported.
+        """
         platform_id = reported.provider_service_id
         services = self._catalogue.services.values()
         behind = [each for each in services if each.provider_service_id == platform_id]
@@ -139,7 +162,10 @@ class Reading:
             )
 
     def _places_for(self, platform_id: str, goods: Sequence[Goods]) -> set[str]:
-        """Those that have all the goods, or, without goods, the service."""
+        """Returns the distributors that have all these goods.
+
+        If the report names no goods: those on which the platform service is on.
+        """
         if goods:
             return set.intersection(*map(self._places_of, goods))
         for image in self._images:
@@ -150,8 +176,12 @@ class Reading:
         return every if len(every) == 1 else set()
 
     def _goods_on(self, distributor: str, named: Sequence[Goods]) -> tuple[Goods, ...]:
-        """Those named, with what else the distributor requires and has, if it has all of that: a
-        platform may know an entitlement by its card alone. They are in the distributor's order."""
+        """Returns the goods of the entitlement, in the distributor's order.
+
+        If everything that the distributor requires is installed and includes the named goods,
+        returns all of it, because a platform may know an entitlement by its card alone. Otherwise
+        returns only the named goods.
+        """
         found = self._catalogue.distributors.get(distributor)
         required = found.required_goods_types if found else ()
         named = _with_type(named, required)
@@ -164,7 +194,9 @@ class Reading:
 
 
 def _with_type(named: Sequence[Goods], required: Sequence[str]) -> Sequence[Goods]:
-    """An item that nobody knows any more is of the only required type that no other item has."""
+    """If exactly one item has no known goods type, and exactly one required type has no item, gives
+    this type to that item.
+    """
     types = {goods.goods_type for goods in named}
     missing = [goods_type for goods_type in required if goods_type not in types]
     if len(missing) != 1 or [goods.goods_type for goods in named].count("") != 1:

@@ -40,11 +40,11 @@ def examine(
     run: int = 0,
     performed_by: str = "",
 ) -> Finding | None:
-    """What the run would do for the subscription; None if it would send nothing, or if a filter
-    excludes it.
+    """Returns what the run would do for the subscription. Returns None if it would send nothing, or
+    if a filter of the definition excludes the subscription.
 
-    `lost`: what the platform accepted after the time to which it was restored. `described`: add the
-    differences in words.
+    `lost`: requests that the platform accepted after the time to which it was restored.
+    `described`: the finding also contains the differences in words.
     """
     code = definition.provider
     link = aggregate.link(code)
@@ -85,7 +85,9 @@ def holds(aggregate: Aggregate, provider: str, circumstances: Circumstances) -> 
 
 
 def loses(aggregate: Aggregate, provider: str, circumstances: Circumstances) -> bool:
-    """Would a reset take an entitlement that the subscription is expected to hold?"""
+    """Tells whether the platform is expected to hold an entitlement of the subscription that a
+    reset would take away.
+    """
     link = aggregate.link(provider)
     if link is None:
         return False

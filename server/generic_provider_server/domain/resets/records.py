@@ -18,12 +18,12 @@ HELD_AT_MOST = 24 * 3_600 * SECOND
 
 
 def definition_id(number: int) -> str:
-    """The id of a definition in the form in which it is shown; empty for none."""
+    """Returns the id of a definition as callers see it; empty for 0."""
     return f"D{number:010d}" if number else ""
 
 
 def run_id(number: int) -> str:
-    """The id of a run in the form in which it is shown; empty for none."""
+    """Returns the id of a run as callers see it; empty for 0."""
     return f"U{number:010d}" if number else ""
 
 
@@ -62,7 +62,7 @@ class EntryOutcome(IntEnum):
 
 
 class ResetDefinition(Value, frozen=True, kw_only=True):
-    """What a run does, and when. An empty filter passes everything."""
+    """Defines what a run does, and when. An empty filter excludes nothing."""
 
     name: str
     provider: str
@@ -96,15 +96,16 @@ class ResetDefinition(Value, frozen=True, kw_only=True):
 
     @property
     def guard_percent(self) -> float:
-        """The guard's limit in percent; 0: no guard."""
+        """The guard's limit in percent. 0 means that there is no guard."""
         percent = self.max_switch_off_percent
         return GUARD_PERCENT if percent is None else percent
 
 
 class DefinitionRecord(Value, frozen=True, kw_only=True):
-    """`used`: a run of this version has begun, so an update makes a new version.
+    """A definition as it is stored.
 
-    `runs`: the number of runs of any version.
+    `used`: a run of this version has begun, so an update makes a new version. `runs`: the number of
+    runs of all versions.
     """
 
     id: int
@@ -123,11 +124,11 @@ class DefinitionRecord(Value, frozen=True, kw_only=True):
 
 
 class RunRecord(Value, frozen=True, kw_only=True):
-    """A run with the definition when it began.
+    """A run. It keeps the definition with which it began.
 
-    `hold`: it waits for an approval. `cursor`: the last subscription that was examined in its
-    stage. `server`: the process that works on it. `holding`, `losing`: the two numbers of the
-    guard.
+    `hold`: the run waits for an approval. `cursor`: the last subscription that was examined in this
+    stage. `server`: the process that works on the run. `holding`, `losing`: the two numbers that
+    the guard compares.
     """
 
     id: int
@@ -174,7 +175,7 @@ class Entry(Value, frozen=True, kw_only=True):
 
 
 class Settled(Value, frozen=True):
-    """How many requests of a run have reached each final state."""
+    """The number of requests of a run in each final state."""
 
     completed: int = 0
     rejected: int = 0

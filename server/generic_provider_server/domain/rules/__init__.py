@@ -1,1 +1,3 @@
-"""The CRM's rules: the next state of a subscription after an action, or why it is refused."""
+"""Contains the CRM's rules: they compute the next state of a subscription after an action, or
+refuse the action.
+"""

@@ -1,4 +1,4 @@
-"""The CRM's rules: the next state of a subscription, or a refusal with its reason."""
+"""Applies the CRM's rules: computes the next state of a subscription, or refuses with a reason."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def apply(
     catalogues: Catalogues,
     at: Instant,
 ) -> Subscription:
-    """The subscription after the action performed at `at`; raises Refused.
+    """Returns the subscription after the action performed at `at`; raises Refused.
 
-    The action is resolved; `subscription` is None only for Become Subscriber.
+    The action is resolved. `subscription` is None only for Become Subscriber.
     """
     if isinstance(action, BecomeSubscriber):
         after = become_subscriber(subscription, action, catalogues=catalogues, at=at)

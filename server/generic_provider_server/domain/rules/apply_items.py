@@ -1,4 +1,4 @@
-"""Actions on installed items, and moves between distributors."""
+"""Applies the actions on installed items, and the moves between distributors."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def swap_item(subscription: Subscription, action: SwapItem) -> Subscription:
 
 
 def change_distribution(subscription: Subscription, action: ChangeDistribution) -> Subscription:
-    """All moves happen at once, so two cards may change places."""
+    """Performs all moves at once, so two cards may change places."""
     services, items = list(subscription.services), list(subscription.items)
     for move in action.moves:
         if move.goods is not None:
@@ -65,8 +65,9 @@ def change_distribution(subscription: Subscription, action: ChangeDistribution) 
 def _positions(
     subscription: Subscription, serial: str, *, goods_type: str, provider: str, distributor: str
 ) -> list[int]:
-    """The places of the item: it has one goods type, and a distributor at one
-    or several providers.
+    """Returns the positions of the item in `subscription.items`.
+
+    An item has one goods type; at one or several providers it has a distributor.
     """
     found = [
         n

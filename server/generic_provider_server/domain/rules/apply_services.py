@@ -1,4 +1,4 @@
-"""Actions on single services."""
+"""Applies the actions on single services."""
 
 from __future__ import annotations
 
@@ -53,7 +53,10 @@ def stop_services(subscription: Subscription, action: StopServices, *, at: Insta
 
 
 def _end_terms(subscription: Subscription, action: StopServices, *, at: Instant) -> Subscription:
-    """Stops those whose term is over; a term that was taken back since ends nothing."""
+    """Stops the listed services whose term is over.
+
+    A term end that was taken back in the meantime stops nothing.
+    """
     over = {service.place for service in subscription.services if ended(service, at=at)}
     selected = [selection for selection in action.services if selection.place in over]
     if not selected:
@@ -68,7 +71,7 @@ def _end_terms(subscription: Subscription, action: StopServices, *, at: Instant)
 
 
 def ended(service: SubscribedService, *, at: Instant) -> bool:
-    """Has the service a term end, and has that come?"""
+    """Tells whether the service has a term end that is not after `at`."""
     return service.term_end is not None and service.term_end <= at
 
 
@@ -136,7 +139,7 @@ def swap_service(
 def selected(
     selections: tuple[Selection, ...], state: State, *, catalogues: Catalogues, at: Instant
 ) -> tuple[SubscribedService, ...]:
-    """The named services, new and in the given state."""
+    """Returns the selected services as new ones in the given state."""
     for n, selection in enumerate(selections):
         _check_term(selection, catalogues=catalogues, at=at, field=f"services[{n}].term_end")
     return tuple(

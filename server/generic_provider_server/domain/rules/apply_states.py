@@ -1,4 +1,4 @@
-"""Actions on the state of a whole subscription."""
+"""Applies the actions on the state of a whole subscription."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Actions on usage records."""
+"""Applies the actions on usage records."""
 
 from __future__ import annotations
 
@@ -67,7 +67,9 @@ def _check_usage(
 
 
 def _current(subscription: Subscription, reference: str, *, at: Instant) -> bool:
-    """Has it a usage of that name that is not over?"""
+    """Tells whether the subscription has a usage record with this reference that ends after
+    `at`.
+    """
     return any(u.reference == reference and u.end_time > at for u in subscription.usages)
 
 

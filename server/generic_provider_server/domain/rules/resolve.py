@@ -1,4 +1,4 @@
-"""Adds to an action what the caller may leave open: the provider, if there is only one."""
+"""Adds to an action what the caller may leave out: the provider, if there is only one."""
 
 from __future__ import annotations
 
@@ -35,7 +35,10 @@ Named = TypeVar("Named", Item, Selection, SwapService, AddUsage, Move)
 
 
 def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
-    """The action with every provider named; raises InvalidField where that is ambiguous."""
+    """Returns the action with every provider named.
+
+    Raises InvalidField if the provider is ambiguous.
+    """
     default = _default(action, subscription)
     match action:
         case BecomeSubscriber() | Replace():

@@ -40,7 +40,9 @@ def check(subscription: Subscription, catalogues: Catalogues) -> None:
 
 
 def in_use(subscription: Subscription) -> set[tuple[str, str]]:
-    """Pairs of provider and distributor, for every distributor with a live service or an item."""
+    """Returns pairs of provider and distributor, for every distributor with a live service or an
+    item.
+    """
     used = {(item.provider, item.distributor) for item in subscription.items}
     if subscription.live:
         used |= {(service.provider, service.distributor) for service in subscription.services}
@@ -48,7 +50,7 @@ def in_use(subscription: Subscription) -> set[tuple[str, str]]:
 
 
 def linked(before: Subscription | None, after: Subscription, action: AnyAction) -> tuple[str, ...]:
-    """The providers that know the subscriber after the action, in the order of linking.
+    """Returns the providers that know the subscriber after the action, in the order of linking.
 
     While the subscription is on, an action links the providers at which it adds, starts or moves
     services or items, and those that it names. Removing something links no provider.
@@ -70,7 +72,9 @@ def in_future(moment: Instant | None, *, at: Instant, field: str) -> None:
 
 
 def _gained(before: Subscription | None, after: Subscription) -> set[str]:
-    """The providers with a service that is on, or an item, in a place where it was not before."""
+    """Returns the providers with a service that is on, or an item, on a distributor where it was
+    not before.
+    """
     gained: set[str] = set()
     if before is None or before.services is not after.services:
         on = {service.place for service in before.services if service.on} if before else set()

@@ -29,9 +29,9 @@ Owned = TypeVar("Owned", Item, SubscribedService, Usage)
 def after(
     before: Subscription | None, performed: Performed, *, catalogues: Catalogues
 ) -> Subscription:
-    """The state after the action without the parts that were taken back. Raises Refused.
+    """Returns the state after the action, without the parts that were taken back. Raises Refused.
 
-    Pure: the same arguments always give the same state.
+    The function is pure: the same arguments always give the same state.
     """
     if performed.automatic and before is not None:
         before = spent(before, performed.action, at=performed.at)
@@ -48,7 +48,10 @@ def after(
 def _undone(
     before: Subscription | None, performed: Performed, *, catalogues: Catalogues
 ) -> Subscription:
-    """The state if the whole action is taken back. A rejected new subscriber stays as a draft."""
+    """Returns the state if the whole action is taken back.
+
+    A new subscriber that was rejected stays as a draft.
+    """
     if before is not None:
         return before
     if not isinstance(performed.action, BecomeSubscriber):
@@ -143,7 +146,10 @@ def _item_back(before: Subscription | None, state: Subscription, part: ItemPart)
 
 
 def _provider_back(before: Subscription | None, state: Subscription, provider: str) -> Subscription:
-    """The provider's part as before; after Become Subscriber its services are DRAFT."""
+    """Restores the provider's part of the subscription as it was before.
+
+    After Become Subscriber, there is no such part, so its services are DRAFT.
+    """
     if before is None:
         drafted = tuple([_drafted(s) if s.provider == provider else s for s in state.services])
         after = replace(state, services=drafted)

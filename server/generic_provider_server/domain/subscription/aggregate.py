@@ -23,9 +23,9 @@ class Pending(Value, frozen=True, kw_only=True):
     """A request that waits for its answer. Its `number` is 0 until it gets one.
 
     (`unit`, `index`) is its place in the order of its provider and subscription. `touched`: a
-    hand-over ended without an answer, so the platform may have applied it. `reset_run`,
-    `performed_by`: the run, and the person who reset the subscription, for requests that no action
-    created.
+    hand-over ended without an answer, so the platform may have applied the request. `reset_run`:
+    the run that created the request. `performed_by`: the person who reset the subscription; both
+    are for requests that no action created.
     """
 
     unit: int
@@ -56,8 +56,8 @@ class LastError(Value, frozen=True, kw_only=True):
 class Link(Value, frozen=True, kw_only=True):
     """The link between a subscription and one platform.
 
-    `delivered_unit`: the latest unit of which a request was handed over or answered; an older unit
-    gets no new requests. `refused_correction`: a request that no action created was rejected since
+    `delivered_unit`: the latest unit of which a request was handed over or answered; older units
+    get no new requests. `refused_correction`: a request that no action created was rejected since
     the link was last in sync or reset, so nothing is healed. `withheld`: corrections that are not
     created before the next reset, because the platform rejected the same request. `taken_over`: the
     platform served the customer before, and its contents are still unknown. `settle_time`: when a
@@ -77,7 +77,10 @@ class Link(Value, frozen=True, kw_only=True):
     settle_time: Instant = Instant(0)
 
     def expected(self, *, now: Instant, before_unit: int | None = None) -> PlatformImage:
-        """*confirmed* with the effects of the pending requests (of those before a unit)."""
+        """Returns *confirmed* with the effects of the pending requests.
+
+        If `before_unit` is given, only requests of earlier units count.
+        """
         held = unexpired(self.confirmed, now=now)
         if not self.queue:
             return held
@@ -90,7 +93,10 @@ class Link(Value, frozen=True, kw_only=True):
 
 
 class ServicesPart(Value, frozen=True, kw_only=True, tag="services"):
-    """The services behind a platform id on a distributor. `off`: they are left NOT_EFFECTIVE."""
+    """The services with one platform id on a distributor.
+
+    `off`: the services stay, but NOT_EFFECTIVE.
+    """
 
     provider: str
     distributor: str
@@ -141,8 +147,8 @@ class ActionError(Value, frozen=True, kw_only=True):
 class Outcome(Value, frozen=True):
     """The result of one of an action's requests.
 
-    `recreated`: it was cancelled because the whole subscriber is sent again. `correction`: it was
-    rejected, and nothing of the action was taken back for it.
+    `recreated`: the request was cancelled because the whole subscriber is sent again. `correction`:
+    the request was rejected, but nothing of the action was taken back because of it.
     """
 
     provider: str
@@ -152,7 +158,7 @@ class Outcome(Value, frozen=True):
 
 
 class Requested(Value, frozen=True):
-    """What one request of an action was for.
+    """Names what one request of an action was for.
 
     A BECOME_SUBSCRIBER is for everything at its provider.
     """
@@ -163,12 +169,13 @@ class Requested(Value, frozen=True):
 
 
 class Performed(Value, frozen=True, kw_only=True):
-    """An action that is not settled. What was taken back of it only grows.
+    """An action that is not settled. `taken_back` only grows.
 
     `whole_activation`, `whole_deactivation`: providers that get one request for the whole
-    subscription. `ineffective`: providers that were not effective when it was performed.
-    `automatic`: the clock performed it; taking it back does not make it due again. `next_index`:
-    the first free index in its unit. `requested`: the entitlements for which it ever had a request.
+    subscription. `ineffective`: providers that were not effective when the action was performed.
+    `automatic`: the clock performed the action; if it is taken back, it does not become due again.
+    `next_index`: the first free index in the action's unit. `requested`: the entitlements for which
+    the action ever had a request.
     """
 
     id: int
@@ -194,12 +201,17 @@ class Performed(Value, frozen=True, kw_only=True):
 
 
 def changed_by(performed: Performed, cause: ActionError) -> Performed:
-    """Notes that the action is still valid, but has another effect since that rejection."""
+    """Records that the action is still valid, but that the rejection `cause` has changed its
+    effect.
+    """
     return error_once(performed, replace(cause, reason=Reason.CHANGED_BY_ROLLBACK))
 
 
 def error_once(performed: Performed, error: ActionError) -> Performed:
-    """Keeps the first rejection as the action's error; only a note gives way to it."""
+    """Keeps the first rejection as the action's error.
+
+    A later rejection replaces only CHANGED_BY_ROLLBACK.
+    """
     former = performed.error
     if former is not None and former.reason is not Reason.CHANGED_BY_ROLLBACK:
         return performed
@@ -232,7 +244,7 @@ class Aggregate(Value, frozen=True, kw_only=True):
         return link.queue if link else ()
 
     def find(self, number: int) -> tuple[str, Pending] | None:
-        """The provider and the pending request of that number."""
+        """Returns the pending request with that number, and its provider."""
         for link in self.links:
             for pending in link.queue:
                 if pending.number == number:

@@ -35,8 +35,9 @@ def reconcile(
     Of the waiting corrections, only those that are not needed any more are cancelled. `never`: the
     request that was just rejected; it is withheld until the next reset. `names`: the elements that
     are corrected even if another correction was rejected before. `asked`: the actions as they were
-    replayed because of `cause`; a request that one of them needs and does not have belongs to that
-    action. An account that was taken over without its contents waits for a reset.
+    replayed because of `cause`; if one of them needs a request and has none at this provider, the
+    request belongs to that action. An account that was taken over without its contents waits for a
+    reset.
     """
     _cancel_pointless(ledger, provider, catalogue)
     wanted = ledger.image(ledger.desired, catalogue)
@@ -66,13 +67,16 @@ def reconcile(
         elif request in sent:
             added.append(correction(ledger, request, unit=unit, index=len(added)))
         elif request.type is RequestType.BECOME_SUBSCRIBER:
-            break  # what follows is for a subscriber whom the platform knows
+            break  # the platform does not know the subscriber, so the requests behind it would fail
     ledger.add(provider, added)
 
 
 def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> None:
-    """Cancels corrections that the subscription, as it is at their place in the order, does not
-    want: what a later action changes is not pointless before it."""
+    """Cancels corrections that are not needed at their place in the order.
+
+    Each is judged by the state before its unit, so the change of a later action does not make it
+    pointless.
+    """
     leased = ledger.leased(provider)
     queue = ledger.links[provider].queue
     waiting = [p for p in queue if not p.action and p.number not in leased]
@@ -86,7 +90,10 @@ def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> No
 def _not_withheld(
     ledger: Ledger, provider: str, corrections: Sequence[Request], never: Request | None
 ) -> list[Request]:
-    """The corrections that may be sent; the one that was just refused is withheld from now on."""
+    """Returns the corrections that may be sent.
+
+    The request that was just rejected is withheld from now on.
+    """
     link = ledger.links[provider]
     if never is not None and never in corrections and never not in link.withheld:
         link = replace(link, withheld=(*link.withheld, never))
@@ -102,8 +109,8 @@ def _owner(owners: Sequence[tuple[int, AbstractSet[Name]]], request: Request) ->
 def _owners(
     ledger: Ledger, provider: str, catalogue: Catalogue, asked: Sequence[Replayed]
 ) -> list[tuple[int, AbstractSet[Name]]]:
-    """The unsettled actions without a request at the provider, the latest first, each with the
-    elements that it changes there.
+    """Returns the unsettled actions without a request at the provider, the latest first, each with
+    the elements that it changes there.
     """
     owners: list[tuple[int, AbstractSet[Name]]] = []
     with_pending = {pending.action for pending in ledger.links[provider].queue}

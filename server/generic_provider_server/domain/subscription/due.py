@@ -1,4 +1,7 @@
-"""Finds what the clock does to a subscription: automatic ends follow from its state."""
+"""Finds what the clock must do to a subscription.
+
+Automatic ends follow from the subscription's state.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +30,10 @@ ENDS: dict[State, AnyAction] = {
 
 
 def due_time(aggregate: Aggregate, *, leased: Mapping[str, AbstractSet[int]]) -> Instant | None:
-    """The time at which the subscription needs the clock next.
+    """Returns the earliest time at which the clock must change the subscription, or None.
 
-    `leased`: for each provider, the numbers of the requests on a live lease, which wait for its
-    end.
+    `leased`: for each provider, the numbers of the requests on a live lease. Such requests expire
+    only after their lease has ended.
     """
     subscription = aggregate.desired
     moments = [usage.end_time for usage in _usages(aggregate)]
@@ -46,7 +49,7 @@ def due_time(aggregate: Aggregate, *, leased: Mapping[str, AbstractSet[int]]) ->
 
 
 def next_end(subscription: Subscription, *, now: Instant) -> AnyAction | None:
-    """The automatic end that was due first, if one is due."""
+    """Returns the automatic end that was due first, or None if none is due at `now`."""
     if not subscription.live:
         return None
     term, until = _first_term(subscription), subscription.until
@@ -71,7 +74,7 @@ def next_end(subscription: Subscription, *, now: Instant) -> AnyAction | None:
 
 
 def usage_is_over(aggregate: Aggregate, *, now: Instant) -> bool:
-    """Is there usage, or a request for it, that the clock has to take away?"""
+    """Tells whether there is usage, or a request for usage, whose end has passed."""
     return any(usage.end_time <= now for usage in _usages(aggregate)) or any(
         pending.request.usage is not None and pending.request.usage.end_time <= now
         for link in aggregate.links
@@ -80,8 +83,10 @@ def usage_is_over(aggregate: Aggregate, *, now: Instant) -> bool:
 
 
 def spent(before: Subscription, action: AnyAction, *, at: Instant) -> Subscription:
-    """The state before an automatic end, with the end marked as done; one that has not come in
-    this state is not."""
+    """Returns the state before an automatic end, with that end marked as done.
+
+    An end that is not due at `at` in this state is not marked.
+    """
     if not isinstance(action, StopServices):
         came = before.until is not None and before.until <= at
         return replace(before, until=None) if came else before
@@ -103,7 +108,10 @@ def without_usage(subscription: Subscription, *, now: Instant) -> Subscription:
 
 
 def _usages(aggregate: Aggregate) -> list[Usage]:
-    """The usage that the CRM wants, and what the platforms hold: either ends by itself."""
+    """Returns the usage that the CRM wants, and the usage that the platforms hold.
+
+    Both end by themselves.
+    """
     held = [posted.usage for link in aggregate.links for posted in link.confirmed.usages]
     return [*aggregate.desired.usages, *held]
 

@@ -12,8 +12,8 @@ from .aggregate import Link, Pending
 
 
 class _Fold(NamedTuple):
-    """*confirmed* with the effects of the first `done` requests of a queue, whose last one is
-    `last`.
+    """*confirmed* with the effects of the first `done` requests of a queue; `last` is the last of
+    these requests.
     """
 
     confirmed: PlatformImage
@@ -22,8 +22,8 @@ class _Fold(NamedTuple):
     image: PlatformImage
 
     def continues(self, link: Link, before_unit: int | None) -> bool:
-        """Tells whether these requests are still the first of the queue, and
-        all precede the unit.
+        """Tells whether these requests are still the first of the queue, and all precede the
+        unit.
         """
         if self.confirmed is not link.confirmed or self.last is None:
             return False
@@ -32,7 +32,10 @@ class _Fold(NamedTuple):
 
 
 class Expected:
-    """Computes `Link.expected` for links that change. All units together cost as much as one."""
+    """Computes `Link.expected` for links that change.
+
+    All units together cost as much as one, because each computation continues the last one.
+    """
 
     def __init__(self, *, now: Instant) -> None:
         self._now = now

@@ -1,4 +1,4 @@
-"""The working copy for one change of an aggregate. `transition` turns it into values."""
+"""Holds the working copy for one change of an aggregate. `transition` turns it into values."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Ledger:
         return self.next_unit - 1
 
     def effective(self) -> Iterator[tuple[Link, Catalogue]]:
-        """The links whose provider is effective now."""
+        """Yields the links whose provider is effective now."""
         for link in list(self.links.values()):
             catalogue = self.catalogues[link.provider]
             if catalogue.effective:
@@ -79,15 +79,21 @@ class Ledger:
         return known[1]
 
     def expected(self, provider: str, *, before_unit: int | None = None) -> PlatformImage:
-        """*confirmed* with the effects of the pending requests (of those before a unit)."""
+        """Returns *confirmed* with the effects of the pending requests.
+
+        If `before_unit` is given, only requests of earlier units count.
+        """
         return self._expected.image(self.links[provider], before_unit=before_unit)
 
     def leased(self, provider: str) -> AbstractSet[int]:
-        """The numbers of the requests on the live lease at the provider."""
+        """Returns the numbers of the requests on the live lease at the provider."""
         return self.circumstances.leased.get(provider, frozenset())
 
     def add(self, provider: str, added: Sequence[Pending]) -> None:
-        """Adds new requests to the queue, in their place. Each action records its own."""
+        """Adds new requests to the queue in the order of their units.
+
+        Each action records what it had requests for.
+        """
         if not added:
             return
         link = self.links[provider]
@@ -123,7 +129,10 @@ class Ledger:
         recreated: bool = False,
         correction: bool = False,
     ) -> None:
-        """Removes the request from its queue. Its action records how it ended: see Outcome."""
+        """Removes the request from its queue.
+
+        The action of the request records the result as an Outcome.
+        """
         link = self.links[provider]
         self.links[provider] = replace(
             link,
@@ -150,7 +159,10 @@ class Ledger:
     def abandon(
         self, provider: str, pending: Pending, state: RequestState, *, recreated: bool = False
     ) -> None:
-        """Ends a request without an answer. What it named is uncertain if it was handed over."""
+        """Ends a request without an answer.
+
+        If it was handed over, what it names becomes uncertain.
+        """
         confirmed = self.links[provider].confirmed
         if pending.touched:
             confirmed = doubt(confirmed, pending.request)
@@ -161,7 +173,7 @@ class Ledger:
         return performed.id in actions
 
     def put_back(self, provider: str, changed: Pending) -> None:
-        """Replaces the pending request of the same number."""
+        """Replaces the pending request that has the same number."""
         link = self.links[provider]
         queue = tuple([changed if p.number == changed.number else p for p in link.queue])
         self.links[provider] = replace(link, queue=queue)
@@ -173,11 +185,11 @@ class Ledger:
             self.links[provider] = replace(link, delivered_unit=unit)
 
     def action(self, number: int) -> Performed:
-        """The unsettled action of that number, as it is now."""
+        """Returns the current value of the unsettled action with that number."""
         return self.performed[number]
 
     def change(self, changed: Performed) -> Performed:
-        """Replaces the unsettled action of the same number."""
+        """Replaces the unsettled action that has the same number."""
         self.performed[changed.id] = changed
         return changed
 
@@ -185,7 +197,7 @@ class Ledger:
         self.change(change(self.action(number)))
 
     def settle(self) -> None:
-        """Moves every settled action, in order, from the unsettled ones into base."""
+        """Moves every settled action, in order, from the unsettled actions into `base`."""
         while self.performed:
             first = next(iter(self.performed.values()))
             if self.is_pending(first):
@@ -200,7 +212,7 @@ class Ledger:
     def tell_taken_back(
         self, before: Subscription | None, performed: Performed, state: Subscription
     ) -> None:
-        """Records what the action would have done and does not do any more."""
+        """Records what the action would have done without rejections, and does not do any more."""
         whole = replace(performed, taken_back=(), undone=False)
         try:
             applied = after(before, whole, catalogues=self.catalogues)
@@ -209,7 +221,7 @@ class Ledger:
         self.taken_back[performed.id] = undone(applied, state)
 
     def _as_it_was(self, action: int) -> tuple[Subscription, Subscription]:
-        """The states before and after the action, without this change."""
+        """Returns the states before and after the action, as they were before this change."""
         state = self.before.settled_state
         for performed in self.before.performed:
             former, state = state, after(state, performed, catalogues=self.catalogues)

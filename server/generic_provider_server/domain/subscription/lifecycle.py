@@ -1,4 +1,7 @@
-"""The events of requests; each is one pure function of the aggregate. See also `perform`."""
+"""Changes an aggregate for each event of a request; each is one pure function.
+
+See also `perform`.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +43,7 @@ def accept(
     reference_number: str = "",
     said: str = "",
 ) -> Transition:
-    """The platform has applied the request.
+    """Completes the request, because the platform has applied it.
 
     `said`: who says so instead of the platform, and why.
     """
@@ -74,7 +77,7 @@ def reject(
     error_description: str = "",
     reference_number: str = "",
 ) -> Transition:
-    """The platform, an operator, or the limit of attempts has rejected the request.
+    """Rejects the request, because of the platform, an operator, or the limit of attempts.
 
     If the request was handed over before, what it names becomes uncertain, unless the platform
     itself has answered.
@@ -113,10 +116,10 @@ def reject(
 
 
 def _corrects(action: Performed | None, pending: Pending) -> bool:
-    """Tells whether the CRM keeps its change when the request is rejected.
+    """Tells whether the CRM keeps its change although the request is rejected.
 
-    It does for usage that an action sends along with its own changes, because it was bought
-    earlier.
+    This is so for usage that an action sends along with its own changes, because that usage was
+    bought earlier.
     """
     usage = pending.request.usage
     match action:
@@ -139,7 +142,7 @@ def _action_error(reason: Reason, provider: str, last: LastError) -> ActionError
 
 
 def expire(aggregate: Aggregate, provider: str, *, circumstances: Circumstances) -> Transition:
-    """Expires all pending requests at a provider. The changes stand in the CRM."""
+    """Expires all pending requests at a provider. The changes remain in the CRM."""
     ledger = Ledger(aggregate, circumstances)
     for pending in ledger.links[provider].queue:
         ledger.abandon(provider, pending, RequestState.EXPIRED)
@@ -147,9 +150,10 @@ def expire(aggregate: Aggregate, provider: str, *, circumstances: Circumstances)
 
 
 def end_usage(aggregate: Aggregate, *, circumstances: Circumstances) -> Transition:
-    """Usage whose end has passed leaves; requests for it that are not on a lease expire.
+    """Removes usage records that have ended. Requests for them that are not on a lease expire.
 
-    Base keeps it as long as an action is unsettled, so that a replayed cancellation finds it.
+    `base` keeps the records as long as an action is unsettled, so that a replayed cancellation
+    finds them.
     """
     ledger = Ledger(aggregate, circumstances)
     now = circumstances.now
@@ -168,7 +172,7 @@ def end_usage(aggregate: Aggregate, *, circumstances: Circumstances) -> Transiti
 def touch(
     aggregate: Aggregate, provider: str, *, numbers: AbstractSet[int], circumstances: Circumstances
 ) -> Transition:
-    """Marks these requests: a hand-over of them ended without an answer."""
+    """Marks these requests, because a hand-over of them ended without an answer."""
     ledger = Ledger(aggregate, circumstances)
     for pending in ledger.links[provider].queue:
         if pending.number in numbers:
@@ -230,7 +234,7 @@ def accepted_late(
     """Handles an acceptance under an old token: the platform was changed, and nobody knows when.
 
     `names`: the elements of the request that become uncertain. `state`: the state of the request.
-    If its change was taken back in the CRM, it is corrected at once.
+    If the CRM has taken its change back, the platform is corrected at once.
     """
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]

@@ -1,5 +1,5 @@
-"""Finds what an aggregate names: items, which it reserves, and parts of
-providers, which it uses.
+"""Finds what an aggregate names: items, which are reserved for it, and parts of providers, which
+are in use.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ from .aggregate import Aggregate
 
 
 def goods_named(aggregate: Aggregate) -> set[Goods]:
-    """The items reserved for the subscription: those that the CRM, an unsettled action or a
-    platform (certain or not) holds for it.
+    """Returns the items reserved for the subscription: those that the CRM, an unsettled action or a
+    platform (certainly or not) holds for it.
     """
     named = {item.goods for item in aggregate.desired.items}
     if aggregate.base is not None:
@@ -55,7 +55,7 @@ def goods_named(aggregate: Aggregate) -> set[Goods]:
 
 
 def goods_of(action: AnyAction) -> set[Goods]:
-    """The items that an action brings in."""
+    """Returns the items that an action adds."""
     match action:
         case BecomeSubscriber() | AddItems() | Replace():
             return {item.goods for item in action.items}
@@ -86,17 +86,19 @@ def _carried(
 
 
 Use = tuple[str, str]
-"""A pair of provider and thing: see `uses_of`."""
+"""A provider and one of its parts, written as in `uses_of`."""
 
 Place = tuple[str, str, str, str]
-"""The most places whose uses are cached."""
+"""A service (`s`) or a goods type (`g`), the provider, the distributor, and the code of the service
+or goods type.
+"""
 
 PLACES_KEPT = 50_000
-"""The most places whose uses are cached. There are as many places as providers offer."""
+"""The most places whose uses are cached. Providers offer about this many places."""
 
 
 def uses_of(aggregate: Aggregate) -> set[Use]:
-    """The parts of each provider that the aggregate names, so that they must not change.
+    """Returns the parts of each provider that the aggregate names, so that they must not change.
 
     `*` is the provider itself, `d:CODE` a distributor, `s:CODE` a service, `d:CODE/s:CODE` a
     service on a distributor, `g:TYPE` a goods type.
@@ -152,7 +154,7 @@ def _add_request(places: set[Place], provider: str, request: Request) -> None:
 
 
 def _of_action(action: AnyAction) -> list[Place]:
-    """The places that an action brings in, except those of a swapped item."""
+    """Returns the places that an action adds, except those of a swapped item."""
     match action:
         case AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms():
             return [("s", s.provider, s.distributor, s.service) for s in action.services]

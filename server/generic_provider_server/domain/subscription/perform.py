@@ -1,4 +1,4 @@
-"""Performing an action on an aggregate."""
+"""Performs an action on an aggregate."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .queueing import enqueue, enqueue_own, plan_performed
 from .transition import Circumstances, Transition
 
 MOST_UNSETTLED = 500
-"""A rejection replays all unsettled actions of a subscription, so their number is bounded."""
+"""The limit of unsettled actions. A rejection replays all of them, so their number is bounded."""
 
 
 def perform(
@@ -76,7 +76,7 @@ def perform(
 
 
 def _check_unsettled(aggregate: Aggregate) -> None:
-    """Refuses too many unsettled actions. Automatic ends do not count."""
+    """Refuses the action if too many are unsettled. Automatic ends do not count."""
     waiting = sum(not performed.automatic for performed in aggregate.performed)
     if waiting >= MOST_UNSETTLED:
         number = aggregate.desired.number
@@ -102,8 +102,11 @@ def _told_of(action: AnyAction, refused: Refused) -> Refused:
 def _whole(
     action: AnyAction, state: Subscription, catalogues: Catalogues
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The providers that get one request for the whole subscription: on activation, or on
-    deactivation. A replay may link those of services that are not on."""
+    """Returns the providers that get one request for the whole subscription: on activation, and on
+    deactivation.
+
+    They include the providers of services that are off, because a replay may link these.
+    """
     codes = dict.fromkeys([*state.linked, *[service.provider for service in state.services]])
     settings = [(code, catalogues[code].provider.request_settings) for code in codes]
     whole = RequestMethod.WHOLE_SUBSCRIPTION
@@ -111,15 +114,15 @@ def _whole(
         return tuple([code for code, s in settings if s.activation_method is whole]), ()
     if isinstance(action, WholeDeactivation):
         return (), tuple([code for code, s in settings if s.deactivation_method is whole])
-    _: PerServiceAction = action  # the types name a new action that is in none of the three
+    _: PerServiceAction = action  # mypy reports a new action that is in none of the three
     return (), ()
 
 
 def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:
     """Links a provider.
 
-    A platform that already serves the customer is taken to hold what the CRM says, or nothing for
-    certain.
+    If its platform already serves the customer, it is assumed to hold what the CRM says, or nothing
+    for certain.
     """
     if code not in ledger.links:
         ledger.links[code] = Link(provider=code)
@@ -137,7 +140,7 @@ def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> 
 
 
 def _account_only(held: PlatformImage) -> PlatformImage:
-    """The image of an account whose contents nobody has reported."""
+    """Returns the image of an account whose contents nobody has reported."""
     return PlatformImage(
         known=Known.UNCERTAIN,
         holder=held.holder,
@@ -150,7 +153,7 @@ def _account_only(held: PlatformImage) -> PlatformImage:
 def _plan(
     ledger: Ledger, performed: Performed, before: Subscription | None, state: Subscription
 ) -> None:
-    """Queues the requests.
+    """Adds the requests to the queue.
 
     Those that heal a platform are a unit of their own, before the action's unit.
     """
@@ -176,7 +179,7 @@ def _concerns(
 
 
 def _serves_already(action: AnyAction, provider: str) -> bool:
-    """Tells whether the platform is said to serve the new subscriber already."""
+    """Tells whether the caller says that the platform serves the new subscriber already."""
     return isinstance(action, BecomeSubscriber) and any(
         existing.provider == provider for existing in action.existing
     )

@@ -20,10 +20,11 @@ def plan_performed(
     before: Subscription | None,
     state: Subscription,
 ) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
-    """The requests that heal the platform before the action's unit, and the action's own requests.
+    """Returns the requests that heal the platform before the action's unit, and the action's own
+    requests.
 
     Nothing is healed if a correction was rejected, nor at an account that was taken over without
-    its contents: these wait for a reset.
+    its contents: both wait for a reset.
     """
     catalogue = ledger.catalogues[provider]
     link = ledger.links[provider]

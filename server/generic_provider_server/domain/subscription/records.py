@@ -13,12 +13,12 @@ from .undone import Undone
 
 
 def request_number(number: int) -> str:
-    """The number of a request in the form in which it is shown; empty for none."""
+    """Returns the number of a request as callers see it; empty for 0."""
     return f"R{number:010d}" if number else ""
 
 
 def action_id(number: int) -> str:
-    """The id of an action in the form in which it is shown; empty for none."""
+    """Returns the id of an action as callers see it; empty for 0."""
     return f"A{number:010d}" if number else ""
 
 
@@ -45,7 +45,9 @@ class WaitingFor(IntEnum):
 
 
 class Who(Value, frozen=True, kw_only=True):
-    """`performed_by` is what the caller says, `caller` is what the connection proves."""
+    """Names who made a call: `performed_by` is what the caller says, `caller` is what the
+    connection proves.
+    """
 
     performed_by: str = ""
     caller: str = ""
@@ -69,7 +71,7 @@ class SubscriptionRecord(Value, frozen=True, kw_only=True):
 def revised(
     former: SubscriptionRecord | None, aggregate: Aggregate, *, now: Instant
 ) -> SubscriptionRecord:
-    """The record with the aggregate as it was changed, or created, at `now`."""
+    """Returns the record with the aggregate as it was changed, or created, at `now`."""
     return SubscriptionRecord(
         aggregate=aggregate,
         create_time=former.create_time if former else now,
@@ -79,9 +81,11 @@ def revised(
 
 
 class ActionRecord(Value, frozen=True, kw_only=True):
-    """`performed`: the call without its `request_id`, as the contract encodes it; empty for an
-    action of the service itself. `action`: the same with every provider named; the first versions
-    did not store it.
+    """An action as it is stored.
+
+    `performed`: the call without its `request_id`, as the contract encodes it; empty for an action
+    of the service itself. `action`: the same action with every provider named; rows that the first
+    versions wrote do not have it.
     """
 
     id: int
@@ -134,7 +138,10 @@ class RequestRecord(Value, frozen=True, kw_only=True):
 def request_record(
     aggregate: Aggregate, provider: str, pending: Pending, *, lane: Lane | None = None
 ) -> RequestRecord:
-    """A pending request as it is stored and shown; `lane`: its current hand-over."""
+    """Returns a pending request as it is stored and shown.
+
+    `lane`: the lane with its current hand-over.
+    """
     performed = next((p for p in aggregate.performed if p.id == pending.action), None)
     link = aggregate.link(provider)
     leased = lane is not None and lane.is_leased

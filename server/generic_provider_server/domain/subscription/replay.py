@@ -27,7 +27,10 @@ SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, Reques
 
 
 def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
-    """Replays, and replays again without each action of which nothing is left."""
+    """Replays the actions.
+
+    Repeats this without each action of which nothing is left, until nothing changes.
+    """
     replayed = _replay(ledger, cause=cause)
     while nothing_left := [
         number for number in ledger.performed if nothing_happened(ledger, number)
@@ -38,12 +41,8 @@ def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]
     return replayed
 
 
-def _without_effect(ledger: Ledger) -> list[int]:
-    return [number for number in ledger.performed if nothing_happened(ledger, number)]
-
-
 def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
-    """Computes *desired* anew and adapts each action's pending requests to it."""
+    """Computes *desired* anew, and adapts each action's pending requests to it."""
     state = ledger.base
     replayed = []
     own = _own_requests(ledger)
@@ -71,7 +70,7 @@ def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
 
 
 def _own_requests(ledger: Ledger) -> dict[tuple[str, int], list[Pending]]:
-    """The pending requests by provider and action."""
+    """Returns the pending requests by provider and action."""
     own: dict[tuple[str, int], list[Pending]] = {}
     for link in ledger.links.values():
         for pending in link.queue:
@@ -102,7 +101,9 @@ def _bring_in_line(
 def _cancel_pointless(
     ledger: Ledger, provider: str, replayed: Replayed, mine: Sequence[Pending]
 ) -> None:
-    """Cancels what the action no longer wants, and what is done without it."""
+    """Cancels requests that the action no longer wants, and those whose effect is there without
+    them.
+    """
     leased = ledger.leased(provider)
     undone = ledger.action(replayed.action).undone
     wanted = ledger.image(replayed.after, ledger.catalogues[provider])
@@ -118,7 +119,9 @@ def _cancel_pointless(
 
 
 def _needless(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:
-    """True if it is done already, or if the platform does not know for whom it is."""
+    """Tells whether the request's effect is already there, or whether the platform will not know
+    the subscriber when the request arrives.
+    """
     become = request.type is RequestType.BECOME_SUBSCRIBER
     unknown = ahead.known is Known.NO and wanted.known is Known.YES and not become
     return unknown or has(ahead, request)
@@ -129,7 +132,7 @@ def _replaceable(
 ) -> bool:
     """Tells whether the action's requests at the provider may be replaced as a whole.
 
-    They may not if the platform has already applied a part of them, nor if it has got a request of
+    They may not if one of them already has a result there, nor if the platform has got a request of
     a later unit: an older unit must not come after a newer one.
     """
     performed = ledger.action(replayed.action)

@@ -1,4 +1,4 @@
-"""What a platform reports of a subscription becomes what is confirmed of it."""
+"""Makes what a platform reports about a subscription its confirmed image."""
 
 from __future__ import annotations
 
@@ -15,26 +15,33 @@ from .ledger import Ledger
 from .transition import Circumstances, Transition
 
 CLOCKS = 300 * SECOND
-"""So far the clocks of platforms and ours may be apart."""
+"""The largest difference to expect between a platform's clock and ours, in microseconds."""
 
 Element = TypeVar("Element", bound=Part)
 
 
 class Applied(Value, frozen=True, kw_only=True):
-    """`unknown`: ids that the provider does not have; what names them is left out."""
+    """The result of a report.
+
+    `unknown`: ids that the provider does not have; elements that name them are left out.
+    """
 
     transition: Transition
     unknown: tuple[Unknown, ...] = ()
 
 
 def overtaken(link: Link, *, observed_time: Instant) -> bool:
-    """Tells whether requests may have changed the platform since it was read."""
+    """Tells whether requests may have changed the platform since it was read at `observed_time`."""
     return bool(link.queue) or link.settle_time > observed_time - CLOCKS
 
 
 def counts_as_missing(aggregate: Aggregate, provider: str, *, observed_time: Instant) -> bool:
-    """Tells whether a complete report which does not name the subscription says that it is unknown:
-    not if it was made later, may have changed, or has ended and has nothing there."""
+    """Tells whether the subscription counts as unknown to the platform because a complete report
+    does not name it.
+
+    It does not if it was created after the report, may have changed since, or has ended and holds
+    nothing.
+    """
     link = aggregate.link(provider)
     if link is None or link.confirmed == NOTHING or overtaken(link, observed_time=observed_time):
         return False
@@ -46,10 +53,10 @@ def counts_as_missing(aggregate: Aggregate, provider: str, *, observed_time: Ins
 def report(
     aggregate: Aggregate, provider: str, *, held: Reported | None, circumstances: Circumstances
 ) -> Applied:
-    """Replaces the items and entitlements that are confirmed, and nothing else; without `held` the
-    platform does not know the subscriber.
+    """Replaces the confirmed items and entitlements, and nothing else. Without `held` the platform
+    does not know the subscriber.
 
-    The aggregate stays as it is where nothing of that differs.
+    If none of that differs, the aggregate stays as it is.
     """
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]
@@ -66,7 +73,11 @@ def report(
 
 
 def _confirmed(former: PlatformImage, wanted: PlatformImage, reading: Reading) -> PlatformImage:
-    """Nobody has told holder and address of a subscriber who was not known for certain."""
+    """Returns the confirmed image after the report.
+
+    A report has no holder and no address, so these stay certain only if the platform certainly knew
+    the subscriber before.
+    """
     was_known = former.known is Known.YES
     return replace(
         former,
@@ -81,7 +92,10 @@ def _confirmed(former: PlatformImage, wanted: PlatformImage, reading: Reading) -
 def _replaced(
     former: tuple[Element, ...], wanted: tuple[Element, ...], read: tuple[Element, ...]
 ) -> tuple[Element, ...]:
-    """What was read, as we know it, with its parameters; in the former order if that is all."""
+    """Returns the elements that were read. An unchanged element keeps its known parameters.
+
+    If nothing differs, returns `former`, so that the order stays.
+    """
     known = {part.key: part for part in (*wanted, *former)}
     now = {part.key: _as_known(known.get(part.key), part) for part in read}
     return former if now == {part.key: part for part in former} else tuple(now.values())

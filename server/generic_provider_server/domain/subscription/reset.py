@@ -28,12 +28,12 @@ def reset(
     run: int = 0,
     performed_by: str = "",
 ) -> Transition:
-    """Creates the requests that remove the difference; none for a subscription in sync.
+    """Creates the requests that remove the differences; none for a subscription in sync.
 
     `full` sends everything wanted again, and removes everything else that the platform may hold.
     `recreate` cancels pending requests and sends the whole subscriber in one BECOME_SUBSCRIBER; no
-    request may be on a live lease then. If that is pending already, nothing changes. `lost`:
-    requests that the platform accepted and may have lost since.
+    request may be on a live lease then. If the same BECOME_SUBSCRIBER is pending already, nothing
+    changes. `lost`: requests that the platform accepted and may have lost since.
     """
     ledger = Ledger(aggregate, circumstances)
     if recreate:
@@ -65,7 +65,9 @@ def reset(
 
 
 def doubted(link: Link, *, full: bool, recreate: bool, lost: Sequence[Request] = ()) -> Link:
-    """The link with everything uncertain of which the reset takes nobody's word."""
+    """Returns the link with every element uncertain that the reset must not rely on: all of them if
+    `full` or `recreate`, otherwise those that `lost` names.
+    """
     confirmed = link.confirmed
     if full or recreate:
         confirmed = doubt_everything(confirmed)
@@ -85,7 +87,7 @@ def _pending_already(aggregate: Aggregate, provider: str, requests: Sequence[Req
 def _cancel_pending(ledger: Ledger, provider: str) -> None:
     """Cancels the pending requests.
 
-    The changes of the CRM stand: the BECOME_SUBSCRIBER carries them.
+    The CRM keeps its changes, because the BECOME_SUBSCRIBER carries them.
     """
     if ledger.leased(provider):
         raise ValueError(f"requests at {provider} are on a lease")

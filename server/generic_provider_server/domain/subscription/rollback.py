@@ -1,4 +1,6 @@
-"""Handles a rejection: takes the part back, replays later actions, and corrects the platforms."""
+"""Handles a rejection: takes the rejected part back, replays later actions, and corrects the
+platforms.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +106,9 @@ def _undo(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
 
 
 def _attempts(performed: Performed, provider: str, request: Request) -> list[Performed]:
-    """The ways to take the request's part back: the narrowest first, the whole action last."""
+    """Returns the possible ways to take the request's part back: the narrowest first, the whole
+    action last.
+    """
     whole = wholly_undone(performed)
     if isinstance(performed.action, AtomicAction):
         return [whole]
@@ -156,7 +160,8 @@ def _is_taken_back(
     before: Subscription | None,
     state: Subscription,
 ) -> bool:
-    """True if the state no longer wants the rejected addition, or again wants the rejected removal.
+    """Tells whether the state no longer wants the rejected addition, or wants again what the
+    rejected request was to remove.
 
     If the platform should have known the subscriber before the action, the state must be as before.
     """
@@ -184,8 +189,8 @@ def _is_taken_back(
 
 
 def _kept(old: PlatformImage, new: PlatformImage, request: Request) -> bool:
-    """True unless something that the request would have removed was wanted
-    before and is not now.
+    """Tells whether everything that the request was to remove, and that was wanted before, is
+    wanted now.
     """
     if request.type is RequestType.DEACTIVATE_SUBSCRIBER:
         wanted, there = {e.key for e in old.entitlements}, {e.key for e in new.entitlements}

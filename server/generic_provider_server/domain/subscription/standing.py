@@ -28,13 +28,15 @@ class Replayed(NamedTuple):
     after: Subscription
 
     def links(self, provider: str) -> bool:
-        """Is it this action that makes the subscriber known there?"""
+        """Tells whether this action links the provider."""
         linked = self.before.linked if self.before else ()
         return provider in self.after.linked and provider not in linked
 
 
 def nothing_happened(ledger: Ledger, action: int) -> bool:
-    """True if a request of the action was rejected, and nothing of it stands or is pending."""
+    """Tells whether a request of the action was rejected, and nothing of the action stands or is
+    pending.
+    """
     performed = ledger.action(action)
     outcomes = performed.outcomes
     return (
@@ -47,7 +49,7 @@ def nothing_happened(ledger: Ledger, action: int) -> bool:
 
 
 def _stands_without_request(ledger: Ledger, action: int) -> bool:
-    """True if a part of the action needed no request, or got none, so that it stands."""
+    """Tells whether a part of the action stands because it needed no request, or got none."""
     before, performed = before_action(ledger, action)
     if served_before(performed) or _listed_without_request(performed, ledger.catalogues):
         return True
@@ -79,7 +81,7 @@ def _listed_without_request(performed: Performed, catalogues: Catalogues) -> boo
 
 
 def before_action(ledger: Ledger, action: int) -> tuple[Subscription | None, Performed]:
-    """The action and the state before it."""
+    """Returns the state before the action, and the action."""
     state = ledger.base
     for performed in ledger.performed.values():
         if performed.id == action:
@@ -89,7 +91,7 @@ def before_action(ledger: Ledger, action: int) -> tuple[Subscription | None, Per
 
 
 def state_at(ledger: Ledger, unit: int) -> Subscription:
-    """The subscription after the actions that come before the unit."""
+    """Returns the subscription after the actions whose unit is not later than this one."""
     state = ledger.base
     for performed in ledger.performed.values():
         if performed.unit > unit:
@@ -99,7 +101,10 @@ def state_at(ledger: Ledger, unit: int) -> Subscription:
 
 
 def served_before(performed: Performed) -> set[str]:
-    """The providers that served the customer before: nothing is sent there, so that part stands."""
+    """Returns the providers that already served the customer.
+
+    Nothing is sent there, so that part stands.
+    """
     action = performed.action
     return {e.provider for e in action.existing} if isinstance(action, BecomeSubscriber) else set()
 

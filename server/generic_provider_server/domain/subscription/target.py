@@ -1,5 +1,6 @@
-"""Computes what the platform should hold when some requests are done, for
-adapters that overwrite.
+"""Computes what the platform should hold when some requests are done.
+
+Adapters that overwrite need it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .aggregate import Aggregate, Pending
 def target_after(
     aggregate: Aggregate, taken: tuple[Pending, ...], *, catalogue: Catalogue, now: Instant
 ) -> PlatformImage:
-    """*confirmed* with the effects of `taken`.
+    """Returns *confirmed* with the effects of `taken`.
 
     An uncertain element is included if the CRM wants it.
     """

@@ -1,4 +1,4 @@
-"""The inputs of a change of an aggregate, and its results."""
+"""Defines the inputs of a change of an aggregate, and its results."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ class Finished(Value, frozen=True, kw_only=True):
 
 
 class ActionChange(Value, frozen=True, kw_only=True):
-    """An action that is new, changed or settled. `taken_back` is None if it did not change."""
+    """An action that is new, changed or settled.
+
+    `taken_back` is None if the list did not change.
+    """
 
     performed: Performed
     settled: bool
@@ -46,7 +49,8 @@ class ActionChange(Value, frozen=True, kw_only=True):
 class Transition(Value, frozen=True, kw_only=True):
     """The results of a change: the new aggregate, and what else the store must write.
 
-    `left_out`: providers that an action concerns and that were not effective.
+    `left_out`: providers that an action concerns but that were not effective, so they get no
+    requests.
     """
 
     aggregate: Aggregate

@@ -13,11 +13,11 @@ Element = TypeVar("Element", Item, Usage)
 
 
 class Undone(Value, frozen=True, kw_only=True):
-    """One thing in its state after the rollback. Exactly one field besides `provider` and `gone`
-    is set.
+    """One thing that was taken back, in its state after the rollback.
 
-    `link`: the provider does not serve the subscription any more. `gone`: the action had added the
-    service (it is REMOVED), item or usage record; otherwise it stands again.
+    Exactly one field besides `provider` and `gone` is set. `link`: the provider does not serve the
+    subscription any more. `gone`: the action had added the service, item or usage record, which is
+    gone again (a service is REMOVED); otherwise it stands again.
     """
 
     provider: str = ""
@@ -32,7 +32,7 @@ class Undone(Value, frozen=True, kw_only=True):
 
 
 def undone(applied: Subscription, restored: Subscription) -> tuple[Undone, ...]:
-    """The differences between the action as it was performed and what is left of it."""
+    """Returns the differences between the action as it was performed and what is left of it."""
     return tuple(_differences(applied, restored))
 
 

@@ -1,7 +1,7 @@
-"""A CRM under load: `python -m bench.crm KIND ADDRESS FIRST SECONDS CHANNELS`.
+"""A CRM under load: `python -m bench.crm KIND ADDRESS FIRST SECONDS CHANNELS [IN_FLIGHT]`.
 
-Kinds: `single` keeps 64 calls in flight; `batches` keeps batches of 100 actions in flight; `paced`
-offers 150 actions a second. `FIRST`: its first subscription.
+Kinds: `single` keeps 64 calls in flight; `batches` keeps IN_FLIGHT batches of 100 actions in
+flight; `paced` offers 150 actions a second. `FIRST`: its first subscription.
 """
 
 from __future__ import annotations
@@ -23,17 +23,20 @@ from .processes import say
 from .setting import BATCH, changes
 
 IN_FLIGHT = 64
-BATCHES_IN_FLIGHT = 4
+FEW, MANY = 4, 32
 PACE = 150
 WARM_UP = 0.15
 TURNS = 3
 
 
 class Load:
-    def __init__(self, channels: list[grpc.aio.Channel], *, first: int, seconds: float) -> None:
+    def __init__(
+        self, channels: list[grpc.aio.Channel], *, first: int, seconds: float, in_flight: int
+    ) -> None:
         self._channels = channels
         self._subscriptions = [SubscriptionServiceStub(each) for each in channels]
         self._seconds = seconds
+        self._in_flight = in_flight
         self._changes = changes(first=first)
 
     async def single(self) -> None:
@@ -59,7 +62,7 @@ class Load:
                 if each.HasField("error"):
                     raise RuntimeError(each.error.message)
 
-        in_flight = max(BATCHES_IN_FLIGHT, len(self._channels))
+        in_flight = max(self._in_flight, len(self._channels))
         say(per_second=await self._keep(one, in_flight=in_flight) * BATCH)
 
     async def paced(self) -> None:
@@ -91,9 +94,10 @@ class Load:
         return counted / (time.monotonic() - warm)
 
 
-async def main(kind: str, address: str, first: str, seconds: str, count: str) -> None:
-    async with channels(address, count=int(count)) as opened:
-        load = Load(opened, first=int(first), seconds=float(seconds))
+async def main(kind: str, address: str, first: str, seconds: str, *more: str) -> None:
+    count, in_flight = (*map(int, more), FEW)[:2]
+    async with channels(address, count=count) as opened:
+        load = Load(opened, first=int(first), seconds=float(seconds), in_flight=in_flight)
         await getattr(load, kind)()
 
 

@@ -12,6 +12,7 @@ from itertools import count
 from statistics import quantiles
 from typing import Any
 
+from .crm import FEW
 from .databases import Databases
 from .processes import Serving, line_of, program
 from .setting import SUBSCRIPTIONS
@@ -34,12 +35,14 @@ class Cycles:
     offered: float
 
 
-def cycles(serving: Serving, *, seconds: float, first: int = 0, channels: int = 1) -> Cycles:
-    """Full cycles a second, and actions offered a second."""
+def cycles(
+    serving: Serving, *, seconds: float, first: int = 0, channels: int = 1, batches: int = FEW
+) -> Cycles:
+    """Full cycles a second, and actions offered a second by `batches` calls in flight."""
     start = time.monotonic()
     with (
         program("adapter", "counted", serving.address, channels) as adapter,
-        program("crm", "batches", serving.address, first, seconds, channels) as load,
+        program("crm", "batches", serving.address, first, seconds, channels, batches) as load,
     ):
         done = rate(adapter, start=start, seconds=seconds)
         offered = line_of(load)["per_second"]

@@ -68,7 +68,7 @@ class Claim:
     turn: int = 0
 
     def needs(self) -> Needs:
-        return Needs(searches=True, duty="delivery")
+        return Needs(searches=True, for_adapter=True, duty="delivery")
 
     def run(self, transaction: Transaction) -> tuple[tuple[Handed, ...], ...]:
         if not catalogue_of(transaction.catalogues, self.provider).effective:

@@ -25,7 +25,7 @@ class EndLeases:
     broken: Callable[[Lane], bool] = lambda _: False
 
     def needs(self) -> Needs:
-        return Needs(searches=True, duty="leases")
+        return Needs(searches=True, for_adapter=True, duty="leases")
 
     def run(self, transaction: Transaction) -> int:
         """Returns the number of subscriptions found. Call it again until it returns 0."""

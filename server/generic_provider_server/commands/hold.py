@@ -96,4 +96,6 @@ def live_lane(transaction: Transaction, lease: Lease | None) -> Lane | None:
 
 
 def _needs(leases: tuple[Lease | None, ...]) -> Needs:
-    return Needs(subscriptions=frozenset(lease.subscription for lease in leases if lease))
+    return Needs(
+        subscriptions=frozenset(lease.subscription for lease in leases if lease), for_adapter=True
+    )

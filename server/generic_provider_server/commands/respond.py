@@ -60,7 +60,7 @@ class Respond:
 
     def needs(self) -> Needs:
         named = [lease.subscription for lease in self.leases if lease is not None]
-        return Needs(subscriptions=frozenset(named))
+        return Needs(subscriptions=frozenset(named), for_adapter=True)
 
     def run(self, transaction: Transaction) -> tuple[Verdict, ...]:
         transaction.notice.heard.update(streams_of(self.leases))

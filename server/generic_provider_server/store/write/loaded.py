@@ -25,12 +25,14 @@ class Needs(Value, frozen=True, kw_only=True):
     `searches`: it searches the tables itself, so it runs after the others are written. `set_up`: it
     changes providers, so no other command may use them at the same time. `duty`: the duty from
     which a subscription is set aside if the command cannot process it; empty for commands of
-    callers, who get the error themselves.
+    callers, who get the error themselves. `for_adapter`: an adapter waits for it, so it goes ahead
+    of what the CRM asks.
     """
 
     searches: bool = False
     duty: str = ""
     set_up: bool = False
+    for_adapter: bool = False
     subscriptions: frozenset[str] = frozenset()
     goods: frozenset[Goods] = frozenset()
     request_ids: frozenset[str] = frozenset()

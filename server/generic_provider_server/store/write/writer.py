@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -27,12 +26,12 @@ from ..notices.listeners import Listeners
 from ..notices.notice import Notice
 from ..notices.throttle import PAUSE_SECONDS, Throttle
 from .loaded import Needs
+from .queue import Queue
 from .transaction import Transaction
 
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
-MOST_IN_GROUP = 400
 MOST_ATTEMPTS = 10
 """How often a group, and then each of its commands, is run while other processes are faster."""
 
@@ -50,6 +49,7 @@ class Command(Protocol[Result_co]):
 @dataclass(slots=True)
 class _Asked(Generic[Result]):
     command: Command[Result]
+    needs: Needs
     future: asyncio.Future[Result]
     result: Result | None = None
     error: BaseException | None = None
@@ -72,7 +72,7 @@ class Writer:
         self._loop = loop
         self._listeners = listeners
         self._throttle = Throttle(server)
-        self._asked: deque[_Asked[Any]] = deque()
+        self._asked: Queue[_Asked[Any]] = Queue()
         self._wanted = threading.Condition()
         self._stopping = False
         self._lost = False
@@ -89,12 +89,13 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def ask(self, command: Command[Result]) -> asyncio.Future[Result]:
-        """Queues the command behind those that were asked for before."""
+        """Queues the command behind those of its kind that were asked for before."""
         future: asyncio.Future[Result] = self._loop.create_future()
+        asked = _Asked(command, command.needs(), future)
         with self._wanted:
             if self._stopping:
                 raise Refused(Reason.DRAINING, "this server process is shutting down")
-            self._asked.append(_Asked(command, future))
+            self._asked.add(asked)
             self._wanted.notify()
         return future
 
@@ -117,8 +118,7 @@ class Writer:
             self._wanted.wait_for(lambda: self._asked or self._stopping, wait)
             if self._stopping and not self._asked:
                 return None
-            size = min(len(self._asked), MOST_IN_GROUP)
-            return [self._asked.popleft() for _ in range(size)]
+            return self._asked.next_group()
 
     def _run_group(self, group: Sequence[_Asked[Any]], *, attempt: int = 1) -> list[Notice]:
         """Runs the group as one transaction.
@@ -146,7 +146,7 @@ class Writer:
         """
         if not isinstance(error, Unprocessable) or len(group) != 1:
             return isinstance(error, Overtaken)
-        needs = group[0].command.needs()
+        needs = group[0].needs
         if needs.duty:
             self._set_aside(error.subscription, needs.duty, error.__cause__ or error)
         return needs.searches and bool(needs.duty)
@@ -179,7 +179,7 @@ class Writer:
             self._loop.call_soon_threadsafe(self._listeners.tell_lost)
 
     def _commit(self, group: Sequence[_Asked[Any]]) -> Notice:
-        memory, needs = self._memory, [asked.command.needs() for asked in group]
+        memory, needs = self._memory, [asked.needs for asked in group]
         with self._engine.transaction() as (tables, numbers):
             if self._engine.shared:
                 set_up = any(need.set_up for need in needs)

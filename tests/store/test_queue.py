@@ -1,0 +1,109 @@
+"""Adapters and the CRM share the writer: neither waits until the other has nothing to ask."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from generic_provider_server.commands.claim import Claim
+from generic_provider_server.commands.hold import Release
+from generic_provider_server.domain.lease import Lease
+from generic_provider_server.store.notices.notice import Notice
+from generic_provider_server.store.write.loaded import Needs
+from generic_provider_server.store.write.queue import MOST_IN_GROUP, Queue
+from generic_provider_server.store.write.transaction import Transaction
+from generic_provider_server.store.write.writer import Command
+from support.bench import Bench, performing
+from support.examples import viewer
+
+BATCHES = [performing(viewer(f"S{n}", serial=f"{n:010}"), f"S{n}") for n in range(2_000)]
+CLAIM = Claim(provider="SAT", server="server", demands=())
+RELEASE = Release(leases=(Lease("SAT", "S1", 1, 1, 0, 0, "stream"),) * 3)
+
+
+@dataclass(slots=True)
+class Held:
+    """Keeps the writer busy until it is told to go on."""
+
+    started: threading.Event = field(default_factory=threading.Event)
+    go_on: threading.Event = field(default_factory=threading.Event)
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, _: Transaction) -> None:
+        self.started.set()
+        self.go_on.wait()
+
+
+async def test_a_claim_does_not_wait_for_the_actions_that_were_asked_for_before_it(
+    bench: Bench,
+) -> None:
+    assert await _done_before(bench, BATCHES, CLAIM) == 0
+
+
+async def test_answers_and_extensions_do_not_wait_either(bench: Bench) -> None:
+    assert await _done_before(bench, BATCHES, RELEASE) == 0
+
+
+async def test_an_action_does_not_wait_for_all_adapters_that_asked_before_it(bench: Bench) -> None:
+    done = await _done_before(bench, [RELEASE] * 3_000, BATCHES[0])
+
+    assert done <= MOST_IN_GROUP // 2
+
+
+def test_while_others_wait_adapters_take_at_most_half_of_a_group() -> None:
+    queue: Queue[Asked] = Queue()
+    for _ in range(1_000):
+        queue.add(Asked(Needs(for_adapter=True, subscriptions=frozenset({"S1", "S2"}))))
+        queue.add(Asked(Needs(subscriptions=frozenset({"S3"}))))
+
+    while group := queue.next_group():
+        adapters = sum(len(each.needs.subscriptions) for each in group if each.needs.for_adapter)
+        others = sum(not each.needs.for_adapter for each in group)
+        assert others == 0 or 0 < adapters <= others
+
+
+def test_a_large_answer_leaves_as_much_room_for_actions() -> None:
+    queue: Queue[Asked] = Queue()
+    answered = frozenset({f"S{n}" for n in range(1_000)})
+    queue.add(Asked(Needs(for_adapter=True, subscriptions=answered)))
+    for _ in range(3_000):
+        queue.add(Asked(Needs()))
+
+    assert len(queue.next_group()) == 1_001
+
+
+def test_without_adapters_the_crm_has_the_whole_group() -> None:
+    queue: Queue[Asked] = Queue()
+    for _ in range(3_000):
+        queue.add(Asked(Needs()))
+
+    assert len(queue.next_group()) == MOST_IN_GROUP
+
+
+@dataclass(slots=True)
+class Asked:
+    needs: Needs
+
+
+async def _done_before(bench: Bench, first: Sequence[Command[Any]], late: Command[Any]) -> int:
+    """How many of the commands that were asked for first are done in earlier groups than `late`."""
+    done = 0
+    held = Held()
+    holding = bench.store.ask(held)
+    await asyncio.to_thread(held.started.wait)
+    asked = [bench.store.ask(command) for command in first]
+    last = bench.store.ask(late)
+
+    def count(_: Notice) -> None:
+        nonlocal done
+        done = done if last.done() else sum(each.done() for each in asked)
+
+    bench.store.listeners.committed.append(count)
+    held.go_on.set()
+    await asyncio.gather(holding, last, *asked)
+    return done

@@ -31,7 +31,7 @@ UNREACHABLE = (OperationalError, InterfaceError)
 
 
 class Store:
-    """Create it with `open_store`. Call everything here on the event loop.
+    """The open store. Create it with `open_store`, and call everything on the event loop.
 
     `server`: the id of this process. `shared`: other processes may serve the same database.
     """
@@ -61,7 +61,7 @@ class Store:
 
     @property
     def providers(self) -> Mapping[str, ProviderRecord]:
-        """Every provider as last committed."""
+        """All providers as they were last committed."""
         return self._memory.providers.records
 
     @property
@@ -69,7 +69,7 @@ class Store:
         return self._memory.providers.catalogues
 
     async def catalogue(self, provider: str) -> Catalogue:
-        """Raises Refused if there is no such provider."""
+        """Returns the provider's catalogue. Raises Refused if there is no such provider."""
         if provider not in self.catalogues:
             await self.refresh()
         return catalogue_of(self.catalogues, provider)
@@ -80,14 +80,15 @@ class Store:
             await self.read(lambda _: None)
 
     async def do(self, command: Command[Result]) -> Result:
-        """Commits the command.
+        """Runs and commits the command.
 
-        After Refused nothing has changed, except for STORE_UNAVAILABLE, after which nobody knows.
+        If it raises Refused, nothing has changed; only after STORE_UNAVAILABLE nobody knows whether
+        something has.
         """
         return await self._writer.ask(command)
 
     def ask(self, command: Command[Result]) -> asyncio.Future[Result]:
-        """Queues the command behind those that were asked for before."""
+        """Queues the command behind those that were queued before."""
         return self._writer.ask(command)
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
@@ -99,7 +100,7 @@ class Store:
             raise unavailable("read") from error
 
     def _answer(self, question: Callable[[Queries], Result]) -> Result:
-        """Reads once more with a new connection if the connection was lost."""
+        """Answers the question. If the connection was lost, it tries once more with a new one."""
         try:
             return self._answer_now(question)
         except UNREACHABLE:
@@ -112,7 +113,9 @@ class Store:
         return question(self._queries)
 
     def set_asides(self) -> list[SetAside]:
-        """The subscriptions that this process could not process, and tries again later."""
+        """Returns the subscriptions that this process could not process and will try again
+        later.
+        """
         return self._memory.set_asides.entries(now=self._memory.now())
 
     async def close(self) -> None:
@@ -185,7 +188,7 @@ def open_store(
 
 
 def engine_of(url: str) -> Engine:
-    """Raises UnsupportedDatabase, StoreInUse."""
+    """Returns the engine for the URL. Raises UnsupportedDatabase, StoreInUse."""
     if url.startswith(PREFIX):
         return SqliteEngine(url)
     if url.startswith(PREFIXES):
@@ -194,7 +197,10 @@ def engine_of(url: str) -> Engine:
 
 
 def reader_of(url: str) -> Database:
-    """An existing database, which other processes may have open. Raises UnsupportedDatabase."""
+    """Opens an existing database, which other processes may have open.
+
+    Raises UnsupportedDatabase.
+    """
     if url.startswith(PREFIX):
         if not sqlite_path(url).exists():
             raise UnsupportedDatabase(f"there is no database {url}")

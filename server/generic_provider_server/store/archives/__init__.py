@@ -1,1 +1,3 @@
-"""The files of archives: their folder, how one is written and read, and what its lines say."""
+"""Contains the files of archives: their folder, how a file is written and read, and what its lines
+mean.
+"""

@@ -23,7 +23,7 @@ _NAMED = re.compile(r"Z\d+-([0-9a-f]{16})\.ndjson\.gz")
 
 
 class DamagedArchive(Exception):
-    """The file is not an archive, or not the one that was written."""
+    """Says that the file is not an archive, or not the one that was written."""
 
 
 class ArchiveWriter:
@@ -70,7 +70,8 @@ def _line(line: Opening | Content | Closing) -> bytes:
 
 
 class ArchiveFile:
-    """Reads a complete file. Raises DamagedArchive if it is not what was written, and OSError.
+    """Reads a complete file. Raises DamagedArchive if it is not the file that was written, and
+    OSError.
 
     `checksum` is the SHA-256 of the file, or its first digits. Without it, the digits in the file's
     name are used, if the file still has its original name.
@@ -92,9 +93,9 @@ class ArchiveFile:
         self.counts: Counter[str] = Counter()
 
     def contents(self) -> Iterator[Content]:
-        """Yields every line between the first and the last. Can be called once.
+        """Yields every line between the first and the last. It can be called once.
 
-        Only when the iterator ends without an error, the file is proved to be whole.
+        The file is proved to be whole only when the iterator has ended without an error.
         """
         for line in self._lines:
             if isinstance(line, Closing):

@@ -19,11 +19,11 @@ NO_FOLDER = "it has no --archive-folder"
 
 
 class ArchiveFolder:
-    """A name that begins with a dot belongs to a file that is not complete, or whose checksum is
-    not stored yet.
+    """The folder of the archives' files.
 
-    `make` creates the folder when it is needed. A shared folder must exist, because an empty folder
-    could be a share that is not mounted.
+    A name that begins with a dot belongs to a file that is not complete, or whose checksum is not
+    stored yet. `make`: the folder is created when it is needed. A shared folder must exist, because
+    an empty folder could be a share that is not mounted.
     """
 
     def __init__(self, path: Path | None, *, make: bool) -> None:
@@ -31,7 +31,7 @@ class ArchiveFolder:
         self._make = make
 
     def check(self) -> None:
-        """Raises Refused if nothing can be written there."""
+        """Raises Refused if nothing can be written in the folder."""
         folder = self._folder
         probe = folder / f".probe-{secrets.token_hex(4)}"
         try:
@@ -63,14 +63,14 @@ class ArchiveFolder:
         self._sync()
 
     def publish(self, archive: ArchiveRecord) -> None:
-        """Gives the file its final name. Can be repeated."""
+        """Gives the file its final name. It may be called again."""
         finished = self._finished(archive)
         if finished.exists():
             finished.rename(self._file(archive))
             self._sync()
 
     def open(self, archive: ArchiveRecord) -> ArchiveFile:
-        """Raises DamagedArchive, OSError."""
+        """Opens the file of the archive. Raises DamagedArchive, OSError."""
         return ArchiveFile(self._file(archive), checksum=archive.checksum)
 
     def clear(self, archive: ArchiveRecord) -> None:
@@ -79,7 +79,7 @@ class ArchiveFolder:
             path.unlink(missing_ok=True)
 
     def remove(self, archive: ArchiveRecord) -> None:
-        """Removes the file for good. Can be repeated. Raises Refused."""
+        """Removes the file for good. It may be called again. Raises Refused."""
         try:
             self._file(archive).unlink(missing_ok=True)
             self._sync()
@@ -89,8 +89,8 @@ class ArchiveFolder:
     def pieces(self, archive: ArchiveRecord, *, offset: int) -> Iterator[bytes]:
         """Yields the file from the offset on.
 
-        Raises Refused if the file cannot be read or has another size; at the end also if the whole
-        file was read and has another checksum.
+        Raises Refused if the file cannot be read or has another size. After the whole file was
+        read, it also raises Refused if the checksum is another.
         """
         digest = hashlib.sha256()
         try:

@@ -31,7 +31,7 @@ class Opening(_Line, frozen=True, kw_only=True, tag="archive", omit_defaults=Fal
 
 
 class RequestLine(_Line, frozen=True, kw_only=True, tag="request"):
-    """A request as it was stored. `contents` is what the platform was asked to do."""
+    """A request as it was stored. `contents`: what the platform was asked to do."""
 
     number: str
     provider: str
@@ -58,8 +58,10 @@ class RequestLine(_Line, frozen=True, kw_only=True, tag="request"):
 
 
 class ActionLine(_Line, frozen=True, kw_only=True, tag="action"):
-    """An action as it was stored. `contents` is what was asked for. `performed` is the call itself:
-    a PerformActionRequest, encoded by Protocol Buffers.
+    """An action as it was stored.
+
+    `contents`: what was asked for. `performed`: the call itself, which is a PerformActionRequest,
+    encoded by Protocol Buffers.
     """
 
     id: str
@@ -104,5 +106,5 @@ def instant(moment: datetime) -> Instant:
 
 
 def number_of(name: str) -> int:
-    """Returns the number in an id such as R0000000042; 0 for an empty one."""
+    """Returns the number in an id such as R0000000042; 0 for an empty id."""
     return int(name[1:] or 0)

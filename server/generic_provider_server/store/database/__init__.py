@@ -1,1 +1,3 @@
-"""The databases: engines, tables, statements, the schema's changes, and values as rows."""
+"""Contains the engines of both databases, the tables, the statements, the changes of the schema,
+and the conversion of values to rows.
+"""

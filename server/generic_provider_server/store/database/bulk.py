@@ -1,6 +1,6 @@
-"""Statements that change many rows at once, in the SQL of both kinds of store.
+"""Builds statements that change many rows at once, in the SQL of both databases.
 
-SQLite runs a statement of its own for every row; PostgreSQL gets all rows with one statement, as an
+SQLite runs the statement once for every row. PostgreSQL gets all rows with one statement, as an
 array for each column. The models name the columns.
 """
 
@@ -36,7 +36,8 @@ TYPES: Mapping[type[Field[Any]], str] = {
 class Bulk:
     """A statement, and the columns that it takes from each row, in their order.
 
-    `every`: if it changes fewer rows than were given, another process was faster.
+    `every`: the statement must change every given row. If it changes fewer, another process was
+    faster.
     """
 
     sqlite: str
@@ -46,19 +47,20 @@ class Bulk:
 
 
 def columns_of(table: type[Model], *, wanted: Collection[str] = ()) -> str:
-    """The columns of the table for a SELECT: all, or only those named."""
+    """Returns the columns of the table for a SELECT: all of them, or only those in `wanted`."""
     return ", ".join([name for name in _columns(table) if not wanted or name in wanted])
 
 
 def insert(table: type[Model], *, every: bool = True) -> Bulk:
-    """Inserts rows. `every`: none of them may exist already."""
+    """Inserts rows. `every`: none of the rows may exist already."""
     return _insert(table, "NOTHING", every=every)
 
 
 def upsert(
     table: type[Model], *, add: Collection[Field[Any]] = (), but: Collection[Field[Any]] = ()
 ) -> Bulk:
-    """Inserts rows, or changes existing ones. The columns in `add` are added to.
+    """Inserts rows, or changes existing ones. `add`: columns whose new value is added to the old
+    one.
 
     `but`: columns that are not changed; a new row has their defaults.
     """
@@ -82,7 +84,7 @@ def update(
     where: str = "",
     every: bool = True,
 ) -> Bulk:
-    """Changes the columns `changed` (none: all) of the rows with the given keys.
+    """Changes the columns `changed` (none: all columns) of the rows with the given keys.
 
     `but`: columns that are not changed. `keep`: columns that a null does not change. `raise_only`:
     columns that a smaller value does not change.
@@ -92,8 +94,11 @@ def update(
     condition = f" AND {where}" if where else ""
 
     def assignments(given: str, greatest: str) -> str:
-        """The assignments of an UPDATE. `given`: the SQL of a column's new value. `greatest`: the
-        SQL function that chooses the greatest value."""
+        """Returns the assignments of an UPDATE.
+
+        `given`: the SQL of a column's new value. `greatest`: the SQL function that chooses the
+        greatest value.
+        """
         values = {c: given.format(c) for c in columns}
         values |= {c: f"COALESCE({values[c]}, {name}.{c})" for c in kept}
         values |= {c: f"{greatest}({values[c]}, {name}.{c})" for c in raised}
@@ -109,7 +114,10 @@ def update(
 
 
 def delete(table: type[Model], *, whole: bool = False, every: bool = True) -> Bulk:
-    """Deletes the rows with the given keys. `whole`: only if all other columns are equal too."""
+    """Deletes the rows with the given keys.
+
+    `whole`: a row is deleted only if all its other columns are equal too.
+    """
     name, columns = _name(table), _columns(table) if whole else _key(table)
     return Bulk(
         f"DELETE FROM {name} WHERE {_given(columns)}",
@@ -147,7 +155,7 @@ def _joined(table: type[Model], columns: Iterable[str]) -> str:
 
 
 def _arrays(table: type[Model], columns: Collection[str]) -> str:
-    """The given rows as a table `v`."""
+    """Returns SQL in which the given rows are a table `v`."""
     types = {field.column_name: TYPES[type(field)] for field in _meta(table).sorted_fields}
     arrays = ", ".join(f"%b::{types[column]}[]" for column in columns)
     return f"unnest({arrays}) AS v({', '.join(columns)})"

@@ -1,4 +1,4 @@
-"""The stored form of values: JSON documents, written and read by msgspec."""
+"""Converts values to stored JSON documents and back, with msgspec."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The interface that the writer needs of a database. SQLite and PostgreSQL implement it."""
+"""Defines the interface that the writer needs of a database. SQLite and PostgreSQL implement it."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ from .bulk import Bulk, Row
 from .number_blocks import Numbers
 
 UNREADABLE = (OperationalError, InterfaceError, ProgrammingError)
-"""The errors of a query when the database is lost, or is not one of this service."""
+"""The errors of a query when the database is lost, or does not belong to this service."""
 
 
 def hidden(url: str) -> str:
-    """The URL without its password."""
+    """Returns the URL without its password."""
     return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
 
 
 class UnsupportedDatabase(Exception):
-    """The database URL is of an unknown kind, or names a database that cannot be used."""
+    """Says that the database URL is of an unknown kind, or names a database that cannot be used."""
 
 
 class StoreInUse(Exception):
-    """Another server has this SQLite database open."""
+    """Says that another server has this SQLite database open."""
 
 
 class StoreLost(Exception):
-    """The database cannot be reached; nobody knows whether the running
-    transaction was committed.
+    """Says that the database cannot be reached, so nobody knows whether the running transaction was
+    committed.
     """
 
 
 class Overtaken(Exception):
-    """Another process was faster: run the transaction again on the current data."""
+    """Says that another process was faster. Run the transaction again on the current data."""
 
 
 DATABASE_ERRORS = (Overtaken, StoreLost, PeeweeException, psycopg.Error, sqlite3.Error)
-"""Errors that the database itself causes, not a command."""
+"""The errors that the database itself causes, and not a command."""
 
 
 class Tables(Protocol):
     """The tables within a transaction.
 
-    Statements mark parameters with `?`. The rows that they return are tuples with the columns as
-    attributes.
+    Statements mark parameters with `?`. The rows that they return are tuples, and have the columns
+    as attributes.
     """
 
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]: ...
@@ -67,7 +67,10 @@ class Tables(Protocol):
     def run(self, statement: str, parameters: Sequence[Any], /) -> None: ...
 
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
-        """Raises Overtaken if fewer rows were written than should be."""
+        """Writes the rows.
+
+        Raises Overtaken if fewer rows were written than `statement.every` demands.
+        """
         ...
 
     def tell(self, messages: Iterable[str], /) -> None:
@@ -76,7 +79,7 @@ class Tables(Protocol):
 
 
 class Engine(Protocol):
-    """One database. `shared`: other processes write to it too.
+    """A database. `shared`: other processes write to it too.
 
     `transaction` raises StoreLost for every fault of the connection.
     """
@@ -84,17 +87,17 @@ class Engine(Protocol):
     shared: bool
 
     def prepare(self) -> Sequence[str]:
-        """Upgrades the schema to this version, and yields the names of the changes."""
+        """Upgrades the schema to this version, and returns the names of the changes."""
         ...
 
     def transaction(self) -> AbstractContextManager[tuple[Tables, Numbers]]: ...
 
     def now(self) -> int:
-        """The database's time in nanoseconds since 1970."""
+        """Returns the database's time in nanoseconds since 1970."""
         ...
 
     def reader(self) -> Database:
-        """A database for queries. Each thread has a connection of its own."""
+        """Returns a database for queries. Each thread has a connection of its own."""
         ...
 
     def close(self) -> None: ...

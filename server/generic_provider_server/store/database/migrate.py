@@ -17,12 +17,12 @@ from .number_blocks import COUNTERS
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 LOCK = 7_236_801
-"""The number of the lock for migrations of a PostgreSQL database. Nothing else uses it."""
+"""The number of the lock for migrations of a PostgreSQL database. Nothing else uses this number."""
 
 
 def migrate(database: Database) -> Sequence[str]:
-    """Makes all pending changes in one transaction and returns their names;
-    adds the initial rows.
+    """Makes all pending changes in one transaction, adds the initial rows, and returns the names of
+    the changes.
     """
     with database.bind_ctx(TABLES), _alone(database):
         done: Sequence[str] = Runner(database, directory=str(MIGRATIONS)).up()
@@ -37,14 +37,16 @@ def migrate(database: Database) -> Sequence[str]:
 
 
 def status(database: Database) -> list[tuple[str, str]]:
-    """Every change of the schema, with the time at which it was made, or that it is pending."""
+    """Returns every change of the schema, with the time at which it was made, or with the word
+    "pending".
+    """
     found = Runner(database, directory=str(MIGRATIONS)).status()
     return [(each.name, str(each.applied or "pending")) for each in found]
 
 
 @contextmanager
 def _alone(database: Database) -> Iterator[None]:
-    """A transaction in which no other process changes the schema."""
+    """Opens a transaction in which no other process changes the schema."""
     if isinstance(database, SqliteDatabase):
         with database.atomic("IMMEDIATE"):
             yield

@@ -1,4 +1,4 @@
-"""The tables as the migrations create them. Indexes are only in the migrations.
+"""Defines the tables as the migrations create them. Indexes are only in the migrations.
 
 The document of a subscription is its whole aggregate. The other tables contain what must be unique,
 counted, searched or claimed. Instants are microseconds since 1970.
@@ -18,7 +18,7 @@ from peewee import (
 
 
 class Setting(Model):
-    """Facts of this store: its id, and the key of the lease tokens."""
+    """Two facts of this store: its id, and the key of the lease tokens."""
 
     name = TextField(primary_key=True)
     value = BlobField()
@@ -28,7 +28,7 @@ class Setting(Model):
 
 
 class Counter(Model):
-    """The last number given: of a subscription, an action, a request."""
+    """The last number given to a thing of each kind, for example a subscription or a request."""
 
     name = TextField(primary_key=True)
     value = BigIntegerField()
@@ -51,7 +51,9 @@ class ProviderRow(Model):
 
 
 class ProviderUse(Model):
-    """How many subscriptions name a thing of a provider; see domain.subscription.naming.uses_of."""
+    """The number of subscriptions that name a part of a provider; see
+    domain.subscription.naming.uses_of.
+    """
 
     provider = TextField()
     thing = TextField()
@@ -78,10 +80,11 @@ class SubscriptionRow(Model):
 
 
 class LinkRow(Model):
-    """A subscription at a provider, with the columns that are searched.
+    """A subscription at a provider, with the columns that are searched. The link itself is in the
+    document.
 
-    The link itself is in the document. `holds`: the platform has confirmed an entitlement.
-    `report_time`: when the last complete report that named the subscription began.
+    `holds`: the platform has confirmed an entitlement. `report_time`: the time at which the last
+    complete report that named the subscription began.
     """
 
     provider = TextField()
@@ -97,7 +100,7 @@ class LinkRow(Model):
 
 
 class ItemRow(Model):
-    """The reservation of an item: it is on at most one subscription."""
+    """The reservation of an item. The item is on at most one subscription."""
 
     goods_type = TextField()
     serial_number = TextField()
@@ -171,10 +174,11 @@ class RequestRow(Model):
 
 
 class LaneRow(Model):
-    """One row for each provider and subscription with pending requests. Claims read it.
+    """A row for each provider and subscription with pending requests. Claims read it.
 
-    `status` is its LaneState, `count` is the number of requests on its live lease. `head` is the
-    number of its first pending request, `ready_since` is when that was scheduled.
+    `status`: the number of its LaneState. `count`: the number of requests on its live lease.
+    `head`: the number of its first pending request. `ready_since`: the time for which that request
+    was scheduled.
     """
 
     provider = TextField()
@@ -205,7 +209,10 @@ class LaneRow(Model):
 
 
 class ServerRow(Model):
-    """A server process, and the time at which it was last alive. `document`: its streams."""
+    """A server process, and the time at which it was last alive.
+
+    `document`: its streams, as it publishes them.
+    """
 
     id = TextField(primary_key=True)
     seen_time = BigIntegerField()
@@ -227,7 +234,10 @@ class ResetDefinitionRow(Model):
 
 
 class ResetRunRow(Model):
-    """`server`: the process that works on the run."""
+    """A reset run, with the columns that are searched.
+
+    `server`: the process that works on the run.
+    """
 
     id = BigIntegerField(primary_key=True)
     definition = BigIntegerField()

@@ -1,5 +1,5 @@
-"""Reserves the numbers of subscriptions, actions, requests and archives. None is given twice; gaps
-are allowed.
+"""Reserves the numbers of subscriptions, actions, requests and archives. No number is given twice;
+gaps are allowed.
 
 A number is reserved while the subscription is locked, so the numbers of one subscription ascend.
 """
@@ -16,9 +16,10 @@ FEW = 32
 
 
 class Reserve(NamedTuple):
-    """`take(name, count)` reserves `count` numbers and returns the first minus one.
+    """Reserves numbers of a counter. `take(name, count)` reserves `count` numbers and returns the
+    first of them minus one.
 
-    `usual`: how many a transaction needs.
+    `usual`: how many numbers a transaction usually needs.
     """
 
     take: Callable[[str, int], int]
@@ -28,7 +29,7 @@ class Reserve(NamedTuple):
 class Numbers:
     """The numbers that a transaction can give.
 
-    `last`: the last one given; `end`: the last reserved one.
+    `last`: the number that was given last. `end`: the last reserved number.
     """
 
     def __init__(self, last: dict[str, int], reserve: Reserve | None = None) -> None:
@@ -38,7 +39,7 @@ class Numbers:
         self._reserve = reserve
 
     def next(self, name: str) -> int:
-        """The next number. Some more follow it without a gap."""
+        """Returns the next number. More reserved numbers follow it without a gap."""
         if self._reserve and self.end[name] - self.last[name] < FEW:
             count = max(FEW, self._reserve.usual.get(name, 0), self.given[name])
             start = self._reserve.take(name, count)
@@ -48,9 +49,10 @@ class Numbers:
         return self.last[name] + 1
 
     def give(self, name: str, count: int = 1) -> bool:
-        """Gives `count` numbers, from `next` on.
+        """Gives `count` numbers, beginning with the one that `next` returns.
 
-        Returns False if too few were left in a row; then the next transaction has enough.
+        Returns False if too few reserved numbers follow each other. Then the next transaction
+        reserves enough.
         """
         if self._reserve and self.end[name] - self.last[name] < count:
             self._reserve.usual[name] = count

@@ -1,4 +1,6 @@
-"""PostgreSQL: several processes use one database, which coordinates them."""
+"""Implements the engine on PostgreSQL. Several processes use one database, which coordinates
+them.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,9 @@ from .rows import rows_of
 PREFIXES = ("postgresql://", "postgres://")
 CHANNEL = "generic_provider"
 CONNECTION: dict[str, Any] = {
-    # No prepared statements: a generic plan may not use a partial index, and behind pgbouncer in
-    # transaction mode they are on another connection.
+    # Statements are not prepared, for two reasons: a generic plan sometimes does not use a partial
+    # index, and behind pgbouncer in transaction mode a prepared statement may be on another
+    # connection.
     "prepare_threshold": None,
     "connect_timeout": 5,
     "keepalives_idle": 5,
@@ -38,7 +41,10 @@ CONNECTION: dict[str, Any] = {
     "application_name": "generic-provider",
 }
 LOCKS_END = "-c idle_in_transaction_session_timeout=10000 -c lock_timeout=20000"
-"""Seconds after which a process that hangs within a transaction loses its locks."""
+"""A process that hangs within a transaction loses its locks after 10 s.
+
+No process waits for a lock longer than 20 s.
+"""
 
 SIGNS_OF_A_START = (
     "refused",
@@ -51,7 +57,10 @@ SIGNS_OF_A_START = (
     "timeout",
     "read-only",
 )
-"""Texts of libpq that mean that the database will be ready soon; the driver has no other sign."""
+"""Texts in libpq's errors which mean that the database will be ready soon.
+
+The driver gives no other sign.
+"""
 
 AGAIN = (
     errors.DeadlockDetected,
@@ -59,10 +68,13 @@ AGAIN = (
     errors.LockNotAvailable,
     errors.QueryCanceled,
 )
-"""The transaction is undone, and nothing else has failed."""
+"""After these errors the transaction can be run again: it was undone, and nothing else has
+failed.
+"""
 
 CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000"
-# The first transaction that uses the reserved numbers, or a later one, writes them down.
+# The reservation need not reach the disk at once: it stands in the log before the first transaction
+# that uses the numbers.
 SOON = "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))"
 RESERVE = f"{SOON} UPDATE counter SET value = value + %s FROM soon WHERE name = %s RETURNING value"
 GIVE_BACK = f"{SOON} UPDATE counter SET value = %s FROM soon WHERE name = %s AND value = %s"
@@ -73,7 +85,7 @@ class PostgresEngine:
     shared = True
 
     def __init__(self, url: str) -> None:
-        """Raises UnsupportedDatabase."""
+        """Checks the URL. Raises UnsupportedDatabase."""
         self._url = checked(url)
         self._writing: psycopg.Connection[Any] | None = None
         self._aside: psycopg.Connection[Any] | None = None
@@ -81,7 +93,10 @@ class PostgresEngine:
         self._ahead = 0
 
     def prepare(self) -> Sequence[str]:
-        """Raises StoreLost if waiting may help, UnsupportedDatabase if it does not."""
+        """Upgrades the schema.
+
+        Raises StoreLost if waiting may help, and UnsupportedDatabase if it does not.
+        """
         database = database_of(self._url)
         try:
             done = migrate(database)
@@ -175,7 +190,7 @@ class PostgresTables:
 
 
 def checked(url: str) -> str:
-    """The checked URL in its usual form. Raises UnsupportedDatabase."""
+    """Checks the URL and returns it in its usual form. Raises UnsupportedDatabase."""
     try:
         psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
@@ -184,17 +199,19 @@ def checked(url: str) -> str:
 
 
 def connect(url: str) -> psycopg.Connection[Any]:
-    """A connection on which every statement is a transaction, unless one is begun."""
+    """Returns a connection on which every statement is a transaction, unless one is begun
+    explicitly.
+    """
     return psycopg.connect(url, autocommit=True, **_options(url))
 
 
 def database_of(url: str) -> PostgresqlDatabase:
-    """A database for queries and migrations."""
+    """Returns a database for queries and migrations."""
     return PostgresqlDatabase(url, prefer_psycopg3=True, **_options(url))
 
 
 def _options(url: str) -> dict[str, Any]:
-    """The options of a connection. Those of the URL override ours."""
+    """Returns the options of a connection. Options in the URL override ours."""
     said = psycopg.conninfo.conninfo_to_dict(url)
     options = {name: value for name, value in CONNECTION.items() if name not in said}
     return options if "options" in said else {**options, "options": LOCKS_END}
@@ -208,7 +225,7 @@ def _reserve(connection: psycopg.Connection[Any], name: str, count: int) -> int:
 
 
 def _give_back(connection: psycopg.Connection[Any], numbers: Numbers) -> None:
-    """Gives reserved numbers back, unless somebody has reserved more in the meantime."""
+    """Gives reserved numbers back, unless another process has reserved more in the meantime."""
     for name, end in numbers.end.items():
         if numbers.last[name] < end:
             connection.execute(GIVE_BACK, (numbers.last[name], name, end))

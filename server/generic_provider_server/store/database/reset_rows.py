@@ -1,4 +1,7 @@
-"""Converts reset runs to rows and back. Columns are only what is searched; the document has all."""
+"""Converts reset runs to rows and back.
+
+The document contains everything; columns contain only what is searched.
+"""
 
 from __future__ import annotations
 

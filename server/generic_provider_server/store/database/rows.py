@@ -35,7 +35,7 @@ from .documents import (
 
 
 def rows_of(cursor: Any) -> list[Any]:
-    """The rows that a cursor of either database returns."""
+    """Returns the rows of a cursor of either database."""
     named = _row_type(tuple([column[0] for column in cursor.description]))
     return [named(row) for row in cursor.fetchall()]
 
@@ -92,7 +92,10 @@ def subscription_of_row(row: Any) -> SubscriptionRecord:
 
 
 def lane_row(lane: Lane, queue: Sequence[Pending], *, now: Instant) -> Row:
-    """The row of a lane. `queue`: the pending requests of its subscription there, at least one."""
+    """Returns the row of a lane.
+
+    `queue`: the pending requests of the subscription at that provider, at least one.
+    """
     head = queue[0]
     return {
         "subscription": lane.subscription,
@@ -214,7 +217,7 @@ def action_row(record: ActionRecord) -> Row:
 
 
 def action_of_row(row: Any, *, requests: tuple[int, ...]) -> ActionRecord:
-    """`requests`: the numbers of the action's requests."""
+    """Returns the action in the row. `requests`: the numbers of the action's requests."""
     return ActionRecord(
         id=row.id,
         subscription=row.subscription,

@@ -1,4 +1,7 @@
-"""SQLite: one process, one connection that writes, and other connections that only read."""
+"""Implements the engine on SQLite.
+
+One process uses the database: one connection writes, and other connections only read.
+"""
 
 from __future__ import annotations
 
@@ -23,14 +26,14 @@ from .statements import ALONE, IN_ORDER, SET_COUNTER, SKIP_LOCKED
 
 PREFIX = "sqlite:///"
 MOST_KEYS = 500
-"""The most keys in one IN (…)."""
+"""The limit of keys in one IN (…)."""
 
 
 class SqliteEngine:
     shared = False
 
     def __init__(self, url: str) -> None:
-        """Raises UnsupportedDatabase, StoreInUse."""
+        """Locks the database. Raises UnsupportedDatabase, StoreInUse."""
         self._path = sqlite_path(url)
         self._stack = ExitStack()
         self._stack.enter_context(_exclusive(self._path))
@@ -92,14 +95,14 @@ class SqliteTables:
 
 
 def _values(columns: Sequence[str], rows: Iterable[Row]) -> list[Any]:
-    if len(columns) == 1:  # itemgetter then gives the value itself
+    if len(columns) == 1:  # for one column, itemgetter returns the value itself and not a tuple
         return [(row[columns[0]],) for row in rows]
     return [*map(itemgetter(*columns), rows)]
 
 
 @cache
 def _spoken(statement: str) -> str:
-    """The statement without locks, because the transaction has the whole database."""
+    """Returns the statement without locks, because the transaction has the whole database."""
     return statement.replace(SKIP_LOCKED, "").replace(IN_ORDER, "").replace(ALONE, "")
 
 
@@ -112,8 +115,9 @@ def sqlite_path(url: str) -> Path:
 
 
 def _writer_of(path: Path) -> SqliteDatabase:
-    """The connection that writes: durable at every commit, and the only one
-    that makes checkpoints.
+    """Returns the connection that writes.
+
+    It is durable at every commit, and the only one that makes checkpoints.
     """
     return SqliteDatabase(
         str(path),

@@ -1,7 +1,7 @@
-"""The SQL of the hot path; `?` stands for a parameter, whatever the database.
+"""Contains the SQL of the hot path; `?` stands for a parameter, whatever the database.
 
-Conditions of partial indexes are literals: PostgreSQL's generic plans do not use such an index for
-a parameter.
+Conditions of partial indexes are literals, because PostgreSQL's generic plans do not use such an
+index for a parameter.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ from .models import (
 
 SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
 IN_ORDER = " ORDER BY number FOR UPDATE"
-"""Locks, for databases that several processes write to. A command that searches never waits for a
-lock: it skips rows that are locked."""
+"""Endings that lock rows in databases to which several processes write.
+
+A command that searches never waits for a lock: it skips rows that are locked.
+"""
 
 KEY_OF_TOKENS = "SELECT value FROM setting WHERE name = 'token_key'"
 SUBSCRIPTIONS = f"SELECT {columns_of(SubscriptionRow)} FROM subscription WHERE number IN ({{}})"
@@ -97,8 +99,11 @@ PUT_LINK = upsert(LinkRow, but=[LinkRow.report_time])
 MARK_REPORTED = update(LinkRow, LinkRow.report_time, raise_only=[LinkRow.report_time], every=False)
 RESERVE = insert(ItemRow)
 RESERVE_UNASKED = insert(ItemRow, every=False)
-"""Reserves items that no caller requested: that another subscription has one is no error, because
-an answer that came too late may name an item that was given away since."""
+"""Reserves items that no caller requested.
+
+If another subscription has such an item, this is no error: a late answer may name an item that was
+given away in the meantime.
+"""
 
 RELEASE = delete(ItemRow, whole=True, every=False)
 COUNT_USE = upsert(ProviderUse, add=[ProviderUse.uses])
@@ -115,8 +120,9 @@ ADD_REQUEST_ID = insert(RequestIdRow)
 ADD_REQUEST = insert(RequestRow)
 
 STILL_PENDING = "request.state + 0 = 1"
-"""It does not use the index of pending requests, in which PostgreSQL may find many that are not
-pending any more."""
+"""A condition that does not use the index of pending requests, because PostgreSQL may find many
+requests in it that are no longer pending.
+"""
 
 TRIED = (
     RequestRow.error_code,
@@ -136,7 +142,9 @@ SETTLE_REQUEST = update(
     where=STILL_PENDING,
 )
 ADDING = (ADD_REQUEST_ID, ADD_ACTION, ADD_REQUEST)
-"""A group's additions go first, because the group may already change what it adds."""
+"""The additions of a group are written first, because later commands of the group may already
+change what it adds.
+"""
 
 PUT_LANE = upsert(LaneRow)
 DROP_LANE = delete(LaneRow)

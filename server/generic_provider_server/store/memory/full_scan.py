@@ -1,4 +1,4 @@
-"""Decides when a costly scan runs: the longer it takes, the less often."""
+"""Decides when a costly scan runs: the longer the scan takes, the less often it runs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SHARE = 20
-"""The largest share of the time that full scans may take."""
+"""Full scans take at most one part in this many of the time."""
 
 
 class FullScan:
-    """Tells when to scan everything: at least `seconds` after the last time.
+    """Tells when to scan everything: at the earliest `seconds` after the last full scan.
 
-    In between, those who scan read only what they know to be new.
+    In between, callers scan only what they know to be new.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -22,9 +22,7 @@ class FullScan:
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
-        """Yields whether this turn, the block, is a full scan, and measures how long the block
-        takes.
-        """
+        """Yields whether this turn is a full scan, and measures how long the block takes."""
         began = time.monotonic()
         due = began >= self._due_at
         yield due

@@ -1,4 +1,4 @@
-"""Everything that a process keeps in memory between transactions."""
+"""Keeps in memory what a process remembers between transactions."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from .subscriptions import RecentSubscriptions
 
 @dataclass(slots=True)
 class Memory:
-    """`clock`: nanoseconds since 1970; `last`: the time of the last transaction.
+    """What a process remembers between transactions.
 
-    The writer's thread uses all of it. Readers also replace `providers`, as a whole.
+    `clock`: nanoseconds since 1970. `last`: the time of the last transaction. Only the writer's
+    thread uses these values, with one exception: readers also replace `providers` as a whole.
     """
 
     clock: Callable[[], int]

@@ -14,13 +14,17 @@ Select = Callable[[str], Iterable[Any]]
 
 
 class Providers(NamedTuple):
-    """Every provider as it is committed. A value is replaced as a whole when it is old."""
+    """All providers as they are committed.
+
+    When a provider has changed, the whole value is replaced.
+    """
 
     records: Mapping[str, ProviderRecord]
     catalogues: Mapping[str, Catalogue]
 
     def as_stored(self, select: Select, etags: str) -> Providers:
-        """Returns the providers as they are stored now: these, if all etags are the same.
+        """Returns the providers as they are stored now. If no etag has changed, returns this value
+        itself.
 
         `etags` is the statement that reads the etags, and may lock them.
         """

@@ -1,8 +1,9 @@
-"""Where a claim begins to scan the lanes that are ready.
+"""Decides where a claim begins to scan the ready lanes.
 
-While any old snapshot is open, PostgreSQL keeps dead entries in its indexes, and the entries of
-what was handed over lie before those of what is ready. So a claim begins where the last one found
-something, unless a commit made an older lane ready; from time to time it scans all of them.
+While an old snapshot is open, PostgreSQL keeps dead entries in its indexes. The entries of lanes
+that were handed over lie before the entries of ready lanes. So a claim begins where the last claim
+found something, unless a commit made an older lane ready. From time to time a claim scans
+everything.
 """
 
 from __future__ import annotations
@@ -17,11 +18,14 @@ from .full_scan import FullScan
 FULL_SCAN_SECONDS = 1.0
 
 Queue = tuple[str, int]
-"""A provider, and which of its queues: 0 for live requests, 1 for bulk."""
+"""A provider, and one of its two queues: 0 for live requests, 1 for bulk requests."""
 
 
 class ScanStarts:
-    """Any thread records what became ready; only the writer's thread scans."""
+    """Remembers for each queue where to begin.
+
+    Any thread records what became ready; only the writer's thread scans.
+    """
 
     def __init__(self) -> None:
         self._noted: deque[Mapping[str, int]] = deque()
@@ -31,7 +35,7 @@ class ScanStarts:
         )
 
     def note(self, ready: Mapping[str, int]) -> None:
-        """Records `ready`: for each provider, since when its oldest newly ready lane has been
+        """Records, for each provider in `ready`, since when its oldest newly ready lane has been
         ready.
         """
         if ready:
@@ -54,9 +58,10 @@ class ScanStarts:
 
 
 class Scan:
-    """`start`: the instant at which to begin.
+    """One scan of a queue. `start`: the instant at which it begins.
 
-    `found`: since when the first lane found has been ready.
+    `found`: the instant since which the first lane that was found has been ready; None if nothing
+    was found.
     """
 
     def __init__(self, start: int) -> None:

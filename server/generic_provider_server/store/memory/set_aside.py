@@ -1,4 +1,6 @@
-"""Sets subscriptions aside that could not be processed, so that no other has to wait for them."""
+"""Sets subscriptions aside that could not be processed, so that no other subscription has to wait
+for them.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +11,13 @@ from ...domain.values import SECOND, Instant, Value
 
 MOST_KEPT = 1_000
 FORGOTTEN_AFTER = 3_600 * SECOND
-"""How long after its next attempt was due an entry is dropped: then nothing was left to be done."""
+"""If an entry's next attempt was due this long ago, the entry is dropped: obviously nothing was
+left to be done.
+"""
 
 
 class Unprocessable(Exception):
-    """A subscription cannot be processed; the cause says why."""
+    """Says that a subscription cannot be processed. The cause of the exception says why."""
 
     def __init__(self, subscription: str) -> None:
         super().__init__(f"subscription {subscription} cannot be processed")
@@ -21,7 +25,7 @@ class Unprocessable(Exception):
 
 
 class SetAside(Value, frozen=True, kw_only=True):
-    """`duty`: the duty that leaves the subscription out until the next attempt."""
+    """A subscription that a duty leaves out until the next attempt."""
 
     subscription: str
     duty: str
@@ -31,8 +35,8 @@ class SetAside(Value, frozen=True, kw_only=True):
 
 
 class SetAsides:
-    """The subscriptions that this process has set aside. The writer's thread adds them, any thread
-    reads.
+    """The subscriptions that this process has set aside. The writer's thread adds them; any thread
+    reads them.
 
     The pauses between two attempts grow from a second to five minutes.
     """
@@ -63,11 +67,11 @@ class SetAsides:
             self._entries = {key: e for key, e in self._entries.items() if key not in done}
 
     def entries(self, *, now: Instant) -> list[SetAside]:
-        """The subscriptions whose last attempt failed."""
+        """Returns the subscriptions whose last attempt failed."""
         entries = list(self._entries.values())
         return [entry for entry in entries if entry.until > now - FORGOTTEN_AFTER]
 
     def subscriptions(self, duty: str, *, now: Instant) -> frozenset[str]:
-        """The subscriptions for which the duty must not be done now."""
+        """Returns the subscriptions that the duty must leave out now."""
         entries = self._entries.values()
         return frozenset([e.subscription for e in entries if e.duty == duty and e.until > now])

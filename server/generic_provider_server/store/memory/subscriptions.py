@@ -1,6 +1,7 @@
-"""Keeps recently used subscriptions as they are committed, because an answer soon follows a change.
+"""Keeps recently used subscriptions in memory as they are committed, because an answer soon follows
+a change.
 
-They are valid without a check only if no other process writes to the database.
+If other processes write to the database, a subscription is checked before it is used.
 """
 
 from __future__ import annotations

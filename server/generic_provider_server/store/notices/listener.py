@@ -82,7 +82,7 @@ class Listener:
                     return
 
     def _listening(self) -> psycopg.Connection[Any]:
-        """A connection that has been proved to receive notifications."""
+        """Returns a connection that has been proved to receive notifications."""
         connection = connect(self._url)
         try:
             if self._receives(connection):

@@ -1,4 +1,4 @@
-"""Calls whoever wants to know of commits and of the state of the connection."""
+"""Calls those functions that want to know of commits and of the state of the connection."""
 
 from __future__ import annotations
 
@@ -13,16 +13,17 @@ log = structlog.get_logger()
 
 
 class Listeners:
-    """Lists of functions that are called in their order. Anybody may add one.
+    """Lists of functions. Any part of the server may append a function; the functions of a list are
+    called in order.
 
-    Those of `at_once` are called on the thread that has committed, or has received the notification
-    of another process's commit, before it does anything else. All others are called on the event
+    `at_once`: called on the thread that has committed, or has received the notification of another
+    process's commit, before that thread does anything else. All others are called on the event
     loop.
 
-    Those of `committed` are called after each commit of any process, before the callers of this
-    process get their answers. Those of `missed` are called when a connection was lost, so that
-    commits may be unknown here. Those of `reached` are called with False when the database cannot
-    be reached, and with True when it can be reached again.
+    `committed`: called after each commit of any process, before the callers of this process get
+    their answers. `missed`: called when a connection was lost, so that commits may be unknown here.
+    `reached`: called with False when the database cannot be reached, and with True when it can be
+    reached again.
     """
 
     def __init__(self) -> None:
@@ -41,7 +42,10 @@ class Listeners:
         _call(self.missed)
 
     def tell_lost(self) -> None:
-        """The group that was being written may have been committed; nobody knows."""
+        """Reports that the database is lost.
+
+        Nobody knows whether the group that was being written was committed.
+        """
         _call(self.missed)
         _call(self.reached, False)  # noqa: FBT003 - the listeners' only argument
 
@@ -50,7 +54,7 @@ class Listeners:
 
 
 def _call(listeners: list[Any], *arguments: object) -> None:
-    """Logs the error of a listener that fails, and calls the others."""
+    """Calls the listeners. If one fails, its error is logged, and the others are called."""
     for listener in listeners:
         try:
             listener(*arguments)

@@ -1,4 +1,4 @@
-"""What a commit changed for those who listen, in this process and in the others."""
+"""Defines what listeners learn of a commit, in this process and in the others."""
 
 from __future__ import annotations
 
@@ -17,12 +17,13 @@ MOST_IN_MESSAGE = 40
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """`ready`: for each provider at which a lane became ready, since when the oldest has been so.
+    """What a commit changed.
 
-    For each stream: `freed` is the decrease of the number of its leased requests, negative if more
-    were leased; `ran_out` counts requests of leases that ran out; `heard` contains streams whose
-    adapter sent something; `stopped` contains streams that want nothing more. `settled`: the
-    actions that are settled now.
+    `ready`: the providers at which a lane became ready, each with the time since which the oldest
+    of these lanes has been ready. For each stream: `freed` is the decrease of the number of its
+    leased requests, negative if more were leased; `ran_out` counts requests of leases that ran out;
+    `heard` contains streams whose adapter sent something; `stopped` contains streams that want
+    nothing more. `settled`: the actions that are settled now.
     """
 
     ready: dict[str, int] = field(default_factory=dict)
@@ -36,7 +37,9 @@ class Notice:
         self.ready[provider] = min(since, self.ready.get(provider, since))
 
     def messages(self, server: str, *, ready: Mapping[str, int]) -> Iterator[str]:
-        """The messages for the other processes: changes of their streams, and `ready`."""
+        """Yields the messages for the other processes: the changes of their streams, and
+        `ready`.
+        """
         facts: dict[str, _Facts] = {}
         for stream in {*self.freed, *self.ran_out, *self.heard, *self.stopped}:
             if stream and server_of(stream) != server:
@@ -56,7 +59,7 @@ class Notice:
 
 
 _Facts = tuple[int, int, bool, bool]
-"""Of a stream: freed, ran out, heard, stopped."""
+"""The facts of one stream, as in Notice: freed, ran out, heard, stopped."""
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
@@ -66,7 +69,7 @@ class _Message(msgspec.Struct, frozen=True, array_like=True):
 
 
 def notice_in(message: str, *, server: str) -> Notice | None:
-    """What another process has committed; None if `server` itself sent the message."""
+    """Returns what another process has committed, or None if `server` itself sent the message."""
     found = msgspec.json.decode(message, type=_Message)
     if found.server == server:
         return None

@@ -11,8 +11,10 @@ PAUSE_SECONDS = 0.02
 
 
 class Throttle:
-    """`unsent`: for each provider of which the others are still to be notified, since when the
-    oldest lane has been ready.
+    """Collects ready lanes until they may be sent.
+
+    `unsent`: the providers of which other processes are still to be notified, each with the time
+    since which its oldest lane has been ready.
     """
 
     def __init__(self, server: str) -> None:
@@ -22,7 +24,7 @@ class Throttle:
         self._sending: set[str] = set()
 
     def messages(self, notice: Notice) -> Iterator[str]:
-        """The messages to send now, with this commit."""
+        """Returns the messages to send with the current commit."""
         for provider, since in notice.ready.items():
             self.unsent[provider] = min(since, self.unsent.get(provider, since))
         then = time.monotonic() - PAUSE_SECONDS
@@ -31,7 +33,7 @@ class Throttle:
         return notice.messages(self._server, ready=ready)
 
     def sent(self) -> None:
-        """Called when the commit was successful; the messages went out with it."""
+        """Records that the commit was successful, so that the messages were sent."""
         now = time.monotonic()
         for provider in self._sending:
             self._sent_at[provider] = now
@@ -39,5 +41,5 @@ class Throttle:
         self._sending = set()
 
     def forget(self) -> None:
-        """Drops what was not sent. The other processes poll a little later anyway."""
+        """Drops what was not sent. The other processes find it a little later, when they poll."""
         self.unsent.clear()

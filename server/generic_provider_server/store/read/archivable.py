@@ -1,7 +1,8 @@
 """Finds what an archive takes, one page at a time, as the lines of its file.
 
-A page reads a bounded number of rows, in the order of their numbers. What is archivable stays so:
-final states and settled actions never change, and only a later error replaces a link's last error.
+A page reads a bounded number of rows, in the order of their numbers. What is archivable stays
+archivable: final states and settled actions never change, and only a later error replaces the last
+error of a link.
 """
 
 from __future__ import annotations
@@ -30,8 +31,10 @@ from .base import BaseQueries
 
 MOST_ROWS = 500
 DISORDER = 3_600 * SECOND
-"""Numbers ascend with time, except for transactions that overlap. So all rows behind a row that was
-created this long after the end were created after the end too."""
+"""Numbers ascend with time, except for transactions that overlap.
+
+So if a row was created this long after the end, all rows behind it were created after the end too.
+"""
 
 
 def _names(kind: type[IntEnum]) -> dict[int, str]:
@@ -45,7 +48,10 @@ _ACTION_ORIGINS = _names(ActionOrigin)
 
 
 class Page(NamedTuple):
-    """`end` is the number behind which the next page begins; None if this page is the last one."""
+    """A page of lines.
+
+    `end`: the number behind which the next page begins; None if this page is the last one.
+    """
 
     lines: Sequence[Content]
     end: int | None
@@ -164,7 +170,9 @@ def _taken(archive: ArchiveRecord) -> Expression:
 
 
 def _last_of_actions(siblings: Iterable[Any], *, besides: set[int]) -> dict[int, int]:
-    """Returns the actions of which the archive takes all requests, by the last of these."""
+    """Returns the actions of which the archive takes all requests, by the number of their last
+    request.
+    """
     requests: defaultdict[int, list[int]] = defaultdict(list)
     kept = set()
     for each in siblings:

@@ -25,7 +25,10 @@ class ArchiveQueries(BaseQueries):
         return archive_of_row(rows[0]) if rows else None
 
     def archives(self, wanted: ArchiveFilter, *, before: int, limit: int) -> list[ArchiveRecord]:
-        """Lists archives, the newest first, those before the number `before` (0: all)."""
+        """Returns archives, the newest first.
+
+        If `before` is not 0, only archives with smaller numbers are returned.
+        """
         query = ArchiveRow.select().order_by(ArchiveRow.number.desc()).limit(limit)
         if before:
             query = query.where(ArchiveRow.number < before)

@@ -1,4 +1,7 @@
-"""Queries of what is pending. Their cost depends on the pending requests, not on the history."""
+"""Queries of what is pending.
+
+The cost of a query depends on the pending requests, not on the history.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,11 @@ from .base import BaseQueries
 
 
 class Backlog(Value, frozen=True, kw_only=True):
-    """What is pending at a provider; `by_age`: (up to microseconds, None = all; count)."""
+    """What is pending at a provider.
+
+    `by_age`: the number of pending requests in each class of age. A class ends at an age in
+    microseconds; the last class (None) has no end.
+    """
 
     pending: int
     leased: int
@@ -67,7 +74,7 @@ class BacklogQueries(BaseQueries):
         )
 
     def oldest_leases(self, streams: Sequence[str]) -> dict[str, Instant]:
-        """The time at which the oldest live lease of each of these streams was given."""
+        """Returns the time at which the oldest live lease of each of these streams was given."""
         query = (
             LaneRow.select(LaneRow.stream, fn.MIN(LaneRow.lease_start))
             .where(SQL("status = 1"), LaneRow.stream.in_(list(streams)))
@@ -76,11 +83,11 @@ class BacklogQueries(BaseQueries):
         return {stream: Instant(start) for stream, start in self._rows(query)}
 
     def servers(self) -> list[tuple[str, bytes]]:
-        """The server processes, with the documents that they publish."""
+        """Returns the server processes, with the documents that they publish."""
         return [(row.id, bytes(row.document)) for row in self._rows(ServerRow.select())]
 
     def backlog_size(self, provider: str) -> tuple[int, int]:
-        """The number of pending requests, and the age of the oldest in microseconds."""
+        """Returns the number of pending requests, and the age of the oldest one in microseconds."""
         query = LaneRow.select(
             fn.COALESCE(fn.SUM(LaneRow.pending), 0).alias("pending"),
             fn.MIN(LaneRow.ready_since).alias("oldest"),

@@ -1,4 +1,4 @@
-"""What every query needs: rows, and requests in the form in which they are shown."""
+"""Contains what every query needs: rows, and requests in the form in which callers see them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BaseQueries:
         return rows_of(cast(Any, self._database).execute(query))
 
     def _requests(self, query: Any) -> list[RequestRecord]:
-        """The requests, each with its account number and what it waits for."""
+        """Returns the requests, each with its account number and with what it waits for."""
         records = [request_of_row(row) for row in self._rows(query)]
         if not records:
             return []
@@ -59,7 +59,7 @@ class BaseQueries:
         ]
 
     def _shown(self, record: RequestRecord, lane: Any | None) -> RequestRecord:
-        """A pending request with what it waits for; `lane`: the row of its lane."""
+        """Returns a pending request with what it waits for. `lane`: the row of its lane."""
         if record.state is not RequestState.PENDING or lane is None:
             return record
         if lane.status == LaneState.LEASED and lane_of_row(lane).lease.covers(

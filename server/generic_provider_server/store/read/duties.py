@@ -1,4 +1,4 @@
-"""Queries of the clock's duties. Their cost depends on what is due, not on the history."""
+"""Queries of the clock's duties. The cost of a query depends on what is due, not on the history."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ MOST_DUE = 200
 
 
 class DutyQueries(BaseQueries):
-    """Leaves out the subscriptions that a duty has set aside."""
+    """Queries of the clock's duties. They leave out subscriptions that the duty has set aside."""
 
     def now(self) -> Instant:
         return self._memory.now()
 
     def leases_ran_out(self, *, since: Instant, until: Instant) -> bool:
-        """Tells whether leases ran out after `since`."""
+        """Tells whether there are leases that ran out after `since` and not after `until`."""
         query = LaneRow.select(LaneRow.subscription).where(
             SQL("status = 1"),
             LaneRow.lease_until > since,
@@ -37,11 +37,11 @@ class DutyQueries(BaseQueries):
         return bool(self._rows(query.limit(1)))
 
     def providers_with_overdue(self) -> list[str]:
-        """The providers with requests that are past their window."""
+        """Returns the providers with requests that have waited longer than their window."""
         return [code for code in self._memory.providers.catalogues if self._has_overdue(code)]
 
     def subscriptions_due(self) -> list[str]:
-        """The subscriptions with an automatic end that is due, the earliest first."""
+        """Returns the subscriptions with an automatic end that is due, the earliest first."""
         query = SubscriptionRow.select(SubscriptionRow.number).where(
             SQL("due_time IS NOT NULL"),
             SubscriptionRow.due_time <= self.now(),

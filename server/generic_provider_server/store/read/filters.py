@@ -1,4 +1,4 @@
-"""The filters of lists, and their SQL conditions."""
+"""Defines the filters of lists, and their SQL conditions."""
 
 from __future__ import annotations
 
@@ -83,7 +83,10 @@ def action_conditions(wanted: ActionFilter) -> list[Expression]:
 def request_conditions(
     wanted: RequestFilter, *, text_of: Callable[[Field], Any]
 ) -> list[Expression]:
-    """`text_of`: the SQL that makes a text of a column of bytes in this database."""
+    """Returns the conditions of the filter.
+
+    `text_of` returns the SQL that converts a column of bytes to text in this database.
+    """
     texts = (
         (RequestRow.provider, wanted.provider),
         (RequestRow.subscription, wanted.subscription),
@@ -99,7 +102,8 @@ def request_conditions(
     conditions = _equal(texts) + _any_of(numbers) + _named(RequestRow.reference, wanted.reference)
     if wanted.reset_run:
         conditions.append(RequestRow.reset_run == wanted.reset_run)
-        conditions.append(RequestRow.reset_run != SQL("0"))  # for the index of what resets made
+        # needed for the partial index of requests that resets made
+        conditions.append(RequestRow.reset_run != SQL("0"))
     if wanted.account_number:
         linked = LinkRow.select(LinkRow.subscription).where(
             *_named(LinkRow.account_number, wanted.account_number)
@@ -117,7 +121,7 @@ def _link_conditions(wanted: SubscriptionFilter) -> list[Any]:
     if wanted.provider:
         conditions.append(LinkRow.provider == wanted.provider)
     if wanted.sync_states == (SyncState.OUT_OF_SYNC,):
-        conditions.append(SQL("sync_state = 3"))  # a literal, so that the index is used
+        conditions.append(SQL("sync_state = 3"))  # a literal, so that the partial index is used
     elif wanted.sync_states:
         conditions.append(LinkRow.sync_state.in_([int(s) for s in wanted.sync_states]))
     return conditions + _named(LinkRow.account_number, wanted.account_number)
@@ -133,9 +137,9 @@ def _equal(pairs: Iterable[tuple[Any, object]]) -> list[Expression]:
 
 
 def _named(column: Any, value: str) -> list[Expression]:
-    """A condition on a column whose partial index contains only non-empty values.
+    """Returns conditions on a column whose partial index contains only non-empty values.
 
-    It repeats that restriction, so that the index is used.
+    They repeat that restriction, so that the index is used.
     """
     return [column == value, column != SQL("''")] if value else []
 

@@ -1,4 +1,4 @@
-"""Queries of the committed state. Each runs on a reader's thread."""
+"""Queries of the committed state. Each of them runs on a reader's thread."""
 
 from __future__ import annotations
 
@@ -36,17 +36,19 @@ class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable):
     def subscriptions(
         self, wanted: SubscriptionFilter, *, after: str, limit: int
     ) -> list[SubscriptionRecord]:
-        """The subscriptions after the number `after`, in the order of their numbers."""
+        """Returns the subscriptions behind the number `after`, in the order of their numbers."""
         conditions = subscription_conditions(wanted)
         return self._subscriptions(SubscriptionRow.number > after, *conditions, limit=limit)
 
     def linked(self, provider: str) -> int:
-        """How many subscriptions are linked to the provider."""
+        """Returns the number of subscriptions that are linked to the provider."""
         query = LinkRow.select(fn.COUNT(LinkRow.subscription)).where(LinkRow.provider == provider)
         return int(self._rows(query)[0][0])
 
     def with_accounts(self, provider: str, accounts: Iterable[str]) -> dict[str, list[str]]:
-        """The subscriptions that have these account numbers at the provider."""
+        """Returns, for each of these account numbers, the subscriptions that have it at the
+        provider.
+        """
         found: defaultdict[str, list[str]] = defaultdict(list)
         query = LinkRow.select(LinkRow.account_number, LinkRow.subscription).where(
             LinkRow.provider == provider,
@@ -60,8 +62,9 @@ class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable):
     def unnamed(
         self, provider: str, *, report_time: Instant, after: str, limit: int
     ) -> list[tuple[str, SubscriptionRecord | None]]:
-        """Linked subscriptions that no complete report since then has named, in the order of their
-        numbers, those behind `after`; None for one that cannot be read."""
+        """Returns the linked subscriptions behind the number `after`, in order, that no complete
+        report has named since `report_time`. The record is None if a subscription cannot be read.
+        """
         query = LinkRow.select(LinkRow.subscription).where(
             LinkRow.provider == provider,
             LinkRow.report_time < report_time,
@@ -81,12 +84,15 @@ class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable):
         return found[0] if found else None
 
     def created_by(self, request_id: str) -> str | None:
-        """What a call with this `request_id` created."""
+        """Returns what a call with this `request_id` created."""
         rows = self._rows(RequestIdRow.select().where(RequestIdRow.id == request_id))
         return str(rows[0].created) if rows else None
 
     def actions(self, wanted: ActionFilter, *, before: int, limit: int) -> list[ActionRecord]:
-        """The newest actions, before the id `before` (0: from the newest)."""
+        """Returns the newest actions.
+
+        If `before` is not 0, only actions with smaller ids are returned.
+        """
         conditions = action_conditions(wanted)
         if before:
             conditions.append(ActionRow.id < before)
@@ -104,7 +110,10 @@ class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable):
         return self._requests(query.order_by(RequestRow.number))
 
     def requests(self, wanted: RequestFilter, *, after: int, limit: int) -> list[RequestRecord]:
-        """Requests after the number `after`, the newest or the oldest first (0: from the end)."""
+        """Returns requests, the newest or the oldest first.
+
+        If `after` is not 0, it returns those that come after that number in this order.
+        """
         conditions = request_conditions(wanted, text_of=self._text)
         number = RequestRow.number
         if after:

@@ -1,4 +1,4 @@
-"""Queries of reset runs, and of the subscriptions that they examine."""
+"""Queries of reset runs, and of the subscriptions that the runs examine."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from ..write.resets import accepted_of_rows
 from .backlog import BacklogQueries
 
 IS_OUT_OF_SYNC, HOLDS = LinkRow.sync_state == SQL("3"), LinkRow.holds == SQL("1")
-"""Literals, so that the partial indexes are used."""
+"""These conditions are literals, so that the partial indexes are used."""
 
 MOST_KEYS = 500
 
@@ -54,7 +54,7 @@ class ResetsDue(NamedTuple):
 
 class ResetReads(BacklogQueries):
     def resets_due(self, server: str) -> ResetsDue:
-        """What is due for a server: running runs are its own, or those of no live server."""
+        """Returns what is due for a server. Runs that another live server works on are left out."""
         now = self._memory.now()
         due = ResetDefinitionRow.select(ResetDefinitionRow.id).where(
             ResetDefinitionRow.next_run_time <= now,
@@ -76,7 +76,10 @@ class ResetReads(BacklogQueries):
     def reset_definitions(
         self, *, provider: str, states: Sequence[DefinitionState], before: int, limit: int
     ) -> list[DefinitionRecord]:
-        """The newest definitions, before the id `before` (0: from the newest)."""
+        """Returns the newest definitions.
+
+        If `before` is not 0, only definitions with smaller ids are returned.
+        """
         table = ResetDefinitionRow
         conditions = [table.provider == provider] if provider else []
         conditions += _before(table, states, before)
@@ -95,7 +98,10 @@ class ResetReads(BacklogQueries):
         before: int,
         limit: int,
     ) -> list[RunRecord]:
-        """The newest runs, before the id `before` (0: from the newest)."""
+        """Returns the newest runs.
+
+        If `before` is not 0, only runs with smaller ids are returned.
+        """
         table = ResetRunRow
         conditions = [table.definition == definition] if definition else []
         conditions += [table.provider == provider] if provider else []
@@ -111,7 +117,7 @@ class ResetReads(BacklogQueries):
     def reset_entries(
         self, run: int, *, outcomes: Sequence[EntryOutcome], after: str, limit: int
     ) -> list[Entry]:
-        """The entries of a run, in the order of their subscriptions."""
+        """Returns the entries of a run, in the order of their subscriptions."""
         table = ResetEntryRow
         conditions = [table.run == run, table.subscription > after]
         if outcomes:
@@ -120,7 +126,7 @@ class ResetReads(BacklogQueries):
         return [entry_of_row(row) for row in self._rows(query)]
 
     def settled_of_runs(self, runs: Collection[int]) -> dict[int, Settled]:
-        """For each run, how many of its requests have reached each final state.
+        """Returns for each run how many of its requests have reached each final state.
 
         Archived requests are counted too.
         """
@@ -136,29 +142,34 @@ class ResetReads(BacklogQueries):
         return {run: _settled(states) for run, states in counts.items()}
 
     def reset_numbers(self, definition: ResetDefinition, *, after: str, limit: int) -> list[str]:
-        """The numbers of the next subscriptions that a run has to examine."""
+        """Returns the numbers of the next subscriptions that a run has to examine."""
         found = self._candidates(definition, SubscriptionRow.number, after=after, limit=limit)
         return [row.number for row in found]
 
     def reset_candidates(
         self, definition: ResetDefinition, *, after: str, limit: int
     ) -> list[tuple[str, SubscriptionRecord | None]]:
-        """The subscriptions by number; None for one that cannot be read."""
+        """Returns the next subscriptions that a run has to examine, each with its number.
+
+        The record is None if a subscription cannot be read.
+        """
         found = self._candidates(definition, SubscriptionRow, after=after, limit=limit)
         return [(row.number, _readable(row)) for row in found]
 
     def count_candidates(self, definition: ResetDefinition) -> int:
-        """How many subscriptions a run has to examine."""
+        """Returns the number of subscriptions that a run has to examine."""
         return self._count(definition, [IS_OUT_OF_SYNC] if definition.plain else [])
 
     def count_holding(self, definition: ResetDefinition) -> int:
-        """How many subscriptions in sync hold an entitlement."""
+        """Returns the number of subscriptions that hold an entitlement and are not OUT_OF_SYNC."""
         return self._count(definition, [HOLDS, LinkRow.sync_state != SQL("3")])
 
     def accepted_since(
         self, provider: str, since: Instant, *, subscriptions: Collection[str]
     ) -> dict[str, list[Request]]:
-        """What the provider's platform accepted after that time, in the order of settling."""
+        """Returns the requests that the provider's platform accepted after `since`, for each
+        subscription in the order of settling.
+        """
         query = RequestRow.select().where(
             RequestRow.subscription.in_(list(subscriptions)),
             RequestRow.state == int(RequestState.COMPLETED),
@@ -208,13 +219,13 @@ def _readable(row: Any) -> SubscriptionRecord | None:
 
 
 def _chunks(names: Collection[str]) -> list[list[str]]:
-    """The numbers in chunks, in order and each only once."""
+    """Returns the sorted names in chunks. Each name occurs once."""
     ordered = sorted(set(names))
     return [ordered[start : start + MOST_KEYS] for start in range(0, len(ordered), MOST_KEYS)]
 
 
 def _filters(definition: ResetDefinition) -> list[Any]:
-    """The conditions on the subscription itself."""
+    """Returns the conditions on the subscription itself."""
     row, conditions = SubscriptionRow, list[Any]()
     if definition.created_from is not None:
         conditions.append(row.create_time >= definition.created_from)

@@ -1,3 +1,3 @@
-"""One transaction: it reads in bulk what commands need, changes it in memory, and writes it in
-bulk.
+"""Contains the writer and its transaction, which reads in bulk what commands need, changes it in
+memory, and writes it in bulk.
 """

@@ -20,7 +20,10 @@ class Archives:
         return self._first(sql.ARCHIVE, number)
 
     def lock(self, number: int) -> ArchiveRecord | None:
-        """Locks the archive. Returns None if there is none, or another process has it locked."""
+        """Locks the archive.
+
+        Returns None if it does not exist, or if another process has locked it.
+        """
         return self._first(sql.ARCHIVE_FREE, number)
 
     def next(self) -> ArchiveRecord | None:
@@ -28,7 +31,9 @@ class Archives:
         return self._first(sql.NEXT_ARCHIVE)
 
     def settled_after(self, since: Instant, *, provider: str) -> ArchiveRecord | None:
-        """Returns an archive that may contain requests of the provider that were settled later."""
+        """Returns an archive that may contain requests of the provider that were settled after
+        `since`.
+        """
         return self._first(sql.ARCHIVE_SETTLED_AFTER, since, provider)
 
     def is_alive(self, server: str) -> bool:

@@ -23,7 +23,7 @@ from .loaded import Loaded
 
 
 class Changes(Loaded):
-    """What was read and changed. `notice` is what listeners are told of it."""
+    """What was read and changed. `notice`: what the listeners will learn of it."""
 
     def __init__(
         self,
@@ -50,7 +50,7 @@ class Changes(Loaded):
         return self.subscriptions[subscription]
 
     def subscription(self, number: str) -> SubscriptionRecord:
-        """Raises Refused if there is none."""
+        """Returns the subscription. Raises Refused if it does not exist."""
         record = self.record(number)
         if record is None:
             raise not_found(Reason.SUBSCRIPTION_NOT_FOUND, number)
@@ -61,7 +61,9 @@ class Changes(Loaded):
         return found or Lane(provider=provider, subscription=subscription)
 
     def leased(self, subscription: str, aggregate: Aggregate) -> dict[str, frozenset[int]]:
-        """For each provider with a live lease, the numbers of the requests on it."""
+        """Returns the numbers of the requests on live leases, for each provider with a live
+        lease.
+        """
         lanes = self.lanes.get(subscription, {}).values()
         return {
             lane.provider: lane.leased(aggregate.queue(lane.provider))
@@ -70,7 +72,7 @@ class Changes(Loaded):
         }
 
     def flush(self) -> None:
-        """Writes every change except the counts. The transaction goes on."""
+        """Writes every change except the counts. The transaction continues."""
         self._put_subscriptions()
         self._put_lanes()
         for statement in sorted(self._rows, key=_additions_first):
@@ -87,7 +89,10 @@ class Changes(Loaded):
         self._tables.write(sql.COUNT_USE, rows)
 
     def _write(self, statement: Bulk, key: object, row: Row) -> None:
-        """Writes one change for each thing: of several changes, the last counts."""
+        """Collects a change of a row.
+
+        If a row is changed several times, only the last change is written.
+        """
         self._rows.setdefault(statement, {})[key] = row
 
     def _put_subscriptions(self) -> None:
@@ -149,7 +154,7 @@ class Changes(Loaded):
 
 
 def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[Row]:
-    """The links that differ from those stored."""
+    """Yields the links that differ from the stored ones."""
     stored = {link.provider: link for link in former.links} if former else {}
     for link in aggregate.links:
         old = stored.get(link.provider)
@@ -167,7 +172,10 @@ def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[Row]:
 
 
 def _item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
-    """The rows of items, sorted, so that two processes never wait for each other."""
+    """Returns the rows of items.
+
+    They are sorted, so that two processes never wait for each other.
+    """
     return [
         {
             "goods_type": goods.goods_type,

@@ -1,4 +1,4 @@
-"""What one transaction has read: in bulk, and each thing only once."""
+"""Loads what one transaction needs: in bulk, and each thing only once."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from .archives import Archives
 class Needs(Value, frozen=True, kw_only=True):
     """What a command reads, so that a few statements load a whole group.
 
-    `searches`: it searches the tables itself, so it runs after the others are written. `set_up`: it
-    changes providers, so no other command may use them at the same time. `duty`: the duty from
-    which a subscription is set aside if the command cannot process it; empty for commands of
-    callers, who get the error themselves. `for_adapter`: an adapter waits for it, so it goes ahead
-    of what the CRM asks.
+    `searches`: the command searches the tables itself, so it runs after the changes of the other
+    commands are written. `set_up`: the command changes providers, so no other command may use them
+    at the same time. `duty`: the duty from which a subscription is set aside if the command cannot
+    process it. It is empty for commands of callers, who get the error themselves. `for_adapter`: an
+    adapter waits for the command, so it runs before the commands of the CRM.
     """
 
     searches: bool = False
@@ -66,9 +66,10 @@ class Loaded:
         self.names: dict[str, Names | None] = {}
 
     def load(self, needs: Sequence[Needs]) -> None:
-        """Loads the needs.
+        """Loads what the commands need.
 
-        Request ids come last: whoever sees another process's change then also sees its id.
+        Request ids come last. So if this transaction sees a change of another process, it also sees
+        the request id of that change.
         """
         numbers = {number for need in needs for number in need.subscriptions}
         requests = {number for need in needs for number in need.requests}
@@ -82,7 +83,7 @@ class Loaded:
     def load_subscriptions(self, numbers: Iterable[str]) -> None:
         """Loads subscriptions, and waits for other processes that change them.
 
-        None: it does not exist.
+        A subscription that does not exist is recorded as None.
         """
         self._end_overdue(self._load_waiting(numbers))
 
@@ -97,7 +98,7 @@ class Loaded:
         return [number for number in numbers if number in self.subscriptions]
 
     def _end_overdue(self, numbers: Iterable[str]) -> None:
-        """Ends the leases that ran out, of subscriptions that were loaded just now."""
+        """Ends the leases that ran out. The subscriptions were loaded just now."""
         raise NotImplementedError
 
     def _load_waiting(self, numbers: Iterable[str]) -> list[str]:
@@ -106,8 +107,9 @@ class Loaded:
         return missing
 
     def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:
-        """Locks the subscriptions and returns the revisions of those locked; None if no other
-        process exists.
+        """Locks the subscriptions and returns the revisions of those that are locked.
+
+        Returns None if no other process can exist.
         """
         if not self._shared:
             return None
@@ -147,7 +149,7 @@ class Loaded:
         return True
 
     def keep_recent(self) -> None:
-        """Caches the subscriptions when everything is committed."""
+        """Caches the subscriptions after everything is committed."""
         for number, record in self.subscriptions.items():
             if record is not None:
                 kept = Kept(record, self.lanes[number], self.names.get(number))
@@ -160,7 +162,7 @@ class Loaded:
         return self.requests[number]
 
     def action(self, number: int) -> ActionRecord:
-        """An existing action, with the numbers of its requests."""
+        """Returns an existing action, with the numbers of its requests."""
         if number not in self.actions:
             actions = self._tables.select(sql.ACTION, (number,))
             if not actions:
@@ -171,7 +173,9 @@ class Loaded:
         return self.actions[number]
 
     def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:
-        """Requests later in the order of the same lane that were handed over and are final."""
+        """Returns requests of the same lane that come later in the order, were handed over and are
+        final.
+        """
         place = record.subscription, record.provider, record.unit, record.unit, record.index
         return [request_of_row(row) for row in self._tables.select(sql.LATER_REQUESTS, place)]
 

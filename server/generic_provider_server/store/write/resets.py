@@ -22,7 +22,7 @@ from .searching import Searching
 
 
 class Resets(Searching):
-    """Definitions and runs within a transaction. One that was read is locked until the commit."""
+    """The definitions and runs within a transaction. What was read is locked until the commit."""
 
     def reset_definition(self, number: int) -> DefinitionRecord | None:
         found = self._tables.select(sql.RESET_DEFINITION, (number,))
@@ -39,7 +39,7 @@ class Resets(Searching):
         return run_of_row(found[0]) if found else None
 
     def open_reset_run(self, definition: int) -> RunRecord | None:
-        """The run of the definition that is HELD or RUNNING."""
+        """Returns the run of the definition that is HELD or RUNNING."""
         found = self._tables.select(sql.OPEN_RESET_RUN, (definition,))
         return run_of_row(found[0]) if found else None
 
@@ -47,7 +47,7 @@ class Resets(Searching):
         self._tables.write(sql.PUT_RESET_RUN, [run_row(record)])
 
     def planned(self, run: int, *, after: str, until: str) -> list[Entry]:
-        """The planned entries of the run after `after`, up to `until`."""
+        """Returns the planned entries of the run behind `after`, up to `until`."""
         found = self._tables.select(sql.RESET_ENTRIES, (run, after, until))
         return [entry_of_row(row) for row in found]
 
@@ -58,13 +58,15 @@ class Resets(Searching):
         self._tables.run(sql.DROP_RESET_ENTRIES, (run,))
 
     def is_served(self, server: str) -> bool:
-        """Tells whether the server process is alive, as far as is known."""
+        """Tells whether the server process is alive, as far as the database shows."""
         return self._shared and bool(self._tables.select(sql.SERVER, (server,)))
 
     def accepted_since(
         self, provider: str, since: Instant, *, subscriptions: Collection[str]
     ) -> dict[str, list[Request]]:
-        """What the provider's platform accepted after that time, in the order of settling."""
+        """Returns the requests that the provider's platform accepted after `since`, for each
+        subscription in the order of settling.
+        """
         rows = self._tables.select_in(sql.ACCEPTED_OF, list(subscriptions))
         return accepted_of_rows(rows, provider, since)
 

@@ -12,18 +12,18 @@ from .loaded import Needs
 
 
 class Searching(Changes):
-    """Subscriptions are only found here: `load_free` then locks and loads them.
+    """Finds subscriptions. The command then locks and loads them with `load_free`.
 
-    `most`: how many are found at most. Those that are set aside from the command's duty are not
-    found. `processed`: the subscriptions that the command has processed so far; when it fails, the
-    last of them is the cause.
+    `most`: the most subscriptions that are returned. Subscriptions that are set aside from the
+    command's duty are left out. `processed`: the subscriptions that the command has processed so
+    far; if it fails, the last of them is the cause.
     """
 
     processed: Sequence[str] = ()
     _set_aside: frozenset[str] = frozenset()
 
     def begin(self, needs: Needs) -> None:
-        """Called before each command runs."""
+        """Prepares for a command. The writer calls it before each command."""
         self.processed = list(needs.subscriptions)
         self._set_aside = self._memory.set_asides.subscriptions(needs.duty, now=self.now)
 
@@ -35,7 +35,7 @@ class Searching(Changes):
             yield number
 
     def ready(self, provider: str, *, bulk: int, most: int) -> list[str]:
-        """The subscriptions with ready requests, the oldest first."""
+        """Returns the subscriptions with ready requests, the oldest first."""
         with self._memory.scan_starts.scan(provider, bulk) as scan:
             found = self._select(sql.READY, provider, bulk, scan.start, most=most)
             scan.found = found[0].ready_since if found else None
@@ -54,7 +54,9 @@ class Searching(Changes):
         return self._found(sql.LEASED_BY_OTHER_SERVERS, server, most=most)
 
     def overdue(self, provider: str, *, limit: int, most: int) -> list[str]:
-        """The subscriptions without a lease whose first request was created before `limit`."""
+        """Returns the subscriptions without a lease whose first request was created before
+        `limit`.
+        """
         ready = [
             number
             for bulk in (0, 1)
@@ -75,7 +77,7 @@ class Searching(Changes):
         return len(oldest)
 
     def uses(self, provider: str) -> dict[str, int]:
-        """How many subscriptions name each thing of the provider."""
+        """Returns the number of subscriptions that name each part of the provider."""
         return dict(self._tables.select(sql.USES, (provider,)))
 
     def put_server(self, server: str, document: bytes) -> None:

@@ -1,4 +1,6 @@
-"""The changes of one transaction: commands make them in memory, `flush` writes them in bulk."""
+"""Collects the changes of one transaction: commands make them in memory, `flush` writes them in
+bulk.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,10 @@ class Transaction(Resets):
         )
 
     def owner(self, goods: Goods) -> str | None:
-        """The subscription that has the item reserved, after what this group has released."""
+        """Returns the subscription that has the item reserved.
+
+        An item that this group has released counts as free.
+        """
         owner = self.reserved.get(goods)
         names = self._changed.get(owner) if owner is not None else None
         return owner if names is None or goods in names.goods else None
@@ -66,7 +71,7 @@ class Transaction(Resets):
     ) -> ActionRecord | None:
         """Makes the transition the state of the subscription.
 
-        `answered`: the lease under which the first request that ended was answered. Returns
+        `answered`: the lease under which the first finished request was answered. Returns
         `new_action` in its current state.
         """
         former = self.subscriptions.get(subscription)
@@ -139,7 +144,10 @@ class Transaction(Resets):
                     self._end_overdue_lease(lane)
 
     def _end_overdue_lease(self, lane: Lane) -> None:
-        """A subscription that cannot be processed is named, whichever command loaded it."""
+        """Ends the lease.
+
+        If the subscription cannot be processed, the error names it, whichever command loaded it.
+        """
         try:
             self.end_lease(lane, LeaseEnd.RAN_OUT)
         except DATABASE_ERRORS:
@@ -155,7 +163,10 @@ class Transaction(Resets):
         self.catalogues = {**self.catalogues, code: Catalogue(record.provider)}
 
     def mark_reported(self, provider: str, subscription: str, *, report_time: Instant) -> None:
-        """Notes that the complete report which began then has named the subscription."""
+        """Records that a complete report has named the subscription.
+
+        `report_time`: the time at which the report began.
+        """
         row = {"provider": provider, "subscription": subscription, "report_time": report_time}
         self._write(sql.MARK_REPORTED, (provider, subscription), row)
 
@@ -183,8 +194,8 @@ class Transaction(Resets):
         self._write(sql.ADD_REQUEST, record.number, request_row(record))
 
     def _of_action(self, transition: Transition, record: RequestRecord) -> RequestRecord:
-        """The record with the data of its action, even if that is now settled and gone from the
-        aggregate.
+        """Returns the record with the data of its action, even if the action is settled and no
+        longer in the aggregate.
         """
         for change in transition.actions:
             if change.performed.id == record.action:
@@ -255,9 +266,10 @@ class Transaction(Resets):
 
 
 def state_of(change: ActionChange) -> ActionState:
-    """The action's state.
+    """Returns the action's state.
 
-    REJECTED is known as soon as nothing of it remains; the others when it is settled.
+    An action is REJECTED as soon as nothing of it remains, even before it is settled. The other
+    results are known when it is settled.
     """
     performed = change.performed
     if performed.undone:

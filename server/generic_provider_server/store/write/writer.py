@@ -1,4 +1,4 @@
-"""Group commit: the commands that arrive during a commit make up the next group.
+"""Does the group commit: the commands that arrive during a commit make up the next group.
 
 One thread writes. It loads each group with a few statements, runs its commands in order in memory,
 writes the changes in bulk and commits once. Only then are the callers answered.
@@ -33,13 +33,18 @@ Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
 MOST_ATTEMPTS = 10
-"""How often a group, and then each of its commands, is run while other processes are faster."""
+"""The limit of attempts for a group, and then for each of its commands, while other processes are
+faster.
+"""
 
 log = structlog.get_logger()
 
 
 class Command(Protocol[Result_co]):
-    """One change."""
+    """A change that runs on the writer's thread.
+
+    `needs` says what to load, `run` makes the change.
+    """
 
     def needs(self) -> Needs: ...
 
@@ -56,7 +61,10 @@ class _Asked(Generic[Result]):
 
 
 class Writer:
-    """Runs commands on a thread of its own; the listeners of the commits are called on the loop."""
+    """Runs commands on a thread of its own.
+
+    The listeners of the commits are called on the event loop.
+    """
 
     def __init__(
         self,
@@ -89,7 +97,7 @@ class Writer:
         await asyncio.to_thread(self._thread.join)
 
     def ask(self, command: Command[Result]) -> asyncio.Future[Result]:
-        """Queues the command behind those of its kind that were asked for before."""
+        """Queues the command behind the commands of its kind that were queued before."""
         future: asyncio.Future[Result] = self._loop.create_future()
         asked = _Asked(command, command.needs(), future)
         with self._wanted:
@@ -109,9 +117,9 @@ class Writer:
         self._engine.close()
 
     def _next_group(self) -> list[_Asked[Any]] | None:
-        """Waits for the next group. None: the writer stops.
+        """Waits for the next group. Returns None if the writer stops.
 
-        The group is empty if no command was asked for but notifications of other processes are due.
+        The group is empty if no command is queued but notifications for other processes are due.
         """
         with self._wanted:
             wait = PAUSE_SECONDS if self._throttle.unsent else None
@@ -123,7 +131,8 @@ class Writer:
     def _run_group(self, group: Sequence[_Asked[Any]], *, attempt: int = 1) -> list[Notice]:
         """Runs the group as one transaction.
 
-        If another process was faster, runs it again, then runs its commands one by one.
+        If another process was faster, it runs the group again. If that does not help, it runs the
+        commands one by one.
         """
         try:
             return [self._commit(group)]
@@ -141,8 +150,10 @@ class Writer:
             return []
 
     def _is_worth_another_attempt(self, group: Sequence[_Asked[Any]], error: Exception) -> bool:
-        """Sets aside the subscription that a single command could not process; a command that finds
-        its subscriptions itself then finds the others.
+        """Tells whether the group may succeed if it runs again.
+
+        If a single command could not process a subscription, that subscription is set aside. A
+        command that searches for its subscriptions then finds the others.
         """
         if not isinstance(error, Unprocessable) or len(group) != 1:
             return isinstance(error, Overtaken)
@@ -214,7 +225,10 @@ class Writer:
         return transaction.notice
 
     def _run(self, asked: _Asked[Any], needs: Needs, transaction: Transaction) -> None:
-        """Raises Unprocessable if a duty fails at one of its subscriptions."""
+        """Runs a command.
+
+        Raises Unprocessable if the command of a duty fails at one of its subscriptions.
+        """
         asked.error = None
         transaction.begin(needs)
         try:

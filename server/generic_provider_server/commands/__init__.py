@@ -1,1 +1,4 @@
-"""Commands: each makes one change on the writer's thread, in a transaction, and may run twice."""
+"""Contains the commands.
+
+Each makes one change on the writer's thread, in a transaction, and may run twice.
+"""

@@ -78,7 +78,10 @@ class TakeArchive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PutArchive:
-    """Stores how far the worker is. Returns None if another process has taken over."""
+    """Stores the progress of the archive's worker.
+
+    Returns None if another process has taken over.
+    """
 
     archive: ArchiveRecord
 
@@ -94,7 +97,7 @@ class PutArchive:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MoveLines:
-    """Removes from the tables what the next lines of the complete file say.
+    """Removes from the tables what the next lines of the complete file contain.
 
     Returns None if another process has taken over.
     """
@@ -120,7 +123,7 @@ class MoveLines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteArchive:
-    """Marks an archive as deleted. Its file must be removed before."""
+    """Marks an archive as deleted. The caller must have removed its file before."""
 
     archive: int
     checksum: str
@@ -149,13 +152,13 @@ def existing(transaction: Transaction, number: int) -> ArchiveRecord:
 
 
 def works_on(transaction: Transaction, archive: ArchiveRecord) -> bool:
-    """Tells whether the archive is as its worker knows it, and locks it."""
+    """Locks the archive, and tells whether it is as its worker knows it."""
     found = transaction.archives.lock(archive.number)
     return found is not None and (found.worker, found.moved) == (archive.worker, archive.moved)
 
 
 def check_deletable(record: ArchiveRecord, checksum: str) -> None:
-    """Raises Refused if there is no file to delete, or the checksum is another."""
+    """Raises Refused if there is no file to delete, or if its checksum is another."""
     facts = {"archive": record.id, "state": record.state.name}
     if record.state not in (ArchiveState.COMPLETED, ArchiveState.DELETED):
         text = f"archive {record.id} is {record.state.name}: there is no file to delete"

@@ -17,24 +17,29 @@ from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 
 MOST_AT_ONCE = 500
-"""The most requests that one stream gets in its turn."""
+"""The limit of requests that one stream gets in its turn."""
 
 MOST_BYTES = 1024 * 1024
-"""The most bytes of these requests, as they are stored: those of a pull are sent in one message."""
+"""The limit of bytes that one stream gets in its turn, as the requests are stored.
+
+A pull gets its requests in one message.
+"""
 
 MORE_BYTES = 512
-"""Bytes that each request has in a message, in addition to its stored form."""
+"""The bytes that each request needs in a message, in addition to its stored form."""
 
 LIVE_TURNS = 4
-"""How many live subscriptions are handed over for each bulk one while both wait."""
+"""The number of live subscriptions that are handed over for each bulk subscription while both kinds
+wait.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
     """A stream or a pull that can take requests. Durations are in microseconds.
 
-    `credit` returns how many requests it can take now. The argument is what the running transaction
-    has changed so far: it may have freed credit since the demand was made.
+    `credit` returns how many requests it can take now. Its argument is what the running transaction
+    has changed so far, because this may have freed credit since the demand was made.
     """
 
     stream: str
@@ -46,7 +51,7 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Handed:
-    """One subscription's requests on a new lease."""
+    """The requests of one subscription on a new lease."""
 
     lane: Lane
     account_number: str
@@ -59,7 +64,7 @@ class Handed:
 class Claim:
     """Hands over ready requests, oldest first, to the demands in their order.
 
-    `server`: this process, so that its leases end when it dies.
+    `server`: the process whose death ends the leases; empty if they stay valid without it.
     """
 
     provider: str
@@ -79,7 +84,9 @@ class Claim:
         )
 
     def _ready(self, transaction: Transaction) -> Iterator[str]:
-        """The subscriptions with ready requests: live ones and, in their turns, bulk ones."""
+        """Yields the subscriptions with ready requests: live ones and, in their turns, bulk
+        ones.
+        """
         most = sum(_share(transaction, demand) for demand in self.demands)
         live, bulk = (transaction.ready(self.provider, bulk=lane, most=most) for lane in (0, 1))
         free = set(transaction.load_free(live + bulk))
@@ -153,7 +160,9 @@ def _share(transaction: Transaction, demand: Demand) -> int:
 
 
 def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...], int]:
-    """The requests from the front that fit into `room` bytes, at least one, and the bytes left."""
+    """Returns the requests from the front that fit into `room` bytes, but at least one, and the
+    bytes that are left.
+    """
     for n, each in enumerate(pending):
         size = len(encode(each.request)) + MORE_BYTES
         if n and size > room:
@@ -163,8 +172,9 @@ def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...
 
 
 def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:
-    """Yields several live subscriptions, then one bulk one; when one list is empty, the rest of the
-    other.
+    """Yields several live subscriptions, then one bulk subscription, in turns.
+
+    When one list is empty, yields the rest of the other list.
     """
     lives, bulks = iter(live), iter(bulk)
     while True:

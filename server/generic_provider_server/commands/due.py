@@ -28,8 +28,8 @@ class EndDelays:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpireOverdue:
-    """Expires the requests of lanes whose first request is past the window and that have no live
-    lease.
+    """Expires the requests of lanes that have no live lease, and whose first request has waited
+    longer than the provider's window.
     """
 
     provider: str

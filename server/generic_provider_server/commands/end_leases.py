@@ -15,10 +15,10 @@ from .claim import MOST_AT_ONCE
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndLeases:
-    """Ends leases that ran out, because it loads their subscriptions, and those for which `broken`
-    is true.
+    """Ends the leases for which `broken` is true, and those that ran out, which end when their
+    subscriptions are loaded.
 
-    `find` returns at most `MOST_AT_ONCE` subscriptions. The functions below create it.
+    `find` returns at most `MOST_AT_ONCE` subscriptions. The functions below create the command.
     """
 
     find: Callable[[Transaction], list[str]]
@@ -61,7 +61,7 @@ def end_of_server(server: str) -> EndLeases:
 
 
 def end_of_other_servers(server: str) -> EndLeases:
-    """Ends the leases of all other servers. Use it only where no other server can run."""
+    """Ends the leases of all other servers. Use it only if no other server can run."""
     return EndLeases(
         find=lambda transaction: transaction.leased_by_other_servers(server, most=MOST_AT_ONCE),
         broken=lambda lane: lane.server not in ("", server),

@@ -13,7 +13,10 @@ from .claim import MOST_AT_ONCE
 
 @dataclass(frozen=True, slots=True)
 class LeaseState:
-    """`remaining`: microseconds for which the lease is still live; 0 if it has ended."""
+    """Tells whether a lease is live.
+
+    `remaining`: the microseconds until it ends; 0 if it has ended.
+    """
 
     live: bool
     remaining: int = 0
@@ -21,7 +24,11 @@ class LeaseState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extend:
-    """`duration`: microseconds from now; None = as at the hand-over or the last extension."""
+    """Extends leases.
+
+    `duration`: microseconds from now; None means the duration of the hand-over or of the last
+    extension.
+    """
 
     leases: tuple[Lease | None, ...]
     duration: int | None = None
@@ -45,7 +52,7 @@ class Extend:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """`stop`: the streams of these leases get nothing more."""
+    """Releases leases. If `stop` is true, the streams of these leases get nothing more."""
 
     leases: tuple[Lease | None, ...]
     stop: bool = False
@@ -88,7 +95,7 @@ class Disown:
 
 
 def live_lane(transaction: Transaction, lease: Lease | None) -> Lane | None:
-    """The lane, if exactly this lease is live on it."""
+    """Returns the lane if exactly this lease is live on it."""
     if lease is None:
         return None
     lane = transaction.lane(lease.provider, lease.subscription)

@@ -16,7 +16,10 @@ from ..store.write.transaction import Transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CancelRequest:
-    """Rejects a request in the operator's name. What had been handed over becomes uncertain."""
+    """Rejects a request in the operator's name.
+
+    If it was handed over, what it names becomes uncertain.
+    """
 
     request: int
     reason: str
@@ -45,7 +48,9 @@ class CancelRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResolveRequest:
-    """Answers a request for a person who has checked the platform, so that nothing is uncertain."""
+    """Answers a request in the name of a person who has checked the platform, so that nothing
+    becomes uncertain.
+    """
 
     request: int
     accepted: bool
@@ -115,7 +120,7 @@ def _off_lease(
     *,
     end: bool,
 ) -> Aggregate:
-    """The subscription, when its request is on no lease.
+    """Takes the request off its lease, and returns the subscription afterwards.
 
     Raises Refused if the lease may not be ended.
     """

@@ -33,15 +33,15 @@ from .repeats import created_before
 FEW_PARTS = 40
 MOST_BYTES = 256 * 1024
 MOST_REQUEST_BYTES = 1024 * 1024
-"""The most bytes of an action's requests together, because the answer to the call carries them."""
+"""The limit of bytes of all requests of an action, because the answer to the call carries them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """What an action made. For a preview: what it would make, without ids and numbers.
+    """What an action made, or would make: a preview has no ids and numbers.
 
     `repeated`: an earlier call performed the action, so its requests must be read in their current
-    state. `left_out`: providers that were not effective, so that nothing was sent to them.
+    state. `left_out`: providers that were not effective, so nothing was sent to them.
     """
 
     action: ActionRecord
@@ -53,9 +53,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Perform:
-    """`original`: the call as it was made, empty for an `automatic` end.
+    """Performs an action.
 
-    `digest`: the digest of its contents, by which a repeat is recognised.
+    `original`: the call as it was made; empty for an `automatic` end. `digest`: the digest of the
+    call's contents, by which a repeat is recognised.
     """
 
     action: AnyAction
@@ -127,8 +128,8 @@ class Perform:
         )
 
     def _prepared(self, transaction: Transaction) -> tuple[AnyAction, SubscriptionRecord | None]:
-        """The action with the number of its subscription, and the subscription
-        before the action.
+        """Returns the action with the number of its subscription, and the subscription before the
+        action.
         """
         if not isinstance(self.action, BecomeSubscriber):
             former = transaction.subscription(self.subscription)
@@ -169,9 +170,10 @@ def _as_it_is(transaction: Transaction, action: int) -> Done:
 
 
 def _free_number(transaction: Transaction) -> str:
-    """The next number that the CRM has not chosen itself.
+    """Returns the next number that no subscription has, because the CRM may have chosen numbers
+    itself.
 
-    Numbers of refused or previewed calls are lost.
+    A number is lost if the call is refused or only previews.
     """
     while True:
         number = f"S{transaction.take('subscription'):010d}"

@@ -50,7 +50,10 @@ class CreateProvider:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpdateProvider:
-    """Runs after the other commands of the group, so that everything they name is counted."""
+    """Changes a provider.
+
+    It runs after the other commands of the group, so that everything that they name is counted.
+    """
 
     provider: Provider
     etag: int | None
@@ -117,7 +120,9 @@ def provider_record(transaction: Transaction, code: str) -> ProviderRecord:
 
 
 def _check_unused(transaction: Transaction, former: Provider, provider: Provider) -> None:
-    """Raises Refused if a subscription names a thing that may not change in that case."""
+    """Raises Refused if a subscription names a part of the provider that may not change while it is
+    named.
+    """
     uses = transaction.uses(provider.code)
     for thing, what in changed_things(former, provider):
         if uses.get(thing):
@@ -131,8 +136,8 @@ def _check_unused(transaction: Transaction, former: Provider, provider: Provider
 
 
 def changed_things(former: Provider, provider: Provider) -> Iterator[tuple[str, str]]:
-    """Pairs of thing and change, for all changes that are allowed only while nothing names the
-    thing.
+    """Yields pairs of part and change, for all changes that are allowed only while no subscription
+    names the part.
     """
     if former.request_settings.term_end_on_platform != (
         provider.request_settings.term_end_on_platform

@@ -1,4 +1,4 @@
-"""Recognises repeated calls, so that each makes something only once for its request_id."""
+"""Recognises repeated calls, so that calls with one request_id make something only once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from ..store.write.transaction import Transaction
 
 
 def created_before(transaction: Transaction, request_id: str, digest: bytes) -> str:
-    """What an earlier call with the same id created.
+    """Returns what an earlier call with the same id created, or an empty text.
 
-    Raises Refused if its contents were different.
+    Raises Refused if the earlier call had other contents.
     """
     known = transaction.request_ids.get(request_id)
     if known is None:

@@ -1,4 +1,4 @@
-"""What a platform reports of some of its subscribers."""
+"""Applies a part of a platform's report."""
 
 from __future__ import annotations
 
@@ -22,7 +22,10 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Told:
-    """What became of one entry. `why`: it is unknown; `unknown`: ids that the provider lacks."""
+    """The outcome of one entry.
+
+    `why`: the reason why the entry is unknown. `unknown`: ids that the provider does not have.
+    """
 
     outcome: Outcome
     why: str = ""
@@ -31,7 +34,10 @@ class Told:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A subscription; without `held` the platform does not know it."""
+    """What a report says about one subscription.
+
+    Without `held` the platform does not know the subscription.
+    """
 
     subscription: str
     account_number: str = ""
@@ -40,7 +46,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
-    """A part of a report. `report_time`: when a complete one began, else 0."""
+    """A part of a report.
+
+    `report_time`: the time at which a complete report began; 0 for any other report.
+    """
 
     provider: str
     observed_time: Instant
@@ -52,7 +61,10 @@ class Report:
         return Needs(subscriptions=numbers, duty="reports")
 
     def run(self, transaction: Transaction) -> tuple[Told, ...]:
-        """Raises Unprocessable for the first subscription that cannot be processed."""
+        """Applies the entries.
+
+        Raises Unprocessable for the first subscription that cannot be processed.
+        """
         numbers = transaction.one_by_one([entry.subscription for entry in self.entries])
         return tuple(
             [self._apply(transaction, e) for e, _ in zip(self.entries, numbers, strict=True)]

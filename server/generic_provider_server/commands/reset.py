@@ -17,12 +17,17 @@ from .perform import created_requests
 from .repeats import created_before
 
 CREATED = "requests:"
-"""The prefix of the numbers of the requests that a reset created."""
+"""The prefix of what is stored for a call's request id: behind it stand the numbers of the requests
+that the reset created.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class ResetDone:
-    """`numbers`: for a repeat, the numbers of the requests that the earlier call created."""
+    """What a reset created.
+
+    `numbers`: if the call is a repeat, the numbers of the requests that the earlier call created.
+    """
 
     requests: tuple[RequestRecord, ...] = ()
     left_out: tuple[str, ...] = ()
@@ -31,9 +36,10 @@ class ResetDone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResetSubscription:
-    """`provider`: empty for every effective one.
+    """Resets one subscription.
 
-    `digest`: the digest of the call, which recognises a repeat.
+    `provider`: the provider at which it is reset; if empty, every effective one. `digest`: the
+    digest of the call, by which a repeat is recognised.
     """
 
     subscription: str

@@ -185,7 +185,7 @@ class Submit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeginDue:
-    """Begins a run of the definition if it is due, and computes when the next one is due."""
+    """Begins a run of the definition if it is due, and computes when the next run is due."""
 
     id: int
 
@@ -193,8 +193,8 @@ class BeginDue:
         return Needs()
 
     def run(self, transaction: Transaction) -> RunRecord | None:
-        """Returns None if no run began: it is not due any more, or the previous
-        run has not ended.
+        """Returns None if no run began, because it is not due any more or the previous run has not
+        ended.
         """
         record = transaction.reset_definition(self.id)
         if record is None or record.next_run_time is None or record.next_run_time > transaction.now:

@@ -36,7 +36,7 @@ def digest_of(requests: Sequence[Request]) -> bytes:
 
 
 def share(losing: int, holding: int) -> float:
-    """The guard's percentage."""
+    """Returns the percentage that the guard compares with its limit."""
     return 100 * losing / holding if holding else 0.0
 
 
@@ -73,7 +73,10 @@ class Step:
     before: RunRecord
 
     def current(self, transaction: Transaction) -> RunRecord | None:
-        """The current run; None if another server has it, or if it is not where `before` says."""
+        """Returns the current run.
+
+        Returns None if another server has it, or if its stage or cursor differs from `before`.
+        """
         found = transaction.reset_run(self.before.id)
         if found is None or found.state is not RunState.RUNNING:
             return None
@@ -106,7 +109,8 @@ class SetTotal(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count(Step):
-    """Records what was found for the next subscriptions; in the stage PLAN it also plans it.
+    """Records what was found for the next subscriptions. In the stage PLAN it also writes their
+    planned entries.
 
     `last`: the stage ends here, and `in_sync` more subscriptions hold an entitlement.
     """

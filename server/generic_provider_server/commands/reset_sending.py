@@ -1,4 +1,4 @@
-"""The steps of a reset run that create requests."""
+"""Contains the steps of a reset run that create requests."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SKIPPING = frozenset(
 class Send(Step):
     """Resets the next subscriptions. `last`: no subscription follows them.
 
-    `broken`: those that cannot be read.
+    `broken`: the subscriptions that cannot be read.
     """
 
     numbers: tuple[str, ...]
@@ -64,7 +64,7 @@ class Send(Step):
         return sent
 
     def _plans(self, transaction: Transaction, run: RunRecord) -> dict[str, Entry] | None:
-        """The planned entries; None if the run has no plan."""
+        """Returns the planned entries, or None if the run has no plan."""
         if run.stage is not Stage.SEND_PLANNED:
             return None
         until = self.numbers[-1] if self.numbers else ""

@@ -30,7 +30,7 @@ NEVER_ISSUED = "this lease token was never issued for this request"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """One answer. `retry_delay`: in microseconds; None = the server chooses it."""
+    """An answer. `retry_delay` is in microseconds; if it is None, the server chooses the delay."""
 
     request: int
     lease_token: str
@@ -44,7 +44,10 @@ class Response:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`state`: the current state of the request; None if it does not exist."""
+    """The verdict on an answer.
+
+    `state`: the current state of the request; None if the request does not exist.
+    """
 
     request: int
     code: ResponseCode
@@ -188,10 +191,10 @@ def _judge_archived(response: Response, stored: Archived) -> Verdict:
 
 
 def _doubtful(transaction: Transaction, stored: RequestRecord) -> frozenset[Name]:
-    """The elements that a late acceptance of the request makes uncertain.
+    """Returns the elements that a late acceptance of the request makes uncertain.
 
-    The elements of a completed request stay certain, except those that a request names that was
-    handed over after it, whatever its outcome.
+    The elements of a COMPLETED request stay certain, except those that a request handed over after
+    it also names, whatever became of that later request.
     """
     if stored.state is not RequestState.COMPLETED:
         return names(stored.request)
@@ -210,7 +213,9 @@ def _accepted_late(
     *,
     names: frozenset[Name],
 ) -> None:
-    """Makes the named elements uncertain: the platform was changed, and nobody knows when."""
+    """Makes the named elements uncertain, because the platform was changed, and nobody knows
+    when.
+    """
     record = transaction.record(lease.subscription)
     if record is None or record.aggregate.link(lease.provider) is None:
         return

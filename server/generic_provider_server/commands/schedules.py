@@ -12,7 +12,7 @@ from ..domain.values import SECOND, Instant
 
 
 def next_time(cron: str, time_zone: str, *, after: Instant) -> Instant:
-    """The first time after `after` at which it is due.
+    """Returns the first time after `after` at which the run is due.
 
     Raises InvalidField if the expression or the name of the time zone is wrong.
     """

@@ -9,7 +9,7 @@ from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
 
 SILENCE = 10 * SECOND
-"""How long a process may be silent. After that it counts as dead, and its leases end."""
+"""A process that has been silent for longer counts as dead, and its leases end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,7 +28,7 @@ class Beat:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forget:
-    """Removes a server that is gone and has no leases any more."""
+    """Removes a server that has ended and has no leases any more."""
 
     server: str
 

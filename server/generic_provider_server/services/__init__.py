@@ -1,1 +1,3 @@
-"""Runs on the event loop: streams, duties of the clock, presence, callers that wait."""
+"""Contains what runs on the event loop: streams, duties of the clock, presence, callers that
+wait.
+"""

@@ -3,7 +3,7 @@
 First the whole file is written, and nothing changes in the tables. When the file is complete and
 durable, its checksum is stored. Then the file gets its final name, and its lines are removed from
 the tables, a few in each transaction. So at any time a request is in the tables or in one complete
-file, and a process that goes on after a kill sees in the archive's record what is left to do.
+file. If a process is killed, another process sees in the archive's record what is left to do.
 """
 
 from __future__ import annotations
@@ -30,11 +30,13 @@ from ..store.store import Store
 from .loop import Loop
 
 POLL_SECONDS = 1.0
-"""How often the service checks whether there is an archive to be made."""
+"""The service checks this often whether there is an archive to be made."""
 
 AFTER_TROUBLE_SECONDS = 10.0
 MOST_MOVED = 100
-"""The most lines that one transaction removes; live changes can wait for one such transaction."""
+"""The limit of lines that one transaction removes, because live changes may have to wait for such a
+transaction.
+"""
 
 PROGRESS_SECONDS = 1.0
 Result = TypeVar("Result")
@@ -115,7 +117,7 @@ class Archiving:
         return await self._paced(self._store.read(question))
 
     async def _move(self, archive: ArchiveRecord) -> None:
-        """Removes from the tables what the file says."""
+        """Removes from the tables what the file contains."""
         try:
             await asyncio.to_thread(self._folder.publish, archive)
             contents = await asyncio.to_thread(self._contents, archive)
@@ -138,7 +140,7 @@ class Archiving:
         return contents
 
     async def _stop_at(self, archive: ArchiveRecord, why: str) -> None:
-        """Gives a file up that cannot be read, but only if nothing was removed from the tables."""
+        """Gives up a file that cannot be read, but only if nothing was removed from the tables."""
         if archive.moved:
             await self._put(replace(archive, message=why))
         else:
@@ -154,7 +156,9 @@ class Archiving:
         return _still_ours(await self._store.do(PutArchive(archive=archive)))
 
     async def _paced(self, step: Awaitable[Result]) -> Result:
-        """Pauses as long as the step took, so that at most half of the time goes into archives."""
+        """Waits for the step, and then pauses as long as the step took, so that at most half of the
+        time goes into archives.
+        """
         began = time.monotonic()
         result = await step
         await asyncio.sleep(time.monotonic() - began)
@@ -172,7 +176,7 @@ def _still_ours(archive: ArchiveRecord | None) -> ArchiveRecord:
 
 
 def _counted(archive: ArchiveRecord, lines: Sequence[Content]) -> ArchiveRecord:
-    """Returns the record with the requests among the lines counted."""
+    """Returns the record in which the requests among the lines are counted."""
     requests = [line for line in lines if isinstance(line, RequestLine)]
     if not requests:
         return archive

@@ -1,4 +1,4 @@
-"""Runs the duties of the service, each at its times and independently of the others."""
+"""Runs the duties of the service. Each has its own period and is independent of the others."""
 
 from __future__ import annotations
 
@@ -47,8 +47,9 @@ class Clock:
 
 
 def _was_set_aside(error: BaseException) -> bool:
-    """Tells whether the store has set the subscription aside: then it has logged the error, and
-    tries later.
+    """Tells whether the store has set the subscription aside.
+
+    If so, the store has logged the error and tries again later.
     """
     if isinstance(error, Refused):
         return error.reason is not Reason.STORE_UNAVAILABLE

@@ -14,10 +14,10 @@ NOTHING = Notice()
 
 
 class Credit:
-    """A stream may have `most` requests in flight. `in_flight`: requests on its live leases.
+    """The credit of a stream, which may have `most` requests in flight.
 
-    `ran_out`: requests on leases that ran out since the adapter last sent something; they use
-    credit too.
+    `in_flight`: the number of requests on its live leases. `ran_out`: the number of requests on
+    leases that ran out since the adapter last sent something; they use credit too.
     """
 
     def __init__(self, most: int, *, stream: str) -> None:
@@ -28,7 +28,10 @@ class Credit:
         self._lock = threading.Lock()
 
     def left(self, committing: Notice = NOTHING) -> int:
-        """The unused credit. `committing`: what the running transaction has changed so far."""
+        """Returns the unused credit.
+
+        `committing`: what the running transaction has changed so far.
+        """
         with self._lock:
             return self.most - sum(self._used(committing))
 

@@ -21,11 +21,12 @@ from ..store.store import Store
 from .streams import AdapterStream, Cut, Drain
 
 RETRY_SECONDS = 1.0
-"""Seconds between two attempts while the store cannot be reached."""
+"""The seconds between two attempts while the store cannot be reached."""
 
 POLL_SECONDS = 1.0
-"""Seconds between two queries for what other processes have made ready, in case a notification is
-lost.
+"""The seconds between two queries for what other processes have made ready.
+
+They are needed if a notification is lost.
 """
 
 log = structlog.get_logger()
@@ -68,7 +69,10 @@ class Delivery:
         self._serve_soon(ready)
 
     def stop_streams(self, streams: Iterable[str]) -> None:
-        """Hands nothing more over on the streams. Each ends when its last lease has ended."""
+        """Hands nothing more over on these streams.
+
+        Each stream ends when its last lease has ended.
+        """
         for stream_id in streams:
             stream = self.streams.get(stream_id)
             if stream is not None:
@@ -109,7 +113,7 @@ class Delivery:
                 await self._wait(ready, most=left)
 
     def cut(self) -> None:
-        """Ends every stream, because the state of its leases is unknown. Adapters reconnect."""
+        """Ends every stream, because the state of its leases is unknown. The adapters reconnect."""
         for stream in self.streams.values():
             stream.stopping = True
             stream.events.put_nowait(Cut())
@@ -171,8 +175,9 @@ class Delivery:
         ready.set()
 
     async def _wait(self, ready: asyncio.Event, *, most: float = math.inf) -> None:
-        """Waits for a commit, or for `most` seconds; if other processes write, at most one poll
-        interval.
+        """Waits for a commit, but at most `most` seconds.
+
+        If other processes write, waits at most one poll interval.
         """
         wait = min(most, POLL_SECONDS if self._store.shared else math.inf)
         with suppress(TimeoutError):
@@ -180,9 +185,10 @@ class Delivery:
                 await ready.wait()
 
     async def _serve(self, provider: str) -> bool:
-        """Gives every stream with credit its share once. Returns whether there may be more.
+        """Gives every stream with credit its share once. Returns whether more may be ready.
 
-        Requests claimed for a stream that was stopped or has ended in the meantime are released.
+        Requests that were claimed for a stream that was stopped or has ended in the meantime are
+        released.
         """
         waiting = [s for s in self.streams.values() if s.provider == provider and s.wants_more]
         if self._draining or not waiting:
@@ -205,9 +211,9 @@ class Delivery:
     async def _claim(
         self, provider: str, demands: tuple[Demand, ...], *, server: str
     ) -> tuple[tuple[Handed, ...], ...]:
-        """Claims for these demands.
+        """Claims requests for these demands.
 
-        `server`: the leases end when this process dies; empty for a pull, whose leases stay.
+        `server`: the process whose death ends the leases; empty for a pull, whose leases stay.
         """
         self._turns[provider] += 1
         claim = Claim(
@@ -219,7 +225,10 @@ class Delivery:
         return await self._store.do(claim)
 
     async def _end_leases(self, stream: AdapterStream) -> None:
-        """Ends the leases of a stream. If the store cannot be reached, repeats until it can."""
+        """Ends the leases of a stream.
+
+        While the store cannot be reached, it tries again and again.
+        """
         await stream.claimed.wait()
         end = end_of_stream(stream.provider, stream.id)
         while True:

@@ -1,4 +1,4 @@
-"""Lists the duties that the service does by itself, each at its times."""
+"""Lists the duties that the service does by itself, each with its period."""
 
 from __future__ import annotations
 
@@ -16,18 +16,19 @@ TICK = 0.25
 FULL_SCAN_SECONDS = 5.0
 """How often leases that ran out long ago are searched for.
 
-It is seldom, because during an old snapshot PostgreSQL finds many index entries of leases that were
-answered.
+This is done seldom, because during an old snapshot PostgreSQL finds many index entries of leases
+that were answered.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
-    """Every `seconds`, `due` returns the commands to run now.
+    """A duty. Every `seconds`, `due` returns the commands to run now.
 
-    Every process has every duty, so another process may be faster: each command checks again what
-    is due, under the lock of what it changes. A command changes a bounded number of subscriptions.
-    `due` returns at most MOST_DUE commands; if it returns that many, it is called again at once.
+    Every process has every duty, so another process may be faster. Therefore each command checks
+    again what is due, under the lock of what it changes. A command changes a bounded number of
+    subscriptions. `due` returns at most MOST_DUE commands; if it returns that many, it is called
+    again at once.
     """
 
     name: str
@@ -45,7 +46,7 @@ def duties() -> tuple[Duty, ...]:
 
 
 class RanOut:
-    """Remembers the time up to which all leases that ran out have been ended."""
+    """Ends leases that ran out. It remembers the time up to which all of them have been ended."""
 
     def __init__(self) -> None:
         self._since = Instant(0)

@@ -15,8 +15,8 @@ log = structlog.get_logger()
 class Loop:
     """Runs `step` again `seconds` after it has ended, or at once if it returns something true.
 
-    If a step fails, the error is logged and the step is repeated. An unreachable store is not
-    logged.
+    If a step fails, the error is logged and the step is repeated. Nothing is logged if the store
+    cannot be reached.
     """
 
     def __init__(self, name: str, step: Callable[[], Awaitable[object]], *, seconds: float) -> None:

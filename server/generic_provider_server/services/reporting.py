@@ -1,4 +1,4 @@
-"""Takes a platform's report, part by part, and counts what became of it."""
+"""Takes a platform's report, part by part, and counts the outcomes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ from ..store.memory.set_aside import Unprocessable
 from ..store.store import Store
 
 MOST_IN_TRANSACTION = 200
-"""Subscriptions that are reported together; what others ask waits no longer than for these."""
+"""The limit of subscriptions in one transaction, so that other calls wait no longer than for
+these.
+"""
 
 BROKEN = Told(outcome=Outcome.UNKNOWN, why="it cannot be processed and was set aside")
 MOST_READ = 1_000
@@ -33,7 +35,10 @@ class Terms(Value, frozen=True, kw_only=True):
 
 
 class Subscriber(Value, frozen=True, kw_only=True):
-    """One entry as it was sent; `wrong`: it is malformed. Without `held` it is missing."""
+    """An entry of a report as it was sent.
+
+    `wrong`: why the entry is malformed. Without `held` the platform does not know the subscriber.
+    """
 
     account_number: str = ""
     subscription: str = ""
@@ -42,7 +47,9 @@ class Subscriber(Value, frozen=True, kw_only=True):
 
 
 class Example(Value, frozen=True, kw_only=True):
-    """Something that is not known here: a subscriber, or an id that is named of one."""
+    """Something that is not known here: a subscriber, or an id that the report names for a
+    subscriber.
+    """
 
     why: str
     account_number: str = ""
@@ -52,7 +59,7 @@ class Example(Value, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class Reporting:
-    """One report. `outcomes`: how many subscriptions met with each."""
+    """A report that is being taken. `outcomes`: the number of subscriptions for each outcome."""
 
     store: Store
     terms: Terms
@@ -67,7 +74,7 @@ class Reporting:
             self._report_time = await self.store.read(lambda queries: queries.now())
 
     async def take(self, subscribers: Sequence[Subscriber]) -> None:
-        """Applies a part; when it is done, it is committed."""
+        """Applies a part of the report. When this returns, the part is committed."""
         self.received += len(subscribers)
         named = await self._named(subscribers)
         for part in _parts(named, MOST_IN_TRANSACTION):
@@ -79,7 +86,10 @@ class Reporting:
                 self._count(each, number, told)
 
     async def finish(self) -> int:
-        """The report was sent to its end; gives how many subscriptions are OUT_OF_SYNC now."""
+        """Ends a report that was sent completely.
+
+        Returns how many subscriptions are OUT_OF_SYNC now.
+        """
         provider = self.terms.provider
         if self.terms.complete:
             await self._guard()
@@ -93,7 +103,10 @@ class Reporting:
         return await self.store.read(lambda queries: queries.out_of_sync(provider))
 
     async def _named(self, subscribers: Iterable[Subscriber]) -> list[tuple[Subscriber, str]]:
-        """Those that name one subscription, with its number; the others are counted."""
+        """Returns the entries that name exactly one subscription, each with its number.
+
+        The others are counted as unknown.
+        """
         provider = self.terms.provider
         accounts = {each.account_number for each in subscribers if not each.subscription}
         known = await self.store.read(lambda queries: queries.with_accounts(provider, accounts))
@@ -112,7 +125,11 @@ class Reporting:
         return named
 
     async def _apply(self, entries: Sequence[Entry]) -> list[Told]:
-        """Those that cannot be processed are set aside, and the others go on without them."""
+        """Applies the entries, and returns the outcome of each.
+
+        Subscriptions that cannot be processed are set aside, and the others are applied without
+        them.
+        """
         broken = set[str]()
         while True:
             left = tuple([entry for entry in entries if entry.subscription not in broken])
@@ -153,7 +170,7 @@ class Reporting:
             self.examples.append(example)
 
     async def _guard(self) -> None:
-        """Raises Refused if too many subscriptions were not named."""
+        """Raises Refused if the report did not name too many subscriptions."""
         terms, missing = self.terms, 0
         linked = await self.store.read(lambda queries: queries.linked(terms.provider))
         most = int(linked * terms.max_missing_percent / 100)
@@ -170,7 +187,9 @@ class Reporting:
                 )
 
     async def _missing(self) -> AsyncIterator[list[str]]:
-        """The numbers of the linked subscriptions that were not named and are unknown therefore."""
+        """Yields the numbers of the linked subscriptions that the report did not name, and that
+        count as unknown to the platform therefore.
+        """
         provider, observed_time = self.terms.provider, self.terms.observed_time
         page = await self._unnamed(after="")
         while page:

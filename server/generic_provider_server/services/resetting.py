@@ -1,4 +1,4 @@
-"""Begins reset runs when they are due, and works on those that no other server has."""
+"""Begins reset runs when they are due, and works on the runs that no other server has."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from .loop import Loop
 from .surveying import AT_ONCE, in_sync_and_holding, survey
 
 AFTER_FAILURE = 1.0
-"""Seconds after which a run that had an error is continued."""
+"""A run that had an error is continued after this many seconds."""
 
 log = structlog.get_logger()
 
 
 class Pace:
-    """Limits the subscriptions in a second; None: no limit."""
+    """Limits the number of subscriptions per second. None means that there is no limit."""
 
     def __init__(self, per_second: int | None, *, now: Callable[[], float]) -> None:
         self._per_second = per_second
@@ -37,11 +37,13 @@ class Pace:
 
     @property
     def batch(self) -> int:
-        """The number to send at once: at most what the pace allows in a quarter of a second."""
+        """Returns the number of subscriptions to send at once: at most what the limit allows in a
+        quarter of a second.
+        """
         return AT_ONCE if self._per_second is None else min(AT_ONCE, self._per_second // 4 + 1)
 
     def seconds_until(self, count: int) -> float:
-        """Seconds to wait before the next `count` are sent."""
+        """Returns the seconds to wait before the next `count` subscriptions are sent."""
         if self._per_second is None:
             return 0.0
         now = self._now()
@@ -51,7 +53,7 @@ class Pace:
 
 
 class Resetting:
-    """Works on runs. `draining` is set when the server shuts down."""
+    """Works on reset runs. `draining` is set when the server shuts down."""
 
     def __init__(
         self,
@@ -82,7 +84,10 @@ class Resetting:
                 self._tasks[run] = asyncio.create_task(self._run(run), name=f"reset run {run}")
 
     async def stop(self) -> None:
-        """Stops work. What is done is committed; another server, or this one later, continues."""
+        """Stops the work.
+
+        What is done is committed; another server, or this one later, continues the run.
+        """
         self.draining.set()
         await self._loop.stop()
         tasks = list(self._tasks.values())

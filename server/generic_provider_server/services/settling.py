@@ -14,7 +14,9 @@ from ..store.store import Store
 
 UNSETTLED = frozenset({ActionState.SCHEDULED, ActionState.EXECUTED})
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 0.25
-"""Seconds between two queries for an action that another process may settle."""
+"""The first and the longest pause, in seconds, between two queries for an action that another
+process may settle.
+"""
 
 
 class Settling:
@@ -42,7 +44,10 @@ class Settling:
                 settled.set()
 
     async def action(self, action: int, *, wait: float) -> ActionRecord | None:
-        """The action when it is settled, or after `wait` seconds; None if there is none."""
+        """Returns the action when it is settled, or after `wait` seconds.
+
+        Returns None if the action does not exist.
+        """
         deadline = time.monotonic() + wait
         pause = FIRST_PAUSE if self._store.shared else math.inf
         settled = asyncio.Event()

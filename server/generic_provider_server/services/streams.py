@@ -1,4 +1,4 @@
-"""The state of one adapter's stream at the server, and the events on it."""
+"""Holds the state of one adapter's stream at the server, and the events on it."""
 
 from __future__ import annotations
 
@@ -12,23 +12,25 @@ from .credit import Credit
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """The server ends the stream; its leases stay valid."""
+    """The server ends the stream; the leases of the stream stay valid."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """The server does not know the state of the stream's leases any more, and ends both."""
+    """The server does not know the state of the stream's leases any more, and ends the stream and
+    its leases.
+    """
 
 
 StreamEvent = tuple[Handed, ...] | Drain | Cut | None
-"""None: the stream ends because all its leases have ended."""
+"""What a stream sends next. None means that the stream ends, because all its leases have ended."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class AdapterStream:
-    """One adapter's stream. `credit` tells how many requests it can take now."""
+    """The stream of one adapter. `credit` computes how many requests the adapter can take now."""
 
     id: str
     provider: str
@@ -43,7 +45,10 @@ class AdapterStream:
     credit: Credit = field(init=False)
     stopping: bool = False
     claimed: asyncio.Event = field(default_factory=asyncio.Event)
-    """Not set while a claim for the stream runs: its leases are ended only after that."""
+    """This event is not set while a claim for the stream runs.
+
+    The leases of the stream are ended only after that claim.
+    """
     events: asyncio.Queue[tuple[Handed, ...] | Drain | Cut | None] = field(
         default_factory=asyncio.Queue
     )

@@ -16,11 +16,14 @@ from ..store.read.queries import Queries
 from ..store.store import Store
 
 AT_ONCE = 100
-"""The most subscriptions that are examined in one query, so that no other query waits long."""
+"""The limit of subscriptions that are examined in one query, so that no other query waits long."""
 
 
 class Survey(NamedTuple):
-    """The findings for the next subscriptions, up to `cursor`. `last`: no subscription follows."""
+    """The findings for the next subscriptions, up to `cursor`.
+
+    `last`: no subscription follows them.
+    """
 
     findings: tuple[Finding, ...]
     cursor: str
@@ -39,7 +42,7 @@ def survey(
     most: int | None = None,
     described: bool = False,
 ) -> Survey:
-    """Examines the subscriptions after `after` until `most` findings are made."""
+    """Examines the subscriptions behind `after`, until `most` findings are made."""
     records = queries.reset_candidates(definition, after=after, limit=AT_ONCE)
     circumstances = Circumstances(now=queries.now(), catalogues=catalogues, next_number=1)
     numbers = [number for number, _ in records]
@@ -114,5 +117,7 @@ async def totals_of(store: Store, definition: ResetDefinition) -> Totals:
 
 
 def in_sync_and_holding(queries: Queries, definition: ResetDefinition) -> int:
-    """The number of subscriptions with an entitlement that the run does not examine."""
+    """Returns the number of subscriptions that hold an entitlement and that the run does not
+    examine.
+    """
     return queries.count_holding(definition) if definition.plain else 0

@@ -1,4 +1,6 @@
-"""Decides which commands make up the next group, so that nobody starves."""
+"""Decides which commands make up the next group, so that neither adapters nor the CRM wait for
+ever.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,9 @@ from typing import Generic, Protocol, TypeVar
 from .loaded import Needs
 
 MOST_IN_GROUP = 400
-"""How much a group holds: a command counts as the subscriptions that it names, at least as one."""
+"""The size of a group. A command counts as many as it names subscriptions, but at least one."""
 SHARE = MOST_IN_GROUP // 4
-"""How much of a group is always left to the CRM while adapters are at work."""
+"""The part of a group that the CRM always gets while adapters are at work."""
 
 
 class Queued(Protocol):
@@ -21,10 +23,12 @@ Q = TypeVar("Q", bound=Queued)
 
 
 class Queue(Generic[Q]):
-    """What adapters ask and what everybody else asks, each in the order of asking.
+    """The commands of adapters, and those of everybody else, each in the order in which they were
+    queued.
 
-    What adapters ask goes into the very next group, so the CRM cannot starve them. While others
-    wait, it takes at most half of a group, so adapters cannot starve the CRM.
+    A command of an adapter goes into the very next group, so the CRM cannot keep adapters waiting.
+    While other commands wait, those of adapters take at most half of a group, so adapters cannot
+    keep the CRM waiting.
     """
 
     def __init__(self) -> None:
@@ -39,9 +43,11 @@ class Queue(Generic[Q]):
         (self._adapters if queued.needs.for_adapter else self._others).append(queued)
 
     def next_group(self) -> list[Q]:
-        """The others get as much as the adapters, at least `SHARE`, so that new work does not
-        come faster than it is done. A round trip of an adapter takes two groups, so adapters
-        are at work if this group or the last one has a command of theirs.
+        """Returns the commands of the next group.
+
+        The other commands get as much as the adapters, but at least `SHARE`, so that new requests
+        do not come faster than adapters answer them. A round trip of an adapter takes two groups,
+        so adapters are at work if this group or the last one has a command of theirs.
         """
         group, size = _taken(self._adapters, MOST_IN_GROUP // 2 if self._others else MOST_IN_GROUP)
         worked, self._adapters_work = self._adapters_work, bool(group)
@@ -50,7 +56,10 @@ class Queue(Generic[Q]):
 
 
 def _taken(waiting: deque[Q], most: int) -> tuple[list[Q], int]:
-    """Takes commands from the front up to `most`, at least one, and returns how much they are."""
+    """Takes commands from the front up to the size `most`, but at least one.
+
+    Returns them with their size.
+    """
     taken: list[Q] = []
     size = 0
     while waiting:

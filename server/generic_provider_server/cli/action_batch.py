@@ -11,8 +11,8 @@ import click
 from generic_provider import Client, ProvisioningError, SubscriptionAction
 
 from ..desk.output import Output, one_line
-from .action_lines import Line, Lines
 from .failures import REFUSED, words_of
+from .files.action_lines import Line, Lines
 from .progress import LinesBar
 from .remote import remote
 

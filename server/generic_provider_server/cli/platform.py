@@ -11,7 +11,7 @@ import click
 from generic_provider import Client, PlatformSubscription, ReportPlatformStateResponse
 
 from ..desk.output import Output, show_table
-from .message_lines import message_of, sources
+from .files.message_lines import message_of, sources
 from .progress import LinesBar
 from .remote import remote
 from .values import INSTANT

@@ -17,8 +17,8 @@ from generic_provider import (
 )
 
 from ..desk.output import Output, in_words, moment
+from .files.toml_messages import WrongKeys, fill
 from .remote import remote
-from .toml_messages import WrongKeys, fill
 
 OUTPUT_ONLY = ("state", "create_time", "update_time", "etag", "performed_by", "caller")
 STATES = {"effective": "EFFECTIVE", "not-effective": "NOT_EFFECTIVE"}

@@ -10,7 +10,7 @@ import click
 
 from generic_provider.enumeration import Enumeration
 
-from .toml_messages import span_of
+from .files.toml_messages import span_of
 
 
 class Named(click.ParamType[str]):

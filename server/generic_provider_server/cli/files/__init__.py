@@ -1,0 +1,1 @@
+"""Reads the files that commands get: lines of messages, CSV, and TOML."""

@@ -51,6 +51,23 @@ def batch_perform(
 
     A refusal is returned, not raised, and does not affect the other actions.
     """
+    call = batch_results(caller, requests)
+    return Call(
+        call.request,
+        call.response,
+        lambda done: [
+            result.action if result.HasField("action") else error_of_item(result.error)
+            for result in done.results
+        ],
+    )
+
+
+def batch_results(
+    caller: Caller, requests: Iterable[v1.PerformActionRequest]
+) -> Call[v1.BatchPerformActionsResponse, list[v1.BatchPerformActionsResponse.Result]]:
+    """Like batch_perform, with results as the server gives them: they also say which actions were
+    performed by an earlier call.
+    """
     asked = list(requests)
     for each in asked:
         if not isinstance(each, v1.PerformActionRequest):
@@ -59,14 +76,7 @@ def batch_perform(
     for each in batch.actions:
         each.performed_by = each.performed_by or caller.performed_by
         each.request_id = each.request_id or str(uuid4())
-    return Call(
-        batch,
-        v1.BatchPerformActionsResponse,
-        lambda done: [
-            result.action if result.HasField("action") else error_of_item(result.error)
-            for result in done.results
-        ],
-    )
+    return Call(batch, v1.BatchPerformActionsResponse, lambda done: list(done.results))
 
 
 def get_action(

@@ -235,7 +235,7 @@ def _from_file(file: Path | None) -> dict[str, Given]:
     if file is None:
         return {}
     try:
-        table = tomllib.loads(file.read_text(encoding="utf-8"))
+        table = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise WrongSettings(f"{file}: {error.strerror}") from None
     except ValueError as error:

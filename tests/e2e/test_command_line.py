@@ -116,7 +116,7 @@ def test_a_second_server_on_the_same_database_is_refused(tmp_path: Path) -> None
 
 def test_the_settings_in_force_are_printed_with_their_origins(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
-    file.write_text('log_level = "error"\nmax_streams = 7\n')
+    file.write_text('log_level = "error"\nmax_streams = 7\n', encoding="utf-8-sig")
 
     shown = run(
         "serve",

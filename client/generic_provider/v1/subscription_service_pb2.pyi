@@ -1455,6 +1455,9 @@ class BatchPerformActionsResponse(_message.Message):
 
         ACTION_FIELD_NUMBER: _builtins.int
         ERROR_FIELD_NUMBER: _builtins.int
+        REPEATED_FIELD_NUMBER: _builtins.int
+        repeated: _builtins.bool
+        """True: an earlier call performed the action, and this one changed nothing."""
         @_builtins.property
         def action(self) -> Global___SubscriptionAction:
             """Without `performed`."""
@@ -1466,10 +1469,11 @@ class BatchPerformActionsResponse(_message.Message):
             *,
             action: Global___SubscriptionAction | None = ...,
             error: _errors_pb2.ItemError | None = ...,
+            repeated: _builtins.bool = ...,
         ) -> None: ...
         _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "error", b"error", "outcome", b"outcome"]  # noqa: Y015
         def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "error", b"error", "outcome", b"outcome"]  # noqa: Y015
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "error", b"error", "outcome", b"outcome", "repeated", b"repeated"]  # noqa: Y015
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         _WhichOneofReturnType_outcome: _TypeAlias = _typing.Literal["action", "error"]  # noqa: Y015
         _WhichOneofArgType_outcome: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015

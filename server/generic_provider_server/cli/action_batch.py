@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
 
 import click
 
 from generic_provider import Client, ProvisioningError, SubscriptionAction
+from generic_provider.errors import error_of_item
 
 from ..desk.output import Output, one_line
-from .failures import REFUSED, words_of
+from .batch_outcome import Outcome, Refused
+from .failures import words_of
 from .files.action_lines import Line, Lines
+from .files.text import FILE, Text
 from .progress import LinesBar
 from .remote import remote
 
@@ -20,10 +25,27 @@ MOST_BYTES = 3 * 1024 * 1024
 """The most bytes of one call; a server takes 4 MiB."""
 
 
+class Result(NamedTuple):
+    line: Line
+    action: SubscriptionAction | None = None
+    repeated: bool = False
+    reason: str = ""
+    """The reason why there is no action."""
+
+
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--batch-size", type=click.IntRange(1, 1000), default=500, show_default=True)
 @click.option("--validate-only", is_flag=True, help="Check every line, and change nothing.")
+@click.option(
+    "--again",
+    is_flag=True,
+    help="Perform all lines anew, also those that an earlier run of the same file performed.",
+)
+@click.option(
+    "--run", default="", help="The run that --again began and that was interrupted: continue it."
+)
+@click.option("--wait", is_flag=True, help="Wait until all actions are settled, and count them.")
 @click.option(
     "--performed-by",
     default="",
@@ -37,72 +59,69 @@ def batch(
     file: Path,
     batch_size: int,
     validate_only: bool,
+    again: bool,
+    run: str,
+    wait: bool,
     performed_by: str,
 ) -> None:
-    """Perform the actions of FILE, line by line.
+    """Perform the actions of FILE, line by line; - is standard input.
 
     Each line is a PerformActionRequest in JSON. If the name of FILE ends with .csv, it is CSV: its
     columns are paths of fields, like subscription or add_services.services[0].distributor. A column
-    "action" names an action without fields, like terminate.
+    "action" names an action without fields, like terminate. FILE may be compressed by gzip.
 
     A line without request_id gets one that is computed from the file's name and the line. So if the
-    same person runs the same command again, it performs only what is missing.
+    same person runs the same command again, it performs only what is missing. The same lines a
+    month later need --again, or a file of another name.
 
     Refused lines are written to FILE.refused, and the reasons to standard error.
     """
     client.performed_by = performed_by or client.performed_by
-    lines, refused = Lines(file), Refused(file)
-    done = 0
-    with LinesBar(file) as bar:
-        for group in _groups(lines, most=batch_size):
-            for line, result in _perform(client, group, validate_only=validate_only):
-                if isinstance(result, SubscriptionAction):
-                    done += 1
-                    if output.as_json:
-                        click.echo(one_line(result))
-                else:
-                    refused.add(line, result, heading=lines.heading)
-            bar.reached(group[-1].number)
-    would = "would be " if validate_only else ""
-    said = f"{done} {would}done, {refused.count} {would}refused"
-    click.echo(f"{said}, see {refused.file}" if refused.count else said, err=output.as_json)
-    if refused.count:
-        sys.exit(REFUSED)
+    run = run or (str(uuid4()) if again else "")
+    with Text(file) as text, Refused(file) as refused:
+        outcome, lines = Outcome(validate_only=validate_only), Lines(text, again=run)
+        with LinesBar(text) as bar:
+            for group in _groups(lines, most=batch_size):
+                try:
+                    results = [*_perform(client, group, validate_only=validate_only)]
+                except ProvisioningError:
+                    _say_how_to_continue(outcome, refused, group[0].number - 1, run)
+                    raise
+                for line, action, repeated, reason in results:
+                    if action:
+                        outcome.add(line.number, action, repeated=repeated)
+                        if output.as_json and not wait:
+                            click.echo(one_line(action))
+                    else:
+                        refused.add(line, reason, heading=lines.heading)
+                bar.reached(group[-1].number)
+        for action in outcome.wait(client) if wait else ():
+            if output.as_json:
+                click.echo(one_line(action))
+        click.echo(outcome.summary(refused), err=output.as_json)
+        sys.exit(outcome.exit_code(refused))
 
 
-class Refused:
-    """The file of refused lines. It exists only if there are any."""
-
-    def __init__(self, file: Path) -> None:
-        self.file = file.with_name(f"{file.name}.refused")
-        self.file.unlink(missing_ok=True)
-        self.count = 0
-
-    def add(self, line: Line, reason: str, *, heading: Callable[[], bytes]) -> None:
-        click.echo(f"line {line.number}: {reason}", err=True)
-        with self.file.open("ab") as to:
-            to.write(line.source if self.count else heading() + line.source)
-        self.count += 1
+def _say_how_to_continue(outcome: Outcome, refused: Refused, line: int, run: str) -> None:
+    instead = f", with --run {run} instead of --again" if run else ""
+    said = f"{outcome.summary(refused)}, up to line {line}"
+    click.echo(f"{said}; run the same command again to continue{instead}", err=True)
 
 
-def _perform(
-    client: Client, group: list[Line], *, validate_only: bool
-) -> Iterator[tuple[Line, SubscriptionAction | str]]:
-    """Performs the lines. Yields each with its action, or with the reason why it was refused."""
+def _perform(client: Client, group: list[Line], *, validate_only: bool) -> Iterator[Result]:
     requests = [line.request for line in group if line.request]
     for each in requests if validate_only else ():
         each.validate_only, each.request_id = True, ""
-    try:
-        results = iter(client.batch_perform(requests) if requests else ())
-    except ProvisioningError:
-        number = group[0].number
-        click.echo(
-            f"Done up to line {number - 1}; run the same command again to continue.", err=True
-        )
-        raise
+    results = iter(client.batch_results(requests) if requests else ())
     for line in group:
-        result = next(results) if line.request else line.wrong
-        yield line, words_of(result) if isinstance(result, ProvisioningError) else result
+        if not line.request:
+            yield Result(line, reason=line.wrong)
+            continue
+        result = next(results)
+        if result.HasField("error"):
+            yield Result(line, reason=words_of(error_of_item(result.error)))
+        else:
+            yield Result(line, result.action, result.repeated)
 
 
 def _groups(lines: Iterable[Line], *, most: int) -> Iterator[list[Line]]:

@@ -12,6 +12,7 @@ from generic_provider import Client, PlatformSubscription, ReportPlatformStateRe
 
 from ..desk.output import Output, show_table
 from .files.message_lines import message_of, sources
+from .files.text import FILE, Text
 from .progress import LinesBar
 from .remote import remote
 from .values import INSTANT
@@ -23,7 +24,7 @@ def platform() -> None:
 
 
 @platform.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--provider", required=True, help="The provider that the platform belongs to.")
 @click.option(
     "--observed-time",
@@ -57,17 +58,19 @@ def report(
 
     Each line is a PlatformSubscription in JSON: account_number or subscription, and all of its
     items and entitlements, or missing. Or FILE is CSV, named *.csv: its columns are paths of
-    fields, like account_number or items[0].serial_number.
+    fields, like account_number or items[0].serial_number. FILE may be compressed by gzip; - is
+    standard input.
 
     Nothing is sent to the platform. What differs from the CRM is out of sync then, and a reset
     brings the platform to the state of the CRM. The same file may be reported again.
     """
-    changed = datetime.fromtimestamp(file.stat().st_mtime, UTC)
-    with LinesBar(file) as bar:
+    if observed_time is None and not file.is_file():
+        raise click.UsageError("--observed-time is missing: a pipe has no time of its last change")
+    with Text(file) as text, LinesBar(text) as bar:
         told = client.report_platform_state(
             provider,
-            _entries(file, bar),
-            observed_time=observed_time or changed,
+            _entries(text, bar),
+            observed_time=observed_time or datetime.fromtimestamp(file.stat().st_mtime, UTC),
             complete=complete,
             max_missing_percent=max_missing_percent,
         )
@@ -77,14 +80,14 @@ def report(
         show_table(("unknown", "which", "why"), map(_example, told.examples))
 
 
-def _entries(file: Path, bar: LinesBar) -> Iterator[PlatformSubscription]:
+def _entries(text: Text, bar: LinesBar) -> Iterator[PlatformSubscription]:
     """A wrong line ends the report: in a complete one, whom it names must not count as missing."""
-    for line in sources(file, PlatformSubscription.DESCRIPTOR):
+    for line in sources(text, PlatformSubscription.DESCRIPTOR):
         try:
             yield message_of(line.fields, PlatformSubscription())
         except ValueError as error:
             raise click.ClickException(
-                f"{file}, line {line.number}: {error}\n"
+                f"{text.name}, line {line.number}: {error}\n"
                 "The lines before it may have been applied; correct it and report FILE again."
             ) from None
         bar.reached(line.number)

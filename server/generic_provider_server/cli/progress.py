@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Self
 
 from rich.console import Console
@@ -15,6 +14,8 @@ from rich.progress import (
     TextColumn,
     TimeRemainingColumn,
 )
+
+from .files.text import Text
 
 
 def progress(amount: ProgressColumn | None = None) -> Progress:
@@ -32,12 +33,11 @@ def progress(amount: ProgressColumn | None = None) -> Progress:
 
 
 class LinesBar:
-    """A progress bar over the lines of a file."""
+    """A progress bar over the lines of a text."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, text: Text) -> None:
         self._bar = progress()
-        with file.open("rb") as source:
-            self._task = self._bar.add_task("", total=sum(1 for _ in source))
+        self._task = self._bar.add_task("", total=text.length)
 
     def __enter__(self) -> Self:
         self._bar.start()

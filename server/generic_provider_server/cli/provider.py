@@ -17,6 +17,7 @@ from generic_provider import (
 )
 
 from ..desk.output import Output, in_words, moment
+from .files.text import FILE, Text
 from .files.toml_messages import WrongKeys, fill
 from .remote import remote
 
@@ -30,7 +31,7 @@ def provider() -> None:
 
 
 @provider.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=FILE)
 @click.option("--effective", is_flag=True, help="Also make it effective, so that it gets requests.")
 @remote
 def apply(client: Client, output: Output, *, file: Path, effective: bool) -> None:
@@ -101,7 +102,8 @@ def set_state(client: Client, output: Output, *, code: str, state: str) -> None:
 def _read(file: Path) -> Provider:
     message = Provider()
     try:
-        fill(message, tomllib.loads(file.read_text(encoding="utf-8")), output_only=OUTPUT_ONLY)
+        with Text(file) as text:
+            fill(message, tomllib.loads(text.whole()), output_only=OUTPUT_ONLY)
     except (WrongKeys, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file}: {error}") from None
     if not message.code:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ import click
 from generic_provider import Client, DifferenceKind, ResetRunDefinition
 
 from ..desk.output import Output
+from .files.text import FILE, Text
 from .remote import remote
 from .values import INSTANT, Named
 
@@ -29,7 +31,7 @@ FIELDS = (
     _many("--subscription", "subscriptions", "Only this subscription."),
     click.option(
         "--subscriptions-file",
-        type=click.File(),
+        type=FILE,
         help="Only the subscriptions in this file, one on each line.",
     ),
     _many(
@@ -77,7 +79,7 @@ for _option in reversed(FIELDS):
 
 def _definition(
     *,
-    subscriptions_file: Any,
+    subscriptions_file: Path | None,
     subscriptions: tuple[str, ...],
     difference_kinds: tuple[str, ...],
     restored_to: datetime | None,
@@ -88,11 +90,10 @@ def _definition(
 ) -> ResetRunDefinition:
     if at and cron:
         raise click.UsageError("--at and --cron do not go together")
-    lines = [line.strip() for line in subscriptions_file] if subscriptions_file else []
     given = {name: value for name, value in fields.items() if value is not None}
     definition = ResetRunDefinition(
         **given,
-        subscriptions=[*subscriptions, *filter(None, lines)],
+        subscriptions=[*subscriptions, *_lines(subscriptions_file)],
         difference_kinds=[DifferenceKind.value_of(kind) for kind in difference_kinds],
     )
     if pace:
@@ -103,3 +104,13 @@ def _definition(
         if value:
             getattr(definition, field).FromDatetime(value)
     return definition
+
+
+def _lines(file: Path | None) -> list[str]:
+    if file is None:
+        return []
+    with Text(file) as text:
+        try:
+            return [*filter(None, map(str.strip, text.whole().split("\n")))]
+        except UnicodeDecodeError as error:
+            raise click.UsageError(f"{file}: {error}") from None

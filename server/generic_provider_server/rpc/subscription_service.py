@@ -75,7 +75,7 @@ class SubscriptionServicer:
             error = item_error(internal("BatchPerformActions"))
         else:
             made = action(done.action, self._store.catalogues, with_performed=False)
-            return api.BatchPerformActionsResponse.Result(action=made)
+            return api.BatchPerformActionsResponse.Result(action=made, repeated=done.repeated)
         return api.BatchPerformActionsResponse.Result(error=error)
 
     async def GetAction(

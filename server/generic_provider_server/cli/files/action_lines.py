@@ -1,17 +1,17 @@
-"""Reads a file of actions: one JSON object on each line, or CSV."""
+"""Reads a text of actions: one JSON object on each line, or CSV."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 from generic_provider import PerformActionRequest
 
 from .message_lines import is_csv, message_of, sources
+from .text import Text
 
 ACTION = "action"
 """The column that names an action without fields."""
@@ -20,31 +20,32 @@ ACTION = "action"
 class Line(NamedTuple):
     number: int
     source: bytes
-    """The line exactly as in the file."""
+    """The line as in the text, without its end."""
     request: PerformActionRequest | None
     wrong: str = ""
     """The reason why there is no request; empty if there is one."""
 
 
 class Lines:
-    """The lines of a file. They can be read once."""
+    """The actions of a text. They can be read once.
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
-        self._is_csv = is_csv(file)
+    `again`: lines with another text here are other actions.
+    """
+
+    def __init__(self, text: Text, *, again: str = "") -> None:
+        self._text = text
+        self._again = again
+        self._is_csv = is_csv(text)
         self._times: Counter[UUID] = Counter()
 
     def heading(self) -> bytes:
-        """The heading of a CSV file, which precedes the lines."""
-        if not self._is_csv:
-            return b""
-        with self._file.open("rb") as source:
-            return source.readline()
+        """The heading of CSV, which precedes the lines."""
+        return next(iter(self._text), b"") + b"\n" if self._is_csv else b""
 
     def __iter__(self) -> Iterator[Line]:
         beside = (ACTION,) if self._is_csv else ()
         for number, source, fields in sources(
-            self._file, PerformActionRequest.DESCRIPTOR, beside=beside
+            self._text, PerformActionRequest.DESCRIPTOR, beside=beside
         ):
             try:
                 yield Line(number, source, self._request(fields))
@@ -63,7 +64,7 @@ class Lines:
         position.
         """
         says = json.dumps(fields, sort_keys=True)
-        line = uuid5(NAMESPACE_OID, f"{self._file.name}\n{says}")
+        line = uuid5(NAMESPACE_OID, f"{self._text.name}\n{says}{self._again}")
         self._times[line] += 1
         return str(uuid5(line, str(self._times[line])))
 

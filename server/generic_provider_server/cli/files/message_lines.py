@@ -1,9 +1,7 @@
-"""Reads a file of messages: one JSON object on each line, or CSV whose columns are paths."""
+"""Reads a text of messages: one JSON object on each line, or CSV whose columns are paths."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -14,12 +12,15 @@ from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 
+from .csv_rows import cells_of, delimiter_of
 from .field_paths import nested, why_unknown
-from .toml_messages import short_name
+from .text import Text
+from .toml_messages import value_named
 
 M = TypeVar("M", bound=Message)
 
 BOOLEANS = {"true": True, "false": False}
+JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
 LONGEST = 1024 * 1024
 """The most bytes of a line: far more than a message can have, and little enough for one call."""
 
@@ -27,18 +28,23 @@ LONGEST = 1024 * 1024
 class Source(NamedTuple):
     number: int
     source: bytes
-    """The line exactly as in the file."""
+    """The line as in the text, without its end."""
     fields: dict[str, Any] | str
     """The fields of the message, or the reason why the line has none."""
 
 
-def is_csv(file: Path) -> bool:
-    return ".csv" in [suffix.lower() for suffix in file.suffixes]
+def is_csv(text: Text) -> bool:
+    """By its name, else by its first line, which is JSON or the heading of CSV."""
+    suffixes = {suffix.lower() for suffix in Path(text.name).suffixes}
+    if ".csv" in suffixes or suffixes & JSON_SUFFIXES:
+        return ".csv" in suffixes
+    first = next((line.strip() for line in text if line.strip()), b"{")
+    return not first.startswith((b"{", b"["))
 
 
-def sources(file: Path, of: Descriptor, *, beside: Collection[str] = ()) -> Iterator[Source]:
+def sources(text: Text, of: Descriptor, *, beside: Collection[str] = ()) -> Iterator[Source]:
     """Reads the lines that are not empty. `beside` names columns of CSV that are not paths."""
-    return _rows(file, of, beside) if is_csv(file) else _objects(file)
+    return _rows(text, of, beside) if is_csv(text) else _objects(text)
 
 
 def message_of(fields: dict[str, Any] | str, message: M) -> M:
@@ -51,35 +57,39 @@ def message_of(fields: dict[str, Any] | str, message: M) -> M:
         raise ValueError(str(error).partition("\n")[0]) from error
 
 
-def _objects(file: Path) -> Iterator[Source]:
-    with file.open("rb") as lines:
-        for number, source in enumerate(lines, start=1):
-            if source.strip():
-                yield Source(number, source, _object(source))
+def _objects(text: Text) -> Iterator[Source]:
+    for number, source in enumerate(text, start=1):
+        if source.strip():
+            yield Source(number, source, _object(source))
 
 
-def _rows(file: Path, of: Descriptor, beside: Collection[str]) -> Iterator[Source]:
+def _rows(text: Text, of: Descriptor, beside: Collection[str]) -> Iterator[Source]:
     # Bytes that are not text make one line wrong, not the whole file.
-    with file.open(newline="", encoding="utf-8-sig", errors="surrogateescape") as lines:
-        rows = csv.reader(lines)
-        columns = next(rows, [])
-        _check(file, columns, of, beside)
-        try:
-            for cells in rows:
-                if cells:
-                    yield Source(rows.line_num, _row(cells), _fields(columns, cells, beside))
-        except csv.Error as error:
-            raise click.ClickException(f"{file}, line {rows.line_num}: {error}") from None
+    lines = ((n, line, line.decode(errors="surrogateescape")) for n, line in enumerate(text, 1))
+    _, _, heading = next(lines, (0, b"", ""))
+    delimiter = delimiter_of(heading)
+    columns = _columns(text, heading, delimiter)
+    _check(text, columns, of, beside)
+    for number, source, line in lines:
+        if line.strip(delimiter + " "):
+            yield Source(number, source, _fields(columns, line, delimiter, beside))
 
 
-def _check(file: Path, columns: list[str], of: Descriptor, beside: Collection[str]) -> None:
-    paths = [path for path in columns if path not in beside]
+def _columns(text: Text, heading: str, delimiter: str) -> list[str]:
+    try:
+        return cells_of(heading, delimiter)
+    except ValueError as wrong:
+        raise click.UsageError(f"{text.name}, line 1: {wrong}") from None
+
+
+def _check(text: Text, columns: list[str], of: Descriptor, beside: Collection[str]) -> None:
+    paths = [path for path in columns if path and path not in beside]
     reasons = {path: why_unknown(path, of) for path in paths}
     wrong = [f"column {path!r}: {reason}" for path, reason in reasons.items() if reason]
-    if len({*columns}) < len(columns):
+    if len(reasons) < len(paths):
         wrong.append("a column is named twice")
     if wrong:
-        raise click.UsageError("\n".join([f"{file}:", *wrong]))
+        raise click.UsageError("\n".join([f"{text.name}:", *wrong]))
 
 
 def _object(source: bytes) -> dict[str, Any] | str:
@@ -92,18 +102,22 @@ def _object(source: bytes) -> dict[str, Any] | str:
     return fields if isinstance(fields, dict) else "not a JSON object"
 
 
-def _row(cells: list[str]) -> bytes:
-    written = io.StringIO()
-    csv.writer(written).writerow(cells)
-    return written.getvalue().encode(errors="surrogateescape")
-
-
-def _fields(columns: list[str], cells: list[str], beside: Collection[str]) -> dict[str, Any] | str:
+def _fields(
+    columns: list[str], line: str, delimiter: str, beside: Collection[str]
+) -> dict[str, Any] | str:
+    try:
+        cells = cells_of(line, delimiter)
+    except ValueError as wrong:
+        return str(wrong)
+    while len(cells) > len(columns) and not cells[-1]:
+        cells.pop()
     if len(cells) != len(columns):
         return f"has {len(cells)} cells, and the heading has {len(columns)}"
-    named = dict(zip(columns, map(str.strip, cells), strict=True))
-    others = {name: named.pop(name) for name in beside if name in named}
-    return {**others, **nested(named.items())}
+    named = [(name, cell) for name, cell in zip(columns, cells, strict=True) if name or cell]
+    if nameless := [cell for name, cell in named if not name]:
+        return f"{nameless[0]!r} stands in a column without a heading"
+    others = {name: cell for name, cell in named if name in beside}
+    return {**others, **nested((name, cell) for name, cell in named if name not in beside)}
 
 
 def _as_proto(fields: dict[str, Any], of: Descriptor) -> dict[str, Any]:
@@ -123,9 +137,8 @@ def _value(value: Any, field: FieldDescriptor) -> Any:
         case dict() if field.message_type:
             return _as_proto(value, field.message_type)
         case str() if field.enum_type:
-            values = field.enum_type.values
-            names = {short_name(field.enum_type, each.number): each.name for each in values}
-            return names.get(value.upper().replace("-", "_"), value)
+            number = value_named(field.enum_type, value)
+            return value if number is None else number
         case str() if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
             return BOOLEANS.get(value.lower(), value)
     return value

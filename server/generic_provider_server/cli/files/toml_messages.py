@@ -1,7 +1,7 @@
 """Reads a message from a TOML file, and reports all mistakes at once.
 
-Keys are the names of fields. Enum values have their short name (`TERMED`); spans are written as
-`"30 s"`, `"10 min"`, `"1 h"` or `"7 d"`.
+Keys are the names of fields. Enum values have their short name (`TERMED` or `termed`); spans are
+written as `"30 s"`, `"10 min"`, `"1 h"` or `"7 d"`.
 """
 
 from __future__ import annotations
@@ -43,6 +43,13 @@ def short_name(enum: EnumDescriptor, number: int) -> str:
     """The value's name without the prefix of its enum, or its number if it is unknown."""
     value = enum.values_by_number.get(number)
     return value.name.removeprefix(_prefix(enum)) if value else str(number)
+
+
+def value_named(enum: EnumDescriptor, text: str) -> int | None:
+    """The value with this short name, as in the contract or as on the command line."""
+    name = _prefix(enum) + text.upper().replace("-", "_")
+    value = enum.values_by_name.get(name)
+    return value.number if value and value.number else None
 
 
 def _prefix(enum: EnumDescriptor) -> str:
@@ -124,7 +131,8 @@ def _scalar(field: FieldDescriptor, value: object) -> object:
 
 
 def _enum(enum: EnumDescriptor, value: object) -> int:
-    numbers = {short_name(enum, number): number for number in enum.values_by_number if number}
-    if not isinstance(value, str) or value not in numbers:
-        raise ValueError(f"{value!r} is not one of {', '.join(numbers)}")
-    return numbers[value]
+    number = value_named(enum, value) if isinstance(value, str) else None
+    if number is None:
+        names = [short_name(enum, number) for number in enum.values_by_number if number]
+        raise ValueError(f"{value!r} is not one of {', '.join(names)}")
+    return number

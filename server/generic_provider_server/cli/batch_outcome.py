@@ -1,0 +1,106 @@
+"""Counts what became of the lines of a batch."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Self
+
+import click
+
+from generic_provider import ActionState, Client, SubscriptionAction
+
+from ..desk.changes import error, state
+from .failures import REFUSED
+from .files.action_lines import Line
+
+REJECTED = (ActionState.REJECTED, ActionState.PARTLY_REJECTED)
+LONGEST_WAIT = timedelta(seconds=30)
+
+
+class Refused:
+    """The file of refused lines. It exists only if there are any."""
+
+    def __init__(self, file: Path) -> None:
+        pipe = str(file) == "-" or str(file).startswith("/dev/")
+        self.file = Path("stdin.refused") if pipe else file.with_name(f"{file.name}.refused")
+        self.count = 0
+        try:
+            self._lines = self.file.open("wb")
+        except OSError as failed:
+            raise click.ClickException(
+                f"{self.file}, the file for refused lines, cannot be written: {failed.strerror}; "
+                "nothing was done"
+            ) from None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._lines.close()
+        if not self.count:
+            self.file.unlink(missing_ok=True)
+
+    def add(self, line: Line, reason: str, *, heading: Callable[[], bytes]) -> None:
+        click.echo(f"line {line.number}: {reason}", err=True)
+        self._lines.write((b"" if self.count else heading()) + line.source + b"\n")
+        self.count += 1
+
+
+class Outcome:
+    """The actions of the lines that were not refused."""
+
+    def __init__(self, *, validate_only: bool) -> None:
+        self._actions: list[tuple[int, SubscriptionAction]] = []
+        self._new = 0
+        self._before: Counter[str] = Counter()
+        self._after: Counter[str] = Counter()
+        self._validate_only = validate_only
+
+    def add(self, line: int, action: SubscriptionAction, *, repeated: bool) -> None:
+        self._actions.append((line, action))
+        if repeated:
+            self._before[state(action)] += 1
+        else:
+            self._new += 1
+
+    def wait(self, client: Client) -> Iterator[SubscriptionAction]:
+        """Yields every action when it is settled, and prints the rejected ones."""
+        for line, action in self._actions:
+            settled = settled_action(client, action)
+            self._after[state(settled)] += 1
+            if settled.state in REJECTED:
+                click.echo(f"line {line}: {rejection(settled)}", err=True)
+            yield settled
+
+    def summary(self, refused: Refused) -> str:
+        would = "would be " if self._validate_only else ""
+        done = f"{self._new} {would}done"
+        if self._before:
+            states = next(iter(self._before)) if len(self._before) == 1 else _counts(self._before)
+            done = f"{self._new} new, {self._before.total()} done before ({states})"
+        said = f"{done}, {refused.count} {would}refused"
+        if refused.count:
+            said += f", see {refused.file}"
+        return f"{said}; {_counts(self._after)}" if self._after else said
+
+    def exit_code(self, refused: Refused) -> int:
+        rejected = any(self._after[ActionState.name_of(each)] for each in REJECTED)
+        return REFUSED if refused.count or rejected else 0
+
+
+def settled_action(client: Client, action: SubscriptionAction) -> SubscriptionAction:
+    """Waits until the action is settled; one that is scheduled is not waited for."""
+    while action.state == ActionState.EXECUTED:
+        action = client.get_action(action.id, wait=LONGEST_WAIT)
+    return action
+
+
+def rejection(action: SubscriptionAction) -> str:
+    return f"{action.id} {state(action)}: {error(action)}"
+
+
+def _counts(states: Counter[str]) -> str:
+    return ", ".join([f"{count} {name}" for name, count in sorted(states.items())])

@@ -1,0 +1,41 @@
+"""Reads one row of CSV from each line, and undoes what spreadsheets do to cells."""
+
+from __future__ import annotations
+
+import csv
+import re
+
+DELIMITERS = ",;\t"
+QUOTED = re.compile(r'"[^"]*"?')
+FORMULA = re.compile(r'="(.*)"', re.DOTALL)
+ROUNDED = re.compile(r"[+-]?\d([.,]\d+)?E[+-]?\d{2,}")
+LARGEST_CELL = 1024 * 1024
+csv.field_size_limit(LARGEST_CELL)
+
+
+def delimiter_of(heading: str) -> str:
+    """The delimiter that the heading uses most."""
+    return max(DELIMITERS, key=QUOTED.sub("", heading).count)
+
+
+def cells_of(line: str, delimiter: str) -> list[str]:
+    """The cells of a line. Raises ValueError with the reason why it is no row."""
+    try:
+        rows = [*csv.reader([line], delimiter=delimiter, strict=True)]
+    except csv.Error as error:
+        reason = str(error)
+        if reason == "unexpected end of data":
+            reason = "a quotation mark opens a cell that does not end on the same line"
+        raise ValueError(f"not CSV: {reason}") from None
+    return [_cell(text.strip()) for text in rows[0]] if rows else []
+
+
+def _cell(text: str) -> str:
+    if formula := FORMULA.fullmatch(text):
+        return formula[1]
+    if ROUNDED.fullmatch(text):
+        raise ValueError(
+            f"{text!r} is a number that a spreadsheet has rounded: give the column the format Text "
+            "before you fill it, and save the file again"
+        )
+    return text

@@ -1,0 +1,108 @@
+"""Opens the text that a command reads: a file, a pipe or standard input, which is read once.
+
+What is not such a text is refused whole, before anything is done with its first line.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import sys
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import IO, Self
+
+import click
+
+FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
+"""A parameter's type; `-` is standard input."""
+
+CHUNK = 1024 * 1024
+GZIP = b"\x1f\x8b"
+UTF16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+SPREADSHEETS = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+
+
+class Text:
+    """The lines of a text in UTF-8, without their ends. They can be read again and again."""
+
+    def __init__(self, path: Path) -> None:
+        real = path.resolve() if str(path).startswith("/dev/") else path
+        self.name = real.name if real.is_file() else "-"
+        """Its name; all pipes have the same."""
+        try:
+            with ExitStack() as opened:
+                self._content = _content(path, opened)
+                marked = _head(self._content).startswith(codecs.BOM_UTF8)
+                self._start = len(codecs.BOM_UTF8) if marked else 0
+                self._opened = opened.pop_all()
+        except (OSError, EOFError, UnicodeError, zlib.error) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            raise click.ClickException(f"{path} cannot be read: {why}; nothing was done") from None
+        self.length = sum(1 for _ in self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._opened.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._content.seek(self._start)
+        for line in self._content:
+            yield line.rstrip(b"\r\n")
+
+    def whole(self) -> str:
+        """The whole text. Raises UnicodeDecodeError."""
+        return b"\n".join(self).decode()
+
+
+def _content(path: Path, opened: ExitStack) -> IO[bytes]:
+    content = _opened(path, opened)
+    while _head(content).startswith(GZIP):
+        unzipped = opened.enter_context(gzip.GzipFile(fileobj=content))
+        content = _copied(_chunks(unzipped), opened)
+    if _head(content).startswith(SPREADSHEETS):
+        raise click.ClickException(
+            f"{path} is a spreadsheet or a ZIP file, not text: save it as CSV in UTF-8"
+        )
+    if _head(content).startswith(UTF16):
+        wide = opened.enter_context(io.TextIOWrapper(content, encoding="utf-16", newline=""))
+        content = _copied((text.encode() for text in iter(lambda: wide.read(CHUNK), "")), opened)
+    head = _head(content)
+    if b"\0" in head:
+        raise click.ClickException(f"{path} contains NUL bytes, so it is not text in UTF-8")
+    if b"\r" in head and b"\n" not in head:  # the line ends of old spreadsheets
+        content = _copied((each.replace(b"\r", b"\n") for each in _chunks(content)), opened)
+    return content
+
+
+def _opened(path: Path, opened: ExitStack) -> IO[bytes]:
+    """The file itself, or a copy of what comes through the pipe."""
+    if path.is_file():
+        return opened.enter_context(path.open("rb"))
+    if str(path) == "-":
+        return _copied(_chunks(sys.stdin.buffer), opened)
+    with path.open("rb") as pipe:
+        return _copied(_chunks(pipe), opened)
+
+
+def _copied(chunks: Iterable[bytes], opened: ExitStack) -> IO[bytes]:
+    copy: IO[bytes] = opened.enter_context(TemporaryFile())  # noqa: SIM115 - the stack closes it
+    copy.writelines(chunks)
+    return copy
+
+
+def _chunks(source: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
+    return iter(lambda: source.read(CHUNK), b"")
+
+
+def _head(content: IO[bytes]) -> bytes:
+    content.seek(0)
+    head = content.read(CHUNK)
+    content.seek(0)
+    return head

@@ -1,4 +1,4 @@
-"""The composition root: builds the server from settings, starts it, drains it and stops it."""
+"""Builds the server from settings, starts it, drains it and stops it."""
 
 from __future__ import annotations
 
@@ -33,10 +33,7 @@ from .store.store import Store, open_store
 
 MOST_RECEIVED = 4 * 1024 * 1024
 CUT_OFF = 0.2
-"""How long, in seconds, calls may take that arrive while the last ones end.
-
-Then they are cut off.
-"""
+"""Calls that arrive while the last ones end may take this many seconds. Then they are cut off."""
 ATTEMPTS, ATTEMPT_SECONDS = 10, 1.0
 """The number of attempts, and the seconds between them, to reach a database at the start."""
 OPTIONS = (
@@ -59,7 +56,8 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains.
 
-    Raises StoreInUse, StoreLost, UnsupportedDatabase, OSError if the address cannot be bound.
+    Raises StoreInUse, StoreLost and UnsupportedDatabase, and OSError if the address cannot be
+    bound.
     """
     configure_logs(settings)
     stop = asyncio.Event()
@@ -76,8 +74,8 @@ async def serve(
 def _spare_collections() -> None:
     """Makes garbage collections cheap.
 
-    The objects of the start are never garbage, and few others have cycles. A full collection would
-    take tens of milliseconds.
+    Objects that the start has made are never garbage, and few other objects have cycles. A full
+    collection would take tens of milliseconds.
     """
     gc.collect()
     gc.freeze()
@@ -128,7 +126,7 @@ def _open(settings: Settings) -> Store:
 
 
 async def _reached(opened: Callable[[], Store]) -> Store:
-    """Opens the store. Waits for a database that is just starting."""
+    """Opens the store. It waits for a database that is just starting."""
     for attempt in range(ATTEMPTS):
         try:
             return opened()

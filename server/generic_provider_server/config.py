@@ -39,7 +39,7 @@ class LogFormat(StrEnum):
 
 
 class WrongSettings(ValueError):
-    """The settings are wrong; the message has one line for each fault."""
+    """Says that the settings are wrong. The message has one line for each fault."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -123,7 +123,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def address(self) -> tuple[str, int]:
-        """The host, without brackets, and the port."""
+        """The host without brackets, and the port."""
         found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):(\d{1,5})", self.listen)
         if not found or int(found[2]) > LAST_PORT:
             raise ValueError(f"listen: {self.listen!r} is not HOST:PORT, like 127.0.0.1:50051")
@@ -148,7 +148,7 @@ class Described(NamedTuple):
 
     @property
     def choices(self) -> tuple[str, ...]:
-        """The allowed values; empty if the setting has no fixed list."""
+        """The allowed values; empty if any value of the type is allowed."""
         return tuple(self.plain) if isinstance(self.plain, type(StrEnum)) else ()
 
     @property
@@ -164,7 +164,7 @@ class Described(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A value as it was given, and the place where it was given."""
+    """A value, and the place where it was given."""
 
     value: object
     origin: str
@@ -176,7 +176,10 @@ class InForce(NamedTuple):
     origins: Mapping[str, str]
 
     def rows(self) -> Iterator[tuple[str, str, str]]:
-        """Name, value and origin of every setting; a password in the database URL is hidden."""
+        """Returns the name, the value and the origin of every setting.
+
+        A password in the database URL is hidden.
+        """
         for name, origin in self.origins.items():
             value = getattr(self.settings, name)
             yield name, re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", _text(value)), origin
@@ -208,7 +211,8 @@ def read_settings(
     file: Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> InForce:
-    """Reads each setting from its option, else the environment, else the file, else its default.
+    """Reads each setting from its option, else from the environment, else from the file, else from
+    its default.
 
     An option with the value None was not given. Raises WrongSettings, which names every fault.
     """

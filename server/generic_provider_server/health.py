@@ -1,4 +1,6 @@
-"""The health of the server: SERVING while it serves and its store can be reached."""
+"""Reports the health of the server: SERVING while the server serves and its store can be
+reached.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ NAMES = ("", *[descriptor.full_name for descriptor in SERVICES])
 
 
 class Health:
-    """Answers `server`'s health checks: SERVING within the block `serving`."""
+    """Answers the health checks for `server`.
+
+    The answer is SERVING only within the block `serving`.
+    """
 
     def __init__(self, store: Store, server: grpc.aio.Server) -> None:
         self._servicer = health.HealthServicer()

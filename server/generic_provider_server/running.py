@@ -26,7 +26,7 @@ def run_one(
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The faster event loop, if it is installed."""
+    """Returns the factory of the faster event loop, if it is installed."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:

@@ -1,5 +1,5 @@
-"""Several server processes on one address: they are started together, and
-replaced when they die.
+"""Runs several server processes on one address: starts them together, and replaces those that
+die.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .logs import configure_logs
 from .running import run_one
 
 PAUSE = 1.0
-"""How long, in seconds, a process that died is not replaced."""
+"""A process that died is replaced after this many seconds."""
 
 log = structlog.get_logger()
 
@@ -45,7 +45,7 @@ def run_workers(settings: Settings) -> None:
 
 
 class Workers:
-    """The running processes, each with the pipe on which it reports that it serves."""
+    """The running processes. Each has a pipe on which it reports that it serves."""
 
     def __init__(self, settings: Settings, count: int) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""The actions and their options.
+"""Defines the actions and their options.
 
 The name of an option's parameter is the field that it fills: `holder__name` fills `holder.name`,
 and `services__term_end` fills `term_end` of each service.
@@ -32,7 +32,7 @@ class Verb(NamedTuple):
 def message_fields(options: Mapping[str, Any]) -> dict[str, Any]:
     """Converts the values of options to keyword arguments of the action's message."""
     fields: dict[str, Any] = {}
-    for path in sorted(options):  # a list must exist before its elements are filled
+    for path in sorted(options):  # sorted, because a list must exist before its elements are filled
         value = options[path]
         if value is not None and value not in ("", (), False):
             _put(fields, path.rstrip("_").split("__"), _plain(value))

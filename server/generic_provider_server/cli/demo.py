@@ -17,7 +17,7 @@ from .failures import REFUSED
     help="Use this running server. Without it the demo starts one of its own.",
 )
 def demo(server: str) -> None:
-    """Show the main job from end to end, within a minute.
+    """Show from end to end what the service does, within a minute.
 
     The demo runs real processes. It configures a provider, subscribes families, and shows an action
     that breaks a rule, a rejection by the platform, the rollback of a swap, and a killed adapter.

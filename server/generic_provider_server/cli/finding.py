@@ -28,8 +28,9 @@ COLUMNS: Mapping[str, Callable[[Subscription], object]] = {
 
 
 def find(client: Client, output: Output, key: str, *, include_former: bool = False) -> Subscription:
-    """Finds the one subscription with this key. If an item with this serial number is on no
-    subscription now, it prints where it was.
+    """Finds the one subscription with this key.
+
+    If an item has this serial number and is on no subscription now, it prints where the item was.
     """
     try:
         return look_up(client, output, key, include_former=include_former)
@@ -45,7 +46,7 @@ def look_up(
     """Finds the one subscription with this number, serial number, or account number (of a platform
     or of the CRM).
 
-    Prints a list and exits if there are several.
+    If several subscriptions have it, prints a list and exits.
     """
     try:
         return client.get_subscription(key, include_former=include_former)

@@ -1,4 +1,4 @@
-"""The options that all lists share."""
+"""Defines the options that all lists share."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ def created_options(command: F) -> F:
 
 
 def page_size(limit: int) -> int:
-    """The page size that also shows whether there is more: one more than the limit."""
+    """Returns one more than the limit, so that the page shows whether there are more things."""
     return min(limit + 1, LARGEST_PAGE) if limit else LARGEST_PAGE
 
 
 def within(limit: int, found: Iterable[T]) -> Iterator[T]:
-    """The first `limit` things. Prints a remark if there are more."""
+    """Yields the first `limit` things. Prints a remark if there are more."""
     every = iter(found)
     if not limit:
         yield from every
@@ -51,6 +51,6 @@ def within(limit: int, found: Iterable[T]) -> Iterator[T]:
 
 
 def name_archives(client: Client, subscription: str) -> None:
-    """Names the archives that contain more of the subscription, on standard error."""
+    """Prints on standard error which archives contain more of the subscription."""
     if subscription and (found := archives_with(client, subscription)):
         click.echo(more_in(found), err=True)

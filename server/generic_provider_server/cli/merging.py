@@ -1,5 +1,6 @@
-"""Completes a new holder or address: what the options do not name stays, unless
-the whole is given.
+"""Completes a new holder or address.
+
+Fields that the options do not name stay, unless the whole value is given.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import click
 from generic_provider import Address, Client, PerformActionRequest
 
 PARTS = {"change-location": "address", "change-subscriber": "holder"}
-"""The commands that replace a value of the subscription, and which."""
+"""The commands that replace a value of the subscription, each with that value."""
 
 WHOLE = click.Option(
     ["--whole"], is_flag=True, help="Empty what no option names. Without it such values stay."

@@ -13,10 +13,10 @@ from generic_provider import Client, ProvisioningRequest, RequestState
 PENDING = "PENDING"
 FINAL = tuple(name for name in vars(RequestState) if name.isupper() and name != PENDING)
 MOST_PENDING = 1000
-"""How many of the newest requests are compared. Older ones in a long queue do not change."""
+"""This many of the newest requests are compared. Older requests in a long queue do not change."""
 OVERLAP = timedelta(seconds=10)
-"""How far back settled requests are read again, because commits are not in the order of their
-times.
+"""Settled requests are read again as far back as this, because commits are not in the order of
+their times.
 """
 BEGINNING = datetime.fromtimestamp(0, UTC) + OVERLAP
 
@@ -44,7 +44,7 @@ def changes(
 def _now(
     client: Client, filters: Mapping[str, Any], since: datetime
 ) -> Iterator[ProvisioningRequest]:
-    """The pending requests, and those settled since then, the oldest first."""
+    """Yields the pending requests, and those settled since `since`, the oldest first."""
     states = filters["states"] or (PENDING, *FINAL)
     final = [state for state in states if state != PENDING]
     rest = {**filters, "page_size": MOST_PENDING}

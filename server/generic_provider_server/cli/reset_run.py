@@ -96,7 +96,7 @@ def _write_csv(entries: Iterator[PreviewResetRunResponse.Entry]) -> None:
 @click.option("--watch", is_flag=True, help="Watch it until it has ended or is held.")
 @remote
 def submit(client: Client, output: Output, /, *, definition: str, hold: bool, watch: bool) -> None:
-    """Begin a run, or put the schedule of its definition in force."""
+    """Begin a run, or activate the schedule of its definition."""
     done = client.submit_reset_run_definition(definition, hold=hold)
     if not done.HasField("reset_run"):
         due = moment(done.definition, "next_run_time")

@@ -63,7 +63,8 @@ def show(client: Client, output: Output, *, key: str, include_former: bool) -> N
 def explain(client: Client, output: Output, *, key: str) -> None:
     """Explain how a subscription stands with its platforms, and what to do.
 
-    By the serial number of an item that is on no subscription now, it tells where the item was.
+    If KEY is the serial number of an item that is on no subscription now, it shows where the item
+    was.
     """
     try:
         found = look_up(client, output, key)

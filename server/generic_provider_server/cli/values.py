@@ -1,4 +1,6 @@
-"""Types of options and arguments: how a person writes a value, and what the command gets."""
+"""Defines the types of options and arguments: how a person writes a value, and what the command
+gets.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,7 @@ from .files.toml_messages import span_of
 
 
 class Named(click.ParamType[str]):
-    """A value of an enumeration by its short name in small letters: `out-of-sync`."""
+    """A value of an enumeration, written as its short name in small letters: `out-of-sync`."""
 
     name = "name"
 
@@ -63,7 +65,7 @@ class Span(click.ParamType[timedelta]):
 
 
 class Parts(click.ParamType[dict[str, Any]]):
-    """Fields of a message with colons between them. The first few may be left out."""
+    """The fields of a message, with colons between them. The first few may be left out."""
 
     name = "parts"
 
@@ -91,7 +93,7 @@ class Parts(click.ParamType[dict[str, Any]]):
 
 
 class Entry(click.ParamType[tuple[str, str]]):
-    """One entry of a map."""
+    """An entry of a map."""
 
     name = "KEY=VALUE"
 

@@ -1,4 +1,4 @@
-"""Scenarios about the requests that an adapter applies, and how it answers."""
+"""Scenarios that check the requests which an adapter applies, and its answers."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ async def in_order(play: Play) -> None:
 
 
 async def done_twice(play: Play) -> None:
-    """Adds what the platform holds already and removes what it does not hold, under new numbers."""
+    """Sends each type of request twice, the second time with a new number: it adds what the
+    platform already holds, or removes what it does not hold.
+    """
     one = await play.newcomer(rule=5)
     kinds = (
         resources.REQUEST_TYPE_ADD_INSTALLED_ITEM,

@@ -1,4 +1,4 @@
-"""Scenarios about streams and their ends."""
+"""Scenarios that check streams and their ends."""
 
 from __future__ import annotations
 
@@ -12,12 +12,15 @@ from .working import one_answer
 CUTS = 12
 CUTTING_SECONDS = 30.0
 AT_ONCE_SECONDS = 0.7
-"""A dozen pauses with jitter are shorter in sum only once in ten million checks."""
+"""If 12 pauses together are shorter than this, the adapter does not pause.
+
+With jitter, chance causes this once in ten million checks.
+"""
 SAME_SECONDS = 0.02
 DRAIN_SECONDS = 2.0
 SILENCE_SECONDS = 30.0
 REFUSALS = 7
-# All of its 1.9 MiB are in fields of a later contract, which every reader skips.
+# The 1.9 MiB of padding are in fields of a later contract, which every reader skips.
 PADDING = (b"\x7a\x7f" + bytes(127)) * 15_000
 
 
@@ -107,7 +110,7 @@ async def refused_streams(play: Play) -> None:
 
 
 async def one_stream(play: Play) -> None:
-    """Counts the streams at the end of the check, when none is about to change."""
+    """Counts the streams at the end of the check, when no stream is about to end or begin."""
     count = sum(stream.open and not stream.drained for stream in play.stage.streams)
     if count > 1:
         raise Broken(1, f"{count} streams at once; is more than one adapter connected?")

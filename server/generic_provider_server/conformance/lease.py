@@ -1,4 +1,4 @@
-"""The streams and leases of the fake server."""
+"""Contains the streams and leases of the fake server."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class CheckedStream:
         self._messages.put_nowait(status)
 
     async def messages(self) -> AsyncIterator[Message | grpc.StatusCode]:
-        """Yields messages, and heartbeats while there are none; at last the status that ends the
-        stream.
+        """Yields messages, heartbeats while there are no messages, and at last the status that ends
+        the stream.
         """
         yield heartbeat()
         while True:
@@ -77,7 +77,10 @@ class CheckedLease:
         stream: CheckedStream,
         timed: bool,
     ) -> None:
-        """A lease that is not `timed` stays live until it is ended, whatever its duration says."""
+        """Creates a lease.
+
+        If it is not `timed`, it stays live until it is ended, whatever its duration says.
+        """
         self.token = token
         self.stream = stream
         self.requests = tuple(requests)

@@ -1,4 +1,4 @@
-"""The steps that all scenarios share."""
+"""Contains the steps that all scenarios share."""
 
 from __future__ import annotations
 
@@ -17,26 +17,28 @@ from .stage import Answer, Stage
 from .subscriber import Subscriber
 
 QUIET_SECONDS = 1.0
-"""How long to wait for an adapter to do what it must not do."""
+"""The seconds to wait for an adapter to do what it must not do."""
 LEAST_CREDIT = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the integrator says about the adapter."""
+    """What the integrator says about the adapter and its platform."""
 
     service: str = "SPORT"
-    """A service that its platform can switch on."""
+    """A service that the platform can switch on."""
     rejecting: str | None = None
-    """A service that its platform rejects."""
+    """A service that the platform rejects."""
     down: str | None = None
     """A service for which the adapter reports that its platform is down."""
     slow_type: RequestType.ValueType | None = None
-    """A request type that takes the adapter longer than a second and a third of its lease."""
+    """A request type for which the adapter needs longer than a second, and longer than a third of
+    its lease.
+    """
     patience: timedelta = timedelta(seconds=35)
-    """How long to wait for what must come. An adapter may pause for 30 s before it reconnects."""
+    """The time to wait for what must come. An adapter may pause for 30 s before it reconnects."""
     slow: bool = False
-    """Also run the scenarios that take minutes."""
+    """If true, the scenarios that take minutes are run too."""
 
 
 class Play:
@@ -45,7 +47,7 @@ class Play:
         self.findings = findings
         self.terms = terms
         self.patience = terms.patience.total_seconds()
-        # These differ from the numbers of an earlier check, which the platform may remember.
+        # The numbers differ from those of an earlier check, which the platform may remember.
         self._numbers = itertools.count(int(time.time()) * 1_000 % 10**10)
 
     async def stream(self) -> CheckedStream:
@@ -56,8 +58,9 @@ class Play:
         return stream
 
     async def reconnected(self, old: CheckedStream) -> float:
-        """Waits for the next stream, and returns the seconds between the end of the old one and its
-        start.
+        """Waits for the next stream.
+
+        Returns the seconds between the end of the old stream and the start of the next.
         """
         streams = self.stage.streams
         later = streams.index(old) + 1
@@ -94,7 +97,9 @@ class Play:
         return one
 
     def work(self, one: Subscriber) -> ProvisioningRequest:
-        """The request for which the adapter takes longest, as far as is known."""
+        """Returns a request of the type for which the adapter takes longest, as far as this is
+        known.
+        """
         slow = self.terms.slow_type
         return one.activate() if slow is None else one.of(slow)
 

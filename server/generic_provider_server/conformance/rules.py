@@ -1,4 +1,4 @@
-"""The rules for adapters, and the verdicts on them."""
+"""Defines the rules for adapters, and the verdicts on them."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ RULES: Final = {
 
 
 class Broken(Exception):
-    """A rule was broken, so the rest of the scenario cannot be run."""
+    """Says that a rule was broken, so the rest of the scenario cannot be run."""
 
     def __init__(self, rule: int, what: str) -> None:
         super().__init__(what)
@@ -33,7 +33,7 @@ class Broken(Exception):
 
 
 class Gone(Broken):
-    """No stream is left, so no further scenario can be run."""
+    """Says that no stream is left, so no further scenario can be run."""
 
 
 class RuleVerdict(NamedTuple):
@@ -46,7 +46,7 @@ class RuleVerdict(NamedTuple):
 class Findings:
     """Collects what was observed.
 
-    One violation makes a rule broken; otherwise one proof makes it kept.
+    A rule is broken after one violation. Otherwise it is kept after one proof.
     """
 
     def __init__(self) -> None:

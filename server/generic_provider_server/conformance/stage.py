@@ -37,11 +37,14 @@ class Stage(ProvisioningServiceServicer):
         self.streams: list[CheckedStream] = []
         self.answers: list[Answer] = []
         self.forced: dict[str, Code] = {}
-        """The verdict on the next answer to a request, whatever would be right."""
+        """For a request, the verdict on its next answer, whatever verdict would be right."""
         self.lost: dict[str, grpc.StatusCode] = {}
-        """By request: the next call that answers it is applied, then it fails with this status."""
+        """For a request, a status.
+
+        The next call that answers the request is applied, and then fails with this status.
+        """
         self.refusing = 0
-        """How many streams are still to be refused."""
+        """The number of streams that are still to be refused."""
         self._findings = findings
         self._leases: dict[str, CheckedLease] = {}
         self._newest: dict[str, CheckedLease] = {}
@@ -49,7 +52,7 @@ class Stage(ProvisioningServiceServicer):
         self._something = asyncio.Event()
 
     def current(self) -> CheckedStream | None:
-        """The newest stream, unless it has ended or is about to end."""
+        """Returns the newest stream, unless it has ended or is about to end."""
         newest = self.streams[-1] if self.streams else None
         usable = newest and newest.open and not (newest.drained or newest.stopped)
         return newest if usable else None
@@ -58,8 +61,9 @@ class Stage(ProvisioningServiceServicer):
         return [each for each in self.answers if each.request == request.number]
 
     async def until(self, condition: Callable[[], object], *, seconds: float) -> bool:
-        """Waits for the condition, and checks it whenever the adapter has done something and at the
-        end.
+        """Waits for the condition.
+
+        It is checked whenever the adapter has done something, and at the end.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):

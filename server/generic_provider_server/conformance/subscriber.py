@@ -1,4 +1,4 @@
-"""An invented subscriber, and the requests about it."""
+"""Invents a subscriber, and makes the requests about this subscriber."""
 
 from __future__ import annotations
 
@@ -48,13 +48,12 @@ class Subscriber:
         return self.of(v1.REQUEST_TYPE_DEACTIVATE_SERVICE)
 
     def unknown(self) -> v1.ProvisioningRequest:
-        """A request of a type that no contract defines."""
+        """Makes a request of a type that no contract defines."""
         return self._request(v1.RequestType.ValueType(UNKNOWN_TYPE))
 
     def of(self, kind: v1.RequestType.ValueType, *, service: str = "") -> v1.ProvisioningRequest:
-        """A request of a type.
-
-        It carries everything that any type carries, except what only another type does.
+        """Makes a request of the type `kind`, with the fields that every request has and those of
+        this type.
         """
         on = self._on(service or self._service)
         match kind:

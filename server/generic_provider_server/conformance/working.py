@@ -1,4 +1,4 @@
-"""Scenarios about requests that take long."""
+"""Scenarios that check requests which take long."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from .rules import Broken
 
 AGAIN_SECONDS = 0.3
 ON_THE_WAY_SECONDS = 0.5
-"""How long an answer with an older token may still be on its way when the newer lease is sent."""
+"""The seconds for which an answer with an older token may still be on its way when the newer lease
+is sent.
+"""
 NO_SLOW_TYPE = "work that lasts, because --slow-type was not given"
 
 
@@ -33,8 +35,8 @@ async def redelivery(play: Play) -> None:
 
 
 async def one_answer(play: Play, newest: CheckedLease) -> None:
-    """Checks that the newest token was used, and an older one only while the
-    newer was on its way.
+    """Checks that the adapter answered with the newest token, and with an older one only while the
+    newer lease was on its way.
     """
     await play.quiet()
     (request,) = newest.requests
@@ -88,7 +90,9 @@ async def _taken(play: Play, lease: CheckedLease) -> None:
 
 
 def _side_by_side(play: Play, *leases: CheckedLease) -> None:
-    """Only reports it: an adapter that works on one subscription at a time breaks no rule."""
+    """Only reports how leases are worked on, because an adapter that works on one subscription at a
+    time breaks no rule.
+    """
     firsts = [play.stage.answers_to(lease.requests[0]) for lease in leases]
     if not all(firsts):
         return

@@ -1,4 +1,6 @@
-"""*Aluxsat Co.*, the provider of the demonstration: up to four viewing points in a house."""
+"""Defines *Aluxsat Co.*, the provider of the demonstration, with up to four viewing points in a
+house.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,7 @@ def provider(code: str) -> Provider:
 
 
 def pair(distributor: str, *, house: int, run: str) -> list[InstalledItem]:
-    """The card and the box of one viewing point."""
+    """Returns the card and the box of one viewing point."""
     number = f"{run}{house:02}{CHAIN.index(distributor)}"
     return [
         InstalledItem(distributor=distributor, goods_type=goods, serial_number=f"{letter}{number}")

@@ -1,6 +1,4 @@
-"""The outage of the demonstration: the CRM works without the platform, then a
-reset run repairs it.
-"""
+"""Shows an outage: the CRM works without the platform, then a reset run repairs the differences."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ PATIENCE = timedelta(seconds=30)
 
 
 class Outage:
-    """The steps of the outage: call `begin` without an adapter, `end` with one."""
+    """The steps of the outage. Call `begin` without an adapter, and `end` with one."""
 
     def __init__(self, crm: Client, tell: Teller, *, provider: str, numbers: Sequence[str]) -> None:
         self.crm = crm

@@ -1,4 +1,4 @@
-"""The server and the adapters of the demonstration; each is a process of its own."""
+"""Starts the server and the adapters of the demonstration. Each is a process of its own."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pathlib import Path
 
 PROGRAM = (sys.executable, "-m", "generic_provider_server")
 PATIENCE = 20
-"""How long, in seconds, a process may take to stop."""
+"""A process may take this many seconds to stop."""
 
 
 class NotStarted(Exception):
-    """A process ended before it was ready. The message is its output."""
+    """Says that a process ended before it was ready. The message is its output."""
 
 
 @contextmanager

@@ -1,5 +1,5 @@
-"""The steps of the demonstration: configuration, subscribers, rejections, a killed adapter, an
-outage, a summary.
+"""Contains the steps of the demonstration: configuration, subscribers, rejections, a killed
+adapter, an outage, a summary.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ FAMILIES = ("Almeida", "Berger", "Costa", "Dubois")
 class Story:
     """One run of the demonstration.
 
-    `run` makes its serial numbers unique, so that it can be repeated.
+    `run` makes its serial numbers unique, so that the demonstration can be repeated.
     """
 
     def __init__(self, *, server: str, folder: Path, own_server: bool) -> None:
@@ -217,9 +217,9 @@ class Story:
 
 
 def play(server: str = "") -> bool:
-    """Runs the demonstration on the given server, or on one of its own.
+    """Runs the demonstration on the given server, or on a server of its own.
 
-    Returns whether all was right.
+    Returns whether everything was right.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="generic-provider-")))

@@ -105,7 +105,7 @@ class Teller:
 
     @contextmanager
     def progress(self, name: str) -> Iterator[Callable[[ResetRun], None]]:
-        """Gives a function that shows how much of a run the platform has done."""
+        """Yields a function that shows how much of a run the platform has done."""
         columns = TextColumn("progress  · {task.description}"), BarColumn(20), MofNCompleteColumn()
         with Progress(*columns, console=self._console) as bars:
             task = bars.add_task(name, total=None)

@@ -1,1 +1,1 @@
-"""Explains subscriptions to a person; the command line and the web console use it."""
+"""Explains subscriptions to a person. The command line uses it."""

@@ -1,4 +1,4 @@
-"""Describes actions: what was asked, what became of it, and what was taken back."""
+"""Describes actions: what the caller wanted, what the result was, and what was taken back."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def error(found: SubscriptionAction) -> str:
 
 
 def asked(performed: PerformActionRequest) -> str:
-    """The contents of the action in words; empty if it has none."""
+    """Returns the contents of the action in words; empty if it has none."""
     chosen = performed.WhichOneof("action")
     if not chosen:
         return ""
@@ -88,7 +88,7 @@ def part_taken_back(part: Undone) -> str:
 
 
 def outcome(found: SubscriptionAction) -> Iterator[tuple[str, str]]:
-    """What was asked, and what came of it: pairs of a name and a text."""
+    """Yields what the caller wanted and what the result was, as pairs of a name and a text."""
     if text := asked(found.performed):
         yield "asked", text
     if text := error(found):
@@ -98,7 +98,7 @@ def outcome(found: SubscriptionAction) -> Iterator[tuple[str, str]]:
 
 
 def in_brief(found: SubscriptionAction) -> str:
-    """One line: what, when, by whom, for which order, and its state."""
+    """Returns one line with the action, its time, its caller, its order and its state."""
     who = found.performed.performed_by or found.caller or "the service"
     order = f" for {found.performed.reference}" if found.performed.reference else ""
     when = moment(found, "create_time")

@@ -55,7 +55,7 @@ class Explanation(NamedTuple):
             click.echo("\n  next      nothing: the subscription has no platform")
 
     def _sent(self, used: Usage) -> str:
-        """What became of the newest request about a usage record."""
+        """Returns in words what became of the newest request about a usage record."""
         for request in self.facts.requests:
             if request.usage.reference == used.reference and request.provider == used.provider:
                 return f"{_request_in_brief(request)} at {moment(request, 'create_time')}"
@@ -72,7 +72,7 @@ class Explanation(NamedTuple):
             yield f"    {'requests':<10} {brief}{more}"
 
     def _points(self) -> Iterator[tuple[str, ...]]:
-        """One row for each viewing point."""
+        """Yields one row for each viewing point."""
         wanted = self.facts.subscription
         for platform in self.facts.platforms:
             held, code = platform.link.confirmed, platform.link.provider

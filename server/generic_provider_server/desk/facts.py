@@ -39,9 +39,9 @@ class Platform(NamedTuple):
     """The newest request that the platform accepted."""
     adapters: list[ConnectedAdapter]
     not_sent: list[str]
-    """Services that are on and not sent, with one sentence for each."""
+    """Services that are on and are not sent. There is one sentence for each."""
     refused: SubscriptionAction | None
-    """The newest action, if this platform refused it."""
+    """The newest action, if this platform rejected it or a part of it."""
 
     @property
     def next_step(self) -> str:

@@ -1,4 +1,4 @@
-"""Tells where an item was that is on no subscription now."""
+"""Says where an item was that is on no subscription now."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ENDS = {
 
 
 def former_requests(client: Client, serial: str) -> list[ProvisioningRequest]:
-    """The newest requests that added or removed the item."""
+    """Returns the newest requests that added or removed the item."""
     return [*islice(_named(client, serial), MOST_SHOWN)]
 
 
@@ -38,7 +38,7 @@ def _named(client: Client, serial: str) -> Iterator[ProvisioningRequest]:
 
 
 def where_it_was(request: ProvisioningRequest, serial: str) -> str:
-    """A sentence: it was removed from S5 by R30, or its addition was refused."""
+    """Returns a sentence such as: it was removed from S5 by R30, or its addition was refused."""
     when = moment(request, "settle_time") or moment(request, "create_time")
     if (request.type, request.state) == (
         RequestType.REMOVE_INSTALLED_ITEM,

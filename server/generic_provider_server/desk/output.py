@@ -46,12 +46,15 @@ def one_line(message: Message) -> str:
 
 
 def short_line(message: Message) -> str:
-    """Without the fields that are not set."""
+    """Returns the message as one line of JSON, without unset fields."""
     return MessageToJson(message, preserving_proto_field_name=True, indent=None, ensure_ascii=False)
 
 
 def show_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-    """Prints a table that fits the terminal; a pipe takes lines of any length."""
+    """Prints a table that fits the terminal.
+
+    If the output is no terminal, lines may have any length.
+    """
     width = console().width if sys.stdout.isatty() else None
     cells = [[*map(str, row)] for row in rows]
     heading, lines = heading_and_rows([*columns], cells, width=width)
@@ -62,19 +65,21 @@ def show_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None
 
 
 def console() -> Console:
-    """Standard output, looked up at each use."""
+    """Returns a console on the standard output of this moment, because tests replace it."""
     return Console(highlight=False, markup=False)
 
 
 def moment(message: Message, field: str) -> str:
-    """A timestamp field of the message in UTC, to the second; empty if it is not set."""
+    """Returns a timestamp field of the message in UTC, to the second; empty if it is not set."""
     if not message.HasField(field):
         return ""
     return f"{getattr(message, field).ToDatetime():%Y-%m-%d %H:%M:%SZ}"
 
 
 def age(message: Message, field: str) -> str:
-    """How long ago a timestamp field was, by this machine's clock, in its two largest units."""
+    """Returns in words how long ago a timestamp field was, by this machine's clock, in its two
+    largest units.
+    """
     ago = datetime.now(UTC) - getattr(message, field).ToDatetime(UTC)
     left, parts = max(0, int(ago.total_seconds())), list[str]()
     for size, unit in UNITS:
@@ -85,14 +90,14 @@ def age(message: Message, field: str) -> str:
 
 
 def span(message: Message, field: str) -> str:
-    """A duration field of the message, to the second; empty if it is not set."""
+    """Returns a duration field of the message, to the second; empty if it is not set."""
     if not message.HasField(field):
         return ""
     return in_words(timedelta(seconds=round(getattr(message, field).ToTimedelta().total_seconds())))
 
 
 def in_words(span: timedelta) -> str:
-    """The duration in the largest unit that divides it."""
+    """Returns the duration in words, in the largest unit that divides it."""
     for size, unit in UNITS[:-1]:
         if span and span.total_seconds() % size == 0:
             return f"{span.total_seconds() / size:g} {unit}"

@@ -41,7 +41,7 @@ def run_lines(run: ResetRun) -> Iterator[str]:
 
 
 def counts(run: ResetRun) -> str:
-    """The numbers of the run's requests, by state."""
+    """Returns the numbers of the run's requests in each state."""
     return (
         f"{run.requests_created}: {run.requests_completed} completed, "
         f"{run.requests_rejected} rejected, {run.requests_pending} pending"

@@ -16,13 +16,17 @@ FOLDING = frozenset(
     {"about", "CRM: items", "description", "difference", "error", "platform: items", "platforms"}
     | {"reason", "requests", "services", "value", "why"}
 )
-"""The columns of texts and lists. Other columns hold keys, which a person copies."""
+"""The columns that may continue on further lines: those of texts and lists.
+
+Other columns have keys, which a person copies.
+"""
 
 
 def heading_and_rows(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None
 ) -> tuple[list[str], list[str]]:
-    """The lines of the heading, and those of all rows. Without a width they may be of any length.
+    """Returns the lines of the heading, and those of all rows. If `width` is None, they may have
+    any length.
 
     If the table is too wide, columns without any text are left out.
     """
@@ -46,7 +50,9 @@ def _widest(table: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _least(table: Sequence[Sequence[str]]) -> list[int]:
-    """The widths that hold every word of the columns that fold, and every cell of the others."""
+    """Returns the least widths: a column that folds must hold its longest word, any other column
+    its longest cell.
+    """
     return [
         max(cell_len(part) for cell in cells for part in _parts(cell, column=cells[0]))
         for cells in zip(*table, strict=True)
@@ -71,7 +77,7 @@ def _narrowed(widest: Sequence[int], least: Sequence[int], *, width: int) -> lis
 
 
 def _split(widths: Sequence[int], *, width: int) -> list[list[int]]:
-    """The columns of each line of a row."""
+    """Returns the columns of each line of a row, if a row is split into several lines."""
     lines: list[list[int]] = [[0]]
     for column in range(1, len(widths)):
         longer = [*lines[-1], column]

@@ -25,7 +25,7 @@ from .output import moment
 
 
 def about(request: ProvisioningRequest) -> str:
-    """The thing that a request is about, without the type."""
+    """Returns the thing that a request is about, without the request's type."""
     if request.HasField("installed_item"):
         return item(request.installed_item)
     if request.HasField("usage"):
@@ -41,7 +41,7 @@ def about(request: ProvisioningRequest) -> str:
 
 
 def waits(request: ProvisioningRequest) -> str:
-    """What a pending request waits for, in words."""
+    """Returns in words what a pending request waits for."""
     name = WaitingFor.name_of(request.waiting_for)
     match request.waiting_for:
         case WaitingFor.ANSWER:
@@ -67,13 +67,13 @@ def service(found: SubscribedService) -> str:
 
 
 def service_in_brief(found: SubscribedService) -> str:
-    """The text of a service, without its viewing point."""
+    """Returns the text of a service, without its viewing point."""
     until = f" until {moment(found, 'term_end')}" if found.HasField("term_end") else ""
     return f"{found.service} {ServiceState.name_of(found.state)}{until}"
 
 
 def not_sent(found: SubscribedService) -> str:
-    """The reason why a service that is on is not sent to the platform."""
+    """Returns the reason why a service that is on is not sent to the platform."""
     missing = " and ".join(found.missing_goods_types)
     verb = "is" if len(found.missing_goods_types) == 1 else "are"
     return f"{found.service} on {found.distributor} is not sent: {missing} {verb} missing"

@@ -100,7 +100,7 @@ class ArchiveCalls:
         checks: Checks,
         request: api.GetArchiveRequest | api.DownloadArchiveRequest | api.DeleteArchiveRequest,
     ) -> ArchiveRecord:
-        """Raises Refused."""
+        """Returns the archive that the request names. Raises Refused."""
         number = checks.numbered("archive", request.archive, letter="Z")
         checks.done()
         record = await self._store.read(lambda queries: queries.archive(number))

@@ -27,7 +27,7 @@ log = structlog.get_logger()
 
 
 class IncomingCall:
-    """The caller, and its address."""
+    """A call, with its caller and the caller's address."""
 
     __slots__ = ("_context", "_secure")
 
@@ -41,7 +41,7 @@ class IncomingCall:
 
     @property
     def caller(self) -> str:
-        """The name in the client's certificate, else the peer's address."""
+        """The name in the client's certificate. Without a certificate, the address of the peer."""
         names = self._context.auth_context().get("x509_common_name") if self._secure else None
         return b"".join(names).decode(errors="replace") if names else self.peer
 
@@ -55,7 +55,8 @@ class Undecodable:
 
 
 class Calls:
-    """Counts the running calls. A server that drains refuses new ones and waits for these.
+    """Counts the running calls. When a server drains, it refuses new calls and waits for the
+    running ones.
 
     `secure`: callers may have certificates. Reading them costs time in each call.
     """
@@ -67,7 +68,7 @@ class Calls:
         self._idle = asyncio.Event()
 
     def check(self, request: Message | Undecodable | None) -> None:
-        """Raises Refused if the message, or a call that begins without one, cannot be taken."""
+        """Raises Refused if the server drains, or if the bytes are not a message of this RPC."""
         if self._draining:
             raise Refused(Reason.DRAINING, "this server process is shutting down")
         if isinstance(request, Undecodable):
@@ -75,8 +76,10 @@ class Calls:
             raise InvalidField(("request", why))
 
     def begin(self, request: Message | Undecodable | None, context: Context) -> IncomingCall:
-        """Begins a call, which must be ended by `end`; a stream of messages begins without one.
-        Raises Refused."""
+        """Begins a call, which must be ended by `end`. Raises Refused.
+
+        `request` is None if the client sends a stream of messages.
+        """
         self.check(request)
         self._count += 1
         return IncomingCall(context, secure=self._secure)
@@ -102,7 +105,10 @@ class Calls:
 def add_service(
     server: grpc.aio.Server, descriptor: ServiceDescriptor, servicer: object, calls: Calls
 ) -> None:
-    """Registers every RPC of the service. Each is a method `(request, call)` of the servicer."""
+    """Registers every RPC of the service.
+
+    Each RPC is a method `(request, call)` of the servicer.
+    """
     handlers = {
         method.name: _handler(method, getattr(servicer, method.name), calls)
         for method in descriptor.methods

@@ -20,8 +20,8 @@ Part = TypeVar("Part")
 Read = TypeVar("Read")
 
 CODE, NAME, TEXT, CALLERS_ID = 64, 200, 1_000, 100
-"""The most characters of codes and numbers, of names and lines, of descriptions, and of callers'
-ids.
+"""The limits of characters: of codes and numbers, of names and lines, of descriptions, and of
+callers' ids.
 """
 
 MOST_PARAMETERS = 32
@@ -29,7 +29,7 @@ MOST_PARAMETER_BYTES = 4 * 1024
 NANOS = 1_000_000_000
 LONGEST_WAIT = 30
 LONGEST_DURATION = 315_576_000_000
-"""The most seconds that a Duration may have."""
+"""The limit of seconds in a Duration."""
 
 LAST_SECOND = 253_402_300_799
 """The last second that a Timestamp may have: 9999-12-31T23:59:59Z."""
@@ -44,7 +44,7 @@ separators.
 
 
 def forbidden(value: str, *, most: int) -> str:
-    """The first character that a text of this kind must not contain, if there is one.
+    """Returns the first character that a text of this kind must not contain, or an empty text.
 
     Codes contain no control or format characters; names and lines contain no control characters. A
     description may have several lines.
@@ -84,7 +84,7 @@ class Checks:
         return self.text(field, value, required=True)
 
     def numbered(self, field: str, value: str, *, letter: str) -> int:
-        """The number in an id such as R0000000042; 0 if it was never given."""
+        """Returns the number in an id such as R0000000042; 0 if the text is no such id."""
         self.code(field, value)
         found = _NUMBERED.fullmatch(value)
         return int(found[2]) if found and found[1] == letter else 0
@@ -114,7 +114,7 @@ class Checks:
             self.wrong(field, f"has {len(value)}, at most {most} are allowed")
 
     def enum(self, field: str, value: int, *, default: Chosen, required: bool = False) -> Chosen:
-        """The value. The default stands for UNSPECIFIED and for a wrong value."""
+        """Returns the value. The default stands for UNSPECIFIED and for a wrong value."""
         if value == 0:
             if required:
                 self.wrong(field, "is required")
@@ -136,8 +136,11 @@ class Checks:
         )
 
     def instant(self, field: str, message: Message, *, required: bool = False) -> Instant | None:
-        """Microseconds of the message's field with which the path `field` ends; None where it was
-        not given. Parts of a microsecond are dropped."""
+        """Returns the microseconds of a field of the message, or None if the field is not set.
+        Parts of a microsecond are dropped.
+
+        `field` is the path of the field in the request; it ends with the field's name.
+        """
         value: Timestamp | None = _given(field, message)
         if value is None:
             if required:
@@ -149,7 +152,10 @@ class Checks:
         return Instant(value.seconds * SECOND + value.nanos // 1_000)
 
     def span(self, field: str, message: Message, *, least: float, most: float) -> int | None:
-        """Reads a duration as `instant` reads an instant. `least` and `most` are in seconds."""
+        """Reads a duration in the same way as `instant` reads an instant.
+
+        `least` and `most` are in seconds.
+        """
         value: Duration | None = _given(field, message)
         if value is None:
             return None
@@ -160,7 +166,7 @@ class Checks:
         return span
 
     def wait(self, request: Message) -> float:
-        """The seconds that a call may wait. A longer time counts as the longest."""
+        """Returns the seconds that a call may wait. A time beyond the limit counts as the limit."""
         span = self.span("wait", request, least=0, most=LONGEST_DURATION)
         return min((span or 0) / SECOND, LONGEST_WAIT)
 

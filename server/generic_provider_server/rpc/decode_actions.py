@@ -21,7 +21,7 @@ LATER = Instant(0)
 
 
 def perform_of(request: api.PerformActionRequest, call: IncomingCall, *, now: Instant) -> Perform:
-    """The command that performs the action. Raises InvalidField, which names all faults."""
+    """Returns the command that performs the action. Raises InvalidField, which names all faults."""
     checks = Checks()
     kind = request.WhichOneof("action")
     if kind is None:

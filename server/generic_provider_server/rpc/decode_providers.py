@@ -105,7 +105,10 @@ def _delivery_settings(checks: Checks, message: pb.DeliverySettings) -> Delivery
 
 
 def etag_of(checks: Checks, field: str, etag: str) -> int | None:
-    """The etag to compare; None = do not check. An etag that was never given matches nothing."""
+    """Returns the etag to compare, or None if the caller gave none.
+
+    An etag that was never issued matches nothing.
+    """
     checks.text(field, etag, most=CODE)
     if not etag:
         return None

@@ -1,4 +1,4 @@
-"""Reports as adapters send them: an entry that is malformed is told by itself, the others count."""
+"""Decodes reports of platforms. A malformed entry is reported alone; the others are applied."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MOST_ITEMS = 1_000
 EVERYTHING = 100.0
 MOST_ENTITLEMENTS = 2_000
 LONGEST_AHEAD = 86_400 * SECOND
-"""So far the clock of an adapter may be ahead of ours."""
+"""The most by which an adapter's clock may be ahead of ours, in microseconds."""
 
 
 def terms_of(request: api.ReportPlatformStateRequest) -> Terms:
-    """What the first message says of the whole report."""
+    """Returns what the first message says about the whole report."""
     checks = Checks()
     provider = checks.code("provider", request.provider)
     observed_time = checks.instant("observed_time", request, required=True)

@@ -19,7 +19,10 @@ MOST_NUMBER = 2**32 - 1
 
 
 def definition_of(checks: Checks, message: api.ResetRunDefinition, at: str) -> ResetDefinition:
-    """The definition in the message. `at`: the field of the request that contains it."""
+    """Returns the definition in the message.
+
+    `at`: the field of the request that contains the definition.
+    """
 
     def names(field: str, most: int) -> tuple[str, ...]:
         values: Any = getattr(message, field)

@@ -15,21 +15,21 @@ from .checks import CODE, TEXT, Checks
 
 DAY = 86_400
 UNPRINTABLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
-"""The categories of characters that are replaced: controls, formats, line and
-paragraph separators.
+"""The categories of characters that are replaced: controls, formats, line separators and paragraph
+separators.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedAnswers:
-    """The answers of one call: those that can be judged, and the faults of the others."""
+    """The answers of one call: those that can be judged, and the faults of all others."""
 
     request: api.SendResponsesRequest
     command: Respond
     malformed: dict[int, str]
 
     def told(self, verdicts: Iterable[Verdict]) -> api.SendResponsesResponse:
-        """One result for each answer, in order."""
+        """Returns one result for each answer, in order."""
         judged = iter(verdicts)
         return api.SendResponsesResponse(
             results=[
@@ -69,7 +69,8 @@ def _response(checks: Checks, message: api.ProvisioningResponse) -> Response:
 
 
 def printable(text: str) -> str:
-    """Replaces characters that an answer must not contain, so that no answer is refused for them.
+    """Replaces characters that an answer must not contain, so that no answer is refused because of
+    them.
 
     Line ends, tabs and NUL become blanks, blanks at both ends are removed, and other controls
     become a replacement character.

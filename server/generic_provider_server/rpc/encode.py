@@ -1,6 +1,7 @@
 """Encodes values.
 
-It sets None, not an empty map or list, because those cost as much as full ones.
+An empty map or list is set as None, because Protocol Buffers needs as much time for an empty one as
+for a full one.
 """
 
 from __future__ import annotations
@@ -52,8 +53,9 @@ def now() -> Instant:
 
 @lru_cache(1_000)
 def timestamp(instant: Instant | None) -> Timestamp | None:
-    """A Timestamp that many messages of a transaction share: copy it into messages, never change
-    it.
+    """Returns a Timestamp that many messages of a transaction share.
+
+    Copy it into messages, and never change it.
     """
     if instant is None:
         return None
@@ -129,8 +131,10 @@ def subscription(
     full_at: Instant | None = None,
     former: bool = False,
 ) -> pb.Subscription:
-    """`full_at`: the instant for which differences and confirmed states are added; None leaves them
-    out.
+    """Encodes a subscription.
+
+    `full_at`: the instant for which differences and confirmed states are added. If it is None, they
+    are left out.
     """
     desired = record.aggregate.desired
     services = (*desired.services, *desired.former) if former else desired.services
@@ -254,7 +258,10 @@ def difference(each: Difference) -> pb.Difference:
 
 
 def target(held: PlatformImage, code: str, catalogues: Catalogues) -> pb.PlatformTarget:
-    """The services name their items without parameters; these are in the items themselves."""
+    """Encodes a target.
+
+    The services name their items without parameters, because the items themselves have them.
+    """
     catalogue = catalogues[code]
     bare = replace(held, items=tuple([replace(item, parameters={}) for item in held.items]))
     services = [provisioned(each, bare, catalogue) for each in held.entitlements]

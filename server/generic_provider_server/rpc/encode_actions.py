@@ -43,7 +43,10 @@ def action(
 
 
 def _performed(record: ActionRecord) -> api.PerformActionRequest:
-    """The call that made the action; for an action of the clock, a call that would do the same."""
+    """Returns the call that made the action.
+
+    For an action of the clock, returns a call that would do the same.
+    """
     if record.performed:
         performed = api.PerformActionRequest.FromString(record.performed)
         performed.request_id = record.request_id

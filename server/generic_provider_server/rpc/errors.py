@@ -14,7 +14,9 @@ from ..domain.refusals import InvalidField, Reason, Refused
 DOMAIN = "generic_provider"
 MOST_VIOLATIONS = 10
 MOST_BYTES = 3_500
-"""The most bytes of status, message and details. gRPC drops more than about 8 KiB of metadata."""
+"""The limit of bytes of status, message and details, because gRPC drops more than about 8 KiB of
+metadata.
+"""
 
 _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
     grpc.StatusCode.INVALID_ARGUMENT: [Reason.INVALID_FIELD],
@@ -68,7 +70,7 @@ _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
 STATUS: Mapping[Reason, grpc.StatusCode] = {
     reason: status for status, reasons in _GROUPS.items() for reason in reasons
 }
-"""The reasons of refused calls. All other reasons belong to actions only."""
+"""The status of each reason of refused calls. All other reasons belong to actions only."""
 
 
 def shortened(text: str, most: int) -> str:
@@ -76,7 +78,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def violations_of(refused: Refused) -> list[tuple[str, str]]:
-    """Pairs of field and fault: the first ten, then a count of the others."""
+    """Returns pairs of field and fault: the first ten, then a count of the others."""
     if not isinstance(refused, InvalidField):
         return []
     shown = [(shortened(f, 100), shortened(w, 120)) for f, w in refused.violations]
@@ -85,7 +87,7 @@ def violations_of(refused: Refused) -> list[tuple[str, str]]:
 
 
 def details_of(refused: Refused) -> Status:
-    """The google.rpc.Status of a refusal, which stays well below 4 KiB."""
+    """Returns the google.rpc.Status of a refusal. It stays well below 4 KiB."""
     code = STATUS[refused.reason].value[0]
     status = Status(code=code, message=shortened(refused.message, 300))
     info = ErrorInfo(reason=refused.reason.value, domain=DOMAIN, metadata=metadata_of(refused))

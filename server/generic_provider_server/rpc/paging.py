@@ -1,5 +1,6 @@
-"""Makes the pages of lists: tokens are bound to their filters, and pages end before they are too
-big.
+"""Makes the pages of lists.
+
+A token is valid only with the filters of its list, and a page ends before it is too big.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ Shown = TypeVar("Shown", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Position]):
-    """A page of `size` things after `after`. `key` signs the token of the next page."""
+    """A page of `size` things behind `after`. `key` signs the token of the next page."""
 
     size: int
     after: Position
@@ -43,8 +44,8 @@ class Page(Generic[Position]):
     def cut(
         self, shown: Iterable[tuple[Position, Shown]], *, then: Position | None = None
     ) -> tuple[list[Shown], str]:
-        """As many as fit, and the token of the next page; empty if `shown` ends before that, unless
-        the list goes on behind `then`.
+        """Returns the things that fit, and the token of the next page. If `shown` ends first, the
+        token is empty, unless the list goes on behind `then`.
 
         `shown` should have `size` + 1 things if the list is that long.
         """
@@ -65,7 +66,7 @@ class Page(Generic[Position]):
 def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) -> Page[Position]:
     """Reads `page_size` and `page_token`.
 
-    `start` is the place before the first thing of the list.
+    `start` is the position before the first thing of the list.
     """
     size, token = request.page_size, request.page_token
     if size < 0:
@@ -78,14 +79,14 @@ def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) ->
 
 
 def first_page(shown: Iterable[Shown]) -> list[Shown]:
-    """As many things as fit into a message."""
+    """Returns as many things as fit into a message."""
     page, _ = Page(size=sys.maxsize, after=0, filters=b"", key=b"").cut(enumerate(shown))
     return page
 
 
 def _after(token: str, filters: bytes, start: Position, key: bytes) -> Position | None:
-    """The place where the page begins; None if the token belongs to another
-    list or other filters.
+    """Returns the position behind which the page begins, or None if the token belongs to another
+    list or to other filters.
     """
     if not token:
         return start

@@ -26,13 +26,14 @@ from .decode_reports import subscribers_of, summary, terms_of
 from .decode_responses import answers_of
 
 HEARTBEAT = 5.0, 10.0
-"""Seconds without a message after which the server sends a heartbeat.
+"""After this many seconds without a message the server sends a heartbeat.
 
-They vary, so that streams that were opened together do not send at the same time.
+The time is drawn between the two values, so that streams that were opened together do not send
+together.
 """
 
 COUNT_SECONDS = 2.0
-"""Seconds for which a counted backlog serves all streams of its provider, at least."""
+"""A backlog that was counted serves all streams of its provider for at least this many seconds."""
 
 MOST_AT_ONCE = 1_000
 MOST_BYTES = 1024 * 1024
@@ -178,7 +179,7 @@ class ProvisioningServicer:
         return api.StreamPendingRequestsResponse(heartbeat=heartbeat)
 
     async def _backlog(self, provider: str) -> tuple[int, int]:
-        """The number of pending requests, and the age of the oldest in microseconds."""
+        """Returns the number of pending requests, and the age of the oldest one in microseconds."""
         with self._counts[provider].turn() as due:
             if due:
                 backlog = await self._store.read(lambda queries: queries.backlog_size(provider))

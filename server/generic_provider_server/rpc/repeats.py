@@ -1,4 +1,4 @@
-"""Computes the contents of a call, by which a repeat is recognised."""
+"""Computes the digest of a call's contents, by which a repeat is recognised."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Identified(Protocol):
 
 
 def contents_of(request: Identified) -> bytes:
-    """The whole contents of the call except the `request_id`."""
+    """Returns the whole contents of the call except the `request_id`."""
     request_id, request.request_id = request.request_id, ""
     contents = request.SerializeToString(deterministic=True)
     request.request_id = request_id
@@ -23,7 +23,8 @@ def contents_of(request: Identified) -> bytes:
 
 
 def digest(contents: bytes, *, of: str) -> bytes:
-    """A digest of the contents and the first 16 characters of the RPC's name, which differs between
-    calls.
+    """Returns a digest of the contents and of the first 16 characters of the RPC's name.
+
+    These characters differ between the RPCs.
     """
     return blake2b(contents, digest_size=16, person=of.encode()[:16]).digest()

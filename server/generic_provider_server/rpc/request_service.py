@@ -29,7 +29,7 @@ from .checks import NAME, TEXT, Checks
 from .paging import page_of
 
 MOST_SHOWN = 100
-"""How many subscriptions that are set aside a backlog lists at most."""
+"""The limit of subscriptions that a backlog lists as set aside."""
 
 
 class RequestServicer(ArchiveCalls):

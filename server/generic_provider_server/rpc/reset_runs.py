@@ -1,4 +1,4 @@
-"""The calls of ResetService for reset runs; a part of its servicer."""
+"""Answers the calls of ResetService about reset runs. The class is a part of the servicer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from .paging import page_of
 
 WATCH_SECONDS = 1.0
 MOST_SURVEYED = 2_000
-"""The most subscriptions that are examined for one page, even if few of them are out of sync."""
+"""The limit of subscriptions that are examined for one page, even if few of them are out of
+sync.
+"""
 
 
 class ResetRuns:
@@ -77,8 +79,9 @@ class ResetRuns:
     async def _surveyed(
         self, definition: ResetDefinition, after: str, *, most: int
     ) -> tuple[list[Finding], str]:
-        """At most `most` findings after `after`, and the place to continue from if the limit was
-        reached.
+        """Returns at most `most` findings behind `after`.
+
+        If the limit was reached, it also returns the position from which to continue.
         """
         found: list[Finding] = []
         for _ in range(MOST_SURVEYED // AT_ONCE):
@@ -204,7 +207,11 @@ class ResetRuns:
 
 
 def _number(checks: Checks, name: str) -> int:
-    """The number of the run. Call it last. Raises InvalidField or NOT_FOUND."""
+    """Returns the number of the run.
+
+    Call it after every other field was read, because it raises all violations: InvalidField, or
+    NOT_FOUND.
+    """
     number = checks.numbered("reset_run", name, letter="U")
     checks.done()
     if not number:

@@ -140,7 +140,11 @@ class ResetServicer(ResetRuns):
 
 
 def _number(checks: Checks, name: str, *, field: str = "definition") -> int:
-    """Of a definition, once everything else was read. Raises InvalidField, or NOT_FOUND."""
+    """Returns the number of the definition.
+
+    Call it after every other field was read, because it raises all violations: InvalidField, or
+    NOT_FOUND.
+    """
     number = checks.numbered(field, name, letter="D")
     checks.done()
     if not number:

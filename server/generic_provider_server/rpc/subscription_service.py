@@ -58,7 +58,10 @@ class SubscriptionServicer:
         return api.BatchPerformActionsResponse(results=results)
 
     def _asked(self, request: api.PerformActionRequest, call: IncomingCall) -> asyncio.Future[Done]:
-        """The outcomes in the order of the batch. A future for each costs less than a task."""
+        """Queues the action, and returns the future of its result.
+
+        A future costs less than a task.
+        """
         try:
             return self._store.ask(perform_of(request, call, now=encode.now()))
         except Exception as error:  # noqa: BLE001 - one bad item never fails its neighbours
@@ -95,7 +98,10 @@ class SubscriptionServicer:
         return api.GetActionResponse(action=action(record, self._store.catalogues))
 
     async def _action_of(self, checks: Checks, request: api.GetActionRequest) -> int:
-        """The number of the requested action; 0 if there is none. Raises InvalidField."""
+        """Returns the number of the requested action, or 0 if there is none.
+
+        Raises InvalidField.
+        """
         if request.WhichOneof("key") == "action":
             number = checks.numbered("action", request.action, letter="A")
             checks.done()
@@ -159,7 +165,7 @@ class SubscriptionServicer:
 
 
 def _forget(asked: list[asyncio.Future[Done]]) -> None:
-    """Reads the failures that nobody waits for any more, so that asyncio does not report them."""
+    """Reads failures that nobody waits for any more, so that asyncio does not report them."""
     for each in asked:
         if not each.cancel() and not each.cancelled():
             each.exception()

@@ -1,4 +1,4 @@
-"""The adapter of a simulated platform, with the faults that it is told to have."""
+"""The adapter of a simulated platform. It can be given faults."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from .rules import Rule
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behaviour:
-    """`fail` and `lose` are shares of requests, 0 to 1.
+    """The faults of the adapter. `fail` and `lose` are shares of requests, from 0 to 1.
 
-    `die_after` and `freeze_after`: 0 = never.
+    `die_after` and `freeze_after` are numbers of requests; 0 means never.
     """
 
     rules: tuple[Rule, ...] = ()
@@ -48,8 +48,8 @@ class Simulation:
         self._performed = 0
 
     async def handle(self, request: ProvisioningRequest) -> str | None:
-        """Handles a request: the platform applies it at once, while the lease is live, then the
-        answer is delayed.
+        """Handles a request: the platform applies the request at once, while the lease is live, and
+        then the answer is delayed.
         """
         try:
             return self._do(request)
@@ -72,9 +72,8 @@ class Simulation:
         return None
 
     def _misbehave(self) -> None:
-        """Dies, freezes or loses the answer if it is time to.
-
-        The platform has applied the request by then.
+        """Dies, freezes or loses the answer, if this request is the one at which that should
+        happen. The platform has applied the request by then.
         """
         self._performed += 1
         if self._performed == self._behaviour.die_after:
@@ -95,7 +94,7 @@ def simulate(
     max_in_flight: int = 100,
     lease_duration: timedelta = timedelta(seconds=30),
 ) -> None:
-    """Runs until SIGTERM or Ctrl-C."""
+    """Serves the provider until SIGTERM or Ctrl-C."""
     platform = Platform(memory)
     adapter = Adapter(
         server,

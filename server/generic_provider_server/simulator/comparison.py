@@ -10,9 +10,9 @@ from .platform import EMPTY, Platform, item_text, service_text
 
 
 def differences(client: Client, platform: Platform, *, provider: str) -> Iterator[str]:
-    """One line for each subscription that the CRM shows in sync although it is not.
+    """Yields a line for each subscription that the CRM shows in sync although it is not.
 
-    None = all is well.
+    If there are no lines, all is well.
     """
     known = set(platform.subscriptions())
     for listed in client.list_subscriptions(provider=provider):

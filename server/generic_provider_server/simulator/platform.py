@@ -1,4 +1,4 @@
-"""A simulated platform in an SQLite file, which several adapter processes can share."""
+"""Simulates a platform in an SQLite file, which several adapter processes can share."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ EMPTY: dict[str, Any] = {"holder": "", "items": [], "services": [], "usages": []
 
 
 class Line(NamedTuple):
-    """One thing that an adapter did, or tried to do."""
+    """One entry of the journal: what an adapter did, or tried to do."""
 
     request: str
     subscription: str
@@ -46,10 +46,8 @@ class Line(NamedTuple):
 
 
 class Platform:
-    """Applies requests, and rejects what a real platform would reject: changes of an unknown
-    subscriber.
-
-    It accepts a request that comes again.
+    """A platform that applies requests and, like a real one, rejects changes of an unknown
+    subscriber. It accepts a request that comes again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -80,7 +78,9 @@ class Platform:
             self._note(request, adapter, f"rejected {code}")
 
     def holds(self, subscription: str) -> dict[str, Any] | None:
-        """What a subscriber holds, as sorted texts. None if the subscriber is unknown."""
+        """Returns what a subscriber holds, as sorted texts, or None if the subscriber is
+        unknown.
+        """
         row = self._database.execute(
             "SELECT holds FROM subscriber WHERE subscription = ?", (subscription,)
         ).fetchone()
@@ -91,7 +91,7 @@ class Platform:
         return [number for (number,) in rows]
 
     def journal(self, subscription: str = "") -> Iterator[Line]:
-        """Everything that was applied or rejected, in order."""
+        """Yields everything that was applied or rejected, in order."""
         found = self._database.execute(
             "SELECT request, subscription, type, what, adapter, outcome FROM journal "
             "WHERE subscription = ? OR ? = '' ORDER BY id",
@@ -111,7 +111,7 @@ class Platform:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """A transaction that also commits what was recorded before a Reject."""
+        """Begins a transaction that also commits what was recorded before a Reject."""
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -126,9 +126,10 @@ def platform_in(path: Path) -> Iterator[Platform]:
 
 
 def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dict[str, Any] | None:
-    """What the subscriber holds after the request; None if it is unknown. Raises Reject.
+    """Returns what the subscriber holds after the request, or None if the subscriber is unknown.
+    Raises Reject.
 
-    It is no fault to remove something from an unknown subscriber, because it is not there.
+    Removing something from an unknown subscriber is no fault, because it is not there.
     """
     kind = request.type
     if kind == RequestType.BECOME_SUBSCRIBER:
@@ -151,7 +152,9 @@ def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dic
 
 
 def _changes(request: ProvisioningRequest) -> Iterator[tuple[str, list[str], list[str]]]:
-    """The text that describes the change, the texts that it adds, and the texts that it removes."""
+    """Yields the text that describes the change, the texts that it adds, and the texts that it
+    removes.
+    """
     services = [service_text(each) for each in request.services or [request.service]]
     match request.type:
         case RequestType.ACTIVATE_SERVICE | RequestType.ACTIVATE_SUBSCRIBER:
@@ -180,13 +183,13 @@ def service_text(service: ProvisionedService) -> str:
 
 
 def _usage(request: ProvisioningRequest) -> str:
-    """The text of a usage record, which belongs to the goods of its viewing point."""
+    """Returns the text of a usage record, which belongs to the goods of its viewing point."""
     goods = " ".join(item.serial_number for item in request.service.items)
     return f"{request.usage.reference} {goods}".rstrip()
 
 
 def what(request: ProvisioningRequest) -> str:
-    """The thing that a request is about, in words."""
+    """Returns the thing that a request is about, in words."""
     if request.HasField("service") and not request.HasField("usage"):
         return f"{request.service.service} on {request.service.distributor}"
     if request.HasField("usage"):

@@ -1,4 +1,4 @@
-"""What a simulated platform holds, as it would report it."""
+"""Reports what a simulated platform holds."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .platform import EMPTY, Platform
 
 
 def reported(platform: Platform) -> Iterator[PlatformSubscription]:
-    """Every subscriber."""
+    """Yields every subscriber of the platform."""
     for number in platform.subscriptions():
         holds = platform.holds(number) or EMPTY
         yield PlatformSubscription(

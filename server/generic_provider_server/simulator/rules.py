@@ -1,4 +1,4 @@
-"""What a simulated platform rejects, and how it misbehaves."""
+"""Defines what a simulated platform rejects, and how it misbehaves."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ class WrongRule(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """`what` is a service code, platform id, goods type, serial number, distributor or usage."""
+    """A rule of rejection.
+
+    `what` is a service code, platform id, goods type, serial number, distributor or usage.
+    """
 
     type: str
     what: str

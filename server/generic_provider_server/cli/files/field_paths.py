@@ -14,7 +14,9 @@ LEAVES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 
 
 def why_unknown(path: str, of: Descriptor) -> str:
-    """The reason why the path leads to no field that a text can fill; empty if it leads to one."""
+    """Returns the reason why no text can fill the field to which the path leads; empty if a text
+    can.
+    """
     first, _, rest = path.partition(".")
     part = PART.fullmatch(first)
     name, index = part.groups() if part else (first, None)
@@ -35,7 +37,10 @@ def why_unknown(path: str, of: Descriptor) -> str:
 
 
 def nested(cells: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """The message that the texts make, in JSON form. Empty elements of a list are left out."""
+    """Returns the message that the texts make, in JSON form.
+
+    Empty elements of a list are left out.
+    """
     root: dict[str, Any] = {}
     places = {"": root}
     for path, text in cells:

@@ -29,18 +29,23 @@ SCALARS: Mapping[int, tuple[type | tuple[type, ...], str]] = {
 
 
 class WrongKeys(ValueError):
-    """The keys are wrong; the message has one line for each."""
+    """Says that keys are wrong. The message has one line for each key."""
 
 
 def fill(message: Message, table: Mapping[str, object], *, output_only: Collection[str]) -> None:
-    """Writes the table into the message. Raises WrongKeys; `output_only` names are unknown keys."""
+    """Writes the table into the message.
+
+    Raises WrongKeys. Names in `output_only` count as unknown keys.
+    """
     wrong = list(_fill(message, table, at="", hidden=output_only))
     if wrong:
         raise WrongKeys("\n".join(wrong))
 
 
 def short_name(enum: EnumDescriptor, number: int) -> str:
-    """The value's name without the prefix of its enum, or its number if it is unknown."""
+    """Returns the value's name without the prefix of its enum, or its number if the name is
+    unknown.
+    """
     value = enum.values_by_number.get(number)
     return value.name.removeprefix(_prefix(enum)) if value else str(number)
 
@@ -114,7 +119,7 @@ def _texts(value: object) -> dict[str, str]:
 
 
 def span_of(value: object) -> timedelta:
-    """Raises ValueError."""
+    """Returns the duration that the text means. Raises ValueError."""
     found = SPAN.fullmatch(value) if isinstance(value, str) else None
     if not found:
         raise ValueError(f'{value!r} is not a span like "30 s", "10 min", "1 h" or "7 d"')

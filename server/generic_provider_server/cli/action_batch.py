@@ -22,7 +22,7 @@ from .progress import LinesBar
 from .remote import remote
 
 MOST_BYTES = 3 * 1024 * 1024
-"""The most bytes of one call; a server takes 4 MiB."""
+"""The limit of bytes in one call. A server takes 4 MiB."""
 
 
 class Result(NamedTuple):

@@ -1,4 +1,4 @@
-"""Counts what became of the lines of a batch."""
+"""Counts the outcomes of the lines of a batch."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ LONGEST_WAIT = timedelta(seconds=30)
 
 
 class Refused:
-    """The file of refused lines. It exists only if there are any."""
+    """Writes the file of refused lines. The file exists only if there are any."""
 
     def __init__(self, file: Path) -> None:
         pipe = str(file) == "-" or str(file).startswith("/dev/")
@@ -92,7 +92,10 @@ class Outcome:
 
 
 def settled_action(client: Client, action: SubscriptionAction) -> SubscriptionAction:
-    """Waits until the action is settled; one that is scheduled is not waited for."""
+    """Waits until the action is settled, unless it is scheduled.
+
+    Returns the action as it is then.
+    """
     while action.state == ActionState.EXECUTED:
         action = client.get_action(action.id, wait=LONGEST_WAIT)
     return action

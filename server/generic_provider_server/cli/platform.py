@@ -1,4 +1,4 @@
-"""`generic-provider platform`: what a platform really holds."""
+"""`generic-provider platform` reports what a platform really holds."""
 
 from __future__ import annotations
 
@@ -81,7 +81,11 @@ def report(
 
 
 def _entries(text: Text, bar: LinesBar) -> Iterator[PlatformSubscription]:
-    """A wrong line ends the report: in a complete one, whom it names must not count as missing."""
+    """Yields the entries of the text.
+
+    A wrong line ends the report, because in a complete report the subscriber of that line would
+    count as missing.
+    """
     for line in sources(text, PlatformSubscription.DESCRIPTOR):
         try:
             yield message_of(line.fields, PlatformSubscription())

@@ -27,9 +27,9 @@ class Line(NamedTuple):
 
 
 class Lines:
-    """The actions of a text. They can be read once.
+    """Reads the actions of a text. They can be read once.
 
-    `again`: lines with another text here are other actions.
+    If `again` has another text, the same lines get other request ids, so they are other actions.
     """
 
     def __init__(self, text: Text, *, again: str = "") -> None:
@@ -39,7 +39,7 @@ class Lines:
         self._times: Counter[UUID] = Counter()
 
     def heading(self) -> bytes:
-        """The heading of CSV, which precedes the lines."""
+        """Returns the heading of CSV, which precedes the lines; empty for other texts."""
         return next(iter(self._text), b"") + b"\n" if self._is_csv else b""
 
     def __iter__(self) -> Iterator[Line]:
@@ -60,8 +60,8 @@ class Lines:
         return request
 
     def _request_id(self, fields: dict[str, Any] | str) -> str:
-        """A request id that is the same for the same line of a file of the same name, in any
-        position.
+        """Computes the request id from the text's name, the line's contents, and how often this
+        line came before. So the line may move within the text.
         """
         says = json.dumps(fields, sort_keys=True)
         line = uuid5(NAMESPACE_OID, f"{self._text.name}\n{says}{self._again}")

@@ -14,12 +14,12 @@ csv.field_size_limit(LARGEST_CELL)
 
 
 def delimiter_of(heading: str) -> str:
-    """The delimiter that the heading uses most."""
+    """Returns the delimiter that the heading uses most."""
     return max(DELIMITERS, key=QUOTED.sub("", heading).count)
 
 
 def cells_of(line: str, delimiter: str) -> list[str]:
-    """The cells of a line. Raises ValueError with the reason why it is no row."""
+    """Returns the cells of a line. Raises ValueError with the reason why the line is no row."""
     try:
         rows = [*csv.reader([line], delimiter=delimiter, strict=True)]
     except csv.Error as error:

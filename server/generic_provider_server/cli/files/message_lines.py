@@ -22,7 +22,9 @@ M = TypeVar("M", bound=Message)
 BOOLEANS = {"true": True, "false": False}
 JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
 LONGEST = 1024 * 1024
-"""The most bytes of a line: far more than a message can have, and little enough for one call."""
+"""The limit of bytes in a line: far more than a message can have, and little enough for one
+call.
+"""
 
 
 class Source(NamedTuple):
@@ -30,11 +32,13 @@ class Source(NamedTuple):
     source: bytes
     """The line as in the text, without its end."""
     fields: dict[str, Any] | str
-    """The fields of the message, or the reason why the line has none."""
+    """The fields of the message, or the reason why there are none."""
 
 
 def is_csv(text: Text) -> bool:
-    """By its name, else by its first line, which is JSON or the heading of CSV."""
+    """Tells whether the text is CSV, by its name, or else by its first line, which is JSON or the
+    heading of CSV.
+    """
     suffixes = {suffix.lower() for suffix in Path(text.name).suffixes}
     if ".csv" in suffixes or suffixes & JSON_SUFFIXES:
         return ".csv" in suffixes
@@ -64,7 +68,7 @@ def _objects(text: Text) -> Iterator[Source]:
 
 
 def _rows(text: Text, of: Descriptor, beside: Collection[str]) -> Iterator[Source]:
-    # Bytes that are not text make one line wrong, not the whole file.
+    # bytes that are not text make only one line wrong, not the whole file
     lines = ((n, line, line.decode(errors="surrogateescape")) for n, line in enumerate(text, 1))
     _, _, heading = next(lines, (0, b"", ""))
     delimiter = delimiter_of(heading)

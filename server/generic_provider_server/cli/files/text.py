@@ -1,6 +1,6 @@
-"""Opens the text that a command reads: a file, a pipe or standard input, which is read once.
+"""Opens the text that a command reads: a file, a pipe or standard input. A pipe is read once.
 
-What is not such a text is refused whole, before anything is done with its first line.
+A file that is not text is refused as a whole, before the command does anything with its first line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import IO, Self
 import click
 
 FILE = click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path)
-"""A parameter's type; `-` is standard input."""
+"""The type of a parameter that names a text. `-` means standard input."""
 
 CHUNK = 1024 * 1024
 GZIP = b"\x1f\x8b"
@@ -33,7 +33,7 @@ class Text:
     def __init__(self, path: Path) -> None:
         real = path.resolve() if str(path).startswith("/dev/") else path
         self.name = real.name if real.is_file() else "-"
-        """Its name; all pipes have the same."""
+        """The name of the text. All pipes have the same name."""
         try:
             with ExitStack() as opened:
                 self._content = _content(path, opened)
@@ -57,7 +57,7 @@ class Text:
             yield line.rstrip(b"\r\n")
 
     def whole(self) -> str:
-        """The whole text. Raises UnicodeDecodeError."""
+        """Returns the whole text. Raises UnicodeDecodeError."""
         return b"\n".join(self).decode()
 
 
@@ -76,13 +76,13 @@ def _content(path: Path, opened: ExitStack) -> IO[bytes]:
     head = _head(content)
     if b"\0" in head:
         raise click.ClickException(f"{path} contains NUL bytes, so it is not text in UTF-8")
-    if b"\r" in head and b"\n" not in head:  # the line ends of old spreadsheets
+    if b"\r" in head and b"\n" not in head:  # old spreadsheets end lines so
         content = _copied((each.replace(b"\r", b"\n") for each in _chunks(content)), opened)
     return content
 
 
 def _opened(path: Path, opened: ExitStack) -> IO[bytes]:
-    """The file itself, or a copy of what comes through the pipe."""
+    """Returns the file itself, or a copy of what comes through the pipe."""
     if path.is_file():
         return opened.enter_context(path.open("rb"))
     if str(path) == "-":

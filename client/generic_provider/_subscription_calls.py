@@ -44,29 +44,24 @@ def perform(
     return Call(request, v1.PerformActionResponse, lambda done: done)
 
 
+class Results(list[v1.SubscriptionAction | ProvisioningError]):
+    """The results of a batch, in order."""
+
+    def __init__(self, results: Iterable[v1.BatchPerformActionsResponse.Result]) -> None:
+        done = list(results)
+        super().__init__(
+            each.action if each.HasField("action") else error_of_item(each.error) for each in done
+        )
+        self.repeated = [each.repeated for each in done]
+        """For each result, whether an earlier call performed the action."""
+
+
 def batch_perform(
     caller: Caller, requests: Iterable[v1.PerformActionRequest]
-) -> Call[v1.BatchPerformActionsResponse, list[v1.SubscriptionAction | ProvisioningError]]:
+) -> Call[v1.BatchPerformActionsResponse, Results]:
     """Perform up to 1000 requests of `actions.request`, and get one result for each, in order.
 
     A refusal is returned, not raised, and does not affect the other actions.
-    """
-    call = batch_results(caller, requests)
-    return Call(
-        call.request,
-        call.response,
-        lambda done: [
-            result.action if result.HasField("action") else error_of_item(result.error)
-            for result in done.results
-        ],
-    )
-
-
-def batch_results(
-    caller: Caller, requests: Iterable[v1.PerformActionRequest]
-) -> Call[v1.BatchPerformActionsResponse, list[v1.BatchPerformActionsResponse.Result]]:
-    """Like batch_perform, with results as the server gives them: they also say which actions were
-    performed by an earlier call.
     """
     asked = list(requests)
     for each in asked:
@@ -76,7 +71,7 @@ def batch_results(
     for each in batch.actions:
         each.performed_by = each.performed_by or caller.performed_by
         each.request_id = each.request_id or str(uuid4())
-    return Call(batch, v1.BatchPerformActionsResponse, lambda done: list(done.results))
+    return Call(batch, v1.BatchPerformActionsResponse, lambda done: Results(done.results))
 
 
 def get_action(

@@ -64,7 +64,6 @@ class Client(Base):
 
     perform = _sync(subscription.perform)
     batch_perform = _sync(subscription.batch_perform)
-    batch_results = _sync(subscription.batch_results)
     get_action = _sync(subscription.get_action)
     list_actions = _sync_list(subscription.list_actions)
     get_subscription = _sync(subscription.get_subscription)
@@ -225,7 +224,6 @@ class AsyncClient(Base):
 
     perform = _async(subscription.perform)
     batch_perform = _async(subscription.batch_perform)
-    batch_results = _async(subscription.batch_results)
     get_action = _async(subscription.get_action)
     list_actions = _async_list(subscription.list_actions)
     get_subscription = _async(subscription.get_subscription)

@@ -11,7 +11,6 @@ from uuid import uuid4
 import click
 
 from generic_provider import Client, ProvisioningError, SubscriptionAction
-from generic_provider.errors import error_of_item
 
 from ..desk.output import Output, one_line
 from .batch_outcome import Outcome, Refused
@@ -112,16 +111,17 @@ def _perform(client: Client, group: list[Line], *, validate_only: bool) -> Itera
     requests = [line.request for line in group if line.request]
     for each in requests if validate_only else ():
         each.validate_only, each.request_id = True, ""
-    results = iter(client.batch_results(requests) if requests else ())
+    done = client.batch_perform(requests) if requests else None
+    results = zip(done, done.repeated, strict=True) if done else iter(())
     for line in group:
         if not line.request:
             yield Result(line, reason=line.wrong)
             continue
-        result = next(results)
-        if result.HasField("error"):
-            yield Result(line, reason=words_of(error_of_item(result.error)))
+        action, repeated = next(results)
+        if isinstance(action, ProvisioningError):
+            yield Result(line, reason=words_of(action))
         else:
-            yield Result(line, result.action, result.repeated)
+            yield Result(line, action, repeated)
 
 
 def _groups(lines: Iterable[Line], *, most: int) -> Iterator[list[Line]]:

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+from google.protobuf.message import Message
+
 from generic_provider.v1 import provider_service_pb2 as providers
+from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import resources_pb2 as pb
-from support.calling import Caller
+from generic_provider.v1 import subscription_service_pb2 as subscriptions
+from support.calling import Caller, Refusal
 from support.wrong_actions import Act, become, card, on
 
 
@@ -49,3 +54,33 @@ async def test_a_service_names_the_goods_that_its_viewing_point_lacks(caller: Ca
     )
     (service,) = done.subscription.services
     assert list(service.missing_goods_types) == ["DECODER"]
+
+
+DEFINITION = resets.ResetRunDefinition(name="night", provider="P")
+
+
+@pytest.mark.parametrize(
+    ("rpc", "request_"),
+    [
+        ("CreateProvider", providers.CreateProviderRequest(provider=pb.Provider(code="1"))),
+        ("CreateProvider", providers.CreateProviderRequest(provider=pb.Provider(code="9" * 64))),
+        ("CreateResetRunDefinition", resets.CreateResetRunDefinitionRequest(definition=DEFINITION)),
+        (
+            "SubmitResetRunDefinition",
+            resets.SubmitResetRunDefinitionRequest(definition="D0000000001"),
+        ),
+        ("ResetSubscription", resets.ResetSubscriptionRequest(subscription="S0000000001")),
+    ],
+)
+async def test_the_id_of_another_call_finds_no_action(
+    caller: Caller, rpc: str, request_: Message
+) -> None:
+    await caller.call("PerformAction", become(services=[on("MAIN", "S1")]))
+    if rpc.startswith("Submit"):
+        define = resets.CreateResetRunDefinitionRequest(definition=DEFINITION)
+        await caller.call("CreateResetRunDefinition", define)
+    request: Any = request_
+    request.request_id = "other"
+    assert not isinstance(await caller.call(rpc, request), Refusal)
+    found = await caller.call("GetAction", subscriptions.GetActionRequest(request_id="other"))
+    assert found.reason == "ACTION_NOT_FOUND"

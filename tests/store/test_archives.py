@@ -120,7 +120,7 @@ async def test_an_action_is_archived_with_the_last_of_its_requests(
     web = await archivist.make(provider="WEB")
     assert both.action.id in archivist.contents(web).actions
     assert await actions(bench) == await numbers(bench) == []
-    assert await bench.store.read(lambda queries: queries.created_by("order-1")) is None
+    assert await bench.store.read(lambda queries: queries.action_of_call("order-1")) == 0
 
 
 async def test_actions_without_requests_are_archived_with_those_of_all_providers(

@@ -92,7 +92,7 @@ async def test_a_repeat_within_a_group_gets_the_same_action(bench: Bench) -> Non
 
     assert (first.action, first.subscription) == (second.action, second.subscription)
     assert second.repeated
-    assert await bench.store.read(lambda queries: queries.created_by("order-1")) == "1"
+    assert await bench.store.read(lambda queries: queries.action_of_call("order-1")) == 1
 
 
 async def test_a_request_id_reused_within_a_group_is_refused(bench: Bench) -> None:

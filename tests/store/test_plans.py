@@ -239,7 +239,7 @@ async def _look(bench: Bench) -> None:
             queries.actions(action, before=10**15, limit=50)
         for wanted in requests:
             queries.requests(wanted, after=10**15, limit=50)
-        queries.created_by("order-1")
+        queries.action_of_call("order-1")
         queries.requests_of([request.number])
         queries.oldest_leases(["stream"])
         queries.backlog_size(PROVIDER)

@@ -75,7 +75,7 @@ async def test_what_is_unknown_is_not_found(house: Bench) -> None:
     assert await house.store.read(lambda queries: queries.subscription("S9")) is None
     assert await house.store.read(lambda queries: queries.action(99)) is None
     assert await house.store.read(lambda queries: queries.request(99)) is None
-    assert await house.store.read(lambda queries: queries.created_by("nobody")) is None
+    assert await house.store.read(lambda queries: queries.action_of_call("nobody")) == 0
 
 
 async def test_subscriptions_are_found_by_every_filter(house: Bench) -> None:

@@ -108,8 +108,7 @@ class SubscriptionServicer:
             return number
         key = checks.text("request_id", request.request_id, most=CALLERS_ID, required=True)
         checks.done()
-        created = await self._store.read(lambda queries: queries.created_by(key))
-        return int(created) if created is not None and created.isdigit() else 0
+        return await self._store.read(lambda queries: queries.action_of_call(key))
 
     async def GetSubscription(
         self, request: api.GetSubscriptionRequest, call: IncomingCall

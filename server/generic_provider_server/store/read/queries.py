@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
@@ -26,6 +27,8 @@ from .filters import (
     subscription_conditions,
 )
 from .resets import ResetReads
+
+NUMBER = re.compile("[0-9]{1,18}")
 
 
 class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable):
@@ -83,10 +86,19 @@ class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable):
         found = self._actions(ActionRow.select().where(ActionRow.id == action))
         return found[0] if found else None
 
-    def created_by(self, request_id: str) -> str | None:
-        """Returns what a call with this `request_id` created."""
+    def action_of_call(self, request_id: str) -> int:
+        """Returns the number of the action that a call with this `request_id` performed, or 0.
+
+        What is remembered for another kind of call can look like the number of an action, so the
+        action decides.
+        """
         rows = self._rows(RequestIdRow.select().where(RequestIdRow.id == request_id))
-        return str(rows[0].created) if rows else None
+        if not rows or not NUMBER.fullmatch(rows[0].created):
+            return 0
+        action = ActionRow.select(ActionRow.id).where(
+            ActionRow.id == int(rows[0].created), ActionRow.request_id == request_id
+        )
+        return next((row.id for row in self._rows(action)), 0)
 
     def actions(self, wanted: ActionFilter, *, before: int, limit: int) -> list[ActionRecord]:
         """Returns the newest actions.

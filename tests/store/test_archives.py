@@ -12,6 +12,7 @@ from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.refusals import InvalidField, Reason, Refused
 from generic_provider_server.domain.values import Account, RequestState
 from generic_provider_server.services import archiving
+from generic_provider_server.domain.resets.records import RunState
 from generic_provider_server.store.archives.file import DamagedArchive
 from generic_provider_server.store.read import archivable
 from generic_provider_server.store.read.filters import ActionFilter
@@ -267,10 +268,16 @@ async def test_whoever_dies_at_whatever_step_a_request_is_live_or_in_one_complet
     bench: Bench, archivist: Archivist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(archivable, "MOST_ROWS", 3)
+    planned = await runs.run(platform_restored_to=before, hold=True)
+
     monkeypatch.setattr(archiving, "MOST_MOVED", 2)
     made: set[int] = set()
     await bench.become(viewer("S1"))
     died, step = True, 0
+    failed = await runs.approve(planned)
+    assert failed.state is RunState.FAILED
+    assert failed.message.endswith(f"are in archive {archive.id}")
+    assert failed.requests_created == 0
     while died:
         step += 1
         for action in (ADD_SPORT, REMOVE_SPORT) * 2:

@@ -228,7 +228,7 @@ class ResetRunDefinition(_message.Message):
         """The time to whose state the platform was restored. The run sends again what the platform accepted
         after that time, including removals, and nothing else. It excludes `full` and `recreate`. If
         requests that the platform accepted after that time may be archived, the definition is refused
-        with INVALID_FIELD when it is submitted.
+        with INVALID_FIELD when it is previewed or submitted, and a run that has begun ends as FAILED.
         """
 
     @_builtins.property

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
+from ..domain.archive import restored_too_early
 from ..domain.catalogue import catalogue_of
 from ..domain.refusals import InvalidField, Reason, Refused, not_found
 from ..domain.resets.records import (
@@ -22,6 +23,7 @@ from ..domain.values import Instant
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .repeats import created_before
+from .reset_runs import archived_since
 from .schedules import next_time
 
 
@@ -250,13 +252,9 @@ def _check_effective(transaction: Transaction, provider: str) -> None:
 
 def _check_not_archived(transaction: Transaction, definition: ResetDefinition) -> None:
     """Raises Refused if requests that the run needs may be archived."""
-    restored = definition.platform_restored_to
-    if restored is None:
-        return
-    archive = transaction.archives.settled_after(restored, provider=definition.provider)
+    archive = archived_since(transaction, definition)
     if archive is not None:
-        why = f"is before requests were settled that are in archive {archive.id}"
-        raise InvalidField(("platform_restored_to", why))
+        raise InvalidField(("platform_restored_to", restored_too_early(archive)))
 
 
 def _changed(transaction: Transaction, record: DefinitionRecord, who: Who) -> DefinitionRecord:

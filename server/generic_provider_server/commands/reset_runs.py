@@ -11,6 +11,7 @@ from hashlib import blake2b
 
 from msgspec.structs import replace
 
+from ..domain.archive import ArchiveRecord, restored_too_early
 from ..domain.platform.image import Request
 from ..domain.refusals import Reason, Refused, not_found
 from ..domain.resets.examine import Finding
@@ -19,6 +20,7 @@ from ..domain.resets.records import (
     HELD_AT_MOST,
     Entry,
     EntryOutcome,
+    ResetDefinition,
     RunRecord,
     RunState,
     Stage,
@@ -83,12 +85,28 @@ class Step:
         known = self.before.server, self.before.stage, self.before.cursor
         if (found.server, found.stage, found.cursor) != known:
             return None
-        provider = found.definition.provider
-        if not transaction.catalogues[provider].effective:
-            failed = replace(found, message=f"provider {provider} is not effective any more")
+        why = _obstacle(transaction, found.definition)
+        if why:
+            failed = replace(found, message=why)
             transaction.put_reset_run(ended(failed, RunState.FAILED, now=transaction.now))
             return None
         return found
+
+
+def _obstacle(transaction: Transaction, definition: ResetDefinition) -> str:
+    """Returns why a run of the definition cannot go on; empty if it can."""
+    if not transaction.catalogues[definition.provider].effective:
+        return f"provider {definition.provider} is not effective any more"
+    archive = archived_since(transaction, definition)
+    return restored_too_early(archive) if archive else ""
+
+
+def archived_since(transaction: Transaction, definition: ResetDefinition) -> ArchiveRecord | None:
+    """Returns an archive that may contain requests that a run of the definition needs."""
+    since = definition.platform_restored_to
+    if since is None:
+        return None
+    return transaction.archives.settled_after(since, provider=definition.provider)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

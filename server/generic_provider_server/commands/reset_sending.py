@@ -37,11 +37,12 @@ class Send(Step):
         return Needs(subscriptions=frozenset(self.numbers) - self.broken)
 
     def run(self, transaction: Transaction) -> RunRecord | None:
+        # `current` comes second, because it fails the run if requests were archived before the read
+        lost = _lost(transaction, self.before, self.numbers)
         sent = self.current(transaction)
         if sent is None:
             return None
         plans = self._plans(transaction, sent)
-        lost = _lost(transaction, sent, self.numbers)
         entries = []
         for number in self.numbers:
             if is_enough(sent):

@@ -107,3 +107,18 @@ def request_missing(request: str, archive: ArchiveRecord | None) -> Refused:
         return Refused(Reason.REQUEST_NOT_FOUND, text, **facts, deleted="true")
     text = f"request {request} is in archive {archive.id}"
     return Refused(Reason.REQUEST_NOT_FOUND, text, **facts)
+
+
+def restored_too_early(archive: ArchiveRecord) -> str:
+    """Returns what is wrong with the time to which a platform was restored."""
+    return f"requests that were settled after that time are in archive {archive.id}"
+
+
+def run_missing(run: str, archive: ArchiveRecord | None) -> Refused:
+    """Returns the refusal for a reset run that is not in the tables. `archive` contains requests of
+    it, if it was archived.
+    """
+    if archive is None:
+        return not_found(Reason.RESET_RUN_NOT_FOUND, run)
+    text = f"reset run {run} is archived; the last of its requests are in archive {archive.id}"
+    return Refused(Reason.RESET_RUN_NOT_FOUND, text, reset_run=run, archive=archive.id)

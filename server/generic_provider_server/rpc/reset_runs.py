@@ -9,6 +9,7 @@ from functools import partial
 from generic_provider.v1 import reset_service_pb2 as api
 
 from ..commands.reset_runs import Approve, Cancel
+from ..domain.archive import restored_too_early, run_missing
 from ..domain.refusals import InvalidField, Reason, Refused, not_found
 from ..domain.resets.examine import Finding
 from ..domain.resets.records import EntryOutcome, ResetDefinition, RunRecord, RunState
@@ -40,6 +41,7 @@ class ResetRuns:
         page = page_of(checks, request, start="", key=self._store.token_key)
         definition = await self._previewed(checks, request)
         await self._store.catalogue(definition.provider)
+        await self._check_not_archived(definition)
         totals = None
         if not request.page_token:
             totals = encode.totals(await totals_of(self._store, definition), definition)
@@ -56,6 +58,16 @@ class ResetRuns:
         then = f"{before + len(found)} {end}" if end else None
         entries, token = page.cut(shown, then=then)
         return api.PreviewResetRunResponse(entries=entries, totals=totals, next_page_token=token)
+
+    async def _check_not_archived(self, definition: ResetDefinition) -> None:
+        restored, provider = definition.platform_restored_to, definition.provider
+        if restored is None:
+            return
+        archive = await self._store.read(
+            lambda queries: queries.archive_settled_after(restored, provider=provider)
+        )
+        if archive is not None:
+            raise InvalidField(("platform_restored_to", restored_too_early(archive)))
 
     async def _previewed(
         self, checks: Checks, request: api.PreviewResetRunRequest
@@ -197,7 +209,8 @@ class ResetRuns:
         number = _number(Checks(), name)
         record = await self._store.read(lambda queries: queries.reset_run(number))
         if record is None:
-            raise not_found(Reason.RESET_RUN_NOT_FOUND, name)
+            archive = await self._store.read(lambda queries: queries.archive_of_run(number))
+            raise run_missing(name, archive)
         return record
 
     async def _shown(self, records: Sequence[RunRecord]) -> list[api.ResetRun]:

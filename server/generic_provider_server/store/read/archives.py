@@ -5,7 +5,7 @@ from __future__ import annotations
 from peewee import JOIN, SQL
 
 from ...domain.archive import ArchiveRecord, ArchiveState
-from ...domain.values import Value
+from ...domain.values import Instant, Value
 from ..database.archive_rows import archive_of_row
 from ..database.models import ArchivedRow, ArchiveRow, ServerRow
 from .base import BaseQueries
@@ -53,6 +53,23 @@ class ArchiveQueries(BaseQueries):
         """Returns the archive that contains the request."""
         query = ArchiveRow.select().join(ArchivedRow, on=(ArchivedRow.archive == ArchiveRow.number))
         rows = self._rows(query.where(ArchivedRow.number == request))
+        return archive_of_row(rows[0]) if rows else None
+
+    def archive_of_run(self, run: int) -> ArchiveRecord | None:
+        """Returns the newest archive that contains requests of the reset run."""
+        query = ArchiveRow.select().join(ArchivedRow, on=(ArchivedRow.archive == ArchiveRow.number))
+        query = query.where(ArchivedRow.reset_run == run, SQL("reset_run <> 0"))
+        rows = self._rows(query.order_by(ArchiveRow.number.desc()).limit(1))
+        return archive_of_row(rows[0]) if rows else None
+
+    def archive_settled_after(self, since: Instant, *, provider: str) -> ArchiveRecord | None:
+        """Returns an archive that may contain requests of the provider that were settled later."""
+        query = ArchiveRow.select().where(
+            ArchiveRow.state != int(ArchiveState.FAILED),
+            ArchiveRow.last_settle_time > since,
+            ArchiveRow.provider.in_(["", provider]),
+        )
+        rows = self._rows(query.limit(1))
         return archive_of_row(rows[0]) if rows else None
 
     def archive_waits_for(self, server: str) -> bool:

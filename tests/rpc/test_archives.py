@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -18,12 +18,16 @@ from generic_provider import (
     InvalidField,
     ProvisioningResponse,
     RequestNotFound,
+    ResetRunDefinition,
+    ResetRunNotFound,
     ResponseCode,
     ResponseStatus,
     actions,
 )
 from generic_provider.v1 import request_service_pb2 as requests
+from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
+from generic_provider.v1.provisioning_service_pb2 import SubscriptionRequests
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from support.archives import make_old
@@ -46,19 +50,30 @@ async def answer(client: AsyncClient, url: str) -> ProvisioningResponse:
     become = actions.BecomeSubscriber(type="DTH", provider="P", items=items)
     await client.perform(become, subscription="S1")
     (lease,) = (await client.pull("P", adapter="a")).subscriptions
-    answer = ProvisioningResponse(
-        request=lease.requests[0].number,
-        lease_token=lease.lease_token,
-        status=ResponseStatus.ACCEPTED,
-    )
+    (answer,) = _accepted(lease)
     await client.send_responses("P", responses=[answer])
     make_old(url, days=100)
     return answer
 
 
+def _accepted(lease: SubscriptionRequests) -> list[ProvisioningResponse]:
+    return [
+        ProvisioningResponse(
+            request=request.number,
+            lease_token=lease.lease_token,
+            status=ResponseStatus.ACCEPTED,
+        )
+        for request in lease.requests
+    ]
+
+
 @pytest.fixture
 async def archive(client: AsyncClient, answer: ProvisioningResponse) -> Archive:
     assert answer.request
+    return await _made(client)
+
+
+async def _made(client: AsyncClient) -> Archive:
     archive = await client.create_archive(created_before=NOW)
     assert archive.state == ArchiveState.CREATING
     while archive.state == ArchiveState.CREATING:
@@ -110,6 +125,30 @@ async def test_who_looks_for_what_was_archived_is_told_where_it_is(
     assert (await caller.call("ListActions", of_actions)).archives == [archive.id]
     (result,) = await client.send_responses("P", responses=[answer])
     assert result.code == ResponseCode.DUPLICATE
+
+
+@pytest.mark.usefixtures("answer")
+async def test_who_looks_for_an_archived_reset_run_is_told_where_its_requests_are(
+    caller: Caller, client: AsyncClient, url: str
+) -> None:
+    definition = await client.create_reset_run_definition(
+        ResetRunDefinition(name="night", provider="P", full=True)
+    )
+    run = (await client.submit_reset_run_definition(definition.id)).reset_run
+    assert [each async for each in client.watch_reset_run(run.id)][-1].requests_pending
+    (lease,) = (await client.pull("P", adapter="a")).subscriptions
+    await client.send_responses("P", responses=_accepted(lease))
+    make_old(url, days=100)
+    archive = await _made(client)
+
+    with pytest.raises(ResetRunNotFound) as missing:
+        await client.get_reset_run(run.id)
+    assert missing.value.metadata == {"reset_run": run.id, "archive": archive.id}
+    restored = ResetRunDefinition(name="restored", provider="P")
+    restored.platform_restored_to.FromDatetime(NOW - timedelta(days=1_000))
+    preview = resets.PreviewResetRunRequest(definition_fields=restored)
+    refusal = await caller.call("PreviewResetRun", preview)
+    assert (refusal.reason, archive.id in refusal.message) == ("INVALID_FIELD", True)
 
 
 async def test_a_deleted_archive_is_gone_for_good(

@@ -1,22 +1,24 @@
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from generic_provider_server.commands.archive import DeleteArchive
 from generic_provider_server.commands.operate import CancelRequest
+from generic_provider_server.commands.reset_definitions import Submit
 from generic_provider_server.domain.actions import ChangeSubscriber
 from generic_provider_server.domain.archive import ArchiveRecord, ArchiveState
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.refusals import InvalidField, Reason, Refused
+from generic_provider_server.domain.resets.records import RunState
 from generic_provider_server.domain.values import Account, RequestState
 from generic_provider_server.services import archiving
-from generic_provider_server.domain.resets.records import RunState
 from generic_provider_server.store.archives.file import DamagedArchive
-from generic_provider_server.store.read import archivable
+from generic_provider_server.store.read import archivable, archivable_runs
 from generic_provider_server.store.read.filters import ActionFilter
-from support.archives import DAY, Archivist, contents_of
+from support.archives import DAY, Archivist, contents_of, runs_inside
 from support.bench import Bench
 from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, REMOVE_SPORT, viewer
 from support.resets import Runs
@@ -173,21 +175,86 @@ async def test_an_answer_for_an_archived_request_needs_its_lease_token(
     assert (await bench.answer(wrong)).code is ResponseCode.INVALID
 
 
-async def test_archived_requests_still_count_for_their_reset_run(
+async def test_a_reset_run_is_archived_with_the_last_of_its_requests(
     bench: Bench, archivist: Archivist
 ) -> None:
     runs = Runs(bench)
-    await bench.become(viewer("S1"))
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
     await bench.drain("SAT")
     run = await runs.run(full=True)
+    first, second = await bench.claim("SAT")
+    await bench.accept(first)
+    await bench.pass_time(3 * DAY)
+    assert archivist.runs_inside(await archivist.make()) == ([], [])
+    assert len(await runs.entries(run)) == 2
+    assert (await runs.settled(run)).completed == len(first.requests)
+
     await bench.drain("SAT")
-    settled = await runs.settled(run)
-    assert settled.completed > 0
+    bench.clock.advance(3 * DAY)
+    whole = await archivist.make()
+    assert archivist.contents(whole).requests == [each.number for each in second.requests]
+    assert archivist.runs_inside(whole) == ([run.id], [(run.id, "S1"), (run.id, "S2")])
+    assert await stored_runs(bench) == await numbers(bench) == []
+    assert await runs.entries(run) == []
+
+
+async def test_a_reset_run_is_kept_with_the_last_error_of_a_link(
+    bench: Bench, archivist: Archivist
+) -> None:
+    runs = Runs(bench)
+    await runs.outage("S1")
+    run = await runs.run()
+    (lease,) = await bench.claim("SAT")
+    await bench.answer(lease, status=ResponseStatus.REJECTED, error_code="E1")
+    bench.clock.advance(3 * DAY)
+    await archivist.make()
+    assert await stored_runs(bench) == [run.id]
+
+    await _rejected(bench)
+    bench.clock.advance(3 * DAY)
+    assert archivist.runs_inside(await archivist.make()).runs == [run.id]
+
+
+async def test_only_runs_of_its_provider_that_ended_long_ago_are_in_an_archive(
+    bench: Bench, archivist: Archivist
+) -> None:
+    runs = Runs(bench)
+    await runs.outage("S1")
+    await bench.drain("SAT")
+    old, other = await runs.run(), await runs.run(provider="WEB")
+    await bench.drain("SAT")
+    bench.clock.advance(3 * DAY)
+    held, young = await runs.run(hold=True), await runs.run()
+
+    assert archivist.runs_inside(await archivist.make(provider="SAT")).runs == [old.id]
+    assert archivist.runs_inside(await archivist.make()).runs == [other.id]
+    assert await stored_runs(bench) == [held.id, young.id]
+
+
+async def test_the_request_id_of_a_run_is_forgotten_with_the_run(
+    bench: Bench, archivist: Archivist
+) -> None:
+    runs = Runs(bench)
+    definition = await runs.define()
+    submit = Submit(id=definition.id, digest=b"", request_id="night-1")
+    (_, first), (_, again) = await bench.store.do(submit), await bench.store.do(submit)
+    assert first is not None
+    assert again == first
+    await runs.work()
     bench.clock.advance(3 * DAY)
     await archivist.make()
 
-    assert await numbers(bench) == []
-    assert await runs.settled(run) == settled
+    _, second = await bench.store.do(submit)
+    assert second is not None
+    assert second.id > first.id
+
+
+async def stored_runs(bench: Bench) -> list[int]:
+    found = await bench.store.read(
+        lambda r: r.reset_runs(definition=0, provider="", states=(), before=0, limit=100)
+    )
+    return sorted(each.id for each in found)
 
 
 async def test_a_reset_run_does_not_go_back_to_a_time_whose_requests_are_archived(
@@ -201,10 +268,16 @@ async def test_a_reset_run_does_not_go_back_to_a_time_whose_requests_are_archive
     await archivist.make(provider="WEB")
     await runs.run(platform_restored_to=before)
 
+    planned = await runs.run(platform_restored_to=before, hold=True)
+
     archive = await archivist.make(provider="SAT")
     with pytest.raises(InvalidField, match=archive.id):
         await runs.run(platform_restored_to=before)
     await runs.run(platform_restored_to=bench.clock.now)
+    failed = await runs.approve(planned)
+    assert failed.state is RunState.FAILED
+    assert failed.message.endswith(f"are in archive {archive.id}")
+    assert failed.requests_created == 0
 
 
 async def test_archives_that_hold_a_subscription_are_named_until_they_are_deleted(
@@ -267,32 +340,37 @@ async def test_a_call_with_an_archived_request_id_is_a_new_one(
 async def test_whoever_dies_at_whatever_step_a_request_is_live_or_in_one_complete_archive(
     bench: Bench, archivist: Archivist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archivable, "MOST_ROWS", 3)
-    planned = await runs.run(platform_restored_to=before, hold=True)
-
+    for module in (archivable, archivable_runs):
+        monkeypatch.setattr(module, "MOST_ROWS", 3)
     monkeypatch.setattr(archiving, "MOST_MOVED", 2)
     made: set[int] = set()
+    runs, known = Runs(bench), Counter[int]()
     await bench.become(viewer("S1"))
     died, step = True, 0
-    failed = await runs.approve(planned)
-    assert failed.state is RunState.FAILED
-    assert failed.message.endswith(f"are in archive {archive.id}")
-    assert failed.requests_created == 0
     while died:
         step += 1
-        for action in (ADD_SPORT, REMOVE_SPORT) * 2:
+        for action in (ADD_SPORT, REMOVE_SPORT):
             await bench.perform(action, "S1")
         await bench.drain("SAT")
+        run = await runs.run(full=True)
+        await bench.drain("SAT")
+        known[run.id] = len(await runs.entries(run))
         bench.clock.advance(3 * DAY)
         made |= set(await numbers(bench))
         archive = await archivist.ask()
         died = await archivist.work_until(step)
         await _check(bench, archivist, made)
+        if run.id in await stored_runs(bench):
+            assert len(await runs.entries(run)) == known[run.id]
         await archivist.work()
         assert (await archivist.now(archive)).state is ArchiveState.COMPLETED
         await _check(bench, archivist, made)
-        assert await numbers(bench) == []
+        assert await numbers(bench) == await stored_runs(bench) == []
+        assert await runs.entries(run) == []
     assert step > 15
+    files = [runs_inside(file) for file in archivist.path.glob("Z*")]
+    assert Counter(run for file in files for run, _ in file.entries) == known
+    assert Counter(run for file in files for run in file.runs) == Counter(set(known))
 
 
 async def _check(bench: Bench, archivist: Archivist, made: set[int]) -> None:

@@ -30,6 +30,7 @@ from generic_provider_server.store.archives.lines import RequestLine, number_of
 from generic_provider_server.store.database.bulk import Bulk
 from generic_provider_server.store.database.sqlite import SqliteTables, _spoken
 from generic_provider_server.store.read.archivable import MOST_ROWS
+from generic_provider_server.store.read.archivable_runs import Place
 from generic_provider_server.store.read.archives import ArchiveFilter
 from generic_provider_server.store.read.filters import (
     ActionFilter,
@@ -191,10 +192,10 @@ async def _archive(bench: Bench) -> None:
     assert await store.do(TakeArchive(worker="server")) == archive
     taken = replace(archive, final_before=later)
     settled = (MARK + 10_000) * BLOCK  # blocked requests have smaller numbers
-    page = await store.read(lambda queries: queries.archivable(taken, 0, after=settled))
+    page = await store.read(lambda queries: queries.archivable(taken, 0, after=Place(settled)))
     assert page is not None
     assert len(page.lines) > MOST_ROWS
-    assert await store.read(lambda queries: queries.archivable(taken, 1, after=0))
+    assert await store.read(lambda queries: queries.archivable(taken, 1))
     await store.do(MoveLines(archive=taken, lines=page.lines))
     moved = next(line for line in page.lines if isinstance(line, RequestLine))
     request = number_of(moved.number)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
@@ -15,7 +16,13 @@ from generic_provider_server.domain.values import SECOND, Instant
 from generic_provider_server.services.archiving import Archiving
 from generic_provider_server.store.archives.file import ArchiveFile, ArchiveWriter
 from generic_provider_server.store.archives.folder import ArchiveFolder
-from generic_provider_server.store.archives.lines import ActionLine, RequestLine, number_of
+from generic_provider_server.store.archives.lines import (
+    ActionLine,
+    EntryLine,
+    RequestLine,
+    RunLine,
+    number_of,
+)
 
 from .bench import Bench
 from .copying import copying
@@ -34,6 +41,13 @@ OLD_ACTIONS = (
 class Contents(NamedTuple):
     requests: list[int]
     actions: list[int]
+
+
+class RunsInside(NamedTuple):
+    """The reset runs in a file; `entries`: run and subscription of each."""
+
+    runs: list[int]
+    entries: list[tuple[int, str]]
 
 
 class Died(Exception):
@@ -93,12 +107,21 @@ class Archivist:
         """What is in its file."""
         return contents_of(self.path / archive.file)
 
+    def runs_inside(self, archive: ArchiveRecord) -> RunsInside:
+        """The reset runs in its file."""
+        return runs_inside(self.path / archive.file)
+
 
 def make_old(url: str, *, days: int) -> None:
     """Everything that happened, happened so many days earlier."""
     with closing(copying(url)) as database:
         for statement in (OLD_REQUESTS, OLD_ACTIONS):
             database.run(statement, (days * DAY * SECOND,) * 3)
+        for number, document in database.run("SELECT id, document FROM reset_run").fetchall():
+            run = json.loads(bytes(document))
+            run |= {name: run[name] - days * DAY * SECOND for name in ("start_time", "end_time")}
+            old = json.dumps(run).encode()
+            database.run("UPDATE reset_run SET document = ? WHERE id = ?", (old, number))
 
 
 def contents_of(file: Path) -> Contents:
@@ -106,6 +129,18 @@ def contents_of(file: Path) -> Contents:
     return Contents(
         [number_of(each.number) for each in lines if isinstance(each, RequestLine)],
         [number_of(each.id) for each in lines if isinstance(each, ActionLine)],
+    )
+
+
+def runs_inside(file: Path) -> RunsInside:
+    lines = list(ArchiveFile(file).contents())
+    return RunsInside(
+        [number_of(each.id) for each in lines if isinstance(each, RunLine)],
+        [
+            (number_of(each.reset_run), each.subscription)
+            for each in lines
+            if isinstance(each, EntryLine)
+        ],
     )
 
 

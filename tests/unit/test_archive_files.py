@@ -10,7 +10,16 @@ from msgspec import Raw
 
 from generic_provider_server.domain.archive import file_name
 from generic_provider_server.store.archives.file import ArchiveFile, ArchiveWriter, DamagedArchive
-from generic_provider_server.store.archives.lines import Content, Opening, RequestLine, moment
+from generic_provider_server.store.archives.lines import (
+    Content,
+    EntryLine,
+    Opening,
+    RequestLine,
+    RunLine,
+    encode_line,
+    moment,
+)
+from support.command_line import run
 
 NOON = moment(1_800_000_000_000_000)
 OPENING = Opening(id="Z0000000001", provider="SAT", created_before=NOON, create_time=NOON)
@@ -31,6 +40,25 @@ LINES: list[Content] = [
     )
     for n in range(5)
 ]
+RUN: list[Content] = [
+    RunLine(
+        id="U0000000007",
+        provider="SAT",
+        state="COMPLETED",
+        start_time=NOON,
+        end_time=NOON,
+        contents=Raw(b'{"id":7}'),
+    ),
+    *[
+        EntryLine(
+            reset_run="U0000000007",
+            subscription=number,
+            outcome="REQUESTS_CREATED",
+            contents=Raw(b'{"requests":1}'),
+        )
+        for number in ("S1", "S2")
+    ],
+]
 
 
 @pytest.fixture
@@ -43,6 +71,22 @@ def file(tmp_path: Path) -> Path:
         size, checksum = writer.finish()
     assert part.stat().st_size == size
     return part.rename(tmp_path / file_name(OPENING.id, checksum))
+
+
+def test_a_reset_run_is_shown_with_its_entries(tmp_path: Path) -> None:
+    file = tmp_path / "archive"
+    with ArchiveWriter(file, OPENING) as writer:
+        writer.add([*LINES, *RUN])
+        writer.finish()
+
+    shown = run("archive", "show", str(file), "--reset-run=U0000000007", "--json")
+    assert [json.loads(line) for line in shown.stdout.splitlines()] == [
+        json.loads(encode_line(line)) for line in RUN
+    ]
+    of_one = run("archive", "show", str(file), "--subscription=S2")
+    assert "REQUESTS_CREATED" in of_one.stdout
+    other = run("archive", "show", str(file), "--reset-run=U0000000008")
+    assert (other.exit_code, "has no reset run U0000000008" in other.stderr) == (1, True)
 
 
 def read(file: Path, *, checksum: str = "") -> list[Content]:

@@ -55,6 +55,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Metadata of a request that was archived: archive, and deleted if the archive was deleted."""
     ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: _ErrorReason.ValueType  # 18
     ERROR_REASON_RESET_RUN_NOT_FOUND: _ErrorReason.ValueType  # 19
+    """Metadata of a run that was archived and had requests: archive, which contains the last of them."""
     ERROR_REASON_ARCHIVE_NOT_FOUND: _ErrorReason.ValueType  # 20
     """There is no such archive, or its file cannot be read. Metadata: archive, and state if the archive
     exists.
@@ -172,6 +173,7 @@ ERROR_REASON_REQUEST_NOT_FOUND: ErrorReason.ValueType  # 17
 """Metadata of a request that was archived: archive, and deleted if the archive was deleted."""
 ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: ErrorReason.ValueType  # 18
 ERROR_REASON_RESET_RUN_NOT_FOUND: ErrorReason.ValueType  # 19
+"""Metadata of a run that was archived and had requests: archive, which contains the last of them."""
 ERROR_REASON_ARCHIVE_NOT_FOUND: ErrorReason.ValueType  # 20
 """There is no such archive, or its file cannot be read. Metadata: archive, and state if the archive
 exists.

@@ -168,8 +168,9 @@ class RequestServiceServicer(object):
         A request is archived if it was created before `created_before`, its action is settled, it has
         had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
         subscription shows it as `last_error`. An action is archived together with the last of its
-        requests, and its `request_id` is forgotten then. At any time each request is either in the
-        database or in exactly one complete file, whatever is interrupted.
+        requests, and its `request_id` is forgotten then. So is a reset run, with its entries, if it
+        ended before `created_before` and as long ago as its requests. At any time each request is either
+        in the database or in exactly one complete file, whatever is interrupted.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
         """

@@ -14,17 +14,24 @@ from google.protobuf.json_format import MessageToDict
 from generic_provider import PerformActionRequest
 
 from ..store.archives.file import ArchiveFile, DamagedArchive
-from ..store.archives.lines import ActionLine, Content, RequestLine, encode_line
+from ..store.archives.lines import ActionLine, Content, EntryLine, RequestLine, RunLine, encode_line
 
 
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--request", "requests", multiple=True, help="Show this request, and its action.")
 @click.option("--subscription", default="", help="Show everything of this subscription.")
+@click.option("--reset-run", "run", default="", help="Show this reset run, with its entries.")
 @click.option("--checksum", default="", help="The SHA-256 that the file should have.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def show(
-    *, file: Path, requests: tuple[str, ...], subscription: str, checksum: str, as_json: bool
+    *,
+    file: Path,
+    requests: tuple[str, ...],
+    subscription: str,
+    run: str,
+    checksum: str,
+    as_json: bool,
 ) -> None:
     """Check an archive's FILE and show what is in it.
 
@@ -32,13 +39,15 @@ def show(
     """
     try:
         found = ArchiveFile(file, checksum=checksum.lower())
-        lines = list(_wanted(found, set(requests), subscription))
+        lines = list(_wanted(found, set(requests), subscription, run))
     except DamagedArchive as damaged:
         raise click.ClickException(str(damaged)) from None
     numbers = {line.number for line in lines if isinstance(line, RequestLine)}
     if missing := sorted(set(requests) - numbers):
         raise click.ClickException(f"{file.name} has no request {', '.join(missing)}")
-    if not (requests or subscription):
+    if run and not any(isinstance(line, RunLine) for line in lines):
+        raise click.ClickException(f"{file.name} has no reset run {run}")
+    if not (requests or subscription or run):
         click.echo(json.dumps(_summary(found)) if as_json else _lines("archive", _summary(found)))
     for line in lines:
         facts = _facts(line)
@@ -50,15 +59,25 @@ def show(
         )
 
 
-def _wanted(found: ArchiveFile, requests: set[str], subscription: str) -> Iterator[Content]:
+def _wanted(
+    found: ArchiveFile, requests: set[str], subscription: str, run: str
+) -> Iterator[Content]:
     """Yields the lines to be shown. In the file, an action stands behind its requests."""
     actions = set()
     for line in found.contents():
-        wanted = bool(subscription) and line.subscription == subscription
-        if isinstance(line, RequestLine) and line.number in requests:
-            actions.add(line.action)
-            wanted = True
-        if wanted or (isinstance(line, ActionLine) and line.id in actions):
+        match line:
+            case RunLine():
+                wanted = line.id == run
+            case EntryLine():
+                wanted = line.reset_run == run or line.subscription == subscription
+            case RequestLine() if line.number in requests:
+                actions.add(line.action)
+                wanted = True
+            case ActionLine() if line.id in actions:
+                wanted = True
+            case _:
+                wanted = line.subscription == subscription
+        if wanted:
             yield line
 
 

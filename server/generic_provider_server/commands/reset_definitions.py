@@ -159,7 +159,7 @@ class Submit:
         due = _due(former.definition, now=transaction.now)
         if due is None:
             _check_effective(transaction, former.definition.provider)
-            record, run = begin(transaction, record, who=self.who)
+            record, run = begin(transaction, record, who=self.who, request_id=self.request_id)
         record = _changed(transaction, replace(record, next_run_time=due), self.who)
         if self.request_id:
             created = str(run.id if run else 0)
@@ -210,7 +210,7 @@ class BeginDue:
 
 
 def begin(
-    transaction: Transaction, record: DefinitionRecord, *, who: Who
+    transaction: Transaction, record: DefinitionRecord, *, who: Who, request_id: str = ""
 ) -> tuple[DefinitionRecord, RunRecord]:
     definition = record.definition
     counts = definition.guard_percent > 0 and not record.hold
@@ -223,6 +223,7 @@ def begin(
         stage=Stage.PLAN if record.hold else Stage.COUNT if counts else Stage.SEND,
         hold=record.hold,
         who=who,
+        request_id=request_id,
     )
     transaction.put_reset_run(run)
     return replace(record, used=True, runs=record.runs + 1), run

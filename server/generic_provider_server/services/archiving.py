@@ -24,7 +24,7 @@ from ..domain.archive import ArchiveRecord, ArchiveState
 from ..store.archives.file import ArchiveWriter, DamagedArchive
 from ..store.archives.folder import ArchiveFolder
 from ..store.archives.lines import Content, RequestLine, instant
-from ..store.read.archivable import Page
+from ..store.read.archivable_runs import START, Page, Place
 from ..store.read.queries import Queries
 from ..store.store import Store
 from .loop import Loop
@@ -102,17 +102,17 @@ class Archiving:
             last_create_time=None,
             last_settle_time=None,
         )
-        told, part, after = time.monotonic(), 0, 0
+        told, part, after = time.monotonic(), 0, START
         while page := await self._page(archive, part, after):
             if page.lines:
                 await self._paced(asyncio.to_thread(writer.add, page.lines))
                 archive = _counted(archive, page.lines)
-            part, after = (part + 1, 0) if page.end is None else (part, page.end)
+            part, after = (part + 1, START) if page.end is None else (part, page.end)
             if time.monotonic() - told > PROGRESS_SECONDS:
                 told, archive = time.monotonic(), await self._put(archive)
         return archive
 
-    async def _page(self, archive: ArchiveRecord, part: int, after: int) -> Page | None:
+    async def _page(self, archive: ArchiveRecord, part: int, after: Place) -> Page | None:
         question = partial(Queries.archivable, archive=archive, part=part, after=after)
         return await self._paced(self._store.read(question))
 

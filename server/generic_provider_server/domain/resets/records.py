@@ -128,7 +128,7 @@ class RunRecord(Value, frozen=True, kw_only=True):
 
     `hold`: the run waits for an approval. `cursor`: the last subscription that was examined in this
     stage. `server`: the process that works on the run. `holding`, `losing`: the two numbers that
-    the guard compares.
+    the guard compares. `request_id`: the id of the call that submitted the run.
     """
 
     id: int
@@ -154,6 +154,7 @@ class RunRecord(Value, frozen=True, kw_only=True):
     message: str = ""
     end_time: Instant | None = None
     who: Who = Who()
+    request_id: str = ""
 
     @property
     def open(self) -> bool:

@@ -82,11 +82,32 @@ class ActionLine(_Line, frozen=True, kw_only=True, tag="action"):
     taken_back: msgspec.Raw = NOTHING
 
 
+class RunLine(_Line, frozen=True, kw_only=True, tag="reset_run"):
+    """A reset run, in front of its entries. `contents` is all that was stored about the run."""
+
+    id: str
+    provider: str
+    state: str
+    start_time: datetime
+    end_time: datetime
+    performed_by: str = ""
+    contents: msgspec.Raw
+
+
+class EntryLine(_Line, frozen=True, kw_only=True, tag="reset_run_entry"):
+    """The outcome of a reset run for one subscription. `contents` is the entry as it was stored."""
+
+    reset_run: str
+    subscription: str
+    outcome: str
+    contents: msgspec.Raw
+
+
 class Closing(_Line, frozen=True, kw_only=True, tag="end"):
     lines: dict[str, int]
 
 
-Content = RequestLine | ActionLine
+Content = RequestLine | ActionLine | RunLine | EntryLine
 Line = Opening | Content | Closing
 
 encode_line = msgspec.json.Encoder().encode

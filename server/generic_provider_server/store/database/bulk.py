@@ -113,15 +113,17 @@ def update(
     )
 
 
-def delete(table: type[Model], *, whole: bool = False, every: bool = True) -> Bulk:
+def delete(table: type[Model], *, whole: bool = False, where: str = "", every: bool = True) -> Bulk:
     """Deletes the rows with the given keys.
 
     `whole`: a row is deleted only if all its other columns are equal too.
     """
     name, columns = _name(table), _columns(table) if whole else _key(table)
+    condition = f" AND {where}" if where else ""
+    using = _arrays(table, columns)
     return Bulk(
-        f"DELETE FROM {name} WHERE {_given(columns)}",
-        f"DELETE FROM {name} USING {_arrays(table, columns)} WHERE {_joined(table, columns)}",
+        f"DELETE FROM {name} WHERE {_given(columns)}{condition}",
+        f"DELETE FROM {name} USING {using} WHERE {_joined(table, columns)}{condition}",
         columns,
         every=every,
     )

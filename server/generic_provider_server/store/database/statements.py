@@ -170,7 +170,6 @@ PUT_RESET_DEFINITION = upsert(ResetDefinitionRow)
 DROP_RESET_DEFINITION = "DELETE FROM reset_definition WHERE id = ?"
 PUT_RESET_RUN = upsert(ResetRunRow)
 PUT_RESET_ENTRY = upsert(ResetEntryRow)
-DROP_RESET_ENTRIES = "DELETE FROM reset_entry WHERE run = ?"
 ACCEPTED_OF = (
     f"SELECT {columns_of(RequestRow)} FROM request WHERE subscription IN ({{}}) AND state + 0 = 2"
 )
@@ -194,3 +193,13 @@ ADD_ARCHIVED = insert(ArchivedRow)
 DROP_REQUEST = delete(RequestRow)
 DROP_ACTION = delete(ActionRow)
 DROP_REQUEST_ID = delete(RequestIdRow, every=False)
+RUNS_WITHOUT_REQUESTS = (
+    "SELECT id, document FROM reset_run WHERE id IN ({}) AND NOT EXISTS (SELECT 1 FROM request "
+    "WHERE request.reset_run = reset_run.id AND request.reset_run <> 0)"
+)
+DROP_RUN = delete(ResetRunRow)
+DROP_ENTRY = delete(
+    ResetEntryRow,
+    where="NOT EXISTS (SELECT 1 FROM reset_run WHERE reset_run.id = reset_entry.run)",
+    every=False,
+)

@@ -1,8 +1,8 @@
 """Finds what an archive takes, one page at a time, as the lines of its file.
 
 A page reads a bounded number of rows, in the order of their numbers. What is archivable stays
-archivable: final states and settled actions never change, and only a later error replaces the last
-error of a link.
+archivable: final states, settled actions and ended runs never change, and only a later error
+replaces the last error of a link.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import IntEnum
 from functools import reduce
 from operator import and_
-from typing import Any, NamedTuple
+from typing import Any
 
 from msgspec import Raw
 from peewee import JOIN, Expression, Field, fn
@@ -25,9 +25,8 @@ from ...domain.resets.records import run_id
 from ...domain.subscription.records import ActionOrigin, ActionState, action_id, request_number
 from ...domain.values import SECOND, RequestOrigin, RequestState, RequestType
 from ..archives.lines import NOTHING, ActionLine, Content, RequestLine, moment
-from ..database.documents import aggregate_of
-from ..database.models import ActionRow, RequestRow, SubscriptionRow
-from .base import BaseQueries
+from ..database.models import ActionRow, RequestRow
+from .archivable_runs import START, ArchivableRuns, Page, Place
 
 MOST_ROWS = 500
 DISORDER = 3_600 * SECOND
@@ -47,27 +46,21 @@ _ACTION_KINDS, _ACTION_STATES = _names(ActionKind), _names(ActionState)
 _ACTION_ORIGINS = _names(ActionOrigin)
 
 
-class Page(NamedTuple):
-    """A page of lines.
-
-    `end`: the number behind which the next page begins; None if this page is the last one.
-    """
-
-    lines: Sequence[Content]
-    end: int | None
-
-
-class Archivable(BaseQueries):
-    def archivable(self, archive: ArchiveRecord, part: int, *, after: int) -> Page | None:
-        """Returns the page of a part of the file that begins behind the number `after`, or None if
-        there is no such part.
+class Archivable(ArchivableRuns):
+    def archivable(self, archive: ArchiveRecord, part: int, *, after: Place = START) -> Page | None:
+        """Returns the page of a part of the file that begins behind `after`, or None if there is no
+        such part.
         """
-        parts: Sequence[Callable[..., Page]] = (self._request_page, self._action_page)
-        return parts[part](archive, after=after) if part < len(parts) else None
+        parts: Sequence[Callable[..., Page]] = (
+            self._request_page,
+            self._action_page,
+            self._run_page,
+        )
+        return parts[part](archive, place=after) if part < len(parts) else None
 
-    def _request_page(self, archive: ArchiveRecord, *, after: int) -> Page:
+    def _request_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
         """Finds requests. Each action stands behind the last of its requests."""
-        number = RequestRow.number
+        number, after = RequestRow.number, place.number
         end, more = self._end(archive, number, RequestRow.create_time, after=after)
         query = _with_actions(RequestRow.select()).where(
             number > after, number <= end, _taken(archive)
@@ -84,12 +77,13 @@ class Archivable(BaseQueries):
             lines.append(_request_line(row))
             if row.number in last:
                 lines.append(_action_line(actions[last[row.number]]))
-        return Page(lines, end if more else None)
+        return Page(lines, Place(end) if more else None)
 
-    def _action_page(self, archive: ArchiveRecord, *, after: int) -> Page:
+    def _action_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
         """Finds actions without requests. They belong to no provider."""
         if archive.provider:
             return Page((), None)
+        after = place.number
         end, more = self._end(archive, ActionRow.id, ActionRow.create_time, after=after)
         requests = RequestRow.select(RequestRow.number).where(
             RequestRow.subscription == ActionRow.subscription, RequestRow.action == ActionRow.id
@@ -102,7 +96,7 @@ class Archivable(BaseQueries):
             ~fn.EXISTS(requests),
         )
         lines = [_action_line(row) for row in self._rows(query.order_by(ActionRow.id))]
-        return Page(lines, end if more else None)
+        return Page(lines, Place(end) if more else None)
 
     def _end(
         self, archive: ArchiveRecord, number: Field[int], created: Field[int], *, after: int
@@ -122,19 +116,6 @@ class Archivable(BaseQueries):
         of_page = (each.subscription == page.c.subscription) & (each.action == page.c.action)
         query = each.select(each.action, each.number, each.subscription, each.state, taken)
         return self._rows(_with_actions(query.join(page, on=of_page).switch(each)))
-
-    def _last_errors(self, requests: Iterable[Any]) -> set[int]:
-        """Returns the requests that the subscriptions of these requests show as last errors."""
-        rejected = {row.subscription for row in requests if row.state == RequestState.REJECTED}
-        if not rejected:
-            return set()
-        query = SubscriptionRow.select().where(SubscriptionRow.number.in_(list(rejected)))
-        return {
-            link.last_error.request
-            for row in self._rows(query)
-            for link in aggregate_of(bytes(row.document)).links
-            if link.last_error is not None
-        }
 
     def _actions_of(self, *, after: int, end: int) -> dict[int, Any]:
         """Returns the actions of the requests of a page."""

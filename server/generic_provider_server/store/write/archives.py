@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ...domain.archive import Archived, ArchiveRecord
 from ...domain.values import Instant, RequestState
-from ..archives.lines import ActionLine, Content, RequestLine, number_of
+from ..archives.lines import ActionLine, Content, EntryLine, RequestLine, RunLine, number_of
 from ..database import statements as sql
 from ..database.archive_rows import archive_of_row, archive_row, archived_of_row, archived_row
 from ..database.engine import Tables
+from ..database.reset_rows import run_of_row
 
 
 class Archives:
@@ -59,8 +60,9 @@ class Archives:
         """Removes from the tables what these lines of an archive's file say, and returns the number
         of requests among them.
 
-        An action stays in the tables as long as one of its requests does. The file may contain such
-        an action, because a request can become archivable while the file is written.
+        An action or a run stays in the tables as long as one of its requests does. The file may
+        contain it, because a request can become archivable while the file is written. The entries
+        of a run go after the run.
         """
         archived = [_archived(line, archive) for line in lines if isinstance(line, RequestLine)]
         self._tables.write(sql.ADD_ARCHIVED, map(archived_row, archived))
@@ -68,9 +70,24 @@ class Archives:
         actions = [number_of(line.id) for line in lines if isinstance(line, ActionLine)]
         gone = self._tables.select_in(sql.ACTIONS_WITHOUT_REQUESTS, actions)
         self._tables.write(sql.DROP_ACTION, [{"id": action.id} for action in gone])
-        ids = [{"id": action.request_id} for action in gone if action.request_id]
-        self._tables.write(sql.DROP_REQUEST_ID, ids)
+        self._forget_calls(action.request_id for action in gone)
+        self._move_runs(lines)
         return len(archived)
+
+    def _move_runs(self, lines: Sequence[Content]) -> None:
+        runs = [number_of(line.id) for line in lines if isinstance(line, RunLine)]
+        gone = self._tables.select_in(sql.RUNS_WITHOUT_REQUESTS, runs)
+        self._tables.write(sql.DROP_RUN, [{"id": row.id} for row in gone])
+        self._forget_calls(run_of_row(row).request_id for row in gone)
+        entries = [
+            {"run": number_of(line.reset_run), "subscription": line.subscription}
+            for line in lines
+            if isinstance(line, EntryLine)
+        ]
+        self._tables.write(sql.DROP_ENTRY, entries)
+
+    def _forget_calls(self, request_ids: Iterable[str]) -> None:
+        self._tables.write(sql.DROP_REQUEST_ID, [{"id": each} for each in request_ids if each])
 
     def _first(self, statement: str, *parameters: int | str) -> ArchiveRecord | None:
         found = self._tables.select(statement, parameters)

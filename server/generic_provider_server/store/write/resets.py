@@ -54,9 +54,6 @@ class Resets(Searching):
     def put_reset_entries(self, entries: Iterable[Entry]) -> None:
         self._tables.write(sql.PUT_RESET_ENTRY, [entry_row(entry) for entry in entries])
 
-    def drop_reset_entries(self, run: int) -> None:
-        self._tables.run(sql.DROP_RESET_ENTRIES, (run,))
-
     def is_served(self, server: str) -> bool:
         """Tells whether the server process is alive, as far as the database shows."""
         return self._shared and bool(self._tables.select(sql.SERVER, (server,)))

@@ -1,0 +1,131 @@
+"""Finds the reset runs that an archive takes, with their entries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+from msgspec import Raw
+from peewee import SQL
+
+from ...domain.archive import ArchiveRecord
+from ...domain.resets.records import EntryOutcome, RunRecord, run_id
+from ...domain.values import RequestState
+from ..archives.lines import Content, EntryLine, RunLine, moment
+from ..database.documents import aggregate_of
+from ..database.models import RequestRow, ResetEntryRow, ResetRunRow, SubscriptionRow
+from ..database.reset_rows import run_of_row
+from .base import BaseQueries
+
+MOST_ROWS = 500
+
+
+class Place(NamedTuple):
+    """A place between rows: behind a number and, for the entries of a run, a subscription."""
+
+    number: int
+    subscription: str = ""
+
+
+START = Place(0)
+
+
+class Page(NamedTuple):
+    """`end` is the place at which the next page begins; None if this page is the last one."""
+
+    lines: Sequence[Content]
+    end: Place | None
+
+
+class ArchivableRuns(BaseQueries):
+    def _run_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
+        """Returns the next run with its first entries, or more entries of the run in `place`."""
+        lines: list[Content] = []
+        if not place.subscription:
+            row = self._next_run(archive, after=place.number)
+            if row is None:
+                return Page((), None)
+            lines, place = [_run_line(row)], Place(row.id)
+        table = ResetEntryRow
+        query = table.select().where(
+            table.run == place.number, table.subscription > place.subscription
+        )
+        entries = self._rows(query.order_by(table.subscription).limit(MOST_ROWS))
+        lines += map(_entry_line, entries)
+        more = len(entries) == MOST_ROWS
+        return Page(lines, Place(place.number, entries[-1].subscription if more else ""))
+
+    def _next_run(self, archive: ArchiveRecord, *, after: int) -> Any:
+        """Returns the row of the first run behind `after` that the archive takes, or None."""
+        for row in self._runs_after(after):
+            run = run_of_row(row)
+            if run.start_time >= archive.created_before:
+                return None
+            if archive.provider in ("", row.provider) and self._is_over(run, archive):
+                return row
+        return None
+
+    def _runs_after(self, number: int) -> Iterator[Any]:
+        """Yields rows in the order of their ids, in which the runs began."""
+        while True:
+            query = ResetRunRow.select().where(ResetRunRow.id > number)
+            rows = self._rows(query.order_by(ResetRunRow.id).limit(MOST_ROWS))
+            yield from rows
+            if len(rows) < MOST_ROWS:
+                return
+            number = rows[-1].id
+
+    def _is_over(self, run: RunRecord, archive: ArchiveRecord) -> bool:
+        """Tells whether the run ended long ago, and so did its requests. Like its requests, it is
+        kept as long as one of them is the last error of a link.
+        """
+        before = min(archive.created_before, archive.final_before)
+        if run.end_time is None or run.end_time >= before:
+            return False
+        of_run = RequestRow.select(RequestRow.number, RequestRow.subscription, RequestRow.state)
+        of_run = of_run.where(RequestRow.reset_run == run.id, SQL("reset_run <> 0"))
+        young = of_run.where(
+            (RequestRow.settle_time.is_null()) | (RequestRow.settle_time >= archive.final_before)
+        )
+        if self._rows(young.limit(1)):
+            return False
+        rejected = self._rows(of_run.where(RequestRow.state == int(RequestState.REJECTED)))
+        return self._last_errors(rejected).isdisjoint(row.number for row in rejected)
+
+    def _last_errors(self, requests: Iterable[Any]) -> set[int]:
+        """Returns the requests that the subscriptions of these requests show as last errors."""
+        rejected = {row.subscription for row in requests if row.state == RequestState.REJECTED}
+        found: set[int] = set()
+        names = sorted(rejected)
+        for start in range(0, len(names), MOST_ROWS):
+            chunk = names[start : start + MOST_ROWS]
+            query = SubscriptionRow.select().where(SubscriptionRow.number.in_(chunk))
+            found |= {
+                link.last_error.request
+                for row in self._rows(query)
+                for link in aggregate_of(bytes(row.document)).links
+                if link.last_error is not None
+            }
+        return found
+
+
+def _run_line(row: Any) -> RunLine:
+    run = run_of_row(row)
+    return RunLine(
+        id=run_id(run.id),
+        provider=row.provider,
+        state=run.state.name,
+        start_time=moment(run.start_time),
+        end_time=moment(run.end_time or 0),
+        performed_by=run.who.performed_by,
+        contents=Raw(bytes(row.document)),
+    )
+
+
+def _entry_line(row: Any) -> EntryLine:
+    return EntryLine(
+        reset_run=run_id(row.run),
+        subscription=row.subscription,
+        outcome=EntryOutcome(row.outcome).name,
+        contents=Raw(bytes(row.document)),
+    )

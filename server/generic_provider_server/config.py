@@ -15,6 +15,8 @@ from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
+from .domain.resets.records import DAYS_OF_ENTRIES
+
 PREFIX = "GENERIC_PROVIDER_"
 LAST_PORT = 65535
 WORDS: Mapping[Any, str] = {
@@ -71,6 +73,14 @@ class Settings(Struct, frozen=True, kw_only=True):
             "PostgreSQL database cannot be archived."
         ),
     ] = None
+    reset_entries_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="For how many days after the end of a reset run its entries are kept, if "
+            "they are not archived before.",
+        ),
+    ] = DAYS_OF_ENTRIES
     workers: Annotated[
         int,
         Meta(

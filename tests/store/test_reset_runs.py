@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from generic_provider_server.commands import reset_runs
 from generic_provider_server.domain.actions import Deactivate, Terminate
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.resets.records import (
@@ -214,6 +215,26 @@ async def test_a_run_that_was_interrupted_goes_on_where_it_stopped(runs: Runs) -
     done = await runs.get(run)
     assert (done.state, done.requests_created) == (RunState.COMPLETED, 120)
     assert await runs.settled(run) == Settled(pending=120)
+
+
+async def test_entries_are_removed_two_years_after_the_end_of_their_run(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reset_runs, "MOST_DROPPED", 2)
+    await runs.outage("S1", "S2", "S3")
+    old = await runs.run()
+    await runs.bench.pass_time(60)
+    young = await runs.run(full=True)
+    await runs.bench.pass_time(730 * 86_400 - 120)
+    assert len(await runs.entries(old)) == 3
+
+    await runs.bench.pass_time(61)
+    assert list(await runs.outcomes(old)) == ["S3"]
+    await runs.bench.pass_time(1)
+    await runs.bench.pass_time(1)
+    assert await runs.entries(old) == []
+    assert (await runs.get(old)).requests_created == 3
+    assert len(await runs.entries(young)) == 3
 
 
 async def test_what_nobody_approves_within_a_day_is_dropped(runs: Runs) -> None:

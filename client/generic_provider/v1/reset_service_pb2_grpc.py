@@ -236,7 +236,8 @@ class ResetServiceServicer(object):
 
     def ListResetRunEntries(self, request, context):
         """Lists the outcome for each subscription, in the order of their numbers. A subscription for which
-        the run had nothing to send has no entry.
+        the run had nothing to send has no entry. Entries are removed two years after the run has ended,
+        unless the server is set up differently.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """

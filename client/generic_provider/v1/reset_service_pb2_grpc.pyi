@@ -109,7 +109,8 @@ class ResetServiceStub:
     """
     ListResetRunEntries: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]
     """Lists the outcome for each subscription, in the order of their numbers. A subscription for which
-    the run had nothing to send has no entry.
+    the run had nothing to send has no entry. Entries are removed two years after the run has ended,
+    unless the server is set up differently.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
@@ -213,7 +214,8 @@ class ResetServiceAsyncStub(ResetServiceStub):
     """
     ListResetRunEntries: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]  # type: ignore[assignment]
     """Lists the outcome for each subscription, in the order of their numbers. A subscription for which
-    the run had nothing to send has no entry.
+    the run had nothing to send has no entry. Entries are removed two years after the run has ended,
+    unless the server is set up differently.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
@@ -386,7 +388,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ListResetRunEntriesResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunEntriesResponse]]:
         """Lists the outcome for each subscription, in the order of their numbers. A subscription for which
-        the run had nothing to send has no entry.
+        the run had nothing to send has no entry. Entries are removed two years after the run has ended,
+        unless the server is set up differently.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """

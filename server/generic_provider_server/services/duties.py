@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 from ..commands.due import EndDelays, EndDue, ExpireOverdue
 from ..commands.end_leases import EndLeases, end_of_overdue
+from ..commands.reset_runs import DropEntries
+from ..domain.archive import DAY
+from ..domain.resets.records import DAYS_OF_ENTRIES
 from ..domain.values import Instant
 from ..store.memory.full_scan import FullScan
 from ..store.read.queries import Queries
@@ -19,6 +23,8 @@ FULL_SCAN_SECONDS = 5.0
 This is done seldom, because during an old snapshot PostgreSQL finds many index entries of leases
 that were answered.
 """
+
+ENTRIES_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +42,13 @@ class Duty:
     seconds: float = TICK
 
 
-def duties() -> tuple[Duty, ...]:
+def duties(*, days_of_entries: int = DAYS_OF_ENTRIES) -> tuple[Duty, ...]:
     return (
         Duty(name="leases", due=RanOut().due),
         Duty(name="retries", due=_retries),
         Duty(name="expiry", due=_expiry),
         Duty(name="ends", due=_ends),
+        Duty(name="entries", due=partial(_entries, days=days_of_entries), seconds=ENTRIES_SECONDS),
     )
 
 
@@ -68,6 +75,11 @@ def _retries(queries: Queries) -> Iterable[EndDelays]:
 
 def _expiry(queries: Queries) -> Iterable[ExpireOverdue]:
     return [ExpireOverdue(provider=code) for code in queries.providers_with_overdue()]
+
+
+def _entries(queries: Queries, *, days: int) -> Iterable[DropEntries]:
+    old = queries.runs_with_old_entries(age=days * DAY)
+    return [DropEntries(run_number=number) for number in old]
 
 
 def _ends(queries: Queries) -> Iterable[EndDue]:

@@ -15,6 +15,8 @@ GUARD_LEAST = 100
 """The guard works only if at least this number of subscriptions hold an entitlement."""
 
 HELD_AT_MOST = 24 * 3_600 * SECOND
+DAYS_OF_ENTRIES = 730
+"""How many days entries are kept unless it is set."""
 
 
 def definition_id(number: int) -> str:

@@ -69,6 +69,14 @@ class ResetReads(BacklogQueries):
         found = [[row.id for row in self._rows(query)] for query in (due, running, held)]
         return ResetsDue(*found)
 
+    def runs_with_old_entries(self, *, age: int) -> list[int]:
+        """The oldest run that has entries, if it ended so long ago."""
+        oldest = ResetEntryRow.select(fn.MIN(ResetEntryRow.run))
+        rows = self._rows(ResetRunRow.select().where(ResetRunRow.id == oldest))
+        limit = self._memory.now() - age
+        runs = [run_of_row(row) for row in rows]
+        return [run.id for run in runs if run.end_time is not None and run.end_time < limit]
+
     def reset_definition(self, number: int) -> DefinitionRecord | None:
         query = ResetDefinitionRow.select().where(ResetDefinitionRow.id == number)
         return next((definition_of_row(row) for row in self._rows(query)), None)

@@ -54,6 +54,9 @@ class Resets(Searching):
     def put_reset_entries(self, entries: Iterable[Entry]) -> None:
         self._tables.write(sql.PUT_RESET_ENTRY, [entry_row(entry) for entry in entries])
 
+    def drop_first_entries(self, run: int, *, most: int) -> None:
+        self._tables.run(sql.DROP_FIRST_ENTRIES, (run, run, most))
+
     def is_served(self, server: str) -> bool:
         """Tells whether the server process is alive, as far as the database shows."""
         return self._shared and bool(self._tables.select(sql.SERVER, (server,)))

@@ -23,6 +23,7 @@ from generic_provider import (
 )
 
 from . import changes
+from .archived import more_in
 from .facts import Facts, Platform, facts_of
 from .output import Output, age, moment, show_table
 from .wording import about, address, error, heading, holder, service_in_brief, usage, waits
@@ -39,7 +40,7 @@ class Explanation(NamedTuple):
         if output.as_json:
             click.echo(json.dumps(self._as_json(), ensure_ascii=False))
             return
-        subscription, platforms, actions, _ = self.facts
+        subscription, platforms, actions, _, archives = self.facts
         click.echo("\n".join(heading(subscription)))
         for used in subscription.usages:
             click.echo(f"  usage     {usage(used)}; {self._sent(used)}")
@@ -50,9 +51,11 @@ class Explanation(NamedTuple):
         for action in actions:
             click.echo("\n".join(self._action_lines(action)))
         for platform in platforms:
-            click.echo("\n" + "\n".join(_lines(platform, subscription)))
+            click.echo("\n" + "\n".join(_lines(platform, subscription, archived=bool(archives))))
         if not platforms:
             click.echo("\n  next      nothing: the subscription has no platform")
+        if archives:
+            click.echo("\n" + more_in(archives))
 
     def _sent(self, used: Usage) -> str:
         """Returns in words what became of the newest request about a usage record."""
@@ -111,6 +114,7 @@ class Explanation(NamedTuple):
                 for each in self.facts.platforms
             ],
             "actions": [_plain(each) for each in self.facts.actions],
+            "archives": [_plain(each) for each in self.facts.archives],
         }
 
 
@@ -118,7 +122,7 @@ def explained(client: Client, subscription: Subscription) -> Explanation:
     return Explanation(facts_of(client, subscription))
 
 
-def _lines(platform: Platform, wanted: Subscription) -> Iterator[str]:
+def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Iterator[str]:
     link = platform.link
     provider_state = ProviderState.name_of(platform.provider.state)
     yield (
@@ -129,7 +133,7 @@ def _lines(platform: Platform, wanted: Subscription) -> Iterator[str]:
         when = moment(platform.confirmation, "settle_time")
         yield f"  confirmed   {when} by {_request(platform.confirmation)}"
     else:
-        yield "  confirmed   nothing yet"
+        yield f"  confirmed   nothing {'that is not archived' if archived else 'yet'}"
     held = link.confirmed
     if held.ByteSize() and held.holder != wanted.holder:
         yield f"  its holder  {holder(held.holder) or '(none)'}"

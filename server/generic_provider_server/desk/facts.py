@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from generic_provider import (
     ActionState,
+    Archive,
     Client,
     ConnectedAdapter,
     Provider,
@@ -21,6 +22,7 @@ from generic_provider import (
 )
 
 from .advice import next_step
+from .archived import archives_with
 from .wording import not_sent
 
 MOST_ACTIONS = 5
@@ -64,6 +66,8 @@ class Facts(NamedTuple):
     """The newest actions, the newest first."""
     requests: list[ProvisioningRequest]
     """The newest requests, the newest first."""
+    archives: list[Archive]
+    """The newest archives that contain more requests of the subscription."""
 
 
 def facts_of(client: Client, subscription: Subscription) -> Facts:
@@ -74,7 +78,13 @@ def facts_of(client: Client, subscription: Subscription) -> Facts:
     platforms = [
         _platform(client, subscription, link, newest) for link in subscription.provider_links
     ]
-    return Facts(subscription, platforms, newest, [*islice(requests, MOST_REQUESTS)])
+    return Facts(
+        subscription,
+        platforms,
+        newest,
+        [*islice(requests, MOST_REQUESTS)],
+        archives_with(client, number),
+    )
 
 
 def _platform(

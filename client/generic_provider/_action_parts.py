@@ -17,7 +17,7 @@ ItemLike: TypeAlias = InstalledItem | tuple[str, str, str] | tuple[str, str, str
 def service(
     distributor: str, service: str, *, provider: str = "", term_end: datetime | None = None
 ) -> ServiceSelection:
-    """Names a service at a distributor. Without `term_end` the service never ends."""
+    """Names a service at a distributor. Without `term_end` the service has no end."""
     return ServiceSelection(
         provider=provider,
         distributor=distributor,

@@ -19,9 +19,9 @@ _KEPT = 10_000
 
 
 class Answers:
-    """Sends answers in the order of `put`, and keeps those that arrived too late.
+    """Sends answers in the order of `put`, and keeps the answers that arrived too late.
 
-    The next batch gathers while a SendResponses runs.
+    While a SendResponses runs, the next batch is collected.
     """
 
     def __init__(self, client: AsyncClient, provider: str) -> None:
@@ -34,8 +34,8 @@ class Answers:
         self._none.set()
 
     def known(self, request: str) -> ProvisioningResponse | None:
-        """The answer that was found for the request and that the server has not taken, if there is
-        one.
+        """Returns the answer that was found for the request and that the server has not accepted,
+        if there is one.
 
         A RETRY_LATER is left out, because the routine has to run again.
         """
@@ -72,7 +72,7 @@ class Answers:
             raise
         except ProvisioningError as refusal:
             if len(batch) > 1:
-                for each in batch:  # one bad answer must not lose the others
+                for each in batch:  # one bad answer must not make the others fail
                     await self._send([each])
                 return
             log.error("the answer to %s was refused: %s", batch[0].request, refusal)  # noqa: TRY400
@@ -98,7 +98,7 @@ class Answers:
 
     def _settle(self, sent: ProvisioningResponse, *, keep: bool) -> None:
         if self._waiting.get(sent.request) is not sent:
-            return  # it was put again in the meantime, under a newer token
+            return  # a newer answer, under a newer token, was put in the meantime
         del self._waiting[sent.request]
         if keep:
             self._kept[sent.request] = sent

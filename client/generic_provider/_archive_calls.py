@@ -48,7 +48,10 @@ def list_archives(
     subscription: str = "",
     page_size: int = 0,
 ) -> Pages[v1.ListArchivesResponse, v1.Archive]:
-    """List archives, the newest first. `subscription`: only those that contain requests of it."""
+    """List archives, the newest first.
+
+    `subscription`: list only archives that contain requests of this subscription.
+    """
     request = v1.ListArchivesRequest(
         provider=provider,
         states=chosen(ArchiveState, state, states),
@@ -63,8 +66,8 @@ def download_archive(
 ) -> Watch[v1.DownloadArchiveResponse, bytes]:
     """Get an archive's file in pieces, from the offset on. If the stream breaks, it is continued.
 
-    The last piece is followed by ChecksumMismatch if the file is not the one that was written. The
-    server cannot check this after a break: compare the SHA-256 with the archive's `checksum`.
+    The last piece is followed by ChecksumMismatch if the file is not the one that was written.
+    After a break the server cannot check this: compare the SHA-256 with the archive's `checksum`.
     """
     request = v1.DownloadArchiveRequest(archive=archive, offset=offset)
 

@@ -1,4 +1,6 @@
-"""What Client and AsyncClient have in common: where the server is, and how its calls are named."""
+"""Contains what Client and AsyncClient have in common: the address of the server, and the names of
+its calls.
+"""
 
 from __future__ import annotations
 
@@ -57,5 +59,8 @@ class Base:
 
     @functools.cached_property
     def _channel(self) -> Any:
-        """The channel, created when it is first needed, because channels do not survive a fork."""
+        """Returns the channel.
+
+        It is created when it is first needed, because channels do not survive a fork.
+        """
         raise NotImplementedError

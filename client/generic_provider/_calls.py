@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 
 class Caller(Protocol):
     performed_by: str
-    """The `performed_by` of changes that name nobody else."""
+    """The `performed_by` of changes whose call names nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +34,15 @@ class Call(Generic[Response, Result]):
     response: type[Response]
     read: Callable[[Response], Result]
     wait: timedelta = timedelta()
-    """How long the call may wait at the server, in addition to the timeout."""
+    """The time that the call may wait at the server, in addition to the timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pages(Generic[Response, Item]):
-    """A list that is read page by page. `follows` sets the next page token in `request`."""
+    """A list that is read page by page.
+
+    `follows` puts the token of the next page into `request`.
+    """
 
     request: Any
     response: type[Response]
@@ -63,12 +66,12 @@ class Watch(Generic[Response, Item]):
 
 
 def chosen(kind: type[Enumeration], one: int | str | None, many: Iterable[int | str]) -> list[Any]:
-    """The values of an enumeration, from numbers or short names."""
+    """Returns the values of an enumeration, from numbers or short names."""
     several = (many,) if isinstance(many, int | str) else many
     return [kind.of(each) for each in (*(() if one is None else (one,)), *several)]
 
 
-# Each RPC has its own response message, so the message names the RPC.
+# each RPC has its own response message, so the message identifies the RPC
 PATHS = {
     method.output_type.full_name: f"/{service.full_name}/{method.name}"
     for file in (

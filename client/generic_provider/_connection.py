@@ -25,7 +25,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     # calls, so that open streams would delay the answers.
     ("grpc.use_local_subchannel_pool", 1),
 )
-# A server that stops cancels the calls that it has not started.
+# a server that stops cancels the calls that it has not started
 NOT_DONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 _PLACE = r"(?:\[[^\s\[\]]+\]|[^\s:/,\[\]]+):\d{1,5}"
 _ADDRESS = re.compile(
@@ -40,7 +40,7 @@ class Target:
     address: str
     token: str | None = field(default=None, repr=False)
     tls: Tls = None
-    """None: use TLS unless the address belongs to this machine."""
+    """If None, TLS is used unless the address belongs to this machine."""
 
     def __post_init__(self) -> None:
         if not _ADDRESS.fullmatch(str(self.address)):
@@ -72,7 +72,7 @@ class Target:
         return grpc.aio.secure_channel(self.address, credentials, self._options())
 
     def _options(self) -> tuple[tuple[str, int], ...]:
-        """The options of a channel.
+        """Returns the options of a channel.
 
         A channel to this machine ignores the proxy in the environment.
         """
@@ -80,7 +80,7 @@ class Target:
 
     def _local(self) -> bool:
         found = _ADDRESS.fullmatch(self.address)
-        places = (found and found["places"]) or ""  # it is empty for a Unix socket
+        places = (found and found["places"]) or ""  # the host is empty for a Unix socket
         return all(_is_loopback(each.rpartition(":")[0]) for each in places.split(",") if each)
 
 
@@ -92,7 +92,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def delays(first: float, most: float) -> Iterator[float]:
-    """Yields the seconds between attempts: they grow exponentially, with full jitter."""
+    """Yields the seconds between attempts. They grow exponentially, with full jitter."""
     limit = first
     while True:
         yield random.uniform(0, limit)
@@ -102,7 +102,7 @@ def delays(first: float, most: float) -> Iterator[float]:
 class Tries:
     """Limits the attempts of one call by its deadline.
 
-    Only a call that was not done is repeated.
+    Only a call that failed with a status in NOT_DONE is repeated.
     """
 
     def __init__(self, limit: timedelta) -> None:
@@ -121,5 +121,5 @@ class Tries:
             if delay < self.seconds_left():
                 return delay
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and self._unavailable:
-            error = self._unavailable  # this error says why there was no answer in time
+            error = self._unavailable  # this error says why no answer arrived in time
         raise error_of(error) from None

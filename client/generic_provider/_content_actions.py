@@ -39,9 +39,9 @@ def RemoveServices(*, services: Iterable[ServiceLike]) -> v1.RemoveServices:
 
 
 def ChangeTerms(*, services: Iterable[ServiceLike]) -> v1.ChangeTerms:
-    """Sets the end of services to their `term_end`; a service without one never ends.
+    """Sets the end of services to their `term_end`.
 
-    A service that its term end has stopped starts again.
+    A service without `term_end` has no end. A service that its term end has stopped starts again.
     """
     return v1.ChangeTerms(services=services_of(services))
 
@@ -91,7 +91,7 @@ def RemoveItems(
 def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = "") -> v1.SwapItem:
     """Replaces an old item by a new one.
 
-    `goods_type` is that of the old item, if its serial number is not enough.
+    `goods_type` is that of the old item; it is needed if the serial number is not enough.
     """
     return v1.SwapItem(
         old_serial_number=old_serial_number, goods_type=goods_type, new_item=item_of(new_item)

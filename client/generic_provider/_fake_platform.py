@@ -27,7 +27,7 @@ _CONNECT_SECONDS = 10.0
 
 @dataclass(slots=True)
 class Subscriber:
-    """What a fake platform holds for one subscription."""
+    """The contents of a fake platform for one subscription."""
 
     account_number: str
     account: Account = field(default_factory=Account)
@@ -71,8 +71,8 @@ class FakePlatform:
         service: str = "",
         times: float = float("inf"),
     ) -> None:
-        """Make the next `times` requests of this type and service fail with the error, a Reject for
-        example.
+        """Make the next `times` requests of this type and service fail with the error, for example
+        a Reject.
 
         `service` is the CRM's code. A criterion that is not given matches every request.
         """
@@ -80,7 +80,7 @@ class FakePlatform:
         self._faults.append(_Fault(error, chosen, service, times))
 
     async def do(self, request: ProvisioningRequest) -> Accepted:
-        """The routine of the adapter for every type."""
+        """Applies a request of any type. The adapter uses it as its routine."""
         if request.number not in self._answers:
             self._fail(request)
             self._answers[request.number] = self._done(request)
@@ -96,7 +96,7 @@ class FakePlatform:
         token: str | None = None,
         tls: Tls = None,
     ) -> Adapter:
-        """An adapter of this platform, for tests that run on an event loop."""
+        """Returns an adapter of this platform, for tests that run on an event loop."""
         adapter = Adapter(address, provider=provider, name=name, token=token, tls=tls)
         adapter.on(*RequestType.values())(self.do)
         return adapter

@@ -1,4 +1,4 @@
-"""The requests that an adapter works on."""
+"""Does the requests that an adapter has got."""
 
 from __future__ import annotations
 
@@ -37,7 +37,10 @@ class HeldLease:
         self._runs_out_at = max(self._runs_out_at, since + duration.total_seconds())
 
     def end(self) -> None:
-        """Ends the lease: what has begun is finished and answered, and nothing more is begun."""
+        """Ends the lease.
+
+        The adapter finishes and answers what has begun, and begins nothing more.
+        """
         self._runs_out_at = float("-inf")
 
     @property
@@ -51,16 +54,18 @@ class HeldLease:
         return bool(self.requests) and self.requests[0].number == request.number
 
     def learn(self, account_number: str) -> None:
-        """Sets the account number in later requests, which were handed over before it was known."""
+        """Sets the account number in later requests, because they were handed over before it was
+        known.
+        """
         self.account_number = account_number or self.account_number
         for each in self.requests:
             each.account_number = each.account_number or self.account_number
 
 
 class Lanes:
-    """A lane for each subscription.
+    """Has a lane for each subscription.
 
-    Requests of a lane run one after the other, lanes run in parallel.
+    Requests of one lane run one after the other; lanes run in parallel.
     """
 
     def __init__(
@@ -89,7 +94,10 @@ class Lanes:
         self._unstarted: list[TokenOnStream] = []
 
     def take(self, lease: HeldLease) -> None:
-        """Adds a lease. It replaces an older lease of the same subscription, which has ended."""
+        """Adds a lease.
+
+        It replaces an older lease of the same subscription, because that has ended.
+        """
         self._newest[lease.subscription] = lease
         if lease.subscription not in self._lanes:
             lane = self._tasks.create_task(self._work_off(lease.subscription))

@@ -1,4 +1,4 @@
-"""Detects that this process was suspended: the next message may have been sent long ago."""
+"""Detects that this process was suspended. Then the next message may have been sent long ago."""
 
 from __future__ import annotations
 
@@ -7,14 +7,21 @@ import time
 
 BEAT_SECONDS = 0.2
 LATE_SECONDS = 0.5
-"""The shortest delay of the timer that counts as a pause. A lease can seem this much too long."""
+"""If the timer is late by at least this many seconds, the process was suspended.
+
+A lease can seem this much too long.
+"""
 
 CATCHING_UP_SECONDS = 2.0
-"""Seconds after a pause in which a message may still be one that arrived during the pause."""
+"""For this many seconds after a suspension, a message may be one that arrived during the
+suspension.
+"""
 
 
 READING_SECONDS = 0.3
-"""Seconds after a pause in which nothing is begun: a message may report the end of a lease."""
+"""For this many seconds after a suspension, nothing is begun, because a message may report the end
+of a lease.
+"""
 
 
 class Pulse:
@@ -30,15 +37,15 @@ class Pulse:
             self._beat()
 
     def sent_at(self) -> float:
-        """The earliest time, on the monotonic clock, at which a message that is read now can have
-        arrived.
+        """Returns the earliest time, on the monotonic clock, at which a message that is read now
+        can have arrived.
         """
         self._notice()
         now = time.monotonic()
         return now - self._stood_still if now < self._caught_up_at else now
 
     async def steady(self) -> None:
-        """Waits until the messages that arrived during a pause have been read."""
+        """Waits until the messages that arrived during a suspension have been read."""
         self._notice()
         while (wait := self._may_begin_at - time.monotonic()) > 0:
             await asyncio.sleep(wait)

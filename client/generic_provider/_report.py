@@ -1,4 +1,4 @@
-"""What a platform holds, sent as the messages of one report."""
+"""Sends what a platform holds, as the messages of one report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Response = v1.ReportPlatformStateResponse
 
 
 class Report:
-    """One report, whose entries are read only as fast as the server takes them."""
+    """A report. Its entries are read only as fast as the server takes them."""
 
     def __init__(
         self,
@@ -68,12 +68,16 @@ class Report:
         except Internal as error:
             if error.reason:
                 raise
-        # A write that failed hides the server's status from grpc.aio: ask for it once more.
+        # A failed write hides the server's status from grpc.aio, so a second call asks for the
+        # status.
         await _told(rpc([self._nobody], metadata=metadata))
         raise ServerUnavailable("the server has ended the report; send it again")
 
     def _messages(self, entries: Iterable[Entry]) -> Iterator[Message]:
-        """Read by a thread of gRPC, which would log what the entries raise, and not tell it."""
+        """Yields the messages.
+
+        A thread of gRPC reads them; it would only log what the entries raise, so `send` raises it.
+        """
         try:
             for entry in entries:
                 if (full := self._add(entry)) is not None:
@@ -88,7 +92,7 @@ class Report:
     async def _messages_async(
         self, entries: AsyncIterable[Entry] | Iterable[Entry]
     ) -> AsyncIterator[Message]:
-        """grpc.aio cancels the call when the entries raise something."""
+        """Yields the messages. If the entries raise something, grpc.aio cancels the call."""
         try:
             async for entry in _each(entries):
                 if (full := self._add(entry)) is not None:
@@ -99,7 +103,11 @@ class Report:
         yield self._message
 
     def _add(self, entry: Entry) -> Message | None:
-        """The message before, if the entry does not fit into it any more."""
+        """Adds the entry.
+
+        If it does not fit into the current message, returns that message, which is complete, and
+        begins a new one.
+        """
         full, size = None, entry.ByteSize() + 8
         count = len(self._message.platform_subscriptions)
         if count and (count == MOST_IN_MESSAGE or self._size + size > MOST_BYTES):

@@ -21,8 +21,8 @@ def reset_subscription(
     request_id: str = "",
     performed_by: str = "",
 ) -> Call[v1.ResetSubscriptionResponse, v1.ResetSubscriptionResponse]:
-    """Send the platform what it lacks, and remove what it should not hold. In sync, nothing is
-    sent.
+    """Send the platform what it lacks, and remove what it should not hold. If it is in sync,
+    nothing is sent.
 
     `full` sends everything again. `recreate` also sends the account, if the platform has lost it.
     Without a provider, every effective provider is reset. `validate_only` changes nothing.
@@ -150,7 +150,7 @@ def submit_reset_run_definition(
     request_id: str = "",
     performed_by: str = "",
 ) -> Call[v1.SubmitResetRunDefinitionResponse, v1.SubmitResetRunDefinitionResponse]:
-    """Begin a run, or put the schedule in force. With `hold`, runs wait for their approval."""
+    """Begin a run, or activate the schedule. With `hold`, runs wait for their approval."""
     request = v1.SubmitResetRunDefinitionRequest(
         definition=definition,
         hold=hold,
@@ -193,7 +193,7 @@ def list_reset_run_entries(
     outcomes: Iterable[EntryOutcome.ValueType | str] = (),
     page_size: int = 0,
 ) -> Pages[v1.ListResetRunEntriesResponse, v1.ListResetRunEntriesResponse.Entry]:
-    """List the outcome for each subscription, in the order of their numbers."""
+    """List the outcome for each subscription, in the order of the subscriptions' numbers."""
     request = v1.ListResetRunEntriesRequest(
         reset_run=reset_run,
         outcomes=chosen(EntryOutcome, outcome, outcomes),
@@ -203,7 +203,7 @@ def list_reset_run_entries(
 
 
 def watch_reset_run(_: Caller, reset_run: str) -> Watch[v1.WatchResetRunResponse, v1.ResetRun]:
-    """Yield the run, and again whenever it has changed, until it has ended."""
+    """Yield the run at once, and again whenever it has changed, until it has ended."""
     request = v1.WatchResetRunRequest(reset_run=reset_run)
     return Watch(request, v1.WatchResetRunResponse, lambda message: message.reset_run)
 

@@ -1,4 +1,4 @@
-"""The routines of an adapter: chooses the routine for a request and turns its result into an
+"""Chooses the routine of an adapter for a request, and turns the routine's result into an
 answer.
 """
 
@@ -47,13 +47,14 @@ class Routines:
         self._reported: set[int] = set()
 
     def front(self, requests: Sequence[ProvisioningRequest]) -> list[ProvisioningRequest]:
-        """The requests at the front that one call of a routine does."""
+        """Returns the requests at the front that one call of a routine does."""
         return list(takewhile(self._by_target, requests)) or [requests[0]]
 
     async def answer(self, work: Work, pool: Executor) -> ProvisioningResponse | timedelta:
-        """Answers what `front` returned; the answer has no number and no token. Raises nothing.
+        """Answers the requests that `front` returned. The answer has no number and no token. It
+        raises nothing.
 
-        If the platform is down, returns how long to pause instead.
+        If the platform is down, it returns instead how long to pause.
         """
         first = work.requests[0]
         routine: Callable[[Any], object] | None = self._routine(first)
@@ -90,8 +91,8 @@ class Routines:
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """Carries an exception past futures: they cannot carry StopIteration, and SystemExit would end
-    all.
+    """Carries an exception past futures, because futures cannot carry StopIteration, and SystemExit
+    would end the process.
     """
 
     error: BaseException
@@ -191,16 +192,19 @@ def _refusal(
 
 
 def _text(request: ProvisioningRequest, given: str | float | None) -> str:
-    """The text of a code or description. Something that is not a text is converted, and logged."""
+    """Returns the text of a code or description.
+
+    Something that is not a text is converted, and logged.
+    """
     if not isinstance(given, str | int | float):
         log.error("%s: a code or a text is a str, not %r", request.number, given)
     return text_of(given)
 
 
 def _delay(request: ProvisioningRequest, given: timedelta | float | None) -> timedelta | None:
-    """The delay; a number counts as seconds.
+    """Returns the delay.
 
-    Something that is not a delay is logged and left out.
+    A number counts as seconds. Something that is not a delay is logged and left out.
     """
     if given is None or isinstance(given, timedelta):
         return given

@@ -1,4 +1,4 @@
-"""One run of an adapter, from its first stream to its last answer."""
+"""Runs an adapter once, from its first stream to its last answer."""
 
 from __future__ import annotations
 
@@ -128,10 +128,10 @@ class Session:
                 lease.end()
 
     async def _finish(self) -> None:
-        """Releases what has not begun; finishes and answers what has begun."""
+        """Releases the requests that have not begun; finishes and answers those that have."""
         await self._release(self._lanes.stop())
         rest = await self._lanes.finished()
-        # After this time the leases have run out, and answers would arrive too late.
+        # after this time the leases have run out, and answers would arrive too late
         await self._flush(self._lease_duration.total_seconds())
         await self._leave(rest)
 

@@ -73,7 +73,7 @@ def EndResting() -> v1.EndResting:
 def ShortTermActivate(*, until: datetime) -> v1.ShortTermActivate:
     """Switches a DRAFT or NOT_EFFECTIVE subscription on until the given time.
 
-    Another one moves the end.
+    Another ShortTermActivate moves the end.
     """
     return v1.ShortTermActivate(until=instant("until", until))
 
@@ -84,7 +84,10 @@ def EndShortTermActivation() -> v1.EndShortTermActivation:
 
 
 def ShortTermDeactivate(*, until: datetime) -> v1.ShortTermDeactivate:
-    """Switches an EFFECTIVE subscription off until the given time. Another one moves the end."""
+    """Switches an EFFECTIVE subscription off until the given time.
+
+    Another ShortTermDeactivate moves the end.
+    """
     return v1.ShortTermDeactivate(until=instant("until", until))
 
 
@@ -113,8 +116,8 @@ def Replace(
     items: Iterable[ItemLike] = (),
     services: Iterable[ServiceLike] = (),
 ) -> v1.Replace:
-    """Brings the subscription from any live state to exactly this one, and removes what is not
-    named.
+    """Brings the subscription from any live state to exactly the given state, and removes what is
+    not named.
     """
     return v1.Replace(
         state=SubscriptionState.of(state),

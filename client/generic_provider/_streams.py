@@ -25,39 +25,42 @@ SILENCE_SECONDS = 30.0
 RECONNECT_SECONDS = (0.5, 30.0)
 Hook = TypeVar("Hook", bound=Callable[..., object])
 END_SECONDS = 5.0
-"""The longest time in which a server ends a stopped stream whose leases have ended."""
+"""A server needs at most this many seconds to end a stopped stream whose leases have ended."""
 
 
 class Stream:
-    """One call on a channel of its own, so that each call can reach another server process."""
+    """A stream on a channel of its own, so that each stream can reach another server process."""
 
     def __init__(self) -> None:
         self.heard = False
         self.drained = False
         self.left = asyncio.Event()
-        """Set when the stream has ended or hands nothing more over."""
+        """This event is set when the stream has ended or hands nothing more over."""
         self.token = ""
-        """The token of one of its leases; it names the stream to the server."""
+        """The token of one of the stream's leases. It identifies the stream to the server."""
         self.stopped = False
-        """Whether the server was told to hand nothing more over."""
+        """True if the server was told to hand nothing more over on the stream."""
 
 
 TokenOnStream = tuple[str, Stream]
-"""A lease: its token, and the stream that gave it."""
+"""A lease, given by its token and the stream that gave it."""
 
 
 class Receiver(Protocol):
     def receive(self, given: SubscriptionRequests, *, source: Stream) -> None: ...
 
     def cut(self, source: Stream) -> None:
-        """Called when the leases given by this stream have ended."""
+        """The streams call this when the leases given by the stream have ended."""
 
     async def ready(self) -> None:
         """Returns when a stream may be opened."""
 
 
 class Hooks:
-    """The functions that are called on the event loop, one after the other, for each connection."""
+    """The functions of the adapter's owner.
+
+    They are called on the event loop, one after the other, for each connection.
+    """
 
     def __init__(self) -> None:
         self.on_connect: list[Callable[[], object]] = []
@@ -118,14 +121,14 @@ class Streams:
             drained_before = stream.drained
 
     def unstopped(self) -> list[TokenOnStream]:
-        """One lease of each stream that has given some and was not told to stop."""
+        """Returns one lease of each stream that has given leases and was not told to stop."""
         return [(each.token, each) for each in self._open if each.token and not each.stopped]
 
     async def end(self) -> None:
         """Closes all streams.
 
-        Waits first until the server has ended the stopped ones, because leases may still arrive on
-        them.
+        It first waits until the server has ended the stopped streams, because leases may still
+        arrive on them.
         """
         stopped = [task for stream, task in self._open.items() if stream.stopped]
         if stopped:
@@ -194,4 +197,4 @@ class Streams:
                 stream.drained = True
                 stream.left.set()
             case None:
-                pass  # a newer server sends a message that this version does not know
+                pass  # a newer server may send a message that this version does not know

@@ -77,7 +77,7 @@ def batch_perform(
 def get_action(
     _: Caller, action: str = "", *, request_id: str = "", wait: timedelta | None = None
 ) -> Call[v1.GetActionResponse, v1.SubscriptionAction]:
-    """Get an action by its id, or by the `request_id` that made it.
+    """Get an action by its id, or by the `request_id` that created it.
 
     Wait up to `wait` (at most 30 s) until it is settled.
     """
@@ -120,7 +120,7 @@ def list_subscriptions(
 ) -> Pages[v1.ListSubscriptionsResponse, Subscription]:
     """List the subscriptions that match all filters, in the order of their numbers.
 
-    They come without differences and confirmed states.
+    They have no differences and no confirmed states.
     """
     request = v1.ListSubscriptionsRequest(
         provider=provider,

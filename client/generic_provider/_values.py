@@ -1,4 +1,4 @@
-"""Converts plain Python values to those of the contract."""
+"""Converts plain Python values to the values of the contract."""
 
 from __future__ import annotations
 
@@ -36,14 +36,17 @@ def timedelta_of(argument: str, value: timedelta) -> timedelta:
 
 
 def several(argument: str, values: Iterable[str]) -> Iterable[str]:
-    """Refuses a single text, which would be taken as a list of its letters."""
+    """Refuses a single text, because it would be taken as a list of its letters."""
     if isinstance(values, str):
         raise TypeError(f"{argument} must be several texts, not {values!r}")
     return values
 
 
 def number(argument: str, value: str | int | None) -> str:
-    """The platform's number as a text. Raises TypeError or ValueError if it cannot be one."""
+    """Returns the platform's number as a text.
+
+    Raises TypeError or ValueError if the value cannot be a number.
+    """
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise TypeError(f"{argument} must be a text, not {value!r}")
     text = text_of(value)
@@ -53,8 +56,11 @@ def number(argument: str, value: str | int | None) -> str:
 
 
 def text_of(value: object) -> str:
-    """The text with a question mark for each half of a surrogate pair, which cannot be sent."""
+    """Returns the text with a question mark for each half of a surrogate pair, which cannot be
+    sent.
+    """
     if value is None:
         return ""
-    text = value if isinstance(value, str) else str(value)  # str() of an enumeration is its name
+    # str() of an enumeration returns its name
+    text = value if isinstance(value, str) else str(value)
     return text.encode(errors="replace").decode()

@@ -1,4 +1,4 @@
-"""Constructors of the generated action messages, from plain values.
+"""Constructs the generated action messages from plain values.
 
 A service is `(distributor, service)`, `(provider, distributor, service)` or `service(...)`. An item
 is `(distributor, goods_type, serial_number)`, `(provider, distributor, goods_type, serial_number)`
@@ -128,7 +128,10 @@ def request(
     priority: Priority.ValueType | str | None = None,
     validate_only: bool = False,
 ) -> v1.PerformActionRequest:
-    """A whole request for `batch_perform`. If no `request_id` is given, it gets a random one."""
+    """Returns a whole request for `batch_perform`.
+
+    If no `request_id` is given, the request gets a random one.
+    """
     field = _FIELDS.get(getattr(action, "DESCRIPTOR", None))
     if field is None:
         raise TypeError(f"{action!r:.80} is not an action; use actions.Terminate() or the like")

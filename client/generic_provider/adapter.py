@@ -1,4 +1,4 @@
-"""An adapter between a Generic Provider and one platform."""
+"""Connects a Generic Provider with one platform."""
 
 from __future__ import annotations
 
@@ -52,10 +52,10 @@ class Adapter:
         token: str | None = None,
         tls: Tls = None,
     ) -> None:
-        """If the process dies, its requests come again after `lease_duration`. Leases are extended
-        during work.
+        """Creates an adapter. If the process dies, its requests come again after `lease_duration`.
 
-        TLS is used unless the address belongs to this machine; `tls` overrides that.
+        Leases are extended while a routine runs. TLS is used unless the address belongs to this
+        machine; `tls` overrides that.
         """
         self._target = Target(address, token=token, tls=tls)
         self._request = StreamPendingRequestsRequest(
@@ -88,7 +88,7 @@ class Adapter:
     def otherwise(self, routine: R) -> R:
         """Registers the routine for all other types that this version knows.
 
-        It accepts by returning.
+        If it returns, the request is accepted.
         """
         self._only_one_for_the_rest()
         self._routines.rest = routine
@@ -98,9 +98,9 @@ class Adapter:
         """Registers a routine that writes the target of several requests at once, for all other
         types.
 
-        Returning accepts all of them. `Reject` rejects the first one, and the others come again
-        with a new target. A target contains no usage records: ADD_UDR and CANCEL_UDR need a routine
-        of their own.
+        If it returns, all of these requests are accepted. `Reject` rejects the first one, and the
+        others come again with a new target. A target contains no usage records: ADD_UDR and
+        CANCEL_UDR need a routine of their own.
         """
         self._only_one_for_the_rest()
         self._routines.target = routine
@@ -122,7 +122,9 @@ class Adapter:
         return hook
 
     def run(self) -> None:
-        """Serves until SIGTERM or Ctrl-C. A second signal does not wait for requests in work."""
+        """Serves until SIGTERM or Ctrl-C. After a second signal, it does not wait for requests in
+        work.
+        """
         asyncio.run(self._serve_until_signal())
 
     async def serve(self) -> None:

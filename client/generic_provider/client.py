@@ -118,11 +118,11 @@ class Client(Base):
         complete: bool = False,
         max_missing_percent: float | None = None,
     ) -> ReportPlatformStateResponse:
-        """Tell what the platform holds of each subscriber; any number of entries.
+        """Report what the platform holds for each subscriber, in any number of entries.
 
-        `observed_time`: when reading the platform began. `complete`: whoever is not named is
-        unknown there, once the entries have come to their end. The call has no timeout and is not
-        repeated: after ServerUnavailable send the whole report again, which is harmless.
+        `observed_time`: the time at which reading the platform began. `complete`: the platform does
+        not know a subscriber whom no entry names. The call has no timeout and is not repeated:
+        after ServerUnavailable send the whole report again, which is harmless.
         """
         report = Report(
             provider,
@@ -278,7 +278,7 @@ class AsyncClient(Base):
         complete: bool = False,
         max_missing_percent: float | None = None,
     ) -> ReportPlatformStateResponse:
-        """Tell what the platform holds of each subscriber: see Client."""
+        """Report what the platform holds for each subscriber. See Client."""
         report = Report(
             provider,
             observed_time=observed_time,

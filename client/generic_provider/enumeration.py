@@ -1,4 +1,4 @@
-"""What the contract's enumerations have in common."""
+"""Contains what the contract's enumerations have in common."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Enumeration:
 
     @classmethod
     def name_of(cls, value: int) -> str:
-        """The short name of a value.
+        """Returns the short name of a value.
 
         A value that this version does not know counts as UNSPECIFIED.
         """
@@ -22,12 +22,15 @@ class Enumeration:
 
     @classmethod
     def values(cls) -> list[Any]:
-        """Every value that this version knows."""
+        """Returns every value that this version knows."""
         return list(cls._members.values())
 
     @classmethod
     def of(cls, given: int | str) -> Any:
-        """The value of a number or a short name. Raises ValueError if there is none."""
+        """Returns the value of a number or a short name.
+
+        Raises ValueError if there is no such value.
+        """
         if isinstance(given, str):
             return cls.value_of(given)
         if isinstance(given, bool) or given not in cls._members.values():
@@ -36,7 +39,7 @@ class Enumeration:
 
     @classmethod
     def value_of(cls, name: str) -> Any:
-        """The value of a short name. Raises ValueError if there is none."""
+        """Returns the value of a short name. Raises ValueError if there is no such value."""
         if name not in cls._members:
             raise ValueError(f"{name!r} is none of {', '.join(cls._members)}")
         return cls._members[name]

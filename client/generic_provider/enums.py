@@ -80,7 +80,7 @@ class ResponseStatus(Enumeration):
 
 
 class ResponseCode(Enumeration):
-    """How the server judged an answer. Only APPLIED changes the request."""
+    """The server's verdict on an answer. Only APPLIED changes the request."""
 
     ValueType: TypeAlias = provisioning.ResponseCode.ValueType
     APPLIED = provisioning.RESPONSE_CODE_APPLIED
@@ -93,7 +93,7 @@ class ResponseCode(Enumeration):
 
 
 class ProviderState(Enumeration):
-    """Whether a provider gets requests."""
+    """Tells whether a provider gets requests."""
 
     ValueType: TypeAlias = resources.ProviderState.ValueType
     NOT_EFFECTIVE = resources.PROVIDER_STATE_NOT_EFFECTIVE
@@ -147,7 +147,7 @@ class ServiceState(Enumeration):
 
 
 class SyncState(Enumeration):
-    """Whether the platform holds what the CRM wants."""
+    """Tells whether the platform holds what the CRM wants."""
 
     ValueType: TypeAlias = resources.SyncState.ValueType
     IN_SYNC = resources.SYNC_STATE_IN_SYNC
@@ -193,7 +193,7 @@ class RequestOrigin(Enumeration):
 
 
 class ArchiveState(Enumeration):
-    """What became of an archive."""
+    """The progress of an archive."""
 
     ValueType: TypeAlias = requests.ArchiveState.ValueType
     CREATING = requests.ARCHIVE_STATE_CREATING
@@ -282,7 +282,7 @@ class ActionOrigin(Enumeration):
 
 
 class Priority(Enumeration):
-    """Whether requests are handed over as live or as bulk work."""
+    """Tells whether requests are handed over as live or as bulk work."""
 
     ValueType: TypeAlias = subscription.Priority.ValueType
     LIVE = subscription.PRIORITY_LIVE
@@ -290,7 +290,7 @@ class Priority(Enumeration):
 
 
 class ResetRunDefinitionState(Enumeration):
-    """Whether runs of a definition may begin."""
+    """Tells whether runs of a definition may begin."""
 
     ValueType: TypeAlias = resets.ResetRunDefinitionState.ValueType
     EFFECTIVE = resets.RESET_RUN_DEFINITION_STATE_EFFECTIVE
@@ -298,7 +298,7 @@ class ResetRunDefinitionState(Enumeration):
 
 
 class ResetRunState(Enumeration):
-    """State of a reset run. HELD and RUNNING are open; the others are final."""
+    """The state of a reset run. HELD and RUNNING are open; the others are final."""
 
     ValueType: TypeAlias = resets.ResetRunState.ValueType
     HELD = resets.RESET_RUN_STATE_HELD
@@ -310,7 +310,7 @@ class ResetRunState(Enumeration):
 
 
 class EntryOutcome(Enumeration):
-    """What became of a subscription in a reset run."""
+    """The outcome for a subscription in a reset run."""
 
     ValueType: TypeAlias = resets.EntryOutcome.ValueType
     PLANNED = resets.ENTRY_OUTCOME_PLANNED

@@ -36,7 +36,7 @@ class ProvisioningError(Exception):
         self.reason = reason
         """The name of an ErrorReason without its prefix; empty if the server gave none."""
         self.metadata = dict(metadata or {})
-        """The things at fault."""
+        """The things because of which the call was refused."""
         self.code = code
         self.violations = tuple(violations)
         """The first ten wrong fields, for INVALID_FIELD."""
@@ -47,7 +47,7 @@ class InvalidArgument(ProvisioningError):
 
 
 class InvalidField(InvalidArgument):
-    """A field is wrong; the violations name each wrong field."""
+    """A field is wrong. The violations name each wrong field."""
 
 
 class NotFound(ProvisioningError):
@@ -83,11 +83,17 @@ class ActionNotFound(NotFound):
 
 
 class RequestNotFound(NotFound):
-    """Metadata, if it was archived: archive, and deleted if that was deleted."""
+    """There is no such request.
+
+    If it was archived, the metadata has `archive`, and `deleted` if that archive was deleted.
+    """
 
 
 class ArchiveNotFound(NotFound):
-    """There is no such archive, or it has no file that could be read; metadata then: state."""
+    """There is no such archive, or it has no file that can be read.
+
+    In the second case the metadata has `state`.
+    """
 
 
 class ResetRunDefinitionNotFound(NotFound):
@@ -126,11 +132,11 @@ class ActionNotAllowed(FailedPrecondition):
 
 
 class RequiredDistributorMissing(FailedPrecondition):
-    """After the action a distributor would be in use without the one that it requires."""
+    """After the action a distributor would be in use without the distributor that it requires."""
 
 
 class RequiredServiceMissing(FailedPrecondition):
-    """After the action a service would be used without the one that it requires."""
+    """After the action a service would be used without the service that it requires."""
 
 
 class ServiceNotAvailable(FailedPrecondition):
@@ -152,7 +158,7 @@ class DistributorOccupied(FailedPrecondition):
 class ItemInUse(FailedPrecondition):
     """The item is on another subscription.
 
-    Metadata: subscription, and request while its removal is pending.
+    Metadata: subscription, and request while the item's removal is pending.
     """
 
 
@@ -181,8 +187,10 @@ class RequestNotFirst(FailedPrecondition):
 
 
 class ReportIncomplete(FailedPrecondition):
-    """A complete report does not name enough of the linked subscriptions; what it names was
-    applied. Metadata: linked, most, missing."""
+    """A complete report does not name enough of the linked subscriptions.
+
+    The entries that it has were applied. Metadata: linked, most, missing.
+    """
 
 
 class TooManyUnsettled(FailedPrecondition):
@@ -206,7 +214,7 @@ class RunNotHeld(FailedPrecondition):
 
 
 class ChecksumMismatch(FailedPrecondition):
-    """An archive's file is not what was written, or another checksum was named."""
+    """An archive's file is not the one that was written, or the call named another checksum."""
 
 
 class ArchiveFolderNotWritable(FailedPrecondition):
@@ -214,7 +222,7 @@ class ArchiveFolderNotWritable(FailedPrecondition):
 
 
 class Aborted(ProvisioningError):
-    """Somebody else has changed the thing: read it again and decide again."""
+    """Somebody else has changed the thing. Read it again and decide again."""
 
 
 class EtagMismatch(Aborted):
@@ -273,12 +281,12 @@ _BY_CODE: dict[grpc.StatusCode, type[ProvisioningError]] = {
 
 
 def class_of(reason: str, code: grpc.StatusCode) -> type[ProvisioningError]:
-    """The class of a reason; for an unknown reason, the class of the status."""
+    """Returns the class of a reason; for an unknown reason, the class of the status."""
     return _BY_REASON.get(reason) or _BY_CODE.get(code, ProvisioningError)
 
 
 def error_of(error: grpc.RpcError) -> ProvisioningError:
-    """The exception for a failed call of grpc or grpc.aio."""
+    """Returns the exception for a failed call of grpc or grpc.aio."""
     code: grpc.StatusCode = error.code()
     message: str = error.details() or code.name
     reason, metadata, violations = "", dict[str, str](), list[FieldViolation]()
@@ -297,7 +305,10 @@ def error_of(error: grpc.RpcError) -> ProvisioningError:
 
 
 def error_of_item(error: ItemError) -> ProvisioningError:
-    """The exception for a refused item of a batch. The batch returns it and never raises it."""
+    """Returns the exception for a refused item of a batch.
+
+    The batch returns the exception and never raises it.
+    """
     code = _CODES.get(error.code, grpc.StatusCode.UNKNOWN)
     known = error.reason in ErrorReason.values()
     reason = ErrorReason.Name(error.reason).removeprefix(_PREFIX) if known else ""

@@ -1,4 +1,4 @@
-"""The results of a routine: what it returns and raises."""
+"""Defines the results of a routine: what it returns and raises."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from generic_provider.v1.resources_pb2 import PlatformTarget, ProvisioningReques
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """A routine may return this to pass on more than its success."""
+    """A routine returns this to pass on more than its success."""
 
     account_number: str = ""
     reference_number: str = ""
@@ -35,9 +35,9 @@ class Reject(Exception):
 
 
 class RetryLater(Exception):
-    """The platform cannot apply this one request now. Without `delay`, the server chooses a delay.
+    """The platform cannot apply this one request now.
 
-    A number counts as seconds.
+    Without `delay`, the server chooses a delay. A number counts as seconds.
     """
 
     delay: timedelta | float | None = None
@@ -54,7 +54,7 @@ class RetryLater(Exception):
 
 
 class PlatformDown(Exception):
-    """The platform cannot be reached: all requests are given back, and no attempt is counted.
+    """The platform cannot be reached. All requests are given back, and no attempt is counted.
 
     A number counts as seconds.
     """

@@ -8,7 +8,7 @@ from generic_provider.enums import ResponseStatus
 
 @dataclass(slots=True)
 class Stats:
-    """What an adapter is doing now; the values change while it runs."""
+    """Shows what an adapter is doing now. The values change while it runs."""
 
     streams: int = 0
     """The number of open streams: one, or more while a server drains."""

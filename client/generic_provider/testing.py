@@ -78,7 +78,7 @@ _numbers = count(1)
 
 
 class Parts(TypedDict, total=False):
-    """What requests carry."""
+    """The parts that requests carry."""
 
     account: Account
     address: Address
@@ -97,7 +97,8 @@ def request(
     account_number: str | None = None,
     **parts: Unpack[Parts],
 ) -> ProvisioningRequest:
-    """A request as a server makes it. What its type carries is invented unless it is given.
+    """Returns a request as a server makes it. Parts that its type carries and that are not given
+    are invented.
 
     Each request has a new number, unless `number` is given.
     """

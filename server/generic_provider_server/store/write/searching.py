@@ -24,8 +24,9 @@ class Searching(Changes):
 
     def begin(self, needs: Needs) -> None:
         """Prepares for a command. The writer calls it before each command."""
-        self.processed = list(needs.subscriptions)
-        self._set_aside = self._memory.set_asides.subscriptions(needs.duty, now=self.now)
+        if needs.duty or needs.searches:
+            self.processed = list(needs.subscriptions)
+            self._set_aside = self._memory.set_asides.subscriptions(needs.duty, now=self.now)
 
     def one_by_one(self, numbers: Iterable[str]) -> Iterator[str]:
         """Yields the subscriptions, and records which one is being processed."""

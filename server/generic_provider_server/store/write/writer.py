@@ -233,7 +233,8 @@ class Writer:
         transaction.begin(needs)
         try:
             asked.result = asked.command.run(transaction)
-            self._memory.set_asides.remove(transaction.processed, needs.duty)
+            if needs.duty:
+                self._memory.set_asides.remove(transaction.processed, needs.duty)
         except Refused as refused:
             asked.error = refused
             if needs.duty and transaction.processed:

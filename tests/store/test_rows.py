@@ -194,7 +194,7 @@ def test_a_provider_comes_back_as_it_was(engine: Engine) -> None:
 
 
 def test_a_subscription_comes_back_as_it_was(engine: Engine) -> None:
-    written = rows.subscription_row(SUBSCRIPTION, leased={})
+    written = rows.subscription_row(SUBSCRIPTION, leased=lambda _: frozenset())
     row = stored(engine, sql.ADD_SUBSCRIPTION, written, sql.SUBSCRIPTIONS)
     assert rows.subscription_of_row(row) == SUBSCRIPTION
 

@@ -188,7 +188,8 @@ def created_requests(transaction: Transaction, change: Transition) -> tuple[Requ
         head = aggregate.queue(provider)[0]
         lane = transaction.lane(provider, aggregate.desired.number)
         first = head.unit == pending.unit and not lane.is_leased
-        record = request_record(aggregate, provider, pending)
+        made = transaction.requests.get(pending.number)
+        record = made or request_record(aggregate, provider, pending)
         waiting = WaitingFor.ADAPTER if first else WaitingFor.EARLIER_REQUEST
         requests.append(replace(record, waiting_for=waiting))
     return tuple(sorted(requests, key=lambda request: request.origin is not RequestOrigin.RESET))

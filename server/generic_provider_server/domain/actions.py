@@ -304,6 +304,8 @@ WholeActivation = Activate | EndResting | ShortTermActivate | EndShortTermDeacti
 WholeDeactivation = Deactivate | Terminate | Rest | ShortTermDeactivate | EndShortTermActivation
 """Actions that a provider may get as one DEACTIVATE_SUBSCRIBER."""
 
+WholeAction = WholeActivation | WholeDeactivation
+
 PerServiceAction = (
     BecomeSubscriber
     | Regret

@@ -57,7 +57,7 @@ def test_a_state_with_an_end_ends_by_itself(ways: tuple[AnyAction, ...], after: 
     life.wait(1)
     assert life.desired.state is after
     assert life.desired.until is None
-    assert due_time(life.there, leased={}) is None
+    assert due_time(life.there, leased=lambda _: frozenset()) is None
 
 
 def test_a_service_stops_on_its_term_end_and_follows_no_activation() -> None:
@@ -251,10 +251,10 @@ def test_a_request_for_usage_that_is_over_expires_unless_it_is_in_work() -> None
 
 def test_the_clock_looks_again_at_the_first_thing_that_ends() -> None:
     life = served(viewer(on("MAIN", "FILM", term_end=IN_A_WEEK)))
-    assert due_time(life.there, leased={}) == IN_A_WEEK
+    assert due_time(life.there, leased=lambda _: frozenset()) == IN_A_WEEK
     life.perform(usage())
     life.serve("ALUXSAT")
-    assert due_time(life.there, leased={}) == TOMORROW
+    assert due_time(life.there, leased=lambda _: frozenset()) == TOMORROW
 
 
 def test_a_draft_service_whose_term_is_over_is_not_effective() -> None:

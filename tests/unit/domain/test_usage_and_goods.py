@@ -143,9 +143,9 @@ def test_a_film_that_a_closed_platform_keeps_is_too_much_until_it_is_over() -> N
     one.life.switch("P", effective=False)
     one.perform(CancelUsage("film"))
     assert one.life.link("P").sync_state is SyncState.OUT_OF_SYNC
-    due = due_time(one.life.there, leased={})
+    due = due_time(one.life.there, leased=lambda _: frozenset())
     one.life.wait(101 * 3_600)
     assert due is not None
     assert due <= one.life.now
     assert one.life.link("P").sync_state is SyncState.IN_SYNC
-    assert due_time(one.life.there, leased={}) is None
+    assert due_time(one.life.there, leased=lambda _: frozenset()) is None

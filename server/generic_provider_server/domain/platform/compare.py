@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from ..values import Value
 from .image import Entitlement, Known, PlatformImage, PostedUsage, ProvisionedItem
 
 
@@ -23,8 +23,7 @@ class Part(Protocol):
 Element = TypeVar("Element", bound=Part)
 
 
-@dataclass(frozen=True, slots=True)
-class Sides(Generic[Element]):
+class Sides(Value, Generic[Element], frozen=True):
     """The differences of one kind of element.
 
     `surplus`: elements that are held and not wanted. `missing`: elements that are wanted and not
@@ -38,8 +37,7 @@ class Sides(Generic[Element]):
         return bool(self.surplus or self.missing)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Value, frozen=True, kw_only=True):
     """The differences between a held and a wanted image.
 
     `become`: the platform should know the subscriber and does not certainly know it. `holder` and
@@ -55,14 +53,7 @@ class Comparison:
     usages: Sides[PostedUsage] = Sides()
 
     def __bool__(self) -> bool:
-        return bool(
-            self.become
-            or self.holder
-            or self.address
-            or self.entitlements
-            or self.items
-            or self.usages
-        )
+        return self != SAME
 
 
 SAME = Comparison()

@@ -19,6 +19,7 @@ from .image import (
     PlatformImage,
     PostedUsage,
     ProvisionedItem,
+    ProvisionedService,
     Request,
 )
 
@@ -46,8 +47,11 @@ def adds(request: Request) -> bool:
 
 
 def entitlements_of(request: Request) -> tuple[Entitlement, ...]:
-    named = (request.service,) if request.service else request.services
-    return tuple([service.entitlement for service in named])
+    return tuple([service.entitlement for service in services_of(request)])
+
+
+def services_of(request: Request) -> tuple[ProvisionedService, ...]:
+    return (request.service,) if request.service else request.services
 
 
 def effect(known: PlatformImage, request: Request) -> PlatformImage:
@@ -76,7 +80,7 @@ def effects(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
     """
     if len(requests) == 1:
         return effect(known, requests[0])
-    for field, group in groupby(requests, _field):
+    for field, group in groupby(requests, lambda request: _FIELDS[request.type]):
         run = list(group)
         known = reduce(effect, run, known) if field is None else _with_parts(known, run)
     return known
@@ -161,7 +165,14 @@ def field_of(request: Request) -> Field:
 
     It raises ValueError for requests that change the subscriber itself.
     """
-    match request.type:
+    field = _FIELDS[request.type]
+    if field is None:
+        raise ValueError(f"a {request.type.name} changes the subscriber")
+    return field
+
+
+def _field_of(kind: RequestType) -> Field | None:
+    match kind:
         case (
             RequestType.ACTIVATE_SERVICE
             | RequestType.DEACTIVATE_SERVICE
@@ -178,24 +189,14 @@ def field_of(request: Request) -> Field:
             | RequestType.UPDATE_SUBSCRIBER
             | RequestType.UPDATE_ADDRESS
         ):
-            raise ValueError(f"a {request.type.name} changes the subscriber")
+            return None
         case _:
-            assert_never(request.type)
+            assert_never(kind)
 
 
-SUBSCRIBER_TYPES = frozenset(
-    {
-        RequestType.BECOME_SUBSCRIBER,
-        RequestType.UPDATE_SUBSCRIBER,
-        RequestType.UPDATE_ADDRESS,
-    }
-)
+_FIELDS = {kind: _field_of(kind) for kind in RequestType}
 
 Part = Entitlement | ProvisionedItem | PostedUsage
-
-
-def _field(request: Request) -> Field | None:
-    return None if request.type in SUBSCRIBER_TYPES else field_of(request)
 
 
 def _named_parts(request: Request) -> tuple[Part, ...]:
@@ -228,9 +229,10 @@ def _with_parts(known: PlatformImage, requests: Sequence[Request]) -> PlatformIm
     for request in requests:
         added = adds(request)
         for part in _named_parts(request):
-            there.pop(part.key, None)
+            key = part.key
+            there.pop(key, None)
             if added:
-                there[part.key] = part
+                there[key] = part
     return _replaced(known, requests[0], there.values())
 
 

@@ -246,5 +246,6 @@ def _sorted_services(
 def _sorted_items(
     items: tuple[ProvisionedItem, ...], catalogue: Catalogue
 ) -> tuple[ProvisionedItem, ...]:
-    ordered = sorted(items, key=lambda item: (catalogue.rank(item.distributor), item.key))
-    return tuple([item if item.certain else replace(item, certain=True) for item in ordered])
+    if len(items) > 1:
+        items = tuple(sorted(items, key=lambda i: (catalogue.rank(i.distributor), i.key)))
+    return tuple([item if item.certain else replace(item, certain=True) for item in items])

@@ -5,7 +5,7 @@ Automatic ends follow from the subscription's state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
@@ -29,11 +29,11 @@ ENDS: dict[State, AnyAction] = {
 }
 
 
-def due_time(aggregate: Aggregate, *, leased: Mapping[str, AbstractSet[int]]) -> Instant | None:
+def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]]) -> Instant | None:
     """Returns the earliest time at which the clock must change the subscription, or None.
 
-    `leased`: for each provider, the numbers of the requests on a live lease. Such requests expire
-    only after their lease has ended.
+    `leased` returns the numbers of a provider's requests on a live lease. Such requests expire only
+    after their lease has ended.
     """
     subscription = aggregate.desired
     moments = [usage.end_time for usage in _usages(aggregate)]
@@ -41,7 +41,7 @@ def due_time(aggregate: Aggregate, *, leased: Mapping[str, AbstractSet[int]]) ->
         pending.request.usage.end_time
         for link in aggregate.links
         for pending in link.queue
-        if pending.request.usage is not None and pending.number not in leased.get(link.provider, ())
+        if pending.request.usage is not None and pending.number not in leased(link.provider)
     ]
     if subscription.live:
         moments += [end for end in (subscription.until, _first_term(subscription)) if end]

@@ -42,6 +42,8 @@ class Expected:
         self._folds: dict[str, _Fold] = {}
 
     def image(self, link: Link, *, before_unit: int | None = None) -> PlatformImage:
+        if not link.queue:
+            return unexpired(link.confirmed, now=self._now)
         fold = self._folds.get(link.provider)
         if fold is None or not fold.continues(link, before_unit):
             fold = _Fold(link.confirmed, 0, None, unexpired(link.confirmed, now=self._now))

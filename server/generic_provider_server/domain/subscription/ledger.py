@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ..actions import ServiceListAction
 from ..catalogue import Catalogue
 from ..platform.compare import compare
-from ..platform.effect import doubt, entitlements_of
+from ..platform.effect import doubt, services_of
 from ..platform.image import NOTHING, PlatformImage, image
 from ..refusals import Refused
 from ..values import (
@@ -108,8 +108,8 @@ class Ledger:
         performed = self.action(pending.action)
         if not isinstance(performed.action, ServiceListAction):
             return
-        named = entitlements_of(pending.request)
-        asked = [Requested(provider, e.distributor, e.provider_service_id) for e in named]
+        named = services_of(pending.request)
+        asked = [Requested(provider, s.distributor, s.provider_service_id) for s in named]
         if pending.request.type is RequestType.BECOME_SUBSCRIBER:
             asked = [Requested(provider)]
         new = tuple([each for each in asked if each not in performed.requested])

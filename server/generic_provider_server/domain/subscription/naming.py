@@ -89,45 +89,52 @@ Use = tuple[str, str]
 """A provider and one of its parts, written as in `uses_of`."""
 
 Place = tuple[str, str, str, str]
-"""A service (`s`) or a goods type (`g`), the provider, the distributor, and the code of the service
-or goods type.
+"""A service (`s`), a goods type (`g`) or the whole provider (`*`); then the provider, the
+distributor, and the code of the service or goods type.
 """
 
-PLACES_KEPT = 50_000
-"""The most places whose uses are cached. Providers offer about this many places."""
+PLACES_KEPT = 10_000
+"""The most sets of places whose uses are cached. Most subscribers have one of a few products."""
 
 
-def uses_of(aggregate: Aggregate) -> set[Use]:
+def uses_of(aggregate: Aggregate) -> frozenset[Use]:
     """Returns the parts of each provider that the aggregate names, so that they must not change.
 
     `*` is the provider itself, `d:CODE` a distributor, `s:CODE` a service, `d:CODE/s:CODE` a
     service on a distributor, `g:TYPE` a goods type.
     """
     places: set[Place] = set()
-    uses: set[Use] = set()
     for state in (aggregate.desired, aggregate.base):
         if state is not None and state.live:
             _add_state(places, state)
-            uses.update([(code, "*") for code in state.linked])
     for performed in aggregate.performed:
         places.update(_of_action(performed.action))
         if isinstance(performed.action, SwapItem):
-            uses.update(_swapped_in(performed.action, aggregate))
+            places.update(_swapped_in(performed.action, aggregate))
     for link in aggregate.links:
         _add_image(places, link.provider, link.confirmed)
         for pending in link.queue:
             _add_request(places, link.provider, pending.request)
-    return uses.union(*map(_uses_of, places))
+    return _uses_of(frozenset(places))
 
 
 @lru_cache(PLACES_KEPT)
-def _uses_of(place: Place) -> tuple[Use, ...]:
-    kind, provider, distributor, code = place
-    uses = (provider, "*"), (provider, f"d:{distributor}"), (provider, f"{kind}:{code}")
-    return uses if kind == "g" else (*uses, (provider, f"d:{distributor}/s:{code}"))
+def _uses_of(places: frozenset[Place]) -> frozenset[Use]:
+    uses: set[Use] = set()
+    for kind, provider, distributor, code in places:
+        uses.add((provider, "*"))
+        if kind != "*":
+            uses.add((provider, f"{kind}:{code}"))
+        if distributor:
+            uses.add((provider, f"d:{distributor}"))
+        if kind == "s":
+            uses.add((provider, f"d:{distributor}/s:{code}"))
+    return frozenset(uses)
 
 
 def _add_state(places: set[Place], state: Subscription) -> None:
+    for code in state.linked:
+        places.add(("*", code, "", ""))
     for service in state.services:
         places.add(("s", service.provider, service.distributor, service.service))
     for item in state.items:
@@ -182,7 +189,7 @@ def _of_move(move: Move) -> Place:
     return "g", move.provider, move.to_distributor, move.goods.goods_type
 
 
-def _swapped_in(action: SwapItem, aggregate: Aggregate) -> list[Use]:
+def _swapped_in(action: SwapItem, aggregate: Aggregate) -> list[Place]:
     linked = [link.provider for link in aggregate.links]
     providers = [action.provider] if action.provider else linked
-    return [(provider, f"g:{action.new_goods_type}") for provider in providers]
+    return [("g", provider, "", action.new_goods_type) for provider in providers]

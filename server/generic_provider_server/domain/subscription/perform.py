@@ -8,8 +8,8 @@ from ..actions import (
     AnyAction,
     BecomeSubscriber,
     PerServiceAction,
+    WholeAction,
     WholeActivation,
-    WholeDeactivation,
 )
 from ..catalogue import Catalogues
 from ..platform.image import Known, PlatformImage
@@ -107,15 +107,15 @@ def _whole(
 
     They include the providers of services that are off, because a replay may link these.
     """
+    if not isinstance(action, WholeAction):
+        _: PerServiceAction = action  # mypy reports a new action that is in none of the three
+        return (), ()
     codes = dict.fromkeys([*state.linked, *[service.provider for service in state.services]])
     settings = [(code, catalogues[code].provider.request_settings) for code in codes]
     whole = RequestMethod.WHOLE_SUBSCRIPTION
     if isinstance(action, WholeActivation):
         return tuple([code for code, s in settings if s.activation_method is whole]), ()
-    if isinstance(action, WholeDeactivation):
-        return (), tuple([code for code, s in settings if s.deactivation_method is whole])
-    _: PerServiceAction = action  # mypy reports a new action that is in none of the three
-    return (), ()
+    return (), tuple([code for code, s in settings if s.deactivation_method is whole])
 
 
 def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:

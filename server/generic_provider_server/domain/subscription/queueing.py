@@ -66,8 +66,8 @@ def enqueue_own(ledger: Ledger, provider: str, requests: Sequence[Request], *, a
     first = performed.next_index
     ledger.change(replace(performed, next_index=first + len(requests)))
     added = [
-        of_action(ledger, request, performed=performed, unit=performed.unit, index=first + n)
-        for n, request in enumerate(requests)
+        of_action(ledger, request, performed=performed, unit=performed.unit, index=n)
+        for n, request in enumerate(requests, first)
     ]
     ledger.add(provider, added)
 
@@ -75,15 +75,16 @@ def enqueue_own(ledger: Ledger, provider: str, requests: Sequence[Request], *, a
 def of_action(
     ledger: Ledger, request: Request, *, performed: Performed, unit: int, index: int
 ) -> Pending:
-    made = _pending(
-        ledger,
-        request,
+    return Pending(
         unit=unit,
         index=index,
         origin=RequestOrigin.ACTION,
+        request=request,
+        create_time=ledger.now,
+        schedule_time=performed.at,
+        action=performed.id,
         bulk=performed.bulk,
     )
-    return replace(made, action=performed.id, schedule_time=performed.at)
 
 
 def correction(ledger: Ledger, request: Request, *, unit: int, index: int) -> Pending:

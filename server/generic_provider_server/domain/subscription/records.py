@@ -8,7 +8,7 @@ from ..actions import ActionKind, AnyAction
 from ..lane import Lane
 from ..platform.image import Request
 from ..values import Instant, Provider, RequestOrigin, RequestState, RequestType, Value
-from .aggregate import ActionError, Aggregate, Pending
+from .aggregate import ActionError, Aggregate, Pending, Performed
 from .undone import Undone
 
 
@@ -136,13 +136,20 @@ class RequestRecord(Value, frozen=True, kw_only=True):
 
 
 def request_record(
-    aggregate: Aggregate, provider: str, pending: Pending, *, lane: Lane | None = None
+    aggregate: Aggregate,
+    provider: str,
+    pending: Pending,
+    *,
+    lane: Lane | None = None,
+    performed: Performed | None = None,
 ) -> RequestRecord:
     """Returns a pending request as it is stored and shown.
 
-    `lane`: the lane with its current hand-over.
+    `lane`: the lane with its current hand-over. `performed`: the action of the request, if the
+    aggregate does not have it any more.
     """
-    performed = next((p for p in aggregate.performed if p.id == pending.action), None)
+    if performed is None:
+        performed = next((p for p in aggregate.performed if p.id == pending.action), None)
     link = aggregate.link(provider)
     leased = lane is not None and lane.is_leased
     return RequestRecord(

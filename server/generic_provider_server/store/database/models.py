@@ -83,6 +83,7 @@ class LinkRow(Model):
     """A subscription at a provider, with the columns that are searched. The link itself is in the
     document.
 
+    `sync_state` only says whether the link is OUT_OF_SYNC, because PENDING links have a lane.
     `holds`: the platform has confirmed an entitlement. `report_time`: the time at which the last
     complete report that named the subscription began.
     """

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Any, cast
 
 from ...domain.actions import ActionKind
 from ...domain.lane import Lane
-from ...domain.subscription.aggregate import Pending
+from ...domain.subscription.aggregate import Link, Pending
 from ...domain.subscription.due import due_time
 from ...domain.subscription.records import (
     ActionOrigin,
@@ -21,7 +21,7 @@ from ...domain.subscription.records import (
     SubscriptionRecord,
     Who,
 )
-from ...domain.values import Instant, RequestOrigin, RequestState, RequestType
+from ...domain.values import Instant, RequestOrigin, RequestState, RequestType, SyncState
 from .bulk import Row
 from .documents import (
     action_of,
@@ -67,7 +67,10 @@ def provider_of_row(row: Any) -> ProviderRecord:
     )
 
 
-def subscription_row(record: SubscriptionRecord, *, leased: Mapping[str, AbstractSet[int]]) -> Row:
+def subscription_row(
+    record: SubscriptionRecord, *, leased: Callable[[str], AbstractSet[int]]
+) -> Row:
+    """`leased`: see `due_time`."""
     desired = record.aggregate.desired
     return {
         "number": desired.number,
@@ -89,6 +92,18 @@ def subscription_of_row(row: Any) -> SubscriptionRecord:
         update_time=row.update_time,
         revision=row.revision,
     )
+
+
+def link_row(subscription: str, link: Link) -> Row:
+    """The columns of a link that are searched. A lane row shows whether requests are pending."""
+    out_of_sync = link.sync_state is SyncState.OUT_OF_SYNC
+    return {
+        "subscription": subscription,
+        "provider": link.provider,
+        "sync_state": int(SyncState.OUT_OF_SYNC if out_of_sync else SyncState.IN_SYNC),
+        "account_number": link.account_number,
+        "holds": int(bool(link.confirmed.entitlements)),
+    }
 
 
 def lane_row(lane: Lane, queue: Sequence[Pending], *, now: Instant) -> Row:

@@ -22,10 +22,10 @@ class Names(NamedTuple):
     """What an aggregate names: items, and parts of its providers."""
 
     goods: set[Goods]
-    uses: set[Use]
+    uses: frozenset[Use]
 
 
-NO_NAMES = Names(set(), set())
+NO_NAMES = Names(set(), frozenset())
 
 
 def names_of(aggregate: Aggregate) -> Names:

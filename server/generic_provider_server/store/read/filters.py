@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from peewee import SQL, Expression, Field
+from peewee import SQL, Expression, Field, fn
 
 from ...domain.values import Instant, State, SyncState, Value
 from ..database.documents import encode
-from ..database.models import ActionRow, ItemRow, LinkRow, RequestRow, SubscriptionRow
+from ..database.models import ActionRow, ItemRow, LaneRow, LinkRow, RequestRow, SubscriptionRow
 
 
 class SubscriptionFilter(Value, frozen=True, kw_only=True):
@@ -123,8 +125,24 @@ def _link_conditions(wanted: SubscriptionFilter) -> list[Any]:
     if wanted.sync_states == (SyncState.OUT_OF_SYNC,):
         conditions.append(SQL("sync_state = 3"))  # a literal, so that the partial index is used
     elif wanted.sync_states:
-        conditions.append(LinkRow.sync_state.in_([int(s) for s in wanted.sync_states]))
+        conditions.append(_in_states(set(wanted.sync_states)))
     return conditions + _named(LinkRow.account_number, wanted.account_number)
+
+
+def _in_states(states: set[SyncState]) -> Any:
+    """PENDING and IN_SYNC differ by the lane only, which exists while requests are pending."""
+    lane = LaneRow.select().where(
+        LaneRow.subscription == LinkRow.subscription, LaneRow.provider == LinkRow.provider
+    )
+    alternatives: list[Any] = []
+    synchronised = LinkRow.sync_state != int(SyncState.OUT_OF_SYNC)
+    if SyncState.OUT_OF_SYNC in states:
+        alternatives.append(LinkRow.sync_state == int(SyncState.OUT_OF_SYNC))
+    if SyncState.PENDING in states:
+        alternatives.append(synchronised & fn.EXISTS(lane))
+    if SyncState.IN_SYNC in states:
+        alternatives.append(synchronised & ~fn.EXISTS(lane))
+    return reduce(or_, alternatives)
 
 
 def _period(column: Any, start: Instant | None, end: Instant | None) -> list[Expression]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from operator import itemgetter
 
 from ...domain.lane import Lane, LaneState
@@ -15,7 +16,7 @@ from ..database import statements as sql
 from ..database.bulk import Bulk, Row
 from ..database.engine import Tables
 from ..database.number_blocks import Numbers
-from ..database.rows import lane_row, subscription_row
+from ..database.rows import lane_row, link_row, subscription_row
 from ..memory.memory import Memory
 from ..memory.subscriptions import NO_NAMES, Names, names_of
 from ..notices.notice import Notice
@@ -64,12 +65,14 @@ class Changes(Loaded):
         """Returns the numbers of the requests on live leases, for each provider with a live
         lease.
         """
-        lanes = self.lanes.get(subscription, {}).values()
         return {
-            lane.provider: lane.leased(aggregate.queue(lane.provider))
-            for lane in lanes
-            if lane.is_leased
+            provider: lane.leased(aggregate.queue(provider))
+            for provider, lane in self.lanes.get(subscription, {}).items()
+            if lane.lease_until
         }
+
+    def _leased_at(self, subscription: str, aggregate: Aggregate, provider: str) -> frozenset[int]:
+        return self.lane(provider, subscription).leased(aggregate.queue(provider))
 
     def flush(self) -> None:
         """Writes every change except the counts. The transaction continues."""
@@ -106,17 +109,15 @@ class Changes(Loaded):
             if record is None:
                 raise LookupError(f"subscription {number} was changed but not kept")
             aggregate, former = record.aggregate, self.stored.get(number)
-            leased = self.leased(number, aggregate)
-            row = subscription_row(record, leased=leased)
+            row = subscription_row(record, leased=partial(self._leased_at, number, aggregate))
             (changed if former else added).append(row)
             links += _link_rows(aggregate, former)
             old_names = self._stored_names(number)
             reserved += [(goods, number) for goods in names.goods - old_names.goods]
             released += [(goods, number) for goods in old_names.goods - names.goods]
-            for use in names.uses - old_names.uses:
-                self._uses[use] += 1
-            for use in old_names.uses - names.uses:
-                self._uses[use] -= 1
+            if names.uses is not old_names.uses:
+                self._uses.update(names.uses - old_names.uses)
+                self._uses.subtract(old_names.uses - names.uses)
             self.stored[number], self.names[number] = aggregate, names
         self._tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter("number")))
         self._tables.write(sql.RELEASE, _item_rows(released))
@@ -158,17 +159,9 @@ def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[Row]:
     stored = {link.provider: link for link in former.links} if former else {}
     for link in aggregate.links:
         old = stored.get(link.provider)
-        state, account = link.sync_state, link.account_number
-        holds = bool(link.confirmed.entitlements)
-        memory = old and (old.sync_state, old.account_number, bool(old.confirmed.entitlements))
-        if memory != (state, account, holds):
-            yield {
-                "subscription": aggregate.desired.number,
-                "provider": link.provider,
-                "sync_state": int(state),
-                "account_number": account,
-                "holds": int(holds),
-            }
+        row = link_row(aggregate.desired.number, link)
+        if old is None or row != link_row(aggregate.desired.number, old):
+            yield row
 
 
 def _item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:

@@ -17,7 +17,6 @@ from ...domain.subscription.records import (
     ActionRecord,
     ActionState,
     ProviderRecord,
-    RequestRecord,
     request_record,
     revised,
 )
@@ -193,18 +192,6 @@ class Transaction(Resets):
         self.requests[record.number] = record
         self._write(sql.ADD_REQUEST, record.number, request_row(record))
 
-    def _of_action(self, transition: Transition, record: RequestRecord) -> RequestRecord:
-        """Returns the record with the data of its action, even if the action is settled and no
-        longer in the aggregate.
-        """
-        for change in transition.actions:
-            if change.performed.id == record.action:
-                performed = change.performed
-                return replace(
-                    record, reference=performed.reference, performed_by=performed.performed_by
-                )
-        return record
-
     def _settle_request(
         self, transition: Transition, finished: Finished, *, answered: Lane | None
     ) -> None:
@@ -212,8 +199,10 @@ class Transaction(Resets):
         aggregate = transition.aggregate
         lane = self.lane(finished.provider, aggregate.desired.number)
         handed_over = lane.covers(pending)
+        changed = [each.performed for each in transition.actions]
+        performed = next((each for each in changed if each.id == pending.action), None)
         record = replace(
-            self._of_action(transition, request_record(aggregate, finished.provider, pending)),
+            request_record(aggregate, finished.provider, pending, performed=performed),
             state=finished.state,
             settle_time=self.now,
             error_code=finished.error_code,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -15,6 +15,7 @@ from generic_provider import (
     EntryOutcome,
     PreviewResetRunResponse,
     ResetRun,
+    ResetRunDefinition,
     ResetRunDefinitionState,
     ResetRunState,
 )
@@ -29,6 +30,24 @@ from .values import Named
 PLACE = ("distributor", "service", "provider_service_id", "serial_number", "text")
 """The columns of a difference in CSV."""
 
+DEFINITION_COLUMNS: Mapping[str, Callable[[ResetRunDefinition], object]] = {
+    "definition": lambda each: each.id,
+    "name": lambda each: each.name,
+    "provider": lambda each: each.provider,
+    "state": lambda each: ResetRunDefinitionState.name_of(each.state),
+    "schedule": lambda each: each.cron or moment(each, "run_at"),
+    "next run": lambda each: moment(each, "next_run_time"),
+    "version": lambda each: each.version,
+}
+RUN_COLUMNS: Mapping[str, Callable[[ResetRun], object]] = {
+    "run": lambda each: each.id,
+    "name": lambda each: each.definition.name,
+    "provider": lambda each: each.definition.provider,
+    "state": lambda each: ResetRunState.name_of(each.state),
+    "started": lambda each: moment(each, "start_time"),
+    "subscriptions": lambda each: each.out_of_sync,
+    "requests": counts,
+}
 FAILED = (ResetRunState.FAILED, ResetRunState.CANCELLED)
 
 
@@ -185,34 +204,12 @@ def list_(
     size = page_size(limit)
     if definitions:
         defined = client.list_reset_run_definitions(provider=provider, page_size=size)
-        output.messages(
-            within(limit, defined),
-            {
-                "definition": lambda each: each.id,
-                "name": lambda each: each.name,
-                "provider": lambda each: each.provider,
-                "state": lambda each: ResetRunDefinitionState.name_of(each.state),
-                "schedule": lambda each: each.cron or moment(each, "run_at"),
-                "next run": lambda each: moment(each, "next_run_time"),
-                "version": lambda each: each.version,
-            },
-        )
+        output.messages(within(limit, defined), DEFINITION_COLUMNS)
         return
     runs = client.list_reset_runs(
         definition=definition, provider=provider, states=states, page_size=size
     )
-    output.messages(
-        within(limit, runs),
-        {
-            "run": lambda each: each.id,
-            "name": lambda each: each.definition.name,
-            "provider": lambda each: each.definition.provider,
-            "state": lambda each: ResetRunState.name_of(each.state),
-            "started": lambda each: moment(each, "start_time"),
-            "subscriptions": lambda each: each.out_of_sync,
-            "requests": counts,
-        },
-    )
+    output.messages(within(limit, runs), RUN_COLUMNS)
 
 
 @run.command()

@@ -17,6 +17,7 @@ from .reset_runs import Step, digest_of, ended
 
 log = structlog.get_logger()
 
+OTHER_REQUESTS = "other requests would be needed than were planned"
 SKIPPING = frozenset(
     {EntryOutcome.SKIPPED, EntryOutcome.SUPERSEDED, EntryOutcome.CHANGED_SINCE_PREVIEW}
 )
@@ -121,8 +122,7 @@ def _send(
     if found is None:
         return plan and replace(plan, outcome=EntryOutcome.SUPERSEDED)
     if plan and digest_of(found.requests) != plan.digest:
-        message = "other requests would be needed than were planned"
-        return replace(plan, outcome=EntryOutcome.CHANGED_SINCE_PREVIEW, message=message)
+        return replace(plan, outcome=EntryOutcome.CHANGED_SINCE_PREVIEW, message=OTHER_REQUESTS)
     transaction.put(number, found.change)
     return replace(
         entry,

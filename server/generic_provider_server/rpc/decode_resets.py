@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 from generic_provider.v1 import reset_service_pb2 as api
@@ -23,53 +24,65 @@ def definition_of(checks: Checks, message: api.ResetRunDefinition, at: str) -> R
 
     `at`: the field of the request that contains the definition.
     """
-
-    def names(field: str, most: int) -> tuple[str, ...]:
-        values: Any = getattr(message, field)
-        checks.count(f"{at}.{field}", values, most=most)
-        return checks.each(
-            f"{at}.{field}", values[:most], lambda checks, at, value: checks.code(at, value)
-        )
-
-    def optional(field: Optional, least: float, most: float) -> Any:
-        if not message.HasField(field):
-            return None
-        value = getattr(message, field)
-        if not least <= value <= most:
-            checks.wrong(f"{at}.{field}", f"is {value:g}, allowed is {least:g} to {most:g}")
-        return value
-
-    restored = checks.instant(f"{at}.platform_restored_to", message)
-    if restored is not None and (message.full or message.recreate):
-        checks.wrong(f"{at}.platform_restored_to", "does not go with full or recreate")
-    created_from = checks.instant(f"{at}.created_from", message)
-    created_to = checks.instant(f"{at}.created_to", message)
-    if created_from is not None and created_to is not None and created_from >= created_to:
-        checks.wrong(f"{at}.created_to", "is not behind created_from")
+    names, optional = partial(_names, checks, message, at), partial(_optional, checks, message, at)
     kinds = checks.enums(f"{at}.difference_kinds", message.difference_kinds, DifferenceKind)
     definition = ResetDefinition(
         name=checks.text(f"{at}.name", message.name, most=NAME, required=True),
         provider=checks.code(f"{at}.provider", message.provider),
-        created_from=created_from,
-        created_to=created_to,
+        created_from=checks.instant(f"{at}.created_from", message),
+        created_to=checks.instant(f"{at}.created_to", message),
         subscription_types=names("subscription_types", MOST_NAMES),
         subscriptions=names("subscriptions", MOST_SUBSCRIPTIONS),
         difference_kinds=kinds,
         services=names("services", MOST_CODES),
         distributors=names("distributors", MOST_CODES),
         error_codes=names("error_codes", MOST_NAMES),
-        first=optional("first", 1, MOST_NUMBER),
+        first=optional("first", least=1, most=MOST_NUMBER),
         full=message.full,
         recreate=message.recreate,
-        platform_restored_to=restored,
-        max_switch_off_percent=optional("max_switch_off_percent", 0, 100),
-        subscriptions_per_second=optional("subscriptions_per_second", 1, MOST_NUMBER),
+        platform_restored_to=checks.instant(f"{at}.platform_restored_to", message),
+        max_switch_off_percent=optional("max_switch_off_percent", least=0, most=100),
+        subscriptions_per_second=optional("subscriptions_per_second", least=1, most=MOST_NUMBER),
         run_at=checks.instant(f"{at}.run_at", message),
         cron=checks.text(f"{at}.cron", message.cron, most=NAME),
         time_zone=checks.text(f"{at}.time_zone", message.time_zone) or "UTC",
     )
+    _check_times(checks, definition, at)
     _check_schedule(checks, message, definition, at)
     return definition
+
+
+def _names(
+    checks: Checks, message: api.ResetRunDefinition, at: str, field: str, most: int
+) -> tuple[str, ...]:
+    values: Any = getattr(message, field)
+    checks.count(f"{at}.{field}", values, most=most)
+    return checks.each(f"{at}.{field}", values[:most], Checks.code)
+
+
+def _optional(
+    checks: Checks,
+    message: api.ResetRunDefinition,
+    at: str,
+    field: Optional,
+    *,
+    least: float,
+    most: float,
+) -> Any:
+    if not message.HasField(field):
+        return None
+    value = getattr(message, field)
+    if not least <= value <= most:
+        checks.wrong(f"{at}.{field}", f"is {value:g}, allowed is {least:g} to {most:g}")
+    return value
+
+
+def _check_times(checks: Checks, definition: ResetDefinition, at: str) -> None:
+    start, end = definition.created_from, definition.created_to
+    if definition.platform_restored_to is not None and (definition.full or definition.recreate):
+        checks.wrong(f"{at}.platform_restored_to", "does not go with full or recreate")
+    if start is not None and end is not None and start >= end:
+        checks.wrong(f"{at}.created_to", "is not behind created_from")
 
 
 def _check_schedule(

@@ -138,21 +138,16 @@ class Store:
 
 
 def open_store(
-    url: str,
-    *,
-    clock: Callable[[], int] | None = None,
-    notifications: str = "",
+    url: str, *, clock: Callable[[], int] | None = None, notifications: str = ""
 ) -> Store:
     """Opens the database, and creates or upgrades it.
 
     `clock`: nanoseconds since 1970, in place of the database's clock. `notifications`: another URL
-    of the same PostgreSQL database, on which LISTEN works.
-
-    Raises UnsupportedDatabase, StoreInUse, StoreLost.
+    of the same PostgreSQL database, on which LISTEN works. Raises UnsupportedDatabase, StoreInUse,
+    StoreLost.
     """
     engine, loop, server = engine_of(url), asyncio.get_running_loop(), secrets.token_hex(4)
-    listeners = Listeners()
-    listener = None
+    listeners, listener = Listeners(), None
     try:
         engine.prepare()
         reader: Any = engine.reader()
@@ -162,12 +157,9 @@ def open_store(
         ((token_key,),) = reader.execute_sql(sql.KEY_OF_TOKENS)
         queries.close()
         if engine.shared:
+            url, starts = checked(notifications or url), memory.scan_starts
             listener = Listener(
-                checked(notifications or url),
-                server=server,
-                loop=loop,
-                listeners=listeners,
-                scan_starts=memory.scan_starts,
+                url, server=server, loop=loop, listeners=listeners, scan_starts=starts
             )
             listener.start()
     except BaseException:

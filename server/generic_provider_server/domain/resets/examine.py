@@ -40,21 +40,16 @@ def examine(
     run: int = 0,
     performed_by: str = "",
 ) -> Finding | None:
-    """Returns what the run would do for the subscription. Returns None if it would send nothing, or
-    if a filter of the definition excludes the subscription.
+    """Returns what the run would do for the subscription, or None if it would send nothing.
 
-    `lost`: requests that the platform accepted after the time to which it was restored.
-    `described`: the finding also contains the differences in words.
+    `lost`: see `reset`. `described`: the finding also contains the differences in words.
     """
-    code = definition.provider
-    link = aggregate.link(code)
-    if link is None or (definition.platform_restored_to is not None and not lost):
-        return None
-    if definition.error_codes and not _refused_so(link, definition.error_codes):
+    link = aggregate.link(definition.provider)
+    if link is None or _is_left_out(link, definition, lost):
         return None
     change = reset(
         aggregate,
-        code,
+        definition.provider,
         circumstances=circumstances,
         full=definition.full,
         recreate=definition.recreate,
@@ -63,13 +58,12 @@ def examine(
         run=run,
         performed_by=performed_by,
     )
+    compared = described or definition.narrowed
     if not change.created:
         return None
-    found: tuple[Difference, ...] = ()
-    if described or definition.narrowed:
-        found = _differences(aggregate, link, definition, circumstances, lost)
-        if not any(_chosen(each, definition) for each in found):
-            return None
+    found = _differences(aggregate, link, definition, circumstances, lost) if compared else ()
+    if compared and not any(_chosen(each, definition) for each in found):
+        return None
     return Finding(
         subscription=aggregate.desired.number,
         account_number=link.account_number,
@@ -98,8 +92,11 @@ def loses(aggregate: Aggregate, provider: str, circumstances: Circumstances) -> 
     return any(entitlement.key not in kept for entitlement in held)
 
 
-def _refused_so(link: Link, codes: Sequence[str]) -> bool:
-    return link.last_error is not None and link.last_error.error_code in codes
+def _is_left_out(link: Link, definition: ResetDefinition, lost: Sequence[Request]) -> bool:
+    codes = definition.error_codes
+    if codes and (link.last_error is None or link.last_error.error_code not in codes):
+        return True
+    return definition.platform_restored_to is not None and not lost
 
 
 def _differences(

@@ -36,24 +36,15 @@ def reconcile(
     request that was just rejected; it is withheld until the next reset. `names`: the elements that
     are corrected even if another correction was rejected before. `asked`: the actions as they were
     replayed because of `cause`; if one of them needs a request and has none at this provider, the
-    request belongs to that action. An account that was taken over without its contents waits for a
-    reset.
+    request belongs to that action.
     """
     _cancel_pointless(ledger, provider, catalogue)
-    wanted = ledger.image(ledger.desired, catalogue)
-    link = ledger.links[provider]
-    expected = ledger.expected(provider)
-    if link.taken_over and expected.known is not Known.YES:
-        return
-    needed = plan(expected, wanted, catalogue=catalogue)
-    if not needed:
+    if not (needed := _needed(ledger, provider, catalogue)):
         return
     owners = _owners(ledger, provider, catalogue, asked)
     owned = [(request, _owner(owners, request)) for request in needed]
     corrections = [request for request, action in owned if action is None]
-    sent = _not_withheld(ledger, provider, corrections, never)
-    if ledger.links[provider].refused_correction:
-        sent = [request for request in sent if names & names_of(request)]
+    sent = _not_withheld(ledger, provider, corrections, never, names=names)
     unit = ledger.new_unit()
     added: list[Pending] = []
     for request, action in owned:
@@ -87,8 +78,24 @@ def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> No
                 ledger.abandon(provider, pending, RequestState.CANCELLED)
 
 
+def _needed(ledger: Ledger, provider: str, catalogue: Catalogue) -> tuple[Request, ...]:
+    """Returns the requests that the platform still needs.
+
+    An account that was taken over without its contents needs none, because it waits for a reset.
+    """
+    expected = ledger.expected(provider)
+    if ledger.links[provider].taken_over and expected.known is not Known.YES:
+        return ()
+    return plan(expected, ledger.image(ledger.desired, catalogue), catalogue=catalogue)
+
+
 def _not_withheld(
-    ledger: Ledger, provider: str, corrections: Sequence[Request], never: Request | None
+    ledger: Ledger,
+    provider: str,
+    corrections: Sequence[Request],
+    never: Request | None,
+    *,
+    names: AbstractSet[Name],
 ) -> list[Request]:
     """Returns the corrections that may be sent.
 
@@ -98,7 +105,12 @@ def _not_withheld(
     if never is not None and never in corrections and never not in link.withheld:
         link = replace(link, withheld=(*link.withheld, never))
         ledger.links[provider] = link
-    return [request for request in corrections if request not in link.withheld]
+    return [
+        request
+        for request in corrections
+        if request not in link.withheld
+        and (not link.refused_correction or names & names_of(request))
+    ]
 
 
 def _owner(owners: Sequence[tuple[int, AbstractSet[Name]]], request: Request) -> int | None:

@@ -77,10 +77,8 @@ def reject(
     error_description: str = "",
     reference_number: str = "",
 ) -> Transition:
-    """Rejects the request, because of the platform, an operator, or the limit of attempts.
-
-    If the request was handed over before, what it names becomes uncertain, unless the platform
-    itself has answered.
+    """Rejects the request. If it was handed over before, what it names becomes uncertain, unless
+    the platform itself has answered.
     """
     provider, pending = _find(aggregate, number)
     ledger = Ledger(aggregate, circumstances)
@@ -92,37 +90,33 @@ def reject(
         time=circumstances.now,
     )
     ledger.links[provider] = replace(link, last_error=last_error)
-    answered = reason not in UNCERTAIN_REASONS
-    if answered:
+    uncertain = pending.touched and reason in UNCERTAIN_REASONS
+    if reason not in UNCERTAIN_REASONS:
         ledger.delivered(provider, pending.unit)
-    uncertain = pending.touched and not answered
-    action = ledger.action(pending.action) if pending.action else None
+    corrects = _corrects(ledger, pending)
     ledger.finish(
         provider,
         pending,
         RequestState.REJECTED,
-        confirmed=doubt(link.confirmed, pending.request) if uncertain else link.confirmed,
+        confirmed=doubt(link.confirmed, pending.request) if uncertain else None,
         error_code=error_code,
         error_description=error_description,
         reference_number=reference_number,
-        correction=_corrects(action, pending),
+        correction=corrects,
     )
-    error = _action_error(reason, provider, last_error)
-    if _corrects(action, pending):
-        refuse_correction(ledger, provider=provider, rejected=pending, error=error)
-    else:
-        roll_back(ledger, provider=provider, rejected=pending, error=error)
+    handle = refuse_correction if corrects else roll_back
+    handle(ledger, provider=provider, rejected=pending, error=_error(reason, provider, last_error))
     return ledger.transition()
 
 
-def _corrects(action: Performed | None, pending: Pending) -> bool:
+def _corrects(ledger: Ledger, pending: Pending) -> bool:
     """Tells whether the CRM keeps its change although the request is rejected.
 
     This is so for usage that an action sends along with its own changes, because that usage was
     bought earlier.
     """
     usage = pending.request.usage
-    match action:
+    match ledger.action(pending.action) if pending.action else None:
         case None:
             return True
         case Performed(action=AddUsage(reference=own) | CancelUsage(usage=own)):
@@ -131,7 +125,7 @@ def _corrects(action: Performed | None, pending: Pending) -> bool:
             return usage is not None
 
 
-def _action_error(reason: Reason, provider: str, last: LastError) -> ActionError:
+def _error(reason: Reason, provider: str, last: LastError) -> ActionError:
     return ActionError(
         reason=reason,
         request=last.request,

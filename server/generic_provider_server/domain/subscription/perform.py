@@ -42,14 +42,7 @@ def perform(
     before = aggregate.desired if aggregate else None
     if aggregate is not None and not automatic:
         _check_unsettled(aggregate)
-    try:
-        resolved = resolve(action, before)
-        start = before
-        if automatic and before is not None:
-            start = spent(before, resolved, at=circumstances.now)
-        state = apply(start, resolved, catalogues=circumstances.catalogues, at=circumstances.now)
-    except Refused as refused:
-        raise _told_of(action, refused) from None
+    resolved, state = _applied(before, action, circumstances=circumstances, automatic=automatic)
     ledger = Ledger(aggregate or Aggregate(desired=state), circumstances)
     ledger.base = aggregate.settled_state if aggregate else None
     ledger.desired = state
@@ -75,6 +68,25 @@ def perform(
     return replace(ledger.transition(), left_out=tuple(left_out))
 
 
+def _applied(
+    before: Subscription | None,
+    action: AnyAction,
+    *,
+    circumstances: Circumstances,
+    automatic: bool,
+) -> tuple[AnyAction, Subscription]:
+    """Returns the action with every provider named, and the state after it."""
+    try:
+        resolved = resolve(action, before)
+        start = before
+        if automatic and before is not None:
+            start = spent(before, resolved, at=circumstances.now)
+        state = apply(start, resolved, catalogues=circumstances.catalogues, at=circumstances.now)
+    except Refused as refused:
+        raise _with_action(action, refused) from None
+    return resolved, state
+
+
 def _check_unsettled(aggregate: Aggregate) -> None:
     """Refuses the action if too many are unsettled. Automatic ends do not count."""
     waiting = sum(not performed.automatic for performed in aggregate.performed)
@@ -89,7 +101,7 @@ def _check_unsettled(aggregate: Aggregate) -> None:
         )
 
 
-def _told_of(action: AnyAction, refused: Refused) -> Refused:
+def _with_action(action: AnyAction, refused: Refused) -> Refused:
     """Adds the action to a refusal: its name, and its path in front of wrong fields."""
     if isinstance(refused, InvalidField):
         at = action.kind.name.lower()

@@ -39,16 +39,8 @@ def reset(
     if recreate:
         _cancel_pending(ledger, provider)
     link = doubted(ledger.links[provider], full=full, recreate=recreate, lost=lost)
-    link = ledger.links[provider] = replace(
-        link, refused_correction=False, withheld=(), taken_over=False
-    )
-    catalogue = ledger.catalogues[provider]
-    wanted = ledger.image(ledger.desired, catalogue)
-    expected = ledger.expected(provider)
-    if recreate and wanted.known is Known.YES:
-        requests = become(expected, wanted, catalogue=catalogue)
-    else:
-        requests = plan(expected, wanted, catalogue=catalogue)
+    ledger.links[provider] = replace(link, refused_correction=False, withheld=(), taken_over=False)
+    requests = _planned(ledger, provider, recreate=recreate)
     if recreate and _pending_already(aggregate, provider, requests):
         return Ledger(aggregate, circumstances).transition()
     if requests:
@@ -76,6 +68,15 @@ def doubted(link: Link, *, full: bool, recreate: bool, lost: Sequence[Request] =
     if recreate or any(request.type is RequestType.BECOME_SUBSCRIBER for request in lost):
         confirmed = replace(confirmed, known=Known.UNCERTAIN)
     return link if confirmed is link.confirmed else replace(link, confirmed=confirmed)
+
+
+def _planned(ledger: Ledger, provider: str, *, recreate: bool) -> tuple[Request, ...]:
+    catalogue = ledger.catalogues[provider]
+    wanted = ledger.image(ledger.desired, catalogue)
+    expected = ledger.expected(provider)
+    if recreate and wanted.known is Known.YES:
+        return become(expected, wanted, catalogue=catalogue)
+    return plan(expected, wanted, catalogue=catalogue)
 
 
 def _pending_already(aggregate: Aggregate, provider: str, requests: Sequence[Request]) -> bool:

@@ -40,6 +40,10 @@ class Base:
         self._timeout = timedelta_of("timeout", timeout)
         self._rpcs: dict[type[Message], Any] = {}
 
+    @property
+    def uses_tls(self) -> bool:
+        return self._target.credentials() is not None
+
     def _rpc(self, response: type[Message]) -> Any:
         if response not in self._rpcs:
             self._rpcs[response] = self._channel.unary_unary(

@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import structlog
+from structlog.typing import Processor
 
 from .config import LogFormat, Settings
 
 
 def configure_logs(settings: Settings) -> None:
-    """Logs to standard error: as lines for people, or as one JSON object per line."""
+    """Logs to standard error: as lines for people, or as one JSON object per line.
+
+    What libraries log and warn of gets into the same log.
+    """
     json = settings.log_format is LogFormat.JSON
+    first: list[Processor] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    last: list[Processor] = [
+        *([structlog.processors.format_exc_info] if json else []),
+        structlog.processors.JSONRenderer()
+        if json
+        else structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        ),
+    ]
     structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            *([structlog.processors.format_exc_info] if json else []),
-            structlog.processors.JSONRenderer()
-            if json
-            else structlog.dev.ConsoleRenderer(
-                colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
-            ),
-        ],
+        processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level.value),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
+    remove_record = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    libraries = logging.StreamHandler(sys.stderr)
+    libraries.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            processors=[remove_record, *last], foreign_pre_chain=first
+        )
+    )
+    level = max(logging.WARNING, logging.getLevelNamesMapping()[settings.log_level.name])
+    logging.basicConfig(handlers=[libraries], level=level, force=True)
+    logging.captureWarnings(capture=True)

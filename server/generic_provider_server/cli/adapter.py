@@ -22,8 +22,9 @@ from ..simulator.comparison import differences
 from ..simulator.platform import platform_in
 from ..simulator.reporting import reported
 from ..simulator.rules import WrongRule, rule_of
+from .connecting.options import Connection, connection_options
 from .failures import REFUSED
-from .remote import remote, server_option
+from .remote import remote
 from .values import Named
 
 SHARE = click.FloatRange(0, 1)
@@ -44,7 +45,7 @@ def adapter() -> None:
 
 
 @adapter.command("simulate")
-@server_option
+@connection_options()
 @click.option("--provider", required=True, help="The provider to serve.")
 @click.option("--name", default="simulator", show_default=True, help="The adapter's name.")
 @click.option(
@@ -80,7 +81,7 @@ def adapter() -> None:
 )
 def simulate_(
     *,
-    server: str,
+    connection: Connection,
     provider: str,
     name: str,
     memory: Path,
@@ -103,7 +104,8 @@ def simulate_(
     except WrongRule as error:
         raise click.BadParameter(str(error), param_hint="--reject") from None
     simulate(
-        server,
+        connection.server,
+        tls=connection.tls(),
         provider=provider,
         name=name,
         memory=memory,

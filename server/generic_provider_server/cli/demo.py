@@ -6,25 +6,21 @@ import click
 
 from ..demo import play
 from ..demo.processes import NotStarted
+from .connecting.options import Connection, connection_options
 from .failures import REFUSED
 
 
 @click.command()
-@click.option(
-    "--server",
-    metavar="HOST:PORT",
-    default="",
-    help="Use this running server. Without it the demo starts one of its own.",
-)
-def demo(server: str) -> None:
+@connection_options(default=None)
+def demo(*, connection: Connection) -> None:
     """Show from end to end what the service does, within a minute.
 
-    The demo runs real processes. It configures a provider, subscribes families, and shows an action
-    that breaks a rule, a rejection by the platform, the rollback of a swap, and a killed adapter.
-    Then it checks the results.
+    The demo runs real processes. Without --server it starts a server of its own. It configures a
+    provider, subscribes families, and shows an action that breaks a rule, a rejection by the
+    platform, the rollback of a swap, and a killed adapter. Then it checks the results.
     """
     try:
-        well = play(server)
+        well = play(connection.server, tls=connection.tls(), environment=connection.environment())
     except (NotStarted, TimeoutError) as error:
         raise click.ClickException(str(error)) from error
     sys.exit(0 if well else REFUSED)

@@ -13,6 +13,10 @@ from generic_provider import DeadlineExceeded, ProvisioningError, ServerUnavaila
 REFUSED, NOT_REACHED = 1, 3
 
 
+class NotReached(click.ClickException):
+    exit_code = NOT_REACHED
+
+
 @contextmanager
 def told() -> Iterator[None]:
     """Turns exceptions of the client into a message and an exit code."""

@@ -6,45 +6,39 @@ import functools
 import getpass
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Concatenate, ParamSpec
+from typing import Any, Concatenate, ParamSpec
 
 import click
 
-from generic_provider import Client
+from generic_provider import Client, ServerUnavailable
 
 from ..desk.output import Output
+from .connecting.options import connection_options
+from .connecting.reaching import why_not_reached
+from .failures import NotReached
 
 P = ParamSpec("P")
 
 
-def _address(_: click.Context, __: click.Parameter, value: str) -> str:
-    try:
-        Client(value)
-    except ValueError as wrong:
-        raise click.BadParameter(str(wrong)) from None
-    return value
-
-
-server_option = click.option(
-    "--server",
-    callback=_address,
-    default="localhost:50051",
-    show_default=True,
-    envvar="GENERIC_PROVIDER_SERVER",
-    metavar="HOST:PORT",
-    help="The server to connect to.  [GENERIC_PROVIDER_SERVER]",
-)
-
-
 def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[P, None]:
-    """Adds --server, --timeout and --json. The command gets a client and an output for results."""
+    """Adds the options of the connection, --timeout and --json. The command gets a client and an
+    output for results.
+    """
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        server, as_json = str(kwargs.pop("server")), bool(kwargs.pop("as_json"))
+        connection: Any = kwargs.pop("connection")
+        as_json = bool(kwargs.pop("as_json"))
         timeout = timedelta(seconds=float(str(kwargs.pop("timeout"))))
-        with Client(server, performed_by=_me(), timeout=timeout) as client:
-            command(client, Output(as_json), *args, **kwargs)
+        try:
+            with Client(
+                connection.server, tls=connection.tls(), performed_by=_me(), timeout=timeout
+            ) as client:
+                command(client, Output(as_json), *args, **kwargs)
+        except ServerUnavailable as error:
+            if error.reason or not (why := why_not_reached(connection)):
+                raise
+            raise NotReached(f"{connection.server} was not reached: {why}") from None
 
     json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
     timeout = click.option(
@@ -54,7 +48,7 @@ def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[
         show_default=True,
         help="How many seconds to wait for the server.",
     )
-    return server_option(timeout(json(run)))
+    return connection_options()(timeout(json(run)))
 
 
 def _me() -> str:

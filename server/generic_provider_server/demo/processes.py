@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 PROGRAM = (sys.executable, "-m", "generic_provider_server")
+PREFIX = "GENERIC_PROVIDER_"
 PATIENCE = 20
 """A process may take this many seconds to stop."""
 
@@ -24,7 +26,9 @@ def server(folder: Path) -> Iterator[str]:
     command = [*PROGRAM, "serve", "--listen", "127.0.0.1:0", "--log-level", "warning"]
     command += ["--database", f"sqlite:///{folder / 'generic-provider.db'}"]
     with (folder / "server.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=_environment({})
+        )
     try:
         yield _address(process, folder / "server.log")
     finally:
@@ -42,17 +46,30 @@ def _address(process: subprocess.Popen[str], log: Path) -> str:
 
 @contextmanager
 def adapter(
-    name: str, *options: str, server: str, provider: str, folder: Path
+    name: str,
+    *options: str,
+    server: str,
+    provider: str,
+    folder: Path,
+    environment: Mapping[str, str],
 ) -> Iterator[subprocess.Popen[str]]:
     """Starts an adapter of a simulated platform. All adapters of a folder serve one platform."""
     command = [*PROGRAM, "adapter", "simulate", "--server", server, "--provider", provider]
     command += ["--name", name, "--memory", str(folder / "platform.db"), *options]
     with (folder / f"{name}.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, text=True)
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, text=True, env=_environment(environment)
+        )
     try:
         yield process
     finally:
         stop(process)
+
+
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """That of this process, without the settings of another server."""
+    others = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
+    return {**others, **variables}
 
 
 def stop(process: subprocess.Popen[str]) -> None:

@@ -9,10 +9,12 @@ import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
 from pathlib import Path
+
+import grpc
 
 from generic_provider import (
     Account,
@@ -32,6 +34,7 @@ from .aluxsat import CHAIN, SERVICES, pair, provider
 from .outage import Outage
 from .telling import Teller
 
+Tls = grpc.ChannelCredentials | bool | None
 PATIENCE = timedelta(seconds=30)
 FAMILIES = ("Almeida", "Berger", "Costa", "Dubois")
 
@@ -42,13 +45,22 @@ class Story:
     `run` makes its serial numbers unique, so that the demonstration can be repeated.
     """
 
-    def __init__(self, *, server: str, folder: Path, own_server: bool) -> None:
+    def __init__(
+        self,
+        *,
+        server: str,
+        folder: Path,
+        own_server: bool,
+        tls: Tls,
+        environment: Mapping[str, str],
+    ) -> None:
         self.run = secrets.token_hex(2).upper()
         self.tell = Teller()
         self.server = server
         self.folder = folder
         self.code = "ALUXSAT" if own_server else f"ALUXSAT-{self.run}"
-        self.crm = Client(server, performed_by="demo")
+        self.environment = environment
+        self.crm = Client(server, performed_by="demo", tls=tls)
         self.numbers: list[str] = []
         self.acknowledged: list[str] = []
 
@@ -193,7 +205,12 @@ class Story:
 
     def _adapter(self, name: str, *options: str) -> AbstractContextManager[subprocess.Popen[str]]:
         return processes.adapter(
-            name, *options, server=self.server, provider=self.code, folder=self.folder
+            name,
+            *options,
+            server=self.server,
+            provider=self.code,
+            folder=self.folder,
+            environment=self.environment,
         )
 
     def _told(self, action: SubscriptionAction) -> None:
@@ -216,15 +233,22 @@ class Story:
             time.sleep(0.02)
 
 
-def play(server: str = "") -> bool:
+def play(server: str, *, tls: Tls, environment: Mapping[str, str]) -> bool:
     """Runs the demonstration on the given server, or on a server of its own.
 
-    Returns whether everything was right.
+    `environment`: the variables with which other processes connect to the given server. Returns
+    whether everything was right.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="generic-provider-")))
         address = server or stack.enter_context(processes.server(folder))
-        story = Story(server=address, folder=folder, own_server=not server)
+        story = Story(
+            server=address,
+            folder=folder,
+            own_server=not server,
+            tls=tls if server else False,
+            environment=environment if server else {},
+        )
         where = "a running server" if server else "a server of its own, on a fresh database"
         story.tell.title(f"Generic Provider: the main job, on {where} ({address})")
         return story.play()

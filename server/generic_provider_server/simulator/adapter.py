@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import grpc
+
 from generic_provider import (
     Adapter,
     PlatformDown,
@@ -91,6 +93,7 @@ def simulate(
     name: str,
     memory: Path,
     behaviour: Behaviour,
+    tls: grpc.ChannelCredentials | bool | None = None,
     max_in_flight: int = 100,
     lease_duration: timedelta = timedelta(seconds=30),
 ) -> None:
@@ -100,6 +103,7 @@ def simulate(
         server,
         provider=provider,
         name=name,
+        tls=tls,
         max_in_flight=max_in_flight,
         lease_duration=lease_duration,
     )

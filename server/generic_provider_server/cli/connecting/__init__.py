@@ -1,0 +1,1 @@
+"""Connects to a server: the options for that, and why it was not reached."""

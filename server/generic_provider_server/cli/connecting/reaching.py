@@ -1,0 +1,64 @@
+"""Finds out why a server was not reached, by a connection of its own.
+
+gRPC says of a wrong use of TLS only that a socket was closed or a handshake failed.
+"""
+
+from __future__ import annotations
+
+import re
+import socket
+import ssl
+
+from .options import Connection
+
+PATIENCE = 2.0
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+"""How each side of HTTP/2 begins: it makes a server answer, or say why it does not."""
+PLACE = re.compile(r"(?:dns:|ipv[46]:)?(\[[^\]]+\]|[^:/,]+):(\d+)")
+
+
+def why_not_reached(connection: Connection) -> str:
+    """A sentence about the wrong use of TLS; empty if that is not the reason."""
+    place = PLACE.fullmatch(connection.server)
+    if not place:
+        return ""
+    host, port = place[1].strip("[]"), int(place[2])
+    try:
+        with socket.create_connection((host, port), timeout=PATIENCE) as plain:
+            return _mismatch(connection, plain, host)
+    except OSError:
+        return ""
+
+
+def _mismatch(connection: Connection, plain: socket.socket, host: str) -> str:
+    if not connection.secure:
+        return "the server uses TLS: give its CA with --ca" if _speaks_tls(plain) else ""
+    try:
+        with connection.context().wrap_socket(plain, server_hostname=host) as secured:
+            secured.sendall(PREFACE)
+            welcome = secured.recv(1)
+    except ssl.SSLCertVerificationError as error:
+        return f"the server's certificate is not accepted ({error.verify_message}): check --ca"
+    except ssl.SSLError as error:
+        if "ALERT" not in str(error.reason):
+            how = "leave out --ca, --cert and --key" if connection.with_files else "use --insecure"
+            return f"the server does not use TLS: {how}"
+        welcome = b""
+    except ConnectionError:
+        welcome = b""
+    if welcome:
+        return ""
+    if connection.cert:
+        return "the server does not accept the client certificate: check --cert"
+    return "the server wants a client certificate: give --cert and --key"
+
+
+def _speaks_tls(plain: socket.socket) -> bool:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE  # nothing is sent: only the answer counts
+    try:
+        with context.wrap_socket(plain) as secured:
+            return bool(secured.version())
+    except OSError as error:
+        return isinstance(error, ssl.SSLError) and "ALERT" in str(error.reason)

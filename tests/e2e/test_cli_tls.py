@@ -1,0 +1,172 @@
+"""The command line and servers with TLS; the keys in `certificates` are worth nothing elsewhere."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.command_line import run
+from support.processes import PROGRAM, Server, wait_until
+
+pytestmark = pytest.mark.xdist_group("cli tls")
+CERTIFICATES = Path(__file__).parent / "certificates"
+CA = f"--ca={CERTIFICATES / 'ca.pem'}"
+CLIENT = f"--cert={CERTIFICATES / 'crm.pem'}", f"--key={CERTIFICATES / 'crm.key'}"
+SERVING = (
+    f"--tls-certificate={CERTIFICATES / 'server.pem'}",
+    f"--tls-key={CERTIFICATES / 'server.key'}",
+)
+
+
+@pytest.fixture(scope="module")
+def own_key(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
+    """A client certificate that the server's CA has not signed."""
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl")
+    folder = tmp_path_factory.mktemp("own")
+    key, certificate = folder / "own.key", folder / "own.pem"
+    command = f"{openssl} req -x509 -newkey rsa:2048 -nodes -subj /CN=own -days 9".split()
+    subprocess.run(
+        [*command, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True
+    )
+    return f"--cert={certificate}", f"--key={key}"
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("plain")) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def secure(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    with Server(tmp_path_factory.mktemp("secure"), *SERVING) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def mutual(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    options = (*SERVING, f"--tls-client-ca={CERTIFICATES / 'ca.pem'}", "--log-format=json")
+    with Server(tmp_path_factory.mktemp("mutual"), *options) as running:
+        yield running
+
+
+def test_certificates_are_given_by_options_or_by_the_environment(
+    mutual: Server, secure: Server
+) -> None:
+    assert run("provider", "list", CA, *CLIENT, server=mutual).exit_code == 0
+    assert run("backlog", "NONE", CA, server=secure).exit_code == 1
+    variables = {
+        "GENERIC_PROVIDER_CA": str(CERTIFICATES / "ca.pem"),
+        "GENERIC_PROVIDER_CERT": str(CERTIFICATES / "crm.pem"),
+        "GENERIC_PROVIDER_KEY": str(CERTIFICATES / "crm.key"),
+    }
+    assert run("provider", "list", server=mutual, **variables).exit_code == 0
+
+
+def test_every_command_that_connects_takes_certificates() -> None:
+    commands = [
+        ("provider", "apply"),
+        ("subscription", "explain"),
+        ("action", "batch"),
+        ("action", "terminate"),
+        ("request", "tail"),
+        ("reset", "run", "watch"),
+        ("platform", "report"),
+        ("archive", "create"),
+        ("adapter", "simulate"),
+        ("adapter", "compare"),
+        ("backlog",),
+        ("adapters",),
+        ("demo",),
+    ]
+    for command in commands:
+        words = run(*command, "--help").stdout
+        assert [each for each in ("--ca", "--cert", "--key") if each not in words] == [], command
+
+
+@pytest.mark.parametrize(
+    ("which", "options", "sentence"),
+    [
+        ("secure", (), "the server uses TLS: give its CA with --ca"),
+        ("mutual", (), "the server uses TLS: give its CA with --ca"),
+        ("mutual", (CA,), "the server wants a client certificate: give --cert and --key"),
+        ("mutual", (CA, "own"), "the server does not accept the client certificate: check --cert"),
+        (
+            "secure",
+            ("own",),
+            "the server's certificate is not accepted (unable to get local issuer",
+        ),
+        ("plain", (CA,), "the server does not use TLS: leave out --ca"),
+    ],
+)
+def test_a_mismatch_is_one_sentence(
+    which: str,
+    options: tuple[str, ...],
+    sentence: str,
+    own_key: tuple[str, str],
+    request: pytest.FixtureRequest,
+) -> None:
+    server: Server = request.getfixturevalue(which)
+    given = [each for name in options for each in (own_key if name == "own" else (name,))]
+
+    done = subprocess.run(
+        [*PROGRAM, "provider", "list", "--timeout=0.5", "--server", server.address, *given],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 3
+    assert done.stderr.startswith(f"Error: {server.address} was not reached: {sentence}")
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--ca=/none.pem",), "does not exist"),
+        ((f"--ca={__file__}",), "--ca is not a PEM file that can be used"),
+        (CLIENT[:1], "--cert and --key go together"),
+        ((CLIENT[0], f"--key={CERTIFICATES / 'server.key'}"), "is not a PEM file that can be used"),
+        ((CA, "--insecure"), "--insecure does not go together with --ca"),
+    ],
+)
+def test_wrong_files_are_refused_with_a_sentence(options: tuple[str, ...], said: str) -> None:
+    refused = run("provider", "list", *options)
+
+    assert (refused.exit_code, said in refused.stderr) == (2, True), refused.stderr
+
+
+def test_a_simulated_platform_serves_a_server_with_tls(mutual: Server, tmp_path: Path) -> None:
+    file = tmp_path / "p.toml"
+    file.write_text('code = "P"\ndistributors = [{ code = "M" }]\nservices = [{ code = "S", ')
+    with file.open("a") as more:
+        more.write('provider_service_id = "1" }]\n')
+    options = (CA, *CLIENT)
+    applied = run("provider", "apply", str(file), "--effective", *options, server=mutual)
+    assert applied.exit_code == 0, applied.output
+    command = [*PROGRAM, "adapter", "simulate", "--provider=P", *options]
+    command += ["--server", mutual.address, "--memory", str(tmp_path / "platform.db")]
+    with subprocess.Popen(command) as adapter:
+        try:
+            wait_until(
+                lambda: "simulator" in run("adapters", *options, server=mutual).stdout,
+                what="the adapter is connected",
+            )
+        finally:
+            adapter.terminate()
+
+
+def test_the_log_stays_json_whatever_grpc_meets(mutual: Server) -> None:
+    for options in (), (CA,):
+        run("provider", "list", "--timeout=0.5", *options, server=mutual)
+
+    lines = mutual.log.read_text().splitlines()
+    assert [line for line in lines if not isinstance(json.loads(line), dict)] == []

@@ -24,16 +24,19 @@ from .services.archiving import archiving_loop
 from .services.clock import Clock
 from .services.delivery import Delivery
 from .services.duties import duties
+from .services.loop import Loop
 from .services.presence import Presence, connected
 from .services.resetting import Resetting
 from .services.settling import Settling
 from .store.archives.folder import archive_folder
-from .store.database.engine import StoreLost
+from .store.database.engine import StoreGone, StoreLost
 from .store.store import Store, open_store
 
 MOST_RECEIVED = 4 * 1024 * 1024
 CUT_OFF = 0.2
 """Calls that arrive while the last ones end may take this many seconds. Then they are cut off."""
+WATCH_SECONDS = 1.0
+"""Seconds between two checks that the database file is still in its place."""
 ATTEMPTS, ATTEMPT_SECONDS = 10, 1.0
 """The number of attempts, and the seconds between them, to reach a database at the start."""
 OPTIONS = (
@@ -56,19 +59,28 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains.
 
-    Raises StoreInUse, StoreLost and UnsupportedDatabase, and OSError if the address cannot be
-    bound.
+    Raises StoreInUse, StoreLost and UnsupportedDatabase, OSError if the address cannot be bound,
+    and StoreGone after the database file was removed or replaced.
     """
     configure_logs(settings)
-    stop = asyncio.Event()
+    stop, gone = asyncio.Event(), list[StoreGone]()
     loop = asyncio.get_running_loop()
-    async with running(settings, port_shared=port_shared) as address:
+
+    def stop_without(error: StoreGone) -> None:
+        if not gone:
+            log.error("database_gone", error=str(error))
+        gone.append(error)
+        stop.set()
+
+    async with running(settings, port_shared=port_shared, on_gone=stop_without) as address:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         _spare_collections()
         on_serving(address)
         await stop.wait()
         log.info("draining", seconds=settings.drain_seconds)
+    if gone:
+        raise gone[0]
 
 
 def _spare_collections() -> None:
@@ -83,15 +95,24 @@ def _spare_collections() -> None:
 
 
 @asynccontextmanager
-async def running(settings: Settings, *, port_shared: bool = False) -> AsyncIterator[str]:
+async def running(
+    settings: Settings,
+    *,
+    port_shared: bool = False,
+    on_gone: Callable[[StoreGone], None] = lambda _: None,
+) -> AsyncIterator[str]:
     """Runs a server while the block runs, and yields the address that it serves on.
 
     Each part is stopped in the reverse order in which it was started. `port_shared` allows other
-    processes to serve on the same port.
+    processes to serve on the same port. `on_gone` is called, again and again, when the database
+    file is gone.
     """
     async with AsyncExitStack() as stack:
         store = await _reached(partial(_open, settings))
         stack.push_async_callback(store.close)
+        watching = _watching(store, on_gone)
+        watching.start()
+        stack.push_async_callback(watching.stop)
         delivery = Delivery(store, max_streams=settings.max_streams)
         settling, calls = Settling(store), Calls(secure=settings.tls_certificate is not None)
         presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
@@ -120,6 +141,16 @@ async def running(settings: Settings, *, port_shared: bool = False) -> AsyncIter
         stack.push_async_callback(delivery.drain, "this server process is shutting down")
         await stack.enter_async_context(health.serving())
         yield address
+
+
+def _watching(store: Store, on_gone: Callable[[StoreGone], None]) -> Loop:
+    async def check() -> None:
+        try:
+            store.check()
+        except StoreGone as gone:
+            on_gone(gone)
+
+    return Loop("database file", check, seconds=WATCH_SECONDS)
 
 
 def _open(settings: Settings) -> Store:

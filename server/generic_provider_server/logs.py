@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from contextlib import suppress
+from typing import TextIO, cast
 
 import structlog
 from structlog.typing import Processor
@@ -32,7 +34,7 @@ def configure_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level.value),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Sturdy())),
     )
     remove_record = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     libraries = logging.StreamHandler(sys.stderr)
@@ -44,3 +46,15 @@ def configure_logs(settings: Settings) -> None:
     level = max(logging.WARNING, logging.getLevelNamesMapping()[settings.log_level.name])
     logging.basicConfig(handlers=[libraries], level=level, force=True)
     logging.captureWarnings(capture=True)
+
+
+class _Sturdy:
+    """Standard error. A line that cannot be written, on a full disk, must not stop the server."""
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            sys.stderr.flush()

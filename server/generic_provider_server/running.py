@@ -8,7 +8,13 @@ from collections.abc import Callable
 import click
 
 from .config import Settings
-from .store.database.engine import StoreInUse, StoreLost, UnsupportedDatabase
+from .store.database.engine import StoreGone, StoreInUse, StoreLost, UnsupportedDatabase
+
+
+class Gone(click.ClickException):
+    """The database file was removed. A restart would begin with an empty one."""
+
+    exit_code = 3
 
 
 def run_one(
@@ -21,6 +27,8 @@ def run_one(
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serving)
+    except StoreGone as error:
+        raise Gone(str(error)) from error
     except (StoreInUse, StoreLost, UnsupportedDatabase, OSError) as error:
         raise click.ClickException(str(error)) from error
 

@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sqlite3
-import subprocess
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -12,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from generic_provider import Client, actions
-from support.command_line import run
-from support.processes import PROGRAM, Server, simulated_adapter, wait_until
+from support.command_line import run, run_process
+from support.processes import Server, simulated_adapter, wait_until
 
 PROVIDER = """
 code = "SMALL"
@@ -22,13 +20,6 @@ distributors = [{ code = "MAIN" }, { code = "TWIN1", required_distributor = "MAI
 services = [{ code = "SPORT", provider_service_id = "1001" }]
 delivery_settings = { pending_window = "3 d" }
 """
-
-
-def run_process(*arguments: str, server: Server | None = None) -> subprocess.CompletedProcess[str]:
-    known = {**os.environ, "GENERIC_PROVIDER_SERVER": server.address if server else ""}
-    return subprocess.run(
-        [*PROGRAM, *arguments], capture_output=True, text=True, env=known, check=False, timeout=100
-    )
 
 
 def test_the_demo_tells_the_main_job_and_finds_all_well() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
 from typing import Any
 
 import click
@@ -10,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from generic_provider_server.cli import generic_provider
 from generic_provider_server.cli.failures import told
-from support.processes import Server
+from support.processes import PROGRAM, Server
 
 
 class Program(click.Command):
@@ -32,3 +34,10 @@ def told_as_json(*arguments: str, server: Server) -> list[Any]:
     result = run(*arguments, "--json", server=server)
     assert result.exit_code == 0, result.output
     return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def run_process(*arguments: str, server: Server | None = None) -> subprocess.CompletedProcess[str]:
+    known = {**os.environ, "GENERIC_PROVIDER_SERVER": server.address if server else ""}
+    return subprocess.run(
+        [*PROGRAM, *arguments], capture_output=True, text=True, env=known, check=False, timeout=100
+    )

@@ -65,9 +65,14 @@ class Server:
 
     def stop(self, how: signal.Signals) -> int:
         """Its exit code."""
+        assert self._process is not None
+        self._process.send_signal(how)
+        return self.exit_code()
+
+    def exit_code(self) -> int:
+        """Waits until it has ended."""
         process = self._process
         assert process is not None
-        process.send_signal(how)
         code = process.wait(PATIENCE)
         if process.stdout:
             process.stdout.close()

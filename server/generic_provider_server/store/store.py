@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from peewee import Database, InterfaceError, OperationalError
+from peewee import Database, InterfaceError, OperationalError, PeeweeException
 
 from ..domain.catalogue import Catalogue, catalogue_of
 from ..domain.subscription.records import ProviderRecord
 from .database import statements as sql
-from .database.engine import Engine, UnsupportedDatabase, hidden
+from .database.engine import Engine, StoreDamaged, UnsupportedDatabase, hidden
 from .database.postgres import PREFIXES, PostgresEngine, checked, database_of
-from .database.sqlite import PREFIX, SqliteEngine, sqlite_path, sqlite_reader
+from .database.sqlite import PREFIX, SqliteEngine, failure_of, sqlite_path, sqlite_reader
 from .memory.memory import Memory
 from .memory.set_aside import SetAside
 from .notices.listener import Listener
@@ -96,8 +97,17 @@ class Store:
         loop = asyncio.get_running_loop()
         try:
             return await loop.run_in_executor(self._threads, self._answer, question)
-        except UNREACHABLE as error:
+        except (PeeweeException, sqlite3.Error) as error:
+            failure = failure_of(error)
+            if isinstance(failure, StoreDamaged):
+                self.listeners.tell_damaged(failure)
+            elif not isinstance(error, UNREACHABLE):
+                raise
             raise unavailable("read") from error
+
+    def check(self) -> None:
+        """Raises StoreGone if the database file was removed or replaced."""
+        self._writer.check()
 
     def _answer(self, question: Callable[[Queries], Result]) -> Result:
         """Answers the question. If the connection was lost, it tries once more with a new one."""
@@ -125,11 +135,11 @@ class Store:
         self._closed = True
         if self._listener is not None:
             await self._listener.stop()
-        await self._writer.stop()
         everyone = threading.Barrier(READERS)
         for _ in range(READERS):
             self._threads.submit(self._close_reader, everyone)
         await asyncio.to_thread(self._threads.shutdown)
+        await self._writer.stop()
 
     def _close_reader(self, everyone: threading.Barrier) -> None:
         """Lets each thread close its own connection; the barrier makes every thread do it."""

@@ -9,18 +9,12 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import psycopg
-from peewee import (
-    Database,
-    InterfaceError,
-    OperationalError,
-    PeeweeException,
-    ProgrammingError,
-)
+from peewee import Database, DatabaseError, InterfaceError, PeeweeException
 
 from .bulk import Bulk, Row
 from .number_blocks import Numbers
 
-UNREADABLE = (OperationalError, InterfaceError, ProgrammingError)
+UNREADABLE = (InterfaceError, DatabaseError)
 """The errors of a query when the database is lost, or does not belong to this service."""
 
 
@@ -43,11 +37,26 @@ class StoreLost(Exception):
     """
 
 
+class StoreDamaged(Exception):
+    """The database file is damaged. Only a person can help."""
+
+
+class StoreGone(StoreLost):
+    """The database file is not in its place any more: what is written now would be lost."""
+
+
 class Overtaken(Exception):
     """Says that another process was faster. Run the transaction again on the current data."""
 
 
-DATABASE_ERRORS = (Overtaken, StoreLost, PeeweeException, psycopg.Error, sqlite3.Error)
+DATABASE_ERRORS = (
+    Overtaken,
+    StoreLost,
+    StoreDamaged,
+    PeeweeException,
+    psycopg.Error,
+    sqlite3.Error,
+)
 """The errors that the database itself causes, and not a command."""
 
 
@@ -100,4 +109,17 @@ class Engine(Protocol):
         """Returns a database for queries. Each thread has a connection of its own."""
         ...
 
-    def close(self) -> None: ...
+    def check(self) -> None:
+        """Raises StoreGone."""
+        ...
+
+    def tidy(self) -> bool:
+        """Gives disk space back while nobody writes. Returns whether there is nothing left to do.
+
+        Call it on the thread that writes.
+        """
+        ...
+
+    def close(self) -> None:
+        """Call it on the thread that writes, when all readers have closed their connections."""
+        ...

@@ -5,28 +5,48 @@ One process uses the database: one connection writes, and other connections only
 
 from __future__ import annotations
 
-import fcntl
-import os
+import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cache
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from peewee import Database, SqliteDatabase
+from peewee import Database, PeeweeException, SqliteDatabase
 
 from .bulk import Bulk, Row
-from .engine import StoreInUse, Tables, UnsupportedDatabase
+from .engine import StoreDamaged, StoreLost, Tables, UnsupportedDatabase
 from .migrate import migrate
 from .number_blocks import Numbers
 from .rows import rows_of
+from .sqlite_file import SqliteFile
 from .statements import ALONE, IN_ORDER, SET_COUNTER, SKIP_LOCKED
 
 PREFIX = "sqlite:///"
 MOST_KEYS = 500
 """The limit of keys in one IN (…)."""
+PATIENCE_MS = 10_000
+"""How long another program may keep the database locked."""
+CHECKPOINT_PAGES = 4_000
+LARGEST_WAL = 32 * 1024 * 1024
+"""The bytes that the WAL keeps at most when it begins anew. During a long read it grows beyond."""
+
+DAMAGED = (
+    "the database file is damaged: stop the server, restore the last back-up, and compare the "
+    "platforms with it"
+)
+FAILURES: Mapping[int, str] = {
+    sqlite3.SQLITE_FULL: "the disk is full or a quota is used up: free some space",
+    sqlite3.SQLITE_IOERR: "the disk failed, or the largest allowed file size is reached",
+    sqlite3.SQLITE_READONLY: "the database file must not be written: check permissions and mount",
+    sqlite3.SQLITE_CANTOPEN: "a file of the database cannot be opened",
+    sqlite3.SQLITE_BUSY: "another program has locked the database: end its transaction",
+    sqlite3.SQLITE_CORRUPT: DAMAGED,
+    sqlite3.SQLITE_NOTADB: DAMAGED,
+}
+"""The failures of the file, not of a statement, by SQLite's codes."""
 
 
 class SqliteEngine:
@@ -35,26 +55,34 @@ class SqliteEngine:
     def __init__(self, url: str) -> None:
         """Locks the database. Raises UnsupportedDatabase, StoreInUse."""
         self._path = sqlite_path(url)
-        self._stack = ExitStack()
-        self._stack.enter_context(_exclusive(self._path))
+        self._file = SqliteFile(self._path)
         self._database: Any = _writer_of(self._path)
         self._last: dict[str, int] = {}
 
     def prepare(self) -> Sequence[str]:
-        done = migrate(self._database)
-        self._last = dict(self._database.execute_sql("SELECT name, value FROM counter"))
-        self._database.close()
+        """Raises UnsupportedDatabase."""
+        try:
+            with _failures_told():
+                done = migrate(self._database)
+                self._last = dict(self._database.execute_sql("SELECT name, value FROM counter"))
+        except (StoreLost, StoreDamaged) as error:
+            raise UnsupportedDatabase(f"{self._path} cannot be used: {error}") from error
+        finally:
+            self._database.close()
         return done
 
     @contextmanager
     def transaction(self) -> Iterator[tuple[Tables, Numbers]]:
-        with self._database.atomic("IMMEDIATE"):
+        """What is acknowledged is in the file that has the name of the database."""
+        with _failures_told(), self._database.atomic("IMMEDIATE"):
             tables = SqliteTables(self._database.cursor())
             numbers = Numbers(dict(self._last))
             yield tables, numbers
             changed = numbers.last.items() - self._last.items()
             tables.write(SET_COUNTER, [{"name": name, "value": n} for name, n in changed])
         self._last = numbers.last
+        self._file.note_wal()
+        self._file.check()
 
     def now(self) -> int:
         return time.time_ns()
@@ -62,9 +90,47 @@ class SqliteEngine:
     def reader(self) -> Database:
         return sqlite_reader(self._path)
 
+    def check(self) -> None:
+        self._file.check()
+
+    def tidy(self) -> bool:
+        """Writes the WAL into the database and empties it, unless somebody still reads from it."""
+        with _failures_told():
+            self._database.execute_sql("PRAGMA busy_timeout = 0")
+            try:
+                tidied = self._database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            finally:
+                self._database.execute_sql(f"PRAGMA busy_timeout = {PATIENCE_MS}")
+        return not tidied[0]
+
     def close(self) -> None:
+        """The last connection empties and removes the WAL when it is closed."""
         self._database.close()
-        self._stack.close()
+        self._file.close()
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    """Raises StoreLost or StoreDamaged, with what to do, if the file cannot be used."""
+    try:
+        yield
+    except (PeeweeException, sqlite3.Error) as error:
+        if failure := failure_of(error):
+            raise failure from error
+        raise
+
+
+def failure_of(error: BaseException | None) -> StoreLost | StoreDamaged | None:
+    """What the error says about the file; None if it says nothing.
+
+    A transaction whose end failed raises an error whose cause or context is the true one.
+    """
+    if error is None:
+        return None
+    text = FAILURES.get(getattr(error, "sqlite_errorcode", 0) & 0xFF)
+    if text is None:
+        return failure_of(error.__cause__ or error.__context__)
+    return (StoreDamaged if text is DAMAGED else StoreLost)(f"{text} ({error})")
 
 
 class SqliteTables:
@@ -124,9 +190,10 @@ def _writer_of(path: Path) -> SqliteDatabase:
         pragmas={
             "journal_mode": "wal",
             "synchronous": "full",
-            "busy_timeout": 10_000,
+            "busy_timeout": PATIENCE_MS,
             "cache_size": -64_000,
-            "wal_autocheckpoint": 4_000,
+            "wal_autocheckpoint": CHECKPOINT_PAGES,
+            "journal_size_limit": LARGEST_WAL,
             "temp_store": "memory",
         },
     )
@@ -138,27 +205,7 @@ def sqlite_reader(path: Path) -> SqliteDatabase:
         pragmas={
             "query_only": 1,
             "wal_autocheckpoint": 0,
-            "busy_timeout": 10_000,
+            "busy_timeout": PATIENCE_MS,
             "cache_size": -16_000,
         },
     )
-
-
-@contextmanager
-def _exclusive(path: Path) -> Iterator[None]:
-    """Holds the lock that keeps a second server away from an SQLite database."""
-    lock = path.with_name(path.name + ".lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            raise StoreInUse(
-                f"database {path} is in use by another server (process {file.read().strip()}); "
-                "stop that one first, or serve another --database"
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        yield

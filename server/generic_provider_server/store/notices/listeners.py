@@ -31,6 +31,7 @@ class Listeners:
         self.committed: list[Callable[[Notice], None]] = []
         self.missed: list[Callable[[], None]] = []
         self.reached: list[Callable[[bool], None]] = []
+        self._damaged = False
 
     def tell_at_once(self, notice: Notice) -> None:
         _call(self.at_once, notice)
@@ -50,7 +51,15 @@ class Listeners:
         _call(self.reached, False)  # noqa: FBT003 - the listeners' only argument
 
     def tell_found(self) -> None:
-        _call(self.reached, True)  # noqa: FBT003
+        if not self._damaged:
+            _call(self.reached, True)  # noqa: FBT003
+
+    def tell_damaged(self, error: BaseException) -> None:
+        """A damaged file stays damaged, even if most of it can still be read and written."""
+        if not self._damaged:
+            log.error("database_damaged", error=str(error))
+            self._damaged = True
+        _call(self.reached, False)  # noqa: FBT003
 
 
 def _call(listeners: list[Any], *arguments: object) -> None:

@@ -18,7 +18,7 @@ from peewee import OperationalError
 
 from ...domain.refusals import Reason, Refused
 from ..database import statements as sql
-from ..database.engine import DATABASE_ERRORS, Engine, Overtaken, StoreLost
+from ..database.engine import DATABASE_ERRORS, Engine, Overtaken, StoreDamaged, StoreLost
 from ..memory.memory import Memory
 from ..memory.providers import Providers
 from ..memory.set_aside import Unprocessable
@@ -32,6 +32,10 @@ from .transaction import Transaction
 Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
+RETRY_SECONDS = 1.0
+"""Seconds between two attempts to find a store again that was lost."""
+IDLE_SECONDS = 5.0
+"""Seconds without a command after which the database is tidied up."""
 MOST_ATTEMPTS = 10
 """The limit of attempts for a group, and then for each of its commands, while other processes are
 faster.
@@ -84,6 +88,7 @@ class Writer:
         self._wanted = threading.Condition()
         self._stopping = False
         self._lost = False
+        self._tidy = True
         self._thread = threading.Thread(target=self._work, name="store-writer", daemon=True)
 
     def start(self) -> None:
@@ -95,6 +100,10 @@ class Writer:
             self._stopping = True
             self._wanted.notify()
         await asyncio.to_thread(self._thread.join)
+
+    def check(self) -> None:
+        """Raises StoreGone if the database file was removed or replaced."""
+        self._engine.check()
 
     def ask(self, command: Command[Result]) -> asyncio.Future[Result]:
         """Queues the command behind the commands of its kind that were queued before."""
@@ -108,25 +117,38 @@ class Writer:
         return future
 
     def _work(self) -> None:
-        while True:
-            group = self._next_group()
-            if group is None:
-                break
-            notices = self._run_group(group)
-            self._loop.call_soon_threadsafe(self._answer, group, notices)
+        while (group := self._next_group()) is not None:
+            if group or self._throttle.unsent or self._lost:
+                self._tidy = False
+                notices = self._run_group(group)
+                self._loop.call_soon_threadsafe(self._answer, group, notices)
+            else:
+                self._tidy_up()
         self._engine.close()
 
     def _next_group(self) -> list[_Asked[Any]] | None:
         """Waits for the next group. Returns None if the writer stops.
 
-        The group is empty if no command is queued but notifications for other processes are due.
+        The group is empty if no command was asked for, but notifications of other processes are
+        due, the store was lost and may be found again, or nothing was asked for a while.
         """
         with self._wanted:
-            wait = PAUSE_SECONDS if self._throttle.unsent else None
+            if self._throttle.unsent:
+                wait: float | None = PAUSE_SECONDS
+            elif self._lost:
+                wait = RETRY_SECONDS
+            else:
+                wait = None if self._tidy else IDLE_SECONDS
             self._wanted.wait_for(lambda: self._asked or self._stopping, wait)
             if self._stopping and not self._asked:
                 return None
             return self._asked.next_group()
+
+    def _tidy_up(self) -> None:
+        try:
+            self._tidy = self._engine.tidy()
+        except DATABASE_ERRORS as error:
+            log.warning("not_tidied", error=str(error))
 
     def _run_group(self, group: Sequence[_Asked[Any]], *, attempt: int = 1) -> list[Notice]:
         """Runs the group as one transaction.
@@ -165,6 +187,9 @@ class Writer:
     def _fail(self, group: Sequence[_Asked[Any]], error: Exception) -> None:
         if isinstance(error, Overtaken):
             log.warning("overtaken_too_often", attempts=MOST_ATTEMPTS)
+            error = unavailable("written")
+        elif isinstance(error, StoreDamaged):
+            self._loop.call_soon_threadsafe(self._listeners.tell_damaged, error)
             error = unavailable("written")
         elif isinstance(error, OperationalError | sqlite3.OperationalError):
             log.error("store_unavailable", exc_info=error)
@@ -210,6 +235,8 @@ class Writer:
                     self._run(asked, need, transaction)
                     transaction.flush()
             transaction.finish()
+            if self._lost:
+                tables.run(sql.PROBE, ())
             if self._engine.shared:
                 tables.tell(self._throttle.messages(transaction.notice))
         self._throttle.sent()

@@ -1,0 +1,78 @@
+"""Locks the file of an SQLite database against other servers, and notices when it is removed."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from .engine import StoreGone, StoreInUse
+
+Place = tuple[int, int]
+"""Device and inode: the file itself, whatever its names are."""
+
+_held: set[Place] = set()
+
+
+class SqliteFile:
+    """Holds the lock on the file from before the first connection until after the last one.
+
+    Nothing else in the process may open the file. When any descriptor of it is closed, SQLite loses
+    its own locks in this process. The next `sqlite3` that opens the file then takes itself for the
+    only user, and deletes the WAL with acknowledged changes.
+    """
+
+    def __init__(self, path: Path) -> None:
+        """Creates the file if there is none. Only its owner may read it.
+
+        Raises StoreInUse.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._path = path
+        # To try the lock would close a descriptor of a file that this process has in use.
+        if _find(path) in _held:
+            raise self._in_use()
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._descriptor)
+            raise self._in_use() from None
+        self._place = _place(os.fstat(self._descriptor))
+        _held.add(self._place)
+        real = path.resolve()
+        self._wal_path = real.with_name(real.name + "-wal")
+        self._wal: Place | None = None
+
+    def note_wal(self) -> None:
+        """Call it with an open connection that stays open, because the last one removes the WAL."""
+        self._wal = self._wal or _find(self._wal_path)
+
+    def check(self) -> None:
+        """Raises StoreGone if the file that is in use, or its WAL, is not in its place any more."""
+        if _find(self._path) != self._place:
+            raise StoreGone(f"the database file {self._path} was removed or replaced")
+        if self._wal is not None and _find(self._wal_path) != self._wal:
+            raise StoreGone(f"the file {self._wal_path} was removed or replaced")
+
+    def close(self) -> None:
+        """Call it after the last connection was closed."""
+        _held.discard(self._place)
+        os.close(self._descriptor)
+
+    def _in_use(self) -> StoreInUse:
+        return StoreInUse(
+            f"database {self._path} is in use by another server (`fuser {self._path}` names its "
+            "process); stop that one first, or serve another --database"
+        )
+
+
+def _find(path: Path) -> Place | None:
+    try:
+        return _place(path.stat())
+    except FileNotFoundError:
+        return None
+
+
+def _place(status: os.stat_result) -> Place:
+    return status.st_dev, status.st_ino

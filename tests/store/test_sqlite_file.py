@@ -1,0 +1,130 @@
+"""The file of an SQLite database, and its write-ahead log, beside other programs."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.store.database.engine import StoreInUse
+from generic_provider_server.store.database.sqlite import SqliteEngine
+from generic_provider_server.store.store import open_store
+from support.bench import Bench, HandClock
+from support.examples import SATELLITE, viewer
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+@pytest.fixture
+def wal(file: Path) -> Path:
+    return file.with_name("store.db-wal")
+
+
+def size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
+
+
+async def opened(file: Path) -> Bench:
+    bench = Bench(open_store(f"sqlite:///{file}"), HandClock())
+    await bench.add_provider(SATELLITE)
+    return bench
+
+
+async def test_the_wal_shrinks_under_load_when_a_long_read_is_over(
+    file: Path, wal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.store.database.sqlite.LARGEST_WAL", MIB)
+    monkeypatch.setattr("generic_provider_server.store.database.sqlite.CHECKPOINT_PAGES", 100)
+    bench = await opened(file)
+    with closing(sqlite3.connect(file)) as reading:
+        reading.execute("BEGIN")
+        reading.execute("SELECT * FROM provider").fetchall()
+        while size(wal) < 4 * MIB:
+            await bench.perform(viewer("", serial=str(size(wal))))
+    for n in range(5):
+        await bench.perform(viewer("", serial=f"later {n}"))
+
+    assert size(wal) <= MIB
+    await bench.store.close()
+
+
+async def test_the_wal_is_emptied_while_the_server_is_idle(
+    file: Path, wal: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[bool] = []
+    tidy = SqliteEngine.tidy
+
+    def tidy_and_note(engine: SqliteEngine) -> bool:
+        attempts.append(tidy(engine))
+        return attempts[-1]
+
+    monkeypatch.setattr(SqliteEngine, "tidy", tidy_and_note)
+    monkeypatch.setattr("generic_provider_server.store.write.writer.IDLE_SECONDS", 0.05)
+    bench = await opened(file)
+    with closing(sqlite3.connect(file)) as reading:
+        reading.execute("BEGIN")
+        reading.execute("SELECT * FROM provider").fetchall()
+        await bench.become(viewer("S1"))
+        while False not in attempts:
+            await asyncio.sleep(0.01)
+    while size(wal):
+        await asyncio.sleep(0.01)
+
+    await bench.become(viewer("S2"))
+    await bench.store.close()
+
+
+async def test_the_wal_is_removed_at_the_stop(file: Path, wal: Path) -> None:
+    bench = await opened(file)
+    await asyncio.gather(*[bench.store.read(lambda queries: queries.now()) for _ in range(20)])
+    await bench.become(viewer("S1"))
+    await bench.store.close()
+
+    assert not size(wal)
+
+
+async def test_a_refused_second_opening_leaves_the_locks_of_the_first(
+    file: Path, wal: Path
+) -> None:
+    bench = await opened(file)
+    with pytest.raises(StoreInUse):
+        open_store(f"sqlite:///{file}")
+    code = "import sqlite3, sys; sqlite3.connect(sys.argv[1]).execute('SELECT * FROM provider')"
+    command = [sys.executable, "-c", code, str(file)]
+    await asyncio.to_thread(subprocess.run, command, check=True)
+
+    assert size(wal)
+    await bench.store.close()
+
+
+async def test_a_database_that_another_program_locks_is_unavailable_until_it_is_unlocked(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.store.database.sqlite.PATIENCE_MS", 10)
+    bench = await opened(file)
+    reached: list[bool] = []
+    bench.store.listeners.reached.append(reached.append)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        asked = [bench.become(viewer(f"S{n}")) for n in range(3)]
+        refused = await asyncio.gather(*asked, return_exceptions=True)
+    while reached[-1:] != [True]:
+        await asyncio.sleep(0.01)
+
+    assert {each.reason for each in refused if isinstance(each, Refused)} == {
+        Reason.STORE_UNAVAILABLE
+    }
+    assert reached[0] is False
+    await bench.become(viewer("S1"))
+    await bench.store.close()

@@ -1,0 +1,24 @@
+"""Mounts for tests; they need root."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+
+@contextmanager
+def mounted(place: Path, *options: str) -> Iterator[Path]:
+    """Skips the test where mounting is not allowed. `options`: of `mount`, before the place."""
+    place.mkdir()
+    command = ["mount", *options, str(place)]
+    if subprocess.run(command, capture_output=True, check=False).returncode:
+        pytest.skip("only root may mount")
+    try:
+        yield place
+    finally:
+        command = ["umount", "--lazy", str(place)]
+        subprocess.run(command, check=True)

@@ -297,28 +297,3 @@ DivisibleAction = (
 """Actions of which a rejection takes back only the part that the rejected request carried."""
 
 AnyAction = AtomicAction | DivisibleAction
-
-WholeActivation = Activate | EndResting | ShortTermActivate | EndShortTermDeactivation
-"""Actions that a provider may get as one ACTIVATE_SUBSCRIBER."""
-
-WholeDeactivation = Deactivate | Terminate | Rest | ShortTermDeactivate | EndShortTermActivation
-"""Actions that a provider may get as one DEACTIVATE_SUBSCRIBER."""
-
-WholeAction = WholeActivation | WholeDeactivation
-
-PerServiceAction = (
-    BecomeSubscriber
-    | Regret
-    | ServiceListAction
-    | SwapService
-    | AddItems
-    | RemoveItems
-    | SwapItem
-    | ChangeDistribution
-    | ChangeLocation
-    | ChangeSubscriber
-    | AddUsage
-    | CancelUsage
-    | Replace
-)
-"""Actions that always send one request for each service."""

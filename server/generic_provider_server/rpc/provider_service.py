@@ -6,10 +6,10 @@ from ..commands.providers import CreateProvider, SetProviderState, UpdateProvide
 from ..domain.catalogue import catalogue_of
 from ..domain.values import ProviderState
 from ..store.store import Store
-from . import encode
 from .calls import IncomingCall
 from .checks import CALLERS_ID, Checks
 from .decode_providers import etag_of, provider_of
+from .encode_providers import provider as provider_message
 from .paging import page_of
 from .repeats import contents_of, digest
 
@@ -30,7 +30,7 @@ class ProviderServicer:
         )
         checks.done()
         record = await self._store.do(create)
-        return api.CreateProviderResponse(provider=encode.provider(record))
+        return api.CreateProviderResponse(provider=provider_message(record))
 
     async def GetProvider(
         self, request: api.GetProviderRequest, call: IncomingCall
@@ -40,7 +40,7 @@ class ProviderServicer:
         checks.done()
         await self._store.refresh()
         catalogue_of(self._store.catalogues, code)
-        return api.GetProviderResponse(provider=encode.provider(self._store.providers[code]))
+        return api.GetProviderResponse(provider=provider_message(self._store.providers[code]))
 
     async def ListProviders(
         self, request: api.ListProvidersRequest, call: IncomingCall
@@ -51,7 +51,7 @@ class ProviderServicer:
         checks.done()
         await self._store.refresh()
         found = [
-            (code, encode.provider(record))
+            (code, provider_message(record))
             for code, record in sorted(self._store.providers.items())
             if code > page.after and (not states or record.provider.state in states)
         ]
@@ -69,7 +69,7 @@ class ProviderServicer:
         )
         checks.done()
         record = await self._store.do(update)
-        return api.UpdateProviderResponse(provider=encode.provider(record))
+        return api.UpdateProviderResponse(provider=provider_message(record))
 
     async def SetProviderState(
         self, request: api.SetProviderStateRequest, call: IncomingCall
@@ -83,4 +83,4 @@ class ProviderServicer:
         )
         checks.done()
         record = await self._store.do(change)
-        return api.SetProviderStateResponse(provider=encode.provider(record))
+        return api.SetProviderStateResponse(provider=provider_message(record))

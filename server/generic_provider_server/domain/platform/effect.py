@@ -101,9 +101,7 @@ def has(known: PlatformImage, request: Request) -> bool:
 
 
 def doubt(known: PlatformImage, request: Request) -> PlatformImage:
-    """Returns the image when nobody knows whether the request was applied: what it names is
-    uncertain.
-    """
+    """Returns the image if the request may have been applied: what it names is uncertain."""
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             return _doubt_become(known, request)
@@ -161,10 +159,7 @@ def names(request: Request) -> frozenset[Name]:
 
 
 def field_of(request: Request) -> Field:
-    """Returns the field of the image that the request changes.
-
-    It raises ValueError for requests that change the subscriber itself.
-    """
+    """Returns the field of the image that the request changes. A subscriber is no such field."""
     field = _FIELDS[request.type]
     if field is None:
         raise ValueError(f"a {request.type.name} changes the subscriber")

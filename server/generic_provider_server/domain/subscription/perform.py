@@ -5,11 +5,29 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from ..actions import (
+    Activate,
+    AddItems,
+    AddUsage,
     AnyAction,
     BecomeSubscriber,
-    PerServiceAction,
-    WholeAction,
-    WholeActivation,
+    CancelUsage,
+    ChangeDistribution,
+    ChangeLocation,
+    ChangeSubscriber,
+    Deactivate,
+    EndResting,
+    EndShortTermActivation,
+    EndShortTermDeactivation,
+    Regret,
+    RemoveItems,
+    Replace,
+    Rest,
+    ServiceListAction,
+    ShortTermActivate,
+    ShortTermDeactivate,
+    SwapItem,
+    SwapService,
+    Terminate,
 )
 from ..catalogue import Catalogues
 from ..platform.image import Known, PlatformImage
@@ -25,6 +43,31 @@ from .transition import Circumstances, Transition
 
 MOST_UNSETTLED = 500
 """The limit of unsettled actions. A rejection replays all of them, so their number is bounded."""
+
+WholeActivation = Activate | EndResting | ShortTermActivate | EndShortTermDeactivation
+"""Actions that a provider may get as one ACTIVATE_SUBSCRIBER."""
+
+WholeDeactivation = Deactivate | Terminate | Rest | ShortTermDeactivate | EndShortTermActivation
+"""Actions that a provider may get as one DEACTIVATE_SUBSCRIBER."""
+
+WholeAction = WholeActivation | WholeDeactivation
+
+PerServiceAction = (
+    BecomeSubscriber
+    | Regret
+    | ServiceListAction
+    | SwapService
+    | AddItems
+    | RemoveItems
+    | SwapItem
+    | ChangeDistribution
+    | ChangeLocation
+    | ChangeSubscriber
+    | AddUsage
+    | CancelUsage
+    | Replace
+)
+"""Actions that always send one request for each service."""
 
 
 def perform(

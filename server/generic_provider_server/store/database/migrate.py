@@ -12,7 +12,7 @@ from typing import Any, cast
 from peewee import Database, SqliteDatabase
 from playhouse.migrations import Runner
 
-from .models import TABLES, Counter, Setting
+from .models import Counter, Setting
 from .number_blocks import COUNTERS
 
 MIGRATIONS = Path(__file__).parent / "migrations"
@@ -24,7 +24,7 @@ def migrate(database: Database) -> Sequence[str]:
     """Makes all pending changes in one transaction, adds the initial rows, and returns the names of
     the changes.
     """
-    with database.bind_ctx(TABLES), _alone(database):
+    with database.bind_ctx([Setting, Counter]), _alone(database):
         done: Sequence[str] = Runner(database, directory=str(MIGRATIONS)).up()
         facts = [
             {"name": "store_id", "value": uuid.uuid4().bytes},

@@ -23,18 +23,12 @@ class Setting(Model):
     name = TextField(primary_key=True)
     value = BlobField()
 
-    class Meta:
-        table_name = "setting"
-
 
 class Counter(Model):
     """The last number given to a thing of each kind, for example a subscription or a request."""
 
     name = TextField(primary_key=True)
     value = BigIntegerField()
-
-    class Meta:
-        table_name = "counter"
 
 
 class ProviderRow(Model):
@@ -303,24 +297,3 @@ class ArchivedRow(Model):
 
     class Meta:
         table_name = "archived"
-
-
-TABLES = (
-    Setting,
-    Counter,
-    ProviderRow,
-    ProviderUse,
-    SubscriptionRow,
-    LinkRow,
-    ItemRow,
-    ActionRow,
-    RequestIdRow,
-    RequestRow,
-    LaneRow,
-    ServerRow,
-    ResetDefinitionRow,
-    ResetRunRow,
-    ResetEntryRow,
-    ArchiveRow,
-    ArchivedRow,
-)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from generic_provider import actions
 from generic_provider.adapter import Adapter
-from generic_provider.client import AsyncClient, Client
+from generic_provider.async_client import AsyncClient
+from generic_provider.client import Client
 from generic_provider.enums import (
     ActionKind,
     ActionOrigin,
@@ -12,7 +13,6 @@ from generic_provider.enums import (
     ArchiveState,
     DifferenceKind,
     EntryOutcome,
-    ErrorReason,
     Priority,
     ProviderState,
     RequestMethod,
@@ -90,6 +90,7 @@ from generic_provider.outcomes import (
     RetryLater,
     Work,
 )
+from generic_provider.reasons import ErrorReason
 from generic_provider.stats import Stats
 from generic_provider.v1.errors_pb2 import FieldViolation
 from generic_provider.v1.provisioning_service_pb2 import (

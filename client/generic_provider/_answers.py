@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import islice
 
 from generic_provider._connection import delays
-from generic_provider.client import AsyncClient
+from generic_provider.async_client import AsyncClient
 from generic_provider.enums import ResponseCode, ResponseStatus
 from generic_provider.errors import DeadlineExceeded, ProvisioningError, ServerUnavailable
 from generic_provider.v1.provisioning_service_pb2 import ProvisioningResponse, ResponseResult

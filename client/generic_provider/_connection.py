@@ -12,7 +12,7 @@ from ipaddress import ip_address
 
 import grpc
 
-from generic_provider.errors import error_of
+from generic_provider._failures import error_of
 
 Tls = bool | grpc.ChannelCredentials | None
 

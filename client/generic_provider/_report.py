@@ -10,8 +10,9 @@ from typing import Any
 
 import grpc
 
+from generic_provider._failures import error_of
 from generic_provider._values import instant
-from generic_provider.errors import Internal, ServerUnavailable, error_of
+from generic_provider.errors import Internal, ServerUnavailable
 from generic_provider.v1 import provisioning_service_pb2 as v1
 
 MOST_IN_MESSAGE = 1_000

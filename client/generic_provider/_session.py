@@ -16,7 +16,7 @@ from generic_provider._lanes import HeldLease, Lanes
 from generic_provider._pulse import Pulse
 from generic_provider._routines import Routines
 from generic_provider._streams import Hooks, Stream, Streams, TokenOnStream
-from generic_provider.client import AsyncClient
+from generic_provider.async_client import AsyncClient
 from generic_provider.errors import ProvisioningError
 from generic_provider.stats import Stats
 from generic_provider.v1.provisioning_service_pb2 import (

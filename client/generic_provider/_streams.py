@@ -11,7 +11,7 @@ from typing import Protocol, TypeVar
 import grpc
 
 from generic_provider._connection import Target, delays
-from generic_provider.errors import error_of
+from generic_provider._failures import error_of
 from generic_provider.stats import Stats
 from generic_provider.v1.provisioning_service_pb2 import (
     StreamPendingRequestsRequest,

@@ -8,9 +8,10 @@ from uuid import uuid4
 
 from generic_provider import actions
 from generic_provider._calls import Call, Caller, Pages, chosen
+from generic_provider._failures import error_of_item
 from generic_provider._values import instant, span
 from generic_provider.enums import ActionKind, ActionState, Priority, SubscriptionState, SyncState
-from generic_provider.errors import ProvisioningError, error_of_item
+from generic_provider.errors import ProvisioningError
 from generic_provider.v1 import subscription_service_pb2 as v1
 from generic_provider.v1.resources_pb2 import Subscription
 

@@ -14,7 +14,7 @@ from generic_provider._routines import Routines
 from generic_provider._session import Session
 from generic_provider._streams import Hooks, plain
 from generic_provider._values import span
-from generic_provider.client import AsyncClient
+from generic_provider.async_client import AsyncClient
 from generic_provider.enums import RequestType
 from generic_provider.outcomes import Routine, TargetRoutine
 from generic_provider.stats import Stats

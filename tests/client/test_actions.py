@@ -15,7 +15,6 @@ from generic_provider import (
     ServiceSelection,
     SubscriptionState,
     actions,
-    enums,
 )
 from generic_provider.v1 import (
     errors_pb2,
@@ -140,7 +139,7 @@ def test_an_instant_without_time_zone_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("name", ENUMS)
 def test_each_enumeration_has_all_values_of_the_contract(name: str) -> None:
-    ours = getattr(enums, name)
+    ours = getattr(generic_provider, name)
     prefix = re.sub(r"(?<!^)(?=[A-Z])", "_", name).upper() + "_"
     values = {each.name.removeprefix(prefix): each.number for each in ENUMS[name].values}
     del values["UNSPECIFIED"]

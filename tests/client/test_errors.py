@@ -16,7 +16,7 @@ from generic_provider import (
     ServerUnavailable,
     SubscriptionNotFound,
 )
-from generic_provider.errors import class_of, error_of, error_of_item
+from generic_provider._failures import class_of, error_of, error_of_item
 from generic_provider.v1.errors_pb2 import ErrorReason, FieldViolation, ItemError
 
 OF_ACTIONS = 120  # from there on reasons are those of actions, never of calls

@@ -1,0 +1,100 @@
+"""Turns failed calls and refused items into exceptions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+from google.protobuf import any_pb2
+from google.rpc import error_details_pb2, status_pb2
+
+from generic_provider.errors import (
+    Aborted,
+    AlreadyExists,
+    DeadlineExceeded,
+    FailedPrecondition,
+    Internal,
+    InvalidArgument,
+    NotFound,
+    ProvisioningError,
+    ResourceExhausted,
+    ServerUnavailable,
+)
+from generic_provider.v1.errors_pb2 import ErrorReason, FieldViolation, ItemError
+
+_PREFIX = "ERROR_REASON_"
+_CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
+_BY_CODE: dict[grpc.StatusCode, type[ProvisioningError]] = {
+    grpc.StatusCode.INVALID_ARGUMENT: InvalidArgument,
+    grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
+    grpc.StatusCode.FAILED_PRECONDITION: FailedPrecondition,
+    grpc.StatusCode.ABORTED: Aborted,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
+    grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
+    grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
+    grpc.StatusCode.INTERNAL: Internal,
+}
+
+
+def class_of(reason: str, code: grpc.StatusCode) -> type[ProvisioningError]:
+    """Returns the class of a reason; for an unknown reason, the class of the status."""
+    return _BY_REASON.get(reason) or _BY_CODE.get(code, ProvisioningError)
+
+
+def error_of(error: grpc.RpcError) -> ProvisioningError:
+    """Returns the exception for a failed call of grpc or grpc.aio."""
+    code: grpc.StatusCode = error.code()
+    message: str = error.details() or code.name
+    reason, metadata, violations = "", dict[str, str](), list[FieldViolation]()
+    for detail in _details(error):
+        found, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()
+        if detail.Unpack(found):
+            reason, metadata = found.reason, dict(found.metadata)
+        elif detail.Unpack(bad):
+            violations = [
+                FieldViolation(field=each.field, description=each.description)
+                for each in bad.field_violations
+            ]
+    return class_of(reason, code)(
+        message, reason=reason, metadata=metadata, code=code, violations=violations
+    )
+
+
+def error_of_item(error: ItemError) -> ProvisioningError:
+    """Returns the exception for a refused item of a batch.
+
+    The batch returns the exception and never raises it.
+    """
+    code = _CODES.get(error.code, grpc.StatusCode.UNKNOWN)
+    known = error.reason in ErrorReason.values()
+    reason = ErrorReason.Name(error.reason).removeprefix(_PREFIX) if known else ""
+    return class_of(reason, code)(
+        error.message,
+        reason=reason,
+        metadata=error.metadata,
+        code=code,
+        violations=error.field_violations,
+    )
+
+
+def _details(error: grpc.RpcError) -> Iterator[any_pb2.Any]:
+    trailing: Any = error.trailing_metadata() or ()  # either named tuples, or the type of grpc.aio
+    for key, value in trailing:
+        if key == "grpc-status-details-bin" and isinstance(value, bytes):
+            yield from status_pb2.Status.FromString(value).details
+
+
+def _descendants(parent: type[ProvisioningError]) -> Iterator[type[ProvisioningError]]:
+    for child in parent.__subclasses__():
+        yield child
+        yield from _descendants(child)
+
+
+def _reason_of(error_class: type[ProvisioningError]) -> str:
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", error_class.__name__).upper()
+
+
+_BY_REASON = {_reason_of(each): each for each in _descendants(ProvisioningError)}

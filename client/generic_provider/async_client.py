@@ -1,0 +1,185 @@
+"""The client for asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Iterable
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self
+
+import grpc
+
+from generic_provider import _archive_calls as archive
+from generic_provider import _delivery_calls as delivery
+from generic_provider import _operation_calls as operation
+from generic_provider import _reset_calls as reset
+from generic_provider import _subscription_calls as subscription
+from generic_provider._base import Base
+from generic_provider._calls import Call, Caller, Item, Pages, Response, Result, Watch
+from generic_provider._connection import Tries
+from generic_provider._report import Report
+from generic_provider.v1.provisioning_service_pb2 import (
+    PlatformSubscription,
+    ReportPlatformStateResponse,
+)
+
+P = ParamSpec("P")
+
+
+def _async(
+    build: Callable[Concatenate[Caller, P], Call[Response, Result]],
+) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, Result]]:
+    @functools.wraps(build)
+    async def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> Result:
+        return await self._do(build(self, *args, **kwargs))
+
+    return method
+
+
+def _async_list(
+    build: Callable[Concatenate[Caller, P], Pages[Response, Item]],
+) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[Item]]:
+    @functools.wraps(build)
+    def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Item]:
+        return self._each(build(self, *args, **kwargs))
+
+    return method
+
+
+def _async_watch(
+    build: Callable[Concatenate[Caller, P], Watch[Response, Item]],
+) -> Callable[Concatenate[AsyncClient, P], AsyncIterator[Item]]:
+    @functools.wraps(build)
+    def method(self: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> AsyncIterator[Item]:
+        return self._watch(build(self, *args, **kwargs))
+
+    return method
+
+
+class AsyncClient(Base):
+    """The client for asyncio. It has the same methods as Client.
+
+    It belongs to the event loop that uses it first.
+    """
+
+    perform = _async(subscription.perform)
+    batch_perform = _async(subscription.batch_perform)
+    get_action = _async(subscription.get_action)
+    list_actions = _async_list(subscription.list_actions)
+    get_subscription = _async(subscription.get_subscription)
+    list_subscriptions = _async_list(subscription.list_subscriptions)
+
+    create_provider = _async(operation.create_provider)
+    get_provider = _async(operation.get_provider)
+    list_providers = _async_list(operation.list_providers)
+    update_provider = _async(operation.update_provider)
+    set_provider_state = _async(operation.set_provider_state)
+
+    get_request = _async(operation.get_request)
+    list_requests = _async_list(operation.list_requests)
+    cancel_request = _async(operation.cancel_request)
+    resolve_request = _async(operation.resolve_request)
+    get_backlog = _async(operation.get_backlog)
+    list_adapters = _async_list(operation.list_adapters)
+
+    create_archive = _async(archive.create_archive)
+    get_archive = _async(archive.get_archive)
+    list_archives = _async_list(archive.list_archives)
+    download_archive = _async_watch(archive.download_archive)
+    delete_archive = _async(archive.delete_archive)
+
+    reset_subscription = _async(reset.reset_subscription)
+    create_reset_run_definition = _async(reset.create_reset_run_definition)
+    get_reset_run_definition = _async(reset.get_reset_run_definition)
+    update_reset_run_definition = _async(reset.update_reset_run_definition)
+    delete_reset_run_definition = _async(reset.delete_reset_run_definition)
+    set_reset_run_definition_state = _async(reset.set_reset_run_definition_state)
+    preview_reset_run = _async(reset.preview_reset_run)
+    submit_reset_run_definition = _async(reset.submit_reset_run_definition)
+    get_reset_run = _async(reset.get_reset_run)
+    approve_reset_run = _async(reset.approve_reset_run)
+    cancel_reset_run = _async(reset.cancel_reset_run)
+    list_reset_run_definitions = _async_list(reset.list_reset_run_definitions)
+    list_reset_runs = _async_list(reset.list_reset_runs)
+    list_reset_run_entries = _async_list(reset.list_reset_run_entries)
+    watch_reset_run = _async_watch(reset.watch_reset_run)
+
+    pull = _async(delivery.pull)
+    send_responses = _async(delivery.send_responses)
+    extend_leases = _async(delivery.extend_leases)
+    release_leases = _async(delivery.release_leases)
+
+    async def report_platform_state(
+        self,
+        provider: str,
+        entries: AsyncIterable[PlatformSubscription] | Iterable[PlatformSubscription],
+        *,
+        observed_time: datetime,
+        complete: bool = False,
+        max_missing_percent: float | None = None,
+    ) -> ReportPlatformStateResponse:
+        """Report what the platform holds for each subscriber. See Client."""
+        report = Report(
+            provider,
+            observed_time=observed_time,
+            complete=complete,
+            max_missing_percent=max_missing_percent,
+        )
+        return await report.send_async(self._report_rpc, entries, metadata=self._metadata)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    @functools.cached_property
+    def _channel(self) -> grpc.aio.Channel:
+        return self._target.aio_channel()
+
+    async def _do(self, call: Call[Response, Result]) -> Result:
+        tries = Tries(self._timeout + call.wait)
+        rpc = self._rpc(call.response)
+        while True:
+            sent = rpc(call.request, timeout=tries.seconds_left(), metadata=self._metadata)
+            try:
+                return call.read(await sent)
+            except grpc.RpcError as error:
+                delay = tries.delay_after(error)
+            finally:
+                sent.cancel()
+            await asyncio.sleep(delay)
+
+    async def _each(self, pages: Pages[Response, Item]) -> AsyncIterator[Item]:
+        more = True
+        while more:
+            page = await self._do(pages.call())
+            for item in pages.items(page):
+                yield item
+            more = pages.follows(page)
+
+    async def _watch(self, watch: Watch[Response, Item]) -> AsyncIterator[Item]:
+        tries = Tries(self._timeout)
+        while True:
+            stream = self._stream(watch.response)(watch.request, metadata=self._metadata)
+            try:
+                async for message in stream:
+                    tries = Tries(self._timeout)
+                    yield watch.read(message)
+            except grpc.RpcError as error:
+                delay = tries.delay_after(error)
+            else:
+                return
+            finally:
+                stream.cancel()
+            await asyncio.sleep(delay)

@@ -21,7 +21,7 @@ async def checked(serve: Serve, *options: str) -> tuple[int, dict[int, str]]:
     address = (await check.stdout.readline()).decode().split()[-1]
     async with running(serve(address)):
         printed = (await check.stdout.read()).decode()
-    found = re.findall(r"^ *(\d+) .* (kept|broken|not seen) ", printed, re.MULTILINE)
+    found = re.findall(r"^ *(\d+) .* (kept|broken|not seen)(?: |$)", printed, re.MULTILINE)
     sys.stdout.write(printed)
     return await check.wait(), {int(rule): word for rule, word in found}
 

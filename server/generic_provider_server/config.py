@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from .domain.resets.records import DAYS_OF_ENTRIES
+from .store.database.urls import hidden
 
 PREFIX = "GENERIC_PROVIDER_"
 LAST_PORT = 65535
@@ -192,7 +193,7 @@ class InForce(NamedTuple):
         """
         for name, origin in self.origins.items():
             value = getattr(self.settings, name)
-            yield name, re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", _text(value)), origin
+            yield name, hidden(_text(value)) if "database" in name else _text(value), origin
 
 
 def _text(value: object) -> str:

@@ -15,9 +15,10 @@ from peewee import Database, InterfaceError, OperationalError, PeeweeException
 from ..domain.catalogue import Catalogue, catalogue_of
 from ..domain.subscription.records import ProviderRecord
 from .database import statements as sql
-from .database.engine import Engine, StoreDamaged, UnsupportedDatabase, hidden
+from .database.engine import Engine, StoreDamaged, UnsupportedDatabase
 from .database.postgres import PREFIXES, PostgresEngine, checked, database_of
 from .database.sqlite import PREFIX, SqliteEngine, failure_of, sqlite_path, sqlite_reader
+from .database.urls import hidden
 from .memory.memory import Memory
 from .memory.set_aside import SetAside
 from .notices.listener import Listener

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
@@ -16,11 +15,6 @@ from .number_blocks import Numbers
 
 UNREADABLE = (InterfaceError, DatabaseError)
 """The errors of a query when the database is lost, or does not belong to this service."""
-
-
-def hidden(url: str) -> str:
-    """Returns the URL without its password."""
-    return re.sub(r"(://[^:/@]*):[^@/]*@", r"\1:***@", url)
 
 
 class UnsupportedDatabase(Exception):

@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -25,6 +26,7 @@ from .engine import Overtaken, StoreLost, Tables, UnsupportedDatabase
 from .migrate import migrate
 from .number_blocks import COUNTERS, Numbers, Reserve
 from .rows import rows_of
+from .urls import hidden
 
 PREFIXES = ("postgresql://", "postgres://")
 CHANNEL = "generic_provider"
@@ -196,11 +198,21 @@ class PostgresTables:
 
 
 def checked(url: str) -> str:
-    """Checks the URL and returns it in its usual form. Raises UnsupportedDatabase."""
+    """The checked URL in its usual form. Raises UnsupportedDatabase.
+
+    A host with an @ is the rest of a password. It must not be resolved, because a name server would
+    get it.
+    """
     try:
-        psycopg.conninfo.conninfo_to_dict(url)
+        parts = psycopg.conninfo.conninfo_to_dict(url)
     except psycopg.ProgrammingError as error:
-        raise UnsupportedDatabase(f"not a PostgreSQL URL: {str(error).strip()}") from None
+        text = re.sub('".*"', "…", str(error).strip(), flags=re.DOTALL)
+        raise UnsupportedDatabase(f"{hidden(url)} is not a PostgreSQL URL: {text}") from None
+    if any("@" in str(parts.get(part, ""))[1:] for part in ("host", "dbname")):
+        raise UnsupportedDatabase(
+            f"{hidden(url)} is not a PostgreSQL URL: in a password write @ as %40, / as %2F, "
+            ": as %3A, ? as %3F and % as %25"
+        )
     return url.replace("postgres://", "postgresql://", 1)
 
 

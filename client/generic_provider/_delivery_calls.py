@@ -24,7 +24,10 @@ def pull(
     include_target: bool = False,
     wait: timedelta | None = None,
 ) -> Call[v1.PullPendingRequestsResponse, v1.PullPendingRequestsResponse]:
-    """Take pending requests. Their leases end when they are answered, released, or run out."""
+    """Take pending requests. Their leases end when they are answered, released, or run out.
+
+    Their time counts from the end of the call, less its duration, plus `waited`.
+    """
     request = v1.PullPendingRequestsRequest(
         provider=provider,
         adapter=adapter,

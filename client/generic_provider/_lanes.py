@@ -23,7 +23,7 @@ from generic_provider.v1.resources_pb2 import ProvisioningRequest
 class HeldLease:
     """The requests of one lease, and whether the adapter may still begin them."""
 
-    def __init__(self, given: SubscriptionRequests, *, source: Stream, since: float) -> None:
+    def __init__(self, given: SubscriptionRequests, *, source: Stream, sent: float) -> None:
         self.subscription = given.subscription
         self.token = given.lease_token
         self.account_number = given.account_number
@@ -31,24 +31,38 @@ class HeldLease:
         self.requests = deque(given.requests)
         self.source = source
         self.begun = False
-        self._runs_out_at = since + given.lease_duration.ToTimedelta().total_seconds()
+        self.given_back = False
+        self._duration = given.lease_duration.ToTimedelta().total_seconds()
+        self._runs_out_at = sent + self._duration
+        """By the server's clock, as the stream knows it."""
+
+    def is_late(self) -> bool:
+        """Whether more than half of the lease is over."""
+        return self._runs_out_at - self.source.time() < self._duration / 2
 
     def extend(self, duration: timedelta, *, since: float) -> None:
-        self._runs_out_at = max(self._runs_out_at, since + duration.total_seconds())
+        """`since`: the start of the call that extended it, on the monotonic clock."""
+        until = self.source.time() - time.monotonic() + since + duration.total_seconds()
+        self._runs_out_at = max(self._runs_out_at, until)
 
-    def end(self) -> None:
-        """Ends the lease.
+    def end(self, *, given_back: bool) -> None:
+        """Ends the lease: what has begun is finished and answered, and nothing more is begun.
 
-        The adapter finishes and answers what has begun, and begins nothing more.
+        `given_back`: the lease need not be released any more.
         """
         self._runs_out_at = float("-inf")
+        self.given_back = self.given_back or given_back
 
     @property
     def handed(self) -> TokenOnStream:
         return self.token, self.source
 
+    def running(self) -> bool:
+        return self.source.time() < self._runs_out_at
+
     def live(self) -> bool:
-        return time.monotonic() < self._runs_out_at
+        """Whether its requests may be begun."""
+        return self.running() and not self.source.silent()
 
     def begins_with(self, request: ProvisioningRequest) -> bool:
         return bool(self.requests) and self.requests[0].number == request.number
@@ -79,6 +93,7 @@ class Lanes:
         stats: Stats,
         pulse: Pulse,
         platform_down: Callable[[timedelta], None],
+        give_back: Callable[[str], None],
     ) -> None:
         self._routines = routines
         self._answers = answers
@@ -88,6 +103,7 @@ class Lanes:
         self._stats = stats
         self._pulse = pulse
         self._platform_down = platform_down
+        self._give_back = give_back
         self._newest: dict[str, HeldLease] = {}
         self._lanes: dict[str, asyncio.Task[None]] = {}
         self._stopping = False
@@ -106,12 +122,21 @@ class Lanes:
     def live(self) -> list[HeldLease]:
         return [lease for lease in self._newest.values() if lease.live()]
 
+    def running(self) -> list[HeldLease]:
+        return [lease for lease in self._newest.values() if lease.running()]
+
     def end(self, leases: Iterable[HeldLease]) -> list[TokenOnStream]:
-        """Ends the leases, and returns them."""
+        """Ends the leases, and returns them: they must be released."""
         ended = list(leases)
         for lease in ended:
-            lease.end()
+            lease.end(given_back=True)
         return [lease.handed for lease in ended]
+
+    def cut(self, source: Stream) -> None:
+        """Ends the leases of a stream that has ended without a drain."""
+        for lease in self._newest.values():
+            if lease.source is source:
+                lease.end(given_back=False)
 
     def stop(self) -> list[TokenOnStream]:
         """Begins nothing more. Ends and returns the leases of which nothing was begun."""
@@ -133,9 +158,13 @@ class Lanes:
                 await self._step(lease)
         finally:
             del self._lanes[subscription]
-            lease = self._newest.pop(subscription)
-            if self._stopping and lease.requests and lease.live():
-                self._unstarted.append(lease.handed)
+            left = self._newest.pop(subscription)
+        if not left.requests or left.given_back:
+            return
+        if self._stopping:
+            self._unstarted.append(left.handed)
+        else:
+            self._give_back(left.token)
 
     def _next(self, subscription: str) -> HeldLease | None:
         lease = self._newest[subscription]

@@ -56,6 +56,7 @@ class Session:
             stats=stats,
             pulse=self._pulse,
             platform_down=self._platform_down,
+            give_back=lambda token: self._start(self._give_back(token)),
         )
         self._streams = Streams(
             target, request, receiver=self, hooks=hooks, stats=stats, tasks=tasks
@@ -78,14 +79,19 @@ class Session:
         for task in self._background:
             task.cancel()
 
-    def receive(self, given: SubscriptionRequests, *, source: Stream) -> None:
+    def receive(self, given: SubscriptionRequests, *, source: Stream, sent: float) -> None:
+        lease = HeldLease(given, source=source, sent=sent)
         if self._stopping or not self._platform_up.is_set():
-            self._start(self._release([(given.lease_token, source)]))
+            self._start(self._release([lease.handed]))
+        elif lease.is_late():
+            log.warning("the lease of %s came too late: it is given back", lease.subscription)
+            self._start(self._release([lease.handed]))
+            source.left.set()  # a new stream sets the clock anew
         else:
-            self._lanes.take(HeldLease(given, source=source, since=self._pulse.sent_at()))
+            self._lanes.take(lease)
 
     def cut(self, source: Stream) -> None:
-        self._lanes.end(lease for lease in self._lanes.live() if lease.source is source)
+        self._lanes.cut(source)
 
     async def ready(self) -> None:
         await self._platform_up.wait()
@@ -109,7 +115,7 @@ class Session:
     async def _extend(self) -> None:
         while True:
             await asyncio.sleep(self._lease_duration.total_seconds() / 3)
-            leases, now = self._lanes.live(), time.monotonic()
+            leases, now = self._lanes.running(), time.monotonic()
             for start in range(0, len(leases), _MOST_TOKENS):
                 await self._extend_some(leases[start : start + _MOST_TOKENS], since=now)
 
@@ -125,7 +131,7 @@ class Session:
             if result.live:
                 lease.extend(result.lease_duration.ToTimedelta(), since=since)
             else:
-                lease.end()
+                lease.end(given_back=True)
 
     async def _finish(self) -> None:
         """Releases the requests that have not begun; finishes and answers those that have."""
@@ -144,6 +150,14 @@ class Session:
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._answers.flushed()
+
+    async def _give_back(self, token: str) -> None:
+        """Releases a lease of which nothing more may be begun."""
+        await self._flush(_FLUSH_SECONDS)
+        try:
+            await self._client.release_leases([token])
+        except ProvisioningError as error:
+            log.warning("a lease was not released and will run out: %s", error)
 
     async def _release(self, leases: Sequence[TokenOnStream]) -> None:
         """Releases the leases, and stops the streams that gave them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
@@ -22,6 +23,8 @@ from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServic
 
 log = logging.getLogger("generic_provider")
 SILENCE_SECONDS = 30.0
+SILENT_SECONDS = 12.0
+"""Seconds without a message after which nothing is begun: heartbeats come every 10 s at least."""
 RECONNECT_SECONDS = (0.5, 30.0)
 Hook = TypeVar("Hook", bound=Callable[..., object])
 END_SECONDS = 5.0
@@ -32,6 +35,9 @@ class Stream:
     """A stream on a channel of its own, so that each stream can reach another server process."""
 
     def __init__(self) -> None:
+        self._opened_at = time.monotonic()
+        self._ahead: float | None = None
+        self._sent = 0.0
         self.heard = False
         self.drained = False
         self.left = asyncio.Event()
@@ -41,13 +47,31 @@ class Stream:
         self.stopped = False
         """True if the server was told to hand nothing more over on the stream."""
 
+    def time(self) -> float:
+        """The server's time in seconds since 1970, or later, but never earlier."""
+        return time.monotonic() + (self._ahead or 0.0)
+
+    def set_clock(self, message: StreamPendingRequestsResponse) -> float:
+        """Returns when the message was sent. A server of an older version does not tell it."""
+        sent = self.time()
+        if message.HasField("sent_time"):
+            sent = message.sent_time.ToNanoseconds() / 1e9
+            if self._ahead is None:
+                self._ahead = sent - self._opened_at
+            self._ahead = max(self._ahead, sent - time.monotonic())
+        self._sent = max(self._sent, sent)
+        return sent
+
+    def silent(self) -> bool:
+        return not self.drained and self.time() - self._sent > SILENT_SECONDS
+
 
 TokenOnStream = tuple[str, Stream]
 """A lease, given by its token and the stream that gave it."""
 
 
 class Receiver(Protocol):
-    def receive(self, given: SubscriptionRequests, *, source: Stream) -> None: ...
+    def receive(self, given: SubscriptionRequests, *, source: Stream, sent: float) -> None: ...
 
     def cut(self, source: Stream) -> None:
         """The streams call this when the leases given by the stream have ended."""
@@ -178,6 +202,7 @@ class Streams:
             call.cancel()
 
     def _hear(self, stream: Stream, message: StreamPendingRequestsResponse) -> None:
+        sent = stream.set_clock(message)
         if not stream.heard:
             stream.heard = True
             self._stats.streams += 1
@@ -188,7 +213,7 @@ class Streams:
             case "batch":
                 for each in message.batch.subscriptions:
                     stream.token = each.lease_token
-                    self._receiver.receive(each, source=stream)
+                    self._receiver.receive(each, source=stream, sent=sent)
             case "heartbeat":
                 self._stats.backlog = message.heartbeat.backlog
                 self._stats.oldest_age = message.heartbeat.oldest_age.ToTimedelta()

@@ -31,6 +31,7 @@ from .services.settling import Settling
 from .store.archives.folder import archive_folder
 from .store.database.engine import StoreGone, StoreLost
 from .store.store import Store, open_store
+from .store.waits import Waits
 
 MOST_RECEIVED = 4 * 1024 * 1024
 CUT_OFF = 0.2
@@ -117,8 +118,11 @@ async def running(
         settling, calls = Settling(store), Calls(secure=settings.tls_certificate is not None)
         presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
         await stack.enter_async_context(presence.announced())
-        own = duties(days_of_entries=settings.reset_entries_days)
-        await stack.enter_async_context(Clock(store, own).running())
+        await stack.enter_async_context(
+            Clock(
+                store, duties(store.server, days_of_entries=settings.reset_entries_days)
+            ).running()
+        )
         resetting = Resetting(store)
         resetting.start()
         stack.push_async_callback(resetting.stop)
@@ -154,7 +158,11 @@ def _watching(store: Store, on_gone: Callable[[StoreGone], None]) -> Loop:
 
 
 def _open(settings: Settings) -> Store:
-    return open_store(settings.database, notifications=settings.notifications_database)
+    return open_store(
+        settings.database,
+        notifications=settings.notifications_database,
+        waits=Waits(settings.patience_seconds),
+    )
 
 
 async def _reached(opened: Callable[[], Store]) -> Store:

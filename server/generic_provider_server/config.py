@@ -104,6 +104,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         Path | None,
         Meta(description="Accept only clients with a certificate signed by one of these (PEM)."),
     ] = None
+    patience_seconds: Annotated[
+        float,
+        Meta(
+            ge=0.5,
+            description="After how many seconds a database or another server process that is "
+            "silent counts as gone. All processes on a database need the same value.",
+        ),
+    ] = 10
     drain_seconds: Annotated[
         float,
         Meta(ge=0, description="How long running calls may finish after SIGTERM, in seconds."),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -233,6 +234,33 @@ async def test_a_quiet_stream_has_heartbeats_that_say_how_things_are(
             assert isinstance(message, api.StreamPendingRequestsResponse)
             assert message.heartbeat.provider_state
             assert not message.heartbeat.backlog
+
+
+async def test_a_message_says_when_it_was_sent_and_what_is_left_of_each_lease(
+    address: str, caller: Caller
+) -> None:
+    async with stream(address, "a", max_in_flight=10) as call:
+        first = await call.read()
+        assert isinstance(first, api.StreamPendingRequestsResponse)
+        began = first.sent_time.ToMicroseconds()
+        await subscribe(caller, 1)
+        batch = await call.read()
+        assert isinstance(batch, api.StreamPendingRequestsResponse)
+
+    assert abs(began / 1e6 - time.time()) < 60
+    assert began <= batch.sent_time.ToMicroseconds() < began + 20_000_000
+    (lease,) = batch.batch.subscriptions
+    assert 15_000_000 < lease.lease_duration.ToMicroseconds() <= 30_000_000
+
+
+async def test_a_pull_says_how_long_the_server_waited(caller: Caller) -> None:
+    pull = api.PullPendingRequestsRequest(provider="P", adapter="a")
+    pull.wait.FromMilliseconds(200)
+    began = time.monotonic()
+    answer = await caller.call("PullPendingRequests", pull)
+
+    assert 0.2 <= answer.waited.ToMicroseconds() / 1e6 <= time.monotonic() - began
+    assert answer.sent_time.ToSeconds()
 
 
 async def test_a_pull_waits_for_something_to_arrive(caller: Caller) -> None:

@@ -10,7 +10,6 @@ import pytest
 from msgspec.structs import replace
 
 from generic_provider_server.commands.archive import MoveLines, PutArchive, TakeArchive
-from generic_provider_server.commands.servers import Beat, Forget
 from generic_provider_server.domain.archive import ArchiveRecord, ArchiveState
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.services.archiving import Archiving
@@ -40,9 +39,13 @@ async def two(url: str, clock: HandClock, tmp_path: Path) -> AsyncIterator[list[
         await benches[0].become(viewer("S1"))
         await benches[0].drain("SAT")
         clock.advance(3 * DAY)
-        for bench in benches:
-            await bench.store.do(Beat(server=bench.store.server, document=b"[]"))
         yield [Archivist(bench, tmp_path) for bench in benches]
+
+
+async def sign_off(archivist: Archivist) -> None:
+    life = archivist.bench.store.sign_of_life
+    assert life is not None
+    await life.stop()
 
 
 async def taken_by(archivist: Archivist) -> ArchiveRecord | None:
@@ -68,7 +71,7 @@ async def test_one_process_makes_an_archive_and_another_goes_on_when_that_is_gon
     await other.work()
     assert (await one.now(asked)).state is ArchiveState.CREATING
 
-    await other.bench.store.do(Forget(server=one.bench.store.server))
+    await sign_off(one)
     assert await waits_for(other)
     await other.work()
     assert (await one.now(asked)).state is ArchiveState.COMPLETED
@@ -81,7 +84,7 @@ async def test_a_process_that_was_taken_for_dead_changes_nothing_any_more(
     await one.ask()
     mine = await taken_by(one)
     assert mine is not None
-    await other.bench.store.do(Forget(server=one.bench.store.server))
+    await sign_off(one)
     await other.work()
     done = await other.now(mine)
 

@@ -180,7 +180,7 @@ async def test_the_clock_goes_on_at_once_while_more_is_due(bench: Bench) -> None
     await asyncio.gather(*[bench.become(viewer(number)) for number in numbers])
     await asyncio.gather(*[bench.perform(Rest(until), number) for number in numbers])
     bench.clock.advance(61)
-    clock = Clock(bench.store, duties())
+    clock = Clock(bench.store, duties(bench.store.server))
 
     assert await clock.do_everything()
     assert not await clock.do_everything()

@@ -107,6 +107,24 @@ async def test_what_is_claimed_while_its_stream_ends_goes_back_without_an_attemp
     assert (await bench.request(number)).attempts == 0
 
 
+@pytest.mark.usefixtures("delivery")
+async def test_a_lease_that_is_more_than_half_over_is_not_sent(
+    bench: Bench, stream: AdapterStream, delivery: Delivery
+) -> None:
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+    old = await bench.claim("SAT", stream=stream.id, credit=1)
+    bench.clock.advance(16)
+    new = await bench.claim("SAT", stream=stream.id, credit=1)
+
+    assert delivery.still_good((*old, *new)) == new
+    async with asyncio.timeout(20):
+        while stream.credit.left() < 1:
+            await asyncio.sleep(0.01)
+    (again,) = await bench.claim("SAT", stream=stream.id)
+    assert (again.lane.subscription, again.attempt) == (old[0].lane.subscription, 1)
+
+
 def _answer(bench: Bench, lease: Handed, status: ResponseStatus) -> Respond:
     response = Response(
         request=lease.requests[0].number,
@@ -127,7 +145,9 @@ FREEING: dict[str, Callable[[Bench, Handed], Command[object]]] = {
     "retried": lambda bench, lease: _answer(bench, lease, ResponseStatus.RETRY_LATER),
     "released": lambda _, lease: Release(leases=(lease.lane.lease,)),
     "cancelled": lambda _, lease: _cancel(lease),
-    "ran out and heard": lambda _, lease: Extend(leases=(lease.lane.lease,)),
+    "ran out and heard": lambda bench, lease: Extend(
+        leases=(lease.lane.lease,), server=bench.store.server
+    ),
 }
 
 

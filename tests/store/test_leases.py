@@ -111,7 +111,7 @@ async def test_leases_of_a_killed_server_end_and_those_of_a_pull_live_on(
 ) -> None:
     await bench.perform(ADD_STREAM, "S1")
     demand = Demand(stream="", adapter="polling", credit=lambda _: 1, lease_duration=30 * SECOND)
-    pull = Claim(provider="WEB", server="", demands=(demand,))
+    pull = Claim(provider="WEB", server=bench.store.server, demands=(demand,))
     ((pulled,),) = await bench.store.do(pull)
 
     await bench.store.do(end_of_other_servers("the next one"))

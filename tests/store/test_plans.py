@@ -16,13 +16,13 @@ from peewee import Database
 
 from generic_provider_server.commands.archive import CreateArchive, MoveLines, TakeArchive
 from generic_provider_server.commands.due import EndDelays, EndDue, ExpireOverdue
-from generic_provider_server.commands.end_leases import end_of_other_servers, end_of_server
+from generic_provider_server.commands.end_leases import end_of_other_servers, end_of_silent
 from generic_provider_server.commands.hold import Disown
 from generic_provider_server.commands.operate import CancelRequest
 from generic_provider_server.commands.respond import Response
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection
 from generic_provider_server.domain.lease import ResponseStatus
-from generic_provider_server.domain.values import SyncState
+from generic_provider_server.domain.values import SECOND, SyncState
 from generic_provider_server.services.clock import Clock
 from generic_provider_server.services.duties import duties
 from generic_provider_server.services.presence import Presence
@@ -166,7 +166,7 @@ async def _live(url: str) -> None:
     await bench.release(handed[4].lane.lease)
     await bench.break_stream(PROVIDER, "stream")
     for command in (
-        end_of_server("server"),
+        end_of_silent("server", longest=60 * SECOND),
         end_of_other_servers("server"),
         Disown(server="server"),
         EndDelays(),
@@ -175,9 +175,9 @@ async def _live(url: str) -> None:
         CancelRequest(request=handed[5].requests[0].number, reason="stuck"),
     ):
         await store.do(command)
-    await presence.beat()
+    await presence.attend()
     await presence.connected()
-    await Clock(store, duties()).do_everything()
+    await Clock(store, duties(store.server)).do_everything()
     await _archive(bench)
     await _look(bench)
     await store.close()

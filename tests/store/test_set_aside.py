@@ -28,7 +28,7 @@ async def state(bench: Bench, number: str) -> State:
 async def test_the_others_leases_end_when_one_cannot_be_processed(bench: Bench, url: str) -> None:
     for number in ("S1", "S2", "S3"):
         await bench.become(viewer(number))
-    await bench.claim("SAT", lease=10)
+    await bench.claim("SAT", lease=5)
     await with_document(bench, url, "S1", UNREADABLE)
     await bench.pass_time(11)
     again = await bench.claim("SAT")
@@ -67,7 +67,7 @@ async def test_it_is_set_aside_as_well_when_its_document_can_be_read_but_is_wron
 ) -> None:
     for number in ("S1", "S2"):
         await bench.become(viewer(number))
-    await bench.claim("SAT", lease=10)
+    await bench.claim("SAT", lease=5)
     document = await with_document(bench, url, "S1", UNREADABLE)
     await with_document(bench, url, "S1", document.replace(b'"provider":"SAT"', b'"provider":"NO"'))
     await bench.pass_time(11)
@@ -102,7 +102,7 @@ async def test_a_duty_that_stumbles_keeps_none_of_the_others_from_theirs(
     for number in ("S1", "S2", "S3"):
         await bench.become(viewer(number))
     await bench.perform(Rest(until), "S3")
-    leased, delayed, _ = await bench.claim("SAT", lease=10)
+    leased, delayed, _ = await bench.claim("SAT", lease=5)
     await bench.answer(delayed, status=ResponseStatus.RETRY_LATER, retry_delay=20 * SECOND)
     await with_document(bench, url, leased.lane.subscription, UNREADABLE)
     await bench.pass_time(61)

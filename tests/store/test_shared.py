@@ -11,18 +11,15 @@ from urllib.parse import urlsplit
 import pytest
 from msgspec.structs import replace
 
-from generic_provider_server.commands.claim import Claim, Demand
 from generic_provider_server.commands.providers import UpdateProvider
 from generic_provider_server.commands.reset_runs import Take
 from generic_provider_server.commands.reset_sending import Send
-from generic_provider_server.commands.servers import Beat, Forget
 from generic_provider_server.domain.actions import AddServices, Selection
 from generic_provider_server.domain.lease import ResponseCode, stream_of
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.resets.records import RunState, Settled
 from generic_provider_server.domain.values import SECOND, Service
 from generic_provider_server.services.delivery import Delivery
-from generic_provider_server.services.presence import Presence
 from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.database.number_blocks import FEW
 from generic_provider_server.store.store import open_store
@@ -205,25 +202,6 @@ async def test_credit_is_freed_by_answers_that_come_elsewhere(url: str, clock: H
         await delivery.drain("done")
 
 
-async def test_leases_of_a_server_that_is_silent_end(url: str, clock: HandClock) -> None:
-    async with processes(url, clock) as (one, two, _):
-        alive, dying = (Presence(bench.store, list) for bench in (one, two))
-        await dying.beat()
-        await two.become(viewer("S1"))
-        demand = Demand(stream="s", adapter="a", credit=lambda _: 10, lease_duration=3_600 * SECOND)
-        claim = Claim(provider="SAT", server=two.store.server, demands=(demand,))
-        assert (await two.store.do(claim))[0]
-        clock.advance(5)
-        await alive.beat()
-        assert not await one.claim("SAT")
-        clock.advance(6)
-        await alive.beat()
-        assert len(await one.claim("SAT")) == 1
-        servers = await one.store.read(lambda queries: queries.servers())
-
-    assert [server for server, _ in servers] == [one.store.server]
-
-
 async def test_a_provider_changes_everywhere_at_once(url: str, clock: HandClock) -> None:
     async with processes(url, clock) as (one, two, _):
         await one.become(viewer("S1"))
@@ -278,7 +256,6 @@ async def test_a_reset_run_of_a_process_that_is_gone_is_taken_over(
         runs = Runs(one)
         await runs.outage(*[f"S{n:03d}" for n in range(130)])
         run = await runs.submit(await runs.define())
-        await one.store.do(Beat(server=one.store.server, document=b"[]"))
         taken = await one.store.do(Take(run_number=run.id, server=one.store.server))
         assert taken is not None
         sent = await one.store.do(Send(before=taken, numbers=("S000", "S001")))
@@ -287,7 +264,8 @@ async def test_a_reset_run_of_a_process_that_is_gone_is_taken_over(
         others = Runs(two)
         await others.work()
         assert (await others.get(run)).requests_created == 2  # its process is alive
-        await two.store.do(Forget(server=one.store.server))
+        assert one.store.sign_of_life is not None
+        await one.store.sign_of_life.stop()
         await others.work()
         done = await others.get(run)
         assert (done.state, done.requests_created) == (RunState.COMPLETED, 130)

@@ -108,7 +108,7 @@ class Bench:
     async def claims(
         self, provider: str, *demands: Demand, turn: int = 0
     ) -> tuple[tuple[Handed, ...], ...]:
-        claim = Claim(provider=provider, server="server", demands=demands, turn=turn)
+        claim = Claim(provider=provider, server=self.store.server, demands=demands, turn=turn)
         return await self.store.do(claim)
 
     def token(self, handed: Handed) -> str:
@@ -153,7 +153,8 @@ class Bench:
 
     async def extend(self, lease: Lease, *, seconds: float | None = None) -> LeaseState:
         duration = None if seconds is None else int(seconds * SECOND)
-        (state,) = await self.store.do(Extend(leases=(lease,), duration=duration))
+        extension = Extend(leases=(lease,), server=self.store.server, duration=duration)
+        (state,) = await self.store.do(extension)
         return state
 
     async def release(self, lease: Lease) -> LeaseState:
@@ -161,12 +162,12 @@ class Bench:
         return state
 
     async def break_stream(self, provider: str, stream: str) -> int:
-        return await self.store.do(end_of_stream(provider, stream))
+        return (await self.store.do(end_of_stream(provider, stream))).found
 
     async def pass_time(self, seconds: float) -> None:
         """Time goes on, and the service does what is due by then."""
         self.clock.advance(seconds)
-        await Clock(self.store, duties()).do_everything()
+        await Clock(self.store, duties(self.store.server)).do_everything()
 
     async def subscription(self, number: str) -> SubscriptionRecord:
         record = await self.store.read(lambda queries: queries.subscription(number))

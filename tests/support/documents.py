@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from generic_provider_server.commands.hold import Disown
 from generic_provider_server.store.store import engine_of, open_store
 
 from .bench import Bench
 
 
 async def with_document(bench: Bench, url: str, number: str, document: bytes) -> bytes:
-    """Puts the document in the place of the subscription's, as no command can; gives the former."""
+    """Puts the document in the place of the subscription's, as no command can; gives the former.
+
+    The leases are nobody's from then on, as after a drain."""
+    await bench.store.do(Disown(server=bench.store.server))
     await bench.store.close()
     engine = engine_of(url)
     with engine.transaction() as (tables, _):

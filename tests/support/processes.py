@@ -63,6 +63,10 @@ class Server:
                 return
         raise AssertionError(self.log.read_text())
 
+    def send(self, what: signal.Signals) -> None:
+        assert self._process is not None
+        self._process.send_signal(what)
+
     def stop(self, how: signal.Signals) -> int:
         """Its exit code."""
         assert self._process is not None

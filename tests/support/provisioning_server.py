@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import grpc
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from generic_provider import Adapter, RequestType, ResponseCode, ResponseStatus
 from generic_provider.v1 import provisioning_service_pb2 as v1
@@ -17,6 +19,22 @@ from generic_provider.v1 import provisioning_service_pb2_grpc as rpc
 from generic_provider.v1.resources_pb2 import PlatformTarget, ProvisioningRequest
 
 Message = v1.StreamPendingRequestsResponse
+
+
+def sent_time(*, late: float = 0) -> Timestamp:
+    stamp = Timestamp()
+    stamp.FromNanoseconds(time.time_ns() - int(late * 1e9))
+    return stamp
+
+
+def heartbeat() -> Message:
+    return Message(heartbeat=Message.Heartbeat(backlog=7), sent_time=sent_time())
+
+
+def span(seconds: float) -> Duration:
+    duration = Duration()
+    duration.FromMicroseconds(int(seconds * 1e6))
+    return duration
 
 
 class OpenStream:
@@ -35,11 +53,14 @@ class OpenStream:
         *requests: str,
         type: RequestType.ValueType = RequestType.ACTIVATE_SERVICE,  # noqa: A002 - as in the contract
         target: PlatformTarget | None = None,
+        seconds: float = 30,
+        late: float = 0,
     ) -> None:
+        """`late`: how long ago the message seems to have been sent."""
         lease = v1.SubscriptionRequests(
             subscription=subscription,
             lease_token=token,
-            lease_duration=Duration(seconds=30),
+            lease_duration=span(seconds),
             requests=[
                 ProvisioningRequest(number=number, type=type, subscription=subscription)
                 for number in requests
@@ -47,10 +68,15 @@ class OpenStream:
             target=target,
         )
         self.leases[token] = set(requests)
-        self.messages.put_nowait(Message(batch=Message.Batch(subscriptions=[lease])))
+        batch = Message.Batch(subscriptions=[lease])
+        self.messages.put_nowait(Message(batch=batch, sent_time=sent_time(late=late)))
+
+    def beat(self) -> None:
+        self.messages.put_nowait(heartbeat())
 
     def drain(self) -> None:
-        self.messages.put_nowait(Message(drain=Message.Drain(reason="shutting down")))
+        drain = Message.Drain(reason="shutting down")
+        self.messages.put_nowait(Message(drain=drain, sent_time=sent_time()))
 
     def cut(self) -> None:
         self.messages.put_nowait(grpc.StatusCode.UNAVAILABLE)
@@ -109,7 +135,7 @@ class Server(rpc.ProvisioningServiceServicer):
         self.streams.append(stream)
         try:
             if not self.silent:
-                yield Message(heartbeat=Message.Heartbeat(backlog=7))
+                yield heartbeat()
             while isinstance(message := await stream.messages.get(), Message):
                 yield message
             if message is not grpc.StatusCode.OK:

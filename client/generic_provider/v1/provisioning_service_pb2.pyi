@@ -221,22 +221,31 @@ class StreamPendingRequestsResponse(_message.Message):
     BATCH_FIELD_NUMBER: _builtins.int
     HEARTBEAT_FIELD_NUMBER: _builtins.int
     DRAIN_FIELD_NUMBER: _builtins.int
+    SENT_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def batch(self) -> Global___StreamPendingRequestsResponse.Batch: ...
     @_builtins.property
     def heartbeat(self) -> Global___StreamPendingRequestsResponse.Heartbeat: ...
     @_builtins.property
     def drain(self) -> Global___StreamPendingRequestsResponse.Drain: ...
+    @_builtins.property
+    def sent_time(self) -> _timestamp_pb2.Timestamp:
+        """When the message was sent, by the clock that measures the leases of this stream. It advances
+        evenly, whatever happens to the clock of the server's machine; compare it only with other
+        messages of the same stream.
+        """
+
     def __init__(
         self,
         *,
         batch: Global___StreamPendingRequestsResponse.Batch | None = ...,
         heartbeat: Global___StreamPendingRequestsResponse.Heartbeat | None = ...,
         drain: Global___StreamPendingRequestsResponse.Drain | None = ...,
+        sent_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "drain", b"drain", "heartbeat", b"heartbeat", "message", b"message"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "drain", b"drain", "heartbeat", b"heartbeat", "message", b"message", "sent_time", b"sent_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "drain", b"drain", "heartbeat", b"heartbeat", "message", b"message"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "drain", b"drain", "heartbeat", b"heartbeat", "message", b"message", "sent_time", b"sent_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["batch", "heartbeat", "drain"]  # noqa: Y015
     _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
@@ -266,7 +275,9 @@ class SubscriptionRequests(_message.Message):
     """The number of this attempt for the first request: 1, 2 …"""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
-        """How long the lease lasts, from the moment of sending, if it is not extended."""
+        """How long the lease lasts, counted from `sent_time` of the message, if it is not extended. This
+        can be less than you asked for, because a part of the lease may be over.
+        """
 
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]:
@@ -354,6 +365,8 @@ class PullPendingRequestsResponse(_message.Message):
     SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
     BACKLOG_FIELD_NUMBER: _builtins.int
     OLDEST_AGE_FIELD_NUMBER: _builtins.int
+    SENT_TIME_FIELD_NUMBER: _builtins.int
+    WAITED_FIELD_NUMBER: _builtins.int
     backlog: _builtins.int
     """The number of requests that are pending at the provider."""
     @_builtins.property
@@ -362,16 +375,29 @@ class PullPendingRequestsResponse(_message.Message):
     def oldest_age(self) -> _duration_pb2.Duration:
         """How long the oldest of them has been pending."""
 
+    @_builtins.property
+    def sent_time(self) -> _timestamp_pb2.Timestamp:
+        """When the answer was sent, by the clock that measures its leases."""
+
+    @_builtins.property
+    def waited(self) -> _duration_pb2.Duration:
+        """How long the server worked on the call until `sent_time`, waiting included. The rest of the
+        call's duration may have passed since then: count the time of the leases from the arrival of the
+        answer, less the duration of the call, plus `waited`.
+        """
+
     def __init__(
         self,
         *,
         subscriptions: _abc.Iterable[Global___SubscriptionRequests] | None = ...,
         backlog: _builtins.int = ...,
         oldest_age: _duration_pb2.Duration | None = ...,
+        sent_time: _timestamp_pb2.Timestamp | None = ...,
+        waited: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_age", b"oldest_age"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["oldest_age", b"oldest_age", "sent_time", b"sent_time", "waited", b"waited"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["backlog", b"backlog", "oldest_age", b"oldest_age", "subscriptions", b"subscriptions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["backlog", b"backlog", "oldest_age", b"oldest_age", "sent_time", b"sent_time", "subscriptions", b"subscriptions", "waited", b"waited"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -119,6 +119,15 @@ class ProvisioningServiceServicer(object):
         RETRY_LATER is for a single request.
         11. After `drain`, open a new stream at once, and finish and answer the old leases as usual.
         12. Answer a type that you do not know with RETRY_LATER and `UNKNOWN_TYPE`, never with ACCEPTED.
+        13. The time of a lease counts from the `sent_time` of its message, by the server's clock, not
+        from the moment at which you read it. The server's clock, as you know it, is the `sent_time`
+        of the stream's first message plus the time since you opened the stream; this is never too
+        early. If a later message has a `sent_time` ahead of that, take it. Begin nothing when the
+        time of a lease is over, nor while no message has arrived on its stream for 12 s, nor after
+        the stream has ended without `drain`. Release what you then have not begun, through any
+        server: no attempt is counted, and it is handed over again at once. If a lease seems to be
+        over, or more than half over, when it arrives, release it and open a new stream, which sets
+        the clock anew.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """

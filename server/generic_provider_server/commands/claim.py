@@ -64,7 +64,7 @@ class Handed:
 class Claim:
     """Hands over ready requests, oldest first, to the demands in their order.
 
-    `server`: the process whose death ends the leases; empty if they stay valid without it.
+    `server`: this process, which has the leases. It gives none when its sign of life is old.
     """
 
     provider: str
@@ -76,7 +76,9 @@ class Claim:
         return Needs(searches=True, for_adapter=True, duty="delivery")
 
     def run(self, transaction: Transaction) -> tuple[tuple[Handed, ...], ...]:
-        if not catalogue_of(transaction.catalogues, self.provider).effective:
+        if not (
+            transaction.is_alive and catalogue_of(transaction.catalogues, self.provider).effective
+        ):
             return tuple([() for _ in self.demands])
         ready = self._ready(transaction)
         return tuple(
@@ -139,6 +141,7 @@ class Claim:
             server=self.server,
             adapter=demand.adapter,
             duration=duration,
+            steady=transaction.steady,
             now=transaction.now,
         )
         transaction.put_lane(change)

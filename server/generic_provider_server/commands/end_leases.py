@@ -1,11 +1,11 @@
-"""Ends leases: all that a stream or a server has, or all that ran out."""
+"""Ends leases: those of a stream or a server, or those that ran out."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from ..domain.lane import Lane
+from ..domain.lane import Lane, disown
 from ..domain.lease import LeaseEnd
 from ..domain.values import Instant
 from ..store.write.loaded import Needs
@@ -13,35 +13,51 @@ from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How many subscriptions were `found`, and how many of them were free to be changed. Run the
+    command again until none is found.
+    """
+
+    found: int
+    done: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndLeases:
-    """Ends the leases for which `broken` is true, and those that ran out, which end when their
-    subscriptions are loaded.
+    """Ends leases that ran out, because it loads their subscriptions, and those for which `broken`
+    is true, for this `cause`.
 
     `find` returns at most `MOST_AT_ONCE` subscriptions. The functions below create the command.
     """
 
     find: Callable[[Transaction], list[str]]
     broken: Callable[[Lane], bool] = lambda _: False
+    cause: LeaseEnd = LeaseEnd.STREAM_BROKE
 
     def needs(self) -> Needs:
         return Needs(searches=True, for_adapter=True, duty="leases")
 
-    def run(self, transaction: Transaction) -> int:
-        """Returns the number of subscriptions found. Call it again until it returns 0."""
+    def run(self, transaction: Transaction) -> Progress:
         found = self.find(transaction)
-        for number in transaction.one_by_one(transaction.load_free(found)):
+        free = transaction.load_free(found)
+        for number in transaction.one_by_one(free):
             for lane in list(transaction.lanes[number].values()):
                 if lane.is_leased and self.broken(lane):
-                    transaction.end_lease(lane, LeaseEnd.STREAM_BROKE)
-        return len(found)
+                    self._end(transaction, lane)
+        return Progress(found=len(found), done=len(free))
+
+    def _end(self, transaction: Transaction, lane: Lane) -> None:
+        """Ends the lease; one that was pulled from a server that has died runs out."""
+        if lane.stream or self.cause is not LeaseEnd.STREAM_BROKE:
+            transaction.end_lease(lane, self.cause)
+        else:
+            transaction.put_lane(disown(lane, steady=transaction.now, now=transaction.now))
 
 
-def end_of_overdue(now: Instant, *, since: Instant) -> EndLeases:
-    """Ends the leases that ran out between `since` and `now`."""
-    return EndLeases(
-        find=lambda transaction: transaction.ran_out(since=since, until=now, most=MOST_AT_ONCE)
-    )
+def end_of_overdue(*, since: Instant) -> EndLeases:
+    """Ends the leases of this process, and those of none, that ran out after `since`."""
+    return EndLeases(find=lambda transaction: transaction.ran_out(since=since, most=MOST_AT_ONCE))
 
 
 def end_of_stream(provider: str, stream: str) -> EndLeases:
@@ -52,11 +68,16 @@ def end_of_stream(provider: str, stream: str) -> EndLeases:
     )
 
 
-def end_of_server(server: str) -> EndLeases:
-    """Ends the leases of a server that died."""
+def end_of_silent(server: str, *, longest: int) -> EndLeases:
+    """Ends the leases of a silent server that have a duration of at most `longest` microseconds:
+    they must have run out.
+    """
     return EndLeases(
-        find=lambda transaction: transaction.leased_by_server(server, most=MOST_AT_ONCE),
-        broken=lambda lane: lane.server == server,
+        find=lambda transaction: transaction.leased_by_server(
+            server, longest=longest, most=MOST_AT_ONCE
+        ),
+        broken=lambda lane: lane.server == server and lane.lease_duration <= longest,
+        cause=LeaseEnd.RAN_OUT,
     )
 
 

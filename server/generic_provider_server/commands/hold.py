@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from ..domain.lane import Lane, disown, extend
 from ..domain.lease import Lease, LeaseEnd, streams_of
+from ..domain.refusals import unavailable
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
+from .end_leases import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +26,21 @@ class LeaseState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extend:
-    """Extends leases.
+    """`server`: this process, which has the leases from now on.
 
-    `duration`: microseconds from now; None means the duration of the hand-over or of the last
-    extension.
+    `duration`: microseconds from now; None = as at the hand-over or the last extension.
     """
 
     leases: tuple[Lease | None, ...]
+    server: str
     duration: int | None = None
 
     def needs(self) -> Needs:
         return _needs(self.leases)
 
     def run(self, transaction: Transaction) -> tuple[LeaseState, ...]:
+        if not transaction.is_alive:
+            raise unavailable("written")
         transaction.notice.heard.update(streams_of(self.leases))
         return tuple([self._extend(transaction, lease) for lease in self.leases])
 
@@ -45,9 +49,16 @@ class Extend:
         if lane is None:
             return LeaseState(live=False)
         most = transaction.catalogues[lane.provider].provider.delivery_settings.max_lease_time
-        change = extend(lane, now=transaction.now, duration=self.duration, most=most)
+        change = extend(
+            lane,
+            server=self.server,
+            duration=self.duration,
+            most=most,
+            steady=transaction.steady,
+            now=transaction.now,
+        )
         transaction.put_lane(change)
-        return LeaseState(live=True, remaining=change.lane.lease_until - transaction.now)
+        return LeaseState(live=True, remaining=change.lane.lease_until - transaction.steady)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +87,22 @@ class Release:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withdraw:
+    """Ends leases that the server has not sent: nothing of them can have been done."""
+
+    leases: tuple[Lease, ...]
+
+    def needs(self) -> Needs:
+        return _needs(self.leases)
+
+    def run(self, transaction: Transaction) -> None:
+        for lease in self.leases:
+            lane = live_lane(transaction, lease)
+            if lane is not None:
+                transaction.end_lease(lane, LeaseEnd.NOT_SENT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Disown:
     """Gives up the leases of a server that drained: they stay live until they run out."""
 
@@ -84,14 +111,16 @@ class Disown:
     def needs(self) -> Needs:
         return Needs(searches=True, duty="leases")
 
-    def run(self, transaction: Transaction) -> int:
-        """Returns the number of subscriptions found. Call it again until it returns 0."""
+    def run(self, transaction: Transaction) -> Progress:
         found = transaction.leased_by_server(self.server, most=MOST_AT_ONCE)
-        for number in transaction.one_by_one(transaction.load_free(found)):
+        free = transaction.load_free(found)
+        for number in transaction.one_by_one(free):
             for lane in list(transaction.lanes[number].values()):
-                if lane.server == self.server:
-                    transaction.put_lane(disown(lane))
-        return len(found)
+                if lane.is_leased and lane.server == self.server:
+                    transaction.put_lane(
+                        disown(lane, steady=transaction.steady, now=transaction.now)
+                    )
+        return Progress(found=len(found), done=len(free))
 
 
 def live_lane(transaction: Transaction, lease: Lease | None) -> Lane | None:

@@ -31,6 +31,8 @@ SCENARIOS: tuple[tuple[str, Scenario], ...] = (
     ("the same request again", working.redelivery),
     ("a drain", connecting.drain),
     ("cut streams", connecting.cut_streams),
+    ("a lease of a cut stream", working.cut_in_work),
+    ("an old lease", working.old_lease),
     ("a platform that is down", working.platform_down),
     ("a server that hangs", connecting.frozen_server),
     ("refused streams", connecting.refused_streams),

@@ -57,15 +57,19 @@ class CheckedStream:
         """Yields messages, heartbeats while there are no messages, and at last the status that ends
         the stream.
         """
-        yield heartbeat()
+        yield heartbeat(sent_at=now())
         while True:
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     message = await self._messages.get()
             except TimeoutError:
                 message = heartbeat()
-            if not (self.silent and isinstance(message, Message)):
-                yield message
+            if isinstance(message, Message):
+                if self.silent:
+                    continue
+                if not message.HasField("sent_time"):
+                    message.sent_time.FromMicroseconds(int(now() * 1e6))
+            yield message
 
 
 class CheckedLease:
@@ -117,7 +121,8 @@ class CheckedLease:
     def end(self) -> None:
         self._runs_out_at = -math.inf
 
-    def message(self) -> Message:
+    def message(self, *, late: float) -> Message:
+        """`late`: the seconds that seem to have passed since it was sent."""
         first = self.requests[0]
         given = SubscriptionRequests(
             subscription=first.subscription,
@@ -129,7 +134,10 @@ class CheckedLease:
         )
         if self.stream.request.include_target:
             given.target.CopyFrom(PlatformTarget())
-        return Message(batch=Message.Batch(subscriptions=[given]))
+        message = Message(batch=Message.Batch(subscriptions=[given]))
+        if late:
+            message.sent_time.FromMicroseconds(int((now() - late) * 1e6))
+        return message
 
 
 def duration(seconds: float) -> Duration:
@@ -138,5 +146,9 @@ def duration(seconds: float) -> Duration:
     return span
 
 
-def heartbeat() -> Message:
-    return Message(heartbeat=Message.Heartbeat(backlog=1, provider_state=PROVIDER_STATE_EFFECTIVE))
+def heartbeat(*, sent_at: float | None = None) -> Message:
+    beat = Message.Heartbeat(backlog=1, provider_state=PROVIDER_STATE_EFFECTIVE)
+    message = Message(heartbeat=beat)
+    if sent_at is not None:
+        message.sent_time.FromMicroseconds(int(sent_at * 1e6))
+    return message

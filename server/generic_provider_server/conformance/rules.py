@@ -21,6 +21,7 @@ RULES: Final = {
     10: "if the platform is down, release, close, come back",
     11: "after drain, open a new stream, answer the old one",
     12: "answer an unknown type RETRY_LATER, UNKNOWN_TYPE",
+    13: "begin nothing of an old lease, release it",
 }
 
 

@@ -72,16 +72,24 @@ class Stage(ProvisioningServiceServicer):
         return bool(condition())
 
     def give(
-        self, requests: Sequence[ProvisioningRequest], *, on: CheckedStream, timed: bool
+        self,
+        requests: Sequence[ProvisioningRequest],
+        *,
+        on: CheckedStream,
+        timed: bool,
+        spent: float = 0,
     ) -> CheckedLease:
-        """Hands the requests over on a new lease. An older lease of these requests ends."""
+        """Hands the requests over on a new lease. An older lease of these requests ends.
+
+        `spent`: the part of the lease that is over when the message arrives, from 0 to 1.
+        """
         lease = CheckedLease(f"lease-{len(self._leases) + 1}", requests, stream=on, timed=timed)
         self._leases[lease.token] = lease
         for each in requests:
             if each.number in self._newest:
                 self._newest[each.number].end()
             self._newest[each.number] = lease
-        on.say(lease.message())
+        on.say(lease.message(late=spent * lease.seconds))
         return lease
 
     def cut(self, stream: CheckedStream) -> None:

@@ -101,6 +101,42 @@ def _side_by_side(play: Play, *leases: CheckedLease) -> None:
     play.findings.kept(3, f"for information: two subscriptions were served {how}")
 
 
+async def old_lease(play: Play) -> None:
+    """Hands over a lease of which most is over, as a server does that has stood still."""
+    one, stream = await play.newcomer(rule=13), await play.stream()
+    request = one.activate()
+    lease = play.stage.give([request], on=stream, timed=False, spent=0.8)
+    opened = play.stage.streams.index(stream) + 1
+    await play.stage.until(lambda: lease.released, seconds=play.patience)
+    await play.quiet()
+    if play.stage.answers_to(request):
+        raise Broken(13, f"{request.number} was begun, though most of its lease was over")
+    if not lease.released:
+        raise Broken(13, "a lease of which most was over was not released")
+    if not await play.stage.until(lambda: play.stage.streams[opened:], seconds=play.patience):
+        raise Broken(13, "after a lease of which most was over, no new stream was opened")
+    play.findings.kept(13, "a lease of which most was over was released, a new stream opened")
+
+
+async def cut_in_work(play: Play) -> None:
+    if play.terms.slow_type is None:
+        play.findings.not_seen(13, NO_SLOW_TYPE)
+        return
+    one, stream = await play.newcomer(rule=13), await play.stream()
+    begun, unbegun = play.work(one), one.activate()
+    lease = await play.give(begun, unbegun)
+    await asyncio.sleep(AGAIN_SECONDS)
+    play.stage.cut(stream)
+    await play.first_answer(begun, rule=13)
+    await play.stage.until(lambda: lease.released, seconds=play.patience)
+    await play.quiet()
+    if play.stage.answers_to(unbegun):
+        raise Broken(13, f"{unbegun.number} was begun after its stream had ended")
+    if not lease.released:
+        raise Broken(13, "the rest of a lease was not released after its stream had ended")
+    play.findings.kept(13, "the rest of a lease was released after its stream had ended")
+
+
 async def platform_down(play: Play) -> None:
     if play.terms.down is None:
         play.findings.not_seen(10, "an outage, because --down was not given")

@@ -16,13 +16,17 @@ from .lease import Lease, LeaseEnd, ResponseCode, back_off
 from .subscription import lifecycle
 from .subscription.aggregate import Aggregate, Pending
 from .subscription.transition import Circumstances, Transition
-from .values import Instant, Value
+from .values import SECOND, Instant, Value
 
 UNANSWERED = -1
 """Stands for the number of a hand-over that ended without an answer."""
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.RETRY_LATER})
 """The ends of a lease that count as a failed attempt of its first unanswered request."""
+
+
+GRACE = 5 * SECOND
+"""How long after its time a lease without a process is ended: clocks differ by less than that."""
 
 
 class LaneState(IntEnum):
@@ -36,7 +40,11 @@ class Lane(Value, frozen=True, kw_only=True):
 
     The last lease is for the requests of `unit` from index `first` to `last` that are still
     pending. It is live until `lease_until`, which is set to 0 when it ends. `handover` numbers the
-    leases; `server` is the process that gave the lease, empty after a drain.
+    leases; `lease_duration` is how long the lease lasted when it was given or last extended.
+
+    `server` is the process that did so. Only that process ends the lease when it runs out, because
+    `lease_until` is a time of its own steady clock. After a drain `server` is empty and
+    `lease_until` is a time for all.
     """
 
     provider: str
@@ -61,8 +69,15 @@ class Lane(Value, frozen=True, kw_only=True):
         """Tells whether a lease is live. A lease that ran out is ended when the lane is loaded."""
         return self.lease_until > 0
 
-    def overdue(self, now: Instant) -> bool:
-        return self.is_leased and self.lease_until <= now
+    def overdue(self, *, server: str, steady: Instant, now: Instant) -> bool:
+        """Whether the lease ran out, and `server`, whose times are given, may end it."""
+        if self.server == server:
+            return self.is_leased and self.lease_until <= steady
+        return not self.server and self.is_leased and self.lease_until + GRACE <= now
+
+    def left(self, steady: Instant) -> int:
+        """The microseconds that are left of the lease by the clock of its process."""
+        return self.lease_until - steady
 
     def is_on(self, lease: Lease | None) -> bool:
         """Tells whether exactly this lease is live."""
@@ -135,9 +150,12 @@ def claim(
     server: str,
     adapter: str,
     duration: int,
+    steady: Instant,
     now: Instant,
 ) -> LaneChange:
-    """Hands over `requests`, which are the first of `Lane.due`, for `duration` microseconds."""
+    """Hands over `requests`, which are the first of `Lane.due`, for `duration` microseconds by the
+    clock `steady` of the server.
+    """
     given = replace(
         lane,
         handover=lane.handover + 1,
@@ -148,7 +166,7 @@ def claim(
         server=server,
         adapter=adapter,
         lease_start=now,
-        lease_until=Instant(now + duration),
+        lease_until=Instant(steady + duration),
         lease_duration=duration,
     )
     return LaneChange(lane=given, freed=-len(requests))
@@ -209,21 +227,30 @@ def reject(
     return LaneChange(lane=_ended(lane), transition=transition, freed=freed, answered=True)
 
 
-def extend(lane: Lane, *, now: Instant, duration: int | None, most: int) -> LaneChange:
-    """Extends the lease to `duration` from now, but to at most `most` after its start. It never
-    shortens the lease.
+def extend(
+    lane: Lane, *, server: str, duration: int | None, most: int, steady: Instant, now: Instant
+) -> LaneChange:
+    """Extends the lease to `duration` from now, but to `most` in all. It never shortens the lease.
 
-    If `duration` is None, it is the duration of the hand-over or of the last extension.
+    None: the duration of the hand-over or of the last extension. `server` has the lease from now
+    on, by its clock `steady`.
     """
     duration = duration or lane.lease_duration
-    until = max(min(now + duration, lane.lease_start + most), lane.lease_until)
-    extended = replace(lane, lease_until=Instant(until), lease_duration=duration)
+    left = lane.lease_until - (steady if lane.server == server else now)
+    lasts = max(min(duration, lane.lease_start + most - now), left)
+    extended = replace(
+        lane,
+        server=server,
+        lease_until=Instant(steady + lasts),
+        lease_duration=max(duration, lasts),
+    )
     return LaneChange(lane=extended)
 
 
-def disown(lane: Lane) -> LaneChange:
-    """Keeps the lease live without the process that gave it, because that process stops."""
-    return LaneChange(lane=replace(lane, server=""))
+def disown(lane: Lane, *, steady: Instant, now: Instant) -> LaneChange:
+    """Keeps the lease live without the process that has it, whose clock is `steady`."""
+    until = Instant(lane.lease_until + now - steady)
+    return LaneChange(lane=replace(lane, server="", lease_until=until))
 
 
 def end(
@@ -237,16 +264,18 @@ def end(
     error_code: str = "",
     error_description: str = "",
 ) -> LaneChange:
-    """Ends the lease before all its requests are answered: the platform may have applied them.
+    """Ends the lease before all its requests are answered: the platform may have applied them,
+    unless the lease was not sent.
 
     If the end counts as an attempt, the first unanswered request is hidden for `delay`
     microseconds. If `delay` is None, `back_off` computes it with `jitter`.
     """
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     leased, first = {pending.number for pending in unanswered}, unanswered[0]
+    sent = leased if cause is not LeaseEnd.NOT_SENT else set[int]()
     circumstances = _off_lease(circumstances, lane)
     transition = lifecycle.touch(
-        aggregate, lane.provider, numbers=leased, circumstances=circumstances
+        aggregate, lane.provider, numbers=sent, circumstances=circumstances
     )
     if cause in COUNTED:
         transition = lifecycle.count_attempt(
@@ -262,7 +291,7 @@ def end(
         lane=_ended(lane),
         transition=transition,
         freed=len(leased),
-        unanswered=tuple([pending for pending in left if pending.number in leased]),
+        unanswered=tuple([pending for pending in left if pending.number in sent]),
         ran_out=cause is LeaseEnd.RAN_OUT,
     )
 

@@ -44,6 +44,7 @@ class LeaseEnd(IntEnum):
     RELEASED = 3
     OPERATOR = 4
     RETRY_LATER = 5
+    NOT_SENT = 6
 
 
 class Lease(Value, frozen=True, array_like=True):

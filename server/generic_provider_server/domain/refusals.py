@@ -88,3 +88,7 @@ class InvalidField(Refused):
         first, wrong = violations[0]
         super().__init__(Reason.INVALID_FIELD, f"{first}: {wrong}", field=first)
         self.violations = violations
+
+
+def unavailable(what: str) -> Refused:
+    return Refused(Reason.STORE_UNAVAILABLE, f"the store cannot be {what} just now; try again")

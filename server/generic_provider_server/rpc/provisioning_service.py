@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from functools import partial
 
 from generic_provider.v1 import provisioning_service_pb2 as api
@@ -37,6 +38,10 @@ COUNT_SECONDS = 2.0
 
 MOST_AT_ONCE = 1_000
 MOST_BYTES = 1024 * 1024
+ADDED_BYTES = 32
+"""What is added to each subscription's message when it is sent, at most."""
+
+Shown = tuple[Handed, api.SubscriptionRequests]
 
 
 class ProvisioningServicer:
@@ -68,16 +73,17 @@ class ProvisioningServicer:
                             Reason.STORE_UNAVAILABLE, "the database could not be reached: reconnect"
                         )
                     case Drain(reason):
-                        yield _drain(reason)
+                        yield self._sent(api.StreamPendingRequestsResponse(drain=_drain(reason)))
                         return
                     case handed:
-                        for subscriptions in _batches(self._shown(handed)):
-                            yield _batch(subscriptions)
+                        for batch in _batches((each, self._shown(each)) for each in handed):
+                            if still_good := self._on_time(batch):
+                                yield self._sent(_batch(still_good))
 
     async def PullPendingRequests(
         self, request: api.PullPendingRequestsRequest, call: IncomingCall
     ) -> api.PullPendingRequestsResponse:
-        checks = Checks()
+        began, checks = time.monotonic(), Checks()
         provider, adapter = _adapter(checks, request)
         given = request.HasField("max_requests")
         most = _credit(checks, "max_requests", request.max_requests if given else None)
@@ -94,9 +100,11 @@ class ProvisioningServicer:
         handed = await self._delivery.pull(provider, demand, wait=wait)
         backlog, age = await self._backlog(provider)
         return api.PullPendingRequestsResponse(
-            subscriptions=self._shown(handed),
+            subscriptions=self._on_time([(each, self._shown(each)) for each in handed]),
             backlog=backlog,
             oldest_age=encode.duration(age),
+            sent_time=encode.timestamp(self._store.steady()),
+            waited=encode.duration(int((time.monotonic() - began) * SECOND)),
         )
 
     async def SendResponses(
@@ -120,7 +128,8 @@ class ProvisioningServicer:
         duration = _lease_duration(checks, request)
         checks.done()
         leases = self._leases(request.lease_tokens)
-        states = await self._store.do(Extend(leases=leases, duration=duration))
+        extension = Extend(leases=leases, server=self._store.server, duration=duration)
+        states = await self._store.do(extension)
         return api.ExtendLeasesResponse(results=_results(request.lease_tokens, states))
 
     async def ReleaseLeases(
@@ -149,16 +158,27 @@ class ProvisioningServicer:
     def _leases(self, tokens: Iterable[str]) -> tuple[Lease | None, ...]:
         return tuple([lease_of(token, self._store.token_key) for token in tokens])
 
-    def _shown(self, handed: tuple[Handed, ...]) -> list[api.SubscriptionRequests]:
-        return [self._subscription_requests(each) for each in handed]
+    def _sent(
+        self, message: api.StreamPendingRequestsResponse
+    ) -> api.StreamPendingRequestsResponse:
+        message.sent_time.FromMicroseconds(self._store.steady())
+        return message
 
-    def _subscription_requests(self, handed: Handed) -> api.SubscriptionRequests:
+    def _on_time(self, batch: Sequence[Shown]) -> list[api.SubscriptionRequests]:
+        """The leases of the batch that may still be sent, each with the time that is left of it."""
+        good = {each.lane.lease for each in self._delivery.still_good([h for h, _ in batch])}
+        shown = [(handed, message) for handed, message in batch if handed.lane.lease in good]
+        now = self._store.steady()
+        for handed, message in shown:
+            message.lease_duration.FromMicroseconds(handed.lane.left(now))
+        return [message for _, message in shown]
+
+    def _shown(self, handed: Handed) -> api.SubscriptionRequests:
         lane = handed.lane
         return api.SubscriptionRequests(
             subscription=lane.subscription,
             account_number=handed.account_number,
             lease_token=token_of(lane.lease, self._store.token_key),
-            lease_duration=encode.duration(lane.lease_duration),
             delivery_attempt=handed.attempt,
             requests=[encode.request(each) for each in handed.requests],
             target=encode.target(handed.target, lane.provider, self._store.catalogues)
@@ -176,7 +196,7 @@ class ProvisioningServicer:
                 self._store.providers[provider].provider.state
             ),
         )
-        return api.StreamPendingRequestsResponse(heartbeat=heartbeat)
+        return self._sent(api.StreamPendingRequestsResponse(heartbeat=heartbeat))
 
     async def _backlog(self, provider: str) -> tuple[int, int]:
         """Returns the number of pending requests, and the age of the oldest one in microseconds."""
@@ -227,13 +247,11 @@ def _lease_duration(
     return checks.span("lease_duration", request, least=1, most=3_600)
 
 
-def _batches(
-    subscriptions: Iterable[api.SubscriptionRequests],
-) -> Iterator[list[api.SubscriptionRequests]]:
-    batch: list[api.SubscriptionRequests] = []
+def _batches(shown: Iterable[Shown]) -> Iterator[list[Shown]]:
+    batch: list[Shown] = []
     size = 0
-    for each in subscriptions:
-        added = each.ByteSize() + 8
+    for each in shown:
+        added = each[1].ByteSize() + ADDED_BYTES
         if batch and size + added > MOST_BYTES:
             yield batch
             batch, size = [], 0
@@ -250,9 +268,8 @@ def _batch(subscriptions: list[api.SubscriptionRequests]) -> api.StreamPendingRe
     return response
 
 
-def _drain(reason: str) -> api.StreamPendingRequestsResponse:
-    drain = api.StreamPendingRequestsResponse.Drain(reason=reason)
-    return api.StreamPendingRequestsResponse(drain=drain)
+def _drain(reason: str) -> api.StreamPendingRequestsResponse.Drain:
+    return api.StreamPendingRequestsResponse.Drain(reason=reason)
 
 
 def _results(tokens: Iterable[str], states: Iterable[LeaseState]) -> list[api.LeaseResult]:

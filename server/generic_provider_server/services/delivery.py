@@ -6,18 +6,19 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import structlog
 
 from ..commands.claim import Claim, Demand, Handed
 from ..commands.end_leases import end_of_stream
-from ..commands.hold import Release
+from ..commands.hold import Withdraw
 from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
 from ..store.notices.notice import Notice
 from ..store.store import Store
+from .repeat import until_none_is_found
 from .streams import AdapterStream, Cut, Drain
 
 RETRY_SECONDS = 1.0
@@ -43,6 +44,7 @@ class Delivery:
         self._dispatchers: dict[str, asyncio.Task[None]] = {}
         self._turns: defaultdict[str, int] = defaultdict(int)
         self._draining = ""
+        self._background: set[asyncio.Task[None]] = set()
         store.listeners.at_once.append(self.count)
         store.listeners.committed.append(self.take_note)
         store.listeners.missed.append(self.cut)
@@ -96,8 +98,7 @@ class Delivery:
             del self.streams[stream.id]
             log.info("adapter_gone", **facts, in_flight=stream.credit.in_flight)
             if not self._draining:
-                end = asyncio.create_task(self._end_leases(stream))
-                end.add_done_callback(_log_failure)
+                self._in_background(self._end_leases(stream))
 
     async def pull(self, provider: str, demand: Demand, *, wait: float) -> tuple[Handed, ...]:
         """Hands over what is ready, or what becomes ready within `wait` seconds."""
@@ -106,11 +107,26 @@ class Delivery:
             while True:
                 self._refuse_while_draining()
                 ready.clear()
-                (handed,) = await self._claim(provider, (demand,), server="")
+                (claimed,) = await self._claim(provider, (demand,))
+                handed = self.still_good(claimed)
                 left = deadline - time.monotonic()
                 if handed or left <= 0:
                     return handed
                 await self._wait(ready, most=left)
+
+    def still_good(self, handed: Sequence[Handed]) -> tuple[Handed, ...]:
+        """The leases that may be sent now: those of which at least half is left, and only while
+        this process shows that it is alive. The others are withdrawn.
+        """
+        now, alive = self._store.steady(), self._store.is_alive()
+        good, late = list[Handed](), list[Handed]()
+        for each in handed:
+            is_good = alive and 2 * each.lane.left(now) >= each.lane.lease_duration
+            (good if is_good else late).append(each)
+        if late:
+            log.warning("leases_withdrawn", leases=len(late))
+            self._in_background(self._withdraw(late))
+        return tuple(good)
 
     def cut(self) -> None:
         """Ends every stream, because the state of its leases is unknown. The adapters reconnect."""
@@ -187,8 +203,7 @@ class Delivery:
     async def _serve(self, provider: str) -> bool:
         """Gives every stream with credit its share once. Returns whether more may be ready.
 
-        Requests that were claimed for a stream that was stopped or has ended in the meantime are
-        released.
+        Requests claimed for a stream that was stopped or has ended in the meantime are withdrawn.
         """
         waiting = [s for s in self.streams.values() if s.provider == provider and s.wants_more]
         if self._draining or not waiting:
@@ -197,7 +212,7 @@ class Delivery:
         waiting = waiting[turn:] + waiting[:turn]
         with _claiming(waiting):
             demands = tuple([stream.demand() for stream in waiting])
-            shares = await self._claim(provider, demands, server=self._store.server)
+            shares = await self._claim(provider, demands)
             unwanted: list[Handed] = []
             for stream, handed in zip(waiting, shares, strict=True):
                 if stream.stopping or stream.id not in self.streams or self._draining:
@@ -205,42 +220,35 @@ class Delivery:
                 elif handed:
                     stream.events.put_nowait(handed)
             if unwanted:
-                await self._store.do(Release(leases=tuple([each.lane.lease for each in unwanted])))
+                await self._store.do(_withdrawal(unwanted))
         return any(shares)
 
     async def _claim(
-        self, provider: str, demands: tuple[Demand, ...], *, server: str
+        self, provider: str, demands: tuple[Demand, ...]
     ) -> tuple[tuple[Handed, ...], ...]:
-        """Claims requests for these demands.
-
-        `server`: the process whose death ends the leases; empty for a pull, whose leases stay.
-        """
         self._turns[provider] += 1
         claim = Claim(
             provider=provider,
-            server=server,
+            server=self._store.server,
             demands=demands,
             turn=self._turns[provider],
         )
         return await self._store.do(claim)
 
     async def _end_leases(self, stream: AdapterStream) -> None:
-        """Ends the leases of a stream.
-
-        While the store cannot be reached, it tries again and again.
-        """
         await stream.claimed.wait()
         end = end_of_stream(stream.provider, stream.id)
-        while True:
-            try:
-                while await self._store.do(end):
-                    pass
-            except Refused as refused:
-                if refused.reason is not Reason.STORE_UNAVAILABLE:
-                    raise
-                await asyncio.sleep(RETRY_SECONDS)
-            else:
-                return
+        await _persistently(lambda: until_none_is_found(self._store, end))
+
+    async def _withdraw(self, handed: Sequence[Handed]) -> None:
+        withdrawal = _withdrawal(handed)
+        await _persistently(lambda: self._store.do(withdrawal))
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        task.add_done_callback(_log_failure)
 
 
 @contextmanager
@@ -253,6 +261,21 @@ def _claiming(streams: Iterable[AdapterStream]) -> Iterator[None]:
         for stream in streams:
             stream.claimed.set()
             stream.end_if_done()
+
+
+def _withdrawal(handed: Sequence[Handed]) -> Withdraw:
+    return Withdraw(leases=tuple([each.lane.lease for each in handed]))
+
+
+async def _persistently(change: Callable[[], Awaitable[None]]) -> None:
+    """Makes the change. If the store cannot be reached, repeats until it can."""
+    while True:
+        try:
+            return await change()
+        except Refused as refused:
+            if refused.reason is not Reason.STORE_UNAVAILABLE:
+                raise
+            await asyncio.sleep(RETRY_SECONDS)
 
 
 def _log_failure(task: asyncio.Task[None]) -> None:

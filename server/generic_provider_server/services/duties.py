@@ -42,9 +42,10 @@ class Duty:
     seconds: float = TICK
 
 
-def duties(*, days_of_entries: int = DAYS_OF_ENTRIES) -> tuple[Duty, ...]:
+def duties(server: str, *, days_of_entries: int = DAYS_OF_ENTRIES) -> tuple[Duty, ...]:
+    """`server`: this process, which ends its own leases."""
     return (
-        Duty(name="leases", due=RanOut().due),
+        Duty(name="leases", due=RanOut(server).due),
         Duty(name="retries", due=_retries),
         Duty(name="expiry", due=_expiry),
         Duty(name="ends", due=_ends),
@@ -55,16 +56,17 @@ def duties(*, days_of_entries: int = DAYS_OF_ENTRIES) -> tuple[Duty, ...]:
 class RanOut:
     """Ends leases that ran out. It remembers the time up to which all of them have been ended."""
 
-    def __init__(self) -> None:
+    def __init__(self, server: str) -> None:
+        self._server = server
         self._since = Instant(0)
         self._full_scan = FullScan(FULL_SCAN_SECONDS)
 
     def due(self, queries: Queries) -> Iterable[EndLeases]:
         with self._full_scan.turn() as everything:
             since = Instant(0) if everything else self._since
-            now = queries.now()
-            if queries.leases_ran_out(since=since, until=now):
-                return [end_of_overdue(now, since=since)]
+            now = queries.steady()
+            if queries.leases_ran_out(self._server, since=since):
+                return [end_of_overdue(since=since)]
         self._since = now
         return []
 

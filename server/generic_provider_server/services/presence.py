@@ -1,25 +1,23 @@
-"""Records that this process is alive and which streams it has, and finds
-processes that are dead.
-"""
+"""Publishes which streams this process has, and ends the leases of processes that are gone."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
 import structlog
 
-from ..commands.end_leases import end_of_other_servers, end_of_server
+from ..commands.end_leases import end_of_other_servers, end_of_silent
 from ..commands.hold import Disown
-from ..commands.servers import Beat, Forget
+from ..commands.servers import Forget
 from ..domain.refusals import Refused
-from ..domain.values import Value
+from ..domain.values import SECOND, Value
 from ..store.store import Store
 from .loop import Loop
+from .repeat import until_none_is_found
 from .streams import AdapterStream
-
-BEAT_SECONDS = 2.0
 
 log = structlog.get_logger()
 
@@ -55,37 +53,40 @@ def connected(stream: AdapterStream) -> Connected:
 class Presence:
     """This process among those that share the database.
 
-    Within the block `announced` the others know that it is alive; when one of them dies, its leases
-    are ended.
+    Within the block `announced` the others see its streams; when one of them is silent, its leases
+    are ended as soon as they must have run out.
     """
 
     def __init__(self, store: Store, streams: Callable[[], list[Connected]]) -> None:
         self._store = store
         self._streams = streams
-        self._loop = Loop("presence", self.beat, seconds=BEAT_SECONDS)
+        self._loop = Loop("presence", self.attend, seconds=store.waits.beat)
 
     @asynccontextmanager
     async def announced(self) -> AsyncIterator[None]:
         if self._store.shared:
-            await self.beat()
             self._loop.start()
         else:
-            while await self._store.do(end_of_other_servers(self._store.server)):
-                pass
+            await until_none_is_found(self._store, end_of_other_servers(self._store.server))
         try:
             yield
         finally:
             await self._loop.stop()
             await self._sign_off()
 
-    async def beat(self) -> None:
-        """Writes that this process is alive, and ends the leases of those that are dead."""
-        beat = Beat(server=self._store.server, document=msgspec.json.encode(self._streams()))
-        for server in await self._store.do(beat):
+    async def attend(self) -> None:
+        """Publishes the streams of this process, and attends to the processes that are silent."""
+        life = self._store.sign_of_life
+        if life is None:
+            return
+        life.document = msgspec.json.encode(self._streams())
+        for server, sign in life.others.gone(at=time.monotonic()).items():
             log.warning("server_gone", server=server)
-            while await self._store.do(end_of_server(server)):
-                pass
-            await self._store.do(Forget(server=server))
+            await self._store.do(Forget(server=server, sign=sign))
+        for server in await self._store.read(lambda queries: queries.lease_owners()):
+            silent = life.others.silent_for(server, at=time.monotonic()) - self._store.waits.grace
+            if silent > 0 and server != self._store.server:
+                await self._store.do(end_of_silent(server, longest=int(silent * SECOND)))
 
     async def connected(self) -> list[Connected]:
         """The streams of every process."""
@@ -102,11 +103,7 @@ class Presence:
 
     async def _sign_off(self) -> None:
         """The leases stay live until they run out; if the database is away, others end them."""
-        server = self._store.server
         try:
-            while await self._store.do(Disown(server=server)):
-                pass
-            if self._store.shared:
-                await self._store.do(Forget(server=server))
+            await until_none_is_found(self._store, Disown(server=self._store.server))
         except Refused as refused:
             log.warning("leases_not_disowned", message=refused.message)

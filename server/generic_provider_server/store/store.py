@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 from peewee import Database, InterfaceError, OperationalError, PeeweeException
 
 from ..domain.catalogue import Catalogue, catalogue_of
+from ..domain.refusals import unavailable
 from ..domain.subscription.records import ProviderRecord
+from ..domain.values import Instant
 from .database import statements as sql
 from .database.engine import Engine, StoreDamaged, UnsupportedDatabase
 from .database.postgres import PREFIXES, PostgresEngine, checked, database_of
@@ -24,7 +26,9 @@ from .memory.set_aside import SetAside
 from .notices.listener import Listener
 from .notices.listeners import Listeners
 from .read.queries import Queries
-from .write.writer import Command, Writer, unavailable
+from .sign_of_life import SignOfLife
+from .waits import USUAL, Waits
+from .write.writer import Command, Writer
 
 Result = TypeVar("Result")
 
@@ -35,7 +39,8 @@ UNREACHABLE = (OperationalError, InterfaceError)
 class Store:
     """The open store. Create it with `open_store`, and call everything on the event loop.
 
-    `server`: the id of this process. `shared`: other processes may serve the same database.
+    `server`: the id of this process. `shared`: other processes may serve the same database; only
+    then there is a `sign_of_life`.
     """
 
     def __init__(
@@ -49,6 +54,8 @@ class Store:
         queries: Queries,
         token_key: bytes,
         listeners: Listeners,
+        waits: Waits,
+        sign_of_life: SignOfLife | None,
     ) -> None:
         self.server = server
         self.shared = shared
@@ -59,6 +66,8 @@ class Store:
         self._queries = queries
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
         self.token_key = token_key
+        self.waits = waits
+        self.sign_of_life = sign_of_life
         self._closed = False
 
     @property
@@ -123,6 +132,14 @@ class Store:
             self._queries.refresh()
         return question(self._queries)
 
+    def steady(self) -> Instant:
+        """The time by which the leases of this process are measured."""
+        return self._memory.steady()
+
+    def is_alive(self) -> bool:
+        """Whether the last sign of life is so fresh that leases may be given and sent."""
+        return self._memory.life.is_fresh()
+
     def set_asides(self) -> list[SetAside]:
         """Returns the subscriptions that this process could not process and will try again
         later.
@@ -141,6 +158,8 @@ class Store:
             self._threads.submit(self._close_reader, everyone)
         await asyncio.to_thread(self._threads.shutdown)
         await self._writer.stop()
+        if self.sign_of_life is not None:
+            await self.sign_of_life.stop()
 
     def _close_reader(self, everyone: threading.Barrier) -> None:
         """Lets each thread close its own connection; the barrier makes every thread do it."""
@@ -149,25 +168,35 @@ class Store:
 
 
 def open_store(
-    url: str, *, clock: Callable[[], int] | None = None, notifications: str = ""
+    url: str,
+    *,
+    clock: Callable[[], int] | None = None,
+    notifications: str = "",
+    waits: Waits = USUAL,
 ) -> Store:
     """Opens the database, and creates or upgrades it.
 
-    `clock`: nanoseconds since 1970, in place of the database's clock. `notifications`: another URL
-    of the same PostgreSQL database, on which LISTEN works. Raises UnsupportedDatabase, StoreInUse,
-    StoreLost.
+    `clock`: nanoseconds since 1970, in place of the process's clock. `notifications`: another URL
+    of the same PostgreSQL database, on which LISTEN works.
+
+    Raises UnsupportedDatabase, StoreInUse, StoreLost.
     """
     engine, loop, server = engine_of(url), asyncio.get_running_loop(), secrets.token_hex(4)
-    listeners, listener = Listeners(), None
+    listeners = Listeners()
+    listener, sign_of_life = None, None
     try:
         engine.prepare()
         reader: Any = engine.reader()
-        memory = Memory(clock or engine.now)
+        memory = Memory(clock or engine.now, clock or engine.clock.steady)
         queries = Queries(reader, memory)
         queries.refresh()
         ((token_key,),) = reader.execute_sql(sql.KEY_OF_TOKENS)
         queries.close()
         if engine.shared:
+            sign_of_life = SignOfLife(
+                url, server=server, life=memory.life, waits=waits, loop=loop, listeners=listeners
+            )
+            sign_of_life.start()
             url, starts = checked(notifications or url), memory.scan_starts
             listener = Listener(
                 url, server=server, loop=loop, listeners=listeners, scan_starts=starts
@@ -175,6 +204,8 @@ def open_store(
             listener.start()
     except BaseException:
         engine.close()
+        if sign_of_life is not None:
+            sign_of_life.stopping.set()
         raise
     writer = Writer(engine, memory, server=server, loop=loop, listeners=listeners)
     writer.start()
@@ -187,6 +218,8 @@ def open_store(
         queries=queries,
         token_key=bytes(token_key),
         listeners=listeners,
+        waits=waits,
+        sign_of_life=sign_of_life,
     )
 
 

@@ -108,6 +108,7 @@ class Story:
                 server="server",
                 adapter="adapter",
                 duration=10 * SECOND,
+                steady=self.now,
                 now=self.now,
             )
             self._change(given)
@@ -132,10 +133,11 @@ class Story:
             self.lane, self.there, cause, circumstances=self.circumstances, jitter=1, delay=None
         )
         self._change(change)
-        assert {p.number for p in change.unanswered} == {p.number for p in self.queue} & set(before)
+        sent = set() if cause is LeaseEnd.NOT_SENT else set(before)
+        assert {p.number for p in change.unanswered} == {p.number for p in self.queue} & sent
         for pending in change.unanswered:
             counted = cause in COUNTED and pending.number == first.number
-            assert pending.touched
+            assert pending.touched or cause is LeaseEnd.NOT_SENT
             assert pending.attempts == before[pending.number].attempts + counted
         assert change.ran_out is (cause is LeaseEnd.RAN_OUT)
 
@@ -143,16 +145,26 @@ class Story:
         if self.lane.is_leased:
             former = self.lane.lease_until
             wanted = number % 5 * 4 * SECOND or None
-            self._change(extend(self.lane, now=self.now, duration=wanted, most=MOST))
+            self._change(self._extended(wanted))
             assert former <= self.lane.lease_until <= self.lane.lease_start + MOST
+
+    def _extended(self, wanted: int | None) -> LaneChange:
+        return extend(
+            self.lane,
+            server="server",
+            duration=wanted,
+            most=MOST,
+            steady=self.now,
+            now=self.now,
+        )
 
     def disown(self, _: int) -> None:
         if self.lane.is_leased:
-            self._change(disown(self.lane))
+            self._change(disown(self.lane, steady=self.now, now=self.now))
 
     def wait(self, number: int) -> None:
         self.now = Instant(self.now + number * SECOND)
-        if self.lane.overdue(self.now):
+        if self.lane.overdue(server="server", steady=self.now, now=self.now):
             self.end(list(LeaseEnd).index(LeaseEnd.RAN_OUT))
         self._check()
 

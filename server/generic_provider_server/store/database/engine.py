@@ -11,6 +11,7 @@ import psycopg
 from peewee import Database, DatabaseError, InterfaceError, PeeweeException
 
 from .bulk import Bulk, Row
+from .clock import Clock
 from .number_blocks import Numbers
 
 UNREADABLE = (InterfaceError, DatabaseError)
@@ -88,6 +89,7 @@ class Engine(Protocol):
     """
 
     shared: bool
+    clock: Clock
 
     def prepare(self) -> Sequence[str]:
         """Upgrades the schema to this version, and returns the names of the changes."""
@@ -96,7 +98,7 @@ class Engine(Protocol):
     def transaction(self) -> AbstractContextManager[tuple[Tables, Numbers]]: ...
 
     def now(self) -> int:
-        """Returns the database's time in nanoseconds since 1970."""
+        """The time in nanoseconds since 1970, which follows the database's."""
         ...
 
     def reader(self) -> Database:

@@ -5,7 +5,6 @@ them.
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
@@ -22,6 +21,7 @@ from peewee import (
 from psycopg import errors
 
 from .bulk import Bulk, Row
+from .clock import Clock
 from .engine import Overtaken, StoreLost, Tables, UnsupportedDatabase
 from .migrate import migrate
 from .number_blocks import COUNTERS, Numbers, Reserve
@@ -92,7 +92,7 @@ class PostgresEngine:
         self._writing: psycopg.Connection[Any] | None = None
         self._aside: psycopg.Connection[Any] | None = None
         self._usual: dict[str, int] = {}
-        self._ahead = 0
+        self.clock = Clock()
 
     def prepare(self) -> Sequence[str]:
         """Upgrades the schema.
@@ -102,6 +102,7 @@ class PostgresEngine:
         database = database_of(self._url)
         try:
             done = migrate(database)
+            self.clock.follow(int(cast(Any, database).execute_sql(CLOCK).fetchone()[0]))
         except (OperationalError, InterfaceError, ProgrammingError) as error:
             text = str(error).strip()
             if any(sign in text for sign in SIGNS_OF_A_START):
@@ -119,7 +120,7 @@ class PostgresEngine:
             numbers = Numbers(dict.fromkeys(COUNTERS, 0), reserve)
             with writing.transaction():
                 tables = PostgresTables(writing.cursor())
-                self._set_clock(tables)
+                self.clock.follow(tables.select(CLOCK)[0][0])
                 yield tables, numbers
         except AGAIN as error:
             raise Overtaken(str(error)) from error
@@ -136,7 +137,7 @@ class PostgresEngine:
             self._disconnect()
 
     def now(self) -> int:
-        return time.time_ns() + self._ahead
+        return self.clock.now()
 
     def reader(self) -> Database:
         return database_of(self._url)
@@ -149,12 +150,6 @@ class PostgresEngine:
 
     def close(self) -> None:
         self._disconnect()
-
-    def _set_clock(self, tables: PostgresTables) -> None:
-        """Reads the database's clock, which all processes share."""
-        before = time.time_ns()
-        told: int = tables.select(CLOCK)[0][0]
-        self._ahead = told - (before + time.time_ns()) // 2
 
     def _connect(self) -> tuple[psycopg.Connection[Any], psycopg.Connection[Any]]:
         if self._writing is None or self._aside is None:

@@ -17,6 +17,7 @@ from typing import Any
 from peewee import Database, PeeweeException, SqliteDatabase
 
 from .bulk import Bulk, Row
+from .clock import Clock
 from .engine import StoreDamaged, StoreLost, Tables, UnsupportedDatabase
 from .migrate import migrate
 from .number_blocks import Numbers
@@ -58,6 +59,8 @@ class SqliteEngine:
         self._file = SqliteFile(self._path)
         self._database: Any = _writer_of(self._path)
         self._last: dict[str, int] = {}
+        self.clock = Clock()
+        self.clock.follow(time.time_ns())
 
     def prepare(self) -> Sequence[str]:
         """Raises UnsupportedDatabase."""
@@ -85,7 +88,8 @@ class SqliteEngine:
         self._file.check()
 
     def now(self) -> int:
-        return time.time_ns()
+        self.clock.follow(time.time_ns())
+        return self.clock.now()
 
     def reader(self) -> Database:
         return sqlite_reader(self._path)

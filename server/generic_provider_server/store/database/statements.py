@@ -23,7 +23,6 @@ from .models import (
     ResetDefinitionRow,
     ResetEntryRow,
     ResetRunRow,
-    ServerRow,
     SubscriptionRow,
 )
 
@@ -62,18 +61,20 @@ REQUESTS_OF_ACTION = (
     "SELECT number FROM request WHERE subscription = ? AND action = ? ORDER BY number"
 )
 RAN_OUT = (
-    "SELECT subscription FROM lane WHERE status = 1 AND lease_until > ? AND lease_until <= ? "
+    "SELECT subscription FROM lane WHERE status = 1 AND lease_until > ? AND "
+    "(server = ? AND lease_until <= ? OR server = '' AND lease_until <= ?) "
     "ORDER BY lease_until LIMIT ?"
 )
 LEASED_TO_STREAM = (
     "SELECT subscription FROM lane WHERE provider = ? AND status = 1 AND stream = ? LIMIT ?"
 )
-LEASED_BY_SERVER = "SELECT subscription FROM lane WHERE status = 1 AND server = ? LIMIT ?"
+LEASED_BY_SERVER = (
+    "SELECT subscription FROM lane WHERE status = 1 AND server = ? AND lease_duration <= ? LIMIT ?"
+)
 LEASED_BY_OTHER_SERVERS = (
     "SELECT subscription FROM lane WHERE status = 1 AND server NOT IN ('', ?) LIMIT ?"
 )
-DROP_SERVER = "DELETE FROM server WHERE id = ?"
-UNSEEN = "SELECT id FROM server WHERE seen_time < ?"
+FORGET_SERVER = "DELETE FROM server WHERE id = ? AND seen_time = ?"
 DELAYS_OVER = (
     "SELECT provider, MIN(ready_since) FROM lane WHERE status = 2 AND ready_time <= ? "
     "GROUP BY provider"
@@ -153,7 +154,6 @@ DROP_LANE = delete(LaneRow)
 SET_COUNTER = update(Counter)
 ADD_PROVIDER = insert(ProviderRow)
 PUT_PROVIDER = update(ProviderRow)
-PUT_SERVER = upsert(ServerRow)
 
 ALONE = " FOR UPDATE"
 RESET_DEFINITION = (

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ...domain.values import Instant
+from .life import Life
 from .providers import Providers
 from .scan_start import ScanStarts
 from .set_aside import SetAsides
@@ -16,11 +17,14 @@ from .subscriptions import RecentSubscriptions
 class Memory:
     """What a process remembers between transactions.
 
-    `clock`: nanoseconds since 1970. `last`: the time of the last transaction. Only the writer's
-    thread uses these values, with one exception: readers also replace `providers` as a whole.
+    `clock`: nanoseconds since 1970; `steady_clock`: the same, but it advances evenly. `last`: the
+    time of the last transaction. Only the writer's thread uses these values, with two exceptions:
+    any thread asks the clocks and `life`, and readers also replace `providers` as a whole.
     """
 
     clock: Callable[[], int]
+    steady_clock: Callable[[], int]
+    life: Life = field(default_factory=Life)
     providers: Providers = Providers({}, {})
     subscriptions: RecentSubscriptions = field(default_factory=RecentSubscriptions)
     scan_starts: ScanStarts = field(default_factory=ScanStarts)
@@ -29,6 +33,10 @@ class Memory:
 
     def now(self) -> Instant:
         return Instant(self.clock() // 1_000)
+
+    def steady(self) -> Instant:
+        """The time by which leases are measured."""
+        return Instant(self.steady_clock() // 1_000)
 
     def tick(self) -> Instant:
         """Returns the time of a transaction. It is always later than the one before."""

@@ -50,6 +50,10 @@ class Listeners:
         _call(self.missed)
         _call(self.reached, False)  # noqa: FBT003 - the listeners' only argument
 
+    def tell_unreachable(self) -> None:
+        """The sign of life could not be written: the streams may go on for a while."""
+        _call(self.reached, False)  # noqa: FBT003
+
     def tell_found(self) -> None:
         if not self._damaged:
             _call(self.reached, True)  # noqa: FBT003

@@ -82,6 +82,11 @@ class BacklogQueries(BaseQueries):
         )
         return {stream: Instant(start) for stream, start in self._rows(query)}
 
+    def lease_owners(self) -> list[str]:
+        """The server processes that have leases."""
+        query = LaneRow.select(LaneRow.server).where(SQL("status = 1"), LaneRow.server != "")
+        return [row.server for row in self._rows(query.distinct())]
+
     def servers(self) -> list[tuple[str, bytes]]:
         """Returns the server processes, with the documents that they publish."""
         return [(row.id, bytes(row.document)) for row in self._rows(ServerRow.select())]

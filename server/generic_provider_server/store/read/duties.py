@@ -6,6 +6,7 @@ from typing import Any
 
 from peewee import SQL, Expression
 
+from ...domain.lane import GRACE
 from ...domain.values import Instant
 from ..database.models import LaneRow, RequestRow, SubscriptionRow
 from .base import BaseQueries
@@ -19,12 +20,17 @@ class DutyQueries(BaseQueries):
     def now(self) -> Instant:
         return self._memory.now()
 
-    def leases_ran_out(self, *, since: Instant, until: Instant) -> bool:
-        """Tells whether there are leases that ran out after `since` and not after `until`."""
+    def steady(self) -> Instant:
+        return self._memory.steady()
+
+    def leases_ran_out(self, server: str, *, since: Instant) -> bool:
+        """Tells whether leases ran out after `since` that the server must end."""
+        mine = (LaneRow.server == server) & (LaneRow.lease_until <= self._memory.steady())
+        nobodys = (LaneRow.server == "") & (LaneRow.lease_until <= self._memory.now() - GRACE)
         query = LaneRow.select(LaneRow.subscription).where(
             SQL("status = 1"),
-            LaneRow.lease_until > since,
-            LaneRow.lease_until <= until,
+            LaneRow.lease_until > since - GRACE,
+            mine | nobodys,
             *self._not_set_aside(LaneRow.subscription, "leases"),
         )
         return bool(self._rows(query.limit(1)))
@@ -32,7 +38,7 @@ class DutyQueries(BaseQueries):
     def delays_are_over(self) -> bool:
         """Tells whether there are lanes whose delay is over."""
         query = LaneRow.select(LaneRow.subscription).where(
-            SQL("status = 2"), LaneRow.ready_time <= self.now()
+            SQL("status = 2"), LaneRow.ready_time <= self._memory.now()
         )
         return bool(self._rows(query.limit(1)))
 
@@ -44,7 +50,7 @@ class DutyQueries(BaseQueries):
         """Returns the subscriptions with an automatic end that is due, the earliest first."""
         query = SubscriptionRow.select(SubscriptionRow.number).where(
             SQL("due_time IS NOT NULL"),
-            SubscriptionRow.due_time <= self.now(),
+            SubscriptionRow.due_time <= self._memory.now(),
             *self._not_set_aside(SubscriptionRow.number, "ends"),
         )
         found = self._rows(query.order_by(SubscriptionRow.due_time).limit(MOST_DUE))
@@ -55,11 +61,11 @@ class DutyQueries(BaseQueries):
         overdue = RequestRow.select(RequestRow.number).where(
             RequestRow.provider == provider,
             SQL("state = 1"),
-            RequestRow.create_time < self.now() - settings.pending_window,
+            RequestRow.create_time < self._memory.now() - settings.pending_window,
             *self._not_set_aside(RequestRow.subscription, "expiry"),
         )
         return bool(self._rows(overdue.limit(1)))
 
     def _not_set_aside(self, column: Any, duty: str) -> list[Expression]:
-        aside = self._memory.set_asides.subscriptions(duty, now=self.now())
+        aside = self._memory.set_asides.subscriptions(duty, now=self._memory.now())
         return [column.not_in(sorted(aside))] if aside else []

@@ -11,7 +11,7 @@ from ...domain.lane import Lane, LaneState
 from ...domain.refusals import Reason, not_found
 from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.records import SubscriptionRecord
-from ...domain.values import Goods, Instant
+from ...domain.values import Goods
 from ..database import statements as sql
 from ..database.bulk import Bulk, Row
 from ..database.engine import Tables
@@ -24,18 +24,21 @@ from .loaded import Loaded
 
 
 class Changes(Loaded):
-    """What was read and changed. `notice`: what the listeners will learn of it."""
+    """What was read and changed. `notice` is what listeners are told of it; `server` is the process
+    that changes it.
+    """
 
     def __init__(
         self,
         tables: Tables,
         numbers: Numbers,
         *,
-        now: Instant,
         memory: Memory,
         shared: bool,
+        server: str,
     ) -> None:
-        super().__init__(tables, now=now, memory=memory, shared=shared)
+        super().__init__(tables, memory=memory, shared=shared)
+        self.server = server
         self.providers, self.catalogues = memory.providers
         self.numbers = numbers
         self.notice = Notice()

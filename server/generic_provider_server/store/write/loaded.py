@@ -9,7 +9,7 @@ from msgspec import MsgspecError
 from ...domain.lane import Lane
 from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
-from ...domain.values import Goods, Instant, Value
+from ...domain.values import Goods, Value
 from ..database import statements as sql
 from ..database.engine import Overtaken, Tables
 from ..database.rows import action_of_row, lane_of_row, request_of_row, subscription_of_row
@@ -48,10 +48,12 @@ class Loaded:
     A loaded subscription is locked: no other process can change it before the commit.
     """
 
-    def __init__(self, tables: Tables, *, now: Instant, memory: Memory, shared: bool) -> None:
+    def __init__(self, tables: Tables, *, memory: Memory, shared: bool) -> None:
+        """`now` and `steady` are the time of the transaction, by the two clocks of the process."""
         self._tables = tables
         self.archives = Archives(tables)
-        self.now = now
+        self.now = memory.tick()
+        self.steady = memory.steady()
         self._memory = memory
         self._recent = memory.subscriptions
         self._shared = shared
@@ -64,6 +66,11 @@ class Loaded:
         self.asked_goods: set[Goods] = set()
         self.stored: dict[str, Aggregate | None] = {}
         self.names: dict[str, Names | None] = {}
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the last sign of life of this process is so fresh that it may give leases."""
+        return self._memory.life.is_fresh()
 
     def load(self, needs: Sequence[Needs]) -> None:
         """Loads what the commands need.

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from ...domain.lane import GRACE
 from ...domain.values import Instant
 from ..database import statements as sql
 from .changes import Changes
 from .loaded import Needs
+
+LONGEST_LEASE = 2**62
 
 
 class Searching(Changes):
@@ -42,14 +45,19 @@ class Searching(Changes):
             scan.found = found[0].ready_since if found else None
         return [row.subscription for row in found]
 
-    def ran_out(self, *, since: Instant, until: Instant, most: int) -> list[str]:
-        return self._found(sql.RAN_OUT, since, until, most=most)
+    def ran_out(self, *, since: Instant, most: int) -> list[str]:
+        """The subscriptions with leases that this process must end: see `Lane.overdue`."""
+        limits = since - GRACE, self.server, self.steady, self.now - GRACE
+        return self._found(sql.RAN_OUT, *limits, most=most)
 
     def leased_to_stream(self, provider: str, stream: str, *, most: int) -> list[str]:
         return self._found(sql.LEASED_TO_STREAM, provider, stream, most=most)
 
-    def leased_by_server(self, server: str, *, most: int) -> list[str]:
-        return self._found(sql.LEASED_BY_SERVER, server, most=most)
+    def leased_by_server(
+        self, server: str, *, most: int, longest: int = LONGEST_LEASE
+    ) -> list[str]:
+        """`longest`: the greatest duration of the leases that are wanted, in microseconds."""
+        return self._found(sql.LEASED_BY_SERVER, server, longest, most=most)
 
     def leased_by_other_servers(self, server: str, *, most: int) -> list[str]:
         return self._found(sql.LEASED_BY_OTHER_SERVERS, server, most=most)
@@ -81,16 +89,9 @@ class Searching(Changes):
         """Returns the number of subscriptions that name each part of the provider."""
         return dict(self._tables.select(sql.USES, (provider,)))
 
-    def put_server(self, server: str, document: bytes) -> None:
-        """Records that the server was alive now."""
-        row = {"id": server, "seen_time": self.now, "document": document}
-        self._tables.write(sql.PUT_SERVER, [row])
-
-    def unseen_servers(self, *, since: int) -> list[str]:
-        return [row.id for row in self._tables.select(sql.UNSEEN, (since,))]
-
-    def drop_server(self, server: str) -> None:
-        self._tables.run(sql.DROP_SERVER, (server,))
+    def forget_server(self, server: str, *, sign: int) -> None:
+        """Removes the server's row, unless it has written another sign of life."""
+        self._tables.run(sql.FORGET_SERVER, (server, sign))
 
     def _found(self, statement: str, *parameters: object, most: int) -> list[str]:
         return [row.subscription for row in self._select(statement, *parameters, most=most)]

@@ -139,7 +139,7 @@ class Transaction(Resets):
     def _end_overdue(self, numbers: Iterable[str]) -> None:
         for number in numbers:
             for lane in list(self.lanes[number].values()):
-                if lane.overdue(self.now):
+                if lane.overdue(server=self.server, steady=self.steady, now=self.now):
                     self._end_overdue_lease(lane)
 
     def _end_overdue_lease(self, lane: Lane) -> None:

@@ -16,7 +16,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import structlog
 from peewee import OperationalError
 
-from ...domain.refusals import Reason, Refused
+from ...domain.refusals import Reason, Refused, unavailable
 from ..database import statements as sql
 from ..database.engine import DATABASE_ERRORS, Engine, Overtaken, StoreDamaged, StoreLost
 from ..memory.memory import Memory
@@ -83,6 +83,7 @@ class Writer:
         self._memory = memory
         self._loop = loop
         self._listeners = listeners
+        self._server = server
         self._throttle = Throttle(server)
         self._asked: Queue[_Asked[Any]] = Queue()
         self._wanted = threading.Condition()
@@ -223,7 +224,7 @@ class Writer:
                 memory.providers = memory.providers.as_stored(tables.select, etags)
             former = memory.providers
             transaction = Transaction(
-                tables, numbers, now=memory.tick(), memory=memory, shared=self._engine.shared
+                tables, numbers, memory=memory, shared=self._engine.shared, server=self._server
             )
             transaction.load(needs)
             for asked, need in zip(group, needs, strict=True):
@@ -289,7 +290,3 @@ class Writer:
                 asked.future.set_exception(asked.error)
             else:
                 asked.future.set_result(asked.result)
-
-
-def unavailable(what: str) -> Refused:
-    return Refused(Reason.STORE_UNAVAILABLE, f"the store cannot be {what} just now; try again")

@@ -1,0 +1,18 @@
+"""Repeats a command that changes a bounded number of subscriptions."""
+
+from __future__ import annotations
+
+import asyncio
+
+from ..commands.end_leases import Progress
+from ..store.store import Store
+from ..store.write.writer import Command
+
+LOCKED_SECONDS = 0.5
+"""The pause while everything that was found is locked by another process."""
+
+
+async def until_none_is_found(store: Store, command: Command[Progress]) -> None:
+    while (progress := await store.do(command)).found:
+        if not progress.done:
+            await asyncio.sleep(LOCKED_SECONDS)

@@ -1,0 +1,23 @@
+"""How fresh the sign of life of this process is."""
+
+from __future__ import annotations
+
+import math
+import time
+
+
+class Life:
+    """The last sign of life that this process has written. Any thread may ask.
+
+    A process that has the database for itself writes none, and is always alive.
+    """
+
+    def __init__(self) -> None:
+        self._until = math.inf
+
+    def lasts(self, until: float) -> None:
+        """The process counts as alive until then, on the monotonic clock."""
+        self._until = until
+
+    def is_fresh(self) -> bool:
+        return time.monotonic() < self._until

@@ -1,0 +1,51 @@
+"""How long the other processes were silent."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Mapping
+
+from .waits import Waits
+
+
+class Others:
+    """The signs of life of the other processes, as this one has seen them change.
+
+    Only the monotonic clock of this process counts, and only the time in which it has looked
+    regularly: after a pause of its own it begins anew with everybody. `signs`: as last read.
+    """
+
+    def __init__(self, waits: Waits) -> None:
+        self._waits = waits
+        self._lock = threading.Lock()
+        self.signs: Mapping[str, int] = {}
+        self._changed: dict[str, float] = {}
+        self._seen_at = -math.inf
+
+    def observe(self, signs: Mapping[str, int], *, at: float) -> None:
+        """Takes the signs of life of all processes. `at`: the time after they were read."""
+        with self._lock:
+            if at - self._seen_at > self._waits.fresh:
+                self._changed = dict.fromkeys(self._changed, at)
+            for server, sign in signs.items():
+                if self.signs.get(server) != sign:
+                    self._changed[server] = at
+            self.signs, self._seen_at = signs, at
+
+    def silent_for(self, server: str, *, at: float) -> float:
+        """The seconds since the server's last sign of life; of one that has written none, since
+        this function was first asked about it.
+        """
+        with self._lock:
+            if at - self._seen_at > self._waits.fresh:
+                return 0.0
+            return max(0.0, self._seen_at - self._changed.setdefault(server, at))
+
+    def gone(self, *, at: float) -> dict[str, int]:
+        """The servers that have been silent for too long, each with its last sign of life."""
+        return {
+            server: sign
+            for server, sign in self.signs.items()
+            if self.silent_for(server, at=at) >= self._waits.patience
+        }

@@ -1,0 +1,119 @@
+"""Writes the sign of life of this process, and reads those of the other processes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import psycopg
+import structlog
+
+from .database.engine import StoreLost
+from .database.postgres import checked, connect
+from .memory.life import Life
+from .notices.listeners import Listeners
+from .others import Others
+from .waits import Waits
+
+EMPTY = b"[]"
+BEAT = """
+INSERT INTO server (id, seen_time, document)
+VALUES (%(server)s, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint, %(document)s)
+ON CONFLICT (id) DO UPDATE
+SET seen_time = GREATEST(EXCLUDED.seen_time, server.seen_time + 1), document = EXCLUDED.document"""
+"""Other processes see only whether the value has changed: it is a sign, not a time."""
+
+SIGNS = "SELECT id, seen_time FROM server"
+SIGN_OFF = "DELETE FROM server WHERE id = %s"
+
+log = structlog.get_logger()
+
+
+class SignOfLife:
+    """Has a thread and a connection of its own, so that nothing that keeps the writer busy delays
+    it.
+
+    `document`: what the other processes see of this one. Anybody may replace it.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        server: str,
+        life: Life,
+        waits: Waits,
+        loop: asyncio.AbstractEventLoop,
+        listeners: Listeners,
+    ) -> None:
+        self.document = EMPTY
+        self.others = Others(waits)
+        self._url = checked(url)
+        self._server = server
+        self._life = life
+        self._waits = waits
+        self._loop = loop
+        self._listeners = listeners
+        self.stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="store-life", daemon=True)
+        self._connection: psycopg.Connection[Any] | None = None
+        self._lost = False
+
+    def start(self) -> None:
+        """Raises StoreLost."""
+        self._life.lasts(0.0)
+        try:
+            self._beat()
+        except psycopg.OperationalError as error:
+            self._close()
+            raise StoreLost(str(error)) from error
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """Removes the sign of life."""
+        self.stopping.set()
+        await asyncio.to_thread(self._thread.join)
+
+    def _work(self) -> None:
+        pause = self._waits.beat
+        while not self.stopping.wait(pause):
+            pause = self._waits.beat if self._try() else self._waits.beat / 8
+        try:
+            if self._connection is not None:
+                self._connection.execute(SIGN_OFF, (self._server,))
+        except psycopg.Error as error:
+            log.warning("sign_of_life_not_removed", error=str(error))
+        self._close()
+
+    def _try(self) -> bool:
+        try:
+            self._beat()
+        except psycopg.Error as error:
+            self._close()
+            if not self._lost:
+                log.error("sign_of_life_not_written", error=str(error))  # noqa: TRY400
+                self._loop.call_soon_threadsafe(self._listeners.tell_unreachable)
+            self._lost = True
+            return False
+        if self._lost:
+            log.info("sign_of_life_written")
+            self._loop.call_soon_threadsafe(self._listeners.tell_found)
+        self._lost = False
+        return True
+
+    def _beat(self) -> None:
+        if self._connection is None:
+            self._connection = connect(self._url)
+        # Others may see the sign from now on, so its age counts from now.
+        began = time.monotonic()
+        self._connection.execute(BEAT, {"server": self._server, "document": self.document})
+        self._life.lasts(began + self._waits.fresh)
+        signs = dict(self._connection.execute(SIGNS).fetchall())
+        self.others.observe(signs, at=time.monotonic())
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

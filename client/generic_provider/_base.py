@@ -29,7 +29,8 @@ class Base:
         performed_by: str = "",
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
-        """TLS is used unless the address belongs to this machine; `tls` overrides that.
+        """Creates a client. TLS is used unless the address belongs to this machine; `tls` overrides
+        that.
 
         If the server is unavailable, a call is repeated until `timeout`. This is safe for all
         calls.

@@ -21,8 +21,8 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_timeout_ms", 10_000),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
-    # Without this, all channels to one address share one connection and its limit of concurrent
-    # calls, so that open streams would delay the answers.
+    # Without this option, all channels to one address share one connection and its limit of
+    # concurrent calls, so that open streams would delay the answers.
     ("grpc.use_local_subchannel_pool", 1),
 )
 # a server that stops cancels the calls that it has not started

@@ -147,7 +147,7 @@ def AddUsage(
 ) -> v1.AddUsage:
     """Adds one use of a usage service, such as a film.
 
-    `reference` is unique on the subscription.
+    `reference` must be unique on the subscription.
     """
     return v1.AddUsage(
         provider=provider,

@@ -81,7 +81,8 @@ def error_of_item(error: ItemError) -> ProvisioningError:
 
 
 def _details(error: grpc.RpcError) -> Iterator[any_pb2.Any]:
-    trailing: Any = error.trailing_metadata() or ()  # either named tuples, or the type of grpc.aio
+    # these are named tuples, or have the type of grpc.aio
+    trailing: Any = error.trailing_metadata() or ()
     for key, value in trailing:
         if key == "grpc-status-details-bin" and isinstance(value, bytes):
             yield from status_pb2.Status.FromString(value).details

@@ -54,7 +54,7 @@ class Results(list[v1.SubscriptionAction | ProvisioningError]):
             each.action if each.HasField("action") else error_of_item(each.error) for each in done
         )
         self.repeated = [each.repeated for each in done]
-        """For each result, whether an earlier call performed the action."""
+        """Tells for each result whether an earlier call performed the action."""
 
 
 def batch_perform(

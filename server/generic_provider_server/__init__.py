@@ -5,5 +5,5 @@ from __future__ import annotations
 import os
 
 # gRPC's library writes lines of its own to standard error, between the lines of the log. It reads
-# this when it is first imported.
+# this variable when it is first imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

@@ -37,12 +37,13 @@ MOST_RECEIVED = 4 * 1024 * 1024
 CUT_OFF = 0.2
 """Calls that arrive while the last ones end may take this many seconds. Then they are cut off."""
 WATCH_SECONDS = 1.0
-"""Seconds between two checks that the database file is still in its place."""
+"""The seconds between two checks that the database file is still in its place."""
 ATTEMPTS, ATTEMPT_SECONDS = 10, 1.0
 """The number of attempts, and the seconds between them, to reach a database at the start."""
 OPTIONS = (
     ("grpc.max_receive_message_length", MOST_RECEIVED),
-    # A frozen adapter is detected after 15 seconds: a ping after 10, and 5 for its answer.
+    # a frozen adapter is detected after 15 seconds: the ping is sent after 10, and its answer is
+    # awaited for 5
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.ping_timeout_ms", 5_000),

@@ -183,7 +183,7 @@ class Described(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A value, and the place where it was given."""
+    """A value, and the place (an option, a variable or a line of the file) where it was given."""
 
     value: object
     origin: str

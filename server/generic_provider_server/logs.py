@@ -16,7 +16,7 @@ from .config import LogFormat, Settings
 def configure_logs(settings: Settings) -> None:
     """Logs to standard error: as lines for people, or as one JSON object per line.
 
-    What libraries log and warn of gets into the same log.
+    Messages and warnings of libraries get into the same log.
     """
     json = settings.log_format is LogFormat.JSON
     first: list[Processor] = [
@@ -49,7 +49,10 @@ def configure_logs(settings: Settings) -> None:
 
 
 class _Sturdy:
-    """Standard error. A line that cannot be written, on a full disk, must not stop the server."""
+    """Writes to standard error.
+
+    A line that cannot be written, for example on a full disk, must not stop the server.
+    """
 
     def write(self, text: str) -> None:
         with suppress(OSError):

@@ -12,7 +12,7 @@ from .store.database.engine import StoreGone, StoreInUse, StoreLost, Unsupported
 
 
 class Gone(click.ClickException):
-    """The database file was removed. A restart would begin with an empty one."""
+    """Says that the database file was removed. A restart would begin with an empty file."""
 
     exit_code = 3
 

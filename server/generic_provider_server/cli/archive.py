@@ -1,4 +1,4 @@
-"""`generic-provider archive`: moves old requests out of the database into files."""
+"""`generic-provider archive` moves old requests out of the database into files."""
 
 from __future__ import annotations
 

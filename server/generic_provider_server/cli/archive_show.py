@@ -1,4 +1,4 @@
-"""`generic-provider archive show`: shows what is in an archive's file, without a server."""
+"""`generic-provider archive show` shows what is in an archive's file, without a server."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ class Refused:
 
 
 class Outcome:
-    """The actions of the lines that were not refused."""
+    """Counts the actions of the lines that were not refused."""
 
     def __init__(self, *, validate_only: bool) -> None:
         self._actions: list[tuple[int, SubscriptionAction]] = []

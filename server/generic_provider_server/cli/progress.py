@@ -33,7 +33,7 @@ def progress(amount: ProgressColumn | None = None) -> Progress:
 
 
 class LinesBar:
-    """A progress bar over the lines of a text."""
+    """Shows a progress bar over the lines of a text."""
 
     def __init__(self, text: Text) -> None:
         self._bar = progress()

@@ -17,20 +17,20 @@ from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 
 MOST_AT_ONCE = 500
-"""The limit of requests that one stream gets in its turn."""
+"""One stream gets at most this many requests in its turn."""
 
 MOST_BYTES = 1024 * 1024
-"""The limit of bytes that one stream gets in its turn, as the requests are stored.
+"""One stream gets at most this many bytes in its turn, as the requests are stored.
 
 A pull gets its requests in one message.
 """
 
 MORE_BYTES = 512
-"""The bytes that each request needs in a message, in addition to its stored form."""
+"""Each request needs this many bytes in a message, in addition to its stored form."""
 
 LIVE_TURNS = 4
-"""The number of live subscriptions that are handed over for each bulk subscription while both kinds
-wait.
+"""While both kinds wait, this many live subscriptions are handed over for each bulk
+subscription.
 """
 
 

@@ -15,8 +15,9 @@ from .claim import MOST_AT_ONCE
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How many subscriptions were `found`, and how many of them were free to be changed. Run the
-    command again until none is found.
+    """The number of subscriptions that were `found`, and of those that were free to be changed.
+
+    Run the command again until none is found.
     """
 
     found: int
@@ -25,8 +26,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndLeases:
-    """Ends leases that ran out, because it loads their subscriptions, and those for which `broken`
-    is true, for this `cause`.
+    """Ends the leases for which `broken` is true, with this `cause`. Leases that ran out end too, because they end
+    when their subscriptions are loaded.
 
     `find` returns at most `MOST_AT_ONCE` subscriptions. The functions below create the command.
     """

@@ -33,7 +33,9 @@ from .repeats import created_before
 FEW_PARTS = 40
 MOST_BYTES = 256 * 1024
 MOST_REQUEST_BYTES = 1024 * 1024
-"""The limit of bytes of all requests of an action, because the answer to the call carries them."""
+"""All requests of an action together have at most this many bytes, because the answer to the call
+carries them.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from .perform import created_requests
 from .repeats import created_before
 
 CREATED = "requests:"
-"""The prefix of what is stored for a call's request id: behind it stand the numbers of the requests
-that the reset created.
+"""If a reset had a request id, this is stored for the id, followed by the numbers of the requests
+that it created.
 """
 
 
@@ -38,8 +38,8 @@ class ResetDone:
 class ResetSubscription:
     """Resets one subscription.
 
-    `provider`: the provider at which it is reset; if empty, every effective one. `digest`: the
-    digest of the call, by which a repeat is recognised.
+    `provider`: the provider at which it is reset; if empty, it is reset at every effective
+    provider. `digest`: the digest of the call, by which a repeat is recognised.
     """
 
     subscription: str

@@ -193,8 +193,8 @@ def _judge_archived(response: Response, stored: Archived) -> Verdict:
 def _doubtful(transaction: Transaction, stored: RequestRecord) -> frozenset[Name]:
     """Returns the elements that a late acceptance of the request makes uncertain.
 
-    The elements of a COMPLETED request stay certain, except those that a request handed over after
-    it also names, whatever became of that later request.
+    A COMPLETED request makes an element uncertain only if a later request that was handed over
+    names the element too. The outcome of the later request does not matter.
     """
     if stored.state is not RequestState.COMPLETED:
         return names(stored.request)

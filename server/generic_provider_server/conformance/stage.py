@@ -37,11 +37,10 @@ class Stage(ProvisioningServiceServicer):
         self.streams: list[CheckedStream] = []
         self.answers: list[Answer] = []
         self.forced: dict[str, Code] = {}
-        """For a request, the verdict on its next answer, whatever verdict would be right."""
+        """The verdicts on the next answers to these requests, whatever verdict would be right."""
         self.lost: dict[str, grpc.StatusCode] = {}
-        """For a request, a status.
-
-        The next call that answers the request is applied, and then fails with this status.
+        """For these requests, the next call that answers them is applied, and then fails with this
+        status.
         """
         self.refusing = 0
         """The number of streams that are still to be refused."""

@@ -67,7 +67,7 @@ def adapter(
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """That of this process, without the settings of another server."""
+    """Returns the environment of this process, without the settings of another server."""
     others = {name: text for name, text in os.environ.items() if not name.startswith(PREFIX)}
     return {**others, **variables}
 

@@ -1,1 +1,4 @@
-"""The rules and values of the business, as pure functions: no I/O, no clock, no random values."""
+"""Contains the rules and values of the business.
+
+They are pure functions: they use no I/O, no clock and no random values.
+"""

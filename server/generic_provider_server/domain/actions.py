@@ -69,7 +69,7 @@ class Existing(Value, frozen=True, kw_only=True):
 
 
 class Move(Value, frozen=True, kw_only=True):
-    """Exactly one of `service` and `goods` is set."""
+    """Moves a service or an item. Exactly one of `service` and `goods` is set."""
 
     provider: str
     from_distributor: str
@@ -149,8 +149,9 @@ class StartServices(Action, frozen=True, tag="start_services"):
 
 
 class StopServices(Action, frozen=True, tag="stop_services"):
-    """`term_over`: the end of the service's term stops it, whatever its state is, as long as it is
-    live.
+    """Stops services.
+
+    `term_over`: the end of its term stops the service, whatever its live state is.
     """
 
     kind: ClassVar[ActionKind] = ActionKind.STOP_SERVICES
@@ -191,7 +192,10 @@ class RemoveItems(Action, frozen=True, tag="remove_items"):
 
 
 class SwapItem(Action, frozen=True, kw_only=True, tag="swap_item"):
-    """An empty `goods_type`, `provider` or `distributor` means that of the old item."""
+    """Replaces an item by another one.
+
+    An empty `goods_type`, `provider` or `distributor` means the one of the old item.
+    """
 
     kind: ClassVar[ActionKind] = ActionKind.SWAP_ITEM
     old_serial_number: str

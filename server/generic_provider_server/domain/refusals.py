@@ -59,7 +59,7 @@ class Reason(StrEnum):
 class Refused(Exception):
     """An expected refusal. Nothing has changed, except perhaps if the reason is STORE_UNAVAILABLE.
 
-    `metadata` names the things because of which the call is refused.
+    `metadata` names the things that are the reason for the refusal.
     """
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:

@@ -36,7 +36,10 @@ class RequestMethod(IntEnum):
 
 
 class State(IntEnum):
-    """The state of a subscription, and of a service on it. The last two are of services only."""
+    """The state of a subscription, and of a service on it.
+
+    Only services have the last two states.
+    """
 
     DRAFT = 1
     EFFECTIVE = 2

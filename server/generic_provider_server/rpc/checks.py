@@ -20,8 +20,8 @@ Part = TypeVar("Part")
 Read = TypeVar("Read")
 
 CODE, NAME, TEXT, CALLERS_ID = 64, 200, 1_000, 100
-"""The limits of characters: of codes and numbers, of names and lines, of descriptions, and of
-callers' ids.
+"""Codes and numbers, names and lines, descriptions, and callers' ids have at most these numbers of
+characters.
 """
 
 MOST_PARAMETERS = 32
@@ -29,7 +29,7 @@ MOST_PARAMETER_BYTES = 4 * 1024
 NANOS = 1_000_000_000
 LONGEST_WAIT = 30
 LONGEST_DURATION = 315_576_000_000
-"""The limit of seconds in a Duration."""
+"""A Duration has at most this many seconds."""
 
 LAST_SECOND = 253_402_300_799
 """The last second that a Timestamp may have: 9999-12-31T23:59:59Z."""

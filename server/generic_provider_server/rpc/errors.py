@@ -14,8 +14,8 @@ from ..domain.refusals import InvalidField, Reason, Refused
 DOMAIN = "generic_provider"
 MOST_VIOLATIONS = 10
 MOST_BYTES = 3_500
-"""The limit of bytes of status, message and details, because gRPC drops more than about 8 KiB of
-metadata.
+"""The status, the message and the details have at most this many bytes, because gRPC drops more
+than about 8 KiB of metadata.
 """
 
 _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {

@@ -29,7 +29,7 @@ from .checks import NAME, TEXT, Checks
 from .paging import page_of
 
 MOST_SHOWN = 100
-"""The limit of subscriptions that a backlog lists as set aside."""
+"""A backlog lists at most this many subscriptions as set aside."""
 
 
 class RequestServicer(ArchiveCalls):

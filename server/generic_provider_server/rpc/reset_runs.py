@@ -24,7 +24,7 @@ from .paging import page_of
 
 WATCH_SECONDS = 1.0
 MOST_SURVEYED = 2_000
-"""The limit of subscriptions that are examined for one page, even if few of them are out of
+"""At most this many subscriptions are examined for one page, even if few of them are out of
 sync.
 """
 

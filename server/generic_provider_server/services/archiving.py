@@ -34,9 +34,7 @@ POLL_SECONDS = 1.0
 
 AFTER_TROUBLE_SECONDS = 10.0
 MOST_MOVED = 100
-"""The limit of lines that one transaction removes, because live changes may have to wait for such a
-transaction.
-"""
+"""One transaction removes at most this many lines, because live changes may have to wait for it."""
 
 PROGRESS_SECONDS = 1.0
 Result = TypeVar("Result")

@@ -18,10 +18,10 @@ from ..store.write.writer import Command
 
 TICK = 0.25
 FULL_SCAN_SECONDS = 5.0
-"""How often leases that ran out long ago are searched for.
+"""Leases that ran out long ago are searched for with this period.
 
-This is done seldom, because during an old snapshot PostgreSQL finds many index entries of leases
-that were answered.
+It is long, because during an old snapshot PostgreSQL finds many index entries of leases that were
+answered.
 """
 
 ENTRIES_SECONDS = 5.0

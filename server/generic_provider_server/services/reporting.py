@@ -17,8 +17,8 @@ from ..store.memory.set_aside import Unprocessable
 from ..store.store import Store
 
 MOST_IN_TRANSACTION = 200
-"""The limit of subscriptions in one transaction, so that other calls wait no longer than for
-these.
+"""One transaction applies at most this many subscriptions, so that other calls do not wait long for
+it.
 """
 
 BROKEN = Told(outcome=Outcome.UNKNOWN, why="it cannot be processed and was set aside")

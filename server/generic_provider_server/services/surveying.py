@@ -16,7 +16,7 @@ from ..store.read.queries import Queries
 from ..store.store import Store
 
 AT_ONCE = 100
-"""The limit of subscriptions that are examined in one query, so that no other query waits long."""
+"""One query examines at most this many subscriptions, so that no other query waits long."""
 
 
 class Survey(NamedTuple):

@@ -1,1 +1,3 @@
-"""Connects to a server: the options for that, and why it was not reached."""
+"""Contains the options that say how to connect to a server, and finds out why it was not
+reached.
+"""

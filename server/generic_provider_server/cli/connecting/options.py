@@ -1,4 +1,4 @@
-"""The options that say how to connect to a server; each has an environment variable."""
+"""Defines the options that say how to connect to a server. Each has an environment variable."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from generic_provider import Client
 R = TypeVar("R")
 PREFIX = "GENERIC_PROVIDER_"
 IN = "connection_"
-"""How the names of the parameters begin, since commands have others, like `key`."""
+"""The names of the parameters begin with this, because commands have parameters of their own, like
+`key`.
+"""
 DEFAULT = "localhost:50051"
 FILE = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 
@@ -37,7 +39,7 @@ class Connection(NamedTuple):
         return Client(self.server, tls=self.tls()).uses_tls
 
     def tls(self) -> grpc.ChannelCredentials | bool | None:
-        """As the client takes it."""
+        """Returns the argument `tls` of a client."""
         if not self.with_files:
             return False if self.insecure else None
         return grpc.ssl_channel_credentials(
@@ -45,7 +47,10 @@ class Connection(NamedTuple):
         )
 
     def context(self) -> ssl.SSLContext:
-        """The same for the module ssl. Raises SSLError or ValueError if a file is wrong."""
+        """Returns the same settings for the module ssl.
+
+        Raises SSLError or ValueError if a file is wrong.
+        """
         context = ssl.create_default_context(cafile=self.ca)
         context.set_alpn_protocols(["h2"])
         if self.cert and self.key:
@@ -53,7 +58,7 @@ class Connection(NamedTuple):
         return context
 
     def environment(self) -> dict[str, str]:
-        """The variables for another process that connects in the same way."""
+        """Returns the variables with which another process connects in the same way."""
         given = {name: value for name, value in self._asdict().items() if value}
         return {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items()}
 
@@ -61,8 +66,10 @@ class Connection(NamedTuple):
 def connection_options(
     *, default: str | None = DEFAULT
 ) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Adds the options. The command gets a `connection`; without a default for --server, it may be
-    to the server "".
+    """Adds the options.
+
+    The command gets a `connection`. If there is no default for --server, the address in it may be
+    empty.
     """
 
     def decorate(command: Callable[..., R]) -> Callable[..., R]:

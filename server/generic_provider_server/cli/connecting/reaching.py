@@ -1,6 +1,6 @@
-"""Finds out why a server was not reached, by a connection of its own.
+"""Finds out with a connection of its own why a server was not reached.
 
-gRPC says of a wrong use of TLS only that a socket was closed or a handshake failed.
+If TLS is used wrongly, gRPC says only that a socket was closed or that a handshake failed.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from .options import Connection
 
 PATIENCE = 2.0
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-"""How each side of HTTP/2 begins: it makes a server answer, or say why it does not."""
+"""Both sides of HTTP/2 begin with this. A server answers it, or says why it does not."""
 PLACE = re.compile(r"(?:dns:|ipv[46]:)?(\[[^\]]+\]|[^:/,]+):(\d+)")
 
 
 def why_not_reached(connection: Connection) -> str:
-    """A sentence about the wrong use of TLS; empty if that is not the reason."""
+    """Returns a sentence about the wrong use of TLS, or an empty text if TLS is not the reason."""
     place = PLACE.fullmatch(connection.server)
     if not place:
         return ""
@@ -56,7 +56,8 @@ def _mismatch(connection: Connection, plain: socket.socket, host: str) -> str:
 def _speaks_tls(plain: socket.socket) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # nothing is sent: only the answer counts
+    # nothing is sent on this connection: only the server's answer counts
+    context.verify_mode = ssl.CERT_NONE
     try:
         with context.wrap_socket(plain) as secured:
             return bool(secured.version())

@@ -22,7 +22,7 @@ M = TypeVar("M", bound=Message)
 BOOLEANS = {"true": True, "false": False}
 JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
 LONGEST = 1024 * 1024
-"""The limit of bytes in a line: far more than a message can have, and little enough for one
+"""A line may have this many bytes: far more than a message can have, and little enough for one
 call.
 """
 

@@ -76,7 +76,7 @@ def _content(path: Path, opened: ExitStack) -> IO[bytes]:
     head = _head(content)
     if b"\0" in head:
         raise click.ClickException(f"{path} contains NUL bytes, so it is not text in UTF-8")
-    if b"\r" in head and b"\n" not in head:  # old spreadsheets end lines so
+    if b"\r" in head and b"\n" not in head:  # old spreadsheets end their lines in this way
         content = _copied((each.replace(b"\r", b"\n") for each in _chunks(content)), opened)
     return content
 

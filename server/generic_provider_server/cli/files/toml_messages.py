@@ -51,7 +51,9 @@ def short_name(enum: EnumDescriptor, number: int) -> str:
 
 
 def value_named(enum: EnumDescriptor, text: str) -> int | None:
-    """The value with this short name, as in the contract or as on the command line."""
+    """Returns the value with this short name, written as in the contract or as on the command
+    line.
+    """
     name = _prefix(enum) + text.upper().replace("-", "_")
     value = enum.values_by_name.get(name)
     return value.number if value and value.number else None

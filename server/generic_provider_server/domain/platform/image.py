@@ -102,7 +102,10 @@ class PostedUsage(Value, frozen=True, kw_only=True):
 
 
 class PlatformImage(Value, frozen=True, kw_only=True):
-    """`closed`: the subscription has ended; see `lacks_nothing`."""
+    """What a platform should hold, does hold, or may hold for a subscription.
+
+    `closed`: the subscription has ended; see `lacks_nothing`.
+    """
 
     known: Known = Known.NO
     holder: Account | None = None

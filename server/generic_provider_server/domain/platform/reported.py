@@ -41,7 +41,7 @@ class Reported(Value, frozen=True, kw_only=True):
 
 
 Unknown = tuple[str, str]
-"""An id that the provider does not have, and the reason.
+"""An id that the provider does not have, and a text that says so.
 
 The element that names the id is left out.
 """

@@ -16,7 +16,7 @@ GUARD_LEAST = 100
 
 HELD_AT_MOST = 24 * 3_600 * SECOND
 DAYS_OF_ENTRIES = 730
-"""How many days entries are kept unless it is set."""
+"""Entries are kept this many days, unless the setting says otherwise."""
 
 
 def definition_id(number: int) -> str:

@@ -221,7 +221,10 @@ def error_once(performed: Performed, error: ActionError) -> Performed:
 
 
 class Aggregate(Value, frozen=True, kw_only=True):
-    """`base` is None while Become Subscriber is unsettled, and while nothing is unsettled."""
+    """A subscription with everything that is not settled.
+
+    `base` is None while Become Subscriber is unsettled, and while nothing is unsettled.
+    """
 
     desired: Subscription
     base: Subscription | None = None

@@ -94,7 +94,10 @@ distributor, and the code of the service or goods type.
 """
 
 PLACES_KEPT = 10_000
-"""The most sets of places whose uses are cached. Most subscribers have one of a few products."""
+"""The limit of the sets of places whose uses are cached.
+
+Most subscribers have one of a few products.
+"""
 
 
 def uses_of(aggregate: Aggregate) -> frozenset[Use]:

@@ -62,6 +62,6 @@ def _differences(applied: Subscription, restored: Subscription) -> Iterator[Undo
 
 
 def _either(ones: tuple[Element, ...], others: tuple[Element, ...]) -> list[tuple[Element, bool]]:
-    """What only the first have (it is gone), and what only the others have (it is back)."""
+    """Returns the elements that only `ones` contains, then those that only `others` contains."""
     gone = [(each, True) for each in ones if each not in others]
     return gone + [(each, False) for each in others if each not in ones]

@@ -83,7 +83,7 @@ class ActionLine(_Line, frozen=True, kw_only=True, tag="action"):
 
 
 class RunLine(_Line, frozen=True, kw_only=True, tag="reset_run"):
-    """A reset run, in front of its entries. `contents` is all that was stored about the run."""
+    """A reset run. Its entries follow it. `contents`: all that was stored about the run."""
 
     id: str
     provider: str
@@ -95,7 +95,7 @@ class RunLine(_Line, frozen=True, kw_only=True, tag="reset_run"):
 
 
 class EntryLine(_Line, frozen=True, kw_only=True, tag="reset_run_entry"):
-    """The outcome of a reset run for one subscription. `contents` is the entry as it was stored."""
+    """The outcome of a reset run for one subscription. `contents`: the entry as it was stored."""
 
     reset_run: str
     subscription: str

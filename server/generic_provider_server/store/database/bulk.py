@@ -21,7 +21,7 @@ from peewee import (
 )
 
 Row = Mapping[str, Any]
-"""A row's values by column name."""
+"""The values of a row by column name."""
 
 TYPES: Mapping[type[Field[Any]], str] = {
     TextField: "text",

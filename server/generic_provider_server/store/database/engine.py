@@ -33,11 +33,13 @@ class StoreLost(Exception):
 
 
 class StoreDamaged(Exception):
-    """The database file is damaged. Only a person can help."""
+    """Says that the database file is damaged. Only a person can repair it."""
 
 
 class StoreGone(StoreLost):
-    """The database file is not in its place any more: what is written now would be lost."""
+    """Says that the database file is not in its place any more, so what is written now would be
+    lost.
+    """
 
 
 class Overtaken(Exception):
@@ -106,7 +108,7 @@ class Engine(Protocol):
         ...
 
     def check(self) -> None:
-        """Raises StoreGone."""
+        """Checks that the database is still there. Raises StoreGone."""
         ...
 
     def tidy(self) -> bool:
@@ -117,5 +119,8 @@ class Engine(Protocol):
         ...
 
     def close(self) -> None:
-        """Call it on the thread that writes, when all readers have closed their connections."""
+        """Closes the database.
+
+        Call it on the thread that writes, after all readers have closed their connections.
+        """
         ...

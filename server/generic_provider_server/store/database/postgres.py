@@ -193,10 +193,10 @@ class PostgresTables:
 
 
 def checked(url: str) -> str:
-    """The checked URL in its usual form. Raises UnsupportedDatabase.
+    """Checks the URL and returns it in its usual form. Raises UnsupportedDatabase.
 
-    A host with an @ is the rest of a password. It must not be resolved, because a name server would
-    get it.
+    If the host contains an @, it is the rest of a password. Such a host is not resolved, because a
+    name server would see the password.
     """
     try:
         parts = psycopg.conninfo.conninfo_to_dict(url)

@@ -70,7 +70,7 @@ def provider_of_row(row: Any) -> ProviderRecord:
 def subscription_row(
     record: SubscriptionRecord, *, leased: Callable[[str], AbstractSet[int]]
 ) -> Row:
-    """`leased`: see `due_time`."""
+    """Returns the row of a subscription. `leased`: see `due_time`."""
     desired = record.aggregate.desired
     return {
         "number": desired.number,
@@ -95,7 +95,10 @@ def subscription_of_row(row: Any) -> SubscriptionRecord:
 
 
 def link_row(subscription: str, link: Link) -> Row:
-    """The columns of a link that are searched. A lane row shows whether requests are pending."""
+    """Returns the columns of a link that are searched.
+
+    The row of its lane shows whether requests are pending.
+    """
     out_of_sync = link.sync_state is SyncState.OUT_OF_SYNC
     return {
         "subscription": subscription,

@@ -27,12 +27,15 @@ from .statements import ALONE, IN_ORDER, SET_COUNTER, SKIP_LOCKED
 
 PREFIX = "sqlite:///"
 MOST_KEYS = 500
-"""The limit of keys in one IN (…)."""
+"""One IN (…) has at most this many keys."""
 PATIENCE_MS = 10_000
-"""How long another program may keep the database locked."""
+"""The server waits this many milliseconds for another program that has locked the database."""
 CHECKPOINT_PAGES = 4_000
 LARGEST_WAL = 32 * 1024 * 1024
-"""The bytes that the WAL keeps at most when it begins anew. During a long read it grows beyond."""
+"""When the WAL begins anew, its file is cut to this many bytes.
+
+During a long read it may become larger.
+"""
 
 DAMAGED = (
     "the database file is damaged: stop the server, restore the last back-up, and compare the "
@@ -47,7 +50,10 @@ FAILURES: Mapping[int, str] = {
     sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_NOTADB: DAMAGED,
 }
-"""The failures of the file, not of a statement, by SQLite's codes."""
+"""The failures of the database file, by SQLite's codes.
+
+Failures of a statement are not in the table.
+"""
 
 
 class SqliteEngine:
@@ -63,7 +69,7 @@ class SqliteEngine:
         self.clock.follow(time.time_ns())
 
     def prepare(self) -> Sequence[str]:
-        """Raises UnsupportedDatabase."""
+        """Upgrades the schema. Raises UnsupportedDatabase."""
         try:
             with _failures_told():
                 done = migrate(self._database)
@@ -76,7 +82,11 @@ class SqliteEngine:
 
     @contextmanager
     def transaction(self) -> Iterator[tuple[Tables, Numbers]]:
-        """What is acknowledged is in the file that has the name of the database."""
+        """Begins a transaction.
+
+        It succeeds only if the file that was written still has the name of the database, so what is
+        acknowledged is in that file.
+        """
         with _failures_told(), self._database.atomic("IMMEDIATE"):
             tables = SqliteTables(self._database.cursor())
             numbers = Numbers(dict(self._last))
@@ -108,14 +118,17 @@ class SqliteEngine:
         return not tidied[0]
 
     def close(self) -> None:
-        """The last connection empties and removes the WAL when it is closed."""
+        """Closes the database.
+
+        When the last connection is closed, SQLite empties and removes the WAL.
+        """
         self._database.close()
         self._file.close()
 
 
 @contextmanager
 def _failures_told() -> Iterator[None]:
-    """Raises StoreLost or StoreDamaged, with what to do, if the file cannot be used."""
+    """Raises StoreLost or StoreDamaged if the file cannot be used. The message says what to do."""
     try:
         yield
     except (PeeweeException, sqlite3.Error) as error:
@@ -125,9 +138,10 @@ def _failures_told() -> Iterator[None]:
 
 
 def failure_of(error: BaseException | None) -> StoreLost | StoreDamaged | None:
-    """What the error says about the file; None if it says nothing.
+    """Returns what the error says about the file, or None if it says nothing.
 
-    A transaction whose end failed raises an error whose cause or context is the true one.
+    If the end of a transaction fails, the error that describes the file is the cause or the context
+    of the error that is raised.
     """
     if error is None:
         return None

@@ -9,7 +9,7 @@ from pathlib import Path
 from .engine import StoreGone, StoreInUse
 
 Place = tuple[int, int]
-"""Device and inode: the file itself, whatever its names are."""
+"""Identifies a file by its device and inode, whatever its names are."""
 
 _held: set[Place] = set()
 
@@ -29,7 +29,8 @@ class SqliteFile:
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        # To try the lock would close a descriptor of a file that this process has in use.
+        # If a file that this process has in use were opened to try the lock, closing it would
+        # release SQLite's locks.
         if _find(path) in _held:
             raise self._in_use()
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -45,7 +46,9 @@ class SqliteFile:
         self._wal: Place | None = None
 
     def note_wal(self) -> None:
-        """Call it with an open connection that stays open, because the last one removes the WAL."""
+        """Remembers the WAL. Call it while a connection is open that stays open, because the last
+        connection removes the WAL.
+        """
         self._wal = self._wal or _find(self._wal_path)
 
     def check(self) -> None:
@@ -56,7 +59,7 @@ class SqliteFile:
             raise StoreGone(f"the file {self._wal_path} was removed or replaced")
 
     def close(self) -> None:
-        """Call it after the last connection was closed."""
+        """Gives the lock up. Call it after the last connection was closed."""
         _held.discard(self._place)
         os.close(self._descriptor)
 

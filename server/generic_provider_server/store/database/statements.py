@@ -35,7 +35,7 @@ A command that searches never waits for a lock: it skips rows that are locked.
 
 KEY_OF_TOKENS = "SELECT value FROM setting WHERE name = 'token_key'"
 PROBE = "UPDATE setting SET value = value"
-"""Changes nothing, but must be written."""
+"""Changes nothing, but makes the database write."""
 SUBSCRIPTIONS = f"SELECT {columns_of(SubscriptionRow)} FROM subscription WHERE number IN ({{}})"
 LOCK = f"SELECT number, revision FROM subscription WHERE number IN ({{}}){IN_ORDER}"
 LOCK_FREE = f"SELECT number, revision FROM subscription WHERE number IN ({{}}){SKIP_LOCKED}"

@@ -1,4 +1,4 @@
-"""Shows database URLs. Every place that shows one uses `hidden`."""
+"""Hides the passwords in database URLs. Every place that shows a URL uses `hidden`."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ _PARAMETER = re.compile(r"[?&]([^?&=]*)=")
 
 
 def hidden(url: str) -> str:
-    """The URL without anything that may belong to a password, however it is written.
+    """Returns the URL without anything that may belong to a password, however the password is
+    written.
 
-    A password that contains @, / or ? is wrong in a URL, but must not be shown either. So what
-    stands between the first colon and the last @ is hidden, and what follows a password parameter.
+    A password that contains @, / or ? is wrong in a URL, but must not be shown either. So
+    everything between the first colon and the last @ is hidden, and everything behind a password
+    parameter.
     """
     if url.startswith("sqlite:"):
         return url

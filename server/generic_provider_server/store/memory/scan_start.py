@@ -35,7 +35,7 @@ class ScanStarts:
         )
 
     def note(self, ready: Mapping[str, int]) -> None:
-        """Records, for each provider in `ready`, since when its oldest newly ready lane has been
+        """Records for each provider in `ready` since when its oldest newly ready lane has been
         ready.
         """
         if ready:

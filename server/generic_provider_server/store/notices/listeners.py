@@ -59,7 +59,10 @@ class Listeners:
             _call(self.reached, True)  # noqa: FBT003
 
     def tell_damaged(self, error: BaseException) -> None:
-        """A damaged file stays damaged, even if most of it can still be read and written."""
+        """Reports that the database file is damaged.
+
+        It counts as damaged from now on, even if most of it can still be read and written.
+        """
         if not self._damaged:
             log.error("database_damaged", error=str(error))
             self._damaged = True

@@ -31,7 +31,10 @@ START = Place(0)
 
 
 class Page(NamedTuple):
-    """`end` is the place at which the next page begins; None if this page is the last one."""
+    """A page of lines.
+
+    `end`: the place at which the next page begins; None if this page is the last one.
+    """
 
     lines: Sequence[Content]
     end: Place | None
@@ -76,8 +79,9 @@ class ArchivableRuns(BaseQueries):
             number = rows[-1].id
 
     def _is_over(self, run: RunRecord, archive: ArchiveRecord) -> bool:
-        """Tells whether the run ended long ago, and so did its requests. Like its requests, it is
-        kept as long as one of them is the last error of a link.
+        """Tells whether the run and its requests ended long ago.
+
+        A run is kept as long as one of its requests is the last error of a link.
         """
         before = min(archive.created_before, archive.final_before)
         if run.end_time is None or run.end_time >= before:

@@ -130,7 +130,11 @@ def _link_conditions(wanted: SubscriptionFilter) -> list[Any]:
 
 
 def _in_states(states: set[SyncState]) -> Any:
-    """PENDING and IN_SYNC differ by the lane only, which exists while requests are pending."""
+    """Returns the condition for these states.
+
+    A stored PENDING link differs from an IN_SYNC link only by its lane, which exists while requests
+    are pending.
+    """
     lane = LaneRow.select().where(
         LaneRow.subscription == LinkRow.subscription, LaneRow.provider == LinkRow.provider
     )

@@ -89,8 +89,8 @@ class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable):
     def action_of_call(self, request_id: str) -> int:
         """Returns the number of the action that a call with this `request_id` performed, or 0.
 
-        What is remembered for another kind of call can look like the number of an action, so the
-        action decides.
+        What is stored for the request id of another kind of call can look like the number of an
+        action. So the action must name the request id.
         """
         rows = self._rows(RequestIdRow.select().where(RequestIdRow.id == request_id))
         if not rows or not NUMBER.fullmatch(rows[0].created):

@@ -70,7 +70,7 @@ class ResetReads(BacklogQueries):
         return ResetsDue(*found)
 
     def runs_with_old_entries(self, *, age: int) -> list[int]:
-        """The oldest run that has entries, if it ended so long ago."""
+        """Returns the oldest run that has entries, if it ended more than `age` ago."""
         oldest = ResetEntryRow.select(fn.MIN(ResetEntryRow.run))
         rows = self._rows(ResetRunRow.select().where(ResetRunRow.id == oldest))
         limit = self._memory.now() - age

@@ -57,12 +57,12 @@ class Archives:
         return self.find(archived.archive) if archived else None
 
     def move(self, archive: int, lines: Sequence[Content]) -> int:
-        """Removes from the tables what these lines of an archive's file say, and returns the number
-        of requests among them.
+        """Removes from the tables what these lines of an archive's file contain, and returns the
+        number of requests among them.
 
         An action or a run stays in the tables as long as one of its requests does. The file may
-        contain it, because a request can become archivable while the file is written. The entries
-        of a run go after the run.
+        contain such an action or run, because a request can become archivable while the file is
+        written. Entries of a run are removed after the run.
         """
         archived = [_archived(line, archive) for line in lines if isinstance(line, RequestLine)]
         self._tables.write(sql.ADD_ARCHIVED, map(archived_row, archived))

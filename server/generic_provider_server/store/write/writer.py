@@ -33,9 +33,9 @@ Result = TypeVar("Result")
 Result_co = TypeVar("Result_co", covariant=True)
 
 RETRY_SECONDS = 1.0
-"""Seconds between two attempts to find a store again that was lost."""
+"""The seconds between two attempts to reach a lost store again."""
 IDLE_SECONDS = 5.0
-"""Seconds without a command after which the database is tidied up."""
+"""After this many seconds without a command, the database is tidied up."""
 MOST_ATTEMPTS = 10
 """The limit of attempts for a group, and then for each of its commands, while other processes are
 faster.
@@ -130,8 +130,8 @@ class Writer:
     def _next_group(self) -> list[_Asked[Any]] | None:
         """Waits for the next group. Returns None if the writer stops.
 
-        The group is empty if no command was asked for, but notifications of other processes are
-        due, the store was lost and may be found again, or nothing was asked for a while.
+        The group is empty if no command is queued, but notifications for other processes are due, a
+        lost store may be reached again, or no command was queued for a while.
         """
         with self._wanted:
             if self._throttle.unsent:

@@ -26,8 +26,8 @@ class Progress:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndLeases:
-    """Ends the leases for which `broken` is true, with this `cause`. Leases that ran out end too, because they end
-    when their subscriptions are loaded.
+    """Ends the leases for which `broken` is true, with this `cause`. Leases that ran out end too,
+    because they end when their subscriptions are loaded.
 
     `find` returns at most `MOST_AT_ONCE` subscriptions. The functions below create the command.
     """

@@ -26,7 +26,8 @@ def pull(
 ) -> Call[v1.PullPendingRequestsResponse, v1.PullPendingRequestsResponse]:
     """Take pending requests. Their leases end when they are answered, released, or run out.
 
-    Their time counts from the end of the call, less its duration, plus `waited`.
+    A lease begins when the server answers the call: count its time from the start of the call plus
+    `waited`.
     """
     request = v1.PullPendingRequestsRequest(
         provider=provider,

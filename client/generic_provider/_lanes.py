@@ -34,19 +34,22 @@ class HeldLease:
         self.given_back = False
         self._duration = given.lease_duration.ToTimedelta().total_seconds()
         self._runs_out_at = sent + self._duration
-        """By the server's clock, as the stream knows it."""
+        """The time of the server's clock, as the stream knows it, at which the lease runs out."""
 
     def is_late(self) -> bool:
-        """Whether more than half of the lease is over."""
+        """Tells whether more than half of the lease is over."""
         return self._runs_out_at - self.source.time() < self._duration / 2
 
     def extend(self, duration: timedelta, *, since: float) -> None:
-        """`since`: the start of the call that extended it, on the monotonic clock."""
+        """Extends the lease.
+
+        `since`: the start of the call that extended it, on the monotonic clock.
+        """
         until = self.source.time() - time.monotonic() + since + duration.total_seconds()
         self._runs_out_at = max(self._runs_out_at, until)
 
     def end(self, *, given_back: bool) -> None:
-        """Ends the lease: what has begun is finished and answered, and nothing more is begun.
+        """Ends the lease. The adapter finishes and answers what has begun, and begins nothing more.
 
         `given_back`: the lease need not be released any more.
         """
@@ -61,7 +64,7 @@ class HeldLease:
         return self.source.time() < self._runs_out_at
 
     def live(self) -> bool:
-        """Whether its requests may be begun."""
+        """Tells whether its requests may be begun."""
         return self.running() and not self.source.silent()
 
     def begins_with(self, request: ProvisioningRequest) -> bool:
@@ -126,7 +129,7 @@ class Lanes:
         return [lease for lease in self._newest.values() if lease.running()]
 
     def end(self, leases: Iterable[HeldLease]) -> list[TokenOnStream]:
-        """Ends the leases, and returns them: they must be released."""
+        """Ends the leases, and returns them, because they must be released."""
         ended = list(leases)
         for lease in ended:
             lease.end(given_back=True)

@@ -1,4 +1,4 @@
-"""Detects that this process was suspended: messages may wait to be read."""
+"""Detects that this process was suspended. Then messages may wait to be read."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 BEAT_SECONDS = 0.2
 LATE_SECONDS = 0.5
-"""The shortest delay of the timer that counts as a pause."""
+"""If the timer is late by at least this many seconds, the process was suspended."""
 
 READING_SECONDS = 0.3
 """For this many seconds after a suspension, nothing is begun, because a message may report the end

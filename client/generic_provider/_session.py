@@ -86,7 +86,7 @@ class Session:
         elif lease.is_late():
             log.warning("the lease of %s came too late: it is given back", lease.subscription)
             self._start(self._release([lease.handed]))
-            source.left.set()  # a new stream sets the clock anew
+            source.left.set()  # the new stream sets its clock anew
         else:
             self._lanes.take(lease)
 

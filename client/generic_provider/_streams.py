@@ -24,7 +24,10 @@ from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServic
 log = logging.getLogger("generic_provider")
 SILENCE_SECONDS = 30.0
 SILENT_SECONDS = 12.0
-"""Seconds without a message after which nothing is begun: heartbeats come every 10 s at least."""
+"""If no message has arrived for this many seconds, nothing is begun.
+
+Heartbeats come at least every 10 s.
+"""
 RECONNECT_SECONDS = (0.5, 30.0)
 Hook = TypeVar("Hook", bound=Callable[..., object])
 END_SECONDS = 5.0
@@ -48,11 +51,16 @@ class Stream:
         """True if the server was told to hand nothing more over on the stream."""
 
     def time(self) -> float:
-        """The server's time in seconds since 1970, or later, but never earlier."""
+        """Returns the server's time in seconds since 1970, or a later time, but never an earlier
+        one.
+        """
         return time.monotonic() + (self._ahead or 0.0)
 
     def set_clock(self, message: StreamPendingRequestsResponse) -> float:
-        """Returns when the message was sent. A server of an older version does not tell it."""
+        """Sets the clock by the message, and returns when the message was sent.
+
+        Servers of older versions do not say this.
+        """
         sent = self.time()
         if message.HasField("sent_time"):
             sent = message.sent_time.ToNanoseconds() / 1e9

@@ -64,7 +64,8 @@ class Handed:
 class Claim:
     """Hands over ready requests, oldest first, to the demands in their order.
 
-    `server`: this process, which has the leases. It gives none when its sign of life is old.
+    `server`: this process, which then has the leases. It hands nothing over while its last sign of
+    life is too old.
     """
 
     provider: str

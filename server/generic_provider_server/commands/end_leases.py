@@ -1,4 +1,4 @@
-"""Ends leases: those of a stream or a server, or those that ran out."""
+"""Ends the leases of a stream or a server, and the leases that ran out."""
 
 from __future__ import annotations
 
@@ -49,7 +49,10 @@ class EndLeases:
         return Progress(found=len(found), done=len(free))
 
     def _end(self, transaction: Transaction, lane: Lane) -> None:
-        """Ends the lease; one that was pulled from a server that has died runs out."""
+        """Ends the lease.
+
+        If it was pulled from a server that has died, it stays live until it runs out.
+        """
         if lane.stream or self.cause is not LeaseEnd.STREAM_BROKE:
             transaction.end_lease(lane, self.cause)
         else:
@@ -57,7 +60,9 @@ class EndLeases:
 
 
 def end_of_overdue(*, since: Instant) -> EndLeases:
-    """Ends the leases of this process, and those of none, that ran out after `since`."""
+    """Ends the leases that ran out after `since`: those of this process, and those that belong to
+    no process.
+    """
     return EndLeases(find=lambda transaction: transaction.ran_out(since=since, most=MOST_AT_ONCE))
 
 
@@ -70,8 +75,8 @@ def end_of_stream(provider: str, stream: str) -> EndLeases:
 
 
 def end_of_silent(server: str, *, longest: int) -> EndLeases:
-    """Ends the leases of a silent server that have a duration of at most `longest` microseconds:
-    they must have run out.
+    """Ends the leases of a silent server that last at most `longest` microseconds, because they
+    must have run out.
     """
     return EndLeases(
         find=lambda transaction: transaction.leased_by_server(

@@ -26,9 +26,10 @@ class LeaseState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extend:
-    """`server`: this process, which has the leases from now on.
+    """Extends leases. `server`: this process, which has the leases from now on.
 
-    `duration`: microseconds from now; None = as at the hand-over or the last extension.
+    `duration`: microseconds from now; None means the duration of the hand-over or of the last
+    extension.
     """
 
     leases: tuple[Lease | None, ...]
@@ -88,7 +89,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Withdraw:
-    """Ends leases that the server has not sent: nothing of them can have been done."""
+    """Ends leases that the server has not sent, so no request of them can have been applied."""
 
     leases: tuple[Lease, ...]
 

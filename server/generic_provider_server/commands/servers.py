@@ -1,4 +1,4 @@
-"""Records which server processes on a database are alive."""
+"""Removes the rows of server processes that are not alive any more."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..store.write.transaction import Transaction
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Forget:
-    """Removes a server that is silent, unless `sign` is not its last sign of life any more."""
+    """Removes a server that is silent, unless it has written another sign of life than `sign`."""
 
     server: str
     sign: int

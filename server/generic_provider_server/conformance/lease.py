@@ -122,7 +122,10 @@ class CheckedLease:
         self._runs_out_at = -math.inf
 
     def message(self, *, late: float) -> Message:
-        """`late`: the seconds that seem to have passed since it was sent."""
+        """Returns the message that hands the lease over.
+
+        `late`: the seconds that seem to have passed since the message was sent.
+        """
         first = self.requests[0]
         given = SubscriptionRequests(
             subscription=first.subscription,

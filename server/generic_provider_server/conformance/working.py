@@ -102,7 +102,7 @@ def _side_by_side(play: Play, *leases: CheckedLease) -> None:
 
 
 async def old_lease(play: Play) -> None:
-    """Hands over a lease of which most is over, as a server does that has stood still."""
+    """Hands over a lease of which most is over, as a server does after it was suspended."""
     one, stream = await play.newcomer(rule=13), await play.stream()
     request = one.activate()
     lease = play.stage.give([request], on=stream, timed=False, spent=0.8)

@@ -26,7 +26,9 @@ COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.RETRY_LAT
 
 
 GRACE = 5 * SECOND
-"""How long after its time a lease without a process is ended: clocks differ by less than that."""
+"""A lease that belongs to no process is ended this long after its time, because clocks differ by
+less than that.
+"""
 
 
 class LaneState(IntEnum):
@@ -70,13 +72,16 @@ class Lane(Value, frozen=True, kw_only=True):
         return self.lease_until > 0
 
     def overdue(self, *, server: str, steady: Instant, now: Instant) -> bool:
-        """Whether the lease ran out, and `server`, whose times are given, may end it."""
+        """Tells whether the lease ran out and `server` may end it.
+
+        `steady` and `now` are the times of that server.
+        """
         if self.server == server:
             return self.is_leased and self.lease_until <= steady
         return not self.server and self.is_leased and self.lease_until + GRACE <= now
 
     def left(self, steady: Instant) -> int:
-        """The microseconds that are left of the lease by the clock of its process."""
+        """Returns the microseconds that are left of the lease, by the clock of its process."""
         return self.lease_until - steady
 
     def is_on(self, lease: Lease | None) -> bool:
@@ -153,8 +158,9 @@ def claim(
     steady: Instant,
     now: Instant,
 ) -> LaneChange:
-    """Hands over `requests`, which are the first of `Lane.due`, for `duration` microseconds by the
-    clock `steady` of the server.
+    """Hands over `requests`, which are the first of `Lane.due`, for `duration` microseconds.
+
+    `steady` is the time of the server's steady clock.
     """
     given = replace(
         lane,
@@ -230,10 +236,11 @@ def reject(
 def extend(
     lane: Lane, *, server: str, duration: int | None, most: int, steady: Instant, now: Instant
 ) -> LaneChange:
-    """Extends the lease to `duration` from now, but to `most` in all. It never shortens the lease.
+    """Extends the lease to `duration` from now, but to at most `most` after its start. It never
+    shortens the lease.
 
-    None: the duration of the hand-over or of the last extension. `server` has the lease from now
-    on, by its clock `steady`.
+    If `duration` is None, it is the duration of the hand-over or of the last extension. From now on
+    `server` has the lease, and `steady` is the time of its steady clock.
     """
     duration = duration or lane.lease_duration
     left = lane.lease_until - (steady if lane.server == server else now)
@@ -248,7 +255,10 @@ def extend(
 
 
 def disown(lane: Lane, *, steady: Instant, now: Instant) -> LaneChange:
-    """Keeps the lease live without the process that has it, whose clock is `steady`."""
+    """Keeps the lease live without the process that has it.
+
+    `steady` is the time of that process's steady clock.
+    """
     until = Instant(lane.lease_until + now - steady)
     return LaneChange(lane=replace(lane, server="", lease_until=until))
 

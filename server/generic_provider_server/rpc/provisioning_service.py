@@ -39,7 +39,7 @@ COUNT_SECONDS = 2.0
 MOST_AT_ONCE = 1_000
 MOST_BYTES = 1024 * 1024
 ADDED_BYTES = 32
-"""What is added to each subscription's message when it is sent, at most."""
+"""At most this many bytes are added to each subscription's message when it is sent."""
 
 Shown = tuple[Handed, api.SubscriptionRequests]
 
@@ -165,7 +165,9 @@ class ProvisioningServicer:
         return message
 
     def _on_time(self, batch: Sequence[Shown]) -> list[api.SubscriptionRequests]:
-        """The leases of the batch that may still be sent, each with the time that is left of it."""
+        """Returns the leases of the batch that may still be sent, each with the time that is left
+        of it.
+        """
         good = {each.lane.lease for each in self._delivery.still_good([h for h, _ in batch])}
         shown = [(handed, message) for handed, message in batch if handed.lane.lease in good]
         now = self._store.steady()

@@ -115,8 +115,10 @@ class Delivery:
                 await self._wait(ready, most=left)
 
     def still_good(self, handed: Sequence[Handed]) -> tuple[Handed, ...]:
-        """The leases that may be sent now: those of which at least half is left, and only while
-        this process shows that it is alive. The others are withdrawn.
+        """Returns the leases that may be sent now, and withdraws the others.
+
+        A lease may be sent if at least half of it is left, and only while this process shows that
+        it is alive.
         """
         now, alive = self._store.steady(), self._store.is_alive()
         good, late = list[Handed](), list[Handed]()
@@ -268,7 +270,7 @@ def _withdrawal(handed: Sequence[Handed]) -> Withdraw:
 
 
 async def _persistently(change: Callable[[], Awaitable[None]]) -> None:
-    """Makes the change. If the store cannot be reached, repeats until it can."""
+    """Makes the change. If the store cannot be reached, it tries again until it can."""
     while True:
         try:
             return await change()

@@ -43,7 +43,7 @@ class Duty:
 
 
 def duties(server: str, *, days_of_entries: int = DAYS_OF_ENTRIES) -> tuple[Duty, ...]:
-    """`server`: this process, which ends its own leases."""
+    """Returns all duties. `server`: this process, which ends its own leases."""
     return (
         Duty(name="leases", due=RanOut(server).due),
         Duty(name="retries", due=_retries),

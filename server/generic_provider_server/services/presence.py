@@ -1,4 +1,4 @@
-"""Publishes which streams this process has, and ends the leases of processes that are gone."""
+"""Publishes which streams this process has, and ends the leases of processes that are silent."""
 
 from __future__ import annotations
 
@@ -51,10 +51,10 @@ def connected(stream: AdapterStream) -> Connected:
 
 
 class Presence:
-    """This process among those that share the database.
+    """The part of this process among all that share the database.
 
-    Within the block `announced` the others see its streams; when one of them is silent, its leases
-    are ended as soon as they must have run out.
+    Within the block `announced` the other processes see its streams. When another process is
+    silent, its leases are ended as soon as they must have run out.
     """
 
     def __init__(self, store: Store, streams: Callable[[], list[Connected]]) -> None:
@@ -75,7 +75,9 @@ class Presence:
             await self._sign_off()
 
     async def attend(self) -> None:
-        """Publishes the streams of this process, and attends to the processes that are silent."""
+        """Publishes the streams of this process, and ends the leases of processes that are
+        silent.
+        """
         life = self._store.sign_of_life
         if life is None:
             return

@@ -9,7 +9,7 @@ from ..store.store import Store
 from ..store.write.writer import Command
 
 LOCKED_SECONDS = 0.5
-"""The pause while everything that was found is locked by another process."""
+"""The pause, in seconds, while another process has locked everything that was found."""
 
 
 async def until_none_is_found(store: Store, command: Command[Progress]) -> None:

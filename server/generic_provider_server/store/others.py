@@ -1,4 +1,4 @@
-"""How long the other processes were silent."""
+"""Knows how long the other processes have been silent."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from .waits import Waits
 
 
 class Others:
-    """The signs of life of the other processes, as this one has seen them change.
+    """The signs of life of the other processes, as this process has seen them change.
 
-    Only the monotonic clock of this process counts, and only the time in which it has looked
-    regularly: after a pause of its own it begins anew with everybody. `signs`: as last read.
+    Only the monotonic clock of this process counts, and only the time in which it has read the
+    signs regularly. After a pause of its own, it begins to count again for every process. `signs`:
+    the signs that were read last.
     """
 
     def __init__(self, waits: Waits) -> None:
@@ -24,7 +25,7 @@ class Others:
         self._seen_at = -math.inf
 
     def observe(self, signs: Mapping[str, int], *, at: float) -> None:
-        """Takes the signs of life of all processes. `at`: the time after they were read."""
+        """Records the signs of life of all processes. `at`: the time after they were read."""
         with self._lock:
             if at - self._seen_at > self._waits.fresh:
                 self._changed = dict.fromkeys(self._changed, at)
@@ -34,8 +35,10 @@ class Others:
             self.signs, self._seen_at = signs, at
 
     def silent_for(self, server: str, *, at: float) -> float:
-        """The seconds since the server's last sign of life; of one that has written none, since
-        this function was first asked about it.
+        """Returns the seconds since the server's last sign of life.
+
+        If it has never written one, returns the seconds since this function was first called for
+        it.
         """
         with self._lock:
             if at - self._seen_at > self._waits.fresh:
@@ -43,7 +46,9 @@ class Others:
             return max(0.0, self._seen_at - self._changed.setdefault(server, at))
 
     def gone(self, *, at: float) -> dict[str, int]:
-        """The servers that have been silent for too long, each with its last sign of life."""
+        """Returns the servers that have been silent for too long, each with its last sign of
+        life.
+        """
         return {
             server: sign
             for server, sign in self.signs.items()

@@ -23,7 +23,7 @@ INSERT INTO server (id, seen_time, document)
 VALUES (%(server)s, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint, %(document)s)
 ON CONFLICT (id) DO UPDATE
 SET seen_time = GREATEST(EXCLUDED.seen_time, server.seen_time + 1), document = EXCLUDED.document"""
-"""Other processes see only whether the value has changed: it is a sign, not a time."""
+"""Other processes only check whether this value has changed. So it is a sign, and not a time."""
 
 SIGNS = "SELECT id, seen_time FROM server"
 SIGN_OFF = "DELETE FROM server WHERE id = %s"
@@ -32,10 +32,10 @@ log = structlog.get_logger()
 
 
 class SignOfLife:
-    """Has a thread and a connection of its own, so that nothing that keeps the writer busy delays
-    it.
+    """Writes and reads the signs of life. It has a thread and a connection of its own, so that a
+    busy writer does not delay it.
 
-    `document`: what the other processes see of this one. Anybody may replace it.
+    `document`: what the other processes see of this process. Any thread may replace it.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class SignOfLife:
         self._lost = False
 
     def start(self) -> None:
-        """Raises StoreLost."""
+        """Writes the first sign of life, and starts the thread. Raises StoreLost."""
         self._life.lasts(0.0)
         try:
             self._beat()
@@ -72,7 +72,7 @@ class SignOfLife:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Removes the sign of life."""
+        """Ends the thread, and removes the sign of life."""
         self.stopping.set()
         await asyncio.to_thread(self._thread.join)
 
@@ -106,7 +106,7 @@ class SignOfLife:
     def _beat(self) -> None:
         if self._connection is None:
             self._connection = connect(self._url)
-        # Others may see the sign from now on, so its age counts from now.
+        # Other processes may see the sign from now on, so its age counts from now.
         began = time.monotonic()
         self._connection.execute(BEAT, {"server": self._server, "document": self.document})
         self._life.lasts(began + self._waits.fresh)

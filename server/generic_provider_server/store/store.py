@@ -133,11 +133,11 @@ class Store:
         return question(self._queries)
 
     def steady(self) -> Instant:
-        """The time by which the leases of this process are measured."""
+        """Returns the time by which the leases of this process are measured."""
         return self._memory.steady()
 
     def is_alive(self) -> bool:
-        """Whether the last sign of life is so fresh that leases may be given and sent."""
+        """Tells whether the last sign of life is so fresh that leases may be given and sent."""
         return self._memory.life.is_fresh()
 
     def set_asides(self) -> list[SetAside]:

@@ -1,4 +1,4 @@
-"""How long a process waits for the database and for the other processes."""
+"""Defines how long a process waits for the database and for the other processes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """All waits in seconds; they follow from the `patience`, after which something silent counts as
-    gone. All processes on a database have the same patience, or leases may be in two hands.
+    """All waits, in seconds. They follow from `patience`: a process that has been silent for longer
+    counts as dead.
+
+    All processes on a database must have the same patience. Otherwise two adapters could have a
+    live lease of the same requests.
     """
 
     patience: float = 10.0
@@ -20,12 +23,15 @@ class Waits:
 
     @property
     def fresh(self) -> float:
-        """The greatest age of the last sign of life with which leases are given."""
+        """Leases are given only while the last sign of life is not older than this."""
         return self.patience * 2 / 5
 
     @property
     def grace(self) -> float:
-        """The time that others wait after a lease must have run out. It is longer than `fresh`."""
+        """After a lease must have run out, other processes wait for this time before they end it.
+
+        It is longer than `fresh`.
+        """
         return self.patience / 2
 
 

@@ -1,4 +1,7 @@
-"""The time of a process: it neither stands still nor jumps back, whatever other clocks do."""
+"""Keeps the time of a process.
+
+This time neither stands still nor jumps back, whatever other clocks do.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,15 @@ import time
 from collections.abc import Callable
 
 SLOWER = 1_000
-"""While this clock is ahead of the one that it follows, it loses one part in so many."""
+"""While this clock is ahead of the clock that it follows, it is slower by one part in this many."""
 
 
 class Clock:
-    """Nanoseconds since 1970, advanced by the monotonic clock of the process.
+    """The time in nanoseconds since 1970, advanced by the monotonic clock of the process.
 
-    It follows another clock: forwards at once, backwards by going a little slower. It begins when
-    it is told the time for the first time.
+    It follows another clock. If the other clock is ahead, this clock jumps forwards at once; if the
+    other clock is behind, this clock becomes a little slower. It begins with the first time that
+    `follow` gets.
     """
 
     def __init__(self, monotonic: Callable[[], int] = time.monotonic_ns) -> None:
@@ -22,7 +26,10 @@ class Clock:
         self._ahead = self._at = 0
 
     def follow(self, told: int) -> None:
-        """`told`: what the other clock has shown, now or a little earlier."""
+        """Follows the other clock.
+
+        `told`: the time that the other clock has shown, now or a little earlier.
+        """
         at = self._monotonic()
         ahead = told - at
         if self._first is None:
@@ -34,5 +41,5 @@ class Clock:
         return self._monotonic() + self._ahead
 
     def steady(self) -> int:
-        """A time that advances evenly, by which leases are measured."""
+        """Returns a time that advances evenly. Leases are measured by it."""
         return self._monotonic() + (self._first or 0)

@@ -100,7 +100,7 @@ class Engine(Protocol):
     def transaction(self) -> AbstractContextManager[tuple[Tables, Numbers]]: ...
 
     def now(self) -> int:
-        """The time in nanoseconds since 1970, which follows the database's."""
+        """Returns the time in nanoseconds since 1970. It follows the database's clock."""
         ...
 
     def reader(self) -> Database:

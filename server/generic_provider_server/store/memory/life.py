@@ -1,4 +1,4 @@
-"""How fresh the sign of life of this process is."""
+"""Knows whether the last sign of life of this process is fresh enough."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import time
 
 
 class Life:
-    """The last sign of life that this process has written. Any thread may ask.
+    """The last sign of life that this process has written. Any thread may ask for it.
 
     A process that has the database for itself writes none, and is always alive.
     """
@@ -16,7 +16,7 @@ class Life:
         self._until = math.inf
 
     def lasts(self, until: float) -> None:
-        """The process counts as alive until then, on the monotonic clock."""
+        """Lets the process count as alive until this time of the monotonic clock."""
         self._until = until
 
     def is_fresh(self) -> bool:

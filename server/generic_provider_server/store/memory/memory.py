@@ -35,7 +35,7 @@ class Memory:
         return Instant(self.clock() // 1_000)
 
     def steady(self) -> Instant:
-        """The time by which leases are measured."""
+        """Returns the time by which leases are measured."""
         return Instant(self.steady_clock() // 1_000)
 
     def tick(self) -> Instant:

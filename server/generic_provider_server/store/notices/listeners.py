@@ -51,7 +51,10 @@ class Listeners:
         _call(self.reached, False)  # noqa: FBT003 - the listeners' only argument
 
     def tell_unreachable(self) -> None:
-        """The sign of life could not be written: the streams may go on for a while."""
+        """Reports that the sign of life could not be written.
+
+        The streams may continue for a while.
+        """
         _call(self.reached, False)  # noqa: FBT003
 
     def tell_found(self) -> None:

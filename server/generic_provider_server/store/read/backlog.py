@@ -83,7 +83,7 @@ class BacklogQueries(BaseQueries):
         return {stream: Instant(start) for stream, start in self._rows(query)}
 
     def lease_owners(self) -> list[str]:
-        """The server processes that have leases."""
+        """Returns the server processes that have leases."""
         query = LaneRow.select(LaneRow.server).where(SQL("status = 1"), LaneRow.server != "")
         return [row.server for row in self._rows(query.distinct())]
 

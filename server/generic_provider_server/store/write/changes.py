@@ -24,8 +24,9 @@ from .loaded import Loaded
 
 
 class Changes(Loaded):
-    """What was read and changed. `notice` is what listeners are told of it; `server` is the process
-    that changes it.
+    """What was read and changed.
+
+    `notice`: what the listeners will learn of it. `server`: this process.
     """
 
     def __init__(

@@ -49,7 +49,10 @@ class Loaded:
     """
 
     def __init__(self, tables: Tables, *, memory: Memory, shared: bool) -> None:
-        """`now` and `steady` are the time of the transaction, by the two clocks of the process."""
+        """Begins with nothing loaded.
+
+        `now` and `steady` are the time of the transaction, by the two clocks of the process.
+        """
         self._tables = tables
         self.archives = Archives(tables)
         self.now = memory.tick()
@@ -69,7 +72,9 @@ class Loaded:
 
     @property
     def is_alive(self) -> bool:
-        """Whether the last sign of life of this process is so fresh that it may give leases."""
+        """Tells whether the last sign of life of this process is so fresh that it may give
+        leases.
+        """
         return self._memory.life.is_fresh()
 
     def load(self, needs: Sequence[Needs]) -> None:

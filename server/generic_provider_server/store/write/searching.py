@@ -46,7 +46,7 @@ class Searching(Changes):
         return [row.subscription for row in found]
 
     def ran_out(self, *, since: Instant, most: int) -> list[str]:
-        """The subscriptions with leases that this process must end: see `Lane.overdue`."""
+        """Returns the subscriptions with leases that this process must end: see `Lane.overdue`."""
         limits = since - GRACE, self.server, self.steady, self.now - GRACE
         return self._found(sql.RAN_OUT, *limits, most=most)
 
@@ -56,7 +56,10 @@ class Searching(Changes):
     def leased_by_server(
         self, server: str, *, most: int, longest: int = LONGEST_LEASE
     ) -> list[str]:
-        """`longest`: the greatest duration of the leases that are wanted, in microseconds."""
+        """Returns the subscriptions with leases of the server.
+
+        `longest`: the greatest duration of these leases, in microseconds.
+        """
         return self._found(sql.LEASED_BY_SERVER, server, longest, most=most)
 
     def leased_by_other_servers(self, server: str, *, most: int) -> list[str]:
@@ -90,7 +93,7 @@ class Searching(Changes):
         return dict(self._tables.select(sql.USES, (provider,)))
 
     def forget_server(self, server: str, *, sign: int) -> None:
-        """Removes the server's row, unless it has written another sign of life."""
+        """Removes the server's row, unless the server has written another sign of life."""
         self._tables.run(sql.FORGET_SERVER, (server, sign))
 
     def _found(self, statement: str, *parameters: object, most: int) -> list[str]:

@@ -1,6 +1,6 @@
 """Keeps the time of a process.
 
-This time neither stands still nor jumps back, whatever other clocks do.
+This time never stops and never jumps back, whatever other clocks do.
 """
 
 from __future__ import annotations

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from generic_provider_server.domain.resets.records import RunState
-from generic_provider_server.domain.values import SyncState
+from generic_provider_server.domain.platform.effect import names
+from generic_provider_server.domain.resets.records import RunRecord, RunState
+from generic_provider_server.domain.subscription.records import RequestRecord
+from generic_provider_server.domain.values import Instant, RequestState, RequestType, SyncState
+from generic_provider_server.store.read.filters import RequestFilter
 from support.figures import Figure
 from support.histories import History
+from support.platform import REMOVING, Subscriber
 from support.resets import Runs
 from support.soak import histories
 from support.store_histories import play_on_store
@@ -22,27 +29,120 @@ class Healed(History):
 
     async def _say_goodbye(self) -> None:
         full = self.chance.random() < 0.3
-        assert await self._reset(full=full) >= 0
+        await self._heal(full=full)
+        assert await self._reset() == [], "a second run has something to do"
+        await History._say_goodbye(self)  # noqa: SLF001 - slots leave `super` no class
+
+    async def _heal(self, **fields: Any) -> None:
+        """Everybody is in sync after one run whose requests are accepted."""
+        await self._reset(**fields)
         await self._drain()
         for aggregate in await self.truth.aggregates():
             for link in aggregate.links:
                 assert link.sync_state is SyncState.IN_SYNC, (aggregate.desired.number, link)
         await self.truth.check_all()
-        assert await self._reset(full=False) == 0, "a second run has something to do"
-        await History._say_goodbye(self)  # noqa: SLF001 - slots leave `super` no class
 
-    async def _reset(self, *, full: bool) -> int:
-        """Returns the number of requests that were created."""
-        created = 0
+    async def _reset(self, **fields: Any) -> list[RequestRecord]:
+        """Returns the requests that a run at each provider has created."""
+        created: list[RequestRecord] = []
         for provider in self.providers:
             run = await Runs(self.bench).run(
-                provider=provider.code,
-                subscriptions=self.subscriptions,
-                full=full,
+                provider=provider.code, subscriptions=self.subscriptions, **fields
             )
-            assert run.state is RunState.COMPLETED
-            created += run.requests_created
+            created += await self._created(run)
         return created
+
+    async def _created(self, run: RunRecord) -> list[RequestRecord]:
+        assert run.state is RunState.COMPLETED
+        made = await self.bench.requests(RequestFilter(reset_run=run.id, oldest_first=True))
+        assert run.requests_created == len(made)
+        self.log += [f"run {run.id}: {each.number} {each.request}" for each in made]
+        return made
+
+
+@dataclass(slots=True)
+class Recreated(Healed):
+    """At the end the platforms lose accounts, perhaps while actions are pending."""
+
+    async def _say_goodbye(self) -> None:
+        for _ in range(self.chance.randrange(4)):
+            await self._act()
+        for provider in self.providers:
+            for number in self.subscriptions:
+                if self.chance.random() < 0.7:
+                    self.log.append(f"{provider.code} loses {number}")
+                    self.platforms[provider.code].subscribers.pop(number, None)
+        await self._heal(recreate=True)
+        assert await self._reset() == [], "a second run has something to do"
+        await History._say_goodbye(self)  # noqa: SLF001 - slots leave `super` no class
+
+    async def _created(self, run: RunRecord) -> list[RequestRecord]:
+        made = await Healed._created(self, run)  # noqa: SLF001 - slots leave `super` no class
+        for number in self.subscriptions if run.definition.recreate else ():
+            types = [each.type for each in made if each.subscription == number]
+            if RequestType.BECOME_SUBSCRIBER in types:
+                assert types[0] is RequestType.BECOME_SUBSCRIBER
+                assert set(types[1:]) <= {RequestType.ADD_UDR, RequestType.CANCEL_UDR}
+            else:  # nothing is wanted there
+                assert set(types) <= REMOVING
+        return made
+
+
+@dataclass(slots=True)
+class Restored(Healed):
+    """In the middle the platforms are backed up, and at the end restored to that."""
+
+    async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
+        half = len(steps) // 2
+        await self._do(steps[:half])
+        await self._drain()
+        await self._heal()
+        backup, time = deepcopy(self._held()), self.bench.clock.now
+        await self._do(steps[half:])
+        await self._drain()
+        await self._heal()
+        self._restore(backup)
+        sent = await self._reset(platform_restored_to=time)
+        await self._check_only_what_was_lost(sent, time)
+        await self._drain()
+        states = await self.truth.check_all()
+        assert set(states) <= {SyncState.IN_SYNC}
+        assert await self._reset() == [], "a second run has something to do"
+        await History._say_goodbye(self)  # noqa: SLF001 - slots leave `super` no class
+        return states
+
+    def _held(self) -> dict[tuple[str, str], Subscriber | None]:
+        return {
+            (code, number): self.platforms[code].subscribers.get(number)
+            for code in self.platforms
+            for number in self.subscriptions
+        }
+
+    def _restore(self, backup: dict[tuple[str, str], Subscriber | None]) -> None:
+        self.log.append("the platforms are restored")
+        for (code, number), held in backup.items():
+            self.platforms[code].subscribers.pop(number, None)
+            if held is not None:
+                self.platforms[code].subscribers[number] = held
+
+    async def _check_only_what_was_lost(self, sent: list[RequestRecord], time: Instant) -> None:
+        """Only what a request names that the platform accepted after that time; a lost account is
+        sent with everything."""
+        for request in sent:
+            lost = await self._accepted(request, time)
+            named = {name for each in lost for name in names(each.request)}
+            account = any(each.type is RequestType.BECOME_SUBSCRIBER for each in lost)
+            assert account or names(request.request) <= named, (request, lost)
+
+    async def _accepted(self, request: RequestRecord, time: Instant) -> list[RequestRecord]:
+        found = await self.bench.requests(
+            RequestFilter(
+                subscription=request.subscription,
+                provider=request.provider,
+                states=(RequestState.COMPLETED,),
+            )
+        )
+        return [each for each in found if (each.settle_time or 0) > time]
 
 
 @pytest.mark.timeout(600)  # for making a failing history short; one that holds takes no second
@@ -51,3 +151,19 @@ async def test_one_run_brings_everybody_in_sync_whatever_has_happened(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
 ) -> None:
     await play_on_store(url, tmp_path, chunk=chunk, count=count, figure=figure, kind=Healed)
+
+
+@pytest.mark.timeout(600)
+@histories(suite=25, soak=2_000, at_once=25)
+async def test_one_run_brings_accounts_back_that_a_platform_has_lost(
+    url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
+) -> None:
+    await play_on_store(url, tmp_path, chunk=chunk, count=count, figure=figure, kind=Recreated)
+
+
+@pytest.mark.timeout(600)
+@histories(suite=25, soak=2_000, at_once=25)
+async def test_one_run_sends_a_restored_platform_exactly_what_it_has_lost(
+    url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
+) -> None:
+    await play_on_store(url, tmp_path, chunk=chunk, count=count, figure=figure, kind=Restored)

@@ -58,6 +58,13 @@ class History(Adapters):
     async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
         """Each step with its seed. Returns the sync state of every link once everything was
         accepted."""
+        await self._do(steps)
+        await self._drain()
+        states = await self.truth.check_all()
+        await self._say_goodbye()
+        return states
+
+    async def _do(self, steps: Sequence[tuple[str, int]]) -> None:
         kinds: dict[str, Callable[[], Awaitable[None]]] = {
             "act": self._act,
             "claim": self._claim,
@@ -73,10 +80,6 @@ class History(Adapters):
             await kinds[kind]()
             self._check_streams()
             await self.truth.check()
-        await self._drain()
-        states = await self.truth.check_all()
-        await self._say_goodbye()
-        return states
 
     async def _act(self) -> None:
         number = self.chance.choice(self.subscriptions)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,16 +133,3 @@ def test_a_recurring_run_says_when_it_is_due(server: Server, crm: Client) -> Non
     said = _said(server, "reset", "run", "submit", definition)
     assert f"{definition} runs next at " in said
     assert "cron" in run("reset", "run", "define", "--provider=P", "--cron=x", server=server).stderr
-
-
-def test_a_killed_server_goes_on_with_a_run_when_it_is_back(server: Server, crm: Client) -> None:
-    numbers = _outage(crm, 40)
-    definition = _define(server, "--pace=20")
-    begun = crm.submit_reset_run_definition(definition).reset_run.id
-    wait_until(lambda: crm.get_reset_run(begun).requests_created > 0, what="the first requests")
-    server.stop(signal.SIGKILL)
-    server.start()
-    for last in crm.watch_reset_run(begun):
-        assert last.id == begun
-    assert (last.state, last.requests_created) == (ResetRunState.COMPLETED, len(numbers))
-    assert last.requests_pending == len(numbers)

@@ -19,14 +19,17 @@ from generic_provider_server.commands.due import EndDelays, EndDue, ExpireOverdu
 from generic_provider_server.commands.end_leases import end_of_other_servers, end_of_silent
 from generic_provider_server.commands.hold import Disown
 from generic_provider_server.commands.operate import CancelRequest
+from generic_provider_server.commands.reset_runs import DropEntries
 from generic_provider_server.commands.respond import Response
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection
 from generic_provider_server.domain.lease import ResponseStatus
-from generic_provider_server.domain.values import SECOND, SyncState
+from generic_provider_server.domain.resets.records import EntryOutcome, RunState
+from generic_provider_server.domain.values import SECOND, Instant, SyncState
 from generic_provider_server.services.clock import Clock
 from generic_provider_server.services.duties import duties
 from generic_provider_server.services.presence import Presence
-from generic_provider_server.store.archives.lines import RequestLine, number_of
+from generic_provider_server.services.surveying import totals_of
+from generic_provider_server.store.archives.lines import RequestLine, RunLine, number_of
 from generic_provider_server.store.database.bulk import Bulk
 from generic_provider_server.store.database.sqlite import SqliteTables, _spoken
 from generic_provider_server.store.read.archivable import MOST_ROWS
@@ -43,6 +46,7 @@ from support.bench import Bench, HandClock
 from support.copying import BLOCK, MARK, copying
 from support.filling import PROVIDER, fill, number
 from support.postgres import Databases
+from support.resets import Runs
 from support.soak import forms
 
 
@@ -54,7 +58,7 @@ class Size:
     waiting: int
 
 
-LARGE = {"subscription", "request", "action", "provider_link", "lane", "archived"}
+LARGE = {"subscription", "request", "action", "provider_link", "lane", "archived", "reset_entry"}
 SMALL_INDEXES = {
     "lane_ready",
     "lane_leased",
@@ -76,10 +80,21 @@ LANES = (
 
 ARCHIVED = (
     "INSERT INTO archived (number, state, archive, subscription, provider, unit, position, "
-    "reset_run) SELECT number - ?, 2, 0, subscription, provider, unit, position, 0 FROM request "
-    "WHERE state = 2"
+    "reset_run) SELECT number - ?, 2, 0, subscription, provider, unit, position, reset_run "
+    "FROM request WHERE state = 2"
 )
 """Requests that were archived before, with smaller numbers."""
+
+FORMER_RUN = 900_000
+OF_FORMER_RUN = "UPDATE request SET reset_run = ? WHERE state = 2 AND subscription < ?"
+FORMER_ENTRY = b'{"run":900000,"subscription":"S1","outcome":2}'
+FORMER_ENTRIES = (
+    "INSERT INTO reset_entry (run, subscription, outcome, document) "
+    "SELECT ?, number, 2, ? FROM subscription"
+)
+"""A run that was about everybody, and created many of the requests."""
+
+DRIFTED = 1_000
 
 NEWS = (Selection(provider=PROVIDER, distributor="MAIN", service="NEWS"),)
 
@@ -134,16 +149,24 @@ async def test_everything_hot_uses_an_index(url: str, asked: Asked, size: Size) 
     engine = engine_of(url)
     engine.prepare()
     engine.close()
-    fill(url, subscriptions=size.subscriptions, settled=size.settled, blocked=size.blocked)
+    fill(
+        url,
+        subscriptions=size.subscriptions,
+        settled=size.settled,
+        blocked=size.blocked,
+        drifted=DRIFTED,
+    )
     with closing(copying(url)) as database:
         database.run(LANES, (size.waiting,))
+        database.run(OF_FORMER_RUN, (FORMER_RUN, number(size.subscriptions // 2)))
+        database.run(FORMER_ENTRIES, (FORMER_RUN, FORMER_ENTRY))
         database.run(ARCHIVED, (MARK * BLOCK,))
         database.run("ANALYZE")
     asked.clear()
     await _live(url)
     plans = dict(_plans(url, asked))
 
-    assert len(plans) > 40
+    assert len(plans) > 80
     assert [(statement, plan) for statement, plan in plans.items() if plan] == []
 
 
@@ -178,9 +201,43 @@ async def _live(url: str) -> None:
     await presence.attend()
     await presence.connected()
     await Clock(store, duties(store.server)).do_everything()
-    await _archive(bench)
     await _look(bench)
+    await _reset(bench)
+    await _archive(bench)
     await store.close()
+
+
+async def _reset(bench: Bench) -> None:
+    """Runs of each kind are previewed, planned, approved, carried out and looked at."""
+    runs, now = Runs(bench), bench.clock.now
+    named = (number(1), number(2))
+    for fields in (
+        {},
+        {"first": 5},
+        {"first": 5, "full": True, "created_from": Instant(1), "created_to": now},
+        {"subscriptions": named, "recreate": True, "subscription_types": ("DTH",)},
+        {"subscriptions": named, "platform_restored_to": Instant(1)},
+    ):
+        definition = await runs.define(**{"provider": PROVIDER, **fields})
+        await totals_of(bench.store, replace(definition.definition, first=5))
+        run = await runs.submit(definition, hold=not fields)
+        await runs.work()
+        if not fields:
+            await runs.approve(run)
+        assert not (await runs.get(run)).open
+
+    def ask(queries: Queries) -> None:
+        for outcomes in ((), (EntryOutcome.FAILED,)):
+            queries.reset_entries(FORMER_RUN, outcomes=outcomes, after=number(5), limit=50)
+        for chosen in (0, run.definition_id):
+            queries.reset_runs(
+                definition=chosen, provider=PROVIDER, states=(RunState.HELD,), before=9, limit=50
+            )
+        queries.archive_of_run(run.id)
+        queries.archive_settled_after(now, provider=PROVIDER)
+
+    await bench.store.read(ask)
+    await bench.store.do(DropEntries(run_number=FORMER_RUN))
 
 
 async def _archive(bench: Bench) -> None:
@@ -196,7 +253,10 @@ async def _archive(bench: Bench) -> None:
     assert page is not None
     assert len(page.lines) > MOST_ROWS
     assert await store.read(lambda queries: queries.archivable(taken, 1))
-    await store.do(MoveLines(archive=taken, lines=page.lines))
+    ended = await store.read(lambda queries: queries.archivable(taken, 2))
+    assert ended is not None
+    assert isinstance(ended.lines[0], RunLine)
+    await store.do(MoveLines(archive=taken, lines=[*page.lines, *ended.lines]))
     moved = next(line for line in page.lines if isinstance(line, RequestLine))
     request = number_of(moved.number)
     await bench.respond(
@@ -268,19 +328,25 @@ def _explained_by_sqlite(
         index = found[1] if (found := re.search(r"INDEX (\w+)", detail)) else ""
         whole = detail.startswith("SCAN ") and index not in SMALL_INDEXES
         beside = re.search(r"\((rowid|number)[<>]\?\)", detail) and " AND " in statement
-        if (whole and _is_large(detail.split()[1], statement)) or beside:
+        if (whole or beside) and _is_large(detail.split()[1], statement):
             yield detail
 
 
 def _is_large(alias: str, statement: str) -> bool:
     """Peewee calls its tables t1, t2, …"""
     found = re.search(rf'"(\w+)" AS "{alias}"', statement)
-    return (found[1] if found else alias) in LARGE and not _counts_backlog(statement)
+    return (found[1] if found else alias) in LARGE and not _counts(statement)
 
 
-def _counts_backlog(statement: str) -> bool:
-    """Adding up what is pending reads all of it; that is done once for all streams."""
-    return 'SUM("t1"."pending")' in statement
+def _counts(statement: str) -> bool:
+    """Adding up what is pending reads all of it; that is done once for all streams. So does a count
+    of the subscriptions of a reset run, once for each run."""
+    return 'SUM("t1"."pending")' in statement or 'COUNT(1) AS "links"' in statement
+
+
+def _walks(statement: str) -> bool:
+    """A reset run with a filter reads all subscriptions, page by page, once."""
+    return 'ORDER BY "t2"."subscription"' in statement
 
 
 def _explained_by_postgresql(
@@ -292,8 +358,11 @@ def _explained_by_postgresql(
         table, index = node.get("Relation Name"), node.get("Index Name")
         condition = node.get("Index Cond", "")
         beside = re.fullmatch(r"\(\(?(number|id)\)? [<>] [^()]*\)", condition) and "Filter" in node
-        if node["Node Type"] == "Seq Scan" and table in LARGE:
+        if table not in {*LARGE, None} or _counts(statement):
+            continue
+        if node["Node Type"] == "Seq Scan":
             yield f"reads all of {table}"
+        beside = beside and not _walks(statement)
         if index and ((not condition and index not in SMALL_INDEXES) or beside):
             yield f"reads {index} where {condition}, {node.get('Filter')}"
 

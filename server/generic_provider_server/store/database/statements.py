@@ -171,10 +171,10 @@ SERVER = "SELECT id FROM server WHERE id = ?"
 PUT_RESET_DEFINITION = upsert(ResetDefinitionRow)
 DROP_RESET_DEFINITION = "DELETE FROM reset_definition WHERE id = ?"
 PUT_RESET_RUN = upsert(ResetRunRow)
-DROP_FIRST_ENTRIES = (
-    "DELETE FROM reset_entry WHERE run = ? AND subscription IN "
-    "(SELECT subscription FROM reset_entry WHERE run = ? ORDER BY subscription LIMIT ?)"
+FIRST_ENTRIES = (
+    "SELECT run, subscription FROM reset_entry WHERE run = ? ORDER BY subscription LIMIT ?"
 )
+DROP_ENTRIES = delete(ResetEntryRow, every=False)
 PUT_RESET_ENTRY = upsert(ResetEntryRow)
 ACCEPTED_OF = (
     f"SELECT {columns_of(RequestRow)} FROM request WHERE subscription IN ({{}}) AND state + 0 = 2"

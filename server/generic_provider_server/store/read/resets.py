@@ -187,13 +187,19 @@ class ResetReads(BacklogQueries):
     def _candidates(
         self, definition: ResetDefinition, wanted: Any, *, after: str, limit: int
     ) -> list[Any]:
+        """Returns columns or rows of the next subscriptions.
+
+        `after` is a condition on both tables, because PostgreSQL may merge their indexes, and would
+        read the second one from its start for every page.
+        """
         conditions = [LinkRow.provider == definition.provider, *_filters(definition)]
+        conditions += [LinkRow.subscription > after, SubscriptionRow.number > after]
         if definition.plain:
             conditions.append(IS_OUT_OF_SYNC)
         joined = (
             LinkRow.select(wanted)
             .join(SubscriptionRow, on=(SubscriptionRow.number == LinkRow.subscription))
-            .where(LinkRow.subscription > after, *conditions)
+            .where(*conditions)
             .order_by(LinkRow.subscription)
             .limit(limit)
         )

@@ -55,7 +55,9 @@ class Resets(Searching):
         self._tables.write(sql.PUT_RESET_ENTRY, [entry_row(entry) for entry in entries])
 
     def drop_first_entries(self, run: int, *, most: int) -> None:
-        self._tables.run(sql.DROP_FIRST_ENTRIES, (run, run, most))
+        found = self._tables.select(sql.FIRST_ENTRIES, (run, most))
+        first = [{"run": row.run, "subscription": row.subscription} for row in found]
+        self._tables.write(sql.DROP_ENTRIES, first)
 
     def is_served(self, server: str) -> bool:
         """Tells whether the server process is alive, as far as the database shows."""

@@ -1,4 +1,4 @@
-"""Calls of RequestService about archives."""
+"""Defines the calls of RequestService about archives."""
 
 from __future__ import annotations
 

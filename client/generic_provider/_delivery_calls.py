@@ -1,4 +1,4 @@
-"""Unary calls of ProvisioningService, for adapters that poll.
+"""Defines the unary calls of ProvisioningService, for adapters that poll.
 
 Most adapters should use `Adapter`.
 """

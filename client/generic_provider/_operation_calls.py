@@ -1,4 +1,4 @@
-"""Calls of ProviderService and RequestService."""
+"""Defines the calls of ProviderService and RequestService."""
 
 from __future__ import annotations
 

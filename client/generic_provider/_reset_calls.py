@@ -1,4 +1,4 @@
-"""Calls of ResetService."""
+"""Defines the calls of ResetService."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calls of SubscriptionService."""
+"""Defines the calls of SubscriptionService."""
 
 from __future__ import annotations
 

@@ -44,9 +44,9 @@ class Lane(Value, frozen=True, kw_only=True):
     pending. It is live until `lease_until`, which is set to 0 when it ends. `handover` numbers the
     leases; `lease_duration` is how long the lease lasted when it was given or last extended.
 
-    `server` is the process that did so. Only that process ends the lease when it runs out, because
-    `lease_until` is a time of its own steady clock. After a drain `server` is empty and
-    `lease_until` is a time for all.
+    `server` is the process that gave or last extended the lease. Only that process ends the lease
+    when it runs out, because `lease_until` is a time of its own steady clock. After a drain
+    `server` is empty, and `lease_until` is a time of the clock that all processes share.
     """
 
     provider: str

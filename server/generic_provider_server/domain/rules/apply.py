@@ -64,7 +64,8 @@ def apply(
 ) -> Subscription:
     """Returns the subscription after the action performed at `at`; raises Refused.
 
-    The action is resolved. `subscription` is None only for Become Subscriber.
+    The action must be resolved: every provider in it is named. `subscription` is None only for
+    Become Subscriber.
     """
     if isinstance(action, BecomeSubscriber):
         after = become_subscriber(subscription, action, catalogues=catalogues, at=at)

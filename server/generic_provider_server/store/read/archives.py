@@ -63,7 +63,9 @@ class ArchiveQueries(BaseQueries):
         return archive_of_row(rows[0]) if rows else None
 
     def archive_settled_after(self, since: Instant, *, provider: str) -> ArchiveRecord | None:
-        """Returns an archive that may contain requests of the provider that were settled later."""
+        """Returns an archive that may contain requests of the provider that were settled after
+        `since`.
+        """
         query = ArchiveRow.select().where(
             ArchiveRow.state != int(ArchiveState.FAILED),
             ArchiveRow.last_settle_time > since,

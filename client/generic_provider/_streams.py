@@ -85,7 +85,7 @@ class Receiver(Protocol):
         """The streams call this when the leases given by the stream have ended."""
 
     async def ready(self) -> None:
-        """Returns when a stream may be opened."""
+        """Waits until a stream may be opened."""
 
 
 class Hooks:

@@ -36,7 +36,7 @@ class ProvisioningError(Exception):
 
 
 class InvalidArgument(ProvisioningError):
-    """The input is wrong, in any state of the data."""
+    """The input is wrong, whatever the state of the data is."""
 
 
 class InvalidField(InvalidArgument):
@@ -120,7 +120,7 @@ class FailedPrecondition(ProvisioningError):
 class ActionNotAllowed(FailedPrecondition):
     """The state of the subscription or service does not allow the action.
 
-    Metadata: action, state.
+    The metadata has `action` and `state`.
     """
 
 
@@ -151,7 +151,7 @@ class DistributorOccupied(FailedPrecondition):
 class ItemInUse(FailedPrecondition):
     """The item is on another subscription.
 
-    Metadata: subscription, and request while the item's removal is pending.
+    The metadata has `subscription`, and `request` while the item's removal is pending.
     """
 
 
@@ -164,30 +164,33 @@ class ProviderIncomplete(FailedPrecondition):
 
 
 class ProviderInUse(FailedPrecondition):
-    """Subscriptions use the thing that would change. Metadata: thing, count."""
+    """Subscriptions use the thing that would change. The metadata has `thing` and `count`."""
 
 
 class RequestNotPending(FailedPrecondition):
-    """The request already has a final state. Metadata: state."""
+    """The request already has a final state. The metadata has `state`."""
 
 
 class RequestLeased(FailedPrecondition):
-    """An adapter has the request on a live lease. Metadata: adapter."""
+    """An adapter has the request on a live lease. The metadata has `adapter`."""
 
 
 class RequestNotFirst(FailedPrecondition):
-    """An earlier request of the subscription must be resolved first. Metadata: first."""
+    """An earlier request of the subscription must be resolved first. The metadata has `first`."""
 
 
 class ReportIncomplete(FailedPrecondition):
     """A complete report does not name enough of the linked subscriptions.
 
-    The entries that it has were applied. Metadata: linked, most, missing.
+    The entries that it has were applied. The metadata has `linked`, `most` and `missing`.
     """
 
 
 class TooManyUnsettled(FailedPrecondition):
-    """The subscription has 500 unsettled actions. Metadata: subscription, unsettled."""
+    """The subscription has 500 unsettled actions.
+
+    The metadata has `subscription` and `unsettled`.
+    """
 
 
 class RunNotEditable(FailedPrecondition):
@@ -199,11 +202,11 @@ class RunNotEffective(FailedPrecondition):
 
 
 class RunInProgress(FailedPrecondition):
-    """Another run of the definition has not ended. Metadata: reset_run."""
+    """Another run of the definition has not ended. The metadata has `reset_run`."""
 
 
 class RunNotHeld(FailedPrecondition):
-    """The run is not HELD, so it cannot be approved. Metadata: state."""
+    """The run is not HELD, so it cannot be approved. The metadata has `state`."""
 
 
 class ChecksumMismatch(FailedPrecondition):

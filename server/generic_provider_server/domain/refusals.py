@@ -79,7 +79,7 @@ def not_found(reason: Reason, name: str) -> Refused:
 
 
 class InvalidField(Refused):
-    """Refuses input that is wrong in any state of the data.
+    """Refuses input that is wrong, whatever the state of the data is.
 
     `violations` are pairs of field and fault.
     """

@@ -94,7 +94,7 @@ distributor, and the code of the service or goods type.
 """
 
 PLACES_KEPT = 10_000
-"""The limit of the sets of places whose uses are cached.
+"""The uses of at most this many sets of places are cached.
 
 Most subscribers have one of a few products.
 """

@@ -12,7 +12,9 @@ import msgspec
 from ...domain.lease import server_of
 
 MOST_IN_MESSAGE = 40
-"""The most streams or providers in a message, because a notification has at most 8,000 bytes."""
+"""A message has at most this many streams or providers, because a notification has at most 8,000
+bytes.
+"""
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,8 +37,8 @@ RETRY_SECONDS = 1.0
 IDLE_SECONDS = 5.0
 """After this many seconds without a command, the database is tidied up."""
 MOST_ATTEMPTS = 10
-"""The limit of attempts for a group, and then for each of its commands, while other processes are
-faster.
+"""While other processes are faster, a group is run at most this often, and then each of its
+commands.
 """
 
 log = structlog.get_logger()

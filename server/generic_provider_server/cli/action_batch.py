@@ -21,7 +21,7 @@ from .progress import LinesBar
 from .remote import remote
 
 MOST_BYTES = 3 * 1024 * 1024
-"""The limit of bytes in one call. A server takes 4 MiB."""
+"""A call has at most this many bytes. A server takes 4 MiB."""
 
 
 class Result(NamedTuple):

@@ -152,7 +152,9 @@ def existing(transaction: Transaction, number: int) -> ArchiveRecord:
 
 
 def works_on(transaction: Transaction, archive: ArchiveRecord) -> bool:
-    """Locks the archive, and tells whether it is as its worker knows it."""
+    """Locks the archive, and tells whether it is still as its worker, who passes `archive`, knows
+    it.
+    """
     found = transaction.archives.lock(archive.number)
     return found is not None and (found.worker, found.moved) == (archive.worker, archive.moved)
 

@@ -17,7 +17,7 @@ MOST_ITEMS = 1_000
 EVERYTHING = 100.0
 MOST_ENTITLEMENTS = 2_000
 LONGEST_AHEAD = 86_400 * SECOND
-"""The most by which an adapter's clock may be ahead of ours, in microseconds."""
+"""An adapter's clock may be ahead of ours by at most this many microseconds."""
 
 
 def terms_of(request: api.ReportPlatformStateRequest) -> Terms:

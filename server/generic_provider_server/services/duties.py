@@ -29,7 +29,8 @@ ENTRIES_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
-    """A duty. Every `seconds`, `due` returns the commands to run now.
+    """Something that the service does by itself. Every `seconds`, `due` returns the commands to run
+    now.
 
     Every process has every duty, so another process may be faster. Therefore each command checks
     again what is due, under the lock of what it changes. A command changes a bounded number of

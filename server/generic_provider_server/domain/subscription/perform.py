@@ -42,7 +42,9 @@ from .queueing import enqueue, enqueue_own, plan_performed
 from .transition import Circumstances, Transition
 
 MOST_UNSETTLED = 500
-"""The limit of unsettled actions. A rejection replays all of them, so their number is bounded."""
+"""A subscription has at most this many unsettled actions, because a rejection replays all of
+them.
+"""
 
 WholeActivation = Activate | EndResting | ShortTermActivate | EndShortTermDeactivation
 """Actions that a provider may get as one ACTIVATE_SUBSCRIBER."""

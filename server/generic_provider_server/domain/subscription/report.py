@@ -1,4 +1,4 @@
-"""Makes what a platform reports about a subscription its confirmed image."""
+"""Replaces the confirmed image of a subscription by what a platform reports."""
 
 from __future__ import annotations
 

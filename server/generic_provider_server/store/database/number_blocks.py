@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 COUNTERS = ("subscription", "action", "request", "reset_definition", "reset_run", "archive")
 FEW = 32
-"""The least number of numbers that are reserved at once."""
+"""At least this many numbers are reserved at once."""
 
 
 class Reserve(NamedTuple):

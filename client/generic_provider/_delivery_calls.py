@@ -26,8 +26,8 @@ def pull(
 ) -> Call[v1.PullPendingRequestsResponse, v1.PullPendingRequestsResponse]:
     """Take pending requests. Their leases end when they are answered, released, or run out.
 
-    A lease begins when the server hands the requests over: count its time from the start of the call plus
-    `waited`.
+    A lease begins when the server hands the requests over: count its time from the start of the
+    call plus `waited`.
     """
     request = v1.PullPendingRequestsRequest(
         provider=provider,

@@ -182,7 +182,7 @@ class RequestNotFirst(FailedPrecondition):
 class ReportIncomplete(FailedPrecondition):
     """A complete report does not name enough of the linked subscriptions.
 
-    The entries that it has were applied. The metadata has `linked`, `most` and `missing`.
+    The entries of the report were applied. The metadata has `linked`, `most` and `missing`.
     """
 
 

@@ -1,4 +1,4 @@
-"""Changes an aggregate for each event of a request; each is one pure function.
+"""Changes an aggregate for the events of requests. Each event is one pure function.
 
 See also `perform`.
 """

@@ -178,8 +178,8 @@ def _whole(
 def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:
     """Links a provider.
 
-    If its platform already serves the customer, it is assumed to hold what the CRM says, or nothing
-    for certain.
+    If its platform already serves the customer, the confirmed image becomes what the CRM wants, or
+    an account with unknown contents.
     """
     if code not in ledger.links:
         ledger.links[code] = Link(provider=code)

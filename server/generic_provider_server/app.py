@@ -18,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from .config import Settings
 from .health import HEALTH, Health
 from .logs import configure_logs
+from .pem import check_pem
 from .rpc.calls import Calls, add_service
 from .rpc.servicers import SERVICES, servicers
 from .services.archiving import archiving_loop
@@ -205,10 +206,9 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> str:
     except RuntimeError:
         port = 0
     if not port:
-        wrong = "; or are certificate and key no pair of PEM files?" if credentials else ""
         raise OSError(
             f"cannot serve on {settings.listen}: is another program there? "
-            f"Stop it, or give another --listen{wrong}"
+            "Stop it, or give another --listen"
         )
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
@@ -216,6 +216,7 @@ def _bind(server: grpc.aio.Server, settings: Settings) -> str:
 def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
     if settings.tls_certificate is None or settings.tls_key is None:
         return None
+    check_pem(certificate=settings.tls_certificate, key=settings.tls_key, ca=settings.tls_client_ca)
     pair = settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes()
     clients = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
     return grpc.ssl_server_credentials(

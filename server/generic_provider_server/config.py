@@ -129,15 +129,21 @@ class Settings(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         host, _ = self.address
         if (self.tls_certificate is None) != (self.tls_key is None):
-            raise ValueError("tls_certificate and tls_key go together: give both or neither")
+            raise ValueError(
+                "tls_certificate and tls_key go together: give both or neither, "
+                "as --tls-certificate and --tls-key"
+            )
         if self.workers > 1 and self.database.startswith("sqlite:"):
-            raise ValueError("workers: an SQLite database is served by one process only")
+            raise ValueError(
+                "--workers: an SQLite database is served by one process only; "
+                "use a PostgreSQL --database"
+            )
         if self.tls_client_ca and not self.tls_certificate:
-            raise ValueError("tls_client_ca needs tls_certificate and tls_key")
+            raise ValueError("--tls-client-ca needs --tls-certificate and --tls-key")
         if not (_is_loopback(host) or self.tls_certificate or self.insecure):
             raise ValueError(
-                f"listen: {self.listen} can be reached from other machines; "
-                "give tls_certificate and tls_key, or allow it with insecure"
+                f"--listen: {self.listen} can be reached from other machines; "
+                "give --tls-certificate and --tls-key, or allow it with --insecure"
             )
 
     @property
@@ -145,7 +151,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         """The host without brackets, and the port."""
         found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):(\d{1,5})", self.listen)
         if not found or int(found[2]) > LAST_PORT:
-            raise ValueError(f"listen: {self.listen!r} is not HOST:PORT, like 127.0.0.1:50051")
+            raise ValueError(f"--listen: {self.listen!r} is not HOST:PORT, like 127.0.0.1:50051")
         return found[1].strip("[]"), int(found[2])
 
 

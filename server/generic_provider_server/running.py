@@ -29,8 +29,11 @@ def run_one(
             runner.run(serving)
     except StoreGone as error:
         raise Gone(str(error)) from error
-    except (StoreInUse, StoreLost, UnsupportedDatabase, OSError) as error:
+    except (StoreInUse, StoreLost, UnsupportedDatabase) as error:
         raise click.ClickException(str(error)) from error
+    except OSError as error:
+        said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        raise click.ClickException(said) from error
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

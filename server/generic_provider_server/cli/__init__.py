@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from . import (
@@ -21,6 +23,7 @@ from . import (
     subscription,
 )
 from .failures import told
+from .streams import output_written, prepare_streams, refuse_undecoded
 
 __all__ = ["generic_provider", "main"]
 
@@ -54,5 +57,7 @@ generic_provider.add_command(completion.completion)
 
 
 def main() -> None:
-    with told():
+    prepare_streams()
+    with told(), output_written():
+        refuse_undecoded(sys.argv)
         generic_provider(prog_name="generic-provider")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import sys
 from datetime import timedelta
@@ -16,7 +15,7 @@ from generic_provider import Client, RequestType
 from ..conformance.check import TooLittleCredit, checking
 from ..conformance.play import Terms
 from ..conformance.rules import RuleVerdict
-from ..desk.output import Output, short_line, show_table
+from ..desk.output import Output, json_line, short_line, show_table
 from ..simulator.adapter import Behaviour, simulate
 from ..simulator.comparison import differences
 from ..simulator.platform import platform_in
@@ -161,7 +160,7 @@ def compare(client: Client, output: Output, *, provider: str, memory: Path) -> N
         wrong = list(differences(client, platform, provider=provider))
         number = len(platform.subscriptions())
     for line in wrong:
-        click.echo(json.dumps({"difference": line}) if output.as_json else line)
+        click.echo(json_line({"difference": line}) if output.as_json else line)
     click.echo(f"{number} subscribers on the platform, {len(wrong)} differences", err=True)
     if wrong:
         sys.exit(REFUSED)

@@ -13,6 +13,7 @@ from google.protobuf.json_format import MessageToDict
 
 from generic_provider import PerformActionRequest
 
+from ..desk.output import json_line
 from ..store.archives.file import ArchiveFile, DamagedArchive
 from ..store.archives.lines import ActionLine, Content, EntryLine, RequestLine, RunLine, encode_line
 
@@ -48,15 +49,11 @@ def show(
     if run and not any(isinstance(line, RunLine) for line in lines):
         raise click.ClickException(f"{file.name} has no reset run {run}")
     if not (requests or subscription or run):
-        click.echo(json.dumps(_summary(found)) if as_json else _lines("archive", _summary(found)))
+        click.echo(json_line(_summary(found)) if as_json else _lines("archive", _summary(found)))
     for line in lines:
         facts = _facts(line)
         kind = facts.pop("kind")
-        click.echo(
-            json.dumps({"kind": kind, **facts}, ensure_ascii=False)
-            if as_json
-            else _lines(kind, facts)
-        )
+        click.echo(json_line({"kind": kind, **facts}) if as_json else _lines(kind, facts))
 
 
 def _wanted(

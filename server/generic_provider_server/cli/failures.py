@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +12,8 @@ import click
 from generic_provider import DeadlineExceeded, ProvisioningError, ServerUnavailable
 
 REFUSED, NOT_REACHED = 1, 3
+OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO)
+"""What the system says of a terminal that is gone, or of a full disk behind `>`."""
 
 
 class NotReached(click.ClickException):
@@ -19,7 +22,7 @@ class NotReached(click.ClickException):
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turns exceptions of the client into a message and an exit code."""
+    """Turns the exceptions that are no faults of the program into a message and an exit code."""
     try:
         yield
     except ProvisioningError as error:
@@ -29,6 +32,17 @@ def told() -> Iterator[None]:
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(REFUSED)
+    except OSError as error:
+        click.echo(f"Error: {cause(error)}", err=True)
+        sys.exit(REFUSED)
+
+
+def cause(error: OSError) -> str:
+    """What a person can do something about: the file, and what is wrong with it."""
+    if error.filename is None and error.errno in OF_OUTPUT:
+        return f"standard output cannot be written: {error.strerror}"
+    file = f"{error.filename}: " if error.filename else ""
+    return f"{file}{error.strerror}" if error.strerror else str(error)
 
 
 def words_of(error: ProvisioningError) -> str:

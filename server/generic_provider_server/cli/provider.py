@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
 import tomllib
+from datetime import timedelta
 from pathlib import Path
 
 import click
@@ -13,12 +15,15 @@ from generic_provider import (
     Provider,
     ProviderNotFound,
     ProviderState,
+    ProvisioningError,
     RequestMethod,
+    ServiceKind,
 )
 
 from ..desk.output import Output, in_words, moment
 from .files.text import FILE, Text
 from .files.toml_messages import WrongKeys, fill
+from .files.toml_writing import toml_of
 from .remote import remote
 
 OUTPUT_ONLY = ("state", "create_time", "update_time", "etag", "performed_by", "caller")
@@ -33,21 +38,60 @@ def provider() -> None:
 @provider.command()
 @click.argument("file", type=FILE)
 @click.option("--effective", is_flag=True, help="Also make it effective, so that it gets requests.")
+@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @remote
-def apply(client: Client, output: Output, *, file: Path, effective: bool) -> None:
-    """Create the provider that the TOML FILE describes, or change it to match the file."""
+def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_run: bool) -> None:
+    """Create the provider that the TOML FILE describes, or change it to match the file.
+
+    `provider show --toml` writes such a file.
+    """
     wanted = _read(file)
+    if effective and not (wanted.distributors and wanted.services):
+        raise click.ClickException(
+            f"{wanted.code} cannot be made effective without a distributor and a service; "
+            "nothing was done"
+        )
     try:
         former = client.get_provider(wanted.code)
     except ProviderNotFound:
+        former = None
+    if dry_run:
+        click.echo(_difference(former, wanted))
+        return
+    if former is None:
         now, done = client.create_provider(wanted), "created"
     else:
         wanted.etag = former.etag
         now = client.update_provider(wanted)
         done = "unchanged" if now.etag == former.etag else "updated"
     if effective:
-        now = client.set_provider_state(now.code, state="EFFECTIVE")
+        try:
+            now = client.set_provider_state(now.code, state="EFFECTIVE")
+        except ProvisioningError:
+            click.echo(f"{now.code} {done}, {_state(now)}", err=True)
+            raise
     output.message(now, f"{now.code} {done}, {_state(now)}")
+
+
+def _difference(former: Provider | None, wanted: Provider) -> str:
+    """The lines of the TOML file that would change. What is not set gets the server's default."""
+    complete = Provider()
+    for method in ("activation_method", "deactivation_method"):
+        setattr(complete.request_settings, method, RequestMethod.PER_SERVICE)
+    complete.delivery_settings.pending_window.FromTimedelta(timedelta(days=7))
+    complete.delivery_settings.max_lease_time.FromTimedelta(timedelta(hours=1))
+    complete.MergeFrom(wanted)
+    for service in complete.services:
+        service.kind = service.kind or ServiceKind.TERMED
+    before = toml_of(former, leave_out=OUTPUT_ONLY).splitlines() if former else []
+    after = toml_of(complete, leave_out=OUTPUT_ONLY).splitlines()
+    changed = [
+        line
+        for line in difflib.unified_diff(before, after, lineterm="", n=0)
+        if not line.startswith(("---", "+++", "@@"))
+    ]
+    said = "created" if former is None else "updated" if changed else "unchanged"
+    return "\n".join([f"{wanted.code} would be {said}", *changed])
 
 
 @provider.command("list")
@@ -70,11 +114,15 @@ def list_(client: Client, output: Output) -> None:
 
 @provider.command()
 @click.argument("code")
+@click.option("--toml", is_flag=True, help="Write the file that `provider apply` takes.")
 @remote
-def show(client: Client, output: Output, *, code: str) -> None:
+def show(client: Client, output: Output, *, code: str, toml: bool) -> None:
     """Show a provider."""
     found = client.get_provider(code)
-    output.message(found, _shown(found))
+    if toml:
+        click.echo(toml_of(found, leave_out=OUTPUT_ONLY), nl=False)
+    else:
+        output.message(found, _shown(found))
 
 
 MEANING = {

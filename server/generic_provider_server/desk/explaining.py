@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -25,7 +24,7 @@ from generic_provider import (
 from . import changes
 from .archived import more_in
 from .facts import Facts, Platform, facts_of
-from .output import Output, age, moment, show_table
+from .output import Output, age, json_line, moment, show_table
 from .wording import about, address, error, heading, holder, service_in_brief, usage, waits
 from .wording import state_of as request_state
 
@@ -38,7 +37,7 @@ class Explanation(NamedTuple):
 
     def show(self, output: Output) -> None:
         if output.as_json:
-            click.echo(json.dumps(self._as_json(), ensure_ascii=False))
+            click.echo(json_line(self._as_json()))
             return
         subscription, platforms, actions, _, archives = self.facts
         click.echo("\n".join(heading(subscription)))

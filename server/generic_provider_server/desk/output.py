@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
@@ -41,13 +43,24 @@ def one_line(message: Message) -> str:
         preserving_proto_field_name=True,
         always_print_fields_with_no_presence=True,
         indent=None,
-        ensure_ascii=False,
+        ensure_ascii=_needs_ascii(),
     )
 
 
 def short_line(message: Message) -> str:
     """Returns the message as one line of JSON, without unset fields."""
-    return MessageToJson(message, preserving_proto_field_name=True, indent=None, ensure_ascii=False)
+    return MessageToJson(
+        message, preserving_proto_field_name=True, indent=None, ensure_ascii=_needs_ascii()
+    )
+
+
+def json_line(value: object) -> str:
+    return json.dumps(value, ensure_ascii=_needs_ascii())
+
+
+def _needs_ascii() -> bool:
+    """Whether standard output cannot take every character."""
+    return codecs.lookup(sys.stdout.encoding or "ascii").name != "utf-8"
 
 
 def show_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:

@@ -52,7 +52,11 @@ class Platform:
 
     def __init__(self, path: Path) -> None:
         self._database = sqlite3.connect(path, isolation_level=None, timeout=30)
-        self._database.executescript(f"PRAGMA journal_mode = WAL; {SCHEMA}")
+        try:
+            self._database.executescript(f"PRAGMA journal_mode = WAL; {SCHEMA}")
+        except sqlite3.DatabaseError as error:
+            self._database.close()
+            raise OSError(f"{path} is not of a simulated platform: {error}") from error
 
     def close(self) -> None:
         self._database.close()

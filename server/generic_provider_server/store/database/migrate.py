@@ -16,6 +16,7 @@ from .models import Counter, Setting
 from .number_blocks import COUNTERS
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+HISTORY = "schema_migration"
 LOCK = 7_236_801
 """The number of the lock for migrations of a PostgreSQL database. Nothing else uses this number."""
 

@@ -13,16 +13,13 @@ from typing import Any, cast
 import psycopg
 from peewee import (
     Database,
-    InterfaceError,
-    OperationalError,
     PostgresqlDatabase,
-    ProgrammingError,
 )
 from psycopg import errors
 
 from .bulk import Bulk, Row
 from .clock import Clock
-from .engine import Overtaken, StoreLost, Tables, UnsupportedDatabase
+from .engine import UNREADABLE, Overtaken, StoreLost, Tables, UnsupportedDatabase
 from .migrate import migrate
 from .number_blocks import COUNTERS, Numbers, Reserve
 from .rows import rows_of
@@ -101,11 +98,14 @@ class PostgresEngine:
         """
         database = database_of(self._url)
         try:
+            _check_encoding(database)
             done = migrate(database)
             self.clock.follow(int(cast(Any, database).execute_sql(CLOCK).fetchone()[0]))
-        except (OperationalError, InterfaceError, ProgrammingError) as error:
+        except UnsupportedDatabase as error:
+            raise UnsupportedDatabase(f"the database cannot be used: {error}") from error
+        except UNREADABLE as error:
             text = str(error).strip()
-            if any(sign in text for sign in SIGNS_OF_A_START):
+            if any(sign in text for sign in SIGNS_OF_A_START) and not _may_only_read(database):
                 raise StoreLost(f"the database cannot be reached: {text}") from error
             raise UnsupportedDatabase(f"the database cannot be used: {text}") from error
         finally:
@@ -227,7 +227,30 @@ def _options(url: str) -> dict[str, Any]:
     """Returns the options of a connection. Options in the URL override ours."""
     said = psycopg.conninfo.conninfo_to_dict(url)
     options = {name: value for name, value in CONNECTION.items() if name not in said}
+    options["client_encoding"] = "UTF8"  # else that of the role or of the environment
     return options if "options" in said else {**options, "options": LOCKS_END}
+
+
+def _check_encoding(database: Any) -> None:
+    """Raises UnsupportedDatabase unless every text comes back as it was stored."""
+    ((encoding,),) = database.execute_sql("SHOW server_encoding").fetchall()
+    if encoding != "UTF8":
+        raise UnsupportedDatabase(
+            f"its encoding is {encoding}, and texts need UTF8: create it with "
+            "ENCODING 'UTF8' TEMPLATE template0"
+        )
+
+
+def _may_only_read(database: Any) -> bool:
+    """Whether it is the role, and not a standby, that may not write."""
+    try:
+        database.rollback()
+        ((standby, read_only),) = database.execute_sql(
+            "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only')"
+        ).fetchall()
+    except UNREADABLE:
+        return False
+    return not standby and read_only == "on"
 
 
 def _reserve(connection: psycopg.Connection[Any], name: str, count: int) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from operator import itemgetter
 from pathlib import Path
@@ -19,13 +19,14 @@ from peewee import Database, PeeweeException, SqliteDatabase
 from .bulk import Bulk, Row
 from .clock import Clock
 from .engine import StoreDamaged, StoreLost, Tables, UnsupportedDatabase
-from .migrate import migrate
+from .migrate import HISTORY, migrate
 from .number_blocks import Numbers
 from .rows import rows_of
 from .sqlite_file import SqliteFile
 from .statements import ALONE, IN_ORDER, SET_COUNTER, SKIP_LOCKED
 
 PREFIX = "sqlite:///"
+TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 MOST_KEYS = 500
 """One IN (…) has at most this many keys."""
 PATIENCE_MS = 10_000
@@ -63,6 +64,11 @@ class SqliteEngine:
         """Locks the database. Raises UnsupportedDatabase, StoreInUse."""
         self._path = sqlite_path(url)
         self._file = SqliteFile(self._path)
+        try:
+            _refuse_foreign(self._path)
+        except UnsupportedDatabase:
+            self._file.close()
+            raise
         self._database: Any = _writer_of(self._path)
         self._last: dict[str, int] = {}
         self.clock = Clock()
@@ -196,6 +202,21 @@ def sqlite_path(url: str) -> Path:
             f"{url!r} names no file; use sqlite:///RELATIVE/PATH.db or sqlite:////ABSOLUTE/PATH.db"
         )
     return Path(url.removeprefix(PREFIX))
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuses what is no database of this service, before anything is written to it."""
+    source = f"{path.absolute().as_uri()}?mode=ro"
+    try:
+        with closing(sqlite3.connect(source, uri=True)) as there:
+            found = [name for (name,) in there.execute(TABLE_NAMES)]
+    except sqlite3.DatabaseError as error:
+        raise UnsupportedDatabase(f"the database {path} cannot be used: {error}") from error
+    if found and HISTORY not in found:
+        named = ", ".join(sorted(found)[:3])
+        raise UnsupportedDatabase(
+            f"the database {path} cannot be used: it contains tables of another program ({named})"
+        )
 
 
 def _writer_of(path: Path) -> SqliteDatabase:

@@ -1,0 +1,63 @@
+"""Writes a message as the TOML from which `fill` reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Iterator
+from datetime import timedelta
+from typing import Any
+
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+
+from .toml_messages import short_name
+
+BARE = re.compile(r"[A-Za-z0-9_-]+")
+UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+
+
+def toml_of(message: Message, *, leave_out: Collection[str]) -> str:
+    """The fields that are set, one on each line; a list of messages has one on each line."""
+    return "".join(
+        f"{field.name} = {_value(field, value, lines=True)}\n"
+        for field, value in message.ListFields()
+        if field.name not in leave_out
+    )
+
+
+def _value(field: FieldDescriptor, value: Any, *, lines: bool = False) -> str:
+    if field.message_type and field.message_type.GetOptions().map_entry:
+        return _table(f"{_key(key)} = {json.dumps(value[key])}" for key in sorted(value))
+    if not field.is_repeated:
+        return _one(field, value)
+    each = [_one(field, one) for one in value]
+    if lines and field.message_type:
+        return "[\n" + "".join(f"    {one},\n" for one in each) + "]"
+    return f"[{', '.join(each)}]"
+
+
+def _one(field: FieldDescriptor, value: Any) -> str:
+    if field.enum_type:
+        return json.dumps(short_name(field.enum_type, value))
+    if isinstance(value, Duration):
+        return json.dumps(_span(value.ToTimedelta()))
+    if isinstance(value, Message):
+        return _table(f"{each.name} = {_value(each, part)}" for each, part in value.ListFields())
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _table(entries: Iterator[str]) -> str:
+    return f"{{ {', '.join(entries)} }}"
+
+
+def _key(name: str) -> str:
+    return name if BARE.fullmatch(name) else json.dumps(name)
+
+
+def _span(span: timedelta) -> str:
+    """In the largest unit that divides it, as `fill` reads it; parts of a second are rounded."""
+    seconds = round(span.total_seconds())
+    unit, size = next(each for each in UNITS if seconds % each[1] == 0)
+    return f"{seconds // size} {unit}"

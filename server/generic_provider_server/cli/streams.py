@@ -1,0 +1,55 @@
+"""Makes standard input, output and error safe to use, whatever they are."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TextIO
+
+import click
+
+
+def prepare_streams() -> None:
+    """Opens streams that are closed, and lets those of another encoding take every character."""
+    for number in range(3):  # a database must not get a number to which others write
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdout = _writable(sys.stdout, 1)
+    sys.stderr = _writable(sys.stderr, 2)
+
+
+def _writable(stream: TextIO | None, number: int) -> TextIO:
+    if stream is None:  # it was closed
+        return os.fdopen(number, "w", closefd=False)
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure:
+        reconfigure(errors="backslashreplace")
+    return stream
+
+
+@contextmanager
+def output_written() -> Iterator[None]:
+    """Raises OSError at the end if standard output could not take everything."""
+    try:
+        yield
+    finally:
+        try:
+            sys.stdout.flush()
+        except OSError:
+            # Python tries again when it ends, and would print a traceback.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise
+
+
+def refuse_undecoded(arguments: Iterable[str]) -> None:
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            shown = argument.encode(errors="backslashreplace").decode()
+            click.echo(f"Error: the argument {shown!r} is not text in UTF-8", err=True)
+            sys.exit(2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
@@ -24,6 +25,8 @@ from ..desk.output import Output, moment
 from ..desk.wording import about, address, holder, not_sent
 from .action_batch import batch
 from .action_options import ACTIONS, Verb, message_fields
+from .batch_outcome import REJECTED, settled_action
+from .failures import REFUSED
 from .finding import KEY, find
 from .listing import created_options, limit_option, name_archives, page_size, within
 from .merging import PARTS, WHOLE, merge
@@ -37,6 +40,11 @@ COMMON: tuple[click.Parameter, ...] = (
     click.Option(["--bulk"], is_flag=True, help="Hand live requests over first: for campaigns."),
     click.Option(
         ["--validate-only"], is_flag=True, help="Show what the action would do, and change nothing."
+    ),
+    click.Option(
+        ["--wait"],
+        is_flag=True,
+        help="Wait until the action is settled; the exit code is 1 if the platform rejected it.",
     ),
     click.Option(
         ["--expected-revision"],
@@ -68,10 +76,13 @@ def _command(name: str, verb: Verb) -> click.Command:
         order: str | None,
         bulk: bool,
         validate_only: bool,
+        wait: bool,
         expected_revision: int | None,
         performed_by: str | None,
         **options: Any,
     ) -> None:
+        if wait and validate_only:
+            raise click.UsageError("--wait does not go together with --validate-only")
         subscription = _number(client, output, name, subscription)
         whole = options.pop("whole", False)
         request = PerformActionRequest(
@@ -92,11 +103,23 @@ def _command(name: str, verb: Verb) -> click.Command:
             expected_revision=expected_revision,
             performed_by=performed_by or "",
         )
-        output.message(done, _performed(done))
+        if wait and not output.as_json:
+            click.echo(_performed(done))
+        if wait:
+            _show_settled(client, output, done)
+        else:
+            output.message(done, _performed(done))
 
     options = (*verb.options, WHOLE) if name in PARTS else verb.options
     params = [_subscription(name), *options, *COMMON]
     return click.command(name, help=verb.words, params=params)(perform)
+
+
+def _show_settled(client: Client, output: Output, done: PerformActionResponse) -> None:
+    settled = settled_action(client, done.action)
+    output.message(settled, "\n".join(_lines(settled)))
+    if settled.state in REJECTED:
+        sys.exit(REFUSED)
 
 
 def _subscription(name: str) -> click.Parameter:

@@ -8,17 +8,39 @@ import click
 
 from generic_provider import Client, GetBacklogResponse, RequestType
 
-from ..desk.output import Output, moment, span
+from ..desk.output import Output, json_line, moment, plain, show_table, span
 from .remote import remote
 
 
 @click.command()
-@click.argument("provider")
+@click.argument("provider", default="")
 @remote
 def backlog(client: Client, output: Output, *, provider: str) -> None:
-    """Show what is pending at a provider."""
-    found = client.get_backlog(provider)
-    output.message(found, "\n".join(_lines(found)))
+    """Show what is pending at PROVIDER, or at each provider."""
+    if provider:
+        found = client.get_backlog(provider)
+        output.message(found, "\n".join(_lines(found)))
+        return
+    every = {each.code: client.get_backlog(each.code) for each in client.list_providers()}
+    if output.as_json:
+        for code, found in every.items():
+            click.echo(json_line({"provider": code, **plain(found)}))
+    else:
+        show_table(COLUMNS, [_row(code, found) for code, found in every.items()])
+
+
+COLUMNS = (
+    *("provider", "pending", "on leases", "in retry", "blocked", "out of sync", "adapters"),
+    *("set aside", "oldest", "created"),
+)
+
+
+def _row(code: str, found: GetBacklogResponse) -> Iterator[object]:
+    yield from (code, found.pending, found.leased, found.waiting_for_retry)
+    yield from (found.blocked_subscriptions, found.out_of_sync_subscriptions, found.adapters)
+    yield len(found.set_aside)
+    yield found.oldest.number
+    yield moment(found.oldest, "create_time")
 
 
 def _lines(found: GetBacklogResponse) -> Iterator[str]:

@@ -12,6 +12,7 @@ import click
 
 from generic_provider.enumeration import Enumeration
 
+from .files.times import time_of
 from .files.toml_messages import span_of
 
 
@@ -44,12 +45,9 @@ class Instant(click.ParamType[datetime]):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> datetime:
         try:
-            given = value if isinstance(value, datetime) else datetime.fromisoformat(value)
-        except ValueError:
+            return value if isinstance(value, datetime) else time_of(value)
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is not a time like 2030-01-31T18:00+02:00", param, ctx)
-        if given.utcoffset() is None:
-            self.fail(f"{value!r} has no time zone: end it with Z or +02:00", param, ctx)
-        return given
 
 
 class Span(click.ParamType[timedelta]):

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import click
-from google.protobuf.json_format import MessageToDict
-from google.protobuf.message import Message
 
 from generic_provider import (
     Client,
@@ -24,7 +22,7 @@ from generic_provider import (
 from . import changes
 from .archived import more_in
 from .facts import Facts, Platform, facts_of
-from .output import Output, age, json_line, moment, show_table
+from .output import Output, age, json_line, moment, plain, show_table
 from .wording import about, address, error, heading, holder, service_in_brief, usage, waits
 from .wording import state_of as request_state
 
@@ -99,21 +97,21 @@ class Explanation(NamedTuple):
 
     def _as_json(self) -> dict[str, Any]:
         return {
-            "subscription": _plain(self.facts.subscription),
+            "subscription": plain(self.facts.subscription),
             "platforms": [
                 {
                     "provider": each.link.provider,
                     "provider_state": ProviderState.name_of(each.provider.state),
                     "sync_state": SyncState.name_of(each.link.sync_state),
-                    "confirmation": _plain(each.confirmation) if each.confirmation else None,
-                    "pending": [_plain(request) for request in each.pending],
-                    "adapters": [_plain(adapter) for adapter in each.adapters],
+                    "confirmation": plain(each.confirmation) if each.confirmation else None,
+                    "pending": [plain(request) for request in each.pending],
+                    "adapters": [plain(adapter) for adapter in each.adapters],
                     "next_step": each.next_step,
                 }
                 for each in self.facts.platforms
             ],
-            "actions": [_plain(each) for each in self.facts.actions],
-            "archives": [_plain(each) for each in self.facts.archives],
+            "actions": [plain(each) for each in self.facts.actions],
+            "archives": [plain(each) for each in self.facts.archives],
         }
 
 
@@ -175,10 +173,4 @@ def _trouble(request: ProvisioningRequest) -> str:
 def _items(items: Iterable[InstalledItem], point: str) -> str:
     return ", ".join(
         [f"{each.goods_type} {each.serial_number}" for each in items if each.distributor == point]
-    )
-
-
-def _plain(message: Message) -> dict[str, Any]:
-    return MessageToDict(
-        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )

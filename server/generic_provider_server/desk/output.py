@@ -7,10 +7,10 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import click
-from google.protobuf.json_format import MessageToJson
+from google.protobuf.json_format import MessageToDict, MessageToJson
 from google.protobuf.message import Message
 from rich.console import Console
 
@@ -51,6 +51,13 @@ def short_line(message: Message) -> str:
     """Returns the message as one line of JSON, without unset fields."""
     return MessageToJson(
         message, preserving_proto_field_name=True, indent=None, ensure_ascii=_needs_ascii()
+    )
+
+
+def plain(message: Message) -> dict[str, Any]:
+    """The message as it is in JSON."""
+    return MessageToDict(
+        message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
 
 

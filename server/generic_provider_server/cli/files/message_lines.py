@@ -15,10 +15,12 @@ from google.protobuf.message import Message
 from .csv_rows import cells_of, delimiter_of
 from .field_paths import nested, why_unknown
 from .text import Text
+from .times import timestamp_of
 from .toml_messages import value_named
 
 M = TypeVar("M", bound=Message)
 
+TIMESTAMP = "google.protobuf.Timestamp"
 BOOLEANS = {"true": True, "false": False}
 JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
 LONGEST = 1024 * 1024
@@ -143,6 +145,8 @@ def _value(value: Any, field: FieldDescriptor) -> Any:
         case str() if field.enum_type:
             number = value_named(field.enum_type, value)
             return value if number is None else number
+        case str() if field.message_type and field.message_type.full_name == TIMESTAMP:
+            return timestamp_of(value)
         case str() if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:
             return BOOLEANS.get(value.lower(), value)
     return value

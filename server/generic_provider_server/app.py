@@ -120,11 +120,12 @@ async def running(
         settling, calls = Settling(store), Calls(secure=settings.tls_certificate is not None)
         presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
         await stack.enter_async_context(presence.announced())
-        await stack.enter_async_context(
-            Clock(
-                store, duties(store.server, days_of_entries=settings.reset_entries_days)
-            ).running()
+        own = duties(
+            store.server,
+            days_of_entries=settings.reset_entries_days,
+            days_of_events=settings.event_days,
         )
+        await stack.enter_async_context(Clock(store, own).running())
         resetting = Resetting(store)
         resetting.start()
         stack.push_async_callback(resetting.stop)

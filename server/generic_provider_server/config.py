@@ -16,6 +16,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from .domain.resets.records import DAYS_OF_ENTRIES
+from .domain.subscription.events import DAYS_OF_EVENTS
 from .store.database.urls import hidden
 
 PREFIX = "GENERIC_PROVIDER_"
@@ -82,6 +83,10 @@ class Settings(Struct, frozen=True, kw_only=True):
             "they are not archived before.",
         ),
     ] = DAYS_OF_ENTRIES
+    event_days: Annotated[
+        int,
+        Meta(ge=1, description="For how many days events are kept for those who watch them."),
+    ] = DAYS_OF_EVENTS
     workers: Annotated[
         int,
         Meta(

@@ -58,7 +58,16 @@ class Size:
     waiting: int
 
 
-LARGE = {"subscription", "request", "action", "provider_link", "lane", "archived", "reset_entry"}
+LARGE = {
+    "subscription",
+    "request",
+    "action",
+    "provider_link",
+    "lane",
+    "archived",
+    "reset_entry",
+    "event",
+}
 SMALL_INDEXES = {
     "lane_ready",
     "lane_leased",
@@ -95,6 +104,8 @@ FORMER_ENTRIES = (
 """A run that was about everybody, and created many of the requests."""
 
 DRIFTED = 1_000
+EVENTS = "INSERT INTO event (number, time, document) SELECT number, 1, '[]' FROM request"
+LAST_EVENT = "UPDATE counter SET value = (SELECT MAX(number) FROM event) WHERE name = 'event'"
 
 NEWS = (Selection(provider=PROVIDER, distributor="MAIN", service="NEWS"),)
 
@@ -161,6 +172,8 @@ async def test_everything_hot_uses_an_index(url: str, asked: Asked, size: Size) 
         database.run(OF_FORMER_RUN, (FORMER_RUN, number(size.subscriptions // 2)))
         database.run(FORMER_ENTRIES, (FORMER_RUN, FORMER_ENTRY))
         database.run(ARCHIVED, (MARK * BLOCK,))
+        database.run(EVENTS)
+        database.run(LAST_EVENT)
         database.run("ANALYZE")
     asked.clear()
     await _live(url)
@@ -304,6 +317,7 @@ async def _look(bench: Bench) -> None:
         queries.requests_of([request.number])
         queries.oldest_leases(["stream"])
         queries.backlog_size(PROVIDER)
+        assert queries.event_rows(queries.event_bounds().next - 1)
         queries.backlog(PROVIDER)
 
     await bench.store.read(ask)

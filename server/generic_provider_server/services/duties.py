@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from ..commands.due import EndDelays, EndDue, ExpireOverdue
+from ..commands.due import DropEvents, EndDelays, EndDue, ExpireOverdue
 from ..commands.end_leases import EndLeases, end_of_overdue
 from ..commands.reset_runs import DropEntries
 from ..domain.archive import DAY
 from ..domain.resets.records import DAYS_OF_ENTRIES
+from ..domain.subscription.events import DAYS_OF_EVENTS
 from ..domain.values import Instant
 from ..store.memory.full_scan import FullScan
 from ..store.read.queries import Queries
@@ -43,7 +44,9 @@ class Duty:
     seconds: float = TICK
 
 
-def duties(server: str, *, days_of_entries: int = DAYS_OF_ENTRIES) -> tuple[Duty, ...]:
+def duties(
+    server: str, *, days_of_entries: int = DAYS_OF_ENTRIES, days_of_events: int = DAYS_OF_EVENTS
+) -> tuple[Duty, ...]:
     """Returns all duties. `server`: this process, which ends its own leases."""
     return (
         Duty(name="leases", due=RanOut(server).due),
@@ -51,6 +54,7 @@ def duties(server: str, *, days_of_entries: int = DAYS_OF_ENTRIES) -> tuple[Duty
         Duty(name="expiry", due=_expiry),
         Duty(name="ends", due=_ends),
         Duty(name="entries", due=partial(_entries, days=days_of_entries), seconds=ENTRIES_SECONDS),
+        Duty(name="events", due=partial(_events, days=days_of_events)),
     )
 
 
@@ -83,6 +87,11 @@ def _expiry(queries: Queries) -> Iterable[ExpireOverdue]:
 def _entries(queries: Queries, *, days: int) -> Iterable[DropEntries]:
     old = queries.runs_with_old_entries(age=days * DAY)
     return [DropEntries(run_number=number) for number in old]
+
+
+def _events(queries: Queries, *, days: int) -> Iterable[DropEvents]:
+    before = Instant(queries.now() - days * DAY)
+    return [DropEvents(before=before)] if queries.events_are_old(before=before) else []
 
 
 def _ends(queries: Queries) -> Iterable[EndDue]:

@@ -7,6 +7,7 @@ import msgspec
 from ...domain.actions import AnyAction
 from ...domain.platform.image import Request
 from ...domain.subscription.aggregate import ActionError, Aggregate
+from ...domain.subscription.events import Event
 from ...domain.subscription.undone import Undone
 from ...domain.values import Provider
 
@@ -17,3 +18,4 @@ request_of = msgspec.json.Decoder(Request).decode
 action_of = msgspec.json.Decoder(AnyAction).decode
 error_of = msgspec.json.Decoder(ActionError).decode
 taken_back_of = msgspec.json.Decoder(tuple[Undone, ...]).decode
+events_of = msgspec.json.Decoder(tuple[Event, ...]).decode

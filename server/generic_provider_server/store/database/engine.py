@@ -72,6 +72,10 @@ class Tables(Protocol):
 
     def run(self, statement: str, parameters: Sequence[Any], /) -> None: ...
 
+    def run_last(self, statement: str, parameters: Sequence[Any], /) -> None:
+        """Runs a statement immediately before the commit."""
+        ...
+
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
         """Writes the rows.
 

@@ -32,7 +32,7 @@ def migrate(database: Database) -> Sequence[str]:
             {"name": "token_key", "value": secrets.token_bytes(32)},
         ]
         Setting.insert_many(facts).on_conflict_ignore().execute()
-        counters = [{"name": name, "value": 0} for name in COUNTERS]
+        counters = [{"name": name, "value": 0} for name in (*COUNTERS, "event")]
         Counter.insert_many(counters).on_conflict_ignore().execute()
     return done
 

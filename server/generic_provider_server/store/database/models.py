@@ -257,6 +257,21 @@ class ResetEntryRow(Model):
         primary_key = CompositeKey("run", "subscription")
 
 
+class EventRow(Model):
+    """The events of one transaction, or some of them if they are many.
+
+    A cursor names a row and a place in it. The numbers ascend in the order of the commits, without
+    gaps.
+    """
+
+    number = BigIntegerField(primary_key=True)
+    time = BigIntegerField()
+    document = BlobField()
+
+    class Meta:
+        table_name = "event"
+
+
 class ArchiveRow(Model):
     """An archive, as domain.archive.ArchiveRecord describes it."""
 

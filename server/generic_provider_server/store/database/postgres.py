@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache, partial
 from typing import Any, cast
 
@@ -118,8 +118,7 @@ class PostgresEngine:
             writing, aside = self._connect()
             reserve = Reserve(partial(_reserve, aside), self._usual)
             numbers = Numbers(dict.fromkeys(COUNTERS, 0), reserve)
-            with writing.transaction():
-                tables = PostgresTables(writing.cursor())
+            with _transaction(writing) as tables:
                 self.clock.follow(tables.select(CLOCK)[0][0])
                 yield tables, numbers
         except AGAIN as error:
@@ -169,6 +168,7 @@ class PostgresEngine:
 class PostgresTables:
     def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
         self._cursor = cursor
+        self.last: list[tuple[str, Sequence[Any]]] = []
 
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]:
         return rows_of(self._cursor.execute(_spoken(statement), parameters))
@@ -178,6 +178,9 @@ class PostgresTables:
 
     def run(self, statement: str, parameters: Sequence[Any], /) -> None:
         self._cursor.execute(_spoken(statement), parameters)
+
+    def run_last(self, statement: str, parameters: Sequence[Any], /) -> None:
+        self.last.append((_spoken(statement), parameters))
 
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
         rows = list(rows)
@@ -251,6 +254,27 @@ def _may_only_read(database: Any) -> bool:
     except UNREADABLE:
         return False
     return not standby and read_only == "on"
+
+
+@contextmanager
+def _transaction(connection: psycopg.Connection[Any]) -> Iterator[PostgresTables]:
+    """Begins and commits a transaction.
+
+    The last statements and COMMIT go to the database together. Thus a process that stands still
+    does not keep their locks, for which the commits of all others wait.
+    """
+    tables = PostgresTables(connection.cursor())
+    connection.execute("BEGIN")
+    try:
+        yield tables
+        with connection.pipeline() if tables.last else nullcontext():
+            for statement, parameters in tables.last:
+                connection.execute(statement, parameters)
+            connection.execute("COMMIT")
+    except BaseException:
+        with suppress(psycopg.Error):
+            connection.rollback()
+        raise
 
 
 def _reserve(connection: psycopg.Connection[Any], name: str, count: int) -> int:

@@ -174,6 +174,8 @@ class SqliteTables:
     def run(self, statement: str, parameters: Sequence[Any], /) -> None:
         self._cursor.execute(_spoken(statement), parameters)
 
+    run_last = run
+
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
         values = _values(statement.columns, rows)
         self._cursor.executemany(statement.sqlite, values)

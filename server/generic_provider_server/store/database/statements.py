@@ -149,6 +149,17 @@ ADDING = (ADD_REQUEST_ID, ADD_ACTION, ADD_REQUEST)
 change what it adds.
 """
 
+NEXT_EVENT = "UPDATE counter SET value = value + 1 WHERE name = 'event'"
+ADD_EVENT = (
+    "INSERT INTO event (number, time, document) SELECT value, ?, ? FROM counter "
+    "WHERE name = 'event'"
+)
+OLDEST_EVENTS = (
+    "SELECT number, time FROM event WHERE number < (SELECT MIN(number) FROM event) + ? "
+    "ORDER BY number"
+)
+DROP_EVENTS = "DELETE FROM event WHERE number <= ?"
+
 PUT_LANE = upsert(LaneRow)
 DROP_LANE = delete(LaneRow)
 SET_COUNTER = update(Counter)

@@ -18,6 +18,7 @@ from ..database.rows import action_of_row, subscription_of_row
 from .archivable import Archivable
 from .archives import ArchiveQueries
 from .duties import DutyQueries
+from .events import EventQueries
 from .filters import (
     ActionFilter,
     RequestFilter,
@@ -31,7 +32,7 @@ from .resets import ResetReads
 NUMBER = re.compile("[0-9]{1,18}")
 
 
-class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable):
+class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable, EventQueries):
     def subscription(self, number: str) -> SubscriptionRecord | None:
         found = self._subscriptions(SubscriptionRow.number == number, limit=1)
         return found[0] if found else None

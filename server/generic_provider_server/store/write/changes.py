@@ -10,10 +10,12 @@ from operator import itemgetter
 from ...domain.lane import Lane, LaneState
 from ...domain.refusals import Reason, not_found
 from ...domain.subscription.aggregate import Aggregate
+from ...domain.subscription.events import Event
 from ...domain.subscription.records import SubscriptionRecord
 from ...domain.values import Goods
 from ..database import statements as sql
 from ..database.bulk import Bulk, Row
+from ..database.documents import encode
 from ..database.engine import Tables
 from ..database.number_blocks import Numbers
 from ..database.rows import lane_row, link_row, subscription_row
@@ -21,6 +23,8 @@ from ..memory.memory import Memory
 from ..memory.subscriptions import NO_NAMES, Names, names_of
 from ..notices.notice import Notice
 from .loaded import Loaded
+
+MOST_IN_ROW = 500
 
 
 class Changes(Loaded):
@@ -43,6 +47,7 @@ class Changes(Loaded):
         self.providers, self.catalogues = memory.providers
         self.numbers = numbers
         self.notice = Notice()
+        self.events: list[Event] = []
         self._changed: dict[str, Names] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: dict[Bulk, dict[object, Row]] = {}
@@ -89,11 +94,15 @@ class Changes(Loaded):
     def finish(self) -> None:
         """Writes the rows that every process changes.
 
-        They come last, so that they are locked only briefly.
+        They come last, so that they are locked only briefly. The very last is the counter of the
+        event rows, so their numbers ascend in the order of the commits.
         """
         counted = sorted((*use, count) for use, count in self._uses.items() if count)
         rows = [{"provider": code, "thing": thing, "uses": n} for code, thing, n in counted]
         self._tables.write(sql.COUNT_USE, rows)
+        for row in batched_events(self.events):
+            self._tables.run_last(sql.NEXT_EVENT, ())
+            self._tables.run_last(sql.ADD_EVENT, (self.now, encode(row)))
 
     def _write(self, statement: Bulk, key: object, row: Row) -> None:
         """Collects a change of a row.
@@ -181,6 +190,20 @@ def _item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
         }
         for goods, subscription in sorted(reservations)
     ]
+
+
+def batched_events(events: Iterable[Event]) -> Iterator[list[Event]]:
+    """Yields the events in rows of about MOST_IN_ROW events; one of a rollback counts for more."""
+    row: list[Event] = []
+    size = 0
+    for event in events:
+        row.append(event)
+        size += 1 + len(event.taken_back)
+        if size >= MOST_IN_ROW:
+            yield row
+            row, size = [], 0
+    if row:
+        yield row
 
 
 def _additions_first(statement: Bulk) -> int:

@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 
 from ...domain.platform.image import Request
-from ...domain.resets.records import DefinitionRecord, Entry, RunRecord
+from ...domain.resets.records import DefinitionRecord, Entry, RunRecord, RunState
+from ...domain.subscription.events import Event, EventKind
 from ...domain.values import Instant
 from ..database import statements as sql
 from ..database.reset_rows import (
@@ -44,6 +45,10 @@ class Resets(Searching):
         return run_of_row(found[0]) if found else None
 
     def put_reset_run(self, record: RunRecord) -> None:
+        if record.state is not RunState.RUNNING:  # a run that is HELD or has ended is written once
+            held = record.state is RunState.HELD
+            kind = EventKind.RESET_RUN_HELD if held else EventKind.RESET_RUN_FINISHED
+            self.events.append(Event(kind, record.id, providers=(record.definition.provider,)))
         self._tables.write(sql.PUT_RESET_RUN, [run_row(record)])
 
     def planned(self, run: int, *, after: str, until: str) -> list[Entry]:

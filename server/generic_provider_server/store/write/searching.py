@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import takewhile
 from typing import Any
 
 from ...domain.lane import GRACE
@@ -64,6 +65,15 @@ class Searching(Changes):
 
     def leased_by_other_servers(self, server: str, *, most: int) -> list[str]:
         return self._found(sql.LEASED_BY_OTHER_SERVERS, server, most=most)
+
+    def drop_events(self, *, before: Instant, most: int) -> None:
+        """Removes the oldest rows of events, at most `most`, up to the first that is not older than
+        `before`.
+        """
+        rows = self._tables.select(sql.OLDEST_EVENTS, (most,))
+        old = [row.number for row in takewhile(lambda row: row.time < before, rows)]
+        if old:
+            self._tables.run(sql.DROP_EVENTS, (old[-1],))
 
     def overdue(self, provider: str, *, limit: int, most: int) -> list[str]:
         """Returns the subscriptions without a lease whose first request was created before

@@ -13,6 +13,7 @@ from ...domain.catalogue import Catalogue
 from ...domain.lane import UNANSWERED, Lane, LaneChange, end
 from ...domain.lease import LeaseEnd
 from ...domain.subscription.aggregate import Pending
+from ...domain.subscription.events import Event, EventKind, events_of
 from ...domain.subscription.records import (
     ActionRecord,
     ActionState,
@@ -75,6 +76,7 @@ class Transaction(Resets):
         """
         former = self.subscriptions.get(subscription)
         self.subscriptions[subscription] = revised(former, transition.aggregate, now=self.now)
+        self.events += events_of(former.aggregate if former else None, transition)
         names = self._changed[subscription] = names_of(transition.aggregate)
         if not self.numbers.give("request", len(transition.created)):
             raise Overtaken("more numbers in a row are needed")
@@ -155,7 +157,10 @@ class Transaction(Resets):
             raise Unprocessable(lane.subscription) from error
 
     def put_provider(self, record: ProviderRecord) -> None:
-        code = record.provider.code
+        code, state = record.provider.code, record.provider.state
+        if code in self.providers and state is not self.providers[code].provider.state:
+            kind = EventKind.PROVIDER_STATE_CHANGED
+            self.events.append(Event(kind, int(state), providers=(code,)))
         statement = sql.PUT_PROVIDER if code in self.providers else sql.ADD_PROVIDER
         self._write(statement, code, provider_row(record))
         self.providers = {**self.providers, code: record}

@@ -1,0 +1,125 @@
+"""Lists what a change of a subscription means to those who watch the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from enum import IntEnum
+
+import msgspec
+
+from ..values import RequestState
+from .aggregate import Aggregate, Performed
+from .transition import ActionChange, Finished, Transition
+from .undone import Undone
+
+DAYS_OF_EVENTS = 7
+"""The default for how many days events are kept."""
+
+
+class EventKind(IntEnum):
+    ACTION_EXECUTED = 1
+    ACTION_SETTLED = 2
+    REQUEST_CREATED = 3
+    REQUEST_SETTLED = 4
+    SUBSCRIPTION_ROLLED_BACK = 5
+    SYNC_STATE_CHANGED = 6
+    RESET_RUN_HELD = 7
+    RESET_RUN_FINISHED = 8
+    PROVIDER_STATE_CHANGED = 9
+
+
+class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One event, as it is stored.
+
+    `number`: the number of the action, request or reset run; or the new state. `providers`: the
+    providers that the event concerns; for an action, all those of its subscription. `former`: the
+    former sync state, or 0 for a new link. The last three are those of a rollback: the rejected
+    request, the later actions that were rejected too, and what was taken back of the action.
+    """
+
+    kind: EventKind
+    number: int
+    subscription: str = ""
+    providers: tuple[str, ...] = ()
+    reference: str = ""
+    former: int = 0
+    request: int = 0
+    dependents: tuple[int, ...] = ()
+    taken_back: tuple[Undone, ...] = ()
+
+
+def events_of(before: Aggregate | None, transition: Transition) -> Iterator[Event]:
+    """Yields the events of a change: causes come before their effects.
+
+    `before`: the subscription before the change, or None if it is new.
+    """
+    aggregate, changes = transition.aggregate, transition.actions
+    subscription = aggregate.desired.number
+    linked = tuple([link.provider for link in aggregate.links])
+    former = {action.id: action for action in before.performed} if before else {}
+    references = _references(aggregate, changes)
+    for change in changes:
+        if change.performed.id not in former:
+            yield _of_action(EventKind.ACTION_EXECUTED, change, subscription, linked)
+    for finished in transition.finished:
+        number, action = finished.pending.number, finished.pending.action
+        place, reference = (finished.provider,), references.get(action, "")
+        yield Event(EventKind.REQUEST_SETTLED, number, subscription, place, reference)
+        yield from _rollback(finished, changes, former=former, subscription=subscription)
+    for provider, pending in transition.created:
+        place, reference = (provider,), references.get(pending.action, "")
+        yield Event(EventKind.REQUEST_CREATED, pending.number, subscription, place, reference)
+    for change in changes:
+        if change.settled:
+            yield _of_action(EventKind.ACTION_SETTLED, change, subscription, linked)
+    known = {link.provider: int(link.sync_state) for link in before.links} if before else {}
+    for link in aggregate.links:
+        state, old = int(link.sync_state), known.get(link.provider, 0)
+        if state != old:
+            place = (link.provider,)
+            yield Event(EventKind.SYNC_STATE_CHANGED, state, subscription, place, former=old)
+
+
+def _references(aggregate: Aggregate, changes: Iterable[ActionChange]) -> dict[int, str]:
+    """Returns the references of the actions that have one."""
+    settled = [change.performed for change in changes if change.settled]
+    return {each.id: each.reference for each in (*aggregate.performed, *settled) if each.reference}
+
+
+def _of_action(
+    kind: EventKind, change: ActionChange, subscription: str, linked: tuple[str, ...]
+) -> Event:
+    return Event(kind, change.performed.id, subscription, linked, change.performed.reference)
+
+
+def _rollback(
+    finished: Finished,
+    changes: Iterable[ActionChange],
+    *,
+    former: Mapping[int, Performed],
+    subscription: str,
+) -> Iterator[Event]:
+    """Yields the event of the rollback if the finished request has caused one."""
+    if finished.state is not RequestState.REJECTED:
+        return
+    cause = finished.pending.action
+    for change in changes:
+        if change.performed.id == cause and change.taken_back is not None:
+            yield Event(
+                EventKind.SUBSCRIPTION_ROLLED_BACK,
+                cause,
+                subscription,
+                (finished.provider,),
+                change.performed.reference,
+                request=finished.pending.number,
+                dependents=_dependents(cause, changes, former),
+                taken_back=change.taken_back,
+            )
+
+
+def _dependents(
+    cause: int, changes: Iterable[ActionChange], former: Mapping[int, Performed]
+) -> tuple[int, ...]:
+    """Returns the actions that were rejected because the action `cause` was taken back."""
+    undone = [change.performed.id for change in changes if change.performed.undone]
+    return tuple([each for each in undone if each != cause and not former[each].undone])

@@ -1,0 +1,210 @@
+"""What the store writes about every change, for those who watch it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from generic_provider_server.commands.due import MOST_EVENT_ROWS, DropEvents
+from generic_provider_server.commands.reset_runs import Cancel
+from generic_provider_server.domain.actions import Rest
+from generic_provider_server.domain.archive import DAY
+from generic_provider_server.domain.lease import ResponseStatus
+from generic_provider_server.domain.refusals import Refused
+from generic_provider_server.domain.subscription.events import Event, EventKind
+from generic_provider_server.domain.values import SECOND, Instant, SyncState
+from generic_provider_server.store.store import Store, open_store
+from generic_provider_server.store.write.changes import MOST_IN_ROW, batched_events
+from support.bench import Bench, HandClock, performing
+from support.examples import ADD_SPORT, REMOVE_SPORT, SATELLITE, viewer
+from support.figures import Figure
+from support.histories import History
+from support.resets import Runs
+from support.soak import histories
+from support.store_histories import play_on_store
+from support.told import Told
+
+
+@dataclass(slots=True)
+class Watched(History):
+    """The events are read before the clock may remove them."""
+
+    told: Told = field(init=False)
+
+    async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
+        self.told = await Told.from_now(self.bench.store)
+        return await History.play(self, steps)  # slots leave `super` no class
+
+    async def _wait(self, seconds: int) -> None:
+        await self.told.read()
+        await History._wait(self, seconds)  # noqa: SLF001
+
+    async def _say_goodbye(self) -> None:
+        await History._say_goodbye(self)  # noqa: SLF001
+        for subscription in self.subscriptions:
+            await self.told.check(subscription)
+
+
+@pytest.mark.timeout(600)  # for making a failing history short; one that holds takes no second
+@histories(suite=50, soak=2_000, at_once=50)
+async def test_every_change_is_told_once_and_in_order_whatever_happens(
+    url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
+) -> None:
+    await play_on_store(url, tmp_path, chunk=chunk, count=count, figure=figure, kind=Watched)
+
+
+async def told(bench: Bench) -> list[Event]:
+    """Everything that the store has."""
+    found = Told(bench.store, 1)
+    await found.read()
+    return found.events
+
+
+async def kinds(bench: Bench) -> list[str]:
+    return [event.kind.name for event in await told(bench)]
+
+
+async def test_causes_come_before_their_effects(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.drain("SAT")
+
+    assert (await kinds(bench))[2:] == [
+        "ACTION_EXECUTED",
+        "REQUEST_CREATED",
+        "SYNC_STATE_CHANGED",
+        "REQUEST_SETTLED",
+        "ACTION_SETTLED",
+        "SYNC_STATE_CHANGED",
+    ]
+
+
+async def test_a_rollback_is_told_with_its_cause_and_what_depends_on_it(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.drain("SAT")
+    sport = await bench.perform(ADD_SPORT, "S1", reference="order 7")
+    stop = await bench.perform(REMOVE_SPORT, "S1")
+    before = len(await told(bench))
+    (handed,) = await bench.claim("SAT")
+    await bench.answer(handed, status=ResponseStatus.REJECTED, error_code="E42")
+
+    events = (await told(bench))[before:]
+    assert [event.kind.name for event in events] == [
+        "REQUEST_SETTLED",
+        "SUBSCRIPTION_ROLLED_BACK",
+        "REQUEST_SETTLED",
+        "ACTION_SETTLED",
+        "ACTION_SETTLED",
+        "SYNC_STATE_CHANGED",
+    ]
+    rollback = events[1]
+    assert (rollback.number, rollback.request) == (sport.action.id, sport.action.requests[0])
+    assert (rollback.reference, rollback.dependents) == ("order 7", (stop.action.id,))
+    assert rollback.taken_back == (await bench.action(sport.action.id)).taken_back
+
+
+async def test_what_the_clock_does_is_told(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.perform(Rest(until=Instant(bench.clock.now + 60 * SECOND)), "S1")
+    before = len(await told(bench))
+    await bench.pass_time(61)
+
+    assert (await told(bench))[before].kind is EventKind.ACTION_EXECUTED
+
+
+async def test_a_provider_is_told_when_it_starts_and_stops(bench: Bench) -> None:
+    await bench.stop_provider("WEB")
+    await bench.stop_provider("WEB")
+
+    states = [(event.providers, event.number) for event in await told(bench)]
+    assert states == [(("SAT",), 2), (("WEB",), 2), (("WEB",), 1)]
+
+
+async def test_a_reset_run_is_told_when_it_is_held_and_when_it_has_ended(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.drain("SAT")
+    runs = Runs(bench)
+    held = await runs.run(provider="SAT", full=True, hold=True)
+    await bench.store.do(Cancel(run_number=held.id))
+
+    last = (await told(bench))[-2:]
+    assert [event.kind.name for event in last] == ["RESET_RUN_HELD", "RESET_RUN_FINISHED"]
+    assert {event.number for event in last} == {held.id}
+
+
+async def test_a_refused_or_repeated_call_tells_nothing(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.perform(ADD_SPORT, "S1", request_id="r")
+    before = await told(bench)
+    await bench.perform(ADD_SPORT, "S1", request_id="r")
+    await bench.perform(REMOVE_SPORT, "S1", validate_only=True)
+    with pytest.raises(Refused):
+        await bench.perform(ADD_SPORT, "S1")
+
+    assert await told(bench) == before
+
+
+async def test_events_are_removed_when_they_are_old(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    bench.clock.advance(4 * DAY / SECOND)
+    await bench.perform(ADD_SPORT, "S1")
+    newest = (await bench.store.read(lambda queries: queries.event_bounds())).next - 1
+    await bench.pass_time(4 * DAY / SECOND)
+
+    bounds = await bench.store.read(lambda queries: queries.event_bounds())
+    assert bounds.oldest == newest
+
+
+async def test_few_rows_are_removed_at_once_and_their_numbers_are_not_given_again(
+    bench: Bench,
+) -> None:
+    for n in range(MOST_EVENT_ROWS):
+        await bench.become(viewer(f"S{n}"))
+    old = await bench.store.read(lambda queries: queries.event_bounds())
+    bench.clock.advance(8 * DAY / SECOND)
+    drop = DropEvents(before=bench.clock.now)
+    await bench.store.do(drop)
+    fewer = await bench.store.read(lambda queries: queries.event_bounds())
+    await bench.store.do(drop)
+    none = await bench.store.read(lambda queries: queries.event_bounds())
+
+    assert fewer == (old.oldest + MOST_EVENT_ROWS, old.next)
+    assert none == (old.next, old.next)
+
+
+def test_a_row_holds_a_limited_number_of_events() -> None:
+    many = [Event(EventKind.REQUEST_CREATED, number) for number in range(2 * MOST_IN_ROW + 1)]
+    rows = list(batched_events(many))
+
+    assert [len(row) for row in rows] == [MOST_IN_ROW, MOST_IN_ROW, 1]
+    assert [event for row in rows for event in row] == many
+
+
+async def test_rows_of_several_processes_appear_in_their_order(postgres_url: str) -> None:
+    """A reader never sees a row before one with a smaller number."""
+    stores = [open_store(postgres_url) for _ in range(3)]
+    reading = open_store(postgres_url)
+    try:
+        await Bench(stores[0], HandClock()).add_provider(SATELLITE)
+        found = await Told.from_now(reading)
+
+        async def perform(store: Store, part: int) -> None:
+            for n in range(40):
+                number = f"S{part}-{n}"
+                await store.do(performing(viewer(number), number))
+
+        writing = asyncio.gather(*[perform(store, n) for n, store in enumerate(stores)])
+        while not writing.done():
+            await found.read()
+            await asyncio.sleep(0)
+        await writing
+        await found.read()
+    finally:
+        for store in (*stores, reading):
+            await store.close()
+
+    executed = [e.subscription for e in found.events if e.kind is EventKind.ACTION_EXECUTED]
+    assert len(executed) == len(set(executed)) == 120

@@ -36,7 +36,7 @@ from .values import Named
 LONGEST_WAIT = 30
 COMMON: tuple[click.Parameter, ...] = (
     click.Option(["--request-id"], help="A repeat with the same id changes nothing."),
-    click.Option(["--reference", "order"], help="Your order, ticket or campaign."),
+    click.Option(["--reference", "order"], help="The name of your order, ticket or campaign."),
     click.Option(["--bulk"], is_flag=True, help="Hand live requests over first: for campaigns."),
     click.Option(
         ["--validate-only"], is_flag=True, help="Show what the action would do, and change nothing."
@@ -125,7 +125,9 @@ def _show_settled(client: Client, output: Output, done: PerformActionResponse) -
 def _subscription(name: str) -> click.Parameter:
     if name == "become-subscriber":
         return click.Option(
-            ["--subscription"], default="", help="Its number. Default: the server gives one."
+            ["--subscription"],
+            default="",
+            help="The number of the subscription. By default the server gives one.",
         )
     return click.Argument(["subscription"], metavar=KEY)
 

@@ -78,7 +78,7 @@ def _instant(name: str, path: str = "", **attributes: Any) -> click.Option:
     return _option(name, path, type=INSTANT, **attributes)
 
 
-PROVIDER = _option("--provider", help="Can be left out if there is exactly one.")
+PROVIDER = _option("--provider", help="The provider. It may be left out if there is exactly one.")
 DISTRIBUTOR = _option("--distributor", metavar="CODE")
 SERVICE = Parts("provider", "distributor", "service", optional=1)
 ITEM = Parts("provider", "distributor", "goods_type", "serial_number", optional=1)
@@ -87,7 +87,7 @@ SOME_SERVICES = _many("--service", "services", SERVICE)
 ITEMS = _many("--item", "items", ITEM, required=True)
 SOME_ITEMS = _many("--item", "items", ITEM)
 TERM_END = _instant("--term-end", "services__term_end", help="The time at which the services stop.")
-UNTIL = _instant("--until", required=True, help="The time at which it ends by itself.")
+UNTIL = _instant("--until", required=True, help="The time at which the state ends by itself.")
 TYPE = _option("--type", required=True, help="Your name for this type of subscription, e.g. DTH.")
 HOLDER = (
     _option("--holder-number", "holder__number", help="The CRM's account number."),
@@ -123,11 +123,13 @@ ACTIONS = {
         "Create a subscription.",
         (
             TYPE,
-            _option("--provider", help="The provider of items and services that name none."),
+            _option("--provider", help="The provider of items and services that name no provider."),
             SOME_ITEMS,
             SOME_SERVICES,
             TERM_END,
-            _option("--draft", is_flag=True, help="Create it as DRAFT, not on yet."),
+            _option(
+                "--draft", is_flag=True, help="Create the subscription as DRAFT: it is not on yet."
+            ),
             *EXISTING,
             *HOLDER,
             *ADDRESS,
@@ -180,7 +182,7 @@ ACTIONS = {
                 "--new-item",
                 required=True,
                 type=Parts("provider", "distributor", "goods_type", "serial_number", optional=2),
-                help="The new item. Default: it goes where the old one is.",
+                help="The new item. By default it takes the place of the old item.",
             ),
         ),
     ),
@@ -206,7 +208,9 @@ ACTIONS = {
     "add-usage": Verb(
         "Add a usage record: one film, one event.",
         (
-            _option("--usage", "reference", required=True, help="The reference of the record."),
+            _option(
+                "--usage", "reference", required=True, help="The reference of the usage record."
+            ),
             _option("--service", required=True, metavar="CODE"),
             PROVIDER,
             DISTRIBUTOR,
@@ -218,7 +222,7 @@ ACTIONS = {
     ),
     "cancel-usage": Verb(
         "Cancel a usage record.",
-        (_option("--usage", required=True, help="The reference of the record."),),
+        (_option("--usage", required=True, help="The reference of the usage record."),),
     ),
     "replace": Verb(
         "Bring a subscription to exactly this state; remove what is not named.",

@@ -185,7 +185,7 @@ def compare(client: Client, output: Output, *, provider: str, memory: Path) -> N
 @click.option(
     "--slow-type",
     type=Named(RequestType),
-    help="A type that takes the adapter over a second and a third of its lease.",
+    help="A request type for which the adapter needs over a second and a third of its lease.",
 )
 @click.option(
     "--patience",

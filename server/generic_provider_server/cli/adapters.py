@@ -11,7 +11,7 @@ from .remote import remote
 
 
 @click.command()
-@click.option("--provider", default="", help="Only those of this provider.")
+@click.option("--provider", default="", help="List only adapters of this provider.")
 @remote
 def adapters(client: Client, output: Output, *, provider: str) -> None:
     """List the adapters that are connected, to any server process."""

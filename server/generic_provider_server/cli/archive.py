@@ -24,7 +24,7 @@ from .values import INSTANT, SPAN, Named
 
 POLL_SECONDS = 0.5
 PERFORMED_BY = click.option(
-    "--performed-by", default="", help="Who does it; else the user of this machine."
+    "--performed-by", default="", help="Who does this. Default: the user of this machine."
 )
 
 
@@ -42,7 +42,9 @@ archive.add_command(show)
 )
 @click.option("--created-before", type=INSTANT, help="Requests that were created before this time.")
 @click.option("--provider", default="", help="Only requests of this provider.")
-@click.option("--request-id", default="", help="Makes a repeat of the command safe.")
+@click.option(
+    "--request-id", default="", help="An id of yours: a repeat with the same id creates nothing."
+)
 @click.option("--no-wait", is_flag=True, help="Do not wait until the archive is made.")
 @PERFORMED_BY
 @remote
@@ -121,7 +123,9 @@ def download(client: Client, output: Output, *, number: str, to: Path | None) ->
 
 @archive.command()
 @click.argument("number", metavar="ARCHIVE")
-@click.option("--checksum", required=True, help="The archive's, as `archive list` shows it.")
+@click.option(
+    "--checksum", required=True, help="The checksum of the archive, as `archive list` shows it."
+)
 @PERFORMED_BY
 @remote
 def delete(client: Client, output: Output, /, *, number: str, **options: Any) -> None:

@@ -24,13 +24,17 @@ def limit_option(command: F) -> F:
         type=click.IntRange(0),
         default=100,
         show_default=True,
-        help="The most to show; 0 = all.",
+        help="Show at most this many; 0 shows all.",
     )(command)
 
 
 def created_options(command: F) -> F:
-    since = click.option("--created-from", type=INSTANT, help="Not before this time.")
-    until = click.option("--created-to", type=INSTANT, help="Before this time.")
+    since = click.option(
+        "--created-from", type=INSTANT, help="List what was created at or after this time."
+    )
+    until = click.option(
+        "--created-to", type=INSTANT, help="List what was created before this time."
+    )
     return since(until(command))
 
 

@@ -15,7 +15,9 @@ PARTS = {"change-location": "address", "change-subscriber": "holder"}
 """The commands that replace a value of the subscription, each with that value."""
 
 WHOLE = click.Option(
-    ["--whole"], is_flag=True, help="Empty what no option names. Without it such values stay."
+    ["--whole"],
+    is_flag=True,
+    help="Empty the fields that no option names. Without --whole they stay as they are.",
 )
 
 

@@ -29,7 +29,7 @@ def platform() -> None:
 @click.option(
     "--observed-time",
     type=INSTANT,
-    help="When reading the platform began.  [default: when FILE was last changed]",
+    help="The time at which reading the platform began.  [default: the last change of FILE]",
 )
 @click.option(
     "--complete",
@@ -41,7 +41,7 @@ def platform() -> None:
     type=click.FloatRange(0, 100),
     default=5,
     show_default=True,
-    help="With --complete: refuse to take more than this share of all subscriptions for missing.",
+    help="With --complete: refuse the report if a greater share of all subscriptions is missing.",
 )
 @remote
 def report(

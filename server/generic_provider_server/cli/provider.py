@@ -37,7 +37,9 @@ def provider() -> None:
 
 @provider.command()
 @click.argument("file", type=FILE)
-@click.option("--effective", is_flag=True, help="Also make it effective, so that it gets requests.")
+@click.option(
+    "--effective", is_flag=True, help="Also make the provider effective, so that it gets requests."
+)
 @click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
 @remote
 def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_run: bool) -> None:

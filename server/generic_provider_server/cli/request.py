@@ -34,7 +34,9 @@ FILTERS = (
     click.option("--action", default="", help="The id of the action."),
     click.option("--reset-run", default="", help="The id of the reset run."),
     click.option("--reference", default="", help="The reference of the action."),
-    click.option("--adapter", "last_adapter", default="", help="The adapter that got it last."),
+    click.option(
+        "--adapter", "last_adapter", default="", help="The adapter that got the request last."
+    ),
     click.option("--error-code", default=""),
     click.option("--item-serial", default="", help="A serial number in the request."),
 )
@@ -63,8 +65,8 @@ def request() -> None:
 @request.command("list")
 @filter_options
 @created_options
-@click.option("--settled-from", type=INSTANT, help="Not before this time.")
-@click.option("--settled-to", type=INSTANT, help="Before this time.")
+@click.option("--settled-from", type=INSTANT, help="List what became final at or after this time.")
+@click.option("--settled-to", type=INSTANT, help="List what became final before this time.")
 @click.option("--oldest-first", is_flag=True)
 @limit_option
 @remote
@@ -131,9 +133,19 @@ def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -
 
 @request.command()
 @filter_options
-@click.option("--last", type=click.IntRange(0), default=10, show_default=True, help="Begin here.")
 @click.option(
-    "--interval", type=click.FloatRange(0.1), default=1, show_default=True, help="Seconds."
+    "--last",
+    type=click.IntRange(0),
+    default=10,
+    show_default=True,
+    help="Begin with this many requests that are there already.",
+)
+@click.option(
+    "--interval",
+    type=click.FloatRange(0.1),
+    default=1,
+    show_default=True,
+    help="Ask the server every so many seconds.",
 )
 @remote
 def tail(client: Client, output: Output, /, *, last: int, interval: float, **filters: Any) -> None:

@@ -22,7 +22,12 @@ def _many(name: str, field: str, text: str, kind: Any = str) -> Any:
 
 FIELDS = (
     click.option("--provider", required=True),
-    click.option("--name", default="reset", show_default=True, help="For people."),
+    click.option(
+        "--name",
+        default="reset",
+        show_default=True,
+        help="A name that helps people to recognise the run.",
+    ),
     click.option(
         "--created-from", type=INSTANT, help="Subscriptions created at or after this time."
     ),
@@ -44,7 +49,9 @@ FIELDS = (
     _many("--distributor", "distributors", "Subscriptions with a difference at this distributor."),
     _many("--error-code", "error_codes", "Subscriptions whose last error has this code."),
     click.option(
-        "--first", type=click.IntRange(1), help="Only the first subscriptions, up to this number."
+        "--first",
+        type=click.IntRange(1),
+        help="Reset only the first subscriptions, at most this number.",
     ),
     click.option("--full", is_flag=True, help="Send everything again, and remove everything else."),
     click.option(
@@ -56,12 +63,14 @@ FIELDS = (
     click.option(
         "--max-switch-off-percent",
         type=click.FloatRange(0, 100),
-        help="Hold the run if it would switch off more. Default: 10. 0 = never.",
+        help="Hold the run if it would switch off a greater share (default: 10; 0: never).",
     ),
-    click.option("--pace", type=click.IntRange(1), help="The most subscriptions in a second."),
-    click.option("--at", type=INSTANT, help="Run once, at this time."),
-    click.option("--cron", help="Run again and again, like '30 4 * * MON'."),
-    click.option("--time-zone", default="UTC", show_default=True, help="Of --cron."),
+    click.option(
+        "--pace", type=click.IntRange(1), help="Reset at most this many subscriptions in a second."
+    ),
+    click.option("--at", type=INSTANT, help="Run once at this time."),
+    click.option("--cron", help="Run at the times of this expression, for example '30 4 * * MON'."),
+    click.option("--time-zone", default="UTC", show_default=True, help="The time zone of --cron."),
 )
 
 

@@ -112,7 +112,7 @@ def _write_csv(entries: Iterator[PreviewResetRunResponse.Entry]) -> None:
 @run.command()
 @click.argument("definition", metavar="DEFINITION")
 @click.option("--hold", is_flag=True, help="Hold the run until it is approved.")
-@click.option("--watch", is_flag=True, help="Watch it until it has ended or is held.")
+@click.option("--watch", is_flag=True, help="Watch the run until it has ended or is held.")
 @remote
 def submit(client: Client, output: Output, /, *, definition: str, hold: bool, watch: bool) -> None:
     """Begin a run, or activate the schedule of its definition."""
@@ -161,7 +161,7 @@ def _watched(client: Client, number: str) -> None:
 @run.command()
 @click.argument("reset_run", metavar="RUN")
 @click.option("--reason", required=True, help="The reason, which is stored with the run.")
-@click.option("--watch", is_flag=True, help="Watch it until it has ended.")
+@click.option("--watch", is_flag=True, help="Watch the run until it has ended.")
 @remote
 def approve(client: Client, output: Output, /, *, reset_run: str, reason: str, watch: bool) -> None:
     """Approve a held run: it sends exactly what its entries show."""

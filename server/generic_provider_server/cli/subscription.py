@@ -31,11 +31,11 @@ def subscription() -> None:
 
 
 @subscription.command("list")
-@click.option("--provider", default="", help="It is linked to this provider.")
+@click.option("--provider", default="", help="List subscriptions that are linked to this provider.")
 @click.option("--type", default="")
 @click.option("--state", "states", type=Named(SubscriptionState), multiple=True)
 @click.option("--sync-state", "sync_states", type=Named(SyncState), multiple=True)
-@click.option("--item-serial", default="", help="It has this item.")
+@click.option("--item-serial", default="", help="The serial number of an item on the subscription.")
 @click.option("--account-number", default="", help="The platform's own account number.")
 @click.option("--holder-number", default="", help="The holder's account number in the CRM.")
 @created_options
@@ -61,7 +61,7 @@ def show(client: Client, output: Output, *, key: str, include_former: bool) -> N
 @click.argument("key", metavar=KEY)
 @remote
 def explain(client: Client, output: Output, *, key: str) -> None:
-    """Explain how a subscription stands with its platforms, and what to do.
+    """Explain the state of a subscription at its platforms, and what to do.
 
     If KEY is the serial number of an item that is on no subscription now, it shows where the item
     was.

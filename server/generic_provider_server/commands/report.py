@@ -21,7 +21,7 @@ class Outcome(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class EntryResult:
     """The outcome of one entry.
 
     `why`: the reason why the entry is unknown. `unknown`: ids that the provider does not have.
@@ -60,7 +60,7 @@ class Report:
         numbers = frozenset([entry.subscription for entry in self.entries])
         return Needs(subscriptions=numbers, duty="reports")
 
-    def run(self, transaction: Transaction) -> tuple[Told, ...]:
+    def run(self, transaction: Transaction) -> tuple[EntryResult, ...]:
         """Applies the entries.
 
         Raises Unprocessable for the first subscription that cannot be processed.
@@ -70,7 +70,7 @@ class Report:
             [self._apply(transaction, e) for e, _ in zip(self.entries, numbers, strict=True)]
         )
 
-    def _apply(self, transaction: Transaction, entry: Entry) -> Told:
+    def _apply(self, transaction: Transaction, entry: Entry) -> EntryResult:
         number = entry.subscription
         record = transaction.record(number)
         link = record.aggregate.link(self.provider) if record else None
@@ -81,17 +81,17 @@ class Report:
         if self.report_time:
             transaction.mark_reported(self.provider, number, report_time=self.report_time)
         if overtaken(link, observed_time=self.observed_time):
-            return Told(outcome=Outcome.SKIPPED)
+            return EntryResult(outcome=Outcome.SKIPPED)
         circumstances = transaction.circumstances(number)
         applied = report(
             record.aggregate, self.provider, held=entry.held, circumstances=circumstances
         )
         if applied.transition.aggregate is record.aggregate:
-            return Told(outcome=Outcome.UNCHANGED, unknown=applied.unknown)
+            return EntryResult(outcome=Outcome.UNCHANGED, unknown=applied.unknown)
         transaction.put(number, applied.transition)
         outcome = Outcome.MISSING if entry.held is None else Outcome.CHANGED
-        return Told(outcome=outcome, unknown=applied.unknown)
+        return EntryResult(outcome=outcome, unknown=applied.unknown)
 
 
-def _unknown(why: str) -> Told:
-    return Told(outcome=Outcome.UNKNOWN, why=why)
+def _unknown(why: str) -> EntryResult:
+    return EntryResult(outcome=Outcome.UNKNOWN, why=why)

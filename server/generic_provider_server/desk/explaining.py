@@ -1,4 +1,4 @@
-"""Explains on one screen how a subscription stands with its platforms."""
+"""Explains on one screen the state of a subscription at its platforms."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from ..commands.report import Entry, Outcome, Report, Told
+from ..commands.report import Entry, EntryResult, Outcome, Report
 from ..domain.platform.reported import Reported
 from ..domain.refusals import Reason, Refused
 from ..domain.subscription.records import SubscriptionRecord
@@ -21,7 +21,7 @@ MOST_IN_TRANSACTION = 200
 it.
 """
 
-BROKEN = Told(outcome=Outcome.UNKNOWN, why="it cannot be processed and was set aside")
+BROKEN = EntryResult(outcome=Outcome.UNKNOWN, why="it cannot be processed and was set aside")
 MOST_READ = 1_000
 MOST_EXAMPLES = 100
 Part = TypeVar("Part")
@@ -82,8 +82,8 @@ class Reporting:
                 Entry(subscription=number, account_number=each.account_number, held=each.held)
                 for each, number in part
             ]
-            for (each, number), told in zip(part, await self._apply(entries), strict=True):
-                self._count(each, number, told)
+            for (each, number), result in zip(part, await self._apply(entries), strict=True):
+                self._count(each, number, result)
 
     async def finish(self) -> int:
         """Ends a report that was sent completely.
@@ -96,9 +96,9 @@ class Reporting:
             async for numbers in self._missing():
                 entries = [Entry(subscription=number, held=None) for number in numbers]
                 for part in _parts(entries, MOST_IN_TRANSACTION):
-                    told = await self._apply(part)
+                    results = await self._apply(part)
                     self.outcomes[Outcome.MISSING] += sum(
-                        each.outcome is Outcome.MISSING for each in told
+                        each.outcome is Outcome.MISSING for each in results
                     )
         return await self.store.read(lambda queries: queries.out_of_sync(provider))
 
@@ -124,7 +124,7 @@ class Reporting:
                 named.append((each, numbers[0]))
         return named
 
-    async def _apply(self, entries: Sequence[Entry]) -> list[Told]:
+    async def _apply(self, entries: Sequence[Entry]) -> list[EntryResult]:
         """Applies the entries, and returns the outcome of each.
 
         Subscriptions that cannot be processed are set aside, and the others are applied without
@@ -146,12 +146,12 @@ class Reporting:
                 continue
             return [BROKEN if entry.subscription in broken else next(done) for entry in entries]
 
-    def _count(self, subscriber: Subscriber, number: str, told: Told) -> None:
-        if told.outcome is Outcome.UNKNOWN:
-            self._count_unknown(subscriber, told.why)
+    def _count(self, subscriber: Subscriber, number: str, result: EntryResult) -> None:
+        if result.outcome is Outcome.UNKNOWN:
+            self._count_unknown(subscriber, result.why)
             return
-        self.outcomes[told.outcome] += 1
-        for name, why in told.unknown:
+        self.outcomes[result.outcome] += 1
+        for name, why in result.unknown:
             self.unknown_ids += 1
             self._note(Example(id=name, subscription=number, why=why))
 

@@ -13,7 +13,7 @@ from generic_provider import DeadlineExceeded, ProvisioningError, ServerUnavaila
 
 REFUSED, NOT_REACHED = 1, 3
 OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO)
-"""What the system says of a terminal that is gone, or of a full disk behind `>`."""
+"""The errors of the system when a terminal is gone, or when the disk behind `>` is full."""
 
 
 class NotReached(click.ClickException):
@@ -22,7 +22,7 @@ class NotReached(click.ClickException):
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turns the exceptions that are no faults of the program into a message and an exit code."""
+    """Turns exceptions that are no faults of the program into a message and an exit code."""
     try:
         yield
     except ProvisioningError as error:
@@ -38,7 +38,7 @@ def told() -> Iterator[None]:
 
 
 def cause(error: OSError) -> str:
-    """What a person can do something about: the file, and what is wrong with it."""
+    """Returns what a person can mend: the file, and what is wrong with it."""
     if error.filename is None and error.errno in OF_OUTPUT:
         return f"standard output cannot be written: {error.strerror}"
     file = f"{error.filename}: " if error.filename else ""

@@ -76,7 +76,10 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
 
 
 def _difference(former: Provider | None, wanted: Provider) -> str:
-    """The lines of the TOML file that would change. What is not set gets the server's default."""
+    """Returns the lines of the TOML file that would change.
+
+    A field that is not set gets the server's default.
+    """
     complete = Provider()
     for method in ("activation_method", "deactivation_method"):
         setattr(complete.request_settings, method, RequestMethod.PER_SERVICE)

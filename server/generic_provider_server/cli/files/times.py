@@ -1,4 +1,4 @@
-"""Reads times. One without a time zone is meant in the zone of whoever wrote it on this machine."""
+"""Reads times. A time without a time zone is in the zone of this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ import click
 
 
 def time_of(text: str) -> datetime:
-    """Of an option. Says how it took a time without a zone. Raises ValueError."""
+    """Returns the time that an option gives.
+
+    If it has no time zone, prints how it is taken. Raises ValueError.
+    """
     given = datetime.fromisoformat(text)
     if given.utcoffset() is not None:
         return given
@@ -19,7 +22,10 @@ def time_of(text: str) -> datetime:
 
 
 def timestamp_of(text: str) -> str:
-    """Of a line, in the form of the contract; what is no time is left as it is."""
+    """Returns the time in a line, in the form of the contract.
+
+    A text that is no time is returned as it is.
+    """
     try:
         given = datetime.fromisoformat(text)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Writes a message as the TOML from which `fill` reads it."""
+"""Writes a message as TOML, from which `fill` reads it again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,10 @@ UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def toml_of(message: Message, *, leave_out: Collection[str]) -> str:
-    """The fields that are set, one on each line; a list of messages has one on each line."""
+    """Returns the fields that are set, one on each line.
+
+    In a list of messages, each message has a line.
+    """
     return "".join(
         f"{field.name} = {_value(field, value, lines=True)}\n"
         for field, value in message.ListFields()
@@ -57,7 +60,10 @@ def _key(name: str) -> str:
 
 
 def _span(span: timedelta) -> str:
-    """In the largest unit that divides it, as `fill` reads it; parts of a second are rounded."""
+    """Returns the span in the largest unit that divides it, so that `fill` can read it.
+
+    Parts of a second are rounded.
+    """
     seconds = round(span.total_seconds())
     unit, size = next(each for each in UNITS if seconds % each[1] == 0)
     return f"{seconds // size} {unit}"

@@ -12,8 +12,11 @@ import click
 
 
 def prepare_streams() -> None:
-    """Opens streams that are closed, and lets those of another encoding take every character."""
-    for number in range(3):  # a database must not get a number to which others write
+    """Opens standard streams that are closed, and lets streams of another encoding take every
+    character.
+    """
+    # otherwise a database could get the number of a standard stream, to which other code writes
+    for number in range(3):
         try:
             os.fstat(number)
         except OSError:
@@ -23,7 +26,7 @@ def prepare_streams() -> None:
 
 
 def _writable(stream: TextIO | None, number: int) -> TextIO:
-    if stream is None:  # it was closed
+    if stream is None:  # the stream was closed
         return os.fdopen(number, "w", closefd=False)
     reconfigure = getattr(stream, "reconfigure", None)
     if reconfigure:
@@ -33,14 +36,14 @@ def _writable(stream: TextIO | None, number: int) -> TextIO:
 
 @contextmanager
 def output_written() -> Iterator[None]:
-    """Raises OSError at the end if standard output could not take everything."""
+    """Raises OSError at the end of the block if standard output could not take everything."""
     try:
         yield
     finally:
         try:
             sys.stdout.flush()
         except OSError:
-            # Python tries again when it ends, and would print a traceback.
+            # when Python ends, it writes again, and would print a traceback
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise
 

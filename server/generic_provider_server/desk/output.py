@@ -55,7 +55,7 @@ def short_line(message: Message) -> str:
 
 
 def plain(message: Message) -> dict[str, Any]:
-    """The message as it is in JSON."""
+    """Returns the message as a dictionary, as it is in JSON."""
     return MessageToDict(
         message, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
     )
@@ -66,7 +66,7 @@ def json_line(value: object) -> str:
 
 
 def _needs_ascii() -> bool:
-    """Whether standard output cannot take every character."""
+    """Tells whether standard output cannot take every character."""
     return codecs.lookup(sys.stdout.encoding or "ascii").name != "utf-8"
 
 
@@ -85,7 +85,7 @@ def show_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None
 
 
 def console() -> Console:
-    """Returns a console on the standard output of this moment, because tests replace it."""
+    """Returns a console on the current standard output."""
     return Console(highlight=False, markup=False)
 
 

@@ -13,7 +13,7 @@ from .transition import ActionChange, Finished, Transition
 from .undone import Undone
 
 DAYS_OF_EVENTS = 7
-"""The default for how many days events are kept."""
+"""Events are kept this many days, unless the setting says otherwise."""
 
 
 class EventKind(IntEnum):
@@ -29,12 +29,13 @@ class EventKind(IntEnum):
 
 
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """One event, as it is stored.
+    """An event as it is stored.
 
     `number`: the number of the action, request or reset run; or the new state. `providers`: the
-    providers that the event concerns; for an action, all those of its subscription. `former`: the
-    former sync state, or 0 for a new link. The last three are those of a rollback: the rejected
-    request, the later actions that were rejected too, and what was taken back of the action.
+    providers that the event concerns; for an action, all providers of its subscription. `former`:
+    the former sync state, or 0 for a new link. Only a rollback has the last three fields: the
+    rejected request, the later actions that were rejected too, and what was taken back of the
+    action.
     """
 
     kind: EventKind
@@ -49,7 +50,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def events_of(before: Aggregate | None, transition: Transition) -> Iterator[Event]:
-    """Yields the events of a change: causes come before their effects.
+    """Yields the events of a change. Causes come before their effects.
 
     `before`: the subscription before the change, or None if it is new.
     """

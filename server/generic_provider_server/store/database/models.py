@@ -258,7 +258,7 @@ class ResetEntryRow(Model):
 
 
 class EventRow(Model):
-    """The events of one transaction, or some of them if they are many.
+    """The events of one transaction. If they are many, they have several rows.
 
     A cursor names a row and a place in it. The numbers ascend in the order of the commits, without
     gaps.

@@ -230,7 +230,8 @@ def _options(url: str) -> dict[str, Any]:
     """Returns the options of a connection. Options in the URL override ours."""
     said = psycopg.conninfo.conninfo_to_dict(url)
     options = {name: value for name, value in CONNECTION.items() if name not in said}
-    options["client_encoding"] = "UTF8"  # else that of the role or of the environment
+    # otherwise the encoding of the role or of the environment would be used
+    options["client_encoding"] = "UTF8"
     return options if "options" in said else {**options, "options": LOCKS_END}
 
 
@@ -245,7 +246,7 @@ def _check_encoding(database: Any) -> None:
 
 
 def _may_only_read(database: Any) -> bool:
-    """Whether it is the role, and not a standby, that may not write."""
+    """Tells whether the role, and not a standby, is the reason why nothing can be written."""
     try:
         database.rollback()
         ((standby, read_only),) = database.execute_sql(
@@ -260,8 +261,8 @@ def _may_only_read(database: Any) -> bool:
 def _transaction(connection: psycopg.Connection[Any]) -> Iterator[PostgresTables]:
     """Begins and commits a transaction.
 
-    The last statements and COMMIT go to the database together. Thus a process that stands still
-    does not keep their locks, for which the commits of all others wait.
+    The last statements and COMMIT are sent to the database together. So a process that hangs does
+    not keep the locks of these statements, for which the commits of all other processes wait.
     """
     tables = PostgresTables(connection.cursor())
     connection.execute("BEGIN")

@@ -207,7 +207,7 @@ def sqlite_path(url: str) -> Path:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Refuses what is no database of this service, before anything is written to it."""
+    """Refuses a file that is no database of this service, before anything is written to it."""
     source = f"{path.absolute().as_uri()}?mode=ro"
     try:
         with closing(sqlite3.connect(source, uri=True)) as there:

@@ -17,7 +17,9 @@ MOST_ROWS = 4
 
 
 class Bounds(NamedTuple):
-    """The number of the oldest stored row of events, and that of the next row to be written."""
+    """The number of the oldest stored row of events, and the number of the next row to be
+    written.
+    """
 
     oldest: int
     next: int
@@ -25,7 +27,7 @@ class Bounds(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class EventsAt:
-    """A row of events: its number in the order of the commits, and when it was committed."""
+    """A row of events, with its number in the order of the commits and the time of its commit."""
 
     number: int
     time: Instant
@@ -34,7 +36,7 @@ class EventsAt:
 
 class EventQueries(BaseQueries):
     def event_bounds(self) -> Bounds:
-        """If no row is stored, both numbers are those of the next row."""
+        """Returns the bounds. If no row is stored, both are the number of the next row."""
         counter = Counter.select(Counter.value).where(Counter.name == "event")
         next_row = self._rows(counter)[0].value + 1
         oldest = self._rows(EventRow.select(fn.MIN(EventRow.number).alias("oldest")))[0].oldest

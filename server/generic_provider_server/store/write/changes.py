@@ -193,7 +193,10 @@ def _item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
 
 
 def batched_events(events: Iterable[Event]) -> Iterator[list[Event]]:
-    """Yields the events in rows of about MOST_IN_ROW events; one of a rollback counts for more."""
+    """Yields the events in rows of about MOST_IN_ROW events.
+
+    The event of a rollback counts as several.
+    """
     row: list[Event] = []
     size = 0
     for event in events:

@@ -45,7 +45,8 @@ class Resets(Searching):
         return run_of_row(found[0]) if found else None
 
     def put_reset_run(self, record: RunRecord) -> None:
-        if record.state is not RunState.RUNNING:  # a run that is HELD or has ended is written once
+        # a run is stored as HELD only once, and only once in a final state
+        if record.state is not RunState.RUNNING:
             held = record.state is RunState.HELD
             kind = EventKind.RESET_RUN_HELD if held else EventKind.RESET_RUN_FINISHED
             self.events.append(Event(kind, record.id, providers=(record.definition.provider,)))

@@ -67,8 +67,8 @@ class Searching(Changes):
         return self._found(sql.LEASED_BY_OTHER_SERVERS, server, most=most)
 
     def drop_events(self, *, before: Instant, most: int) -> None:
-        """Removes the oldest rows of events, at most `most`, up to the first that is not older than
-        `before`.
+        """Removes the oldest rows of events, but at most `most` rows, and no row that is not older
+        than `before`.
         """
         rows = self._tables.select(sql.OLDEST_EVENTS, (most,))
         old = [row.number for row in takewhile(lambda row: row.time < before, rows)]

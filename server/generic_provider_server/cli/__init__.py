@@ -3,32 +3,47 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 
 import click
 
-from . import (
-    action,
-    adapter,
-    adapters,
-    archive,
-    backlog,
-    completion,
-    database,
-    demo,
-    platform,
-    provider,
-    request,
-    reset,
-    serve,
-    subscription,
-)
 from .failures import told
 from .streams import output_written, prepare_streams, refuse_undecoded
 
 __all__ = ["generic_provider", "main"]
 
+COMMANDS = (
+    "action",
+    "adapter",
+    "adapters",
+    "archive",
+    "backlog",
+    "completion",
+    "database",
+    "demo",
+    "platform",
+    "provider",
+    "request",
+    "reset",
+    "serve",
+    "subscription",
+)
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class _Commands(click.Group):
+    """Imports the module of a command when it is called: importing all of them takes long."""
+
+    def list_commands(self, _: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, _: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f".{cmd_name}", __name__), cmd_name)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="generic-provider", message="%(prog)s %(version)s")
 def generic_provider() -> None:
     """Stands between a pay-TV CRM and its CAS and OTT platforms.
@@ -38,22 +53,6 @@ def generic_provider() -> None:
     \b
     Exit codes: 0 done, 1 refused, 2 wrong usage, 3 server not reached.
     """
-
-
-generic_provider.add_command(serve.serve)
-generic_provider.add_command(provider.provider)
-generic_provider.add_command(subscription.subscription)
-generic_provider.add_command(action.action)
-generic_provider.add_command(request.request)
-generic_provider.add_command(reset.reset)
-generic_provider.add_command(archive.archive)
-generic_provider.add_command(backlog.backlog)
-generic_provider.add_command(adapters.adapters)
-generic_provider.add_command(adapter.adapter)
-generic_provider.add_command(platform.platform)
-generic_provider.add_command(database.database)
-generic_provider.add_command(demo.demo)
-generic_provider.add_command(completion.completion)
 
 
 def main() -> None:

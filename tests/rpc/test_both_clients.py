@@ -1,0 +1,187 @@
+"""Both clients do every call about resets, reports and archives, with the same arguments."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from generic_provider import (
+    ArchiveState,
+    AsyncClient,
+    Client,
+    EntryOutcome,
+    ExistingAccount,
+    PlatformSubscription,
+    RequestType,
+    ResetRunDefinition,
+    ResetRunDefinitionState,
+    ResetRunState,
+    actions,
+)
+from generic_provider import _archive_calls as archives
+from generic_provider import _reset_calls as resets
+from support.calling import Caller
+
+Ask = Callable[..., Awaitable[Any]]
+"""Does the call of that name. A stream or a list is read to its end."""
+
+CALLS = {
+    name
+    for module in (archives, resets)
+    for name, call in inspect.getmembers(module, inspect.isfunction)
+    if call.__module__ == module.__name__
+} | {"report_platform_state"}
+
+
+@pytest.fixture(params=["plain", "async"])
+async def ask(
+    request: pytest.FixtureRequest, caller: Caller, address: str
+) -> AsyncIterator[tuple[Ask, set[str]]]:
+    """And the names of the calls that were done."""
+    del caller  # it has set the provider up
+    done: set[str] = set()
+
+    async def asked(name: str, *arguments: Any, **named: Any) -> Any:
+        done.add(name)
+        return await do(name, *arguments, **named)
+
+    if request.param == "plain":
+        with Client(address, performed_by="olev") as plain:
+            do = _plain(plain)
+            yield asked, done
+    else:
+        async with AsyncClient(address, performed_by="olev") as client:
+            do = _async(client)
+            yield asked, done
+
+
+def _plain(client: Client) -> Ask:
+    def call(name: str, *arguments: Any, **named: Any) -> Any:
+        result = getattr(client, name)(*arguments, **named)
+        return list(result) if isinstance(result, Iterator) else result
+
+    async def ask(name: str, *arguments: Any, **named: Any) -> Any:
+        return await asyncio.to_thread(call, name, *arguments, **named)
+
+    return ask
+
+
+def _async(client: AsyncClient) -> Ask:
+    async def ask(name: str, *arguments: Any, **named: Any) -> Any:
+        result = getattr(client, name)(*arguments, **named)
+        return await result if inspect.isawaitable(result) else [each async for each in result]
+
+    return ask
+
+
+async def test_both_clients_do_every_call(ask: tuple[Ask, set[str]]) -> None:
+    do, done = ask
+    for number in ("S1", "S2"):
+        await _served(do, number)
+    await _report(do)
+    await _reset_one(do)
+    await _define(do)
+    await _run(do)
+    await _archive(do)
+    assert done >= CALLS
+
+
+async def _served(ask: Ask, number: str) -> None:
+    items = [("MAIN", goods, f"{goods} of {number}") for goods in ("SMARTCARD", "DECODER")]
+    account = ExistingAccount(provider="P", account_number=f"A-{number}", holds_everything=True)
+    become = actions.BecomeSubscriber(
+        type="DTH", provider="P", items=items, services=[("MAIN", "S1")], existing=[account]
+    )
+    await ask("perform", become, subscription=number)
+
+
+async def _report(ask: Ask) -> None:
+    """The platform does not know S1, and has another service on for S2."""
+    held = [PlatformSubscription(subscription="S1", missing=True)]
+    told = await ask(
+        "report_platform_state", "P", held, observed_time=datetime.now(UTC) + timedelta(hours=1)
+    )
+    assert (told.received, told.missing, told.out_of_sync) == (1, 1, 1)
+
+
+async def _reset_one(ask: Ask) -> None:
+    shown = await ask("reset_subscription", "S1", provider="P", validate_only=True)
+    assert [each.type for each in shown.requests] == [RequestType.BECOME_SUBSCRIBER]
+    sent = await ask("reset_subscription", "S1", recreate=True, request_id="one")
+    again = await ask("reset_subscription", "S1", recreate=True, request_id="one")
+    assert [each.number for each in again.requests] == [each.number for each in sent.requests]
+    full = await ask("reset_subscription", "S2", full=True, performed_by="mari")
+    assert {each.performed_by for each in full.requests} == {"mari"}
+
+
+async def _define(ask: Ask) -> None:
+    fields = ResetRunDefinition(name="night", provider="P", cron="30 4 * * *")
+    made = await ask("create_reset_run_definition", fields, request_id="made")
+    assert await ask("create_reset_run_definition", fields, request_id="made") == made
+    assert await ask("get_reset_run_definition", made.id) == made
+    made.name = "every night"
+    changed = await ask("update_reset_run_definition", made)
+    assert (changed.name, changed.etag != made.etag) == ("every night", True)
+    scheduled = await ask("submit_reset_run_definition", made.id)
+    assert scheduled.definition.HasField("next_run_time")
+    off = await ask("set_reset_run_definition_state", made.id, state="NOT_EFFECTIVE")
+    assert off.state == ResetRunDefinitionState.NOT_EFFECTIVE
+    for filters in ({"state": "NOT_EFFECTIVE"}, {"provider": "P", "page_size": 1}):
+        assert await ask("list_reset_run_definitions", **filters) == [off]
+    assert await ask("list_reset_run_definitions", states=["EFFECTIVE"]) == []
+    await ask("delete_reset_run_definition", made.id)
+    assert await ask("list_reset_run_definitions") == []
+
+
+async def _run(ask: Ask) -> None:
+    fields = ResetRunDefinition(name="all", provider="P", full=True)
+    before = await ask("preview_reset_run", fields, page_size=1)
+    assert before.totals.subscriptions == len(before.entries) == 0  # everything is pending
+    await _served(ask, "S3")
+    definition = await ask("create_reset_run_definition", fields)
+    page = await ask("preview_reset_run", definition.id)
+    assert [each.subscription for each in page.entries] == ["S3"]
+    held = await _held(ask, definition.id)
+    cancelled = await ask("cancel_reset_run", held.id, reason="a try")
+    assert (cancelled.state, cancelled.message) == (
+        ResetRunState.CANCELLED,
+        "cancelled by olev: a try",
+    )
+    approved = await ask("approve_reset_run", (await _held(ask, definition.id)).id, reason="looked")
+    *_, last = await ask("watch_reset_run", approved.id)
+    assert (last.state, last.approved_by) == (ResetRunState.COMPLETED, "olev")
+    assert await ask("list_reset_runs", state="COMPLETED") == [last]
+    assert len(await ask("list_reset_runs", definition=definition.id, page_size=1)) == 2
+    for filters, found in (({"outcome": "PLANNED"}, 0), ({"page_size": 1}, 1)):
+        entries = await ask("list_reset_run_entries", last.id, **filters)
+        assert [each.outcome for each in entries] == [EntryOutcome.REQUESTS_CREATED] * found
+
+
+async def _held(ask: Ask, definition: str) -> Any:
+    run = (await ask("submit_reset_run_definition", definition, hold=True)).reset_run
+    while run.state != ResetRunState.HELD:
+        run = await ask("get_reset_run", run.id)
+    return run
+
+
+async def _archive(ask: Ask) -> None:
+    now = datetime.now(UTC)
+    made = await ask("create_archive", created_before=now, provider="P", request_id="old")
+    assert (await ask("create_archive", created_before=now, provider="P", request_id="old")).id == (
+        made.id
+    )
+    while made.state == ArchiveState.CREATING:
+        made = await ask("get_archive", made.id)
+    assert (made.state, made.performed_by) == (ArchiveState.COMPLETED, "olev")
+    for filters in ({"state": "COMPLETED"}, {"provider": "P", "page_size": 1}):
+        assert await ask("list_archives", **filters) == [made]
+    assert await ask("list_archives", subscription="S1") == []
+    whole = b"".join(await ask("download_archive", made.id))
+    assert b"".join(await ask("download_archive", made.id, offset=9)) == whole[9:]
+    deleted = await ask("delete_archive", made.id, checksum=made.checksum, performed_by="mari")
+    assert deleted.message.startswith("deleted by mari")

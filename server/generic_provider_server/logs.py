@@ -8,9 +8,10 @@ from contextlib import suppress
 from typing import TextIO, cast
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
 from .config import LogFormat, Settings
+from .visible import visible
 
 
 def configure_logs(settings: Settings) -> None:
@@ -22,6 +23,7 @@ def configure_logs(settings: Settings) -> None:
     first: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _all_visible,
     ]
     last: list[Processor] = [
         *([structlog.processors.format_exc_info] if json else []),
@@ -46,6 +48,10 @@ def configure_logs(settings: Settings) -> None:
     level = max(logging.WARNING, logging.getLevelNamesMapping()[settings.log_level.name])
     logging.basicConfig(handlers=[libraries], level=level, force=True)
     logging.captureWarnings(capture=True)
+
+
+def _all_visible(_: object, __: str, event: EventDict) -> EventDict:
+    return {name: visible(fact) if type(fact) is str else fact for name, fact in event.items()}
 
 
 class _Sturdy:

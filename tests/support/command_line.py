@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import sys
 from typing import Any
 
 import click
@@ -20,7 +21,7 @@ class Program(click.Command):
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         with told():
-            return generic_provider.main(*arguments, **options)
+            sys.exit(generic_provider.main(*arguments, **{**options, "standalone_mode": False}))
 
 
 def run(*arguments: str, server: Server | None = None, **environment: str) -> Result:

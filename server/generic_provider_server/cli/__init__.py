@@ -59,4 +59,4 @@ def main() -> None:
     prepare_streams()
     with told(), output_written():
         refuse_undecoded(sys.argv)
-        generic_provider(prog_name="generic-provider")
+        sys.exit(generic_provider(prog_name="generic-provider", standalone_mode=False))

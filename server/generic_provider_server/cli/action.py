@@ -21,7 +21,7 @@ from generic_provider import (
 )
 
 from ..desk.changes import error, kind, outcome, state
-from ..desk.output import Output, moment
+from ..desk.output import Output, moment, say
 from ..desk.wording import about, address, holder, not_sent
 from .action_batch import batch
 from .action_options import ACTIONS, Verb, message_fields
@@ -104,11 +104,11 @@ def _command(name: str, verb: Verb) -> click.Command:
             performed_by=performed_by or "",
         )
         if wait and not output.as_json:
-            click.echo(_performed(done))
+            say(*_performed(done))
         if wait:
             _show_settled(client, output, done)
         else:
-            output.message(done, _performed(done))
+            output.message(done, *_performed(done))
 
     options = (*verb.options, WHOLE) if name in PARTS else verb.options
     params = [_subscription(name), *options, *COMMON]
@@ -155,7 +155,7 @@ def get(client: Client, output: Output, *, action_id: str, request_id: bool, wai
     """Show an action and its result."""
     key = {"request_id" if request_id else "action": action_id}
     found = client.get_action(**key, wait=timedelta(seconds=wait))
-    output.message(found, "\n".join(_lines(found)))
+    output.message(found, *_lines(found))
 
 
 @action.command("list")
@@ -186,7 +186,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
     name_archives(client, filters["subscription"])
 
 
-def _performed(done: PerformActionResponse) -> str:
+def _performed(done: PerformActionResponse) -> list[str]:
     made = done.action
     types = [
         f"{each.number or '(preview)'} {RequestType.name_of(each.type)} {about(each)}".rstrip()
@@ -195,7 +195,7 @@ def _performed(done: PerformActionResponse) -> str:
     name = made.id or "(preview)"
     count = f"{len(types)} request{'' if len(types) == 1 else 's'}"
     first = f"{name} {state(made)}, subscription {done.subscription.number}, {count}"
-    return "\n  ".join([first, *types, *_notes(done)])
+    return [first, *[f"  {line}" for line in (*types, *_notes(done))]]
 
 
 def _notes(done: PerformActionResponse) -> Iterator[str]:

@@ -12,7 +12,7 @@ import click
 
 from generic_provider import Client, ProvisioningError, SubscriptionAction
 
-from ..desk.output import Output, one_line
+from ..desk.output import Output, one_line, say
 from .batch_outcome import Outcome, Refused
 from .failures import words_of
 from .files.action_lines import Line, Lines
@@ -90,21 +90,21 @@ def batch(
                     if action:
                         outcome.add(line.number, action, repeated=repeated)
                         if output.as_json and not wait:
-                            click.echo(one_line(action))
+                            say(one_line(action))
                     else:
                         refused.add(line, reason, heading=lines.heading)
                 bar.reached(group[-1].number)
         for action in outcome.wait(client) if wait else ():
             if output.as_json:
-                click.echo(one_line(action))
-        click.echo(outcome.summary(refused), err=output.as_json)
+                say(one_line(action))
+        say(outcome.summary(refused), err=output.as_json)
         sys.exit(outcome.exit_code(refused))
 
 
 def _say_how_to_continue(outcome: Outcome, refused: Refused, line: int, run: str) -> None:
     instead = f", with --run {run} instead of --again" if run else ""
     said = f"{outcome.summary(refused)}, up to line {line}"
-    click.echo(f"{said}; run the same command again to continue{instead}", err=True)
+    say(f"{said}; run the same command again to continue{instead}", err=True)
 
 
 def _perform(client: Client, group: list[Line], *, validate_only: bool) -> Iterator[Result]:

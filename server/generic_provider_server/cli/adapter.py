@@ -15,7 +15,7 @@ from generic_provider import Client, RequestType
 from ..conformance.check import TooLittleCredit, checking
 from ..conformance.play import Terms
 from ..conformance.rules import RuleVerdict
-from ..desk.output import Output, json_line, short_line, show_table
+from ..desk.output import Output, json_line, say, short_line, show_table
 from ..simulator.adapter import Behaviour, simulate
 from ..simulator.comparison import differences
 from ..simulator.platform import platform_in
@@ -132,18 +132,18 @@ def memory(*, memory: Path, journal: bool, report: bool) -> None:
     with platform_in(memory) as platform:
         if report:
             for subscriber in reported(platform):
-                click.echo(short_line(subscriber))
+                say(short_line(subscriber))
             return
         if journal:
             for line in platform.journal():
-                click.echo("  ".join(line))
+                say("  ".join(line))
             return
         for number in platform.subscriptions():
             holds = platform.holds(number) or {}
-            click.echo(f"{number}  {holds['holder']}")
+            say(f"{number}  {holds['holder']}")
             for kind in ("items", "services", "usages"):
                 for text in holds[kind]:
-                    click.echo(f"  {kind.removesuffix('s'):<8} {text}")
+                    say(f"  {kind.removesuffix('s'):<8} {text}")
 
 
 @adapter.command()
@@ -160,8 +160,8 @@ def compare(client: Client, output: Output, *, provider: str, memory: Path) -> N
         wrong = list(differences(client, platform, provider=provider))
         number = len(platform.subscriptions())
     for line in wrong:
-        click.echo(json_line({"difference": line}) if output.as_json else line)
-    click.echo(f"{number} subscribers on the platform, {len(wrong)} differences", err=True)
+        say(json_line({"difference": line}) if output.as_json else line)
+    say(f"{number} subscribers on the platform, {len(wrong)} differences", err=True)
     if wrong:
         sys.exit(REFUSED)
 
@@ -233,6 +233,6 @@ def check(
 
 async def _check(listen: str, terms: Terms) -> list[RuleVerdict]:
     async with checking(listen, terms=terms) as played:
-        click.echo(f"waiting for an adapter on {played.address}")
-        click.echo(f"testing {await played.connected()}")
-        return await played.verdicts(tell=lambda scenario: click.echo(f"  {scenario}"))
+        say(f"waiting for an adapter on {played.address}")
+        say(f"testing {await played.connected()}")
+        return await played.verdicts(tell=lambda scenario: say(f"  {scenario}"))

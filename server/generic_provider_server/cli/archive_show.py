@@ -13,7 +13,7 @@ from google.protobuf.json_format import MessageToDict
 
 from generic_provider import PerformActionRequest
 
-from ..desk.output import json_line
+from ..desk.output import json_line, say
 from ..store.archives.file import ArchiveFile, DamagedArchive
 from ..store.archives.lines import ActionLine, Content, EntryLine, RequestLine, RunLine, encode_line
 
@@ -49,11 +49,10 @@ def show(
     if run and not any(isinstance(line, RunLine) for line in lines):
         raise click.ClickException(f"{file.name} has no reset run {run}")
     if not (requests or subscription or run):
-        click.echo(json_line(_summary(found)) if as_json else _lines("archive", _summary(found)))
+        _show("archive", _summary(found), as_json=as_json)
     for line in lines:
         facts = _facts(line)
-        kind = facts.pop("kind")
-        click.echo(json_line({"kind": kind, **facts}) if as_json else _lines(kind, facts))
+        _show(facts.pop("kind"), facts, as_json=as_json)
 
 
 def _wanted(
@@ -91,10 +90,11 @@ def _facts(line: Content) -> dict[str, Any]:
     return facts
 
 
-def _lines(kind: str, facts: dict[str, Any]) -> str:
-    shown = [
-        f"  {name:<18} {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
-        for name, value in facts.items()
-        if name != "kind"
-    ]
-    return "\n".join([kind, *shown])
+def _show(kind: str, facts: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        say(json_line({"kind": kind, **facts}))
+        return
+    say(kind)
+    for name, value in facts.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        say(f"  {name:<18} {text}")

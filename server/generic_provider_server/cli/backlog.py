@@ -8,7 +8,7 @@ import click
 
 from generic_provider import Client, GetBacklogResponse, RequestType
 
-from ..desk.output import Output, json_line, moment, plain, show_table, span
+from ..desk.output import Output, json_line, moment, plain, say, show_table, span
 from .remote import remote
 
 
@@ -19,12 +19,12 @@ def backlog(client: Client, output: Output, *, provider: str) -> None:
     """Show what is pending at PROVIDER, or at each provider."""
     if provider:
         found = client.get_backlog(provider)
-        output.message(found, "\n".join(_lines(found)))
+        output.message(found, *_lines(found))
         return
     every = {each.code: client.get_backlog(each.code) for each in client.list_providers()}
     if output.as_json:
         for code, found in every.items():
-            click.echo(json_line({"provider": code, **plain(found)}))
+            say(json_line({"provider": code, **plain(found)}))
     else:
         show_table(COLUMNS, [_row(code, found) for code, found in every.items()])
 

@@ -13,6 +13,7 @@ import click
 from generic_provider import ActionState, Client, SubscriptionAction
 
 from ..desk.changes import error, state
+from ..desk.output import say
 from .failures import REFUSED
 from .files.action_lines import Line
 
@@ -44,7 +45,7 @@ class Refused:
             self.file.unlink(missing_ok=True)
 
     def add(self, line: Line, reason: str, *, heading: Callable[[], bytes]) -> None:
-        click.echo(f"line {line.number}: {reason}", err=True)
+        say(*f"line {line.number}: {reason}".split("\n"), err=True)
         self._lines.write((b"" if self.count else heading()) + line.source + b"\n")
         self.count += 1
 
@@ -72,7 +73,7 @@ class Outcome:
             settled = settled_action(client, action)
             self._after[state(settled)] += 1
             if settled.state in REJECTED:
-                click.echo(f"line {line}: {rejection(settled)}", err=True)
+                say(f"line {line}: {rejection(settled)}", err=True)
             yield settled
 
     def summary(self, refused: Refused) -> str:

@@ -8,7 +8,7 @@ from typing import TypeVar
 import click
 
 from ..config import DESCRIBED
-from ..desk.output import show_table
+from ..desk.output import say, show_table
 from ..store.database.engine import UNREADABLE, StoreInUse, StoreLost, UnsupportedDatabase
 from ..store.database.migrate import status as status_of
 from ..store.store import engine_of, reader_of
@@ -44,8 +44,8 @@ def upgrade(*, url: str) -> None:
     """
     done = _told(lambda: _upgraded(url))
     for name in done:
-        click.echo(f"done: {name}")
-    click.echo("The schema is up to date.")
+        say(f"done: {name}")
+    say("The schema is up to date.")
 
 
 @database.command()

@@ -6,10 +6,13 @@ import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 
 import click
 
 from generic_provider import DeadlineExceeded, ProvisioningError, ServerUnavailable
+
+from ..desk.output import say
 
 REFUSED, NOT_REACHED = 1, 3
 OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO)
@@ -26,14 +29,22 @@ def told() -> Iterator[None]:
     try:
         yield
     except ProvisioningError as error:
-        click.echo(f"Error: {words_of(error)}", err=True)
+        say(*f"Error: {words_of(error)}".split("\n"), err=True)
         unreached = isinstance(error, ServerUnavailable | DeadlineExceeded)
         sys.exit(NOT_REACHED if unreached else REFUSED)
+    except click.ClickException as error:
+        text = StringIO()
+        error.show(text)
+        say(*text.getvalue().rstrip("\n").split("\n"), err=True)
+        sys.exit(error.exit_code)
+    except click.Abort:
+        say("Aborted!", err=True)
+        sys.exit(REFUSED)
     except BrokenPipeError:
         sys.stderr.close()
         sys.exit(REFUSED)
     except OSError as error:
-        click.echo(f"Error: {cause(error)}", err=True)
+        say(f"Error: {cause(error)}", err=True)
         sys.exit(REFUSED)
 
 

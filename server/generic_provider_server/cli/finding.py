@@ -5,12 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Mapping
 
-import click
-
 from generic_provider import Client, Subscription, SubscriptionNotFound, SubscriptionState
 
 from ..desk.former import former_requests, where_it_was
-from ..desk.output import Output, moment
+from ..desk.output import Output, moment, say
 from ..desk.wording import sync_states
 from .failures import REFUSED
 
@@ -36,7 +34,7 @@ def find(client: Client, output: Output, key: str, *, include_former: bool = Fal
         return look_up(client, output, key, include_former=include_former)
     except SubscriptionNotFound:
         for request in former_requests(client, key):
-            click.echo(where_it_was(request, key), err=True)
+            say(where_it_was(request, key), err=True)
         raise
 
 
@@ -58,6 +56,6 @@ def look_up(
             raise
     if len(found) == 1:
         return client.get_subscription(found[0].number, include_former=include_former)
-    click.echo(f"Error: {len(found)} subscriptions have {key!r}; name one by its number:", err=True)
+    say(f"Error: {len(found)} subscriptions have {key!r}; name one by its number:", err=True)
     output.messages(found, COLUMNS)
     sys.exit(REFUSED)

@@ -11,6 +11,7 @@ import click
 from generic_provider import Client
 
 from ..desk.archived import archives_with, more_in
+from ..desk.output import say
 from .values import INSTANT
 
 T = TypeVar("T")
@@ -51,10 +52,10 @@ def within(limit: int, found: Iterable[T]) -> Iterator[T]:
         return
     yield from islice(every, limit)
     if next(every, None) is not None:
-        click.echo(f"There are more than these {limit}: use --limit.", err=True)
+        say(f"There are more than these {limit}: use --limit.", err=True)
 
 
 def name_archives(client: Client, subscription: str) -> None:
     """Prints on standard error which archives contain more of the subscription."""
     if subscription and (found := archives_with(client, subscription)):
-        click.echo(more_in(found), err=True)
+        say(more_in(found), err=True)

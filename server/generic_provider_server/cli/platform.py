@@ -10,7 +10,7 @@ import click
 
 from generic_provider import Client, PlatformSubscription, ReportPlatformStateResponse
 
-from ..desk.output import Output, show_table
+from ..desk.output import Output, say, show_table
 from .files.message_lines import message_of, sources
 from .files.text import FILE, Text
 from .progress import LinesBar
@@ -74,9 +74,9 @@ def report(
             complete=complete,
             max_missing_percent=max_missing_percent,
         )
-    output.message(told, "\n".join(_lines(told)))
+    output.message(told, *_lines(told))
     if told.examples and not output.as_json:
-        click.echo()
+        say("")
         show_table(("unknown", "which", "why"), map(_example, told.examples))
 
 

@@ -20,7 +20,7 @@ from generic_provider import (
     ServiceKind,
 )
 
-from ..desk.output import Output, in_words, moment
+from ..desk.output import Output, in_words, moment, say
 from .files.text import FILE, Text
 from .files.toml_messages import WrongKeys, fill
 from .files.toml_writing import toml_of
@@ -58,7 +58,7 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
     except ProviderNotFound:
         former = None
     if dry_run:
-        click.echo(_difference(former, wanted))
+        say(*_difference(former, wanted))
         return
     if former is None:
         now, done = client.create_provider(wanted), "created"
@@ -70,12 +70,12 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
         try:
             now = client.set_provider_state(now.code, state="EFFECTIVE")
         except ProvisioningError:
-            click.echo(f"{now.code} {done}, {_state(now)}", err=True)
+            say(f"{now.code} {done}, {_state(now)}", err=True)
             raise
     output.message(now, f"{now.code} {done}, {_state(now)}")
 
 
-def _difference(former: Provider | None, wanted: Provider) -> str:
+def _difference(former: Provider | None, wanted: Provider) -> list[str]:
     """Returns the lines of the TOML file that would change.
 
     A field that is not set gets the server's default.
@@ -96,7 +96,7 @@ def _difference(former: Provider | None, wanted: Provider) -> str:
         if not line.startswith(("---", "+++", "@@"))
     ]
     said = "created" if former is None else "updated" if changed else "unchanged"
-    return "\n".join([f"{wanted.code} would be {said}", *changed])
+    return [f"{wanted.code} would be {said}", *changed]
 
 
 @provider.command("list")
@@ -125,9 +125,9 @@ def show(client: Client, output: Output, *, code: str, toml: bool) -> None:
     """Show a provider."""
     found = client.get_provider(code)
     if toml:
-        click.echo(toml_of(found, leave_out=OUTPUT_ONLY), nl=False)
+        say(*toml_of(found, leave_out=OUTPUT_ONLY).rstrip("\n").split("\n"))
     else:
-        output.message(found, _shown(found))
+        output.message(found, *_shown(found))
 
 
 MEANING = {
@@ -168,10 +168,10 @@ def _state(found: Provider) -> str:
     return ProviderState.name_of(found.state)
 
 
-def _shown(found: Provider) -> str:
+def _shown(found: Provider) -> list[str]:
     settings, delivery = found.request_settings, found.delivery_settings
     attempts = delivery.max_delivery_attempts or "unlimited"
-    lines = [
+    return [
         f"{found.code}  {found.display_name}  {_state(found)}  etag {found.etag}",
         f"  activation    {RequestMethod.name_of(settings.activation_method)}",
         f"  deactivation  {RequestMethod.name_of(settings.deactivation_method)}",
@@ -194,7 +194,6 @@ def _shown(found: Provider) -> str:
         "goods",
         *[f"  {each.goods_type} = {each.provider_goods_type}" for each in found.goods],
     ]
-    return "\n".join(lines)
 
 
 def _distributor_line(each: Distributor) -> str:

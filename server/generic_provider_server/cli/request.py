@@ -96,7 +96,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
 def show(client: Client, output: Output, *, number: str) -> None:
     """Show a request."""
     found = client.get_request(number)
-    output.message(found, "\n".join(_lines(found)))
+    output.message(found, *_lines(found))
 
 
 @request.command()

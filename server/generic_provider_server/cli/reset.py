@@ -8,7 +8,7 @@ import click
 
 from generic_provider import Client, ProvisioningRequest, RequestType, Subscription, SyncState
 
-from ..desk.output import Output
+from ..desk.output import Output, say
 from ..desk.wording import about
 from . import reset_run
 from .finding import KEY, find
@@ -51,9 +51,9 @@ def subscription(
     )
     for code in done.providers_left_out:
         why = "it is not effective, or an adapter works on its requests"
-        click.echo(f"{code} is left out: {why}", err=True)
+        say(f"{code} is left out: {why}", err=True)
     if not output.as_json:
-        click.echo("\n".join(_lines(found, provider, preview=preview, sent=len(done.requests))))
+        say(*_lines(found, provider, preview=preview, sent=len(done.requests)))
     if done.requests or output.as_json:
         output.messages(
             done.requests,

@@ -20,8 +20,9 @@ from generic_provider import (
     ResetRunState,
 )
 
-from ..desk.output import Output, console, moment, show_table
+from ..desk.output import Output, console, moment, say, show_table
 from ..desk.resets import counts, preview_lines, run_lines
+from ..visible import visible
 from .listing import limit_option, page_size, within
 from .remote import remote
 from .reset_definition import define
@@ -87,7 +88,7 @@ def preview(
     ]
     if rows:
         show_table(("subscription", "account", "difference"), rows)
-    click.echo("\n".join(preview_lines(first.totals)))
+    say(*preview_lines(first.totals))
 
 
 def _entries(
@@ -106,7 +107,7 @@ def _write_csv(entries: Iterator[PreviewResetRunResponse.Entry]) -> None:
         for each in entry.differences:
             kind = DifferenceKind.name_of(each.kind)
             place = [getattr(each, field) for field in PLACE]
-            writer.writerow([entry.subscription, entry.account_number, kind, *place])
+            writer.writerow(map(visible, [entry.subscription, entry.account_number, kind, *place]))
 
 
 @run.command()
@@ -153,7 +154,7 @@ def _watched(client: Client, number: str) -> None:
             )
             if last.state == ResetRunState.HELD:
                 break
-    click.echo("\n".join(run_lines(last)))
+    say(*run_lines(last))
     if last.state in FAILED:
         sys.exit(1)
 
@@ -179,7 +180,7 @@ def approve(client: Client, output: Output, /, *, reset_run: str, reason: str, w
 def cancel(client: Client, output: Output, /, *, reset_run: str, reason: str) -> None:
     """End a run. Requests that it has created stay pending."""
     done = client.cancel_reset_run(reset_run, reason=reason)
-    output.message(done, "\n".join(run_lines(done)))
+    output.message(done, *run_lines(done))
 
 
 @run.command("list")
@@ -222,7 +223,7 @@ def show(
 ) -> None:
     """Show a run, with the outcome for each subscription."""
     found = client.get_reset_run(reset_run)
-    output.message(found, "\n".join(run_lines(found)))
+    output.message(found, *run_lines(found))
     entries = client.list_reset_run_entries(
         reset_run, outcomes=outcomes, page_size=page_size(limit)
     )

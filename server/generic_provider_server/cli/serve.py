@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from ..config import DESCRIBED, PREFIX, Described, InForce, Settings, WrongSettings, read_settings
-from ..desk.output import show_table
+from ..desk.output import say, show_table
 from ..running import run_one
 from ..workers import run_workers
 
@@ -74,4 +74,4 @@ def _run(settings: Settings) -> None:
     if settings.workers > 1:
         run_workers(settings)
     else:
-        run_one(settings, on_serving=lambda address: click.echo(f"serving on {address}"))
+        run_one(settings, on_serving=lambda address: say(f"serving on {address}"))

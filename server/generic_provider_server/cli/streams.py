@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
-import click
+from ..desk.output import say
 
 
 def prepare_streams() -> None:
@@ -54,5 +54,5 @@ def refuse_undecoded(arguments: Iterable[str]) -> None:
             argument.encode()
         except UnicodeEncodeError:
             shown = argument.encode(errors="backslashreplace").decode()
-            click.echo(f"Error: the argument {shown!r} is not text in UTF-8", err=True)
+            say(f"Error: the argument {shown!r} is not text in UTF-8", err=True)
             sys.exit(2)

@@ -54,7 +54,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
 def show(client: Client, output: Output, *, key: str, include_former: bool) -> None:
     """Show a subscription as the CRM wants it."""
     found = find(client, output, key, include_former=include_former)
-    output.message(found, "\n".join(_lines(found)))
+    output.message(found, *_lines(found))
 
 
 @subscription.command()

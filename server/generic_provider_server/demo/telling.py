@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.rule import Rule
 from rich.table import Table
@@ -27,6 +28,7 @@ from generic_provider import (
 )
 
 from ..simulator.platform import Line, what
+from ..visible import visible
 
 WIDTH = 80
 
@@ -47,7 +49,7 @@ class Teller:
         self._console.print(Rule(f"[bold]{self._step}. {text}", align="left", style="dim"))
 
     def say(self, text: str) -> None:
-        self._console.print(text, markup=False)
+        self._console.print("\n".join(map(visible, text.split("\n"))), markup=False)
 
     def crm(self, text: str) -> None:
         self._console.print(f"[cyan]CRM      [/cyan] → {text}")
@@ -63,7 +65,7 @@ class Teller:
             origin = "  (correction)" if each.origin == RequestOrigin.ROLLBACK else ""
             self._console.print(
                 f"[blue]request  [/blue] · {each.number} {RequestType.name_of(each.type):<19}"
-                f" {what(each)}{origin} [{colour}]{state}[/{colour}]"
+                f" {_plain(what(each))}{origin} [{colour}]{state}[/{colour}]"
             )
             if each.error_code:
                 self.say(f"            {each.error_code}: {each.error_description}")
@@ -80,9 +82,10 @@ class Teller:
 
     def subscription(self, subscription: Subscription) -> None:
         link = subscription.provider_links[0]
+        holder, account = map(_plain, (subscription.holder.name, link.account_number))
         self._console.print(
-            f"[magenta]shown    [/magenta] · {subscription.number} {subscription.holder.name}, "
-            f"account {link.account_number}, {SyncState.name_of(link.sync_state)}"
+            f"[magenta]shown    [/magenta] · {subscription.number} {holder}, "
+            f"account {account}, {SyncState.name_of(link.sync_state)}"
         )
         for point in dict.fromkeys(each.distributor for each in subscription.services):
             here = [each for each in subscription.services if each.distributor == point]
@@ -99,7 +102,7 @@ class Teller:
     def table(self, title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
         table = Table(*columns, title=title, title_justify="left")
         for row in rows:
-            table.add_row(*map(str, row))
+            table.add_row(*[_plain(str(cell)) for cell in row])
         self._console.print()
         self._console.print(table)
 
@@ -120,3 +123,8 @@ class Teller:
     def verdict(self, text: str, *, good: bool) -> None:
         mark = "[green]✓[/green]" if good else "[bold red]✗[/bold red]"
         self._console.print(f"{mark} {text}")
+
+
+def _plain(text: str) -> str:
+    """The text without markup and without control characters."""
+    return escape(visible(text))

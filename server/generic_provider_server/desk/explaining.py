@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
-import click
-
 from generic_provider import (
     Client,
     InstalledItem,
@@ -22,7 +20,7 @@ from generic_provider import (
 from . import changes
 from .archived import more_in
 from .facts import Facts, Platform, facts_of
-from .output import Output, age, json_line, moment, plain, show_table
+from .output import Output, age, json_line, moment, plain, say, show_table
 from .wording import about, address, error, heading, holder, service_in_brief, usage, waits
 from .wording import state_of as request_state
 
@@ -35,24 +33,24 @@ class Explanation(NamedTuple):
 
     def show(self, output: Output) -> None:
         if output.as_json:
-            click.echo(json_line(self._as_json()))
+            say(json_line(self._as_json()))
             return
         subscription, platforms, actions, _, archives = self.facts
-        click.echo("\n".join(heading(subscription)))
+        say(*heading(subscription))
         for used in subscription.usages:
-            click.echo(f"  usage     {usage(used)}; {self._sent(used)}")
-        click.echo()
+            say(f"  usage     {usage(used)}; {self._sent(used)}")
+        say("")
         show_table(POINTS, self._points())
         if actions:
-            click.echo("\nlast actions")
+            say("", "last actions")
         for action in actions:
-            click.echo("\n".join(self._action_lines(action)))
+            say(*self._action_lines(action))
         for platform in platforms:
-            click.echo("\n" + "\n".join(_lines(platform, subscription, archived=bool(archives))))
+            say("", *_lines(platform, subscription, archived=bool(archives)))
         if not platforms:
-            click.echo("\n  next      nothing: the subscription has no platform")
+            say("", "  next      nothing: the subscription has no platform")
         if archives:
-            click.echo("\n" + more_in(archives))
+            say("", more_in(archives))
 
     def _sent(self, used: Usage) -> str:
         """Returns in words what became of the newest request about a usage record."""

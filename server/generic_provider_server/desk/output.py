@@ -14,6 +14,7 @@ from google.protobuf.json_format import MessageToDict, MessageToJson
 from google.protobuf.message import Message
 from rich.console import Console
 
+from ..visible import visible
 from .tables import heading_and_rows
 
 M = TypeVar("M", bound=Message)
@@ -23,9 +24,9 @@ UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 class Output(NamedTuple):
     as_json: bool = False
 
-    def message(self, message: Message, text: str) -> None:
-        """Shows one thing. `text` is its form for people."""
-        click.echo(one_line(message) if self.as_json else text)
+    def message(self, message: Message, *lines: str) -> None:
+        """Shows one thing. `lines` are its form for people."""
+        say(*([one_line(message)] if self.as_json else lines))
 
     def messages(self, messages: Iterable[M], columns: Mapping[str, Callable[[M], object]]) -> None:
         """Shows many things, each as a row. The functions in `columns` compute the cells."""
@@ -34,7 +35,15 @@ class Output(NamedTuple):
             show_table(columns, rows)
             return
         for message in messages:
-            click.echo(one_line(message))
+            say(one_line(message))
+
+
+def say(*lines: str, err: bool = False) -> None:
+    """Prints the lines. Everything that the program prints goes through here or through tables, so
+    that no text of a platform, an adapter or a caller controls the terminal.
+    """
+    for line in lines:
+        click.echo(visible(line), err=err)
 
 
 def one_line(message: Message) -> str:
@@ -76,10 +85,10 @@ def show_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None
     If the output is no terminal, lines may have any length.
     """
     width = console().width if sys.stdout.isatty() else None
-    cells = [[*map(str, row)] for row in rows]
+    cells = [[visible(str(cell)) for cell in row] for row in rows]
     heading, lines = heading_and_rows([*columns], cells, width=width)
     for line in heading:
-        click.secho(line, bold=True)
+        click.echo(click.style(line, bold=True))
     for line in lines:
         click.echo(line)
 

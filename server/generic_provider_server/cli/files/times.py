@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from functools import cache
 
-import click
+from ...desk.output import say
 
 
 def time_of(text: str) -> datetime:
@@ -17,7 +17,7 @@ def time_of(text: str) -> datetime:
     if given.utcoffset() is not None:
         return given
     taken = given.astimezone()
-    click.echo(f"{text} is taken as {taken.isoformat()}, the time zone of this machine", err=True)
+    say(f"{text} is taken as {taken.isoformat()}, the time zone of this machine", err=True)
     return taken
 
 
@@ -39,4 +39,4 @@ def timestamp_of(text: str) -> str:
 @cache
 def _say_once() -> None:
     zone = datetime.now().astimezone().strftime("%Z")
-    click.echo(f"Times without a time zone are taken in that of this machine, {zone}.", err=True)
+    say(f"Times without a time zone are taken in that of this machine, {zone}.", err=True)

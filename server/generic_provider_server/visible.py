@@ -1,0 +1,29 @@
+"""Makes texts of others harmless for a terminal."""
+
+from __future__ import annotations
+
+import json
+from unicodedata import category
+
+SHOWN = frozenset("\u200c\u200d")
+"""Format characters that belong to words of some languages, and change nothing else."""
+
+
+def visible(text: str) -> str:
+    """The text on one line, with `\\u001b` and the like in place of control characters.
+
+    A text of JSON keeps its meaning.
+    """
+    if text.isprintable():
+        return text
+    return "".join([_escaped(each) if _controls(each) else each for each in text])
+
+
+def _controls(character: str) -> bool:
+    """Whether the character controls the terminal, or the order in which others are shown."""
+    return category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in SHOWN
+
+
+def _escaped(character: str) -> str:
+    text = json.dumps(character)[1:-1]
+    return text if text.startswith("\\") else f"\\u{ord(character):04x}"

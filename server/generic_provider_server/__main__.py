@@ -1,6 +1,22 @@
+"""The command `generic-provider`. The distribution installs it also without its extra `server`."""
+
 from __future__ import annotations
 
-from .cli import main
+import sys
+
+
+def main() -> None:
+    try:
+        from .cli import main as run  # noqa: PLC0415 - it may be missing what it needs
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.partition(".")[0].startswith("generic_provider"):
+            raise
+        sys.exit(
+            f"The command generic-provider needs {missing.name}, which comes with the extra "
+            "`server`: pip install 'generic-provider[server]'"
+        )
+    run()
+
 
 if __name__ == "__main__":
     main()

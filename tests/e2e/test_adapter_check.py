@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Mapping
 from datetime import timedelta
+from pathlib import Path
+from xml.etree import ElementTree as ET
 
 from generic_provider import Adapter, PlatformDown, ProvisioningRequest, Reject, RequestType
-from support.adapter_check import checked
-from support.naive_adapter import NaiveAdapter
+from support.adapter_check import checked, printed_by_check
+from support.command_line import run
+from support.naive_adapter import NaiveAdapter, StackingAdapter
 
 SLOW = "--slow-type", "update-address"
 IMPATIENT = "--patience", "2"
@@ -32,7 +36,7 @@ async def test_what_an_adapter_gives_no_chance_to_see_is_not_held_against_it() -
 async def test_an_adapter_that_starts_accepts_and_forgets_everything_fails_where_it_does() -> None:
     code, verdicts = await checked(NaiveAdapter().serve, *SLOW, *IMPATIENT, "--rejecting", "FILM")
 
-    assert rules(verdicts, "broken") == {1, 3, 6, 7, 8, 11, 12, 13}
+    assert rules(verdicts, "broken") == {1, 3, 6, 7, 8, 9, 11, 12, 13}
     assert rules(verdicts, "not seen") == {4, 10}
     assert code == 1
 
@@ -42,8 +46,8 @@ async def test_an_adapter_that_goes_on_after_a_rejection_and_never_comes_back_fa
 
     code, verdicts = await checked(naive.serve, *IMPATIENT, "--rejecting", "FILM")
 
-    assert rules(verdicts, "broken") == {1, 3, 4, 8, 11, 12}
-    assert rules(verdicts, "not seen") == {6, 7}
+    assert rules(verdicts, "broken") == {1, 3, 4, 8, 9, 11, 12}
+    assert rules(verdicts, "not seen") == {6, 7, 10, 13}
     assert code == 1
 
 
@@ -54,6 +58,74 @@ async def test_an_adapter_with_too_little_credit_is_not_judged() -> None:
     code, verdicts = await checked(small)
 
     assert (code, verdicts) == (1, {})
+
+
+async def test_answers_that_pile_up_show_an_adapter_that_sends_the_newest_first() -> None:
+    code, printed = await printed_by_check(StackingAdapter().serve, *IMPATIENT, "--json")
+
+    told = {each["rule"]: each for each in map(json.loads, printed.splitlines())}
+    assert code == 1
+    assert told[3]["word"] == "broken"
+    assert "was answered before" in told[3]["seen"]
+    assert "was not answered again after OUT_OF_ORDER" in told[9]["seen"]
+
+
+async def test_work_of_most_of_a_lease_shows_an_adapter_that_never_extends() -> None:
+    naive = NaiveAdapter(lease_seconds=30)
+
+    _, verdicts = await checked(naive.serve, *SLOW, *IMPATIENT)
+
+    assert 7 in rules(verdicts, "broken")
+
+
+async def test_the_check_asks_for_what_the_file_of_the_provider_offers(tmp_path: Path) -> None:
+    file = tmp_path / "provider.toml"
+    file.write_text(
+        """
+        code = "P"
+        distributors = [
+            { code = "TWIN", required_distributor = "ROOM" },
+            { code = "ROOM", required_goods_types = ["BOX", "CHIP"] },
+        ]
+        services = [
+            { code = "MOVIE", provider_service_id = "id-9", kind = "usage" },
+            { code = "NEWS", provider_service_id = "id-1" },
+            { code = "GOLD", provider_service_id = "id-2" },
+        ]
+        goods = [
+            { goods_type = "CHIP", provider_goods_type = "chip" },
+            { goods_type = "BOX", provider_goods_type = "stb" },
+        ]
+        """
+    )
+    asked: list[ProvisioningRequest] = []
+    report = tmp_path / "report.xml"
+
+    async def strict(address: str) -> None:
+        adapter = Adapter(address, provider="P", name="strict")
+
+        @adapter.otherwise
+        async def accept(request: ProvisioningRequest) -> None:
+            asked.append(request)
+
+        await adapter.serve()
+
+    options = f"--provider-file={file}", "--rejecting=GOLD", f"--junit={report}"
+    code, verdicts = await checked(strict, *options)
+
+    assert code == 0, verdicts
+    items = {
+        (each.distributor, each.provider_goods_type) for r in asked for each in r.installed_items
+    }
+    assert items == {("ROOM", "chip"), ("ROOM", "stb")}
+    services = {(each.service.service, each.service.provider_service_id) for each in asked}
+    assert services - {("", "")} == {("NEWS", "id-1"), ("GOLD", "id-2")}
+    suite = ET.parse(report).getroot()  # noqa: S314 - the check has written it
+    assert (suite.get("tests"), suite.get("failures")) == ("13", "0")
+    skipped = [case for case in suite if case.find("skipped") is not None]
+    assert len(skipped) == int(suite.get("skipped", 0)) > 0
+    refused = run("adapter", "check", f"--provider-file={file}", "--service=NONE")
+    assert "the provider has no service 'NONE'" in refused.stderr
 
 
 def rules(verdicts: Mapping[int, str], word: str) -> set[int]:

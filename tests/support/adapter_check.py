@@ -15,15 +15,27 @@ Serve = Callable[[str], Coroutine[None, None, None]]
 
 async def checked(serve: Serve, *options: str) -> tuple[int, dict[int, str]]:
     """The exit code of the command, and its verdict on each rule."""
-    command = [*PROGRAM, "adapter", "check", "--listen", "127.0.0.1:0", *options]
-    check = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
-    assert check.stdout
-    address = (await check.stdout.readline()).decode().split()[-1]
-    async with running(serve(address)):
-        printed = (await check.stdout.read()).decode()
+    code, printed = await printed_by_check(serve, *options)
     found = re.findall(r"^ *(\d+) .* (kept|broken|not seen)(?: |$)", printed, re.MULTILINE)
     sys.stdout.write(printed)
-    return await check.wait(), {int(rule): word for rule, word in found}
+    return code, {int(rule): word for rule, word in found}
+
+
+async def printed_by_check(serve: Serve, *options: str) -> tuple[int, str]:
+    """The exit code of the command, and what it prints after the address."""
+    command = [*PROGRAM, "adapter", "check", "--listen", "127.0.0.1:0", *options]
+    pipe = asyncio.subprocess.PIPE
+    to_error = "--json" in options
+    check = await asyncio.create_subprocess_exec(
+        *command, stdout=pipe, stderr=pipe if to_error else None
+    )
+    progress = check.stderr if to_error else check.stdout
+    assert progress
+    assert check.stdout
+    address = (await progress.readline()).decode().split()[-1]
+    async with running(serve(address)):
+        printed = (await check.stdout.read()).decode()
+    return await check.wait(), printed
 
 
 @asynccontextmanager

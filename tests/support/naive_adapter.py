@@ -22,11 +22,13 @@ SLOW = resources.REQUEST_TYPE_UPDATE_ADDRESS
 class NaiveAdapter:
     """Starts whatever arrives, forgets an answer that fails, and never extends a lease."""
 
-    def __init__(self, *, reconnects: bool = True, rejecting: str = "") -> None:
+    def __init__(
+        self, *, reconnects: bool = True, rejecting: str = "", lease_seconds: int = 1
+    ) -> None:
         self._reconnects = reconnects
         self._rejecting = rejecting
         self._request = v1.StreamPendingRequestsRequest(
-            provider="P", adapter="naive", lease_duration=Duration(seconds=1)
+            provider="P", adapter="naive", lease_duration=Duration(seconds=lease_seconds)
         )
 
     async def serve(self, address: str) -> None:
@@ -55,6 +57,49 @@ class NaiveAdapter:
             answer.status = v1.RESPONSE_STATUS_REJECTED
         with suppress(grpc.RpcError):
             await stub.SendResponses(v1.SendResponsesRequest(provider="P", responses=[answer]))
+
+
+class StackingAdapter:
+    """Works fast, one request after the other, and sends the newest of the waiting answers first.
+
+    It forgets an answer whatever the verdict is.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[v1.ProvisioningResponse] = []
+        self._some = asyncio.Event()
+
+    async def serve(self, address: str) -> None:
+        request = v1.StreamPendingRequestsRequest(provider="P", adapter="stacking")
+        async with grpc.aio.insecure_channel(address) as channel, asyncio.TaskGroup() as tasks:
+            stub = ProvisioningServiceStub(channel)
+            tasks.create_task(self._send(stub))
+            while True:
+                with suppress(grpc.RpcError):
+                    async for message in stub.StreamPendingRequests(request):
+                        for lease in message.batch.subscriptions:
+                            tasks.create_task(self._work(lease))
+                await asyncio.sleep(0.1)
+
+    async def _work(self, lease: v1.SubscriptionRequests) -> None:
+        for each in lease.requests:
+            await asyncio.sleep(0.02)
+            self._waiting.append(
+                v1.ProvisioningResponse(
+                    request=each.number,
+                    lease_token=lease.lease_token,
+                    status=v1.RESPONSE_STATUS_ACCEPTED,
+                )
+            )
+            self._some.set()
+
+    async def _send(self, stub: ProvisioningServiceAsyncStub) -> None:
+        while True:
+            await self._some.wait()
+            answers, self._waiting = self._waiting[::-1], []
+            self._some.clear()
+            with suppress(grpc.RpcError):
+                await stub.SendResponses(v1.SendResponsesRequest(provider="P", responses=answers))
 
 
 def _seconds(kind: resources.RequestType.ValueType) -> float:

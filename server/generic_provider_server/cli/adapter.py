@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from datetime import timedelta
@@ -10,21 +9,18 @@ from pathlib import Path
 
 import click
 
-from generic_provider import Client, RequestType
+from generic_provider import Client
 
-from ..conformance.check import TooLittleCredit, checking
-from ..conformance.play import Terms
-from ..conformance.rules import RuleVerdict
-from ..desk.output import Output, json_line, say, short_line, show_table
+from ..desk.output import Output, json_line, say, short_line
 from ..simulator.adapter import Behaviour, simulate
 from ..simulator.comparison import differences
 from ..simulator.platform import platform_in
 from ..simulator.reporting import reported
 from ..simulator.rules import WrongRule, rule_of
+from .adapter_check import check
 from .connecting.options import Connection, connection_options
 from .failures import REFUSED
 from .remote import remote
-from .values import Named
 
 SHARE = click.FloatRange(0, 1)
 
@@ -166,73 +162,4 @@ def compare(client: Client, output: Output, *, provider: str, memory: Path) -> N
         sys.exit(REFUSED)
 
 
-@adapter.command()
-@click.option(
-    "--listen",
-    default="127.0.0.1:50052",
-    show_default=True,
-    metavar="HOST:PORT",
-    help="The address for the adapter, without TLS. Port 0 takes a free one.",
-)
-@click.option(
-    "--service",
-    default="SPORT",
-    show_default=True,
-    help="A service that the platform can switch on.",
-)
-@click.option("--rejecting", metavar="SERVICE", help="A service that the adapter rejects.")
-@click.option("--down", metavar="SERVICE", help="A service for which the platform is down.")
-@click.option(
-    "--slow-type",
-    type=Named(RequestType),
-    help="A request type for which the adapter needs over a second and a third of its lease.",
-)
-@click.option(
-    "--patience",
-    type=click.FloatRange(min=0.1),
-    default=35,
-    show_default=True,
-    help="How many seconds to wait for the adapter.",
-)
-@click.option(
-    "--slow", is_flag=True, help="Add the tests that take minutes, e.g. a server that hangs."
-)
-def check(
-    *,
-    listen: str,
-    service: str,
-    rejecting: str | None,
-    down: str | None,
-    slow_type: str | None,
-    patience: float,
-    slow: bool,
-) -> None:
-    """Test your adapter with a server that causes faults, and check the rules of docs/adapters.md.
-
-    The server invents its subscribers: connect the adapter to a test platform. The exit code is 1
-    if the adapter breaks a rule.
-    """
-    terms = Terms(
-        service=service,
-        rejecting=rejecting,
-        down=down,
-        slow_type=None if slow_type is None else RequestType.value_of(slow_type),
-        patience=timedelta(seconds=patience),
-        slow=slow,
-    )
-    try:
-        verdicts = asyncio.run(_check(listen, terms))
-    except TooLittleCredit as error:
-        raise click.ClickException(str(error)) from None
-    except RuntimeError as error:  # gRPC raises this when it cannot bind the address
-        raise click.BadParameter(str(error), param_hint="--listen") from None
-    show_table(RuleVerdict._fields, verdicts)
-    if any(verdict.word == "broken" for verdict in verdicts):
-        sys.exit(REFUSED)
-
-
-async def _check(listen: str, terms: Terms) -> list[RuleVerdict]:
-    async with checking(listen, terms=terms) as played:
-        say(f"waiting for an adapter on {played.address}")
-        say(f"testing {await played.connected()}")
-        return await played.verdicts(tell=lambda scenario: say(f"  {scenario}"))
+adapter.add_command(check)

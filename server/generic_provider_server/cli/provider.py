@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import tomllib
 from datetime import timedelta
 from pathlib import Path
 
@@ -21,12 +20,11 @@ from generic_provider import (
 )
 
 from ..desk.output import Output, in_words, moment, say
-from .files.text import FILE, Text
-from .files.toml_messages import WrongKeys, fill
+from .files.provider_file import OUTPUT_ONLY, read_provider
+from .files.text import FILE
 from .files.toml_writing import toml_of
 from .remote import remote
 
-OUTPUT_ONLY = ("state", "create_time", "update_time", "etag", "performed_by", "caller")
 STATES = {"effective": "EFFECTIVE", "not-effective": "NOT_EFFECTIVE"}
 
 
@@ -47,7 +45,7 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
 
     `provider show --toml` writes such a file.
     """
-    wanted = _read(file)
+    wanted = read_provider(file)
     if effective and not (wanted.distributors and wanted.services):
         raise click.ClickException(
             f"{wanted.code} cannot be made effective without a distributor and a service; "
@@ -150,18 +148,6 @@ def set_state(client: Client, output: Output, *, code: str, state: str) -> None:
     """
     found = client.set_provider_state(code, state=STATES[state])
     output.message(found, f"{found.code} {_state(found)}: {MEANING[state]}")
-
-
-def _read(file: Path) -> Provider:
-    message = Provider()
-    try:
-        with Text(file) as text:
-            fill(message, tomllib.loads(text.whole()), output_only=OUTPUT_ONLY)
-    except (WrongKeys, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise click.UsageError(f"{file}: {error}") from None
-    if not message.code:
-        raise click.UsageError(f"{file}: code: is required")
-    return message
 
 
 def _state(found: Provider) -> str:

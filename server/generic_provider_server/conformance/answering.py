@@ -15,6 +15,7 @@ from .rules import Broken
 from .stage import Answer
 
 MOST_REPEATS = 3
+HELD_SECONDS = 1.0
 VERDICTS = (
     v1.RESPONSE_CODE_STALE,
     v1.RESPONSE_CODE_OUT_OF_ORDER,
@@ -34,14 +35,35 @@ async def in_order(play: Play) -> None:
     play.findings.kept(3, "5 requests of one subscription were answered in order")
 
 
+async def piled_up(play: Play) -> None:
+    """Holds the verdict on the first answer back, so that the answers after it pile up."""
+    one = await play.newcomer(rule=3)
+    first = one.become()
+    play.stage.held[first.number] = HELD_SECONDS
+    lease = await play.give(
+        first, one.activate(), one.deactivate(), one.activate(), one.deactivate()
+    )
+    await play.stage.until(lambda: lease.done, seconds=play.patience)
+    early = {e.request for e in play.stage.answers if e.code == v1.RESPONSE_CODE_OUT_OF_ORDER}
+    early &= {each.number for each in lease.requests}
+    if forgotten := [number for number in lease.waiting if number in early]:
+        raise Broken(9, f"{forgotten[0]} was not answered again after OUT_OF_ORDER")
+    await play.answered(lease, rule=3)
+    if not early:
+        play.findings.kept(3, "answers that had piled up came in order")
+
+
 async def done_twice(play: Play) -> None:
     """Sends each type of request twice, the second time with a new number: it adds what the
     platform already holds, or removes what it does not hold.
     """
     one = await play.newcomer(rule=5)
-    kinds = (
+    items = (
         resources.REQUEST_TYPE_ADD_INSTALLED_ITEM,
         resources.REQUEST_TYPE_REMOVE_INSTALLED_ITEM,
+    )
+    kinds = (
+        *(items if one.has_items else ()),
         resources.REQUEST_TYPE_BECOME_SUBSCRIBER,
         resources.REQUEST_TYPE_ACTIVATE_SERVICE,
         resources.REQUEST_TYPE_DEACTIVATE_SERVICE,

@@ -21,6 +21,7 @@ Scenario = Callable[[Play], Awaitable[None]]
 Tell = Callable[[str], object]
 SCENARIOS: tuple[tuple[str, Scenario], ...] = (
     ("requests of one subscription", answering.in_order),
+    ("answers that pile up", answering.piled_up),
     ("a large message", connecting.large_message),
     ("what the platform holds already", answering.done_twice),
     ("an unknown type", answering.unknown_type),

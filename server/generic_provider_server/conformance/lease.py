@@ -80,10 +80,12 @@ class CheckedLease:
         *,
         stream: CheckedStream,
         timed: bool,
+        seconds: float = 0,
     ) -> None:
         """Creates a lease.
 
-        If it is not `timed`, it stays live until it is ended, whatever its duration says.
+        If it is not `timed`, it stays live until it is ended, whatever its duration says. Without
+        `seconds` its duration is the one that the adapter asked for.
         """
         self.token = token
         self.stream = stream
@@ -95,7 +97,7 @@ class CheckedLease:
         """The next extension answers that the lease has ended."""
         self.released = False
         asked = stream.request.lease_duration.ToTimedelta() or DEFAULT_LEASE
-        self.seconds = asked.total_seconds()
+        self.seconds = seconds or asked.total_seconds()
         self._runs_out_at = self.given_at + self.seconds if timed else math.inf
 
     @property

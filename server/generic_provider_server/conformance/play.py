@@ -12,6 +12,7 @@ from generic_provider.v1 import provisioning_service_pb2 as v1
 from generic_provider.v1.resources_pb2 import ProvisioningRequest, RequestType
 
 from .lease import CheckedLease, CheckedStream
+from .offer import Offer
 from .rules import Broken, Findings, Gone
 from .stage import Answer, Stage
 from .subscriber import Subscriber
@@ -25,16 +26,14 @@ LEAST_CREDIT = 10
 class Terms:
     """What the integrator says about the adapter and its platform."""
 
-    service: str = "SPORT"
-    """A service that the platform can switch on."""
+    offer: Offer
+    """What the platform can do, and a service that it can switch on."""
     rejecting: str | None = None
     """A service that the platform rejects."""
     down: str | None = None
     """A service for which the adapter reports that its platform is down."""
     slow_type: RequestType.ValueType | None = None
-    """A request type for which the adapter needs longer than a second, and longer than a third of
-    its lease.
-    """
+    """A request type for which the adapter needs longer than a second."""
     patience: timedelta = timedelta(seconds=35)
     """The time to wait for what must come. An adapter may pause for 30 s before it reconnects."""
     slow: bool = False
@@ -69,8 +68,11 @@ class Play:
             raise Gone(1, f"no new stream within {self.patience:g} s after one had ended")
         return streams[later].opened_at - old.closed_at
 
-    async def give(self, *requests: ProvisioningRequest, timed: bool = False) -> CheckedLease:
-        return self.stage.give(requests, on=await self.stream(), timed=timed)
+    async def give(
+        self, *requests: ProvisioningRequest, timed: bool = False, seconds: float = 0
+    ) -> CheckedLease:
+        """`seconds`: how long the lease lives; 0 = as long as the adapter asked for."""
+        return self.stage.give(requests, on=await self.stream(), timed=timed, seconds=seconds)
 
     async def answered(self, lease: CheckedLease, *, rule: int) -> None:
         """Waits until every request of the lease is answered."""
@@ -87,7 +89,7 @@ class Play:
     async def newcomer(self, *, rule: int) -> Subscriber:
         """Creates a subscriber that the platform knows."""
         stream = await self.stream()
-        one = Subscriber(stream.request.provider, self._numbers, service=self.terms.service)
+        one = Subscriber(stream.request.provider, self._numbers, offer=self.terms.offer)
         become = one.become()
         await self.give(become)
         answer = await self.first_answer(become, rule=rule)

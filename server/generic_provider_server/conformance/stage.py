@@ -42,6 +42,10 @@ class Stage(ProvisioningServiceServicer):
         """For these requests, the next call that answers them is applied, and then fails with this
         status.
         """
+        self.held: dict[str, float] = {}
+        """The call that answers one of these requests is applied, and gets its verdicts after so
+        many seconds.
+        """
         self.refusing = 0
         """The number of streams that are still to be refused."""
         self._findings = findings
@@ -77,12 +81,14 @@ class Stage(ProvisioningServiceServicer):
         on: CheckedStream,
         timed: bool,
         spent: float = 0,
+        seconds: float = 0,
     ) -> CheckedLease:
         """Hands the requests over on a new lease. An older lease of these requests ends.
 
         `spent`: the part of the lease that is over when the message arrives, from 0 to 1.
         """
-        lease = CheckedLease(f"lease-{len(self._leases) + 1}", requests, stream=on, timed=timed)
+        token = f"lease-{len(self._leases) + 1}"
+        lease = CheckedLease(token, requests, stream=on, timed=timed, seconds=seconds)
         self._leases[lease.token] = lease
         for each in requests:
             if each.number in self._newest:
@@ -139,6 +145,8 @@ class Stage(ProvisioningServiceServicer):
         results = [self._take(each) for each in request.responses]
         self._end_stopped_streams()
         self._happened()
+        held = [self.held.pop(each.request, 0) for each in request.responses]
+        await asyncio.sleep(max(held, default=0))
         for each in request.responses:
             if (status := self.lost.pop(each.request, None)) is not None:
                 await context.abort(status, "a lost answer is played")

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 GAP, INDENT = "  ", "  "
 FOLDING = frozenset(
     {"about", "CRM: items", "description", "difference", "error", "platform: items", "platforms"}
-    | {"reason", "requests", "services", "value", "why"}
+    | {"asks", "reason", "requests", "seen", "services", "value", "why"}
 )
 """The columns that may continue on further lines: those of texts and lists.
 

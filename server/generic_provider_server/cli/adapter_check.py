@@ -1,0 +1,126 @@
+"""`generic-provider adapter check` tests an adapter in any language."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from generic_provider import RequestType
+
+from ..conformance.check import TooLittleCredit, checking
+from ..conformance.offer import Offer, offer_of
+from ..conformance.play import Terms
+from ..conformance.reports import write_junit
+from ..conformance.rules import RuleVerdict
+from ..desk.output import json_line, say, show_table
+from .failures import REFUSED
+from .files.provider_file import read_provider
+from .files.text import FILE
+from .values import Named
+
+
+@click.command()
+@click.option(
+    "--listen",
+    default="127.0.0.1:50052",
+    show_default=True,
+    metavar="HOST:PORT",
+    help="The address for the adapter, without TLS. Port 0 takes a free one.",
+)
+@click.option(
+    "--provider-file",
+    type=FILE,
+    help="The TOML file of the provider, as for `provider apply`. The check asks for its services "
+    "and goods; without it, for a SMARTCARD on MAIN.",
+)
+@click.option(
+    "--service",
+    help="A service that the platform can switch on. Default: the first one of --provider-file, "
+    "else SPORT.",
+)
+@click.option("--rejecting", metavar="SERVICE", help="A service that the adapter rejects.")
+@click.option("--down", metavar="SERVICE", help="A service for which the platform is down.")
+@click.option(
+    "--slow-type",
+    type=Named(RequestType),
+    help="A request type for which the adapter needs over a second.",
+)
+@click.option(
+    "--patience",
+    type=click.FloatRange(min=0.1),
+    default=35,
+    show_default=True,
+    help="How many seconds to wait for the adapter.",
+)
+@click.option(
+    "--slow", is_flag=True, help="Add the tests that take minutes, e.g. a server that hangs."
+)
+@click.option(
+    "--junit",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Also write the verdicts to FILE, as JUnit does.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each rule.")
+def check(
+    *,
+    listen: str,
+    provider_file: Path | None,
+    service: str | None,
+    rejecting: str | None,
+    down: str | None,
+    slow_type: str | None,
+    patience: float,
+    slow: bool,
+    junit: Path | None,
+    as_json: bool,
+) -> None:
+    """Test your adapter with a server that causes faults, and check the rules of docs/adapters.md.
+
+    The server invents its subscribers: connect the adapter to a test platform. The exit code is 1
+    if the adapter breaks a rule.
+    """
+    terms = Terms(
+        offer=_offer(provider_file, service),
+        rejecting=rejecting,
+        down=down,
+        slow_type=None if slow_type is None else RequestType.value_of(slow_type),
+        patience=timedelta(seconds=patience),
+        slow=slow,
+    )
+    if junit:
+        junit.touch()  # a file that cannot be written is found now, not at the end
+    try:
+        verdicts = asyncio.run(_check(listen, terms, as_json=as_json))
+    except TooLittleCredit as error:
+        raise click.ClickException(str(error)) from None
+    except RuntimeError as error:  # gRPC raises this when it cannot bind the address
+        raise click.BadParameter(str(error), param_hint="--listen") from None
+    if junit:
+        write_junit(verdicts, junit)
+    if as_json:
+        for verdict in verdicts:
+            say(json_line(verdict._asdict()))
+    else:
+        show_table(RuleVerdict._fields, verdicts)
+    if any(verdict.word == "broken" for verdict in verdicts):
+        sys.exit(REFUSED)
+
+
+def _offer(file: Path | None, service: str | None) -> Offer:
+    try:
+        return offer_of(read_provider(file) if file else None, service)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong), param_hint="--service") from None
+
+
+async def _check(listen: str, terms: Terms, *, as_json: bool) -> list[RuleVerdict]:
+    """Prints its progress, to standard error if standard output is for a program."""
+    async with checking(listen, terms=terms) as played:
+        say(f"waiting for an adapter on {played.address}", err=as_json)
+        say(f"testing {await played.connected()}", err=as_json)
+        return await played.verdicts(tell=lambda name: say(f"  {name}", err=as_json))

@@ -1,0 +1,66 @@
+"""Defines what the check asks for: a viewing point, its goods, and services of the platform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from generic_provider import Distributor, Provider, Service, ServiceKind
+from generic_provider.v1.resources_pb2 import GoodsMapping
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    provider: Provider
+    """As its file describes it; empty if there is no file."""
+    service: str
+
+    def __post_init__(self) -> None:
+        if self.provider.services and not any(s.code == self.service for s in self._services()):
+            raise ValueError(f"the provider has no service {self.service!r}")
+
+    @property
+    def distributor(self) -> str:
+        return self._point().code
+
+    def goods(self) -> list[GoodsMapping]:
+        """The goods of the viewing point: those that it requires, else all of the provider."""
+        if not self.provider.services:
+            return [GoodsMapping(goods_type="SMARTCARD", provider_goods_type="SMARTCARD")]
+        required = self._point().required_goods_types
+        return [e for e in self.provider.goods if not required or e.goods_type in required]
+
+    def find(self, code: str) -> Service:
+        """The service; one that the file does not name has its code as the platform's id."""
+        invented = Service(code=code, provider_service_id=code)
+        return next((each for each in self._services() if each.code == code), invented)
+
+    def usage(self) -> Service:
+        kinds = (each for each in self._services() if each.kind == ServiceKind.USAGE)
+        return next(kinds, self.find(self.service))
+
+    def _point(self) -> Distributor:
+        """The first viewing point that needs no other, and offers the service."""
+        return next(
+            (
+                each
+                for each in self.provider.distributors
+                if not each.required_distributor
+                and (not each.allowed_services or self.service in each.allowed_services)
+            ),
+            Distributor(code="MAIN"),
+        )
+
+    def _services(self) -> list[Service]:
+        return [*self.provider.services]
+
+
+def offer_of(provider: Provider | None, service: str | None) -> Offer:
+    """Raises ValueError if the provider does not offer the service. Without a service, it takes the
+    provider's first one that is charged by time.
+    """
+    termed = [
+        each.code
+        for each in (provider.services if provider else ())
+        if each.kind != ServiceKind.USAGE
+    ]
+    return Offer(provider or Provider(), service or next(iter(termed), "SPORT"))

@@ -1,0 +1,33 @@
+"""Writes verdicts for programs that collect the results of tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+from .rules import RuleVerdict
+
+
+def write_junit(verdicts: Iterable[RuleVerdict], file: Path) -> None:
+    """Writes one test case for each rule: what was not seen is skipped, what is broken failed."""
+    cases = list(verdicts)
+    words = [each.word for each in cases]
+    suite = ET.Element("testsuite", name="generic-provider adapter check")
+    counts = {"tests": len(words), "failures": words.count("broken"), "errors": 0}
+    for name, count in {**counts, "skipped": words.count("not seen")}.items():
+        suite.set(name, str(count))
+    for verdict in cases:
+        case = ET.SubElement(
+            suite, "testcase", classname="adapter", name=f"rule {verdict.rule}: {verdict.asks}"
+        )
+        # XML has no form for control characters, which an adapter may have sent.
+        seen = "".join(each if each.isprintable() else "?" for each in verdict.seen)
+        match verdict.word:
+            case "broken":
+                ET.SubElement(case, "failure", message=seen)
+            case "not seen":
+                ET.SubElement(case, "skipped", message=seen)
+            case "kept":
+                ET.SubElement(case, "system-out").text = seen
+    ET.ElementTree(suite).write(file, encoding="utf-8", xml_declaration=True)

@@ -24,7 +24,7 @@ from .rpc.servicers import SERVICES, servicers
 from .services.archiving import archiving_loop
 from .services.clock import Clock
 from .services.delivery import Delivery
-from .services.duties import duties
+from .services.duties import Duty, duties
 from .services.loop import Loop
 from .services.presence import Presence, connected
 from .services.resetting import Resetting
@@ -113,26 +113,16 @@ async def running(
     async with AsyncExitStack() as stack:
         store = await _reached(partial(_open, settings))
         stack.push_async_callback(store.close)
-        watching = _watching(store, on_gone)
-        watching.start()
-        stack.push_async_callback(watching.stop)
+        _run(_watching(store, on_gone), stack=stack)
         delivery = Delivery(store, max_streams=settings.max_streams)
         settling, calls = Settling(store), Calls(secure=settings.tls_certificate is not None)
         presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
         await stack.enter_async_context(presence.announced())
-        own = duties(
-            store.server,
-            days_of_entries=settings.reset_entries_days,
-            days_of_events=settings.event_days,
-        )
-        await stack.enter_async_context(Clock(store, own).running())
+        await stack.enter_async_context(Clock(store, _duties(store, settings)).running())
         resetting = Resetting(store)
-        resetting.start()
-        stack.push_async_callback(resetting.stop)
+        _run(resetting, stack=stack)
         folder = archive_folder(settings.archive_folder, settings.database)
-        archiving = archiving_loop(store, folder)
-        archiving.start()
-        stack.push_async_callback(archiving.stop)
+        _run(archiving_loop(store, folder), stack=stack)
 
         server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(port_shared))))
         served = servicers(store, delivery, settling, presence, resetting, folder=folder)
@@ -148,6 +138,19 @@ async def running(
         stack.push_async_callback(delivery.drain, "this server process is shutting down")
         await stack.enter_async_context(health.serving())
         yield address
+
+
+def _run(part: Loop | Resetting, *, stack: AsyncExitStack) -> None:
+    part.start()
+    stack.push_async_callback(part.stop)
+
+
+def _duties(store: Store, settings: Settings) -> tuple[Duty, ...]:
+    return duties(
+        store.server,
+        days_of_entries=settings.reset_entries_days,
+        days_of_events=settings.event_days,
+    )
 
 
 def _watching(store: Store, on_gone: Callable[[StoreGone], None]) -> Loop:

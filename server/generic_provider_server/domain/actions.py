@@ -192,10 +192,7 @@ class RemoveItems(Action, frozen=True, tag="remove_items"):
 
 
 class SwapItem(Action, frozen=True, kw_only=True, tag="swap_item"):
-    """Replaces an item by another one.
-
-    An empty `goods_type`, `provider` or `distributor` means the one of the old item.
-    """
+    """Replaces an item. An empty `goods_type`, `provider` or `distributor` means the old item's."""
 
     kind: ClassVar[ActionKind] = ActionKind.SWAP_ITEM
     old_serial_number: str

@@ -24,7 +24,6 @@ UNANSWERED = -1
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.RETRY_LATER})
 """The ends of a lease that count as a failed attempt of its first unanswered request."""
 
-
 GRACE = 5 * SECOND
 """A lease that belongs to no process is ended this long after its time, because clocks differ by
 less than that.
@@ -90,15 +89,8 @@ class Lane(Value, frozen=True, kw_only=True):
 
     @property
     def lease(self) -> Lease:
-        return Lease(
-            self.provider,
-            self.subscription,
-            self.handover,
-            self.unit,
-            self.first,
-            self.last,
-            self.stream,
-        )
+        place = self.provider, self.subscription
+        return Lease(*place, self.handover, self.unit, self.first, self.last, self.stream)
 
     def covers(self, pending: Pending) -> bool:
         """Tells whether the last lease, live or ended, was given for the request."""
@@ -120,9 +112,7 @@ class Lane(Value, frozen=True, kw_only=True):
         return LaneState.DELAYED if queue[0].hidden_until > now else LaneState.READY
 
     def due(self, queue: Sequence[Pending], *, now: Instant) -> tuple[Pending, ...]:
-        """Returns the requests that may be handed over now: the first unit, if the lane is
-        READY.
-        """
+        """Returns the requests that may be handed over now: the first unit of a READY lane."""
         if not queue or self.state(queue, now=now) is not LaneState.READY:
             return ()
         unit = queue[0].unit
@@ -158,10 +148,7 @@ def claim(
     steady: Instant,
     now: Instant,
 ) -> LaneChange:
-    """Hands over `requests`, which are the first of `Lane.due`, for `duration` microseconds.
-
-    `steady` is the time of the server's steady clock.
-    """
+    """Hands over `requests`, the first of `Lane.due`. `steady`: the server's steady clock."""
     given = replace(
         lane,
         handover=lane.handover + 1,
@@ -229,8 +216,8 @@ def reject(
         error_description=error_description,
         reference_number=reference_number,
     )
-    freed = len(unanswered)
-    return LaneChange(lane=_ended(lane), transition=transition, freed=freed, answered=True)
+    lane, freed = _ended(lane), len(unanswered)
+    return LaneChange(lane=lane, transition=transition, freed=freed, answered=True)
 
 
 def extend(
@@ -259,8 +246,7 @@ def disown(lane: Lane, *, steady: Instant, now: Instant) -> LaneChange:
 
     `steady` is the time of that process's steady clock.
     """
-    until = Instant(lane.lease_until + now - steady)
-    return LaneChange(lane=replace(lane, server="", lease_until=until))
+    return LaneChange(lane=replace(lane, server="", lease_until=lane.lease_until + now - steady))
 
 
 def end(
@@ -275,10 +261,8 @@ def end(
     error_description: str = "",
 ) -> LaneChange:
     """Ends the lease before all its requests are answered: the platform may have applied them,
-    unless the lease was not sent.
-
-    If the end counts as an attempt, the first unanswered request is hidden for `delay`
-    microseconds. If `delay` is None, `back_off` computes it with `jitter`.
+    unless the lease was not sent. If the end counts as an attempt, the first unanswered request is
+    hidden for `delay` microseconds. If `delay` is None, `back_off` computes it with `jitter`.
     """
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     leased, first = {pending.number for pending in unanswered}, unanswered[0]

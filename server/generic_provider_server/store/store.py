@@ -177,9 +177,8 @@ def open_store(
     """Opens the database, and creates or upgrades it.
 
     `clock`: nanoseconds since 1970, in place of the process's clock. `notifications`: another URL
-    of the same PostgreSQL database, on which LISTEN works.
-
-    Raises UnsupportedDatabase, StoreInUse, StoreLost.
+    of the same PostgreSQL database, on which LISTEN works. Raises UnsupportedDatabase, StoreInUse,
+    StoreLost.
     """
     engine, loop, server = engine_of(url), asyncio.get_running_loop(), secrets.token_hex(4)
     listeners = Listeners()
@@ -193,19 +192,11 @@ def open_store(
         ((token_key,),) = reader.execute_sql(sql.KEY_OF_TOKENS)
         queries.close()
         if engine.shared:
-            sign_of_life = SignOfLife(
-                url, server=server, life=memory.life, waits=waits, loop=loop, listeners=listeners
+            sign_of_life, listener = _connected(
+                url, notifications or url, memory, server=server, waits=waits, listeners=listeners
             )
-            sign_of_life.start()
-            url, starts = checked(notifications or url), memory.scan_starts
-            listener = Listener(
-                url, server=server, loop=loop, listeners=listeners, scan_starts=starts
-            )
-            listener.start()
     except BaseException:
         engine.close()
-        if sign_of_life is not None:
-            sign_of_life.stopping.set()
         raise
     writer = Writer(engine, memory, server=server, loop=loop, listeners=listeners)
     writer.start()
@@ -221,6 +212,36 @@ def open_store(
         waits=waits,
         sign_of_life=sign_of_life,
     )
+
+
+def _connected(
+    url: str,
+    notifications: str,
+    memory: Memory,
+    *,
+    server: str,
+    waits: Waits,
+    listeners: Listeners,
+) -> tuple[SignOfLife, Listener]:
+    """Starts what connects this process with the other processes on its database."""
+    loop = asyncio.get_running_loop()
+    sign_of_life = SignOfLife(
+        url, server=server, life=memory.life, waits=waits, loop=loop, listeners=listeners
+    )
+    sign_of_life.start()
+    try:
+        listener = Listener(
+            checked(notifications),
+            server=server,
+            loop=loop,
+            listeners=listeners,
+            scan_starts=memory.scan_starts,
+        )
+        listener.start()
+    except BaseException:
+        sign_of_life.stopping.set()
+        raise
+    return sign_of_life, listener
 
 
 def engine_of(url: str) -> Engine:

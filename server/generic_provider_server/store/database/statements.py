@@ -7,11 +7,10 @@ index for a parameter.
 from __future__ import annotations
 
 from ...domain.lane import Lane
+from .archive_models import ArchivedRow, ArchiveRow
 from .bulk import columns_of, delete, insert, update, upsert
 from .models import (
     ActionRow,
-    ArchivedRow,
-    ArchiveRow,
     Counter,
     ItemRow,
     LaneRow,

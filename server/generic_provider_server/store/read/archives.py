@@ -6,8 +6,9 @@ from peewee import JOIN, SQL
 
 from ...domain.archive import ArchiveRecord, ArchiveState
 from ...domain.values import Instant, Value
+from ..database.archive_models import ArchivedRow, ArchiveRow
 from ..database.archive_rows import archive_of_row
-from ..database.models import ArchivedRow, ArchiveRow, ServerRow
+from ..database.models import ServerRow
 from .base import BaseQueries
 
 MOST_NAMED = 100

@@ -23,8 +23,8 @@ from ...domain.resets.records import (
 )
 from ...domain.subscription.records import SubscriptionRecord
 from ...domain.values import Instant, RequestState
+from ..database.archive_models import ArchivedRow
 from ..database.models import (
-    ArchivedRow,
     LinkRow,
     RequestRow,
     ResetDefinitionRow,

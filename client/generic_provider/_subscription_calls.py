@@ -25,12 +25,15 @@ def perform(
     reference: str = "",
     performed_by: str = "",
     expected_revision: int | None = None,
-    priority: Priority.ValueType | str = Priority.LIVE,
+    priority: Priority.ValueType | str | None = None,
+    schedule_time: datetime | None = None,
     validate_only: bool = False,
 ) -> Call[v1.PerformActionResponse, v1.PerformActionResponse]:
     """Perform one action. With `validate_only`, return what it would do, and change nothing.
 
-    A repeat with the same `request_id` changes nothing and returns the action in its current state.
+    With a `schedule_time` in the future, the service performs the action then. The default priority
+    is LIVE; for a scheduled action it is BULK. A repeat with the same `request_id` changes nothing
+    and returns the action in its current state.
     """
     request = actions.request(
         action,
@@ -39,7 +42,8 @@ def perform(
         reference=reference,
         performed_by=performed_by or caller.performed_by,
         expected_revision=expected_revision,
-        priority=priority,
+        priority=priority or (None if schedule_time else Priority.LIVE),
+        schedule_time=schedule_time,
         validate_only=validate_only,
     )
     return Call(request, v1.PerformActionResponse, lambda done: done)
@@ -87,6 +91,16 @@ def get_action(
     key = {"action": action} if action else {"request_id": request_id}
     request = v1.GetActionRequest(**key, wait=span("wait", wait))
     return Call(request, v1.GetActionResponse, lambda found: found.action, wait or timedelta())
+
+
+def cancel_scheduled_action(
+    caller: Caller, action: str, *, performed_by: str = ""
+) -> Call[v1.CancelScheduledActionResponse, v1.SubscriptionAction]:
+    """Cancel an action that is scheduled. A repeat changes nothing."""
+    request = v1.CancelScheduledActionRequest(
+        action=action, performed_by=performed_by or caller.performed_by
+    )
+    return Call(request, v1.CancelScheduledActionResponse, lambda done: done.action)
 
 
 def get_subscription(

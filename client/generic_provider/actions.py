@@ -7,9 +7,11 @@ or `item(...)`. The provider may be left out if there is exactly one. Datetimes 
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import uuid4
 
+from generic_provider import _values
 from generic_provider._action_parts import ItemLike, ServiceLike, item, service
 from generic_provider._content_actions import (
     AddItems,
@@ -126,6 +128,7 @@ def request(
     performed_by: str = "",
     expected_revision: int | None = None,
     priority: Priority.ValueType | str | None = None,
+    schedule_time: datetime | None = None,
     validate_only: bool = False,
 ) -> v1.PerformActionRequest:
     """Returns a whole request for `batch_perform`.
@@ -144,6 +147,7 @@ def request(
         reference=reference,
         performed_by=performed_by,
         expected_revision=expected_revision,
+        schedule_time=_values.instant("schedule_time", schedule_time),
         validate_only=validate_only,
         **chosen,
     )

@@ -67,6 +67,7 @@ class AsyncClient(Base):
     perform = _async(subscription.perform)
     batch_perform = _async(subscription.batch_perform)
     get_action = _async(subscription.get_action)
+    cancel_scheduled_action = _async(subscription.cancel_scheduled_action)
     list_actions = _async_list(subscription.list_actions)
     get_subscription = _async(subscription.get_subscription)
     list_subscriptions = _async_list(subscription.list_subscriptions)

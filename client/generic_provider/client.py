@@ -64,6 +64,7 @@ class Client(Base):
     perform = _sync(subscription.perform)
     batch_perform = _sync(subscription.batch_perform)
     get_action = _sync(subscription.get_action)
+    cancel_scheduled_action = _sync(subscription.cancel_scheduled_action)
     list_actions = _sync_list(subscription.list_actions)
     get_subscription = _sync(subscription.get_subscription)
     list_subscriptions = _sync_list(subscription.list_subscriptions)

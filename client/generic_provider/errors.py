@@ -124,6 +124,10 @@ class ActionNotAllowed(FailedPrecondition):
     """
 
 
+class ActionNotScheduled(FailedPrecondition):
+    """The action is not scheduled, so it cannot be cancelled. Metadata: action, state."""
+
+
 class RequiredDistributorMissing(FailedPrecondition):
     """After the action a distributor would be in use without the distributor that it requires."""
 

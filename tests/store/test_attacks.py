@@ -124,6 +124,7 @@ async def test_moving_the_end_of_a_short_term_starts_no_service_that_was_stopped
     await bench.perform(StopServices((NEWS,)), "S1")
     later = Instant(until + 100 * SECOND)
     done = await bench.perform(ShortTermActivate(later), "S1")
+    assert done.subscription
     desired = done.subscription.aggregate.desired
 
     assert done.requests == ()

@@ -82,6 +82,7 @@ async def test_a_later_action_sees_what_an_earlier_one_of_its_group_did(bench: B
 
     assert isinstance(first, Done)
     assert isinstance(second, Done)
+    assert second.subscription
     assert second.subscription.revision == 2
     assert len(await bench.requests()) == 2
 

@@ -39,6 +39,7 @@ async def test_the_same_serial_number_of_another_goods_type_is_another_item(benc
     await bench.become(viewer("S2"))
     done = await bench.perform(ADD_DECODER, "S2")
 
+    assert done.subscription
     assert DECODER in done.subscription.aggregate.desired.items
 
 

@@ -18,6 +18,7 @@ async def test_an_action_is_kept_with_its_requests_and_the_new_state(bench: Benc
     done = await bench.become(viewer("S1"))
 
     assert [r.type for r in done.requests] == [RequestType.BECOME_SUBSCRIBER]
+    assert done.subscription
     assert done.subscription.aggregate.desired.state is State.EFFECTIVE
     assert done.subscription.revision == 1
     assert await bench.action(done.action.id) == done.action
@@ -123,6 +124,7 @@ async def test_a_preview_shows_what_would_be_and_changes_nothing(bench: Bench) -
 
     assert (preview.action.id, preview.action.subscription) == (0, "S1")
     assert [(r.number, r.type) for r in preview.requests] == [(0, RequestType.ACTIVATE_SERVICE)]
+    assert preview.subscription
     assert preview.subscription.revision == 2
     assert await bench.subscription("S1") == before.subscription
     assert len(await _actions(bench)) == 1

@@ -15,15 +15,17 @@ from msgspec.structs import replace
 from peewee import Database
 
 from generic_provider_server.commands.archive import CreateArchive, MoveLines, TakeArchive
-from generic_provider_server.commands.due import EndDelays, EndDue, ExpireOverdue
+from generic_provider_server.commands.due import DoDue, EndDelays, ExpireOverdue
 from generic_provider_server.commands.end_leases import end_of_other_servers, end_of_silent
 from generic_provider_server.commands.hold import Disown
 from generic_provider_server.commands.operate import CancelRequest
 from generic_provider_server.commands.reset_runs import DropEntries
 from generic_provider_server.commands.respond import Response
+from generic_provider_server.commands.scheduled import CancelScheduled
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection
 from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.resets.records import EntryOutcome, RunState
+from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import SECOND, Instant, SyncState
 from generic_provider_server.services.clock import Clock
 from generic_provider_server.services.duties import duties
@@ -74,6 +76,8 @@ SMALL_INDEXES = {
     "lane_delayed",
     "request_pending",
     "subscription_due_time",
+    "action_due_time",
+    "action_scheduled",
     "provider_link_out_of_sync",
 }
 """They hold what waits, not what was: these may be read as a whole."""
@@ -192,6 +196,11 @@ async def _live(url: str) -> None:
         await bench.perform(AddServices(NEWS), number(n), request_id=f"order-{n}", reference="r")
     await bench.perform(AddServices(NEWS), number(0), request_id="order-0", reference="r")
     await bench.perform(RemoveServices(NEWS), number(1))
+    await bench.schedule(RemoveServices(NEWS), number(2), 3_600)
+    done = await bench.schedule(RemoveServices(NEWS), number(2), 3_600)
+    await store.do(CancelScheduled(action=done.action.id, subscription=number(2)))
+    await bench.schedule(AddServices(NEWS), number(1), 1)
+    bench.clock.advance(2)
     handed = await bench.claim(PROVIDER, credit=6)
     await bench.extend(handed[0].lane.lease)
     await bench.answer(handed[0])
@@ -207,7 +216,7 @@ async def _live(url: str) -> None:
         Disown(server="server"),
         EndDelays(),
         ExpireOverdue(provider=PROVIDER),
-        EndDue(subscription=number(9)),
+        DoDue(subscription=number(9), duty="ends"),
         CancelRequest(request=handed[5].requests[0].number, reason="stuck"),
     ):
         await store.do(command)
@@ -298,7 +307,14 @@ async def _look(bench: Bench) -> None:
         SubscriptionFilter(holder_number="1"),
         SubscriptionFilter(provider=PROVIDER, sync_states=(SyncState.OUT_OF_SYNC,)),
     )
-    actions = (ActionFilter(), ActionFilter(subscription=number(3)), ActionFilter(reference="r"))
+    scheduled = (ActionState.SCHEDULED,)
+    actions = (
+        ActionFilter(),
+        ActionFilter(subscription=number(3)),
+        ActionFilter(reference="r"),
+        ActionFilter(states=scheduled),
+        ActionFilter(subscription=number(3), states=scheduled),
+    )
     requests = (
         RequestFilter(),
         RequestFilter(subscription=number(3)),

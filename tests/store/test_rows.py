@@ -80,6 +80,9 @@ ACTION = ActionRecord(
     reference="order",
     execute_time=Instant(3),
     settle_time=Instant(4),
+    due_time=Instant(5),
+    expected_revision=6,
+    bulk=True,
     error=ActionError(reason=Reason.REJECTED_BY_PLATFORM, request=5, provider="SAT"),
     taken_back=(Undone(provider="SAT", state=State.EFFECTIVE),),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from generic_provider_server.commands.due import EndDelays
-from generic_provider_server.domain.actions import Rest
+from generic_provider_server.domain.actions import Deactivate, Rest
 from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.resets.records import EntryOutcome, RunState
 from generic_provider_server.domain.values import SECOND, Instant, RequestState, State
@@ -59,6 +59,20 @@ async def test_the_others_rests_end_when_one_cannot_be_processed(bench: Bench, u
     await bench.pass_time(61)
 
     assert await state(bench, "S2") is State.EFFECTIVE
+    await bench.store.close()
+
+
+async def test_the_others_scheduled_actions_are_performed_when_one_cannot_be_processed(
+    bench: Bench, url: str
+) -> None:
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+        await bench.schedule(Deactivate(), number, 60)
+    await with_document(bench, url, "S1", UNREADABLE)
+    await bench.pass_time(61)
+
+    assert await state(bench, "S2") is State.NOT_EFFECTIVE
+    assert [each.duty for each in bench.store.set_asides()] == ["scheduled"]
     await bench.store.close()
 
 

@@ -89,7 +89,7 @@ async def test_a_request_id_is_used_once_wherever_it_comes(url: str, clock: Hand
             ]
             done = await asyncio.gather(*calls)
             assert len({each.action.id for each in done}) == 1
-            assert len({each.subscription.aggregate.desired.number for each in done}) == 1
+            assert len({each.action.subscription for each in done}) == 1
         requests = await benches[0].requests()
 
     assert len(requests) == 10
@@ -128,7 +128,7 @@ async def test_numbers_are_given_once(url: str, clock: HandClock) -> None:
         done = await asyncio.gather(*calls)
 
     assert len({each.action.id for each in done}) == len(calls)
-    assert len({each.subscription.aggregate.desired.number for each in done}) == len(calls)
+    assert len({each.action.subscription for each in done}) == len(calls)
     assert len({request.number for each in done for request in each.requests}) == len(calls)
 
 

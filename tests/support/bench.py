@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.end_leases import end_of_stream
@@ -10,6 +11,7 @@ from generic_provider_server.commands.hold import Extend, LeaseState, Release
 from generic_provider_server.commands.perform import Done, Perform
 from generic_provider_server.commands.providers import CreateProvider, SetProviderState
 from generic_provider_server.commands.respond import Response, Verdict, respond
+from generic_provider_server.commands.scheduled import Schedule
 from generic_provider_server.domain.actions import AnyAction, BecomeSubscriber
 from generic_provider_server.domain.lease import Lease, ResponseStatus, token_of
 from generic_provider_server.domain.platform.image import PlatformImage
@@ -89,6 +91,20 @@ class Bench:
             reference=reference,
         )
         return await self.store.do(command)
+
+    async def schedule(
+        self,
+        action: AnyAction,
+        subscription: str,
+        seconds: float,
+        *,
+        bulk: bool = True,
+        **asked: Any,
+    ) -> Done:
+        """Schedules the action for the time that comes after so many seconds."""
+        perform = performing(action, subscription, **asked)
+        time = Instant(self.clock.now + int(seconds * SECOND))
+        return await self.store.do(Schedule(perform=perform, time=time, bulk=bulk))
 
     async def become(self, action: BecomeSubscriber, *, bulk: bool = False) -> Done:
         return await self.perform(action, action.number, bulk=bulk)

@@ -15,6 +15,7 @@ from generic_provider.v1 import subscription_service_pb2 as subscriptions
 LONG = "x" * 70
 HUGE = {f"key {n}": "v" * 200 for n in range(40)}
 NEGATIVE = Duration(seconds=-1)
+LATER = Timestamp(seconds=9_999_999_999)
 BROKEN_TIME = Timestamp(seconds=-5, nanos=-1)
 ACCEPTED = provisioning.RESPONSE_STATUS_ACCEPTED
 UNKNOWN: Any = 4711
@@ -53,9 +54,14 @@ PERFORM: list[Case] = [
     (Act(subscription="S", activate={}, performed_by="x" * 101), "INVALID_FIELD", "performed_by"),
     (Act(subscription="S", activate={}, priority=UNKNOWN), "INVALID_FIELD", "priority"),
     (
-        Act(subscription="S", activate={}, schedule_time=Timestamp(seconds=9_999_999_999)),
-        "INVALID_FIELD",
-        "schedule_time",
+        Act(subscription="S", activate={}, schedule_time=LATER),
+        "SUBSCRIPTION_NOT_FOUND",
+        "subscription",
+    ),
+    (
+        Act(schedule_time=LATER, become_subscriber={"type": "DTH", "provider": "NONE"}),
+        "PROVIDER_NOT_FOUND",
+        "provider",
     ),
     (
         Act(subscription="S", activate={}, schedule_time=BROKEN_TIME),

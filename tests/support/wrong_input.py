@@ -206,6 +206,16 @@ CASES: Mapping[str, list[Case]] = {
         (subscriptions.GetActionRequest(request_id="never"), "ACTION_NOT_FOUND", "request_id"),
         (subscriptions.GetActionRequest(action="A1", wait=NEGATIVE), "INVALID_FIELD", "wait"),
     ],
+    "CancelScheduledAction": [
+        (subscriptions.CancelScheduledActionRequest(), "INVALID_FIELD", "action"),
+        (subscriptions.CancelScheduledActionRequest(action="A1"), "ACTION_NOT_FOUND", "action"),
+        (subscriptions.CancelScheduledActionRequest(action="me"), "ACTION_NOT_FOUND", "action"),
+        (
+            subscriptions.CancelScheduledActionRequest(action="A1", performed_by=2 * LONG),
+            "INVALID_FIELD",
+            "performed_by",
+        ),
+    ],
     "GetSubscription": [
         (subscriptions.GetSubscriptionRequest(), "INVALID_FIELD", "subscription"),
         (

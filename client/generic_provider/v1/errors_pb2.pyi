@@ -70,6 +70,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
 
     The state of the subscription or service does not allow the action. Metadata: action, state.
     """
+    ERROR_REASON_ACTION_NOT_SCHEDULED: _ErrorReason.ValueType  # 60
+    """The action is not SCHEDULED, so it cannot be cancelled. Metadata: action, state."""
     ERROR_REASON_REQUIRED_DISTRIBUTOR_MISSING: _ErrorReason.ValueType  # 41
     """After the action a distributor would be in use without the distributor that it requires."""
     ERROR_REASON_REQUIRED_SERVICE_MISSING: _ErrorReason.ValueType  # 42
@@ -98,8 +100,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_REQUEST_NOT_FIRST: _ErrorReason.ValueType  # 53
     """An earlier request of the subscription must be resolved first. Metadata: first."""
     ERROR_REASON_TOO_MANY_UNSETTLED: _ErrorReason.ValueType  # 68
-    """The subscription has 500 unsettled actions, not counting automatic ends. Check whether an adapter
-    is connected. Metadata: subscription, unsettled.
+    """The subscription has 500 unsettled actions, not counting those that the service performed by
+    itself; check whether an adapter is connected. Or it has 200 scheduled actions. Metadata:
+    subscription, and unsettled or scheduled.
     """
     ERROR_REASON_RUN_NOT_EDITABLE: _ErrorReason.ValueType  # 54
     """A run of the definition has begun, so it cannot be deleted. Metadata: reset_run_definition."""
@@ -188,6 +191,8 @@ ERROR_REASON_ACTION_NOT_ALLOWED: ErrorReason.ValueType  # 40
 
 The state of the subscription or service does not allow the action. Metadata: action, state.
 """
+ERROR_REASON_ACTION_NOT_SCHEDULED: ErrorReason.ValueType  # 60
+"""The action is not SCHEDULED, so it cannot be cancelled. Metadata: action, state."""
 ERROR_REASON_REQUIRED_DISTRIBUTOR_MISSING: ErrorReason.ValueType  # 41
 """After the action a distributor would be in use without the distributor that it requires."""
 ERROR_REASON_REQUIRED_SERVICE_MISSING: ErrorReason.ValueType  # 42
@@ -216,8 +221,9 @@ ERROR_REASON_REQUEST_LEASED: ErrorReason.ValueType  # 52
 ERROR_REASON_REQUEST_NOT_FIRST: ErrorReason.ValueType  # 53
 """An earlier request of the subscription must be resolved first. Metadata: first."""
 ERROR_REASON_TOO_MANY_UNSETTLED: ErrorReason.ValueType  # 68
-"""The subscription has 500 unsettled actions, not counting automatic ends. Check whether an adapter
-is connected. Metadata: subscription, unsettled.
+"""The subscription has 500 unsettled actions, not counting those that the service performed by
+itself; check whether an adapter is connected. Or it has 200 scheduled actions. Metadata:
+subscription, and unsettled or scheduled.
 """
 ERROR_REASON_RUN_NOT_EDITABLE: ErrorReason.ValueType  # 54
 """A run of the definition has begun, so it cannot be deleted. Metadata: reset_run_definition."""

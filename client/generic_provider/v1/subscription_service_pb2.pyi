@@ -97,7 +97,7 @@ class _ActionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionSta
     DESCRIPTOR: _descriptor.EnumDescriptor
     ACTION_STATE_UNSPECIFIED: _ActionState.ValueType  # 0
     ACTION_STATE_SCHEDULED: _ActionState.ValueType  # 1
-    """The action will be performed later."""
+    """The action will be performed at the schedule_time of its `performed`."""
     ACTION_STATE_EXECUTED: _ActionState.ValueType  # 2
     """The action was performed and is not settled."""
     ACTION_STATE_SETTLED: _ActionState.ValueType  # 3
@@ -105,7 +105,9 @@ class _ActionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionSta
     ACTION_STATE_PARTLY_REJECTED: _ActionState.ValueType  # 4
     """The action is settled, and a part of it was taken back: see taken_back."""
     ACTION_STATE_REJECTED: _ActionState.ValueType  # 5
-    """The whole action was taken back."""
+    """The whole action was taken back; or it was scheduled, and was not allowed when it was due: it has no
+    execute_time then.
+    """
     ACTION_STATE_CANCELLED: _ActionState.ValueType  # 6
     """The action was cancelled before it was performed."""
 
@@ -116,7 +118,7 @@ class ActionState(_ActionState, metaclass=_ActionStateEnumTypeWrapper):
 
 ACTION_STATE_UNSPECIFIED: ActionState.ValueType  # 0
 ACTION_STATE_SCHEDULED: ActionState.ValueType  # 1
-"""The action will be performed later."""
+"""The action will be performed at the schedule_time of its `performed`."""
 ACTION_STATE_EXECUTED: ActionState.ValueType  # 2
 """The action was performed and is not settled."""
 ACTION_STATE_SETTLED: ActionState.ValueType  # 3
@@ -124,7 +126,9 @@ ACTION_STATE_SETTLED: ActionState.ValueType  # 3
 ACTION_STATE_PARTLY_REJECTED: ActionState.ValueType  # 4
 """The action is settled, and a part of it was taken back: see taken_back."""
 ACTION_STATE_REJECTED: ActionState.ValueType  # 5
-"""The whole action was taken back."""
+"""The whole action was taken back; or it was scheduled, and was not allowed when it was due: it has no
+execute_time then.
+"""
 ACTION_STATE_CANCELLED: ActionState.ValueType  # 6
 """The action was cancelled before it was performed."""
 Global___ActionState: _TypeAlias = ActionState  # noqa: Y015
@@ -234,16 +238,16 @@ class PerformActionRequest(_message.Message):
     """A person or system in the caller's house. Up to 100 characters."""
     expected_revision: _builtins.int
     """If the subscription has another revision, the action is refused with REVISION_MISMATCH. Unset =
-    not checked.
+    not checked. For a scheduled action it is checked when the action is due.
     """
     priority: Global___Priority.ValueType
-    """Default LIVE."""
+    """Default LIVE; for a scheduled action BULK."""
     validate_only: _builtins.bool
     """Returns what the action would do, and changes nothing."""
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
-        """When to perform the action. Unset or not in the future = now. A time in the future is refused with
-        INVALID_FIELD, because actions cannot be scheduled yet.
+        """When to perform the action. Unset or not in the future = now. A subscription has at most 200
+        scheduled actions.
         """
 
     @_builtins.property
@@ -1204,7 +1208,7 @@ class PerformActionResponse(_message.Message):
     def action(self) -> Global___SubscriptionAction: ...
     @_builtins.property
     def subscription(self) -> _resources_pb2.Subscription:
-        """The subscription in its current state."""
+        """The subscription in its current state. Unset if a scheduled action will create it."""
 
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]:
@@ -1320,7 +1324,9 @@ Global___SubscriptionAction: _TypeAlias = SubscriptionAction  # noqa: Y015
 
 @_typing.final
 class ActionError(_message.Message):
-    """The reason why an action, or a part of it, was taken back."""
+    """The reason why an action, or a part of it, was taken back; or why a scheduled action was rejected
+    when it was due; or who cancelled it (reason CANCELLED_BY_OPERATOR).
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1336,7 +1342,7 @@ class ActionError(_message.Message):
     error_code: _builtins.str
     """The platform's error code."""
     error_description: _builtins.str
-    """The platform's description of the error."""
+    """The platform's description of the error, or the service's, if no request was rejected."""
     def __init__(
         self,
         *,
@@ -1550,6 +1556,50 @@ class GetActionResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetActionResponse: _TypeAlias = GetActionResponse  # noqa: Y015
+
+@_typing.final
+class CancelScheduledActionRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    action: _builtins.str
+    """The action's id."""
+    performed_by: _builtins.str
+    """A person or system in the caller's house. Up to 100 characters."""
+    def __init__(
+        self,
+        *,
+        action: _builtins.str = ...,
+        performed_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "performed_by", b"performed_by"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelScheduledActionRequest: _TypeAlias = CancelScheduledActionRequest  # noqa: Y015
+
+@_typing.final
+class CancelScheduledActionResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACTION_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def action(self) -> Global___SubscriptionAction: ...
+    def __init__(
+        self,
+        *,
+        action: Global___SubscriptionAction | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelScheduledActionResponse: _TypeAlias = CancelScheduledActionResponse  # noqa: Y015
 
 @_typing.final
 class GetSubscriptionRequest(_message.Message):

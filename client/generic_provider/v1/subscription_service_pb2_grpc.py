@@ -50,6 +50,11 @@ class SubscriptionServiceStub(object):
                 request_serializer=generic__provider_dot_v1_dot_subscription__service__pb2.GetActionRequest.SerializeToString,
                 response_deserializer=generic__provider_dot_v1_dot_subscription__service__pb2.GetActionResponse.FromString,
                 _registered_method=True)
+        self.CancelScheduledAction = channel.unary_unary(
+                '/generic_provider.v1.SubscriptionService/CancelScheduledAction',
+                request_serializer=generic__provider_dot_v1_dot_subscription__service__pb2.CancelScheduledActionRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_subscription__service__pb2.CancelScheduledActionResponse.FromString,
+                _registered_method=True)
         self.GetSubscription = channel.unary_unary(
                 '/generic_provider.v1.SubscriptionService/GetSubscription',
                 request_serializer=generic__provider_dot_v1_dot_subscription__service__pb2.GetSubscriptionRequest.SerializeToString,
@@ -80,6 +85,13 @@ class SubscriptionServiceServicer(object):
         state. With `validate_only` nothing changes: the action has no id, and the requests have no
         numbers.
 
+        With a `schedule_time` in the future the action is SCHEDULED, and the service performs it within a
+        second after that time. The actions of a subscription, and its ends, are performed in the order
+        in which they are due. Until then the action reserves nothing. The call only checks that
+        providers, distributors, services and goods types exist. If the action is not allowed when it is
+        due, it becomes REJECTED, and its error says why. validate_only always says what the action would
+        do now.
+
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
         SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
         ACTION_NOT_ALLOWED, REQUIRED_DISTRIBUTOR_MISSING, REQUIRED_SERVICE_MISSING,
@@ -104,6 +116,15 @@ class SubscriptionServiceServicer(object):
         """Returns an action. The call waits until the action is settled, or until `wait` is over.
 
         Errors: INVALID_FIELD, ACTION_NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelScheduledAction(self, request, context):
+        """Cancels an action that is SCHEDULED. A repeat changes nothing and returns the action.
+
+        Errors: INVALID_FIELD, ACTION_NOT_FOUND, ACTION_NOT_SCHEDULED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -153,6 +174,11 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
                     servicer.GetAction,
                     request_deserializer=generic__provider_dot_v1_dot_subscription__service__pb2.GetActionRequest.FromString,
                     response_serializer=generic__provider_dot_v1_dot_subscription__service__pb2.GetActionResponse.SerializeToString,
+            ),
+            'CancelScheduledAction': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelScheduledAction,
+                    request_deserializer=generic__provider_dot_v1_dot_subscription__service__pb2.CancelScheduledActionRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_subscription__service__pb2.CancelScheduledActionResponse.SerializeToString,
             ),
             'GetSubscription': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSubscription,
@@ -252,6 +278,33 @@ class SubscriptionService(object):
             '/generic_provider.v1.SubscriptionService/GetAction',
             generic__provider_dot_v1_dot_subscription__service__pb2.GetActionRequest.SerializeToString,
             generic__provider_dot_v1_dot_subscription__service__pb2.GetActionResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelScheduledAction(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.SubscriptionService/CancelScheduledAction',
+            generic__provider_dot_v1_dot_subscription__service__pb2.CancelScheduledActionRequest.SerializeToString,
+            generic__provider_dot_v1_dot_subscription__service__pb2.CancelScheduledActionResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,13 @@ class SubscriptionServiceStub:
     state. With `validate_only` nothing changes: the action has no id, and the requests have no
     numbers.
 
+    With a `schedule_time` in the future the action is SCHEDULED, and the service performs it within a
+    second after that time. The actions of a subscription, and its ends, are performed in the order
+    in which they are due. Until then the action reserves nothing. The call only checks that
+    providers, distributors, services and goods types exist. If the action is not allowed when it is
+    due, it becomes REJECTED, and its error says why. validate_only always says what the action would
+    do now.
+
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
     SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
     ACTION_NOT_ALLOWED, REQUIRED_DISTRIBUTOR_MISSING, REQUIRED_SERVICE_MISSING,
@@ -58,6 +65,11 @@ class SubscriptionServiceStub:
     """Returns an action. The call waits until the action is settled, or until `wait` is over.
 
     Errors: INVALID_FIELD, ACTION_NOT_FOUND.
+    """
+    CancelScheduledAction: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.CancelScheduledActionRequest, _subscription_service_pb2.CancelScheduledActionResponse]
+    """Cancels an action that is SCHEDULED. A repeat changes nothing and returns the action.
+
+    Errors: INVALID_FIELD, ACTION_NOT_FOUND, ACTION_NOT_SCHEDULED.
     """
     GetSubscription: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.GetSubscriptionResponse]
     """Returns a subscription, with the differences and confirmed states of its providers.
@@ -89,6 +101,13 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     state. With `validate_only` nothing changes: the action has no id, and the requests have no
     numbers.
 
+    With a `schedule_time` in the future the action is SCHEDULED, and the service performs it within a
+    second after that time. The actions of a subscription, and its ends, are performed in the order
+    in which they are due. Until then the action reserves nothing. The call only checks that
+    providers, distributors, services and goods types exist. If the action is not allowed when it is
+    due, it becomes REJECTED, and its error says why. validate_only always says what the action would
+    do now.
+
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
     SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
     ACTION_NOT_ALLOWED, REQUIRED_DISTRIBUTOR_MISSING, REQUIRED_SERVICE_MISSING,
@@ -105,6 +124,11 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """Returns an action. The call waits until the action is settled, or until `wait` is over.
 
     Errors: INVALID_FIELD, ACTION_NOT_FOUND.
+    """
+    CancelScheduledAction: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.CancelScheduledActionRequest, _subscription_service_pb2.CancelScheduledActionResponse]  # type: ignore[assignment]
+    """Cancels an action that is SCHEDULED. A repeat changes nothing and returns the action.
+
+    Errors: INVALID_FIELD, ACTION_NOT_FOUND, ACTION_NOT_SCHEDULED.
     """
     GetSubscription: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.GetSubscriptionRequest, _subscription_service_pb2.GetSubscriptionResponse]  # type: ignore[assignment]
     """Returns a subscription, with the differences and confirmed states of its providers.
@@ -139,6 +163,13 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         state. With `validate_only` nothing changes: the action has no id, and the requests have no
         numbers.
 
+        With a `schedule_time` in the future the action is SCHEDULED, and the service performs it within a
+        second after that time. The actions of a subscription, and its ends, are performed in the order
+        in which they are due. Until then the action reserves nothing. The call only checks that
+        providers, distributors, services and goods types exist. If the action is not allowed when it is
+        due, it becomes REJECTED, and its error says why. validate_only always says what the action would
+        do now.
+
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
         SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
         ACTION_NOT_ALLOWED, REQUIRED_DISTRIBUTOR_MISSING, REQUIRED_SERVICE_MISSING,
@@ -167,6 +198,17 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Returns an action. The call waits until the action is settled, or until `wait` is over.
 
         Errors: INVALID_FIELD, ACTION_NOT_FOUND.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelScheduledAction(
+        self,
+        request: _subscription_service_pb2.CancelScheduledActionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_subscription_service_pb2.CancelScheduledActionResponse, _abc.Awaitable[_subscription_service_pb2.CancelScheduledActionResponse]]:
+        """Cancels an action that is SCHEDULED. A repeat changes nothing and returns the action.
+
+        Errors: INVALID_FIELD, ACTION_NOT_FOUND, ACTION_NOT_SCHEDULED.
         """
 
     @_abc_1.abstractmethod

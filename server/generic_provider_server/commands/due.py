@@ -1,4 +1,4 @@
-"""Does what is due without a call: retries, expiry, automatic ends, the removal of old events."""
+"""Does what is due without a call: retries, expiry, ends, scheduled actions, old events."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
 from .perform import Perform
+from .scheduled import perform_scheduled
 
 MOST_EVENT_ROWS = 100
 
@@ -73,25 +74,40 @@ class ExpireOverdue:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EndDue:
-    """Performs the automatic end that was due first, and removes usage records that have ended."""
+class DoDue:
+    """Does what is due at a subscription: removes usage records that have ended, and performs ends
+    and scheduled actions in the order in which they were due.
+
+    An end comes before a scheduled action that was due at the same time.
+    """
 
     subscription: str
+    duty: str
 
     def needs(self) -> Needs:
-        return Needs(subscriptions=frozenset({self.subscription}), duty="ends")
+        number = frozenset({self.subscription})
+        return Needs(subscriptions=number, scheduled=number, duty=self.duty)
 
     def run(self, transaction: Transaction) -> None:
-        record = transaction.record(self.subscription)
-        if record is None:
-            return
-        if usage_is_over(record.aggregate, now=transaction.now):
-            circumstances = transaction.circumstances(self.subscription)
-            transaction.put(
-                self.subscription, end_usage(record.aggregate, circumstances=circumstances)
-            )
-        action = next_end(record.aggregate.desired, now=transaction.now)
-        if action is not None:
-            Perform(action=action, subscription=self.subscription, who=SERVICE, automatic=True).run(
+        number = self.subscription
+        record = transaction.record(number)
+        if record is not None and usage_is_over(record.aggregate, now=transaction.now):
+            circumstances = transaction.circumstances(number)
+            transaction.put(number, end_usage(record.aggregate, circumstances=circumstances))
+        while self._perform_next(transaction):
+            pass
+
+    def _perform_next(self, transaction: Transaction) -> bool:
+        """Performs the action that was due first. Returns whether there was one."""
+        number = self.subscription
+        scheduled = transaction.first_due(number)
+        until = (scheduled and scheduled.due_time) or transaction.now
+        record = transaction.record(number)
+        end = next_end(record.aggregate.desired, now=until) if record else None
+        if end is not None:
+            Perform(action=end, subscription=number, who=SERVICE, bulk=True, automatic=True).run(
                 transaction
             )
+        elif scheduled is not None:
+            perform_scheduled(transaction, scheduled)
+        return end is not None or scheduled is not None

@@ -42,12 +42,13 @@ carries them.
 class Done:
     """What an action made, or would make: a preview has no ids and numbers.
 
+    `subscription`: None only if the action that creates it is still scheduled, or never created it.
     `repeated`: an earlier call performed the action, so its requests must be read in their current
     state. `left_out`: providers that were not effective, so nothing was sent to them.
     """
 
     action: ActionRecord
-    subscription: SubscriptionRecord
+    subscription: SubscriptionRecord | None
     requests: tuple[RequestRecord, ...] = ()
     repeated: bool = False
     left_out: tuple[str, ...] = ()
@@ -58,7 +59,7 @@ class Perform:
     """Performs an action.
 
     `original`: the call as it was made; empty for an `automatic` end. `digest`: the digest of the
-    call's contents, by which a repeat is recognised.
+    call's contents, by which a repeat is recognised. `scheduled`: the scheduled action that is due.
     """
 
     action: AnyAction
@@ -72,6 +73,7 @@ class Perform:
     bulk: bool = False
     validate_only: bool = False
     automatic: bool = False
+    scheduled: ActionRecord | None = None
 
     def needs(self) -> Needs:
         return Needs(
@@ -81,40 +83,57 @@ class Perform:
         )
 
     def run(self, transaction: Transaction) -> Done:
-        if self.request_id and not self.validate_only:
-            created = created_before(transaction, self.request_id, self.digest)
-            if created:
-                return _as_it_is(transaction, int(created))
+        if earlier := self.earlier(transaction):
+            return earlier
         action, former = self._prepared(transaction)
         number = action.number if isinstance(action, BecomeSubscriber) else self.subscription
         circumstances = transaction.circumstances(number)
-        action_id = transaction.numbers.next("action")
         change = perform(
             former.aggregate if former else None,
             action,
-            action_id=action_id,
+            action_id=self._next_id(transaction),
             circumstances=circumstances,
             bulk=self.bulk,
             reference=self.reference,
             performed_by=self.who.performed_by,
             automatic=self.automatic,
+            scheduled=self.scheduled is not None,
         )
         if not self.automatic:
             _check_size(change)
         _check_items(transaction, change.aggregate)
         if self.validate_only:
             return self._preview(transaction, change, former)
-        record = self._record(transaction.take("action"), number, now=transaction.now)
+        record = self._executed(transaction, number)
         performed = transaction.put(number, change, new_action=record)
-        if self.request_id:
-            transaction.remember(self.request_id, created=str(record.id), digest=self.digest)
+        self.remember(transaction, record)
         subscription = transaction.record(number)
         if performed is None or subscription is None:
             raise LookupError(f"action {record.id} was performed but not kept")
         requests = created_requests(transaction, change)
         return Done(performed, subscription, requests, left_out=change.left_out)
 
-    def _record(self, action_id: int, subscription: str, *, now: Instant) -> ActionRecord:
+    def earlier(self, transaction: Transaction) -> Done | None:
+        """Returns the action of an earlier call with the same request_id, or None."""
+        if not self.request_id or self.validate_only:
+            return None
+        created = created_before(transaction, self.request_id, self.digest)
+        return _as_it_is(transaction, int(created)) if created else None
+
+    def remember(self, transaction: Transaction, record: ActionRecord) -> None:
+        if self.request_id:
+            transaction.remember(self.request_id, created=str(record.id), digest=self.digest)
+
+    def _next_id(self, transaction: Transaction) -> int:
+        return self.scheduled.id if self.scheduled else transaction.numbers.next("action")
+
+    def _executed(self, transaction: Transaction, subscription: str) -> ActionRecord:
+        now = transaction.now
+        if self.scheduled is None:
+            return self.record(transaction.take("action"), subscription, now=now)
+        return replace(self.scheduled, state=ActionState.EXECUTED, execute_time=now, due_time=None)
+
+    def record(self, action_id: int, subscription: str, *, now: Instant) -> ActionRecord:
         return ActionRecord(
             id=action_id,
             subscription=subscription,
@@ -139,7 +158,7 @@ class Perform:
             return self.action, former
         if self.subscription:
             return self.action, transaction.record(self.subscription)
-        return replace(self.action, number=_free_number(transaction)), None
+        return replace(self.action, number=free_number(transaction)), None
 
     def _check_revision(self, record: SubscriptionRecord) -> None:
         if self.expected_revision not in (None, record.revision):
@@ -158,20 +177,17 @@ class Perform:
         requests = tuple(
             [replace(r, number=0, action=0) for r in created_requests(transaction, change)]
         )
-        record = self._record(0, change.aggregate.desired.number, now=transaction.now)
+        record = self.record(0, change.aggregate.desired.number, now=transaction.now)
         shown = revised(former, change.aggregate, now=transaction.now)
         return Done(record, shown, requests, left_out=change.left_out)
 
 
 def _as_it_is(transaction: Transaction, action: int) -> Done:
     record = transaction.action(action)
-    subscription = transaction.record(record.subscription)
-    if subscription is None:
-        raise LookupError(f"action {action} without its subscription")
-    return Done(record, subscription, repeated=True)
+    return Done(record, transaction.record(record.subscription), repeated=True)
 
 
-def _free_number(transaction: Transaction) -> str:
+def free_number(transaction: Transaction) -> str:
     """Returns the next number that no subscription has, because the CRM may have chosen numbers
     itself.
 

@@ -8,6 +8,7 @@ from typing import Any
 from generic_provider.v1 import subscription_service_pb2 as api
 
 from ..commands.perform import Perform
+from ..commands.scheduled import Schedule
 from ..domain import actions as a
 from ..domain.values import Goods, Instant, Priority, State
 from .calls import IncomingCall
@@ -20,15 +21,17 @@ LATER = Instant(0)
 """Stands for a wrong instant until the violations are raised."""
 
 
-def perform_of(request: api.PerformActionRequest, call: IncomingCall, *, now: Instant) -> Perform:
-    """Returns the command that performs the action. Raises InvalidField, which names all faults."""
+def perform_of(request: api.PerformActionRequest, call: IncomingCall) -> Perform | Schedule:
+    """Returns the command that performs or schedules the action.
+
+    Raises InvalidField, which names all faults.
+    """
     checks = Checks()
     kind = request.WhichOneof("action")
     if kind is None:
         checks.wrong("action", "is required: one of become_subscriber, activate, …, replace")
     if kind != "become_subscriber":
         checks.code("subscription", request.subscription)
-    _check_schedule(checks, request, now=now)
     priority = checks.enum("priority", request.priority, default=Priority.LIVE)
     expected = request.expected_revision if request.HasField("expected_revision") else None
     contents = contents_of(request)
@@ -44,14 +47,12 @@ def perform_of(request: api.PerformActionRequest, call: IncomingCall, *, now: In
         bulk=priority is Priority.BULK,
         validate_only=request.validate_only,
     )
-    checks.done()
-    return perform
-
-
-def _check_schedule(checks: Checks, request: api.PerformActionRequest, *, now: Instant) -> None:
     time = checks.instant("schedule_time", request)
-    if time is not None and time > now:
-        checks.wrong("schedule_time", "is in the future: actions cannot be scheduled yet")
+    checks.done()
+    if time is None:
+        return perform
+    bulk = request.priority != api.PRIORITY_LIVE
+    return Schedule(perform=perform, time=time, bulk=bulk)
 
 
 def _action(checks: Checks, request: api.PerformActionRequest, kind: str) -> a.AnyAction:

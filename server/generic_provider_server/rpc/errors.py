@@ -40,6 +40,7 @@ _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
     ],
     grpc.StatusCode.FAILED_PRECONDITION: [
         Reason.ACTION_NOT_ALLOWED,
+        Reason.ACTION_NOT_SCHEDULED,
         Reason.REQUIRED_DISTRIBUTOR_MISSING,
         Reason.REQUIRED_SERVICE_MISSING,
         Reason.SERVICE_NOT_AVAILABLE,

@@ -5,6 +5,7 @@ import asyncio
 from generic_provider.v1 import subscription_service_pb2 as api
 
 from ..commands.perform import Done
+from ..commands.scheduled import CancelScheduled
 from ..domain.actions import ActionKind
 from ..domain.refusals import Reason, Refused, not_found
 from ..domain.subscription.records import ActionState
@@ -31,14 +32,15 @@ class SubscriptionServicer:
     async def PerformAction(
         self, request: api.PerformActionRequest, call: IncomingCall
     ) -> api.PerformActionResponse:
-        done = await self._store.do(perform_of(request, call, now=encode.now()))
+        done = await self._store.do(perform_of(request, call))
         requests, catalogues = done.requests, self._store.catalogues
+        shown = encode.subscription(done.subscription, catalogues) if done.subscription else None
         if done.repeated:
             numbers = done.action.requests
             requests = tuple(await self._store.read(lambda queries: queries.requests_of(numbers)))
         return api.PerformActionResponse(
             action=action(done.action, catalogues),
-            subscription=encode.subscription(done.subscription, catalogues),
+            subscription=shown,
             requests=[encode.request(each) for each in requests],
             repeated=done.repeated,
             providers_left_out=done.left_out,
@@ -63,7 +65,7 @@ class SubscriptionServicer:
         A future costs less than a task.
         """
         try:
-            return self._store.ask(perform_of(request, call, now=encode.now()))
+            return self._store.ask(perform_of(request, call))
         except Exception as error:  # noqa: BLE001 - one bad item never fails its neighbours
             failed: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
             failed.set_exception(error)
@@ -109,6 +111,20 @@ class SubscriptionServicer:
         key = checks.text("request_id", request.request_id, most=CALLERS_ID, required=True)
         checks.done()
         return await self._store.read(lambda queries: queries.action_of_call(key))
+
+    async def CancelScheduledAction(
+        self, request: api.CancelScheduledActionRequest, call: IncomingCall
+    ) -> api.CancelScheduledActionResponse:
+        checks = Checks()
+        number = checks.numbered("action", request.action, letter="A")
+        who = call.who(checks, request.performed_by)
+        checks.done()
+        found = await self._store.read(lambda queries: queries.action(number))
+        if found is None:
+            raise not_found(Reason.ACTION_NOT_FOUND, request.action)
+        cancel = CancelScheduled(action=number, subscription=found.subscription, who=who)
+        record = await self._store.do(cancel)
+        return api.CancelScheduledActionResponse(action=action(record, self._store.catalogues))
 
     async def GetSubscription(
         self, request: api.GetSubscriptionRequest, call: IncomingCall

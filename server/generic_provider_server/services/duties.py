@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from ..commands.due import DropEvents, EndDelays, EndDue, ExpireOverdue
+from ..commands.due import DoDue, DropEvents, EndDelays, ExpireOverdue
 from ..commands.end_leases import EndLeases, end_of_overdue
 from ..commands.reset_runs import DropEntries
 from ..domain.archive import DAY
@@ -53,6 +53,7 @@ def duties(
         Duty(name="retries", due=_retries),
         Duty(name="expiry", due=_expiry),
         Duty(name="ends", due=_ends),
+        Duty(name="scheduled", due=_scheduled),
         Duty(name="entries", due=partial(_entries, days=days_of_entries), seconds=ENTRIES_SECONDS),
         Duty(name="events", due=partial(_events, days=days_of_events)),
     )
@@ -94,5 +95,11 @@ def _events(queries: Queries, *, days: int) -> Iterable[DropEvents]:
     return [DropEvents(before=before)] if queries.events_are_old(before=before) else []
 
 
-def _ends(queries: Queries) -> Iterable[EndDue]:
-    return [EndDue(subscription=number) for number in queries.subscriptions_due()]
+def _ends(queries: Queries) -> Iterable[DoDue]:
+    due = queries.subscriptions_due()
+    return [DoDue(subscription=number, duty="ends") for number in due]
+
+
+def _scheduled(queries: Queries) -> Iterable[DoDue]:
+    due = queries.subscriptions_with_scheduled()
+    return [DoDue(subscription=number, duty="scheduled") for number in due]

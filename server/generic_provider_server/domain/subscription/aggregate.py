@@ -174,6 +174,7 @@ class Performed(Value, frozen=True, kw_only=True):
     `whole_activation`, `whole_deactivation`: providers that get one request for the whole
     subscription. `ineffective`: providers that were not effective when the action was performed.
     `automatic`: the clock performed the action; if it is taken back, it does not become due again.
+    `scheduled`: the clock performed the action at the time for which a caller had scheduled it.
     `next_index`: the first free index in the action's unit. `requested`: the entitlements for which
     the action ever had a request.
     """
@@ -186,6 +187,7 @@ class Performed(Value, frozen=True, kw_only=True):
     performed_by: str = ""
     bulk: bool = False
     automatic: bool = False
+    scheduled: bool = False
     whole_activation: tuple[str, ...] = ()
     whole_deactivation: tuple[str, ...] = ()
     ineffective: tuple[str, ...] = ()

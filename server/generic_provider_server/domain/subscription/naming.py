@@ -121,6 +121,21 @@ def uses_of(aggregate: Aggregate) -> frozenset[Use]:
     return _uses_of(frozenset(places))
 
 
+def uses_named(action: AnyAction) -> frozenset[Use]:
+    """Returns the parts of each provider that a scheduled action names, as `uses_of` does."""
+    return _uses_of(frozenset(places_named(action)))
+
+
+def places_named(action: AnyAction) -> list[Place]:
+    places = _of_action(action)
+    if isinstance(action, BecomeSubscriber):
+        codes = [action.provider, *[each.provider for each in action.existing]]
+        places += [("*", code, "", "") for code in codes]
+    if isinstance(action, SwapItem):
+        places += [("g", action.provider, action.distributor, action.new_goods_type)]
+    return [place for place in places if place[1]]
+
+
 @lru_cache(PLACES_KEPT)
 def _uses_of(places: frozenset[Place]) -> frozenset[Use]:
     uses: set[Use] = set()

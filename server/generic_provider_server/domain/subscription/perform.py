@@ -82,10 +82,11 @@ def perform(
     reference: str = "",
     performed_by: str = "",
     automatic: bool = False,
+    scheduled: bool = False,
 ) -> Transition:
     """Performs an action: computes the next desired state and the requests for it."""
     before = aggregate.desired if aggregate else None
-    if aggregate is not None and not automatic:
+    if aggregate is not None and not (automatic or scheduled):
         _check_unsettled(aggregate)
     resolved, state = _applied(before, action, circumstances=circumstances, automatic=automatic)
     ledger = Ledger(aggregate or Aggregate(desired=state), circumstances)
@@ -101,6 +102,7 @@ def perform(
         performed_by=performed_by,
         bulk=bulk,
         automatic=automatic,
+        scheduled=scheduled,
         whole_activation=activation,
         whole_deactivation=deactivation,
         ineffective=tuple([c for c in state.linked if not ledger.catalogues[c].effective]),
@@ -128,13 +130,13 @@ def _applied(
             start = spent(before, resolved, at=circumstances.now)
         state = apply(start, resolved, catalogues=circumstances.catalogues, at=circumstances.now)
     except Refused as refused:
-        raise _with_action(action, refused) from None
+        raise with_action(action, refused) from None
     return resolved, state
 
 
 def _check_unsettled(aggregate: Aggregate) -> None:
-    """Refuses the action if too many are unsettled. Automatic ends do not count."""
-    waiting = sum(not performed.automatic for performed in aggregate.performed)
+    """Refuses the action if too many are unsettled. What the clock performed does not count."""
+    waiting = sum(not (each.automatic or each.scheduled) for each in aggregate.performed)
     if waiting >= MOST_UNSETTLED:
         number = aggregate.desired.number
         raise Refused(
@@ -146,7 +148,7 @@ def _check_unsettled(aggregate: Aggregate) -> None:
         )
 
 
-def _with_action(action: AnyAction, refused: Refused) -> Refused:
+def with_action(action: AnyAction, refused: Refused) -> Refused:
     """Adds the action to a refusal: its name, and its path in front of wrong fields."""
     if isinstance(refused, InvalidField):
         at = action.kind.name.lower()

@@ -85,7 +85,8 @@ class ActionRecord(Value, frozen=True, kw_only=True):
 
     `performed`: the call without its `request_id`, as the contract encodes it; empty for an action
     of the service itself. `action`: the same action with every provider named; rows that the first
-    versions wrote do not have it.
+    versions wrote do not have it. `due_time`: the time at which a SCHEDULED action is due; None in
+    every other state. `expected_revision`, `bulk`: what the call of a scheduled action said.
     """
 
     id: int
@@ -101,6 +102,9 @@ class ActionRecord(Value, frozen=True, kw_only=True):
     reference: str = ""
     execute_time: Instant | None = None
     settle_time: Instant | None = None
+    due_time: Instant | None = None
+    expected_revision: int | None = None
+    bulk: bool = False
     error: ActionError | None = None
     taken_back: tuple[Undone, ...] = ()
     requests: tuple[int, ...] = ()

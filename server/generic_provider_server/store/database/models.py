@@ -107,6 +107,8 @@ class ItemRow(Model):
 
 
 class ActionRow(Model):
+    """An action. `due_time` is set only while the action is scheduled."""
+
     id = BigIntegerField(primary_key=True)
     subscription = TextField()
     kind = SmallIntegerField()
@@ -119,6 +121,9 @@ class ActionRow(Model):
     create_time = BigIntegerField()
     execute_time = BigIntegerField(null=True)
     settle_time = BigIntegerField(null=True)
+    due_time = BigIntegerField(null=True)
+    expected_revision = BigIntegerField(null=True)
+    bulk = SmallIntegerField(default=0)
     performed = BlobField()
     action = BlobField(null=True)
     error = BlobField(null=True)

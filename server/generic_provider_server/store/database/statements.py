@@ -56,6 +56,10 @@ READY = (
     f"AND ready_since >= ? ORDER BY ready_since, head LIMIT ?{SKIP_LOCKED}"
 )
 ACTION = f"SELECT {columns_of(ActionRow)} FROM action WHERE id = ?"
+SCHEDULED = (
+    f"SELECT {columns_of(ActionRow)} FROM action WHERE subscription IN ({{}}) "
+    "AND due_time IS NOT NULL"
+)
 REQUESTS_OF_ACTION = (
     "SELECT number FROM request WHERE subscription = ? AND action = ? ORDER BY number"
 )
@@ -118,6 +122,7 @@ CHANGE_ACTION = update(
     ActionRow.taken_back,
     keep=[ActionRow.taken_back],
 )
+END_SCHEDULE = update(ActionRow, where="action.due_time IS NOT NULL")
 ADD_REQUEST_ID = insert(RequestIdRow)
 ADD_REQUEST = insert(RequestRow)
 
@@ -143,7 +148,7 @@ SETTLE_REQUEST = update(
     RequestRow.reference_number,
     where=STILL_PENDING,
 )
-ADDING = (ADD_REQUEST_ID, ADD_ACTION, ADD_REQUEST)
+ADDING = (ADD_REQUEST_ID, ADD_ACTION, END_SCHEDULE, ADD_REQUEST)
 """The additions of a group are written first, because later commands of the group may already
 change what it adds.
 """

@@ -8,7 +8,7 @@ from peewee import SQL, Expression
 
 from ...domain.lane import GRACE
 from ...domain.values import Instant
-from ..database.models import LaneRow, RequestRow, SubscriptionRow
+from ..database.models import ActionRow, LaneRow, RequestRow, SubscriptionRow
 from .base import BaseQueries
 
 MOST_DUE = 200
@@ -55,6 +55,16 @@ class DutyQueries(BaseQueries):
         )
         found = self._rows(query.order_by(SubscriptionRow.due_time).limit(MOST_DUE))
         return [row.number for row in found]
+
+    def subscriptions_with_scheduled(self) -> list[str]:
+        """Returns the subscriptions with a scheduled action that is due, the earliest first."""
+        query = ActionRow.select(ActionRow.subscription).where(
+            SQL("due_time IS NOT NULL"),
+            ActionRow.due_time <= self.now(),
+            *self._not_set_aside(ActionRow.subscription, "scheduled"),
+        )
+        found = self._rows(query.order_by(ActionRow.due_time).limit(MOST_DUE))
+        return list(dict.fromkeys([row.subscription for row in found]))
 
     def _has_overdue(self, provider: str) -> bool:
         settings = self._memory.providers.catalogues[provider].provider.delivery_settings

@@ -9,6 +9,7 @@ from typing import Any
 
 from peewee import SQL, Expression, Field, fn
 
+from ...domain.subscription.records import ActionState
 from ...domain.values import Instant, State, SyncState, Value
 from ..database.documents import encode
 from ..database.models import ActionRow, ItemRow, LaneRow, LinkRow, RequestRow, SubscriptionRow
@@ -77,8 +78,14 @@ def action_conditions(wanted: ActionFilter) -> list[Expression]:
         (ActionRow.subscription, wanted.subscription),
         (ActionRow.performed_by, wanted.performed_by),
     )
-    numbers = ((ActionRow.kind, wanted.kinds), (ActionRow.state, wanted.states))
-    conditions = _equal(texts) + _any_of(numbers) + _named(ActionRow.reference, wanted.reference)
+    conditions: list[Any] = _equal(texts) + _any_of(((ActionRow.kind, wanted.kinds),))
+    conditions += _named(ActionRow.reference, wanted.reference)
+    if wanted.states == (ActionState.SCHEDULED,):
+        # a query of its own, because SQLite would read all actions in the order of their ids
+        waiting = ActionRow.select(ActionRow.id).where(SQL("due_time IS NOT NULL"), *_equal(texts))
+        conditions.append(ActionRow.id.in_(waiting))
+    else:
+        conditions += _any_of(((ActionRow.state, wanted.states),))
     return conditions + _period(ActionRow.create_time, wanted.created_from, wanted.created_to)
 
 

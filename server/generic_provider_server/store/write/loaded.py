@@ -6,8 +6,10 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import MsgspecError
 
+from ...domain.actions import AnyAction
 from ...domain.lane import Lane
 from ...domain.subscription.aggregate import Aggregate
+from ...domain.subscription.naming import goods_of
 from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
 from ...domain.values import Goods, Value
 from ..database import statements as sql
@@ -26,7 +28,8 @@ class Needs(Value, frozen=True, kw_only=True):
     commands are written. `set_up`: the command changes providers, so no other command may use them
     at the same time. `duty`: the duty from which a subscription is set aside if the command cannot
     process it. It is empty for commands of callers, who get the error themselves. `for_adapter`: an
-    adapter waits for the command, so it runs before the commands of the CRM.
+    adapter waits for the command, so it runs before the commands of the CRM. `scheduled`: the
+    subscriptions whose scheduled actions are read; they are among the `subscriptions`.
     """
 
     searches: bool = False
@@ -34,6 +37,7 @@ class Needs(Value, frozen=True, kw_only=True):
     set_up: bool = False
     for_adapter: bool = False
     subscriptions: frozenset[str] = frozenset()
+    scheduled: frozenset[str] = frozenset()
     goods: frozenset[Goods] = frozenset()
     request_ids: frozenset[str] = frozenset()
     requests: frozenset[int] = frozenset()
@@ -64,6 +68,7 @@ class Loaded:
         self.lanes: dict[str, dict[str, Lane]] = {}
         self.requests: dict[int, RequestRecord | None] = {}
         self.actions: dict[int, ActionRecord] = {}
+        self.scheduled: dict[str, dict[int, ActionRecord]] = {}
         self.request_ids: dict[str, tuple[str, bytes]] = {}
         self.reserved: dict[Goods, str] = {}
         self.asked_goods: set[Goods] = set()
@@ -87,7 +92,8 @@ class Loaded:
         requests = {number for need in needs for number in need.requests}
         owners = self._tables.select_in(sql.SUBSCRIPTIONS_OF_REQUESTS, list(requests))
         found = self._load_waiting(numbers.union(number for (number,) in owners))
-        self.asked_goods = {g for need in needs for g in need.goods}
+        due = self._load_scheduled({number for need in needs for number in need.scheduled})
+        self.asked_goods = {g for need in needs for g in need.goods}.union(*map(goods_of, due))
         self._load_goods(self.asked_goods)
         self._load_request_ids({i for need in needs for i in need.request_ids})
         self._end_overdue(found)
@@ -183,6 +189,26 @@ class Loaded:
             requests = tuple([request.number for request in found])
             self.actions[number] = action_of_row(actions[0], requests=requests)
         return self.actions[number]
+
+    def first_due(self, subscription: str) -> ActionRecord | None:
+        """Returns the scheduled action that has been due longest, or None if none is due."""
+        scheduled = self.scheduled[subscription].values()
+        due = [(each.due_time, each.id, each) for each in scheduled if self._is_due(each)]
+        return min(due)[2] if due else None
+
+    def _is_due(self, action: ActionRecord) -> bool:
+        return action.due_time is not None and action.due_time <= self.now
+
+    def _load_scheduled(self, subscriptions: Collection[str]) -> list[AnyAction]:
+        """Loads the scheduled actions of the subscriptions, and returns those that are due."""
+        self.scheduled.update({number: {} for number in subscriptions})
+        for row in self._tables.select_in(sql.SCHEDULED, list(subscriptions)):
+            try:
+                self.scheduled[row.subscription][row.id] = action_of_row(row, requests=())
+            except MsgspecError as error:
+                raise Unprocessable(row.subscription) from error
+        found = [each for actions in self.scheduled.values() for each in actions.values()]
+        return [each.action for each in found if each.action and self._is_due(each)]
 
     def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:
         """Returns requests of the same lane that come later in the order, were handed over and are

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Any
@@ -100,7 +101,9 @@ class Searching(Changes):
 
     def uses(self, provider: str) -> dict[str, int]:
         """Returns the number of subscriptions that name each part of the provider."""
-        return dict(self._tables.select(sql.USES, (provider,)))
+        uses = Counter(dict(self._tables.select(sql.USES, (provider,))))
+        uses.update({thing: n for (code, thing), n in self._uses.items() if code == provider})
+        return uses
 
     def forget_server(self, server: str, *, sign: int) -> None:
         """Removes the server's row, unless the server has written another sign of life."""

@@ -14,6 +14,7 @@ from ...domain.lane import UNANSWERED, Lane, LaneChange, end
 from ...domain.lease import LeaseEnd
 from ...domain.subscription.aggregate import Pending
 from ...domain.subscription.events import Event, EventKind, events_of
+from ...domain.subscription.naming import uses_named
 from ...domain.subscription.records import (
     ActionRecord,
     ActionState,
@@ -96,11 +97,24 @@ class Transaction(Resets):
                 self._change_action(change)
         if new_action is None:
             return None
-        self._write(sql.ADD_ACTION, new_action.id, action_row(new_action))
         created = [pending for _, pending in transition.created]
         numbers = tuple([p.number for p in created if p.action == new_action.id])
-        self.actions[new_action.id] = replace(new_action, requests=numbers)
-        return self.actions[new_action.id]
+        return self.put_action(replace(new_action, requests=numbers))
+
+    def put_action(self, record: ActionRecord) -> ActionRecord:
+        """Writes an action that is new, or that was scheduled until now."""
+        scheduled = self.scheduled.get(record.subscription, {})
+        former = scheduled.pop(record.id, None)
+        self._write(sql.END_SCHEDULE if former else sql.ADD_ACTION, record.id, action_row(record))
+        if former and former.action:
+            self._uses.subtract(uses_named(former.action))
+        if record.state is ActionState.SCHEDULED and record.action:
+            self._uses.update(uses_named(record.action))
+            scheduled[record.id] = record
+        elif record.settle_time:
+            self.notice.settled.add(record.id)
+        self.actions[record.id] = record
+        return record
 
     def put_lane(self, change: LaneChange) -> None:
         """Makes the change the state of the lane, and of its subscription."""

@@ -1,0 +1,41 @@
+"""Checks an action that will be performed later."""
+
+from __future__ import annotations
+
+from ..actions import AnyAction
+from ..catalogue import Catalogues, catalogue_of
+from ..refusals import Refused
+from ..rules.resolve import resolve
+from ..values import Subscription
+from .naming import Place, places_named
+from .perform import with_action
+
+
+def scheduled(
+    action: AnyAction, subscription: Subscription | None, *, catalogues: Catalogues
+) -> AnyAction:
+    """Returns the action with every provider named.
+
+    Raises Refused if the action names something that its provider does not have. Whether the
+    subscription's state allows the action is not checked before the action is due.
+    """
+    try:
+        resolved = resolve(action, subscription)
+    except Refused as refused:
+        raise with_action(action, refused) from None
+    for place in places_named(resolved):
+        _check(place, catalogues)
+    return resolved
+
+
+def _check(place: Place, catalogues: Catalogues) -> None:
+    kind, provider, distributor, code = place
+    catalogue = catalogue_of(catalogues, provider)
+    if distributor:
+        catalogue.distributor(distributor)
+    if kind == "s" and distributor:
+        catalogue.offered(code, distributor=distributor)
+    elif kind == "s":
+        catalogue.service(code)
+    elif kind == "g" and code:
+        catalogue.provider_goods_type(code)

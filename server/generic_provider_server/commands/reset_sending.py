@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from ..domain.platform.image import Request
 from ..domain.resets.examine import examine
 from ..domain.resets.records import Entry, EntryOutcome, RunRecord, RunState, Stage, run_id
+from ..domain.subscription.differences import Difference
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .reset_runs import Step, digest_of, ended
@@ -18,6 +19,7 @@ from .reset_runs import Step, digest_of, ended
 log = structlog.get_logger()
 
 OTHER_REQUESTS = "other requests would be needed than were planned"
+MOST_NAMED = 5
 SKIPPING = frozenset(
     {EntryOutcome.SKIPPED, EntryOutcome.SUPERSEDED, EntryOutcome.CHANGED_SINCE_PREVIEW}
 )
@@ -113,6 +115,7 @@ def _send(
             run.definition,
             circumstances=transaction.circumstances(number),
             lost=lost,
+            described=plan is not None,
             run=run.id,
             performed_by=run.who.performed_by,
         )
@@ -122,7 +125,8 @@ def _send(
     if found is None:
         return plan and replace(plan, outcome=EntryOutcome.SUPERSEDED)
     if plan and digest_of(found.requests) != plan.digest:
-        return replace(plan, outcome=EntryOutcome.CHANGED_SINCE_PREVIEW, message=OTHER_REQUESTS)
+        message = _changes(plan.differences, found.differences)
+        return replace(plan, outcome=EntryOutcome.CHANGED_SINCE_PREVIEW, message=message)
     transaction.put(number, found.change)
     return replace(
         entry,
@@ -130,6 +134,16 @@ def _send(
         requests=len(found.change.created),
         account_number=found.account_number,
     )
+
+
+def _changes(planned: Sequence[Difference], found: Sequence[Difference]) -> str:
+    """Returns in words what has changed since the plan."""
+    said = [f"new: {each.text}" for each in found if each not in planned]
+    said += [f"gone: {each.text}" for each in planned if each not in found]
+    if not said:
+        return OTHER_REQUESTS
+    more = [f"and {len(said) - MOST_NAMED} more"] if len(said) > MOST_NAMED else []
+    return f"since the plan: {'; '.join([*said[:MOST_NAMED], *more])}"
 
 
 def _entry(run: RunRecord, number: str) -> Entry:

@@ -19,10 +19,10 @@ from ..store.write.writer import Command
 
 TICK = 0.25
 FULL_SCAN_SECONDS = 5.0
-"""Leases that ran out long ago are searched for with this period.
+"""Leases that ran out long ago are searched for once in this many seconds.
 
-It is long, because during an old snapshot PostgreSQL finds many index entries of leases that were
-answered.
+This is seldom, because during an old snapshot PostgreSQL finds many index entries of leases that
+were answered.
 """
 
 ENTRIES_SECONDS = 5.0

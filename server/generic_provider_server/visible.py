@@ -1,4 +1,4 @@
-"""Makes texts of others harmless for a terminal."""
+"""Makes texts of other programs and persons harmless for a terminal."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ SHOWN = frozenset("\u200c\u200d")
 
 
 def visible(text: str) -> str:
-    """The text on one line, with `\\u001b` and the like in place of control characters.
+    """Returns the text on one line, with `\\u001b` and the like for control characters.
 
-    A text of JSON keeps its meaning.
+    A JSON text keeps its meaning.
     """
     if text.isprintable():
         return text
@@ -20,7 +20,9 @@ def visible(text: str) -> str:
 
 
 def _controls(character: str) -> bool:
-    """Whether the character controls the terminal, or the order in which others are shown."""
+    """Tells whether the character controls the terminal, or the order in which other characters are
+    shown.
+    """
     return category(character) in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in SHOWN
 
 

@@ -36,7 +36,7 @@ async def in_order(play: Play) -> None:
 
 
 async def piled_up(play: Play) -> None:
-    """Holds the verdict on the first answer back, so that the answers after it pile up."""
+    """Holds back the verdict on the first answer, so that the answers after it pile up."""
     one = await play.newcomer(rule=3)
     first = one.become()
     play.stage.held[first.number] = HELD_SECONDS

@@ -11,7 +11,7 @@ from generic_provider.v1.resources_pb2 import GoodsMapping
 @dataclass(frozen=True, slots=True)
 class Offer:
     provider: Provider
-    """As its file describes it; empty if there is no file."""
+    """The provider as its file describes it; empty if there is no file."""
     service: str
 
     def __post_init__(self) -> None:
@@ -23,14 +23,19 @@ class Offer:
         return self._point().code
 
     def goods(self) -> list[GoodsMapping]:
-        """The goods of the viewing point: those that it requires, else all of the provider."""
+        """Returns the goods of the viewing point: those that it requires, or all goods of the
+        provider if it requires none.
+        """
         if not self.provider.services:
             return [GoodsMapping(goods_type="SMARTCARD", provider_goods_type="SMARTCARD")]
         required = self._point().required_goods_types
         return [e for e in self.provider.goods if not required or e.goods_type in required]
 
     def find(self, code: str) -> Service:
-        """The service; one that the file does not name has its code as the platform's id."""
+        """Returns the service with this code.
+
+        If the file does not name the service, its code is also its id on the platform.
+        """
         invented = Service(code=code, provider_service_id=code)
         return next((each for each in self._services() if each.code == code), invented)
 
@@ -39,7 +44,7 @@ class Offer:
         return next(kinds, self.find(self.service))
 
     def _point(self) -> Distributor:
-        """The first viewing point that needs no other, and offers the service."""
+        """Returns the first viewing point that requires no other one and offers the service."""
         return next(
             (
                 each
@@ -55,8 +60,9 @@ class Offer:
 
 
 def offer_of(provider: Provider | None, service: str | None) -> Offer:
-    """Raises ValueError if the provider does not offer the service. Without a service, it takes the
-    provider's first one that is charged by time.
+    """Returns the offer. Raises ValueError if the provider does not offer the service.
+
+    If `service` is None, the provider's first service that is charged by time is taken.
     """
     termed = [
         each.code

@@ -71,7 +71,10 @@ class Play:
     async def give(
         self, *requests: ProvisioningRequest, timed: bool = False, seconds: float = 0
     ) -> CheckedLease:
-        """`seconds`: how long the lease lives; 0 = as long as the adapter asked for."""
+        """Hands the requests over on a new lease.
+
+        `seconds`: how long the lease lives; 0 means as long as the adapter asked for.
+        """
         return self.stage.give(requests, on=await self.stream(), timed=timed, seconds=seconds)
 
     async def answered(self, lease: CheckedLease, *, rule: int) -> None:

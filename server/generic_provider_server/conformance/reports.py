@@ -10,7 +10,10 @@ from .rules import RuleVerdict
 
 
 def write_junit(verdicts: Iterable[RuleVerdict], file: Path) -> None:
-    """Writes one test case for each rule: what was not seen is skipped, what is broken failed."""
+    """Writes one test case for each rule.
+
+    It is skipped if the rule was not seen, and failed if the rule is broken.
+    """
     cases = list(verdicts)
     words = [each.word for each in cases]
     suite = ET.Element("testsuite", name="generic-provider adapter check")
@@ -21,7 +24,7 @@ def write_junit(verdicts: Iterable[RuleVerdict], file: Path) -> None:
         case = ET.SubElement(
             suite, "testcase", classname="adapter", name=f"rule {verdict.rule}: {verdict.asks}"
         )
-        # XML has no form for control characters, which an adapter may have sent.
+        # XML cannot contain control characters, and an adapter may have sent some
         seen = "".join(each if each.isprintable() else "?" for each in verdict.seen)
         match verdict.word:
             case "broken":

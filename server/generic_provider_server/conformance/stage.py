@@ -43,8 +43,8 @@ class Stage(ProvisioningServiceServicer):
         status.
         """
         self.held: dict[str, float] = {}
-        """The call that answers one of these requests is applied, and gets its verdicts after so
-        many seconds.
+        """For these requests, the call that answers them is applied, and returns its verdicts after
+        so many seconds.
         """
         self.refusing = 0
         """The number of streams that are still to be refused."""

@@ -15,7 +15,7 @@ ON_THE_WAY_SECONDS = 0.5
 is sent.
 """
 SHARE_OF_LEASE = 0.8
-"""Work takes this share of its lease: it could be answered in time without an extension."""
+"""Work takes this share of its lease, so it could be answered in time without an extension."""
 LEAST_LEASE = 1.0
 NO_SLOW_TYPE = "work that lasts, because --slow-type was not given"
 

@@ -154,7 +154,7 @@ class Story:
         with self._adapter("conax-2", "--die-after=3") as victim:
             victim.wait(PATIENCE.total_seconds())
         self.tell.say(
-            "            conax-2 gets SIGKILL: it has applied, not answered, its third request"
+            "            conax-2 gets SIGKILL: its third request is applied, but not answered"
         )
         self.tell.say("            conax-3 takes over: unanswered requests come again, in order")
         with self._adapter("conax-3"):

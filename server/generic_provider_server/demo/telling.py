@@ -62,7 +62,7 @@ class Teller:
         for each in requests:
             state = RequestState.name_of(each.state)
             colour = {"COMPLETED": "green", "REJECTED": "red"}.get(state, "yellow")
-            origin = "  (correction)" if each.origin == RequestOrigin.ROLLBACK else ""
+            origin = " (correction)" if each.origin == RequestOrigin.ROLLBACK else ""
             self._console.print(
                 f"[blue]request  [/blue] · {each.number} {RequestType.name_of(each.type):<19}"
                 f" {_plain(what(each))}{origin} [{colour}]{state}[/{colour}]"

@@ -1,4 +1,4 @@
-"""Corrects what a platform holds after a change that the CRM did not ask for."""
+"""Corrects what a platform holds after a rejection or a late answer."""
 
 from __future__ import annotations
 

@@ -13,8 +13,10 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from google.protobuf.descriptor import Descriptor
 
-from generic_provider import Client, InstalledItem, ResponseCode, actions
+from generic_provider import Client, InstalledItem, Provider, ResponseCode, actions
+from generic_provider_server.cli.files.provider_file import OUTPUT_ONLY
 from generic_provider_server.conformance.rules import RULES
 from support.adapter_check import checked
 from support.command_line import run
@@ -23,6 +25,7 @@ from support.processes import Server
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/adapters.md").read_text(encoding="utf-8")
 CONTRACT = (ROOT / "protos/generic_provider/v1/provisioning_service.proto").read_text()
+DURATION = "google.protobuf.Duration"
 MAIN = 'if __name__ == "__main__":'
 # What the check needs to see every rule.
 PLATFORM = """
@@ -121,8 +124,28 @@ def test_every_error_of_the_service_is_explained() -> None:
     assert named | {"STORE_UNAVAILABLE", "INTERNAL"} <= set(first_cells("Errors"))
 
 
+def test_every_key_of_a_provider_file_is_explained() -> None:
+    page = (ROOT / "docs/provider-file.md").read_text(encoding="utf-8")
+
+    assert set(re.findall(r"^\| `([\w.]+)` \|", page, re.MULTILINE)) == {*keys(Provider.DESCRIPTOR)}
+
+
 def test_every_rule_is_told() -> None:
     assert re.findall(r"^(\d+)\. \*\*", PAGE, re.MULTILINE) == [str(rule) for rule in RULES]
+
+
+def keys(of: Descriptor) -> Iterator[str]:
+    """The keys of a TOML file, those of tables within it too."""
+    for field in of.fields:
+        if field.name in OUTPUT_ONLY:
+            continue
+        kind = field.message_type
+        inner = [] if kind is None or kind.full_name == DURATION else [*keys(kind)]
+        if kind is not None and kind.GetOptions().map_entry:
+            inner = []
+        if not inner or field.is_repeated:
+            yield field.name
+        yield from (f"{field.name}.{each}" for each in inner)
 
 
 def item(goods_type: str, serial_number: str) -> InstalledItem:

@@ -621,8 +621,8 @@ class Service(_message.Message):
     kind: Global___ServiceKind.ValueType
     """Default TERMED."""
     required_service: _builtins.str
-    """The code of another service of this provider, which must be on, on the same distributor, to use
-    this service.
+    """Only for a USAGE service: the code of a TERMED service of this provider, which must be on, on the
+    same distributor, to use this service.
     """
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -722,11 +722,11 @@ class DeliverySettings(_message.Message):
     MAX_LEASE_TIME_FIELD_NUMBER: _builtins.int
     max_delivery_attempts: _builtins.int
     """After this number of failed attempts a request is REJECTED with DELIVERY_ATTEMPTS_EXHAUSTED.
-    Default 0 = no limit.
+    At most 1,000,000. Default 0 = no limit.
     """
     @_builtins.property
     def pending_window(self) -> _duration_pb2.Duration:
-        """How long a request may stay pending before it expires. At least 48 hours. Default 7 days."""
+        """How long a request may stay pending before it expires. 48 hours to 3650 days. Default 7 days."""
 
     @_builtins.property
     def max_lease_time(self) -> _duration_pb2.Duration:

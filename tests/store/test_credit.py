@@ -20,7 +20,7 @@ from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.store import Store
-from generic_provider_server.store.write.writer import Command
+from generic_provider_server.store.write.command import Command
 from support.bench import Bench
 from support.examples import ADD_SPORT, viewer
 

@@ -19,9 +19,9 @@ from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import RequestState
 from generic_provider_server.store.database import statements as sql
 from generic_provider_server.store.notices.notice import Notice
+from generic_provider_server.store.write.command import Command
 from generic_provider_server.store.write.loaded import Needs
 from generic_provider_server.store.write.transaction import Transaction
-from generic_provider_server.store.write.writer import Command
 from support.bench import Bench, performing
 from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, viewer
 

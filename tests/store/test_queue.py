@@ -12,10 +12,10 @@ from generic_provider_server.commands.claim import Claim
 from generic_provider_server.commands.hold import Release
 from generic_provider_server.domain.lease import Lease
 from generic_provider_server.store.notices.notice import Notice
+from generic_provider_server.store.write.command import Command
 from generic_provider_server.store.write.loaded import Needs
 from generic_provider_server.store.write.queue import MOST_IN_GROUP, Queue
 from generic_provider_server.store.write.transaction import Transaction
-from generic_provider_server.store.write.writer import Command
 from support.bench import Bench, performing
 from support.examples import viewer
 

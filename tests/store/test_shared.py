@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from urllib.parse import urlsplit
 
 import pytest
 from msgspec.structs import replace
 
+from generic_provider_server.commands.perform import Done, Perform
 from generic_provider_server.commands.providers import UpdateProvider
 from generic_provider_server.commands.reset_runs import Take
 from generic_provider_server.commands.reset_sending import Send
@@ -23,7 +24,9 @@ from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.database.number_blocks import FEW
 from generic_provider_server.store.store import open_store
-from support.bench import Bench, HandClock
+from generic_provider_server.store.write.command import Command
+from generic_provider_server.store.write.loaded import Loaded
+from support.bench import Bench, HandClock, performing
 from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer
 from support.postgres import Databases
 from support.resets import Runs
@@ -94,6 +97,41 @@ async def test_a_request_id_is_used_once_wherever_it_comes(url: str, clock: Hand
 
     assert len(requests) == 10
     assert len({each.number for each in requests}) == 10
+
+
+def become(number: str) -> Perform:
+    return performing(viewer(number, serial="card"), number, request_id="order")
+
+
+REPEATABLE: dict[str, Command[object]] = {
+    "an action on a number": become("S1"),
+    "an action without a number": become(""),
+}
+
+
+@pytest.mark.parametrize("what", REPEATABLE)
+async def test_a_repeat_that_comes_while_the_call_commits_gets_its_answer(
+    url: str, clock: HandClock, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    loop, command = asyncio.get_running_loop(), REPEATABLE[what]
+    load = Loaded._load_request_ids  # noqa: SLF001 - the call comes between two reads
+    first = list[object]()
+    async with processes(url, clock) as (one, two, _):
+
+        def load_after_the_other(loaded: Loaded, ids: Iterable[str]) -> None:
+            if not first and loaded._memory is one.store._memory:  # noqa: SLF001
+                calling = two.store.do(command)
+                first.append(asyncio.run_coroutine_threadsafe(calling, loop).result())
+            load(loaded, ids)
+
+        monkeypatch.setattr(Loaded, "_load_request_ids", load_after_the_other)
+        again = await one.store.do(command)
+
+    assert said(again) == said(first[0])
+
+
+def said(made: object) -> object:
+    return made.action.id if isinstance(made, Done) else made
 
 
 async def test_a_subscription_is_made_once(url: str, clock: HandClock) -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from generic_provider_server.store.database.connections import checked
 from generic_provider_server.store.database.engine import UnsupportedDatabase
-from generic_provider_server.store.database.postgres import checked
 from generic_provider_server.store.database.urls import hidden
 from support.command_line import run
 

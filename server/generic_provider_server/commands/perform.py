@@ -30,6 +30,9 @@ from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .repeats import created_before
 
+CREATED = (ActionState.EXECUTED, ActionState.SETTLED, ActionState.PARTLY_REJECTED)
+"""In these states the subscription of an action exists."""
+
 FEW_PARTS = 40
 MOST_BYTES = 256 * 1024
 MOST_REQUEST_BYTES = 1024 * 1024
@@ -184,7 +187,9 @@ class Perform:
 
 def _as_it_is(transaction: Transaction, action: int) -> Done:
     record = transaction.action(action)
-    return Done(record, transaction.record(record.subscription), repeated=True)
+    created = record.state in CREATED
+    find = transaction.existing if created else transaction.record
+    return Done(record, find(record.subscription), repeated=True)
 
 
 def free_number(transaction: Transaction) -> str:

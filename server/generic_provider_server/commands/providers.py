@@ -11,6 +11,7 @@ from ..domain.catalogue import catalogue_of, check_complete, check_provider
 from ..domain.refusals import Reason, Refused
 from ..domain.subscription.records import ProviderRecord, Who
 from ..domain.values import Distributor, Provider, ProviderState, Service
+from ..store.database.engine import Overtaken
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .repeats import created_before
@@ -31,6 +32,8 @@ class CreateProvider:
     def run(self, transaction: Transaction) -> ProviderRecord:
         code = self.provider.code
         if self.request_id and created_before(transaction, self.request_id, self.digest):
+            if code not in transaction.providers:
+                raise Overtaken(f"provider {code} was created since")
             return provider_record(transaction, code)
         if code in transaction.catalogues:
             raise Refused(Reason.PROVIDER_EXISTS, f"provider {code} exists already", provider=code)

@@ -15,7 +15,7 @@ from ..domain.subscription.events import DAYS_OF_EVENTS
 from ..domain.values import Instant
 from ..store.memory.full_scan import FullScan
 from ..store.read.queries import Queries
-from ..store.write.writer import Command
+from ..store.write.command import Command
 
 TICK = 0.25
 FULL_SCAN_SECONDS = 5.0

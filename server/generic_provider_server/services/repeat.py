@@ -6,7 +6,7 @@ import asyncio
 
 from ..commands.end_leases import Progress
 from ..store.store import Store
-from ..store.write.writer import Command
+from ..store.write.command import Command
 
 LOCKED_SECONDS = 0.5
 """The pause, in seconds, while another process has locked everything that was found."""

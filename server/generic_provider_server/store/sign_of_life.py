@@ -9,9 +9,10 @@ from typing import Any
 
 import psycopg
 import structlog
+from psycopg import errors
 
+from .database.connections import checked, connect
 from .database.engine import StoreLost
-from .database.postgres import checked, connect
 from .memory.life import Life
 from .notices.listeners import Listeners
 from .others import Others
@@ -35,7 +36,8 @@ class SignOfLife:
     """Writes and reads the signs of life. It has a thread and a connection of its own, so that a
     busy writer does not delay it.
 
-    `document`: what the other processes see of this process. Any thread may replace it.
+    `document`: what the other processes see of this process. Any thread may replace it. `lost`: the
+    last sign of life could not be written.
     """
 
     def __init__(
@@ -59,7 +61,7 @@ class SignOfLife:
         self.stopping = threading.Event()
         self._thread = threading.Thread(target=self._work, name="store-life", daemon=True)
         self._connection: psycopg.Connection[Any] | None = None
-        self._lost = False
+        self.lost = False
 
     def start(self) -> None:
         """Writes the first sign of life, and starts the thread. Raises StoreLost."""
@@ -90,22 +92,25 @@ class SignOfLife:
     def _try(self) -> bool:
         try:
             self._beat()
+        except errors.LockNotAvailable as error:
+            log.warning("sign_of_life_not_written", error=str(error))
+            return False
         except psycopg.Error as error:
             self._close()
-            if not self._lost:
+            if not self.lost:
                 log.error("sign_of_life_not_written", error=str(error))  # noqa: TRY400
                 self._loop.call_soon_threadsafe(self._listeners.tell_unreachable)
-            self._lost = True
+            self.lost = True
             return False
-        if self._lost:
+        if self.lost:
             log.info("sign_of_life_written")
             self._loop.call_soon_threadsafe(self._listeners.tell_found)
-        self._lost = False
+        self.lost = False
         return True
 
     def _beat(self) -> None:
         if self._connection is None:
-            self._connection = connect(self._url)
+            self._connection = connect(self._url, waits=self._waits)
         # Other processes may see the sign from now on, so its age counts from now.
         began = time.monotonic()
         self._connection.execute(BEAT, {"server": self._server, "document": self.document})

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -17,8 +18,9 @@ from ..domain.refusals import unavailable
 from ..domain.subscription.records import ProviderRecord
 from ..domain.values import Instant
 from .database import statements as sql
+from .database.connections import PREFIXES, checked, database_of
 from .database.engine import Engine, StoreDamaged, UnsupportedDatabase
-from .database.postgres import PREFIXES, PostgresEngine, checked, database_of
+from .database.postgres import PostgresEngine
 from .database.sqlite import PREFIX, SqliteEngine, failure_of, sqlite_path, sqlite_reader
 from .database.urls import hidden
 from .memory.memory import Memory
@@ -28,7 +30,8 @@ from .notices.listeners import Listeners
 from .read.queries import Queries
 from .sign_of_life import SignOfLife
 from .waits import USUAL, Waits
-from .write.writer import Command, Writer
+from .write.command import Command
+from .write.writer import Writer
 
 Result = TypeVar("Result")
 
@@ -120,11 +123,18 @@ class Store:
         self._writer.check()
 
     def _answer(self, question: Callable[[Queries], Result]) -> Result:
-        """Answers the question. If the connection was lost, it tries once more with a new one."""
+        """Answers the question. If the connection was lost, it tries once more with a new one,
+        unless the database stands still.
+        """
+        if self.sign_of_life is not None and self.sign_of_life.lost:
+            raise unavailable("read")
+        began = time.monotonic()
         try:
             return self._answer_now(question)
         except UNREACHABLE:
             self._queries.close()
+            if time.monotonic() - began > self.waits.patience / 2:
+                raise
             return self._answer_now(question)
 
     def _answer_now(self, question: Callable[[Queries], Result]) -> Result:
@@ -180,7 +190,8 @@ def open_store(
     of the same PostgreSQL database, on which LISTEN works. Raises UnsupportedDatabase, StoreInUse,
     StoreLost.
     """
-    engine, loop, server = engine_of(url), asyncio.get_running_loop(), secrets.token_hex(4)
+    engine, loop = engine_of(url, waits=waits), asyncio.get_running_loop()
+    server = secrets.token_hex(4)
     listeners = Listeners()
     listener, sign_of_life = None, None
     try:
@@ -198,7 +209,7 @@ def open_store(
     except BaseException:
         engine.close()
         raise
-    writer = Writer(engine, memory, server=server, loop=loop, listeners=listeners)
+    writer = Writer(engine, memory, server=server, loop=loop, listeners=listeners, waits=waits)
     writer.start()
     return Store(
         server=server,
@@ -232,6 +243,7 @@ def _connected(
     try:
         listener = Listener(
             checked(notifications),
+            waits=waits,
             server=server,
             loop=loop,
             listeners=listeners,
@@ -244,12 +256,12 @@ def _connected(
     return sign_of_life, listener
 
 
-def engine_of(url: str) -> Engine:
+def engine_of(url: str, *, waits: Waits = USUAL) -> Engine:
     """Returns the engine for the URL. Raises UnsupportedDatabase, StoreInUse."""
     if url.startswith(PREFIX):
         return SqliteEngine(url)
     if url.startswith(PREFIXES):
-        return PostgresEngine(url)
+        return PostgresEngine(url, waits=waits)
     raise _unsupported(url)
 
 

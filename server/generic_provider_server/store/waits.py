@@ -34,5 +34,15 @@ class Waits:
         """
         return self.patience / 2
 
+    @property
+    def lock(self) -> float:
+        """How long a group waits for a lock."""
+        return self.patience / 10
+
+    @property
+    def blocked(self) -> float:
+        """How long a command that needs a locked row is tried, from the moment of its call."""
+        return self.patience / 2
+
 
 USUAL = Waits()

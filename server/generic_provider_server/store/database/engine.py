@@ -46,8 +46,13 @@ class Overtaken(Exception):
     """Says that another process was faster. Run the transaction again on the current data."""
 
 
+class Locked(Exception):
+    """Another process, or a person, holds a lock that the transaction needs."""
+
+
 DATABASE_ERRORS = (
     Overtaken,
+    Locked,
     StoreLost,
     StoreDamaged,
     PeeweeException,
@@ -83,6 +88,10 @@ class Tables(Protocol):
         """
         ...
 
+    def write_last(self, statement: Bulk, rows: Iterable[Row], /) -> None:
+        """Writes the rows at once with the commit, so that they are locked only briefly."""
+        ...
+
     def tell(self, messages: Iterable[str], /) -> None:
         """Notifies the other processes when the transaction is committed."""
         ...
@@ -101,7 +110,11 @@ class Engine(Protocol):
         """Upgrades the schema to this version, and returns the names of the changes."""
         ...
 
-    def transaction(self) -> AbstractContextManager[tuple[Tables, Numbers]]: ...
+    def transaction(
+        self, *, lock_wait: float | None = None
+    ) -> AbstractContextManager[tuple[Tables, Numbers]]:
+        """`lock_wait`: the seconds to wait for a lock, unless it is the usual time."""
+        ...
 
     def now(self) -> int:
         """Returns the time in nanoseconds since 1970. It follows the database's clock."""

@@ -4,47 +4,27 @@ them.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from functools import cache, partial
 from typing import Any, cast
 
 import psycopg
 from peewee import (
     Database,
-    PostgresqlDatabase,
 )
 from psycopg import errors
 
+from ..waits import USUAL, Waits
 from .bulk import Bulk, Row
 from .clock import Clock
-from .engine import UNREADABLE, Overtaken, StoreLost, Tables, UnsupportedDatabase
+from .connections import Reader, checked, connect, database_of
+from .engine import UNREADABLE, Locked, Overtaken, StoreLost, Tables, UnsupportedDatabase
 from .migrate import migrate
 from .number_blocks import COUNTERS, Numbers, Reserve
 from .rows import rows_of
-from .urls import hidden
 
-PREFIXES = ("postgresql://", "postgres://")
 CHANNEL = "generic_provider"
-CONNECTION: dict[str, Any] = {
-    # Statements are not prepared, for two reasons: a generic plan sometimes does not use a partial
-    # index, and behind pgbouncer in transaction mode a prepared statement may be on another
-    # connection.
-    "prepare_threshold": None,
-    "connect_timeout": 5,
-    "keepalives_idle": 5,
-    "keepalives_interval": 2,
-    "keepalives_count": 3,
-    "tcp_user_timeout": 10_000,
-    "application_name": "generic-provider",
-}
-LOCKS_END = "-c idle_in_transaction_session_timeout=10000 -c lock_timeout=20000"
-"""A process that hangs within a transaction loses its locks after 10 s.
-
-No process waits for a lock longer than 20 s.
-"""
-
 SIGNS_OF_A_START = (
     "refused",
     "No such file",
@@ -64,7 +44,6 @@ The driver gives no other sign.
 AGAIN = (
     errors.DeadlockDetected,
     errors.SerializationFailure,
-    errors.LockNotAvailable,
     errors.QueryCanceled,
 )
 """After these errors the transaction can be run again: it was undone, and nothing else has
@@ -77,15 +56,17 @@ CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000
 SOON = "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))"
 RESERVE = f"{SOON} UPDATE counter SET value = value + %s FROM soon WHERE name = %s RETURNING value"
 GIVE_BACK = f"{SOON} UPDATE counter SET value = %s FROM soon WHERE name = %s AND value = %s"
+LOCK_WAIT = "SET LOCAL lock_timeout = %d"
 TELL = "SELECT pg_notify(%s, message) FROM unnest(%s::text[]) AS message"
 
 
 class PostgresEngine:
     shared = True
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, waits: Waits = USUAL) -> None:
         """Checks the URL. Raises UnsupportedDatabase."""
         self._url = checked(url)
+        self._waits = waits
         self._writing: psycopg.Connection[Any] | None = None
         self._aside: psycopg.Connection[Any] | None = None
         self._usual: dict[str, int] = {}
@@ -113,14 +94,17 @@ class PostgresEngine:
         return done
 
     @contextmanager
-    def transaction(self) -> Iterator[tuple[Tables, Numbers]]:
+    def transaction(self, *, lock_wait: float | None = None) -> Iterator[tuple[Tables, Numbers]]:
+        begin = "BEGIN" if lock_wait is None else f"BEGIN; {LOCK_WAIT % (lock_wait * 1_000)}"
         try:
             writing, aside = self._connect()
             reserve = Reserve(partial(_reserve, aside), self._usual)
             numbers = Numbers(dict.fromkeys(COUNTERS, 0), reserve)
-            with _transaction(writing) as tables:
+            with _transaction(writing, begin) as tables:
                 self.clock.follow(tables.select(CLOCK)[0][0])
                 yield tables, numbers
+        except errors.LockNotAvailable as error:
+            raise Locked(str(error)) from error
         except AGAIN as error:
             raise Overtaken(str(error)) from error
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
@@ -139,7 +123,7 @@ class PostgresEngine:
         return self.clock.now()
 
     def reader(self) -> Database:
-        return database_of(self._url)
+        return Reader(self._url, waits=self._waits)
 
     def check(self) -> None:
         """Does nothing, because the database's server has the files."""
@@ -153,8 +137,8 @@ class PostgresEngine:
     def _connect(self) -> tuple[psycopg.Connection[Any], psycopg.Connection[Any]]:
         if self._writing is None or self._aside is None:
             self._disconnect()
-            self._writing = connect(self._url)
-            self._aside = connect(self._url)
+            self._writing = connect(self._url, waits=self._waits)
+            self._aside = connect(self._url, waits=self._waits)
         return self._writing, self._aside
 
     def _disconnect(self) -> None:
@@ -165,10 +149,30 @@ class PostgresEngine:
         self._writing = self._aside = None
 
 
+@contextmanager
+def _transaction(connection: psycopg.Connection[Any], begin: str) -> Iterator[PostgresTables]:
+    connection.execute(begin.encode())
+    try:
+        tables = PostgresTables(connection)
+        yield tables
+        tables.commit()
+    except BaseException:
+        with suppress(psycopg.Error):
+            connection.execute("ROLLBACK")
+        raise
+
+
 class PostgresTables:
-    def __init__(self, cursor: psycopg.Cursor[Any]) -> None:
-        self._cursor = cursor
-        self.last: list[tuple[str, Sequence[Any]]] = []
+    """`commit` sends the last statements and the COMMIT together.
+
+    So a process cannot stand still between them, and never holds the locks of rows that every
+    process changes.
+    """
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self._cursor = connection.cursor()
+        self._last: list[tuple[str, Sequence[Any]]] = []
 
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]:
         return rows_of(self._cursor.execute(_spoken(statement), parameters))
@@ -180,59 +184,33 @@ class PostgresTables:
         self._cursor.execute(_spoken(statement), parameters)
 
     def run_last(self, statement: str, parameters: Sequence[Any], /) -> None:
-        self.last.append((_spoken(statement), parameters))
+        self._last.append((_spoken(statement), parameters))
 
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
         rows = list(rows)
         if not rows:
             return
-        columns = [[row[column] for row in rows] for column in statement.columns]
-        self._cursor.execute(statement.postgres, columns)
+        self._cursor.execute(statement.postgres, _columns(statement, rows))
         if statement.every and self._cursor.rowcount < len(rows):
             raise Overtaken(statement.postgres)
 
+    def write_last(self, statement: Bulk, rows: Iterable[Row], /) -> None:
+        if columns := _columns(statement, list(rows)):
+            self._last.append((statement.postgres, columns))
+
     def tell(self, messages: Iterable[str], /) -> None:
-        self._cursor.execute(TELL, (CHANNEL, list(messages)))
+        if told := list(messages):
+            self._last.append((TELL, (CHANNEL, told)))
+
+    def commit(self) -> None:
+        statements = "; ".join([*[statement for statement, _ in self._last], "COMMIT"])
+        parameters = [each for _, given in self._last for each in given]
+        # Only a cursor that binds the parameters itself sends several statements in one message.
+        psycopg.ClientCursor(self._connection).execute(statements.encode(), parameters or None)
 
 
-def checked(url: str) -> str:
-    """Checks the URL and returns it in its usual form. Raises UnsupportedDatabase.
-
-    If the host contains an @, it is the rest of a password. Such a host is not resolved, because a
-    name server would see the password.
-    """
-    try:
-        parts = psycopg.conninfo.conninfo_to_dict(url)
-    except psycopg.ProgrammingError as error:
-        text = re.sub('".*"', "…", str(error).strip(), flags=re.DOTALL)
-        raise UnsupportedDatabase(f"{hidden(url)} is not a PostgreSQL URL: {text}") from None
-    if any("@" in str(parts.get(part, ""))[1:] for part in ("host", "dbname")):
-        raise UnsupportedDatabase(
-            f"{hidden(url)} is not a PostgreSQL URL: in a password write @ as %40, / as %2F, "
-            ": as %3A, ? as %3F and % as %25"
-        )
-    return url.replace("postgres://", "postgresql://", 1)
-
-
-def connect(url: str) -> psycopg.Connection[Any]:
-    """Returns a connection on which every statement is a transaction, unless one is begun
-    explicitly.
-    """
-    return psycopg.connect(url, autocommit=True, **_options(url))
-
-
-def database_of(url: str) -> PostgresqlDatabase:
-    """Returns a database for queries and migrations."""
-    return PostgresqlDatabase(url, prefer_psycopg3=True, **_options(url))
-
-
-def _options(url: str) -> dict[str, Any]:
-    """Returns the options of a connection. Options in the URL override ours."""
-    said = psycopg.conninfo.conninfo_to_dict(url)
-    options = {name: value for name, value in CONNECTION.items() if name not in said}
-    # otherwise the encoding of the role or of the environment would be used
-    options["client_encoding"] = "UTF8"
-    return options if "options" in said else {**options, "options": LOCKS_END}
+def _columns(statement: Bulk, rows: Sequence[Row]) -> list[list[Any]]:
+    return [[row[column] for row in rows] for column in statement.columns] if rows else []
 
 
 def _check_encoding(database: Any) -> None:
@@ -255,27 +233,6 @@ def _may_only_read(database: Any) -> bool:
     except UNREADABLE:
         return False
     return not standby and read_only == "on"
-
-
-@contextmanager
-def _transaction(connection: psycopg.Connection[Any]) -> Iterator[PostgresTables]:
-    """Begins and commits a transaction.
-
-    The last statements and COMMIT are sent to the database together. So a process that hangs does
-    not keep the locks of these statements, for which the commits of all other processes wait.
-    """
-    tables = PostgresTables(connection.cursor())
-    connection.execute("BEGIN")
-    try:
-        yield tables
-        with connection.pipeline() if tables.last else nullcontext():
-            for statement, parameters in tables.last:
-                connection.execute(statement, parameters)
-            connection.execute("COMMIT")
-    except BaseException:
-        with suppress(psycopg.Error):
-            connection.rollback()
-        raise
 
 
 def _reserve(connection: psycopg.Connection[Any], name: str, count: int) -> int:

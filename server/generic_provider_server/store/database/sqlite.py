@@ -87,7 +87,11 @@ class SqliteEngine:
         return done
 
     @contextmanager
-    def transaction(self) -> Iterator[tuple[Tables, Numbers]]:
+    def transaction(
+        self,
+        *,
+        lock_wait: float | None = None,  # noqa: ARG002 - nobody else has locks
+    ) -> Iterator[tuple[Tables, Numbers]]:
         """Begins a transaction.
 
         It succeeds only if the file that was written still has the name of the database, so what is
@@ -181,6 +185,9 @@ class SqliteTables:
         self._cursor.executemany(statement.sqlite, values)
         if statement.every and 0 <= self._cursor.rowcount < len(values):
             raise LookupError(f"not every row was written: {statement.sqlite}")
+
+    def write_last(self, statement: Bulk, rows: Iterable[Row], /) -> None:
+        self.write(statement, rows)
 
     def tell(self, messages: Iterable[str], /) -> None:
         """Does nothing, because there is no other process."""

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from typing import Any
 
 import msgspec
 import psycopg
 import structlog
 
+from ..database.connections import connect
 from ..database.engine import StoreLost, UnsupportedDatabase
-from ..database.postgres import CHANNEL, connect
+from ..database.postgres import CHANNEL
 from ..memory.scan_start import ScanStarts
+from ..waits import Waits
 from .listeners import Listeners
 from .notice import notice_in
 
@@ -29,12 +32,14 @@ class Listener:
         self,
         url: str,
         *,
+        waits: Waits,
         server: str,
         loop: asyncio.AbstractEventLoop,
         listeners: Listeners,
         scan_starts: ScanStarts,
     ) -> None:
         self._url = url
+        self._waits = waits
         self._server = server
         self._loop = loop
         self._listeners = listeners
@@ -71,6 +76,7 @@ class Listener:
         self._close()
 
     def _receive(self, connection: psycopg.Connection[Any]) -> None:
+        checked_at = time.monotonic()
         while not self._stopping.is_set():
             for notification in connection.notifies(timeout=POLL_SECONDS):
                 notice = notice_in(notification.payload, server=self._server)
@@ -80,10 +86,13 @@ class Listener:
                     self._loop.call_soon_threadsafe(self._listeners.tell_committed, notice)
                 if self._stopping.is_set():
                     return
+            if time.monotonic() - checked_at > self._waits.patience / 2:
+                connection.execute("SELECT 1")
+                checked_at = time.monotonic()
 
     def _listening(self) -> psycopg.Connection[Any]:
         """Returns a connection that has been proved to receive notifications."""
-        connection = connect(self._url)
+        connection = connect(self._url, waits=self._waits)
         try:
             if self._receives(connection):
                 return connection

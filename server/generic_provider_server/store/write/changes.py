@@ -16,7 +16,7 @@ from ...domain.values import Goods
 from ..database import statements as sql
 from ..database.bulk import Bulk, Row
 from ..database.documents import encode
-from ..database.engine import Tables
+from ..database.engine import Overtaken, Tables
 from ..database.number_blocks import Numbers
 from ..database.rows import lane_row, link_row, subscription_row
 from ..memory.memory import Memory
@@ -66,6 +66,16 @@ class Changes(Loaded):
             raise not_found(Reason.SUBSCRIPTION_NOT_FOUND, number)
         return record
 
+    def existing(self, number: str) -> SubscriptionRecord:
+        """Returns a subscription that exists.
+
+        Raises Overtaken if another process created it after this transaction had looked for it.
+        """
+        record = self.record(number)
+        if record is None:
+            raise Overtaken(f"subscription {number} was created since")
+        return record
+
     def lane(self, provider: str, subscription: str) -> Lane:
         found = self.lanes.setdefault(subscription, {}).get(provider)
         return found or Lane(provider=provider, subscription=subscription)
@@ -99,7 +109,7 @@ class Changes(Loaded):
         """
         counted = sorted((*use, count) for use, count in self._uses.items() if count)
         rows = [{"provider": code, "thing": thing, "uses": n} for code, thing, n in counted]
-        self._tables.write(sql.COUNT_USE, rows)
+        self._tables.write_last(sql.COUNT_USE, rows)
         for row in batched_events(self.events):
             self._tables.run_last(sql.NEXT_EVENT, ())
             self._tables.run_last(sql.ADD_EVENT, (self.now, encode(row)))

@@ -9,28 +9,27 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from peewee import OperationalError
 
 from ...domain.refusals import Reason, Refused, unavailable
-from ..database import statements as sql
-from ..database.engine import DATABASE_ERRORS, Engine, Overtaken, StoreDamaged, StoreLost
+from ..database.engine import DATABASE_ERRORS, Engine, Locked, Overtaken, StoreDamaged, StoreLost
 from ..memory.memory import Memory
-from ..memory.providers import Providers
 from ..memory.set_aside import Unprocessable
 from ..notices.listeners import Listeners
 from ..notices.notice import Notice
-from ..notices.throttle import PAUSE_SECONDS, Throttle
-from .loaded import Needs
+from ..notices.throttle import PAUSE_SECONDS
+from ..waits import Waits
+from .blocked import Blocked
+from .command import Asked, Command
+from .group import GroupCommit
 from .queue import Queue
-from .transaction import Transaction
 
 Result = TypeVar("Result")
-Result_co = TypeVar("Result_co", covariant=True)
 
 RETRY_SECONDS = 1.0
 """The seconds between two attempts to reach a lost store again."""
@@ -41,27 +40,11 @@ MOST_ATTEMPTS = 10
 commands.
 """
 
+PARTING_SECONDS = 0.5
+NO_WAIT = 0.005
+"""Seconds: a lock that is not given within them is held by somebody."""
+
 log = structlog.get_logger()
-
-
-class Command(Protocol[Result_co]):
-    """A change that runs on the writer's thread.
-
-    `needs` says what to load, `run` makes the change.
-    """
-
-    def needs(self) -> Needs: ...
-
-    def run(self, transaction: Transaction) -> Result_co: ...
-
-
-@dataclass(slots=True)
-class _Asked(Generic[Result]):
-    command: Command[Result]
-    needs: Needs
-    future: asyncio.Future[Result]
-    result: Result | None = None
-    error: BaseException | None = None
 
 
 class Writer:
@@ -78,14 +61,16 @@ class Writer:
         server: str,
         loop: asyncio.AbstractEventLoop,
         listeners: Listeners,
+        waits: Waits,
     ) -> None:
         self._engine = engine
         self._memory = memory
         self._loop = loop
         self._listeners = listeners
-        self._server = server
-        self._throttle = Throttle(server)
-        self._asked: Queue[_Asked[Any]] = Queue()
+        self._groups = GroupCommit(engine, memory, server=server, listeners=listeners)
+        self._throttle = self._groups.throttle
+        self._asked: Queue[Asked[Any]] = Queue()
+        self._blocked: Blocked[Asked[Any]] = Blocked(waits.blocked)
         self._wanted = threading.Condition()
         self._stopping = False
         self._lost = False
@@ -109,7 +94,7 @@ class Writer:
     def ask(self, command: Command[Result]) -> asyncio.Future[Result]:
         """Queues the command behind the commands of its kind that were queued before."""
         future: asyncio.Future[Result] = self._loop.create_future()
-        asked = _Asked(command, command.needs(), future)
+        asked = Asked(command, command.needs(), future, time.monotonic())
         with self._wanted:
             if self._stopping:
                 raise Refused(Reason.DRAINING, "this server process is shutting down")
@@ -118,30 +103,39 @@ class Writer:
         return future
 
     def _work(self) -> None:
-        while (group := self._next_group()) is not None:
+        while (asked := self._next_group()) is not None:
+            group = self._blocked.without(asked)
             if group or self._throttle.unsent or self._lost:
                 self._tidy = False
-                notices = self._run_group(group)
-                self._loop.call_soon_threadsafe(self._answer, group, notices)
-            else:
+                self._tell(group, self._run_group(group))
+            elif not self._blocked:
                 self._tidy_up()
+            if self._blocked.pause() == 0:
+                self._try_blocked()
         self._engine.close()
 
-    def _next_group(self) -> list[_Asked[Any]] | None:
+    def _tell(self, group: Sequence[Asked[Any]], notices: list[Notice]) -> None:
+        done = [asked for asked in group if not asked.blocked]
+        self._loop.call_soon_threadsafe(self._answer, done, notices)
+
+    def _next_group(self) -> list[Asked[Any]] | None:
         """Waits for the next group. Returns None if the writer stops.
 
-        The group is empty if no command is queued, but notifications for other processes are due, a
-        lost store may be reached again, or no command was queued for a while.
+        The group is empty if no command is queued, but notifications for other processes are due,
+        blocked commands are to be tried, a lost store may be reached again, or no command was
+        queued for a while.
         """
         with self._wanted:
             if self._throttle.unsent:
                 wait: float | None = PAUSE_SECONDS
+            elif self._blocked:
+                wait = self._blocked.pause()
             elif self._lost:
                 wait = RETRY_SECONDS
             else:
                 wait = None if self._tidy else IDLE_SECONDS
-            self._wanted.wait_for(lambda: self._asked or self._stopping, wait)
-            if self._stopping and not self._asked:
+            self._wanted.wait_for(lambda: self._asked or self._ends(), wait)
+            if self._ends():
                 return None
             return self._asked.next_group()
 
@@ -151,28 +145,68 @@ class Writer:
         except DATABASE_ERRORS as error:
             log.warning("not_tidied", error=str(error))
 
-    def _run_group(self, group: Sequence[_Asked[Any]], *, attempt: int = 1) -> list[Notice]:
+    def _ends(self) -> bool:
+        return self._stopping and not self._asked and not self._blocked
+
+    def _try_blocked(self) -> None:
+        """Tries the blocked commands apart from all others, without waiting."""
+        for asked in self._blocked.attempts():
+            self._tell([asked], self._run_group([asked], lock_wait=NO_WAIT))
+        if expired := self._blocked.expired():
+            log.warning("locks_not_given", commands=len(expired))
+            for asked in expired:
+                asked.blocked, asked.error = False, unavailable("written")
+            self._tell(expired, [])
+
+    def _run_group(
+        self,
+        group: Sequence[Asked[Any]],
+        *,
+        attempt: int = 1,
+        lock_wait: float | None = None,
+        until: float | None = None,
+    ) -> list[Notice]:
         """Runs the group as one transaction.
 
         If another process was faster, it runs the group again. If that does not help, it runs the
-        commands one by one.
+        commands one by one. Commands that need something locked are added to those that are
+        blocked.
         """
         try:
-            return [self._commit(group)]
+            return [self._commit(group, lock_wait=lock_wait)]
         except StoreLost as lost:
             self._lose(group, lost)
             return []
+        except Locked:
+            self._memory.subscriptions.forget()
+            return self._part(group, until=until or time.monotonic() + PARTING_SECONDS)
         except Exception as error:  # noqa: BLE001 - whoever asked gets it
             self._memory.subscriptions.forget()
             if self._is_worth_another_attempt(group, error) and attempt < MOST_ATTEMPTS:
-                return self._run_group(group, attempt=attempt + 1)
+                again = attempt + 1
+                return self._run_group(group, attempt=again, lock_wait=lock_wait, until=until)
             if len(group) > 1:
                 log.warning("group_failed", size=len(group), error=repr(error))
                 return [notice for asked in group for notice in self._run_group([asked])]
             self._fail(group, error)
             return []
 
-    def _is_worth_another_attempt(self, group: Sequence[_Asked[Any]], error: Exception) -> bool:
+    def _part(self, group: Sequence[Asked[Any]], *, until: float) -> list[Notice]:
+        """Finds the commands that need something locked by halving the group, and runs the others.
+
+        If that takes too long, all that are left count as blocked.
+        """
+        if len(group) == 1 or time.monotonic() > until:
+            for asked in group:
+                self._blocked.add(asked)
+            return []
+        half, notices = len(group) // 2, list[Notice]()
+        for part in (group[:half], group[half:]):
+            if free := self._blocked.without(part):
+                notices += self._run_group(free, lock_wait=NO_WAIT, until=until)
+        return notices
+
+    def _is_worth_another_attempt(self, group: Sequence[Asked[Any]], error: Exception) -> bool:
         """Tells whether the group may succeed if it runs again.
 
         If a single command could not process a subscription, that subscription is set aside. A
@@ -182,10 +216,10 @@ class Writer:
             return isinstance(error, Overtaken)
         needs = group[0].needs
         if needs.duty:
-            self._set_aside(error.subscription, needs.duty, error.__cause__ or error)
+            self._groups.set_aside(error.subscription, needs.duty, error.__cause__ or error)
         return needs.searches and bool(needs.duty)
 
-    def _fail(self, group: Sequence[_Asked[Any]], error: Exception) -> None:
+    def _fail(self, group: Sequence[Asked[Any]], error: Exception) -> None:
         if isinstance(error, Overtaken):
             log.warning("overtaken_too_often", attempts=MOST_ATTEMPTS)
             error = unavailable("written")
@@ -201,7 +235,7 @@ class Writer:
         for asked in group:
             asked.error = error
 
-    def _lose(self, group: Sequence[_Asked[Any]], lost: StoreLost) -> None:
+    def _lose(self, group: Sequence[Asked[Any]], lost: StoreLost) -> None:
         """Fails the whole group.
 
         Nothing is run again, because nobody knows whether it was committed.
@@ -215,72 +249,15 @@ class Writer:
             self._lost = True
             self._loop.call_soon_threadsafe(self._listeners.tell_lost)
 
-    def _commit(self, group: Sequence[_Asked[Any]]) -> Notice:
-        memory, needs = self._memory, [asked.needs for asked in group]
-        with self._engine.transaction() as (tables, numbers):
-            if self._engine.shared:
-                set_up = any(need.set_up for need in needs)
-                etags = sql.ETAGS_ALONE if set_up else sql.ETAGS
-                memory.providers = memory.providers.as_stored(tables.select, etags)
-            former = memory.providers
-            transaction = Transaction(
-                tables, numbers, memory=memory, shared=self._engine.shared, server=self._server
-            )
-            transaction.load(needs)
-            for asked, need in zip(group, needs, strict=True):
-                if not need.searches:
-                    self._run(asked, need, transaction)
-            transaction.flush()
-            for asked, need in zip(group, needs, strict=True):
-                if need.searches:
-                    self._run(asked, need, transaction)
-                    transaction.flush()
-            transaction.finish()
-            if self._lost:
-                tables.run(sql.PROBE, ())
-            if self._engine.shared:
-                tables.tell(self._throttle.messages(transaction.notice))
-        self._throttle.sent()
-        memory.scan_starts.note(transaction.notice.ready)
-        self._listeners.tell_at_once(transaction.notice)
-        transaction.keep_recent()
-        if transaction.providers is not former.records:
-            memory.providers = Providers(transaction.providers, transaction.catalogues)
+    def _commit(self, group: Sequence[Asked[Any]], *, lock_wait: float | None) -> Notice:
+        notice = self._groups.commit(group, lock_wait=lock_wait, probe=self._lost)
         if self._lost:
             log.info("store_found")
             self._lost = False
             self._loop.call_soon_threadsafe(self._listeners.tell_found)
-        return transaction.notice
+        return notice
 
-    def _run(self, asked: _Asked[Any], needs: Needs, transaction: Transaction) -> None:
-        """Runs a command.
-
-        Raises Unprocessable if the command of a duty fails at one of its subscriptions.
-        """
-        asked.error = None
-        transaction.begin(needs)
-        try:
-            asked.result = asked.command.run(transaction)
-            if needs.duty:
-                self._memory.set_asides.remove(transaction.processed, needs.duty)
-        except Refused as refused:
-            asked.error = refused
-            if needs.duty and transaction.processed:
-                self._set_aside(transaction.processed[-1], needs.duty, refused)
-        except DATABASE_ERRORS:
-            raise
-        except Exception as error:
-            if needs.duty and transaction.processed:
-                raise Unprocessable(transaction.processed[-1]) from error
-            raise
-
-    def _set_aside(self, subscription: str, duty: str, error: BaseException) -> None:
-        memory = self._memory
-        entry = memory.set_asides.add(subscription, duty, repr(error), now=memory.now())
-        facts = {"subscription": subscription, "duty": duty, "failures": entry.failures}
-        log.error("subscription_set_aside", **facts, exc_info=error)
-
-    def _answer(self, group: Sequence[_Asked[Any]], notices: list[Notice]) -> None:
+    def _answer(self, group: Sequence[Asked[Any]], notices: list[Notice]) -> None:
         for notice in notices:
             self._listeners.tell_committed(notice)
         for asked in group:

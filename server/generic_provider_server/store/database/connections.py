@@ -1,0 +1,123 @@
+"""Opens connections to PostgreSQL, which end when the database does not answer."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from typing import Any
+
+import psycopg
+from peewee import PostgresqlDatabase
+from psycopg.pq import TransactionStatus
+
+from ..waits import USUAL, Waits
+from .engine import UnsupportedDatabase
+from .urls import hidden
+
+PREFIXES = ("postgresql://", "postgres://")
+CONNECTION: dict[str, Any] = {
+    # Statements are not prepared, for two reasons: a generic plan sometimes does not use a partial
+    # index, and behind pgbouncer in transaction mode a prepared statement may be on another
+    # connection.
+    "prepare_threshold": None,
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 10_000,
+    "application_name": "generic-provider",
+}
+RETRY_SECONDS = 1.0
+MIGRATION_LOCK_SECONDS = 20
+"""How long a migration waits for a lock."""
+
+
+def checked(url: str) -> str:
+    """Checks the URL and returns it in its usual form. Raises UnsupportedDatabase.
+
+    If the host contains an @, it is the rest of a password. Such a host is not resolved, because a
+    name server would see the password.
+    """
+    try:
+        parts = psycopg.conninfo.conninfo_to_dict(url)
+    except psycopg.ProgrammingError as error:
+        text = re.sub('".*"', "…", str(error).strip(), flags=re.DOTALL)
+        raise UnsupportedDatabase(f"{hidden(url)} is not a PostgreSQL URL: {text}") from None
+    if any("@" in str(parts.get(part, ""))[1:] for part in ("host", "dbname")):
+        raise UnsupportedDatabase(
+            f"{hidden(url)} is not a PostgreSQL URL: in a password write @ as %40, / as %2F, "
+            ": as %3A, ? as %3F and % as %25"
+        )
+    return url.replace("postgres://", "postgresql://", 1)
+
+
+def connect(url: str, *, waits: Waits = USUAL) -> psycopg.Connection[Any]:
+    """Opens a connection on which every statement is a transaction, unless one is begun."""
+    made = _Connection.connect(url, autocommit=True, **_options(url, waits=waits))
+    made.answer_seconds = waits.patience
+    return made
+
+
+def database_of(url: str) -> PostgresqlDatabase:
+    """Returns a database for queries and migrations."""
+    return PostgresqlDatabase(url, prefer_psycopg3=True, **_options(url))
+
+
+class _Connection(psycopg.Connection[Any]):
+    """A connection that counts as lost when the database does not answer.
+
+    A database may stand still without closing anything, and cancelling a query needs its answer
+    too.
+    """
+
+    answer_seconds: float | None = None
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        try:
+            return super().wait(gen, interval, timeout or self.answer_seconds)
+        except psycopg.OperationalError as error:
+            waiting = self.pgconn.transaction_status == TransactionStatus.ACTIVE
+            if waiting and timeout is None and error.sqlstate is None:
+                self.pgconn.finish()
+                raise psycopg.OperationalError("the database does not answer") from error
+            raise
+
+
+class Reader(PostgresqlDatabase):
+    """Each thread has a connection of its own, which counts as lost when there is no answer."""
+
+    def __init__(self, url: str, *, waits: Waits) -> None:
+        super().__init__(url, prefer_psycopg3=True)
+        self._url, self._waits = url, waits
+        self._failed_at = -math.inf
+
+    def _connect(self) -> psycopg.Connection[Any]:
+        """Threads connect one after the other. When one has waited in vain, the next does not."""
+        if time.monotonic() - self._failed_at < RETRY_SECONDS:
+            raise psycopg.OperationalError("the database could not be reached just now")
+        try:
+            return connect(self._url, waits=self._waits)
+        except psycopg.errors.ConnectionTimeout:
+            self._failed_at = time.monotonic()
+            raise
+
+
+def _options(url: str, *, waits: Waits | None = None) -> dict[str, Any]:
+    """Returns the options of a connection. Options in the URL override ours.
+
+    A process that hangs within a transaction loses its locks after `patience`.
+    """
+    said = psycopg.conninfo.conninfo_to_dict(url)
+    patience = (waits or USUAL).patience
+    ours = {**CONNECTION, "connect_timeout": max(2, int(patience / 2))}
+    options = {name: value for name, value in ours.items() if name not in said}
+    # otherwise the encoding of the role or of the environment would be used
+    options["client_encoding"] = "UTF8"
+    if "options" in said:
+        return options
+    lock = MIGRATION_LOCK_SECONDS if waits is None else waits.lock
+    timeouts = (
+        f"-c idle_in_transaction_session_timeout={patience * 1_000:.0f} "
+        f"-c lock_timeout={lock * 1_000:.0f}"
+    )
+    return {**options, "options": timeouts}

@@ -1,0 +1,127 @@
+"""Keeps the commands that need something which is locked, so that the others go on."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from typing import Generic, Protocol, TypeVar
+
+from .loaded import Needs
+
+LEAST_PAUSE = 0.05
+LONGEST_ROUND = 0.2
+"""Seconds for which blocked commands are tried, before others have their turn."""
+SUSPECT_SECONDS = 60.0
+"""How long something counts as locked after nobody waits for it any more."""
+
+Name = tuple[str, object]
+
+
+class Named(Protocol):
+    needs: Needs
+    asked_at: float
+    blocked: bool
+
+    @property
+    def kind(self) -> str: ...
+
+
+N = TypeVar("N", bound=Named)
+
+
+class Blocked(Generic[N]):
+    """The commands that wait for a lock, in their order, and what they name.
+
+    Nobody says which of the names is locked. So whatever names one of them waits behind it.
+    `seconds`: how long a command may wait from the moment of its call.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._waiting: list[N] = []
+        self._suspects: dict[Name, float] = {}
+        self._next_at = 0.0
+        self._next = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, command: N) -> None:
+        command.blocked = True
+        if command not in self._waiting:
+            self._waiting.append(command)
+        self._suspect(command)
+
+    def without(self, group: Iterable[N]) -> list[N]:
+        """Returns the commands that name nothing locked, and adds the others."""
+        free = list[N]()
+        for command in group:
+            if self._suspects and not self._suspects.keys().isdisjoint(names_of(command)):
+                self.add(command)
+            else:
+                free.append(command)
+        return free
+
+    def pause(self) -> float | None:
+        """The seconds until the next attempt, or until a command is given up; None if nothing
+        waits.
+        """
+        if not self._waiting:
+            return None
+        given_up_at = min(each.asked_at for each in self._waiting) + self._seconds
+        return max(0.0, min(self._next_at, given_up_at) - time.monotonic())
+
+    def expired(self) -> list[N]:
+        """Gives up the commands that have waited for too long, and returns them."""
+        now = time.monotonic()
+        then = now - self._seconds
+        expired = [each for each in self._waiting if each.asked_at <= then]
+        self._waiting = [each for each in self._waiting if each.asked_at > then]
+        self._suspects = {name: until for name, until in self._suspects.items() if until > now}
+        return expired
+
+    def attempts(self) -> Iterator[N]:
+        """Yields each command before which nothing waits that shares a name with it.
+
+        The caller tries it, and adds it again if it is still blocked. All attempts together take
+        about a fifth of the time at most.
+        """
+        began, before = time.monotonic(), set[Name]()
+        if began < self._next_at:
+            return
+        start, self._next = self._next, 0
+        for n, command in enumerate(list(self._waiting)):
+            if time.monotonic() - began > LONGEST_ROUND:
+                self._next = n
+                break
+            names = names_of(command)
+            if n >= start and before.isdisjoint(names):
+                command.blocked = False
+                yield command
+                if not command.blocked:
+                    self._done(command)
+                    continue
+            before.update(names)
+        took = time.monotonic() - began
+        self._next_at = time.monotonic() + min(max(LEAST_PAUSE, 4 * took), self._seconds / 5)
+
+    def _done(self, command: N) -> None:
+        self._waiting.remove(command)
+        for name in names_of(command):
+            self._suspects.pop(name, None)
+        for each in self._waiting:
+            self._suspect(each)
+
+    def _suspect(self, command: N) -> None:
+        until = time.monotonic() + SUSPECT_SECONDS
+        self._suspects.update(dict.fromkeys(names_of(command), until))
+
+
+def names_of(command: Named) -> set[Name]:
+    """What the command names; if it names nothing, its kind."""
+    needs = command.needs
+    names: set[Name] = {("subscription", each) for each in needs.subscriptions}
+    names |= {("item", each) for each in needs.goods}
+    names |= {("request id", each) for each in needs.request_ids}
+    names |= {("request", each) for each in needs.requests}
+    return names or {("kind", command.kind)}

@@ -1,0 +1,100 @@
+"""Runs a group of commands in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import structlog
+
+from ...domain.refusals import Refused
+from ..database import statements as sql
+from ..database.engine import DATABASE_ERRORS, Engine
+from ..memory.memory import Memory
+from ..memory.providers import Providers
+from ..memory.set_aside import Unprocessable
+from ..notices.listeners import Listeners
+from ..notices.notice import Notice
+from ..notices.throttle import Throttle
+from .command import Asked
+from .loaded import Needs
+from .transaction import Transaction
+
+log = structlog.get_logger()
+
+
+class GroupCommit:
+    """`throttle`: what the other processes are still to be told."""
+
+    def __init__(
+        self, engine: Engine, memory: Memory, *, server: str, listeners: Listeners
+    ) -> None:
+        self.throttle = Throttle(server)
+        self._engine = engine
+        self._memory = memory
+        self._server = server
+        self._listeners = listeners
+
+    def commit(
+        self, group: Sequence[Asked[Any]], *, lock_wait: float | None, probe: bool
+    ) -> Notice:
+        """Runs the commands and commits. `probe`: writes something in any case."""
+        memory, needs = self._memory, [asked.needs for asked in group]
+        with self._engine.transaction(lock_wait=lock_wait) as (tables, numbers):
+            if self._engine.shared:
+                set_up = any(need.set_up for need in needs)
+                etags = sql.ETAGS_ALONE if set_up else sql.ETAGS
+                memory.providers = memory.providers.as_stored(tables.select, etags)
+            former = memory.providers
+            transaction = Transaction(
+                tables, numbers, memory=memory, shared=self._engine.shared, server=self._server
+            )
+            transaction.load(needs)
+            for asked, need in zip(group, needs, strict=True):
+                if not need.searches:
+                    self._run(asked, need, transaction)
+            transaction.flush()
+            for asked, need in zip(group, needs, strict=True):
+                if need.searches:
+                    self._run(asked, need, transaction)
+                    transaction.flush()
+            transaction.finish()
+            if probe:
+                tables.run(sql.PROBE, ())
+            if self._engine.shared:
+                tables.tell(self.throttle.messages(transaction.notice))
+        self.throttle.sent()
+        memory.scan_starts.note(transaction.notice.ready)
+        self._listeners.tell_at_once(transaction.notice)
+        transaction.keep_recent()
+        if transaction.providers is not former.records:
+            memory.providers = Providers(transaction.providers, transaction.catalogues)
+        return transaction.notice
+
+    def _run(self, asked: Asked[Any], needs: Needs, transaction: Transaction) -> None:
+        """Runs a command.
+
+        Raises Unprocessable if the command of a duty fails at one of its subscriptions.
+        """
+        asked.error = None
+        transaction.begin(needs)
+        try:
+            asked.result = asked.command.run(transaction)
+            if needs.duty:
+                self._memory.set_asides.remove(transaction.processed, needs.duty)
+        except Refused as refused:
+            asked.error = refused
+            if needs.duty and transaction.processed:
+                self.set_aside(transaction.processed[-1], needs.duty, refused)
+        except DATABASE_ERRORS:
+            raise
+        except Exception as error:
+            if needs.duty and transaction.processed:
+                raise Unprocessable(transaction.processed[-1]) from error
+            raise
+
+    def set_aside(self, subscription: str, duty: str, error: BaseException) -> None:
+        memory = self._memory
+        entry = memory.set_asides.add(subscription, duty, repr(error), now=memory.now())
+        facts = {"subscription": subscription, "duty": duty, "failures": entry.failures}
+        log.error("subscription_set_aside", **facts, exc_info=error)

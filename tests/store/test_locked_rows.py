@@ -1,0 +1,148 @@
+"""Somebody else holds a lock in the database: who needs it waits, and nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+
+from generic_provider_server.domain.lease import ResponseStatus
+from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.store.store import open_store
+from generic_provider_server.store.waits import Waits
+from support.bench import Bench, HandClock
+from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer
+
+
+class Short(Waits):
+    """A lock is waited for briefly, and then tried for long enough on a slow machine."""
+
+    @property
+    def lock(self) -> float:
+        return 0.1
+
+    @property
+    def blocked(self) -> float:
+        return 3.0
+
+
+SHORT = Short()
+
+
+@pytest.fixture
+async def bench(postgres_url: str) -> AsyncIterator[Bench]:
+    clock = HandClock()
+    bench = Bench(open_store(postgres_url, clock=clock, waits=SHORT), clock)
+    await bench.add_provider(SATELLITE)
+    await bench.add_provider(WEB)
+    yield bench
+    await bench.store.close()
+
+
+@contextmanager
+def stranger(url: str, statement: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
+    """Somebody who has run the statement and has not committed."""
+    with psycopg.connect(url) as connection:
+        connection.execute(statement.encode())
+        yield connection
+        connection.rollback()
+
+
+LOCKS = {
+    "a subscription": "SELECT 1 FROM subscription WHERE number = 'S1' FOR UPDATE",
+    "a serial number": "INSERT INTO item (goods_type, serial_number, subscription) "
+    "VALUES ('SMARTCARD', 'card of S9', 'X'), ('CARD', 'card of S9', 'X')",
+    "a request id": "INSERT INTO request_id (id, created, digest) VALUES ('order-1', '1', '')",
+    "a row of its requests": "SELECT 1 FROM request WHERE subscription = 'S1' FOR UPDATE",
+    "a row that counts uses": "SELECT 1 FROM provider_use FOR UPDATE",
+}
+
+
+async def refused_after(calling: asyncio.Task[object], *, since: float) -> float:
+    with pytest.raises(Refused) as refused:
+        await asyncio.wait_for(calling, 30)
+    assert refused.value.reason is Reason.STORE_UNAVAILABLE
+    return time.monotonic() - since
+
+
+async def test_a_locked_subscription_keeps_nobody_else_waiting(
+    bench: Bench, postgres_url: str
+) -> None:
+    for n in range(20):
+        await bench.become(viewer(f"S{n}"))
+    with stranger(postgres_url, LOCKS["a subscription"]):
+        began = time.monotonic()
+        blocked = asyncio.ensure_future(bench.perform(ADD_NEWS, "S1"))
+        others = [bench.perform(ADD_NEWS, f"S{n}") for n in range(20) if n != 1]
+        assert len(await asyncio.gather(*others)) == 19
+        assert not blocked.done()
+        took = list[float]()
+        while not blocked.done():
+            start = time.monotonic()
+            await bench.become(viewer(f"N{len(took)}"))
+            took.append(time.monotonic() - start)
+        assert await refused_after(blocked, since=began) >= SHORT.blocked
+        assert len(took) > 1
+        began = time.monotonic()
+        again = asyncio.ensure_future(bench.perform(ADD_NEWS, "S1"))
+        await bench.become(viewer("one more"))
+        assert not again.done()
+        await refused_after(again, since=began)
+    await bench.perform(ADD_NEWS, "S1")
+
+
+@pytest.mark.parametrize("what", ["a serial number", "a request id"])
+async def test_what_a_stranger_is_just_writing_keeps_nobody_else_waiting(
+    bench: Bench, postgres_url: str, what: str
+) -> None:
+    with stranger(postgres_url, LOCKS[what]):
+        began = time.monotonic()
+        blocked = asyncio.ensure_future(bench.perform(viewer("S9"), "S9", request_id="order-1"))
+        await asyncio.gather(*[bench.become(viewer(f"S{n}")) for n in range(5)])
+        assert not blocked.done()
+        await refused_after(blocked, since=began)
+    done = await bench.perform(viewer("S9"), "S9", request_id="order-1")
+    assert not done.repeated
+
+
+async def test_what_waited_for_a_lock_is_done_in_its_order(bench: Bench, postgres_url: str) -> None:
+    await bench.become(viewer("S1"))
+    await bench.become(viewer("S2"))
+    with stranger(postgres_url, LOCKS["a subscription"]) as holder:
+        first = asyncio.ensure_future(bench.perform(ADD_NEWS, "S1"))
+        await bench.perform(ADD_NEWS, "S2")
+        second = asyncio.ensure_future(bench.perform(ADD_SPORT, "S1"))
+        await bench.perform(ADD_SPORT, "S2")
+        assert not first.done()
+        holder.rollback()
+        one, two = await first, await second
+    assert one.action.id < two.action.id
+    assert (await bench.subscription("S1")).revision == 3
+
+
+async def test_an_answer_of_an_adapter_waits_for_its_lock_only(
+    bench: Bench, postgres_url: str
+) -> None:
+    await bench.become(viewer("S1"))
+    await bench.become(viewer("S2"))
+    one, two = await bench.claim("SAT")
+    with stranger(postgres_url, LOCKS["a row of its requests"]) as holder:
+        blocked = asyncio.ensure_future(bench.answer(one, status=ResponseStatus.REJECTED))
+        await bench.accept(two)
+        assert not blocked.done()
+        holder.rollback()
+        await blocked
+
+
+async def test_a_row_that_all_need_is_given_up_in_time(bench: Bench, postgres_url: str) -> None:
+    await bench.become(viewer("S1"))
+    with stranger(postgres_url, LOCKS["a row that counts uses"]):
+        began = time.monotonic()
+        calls = [asyncio.ensure_future(bench.become(viewer(f"S{n}"))) for n in range(2, 40)]
+        for call in calls:
+            await refused_after(call, since=began)
+    await bench.become(viewer("S2"))

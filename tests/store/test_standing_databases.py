@@ -1,0 +1,94 @@
+"""A database that stands still and closes nothing: who waits for it hears so in time."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.store.store import open_store
+from generic_provider_server.store.waits import Waits
+from support.bench import Bench, HandClock
+from support.examples import ADD_NEWS, SATELLITE, viewer
+from support.stalling import StallingProxy, stalling_proxy
+
+SHORT = Waits(patience=1.0)
+IN_TIME = 6.0
+"""The database has a second to answer, and two for a new connection; machines may be slow."""
+
+
+@pytest.fixture
+async def proxy(postgres_url: str) -> AsyncIterator[StallingProxy]:
+    with stalling_proxy(postgres_url) as proxy:
+        yield proxy
+
+
+@asynccontextmanager
+async def bench_on(proxy: StallingProxy) -> AsyncIterator[Bench]:
+    clock = HandClock()
+    bench = Bench(open_store(proxy.url, clock=clock, waits=SHORT), clock)
+    await bench.add_provider(SATELLITE)
+    await bench.become(viewer("S1"))
+    try:
+        yield bench
+    finally:
+        proxy.go_on()
+        await bench.store.close()
+
+
+async def refused_in_time(calling: Awaitable[object]) -> None:
+    began = time.monotonic()
+    with pytest.raises(Refused) as refused:
+        await calling
+    assert refused.value.reason is Reason.STORE_UNAVAILABLE
+    assert time.monotonic() - began < IN_TIME
+
+
+async def until_done(*, bench: Bench) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                await bench.subscription("S1")
+            except Refused:
+                await asyncio.sleep(0.05)
+            else:
+                return
+
+
+async def test_reads_and_changes_end_when_the_database_stands_still(proxy: StallingProxy) -> None:
+    async with bench_on(proxy) as bench:
+        proxy.stall()
+        calls = [
+            bench.perform(ADD_NEWS, "S1", request_id="order-1"),
+            bench.become(viewer("S2")),
+            *[bench.subscription("S1") for _ in range(10)],
+        ]
+        await asyncio.gather(*[refused_in_time(call) for call in calls])
+        proxy.go_on()
+        await until_done(bench=bench)
+        done = await bench.perform(ADD_NEWS, "S1", request_id="order-1")
+        assert done.action.id
+
+
+async def test_it_is_noticed_without_a_call(
+    proxy: StallingProxy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with bench_on(proxy) as bench:
+        reached = asyncio.Queue[bool]()
+        bench.store.listeners.reached.append(reached.put_nowait)
+        proxy.stall()
+        async with asyncio.timeout(20):
+            assert await reached.get() is False
+        assert "the database does not answer" in capsys.readouterr().out
+        assert not bench.store.is_alive()
+        await refused_in_time(bench.subscription("S1"))
+        proxy.go_on()
+        async with asyncio.timeout(20):
+            while not await reached.get():
+                pass
+        await until_done(bench=bench)
+        assert bench.store.is_alive()

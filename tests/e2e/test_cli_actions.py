@@ -148,6 +148,38 @@ def test_an_action_tells_its_id_its_state_and_its_requests(server: Server) -> No
     assert action in listed.stdout
 
 
+def test_an_action_is_scheduled_and_cancelled(server: Server) -> None:
+    number = _subscriber(server, f"--term-end={LATER}")
+    time, later = "2998-12-31 21:00:00Z", "2999-12-31 21:00:00Z"
+    at = f"--at={time}"
+
+    told = run("action", "deactivate", number, at, "--reference=night", server=server)
+    address = ("action", "change-location", number, at, "--city=Tartu")
+    assert "--at needs --whole" in run(*address, server=server).stderr
+    (moved,) = told_as_json(*address, "--whole", "--live", server=server)
+    action = told.stdout.split()[0]
+    assert told.stdout == f"{action} SCHEDULED, subscription {number}, due {time}\n"
+    assert moved["action"]["performed"]["priority"] == "PRIORITY_LIVE"
+    explained = run("subscription", "explain", number, server=server).stdout
+    _, coming, *_ = explained.partition("coming\n")[2].split("\n\n")[0].splitlines()
+    assert f"coming\n  {time} {action} DEACTIVATE by " in explained
+    assert coming.startswith(f"  {time} {moved['action']['id']} CHANGE_LOCATION by ")
+    assert f"  {later} SPORT on MAIN ends by itself\n" in explained
+    assert action not in explained.partition("last actions")[2]
+    (known,) = told_as_json("subscription", "explain", number, server=server)
+    assert len(known["scheduled"]) == 2
+    listed = run("action", "list", "--state=scheduled", "--reference=night", server=server)
+    assert f"SCHEDULED {time}" in listed.stdout
+
+    cancelled = run("action", "cancel", action, "--performed-by=Mari", server=server)
+    assert cancelled.stdout.startswith(f"{action} CANCELLED, DEACTIVATE of subscription {number}")
+    assert f"scheduled for {time}" in cancelled.stdout
+    assert "CANCELLED_BY_OPERATOR Mari at " in cancelled.stdout
+    (first, *_) = told_as_json("action", "list", "--kind=become-subscriber", server=server)
+    refused = run("action", "cancel", first["id"], server=server)
+    assert (refused.exit_code, "[ACTION_NOT_SCHEDULED]" in refused.stderr) == (1, True)
+
+
 def test_what_is_listed_says_when_there_is_more(server: Server) -> None:
     for _ in range(2):
         _subscriber(server)
@@ -186,6 +218,8 @@ def test_a_server_that_is_not_there_is_told_with_exit_code_3() -> None:
         ("change-subscriber S1 --holder-parameter room", "is not KEY=VALUE"),
         ("replace S1 --type X --state cancelled", "is not one of"),
         ("list --state unknown", "is not one of"),
+        ("terminate S1 --at soon", "is not a time like"),
+        ("terminate S1 --at 2999-12-31T23:00Z --wait", "--wait does not go together with"),
     ],
 )
 def test_wrong_usage_is_told_with_exit_code_2(line: str, said: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -20,7 +20,7 @@ from generic_provider import (
     SubscriptionAction,
 )
 
-from ..desk.changes import error, kind, outcome, state
+from ..desk.changes import due, error, kind, outcome, state
 from ..desk.output import Output, moment, say
 from ..desk.wording import about, address, holder, not_sent
 from .action_batch import batch
@@ -31,13 +31,23 @@ from .finding import KEY, find
 from .listing import created_options, limit_option, name_archives, page_size, within
 from .merging import PARTS, WHOLE, merge
 from .remote import remote
-from .values import Named
+from .values import INSTANT, Named
 
 LONGEST_WAIT = 30
+PRIORITIES = {None: None, True: Priority.BULK, False: Priority.LIVE}
 COMMON: tuple[click.Parameter, ...] = (
     click.Option(["--request-id"], help="A repeat with the same id changes nothing."),
     click.Option(["--reference", "order"], help="The name of your order, ticket or campaign."),
-    click.Option(["--bulk"], is_flag=True, help="Hand live requests over first: for campaigns."),
+    click.Option(
+        ["--at"],
+        type=INSTANT,
+        help="The time at which the service performs the action. By default it does so now.",
+    ),
+    click.Option(
+        ["--bulk/--live"],
+        default=None,
+        help="Hand live requests over first: for campaigns. Default: live; with --at: bulk.",
+    ),
     click.Option(
         ["--validate-only"], is_flag=True, help="Show what the action would do, and change nothing."
     ),
@@ -74,17 +84,20 @@ def _command(name: str, verb: Verb) -> click.Command:
         subscription: str,
         request_id: str | None,
         order: str | None,
-        bulk: bool,
+        at: datetime | None,
+        bulk: bool | None,
         validate_only: bool,
         wait: bool,
         expected_revision: int | None,
         performed_by: str | None,
         **options: Any,
     ) -> None:
-        if wait and validate_only:
-            raise click.UsageError("--wait does not go together with --validate-only")
+        if wait and (validate_only or at):
+            raise click.UsageError("--wait does not go together with --validate-only or --at")
         subscription = _number(client, output, name, subscription)
         whole = options.pop("whole", False)
+        if at and name in PARTS and not whole:
+            raise click.UsageError("--at needs --whole: what is kept now may be old by then")
         request = PerformActionRequest(
             subscription=subscription, expected_revision=expected_revision
         )
@@ -98,7 +111,8 @@ def _command(name: str, verb: Verb) -> click.Command:
             subscription=subscription,
             request_id=request_id or "",
             reference=order or "",
-            priority=Priority.BULK if bulk else Priority.LIVE,
+            priority=PRIORITIES[bulk],
+            schedule_time=at,
             validate_only=validate_only,
             expected_revision=expected_revision,
             performed_by=performed_by or "",
@@ -158,6 +172,18 @@ def get(client: Client, output: Output, *, action_id: str, request_id: bool, wai
     output.message(found, *_lines(found))
 
 
+@action.command()
+@click.argument("action_id", metavar="ACTION")
+@click.option(
+    "--performed-by", default="", help="Who cancels it. Default: the user of this machine."
+)
+@remote
+def cancel(client: Client, output: Output, *, action_id: str, performed_by: str) -> None:
+    """Cancel an action that is scheduled."""
+    found = client.cancel_scheduled_action(action_id, performed_by=performed_by)
+    output.message(found, *_lines(found))
+
+
 @action.command("list")
 @click.option("--subscription", default="")
 @click.option("--reference", default="")
@@ -176,7 +202,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
             "created": lambda each: moment(each, "create_time"),
             "subscription": lambda each: each.subscription,
             "kind": kind,
-            "state": state,
+            "state": lambda each: f"{state(each)} {due(each)}".rstrip(),
             "requests": lambda each: len(each.requests),
             "error": error,
             "reference": lambda each: each.performed.reference,
@@ -194,7 +220,9 @@ def _performed(done: PerformActionResponse) -> list[str]:
     ]
     name = made.id or "(preview)"
     count = f"{len(types)} request{'' if len(types) == 1 else 's'}"
-    first = f"{name} {state(made)}, subscription {done.subscription.number}, {count}"
+    if due(made):
+        count = f"due {due(made)}"
+    first = f"{name} {state(made)}, subscription {made.subscription}, {count}"
     return [first, *[f"  {line}" for line in (*types, *_notes(done))]]
 
 
@@ -218,6 +246,8 @@ def _notes(done: PerformActionResponse) -> Iterator[str]:
 
 def _lines(found: SubscriptionAction) -> Iterator[str]:
     yield f"{found.id} {state(found)}, {kind(found)} of subscription {found.subscription}"
+    if due := moment(found.performed, "schedule_time"):
+        yield f"  {'scheduled for':<13} {due}"
     for name in ("create_time", "execute_time", "settle_time"):
         if found.HasField(name):
             yield f"  {name.replace('_', ' '):<13} {moment(found, name)}"

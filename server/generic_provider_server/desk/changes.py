@@ -44,6 +44,12 @@ def state(found: SubscriptionAction) -> str:
     return ActionState.name_of(found.state)
 
 
+def due(found: SubscriptionAction) -> str:
+    """Returns the time of a scheduled action; empty in every other state."""
+    scheduled = found.state == ActionState.SCHEDULED
+    return moment(found.performed, "schedule_time") if scheduled else ""
+
+
 def error(found: SubscriptionAction) -> str:
     if not found.HasField("error"):
         return ""
@@ -99,10 +105,13 @@ def outcome(found: SubscriptionAction) -> Iterator[tuple[str, str]]:
 
 def in_brief(found: SubscriptionAction) -> str:
     """Returns one line with the action, its time, its caller, its order and its state."""
+    return f"{found.id} {moment(found, 'create_time')} {what_and_who(found)}: {state(found)}"
+
+
+def what_and_who(found: SubscriptionAction) -> str:
     who = found.performed.performed_by or found.caller or "the service"
     order = f" for {found.performed.reference}" if found.performed.reference else ""
-    when = moment(found, "create_time")
-    return f"{found.id} {when} {kind(found)} by {who}{order}: {state(found)}"
+    return f"{kind(found)} by {who}{order}"
 
 
 def _value(field: FieldDescriptor, value: Any) -> str:

@@ -19,6 +19,7 @@ from generic_provider import (
 
 from . import changes
 from .archived import more_in
+from .coming import coming
 from .facts import Facts, Platform, facts_of
 from .output import Output, age, json_line, moment, plain, say, show_table
 from .wording import about, address, error, heading, holder, service_in_brief, usage, waits
@@ -35,12 +36,14 @@ class Explanation(NamedTuple):
         if output.as_json:
             say(json_line(self._as_json()))
             return
-        subscription, platforms, actions, _, archives = self.facts
+        subscription, platforms, actions, scheduled, _, archives = self.facts
         say(*heading(subscription))
         for used in subscription.usages:
             say(f"  usage     {usage(used)}; {self._sent(used)}")
         say("")
         show_table(POINTS, self._points())
+        if lines := coming(subscription, scheduled):
+            say("", "coming", *lines)
         if actions:
             say("", "last actions")
         for action in actions:
@@ -109,6 +112,7 @@ class Explanation(NamedTuple):
                 for each in self.facts.platforms
             ],
             "actions": [plain(each) for each in self.facts.actions],
+            "scheduled": [plain(each) for each in self.facts.scheduled],
             "archives": [plain(each) for each in self.facts.archives],
         }
 

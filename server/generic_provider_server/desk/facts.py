@@ -63,7 +63,8 @@ class Facts(NamedTuple):
     subscription: Subscription
     platforms: list[Platform]
     actions: list[SubscriptionAction]
-    """The newest actions, the newest first."""
+    """The newest actions that are not scheduled, the newest first."""
+    scheduled: list[SubscriptionAction]
     requests: list[ProvisioningRequest]
     """The newest requests, the newest first."""
     archives: list[Archive]
@@ -72,8 +73,10 @@ class Facts(NamedTuple):
 
 def facts_of(client: Client, subscription: Subscription) -> Facts:
     number = subscription.number
-    actions = client.list_actions(subscription=number, page_size=MOST_ACTIONS)
-    newest = [*islice(actions, MOST_ACTIONS)]
+    scheduled = [*client.list_actions(subscription=number, state=ActionState.SCHEDULED)]
+    actions = client.list_actions(subscription=number, page_size=MOST_ACTIONS + len(scheduled))
+    performed = (each for each in actions if each.state != ActionState.SCHEDULED)
+    newest = [*islice(performed, MOST_ACTIONS)]
     requests = client.list_requests(subscription=number, page_size=MOST_REQUESTS)
     platforms = [
         _platform(client, subscription, link, newest) for link in subscription.provider_links
@@ -82,6 +85,7 @@ def facts_of(client: Client, subscription: Subscription) -> Facts:
         subscription,
         platforms,
         newest,
+        scheduled,
         [*islice(requests, MOST_REQUESTS)],
         archives_with(client, number),
     )

@@ -125,7 +125,10 @@ class ActionNotAllowed(FailedPrecondition):
 
 
 class ActionNotScheduled(FailedPrecondition):
-    """The action is not scheduled, so it cannot be cancelled. Metadata: action, state."""
+    """The action is not scheduled, so it cannot be cancelled.
+
+    The metadata has `action` and `state`.
+    """
 
 
 class RequiredDistributorMissing(FailedPrecondition):

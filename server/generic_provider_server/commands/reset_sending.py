@@ -9,8 +9,9 @@ import structlog
 from msgspec.structs import replace
 
 from ..domain.platform.image import Request
-from ..domain.resets.examine import examine
+from ..domain.resets.examine import Finding, examine
 from ..domain.resets.records import Entry, EntryOutcome, RunRecord, RunState, Stage, run_id
+from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.differences import Difference
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
@@ -110,15 +111,7 @@ def _send(
         message = f"its requests are on a live lease of adapter {lane.adapter}"
         return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
     try:
-        found = examine(
-            record.aggregate,
-            run.definition,
-            circumstances=transaction.circumstances(number),
-            lost=lost,
-            described=plan is not None,
-            run=run.id,
-            performed_by=run.who.performed_by,
-        )
+        found = _examined(transaction, run, record.aggregate, lost=lost, described=bool(plan))
     except Exception:
         log.exception("reset_failed", subscription=number, run=run_id(run.id))
         return _failed(entry)
@@ -133,6 +126,25 @@ def _send(
         outcome=EntryOutcome.REQUESTS_CREATED,
         requests=len(found.change.created),
         account_number=found.account_number,
+    )
+
+
+def _examined(
+    transaction: Transaction,
+    run: RunRecord,
+    aggregate: Aggregate,
+    *,
+    lost: Sequence[Request],
+    described: bool,
+) -> Finding | None:
+    return examine(
+        aggregate,
+        run.definition,
+        circumstances=transaction.circumstances(aggregate.desired.number),
+        lost=lost,
+        described=described,
+        run=run.id,
+        performed_by=run.who.performed_by,
     )
 
 

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
 
 from generic_provider_server.store.store import Store, open_store
+from support.archives import Archivist
 from support.bench import Bench, HandClock
 from support.examples import SATELLITE, WEB
 
@@ -29,3 +31,8 @@ async def bench(store: Store, clock: HandClock) -> Bench:
     await bench.add_provider(SATELLITE)
     await bench.add_provider(WEB)
     return bench
+
+
+@pytest.fixture
+def archivist(bench: Bench, tmp_path: Path) -> Archivist:
+    return Archivist(bench, tmp_path / "archives")

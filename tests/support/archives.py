@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from generic_provider_server.commands.archive import CreateArchive
 from generic_provider_server.domain.archive import ArchiveRecord
+from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.values import SECOND, Instant
 from generic_provider_server.services.archiving import Archiving
 from generic_provider_server.store.archives.file import ArchiveFile, ArchiveWriter
@@ -23,9 +24,11 @@ from generic_provider_server.store.archives.lines import (
     RunLine,
     number_of,
 )
+from generic_provider_server.store.read.filters import ActionFilter
 
 from .bench import Bench
 from .copying import copying
+from .examples import ADD_NEWS
 
 DAY = 86_400
 OLD_REQUESTS = (
@@ -110,6 +113,32 @@ class Archivist:
     def runs_inside(self, archive: ArchiveRecord) -> RunsInside:
         """The reset runs in its file."""
         return runs_inside(self.path / archive.file)
+
+
+async def actions(bench: Bench) -> list[int]:
+    """What is in the tables."""
+    found = await bench.store.read(lambda r: r.actions(ActionFilter(), before=0, limit=100))
+    return sorted(each.id for each in found)
+
+
+async def numbers(bench: Bench) -> list[int]:
+    """Those of the requests in the tables."""
+    return [each.number for each in await bench.requests()]
+
+
+async def stored_runs(bench: Bench) -> list[int]:
+    found = await bench.store.read(
+        lambda r: r.reset_runs(definition=0, provider="", states=(), before=0, limit=100)
+    )
+    return sorted(each.id for each in found)
+
+
+async def rejected(bench: Bench) -> tuple[int, ...]:
+    """Requests of S1, the last of which is the link's last error."""
+    done = await bench.perform(ADD_NEWS, "S1")
+    (lease,) = await bench.claim("SAT")
+    await bench.answer(lease, status=ResponseStatus.REJECTED, error_code="E1")
+    return done.action.requests
 
 
 def make_old(url: str, *, days: int) -> None:

@@ -12,7 +12,7 @@ from ipaddress import ip_address
 
 import grpc
 
-from generic_provider._failures import error_of
+from generic_provider._failures import error_of, retry_delay
 
 Tls = bool | grpc.ChannelCredentials | None
 
@@ -26,6 +26,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.use_local_subchannel_pool", 1),
 )
 # a server that stops cancels the calls that it has not started
+RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 NOT_DONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 _PLACE = r"(?:\[[^\s\[\]]+\]|[^\s:/,\[\]]+):\d{1,5}"
 _ADDRESS = re.compile(
@@ -102,7 +103,8 @@ def delays(first: float, most: float) -> Iterator[float]:
 class Tries:
     """Limits the attempts of one call by its deadline.
 
-    Only a call that failed with a status in NOT_DONE is repeated.
+    Only a call that failed with a status in NOT_DONE is repeated, or one for which the server had
+    too many others.
     """
 
     def __init__(self, limit: timedelta) -> None:
@@ -115,9 +117,10 @@ class Tries:
 
     def delay_after(self, error: grpc.RpcError) -> float:
         """Returns the seconds until the next attempt, or raises the error if there is none."""
-        if error.code() in NOT_DONE:
+        asked = retry_delay(error) if error.code() is RESOURCE_EXHAUSTED else None
+        if error.code() in NOT_DONE or asked is not None:
             self._unavailable = error
-            delay = next(self._delays)
+            delay = (asked or 0.0) + next(self._delays)
             if delay < self.seconds_left():
                 return delay
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and self._unavailable:

@@ -63,6 +63,15 @@ def error_of(error: grpc.RpcError) -> ProvisioningError:
     )
 
 
+def retry_delay(error: grpc.RpcError) -> float | None:
+    """Returns the seconds after which the server wants the call again; None if it names none."""
+    found = error_details_pb2.RetryInfo()
+    for detail in _details(error):
+        if detail.Unpack(found):
+            return found.retry_delay.ToTimedelta().total_seconds()
+    return None
+
+
 def error_of_item(error: ItemError) -> ProvisioningError:
     """Returns the exception for a refused item of a batch.
 

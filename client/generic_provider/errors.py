@@ -244,6 +244,10 @@ class TooManyStreams(ResourceExhausted):
     pass
 
 
+class TooManyCalls(ResourceExhausted):
+    """The server has too many calls already, until the deadline. Nothing was done."""
+
+
 class ServerUnavailable(ProvisioningError):
     """The server was not reached before the deadline.
 

@@ -41,6 +41,12 @@ WATCH_SECONDS = 1.0
 """The seconds between two checks that the database file is still in its place."""
 ATTEMPTS, ATTEMPT_SECONDS = 10, 1.0
 """The number of attempts, and the seconds between them, to reach a database at the start."""
+MOST_OF_CONNECTION = 2_500
+"""The limit of calls and streams of one connection. gRPC refuses more, as UNAVAILABLE, before they
+take any time of the calls of other clients.
+"""
+MOST_PENDING = 10_000
+"""gRPC cancels calls, of whichever client, when so many have arrived and are not begun."""
 OPTIONS = (
     ("grpc.max_receive_message_length", MOST_RECEIVED),
     # a frozen adapter is detected after 15 seconds: the ping is sent after 10, and its answer is
@@ -52,6 +58,9 @@ OPTIONS = (
     ("grpc.http2.min_ping_interval_without_data_ms", 9_000),
     ("grpc.http2.min_recv_ping_interval_without_data_ms", 9_000),
     ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.max_concurrent_streams", MOST_OF_CONNECTION),
+    ("grpc.server.max_pending_requests", MOST_PENDING),
+    ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING),
 )
 
 log = structlog.get_logger()

@@ -128,6 +128,10 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_REVISION_MISMATCH: _ErrorReason.ValueType  # 71
     ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 80
     """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""
+    ERROR_REASON_TOO_MANY_CALLS: _ErrorReason.ValueType  # 81
+    """This server process has about 1,000 calls of this service already, or as many in batches.
+    Nothing was done. Every unary RPC may answer so.
+    """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 90
     """UNAVAILABLE: repeat the call
 
@@ -249,6 +253,10 @@ ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 70
 ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 71
 ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 80
 """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""
+ERROR_REASON_TOO_MANY_CALLS: ErrorReason.ValueType  # 81
+"""This server process has about 1,000 calls of this service already, or as many in batches.
+Nothing was done. Every unary RPC may answer so.
+"""
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 90
 """UNAVAILABLE: repeat the call
 

@@ -19,6 +19,7 @@ from ..domain.refusals import InvalidField, Reason, Refused
 from ..domain.subscription.records import Who
 from .checks import CALLERS_ID, Checks
 from .errors import details_of
+from .intake import Intake, lists_of, size_of
 
 Request = TypeVar("Request", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -109,8 +110,9 @@ def add_service(
 
     Each RPC is a method `(request, call)` of the servicer.
     """
+    intake = Intake()
     handlers = {
-        method.name: _handler(method, getattr(servicer, method.name), calls)
+        method.name: _handler(method, getattr(servicer, method.name), calls, intake)
         for method in descriptor.methods
     }
     generic = grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
@@ -118,7 +120,7 @@ def add_service(
 
 
 def _handler(
-    method: MethodDescriptor, behaviour: Callable[..., Any], calls: Calls
+    method: MethodDescriptor, behaviour: Callable[..., Any], calls: Calls, intake: Intake
 ) -> grpc.RpcMethodHandler[Any, Any]:
     message = GetMessageClass(method.input_type)
 
@@ -135,18 +137,23 @@ def _handler(
     if method.client_streaming:
         streamed = _streamed(method.full_name, behaviour, calls)
         return grpc.stream_unary_rpc_method_handler(streamed, decode, encode)
-    unary = _unary(method.full_name, behaviour, calls)
+    unary = _unary(method.full_name, behaviour, calls, intake, lists_of(message))
     return grpc.unary_unary_rpc_method_handler(unary, decode, encode)
 
 
 def _unary(
-    name: str, behaviour: Callable[[Any, IncomingCall], Awaitable[Message]], calls: Calls
+    name: str,
+    behaviour: Callable[[Any, IncomingCall], Awaitable[Message]],
+    calls: Calls,
+    intake: Intake,
+    lists: list[str],
 ) -> Callable[[Any, Context], Awaitable[Message]]:
     async def run(request: Message | Undecodable, context: Context) -> Message:
         try:
             call = calls.begin(request, context)
             try:
-                return await behaviour(request, call)
+                with intake.taken(size_of(request, lists)):
+                    return await behaviour(request, call)
             finally:
                 calls.end()
         except Refused as refused:

@@ -18,6 +18,8 @@ MOST_BYTES = 3_500
 than about 8 KiB of metadata.
 """
 
+RETRY_SECONDS: Mapping[Reason, int] = {Reason.TOO_MANY_STREAMS: 5, Reason.TOO_MANY_CALLS: 1}
+
 _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
     grpc.StatusCode.INVALID_ARGUMENT: [Reason.INVALID_FIELD],
     grpc.StatusCode.NOT_FOUND: [
@@ -64,7 +66,7 @@ _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
         Reason.ARCHIVE_FOLDER_NOT_WRITABLE,
     ],
     grpc.StatusCode.ABORTED: [Reason.ETAG_MISMATCH, Reason.REVISION_MISMATCH],
-    grpc.StatusCode.RESOURCE_EXHAUSTED: [Reason.TOO_MANY_STREAMS],
+    grpc.StatusCode.RESOURCE_EXHAUSTED: [Reason.TOO_MANY_STREAMS, Reason.TOO_MANY_CALLS],
     grpc.StatusCode.UNAVAILABLE: [Reason.DRAINING, Reason.STORE_UNAVAILABLE],
     grpc.StatusCode.INTERNAL: [Reason.INTERNAL],
 }
@@ -99,9 +101,9 @@ def details_of(refused: Refused) -> Status:
         for field, wrong in violations:
             bad.field_violations.add(field=field, description=wrong)
         _add(status, bad)
-    if refused.reason is Reason.TOO_MANY_STREAMS:
+    if refused.reason in RETRY_SECONDS:
         retry = RetryInfo()
-        retry.retry_delay.seconds = 5
+        retry.retry_delay.seconds = RETRY_SECONDS[refused.reason]
         _add(status, retry)
     if status.ByteSize() > MOST_BYTES:
         del status.details[1:]

@@ -1,0 +1,98 @@
+"""A server takes in a bounded number of calls, so that nobody waits long behind those of others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc.aio
+import pytest
+from google.protobuf.duration_pb2 import Duration
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+
+from generic_provider import AsyncClient, actions
+from generic_provider.v1 import provisioning_service_pb2 as provisioning
+from generic_provider.v1 import request_service_pb2 as requests
+from generic_provider.v1 import resources_pb2 as pb
+from generic_provider.v1 import subscription_service_pb2 as subscriptions
+from generic_provider.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
+from generic_provider_server.rpc.intake import CALL
+from support.calling import Caller, Refusal
+
+MOST = 10
+BECOME = subscriptions.PerformActionRequest(
+    subscription="S1", become_subscriber=subscriptions.BecomeSubscriber(type="DTH", provider="P")
+)
+
+
+@pytest.fixture(autouse=True)
+def _few(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("generic_provider_server.rpc.intake.MOST_TAKEN", CALL * MOST)
+
+
+@asynccontextmanager
+async def full(caller: Caller) -> AsyncIterator[None]:
+    """As many calls of the CRM are waiting as the server takes in."""
+    done = await caller.call("PerformAction", BECOME)
+    stub = SubscriptionServiceStub(caller.channel)
+    waiting = subscriptions.GetActionRequest(action=done.action.id, wait=Duration(seconds=20))
+    calls = [stub.GetAction(waiting) for _ in range(MOST)]
+    try:
+        get = requests.GetBacklogRequest(provider="P")  # it comes after those on its connection
+        assert not isinstance(await caller.call("GetBacklog", get), Refusal)
+        yield
+    finally:
+        for call in calls:
+            call.cancel()
+
+
+async def test_what_is_too_much_is_refused_at_once_and_says_when_to_come_again(
+    caller: Caller,
+) -> None:
+    async with full(caller):
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await SubscriptionServiceStub(caller.channel).PerformAction(BECOME)
+
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+    details = dict(refused.value.trailing_metadata() or ())["grpc-status-details-bin"]
+    assert isinstance(details, bytes)
+    retry = RetryInfo()
+    assert any(each.Unpack(retry) for each in Status.FromString(details).details)
+    assert retry.retry_delay.ToTimedelta().total_seconds() == 1
+
+
+async def test_adapters_and_operators_are_not_kept_out_by_the_crm(caller: Caller) -> None:
+    async with full(caller):
+        refused = await caller.call("PerformAction", BECOME)
+        pull = provisioning.PullPendingRequestsRequest(provider="P", adapter="puller")
+        pulled = await caller.call("PullPendingRequests", pull)
+        listed = await caller.call("ListRequests", requests.ListRequestsRequest())
+
+    assert refused.reason == "TOO_MANY_CALLS"
+    assert len(pulled.subscriptions) == 1
+    assert len(listed.requests) == 1
+
+
+async def test_a_batch_counts_as_much_as_it_carries(caller: Caller) -> None:
+    batch = subscriptions.BatchPerformActionsRequest(actions=[BECOME] * CALL * MOST)
+    refused = await caller.call("BatchPerformActions", batch)
+    del batch.actions[MOST:]
+    taken = await caller.call("BatchPerformActions", batch)
+
+    assert refused.reason == "TOO_MANY_CALLS"
+    assert len(taken.results) == MOST
+
+
+async def test_the_client_comes_again_by_itself(caller: Caller, address: str) -> None:
+    async with AsyncClient(address) as crm:
+        async with full(caller):
+            become = actions.BecomeSubscriber(type="DTH", provider="P")
+            asked = asyncio.create_task(crm.perform(become, subscription="S2"))
+            effective = pb.PROVIDER_STATE_EFFECTIVE
+            provider = await crm.get_provider("P")
+        done = await asked
+
+    assert provider.state == effective
+    assert done.subscription.number == "S2"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
@@ -252,3 +253,25 @@ def test_a_lane_keeps_its_states_its_order_and_its_credit(steps: list[tuple[obje
     for step, number in steps:
         assert callable(step)
         step(story, number)
+
+
+@pytest.mark.parametrize("seconds", [1, 10, 100, 1_000])
+def test_a_server_that_extends_a_lease_keeps_what_another_has_promised(seconds: int) -> None:
+    """And the duration that is kept with the lease is never less than what is left of it."""
+    now, left = Instant(5_000 * SECOND), 60 * SECOND
+    lane = Lane(
+        provider="SAT",
+        subscription="S1",
+        server="one",
+        lease_start=now,
+        lease_until=Instant(now + left),
+        lease_duration=left,
+    )
+    steady = Instant(now - 700 * SECOND)
+    change = extend(
+        lane, server="two", duration=seconds * SECOND, most=200 * SECOND, steady=steady, now=now
+    )
+    expected = max(left, min(seconds, 200) * SECOND)
+
+    assert change.lane.server == "two"
+    assert change.lane.left(steady) == expected <= change.lane.lease_duration

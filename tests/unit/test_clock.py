@@ -1,0 +1,54 @@
+"""The time of a process, whatever the clock that it follows does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from generic_provider_server.store.database.clock import SLOWER, Clock
+
+SECOND = 10**9
+
+
+@dataclass
+class Times:
+    """`wall`: the clock that is followed; `since_boot`: the monotonic one."""
+
+    wall: int = 1_800_000_000 * SECOND
+    since_boot: int = 77 * SECOND
+    clock: Clock = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.clock = Clock(lambda: self.since_boot)
+        self.clock.follow(self.wall)
+
+    def go_on(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.wall += SECOND
+            self.since_boot += SECOND
+            self.clock.follow(self.wall)
+
+
+def test_it_goes_on_when_the_other_clock_is_set_back_until_both_agree() -> None:
+    times = Times()
+    times.wall -= 120 * SECOND
+    before = times.clock.now()
+    times.go_on(60)
+    assert before < times.clock.now() <= before + 60 * SECOND
+    times.go_on(120 * SLOWER)
+    assert times.clock.now() == times.wall
+
+
+def test_it_follows_a_jump_forwards_at_once_but_leases_do_not() -> None:
+    times = Times()
+    before = times.clock.steady()
+    times.wall += 120 * SECOND
+    times.go_on(1)
+    assert times.clock.now() == times.wall
+    assert times.clock.steady() == before + SECOND
+
+
+def test_it_goes_on_while_the_other_clock_is_not_read() -> None:
+    times = Times()
+    before = times.clock.now()
+    times.since_boot += 5 * SECOND
+    assert times.clock.now() == before + 5 * SECOND

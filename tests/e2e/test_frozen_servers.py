@@ -1,34 +1,35 @@
-"""Servers that stand still in the middle of everything, on one PostgreSQL, and go on later."""
+"""Servers, connections and rows that stand still for a while in the middle of everything."""
 
 from __future__ import annotations
 
 import asyncio
 import random
-import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from generic_provider import AsyncClient, Client, Distributor, Provider, Service, SyncState, actions
 from support.figures import Figure
 from support.fresh import dice
-from support.postgres import Databases
+from support.postgres import own_postgres
 from support.processes import Server, wait_until
 from support.raw_adapter import RawAdapter, WatchedPlatform
+from support.soak import ROUNDS, forms
+from support.stalling import stalling_proxy
+from support.standing import StandingStill, StepClock
 
 CODE = "P"
-PATIENCE = 1.0
-LEASE = 2.0
 NEWS = [("MAIN", "NEWS")]
 
 
 @dataclass
 class Load:
-    """A CRM that switches a service on and off, through the servers that do not stand still."""
+    """A CRM that switches a service on and off, through any server."""
 
     clients: list[AsyncClient]
     chance: random.Random
@@ -54,11 +55,25 @@ class Load:
         self.acknowledged.append(done.action.id)
 
 
+@dataclass(frozen=True)
+class Size:
+    """`seconds`: how long faults happen. `faults`: all of them, not only servers that freeze."""
+
+    seconds: float
+    servers: int
+    adapters: int
+    subscribers: int
+    patience: float
+    lease: float
+    faults: bool
+
+
 @contextmanager
-def servers_on(folder: Path, database: str, *, count: int) -> Iterator[list[Server]]:
-    options = "--patience-seconds", str(PATIENCE)
+def servers_on(folder: Path, databases: list[str], *, patience: float) -> Iterator[list[Server]]:
+    options = "--patience-seconds", str(patience)
     servers = [
-        Server(folder, *options, database=database, name=f"server-{n}") for n in range(count)
+        Server(folder, *options, database=database, name=f"server-{n}")
+        for n, database in enumerate(databases)
     ]
     with ExitStack() as stack:
         for server in servers:
@@ -75,14 +90,14 @@ def servers_on(folder: Path, database: str, *, count: int) -> Iterator[list[Serv
 
 @asynccontextmanager
 async def adapters_at(
-    servers: list[Server], platform: WatchedPlatform, *, count: int
+    servers: list[Server], platform: WatchedPlatform, size: Size
 ) -> AsyncIterator[None]:
     addresses = [server.address for server in servers]
     running = []
-    for n in range(count):
+    for n in range(size.adapters):
         mine = n % len(servers)
         order = [addresses[mine], *addresses[:mine], *addresses[mine + 1 :]]
-        adapter = RawAdapter(f"adapter-{n}", order, platform=platform, lease=LEASE)
+        adapter = RawAdapter(f"adapter-{n}", order, platform=platform, lease=size.lease)
         running.append(asyncio.create_task(adapter.run(CODE)))
     try:
         yield
@@ -93,33 +108,41 @@ async def adapters_at(
 
 
 @pytest.mark.postgresql
+@forms(
+    "size",
+    suite=Size(5, servers=2, adapters=2, subscribers=40, patience=1, lease=2, faults=False),
+    soak=Size(
+        120 * ROUNDS, servers=3, adapters=6, subscribers=120, patience=2, lease=5, faults=True
+    ),
+)
 @pytest.mark.timeout(120)
-async def test_a_server_that_stood_still_hands_nothing_over_that_others_have(
-    tmp_path: Path, postgres: Databases, figure: Figure
+async def test_whoever_stands_still_no_request_is_in_two_hands(
+    tmp_path: Path, size: Size, figure: Figure
 ) -> None:
-    chance = dice("frozen servers")
+    chance = dice("standing still", size)
     platform = WatchedPlatform(chance, seconds=0.02)
-    database = postgres.create_database()
-    with servers_on(tmp_path, database, count=2) as servers:
-        frozen, other = servers
-        async with (
-            AsyncClient(other.address, timeout=timedelta(minutes=1)) as client,
-            adapters_at(servers, platform, count=2),
-        ):
-            load = Load([client], chance)
-            running = asyncio.create_task(load.run(40))
+    with own_postgres() as postgres, ExitStack() as stack:
+        database = postgres.create_database()
+        clock = StepClock(postgres, urlsplit(database).path[1:])
+        proxies = [stack.enter_context(stalling_proxy(database)) for _ in range(size.servers)]
+        urls = [proxy.url for proxy in proxies]
+        servers = stack.enter_context(servers_on(tmp_path, urls, patience=size.patience))
+        faults = StandingStill(chance, size.patience, postgres, servers, proxies, clock)
+        clients = [AsyncClient(s.address, timeout=timedelta(minutes=2)) for s in servers]
+        async with adapters_at(servers, platform, size):
+            load = Load(clients, chance)
+            running = asyncio.create_task(load.run(size.subscribers))
             await asyncio.sleep(1)
-            for seconds in (0.6, 5):
-                frozen.send(signal.SIGSTOP)
-                await asyncio.sleep(seconds)
-                frozen.send(signal.SIGCONT)
-                await asyncio.sleep(1)
+            await faults.happen(size.seconds, everything=size.faults)
             load.stopped = True
             await running
-            with Client(other.address) as crm:
+            for client in clients:
+                await client.close()
+            with Client(servers[-1].address) as crm:
                 await asyncio.to_thread(check, crm, load, platform)
-    figure("requests beside frozen servers", len(platform.pieces))
-    postgres.drop_database(database)
+    for fault, count in faults.counted.items():
+        figure(fault.replace("_", " "), count)
+    figure("requests while something stood still", len(platform.pieces))
 
 
 def check(crm: Client, load: Load, platform: WatchedPlatform) -> None:

@@ -23,6 +23,8 @@ from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServic
 QUIET_SECONDS = 12.0
 SILENCE_SECONDS = 30.0
 CALL_SECONDS = 3.0
+ON_THE_WAY = 0.2
+"""Seconds for which an adapter may not know yet that its stream has ended."""
 ON = frozenset({pb.REQUEST_TYPE_ACTIVATE_SERVICE, pb.REQUEST_TYPE_BECOME_SUBSCRIBER})
 
 
@@ -65,23 +67,25 @@ class WatchedPlatform:
 
     def at_once(self) -> list[tuple[Piece, Piece]]:
         """Work on one subscription that was begun while another adapter was at work there, although
-        the stream of that one had not ended."""
+        the stream of that one had not ended: what has begun then is finished."""
         found = []
         for pieces in self._by_subscription():
             pieces.sort(key=lambda piece: piece.begin)
             for first, second in pairwise(pieces):
                 others = first.adapter != second.adapter
-                if others and second.begin < min(first.end, first.stream.ended_at):
+                cut_at = first.stream.ended_at - ON_THE_WAY
+                if others and second.begin < min(first.end, cut_at):
                     found.append((first, second))
         return found
 
     def out_of_order(self) -> list[tuple[Piece, Piece]]:
-        """Requests that were applied after a later one of their subscription."""
+        """Requests that were applied after a later one of their subscription, although their stream
+        had not ended."""
         return [
             (first, second)
             for pieces in self._by_subscription()
             for first, second in pairwise(sorted(pieces, key=lambda piece: piece.end))
-            if second.request < first.request
+            if second.request < first.request and second.end < second.stream.ended_at
         ]
 
     def _by_subscription(self) -> list[list[Piece]]:

@@ -58,11 +58,16 @@ class Pages(Generic[Response, Item]):
 
 @dataclass(frozen=True, slots=True)
 class Watch(Generic[Response, Item]):
-    """A stream that can be opened again with its request at any time."""
+    """A stream that can be opened again with its request at any time.
+
+    `read` returns None for a message that contains nothing for the caller. `lasting`: the stream
+    never ends by itself; once it was open, it is opened again however long that takes.
+    """
 
     request: Message
     response: type[Response]
-    read: Callable[[Response], Item]
+    read: Callable[[Response], Item | None]
+    lasting: bool = False
 
 
 def chosen(kind: type[Enumeration], one: int | str | None, many: Iterable[int | str]) -> list[Any]:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from uuid import uuid4
 
 from generic_provider import actions
-from generic_provider._calls import Call, Caller, Pages, chosen
+from generic_provider._calls import Call, Caller, Pages, Watch, chosen
 from generic_provider._failures import error_of_item
 from generic_provider._values import instant, span
-from generic_provider.enums import ActionKind, ActionState, Priority, SubscriptionState, SyncState
+from generic_provider.enums import (
+    ActionKind,
+    ActionState,
+    EventKind,
+    Priority,
+    SubscriptionState,
+    SyncState,
+)
 from generic_provider.errors import ProvisioningError
 from generic_provider.v1 import subscription_service_pb2 as v1
 from generic_provider.v1.resources_pb2 import Subscription
@@ -178,3 +185,44 @@ def list_actions(
         page_size=page_size,
     )
     return Pages(request, v1.ListActionsResponse, lambda page: page.actions)
+
+
+def watch_events(
+    _: Caller,
+    *,
+    start_after: str = "",
+    from_beginning: bool = False,
+    provider: str = "",
+    subscription: str = "",
+    kind: EventKind.ValueType | str | None = None,
+    kinds: Iterable[EventKind.ValueType | str] = (),
+    on_heartbeat: Callable[[str], object] = bool,
+) -> Watch[v1.WatchEventsResponse, v1.Event]:
+    """Yield what happens, each event once and in order. The iterator reconnects and resumes itself.
+
+    It begins behind the event with the cursor `start_after`, or with the oldest stored event, or
+    with what happens from now on. Keep the cursor of each event that you have handled, best in the
+    same transaction as its effect; after a restart begin behind it.
+
+    `on_heartbeat` is called with the cursor of each heartbeat. It is behind everything that the
+    filters left out, so a watcher that seldom gets an event keeps it too: events are stored for a
+    few days only, and then their cursor is too old.
+    """
+    request = v1.WatchEventsRequest(
+        provider=provider, subscription=subscription, kinds=chosen(EventKind, kind, kinds)
+    )
+    if start_after:
+        request.start_after = start_after
+    elif from_beginning:
+        request.from_beginning = True
+
+    def read(message: v1.WatchEventsResponse) -> v1.Event | None:
+        if message.HasField("event"):
+            request.start_after = message.event.cursor
+            return message.event
+        if message.HasField("heartbeat"):
+            request.start_after = message.heartbeat.cursor
+            on_heartbeat(message.heartbeat.cursor)
+        return None
+
+    return Watch(request, v1.WatchEventsResponse, read, lasting=True)

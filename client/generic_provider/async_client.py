@@ -20,6 +20,7 @@ from generic_provider._base import Base
 from generic_provider._calls import Call, Caller, Item, Pages, Response, Result, Watch
 from generic_provider._connection import Tries
 from generic_provider._report import Report
+from generic_provider._watched import Watched
 from generic_provider.v1.provisioning_service_pb2 import (
     PlatformSubscription,
     ReportPlatformStateResponse,
@@ -71,6 +72,7 @@ class AsyncClient(Base):
     list_actions = _async_list(subscription.list_actions)
     get_subscription = _async(subscription.get_subscription)
     list_subscriptions = _async_list(subscription.list_subscriptions)
+    watch_events = _async_watch(subscription.watch_events)
 
     create_provider = _async(operation.create_provider)
     get_provider = _async(operation.get_provider)
@@ -170,17 +172,12 @@ class AsyncClient(Base):
             more = pages.follows(page)
 
     async def _watch(self, watch: Watch[Response, Item]) -> AsyncIterator[Item]:
-        tries = Tries(self._timeout)
-        while True:
+        watched = Watched(watch, self._timeout)
+        loop = asyncio.get_running_loop()
+        while watched.more:
             stream = self._stream(watch.response)(watch.request, metadata=self._metadata)
-            try:
+            with watched.opened(stream.cancel, call=loop.call_soon_threadsafe):
                 async for message in stream:
-                    tries = Tries(self._timeout)
-                    yield watch.read(message)
-            except grpc.RpcError as error:
-                delay = tries.delay_after(error)
-            else:
-                return
-            finally:
-                stream.cancel()
-            await asyncio.sleep(delay)
+                    if (item := watched.read(message)) is not None:
+                        yield item
+            await asyncio.sleep(watched.delay)

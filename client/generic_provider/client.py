@@ -20,6 +20,7 @@ from generic_provider._base import Base
 from generic_provider._calls import Call, Caller, Item, Pages, Response, Result, Watch
 from generic_provider._connection import Tries
 from generic_provider._report import Report
+from generic_provider._watched import Watched
 from generic_provider.v1.provisioning_service_pb2 import (
     PlatformSubscription,
     ReportPlatformStateResponse,
@@ -68,6 +69,7 @@ class Client(Base):
     list_actions = _sync_list(subscription.list_actions)
     get_subscription = _sync(subscription.get_subscription)
     list_subscriptions = _sync_list(subscription.list_subscriptions)
+    watch_events = _sync_watch(subscription.watch_events)
 
     create_provider = _sync(operation.create_provider)
     get_provider = _sync(operation.get_provider)
@@ -170,17 +172,11 @@ class Client(Base):
             more = pages.follows(page)
 
     def _watch(self, watch: Watch[Response, Item]) -> Iterator[Item]:
-        tries = Tries(self._timeout)
-        while True:
+        watched = Watched(watch, self._timeout)
+        while watched.more:
             stream = self._stream(watch.response)(watch.request, metadata=self._metadata)
-            try:
+            with watched.opened(stream.cancel):
                 for message in stream:
-                    tries = Tries(self._timeout)
-                    yield watch.read(message)
-            except grpc.RpcError as error:
-                delay = tries.delay_after(error)
-            else:
-                return
-            finally:
-                stream.cancel()
-            time.sleep(delay)
+                    if (item := watched.read(message)) is not None:
+                        yield item
+            time.sleep(watched.delay)

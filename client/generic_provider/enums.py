@@ -226,6 +226,21 @@ class ActionOrigin(Enumeration):
     AUTOMATIC_END = subscription.ACTION_ORIGIN_AUTOMATIC_END
 
 
+class EventKind(Enumeration):
+    """What happened; each kind is a field of an event's `change`."""
+
+    ValueType: TypeAlias = subscription.EventKind.ValueType
+    ACTION_EXECUTED = subscription.EVENT_KIND_ACTION_EXECUTED
+    ACTION_SETTLED = subscription.EVENT_KIND_ACTION_SETTLED
+    REQUEST_CREATED = subscription.EVENT_KIND_REQUEST_CREATED
+    REQUEST_SETTLED = subscription.EVENT_KIND_REQUEST_SETTLED
+    SUBSCRIPTION_ROLLED_BACK = subscription.EVENT_KIND_SUBSCRIPTION_ROLLED_BACK
+    SYNC_STATE_CHANGED = subscription.EVENT_KIND_SYNC_STATE_CHANGED
+    RESET_RUN_HELD = subscription.EVENT_KIND_RESET_RUN_HELD
+    RESET_RUN_FINISHED = subscription.EVENT_KIND_RESET_RUN_FINISHED
+    PROVIDER_STATE_CHANGED = subscription.EVENT_KIND_PROVIDER_STATE_CHANGED
+
+
 class Priority(Enumeration):
     """Tells whether requests are handed over as live or as bulk work."""
 

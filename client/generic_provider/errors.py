@@ -236,6 +236,21 @@ class RevisionMismatch(Aborted):
     pass
 
 
+class OutOfRange(ProvisioningError):
+    pass
+
+
+class CursorTooOld(OutOfRange):
+    """Events behind the cursor were removed, because they were too old.
+
+    Read what you keep anew, and watch from now on.
+    """
+
+
+class CursorUnknown(OutOfRange):
+    """The cursor is not one of this store, or is ahead of it: perhaps a backup was restored."""
+
+
 class ResourceExhausted(ProvisioningError):
     pass
 

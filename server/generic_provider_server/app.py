@@ -29,6 +29,7 @@ from .services.loop import Loop
 from .services.presence import Presence, connected
 from .services.resetting import Resetting
 from .services.settling import Settling
+from .services.watching import Watching
 from .store.archives.folder import archive_folder
 from .store.database.engine import StoreGone, StoreLost
 from .store.store import Store, open_store
@@ -36,6 +37,7 @@ from .store.waits import Waits
 
 MOST_RECEIVED = 4 * 1024 * 1024
 CUT_OFF = 0.2
+SHUTTING_DOWN = "this server process is shutting down"
 """Calls that arrive while the last ones end may take this many seconds. Then they are cut off."""
 WATCH_SECONDS = 1.0
 """The seconds between two checks that the database file is still in its place."""
@@ -128,13 +130,17 @@ async def running(
         presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
         await stack.enter_async_context(presence.announced())
         await stack.enter_async_context(Clock(store, _duties(store, settings)).running())
+        watchers = Watching(store, max_watchers=settings.max_streams)
+        _run(watchers, stack=stack)
         resetting = Resetting(store)
         _run(resetting, stack=stack)
         folder = archive_folder(settings.archive_folder, settings.database)
         _run(archiving_loop(store, folder), stack=stack)
 
         server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(port_shared))))
-        served = servicers(store, delivery, settling, presence, resetting, folder=folder)
+        served = servicers(
+            store, delivery, settling, presence, resetting, watching=watchers, folder=folder
+        )
         _add_services(server, served, calls)
         health = Health(store, server)
         address = _bind(server, settings)
@@ -144,12 +150,13 @@ async def running(
         stack.push_async_callback(_drain, calls, seconds=settings.drain_seconds)
         stack.callback(resetting.draining.set)
         stack.callback(settling.drain)
-        stack.push_async_callback(delivery.drain, "this server process is shutting down")
+        stack.callback(watchers.drain, SHUTTING_DOWN)
+        stack.push_async_callback(delivery.drain, SHUTTING_DOWN)
         await stack.enter_async_context(health.serving())
         yield address
 
 
-def _run(part: Loop | Resetting, *, stack: AsyncExitStack) -> None:
+def _run(part: Loop | Resetting | Watching, *, stack: AsyncExitStack) -> None:
     part.start()
     stack.push_async_callback(part.stop)
 

@@ -241,6 +241,13 @@ CASES: Mapping[str, list[Case]] = {
         *pages("ListActions"),
         (subscriptions.ListActionsRequest(kinds=[UNKNOWN]), "INVALID_FIELD", "kinds[0]"),
     ],
+    "WatchEvents": [
+        (subscriptions.WatchEventsRequest(kinds=[UNKNOWN]), "INVALID_FIELD", "kinds[0]"),
+        (subscriptions.WatchEventsRequest(provider=LONG), "INVALID_FIELD", "provider"),
+        (subscriptions.WatchEventsRequest(subscription=LONG), "INVALID_FIELD", "subscription"),
+        (subscriptions.WatchEventsRequest(start_after=LONG), "INVALID_FIELD", "start_after"),
+        (subscriptions.WatchEventsRequest(start_after="x"), "CURSOR_UNKNOWN", "cursor"),
+    ],
     "StreamPendingRequests": [
         (Streams(adapter="a"), "INVALID_FIELD", "provider"),
         (Streams(provider="P"), "INVALID_FIELD", "adapter"),

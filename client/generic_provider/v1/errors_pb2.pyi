@@ -126,6 +126,17 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 70
     """ABORTED: read the thing again and decide again"""
     ERROR_REASON_REVISION_MISMATCH: _ErrorReason.ValueType  # 71
+    ERROR_REASON_CURSOR_TOO_OLD: _ErrorReason.ValueType  # 75
+    """OUT_OF_RANGE
+
+    Events behind the cursor were removed, because they were too old: read the state of what the
+    watcher keeps anew, and watch from now. Metadata: cursor, oldest (the cursor from which events are
+    kept).
+    """
+    ERROR_REASON_CURSOR_UNKNOWN: _ErrorReason.ValueType  # 76
+    """The cursor is one of another store, or is ahead of this one: was the database exchanged, or
+    restored from a backup? Metadata: cursor.
+    """
     ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 80
     """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""
     ERROR_REASON_TOO_MANY_CALLS: _ErrorReason.ValueType  # 81
@@ -251,6 +262,17 @@ ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: ErrorReason.ValueType  # 69
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 70
 """ABORTED: read the thing again and decide again"""
 ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 71
+ERROR_REASON_CURSOR_TOO_OLD: ErrorReason.ValueType  # 75
+"""OUT_OF_RANGE
+
+Events behind the cursor were removed, because they were too old: read the state of what the
+watcher keeps anew, and watch from now. Metadata: cursor, oldest (the cursor from which events are
+kept).
+"""
+ERROR_REASON_CURSOR_UNKNOWN: ErrorReason.ValueType  # 76
+"""The cursor is one of another store, or is ahead of this one: was the database exchanged, or
+restored from a backup? Metadata: cursor.
+"""
 ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 80
 """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""
 ERROR_REASON_TOO_MANY_CALLS: ErrorReason.ValueType  # 81

@@ -5,6 +5,7 @@ isort:skip_file
 
 from collections import abc as _abc
 from generic_provider.v1 import errors_pb2 as _errors_pb2
+from generic_provider.v1 import reset_service_pb2 as _reset_service_pb2
 from generic_provider.v1 import resources_pb2 as _resources_pb2
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import duration_pb2 as _duration_pb2
@@ -179,6 +180,38 @@ PRIORITY_LIVE: Priority.ValueType  # 1
 PRIORITY_BULK: Priority.ValueType  # 2
 """Use it for migrations and campaigns."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
+
+class _EventKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EVENT_KIND_UNSPECIFIED: _EventKind.ValueType  # 0
+    EVENT_KIND_ACTION_EXECUTED: _EventKind.ValueType  # 1
+    EVENT_KIND_ACTION_SETTLED: _EventKind.ValueType  # 2
+    EVENT_KIND_REQUEST_CREATED: _EventKind.ValueType  # 3
+    EVENT_KIND_REQUEST_SETTLED: _EventKind.ValueType  # 4
+    EVENT_KIND_SUBSCRIPTION_ROLLED_BACK: _EventKind.ValueType  # 5
+    EVENT_KIND_SYNC_STATE_CHANGED: _EventKind.ValueType  # 6
+    EVENT_KIND_RESET_RUN_HELD: _EventKind.ValueType  # 7
+    EVENT_KIND_RESET_RUN_FINISHED: _EventKind.ValueType  # 8
+    EVENT_KIND_PROVIDER_STATE_CHANGED: _EventKind.ValueType  # 9
+
+class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
+    """What happened. Each kind is a field of Event.change."""
+
+EVENT_KIND_UNSPECIFIED: EventKind.ValueType  # 0
+EVENT_KIND_ACTION_EXECUTED: EventKind.ValueType  # 1
+EVENT_KIND_ACTION_SETTLED: EventKind.ValueType  # 2
+EVENT_KIND_REQUEST_CREATED: EventKind.ValueType  # 3
+EVENT_KIND_REQUEST_SETTLED: EventKind.ValueType  # 4
+EVENT_KIND_SUBSCRIPTION_ROLLED_BACK: EventKind.ValueType  # 5
+EVENT_KIND_SYNC_STATE_CHANGED: EventKind.ValueType  # 6
+EVENT_KIND_RESET_RUN_HELD: EventKind.ValueType  # 7
+EVENT_KIND_RESET_RUN_FINISHED: EventKind.ValueType  # 8
+EVENT_KIND_PROVIDER_STATE_CHANGED: EventKind.ValueType  # 9
+Global___EventKind: _TypeAlias = EventKind  # noqa: Y015
 
 @_typing.final
 class PerformActionRequest(_message.Message):
@@ -1817,3 +1850,397 @@ class ListActionsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListActionsResponse: _TypeAlias = ListActionsResponse  # noqa: Y015
+
+@_typing.final
+class WatchEventsRequest(_message.Message):
+    """The filters leave events out; an event must match all that are set."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    START_AFTER_FIELD_NUMBER: _builtins.int
+    FROM_BEGINNING_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+    KINDS_FIELD_NUMBER: _builtins.int
+    start_after: _builtins.str
+    """The cursor of an event or heartbeat: begins behind it."""
+    from_beginning: _builtins.bool
+    """True: begins with the oldest event that is kept."""
+    provider: _builtins.str
+    """The events that concern this provider. Actions concern all providers of their subscription."""
+    subscription: _builtins.str
+    """The events of this subscription."""
+    @_builtins.property
+    def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___EventKind.ValueType]:
+        """The events of these kinds. Empty = all kinds."""
+
+    def __init__(
+        self,
+        *,
+        start_after: _builtins.str = ...,
+        from_beginning: _builtins.bool = ...,
+        provider: _builtins.str = ...,
+        subscription: _builtins.str = ...,
+        kinds: _abc.Iterable[Global___EventKind.ValueType] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["from_beginning", b"from_beginning", "start", b"start", "start_after", b"start_after"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["from_beginning", b"from_beginning", "kinds", b"kinds", "provider", b"provider", "start", b"start", "start_after", b"start_after", "subscription", b"subscription"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_start: _TypeAlias = _typing.Literal["start_after", "from_beginning"]  # noqa: Y015
+    _WhichOneofArgType_start: _TypeAlias = _typing.Literal["start", b"start"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_start) -> _WhichOneofReturnType_start | None: ...
+
+Global___WatchEventsRequest: _TypeAlias = WatchEventsRequest  # noqa: Y015
+
+@_typing.final
+class WatchEventsResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class Heartbeat(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        CURSOR_FIELD_NUMBER: _builtins.int
+        SERVER_TIME_FIELD_NUMBER: _builtins.int
+        cursor: _builtins.str
+        @_builtins.property
+        def server_time(self) -> _timestamp_pb2.Timestamp: ...
+        def __init__(
+            self,
+            *,
+            cursor: _builtins.str = ...,
+            server_time: _timestamp_pb2.Timestamp | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["server_time", b"server_time"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["cursor", b"cursor", "server_time", b"server_time"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class Drain(_message.Message):
+        """The server ends the stream."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        REASON_FIELD_NUMBER: _builtins.int
+        reason: _builtins.str
+        def __init__(
+            self,
+            *,
+            reason: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    HEARTBEAT_FIELD_NUMBER: _builtins.int
+    DRAIN_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def event(self) -> Global___Event: ...
+    @_builtins.property
+    def heartbeat(self) -> Global___WatchEventsResponse.Heartbeat: ...
+    @_builtins.property
+    def drain(self) -> Global___WatchEventsResponse.Drain: ...
+    def __init__(
+        self,
+        *,
+        event: Global___Event | None = ...,
+        heartbeat: Global___WatchEventsResponse.Heartbeat | None = ...,
+        drain: Global___WatchEventsResponse.Drain | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain", "event", b"event", "heartbeat", b"heartbeat", "message", b"message"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["drain", b"drain", "event", b"event", "heartbeat", b"heartbeat", "message", b"message"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_message: _TypeAlias = _typing.Literal["event", "heartbeat", "drain"]  # noqa: Y015
+    _WhichOneofArgType_message: _TypeAlias = _typing.Literal["message", b"message"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_message) -> _WhichOneofReturnType_message | None: ...
+
+Global___WatchEventsResponse: _TypeAlias = WatchEventsResponse  # noqa: Y015
+
+@_typing.final
+class Event(_message.Message):
+    """One thing that happened. Actions, requests, subscriptions and runs are sent in their current state,
+    which may be later than the event. Of one that was archived since, only its id or number is sent.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ActionExecuted(_message.Message):
+        """A caller, or the service, has performed an action. A scheduled action is executed when it is due."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ACTION_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def action(self) -> Global___SubscriptionAction: ...
+        def __init__(
+            self,
+            *,
+            action: Global___SubscriptionAction | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ActionSettled(_message.Message):
+        """The action has its final state: SETTLED, PARTLY_REJECTED, REJECTED, or CANCELLED if it was
+        scheduled. A scheduled action that was REJECTED when it was due, or CANCELLED, was not executed.
+        """
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ACTION_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def action(self) -> Global___SubscriptionAction: ...
+        def __init__(
+            self,
+            *,
+            action: Global___SubscriptionAction | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class RequestCreated(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        REQUEST_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def request(self) -> _resources_pb2.ProvisioningRequest: ...
+        def __init__(
+            self,
+            *,
+            request: _resources_pb2.ProvisioningRequest | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class RequestSettled(_message.Message):
+        """The request has its final state."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        REQUEST_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def request(self) -> _resources_pb2.ProvisioningRequest: ...
+        def __init__(
+            self,
+            *,
+            request: _resources_pb2.ProvisioningRequest | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class SubscriptionRolledBack(_message.Message):
+        """A part of an action, or all of it, was taken back in the CRM, because a request was rejected."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        ACTION_FIELD_NUMBER: _builtins.int
+        REQUEST_FIELD_NUMBER: _builtins.int
+        TAKEN_BACK_FIELD_NUMBER: _builtins.int
+        DEPENDENT_ACTIONS_FIELD_NUMBER: _builtins.int
+        SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def action(self) -> Global___SubscriptionAction: ...
+        @_builtins.property
+        def request(self) -> _resources_pb2.ProvisioningRequest:
+            """The rejected request, with the error that the platform gave."""
+
+        @_builtins.property
+        def taken_back(self) -> _containers.RepeatedCompositeFieldContainer[Global___Undone]:
+            """What was taken back of the action until then."""
+
+        @_builtins.property
+        def dependent_actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+            """The ids of later actions that were rejected with it, because they are impossible without it."""
+
+        @_builtins.property
+        def subscription(self) -> _resources_pb2.Subscription: ...
+        def __init__(
+            self,
+            *,
+            action: Global___SubscriptionAction | None = ...,
+            request: _resources_pb2.ProvisioningRequest | None = ...,
+            taken_back: _abc.Iterable[Global___Undone] | None = ...,
+            dependent_actions: _abc.Iterable[_builtins.str] | None = ...,
+            subscription: _resources_pb2.Subscription | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "request", b"request", "subscription", b"subscription"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["action", b"action", "dependent_actions", b"dependent_actions", "request", b"request", "subscription", b"subscription", "taken_back", b"taken_back"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class SyncStateChanged(_message.Message):
+        """The sync state of the subscription at the provider is another one."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        SYNC_STATE_FIELD_NUMBER: _builtins.int
+        FORMER_SYNC_STATE_FIELD_NUMBER: _builtins.int
+        sync_state: _resources_pb2.SyncState.ValueType
+        former_sync_state: _resources_pb2.SyncState.ValueType
+        """UNSPECIFIED if the provider is new to the subscription."""
+        def __init__(
+            self,
+            *,
+            sync_state: _resources_pb2.SyncState.ValueType = ...,
+            former_sync_state: _resources_pb2.SyncState.ValueType = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["former_sync_state", b"former_sync_state", "sync_state", b"sync_state"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ResetRunHeld(_message.Message):
+        """The run waits for its approval."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        RESET_RUN_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def reset_run(self) -> _reset_service_pb2.ResetRun: ...
+        def __init__(
+            self,
+            *,
+            reset_run: _reset_service_pb2.ResetRun | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ResetRunFinished(_message.Message):
+        """The run has ended; the platform may still have requests of it."""
+
+        DESCRIPTOR: _descriptor.Descriptor
+
+        RESET_RUN_FIELD_NUMBER: _builtins.int
+        @_builtins.property
+        def reset_run(self) -> _reset_service_pb2.ResetRun: ...
+        def __init__(
+            self,
+            *,
+            reset_run: _reset_service_pb2.ResetRun | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["reset_run", b"reset_run"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ProviderStateChanged(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        STATE_FIELD_NUMBER: _builtins.int
+        state: _resources_pb2.ProviderState.ValueType
+        def __init__(
+            self,
+            *,
+            state: _resources_pb2.ProviderState.ValueType = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["state", b"state"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CURSOR_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    REFERENCE_FIELD_NUMBER: _builtins.int
+    ACTION_EXECUTED_FIELD_NUMBER: _builtins.int
+    ACTION_SETTLED_FIELD_NUMBER: _builtins.int
+    REQUEST_CREATED_FIELD_NUMBER: _builtins.int
+    REQUEST_SETTLED_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_ROLLED_BACK_FIELD_NUMBER: _builtins.int
+    SYNC_STATE_CHANGED_FIELD_NUMBER: _builtins.int
+    RESET_RUN_HELD_FIELD_NUMBER: _builtins.int
+    RESET_RUN_FINISHED_FIELD_NUMBER: _builtins.int
+    PROVIDER_STATE_CHANGED_FIELD_NUMBER: _builtins.int
+    cursor: _builtins.str
+    """Identifies the event: resume behind it with WatchEventsRequest.start_after."""
+    subscription: _builtins.str
+    """Empty for events of providers and reset runs."""
+    provider: _builtins.str
+    """The provider that the event concerns. Empty for actions on a subscription that has several."""
+    reference: _builtins.str
+    """The reference of the action."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When the transaction of the event began. It can be a little before that of an earlier event."""
+
+    @_builtins.property
+    def action_executed(self) -> Global___Event.ActionExecuted: ...
+    @_builtins.property
+    def action_settled(self) -> Global___Event.ActionSettled: ...
+    @_builtins.property
+    def request_created(self) -> Global___Event.RequestCreated: ...
+    @_builtins.property
+    def request_settled(self) -> Global___Event.RequestSettled: ...
+    @_builtins.property
+    def subscription_rolled_back(self) -> Global___Event.SubscriptionRolledBack: ...
+    @_builtins.property
+    def sync_state_changed(self) -> Global___Event.SyncStateChanged: ...
+    @_builtins.property
+    def reset_run_held(self) -> Global___Event.ResetRunHeld: ...
+    @_builtins.property
+    def reset_run_finished(self) -> Global___Event.ResetRunFinished: ...
+    @_builtins.property
+    def provider_state_changed(self) -> Global___Event.ProviderStateChanged: ...
+    def __init__(
+        self,
+        *,
+        cursor: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        subscription: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        reference: _builtins.str = ...,
+        action_executed: Global___Event.ActionExecuted | None = ...,
+        action_settled: Global___Event.ActionSettled | None = ...,
+        request_created: Global___Event.RequestCreated | None = ...,
+        request_settled: Global___Event.RequestSettled | None = ...,
+        subscription_rolled_back: Global___Event.SubscriptionRolledBack | None = ...,
+        sync_state_changed: Global___Event.SyncStateChanged | None = ...,
+        reset_run_held: Global___Event.ResetRunHeld | None = ...,
+        reset_run_finished: Global___Event.ResetRunFinished | None = ...,
+        provider_state_changed: Global___Event.ProviderStateChanged | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["action_executed", b"action_executed", "action_settled", b"action_settled", "change", b"change", "provider_state_changed", b"provider_state_changed", "request_created", b"request_created", "request_settled", b"request_settled", "reset_run_finished", b"reset_run_finished", "reset_run_held", b"reset_run_held", "subscription_rolled_back", b"subscription_rolled_back", "sync_state_changed", b"sync_state_changed", "time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["action_executed", b"action_executed", "action_settled", b"action_settled", "change", b"change", "cursor", b"cursor", "provider", b"provider", "provider_state_changed", b"provider_state_changed", "reference", b"reference", "request_created", b"request_created", "request_settled", b"request_settled", "reset_run_finished", b"reset_run_finished", "reset_run_held", b"reset_run_held", "subscription", b"subscription", "subscription_rolled_back", b"subscription_rolled_back", "sync_state_changed", b"sync_state_changed", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["action_executed", "action_settled", "request_created", "request_settled", "subscription_rolled_back", "sync_state_changed", "reset_run_held", "reset_run_finished", "provider_state_changed"]  # noqa: Y015
+    _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
+
+Global___Event: _TypeAlias = Event  # noqa: Y015

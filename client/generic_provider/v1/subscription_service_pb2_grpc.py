@@ -70,6 +70,11 @@ class SubscriptionServiceStub(object):
                 request_serializer=generic__provider_dot_v1_dot_subscription__service__pb2.ListActionsRequest.SerializeToString,
                 response_deserializer=generic__provider_dot_v1_dot_subscription__service__pb2.ListActionsResponse.FromString,
                 _registered_method=True)
+        self.WatchEvents = channel.unary_stream(
+                '/generic_provider.v1.SubscriptionService/WatchEvents',
+                request_serializer=generic__provider_dot_v1_dot_subscription__service__pb2.WatchEventsRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_subscription__service__pb2.WatchEventsResponse.FromString,
+                _registered_method=True)
 
 
 class SubscriptionServiceServicer(object):
@@ -157,6 +162,25 @@ class SubscriptionServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def WatchEvents(self, request, context):
+        """Sends what happened, in the order of the commits, each event once and none left out: first what
+        is behind the cursor, then whatever happens, until the caller ends the call. Every event has a
+        cursor: keep the last one, and resume behind it after any end of the stream, at any server of the
+        database. Events are kept for 7 days, unless the server is set up differently.
+
+        The first message is a heartbeat. Its cursor is where the stream begins. Another one follows at
+        least every 10 seconds when there is no event; its cursor is behind everything that was sent or
+        that the filters left out. A server that shuts down sends `drain` and ends the stream: open
+        another one. Reconnect when nothing was heard for 30 seconds.
+
+        A watcher that reads slowly costs others nothing; it gets everything later.
+
+        Errors: INVALID_FIELD, CURSOR_TOO_OLD, CURSOR_UNKNOWN, TOO_MANY_STREAMS, DRAINING.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_SubscriptionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -194,6 +218,11 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
                     servicer.ListActions,
                     request_deserializer=generic__provider_dot_v1_dot_subscription__service__pb2.ListActionsRequest.FromString,
                     response_serializer=generic__provider_dot_v1_dot_subscription__service__pb2.ListActionsResponse.SerializeToString,
+            ),
+            'WatchEvents': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchEvents,
+                    request_deserializer=generic__provider_dot_v1_dot_subscription__service__pb2.WatchEventsRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_subscription__service__pb2.WatchEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -386,6 +415,33 @@ class SubscriptionService(object):
             '/generic_provider.v1.SubscriptionService/ListActions',
             generic__provider_dot_v1_dot_subscription__service__pb2.ListActionsRequest.SerializeToString,
             generic__provider_dot_v1_dot_subscription__service__pb2.ListActionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/generic_provider.v1.SubscriptionService/WatchEvents',
+            generic__provider_dot_v1_dot_subscription__service__pb2.WatchEventsRequest.SerializeToString,
+            generic__provider_dot_v1_dot_subscription__service__pb2.WatchEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

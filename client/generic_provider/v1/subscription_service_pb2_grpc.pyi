@@ -86,6 +86,21 @@ class SubscriptionServiceStub:
 
     Errors: INVALID_FIELD.
     """
+    WatchEvents: _grpc.UnaryStreamMultiCallable[_subscription_service_pb2.WatchEventsRequest, _subscription_service_pb2.WatchEventsResponse]
+    """Sends what happened, in the order of the commits, each event once and none left out: first what
+    is behind the cursor, then whatever happens, until the caller ends the call. Every event has a
+    cursor: keep the last one, and resume behind it after any end of the stream, at any server of the
+    database. Events are kept for 7 days, unless the server is set up differently.
+
+    The first message is a heartbeat. Its cursor is where the stream begins. Another one follows at
+    least every 10 seconds when there is no event; its cursor is behind everything that was sent or
+    that the filters left out. A server that shuts down sends `drain` and ends the stream: open
+    another one. Reconnect when nothing was heard for 30 seconds.
+
+    A watcher that reads slowly costs others nothing; it gets everything later.
+
+    Errors: INVALID_FIELD, CURSOR_TOO_OLD, CURSOR_UNKNOWN, TOO_MANY_STREAMS, DRAINING.
+    """
 
 @_typing.type_check_only
 class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
@@ -144,6 +159,21 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """Lists actions, the newest first.
 
     Errors: INVALID_FIELD.
+    """
+    WatchEvents: _aio.UnaryStreamMultiCallable[_subscription_service_pb2.WatchEventsRequest, _subscription_service_pb2.WatchEventsResponse]  # type: ignore[assignment]
+    """Sends what happened, in the order of the commits, each event once and none left out: first what
+    is behind the cursor, then whatever happens, until the caller ends the call. Every event has a
+    cursor: keep the last one, and resume behind it after any end of the stream, at any server of the
+    database. Events are kept for 7 days, unless the server is set up differently.
+
+    The first message is a heartbeat. Its cursor is where the stream begins. Another one follows at
+    least every 10 seconds when there is no event; its cursor is behind everything that was sent or
+    that the filters left out. A server that shuts down sends `drain` and ends the stream: open
+    another one. Reconnect when nothing was heard for 30 seconds.
+
+    A watcher that reads slowly costs others nothing; it gets everything later.
+
+    Errors: INVALID_FIELD, CURSOR_TOO_OLD, CURSOR_UNKNOWN, TOO_MANY_STREAMS, DRAINING.
     """
 
 class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -242,6 +272,27 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists actions, the newest first.
 
         Errors: INVALID_FIELD.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchEvents(
+        self,
+        request: _subscription_service_pb2.WatchEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_subscription_service_pb2.WatchEventsResponse], _abc.AsyncIterator[_subscription_service_pb2.WatchEventsResponse]]:
+        """Sends what happened, in the order of the commits, each event once and none left out: first what
+        is behind the cursor, then whatever happens, until the caller ends the call. Every event has a
+        cursor: keep the last one, and resume behind it after any end of the stream, at any server of the
+        database. Events are kept for 7 days, unless the server is set up differently.
+
+        The first message is a heartbeat. Its cursor is where the stream begins. Another one follows at
+        least every 10 seconds when there is no event; its cursor is behind everything that was sent or
+        that the filters left out. A server that shuts down sends `drain` and ends the stream: open
+        another one. Reconnect when nothing was heard for 30 seconds.
+
+        A watcher that reads slowly costs others nothing; it gets everything later.
+
+        Errors: INVALID_FIELD, CURSOR_TOO_OLD, CURSOR_UNKNOWN, TOO_MANY_STREAMS, DRAINING.
         """
 
 def add_SubscriptionServiceServicer_to_server(servicer: SubscriptionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

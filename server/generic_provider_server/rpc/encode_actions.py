@@ -32,7 +32,7 @@ def action(
         state=api.ActionState.ValueType(record.state),
         performed=_performed(record) if with_performed else None,
         origin=api.ActionOrigin.ValueType(record.origin),
-        taken_back=[_undone(each, catalogues) for each in record.taken_back] or None,
+        taken_back=[undone(each, catalogues) for each in record.taken_back] or None,
         error=_error(record.error) if record.error else None,
         requests=[request_number(number) for number in record.requests] or None,
         caller=record.who.caller,
@@ -81,7 +81,7 @@ def _error(error: ActionError) -> api.ActionError:
     )
 
 
-def _undone(each: Undone, catalogues: Catalogues) -> api.Undone:
+def undone(each: Undone, catalogues: Catalogues) -> api.Undone:
     message = api.Undone(
         provider=each.provider,
         service=subscribed_service(each.service) if each.service else None,

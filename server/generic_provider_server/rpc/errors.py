@@ -66,6 +66,7 @@ _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
         Reason.ARCHIVE_FOLDER_NOT_WRITABLE,
     ],
     grpc.StatusCode.ABORTED: [Reason.ETAG_MISMATCH, Reason.REVISION_MISMATCH],
+    grpc.StatusCode.OUT_OF_RANGE: [Reason.CURSOR_TOO_OLD, Reason.CURSOR_UNKNOWN],
     grpc.StatusCode.RESOURCE_EXHAUSTED: [Reason.TOO_MANY_STREAMS, Reason.TOO_MANY_CALLS],
     grpc.StatusCode.UNAVAILABLE: [Reason.DRAINING, Reason.STORE_UNAVAILABLE],
     grpc.StatusCode.INTERNAL: [Reason.INTERNAL],

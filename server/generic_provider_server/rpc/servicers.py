@@ -16,6 +16,7 @@ from ..services.delivery import Delivery
 from ..services.presence import Presence
 from ..services.resetting import Resetting
 from ..services.settling import Settling
+from ..services.watching import Watching
 from ..store.archives.folder import ArchiveFolder
 from ..store.store import Store
 from .provider_service import ProviderServicer
@@ -39,11 +40,12 @@ def servicers(
     presence: Presence,
     resetting: Resetting,
     *,
+    watching: Watching,
     folder: ArchiveFolder,
 ) -> tuple[tuple[ServiceDescriptor, object], ...]:
     return (
         (PROVIDER, ProviderServicer(store)),
-        (SUBSCRIPTION, SubscriptionServicer(store, settling)),
+        (SUBSCRIPTION, SubscriptionServicer(store, settling, watching)),
         (PROVISIONING, ProvisioningServicer(store, delivery)),
         (REQUEST, RequestServicer(store, presence, folder)),
         (RESET, ResetServicer(store, resetting)),

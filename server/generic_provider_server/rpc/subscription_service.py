@@ -11,6 +11,7 @@ from ..domain.refusals import Reason, Refused, not_found
 from ..domain.subscription.records import ActionState
 from ..domain.values import State, SyncState
 from ..services.settling import Settling
+from ..services.watching import Watching
 from ..store.read.filters import ActionFilter, SubscriptionFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
@@ -19,14 +20,15 @@ from .calls import IncomingCall, internal
 from .checks import CALLERS_ID, NAME, Checks
 from .decode_actions import perform_of
 from .encode_actions import action, item_error
+from .events import EventStreams
 from .paging import page_of
 
 MOST_IN_BATCH = 1_000
 
 
-class SubscriptionServicer:
-    def __init__(self, store: Store, settling: Settling) -> None:
-        self._store = store
+class SubscriptionServicer(EventStreams):
+    def __init__(self, store: Store, settling: Settling, watching: Watching) -> None:
+        super().__init__(store, watching)
         self._settling = settling
 
     async def PerformAction(

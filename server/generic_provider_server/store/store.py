@@ -42,8 +42,8 @@ UNREACHABLE = (OperationalError, InterfaceError)
 class Store:
     """The open store. Create it with `open_store`, and call everything on the event loop.
 
-    `server`: the id of this process. `shared`: other processes may serve the same database; only
-    then there is a `sign_of_life`.
+    `id`: the id of the store itself. `server`: the id of this process. `shared`: other processes
+    may serve the same database; only then there is a `sign_of_life`.
     """
 
     def __init__(
@@ -55,6 +55,7 @@ class Store:
         listener: Listener | None,
         memory: Memory,
         queries: Queries,
+        store_id: str,
         token_key: bytes,
         listeners: Listeners,
         waits: Waits,
@@ -68,6 +69,7 @@ class Store:
         self._memory = memory
         self._queries = queries
         self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+        self.id = store_id
         self.token_key = token_key
         self.waits = waits
         self.sign_of_life = sign_of_life
@@ -200,7 +202,7 @@ def open_store(
         memory = Memory(clock or engine.now, clock or engine.clock.steady)
         queries = Queries(reader, memory)
         queries.refresh()
-        ((token_key,),) = reader.execute_sql(sql.KEY_OF_TOKENS)
+        facts = {name: bytes(value) for name, value in reader.execute_sql(sql.SETTINGS)}
         queries.close()
         if engine.shared:
             sign_of_life, listener = _connected(
@@ -218,7 +220,8 @@ def open_store(
         listener=listener,
         memory=memory,
         queries=queries,
-        token_key=bytes(token_key),
+        store_id=facts["store_id"].hex(),
+        token_key=facts["token_key"],
         listeners=listeners,
         waits=waits,
         sign_of_life=sign_of_life,

@@ -32,7 +32,7 @@ IN_ORDER = " ORDER BY number FOR UPDATE"
 A command that searches never waits for a lock: it skips rows that are locked.
 """
 
-KEY_OF_TOKENS = "SELECT value FROM setting WHERE name = 'token_key'"
+SETTINGS = "SELECT name, value FROM setting"
 PROBE = "UPDATE setting SET value = value"
 """Changes nothing, but makes the database write."""
 SUBSCRIPTIONS = f"SELECT {columns_of(SubscriptionRow)} FROM subscription WHERE number IN ({{}})"

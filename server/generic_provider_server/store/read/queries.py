@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -76,16 +76,24 @@ class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable, EventQueries)
         )
         found = self._rows(query.order_by(LinkRow.subscription).limit(limit))
         numbers = [row.subscription for row in found]
-        rows = self._rows(SubscriptionRow.select().where(SubscriptionRow.number.in_(numbers)))
+        records = self.readable(numbers)
+        return [(number, records.get(number)) for number in numbers]
+
+    def readable(self, numbers: Sequence[str]) -> dict[str, SubscriptionRecord]:
+        """Returns those of the subscriptions that can be read."""
+        query = SubscriptionRow.select().where(SubscriptionRow.number.in_(numbers))
         records: dict[str, SubscriptionRecord] = {}
-        for row in rows:
+        for row in self._rows(query) if numbers else ():
             with suppress(MsgspecError):
                 records[row.number] = subscription_of_row(row)
-        return [(number, records.get(number)) for number in numbers]
+        return records
 
     def action(self, action: int) -> ActionRecord | None:
         found = self._actions(ActionRow.select().where(ActionRow.id == action))
         return found[0] if found else None
+
+    def actions_of(self, numbers: Sequence[int]) -> list[ActionRecord]:
+        return self._actions(ActionRow.select().where(ActionRow.id.in_(numbers))) if numbers else []
 
     def action_of_call(self, request_id: str) -> int:
         """Returns the number of the action that a call with this `request_id` performed, or 0.

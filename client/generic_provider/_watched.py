@@ -1,0 +1,72 @@
+"""Keeps a stream open for Client and AsyncClient: when to open it again, and when it has ended."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Generic
+
+import grpc
+
+from generic_provider._calls import Item, Response, Watch
+from generic_provider._connection import Tries
+
+SILENCE_SECONDS = 30.0
+"""A server sends something on a lasting stream at least every 10 seconds."""
+
+Cancel = Callable[[], object]
+
+
+def _call(cancel: Cancel) -> object:
+    return cancel()
+
+
+class Watched(Generic[Response, Item]):
+    """A stream with all attempts to open it.
+
+    `more`: it is to be opened again, after `delay` seconds.
+    """
+
+    def __init__(self, watch: Watch[Response, Item], timeout: timedelta) -> None:
+        self._watch = watch
+        self._tries = Tries(timeout)
+        # a lasting stream that was open once is opened again however long that takes
+        self._limit = timedelta.max if watch.lasting else timeout
+        self._heard = time.monotonic()
+        self.more = True
+        self.delay = 0.0
+
+    @contextmanager
+    def opened(self, cancel: Cancel, *, call: Callable[[Cancel], object] = _call) -> Iterator[None]:
+        """Reads the stream while the block runs. `call`: calls `cancel` from another thread.
+
+        Raises the exception for an error after which the stream is not opened again.
+        """
+        ended = threading.Event()
+        self._heard, self.more, self.delay = time.monotonic(), self._watch.lasting, 0.0
+        if self._watch.lasting:
+            listen = partial(self._listen, ended, partial(call, cancel))
+            threading.Thread(target=listen, daemon=True).start()
+        try:
+            yield
+        except grpc.RpcError as error:
+            self.delay, self.more = self._tries.delay_after(error), True
+        finally:
+            ended.set()
+            cancel()
+
+    def read(self, message: Response) -> Item | None:
+        self._heard = time.monotonic()
+        self._tries = Tries(self._limit)
+        return self._watch.read(message)
+
+    def _listen(self, ended: threading.Event, cancel: Cancel) -> None:
+        """Ends a stream on which nothing is heard any more."""
+        while (left := self._heard + SILENCE_SECONDS - time.monotonic()) > 0:
+            if ended.wait(left):
+                return
+        cancel()

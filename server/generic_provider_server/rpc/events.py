@@ -1,0 +1,187 @@
+"""Answers WatchEvents. The class is a part of the servicer."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple, assert_never
+
+from generic_provider.v1 import reset_service_pb2, resources_pb2
+from generic_provider.v1 import subscription_service_pb2 as api
+
+from ..domain.catalogue import Catalogues
+from ..domain.resets.records import RunRecord, Settled, run_id
+from ..domain.subscription.events import Event, EventKind
+from ..domain.subscription.records import (
+    ActionRecord,
+    RequestRecord,
+    SubscriptionRecord,
+    action_id,
+    request_number,
+)
+from ..services.watching import BEGINNING, Drain, Heartbeat, Place, Told, Wanted, Watching
+from ..store.read.queries import Queries
+from ..store.store import Store
+from . import encode, encode_actions, encode_resets
+from .calls import IncomingCall
+from .checks import Checks
+
+AT_ONCE = 100
+"""The bodies of this many events are read at once."""
+
+KINDS = EventKind
+OF_ACTIONS = frozenset({KINDS.ACTION_EXECUTED, KINDS.ACTION_SETTLED})
+OF_REQUESTS = frozenset({KINDS.REQUEST_CREATED, KINDS.REQUEST_SETTLED})
+OF_RUNS = frozenset({KINDS.RESET_RUN_HELD, KINDS.RESET_RUN_FINISHED})
+
+
+class EventStreams:
+    def __init__(self, store: Store, watching: Watching) -> None:
+        self._store = store
+        self._watching = watching
+
+    async def WatchEvents(
+        self, request: api.WatchEventsRequest, call: IncomingCall
+    ) -> AsyncIterator[api.WatchEventsResponse]:
+        checks = Checks()
+        wanted = Wanted(
+            provider=checks.text("provider", request.provider),
+            subscription=checks.text("subscription", request.subscription),
+            kinds=frozenset(checks.enums("kinds", request.kinds, EventKind)),
+        )
+        cursor = checks.text("start_after", request.start_after)
+        checks.done()
+        start = BEGINNING if request.from_beginning else None
+        if cursor:
+            start = self._watching.place(cursor)
+        async for sent in self._watching.watch(wanted, start):
+            match sent:
+                case Heartbeat(place):
+                    yield self._heartbeat(place)
+                case Drain(reason):
+                    drain = api.WatchEventsResponse.Drain(reason=reason)
+                    yield api.WatchEventsResponse(drain=drain)
+                case told:
+                    for first in range(0, len(told), AT_ONCE):
+                        for each in await self._shown(told[first : first + AT_ONCE]):
+                            yield api.WatchEventsResponse(event=each)
+
+    def _heartbeat(self, place: Place) -> api.WatchEventsResponse:
+        heartbeat = api.WatchEventsResponse.Heartbeat(
+            cursor=self._watching.cursor(place), server_time=encode.timestamp(encode.now())
+        )
+        return api.WatchEventsResponse(heartbeat=heartbeat)
+
+    async def _shown(self, told: Sequence[Told]) -> Iterator[api.Event]:
+        bodies = await self._watching.read(partial(_bodies, events=[each.event for each in told]))
+        catalogues = self._store.catalogues
+        return (self._event(each, bodies, catalogues) for each in told)
+
+    def _event(self, told: Told, bodies: _Bodies, catalogues: Catalogues) -> api.Event:
+        event = told.event
+        shown = api.Event(
+            cursor=self._watching.cursor(told.behind),
+            time=encode.timestamp(told.time),
+            subscription=event.subscription,
+            provider=event.providers[0] if len(event.providers) == 1 else "",
+            reference=event.reference,
+        )
+        change = _change(event, bodies, catalogues)
+        getattr(shown, event.kind.name.lower()).CopyFrom(change)
+        return shown
+
+
+class _Bodies(NamedTuple):
+    """What events name, as it is now, by number. What was archived is missing."""
+
+    actions: dict[int, ActionRecord]
+    requests: dict[int, RequestRecord]
+    subscriptions: dict[str, SubscriptionRecord]
+    runs: dict[int, tuple[RunRecord, Settled]]
+
+
+def _bodies(queries: Queries, *, events: Iterable[Event]) -> _Bodies:
+    actions, requests, subscriptions, runs = set[int](), set[int](), set[str](), set[int]()
+    for event in events:
+        if event.kind in OF_ACTIONS:
+            actions.add(event.number)
+        elif event.kind in OF_REQUESTS:
+            requests.add(event.number)
+        elif event.kind in OF_RUNS:
+            runs.add(event.number)
+        elif event.kind is EventKind.SUBSCRIPTION_ROLLED_BACK:
+            actions.add(event.number)
+            requests.add(event.request)
+            subscriptions.add(event.subscription)
+    settled = queries.settled_of_runs(runs)
+    found = [run for number in runs if (run := queries.reset_run(number))]
+    return _Bodies(
+        {each.id: each for each in queries.actions_of(list(actions))},
+        {each.number: each for each in queries.requests_of(requests)},
+        queries.readable(list(subscriptions)),
+        {run.id: (run, settled[run.id]) for run in found},
+    )
+
+
+def _change(event: Event, bodies: _Bodies, catalogues: Catalogues) -> Any:
+    match event.kind:
+        case EventKind.ACTION_EXECUTED:
+            action = _action(event.number, bodies, catalogues)
+            return api.Event.ActionExecuted(action=action)
+        case EventKind.ACTION_SETTLED:
+            return api.Event.ActionSettled(action=_action(event.number, bodies, catalogues))
+        case EventKind.REQUEST_CREATED:
+            return api.Event.RequestCreated(request=_request(event.number, bodies))
+        case EventKind.REQUEST_SETTLED:
+            return api.Event.RequestSettled(request=_request(event.number, bodies))
+        case EventKind.SUBSCRIPTION_ROLLED_BACK:
+            return _rollback(event, bodies, catalogues)
+        case EventKind.SYNC_STATE_CHANGED:
+            return api.Event.SyncStateChanged(
+                sync_state=resources_pb2.SyncState.ValueType(event.number),
+                former_sync_state=resources_pb2.SyncState.ValueType(event.former),
+            )
+        case EventKind.RESET_RUN_HELD:
+            return api.Event.ResetRunHeld(reset_run=_run(event.number, bodies))
+        case EventKind.RESET_RUN_FINISHED:
+            return api.Event.ResetRunFinished(reset_run=_run(event.number, bodies))
+        case EventKind.PROVIDER_STATE_CHANGED:
+            state = resources_pb2.ProviderState.ValueType(event.number)
+            return api.Event.ProviderStateChanged(state=state)
+        case _:
+            assert_never(event.kind)
+
+
+def _rollback(
+    event: Event, bodies: _Bodies, catalogues: Catalogues
+) -> api.Event.SubscriptionRolledBack:
+    record = bodies.subscriptions.get(event.subscription)
+    return api.Event.SubscriptionRolledBack(
+        action=_action(event.number, bodies, catalogues),
+        request=_request(event.request, bodies),
+        taken_back=[encode_actions.undone(each, catalogues) for each in event.taken_back],
+        dependent_actions=[action_id(number) for number in event.dependents],
+        subscription=encode.subscription(record, catalogues)
+        if record
+        else resources_pb2.Subscription(number=event.subscription),
+    )
+
+
+def _action(number: int, bodies: _Bodies, catalogues: Catalogues) -> api.SubscriptionAction:
+    record = bodies.actions.get(number)
+    if record is None:
+        return api.SubscriptionAction(id=action_id(number))
+    return encode_actions.action(record, catalogues)
+
+
+def _request(number: int, bodies: _Bodies) -> resources_pb2.ProvisioningRequest:
+    record = bodies.requests.get(number)
+    if record is None:
+        return resources_pb2.ProvisioningRequest(number=request_number(number))
+    return encode.request(record)
+
+
+def _run(number: int, bodies: _Bodies) -> reset_service_pb2.ResetRun:
+    if number not in bodies.runs:
+        return reset_service_pb2.ResetRun(id=run_id(number))
+    return encode_resets.run(*bodies.runs[number])

@@ -1,0 +1,285 @@
+"""Sends the stored events to those who watch them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import re
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from operator import methodcaller
+from typing import NamedTuple, TypeVar
+
+from ..domain.refusals import Reason, Refused
+from ..domain.subscription.events import Event, EventKind
+from ..domain.values import Instant
+from ..store.read.events import MOST_ROWS, Bounds, EventsAt
+from ..store.read.queries import Queries
+from ..store.store import Store
+from .loop import Loop
+
+Result = TypeVar("Result")
+
+HEARTBEAT = 5.0, 10.0
+"""After this many seconds without an event a watcher gets a heartbeat; drawn between the two."""
+
+POLL_SECONDS = 0.25
+"""How often new events are looked for that no notification has announced."""
+
+PAUSE_SECONDS = 0.02
+RECENT_ROWS = 32
+"""How many rows are kept in memory, so that many watchers cost one query."""
+
+_CURSOR = re.compile(r"([0-9a-f]{32})-(\d{1,18})-(\d{1,9})")
+
+
+class Place(NamedTuple):
+    """A place between two events: behind so many events of a row."""
+
+    row: int
+    events: int = 0
+
+
+BEGINNING = Place(0)
+
+
+class Wanted(NamedTuple):
+    """The filter of a watcher. What is empty filters nothing."""
+
+    provider: str = ""
+    subscription: str = ""
+    kinds: frozenset[EventKind] = frozenset()
+
+    def includes(self, event: Event) -> bool:
+        return (
+            (not self.kinds or event.kind in self.kinds)
+            and (not self.subscription or event.subscription == self.subscription)
+            and (not self.provider or self.provider in event.providers)
+        )
+
+
+class Told(NamedTuple):
+    """An event, the place behind it, and its time."""
+
+    behind: Place
+    time: Instant
+    event: Event
+
+
+class Heartbeat(NamedTuple):
+    place: Place
+
+
+class Drain(NamedTuple):
+    reason: str
+
+
+Sent = list[Told] | Heartbeat | Drain
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Waiting:
+    """A watcher that has got everything. It waits for a row, from `first` on, that may matter."""
+
+    wanted: Wanted
+    first: int
+    found: asyncio.Future[int] = field(
+        default_factory=lambda: asyncio.get_running_loop().create_future()
+    )
+
+
+class Watching:
+    """Follows the rows of events while somebody watches. It belongs to the event loop.
+
+    Each new row is read once for all watchers that wait. A watcher that is behind reads by itself,
+    row after row, one watcher at a time.
+    """
+
+    def __init__(self, store: Store, *, max_watchers: int) -> None:
+        self._store = store
+        self._most = max_watchers
+        self._watchers = 0
+        self._next = 0
+        """The first row that the waiting watchers have not been told of."""
+        self._recent: deque[EventsAt] = deque(maxlen=RECENT_ROWS)
+        self._waiting: set[_Waiting] = set()
+        self._changed = asyncio.Event()
+        self._reading = asyncio.Semaphore(1)
+        self._draining = ""
+        self._loop = Loop("events", self._follow, seconds=PAUSE_SECONDS)
+        store.listeners.committed.append(lambda _: self._changed.set())
+
+    def start(self) -> None:
+        self._loop.start()
+
+    async def stop(self) -> None:
+        await self._loop.stop()
+
+    def drain(self, reason: str) -> None:
+        """Ends all streams."""
+        self._draining = reason
+        for waiting in self._waiting:
+            _tell(waiting, self._next)
+
+    def cursor(self, place: Place) -> str:
+        return f"{self._store.id}-{place.row}-{place.events}"
+
+    def place(self, cursor: str) -> Place:
+        """Returns the place that the cursor names. Raises Refused if it is not of this store."""
+        found = _CURSOR.fullmatch(cursor)
+        if not found or found[1] != self._store.id:
+            raise _unknown(cursor)
+        return Place(int(found[2]), int(found[3]))
+
+    async def read(self, question: Callable[[Queries], Result]) -> Result:
+        """Reads for a watcher. Others, who are not watchers, have the other threads."""
+        async with self._reading:
+            return await self._store.read(question)
+
+    async def watch(self, wanted: Wanted, start: Place | None) -> AsyncIterator[Sent]:
+        """Yields the events behind `start` (None: from now on), and heartbeats between them.
+
+        Raises Refused.
+        """
+        bounds = await self.read(methodcaller("event_bounds"))
+        place = self._checked(start, bounds)
+        if self._watchers >= self._most:
+            raise Refused(Reason.TOO_MANY_STREAMS, f"this server has {self._most} watchers already")
+        if not self._watchers:
+            self._next = bounds.next
+            self._recent.clear()
+        self._watchers += 1
+        try:
+            yield Heartbeat(place)
+            async for sent in self._behind(place, wanted):
+                yield sent
+        finally:
+            self._watchers -= 1
+
+    def _checked(self, start: Place | None, bounds: Bounds) -> Place:
+        if start is None:
+            return Place(bounds.next)
+        if start == BEGINNING:
+            return Place(bounds.oldest)
+        if start > Place(bounds.next):
+            raise _unknown(self.cursor(start))
+        if start.row < bounds.oldest:
+            raise self._too_old(start, oldest=bounds.oldest)
+        return start
+
+    async def _behind(self, place: Place, wanted: Wanted) -> AsyncIterator[Sent]:
+        beat = _next_beat()
+        while not self._draining:
+            if place.row >= self._next:
+                place = max(place, Place(await self._match(wanted, place, until=beat)))
+            for row in await self._rows(place) if place.row < self._next else ():
+                told = _told(row, place, wanted)
+                place = Place(row.number + 1)
+                if told:
+                    yield told
+                    beat = _next_beat()
+            if time.monotonic() >= beat:
+                yield Heartbeat(place)
+                beat = _next_beat()
+        yield Drain(self._draining)
+
+    async def _match(self, wanted: Wanted, place: Place, *, until: float) -> int:
+        """Waits for a row that the watcher may want, but not longer than `until`.
+
+        Returns the number of the row, or of the one that will be the next. No row before it is
+        wanted: the future is set at the moment in which this is known, for an asyncio timeout would
+        leave rows out that come before the task wakes.
+        """
+        waiting = _Waiting(wanted, place.row)
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(until - time.monotonic(), lambda: _tell(waiting, self._next))
+        self._waiting.add(waiting)
+        try:
+            return await waiting.found
+        finally:
+            timer.cancel()
+            self._waiting.discard(waiting)
+
+    async def _rows(self, place: Place) -> list[EventsAt]:
+        """Returns some rows from the place on, at least one."""
+        if self._recent and self._recent[0].number <= place.row:
+            return [row for row in self._recent if row.number >= place.row]
+        rows: list[EventsAt] = await self.read(methodcaller("event_rows", place.row))
+        if not rows or rows[0].number > place.row:
+            raise self._too_old(place, oldest=rows[0].number if rows else self._next)
+        return rows
+
+    async def _follow(self) -> None:
+        """Reads new rows, and tells those watchers that wait for them."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._changed.wait()
+        self._changed.clear()
+        if not self._watchers:
+            return
+        rows = await self._store.read(methodcaller("event_rows", self._next))
+        for row in rows:
+            if row.number >= self._next:
+                self._announce(row)
+        if len(rows) == MOST_ROWS:
+            self._changed.set()
+
+    def _announce(self, row: EventsAt) -> None:
+        self._recent.append(row)
+        self._next = row.number + 1
+        kinds = {event.kind for event in row.events}
+        providers = {provider for event in row.events for provider in event.providers}
+        subscriptions = {event.subscription for event in row.events}
+        for waiting in self._waiting:
+            wanted = waiting.wanted
+            if (
+                waiting.first <= row.number
+                and (not wanted.kinds or wanted.kinds & kinds)
+                and (not wanted.provider or wanted.provider in providers)
+                and (not wanted.subscription or wanted.subscription in subscriptions)
+            ):
+                _tell(waiting, row.number)
+
+    def _too_old(self, place: Place, *, oldest: int) -> Refused:
+        return Refused(
+            Reason.CURSOR_TOO_OLD,
+            "events behind the cursor were removed since, because they were too old",
+            cursor=self.cursor(place),
+            oldest=self.cursor(Place(oldest)),
+        )
+
+
+def _unknown(cursor: str) -> Refused:
+    return Refused(
+        Reason.CURSOR_UNKNOWN,
+        f"this store has given no cursor {cursor!r}: it was given by another one, or after the "
+        "backup from which this one was restored",
+        cursor=cursor,
+    )
+
+
+def _tell(waiting: _Waiting, row: int) -> None:
+    if not waiting.found.done():
+        waiting.found.set_result(row)
+
+
+def _told(row: EventsAt, place: Place, wanted: Wanted) -> list[Told]:
+    """Returns the wanted events of the row behind the place.
+
+    The place behind the last event of a row is in the next row, so it stays known when this row is
+    removed.
+    """
+    skipped = place.events if place.row == row.number else 0
+    places = [Place(row.number, n + 1) for n in range(len(row.events) - 1)]
+    told = [
+        Told(behind, row.time, event)
+        for behind, event in zip((*places, Place(row.number + 1)), row.events, strict=True)
+    ]
+    return [each for each in told[skipped:] if wanted.includes(each.event)]
+
+
+def _next_beat() -> float:
+    return time.monotonic() + random.uniform(*HEARTBEAT)

@@ -1,0 +1,210 @@
+"""A CRM that watches events, on a real server: it hears everything once, whatever happens to it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pytest
+import pytest_asyncio
+
+from generic_provider import (
+    Account,
+    AsyncClient,
+    Client,
+    CursorTooOld,
+    CursorUnknown,
+    Distributor,
+    Event,
+    EventKind,
+    Provider,
+    ProvisioningResponse,
+    ResetRunDefinition,
+    ResetRunState,
+    ResponseStatus,
+    Service,
+    actions,
+)
+from generic_provider.v1 import subscription_service_pb2 as api
+from generic_provider.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
+from generic_provider_server.app import running
+from generic_provider_server.config import Settings
+from generic_provider_server.rpc.events import EventStreams
+from support.processes import Server
+from support.shop import Shop
+
+PROVIDER = Provider(
+    code="P",
+    distributors=[Distributor(code="MAIN")],
+    services=[Service(code="SPORT", provider_service_id="1")],
+)
+BECOME = actions.BecomeSubscriber(type="DTH", provider="P", services=[("MAIN", "SPORT")])
+
+
+@pytest_asyncio.fixture
+async def shop(url: str) -> AsyncIterator[Shop]:
+    settings = Settings(listen="127.0.0.1:0", database=url)
+    async with running(settings) as address, AsyncClient(address) as crm:
+        opened = Shop(address, crm)
+        await opened.open()
+        yield opened
+
+
+async def answer(crm: AsyncClient, status: ResponseStatus.ValueType, code: str = "") -> None:
+    """Everything that is ready gets this answer."""
+    handed = await crm.pull("P", adapter="a")
+    responses = [
+        ProvisioningResponse(
+            request=request.number, lease_token=each.lease_token, status=status, error_code=code
+        )
+        for each in handed.subscriptions
+        for request in each.requests
+    ]
+    assert responses
+    await crm.send_responses("P", responses=responses)
+
+
+async def first(events: AsyncIterator[Event], count: int) -> list[Event]:
+    found = []
+    async with aclosing(events):  # type: ignore[type-var]
+        async for event in events:
+            found.append(event)
+            if len(found) == count:
+                return found
+    raise AssertionError("the iterator has ended")
+
+
+def kind_of(event: Event) -> str:
+    return str(event.WhichOneof("change"))
+
+
+async def test_a_crm_hears_of_a_rollback_with_everything_that_it_needs(shop: Shop) -> None:
+    crm = shop.crm
+    await crm.perform(BECOME, subscription="S1")
+    await answer(crm, ResponseStatus.ACCEPTED)
+    stop = actions.StopServices(services=[("MAIN", "SPORT")])
+    stopped = await crm.perform(stop, subscription="S1", reference="order 7")
+    again = await crm.perform(
+        actions.StartServices(services=[("MAIN", "SPORT")]), subscription="S1"
+    )
+    await answer(crm, ResponseStatus.REJECTED, "E42")
+
+    (event,) = await first(
+        crm.watch_events(from_beginning=True, kind="SUBSCRIPTION_ROLLED_BACK"), 1
+    )
+    told = event.subscription_rolled_back
+    assert (event.subscription, event.provider, event.reference) == ("S1", "P", "order 7")
+    assert told.action.id == stopped.action.id
+    assert (told.request.number, told.request.error_code) == (stopped.action.requests[0], "E42")
+    assert list(told.taken_back) == list((await crm.get_action(stopped.action.id)).taken_back)
+    assert list(told.dependent_actions) == [again.action.id]
+    assert told.subscription.number == "S1"
+
+
+async def test_events_carry_what_they_are_about(shop: Shop) -> None:
+    crm = shop.crm
+    done = await crm.perform(BECOME, subscription="S1", reference="order 1")
+    await answer(crm, ResponseStatus.ACCEPTED)
+
+    events = await first(crm.watch_events(from_beginning=True), 7)
+    assert [kind_of(event) for event in events] == [
+        "provider_state_changed",
+        "action_executed",
+        "request_created",
+        "sync_state_changed",
+        "request_settled",
+        "action_settled",
+        "sync_state_changed",
+    ]
+    action, request = await crm.get_action(done.action.id), done.requests[0].number
+    assert events[1].action_executed.action == action
+    assert events[2].request_created.request == await crm.get_request(request)
+    assert events[5].action_settled.action == action
+    assert {events[n].reference for n in (1, 2, 4, 5)} == {"order 1"}
+    assert len({event.cursor for event in events}) == len(events)
+
+
+async def test_a_reset_run_is_heard_of(shop: Shop) -> None:
+    crm = shop.crm
+    await crm.perform(BECOME, subscription="S1")
+    wanted = ResetRunDefinition(name="all", provider="P", full=True)
+    definition = await crm.create_reset_run_definition(wanted)
+    run = (await crm.submit_reset_run_definition(definition.id, hold=True)).reset_run
+    held, finished = EventKind.RESET_RUN_HELD, EventKind.RESET_RUN_FINISHED
+    (event,) = await first(crm.watch_events(from_beginning=True, kinds=[held]), 1)
+    assert event.reset_run_held.reset_run.id == run.id
+    await crm.cancel_reset_run(run.id)
+    (event,) = await first(crm.watch_events(start_after=event.cursor, kinds=[finished]), 1)
+    assert event.reset_run_finished.reset_run.state == ResetRunState.CANCELLED
+
+
+async def test_a_wrong_cursor_is_refused(shop: Shop) -> None:
+    (event,) = await first(shop.crm.watch_events(from_beginning=True), 1)
+    store, row, _ = event.cursor.split("-")
+    for cursor in ("x", f"{'0' * 32}-{row}-0", f"{store}-{10**9}-0"):
+        with pytest.raises(CursorUnknown) as refused:
+            await first(shop.crm.watch_events(start_after=cursor), 1)
+        assert refused.value.metadata["cursor"] == cursor
+    with pytest.raises(CursorTooOld) as too_old:
+        await first(shop.crm.watch_events(start_after=f"{store}-0-1"), 1)
+    oldest = too_old.value.metadata["oldest"]
+    assert await first(shop.crm.watch_events(start_after=oldest), 1) == [event]
+
+
+def test_an_iterator_goes_on_when_the_server_was_stopped_and_killed(tmp_path: Path) -> None:
+    """The server loses nothing, and says nothing twice; the caller does nothing for it."""
+    with Server(tmp_path) as server, Client(server.address) as crm:
+        crm.create_provider(PROVIDER)
+        crm.set_provider_state("P", state="EFFECTIVE")
+        numbers = [f"S{n}" for n in range(9)]
+        heard: list[str] = []
+        watching = threading.Thread(target=_hear, args=(server.address, numbers, heard))
+        watching.start()
+        for n, number in enumerate(numbers):
+            crm.perform(BECOME, subscription=number, request_id=number)
+            if n % 3 == 2:
+                server.stop(signal.SIGTERM if n % 2 else signal.SIGKILL)
+                server.start()
+        watching.join(60)
+    assert heard == numbers
+
+
+def _hear(address: str, numbers: list[str], heard: list[str]) -> None:
+    with Client(address) as crm:
+        for event in crm.watch_events(from_beginning=True, kind="ACTION_EXECUTED"):
+            heard.append(event.subscription)
+            if len(heard) == len(numbers):
+                return
+
+
+async def test_a_watcher_that_does_not_read_costs_a_bounded_amount(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server makes a few megabytes of messages ahead, and others get everything meanwhile."""
+    made = 0
+    original = EventStreams._event  # noqa: SLF001
+
+    def counted(*arguments: Any) -> api.Event:
+        nonlocal made
+        event = original(*arguments)
+        made += event.ByteSize()
+        return event
+
+    monkeypatch.setattr(EventStreams, "_event", counted)
+    holder = Account(parameters={"x": "x" * 4_000})
+    become = actions.BecomeSubscriber(type="DTH", provider="P", holder=holder)
+    async with grpc.aio.insecure_channel(shop.address) as channel:
+        stream = SubscriptionServiceStub(channel).WatchEvents(api.WatchEventsRequest())
+        await stream.read()
+        for batch in range(6):
+            numbers = [f"S{batch}-{n}" for n in range(500)]
+            await shop.crm.batch_perform([actions.request(become, subscription=n) for n in numbers])
+        executed = shop.crm.watch_events(from_beginning=True, kind="ACTION_EXECUTED")
+        heard = await first(executed, 3_000)
+        stream.cancel()
+    assert made - sum(event.ByteSize() for event in heard) < 12_000_000 < 2 * 3_000 * 4_000

@@ -1,0 +1,253 @@
+"""What a watcher gets, whatever it filters and wherever it begins."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import pytest
+import pytest_asyncio
+
+from generic_provider_server.commands.due import DropEvents
+from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.subscription.events import EventKind
+from generic_provider_server.services.watching import (
+    BEGINNING,
+    Drain,
+    Heartbeat,
+    Place,
+    Sent,
+    Told,
+    Wanted,
+    Watching,
+)
+from generic_provider_server.store.store import Store
+from support.bench import Bench
+from support.examples import ADD_SPORT, ADD_STREAM, viewer
+
+ALL = Wanted()
+
+
+@pytest_asyncio.fixture
+async def watching(store: Store) -> AsyncIterator[Watching]:
+    watching = Watching(store, max_watchers=2)
+    watching.start()
+    yield watching
+    await watching.stop()
+
+
+class Watcher:
+    def __init__(self, sent: AsyncIterator[Sent]) -> None:
+        self.sent = sent
+        self.place = BEGINNING
+
+    async def next(self) -> list[Told] | Drain | None:
+        """Nothing for a heartbeat."""
+        sent = await anext(self.sent)
+        match sent:
+            case Heartbeat(place):
+                self.place = place
+                return None
+            case Drain():
+                return sent
+            case told:
+                self.place = told[-1].behind
+                return told
+
+    async def take(self, count: int) -> list[Told]:
+        found: list[Told] = []
+        while len(found) < count:
+            told = await self.next()
+            found += told if isinstance(told, list) else []
+        assert len(found) == count
+        return found
+
+
+@asynccontextmanager
+async def watcher(
+    watching: Watching, wanted: Wanted = ALL, *, start: Place | None = BEGINNING
+) -> AsyncIterator[Watcher]:
+    async with aclosing(watching.watch(wanted, start)) as sent:  # type: ignore[type-var]
+        found = Watcher(sent)
+        assert await found.next() is None, "a stream begins with a heartbeat"
+        yield found
+
+
+def kinds(told: list[Told]) -> list[str]:
+    return [each.event.kind.name for each in told]
+
+
+async def test_a_watcher_gets_what_was_and_then_what_comes(
+    bench: Bench, watching: Watching
+) -> None:
+    await bench.become(viewer("S1"))
+    async with watcher(watching) as watched:
+        assert kinds(await watched.take(5))[2:] == [
+            "ACTION_EXECUTED",
+            "REQUEST_CREATED",
+            "SYNC_STATE_CHANGED",
+        ]
+        await bench.drain("SAT")
+        assert kinds(await watched.take(3)) == [
+            "REQUEST_SETTLED",
+            "ACTION_SETTLED",
+            "SYNC_STATE_CHANGED",
+        ]
+
+
+async def test_a_watcher_may_begin_now(bench: Bench, watching: Watching) -> None:
+    await bench.become(viewer("S1"))
+    async with watcher(watching, start=None) as watched:
+        await bench.become(viewer("S2"))
+        assert {each.event.subscription for each in await watched.take(3)} == {"S2"}
+
+
+async def test_a_watcher_resumes_behind_any_event(bench: Bench, watching: Watching) -> None:
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+    async with watcher(watching) as watched:
+        told = await watched.take(8)
+    for n, each in enumerate(told[:-1]):
+        place = watching.place(watching.cursor(each.behind))
+        async with watcher(watching, start=place) as watched:
+            assert await watched.take(7 - n) == told[n + 1 :]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (Wanted(subscription="S2"), 3),
+        (Wanted(provider="WEB"), 1 + 3),
+        (Wanted(kinds=frozenset({EventKind.REQUEST_CREATED})), 3),
+        (Wanted(provider="SAT", kinds=frozenset({EventKind.ACTION_EXECUTED})), 3),
+        (
+            Wanted(provider="SAT", subscription="S1", kinds=frozenset({EventKind.REQUEST_CREATED})),
+            1,
+        ),
+    ],
+)
+async def test_a_watcher_gets_only_what_matches_all_its_filters(
+    bench: Bench, watching: Watching, wanted: Wanted, expected: int
+) -> None:
+    async with watcher(watching, wanted) as live:
+        for number in ("S1", "S2"):
+            await bench.become(viewer(number))
+        await bench.perform(ADD_STREAM, "S1")
+        told = await live.take(expected)
+    async with watcher(watching, wanted) as late:
+        assert await late.take(expected) == told
+    assert all(wanted.includes(each.event) for each in told)
+
+
+async def test_a_heartbeat_is_behind_what_the_filters_left_out(
+    bench: Bench, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.services.watching.HEARTBEAT", (0.01, 0.02))
+    async with watcher(watching, Wanted(subscription="nobody")) as watched:
+        await bench.become(viewer("S1"))
+        bounds = await bench.store.read(lambda queries: queries.event_bounds())
+        while watched.place < Place(bounds.next):
+            assert await watched.next() is None
+
+
+async def test_nothing_is_left_out_between_heartbeats(
+    bench: Bench, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.services.watching.HEARTBEAT", (0.0, 0.003))
+    wanted = Wanted(kinds=frozenset({EventKind.ACTION_EXECUTED}))
+    async with watcher(watching, wanted) as watched:
+        becoming = asyncio.gather(*[bench.become(viewer(f"S{n}")) for n in range(3)])
+        numbers = [each.event.subscription for each in await watched.take(3)]
+        await becoming
+        for n in range(3, 60):
+            made = asyncio.create_task(bench.become(viewer(f"S{n}")))
+            numbers += [each.event.subscription for each in await watched.take(1)]
+            await made
+    assert sorted(numbers) == sorted(f"S{n}" for n in range(60))
+
+
+async def test_a_cursor_whose_events_were_removed_is_too_old(
+    bench: Bench, watching: Watching
+) -> None:
+    await bench.become(viewer("S1"))
+    async with watcher(watching) as watched:
+        told = await watched.take(5)
+    await bench.store.do(DropEvents(before=bench.clock.now))
+
+    for each in told[:-1]:
+        with pytest.raises(Refused) as refused:
+            async with watcher(watching, start=each.behind):
+                pass
+        assert refused.value.reason is Reason.CURSOR_TOO_OLD
+    async with watcher(watching, start=told[-1].behind) as watched:
+        await bench.perform(ADD_SPORT, "S1")
+        assert len(await watched.take(2)) == 2
+
+
+async def test_a_watcher_that_is_slower_than_the_removal_is_told_so(
+    bench: Bench, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.store.read.events.MOST_ROWS", 2)
+    for n in range(5):
+        await bench.become(viewer(f"S{n}"))
+    async with watcher(watching) as watched:
+        await watched.next()
+        await bench.store.do(DropEvents(before=bench.clock.now))
+        with pytest.raises(Refused) as refused:
+            await watched.take(100)
+    assert refused.value.reason is Reason.CURSOR_TOO_OLD
+
+
+async def test_a_cursor_of_another_store_or_from_the_future_is_unknown(
+    bench: Bench, watching: Watching
+) -> None:
+    bounds = await bench.store.read(lambda queries: queries.event_bounds())
+    for place in (Place(bounds.next, 1), Place(bounds.next + 1)):
+        with pytest.raises(Refused) as refused:
+            async with watcher(watching, start=place):
+                pass
+        assert refused.value.reason is Reason.CURSOR_UNKNOWN
+    for cursor in ("x", f"{'0' * 32}-1-0", watching.cursor(Place(1)) + "0" * 40):
+        with pytest.raises(Refused) as refused:
+            watching.place(cursor)
+        assert refused.value.reason is Reason.CURSOR_UNKNOWN
+
+
+async def test_one_watcher_too_many_is_refused(watching: Watching) -> None:
+    async with watcher(watching), watcher(watching):
+        with pytest.raises(Refused) as refused:
+            async with watcher(watching):
+                pass
+    assert refused.value.reason is Reason.TOO_MANY_STREAMS
+
+
+async def test_a_server_that_shuts_down_ends_every_stream(watching: Watching) -> None:
+    async with watcher(watching) as behind, watcher(watching, start=None) as waiting:
+        asked = asyncio.create_task(waiting.next())
+        await asyncio.sleep(0)
+        watching.drain("over")
+        assert await asked == Drain("over")
+        while isinstance(told := await behind.next(), list):
+            pass
+        assert told == Drain("over")
+
+
+async def test_many_watchers_that_wait_cost_one_query(
+    bench: Bench, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    original = Store.read
+
+    async def read(self: Store, question: object) -> object:
+        asked.append(question)
+        return await original(self, question)  # type: ignore[arg-type]
+
+    async with watcher(watching, start=None) as one, watcher(watching, start=None) as other:
+        monkeypatch.setattr(Store, "read", read)
+        takes = asyncio.gather(one.take(3), other.take(3))
+        await asyncio.sleep(0)
+        await bench.become(viewer("S1"))
+        first, second = await takes
+    assert first == second
+    assert len(asked) <= 3

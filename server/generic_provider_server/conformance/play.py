@@ -20,6 +20,8 @@ from .subscriber import Subscriber
 QUIET_SECONDS = 1.0
 """The seconds to wait for an adapter to do what it must not do."""
 LEAST_CREDIT = 10
+MOST_GIVEN = 5
+"""How often a lease is given that the adapter releases, because it arrived too late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,19 +85,31 @@ class Play:
             return
         raise Broken(rule, f"{lease.waiting[0]} was not answered within {self.patience:g} s")
 
-    async def first_answer(self, request: ProvisioningRequest, *, rule: int) -> Answer:
-        await self.stage.until(lambda: self.stage.answers_to(request), seconds=self.patience)
+    async def first_answer(
+        self, request: ProvisioningRequest, *, rule: int, seconds: float | None = None
+    ) -> Answer:
+        """`seconds`: how long to wait for it; None = the patience of the check."""
+        patience = self.patience if seconds is None else seconds
+        await self.stage.until(lambda: self.stage.answers_to(request), seconds=patience)
         if found := self.stage.answers_to(request):
             return found[0]
         raise Broken(rule, f"{request.number} was not answered within {self.patience:g} s")
+
+    async def _kept(self, request: ProvisioningRequest) -> bool:
+        """Hands the request over. Returns whether the adapter did not release its lease."""
+        lease = await self.give(request)
+        await self.stage.until(lambda: lease.done or lease.released, seconds=self.patience)
+        return not lease.released
 
     async def newcomer(self, *, rule: int) -> Subscriber:
         """Creates a subscriber that the platform knows."""
         stream = await self.stream()
         one = Subscriber(stream.request.provider, self._numbers, offer=self.terms.offer)
         become = one.become()
-        await self.give(become)
-        answer = await self.first_answer(become, rule=rule)
+        for _ in range(MOST_GIVEN):
+            if await self._kept(become):
+                break
+        answer = await self.first_answer(become, rule=rule, seconds=0)
         if answer.status != v1.RESPONSE_STATUS_ACCEPTED:
             raise Broken(5, f"BECOME_SUBSCRIBER was answered {said(answer)}")
         one.account_number = answer.account_number

@@ -1,0 +1,104 @@
+"""The manual's adapter in Java, compiled and run against Debian's packages, where they are."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from generic_provider_server.conformance.rules import RULES
+from support.adapter_check import checked
+
+ROOT = Path(__file__).parents[2]
+DEBIAN = Path(os.environ.get("GENERIC_PROVIDER_TEST_JAVA", "/"))
+"""Where the packages are; they may be unpacked (dpkg -x) in a folder instead of installed."""
+JARS = DEBIAN / "usr/share/java"
+PLUGIN = DEBIAN / "usr/bin/grpc_java_plugin"
+PROTOC = DEBIAN / "usr/bin/protoc"
+# What the check needs to see every rule.
+CHANGES = (
+    (
+        "LEASE = 30, SILENCE = 30, QUIET = 12, DOWN = 10,",
+        "LEASE = 3, SILENCE = 30, QUIET = 12, DOWN = 1,",
+    ),
+    (
+        "            case REQUEST_TYPE_ACTIVATE_SERVICE:\n",
+        """            case REQUEST_TYPE_UPDATE_ADDRESS:
+                Thread.sleep(2000);
+                return "";
+            case REQUEST_TYPE_ACTIVATE_SERVICE:
+                String service = request.getService().getService();
+                if (service.equals("FILM")) throw new Refused("E42", "no");
+                if (service.equals("PPV")) throw new PlatformDown();
+""",
+    ),
+)
+
+
+@pytest.fixture
+def classpath(tmp_path: Path) -> str:
+    """The stubs, compiled, and the libraries."""
+    if not (PLUGIN.exists() and PROTOC.exists() and shutil.which("javac")):
+        pytest.skip(
+            "needs Debian's openjdk-17-jdk-headless, protobuf-compiler, libgrpc-java and "
+            "protobuf-compiler-grpc-java-plugin"
+        )
+    stubs, classes = tmp_path / "stubs", tmp_path / "classes"
+    stubs.mkdir()
+    command = [str(PROTOC), f"--proto_path={ROOT / 'protos'}", f"--proto_path={DEBIAN}/usr/include"]
+    command += [f"--plugin=protoc-gen-grpc-java={PLUGIN}"]
+    command += [f"--java_out={stubs}", f"--grpc-java_out={stubs}"]
+    command += [str(each) for each in (ROOT / "protos/generic_provider/v1").glob("*.proto")]
+    libraries = {"LD_LIBRARY_PATH": f"{DEBIAN}/usr/lib/x86_64-linux-gnu"}
+    subprocess.run(command, check=True, env={**os.environ, **libraries})
+    jars = {
+        jar.name: jar for folder in (Path("/usr/share/java"), JARS) for jar in folder.glob("*.jar")
+    }
+    wanted = re.compile(
+        r"(grpc|proto|guava|failureaccess|jsr305|netty|perfmark|opencensus|gson|geronimo-annotation)"
+    )
+    path = ":".join([str(jar) for name, jar in jars.items() if wanted.match(name)] + [str(classes)])
+    _compile(path, classes, *map(str, stubs.rglob("*.java")))
+    return path
+
+
+@pytest.mark.timeout(600)
+async def test_the_java_adapter_keeps_every_rule(classpath: str, tmp_path: Path) -> None:
+    (code,) = re.findall(
+        r"^```java\n(.*?)^```$", (ROOT / "docs/adapters.md").read_text(), re.DOTALL | re.MULTILINE
+    )
+    for before, after in CHANGES:
+        assert before in code
+        code = code.replace(before, after, 1)
+
+    async def serve(address: str) -> None:
+        source = tmp_path / "RawAdapter.java"
+        source.write_text(code.replace("localhost:50051", address))
+        _compile(classpath, tmp_path / "classes", str(source))
+        with (tmp_path / "java.log").open("w") as log:
+            process = await asyncio.create_subprocess_exec(
+                "java", "-cp", classpath, "example.RawAdapter", stdout=log, stderr=log
+            )
+        try:
+            await process.wait()
+        finally:
+            process.kill()
+            await process.wait()
+
+    exit_code, verdicts = await checked(
+        serve, "--slow-type", "update-address", "--rejecting", "FILM", "--down", "PPV"
+    )
+
+    assert verdicts == dict.fromkeys(RULES, "kept"), (tmp_path / "java.log").read_text()
+    assert exit_code == 0
+
+
+def _compile(classpath: str, classes: Path, *sources: str) -> None:
+    command = ["javac", "-nowarn", "-d", str(classes), "-cp", classpath, *sources]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -174,9 +174,10 @@ def _changed_distributor(
     ):
         yield thing, f"max_services of {what}"
     if new.allowed_services:
+        allowed = frozenset(new.allowed_services)
         offered = old.allowed_services or tuple([s.code for s in former.services])
         for service in offered:
-            if service not in new.allowed_services:
+            if service not in allowed:
                 yield f"{thing}/s:{service}", f"service {service} on {what}"
 
 

@@ -7,6 +7,9 @@ from collections.abc import Iterator, Mapping
 from .refusals import InvalidField, Reason, Refused, not_found
 from .values import Distributor, Provider, ProviderState, Service, ServiceKind
 
+MOST_NAMED = 20
+"""The limit of distributors that a message about a cycle names."""
+
 
 class Catalogue:
     """A provider with its distributors, services and goods by code."""
@@ -29,15 +32,8 @@ class Catalogue:
         self.distributors: dict[str, Distributor] = {d.code: d for d in provider.distributors}
         self.services: dict[str, Service] = {s.code: s for s in provider.services}
         self.goods = {g.goods_type: g.provider_goods_type for g in provider.goods}
-        self.depths = {code: sum(1 for _ in self.required(code)) for code in self.distributors}
+        self.depths = _depths({d.code: d.required_distributor for d in provider.distributors})
         self.positions = {code: n for n, code in enumerate(self.distributors)}
-
-    def required(self, distributor: str) -> Iterator[str]:
-        """Yields the chain of distributors that `distributor` requires, nearest first."""
-        code = self.distributors[distributor].required_distributor
-        while code:
-            yield code
-            code = self.distributors[code].required_distributor
 
     def distributor(self, code: str) -> Distributor:
         try:
@@ -102,6 +98,20 @@ class Catalogue:
 Catalogues = Mapping[str, Catalogue]
 
 
+def _depths(required: Mapping[str, str]) -> dict[str, int]:
+    """Returns for each distributor how many it requires, itself and through others."""
+    depths: dict[str, int] = {}
+    for first in required:
+        chain, code = list[str](), first
+        while code and code not in depths:
+            chain.append(code)
+            code = required[code]
+        below = depths[code] if code else -1
+        for n, each in enumerate(reversed(chain), start=1):
+            depths[each] = below + n
+    return depths
+
+
 def catalogue_of(catalogues: Catalogues, provider: str) -> Catalogue:
     """Returns the provider's catalogue. Raises Refused if there is no such provider."""
     try:
@@ -149,6 +159,7 @@ def _repeated(field: str, codes: list[str]) -> Iterator[tuple[str, str]]:
 
 def _wrong_distributors(provider: Provider) -> Iterator[tuple[str, str]]:
     required = {d.code: d.required_distributor for d in provider.distributors}
+    fine: set[str] = set()
     services = {s.code for s in provider.services}
     goods = {g.goods_type for g in provider.goods}
     for n, distributor in enumerate(provider.distributors):
@@ -162,19 +173,25 @@ def _wrong_distributors(provider: Provider) -> Iterator[tuple[str, str]]:
         for goods_type in distributor.required_goods_types:
             if goods_type not in goods:
                 yield f"{field}.required_goods_types", f"{goods_type!r} is not among the goods"
-        wrong = _wrong_requirement(distributor.code, required)
+        wrong = _wrong_requirement(distributor.code, required, fine)
         if wrong:
             yield f"{field}.required_distributor", wrong
 
 
-def _wrong_requirement(code: str, required: dict[str, str]) -> str:
-    chain = [code]
-    while target := required[chain[-1]]:
+def _wrong_requirement(code: str, required: dict[str, str], fine: set[str]) -> str:
+    """Says what is wrong with the chain of requirements that begins at the distributor.
+
+    `fine` remembers the distributors without a cycle, so that a long chain is followed once.
+    """
+    chain = {code: None}
+    while (target := required[code]) and target not in fine:
         if target not in required:
             return f"the provider has no distributor {target!r}" if len(chain) == 1 else ""
         if target in chain:
-            return f"{' requires '.join([*chain, target])}: a cycle"
-        chain.append(target)
+            return f"{' requires '.join([*chain, target][:MOST_NAMED])}: a cycle"
+        chain[target] = None
+        code = target
+    fine.update(chain)
     return ""
 
 

@@ -1,4 +1,10 @@
+"""A large provider takes tens of milliseconds to decode or encode, which the event loop must not
+wait for.
+"""
+
 from __future__ import annotations
+
+from asyncio import to_thread
 
 from generic_provider.v1 import provider_service_pb2 as api
 
@@ -23,14 +29,15 @@ class ProviderServicer:
     ) -> api.CreateProviderResponse:
         checks = Checks()
         create = CreateProvider(
-            provider=provider_of(checks, request.provider),
+            provider=await to_thread(provider_of, checks, request.provider),
             digest=digest(contents_of(request), of="CreateProvider"),
             request_id=checks.text("request_id", request.request_id, most=CALLERS_ID),
             who=call.who(checks, request.performed_by),
         )
         checks.done()
         record = await self._store.do(create)
-        return api.CreateProviderResponse(provider=provider_message(record))
+        shown = await to_thread(provider_message, record)
+        return api.CreateProviderResponse(provider=shown)
 
     async def GetProvider(
         self, request: api.GetProviderRequest, call: IncomingCall
@@ -40,7 +47,8 @@ class ProviderServicer:
         checks.done()
         await self._store.refresh()
         catalogue_of(self._store.catalogues, code)
-        return api.GetProviderResponse(provider=provider_message(self._store.providers[code]))
+        shown = await to_thread(provider_message, self._store.providers[code])
+        return api.GetProviderResponse(provider=shown)
 
     async def ListProviders(
         self, request: api.ListProvidersRequest, call: IncomingCall
@@ -50,12 +58,12 @@ class ProviderServicer:
         page = page_of(checks, request, start="", key=self._store.token_key)
         checks.done()
         await self._store.refresh()
-        found = [
+        found = (
             (code, provider_message(record))
             for code, record in sorted(self._store.providers.items())
             if code > page.after and (not states or record.provider.state in states)
-        ]
-        providers, token = page.cut(found)
+        )
+        providers, token = await to_thread(page.cut, found)
         return api.ListProvidersResponse(providers=providers, next_page_token=token)
 
     async def UpdateProvider(
@@ -63,13 +71,14 @@ class ProviderServicer:
     ) -> api.UpdateProviderResponse:
         checks = Checks()
         update = UpdateProvider(
-            provider=provider_of(checks, request.provider),
+            provider=await to_thread(provider_of, checks, request.provider),
             etag=etag_of(checks, "provider.etag", request.provider.etag),
             who=call.who(checks, request.performed_by),
         )
         checks.done()
         record = await self._store.do(update)
-        return api.UpdateProviderResponse(provider=provider_message(record))
+        shown = await to_thread(provider_message, record)
+        return api.UpdateProviderResponse(provider=shown)
 
     async def SetProviderState(
         self, request: api.SetProviderStateRequest, call: IncomingCall
@@ -83,4 +92,5 @@ class ProviderServicer:
         )
         checks.done()
         record = await self._store.do(change)
-        return api.SetProviderStateResponse(provider=provider_message(record))
+        shown = await to_thread(provider_message, record)
+        return api.SetProviderStateResponse(provider=shown)

@@ -14,6 +14,7 @@ from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
+from generic_provider_server.rpc.provisioning_service import ProvisioningServicer
 from support.calling import Caller, Refusal
 
 ACCEPTED = api.RESPONSE_STATUS_ACCEPTED
@@ -251,6 +252,31 @@ async def test_a_message_says_when_it_was_sent_and_what_is_left_of_each_lease(
     assert began <= batch.sent_time.ToMicroseconds() < began + 20_000_000
     (lease,) = batch.batch.subscriptions
     assert 15_000_000 < lease.lease_duration.ToMicroseconds() <= 30_000_000
+
+
+async def test_a_heartbeat_does_not_wait_for_the_database(
+    address: str, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.rpc.provisioning_service.HEARTBEAT", (0.1, 0.1))
+    monkeypatch.setattr("generic_provider_server.rpc.provisioning_service.COUNT_SECONDS", 0)
+    monkeypatch.setattr("generic_provider_server.rpc.provisioning_service.ANSWER_SECONDS", 0.1)
+    await subscribe(caller, 1)
+    goes_on = asyncio.Event()
+
+    async def never(*_: object) -> tuple[int, int]:
+        await goes_on.wait()
+        return 0, 0
+
+    async with stream(address, "a", max_in_flight=1) as call:
+        first = await call.read()
+        assert isinstance(first, api.StreamPendingRequestsResponse)
+        monkeypatch.setattr(ProvisioningServicer, "_backlog", never)
+        await handed(call)
+        beat = await call.read()
+    goes_on.set()
+
+    assert isinstance(beat, api.StreamPendingRequestsResponse)
+    assert beat.heartbeat.backlog == first.heartbeat.backlog == 1
 
 
 async def test_a_pull_says_how_long_the_server_waited(caller: Caller) -> None:

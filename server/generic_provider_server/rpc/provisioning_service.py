@@ -33,6 +33,10 @@ The time is drawn between the two values, so that streams that were opened toget
 together.
 """
 
+ANSWER_SECONDS = 1.0
+"""How long a heartbeat waits for the backlog: adapters begin nothing when 12 s have passed without
+a message."""
+
 COUNT_SECONDS = 2.0
 """A backlog that was counted serves all streams of its provider for at least this many seconds."""
 
@@ -189,7 +193,7 @@ class ProvisioningServicer:
         )
 
     async def _heartbeat(self, provider: str) -> api.StreamPendingRequestsResponse:
-        backlog, age = await self._backlog(provider)
+        backlog, age = await self._backlog_in_time(provider)
         heartbeat = api.StreamPendingRequestsResponse.Heartbeat(
             server_time=encode.timestamp(encode.now()),
             backlog=backlog,
@@ -199,6 +203,15 @@ class ProvisioningServicer:
             ),
         )
         return self._sent(api.StreamPendingRequestsResponse(heartbeat=heartbeat))
+
+    async def _backlog_in_time(self, provider: str) -> tuple[int, int]:
+        """Heartbeats must not be late: if the database is slow, they tell the backlog as it was."""
+        known = self._backlogs.get(provider)
+        try:
+            async with asyncio.timeout(None if known is None else ANSWER_SECONDS):
+                return await self._backlog(provider)
+        except TimeoutError:
+            return known or (0, 0)
 
     async def _backlog(self, provider: str) -> tuple[int, int]:
         """Returns the number of pending requests, and the age of the oldest one in microseconds."""

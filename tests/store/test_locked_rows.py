@@ -10,8 +10,12 @@ from contextlib import contextmanager
 import psycopg
 import pytest
 
+from generic_provider_server.domain.actions import Rest
 from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.values import SECOND, Instant, State
+from generic_provider_server.services.clock import Clock
+from generic_provider_server.services.duties import duties
 from generic_provider_server.store.store import open_store
 from generic_provider_server.store.waits import Waits
 from support.bench import Bench, HandClock
@@ -136,6 +140,23 @@ async def test_an_answer_of_an_adapter_waits_for_its_lock_only(
         assert not blocked.done()
         holder.rollback()
         await blocked
+
+
+async def test_a_locked_subscription_delays_no_end_of_another(
+    bench: Bench, postgres_url: str
+) -> None:
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+        await bench.perform(Rest(Instant(bench.clock.now + 60 * SECOND)), number)
+    bench.clock.advance(61)
+    clock = Clock(bench.store, duties(bench.store.server))
+    with stranger(postgres_url, LOCKS["a subscription"]):
+        with pytest.raises(Refused):
+            await clock.do_everything()
+        assert (await bench.subscription("S2")).aggregate.desired.state is State.EFFECTIVE
+        assert (await bench.subscription("S1")).aggregate.desired.state is State.IN_RESTING
+    await clock.do_everything()
+    assert (await bench.subscription("S1")).aggregate.desired.state is State.EFFECTIVE
 
 
 async def test_a_row_that_all_need_is_given_up_in_time(bench: Bench, postgres_url: str) -> None:

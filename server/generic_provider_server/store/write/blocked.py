@@ -11,6 +11,8 @@ from .loaded import Needs
 LEAST_PAUSE = 0.05
 LONGEST_ROUND = 0.2
 """Seconds for which blocked commands are tried, before others have their turn."""
+DUTY_SHARE = 0.2
+"""The part of the usual time for which a duty waits; in it, every command is tried once."""
 SUSPECT_SECONDS = 60.0
 """How long something counts as locked after nobody waits for it any more."""
 
@@ -68,15 +70,14 @@ class Blocked(Generic[N]):
         """
         if not self._waiting:
             return None
-        given_up_at = min(each.asked_at for each in self._waiting) + self._seconds
+        given_up_at = min(self._given_up_at(each) for each in self._waiting)
         return max(0.0, min(self._next_at, given_up_at) - time.monotonic())
 
     def expired(self) -> list[N]:
         """Gives up the commands that have waited for too long, and returns them."""
         now = time.monotonic()
-        then = now - self._seconds
-        expired = [each for each in self._waiting if each.asked_at <= then]
-        self._waiting = [each for each in self._waiting if each.asked_at > then]
+        expired = [each for each in self._waiting if self._given_up_at(each) <= now]
+        self._waiting = [each for each in self._waiting if each not in expired]
         self._suspects = {name: until for name, until in self._suspects.items() if until > now}
         return expired
 
@@ -103,7 +104,13 @@ class Blocked(Generic[N]):
                     continue
             before.update(names)
         took = time.monotonic() - began
-        self._next_at = time.monotonic() + min(max(LEAST_PAUSE, 4 * took), self._seconds / 5)
+        self._next_at = time.monotonic() + min(
+            max(LEAST_PAUSE, 4 * took), self._seconds * DUTY_SHARE
+        )
+
+    def _given_up_at(self, command: N) -> float:
+        """A duty is given up sooner, because it is repeated and others wait for it."""
+        return command.asked_at + self._seconds * (DUTY_SHARE if command.needs.duty else 1)
 
     def _done(self, command: N) -> None:
         self._waiting.remove(command)

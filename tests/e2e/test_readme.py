@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import re
 import runpy
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,7 +29,8 @@ def blocks(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
 
 
-ADAPTER, TARGET, TEST, CRM, FAKE = blocks("python")
+ADAPTER, TARGET, TEST, CRM, FAKE, WATCH = blocks("python")
+PRINTED, HEARD = blocks("text")[-2:]
 
 
 @pytest.mark.timeout(240)
@@ -50,7 +52,7 @@ def test_the_minute_from_the_start_to_the_crm_goes_as_it_is_told(tmp_path: Path)
             crm = _written(tmp_path / "crm.py", CRM.replace(ADDRESS, server.address))
             for _ in range(2):
                 told = _run(sys.executable, str(crm), server=server)
-                assert told.stdout == blocks("text")[-1]
+                assert told.stdout == PRINTED
             assert len([*client.list_actions()]) == 3
         assert "switch on 1002 for 0012345678" in (tmp_path / "adapter.log").read_text()
 
@@ -100,6 +102,36 @@ def test_the_tests_shown_pass(tmp_path: Path) -> None:
     assert told.stdout == "SETTLED A-S0000000001\n"
 
 
+@pytest.mark.timeout(120)
+def test_the_crm_that_watches_hears_of_each_rollback_once(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        _run(*_apply_command(), server=server)
+        with Client(server.address) as client, _adapter(ADAPTER, tmp_path, server):
+            crm = _written(tmp_path / "crm.py", CRM.replace(ADDRESS, server.address))
+            _run(sys.executable, str(crm), server=server)
+            with _watching(tmp_path, server) as lines:
+                assert next(lines) == HEARD
+            add = actions.AddServices(services=[("MAIN", "FILM")])
+            client.perform(add, subscription=HEARD.split()[0])
+            with _watching(tmp_path, server) as lines:
+                assert next(lines) == HEARD
+    with closing(sqlite3.connect(tmp_path / "crm.db")) as database:
+        assert database.execute("SELECT COUNT(*) FROM note").fetchone() == (2,)
+
+
+@contextmanager
+def _watching(folder: Path, server: Server) -> Iterator[Iterator[str]]:
+    """The lines of the CRM that watches, which is killed."""
+    code = _written(folder / "watch.py", WATCH.replace(ADDRESS, server.address))
+    command = [sys.executable, str(code)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
+        try:
+            assert process.stdout
+            yield iter(process.stdout)
+        finally:
+            process.kill()
+
+
 def test_the_provider_shown_is_the_file_that_is_applied() -> None:
     assert blocks("toml") == [(ROOT / PROVIDER).read_text(encoding="utf-8")]
 
@@ -132,6 +164,7 @@ def _code() -> dict[str, str]:
         "test_adapter.py": TEST,
         "crm.py": CRM,
         "fake.py": FAKE,
+        "watch.py": WATCH,
     }
 
 

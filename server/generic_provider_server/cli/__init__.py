@@ -21,6 +21,7 @@ COMMANDS = (
     "completion",
     "database",
     "demo",
+    "events",
     "platform",
     "provider",
     "request",

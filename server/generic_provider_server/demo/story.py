@@ -214,9 +214,14 @@ class Story:
         )
 
     def _told(self, action: SubscriptionAction) -> None:
+        """Tells what became of an action that the platform rejects: the first one of its family."""
         settled = self._settled(action)
         self.tell.requests(self.crm.list_requests(action=settled.id, oldest_first=True))
         self.tell.outcome(settled)
+        rolled_back = self.crm.watch_events(
+            from_beginning=True, subscription=settled.subscription, kind="SUBSCRIPTION_ROLLED_BACK"
+        )
+        self.tell.heard(next(rolled_back))
 
     def _settled(self, action: SubscriptionAction) -> SubscriptionAction:
         self.acknowledged.append(action.id)

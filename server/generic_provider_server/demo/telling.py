@@ -14,6 +14,7 @@ from rich.table import Table
 
 from generic_provider import (
     ActionState,
+    Event,
     ProvisioningError,
     ProvisioningRequest,
     RequestOrigin,
@@ -74,7 +75,15 @@ class Teller:
         state = ActionState.name_of(action.state)
         colour = "green" if state == "SETTLED" else "red"
         self._console.print(f"[{colour}]outcome  [/{colour}] ← {action.id} {state}")
-        for undone in action.taken_back:
+
+    def heard(self, event: Event) -> None:
+        """Tells of a rollback, as the CRM that watches events hears of it."""
+        told = event.subscription_rolled_back
+        self._console.print(
+            f"[cyan]CRM hears[/cyan] ← {event.subscription} was rolled back,"
+            f" because of {told.request.number}"
+        )
+        for undone in told.taken_back:
             if undone.HasField("service"):
                 back = undone.service
                 now = ServiceState.name_of(back.state)

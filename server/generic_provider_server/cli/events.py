@@ -1,0 +1,57 @@
+"""`generic-provider events` shows what happens."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from generic_provider import Client, EventKind
+
+from ..desk.events import lines
+from ..desk.output import Output, say
+from .remote import remote
+from .values import Named
+
+BEGINNING = "beginning"
+
+
+@click.group()
+def events() -> None:
+    """Show what happens, in the order in which it happens."""
+
+
+@events.command()
+@click.option(
+    "--from",
+    "start",
+    metavar="CURSOR",
+    default="",
+    help="Begin behind this event, or with the oldest stored one: beginning. Default: with what "
+    "happens from now on.",
+)
+@click.option("--provider", default="", help="Show only what concerns this provider.")
+@click.option("--subscription", default="", help="Show only what concerns this subscription.")
+@click.option("--kind", "kinds", type=Named(EventKind), multiple=True)
+@remote
+def tail(client: Client, output: Output, /, *, start: str, **filters: Any) -> None:
+    """Follow events until Ctrl-C. Then the cursor with which to go on is printed on standard
+    error. With --json, each event has its cursor.
+    """
+    beginning = start == BEGINNING
+    cursor = "" if beginning else start
+
+    def heartbeat(reached: str) -> None:
+        nonlocal cursor
+        cursor = reached
+
+    watched = client.watch_events(
+        start_after=cursor, from_beginning=beginning, on_heartbeat=heartbeat, **filters
+    )
+    try:
+        for event in watched:
+            output.message(event, *lines(event))
+            cursor = event.cursor
+    except KeyboardInterrupt:
+        if cursor:
+            say(f"To go on: --from {cursor}", err=True)

@@ -1,0 +1,80 @@
+"""Describes events in few words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from generic_provider import (
+    ActionState,
+    Event,
+    ProviderState,
+    ProvisioningRequest,
+    RequestState,
+    RequestType,
+    ResetRunState,
+    SubscriptionAction,
+    SyncState,
+)
+
+from .changes import error as error_of_action
+from .changes import kind, part_taken_back
+from .output import moment
+from .wording import about, error
+
+
+def lines(event: Event) -> Iterator[str]:
+    """Yields the event as one line; a rollback has more."""
+    facts = (event.subscription, event.provider, _what(event), _order(event))
+    yield "  ".join(filter(None, (moment(event, "time"), *facts)))
+    if event.HasField("subscription_rolled_back"):
+        yield from (f"  {line}" for line in rollback(event.subscription_rolled_back))
+
+
+def rollback(told: Event.SubscriptionRolledBack) -> Iterator[str]:
+    """Yields what a rollback took back, and why."""
+    yield f"because {_request(told.request)}"
+    for part in told.taken_back:
+        yield part_taken_back(part)
+    for action in told.dependent_actions:
+        yield f"{action} is rejected with it"
+
+
+def _what(event: Event) -> str:
+    match event.WhichOneof("change"):
+        case "action_executed":
+            return f"executed {_action(event.action_executed.action)}"
+        case "action_settled":
+            action = event.action_settled.action
+            state = ActionState.name_of(action.state)
+            return f"settled {_action(action)} {state} {error_of_action(action)}".rstrip()
+        case "request_created":
+            return f"created {_request(event.request_created.request)}"
+        case "request_settled":
+            request = event.request_settled.request
+            return f"settled {_request(request)} {RequestState.name_of(request.state)}"
+        case "subscription_rolled_back":
+            return f"rolled back {_action(event.subscription_rolled_back.action)}"
+        case "sync_state_changed":
+            return SyncState.name_of(event.sync_state_changed.sync_state)
+        case "reset_run_held":
+            return f"held {event.reset_run_held.reset_run.id}"
+        case "reset_run_finished":
+            run = event.reset_run_finished.reset_run
+            return f"finished {run.id} {ResetRunState.name_of(run.state)}"
+        case "provider_state_changed":
+            return ProviderState.name_of(event.provider_state_changed.state)
+        case None:
+            return "something that this version does not know"
+
+
+def _order(event: Event) -> str:
+    return f"for {event.reference}" if event.reference else ""
+
+
+def _action(found: SubscriptionAction) -> str:
+    return f"{found.id} {kind(found)}"
+
+
+def _request(found: ProvisioningRequest) -> str:
+    name = RequestType.name_of(found.type)
+    return " ".join(filter(None, (found.number, name, about(found), error(found))))

@@ -1,0 +1,74 @@
+"""What operators see of events."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from generic_provider import Client, Distributor, Provider, ResponseStatus, Service, actions
+from support.command_line import run
+from support.processes import PROGRAM, Server
+from support.pulling import answer
+
+PROVIDER = Provider(
+    code="P",
+    distributors=[Distributor(code="MAIN")],
+    services=[Service(code="SPORT", provider_service_id="1")],
+)
+BECOME = actions.BecomeSubscriber(type="DTH", provider="P", services=[("MAIN", "SPORT")])
+STOP = actions.StopServices(services=[("MAIN", "SPORT")])
+
+
+@contextmanager
+def _tail(server: Server, *options: str) -> Iterator[tuple[Iterator[str], list[str]]]:
+    """The lines of `events tail`, and what it says on standard error when Ctrl-C has ended it."""
+    command = [*PROGRAM, "events", "tail", "--server", server.address, *options]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    said: list[str] = []
+    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
+        try:
+            yield (line.rstrip() for line in process.stdout), said
+        finally:
+            process.send_signal(signal.SIGINT)
+            said += process.stderr.read().splitlines()
+    assert process.returncode == 0, said
+
+
+def test_a_tail_shows_a_rollback_and_goes_on_behind_it(tmp_path: Path) -> None:
+    with Server(tmp_path) as server, Client(server.address, performed_by="mari") as crm:
+        crm.create_provider(PROVIDER)
+        crm.set_provider_state("P", state="EFFECTIVE")
+        number = crm.perform(BECOME).subscription.number
+        answer(crm, "P")
+        stopped = crm.perform(STOP, subscription=number, reference="order 7").action
+        again = crm.perform(
+            actions.StartServices(services=[("MAIN", "SPORT")]), subscription=number
+        )
+        answer(crm, "P", status=ResponseStatus.REJECTED)
+
+        kind = "--kind=subscription-rolled-back"
+        with _tail(server, "--from=beginning", kind) as (lines, said):
+            first = next(lines)
+            assert f"{number}  P  rolled back {stopped.id} STOP_SERVICES  for order 7" in first
+            assert "DEACTIVATE_SERVICE MAIN:SPORT E42" in next(lines)
+            assert "MAIN:SPORT EFFECTIVE again" in next(lines) + next(lines)
+            assert f"{again.action.id} is rejected with it" in next(lines)
+        assert said[-1].startswith("To go on: --from ")
+
+        with _tail(server, "--from=beginning", "--json", f"--subscription={number}") as (lines, _):
+            told = [json.loads(next(lines)) for _ in range(9)]
+        for n, each in enumerate(told[:-1:4]):
+            behind = (f"--from={each['cursor']}", "--json", "--provider=P")
+            with _tail(server, *behind) as (lines, _):
+                assert json.loads(next(lines))["cursor"] == told[4 * n + 1]["cursor"]
+
+
+def test_a_wrong_cursor_is_refused(tmp_path: Path) -> None:
+    with Server(tmp_path) as server:
+        refused = run("events", "tail", "--from=yesterday", server=server)
+    assert refused.exit_code == 1
+    assert "CURSOR_UNKNOWN" in refused.stderr

@@ -60,8 +60,10 @@ class RequestServicer(ArchiveCalls):
             return api.ListRequestsResponse()
 
         def read(queries: Queries) -> api.ListRequestsResponse:
-            found = queries.requests(wanted, after=page.after, limit=page.size + 1)
-            requests, token = page.cut((each.number, encode.request(each)) for each in found)
+            end = queries.end_of_scan(wanted, after=page.after)
+            found = queries.requests(wanted, after=page.after, limit=page.size + 1, until=end)
+            shown = ((each.number, encode.request(each)) for each in found)
+            requests, token = page.cut(shown, then=end)
             archives = queries.archives_with(wanted.subscription) if wanted.subscription else ()
             return api.ListRequestsResponse(
                 requests=requests, next_page_token=token, archives=archives

@@ -28,6 +28,7 @@ from .memory.set_aside import SetAside
 from .notices.listener import Listener
 from .notices.listeners import Listeners
 from .read.queries import Queries
+from .read.reading import Reading
 from .sign_of_life import SignOfLife
 from .waits import USUAL, Waits
 from .write.command import Command
@@ -108,10 +109,13 @@ class Store:
         return self._writer.ask(command)
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
-        """Answers a question from what is committed."""
-        loop = asyncio.get_running_loop()
+        """Answers a question from what is committed. If the caller is cancelled, the read ends."""
+        loop, reading = asyncio.get_running_loop(), Reading()
         try:
-            return await loop.run_in_executor(self._threads, self._answer, question)
+            return await loop.run_in_executor(self._threads, self._answer, question, reading)
+        except asyncio.CancelledError:
+            threading.Thread(target=reading.give_up, daemon=True).start()
+            raise
         except (PeeweeException, sqlite3.Error) as error:
             failure = failure_of(error)
             if isinstance(failure, StoreDamaged):
@@ -124,7 +128,7 @@ class Store:
         """Raises StoreGone if the database file was removed or replaced."""
         self._writer.check()
 
-    def _answer(self, question: Callable[[Queries], Result]) -> Result:
+    def _answer(self, question: Callable[[Queries], Result], reading: Reading) -> Result:
         """Answers the question. If the connection was lost, it tries once more with a new one,
         unless the database stands still.
         """
@@ -132,17 +136,18 @@ class Store:
             raise unavailable("read")
         began = time.monotonic()
         try:
-            return self._answer_now(question)
+            return self._answer_now(question, reading)
         except UNREACHABLE:
             self._queries.close()
-            if time.monotonic() - began > self.waits.patience / 2:
+            if reading.given_up or time.monotonic() - began > self.waits.patience / 2:
                 raise
-            return self._answer_now(question)
+            return self._answer_now(question, reading)
 
-    def _answer_now(self, question: Callable[[Queries], Result]) -> Result:
-        if self.shared:
-            self._queries.refresh()
-        return question(self._queries)
+    def _answer_now(self, question: Callable[[Queries], Result], reading: Reading) -> Result:
+        with reading.ended_by(self._queries.ender()):
+            if self.shared:
+                self._queries.refresh()
+            return question(self._queries)
 
     def steady(self) -> Instant:
         """Returns the time by which the leases of this process are measured."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -20,6 +21,12 @@ class BaseQueries:
     def __init__(self, database: Database, memory: Memory) -> None:
         self._database = database
         self._memory = memory
+
+    def ender(self) -> Callable[[], None]:
+        """Returns what ends a statement that runs on the connection of this thread."""
+        connection = cast(Any, self._database).connection()
+        end: Callable[[], None] = getattr(connection, "interrupt", None) or connection.cancel
+        return end
 
     def close(self) -> None:
         """Closes the connection of this thread, if it has one."""

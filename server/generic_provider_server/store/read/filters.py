@@ -56,6 +56,11 @@ class RequestFilter(Value, frozen=True, kw_only=True):
     settled_to: Instant | None = None
     oldest_first: bool = False
 
+    def scans(self) -> bool:
+        """Tells whether no index finds these requests, so that many others are examined."""
+        indexed = self.subscription or self.account_number or self.reference or self.reset_run
+        return not indexed and bool(self.item_serial or self.error_code or self.last_adapter)
+
 
 def subscription_conditions(wanted: SubscriptionFilter) -> list[Expression]:
     conditions = _equal(((SubscriptionRow.type, wanted.type),))

@@ -31,6 +31,9 @@ from .resets import ResetReads
 
 NUMBER = re.compile("[0-9]{1,18}")
 
+MOST_EXAMINED = 50_000
+"""How many requests are examined for one page of a list that no index finds."""
+
 
 class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable, EventQueries):
     def subscription(self, number: str) -> SubscriptionRecord | None:
@@ -130,20 +133,35 @@ class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable, EventQueries)
         query = RequestRow.select().where(RequestRow.number.in_(list(numbers)))
         return self._requests(query.order_by(RequestRow.number))
 
-    def requests(self, wanted: RequestFilter, *, after: int, limit: int) -> list[RequestRecord]:
+    def requests(
+        self, wanted: RequestFilter, *, after: int, limit: int, until: int | None = None
+    ) -> list[RequestRecord]:
         """Returns requests, the newest or the oldest first.
 
-        If `after` is not 0, it returns those that come after that number in this order.
+        If `after` is not 0, it returns those that come after that number in this order. `until` is
+        the last number that it examines.
         """
-        conditions = request_conditions(wanted, text_of=self._text)
-        number = RequestRow.number
-        if after:
-            conditions.append(number > after if wanted.oldest_first else number < after)
+        number, oldest_first = RequestRow.number, wanted.oldest_first
+        conditions = request_conditions(wanted, text_of=self._text) + _after(wanted, after)
+        if until is not None:
+            conditions.append(number <= until if oldest_first else number >= until)
         query = RequestRow.select()
         if conditions:
             query = query.where(*conditions)
-        order = number.asc() if wanted.oldest_first else number.desc()
-        return self._requests(query.order_by(order).limit(limit))
+        return self._requests(query.order_by(_order(wanted)).limit(limit))
+
+    def end_of_scan(self, wanted: RequestFilter, *, after: int) -> int | None:
+        """Returns the number at which a page ends, so that nobody waits long for one read; None if
+        the page may examine all that is left.
+        """
+        if not wanted.scans():
+            return None
+        rows = RequestRow.select(RequestRow.number).order_by(_order(wanted))
+        if conditions := _after(wanted, after):
+            rows = rows.where(*conditions)
+        return next(
+            (row.number for row in self._rows(rows.offset(MOST_EXAMINED - 1).limit(1))), None
+        )
 
     def _text(self, column: Field) -> Any:
         if isinstance(self._database, PostgresqlDatabase):
@@ -165,3 +183,14 @@ class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable, EventQueries)
         for request in self._rows(created.order_by(RequestRow.number)) if rows else ():
             numbers[request.action].append(request.number)
         return [action_of_row(row, requests=tuple(numbers[row.id])) for row in rows]
+
+
+def _after(wanted: RequestFilter, after: int) -> list[Expression]:
+    number = RequestRow.number
+    if not after:
+        return []
+    return [number > after if wanted.oldest_first else number < after]
+
+
+def _order(wanted: RequestFilter) -> Any:
+    return RequestRow.number.asc() if wanted.oldest_first else RequestRow.number.desc()

@@ -1,0 +1,41 @@
+"""Ends reads that nobody waits for any more, so that they do not occupy a thread."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class GivenUp(Exception):
+    """Nobody waits for the read any more."""
+
+
+class Reading:
+    """One read. It runs on one thread, and any other thread may give it up."""
+
+    def __init__(self) -> None:
+        self.given_up = False
+        self._lock = threading.Lock()
+        self._end: Callable[[], None] | None = None
+
+    @contextmanager
+    def ended_by(self, end: Callable[[], None]) -> Iterator[None]:
+        """`end` ends the statement that runs within the block. Raises GivenUp."""
+        with self._lock:
+            if self.given_up:
+                raise GivenUp
+            self._end = end
+        try:
+            yield
+        finally:
+            # waits for an `end` that runs, so that it ends no statement of the next read
+            with self._lock:
+                self._end = None
+
+    def give_up(self) -> None:
+        """May take as long as a connection to the database."""
+        with self._lock:
+            self.given_up = True
+            if self._end is not None:
+                self._end()

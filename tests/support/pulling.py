@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from datetime import timedelta
 
-from generic_provider import Client, ProvisioningResponse, ResponseStatus
+from generic_provider import (
+    AsyncClient,
+    Client,
+    ProvisioningRequest,
+    ProvisioningResponse,
+    ResponseStatus,
+)
 
 
 def take(crm: Client, provider: str) -> ProvisioningResponse:
@@ -37,3 +44,26 @@ def answer(
 def accept_all(crm: Client, provider: str) -> None:
     while crm.get_backlog(provider).pending:
         answer(crm, provider)
+
+
+async def accept_everything(
+    crm: AsyncClient, provider: str
+) -> dict[str, list[ProvisioningRequest]]:
+    """Accepts until nothing is pending, and returns each subscription's requests in their order."""
+    taken = defaultdict[str, list[ProvisioningRequest]](list)
+    while (await crm.get_backlog(provider)).pending:
+        pulled = await crm.pull(provider, adapter="puller", max_requests=1_000)
+        answers = [
+            ProvisioningResponse(
+                request=request.number,
+                lease_token=each.lease_token,
+                status=ResponseStatus.ACCEPTED,
+            )
+            for each in pulled.subscriptions
+            for request in each.requests
+        ]
+        for each in pulled.subscriptions:
+            taken[each.subscription] += each.requests
+        if answers:
+            await crm.send_responses(provider, responses=answers)
+    return taken

@@ -9,6 +9,7 @@ from functools import partial
 from .archives import archive
 from .crm import FEW, MANY
 from .databases import POSTGRESQL, SQLITE
+from .due import ends, scheduled
 from .large import large_state, start
 from .loads import Round, Run, cycles, latency
 from .long_transaction import long_transaction
@@ -129,6 +130,17 @@ FIGURES: Mapping[str, Figure] = {
         title="start with P5's state, and the client's import",
         measure=start,
         aims={"s to SERVING": "≤ 2", "s to import generic_provider": "≤ 0.3"},
+    ),
+    "D1": Figure(
+        title="10,000 scheduled actions due in a minute beside 150 actions/s, SQLite",
+        measure=scheduled,
+        aims={"most ms late": "≤ 1000", "p99 ms": "≤ 25"},
+    ),
+    "D2": Figure(
+        title="automatic ends due in one second beside 150 actions/s, SQLite",
+        measure=ends,
+        aims={"ratio of p99": "≤ 2"},
+        once=True,
     ),
     "A1": Figure(
         title="archive of 1,000,000 requests beside 150 actions/s, SQLite",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from generic_provider_server.domain.actions import ChangeLocation, Rest
@@ -40,3 +42,22 @@ def test_what_the_clock_performs_is_never_refused_for_their_number() -> None:
     one = waiting(MOST_UNSETTLED)
     one.life.wait(HOUR)
     assert one.state is State.EFFECTIVE
+
+
+def test_the_work_of_a_rejection_grows_with_the_unsettled_actions_not_with_their_square() -> None:
+    assert _calls_of_a_rejection(400) < 2.5 * _calls_of_a_rejection(200)
+
+
+def _calls_of_a_rejection(unsettled: int) -> int:
+    one, calls = waiting(unsettled), 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        one.reject("P")
+    finally:
+        sys.setprofile(None)
+    return calls

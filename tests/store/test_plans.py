@@ -211,7 +211,7 @@ async def _live(url: str) -> None:
     await bench.release(handed[4].lane.lease)
     await bench.break_stream(PROVIDER, "stream")
     for command in (
-        end_of_silent("server", longest=60 * SECOND),
+        end_of_silent("server", sign=None, longest=60 * SECOND),
         end_of_other_servers("server"),
         Disown(server="server"),
         EndDelays(),

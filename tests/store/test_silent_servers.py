@@ -9,12 +9,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from generic_provider_server.commands.end_leases import end_of_silent
 from generic_provider_server.commands.hold import Withdraw
 from generic_provider_server.commands.servers import Forget
 from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import WaitingFor
-from generic_provider_server.domain.values import SyncState
+from generic_provider_server.domain.values import SECOND, SyncState
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.store.others import Others
@@ -83,6 +84,21 @@ async def test_leases_of_a_silent_server_end_only_when_they_must_have_run_out(ur
         assert silent > 0.5
         assert (await one.answer(short)).code is ResponseCode.STALE
         assert (await one.answer(long)).code is ResponseCode.APPLIED
+
+
+async def test_a_server_that_shows_life_again_keeps_the_leases_that_it_gives_then(
+    url: str,
+) -> None:
+    async with two_processes(url) as (one, two):
+        await two.become(viewer("S1"))
+        others, server = life_of(one).others, two.store.server
+        await until(lambda: server in others.signs)
+        sign = others.signs[server]
+        late = end_of_silent(server, sign=sign, longest=3_600 * SECOND)
+        await until(lambda: others.signs[server] > sign)
+        (lease,) = await two.claim("SAT", lease=30)
+        await one.store.do(late)
+        assert (await one.answer(lease)).code is ResponseCode.APPLIED
 
 
 async def test_a_lease_that_its_adapter_releases_elsewhere_goes_on_at_once(url: str) -> None:

@@ -29,12 +29,14 @@ class EndLeases:
     """Ends the leases for which `broken` is true, with this `cause`. Leases that ran out end too,
     because they end when their subscriptions are loaded.
 
-    `find` returns at most `MOST_AT_ONCE` subscriptions. The functions below create the command.
+    `find` returns at most `MOST_AT_ONCE` subscriptions. When these are locked, `unless` is called;
+    if it returns true, nothing ends. The functions below create the command.
     """
 
     find: Callable[[Transaction], list[str]]
     broken: Callable[[Lane], bool] = lambda _: False
     cause: LeaseEnd = LeaseEnd.STREAM_BROKE
+    unless: Callable[[Transaction], bool] = lambda _: False
 
     def needs(self) -> Needs:
         return Needs(searches=True, for_adapter=True, duty="leases")
@@ -42,6 +44,8 @@ class EndLeases:
     def run(self, transaction: Transaction) -> Progress:
         found = self.find(transaction)
         free = transaction.load_free(found)
+        if self.unless(transaction):
+            return Progress(found=0, done=0)
         for number in transaction.one_by_one(free):
             for lane in list(transaction.lanes[number].values()):
                 if lane.is_leased and self.broken(lane):
@@ -74,9 +78,12 @@ def end_of_stream(provider: str, stream: str) -> EndLeases:
     )
 
 
-def end_of_silent(server: str, *, longest: int) -> EndLeases:
+def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
     """Ends the leases of a silent server that last at most `longest` microseconds, because they
     must have run out.
+
+    `sign`: its last sign of life. If it has written another since, it may have given new leases. A
+    server writes its sign before it gives leases, so whoever sees the lease sees the sign.
     """
     return EndLeases(
         find=lambda transaction: transaction.leased_by_server(
@@ -84,6 +91,7 @@ def end_of_silent(server: str, *, longest: int) -> EndLeases:
         ),
         broken=lambda lane: lane.server == server and lane.lease_duration <= longest,
         cause=LeaseEnd.RAN_OUT,
+        unless=lambda transaction: transaction.sign_of(server) != sign,
     )
 
 

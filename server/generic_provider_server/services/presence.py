@@ -86,9 +86,10 @@ class Presence:
             log.warning("server_gone", server=server)
             await self._store.do(Forget(server=server, sign=sign))
         for server in await self._store.read(lambda queries: queries.lease_owners()):
-            silent = life.others.silent_for(server, at=time.monotonic()) - self._store.waits.grace
-            if silent > 0 and server != self._store.server:
-                await self._store.do(end_of_silent(server, longest=int(silent * SECOND)))
+            last, silent = life.others.last_of(server, at=time.monotonic())
+            longest = int((silent - self._store.waits.grace) * SECOND)
+            if longest > 0 and server != self._store.server:
+                await self._store.do(end_of_silent(server, sign=last, longest=longest))
 
     async def connected(self) -> list[Connected]:
         """The streams of every process."""

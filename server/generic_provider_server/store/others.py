@@ -40,10 +40,14 @@ class Others:
         If it has never written one, returns the seconds since this function was first called for
         it.
         """
+        return self.last_of(server, at=at)[1]
+
+    def last_of(self, server: str, *, at: float) -> tuple[int | None, float]:
+        """Returns the server's last sign of life, and the seconds since then."""
         with self._lock:
-            if at - self._seen_at > self._waits.fresh:
-                return 0.0
-            return max(0.0, self._seen_at - self._changed.setdefault(server, at))
+            silent = max(0.0, self._seen_at - self._changed.setdefault(server, at))
+            is_known = at - self._seen_at <= self._waits.fresh
+            return self.signs.get(server), silent if is_known else 0.0
 
     def gone(self, *, at: float) -> dict[str, int]:
         """Returns the servers that have been silent for too long, each with its last sign of

@@ -77,6 +77,7 @@ LEASED_BY_SERVER = (
 LEASED_BY_OTHER_SERVERS = (
     "SELECT subscription FROM lane WHERE status = 1 AND server NOT IN ('', ?) LIMIT ?"
 )
+SIGN = "SELECT seen_time FROM server WHERE id = ?"
 FORGET_SERVER = "DELETE FROM server WHERE id = ? AND seen_time = ?"
 DELAYS_OVER = (
     "SELECT provider, MIN(ready_since) FROM lane WHERE status = 2 AND ready_time <= ? "

@@ -105,6 +105,11 @@ class Searching(Changes):
         uses.update({thing: n for (code, thing), n in self._uses.items() if code == provider})
         return uses
 
+    def sign_of(self, server: str) -> int | None:
+        """The server's sign of life, as it is now."""
+        found = self._tables.select(sql.SIGN, (server,))
+        return found[0].seen_time if found else None
+
     def forget_server(self, server: str, *, sign: int) -> None:
         """Removes the server's row, unless the server has written another sign of life."""
         self._tables.run(sql.FORGET_SERVER, (server, sign))

@@ -65,7 +65,7 @@ async def told(bench: Bench) -> list[Event]:
 
 
 async def kinds(bench: Bench) -> list[str]:
-    return [event.kind.name for event in await told(bench)]
+    return [EventKind(event.kind).name for event in await told(bench)]
 
 
 async def test_causes_come_before_their_effects(bench: Bench) -> None:
@@ -92,7 +92,7 @@ async def test_a_rollback_is_told_with_its_cause_and_what_depends_on_it(bench: B
     await bench.answer(handed, status=ResponseStatus.REJECTED, error_code="E42")
 
     events = (await told(bench))[before:]
-    assert [event.kind.name for event in events] == [
+    assert [EventKind(event.kind).name for event in events] == [
         "REQUEST_SETTLED",
         "SUBSCRIPTION_ROLLED_BACK",
         "REQUEST_SETTLED",
@@ -112,7 +112,7 @@ async def test_what_the_clock_does_is_told(bench: Bench) -> None:
     before = len(await told(bench))
     await bench.pass_time(61)
 
-    assert (await told(bench))[before].kind is EventKind.ACTION_EXECUTED
+    assert (await told(bench))[before].kind == EventKind.ACTION_EXECUTED
 
 
 async def test_a_provider_is_told_when_it_starts_and_stops(bench: Bench) -> None:
@@ -131,7 +131,10 @@ async def test_a_reset_run_is_told_when_it_is_held_and_when_it_has_ended(bench: 
     await bench.store.do(Cancel(run_number=held.id))
 
     last = (await told(bench))[-2:]
-    assert [event.kind.name for event in last] == ["RESET_RUN_HELD", "RESET_RUN_FINISHED"]
+    assert [EventKind(event.kind).name for event in last] == [
+        "RESET_RUN_HELD",
+        "RESET_RUN_FINISHED",
+    ]
     assert {event.number for event in last} == {held.id}
 
 
@@ -206,5 +209,5 @@ async def test_rows_of_several_processes_appear_in_their_order(postgres_url: str
         for store in (*stores, reading):
             await store.close()
 
-    executed = [e.subscription for e in found.events if e.kind is EventKind.ACTION_EXECUTED]
+    executed = [e.subscription for e in found.events if e.kind == EventKind.ACTION_EXECUTED]
     assert len(executed) == len(set(executed)) == 120

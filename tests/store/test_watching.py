@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 
 from generic_provider_server.commands.due import DropEvents
-from generic_provider_server.domain.refusals import Reason, Refused
-from generic_provider_server.domain.subscription.events import EventKind
+from generic_provider_server.domain.refusals import Reason, Refused, unavailable
+from generic_provider_server.domain.subscription.events import Event, EventKind
 from generic_provider_server.services.watching import (
     BEGINNING,
     Drain,
@@ -23,6 +23,8 @@ from generic_provider_server.services.watching import (
     Watching,
 )
 from generic_provider_server.store.store import Store
+from generic_provider_server.store.write.loaded import Needs
+from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench
 from support.examples import ADD_SPORT, ADD_STREAM, viewer
 
@@ -75,7 +77,7 @@ async def watcher(
 
 
 def kinds(told: list[Told]) -> list[str]:
-    return [each.event.kind.name for each in told]
+    return [EventKind(each.event.kind).name for each in told]
 
 
 async def test_a_watcher_gets_what_was_and_then_what_comes(
@@ -251,3 +253,35 @@ async def test_many_watchers_that_wait_cost_one_query(
         first, second = await takes
     assert first == second
     assert len(asked) <= 3
+
+
+async def test_a_kind_of_a_newer_version_is_left_out(bench: Bench, watching: Watching) -> None:
+    await bench.store.do(WritesAnUnknownKind())
+    await bench.become(viewer("S1"))
+    async with watcher(watching) as watched:
+        assert kinds(await watched.take(5))[2] == "ACTION_EXECUTED"
+
+
+class WritesAnUnknownKind:
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, transaction: Transaction) -> None:
+        transaction.events.append(Event(99, 1))
+
+
+async def test_a_stream_ends_when_the_store_cannot_be_read(
+    bench: Bench, watching: Watching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watcher(watching, start=None) as watched:
+        waiting = asyncio.create_task(watched.next())
+        await asyncio.sleep(0)
+        monkeypatch.setattr("generic_provider_server.store.store.Store.read", _unreadable)
+        await bench.become(viewer("S1"))
+        with pytest.raises(Refused) as refused:
+            await waiting
+    assert refused.value.reason is Reason.STORE_UNAVAILABLE
+
+
+async def _unreadable(*_: object) -> None:
+    raise unavailable("read")

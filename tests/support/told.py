@@ -55,7 +55,7 @@ class Told:
         assert Counter(settled) == Counter(final)
         place = {event.number: n for n, event in enumerate(events) if _created(event)}
         for n, event in enumerate(events):
-            if event.kind is EventKind.REQUEST_SETTLED:
+            if event.kind == EventKind.REQUEST_SETTLED:
                 assert place[event.number] < n, "a request is settled before it is created"
 
     async def _check_actions(self, subscription: str, events: list[Event]) -> None:
@@ -68,7 +68,7 @@ class Told:
         last = {
             event.number: event
             for event in events
-            if event.kind is EventKind.SUBSCRIPTION_ROLLED_BACK
+            if event.kind == EventKind.SUBSCRIPTION_ROLLED_BACK
         }
         dependents = {number for event in last.values() for number in event.dependents}
         for action in stored:
@@ -80,7 +80,7 @@ class Told:
     async def _check_sync_states(self, subscription: str, events: list[Event]) -> None:
         states: dict[str, int] = {}
         for event in events:
-            if event.kind is EventKind.SYNC_STATE_CHANGED:
+            if event.kind == EventKind.SYNC_STATE_CHANGED:
                 (provider,) = event.providers
                 assert event.former == states.get(provider, 0)
                 states[provider] = event.number
@@ -94,4 +94,4 @@ def _numbers(events: list[Event], kind: EventKind) -> list[int]:
 
 
 def _created(event: Event) -> bool:
-    return event.kind is EventKind.REQUEST_CREATED
+    return event.kind == EventKind.REQUEST_CREATED

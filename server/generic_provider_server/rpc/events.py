@@ -87,7 +87,7 @@ class EventStreams:
             reference=event.reference,
         )
         change = _change(event, bodies, catalogues)
-        getattr(shown, event.kind.name.lower()).CopyFrom(change)
+        getattr(shown, EventKind(event.kind).name.lower()).CopyFrom(change)
         return shown
 
 
@@ -109,7 +109,7 @@ def _bodies(queries: Queries, *, events: Iterable[Event]) -> _Bodies:
             requests.add(event.number)
         elif event.kind in OF_RUNS:
             runs.add(event.number)
-        elif event.kind is EventKind.SUBSCRIPTION_ROLLED_BACK:
+        elif event.kind == EventKind.SUBSCRIPTION_ROLLED_BACK:
             actions.add(event.number)
             requests.add(event.request)
             subscriptions.add(event.subscription)
@@ -124,7 +124,8 @@ def _bodies(queries: Queries, *, events: Iterable[Event]) -> _Bodies:
 
 
 def _change(event: Event, bodies: _Bodies, catalogues: Catalogues) -> Any:
-    match event.kind:
+    kind = EventKind(event.kind)
+    match kind:
         case EventKind.ACTION_EXECUTED:
             action = _action(event.number, bodies, catalogues)
             return api.Event.ActionExecuted(action=action)
@@ -149,7 +150,7 @@ def _change(event: Event, bodies: _Bodies, catalogues: Catalogues) -> Any:
             state = resources_pb2.ProviderState.ValueType(event.number)
             return api.Event.ProviderStateChanged(state=state)
         case _:
-            assert_never(event.kind)
+            assert_never(kind)
 
 
 def _rollback(

@@ -44,6 +44,7 @@ class Place(NamedTuple):
 
 
 BEGINNING = Place(0)
+KNOWN = frozenset(EventKind)
 
 
 class Wanted(NamedTuple):
@@ -55,7 +56,7 @@ class Wanted(NamedTuple):
 
     def includes(self, event: Event) -> bool:
         return (
-            (not self.kinds or event.kind in self.kinds)
+            event.kind in (self.kinds or KNOWN)
             and (not self.subscription or event.subscription == self.subscription)
             and (not self.provider or self.provider in event.providers)
         )
@@ -213,14 +214,23 @@ class Watching:
         return rows
 
     async def _follow(self) -> None:
-        """Reads new rows, and tells those watchers that wait for them."""
+        """Reads new rows, and tells those watchers that wait for them.
+
+        While the store cannot be reached, their streams end: another server may reach it.
+        """
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_SECONDS):
                 await self._changed.wait()
         self._changed.clear()
         if not self._watchers:
             return
-        rows = await self._store.read(methodcaller("event_rows", self._next))
+        try:
+            rows = await self._store.read(methodcaller("event_rows", self._next))
+        except Refused as lost:
+            for waiting in self._waiting:
+                if not waiting.found.done():
+                    waiting.found.set_exception(lost)
+            raise
         for row in rows:
             if row.number >= self._next:
                 self._announce(row)

@@ -31,14 +31,14 @@ class EventKind(IntEnum):
 class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An event as it is stored.
 
-    `number`: the number of the action, request or reset run; or the new state. `providers`: the
-    providers that the event concerns; for an action, all providers of its subscription. `former`:
-    the former sync state, or 0 for a new link. Only a rollback has the last three fields: the
-    rejected request, the later actions that were rejected too, and what was taken back of the
-    action.
+    `kind`: an EventKind, or a number that a newer version has written. `number`: the number of the
+    action, request or reset run; or the new state. `providers`: the providers that the event
+    concerns; for an action, all providers of its subscription. `former`: the former sync state, or
+    0 for a new link. Only a rollback has the last three fields: the rejected request, the later
+    actions that were rejected too, and what was taken back of the action.
     """
 
-    kind: EventKind
+    kind: int
     number: int
     subscription: str = ""
     providers: tuple[str, ...] = ()

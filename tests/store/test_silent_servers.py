@@ -25,7 +25,7 @@ from generic_provider_server.store.waits import Waits
 from support.bench import Bench, HandClock
 from support.examples import SATELLITE, WEB, viewer
 
-SHORT = Waits(patience=1.0)
+SHORT = Waits(patience=4.0)
 
 
 @pytest.fixture

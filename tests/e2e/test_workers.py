@@ -68,6 +68,6 @@ def test_a_worker_that_cannot_start_is_told() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
 
     assert done.returncode == 1
-    assert 'invalid URI query parameter: "nonsense"' in done.stderr
+    assert "is not a PostgreSQL URL: invalid URI query parameter" in done.stderr
     assert "could not start" in done.stderr
     assert "Traceback" not in done.stderr

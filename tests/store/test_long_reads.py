@@ -66,6 +66,6 @@ async def test_a_list_that_no_index_finds_is_read_in_parts(
 
 
 def _part(wanted: RequestFilter, after: int, queries: Queries) -> tuple[list[str], int]:
-    end = queries.end_of_scan(wanted, after=after)
+    end = queries.end_of_requests(wanted, after=after)
     found = queries.requests(wanted, after=after, limit=100, until=end)
     return [each.subscription for each in found], end or 0

@@ -60,7 +60,7 @@ class RequestServicer(ArchiveCalls):
             return api.ListRequestsResponse()
 
         def read(queries: Queries) -> api.ListRequestsResponse:
-            end = queries.end_of_scan(wanted, after=page.after)
+            end = queries.end_of_requests(wanted, after=page.after)
             found = queries.requests(wanted, after=page.after, limit=page.size + 1, until=end)
             shown = ((each.number, encode.request(each)) for each in found)
             requests, token = page.cut(shown, then=end)

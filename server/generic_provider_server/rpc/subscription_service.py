@@ -151,11 +151,13 @@ class SubscriptionServicer(EventStreams):
         checks.done()
 
         def read(queries: Queries) -> api.ListSubscriptionsResponse:
-            found = queries.subscriptions(wanted, after=page.after, limit=page.size + 1)
-            subscriptions, token = page.cut(
+            end = queries.end_of_subscriptions(wanted, after=page.after)
+            found = queries.subscriptions(wanted, after=page.after, limit=page.size + 1, until=end)
+            shown = (
                 (each.aggregate.desired.number, encode.subscription(each, self._store.catalogues))
                 for each in found
             )
+            subscriptions, token = page.cut(shown, then=end)
             return api.ListSubscriptionsResponse(subscriptions=subscriptions, next_page_token=token)
 
         return await self._store.read(read)
@@ -169,10 +171,10 @@ class SubscriptionServicer(EventStreams):
         checks.done()
 
         def read(queries: Queries) -> api.ListActionsResponse:
-            found = queries.actions(wanted, before=page.after, limit=page.size + 1)
-            actions, token = page.cut(
-                (each.id, action(each, self._store.catalogues)) for each in found
-            )
+            end = queries.end_of_actions(wanted, before=page.after)
+            found = queries.actions(wanted, before=page.after, limit=page.size + 1, until=end)
+            shown = ((each.id, action(each, self._store.catalogues)) for each in found)
+            actions, token = page.cut(shown, then=end)
             archives = queries.archives_with(wanted.subscription) if wanted.subscription else ()
             return api.ListActionsResponse(
                 actions=actions, next_page_token=token, archives=archives

@@ -26,6 +26,11 @@ class SubscriptionFilter(Value, frozen=True, kw_only=True):
     account_number: str = ""
     holder_number: str = ""
 
+    def scans(self) -> bool:
+        """Tells whether no index finds these subscriptions, so that many others are examined."""
+        indexed = self.item_serial or self.account_number or self.holder_number
+        return not indexed and bool(self.type)
+
 
 class ActionFilter(Value, frozen=True, kw_only=True):
     subscription: str = ""
@@ -35,6 +40,10 @@ class ActionFilter(Value, frozen=True, kw_only=True):
     performed_by: str = ""
     created_from: Instant | None = None
     created_to: Instant | None = None
+
+    def scans(self) -> bool:
+        """Tells whether no index finds these actions, so that many others are examined."""
+        return not (self.subscription or self.reference) and bool(self.performed_by)
 
 
 class RequestFilter(Value, frozen=True, kw_only=True):

@@ -32,7 +32,7 @@ from .resets import ResetReads
 NUMBER = re.compile("[0-9]{1,18}")
 
 MOST_EXAMINED = 50_000
-"""How many requests are examined for one page of a list that no index finds."""
+"""How many rows are examined for one page of a list that no index finds."""
 
 
 class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable, EventQueries):
@@ -41,11 +41,24 @@ class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable, EventQueries)
         return found[0] if found else None
 
     def subscriptions(
-        self, wanted: SubscriptionFilter, *, after: str, limit: int
+        self, wanted: SubscriptionFilter, *, after: str, limit: int, until: str | None = None
     ) -> list[SubscriptionRecord]:
-        """Returns the subscriptions behind the number `after`, in the order of their numbers."""
+        """Returns the subscriptions behind the number `after`, in the order of their numbers.
+
+        `until` is the last number that it examines.
+        """
         conditions = subscription_conditions(wanted)
+        if until is not None:
+            conditions.append(SubscriptionRow.number <= until)
         return self._subscriptions(SubscriptionRow.number > after, *conditions, limit=limit)
+
+    def end_of_subscriptions(self, wanted: SubscriptionFilter, *, after: str) -> str | None:
+        """Returns the number at which a page ends, as `end_of_requests` does."""
+        if not wanted.scans():
+            return None
+        number = SubscriptionRow.number
+        last: str | None = self._last_examined(number, [number > after], number.asc())
+        return last
 
     def linked(self, provider: str) -> int:
         """Returns the number of subscriptions that are linked to the provider."""
@@ -112,18 +125,31 @@ class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable, EventQueries)
         )
         return next((row.id for row in self._rows(action)), 0)
 
-    def actions(self, wanted: ActionFilter, *, before: int, limit: int) -> list[ActionRecord]:
+    def actions(
+        self, wanted: ActionFilter, *, before: int, limit: int, until: int | None = None
+    ) -> list[ActionRecord]:
         """Returns the newest actions.
 
-        If `before` is not 0, only actions with smaller ids are returned.
+        If `before` is not 0, only actions with smaller ids are returned. `until` is the last id
+        that it examines.
         """
         conditions = action_conditions(wanted)
         if before:
             conditions.append(ActionRow.id < before)
+        if until is not None:
+            conditions.append(ActionRow.id >= until)
         query = ActionRow.select()
         if conditions:
             query = query.where(*conditions)
         return self._actions(query.order_by(ActionRow.id.desc()).limit(limit))
+
+    def end_of_actions(self, wanted: ActionFilter, *, before: int) -> int | None:
+        """Returns the id at which a page ends, as `end_of_requests` does."""
+        if not wanted.scans():
+            return None
+        older = [ActionRow.id < before] if before else []
+        last: int | None = self._last_examined(ActionRow.id, older, ActionRow.id.desc())
+        return last
 
     def request(self, number: int) -> RequestRecord | None:
         found = self._requests(RequestRow.select().where(RequestRow.number == number))
@@ -150,18 +176,24 @@ class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable, EventQueries)
             query = query.where(*conditions)
         return self._requests(query.order_by(_order(wanted)).limit(limit))
 
-    def end_of_scan(self, wanted: RequestFilter, *, after: int) -> int | None:
+    def end_of_requests(self, wanted: RequestFilter, *, after: int) -> int | None:
         """Returns the number at which a page ends, so that nobody waits long for one read; None if
         the page may examine all that is left.
         """
         if not wanted.scans():
             return None
-        rows = RequestRow.select(RequestRow.number).order_by(_order(wanted))
-        if conditions := _after(wanted, after):
-            rows = rows.where(*conditions)
-        return next(
-            (row.number for row in self._rows(rows.offset(MOST_EXAMINED - 1).limit(1))), None
+        last: int | None = self._last_examined(
+            RequestRow.number, _after(wanted, after), _order(wanted)
         )
+        return last
+
+    def _last_examined(self, key: Any, conditions: list[Expression], order: Any) -> Any:
+        """Returns the key of the last row of a page; None if fewer rows are left."""
+        rows = key.model.select(key).order_by(order)
+        if conditions:
+            rows = rows.where(*conditions)
+        found = self._rows(rows.offset(MOST_EXAMINED - 1).limit(1))
+        return found[0][0] if found else None
 
     def _text(self, column: Field) -> Any:
         if isinstance(self._database, PostgresqlDatabase):

@@ -5,17 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import pytest
 
 from generic_provider_server.commands.operate import CancelRequest, ResolveRequest
+from generic_provider_server.commands.scheduled import CancelScheduled
 from generic_provider_server.domain.actions import Terminate
 from generic_provider_server.domain.refusals import Refused
 from generic_provider_server.domain.subscription.aggregate import Pending
-from generic_provider_server.domain.values import (
-    RequestState,
-    SyncState,
-)
+from generic_provider_server.domain.subscription.records import ActionState
+from generic_provider_server.domain.values import RequestState, SyncState
+from generic_provider_server.store.read.filters import ActionFilter
 
 from .acting import Crm
 from .adapters import ACCEPTED, REJECTED, Adapters, Place
@@ -88,16 +90,22 @@ class History(Adapters):
         action = (
             self.crm.action(before.aggregate.desired, now) if before else self.crm.become(number)
         )
-        request_id = f"{self.seed}-{len(self.log)}"
-        bulk = self.chance.random() < 0.2
+        asked: dict[str, Any] = {
+            "request_id": f"{self.seed}-{len(self.log)}",
+            "bulk": self.chance.random() < 0.2,
+        }
+        perform = self.bench.perform
+        if self.chance.random() < 0.15:
+            perform = partial(self.bench.schedule, seconds=self._span())
         try:
-            done = await self.bench.perform(action, number, request_id=request_id, bulk=bulk)
+            done = await perform(action, number, **asked)
         except Refused as refused:
             self.log.append(f"{number} {action}: {refused.reason}")
             return
-        self.log.append(f"{number} {action} -> {done.action.id} {done.action.requests}")
+        made = done.action
+        self.log.append(f"{number} {action} -> {made.id} {made.state.name} {made.requests}")
         if self.chance.random() < 0.1:
-            again = await self.bench.perform(action, number, request_id=request_id, bulk=bulk)
+            again = await perform(action, number, **asked)
             assert again.action == done.action
             assert again.subscription == done.subscription
 
@@ -156,8 +164,11 @@ class History(Adapters):
         )
 
     async def _let_time_pass(self) -> None:
+        await self._wait(self._span())
+
+    def _span(self) -> int:
         spans = (1, 10, 40, 400, 4_000, 100_000, 700_000)
-        await self._wait(self.chance.choices(spans, (8, 8, 8, 8, 2, 1, 1))[0])
+        return self.chance.choices(spans, (8, 8, 8, 8, 2, 1, 1))[0]
 
     async def _wait(self, seconds: int) -> None:
         self.log.append(f"{seconds} s pass")
@@ -197,6 +208,10 @@ class History(Adapters):
 
     async def _say_goodbye(self) -> None:
         """So that nothing is left to do for those who come later."""
+        wanted = ActionFilter(states=(ActionState.SCHEDULED,))
+        for each in await self.bench.store.read(lambda q: q.actions(wanted, before=0, limit=1_000)):
+            cancel = CancelScheduled(action=each.id, subscription=each.subscription)
+            assert (await self.bench.store.do(cancel)).state is ActionState.CANCELLED
         for aggregate in await self.truth.aggregates():
             if aggregate.desired.live:
                 await self.bench.perform(Terminate(), aggregate.desired.number)

@@ -90,12 +90,12 @@ class Perform:
             return earlier
         action, former = self._prepared(transaction)
         number = action.number if isinstance(action, BecomeSubscriber) else self.subscription
-        circumstances = transaction.circumstances(number)
+        record = self._executed(transaction, number)
         change = perform(
             former.aggregate if former else None,
             action,
-            action_id=self._next_id(transaction),
-            circumstances=circumstances,
+            action_id=record.id,
+            circumstances=transaction.circumstances(number),
             bulk=self.bulk,
             reference=self.reference,
             performed_by=self.who.performed_by,
@@ -106,8 +106,9 @@ class Perform:
             _check_size(change)
         _check_items(transaction, change.aggregate)
         if self.validate_only:
-            return self._preview(transaction, change, former)
-        record = self._executed(transaction, number)
+            return _preview(transaction, change, former, record)
+        if self.scheduled is None:
+            transaction.numbers.give("action")
         performed = transaction.put(number, change, new_action=record)
         self.remember(transaction, record)
         subscription = transaction.record(number)
@@ -127,13 +128,10 @@ class Perform:
         if self.request_id:
             transaction.remember(self.request_id, created=str(record.id), digest=self.digest)
 
-    def _next_id(self, transaction: Transaction) -> int:
-        return self.scheduled.id if self.scheduled else transaction.numbers.next("action")
-
     def _executed(self, transaction: Transaction, subscription: str) -> ActionRecord:
         now = transaction.now
         if self.scheduled is None:
-            return self.record(transaction.take("action"), subscription, now=now)
+            return self.record(transaction.numbers.next("action"), subscription, now=now)
         return replace(self.scheduled, state=ActionState.EXECUTED, execute_time=now, due_time=None)
 
     def record(self, action_id: int, subscription: str, *, now: Instant) -> ActionRecord:
@@ -174,15 +172,17 @@ class Perform:
                 expected_revision=str(self.expected_revision),
             )
 
-    def _preview(
-        self, transaction: Transaction, change: Transition, former: SubscriptionRecord | None
-    ) -> Done:
-        requests = tuple(
-            [replace(r, number=0, action=0) for r in created_requests(transaction, change)]
-        )
-        record = self.record(0, change.aggregate.desired.number, now=transaction.now)
-        shown = revised(former, change.aggregate, now=transaction.now)
-        return Done(record, shown, requests, left_out=change.left_out)
+
+def _preview(
+    transaction: Transaction,
+    change: Transition,
+    former: SubscriptionRecord | None,
+    record: ActionRecord,
+) -> Done:
+    requests = created_requests(transaction, change)
+    shown = tuple([replace(request, number=0, action=0) for request in requests])
+    after = revised(former, change.aggregate, now=transaction.now)
+    return Done(replace(record, id=0), after, shown, left_out=change.left_out)
 
 
 def _as_it_is(transaction: Transaction, action: int) -> Done:

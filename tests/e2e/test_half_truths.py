@@ -7,9 +7,11 @@ import os
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 
+import grpc
 import pytest
 
 from support.command_line import run
@@ -165,6 +167,19 @@ def test_a_provider_is_shown_as_the_file_that_makes_it(server: Server, tmp_path:
     changed = run("provider", "apply", str(file), "--dry-run", server=server).stdout
     assert '-    { code = "TWIN", required_distributor' in changed
     assert '+delivery_settings = { pending_window = "3 d"' in changed
+
+
+def test_a_server_that_does_not_know_a_call_is_told_from_one_that_refuses_it() -> None:
+    older = grpc.server(ThreadPoolExecutor(1))
+    port = older.add_insecure_port("127.0.0.1:0")
+    older.start()
+    try:
+        refused = run("provider", "list", "--server", f"127.0.0.1:{port}")
+    finally:
+        older.stop(None).wait()
+
+    assert refused.exit_code == 1
+    assert "the server does not know this call: it is older than this command" in refused.stderr
 
 
 def test_a_simulated_platform_in_another_file_is_refused(tmp_path: Path) -> None:

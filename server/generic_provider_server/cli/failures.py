@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from io import StringIO
 
 import click
+import grpc
 
 from generic_provider import DeadlineExceeded, ProvisioningError, ServerUnavailable
 
@@ -61,6 +62,8 @@ def words_of(error: ProvisioningError) -> str:
         return (
             f"the server was not reached ({error.message}); check that it runs, and check --server"
         )
+    if error.code is grpc.StatusCode.UNIMPLEMENTED and not error.reason:
+        return "the server does not know this call: it is older than this command, or is another"
     wrong = [f"\n  {each.field}: {each.description}" for each in error.violations]
     reason = f" [{error.reason}]" if error.reason else ""
     return ("the input is wrong" if wrong else error.message) + reason + "".join(wrong)

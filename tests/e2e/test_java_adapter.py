@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 import shutil
@@ -11,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from generic_provider_server.conformance.rules import RULES
-from support.adapter_check import checked
+from support.foreign_adapter import PROTOS, keeps_every_rule, listing
 
-ROOT = Path(__file__).parents[2]
 DEBIAN = Path(os.environ.get("GENERIC_PROVIDER_TEST_JAVA", "/"))
 """Where the packages are; they may be unpacked (dpkg -x) in a folder instead of installed."""
 JARS = DEBIAN / "usr/share/java"
@@ -22,6 +19,7 @@ PLUGIN = DEBIAN / "usr/bin/grpc_java_plugin"
 PROTOC = DEBIAN / "usr/bin/protoc"
 # What the check needs to see every rule.
 CHANGES = (
+    ('"localhost:50051"', 'System.getenv("GENERIC_PROVIDER_SERVER")'),
     (
         "LEASE = 30, SILENCE = 30, QUIET = 12, DOWN = 10,",
         "LEASE = 3, SILENCE = 30, QUIET = 12, DOWN = 1,",
@@ -50,10 +48,10 @@ def classpath(tmp_path: Path) -> str:
         )
     stubs, classes = tmp_path / "stubs", tmp_path / "classes"
     stubs.mkdir()
-    command = [str(PROTOC), f"--proto_path={ROOT / 'protos'}", f"--proto_path={DEBIAN}/usr/include"]
+    command = [str(PROTOC), f"--proto_path={PROTOS}", f"--proto_path={DEBIAN}/usr/include"]
     command += [f"--plugin=protoc-gen-grpc-java={PLUGIN}"]
     command += [f"--java_out={stubs}", f"--grpc-java_out={stubs}"]
-    command += [str(each) for each in (ROOT / "protos/generic_provider/v1").glob("*.proto")]
+    command += [str(each) for each in (PROTOS / "generic_provider/v1").glob("*.proto")]
     libraries = {"LD_LIBRARY_PATH": f"{DEBIAN}/usr/lib/x86_64-linux-gnu"}
     subprocess.run(command, check=True, env={**os.environ, **libraries})
     jars = {
@@ -69,33 +67,13 @@ def classpath(tmp_path: Path) -> str:
 
 @pytest.mark.timeout(600)
 async def test_the_java_adapter_keeps_every_rule(classpath: str, tmp_path: Path) -> None:
-    (code,) = re.findall(
-        r"^```java\n(.*?)^```$", (ROOT / "docs/adapters.md").read_text(), re.DOTALL | re.MULTILINE
+    source = tmp_path / "RawAdapter.java"
+    source.write_text(listing("java", CHANGES))
+    _compile(classpath, tmp_path / "classes", str(source))
+
+    await keeps_every_rule(
+        *("java", "-cp", classpath, "example.RawAdapter"), log=tmp_path / "java.log"
     )
-    for before, after in CHANGES:
-        assert before in code
-        code = code.replace(before, after, 1)
-
-    async def serve(address: str) -> None:
-        source = tmp_path / "RawAdapter.java"
-        source.write_text(code.replace("localhost:50051", address))
-        _compile(classpath, tmp_path / "classes", str(source))
-        with (tmp_path / "java.log").open("w") as log:
-            process = await asyncio.create_subprocess_exec(
-                "java", "-cp", classpath, "example.RawAdapter", stdout=log, stderr=log
-            )
-        try:
-            await process.wait()
-        finally:
-            process.kill()
-            await process.wait()
-
-    exit_code, verdicts = await checked(
-        serve, "--slow-type", "update-address", "--rejecting", "FILM", "--down", "PPV"
-    )
-
-    assert verdicts == dict.fromkeys(RULES, "kept"), (tmp_path / "java.log").read_text()
-    assert exit_code == 0
 
 
 def _compile(classpath: str, classes: Path, *sources: str) -> None:

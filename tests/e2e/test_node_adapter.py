@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
-import re
 import shutil
 from pathlib import Path
 
 import pytest
 
-from generic_provider_server.conformance.rules import RULES
-from support.adapter_check import checked
+from support.foreign_adapter import PROTOS, keeps_every_rule, listing
 
-ROOT = Path(__file__).parents[2]
 PACKAGES = Path(os.environ.get("GENERIC_PROVIDER_TEST_NODE", "/nowhere"))
 """The folder in which `npm install` was called."""
 # What the check needs to see every rule.
@@ -41,35 +37,11 @@ async def test_the_node_adapter_keeps_every_rule(tmp_path: Path) -> None:
             "needs Node.js, and GENERIC_PROVIDER_TEST_NODE: a folder with @grpc/grpc-js and "
             "@grpc/proto-loader"
         )
-    page = (ROOT / "docs/adapters.md").read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```javascript\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
-    for before, after in CHANGES:
-        assert before in code
-        code = code.replace(before, after, 1)
-    (tmp_path / "adapter.js").write_text(code)
+    (tmp_path / "adapter.js").write_text(listing("javascript", CHANGES))
     (tmp_path / "node_modules").symlink_to(modules)
 
-    async def serve(address: str) -> None:
-        variables = {
-            "GENERIC_PROVIDER_SERVER": address,
-            "GENERIC_PROVIDER_PROTOS": str(ROOT / "protos"),
-        }
-        with (tmp_path / "node.log").open("w") as log:
-            process = await asyncio.create_subprocess_exec(
-                *(node, str(tmp_path / "adapter.js")),
-                stdout=log,
-                stderr=log,
-                env={**os.environ, **variables},
-            )
-        try:
-            await process.wait()
-        finally:
-            process.kill()
-            await process.wait()
-
-    exit_code, verdicts = await checked(
-        serve, "--slow-type", "update-address", "--rejecting", "FILM", "--down", "PPV"
+    await keeps_every_rule(
+        *(node, str(tmp_path / "adapter.js")),
+        log=tmp_path / "node.log",
+        environment={"GENERIC_PROVIDER_PROTOS": str(PROTOS)},
     )
-
-    assert verdicts == dict.fromkeys(RULES, "kept"), (tmp_path / "node.log").read_text()
-    assert exit_code == 0

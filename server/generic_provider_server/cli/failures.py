@@ -62,6 +62,8 @@ def words_of(error: ProvisioningError) -> str:
         return (
             f"the server was not reached ({error.message}); check that it runs, and check --server"
         )
+    if isinstance(error, DeadlineExceeded) and not error.reason:
+        return "the server did not answer in time: try again, or give it longer with --timeout"
     if error.code is grpc.StatusCode.UNIMPLEMENTED and not error.reason:
         return "the server does not know this call: it is older than this command, or is another"
     wrong = [f"\n  {each.field}: {each.description}" for each in error.violations]

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 
-from generic_provider import Client, ServerUnavailable
+from generic_provider import Client, DeadlineExceeded, ServerUnavailable
 
 from ..desk.output import Output
 from .connecting.options import connection_options
@@ -35,7 +35,7 @@ def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[
                 connection.server, tls=connection.tls(), performed_by=_me(), timeout=timeout
             ) as client:
                 command(client, Output(as_json), *args, **kwargs)
-        except ServerUnavailable as error:
+        except (ServerUnavailable, DeadlineExceeded) as error:
             if error.reason or not (why := why_not_reached(connection)):
                 raise
             raise NotReached(f"{connection.server} was not reached: {why}") from None

@@ -30,6 +30,7 @@ from generic_provider_server.domain.subscription.events import EventKind
 from generic_provider_server.domain.subscription.perform import MOST_UNSETTLED
 from generic_provider_server.domain.subscription.records import ActionOrigin, ActionState, Who
 from generic_provider_server.domain.values import SECOND, Address, Instant, State
+from generic_provider_server.store.read.duties import MOST_DUE
 from generic_provider_server.store.read.filters import ActionFilter
 from support.bench import Bench
 from support.examples import ADD_NEWS, ADD_SPORT, NEWS, SATELLITE, SPORT, card, viewer
@@ -357,6 +358,22 @@ async def test_a_provider_keeps_what_a_scheduled_action_names(bench: Bench) -> N
         await bench.store.do(update)
     await bench.store.do(CancelScheduled(action=scheduled.action.id, subscription="S1"))
     await bench.store.do(update)
+
+
+async def test_a_live_action_does_not_wait_for_all_that_is_due(bench: Bench) -> None:
+    numbers = [f"S{n}" for n in range(MOST_DUE)]
+    await asyncio.gather(*[bench.become(viewer(number)) for number in numbers])
+    await asyncio.gather(*[bench.schedule(Deactivate(), number, 10) for number in numbers])
+    begun = asyncio.Event()
+    bench.store.listeners.committed.append(lambda _: begun.set())
+    working = asyncio.create_task(bench.pass_time(10))
+    await begun.wait()
+    await bench.perform(ADD_SPORT, "S1")
+    left = await bench.store.read(lambda q: q.actions(SCHEDULED, before=0, limit=MOST_DUE))
+    await working
+
+    assert left
+    assert not await bench.store.read(lambda q: q.actions(SCHEDULED, before=0, limit=1))
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def test_what_the_pages_link_to_exists() -> None:
     links = [
         page.parent / link
         for page in pages
-        for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
+        for link in re.findall(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8"))
     ]
 
     assert [link for link in links if not link.exists()] == []

@@ -88,6 +88,19 @@ def test_a_stray_quotation_mark_refuses_its_line_and_no_other(
     assert refused.splitlines() == [HEADING, rows[2], rows[4]]
 
 
+def test_a_refused_line_in_the_middle_repeats_no_other(
+    server: Server, campaign: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "list.csv"
+    row = f"{campaign},OTT"
+    file.write_text(f"reference,become_subscriber.type\n{row}\nwrong\n{row}\n{row}\n")
+
+    told = run("action", "batch", str(file), "--batch-size=1", server=server)
+
+    assert told.stdout.startswith("3 done, 1 refused"), told.output
+    assert len(_performed(server, campaign)) == 3
+
+
 @pytest.mark.parametrize("name", ["-", "/dev/stdin"])
 @pytest.mark.parametrize("kind", ["csv", "json", "gzip"])
 def test_standard_input_is_a_file_like_any_other(

@@ -52,8 +52,13 @@ class Text:
         self._opened.close()
 
     def __iter__(self) -> Iterator[bytes]:
-        self._content.seek(self._start)
-        for line in self._content:
+        position = self._start  # its own, because several readers may be on their way
+        while True:
+            self._content.seek(position)
+            line = self._content.readline()
+            if not line:
+                return
+            position = self._content.tell()
             yield line.rstrip(b"\r\n")
 
     def whole(self) -> str:

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 
-from generic_provider import Address, Client, Provider, ResponseStatus, actions
+from generic_provider import Account, Address, Client, Provider, ResponseStatus, actions
 from support.command_line import run, told_as_json
 from support.processes import Server
 from support.pulling import accept_all, answer, take
@@ -190,13 +190,13 @@ def test_an_activation_is_stuck(server: Server, crm: Client, provider: str, numb
 def test_actions_find_their_subscription_by_card_and_by_account(
     server: Server, crm: Client, provider: str, number: str, card: str
 ) -> None:
-    stopped = run("action", "stop-services", card, "--service=MAIN:SPORT", server=server)
-    assert f"subscription {number}" in stopped.stdout, stopped.output
-    account = f"CAS-{number}"
-    answer(crm, provider, account_number=account)
-    crm.perform(actions.BecomeSubscriber(type="DTH", provider=provider, draft=True))
-    moved = run("action", "change-location", card, "--city=Tartu", server=server)
-    assert "address: Vana 1, Tartu" in moved.stdout, moved.output
+    new = actions.BecomeSubscriber(type="DTH", provider=provider, holder=Account(number=f"H{card}"))
+    with_account = crm.perform(new).subscription.number
+    answer(crm, provider, account_number=f"CAS-{card}")
+    for key, found in (card, number), (f"CAS-{card}", with_account), (f"H{card}", with_account):
+        moved = run("action", "change-location", key, "--city=Tartu", server=server)
+        assert f"subscription {found}," in moved.stdout, moved.output
+        assert "Tartu" in moved.stdout
 
 
 def test_an_action_shows_what_was_asked_and_what_stands_again(

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.rule import Rule
-from rich.table import Table
+from rich.table import Column, Table
 
 from generic_provider import (
     ActionState,
@@ -109,7 +109,9 @@ class Teller:
             )
 
     def table(self, title: str, columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
-        table = Table(*columns, title=title, title_justify="left")
+        table = Table(
+            *[Column(name, overflow="fold") for name in columns], title=title, title_justify="left"
+        )
         for row in rows:
             table.add_row(*[_plain(str(cell)) for cell in row])
         self._console.print()

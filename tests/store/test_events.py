@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from generic_provider_server.commands.due import MOST_EVENT_ROWS, DropEvents
@@ -27,6 +28,11 @@ from support.resets import Runs
 from support.soak import histories
 from support.store_histories import play_on_store
 from support.told import Told
+
+WAITING = (
+    "SELECT xact_start FROM pg_stat_activity "
+    "WHERE datname = current_database() AND wait_event_type = 'Lock'"
+)
 
 
 @dataclass(slots=True)
@@ -211,3 +217,23 @@ async def test_rows_of_several_processes_appear_in_their_order(postgres_url: str
 
     executed = [e.subscription for e in found.events if e.kind == EventKind.ACTION_EXECUTED]
     assert len(executed) == len(set(executed)) == 120
+
+
+async def test_a_group_that_cannot_take_its_number_tries_again(postgres_url: str) -> None:
+    """The statements that are sent with COMMIT fail together, and the connection stays usable."""
+    store = open_store(postgres_url)
+    bench = Bench(store, HandClock())
+    await bench.add_provider(SATELLITE)
+    with psycopg.connect(postgres_url) as holder, psycopg.connect(postgres_url) as looking:
+        looking.autocommit = True
+        holder.execute("SELECT value FROM counter WHERE name = 'event' FOR UPDATE")
+        becoming = asyncio.create_task(bench.become(viewer("S1")))
+        while not (first := looking.execute(WAITING).fetchall()):
+            await asyncio.sleep(0.02)
+        while looking.execute(WAITING).fetchall() == first:
+            await asyncio.sleep(0.02)
+        holder.rollback()
+        await becoming
+
+    assert (await kinds(bench))[-3:] == ["ACTION_EXECUTED", "REQUEST_CREATED", "SYNC_STATE_CHANGED"]
+    await store.close()

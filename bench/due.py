@@ -19,7 +19,7 @@ BATCH = 1_000
 LIVE = 5_000
 """The first subscriptions are those of the live actions."""
 AHEAD = timedelta(seconds=3)
-CHANGES_A_SECOND = 2_500
+CHANGES_A_SECOND = 1_500
 """As many subscriptions are surely changed in batches."""
 
 

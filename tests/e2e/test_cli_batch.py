@@ -59,6 +59,24 @@ def _performed(campaign: str, server: Server) -> list[Any]:
     return told_as_json("action", "list", "--limit=0", f"--reference={campaign}", server=server)
 
 
+def test_a_line_with_a_time_schedules_its_action(
+    server: Server, campaign: str, tmp_path: Path
+) -> None:
+    _write(tmp_path / "new.ndjson", [_subscriber(campaign, campaign)])
+    assert run("action", "batch", str(tmp_path / "new.ndjson"), server=server).exit_code == 0
+    file = tmp_path / f"{campaign}.csv"
+    heading = "subscription,reference,action,schedule_time\n"
+    late, now = f"{campaign},{campaign},activate,2999-12-31T23:00Z", f"{campaign},,deactivate,"
+    file.write_text(f"{heading}{now}\n{late}\n")
+
+    told = run("action", "batch", str(file), server=server)
+    assert (told.exit_code, told.output) == (0, "2 done (1 scheduled), 0 refused\n")
+    again = run("action", "batch", str(file), server=server)
+    assert "0 new, 2 done before (1 EXECUTED, 1 SCHEDULED), 0 refused" in again.output
+    (scheduled, _) = _performed(campaign, server)
+    assert scheduled["performed"]["schedule_time"] == "2999-12-31T23:00:00Z"
+
+
 def test_a_file_is_performed_once_however_often_it_is_given(
     server: Server, campaign: str, tmp_path: Path
 ) -> None:

@@ -55,7 +55,7 @@ class Outcome:
 
     def __init__(self, *, validate_only: bool) -> None:
         self._actions: list[tuple[int, SubscriptionAction]] = []
-        self._new = 0
+        self._new = self._scheduled = 0
         self._before: Counter[str] = Counter()
         self._after: Counter[str] = Counter()
         self._validate_only = validate_only
@@ -66,6 +66,7 @@ class Outcome:
             self._before[state(action)] += 1
         else:
             self._new += 1
+            self._scheduled += action.state == ActionState.SCHEDULED
 
     def wait(self, client: Client) -> Iterator[SubscriptionAction]:
         """Yields every action when it is settled, and prints the rejected ones."""
@@ -79,6 +80,8 @@ class Outcome:
     def summary(self, refused: Refused) -> str:
         would = "would be " if self._validate_only else ""
         done = f"{self._new} {would}done"
+        if self._scheduled:
+            done += f" ({self._scheduled} scheduled)"
         if self._before:
             states = next(iter(self._before)) if len(self._before) == 1 else _counts(self._before)
             done = f"{self._new} new, {self._before.total()} done before ({states})"

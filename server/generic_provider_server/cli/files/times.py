@@ -30,10 +30,10 @@ def timestamp_of(text: str) -> str:
         given = datetime.fromisoformat(text)
     except ValueError:
         return text
-    if given.utcoffset() is not None:
-        return text
-    _say_once()
-    return given.astimezone().isoformat()
+    if given.utcoffset() is None:
+        _say_once()
+        given = given.astimezone()
+    return given.isoformat()
 
 
 @cache

@@ -15,6 +15,7 @@ from google.rpc.status_pb2 import Status
 from generic_provider import AsyncClient, actions
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider.v1 import request_service_pb2 as requests
+from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
@@ -96,3 +97,17 @@ async def test_the_client_comes_again_by_itself(caller: Caller, address: str) ->
 
     assert provider.state == effective
     assert done.subscription.number == "S2"
+
+
+async def test_long_lists_of_adapters_and_operators_are_one_call(caller: Caller) -> None:
+    tokens = [str(n) for n in range(CALL * MOST)]
+    released = await caller.call(
+        "ReleaseLeases", provisioning.ReleaseLeasesRequest(lease_tokens=tokens)
+    )
+    definition = resets.ResetRunDefinition(name="all", provider="P", subscriptions=tokens)
+    defined = await caller.call(
+        "CreateResetRunDefinition", resets.CreateResetRunDefinitionRequest(definition=definition)
+    )
+
+    assert len(released.results) == len(tokens)
+    assert list(defined.definition.subscriptions) == tokens

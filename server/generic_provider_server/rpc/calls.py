@@ -19,7 +19,7 @@ from ..domain.refusals import InvalidField, Reason, Refused
 from ..domain.subscription.records import Who
 from .checks import CALLERS_ID, Checks
 from .errors import details_of
-from .intake import Intake, lists_of, size_of
+from .intake import Intake, size_of
 
 Request = TypeVar("Request", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -137,7 +137,7 @@ def _handler(
     if method.client_streaming:
         streamed = _streamed(method.full_name, behaviour, calls)
         return grpc.stream_unary_rpc_method_handler(streamed, decode, encode)
-    unary = _unary(method.full_name, behaviour, calls, intake, lists_of(message))
+    unary = _unary(method.full_name, behaviour, calls, intake)
     return grpc.unary_unary_rpc_method_handler(unary, decode, encode)
 
 
@@ -146,13 +146,12 @@ def _unary(
     behaviour: Callable[[Any, IncomingCall], Awaitable[Message]],
     calls: Calls,
     intake: Intake,
-    lists: list[str],
 ) -> Callable[[Any, Context], Awaitable[Message]]:
     async def run(request: Message | Undecodable, context: Context) -> Message:
         try:
             call = calls.begin(request, context)
             try:
-                with intake.taken(size_of(request, lists)):
+                with intake.taken(size_of(request)):
                     return await behaviour(request, call)
             finally:
                 calls.end()

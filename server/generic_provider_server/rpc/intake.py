@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from google.protobuf.message import Message
-
 from ..domain.refusals import Reason, Refused
 
 CALL = 4
@@ -40,12 +38,6 @@ class Intake:
             self._taken -= size
 
 
-def lists_of(request: type[Message]) -> list[str]:
-    """The fields of the message that are lists."""
-    empty = request()
-    names = [field.name for field in request.DESCRIPTOR.fields]
-    return [name for name in names if hasattr(getattr(empty, name), "append")]
-
-
-def size_of(request: object, lists: list[str]) -> int:
-    return CALL + sum([len(getattr(request, name)) for name in lists])
+def size_of(request: object) -> int:
+    """Only actions count: the credit of adapters bounds what they answer."""
+    return CALL + len(getattr(request, "actions", ()))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ class Watched(Generic[Response, Item]):
         # a lasting stream that was open once is opened again however long that takes
         self._limit = timedelta.max if watch.lasting else timeout
         self._heard = time.monotonic()
+        self._silent = False
         self.more = True
         self.delay = 0.0
 
@@ -47,6 +49,7 @@ class Watched(Generic[Response, Item]):
         Raises the exception for an error after which the stream is not opened again.
         """
         ended = threading.Event()
+        self._silent = False
         self._heard, self.more, self.delay = time.monotonic(), self._watch.lasting, 0.0
         if self._watch.lasting:
             listen = partial(self._listen, ended, partial(call, cancel))
@@ -55,6 +58,11 @@ class Watched(Generic[Response, Item]):
             yield
         except grpc.RpcError as error:
             self.delay, self.more = self._tries.delay_after(error), True
+        except asyncio.CancelledError:
+            # grpc.aio raises this too if only the stream was cancelled, and not the task
+            task = asyncio.current_task()
+            if not self._silent or (task and task.cancelling()):
+                raise
         finally:
             ended.set()
             cancel()
@@ -69,4 +77,5 @@ class Watched(Generic[Response, Item]):
         while (left := self._heard + SILENCE_SECONDS - time.monotonic()) > 0:
             if ended.wait(left):
                 return
+        self._silent = True
         cancel()

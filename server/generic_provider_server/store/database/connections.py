@@ -74,7 +74,7 @@ class _Connection(psycopg.Connection[Any]):
 
     def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
         try:
-            return super().wait(gen, interval, timeout or self.answer_seconds)
+            return super().wait(gen, interval, self.answer_seconds if timeout is None else timeout)
         except psycopg.OperationalError as error:
             waiting = self.pgconn.transaction_status == TransactionStatus.ACTIVE
             if waiting and timeout is None and error.sqlstate is None:

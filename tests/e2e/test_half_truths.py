@@ -101,6 +101,15 @@ def test_a_full_or_closed_output_is_told_without_a_traceback(server: Server, com
     assert _ran(*command.split(), server=server, output=">&-") == (0, "", "")
 
 
+def test_a_server_that_cannot_say_where_it_serves_says_why(tmp_path: Path) -> None:
+    database = f"--database=sqlite:///{tmp_path / 'x.db'}"
+
+    code, _, said = _ran("serve", "--listen=127.0.0.1:0", database, output="> /dev/full")
+
+    assert code == 1
+    assert said == "Error: standard output cannot be written: No space left on device\n"
+
+
 def test_a_terminal_of_another_encoding_shows_everything(server: Server) -> None:
     become = ("action", "become-subscriber", "--type=OTT", f"--holder-name={NAME}")
     number = json.loads(run(*become, "--json", server=server).stdout)["subscription"]["number"]

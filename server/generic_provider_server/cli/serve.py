@@ -12,6 +12,7 @@ from ..config import DESCRIBED, PREFIX, Described, InForce, Settings, WrongSetti
 from ..desk.output import say, show_table
 from ..running import run_one
 from ..workers import run_workers
+from .failures import cause
 
 F = TypeVar("F", bound=Callable[..., Any])
 METAVARS: dict[Any, str] = {str: "TEXT", int: "NUMBER", float: "SECONDS", Path | None: "FILE"}
@@ -74,4 +75,11 @@ def _run(settings: Settings) -> None:
     if settings.workers > 1:
         run_workers(settings)
     else:
-        run_one(settings, on_serving=lambda address: say(f"serving on {address}"))
+        run_one(settings, on_serving=_announce)
+
+
+def _announce(address: str) -> None:
+    try:
+        say(f"serving on {address}")
+    except OSError as error:
+        raise click.ClickException(cause(error)) from error

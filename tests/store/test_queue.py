@@ -77,6 +77,17 @@ def test_a_large_answer_leaves_as_much_room_for_actions() -> None:
     assert len(queue.next_group()) == 1_001
 
 
+def test_many_adapters_that_poll_leave_the_crm_its_share() -> None:
+    queue: Queue[Asked] = Queue()
+    for _ in range(1_000):
+        queue.add(Asked(CLAIM.needs()))
+        queue.add(Asked(Needs()))
+    group = queue.next_group()
+    claims = sum(each.needs.searches for each in group)
+
+    assert (claims, len(group) - claims) == (10, MOST_IN_GROUP // 2)
+
+
 def test_without_adapters_the_crm_has_the_whole_group() -> None:
     queue: Queue[Asked] = Queue()
     for _ in range(3_000):

@@ -13,6 +13,10 @@ MOST_IN_GROUP = 400
 """The size of a group. A command counts as many as it names subscriptions, but at least one."""
 SHARE = MOST_IN_GROUP // 4
 """The part of a group that the CRM always gets while adapters are at work."""
+SEARCH = MOST_IN_GROUP // 20
+"""The size of a command of an adapter that searches for its subscriptions: a claim may find
+hundreds, but mostly finds few.
+"""
 
 
 class Queued(Protocol):
@@ -63,9 +67,14 @@ def _taken(waiting: deque[Q], most: int) -> tuple[list[Q], int]:
     taken: list[Q] = []
     size = 0
     while waiting:
-        more = max(1, len(waiting[0].needs.subscriptions))
+        more = _size(waiting[0].needs)
         if taken and size + more > most:
             break
         taken.append(waiting.popleft())
         size += more
     return taken, size
+
+
+def _size(needs: Needs) -> int:
+    searches = needs.searches and needs.for_adapter
+    return SEARCH if searches else max(1, len(needs.subscriptions))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import Any
 
@@ -208,3 +208,22 @@ async def test_a_watcher_that_does_not_read_costs_a_bounded_amount(
         heard = await first(executed, 3_000)
         stream.cancel()
     assert made - sum(event.ByteSize() for event in heard) < 12_000_000 < 2 * 3_000 * 4_000
+
+
+@pytest.mark.timeout(60)
+async def test_a_watcher_that_does_not_read_does_not_delay_a_shutdown(url: str) -> None:
+    settings = Settings(listen="127.0.0.1:0", database=url, drain_seconds=600)
+    holder = Account(parameters={"x": "x" * 4_000})
+    become = actions.BecomeSubscriber(type="DTH", provider="P", holder=holder)
+    async with AsyncExitStack() as stack:
+        async with running(settings) as address, AsyncClient(address) as crm:
+            await Shop(address, crm).open()
+            channel = await stack.enter_async_context(grpc.aio.insecure_channel(address))
+            stream = SubscriptionServiceStub(channel).WatchEvents(api.WatchEventsRequest())
+            await stream.read()
+            for batch in range(4):
+                numbers = [f"S{batch}-{n}" for n in range(500)]
+                await crm.batch_perform([actions.request(become, subscription=n) for n in numbers])
+            executed = crm.watch_events(from_beginning=True, kind="ACTION_EXECUTED")
+            assert len(await first(executed, 2_000)) == 2_000
+        stream.cancel()

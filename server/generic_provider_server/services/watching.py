@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import methodcaller
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from ..domain.refusals import Reason, Refused
 from ..domain.subscription.events import Event, EventKind
@@ -30,6 +30,9 @@ POLL_SECONDS = 0.25
 """How often new events are looked for that no notification has announced."""
 
 PAUSE_SECONDS = 0.02
+LAST_SECONDS = 1.0
+"""How long a stream may take for its last messages when the server shuts down."""
+
 RECENT_ROWS = 32
 """How many rows are kept in memory, so that many watchers cost one query."""
 
@@ -102,7 +105,7 @@ class Watching:
     def __init__(self, store: Store, *, max_watchers: int) -> None:
         self._store = store
         self._most = max_watchers
-        self._watchers = 0
+        self._watchers: list[asyncio.Task[Any] | None] = []
         self._next = 0
         """The first row that the waiting watchers have not been told of."""
         self._recent: deque[EventsAt] = deque(maxlen=RECENT_ROWS)
@@ -124,6 +127,13 @@ class Watching:
         self._draining = reason
         for waiting in self._waiting:
             _tell(waiting, self._next)
+        asyncio.get_running_loop().call_later(LAST_SECONDS, self._cut)
+
+    def _cut(self) -> None:
+        """Ends the streams that still wait for a watcher who does not read."""
+        for watcher in self._watchers:
+            if watcher:
+                watcher.cancel()
 
     def cursor(self, place: Place) -> str:
         return f"{self._store.id}-{place.row}-{place.events}"
@@ -147,18 +157,19 @@ class Watching:
         """
         bounds = await self.read(methodcaller("event_bounds"))
         place = self._checked(start, bounds)
-        if self._watchers >= self._most:
+        if len(self._watchers) >= self._most:
             raise Refused(Reason.TOO_MANY_STREAMS, f"this server has {self._most} watchers already")
         if not self._watchers:
             self._next = bounds.next
             self._recent.clear()
-        self._watchers += 1
+        task = asyncio.current_task()
+        self._watchers.append(task)
         try:
             yield Heartbeat(place)
             async for sent in self._behind(place, wanted):
                 yield sent
         finally:
-            self._watchers -= 1
+            self._watchers.remove(task)
 
     def _checked(self, start: Place | None, bounds: Bounds) -> Place:
         if start is None:

@@ -117,8 +117,6 @@ def _command(name: str, verb: Verb) -> click.Command:
             expected_revision=expected_revision,
             performed_by=performed_by or "",
         )
-        if wait and not output.as_json:
-            say(*_performed(done))
         if wait:
             _show_settled(client, output, done)
         else:
@@ -130,6 +128,8 @@ def _command(name: str, verb: Verb) -> click.Command:
 
 
 def _show_settled(client: Client, output: Output, done: PerformActionResponse) -> None:
+    if not output.as_json:
+        say(*_performed(done))
     settled = settled_action(client, done.action)
     output.message(settled, "\n".join(_lines(settled)))
     if settled.state in REJECTED:

@@ -78,27 +78,39 @@ def batch(
     client.performed_by = performed_by or client.performed_by
     run = run or (str(uuid4()) if again else "")
     with Text(file) as text, Refused(file) as refused:
-        outcome, lines = Outcome(validate_only=validate_only), Lines(text, again=run)
-        with LinesBar(text) as bar:
-            for group in _groups(lines, most=batch_size):
-                try:
-                    results = [*_perform(client, group, validate_only=validate_only)]
-                except ProvisioningError:
-                    _say_how_to_continue(outcome, refused, group[0].number - 1, run)
-                    raise
-                for line, action, repeated, reason in results:
-                    if action:
-                        outcome.add(line.number, action, repeated=repeated)
-                        if output.as_json and not wait:
-                            say(one_line(action))
-                    else:
-                        refused.add(line, reason, heading=lines.heading)
-                bar.reached(group[-1].number)
+        outcome = Outcome(validate_only=validate_only)
+        actions = _actions(
+            client, text, outcome=outcome, refused=refused, batch_size=batch_size, run=run
+        )
+        for action in actions:
+            if output.as_json and not wait:
+                say(one_line(action))
         for action in outcome.wait(client) if wait else ():
             if output.as_json:
                 say(one_line(action))
         say(outcome.summary(refused), err=output.as_json)
         sys.exit(outcome.exit_code(refused))
+
+
+def _actions(
+    client: Client, text: Text, *, outcome: Outcome, refused: Refused, batch_size: int, run: str
+) -> Iterator[SubscriptionAction]:
+    """Performs the lines. Yields the actions of those that are not refused."""
+    lines = Lines(text, again=run)
+    with LinesBar(text) as bar:
+        for group in _groups(lines, most=batch_size):
+            try:
+                results = [*_perform(client, group, validate_only=outcome.validate_only)]
+            except ProvisioningError:
+                _say_how_to_continue(outcome, refused, group[0].number - 1, run)
+                raise
+            for line, action, repeated, reason in results:
+                if action:
+                    outcome.add(line.number, action, repeated=repeated)
+                    yield action
+                else:
+                    refused.add(line, reason, heading=lines.heading)
+            bar.reached(group[-1].number)
 
 
 def _say_how_to_continue(outcome: Outcome, refused: Refused, line: int, run: str) -> None:

@@ -58,7 +58,7 @@ class Outcome:
         self._new = self._scheduled = 0
         self._before: Counter[str] = Counter()
         self._after: Counter[str] = Counter()
-        self._validate_only = validate_only
+        self.validate_only = validate_only
 
     def add(self, line: int, action: SubscriptionAction, *, repeated: bool) -> None:
         self._actions.append((line, action))
@@ -78,7 +78,7 @@ class Outcome:
             yield settled
 
     def summary(self, refused: Refused) -> str:
-        would = "would be " if self._validate_only else ""
+        would = "would be " if self.validate_only else ""
         done = f"{self._new} {would}done"
         if self._scheduled:
             done += f" ({self._scheduled} scheduled)"

@@ -90,7 +90,7 @@ class Told:
 
 
 def _numbers(events: list[Event], kind: EventKind) -> list[int]:
-    return [event.number for event in events if event.kind is kind]
+    return [event.number for event in events if event.kind == kind]
 
 
 def _created(event: Event) -> bool:

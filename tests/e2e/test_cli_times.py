@@ -96,6 +96,7 @@ def test_a_command_waits_until_its_action_is_settled(
     assert waiting.returncode == (0 if settled == "SETTLED" else 1)
     assert f"{settled}, BECOME_SUBSCRIBER of subscription" in said
     assert ("not on this card" in said) == (settled == "REJECTED")
+    assert "\n  create time   20" in said
 
 
 def test_the_backlog_of_all_providers_is_a_table(server: Server, crm: Client) -> None:

@@ -131,7 +131,7 @@ def _show_settled(client: Client, output: Output, done: PerformActionResponse) -
     if not output.as_json:
         say(*_performed(done))
     settled = settled_action(client, done.action)
-    output.message(settled, "\n".join(_lines(settled)))
+    output.message(settled, *_lines(settled))
     if settled.state in REJECTED:
         sys.exit(REFUSED)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -127,6 +128,28 @@ def test_a_wrong_line_ends_a_complete_report_before_anybody_is_missing(
     assert "line 2: " in told.stderr
     assert "Traceback" not in told.output
     assert _differences("S2", server) == before
+
+
+@pytest.mark.parametrize("place", ["", "ELSEWHERE"])
+def test_what_a_platform_holds_on_no_known_viewing_point_is_explained(
+    server: Server, tmp_path: Path, place: str
+) -> None:
+    line, shown = _line("S1", "1001"), "(no viewing point)"
+    line["items"].append({"serial_number": "X9", "goods_type": "SMARTCARD", "distributor": place})
+    stray = {"provider_service_id": "1001", "serial_numbers": ["X9"], "distributor": place}
+    line["entitlements"].append(stray)
+    file = tmp_path / "report.ndjson"
+    file.write_text(json.dumps(line))
+    assert _report(file, server=server).exit_code == 0
+
+    explained = run("subscription", "explain", "S1", server=server)
+    assert explained.exit_code == 0, explained.output
+    *_, row = explained.stdout.partition("\n\n")[2].partition("\n\n")[0].splitlines()
+    assert re.split(" {2,}", row) == [CODE, shown, "SMARTCARD X9", "SPORT"]
+    assert f"difference  SMARTCARD X9 on {shown}: is on the platform" in explained.stdout
+    assert f"1001 on {shown}, SMARTCARD X9: is on the platform" in explained.stdout
+    preview = run("reset", "subscription", "S1", "--preview", server=server).stdout
+    assert f"{shown}:SPORT" in preview
 
 
 def test_a_report_to_nobody_says_that_the_server_was_not_reached(tmp_path: Path) -> None:

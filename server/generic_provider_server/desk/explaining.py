@@ -23,6 +23,7 @@ from .coming import coming
 from .facts import Facts, Platform, facts_of
 from .output import Output, age, json_line, moment, plain, say, show_table
 from .wording import about, address, error, heading, holder, service_in_brief, usage, waits
+from .wording import point as named
 from .wording import state_of as request_state
 
 MOST_SHOWN = 10
@@ -83,10 +84,11 @@ class Explanation(NamedTuple):
             used |= {each.distributor for each in services}
             used |= {each.distributor for each in held.services}
             order = [each.code for each in platform.provider.distributors]
+            order += sorted(used.difference(order))
             for point in sorted(used, key=order.index):
                 yield (
                     code,
-                    point,
+                    named(point),
                     _items(items, point),
                     ", ".join(
                         [service_in_brief(each) for each in services if each.distributor == point]

@@ -58,12 +58,17 @@ def error(request: ProvisioningRequest) -> str:
     return f"{request.error_code} {request.error_description}".strip()
 
 
+def point(code: str) -> str:
+    """Returns the code of a viewing point. A report of a platform may name none."""
+    return code or "(no viewing point)"
+
+
 def item(found: InstalledItem) -> str:
-    return f"{found.distributor}:{found.goods_type}:{found.serial_number}"
+    return f"{point(found.distributor)}:{found.goods_type}:{found.serial_number}"
 
 
 def service(found: SubscribedService) -> str:
-    return f"{found.distributor}:{service_in_brief(found)}"
+    return f"{point(found.distributor)}:{service_in_brief(found)}"
 
 
 def service_in_brief(found: SubscribedService) -> str:
@@ -119,4 +124,4 @@ def sync_states(found: Subscription) -> str:
 
 
 def _service(found: ProvisionedService) -> str:
-    return f"{found.distributor}:{found.service}"
+    return f"{point(found.distributor)}:{found.service}"

@@ -111,7 +111,7 @@ def _surplus(kind: DifferenceKind, *, certain: bool) -> tuple[DifferenceKind, st
 
 
 def _service(entitlement: Entitlement, kind: DifferenceKind, words: str) -> Difference:
-    place = f"{entitlement.provider_service_id} on {entitlement.distributor}"
+    place = f"{entitlement.provider_service_id} on {_point(entitlement.distributor)}"
     return Difference(
         kind=kind,
         distributor=entitlement.distributor,
@@ -127,7 +127,7 @@ def _item(item: ProvisionedItem, kind: DifferenceKind, words: str) -> Difference
         kind=kind,
         distributor=item.distributor,
         serial_number=item.serial_number,
-        text=f"{item.goods_type} {item.serial_number} on {item.distributor}: {words}",
+        text=f"{item.goods_type} {item.serial_number} on {_point(item.distributor)}: {words}",
     )
 
 
@@ -138,9 +138,14 @@ def _usage(posted: PostedUsage, kind: DifferenceKind, words: str) -> Difference:
         distributor=usage.distributor,
         service=usage.service,
         serial_number=posted.goods[0].serial_number if posted.goods else "",
-        text=f"usage {usage.reference} of {usage.service} on {usage.distributor}"
+        text=f"usage {usage.reference} of {usage.service} on {_point(usage.distributor)}"
         f"{_with(posted.goods)}: {words}",
     )
+
+
+def _point(distributor: str) -> str:
+    """Returns the viewing point in words. A report of a platform may name none."""
+    return distributor or "(no viewing point)"
 
 
 def _with(goods: tuple[Goods, ...]) -> str:

@@ -169,6 +169,32 @@ def test_the_old_card_still_works(
     assert f"was removed from {number} by {removed}" in refused.stderr
 
 
+def test_after_an_outage_an_older_rejection_is_not_blamed(
+    server: Server, crm: Client, provider: str, number: str
+) -> None:
+    move = actions.ChangeLocation(address=Address(lines=["Uus 5"], city="Tartu"))
+    crm.perform(move, subscription=number)
+    _refuse(crm, provider)
+    crm.set_provider_state(provider, state="NOT_EFFECTIVE")
+    crm.perform(actions.StopServices(services=[("MAIN", "SPORT")]), subscription=number)
+    crm.set_provider_state(provider, state="EFFECTIVE")
+
+    reset = f"generic-provider reset subscription {number} --provider {provider}"
+    missed = _explained(server, number)
+    assert "last error" in missed
+    assert f"next        {provider} was not effective when this was changed" in missed
+    assert missed.rstrip().endswith(reset)
+    crm.reset_subscription(number)
+    _refuse(crm, provider)
+    refused = _explained(server, number)
+    assert "next        mend the cause of the rejection, then send what is missing" in refused
+    assert refused.rstrip().endswith(reset)
+    crm.reset_subscription(number)
+    accept_all(crm, provider)
+    (link,) = crm.get_subscription(number).provider_links
+    assert not link.repair_rejected
+
+
 def test_an_activation_is_stuck(server: Server, crm: Client, provider: str, number: str) -> None:
     crm.perform(actions.StopServices(services=[("MAIN", "SPORT")]), subscription=number)
     accept_all(crm, provider)

@@ -1157,10 +1157,15 @@ class ProviderLink(_message.Message):
     DIFFERENCES_FIELD_NUMBER: _builtins.int
     CONFIRMED_FIELD_NUMBER: _builtins.int
     LAST_ERROR_FIELD_NUMBER: _builtins.int
+    REPAIR_REJECTED_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     account_number: _builtins.str
     """The platform's own account number, from the answer to BECOME_SUBSCRIBER."""
     sync_state: Global___SyncState.ValueType
+    repair_rejected: _builtins.bool
+    """The platform rejected a request that repairs a difference since it was last in sync or reset.
+    Then later actions do not repair the difference; a reset does.
+    """
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Difference]:
         """The differences between the CRM and the platform that will be left when all pending requests are
@@ -1184,10 +1189,11 @@ class ProviderLink(_message.Message):
         differences: _abc.Iterable[Global___Difference] | None = ...,
         confirmed: Global___PlatformTarget | None = ...,
         last_error: Global___ProviderLink.LastError | None = ...,
+        repair_rejected: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["confirmed", b"confirmed", "last_error", b"last_error"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_number", b"account_number", "confirmed", b"confirmed", "differences", b"differences", "last_error", b"last_error", "provider", b"provider", "sync_state", b"sync_state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_number", b"account_number", "confirmed", b"confirmed", "differences", b"differences", "last_error", b"last_error", "provider", b"provider", "repair_rejected", b"repair_rejected", "sync_state", b"sync_state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -51,8 +51,13 @@ def next_step(
                 f"send everything again: {reset} --full"
             )
         case SyncState.OUT_OF_SYNC:
-            first = "mend the cause of the rejection, then " if link.HasField("last_error") else ""
-            return f"{first}send what is missing (--preview shows it): {reset}"
+            send = f"send what is missing (--preview shows it): {reset}"
+            if link.repair_rejected:
+                return f"mend the cause of the rejection, then {send}"
+            return (
+                f"{link.provider} was not effective when this was changed, or somebody changed "
+                f"the platform itself; {send}"
+            )
         case _:
             return "repeat this command: the subscription is just changing"
 

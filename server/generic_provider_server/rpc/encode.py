@@ -171,6 +171,7 @@ def _link(
         provider=link.provider,
         account_number=link.account_number,
         sync_state=pb.SyncState.ValueType(link.sync_state),
+        repair_rejected=link.refused_correction or bool(link.withheld),
     )
     if error := link.last_error:
         last = pb.ProviderLink.LastError(

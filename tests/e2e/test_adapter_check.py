@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+import pytest
+
 from generic_provider import Adapter, PlatformDown, ProvisioningRequest, Reject, RequestType
 from support.adapter_check import checked, printed_by_check
-from support.command_line import run
+from support.command_line import run, run_process
 from support.naive_adapter import NaiveAdapter, StackingAdapter
 
 SLOW = "--slow-type", "update-address"
@@ -58,6 +61,20 @@ async def test_an_adapter_with_too_little_credit_is_not_judged() -> None:
     code, verdicts = await checked(small)
 
     assert (code, verdicts) == (1, {})
+
+
+@pytest.mark.parametrize("options", [[], ["--json"]])
+def test_a_check_without_an_adapter_gives_up(tmp_path: Path, options: list[str]) -> None:
+    report = tmp_path / "report.xml"
+
+    check = ("adapter", "check", "--listen=127.0.0.1:0", "--wait=0.2", f"--junit={report}")
+    done = run_process(*check, *options)
+
+    assert done.returncode == 1
+    assert re.search(r"Error: no adapter connected to 127.0.0.1:\d+ within 0.2 s\n$", done.stderr)
+    assert "testing" not in done.stdout + done.stderr
+    suite = ET.parse(report).getroot()  # noqa: S314 - the check has written it
+    assert (suite.get("tests"), suite.get("errors")) == ("1", "1")
 
 
 async def test_answers_that_pile_up_show_an_adapter_that_sends_the_newest_first() -> None:

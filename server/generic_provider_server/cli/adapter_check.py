@@ -11,7 +11,7 @@ import click
 
 from generic_provider import RequestType
 
-from ..conformance.check import TooLittleCredit, checking
+from ..conformance.check import NotJudged, checking
 from ..conformance.offer import Offer, offer_of
 from ..conformance.play import Terms
 from ..conformance.reports import write_junit
@@ -54,7 +54,14 @@ from .values import Named
     type=click.FloatRange(min=0.1),
     default=35,
     show_default=True,
-    help="How many seconds to wait for the adapter.",
+    help="How many seconds to wait for each thing that the adapter must do.",
+)
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0.1),
+    default=60,
+    show_default=True,
+    help="How many seconds to wait for the adapter to connect at first.",
 )
 @click.option(
     "--slow", is_flag=True, help="Add the tests that take minutes, e.g. a server that hangs."
@@ -75,6 +82,7 @@ def check(
     down: str | None,
     slow_type: str | None,
     patience: float,
+    wait: float,
     slow: bool,
     junit: Path | None,
     as_json: bool,
@@ -82,7 +90,7 @@ def check(
     """Test your adapter with a server that causes faults, and check the rules of docs/adapters.md.
 
     The server invents its subscribers: connect the adapter to a test platform. The exit code is 1
-    if the adapter breaks a rule.
+    if the adapter breaks a rule, or does not connect.
     """
     terms = Terms(
         offer=_offer(provider_file, service),
@@ -90,13 +98,16 @@ def check(
         down=down,
         slow_type=None if slow_type is None else RequestType.value_of(slow_type),
         patience=timedelta(seconds=patience),
+        first_stream=timedelta(seconds=wait),
         slow=slow,
     )
     if junit:
         junit.touch()  # opened now, so that a file that cannot be written is found at the start
     try:
         verdicts = asyncio.run(_check(listen, terms, as_json=as_json))
-    except TooLittleCredit as error:
+    except NotJudged as error:
+        if junit:
+            write_junit([], junit, error=str(error))
         raise click.ClickException(str(error)) from None
     except RuntimeError as error:  # gRPC raises this when it cannot bind the address
         raise click.BadParameter(str(error), param_hint="--listen") from None

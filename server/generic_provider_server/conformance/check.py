@@ -41,8 +41,8 @@ SCENARIOS: tuple[tuple[str, Scenario], ...] = (
 )
 
 
-class TooLittleCredit(Exception):
-    pass
+class NotJudged(Exception):
+    """Says why the check could not begin."""
 
 
 class Check:
@@ -55,12 +55,12 @@ class Check:
 
     async def connected(self) -> str:
         """Returns the name of the adapter when it has connected."""
-        stage = self._play.stage
-        while not stage.streams:
-            await stage.until(lambda: stage.streams, seconds=60)
+        stage, seconds = self._play.stage, self._play.terms.first_stream.total_seconds()
+        if not await stage.until(lambda: stage.streams, seconds=seconds):
+            raise NotJudged(f"no adapter connected to {self.address} within {seconds:g} s")
         request = stage.streams[0].request
         if request.HasField("max_in_flight") and request.max_in_flight < LEAST_CREDIT:
-            raise TooLittleCredit(f"max_in_flight must be {LEAST_CREDIT} at least for this check")
+            raise NotJudged(f"max_in_flight must be {LEAST_CREDIT} at least for this check")
         return request.adapter
 
     async def verdicts(self, *, tell: Tell = lambda _: None) -> list[RuleVerdict]:

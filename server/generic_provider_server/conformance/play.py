@@ -36,6 +36,8 @@ class Terms:
     """A service for which the adapter reports that its platform is down."""
     slow_type: RequestType.ValueType | None = None
     """A request type for which the adapter needs longer than a second."""
+    first_stream: timedelta = timedelta(seconds=60)
+    """The time to wait for the first stream, because an adapter may still have to be started."""
     patience: timedelta = timedelta(seconds=35)
     """The time to wait for what must come. An adapter may pause for 30 s before it reconnects."""
     slow: bool = False

@@ -9,15 +9,17 @@ from xml.etree import ElementTree as ET
 from .rules import RuleVerdict
 
 
-def write_junit(verdicts: Iterable[RuleVerdict], file: Path) -> None:
-    """Writes one test case for each rule.
+def write_junit(verdicts: Iterable[RuleVerdict], file: Path, *, error: str = "") -> None:
+    """Writes one test case for each rule, or one with the error if nothing was checked.
 
     It is skipped if the rule was not seen, and failed if the rule is broken.
     """
     cases = list(verdicts)
     words = [each.word for each in cases]
     suite = ET.Element("testsuite", name="generic-provider adapter check")
-    counts = {"tests": len(words), "failures": words.count("broken"), "errors": 0}
+    errors = [error] if error else []
+    tests = len(words) + len(errors)
+    counts = {"tests": tests, "failures": words.count("broken"), "errors": len(errors)}
     for name, count in {**counts, "skipped": words.count("not seen")}.items():
         suite.set(name, str(count))
     for verdict in cases:
@@ -33,4 +35,7 @@ def write_junit(verdicts: Iterable[RuleVerdict], file: Path) -> None:
                 ET.SubElement(case, "skipped", message=seen)
             case "kept":
                 ET.SubElement(case, "system-out").text = seen
+    for message in errors:
+        case = ET.SubElement(suite, "testcase", classname="adapter", name="connects")
+        ET.SubElement(case, "error", message=message)
     ET.ElementTree(suite).write(file, encoding="utf-8", xml_declaration=True)

@@ -32,20 +32,21 @@ class HeldLease:
         self.source = source
         self.begun = False
         self.given_back = False
-        self._duration = given.lease_duration.ToTimedelta().total_seconds()
-        self._runs_out_at = sent + self._duration
+        self.duration = given.lease_duration.ToTimedelta().total_seconds()
+        self._runs_out_at = sent + self.duration
         """The time of the server's clock, as the stream knows it, at which the lease runs out."""
 
     def is_late(self) -> bool:
         """Tells whether more than half of the lease is over."""
-        return self._runs_out_at - self.source.time() < self._duration / 2
+        return self._runs_out_at - self.source.time() < self.duration / 2
 
     def extend(self, duration: timedelta, *, since: float) -> None:
         """Extends the lease.
 
         `since`: the start of the call that extended it, on the monotonic clock.
         """
-        until = self.source.time() - time.monotonic() + since + duration.total_seconds()
+        self.duration = duration.total_seconds()
+        until = self.source.time() - time.monotonic() + since + self.duration
         self._runs_out_at = max(self._runs_out_at, until)
 
     def end(self, *, given_back: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Coroutine, Sequence
 from concurrent.futures import Executor
@@ -27,6 +28,8 @@ from generic_provider.v1.provisioning_service_pb2 import (
 log = logging.getLogger("generic_provider")
 _MOST_TOKENS = 1000
 _FLUSH_SECONDS = 10.0
+_SHORTEST_PAUSE = 0.1
+"""Seconds between two extensions, because the last lease before `max_lease_time` may be tiny."""
 
 
 class Session:
@@ -61,6 +64,8 @@ class Session:
         self._streams = Streams(
             target, request, receiver=self, hooks=hooks, stats=stats, tasks=tasks
         )
+        self._extend_at = math.inf
+        self._extend_sooner = asyncio.Event()
         self._stopping = False
         self._platform_up = asyncio.Event()
         self._platform_up.set()
@@ -89,6 +94,7 @@ class Session:
             source.left.set()  # the new stream sets its clock anew
         else:
             self._lanes.take(lease)
+            self._extend_within(lease.duration / 3)
 
     def cut(self, source: Stream) -> None:
         self._lanes.cut(source)
@@ -112,10 +118,27 @@ class Session:
             await asyncio.sleep(seconds)
         self._platform_up.set()
 
+    def _extend_within(self, seconds: float) -> None:
+        at = asyncio.get_running_loop().time() + max(seconds, _SHORTEST_PAUSE)
+        if at < self._extend_at:
+            self._extend_at = at
+            self._extend_sooner.set()
+
+    async def _extension_due(self) -> None:
+        while (wait := self._extend_at - asyncio.get_running_loop().time()) > 0:
+            self._extend_sooner.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(None if wait == math.inf else wait):
+                    await self._extend_sooner.wait()
+
     async def _extend(self) -> None:
+        """Extends all leases after a third of the shortest one, as it was granted."""
         while True:
-            await asyncio.sleep(self._lease_duration.total_seconds() / 3)
+            await self._extension_due()
             leases, now = self._lanes.running(), time.monotonic()
+            self._extend_at = math.inf
+            if leases:
+                self._extend_within(min(lease.duration for lease in leases) / 3)
             for start in range(0, len(leases), _MOST_TOKENS):
                 await self._extend_some(leases[start : start + _MOST_TOKENS], since=now)
 
@@ -130,6 +153,7 @@ class Session:
         for lease, result in zip(leases, results, strict=True):
             if result.live:
                 lease.extend(result.lease_duration.ToTimedelta(), since=since)
+                self._extend_within(lease.duration / 3)
             else:
                 lease.end(given_back=True)
 

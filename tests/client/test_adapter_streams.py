@@ -175,25 +175,41 @@ async def test_a_silent_stream_is_replaced(server: Server, monkeypatch: pytest.M
 
 
 async def test_leases_are_extended_while_work_goes_on(server: Server) -> None:
-    adapter, platform = make(server, lease_duration=timedelta(milliseconds=90)), Platform()
+    adapter, platform = make(server, lease_duration=timedelta(seconds=0.5)), Platform()
     adapter.otherwise(platform.do)
     async with serving(adapter):
-        (await server.stream()).give("S1", "T1", "R1")
+        (await server.stream()).give("S1", "T1", "R1", seconds=0.5)
         assert await server.extended.get() == ["T1"]
         assert await server.extended.get() == ["T1"]
         platform.finish.set()
 
 
+async def test_a_lease_that_is_shorter_than_asked_for_is_extended_in_its_own_time(
+    server: Server,
+) -> None:
+    adapter, platform = make(server, lease_duration=timedelta(hours=1)), Platform()
+    adapter.otherwise(platform.do)
+    server.most_seconds = 0.5
+    async with serving(adapter):
+        stream = await server.stream()
+        stream.give("S1", "T1", "R1", seconds=3600)
+        await platform.begun.get()
+        stream.give("S2", "T2", "R2", seconds=0.5)
+        for _ in range(3):
+            assert set(await server.extended.get()) == {"T1", "T2"}
+        platform.finish.set()
+
+
 async def test_of_a_lease_that_has_ended_nothing_more_is_started(server: Server) -> None:
-    adapter, platform = make(server, lease_duration=timedelta(milliseconds=90)), Platform()
+    adapter, platform = make(server, lease_duration=timedelta(seconds=0.5)), Platform()
     adapter.otherwise(platform.do)
     server.dead.add("T1")
     async with serving(adapter):
         stream = await server.stream()
-        stream.give("S1", "T1", "R1", "R2")
+        stream.give("S1", "T1", "R1", "R2", seconds=0.5)
         assert await platform.begun.get() == "R1"
         await server.extended.get()
-        stream.give("S2", "T2", "R3")
+        stream.give("S2", "T2", "R3", seconds=0.5)
         while await server.extended.get() != ["T2"]:
             pass
         platform.finish.set()

@@ -28,6 +28,25 @@ async def test_the_bundled_adapter_breaks_no_rule() -> None:
     assert code == 0
 
 
+@pytest.mark.parametrize("seconds", [1.1, 1.3, 2])
+async def test_leases_shorter_than_asked_for_are_extended_by_the_bundled_adapter(
+    seconds: float,
+) -> None:
+    async def usual(address: str) -> None:
+        adapter = Adapter(address, provider="P", name="usual")
+
+        @adapter.on(RequestType.UPDATE_ADDRESS)
+        async def move(_: ProvisioningRequest) -> None:
+            await asyncio.sleep(seconds)
+
+        adapter.otherwise(lambda _: None)
+        await adapter.serve()
+
+    code, verdicts = await checked(usual, *SLOW)
+
+    assert (code, verdicts[7]) == (0, "kept")
+
+
 async def test_what_an_adapter_gives_no_chance_to_see_is_not_held_against_it() -> None:
     code, verdicts = await checked(bundled)
 

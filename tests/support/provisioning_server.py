@@ -108,6 +108,8 @@ class Server(rpc.ProvisioningServiceServicer):
         self.batches: list[list[str]] = []
         self.released: asyncio.Queue[v1.ReleaseLeasesRequest] = asyncio.Queue()
         self.extended: asyncio.Queue[list[str]] = asyncio.Queue()
+        self.most_seconds: float | None = None
+        """How long an extended lease lasts, if that is less than was asked for."""
         self.dead: set[str] = set()
         self.silent = False
         self.losing = 0
@@ -170,7 +172,8 @@ class Server(rpc.ProvisioningServiceServicer):
     async def ExtendLeases(
         self, request: v1.ExtendLeasesRequest, context: Any
     ) -> v1.ExtendLeasesResponse:
-        results = self._results(request.lease_tokens, duration=request.lease_duration)
+        granted = request.lease_duration if self.most_seconds is None else span(self.most_seconds)
+        results = self._results(request.lease_tokens, duration=granted)
         self.extended.put_nowait(list(request.lease_tokens))
         return v1.ExtendLeasesResponse(results=results)
 

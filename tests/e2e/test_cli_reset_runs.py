@@ -79,6 +79,24 @@ def _define(server: Server, *options: str) -> str:
     return str(made["id"])
 
 
+def test_a_preview_says_that_the_guard_does_not_hold_a_small_run(
+    server: Server, crm: Client
+) -> None:
+    services = [("P", "MAIN", "SPORT"), ("P", "MAIN", "FILM")]
+    family = crm.perform(actions.BecomeSubscriber(type="DTH", services=services))
+    _accept_all(crm)
+    crm.set_provider_state("P", state="NOT_EFFECTIVE")
+    gone = actions.RemoveServices(services=services[:1])
+    crm.perform(gone, subscription=family.subscription.number)
+    crm.set_provider_state("P", state="EFFECTIVE")
+
+    preview = _said(server, "reset", "run", "preview", _define(server))
+
+    assert "1 of 1 subscriptions with an entitlement would lose one (100.0 %)" in preview
+    assert "The guard does not hold a run in which fewer than 100 hold one." in preview
+    assert "fewer than 100" in " ".join(run("reset", "run", "define", "--help").stdout.split())
+
+
 def test_a_run_is_defined_previewed_submitted_and_watched(server: Server, crm: Client) -> None:
     numbers = _outage(crm, 3)
     definition = _define(server, "--name=after the outage")

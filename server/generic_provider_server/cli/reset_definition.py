@@ -63,7 +63,8 @@ FIELDS = (
     click.option(
         "--max-switch-off-percent",
         type=click.FloatRange(0, 100),
-        help="Hold the run if it would switch off a greater share (default: 10; 0: never).",
+        help="Hold the run if it would switch something off for a greater share of those that hold "
+        "an entitlement (default: 10; 0: never). If fewer than 100 hold one, the run goes on.",
     ),
     click.option(
         "--pace", type=click.IntRange(1), help="Reset at most this many subscriptions in a second."

@@ -8,6 +8,9 @@ from generic_provider import PreviewResetRunResponse, RequestType, ResetRun, Res
 
 from .output import moment
 
+GUARD_LEAST = 100
+"""The guard works only if at least this number of subscriptions hold an entitlement."""
+
 
 def preview_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:
     requests = ", ".join(
@@ -19,6 +22,8 @@ def preview_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:
         f"({totals.switch_off_percent:.1f} %)"
         + (", so the run would be held" if totals.held else "")
     )
+    if totals.losing and totals.holding < GUARD_LEAST:
+        yield f"The guard does not hold a run in which fewer than {GUARD_LEAST} hold one."
 
 
 def run_lines(run: ResetRun) -> Iterator[str]:

@@ -14,7 +14,7 @@ from generic_provider._pulse import Pulse
 from generic_provider._routines import Routines
 from generic_provider._streams import Stream, TokenOnStream
 from generic_provider.enums import RequestType, ResponseStatus
-from generic_provider.outcomes import Work
+from generic_provider.outcomes import PlatformDown, Work
 from generic_provider.stats import Stats
 from generic_provider.v1.provisioning_service_pb2 import ProvisioningResponse, SubscriptionRequests
 from generic_provider.v1.resources_pb2 import ProvisioningRequest
@@ -96,7 +96,7 @@ class Lanes:
         max_in_flight: int,
         stats: Stats,
         pulse: Pulse,
-        platform_down: Callable[[timedelta], None],
+        platform_down: Callable[[PlatformDown], None],
         give_back: Callable[[str], None],
     ) -> None:
         self._routines = routines
@@ -194,7 +194,7 @@ class Lanes:
         requests = self._routines.front(list(lease.requests))
         work = Work(lease.subscription, lease.account_number, requests, lease.target)
         answer = await self._routines.answer(work, self._pool)
-        if isinstance(answer, timedelta):
+        if isinstance(answer, PlatformDown):
             self._platform_down(answer)
             return
         self._answer(lease, requests, answer)

@@ -50,11 +50,11 @@ class Routines:
         """Returns the requests at the front that one call of a routine does."""
         return list(takewhile(self._by_target, requests)) or [requests[0]]
 
-    async def answer(self, work: Work, pool: Executor) -> ProvisioningResponse | timedelta:
+    async def answer(self, work: Work, pool: Executor) -> ProvisioningResponse | PlatformDown:
         """Answers the requests that `front` returned. The answer has no number and no token. It
         raises nothing.
 
-        If the platform is down, it returns instead how long to pause.
+        If the platform is down, it returns PlatformDown, whose `retry_after` is a timedelta.
         """
         first = work.requests[0]
         routine: Callable[[Any], object] | None = self._routine(first)
@@ -137,11 +137,11 @@ def _tried(routine: Callable[[Any], Any], argument: object) -> object:
         return _Raised(error)
 
 
-def _answer(request: ProvisioningRequest, ended: object) -> ProvisioningResponse | timedelta:
+def _answer(request: ProvisioningRequest, ended: object) -> ProvisioningResponse | PlatformDown:
     match ended:
         case _Raised(PlatformDown() as down):
             delay = _delay(request, down.retry_after)
-            return _DOWN if delay is None else delay
+            return PlatformDown(_DOWN if delay is None else delay, text=_text(request, down.text))
         case _Raised(Reject() as refusal):
             code, text = _text(request, refusal.code), _text(request, refusal.text)
             return _refusal(ResponseStatus.REJECTED, code, text)
@@ -211,5 +211,6 @@ def _delay(request: ProvisioningRequest, given: timedelta | float | None) -> tim
     try:
         return timedelta(seconds=given)
     except (TypeError, ValueError, OverflowError):
-        log.error("%s: a delay is a timedelta, not %r", request.number, given)  # noqa: TRY400
+        wrong = "%s: a delay is a timedelta or a number of seconds, not %r"
+        log.error(wrong, request.number, given)  # noqa: TRY400
         return None

@@ -19,6 +19,7 @@ from generic_provider._routines import Routines
 from generic_provider._streams import Hooks, Stream, Streams, TokenOnStream
 from generic_provider.async_client import AsyncClient
 from generic_provider.errors import ProvisioningError
+from generic_provider.outcomes import PlatformDown
 from generic_provider.stats import Stats
 from generic_provider.v1.provisioning_service_pb2 import (
     StreamPendingRequestsRequest,
@@ -102,12 +103,15 @@ class Session:
     async def ready(self) -> None:
         await self._platform_up.wait()
 
-    def _platform_down(self, retry_after: timedelta) -> None:
-        until = asyncio.get_running_loop().time() + retry_after.total_seconds()
+    def _platform_down(self, down: PlatformDown) -> None:
+        pause = down.retry_after
+        seconds = pause.total_seconds() if isinstance(pause, timedelta) else pause
+        until = asyncio.get_running_loop().time() + seconds
         self._down_until = max(self._down_until, until)
         ended = self._lanes.end(self._lanes.live())
         if self._platform_up.is_set():
-            log.warning("the platform is down: all requests are given back for %s", retry_after)
+            why = f"the platform is down: {down.text or 'no reason was given'}"
+            log.warning("%s; all requests are given back for %g s", why, seconds)
             self._platform_up.clear()
             self._start(self._rest(ended))
 

@@ -37,7 +37,8 @@ class Reject(Exception):
 class RetryLater(Exception):
     """The platform cannot apply this one request now.
 
-    Without `delay`, the server chooses a delay. A number counts as seconds.
+    The argument is a delay, or a text that says why. Without `delay`, the server chooses a delay. A
+    number counts as seconds.
     """
 
     delay: timedelta | float | None = None
@@ -45,9 +46,11 @@ class RetryLater(Exception):
     text: str = ""
 
     def __init__(
-        self, delay: timedelta | float | None = None, *, code: str = "", text: str = ""
+        self, delay: timedelta | float | str | None = None, *, code: str = "", text: str = ""
     ) -> None:
         super().__init__(delay)
+        if isinstance(delay, str):
+            text, delay = text or delay, None
         self.delay = delay
         self.code = code
         self.text = text
@@ -56,14 +59,20 @@ class RetryLater(Exception):
 class PlatformDown(Exception):
     """The platform cannot be reached. All requests are given back, and no attempt is counted.
 
-    A number counts as seconds.
+    The argument is how long the adapter pauses, or a text for the log. A number counts as seconds.
     """
 
     retry_after: timedelta | float = timedelta(seconds=30)
+    text: str = ""
 
-    def __init__(self, retry_after: timedelta | float = timedelta(seconds=30)) -> None:
+    def __init__(
+        self, retry_after: timedelta | float | str = timedelta(seconds=30), *, text: str = ""
+    ) -> None:
         super().__init__(retry_after)
+        if isinstance(retry_after, str):
+            text, retry_after = text or retry_after, type(self).retry_after
         self.retry_after = retry_after
+        self.text = text
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from itertools import count
 from typing import Any, TypedDict, Unpack
 
@@ -144,8 +143,8 @@ async def run_async(
     work = Work(request.subscription, request.account_number, [request], target or PlatformTarget())
     with ThreadPoolExecutor(1) as pool:
         answer = await _routines(adapter).answer(work, pool)
-    if isinstance(answer, timedelta):
-        raise PlatformDown(answer)
+    if isinstance(answer, PlatformDown):
+        raise answer
     answer.request = request.number
     return answer
 

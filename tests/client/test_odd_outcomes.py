@@ -78,6 +78,7 @@ ODD: dict[str, tuple[Callable[[], Any], RequestState.ValueType, str, str]] = {
     "reject-half-a-pair": (raising(Reject("E", "\ud83d!")), REJECTED, "E", "?!"),
     "later-number": (raising(RetryLater(odd(None), code=odd(7))), PENDING, "7", ""),
     "later-text": (raising(RetryLater(odd("soon"), code="E")), PENDING, "E", ""),
+    "later-reason": (raising(RetryLater("no slot", code="E")), PENDING, "E", "no slot"),
     "later-endless": (raising(RetryLater(float("inf"), code="E")), PENDING, "E", ""),
     "later-wordless": (raising(Impatient), PENDING, "", ""),
     "true": (lambda: True, PENDING, "TypeError", ""),
@@ -154,7 +155,7 @@ async def test_a_routine_that_cancels_itself_ends_nothing_else(tmp_path: Path) -
             assert (await crm.tried())["good"].state == RequestState.COMPLETED
 
 
-@pytest.mark.parametrize("odd_delay", ["soon", float("nan"), None, [1]])
+@pytest.mark.parametrize("odd_delay", [b"soon", float("nan"), None, [1]])
 async def test_a_platform_that_is_down_for_nobody_knows_how_long_is_given_a_pause(
     odd_delay: Any, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -165,6 +166,15 @@ async def test_a_platform_that_is_down_for_nobody_knows_how_long_is_given_a_paus
 @pytest.mark.parametrize("delay", [0, 0.02, timedelta(milliseconds=-1)])
 async def test_a_pause_may_be_given_in_seconds(delay: float, server: Server) -> None:
     await down(server, PlatformDown(delay))
+
+
+async def test_the_reason_of_an_outage_is_logged(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(PlatformDown, "retry_after", timedelta(milliseconds=20))
+    await down(server, PlatformDown("no answer from 7071"))
+    assert "the platform is down: no answer from 7071; all requests are given back" in caplog.text
+    assert "a delay is" not in caplog.text
 
 
 async def down(server: Server, error: PlatformDown) -> None:

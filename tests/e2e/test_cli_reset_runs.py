@@ -12,6 +12,7 @@ import pytest
 from generic_provider import Client, ProvisioningResponse, ResetRunState, ResponseStatus, actions
 from support.command_line import run, told_as_json
 from support.processes import Server, wait_until
+from support.pulling import answer
 
 PROVIDER = """
 code = "P"
@@ -125,6 +126,21 @@ def test_a_run_is_defined_previewed_submitted_and_watched(server: Server, crm: C
     listed = _said(server, "reset", "run", "list", "--provider=P")
     assert found.id in listed
     assert "after the outage" in _said(server, "reset", "run", "list", "--definitions")
+
+
+def test_the_rejected_requests_of_a_run_are_named(server: Server, crm: Client) -> None:
+    numbers = _outage(crm, 2)
+    submitted = _said(server, "reset", "run", "submit", _define(server), "--watch")
+    (run_,) = crm.list_reset_runs()
+    show = f"generic-provider reset run show {run_.id}"
+    assert submitted.endswith(f"  next         {show}, once none is pending\n")
+
+    answer(crm, "P", status=ResponseStatus.REJECTED)
+    _accept_all(crm)
+    command = f"generic-provider request list --reset-run {run_.id} --state rejected"
+    assert f"  next         {command}\n" in _said(server, "reset", "run", "show", run_.id)
+    listed = _said(server, *command.split()[1:])
+    assert [number in listed for number in numbers].count(True) == 1
 
 
 def test_a_held_run_waits_for_its_approval_or_is_cancelled(server: Server, crm: Client) -> None:

@@ -41,6 +41,11 @@ def run_lines(run: ResetRun) -> Iterator[str]:
         "ended": moment(run, "end_time"),
     }
     yield from (f"  {name:<12} {fact}" for name, fact in facts.items() if fact)
+    if run.requests_rejected:
+        rejected = f"--reset-run {run.id} --state rejected"
+        yield f"  next         generic-provider request list {rejected}"
+    elif run.requests_pending:
+        yield f"  next         generic-provider reset run show {run.id}, once none is pending"
     if run.state == ResetRunState.HELD:
         yield f"  next         generic-provider reset run show {run.id}, then approve or cancel it"
 

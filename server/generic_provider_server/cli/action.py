@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
@@ -94,6 +94,11 @@ def _command(name: str, verb: Verb) -> click.Command:
     ) -> None:
         if wait and (validate_only or at):
             raise click.UsageError("--wait does not go together with --validate-only or --at")
+        if at and at < datetime.now(UTC):
+            raise click.UsageError(
+                f"--at {at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ} is in the past; without --at, "
+                "the service performs the action now"
+            )
         subscription = _number(client, output, name, subscription)
         whole = options.pop("whole", False)
         if at and name in PARTS and not whole:

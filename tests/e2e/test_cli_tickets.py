@@ -161,7 +161,11 @@ def test_the_old_card_still_works(
     removed = next(
         each.number for each in crm.list_requests(subscription=number, type="REMOVE_INSTALLED_ITEM")
     )
-    assert f"{card} was removed from {number} by {removed} at 20" in _explained(server, card)
+    by_card = _explained(server, card)
+    assert f"{card} was removed from {number} by {removed} at 20" in by_card
+    reset = f"generic-provider reset subscription {number} --provider {provider}"
+    assert "if the card still works, report what the platform holds" in by_card
+    assert by_card.rstrip().endswith(f"then: {reset}")
     newest, *_ = told_as_json("subscription", "explain", card, server=server)
     assert newest["number"] == removed
     refused = run("action", "terminate", card, server=server)

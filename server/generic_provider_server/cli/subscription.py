@@ -16,8 +16,8 @@ from generic_provider import (
 )
 
 from ..desk.explaining import explained
-from ..desk.former import former_requests, where_it_was
-from ..desk.output import Output, moment
+from ..desk.former import former_requests, if_it_still_works, where_it_was
+from ..desk.output import Output, moment, say
 from ..desk.wording import heading, item, service
 from .finding import COLUMNS, KEY, find, look_up
 from .listing import created_options, limit_option, page_size, within
@@ -74,6 +74,8 @@ def explain(client: Client, output: Output, *, key: str) -> None:
             raise
         for request in former:
             output.message(request, where_it_was(request, key))
+        if (advice := if_it_still_works(former[0])) and not output.as_json:
+            say(advice)
     else:
         explained(client, found).show(output)
 

@@ -40,11 +40,24 @@ def _named(client: Client, serial: str) -> Iterator[ProvisioningRequest]:
 def where_it_was(request: ProvisioningRequest, serial: str) -> str:
     """Returns a sentence such as: it was removed from S5 by R30, or its addition was refused."""
     when = moment(request, "settle_time") or moment(request, "create_time")
-    if (request.type, request.state) == (
-        RequestType.REMOVE_INSTALLED_ITEM,
-        RequestState.COMPLETED,
-    ):
+    if _removed(request):
         return f"{serial} was removed from {request.subscription} by {request.number} at {when}"
     said = f": {error(request)}" if error(request) else ""
     what = f"{TYPES[request.type]} {request.subscription}"
     return f"{serial}: its {what} {ENDS[request.state]} at {when} ({request.number}){said}"
+
+
+def if_it_still_works(newest: ProvisioningRequest) -> str:
+    """Returns what to do if the item works although its newest request has removed it."""
+    if not _removed(newest):
+        return ""
+    return (
+        "if the card still works, report what the platform holds (generic-provider platform "
+        f"report), then: generic-provider reset subscription {newest.subscription} "
+        f"--provider {newest.provider}"
+    )
+
+
+def _removed(request: ProvisioningRequest) -> bool:
+    removed = RequestType.REMOVE_INSTALLED_ITEM, RequestState.COMPLETED
+    return (request.type, request.state) == removed

@@ -122,7 +122,7 @@ def test_what_the_crm_wants_and_the_platform_confirmed_is_explained(
 
 def test_the_next_step_follows_from_the_facts(server: Server, crm: Client, provider: str) -> None:
     number = _subscriber(crm, provider)
-    assert _next(server, number).startswith(f"start an adapter of {provider}")
+    assert _next(server, number).startswith(f"no adapter of {provider} is connected: start")
     _said(server, "provider", "set-state", provider, "not-effective")
     assert f"provider set-state {provider} effective" in _next(server, number)
     _said(server, "provider", "set-state", provider, "effective")

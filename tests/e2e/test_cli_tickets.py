@@ -102,6 +102,20 @@ def test_black_after_a_card_swap(
     assert f"({refused}): E42 not on this card" in by_card
 
 
+def test_a_swap_and_its_correction_were_refused(
+    server: Server, crm: Client, provider: str, number: str, card: str
+) -> None:
+    _swapped(crm, number, old=card)
+    answer(crm, provider)
+    _refuse(crm, provider)
+    correction = _refuse(crm, provider)
+    text = _explained(server, number)
+
+    assert f" {correction} ACTIVATE_SERVICE MAIN:SPORT: E42 not on this card" in text
+    assert f"--provider {provider}; it does not repeat SWAP_ITEM" in text
+    assert "which was taken back: perform it again then (A" in text
+
+
 def test_the_customer_has_moved(server: Server, crm: Client, provider: str, number: str) -> None:
     move = actions.ChangeLocation(address=Address(lines=["Uus 5"], city="Tartu"))
     crm.perform(move, subscription=number)
@@ -139,7 +153,7 @@ def test_a_pay_per_view_is_not_visible(
     pending = _explained(server, number)
     assert f"usage     {film}; " in pending
     assert "ADD_UDR PENDING at" in pending
-    assert "next        start an adapter" in pending
+    assert "is connected: start one, or, if one runs, see its log" in pending
     request = answer(crm, provider)
     assert f"usage     {film}; {request} ADD_UDR COMPLETED at" in _explained(server, number)
 
@@ -209,12 +223,28 @@ def test_an_activation_is_stuck(server: Server, crm: Client, provider: str, numb
     text = _explained(server, number)
     stuck = rf"pending +{request} ACTIVATE_SERVICE MAIN:SPORT, waits for "
     assert re.search(stuck + r"ANSWER of puller, attempt 1; created \d+ s ago, 20.*Z\n", text)
+    handed_over = crm.get_request(request).last_delivery_time.ToDatetime()
+    latest = f"at {handed_over + timedelta(hours=1):%Y-%m-%d %H:%M:%SZ} at the latest"
+    assert f"handed over again when its lease ends, {latest}\n" in text
     later = ResponseStatus.RETRY_LATER
     answer(crm, provider, status=later, taken=taken, delay=timedelta(hours=1))
     text = _explained(server, number)
     assert re.search(stuck + "RETRY at .*, attempt 1: E42 not on this card; created", text)
     assert "START_SERVICES by mari: EXECUTED" in text
     assert f"requests   {request} ACTIVATE_SERVICE PENDING" in text
+
+
+def test_an_activation_that_is_stuck_again_and_again_can_be_cancelled(
+    server: Server, crm: Client, provider: str, number: str
+) -> None:
+    crm.perform(actions.StopServices(services=[("MAIN", "SPORT")]), subscription=number)
+    for _ in range(2):
+        later = ResponseStatus.RETRY_LATER
+        answer(crm, provider, status=later, delay=timedelta(seconds=0.1))
+    request = take(crm, provider).request
+
+    cancel = f"generic-provider request cancel {request} --end-lease --reason …"
+    assert f"; if it can never succeed: {cancel}\n" in _explained(server, number)
 
 
 def test_actions_find_their_subscription_by_card_and_by_account(

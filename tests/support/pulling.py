@@ -16,7 +16,8 @@ from generic_provider import (
 
 def take(crm: Client, provider: str) -> ProvisioningResponse:
     """An answer, still without its status, to the request that is taken on lease."""
-    taken = crm.pull(provider, adapter="puller", max_requests=1).subscriptions[0]
+    wait = timedelta(seconds=20)
+    taken = crm.pull(provider, adapter="puller", max_requests=1, wait=wait).subscriptions[0]
     return ProvisioningResponse(request=taken.requests[0].number, lease_token=taken.lease_token)
 
 

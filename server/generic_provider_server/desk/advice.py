@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from generic_provider import (
     ActionKind,
     ConnectedAdapter,
+    Provider,
     ProviderLink,
+    ProviderState,
     ProvisioningRequest,
     SubscriptionAction,
     SyncState,
@@ -17,13 +20,16 @@ from generic_provider import (
 from .output import moment
 from .wording import error
 
+MANY_ATTEMPTS = 3
+TIME = "%Y-%m-%d %H:%M:%SZ"
+
 
 def next_step(
     link: ProviderLink,
     *,
     pending: Sequence[ProvisioningRequest],
     adapters: Sequence[ConnectedAdapter],
-    effective: bool,
+    provider: Provider,
     subscription: str,
     not_sent: Sequence[str],
     refused: SubscriptionAction | None,
@@ -33,12 +39,14 @@ def next_step(
     `refused`: the newest action, if this provider's platform refused it.
     """
     reset = f"generic-provider reset subscription {subscription} --provider {link.provider}"
-    if not effective and (pending or link.sync_state == SyncState.OUT_OF_SYNC):
+    if provider.state != ProviderState.EFFECTIVE and (
+        pending or link.sync_state == SyncState.OUT_OF_SYNC
+    ):
         then = "" if pending else f"; after that: {reset}"
         switch = f"generic-provider provider set-state {link.provider} effective"
         return f"{link.provider} is not effective and gets nothing: {switch}{then}"
     if pending:
-        return _until_settled(pending[0], adapters)
+        return _until_settled(pending[0], adapters, provider=provider)
     match link.sync_state:
         case SyncState.IN_SYNC if not_sent:
             return f"install what is missing: generic-provider action add-items {subscription}"
@@ -53,7 +61,7 @@ def next_step(
         case SyncState.OUT_OF_SYNC:
             send = f"send what is missing (--preview shows it): {reset}"
             if link.repair_rejected:
-                return f"mend the cause of the rejection, then {send}"
+                return f"mend the cause of the rejection, then {send}{_then(refused)}"
             return (
                 f"{link.provider} was not effective when this was changed, or somebody changed "
                 f"the platform itself; {send}"
@@ -62,16 +70,26 @@ def next_step(
             return "repeat this command: the subscription is just changing"
 
 
-def _until_settled(first: ProvisioningRequest, adapters: Sequence[ConnectedAdapter]) -> str:
+def _then(refused: SubscriptionAction | None) -> str:
+    if refused is None:
+        return ""
+    name = ActionKind.name_of(refused.kind)
+    return (
+        f"; it does not repeat {name}, which was taken back: perform it again then ({refused.id})"
+    )
+
+
+def _until_settled(
+    first: ProvisioningRequest, adapters: Sequence[ConnectedAdapter], *, provider: Provider
+) -> str:
     number = first.number
     if first.waiting_for == WaitingFor.ANSWER:
-        since = moment(first, "last_delivery_time")
-        return (
-            f"wait: {first.last_adapter} has had {number} since {since}; if it does not answer, "
-            "the request is handed over again when its lease ends"
-        )
+        return _until_answered(first, most=provider.delivery_settings.max_lease_time.ToTimedelta())
     if not adapters:
-        return f"start an adapter of {first.provider}: none is connected"
+        return (
+            f"no adapter of {provider.code} is connected: start one, or, if one runs, see its log: "
+            "its platform may be down"
+        )
     if first.waiting_for == WaitingFor.RETRY:
         said = f" ({error(first)})" if error(first) else ""
         return (
@@ -79,5 +97,19 @@ def _until_settled(first: ProvisioningRequest, adapters: Sequence[ConnectedAdapt
             f"if it can never succeed: generic-provider request cancel {number} --reason …"
         )
     if all(each.in_flight >= each.max_in_flight for each in adapters):
-        return f"wait: all adapters of {first.provider} are busy"
+        return f"wait: all adapters of {provider.code} are busy"
     return f"wait: an adapter takes {number} next; if it does not, check the log of the adapter"
+
+
+def _until_answered(request: ProvisioningRequest, *, most: timedelta) -> str:
+    """`most`: how long a lease of the request can last in all."""
+    number, since = request.number, request.last_delivery_time.ToDatetime()
+    said = (
+        f"wait: {request.last_adapter} has had {number} since {since:{TIME}}; if it does not "
+        f"answer, the request is handed over again when its lease ends, at {since + most:{TIME}} "
+        "at the latest"
+    )
+    if request.delivery_attempts < MANY_ATTEMPTS:
+        return said
+    cancel = f"generic-provider request cancel {number} --end-lease --reason …"
+    return f"{said}; if it can never succeed: {cancel}"

@@ -149,8 +149,9 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
         yield f"  pending     and {len(platform.pending) - MOST_SHOWN} more"
     if link.HasField("last_error"):
         last = link.last_error
+        request = _request(platform.rejected) if platform.rejected else last.request
         said = f"{last.error_code} {last.error_description}".strip()
-        yield f"  last error  {moment(last, 'time')} {last.request}: {said}"
+        yield f"  last error  {moment(last, 'time')} {request}: {said}"
     for adapter in platform.adapters:
         load = f"{adapter.in_flight} of {adapter.max_in_flight} in flight"
         yield f"  adapter     {adapter.adapter} since {moment(adapter, 'connect_time')}, {load}"

@@ -14,8 +14,8 @@ from generic_provider import (
     ConnectedAdapter,
     Provider,
     ProviderLink,
-    ProviderState,
     ProvisioningRequest,
+    RequestNotFound,
     RequestState,
     Subscription,
     SubscriptionAction,
@@ -44,15 +44,16 @@ class Platform(NamedTuple):
     """Services that are on and are not sent. There is one sentence for each."""
     refused: SubscriptionAction | None
     """The newest action, if this platform rejected it or a part of it."""
+    rejected: ProvisioningRequest | None
+    """The request of the last error, if it is not archived."""
 
     @property
     def next_step(self) -> str:
-        effective = self.provider.state == ProviderState.EFFECTIVE
         return next_step(
             self.link,
             pending=self.pending,
             adapters=self.adapters,
-            effective=effective,
+            provider=self.provider,
             subscription=self.subscription,
             not_sent=self.not_sent,
             refused=self.refused,
@@ -113,4 +114,12 @@ def _platform(
             if each.provider == provider and each.missing_goods_types
         ],
         next(iter(refused), None),
+        _rejected(client, link),
     )
+
+
+def _rejected(client: Client, link: ProviderLink) -> ProvisioningRequest | None:
+    try:
+        return client.get_request(link.last_error.request) if link.HasField("last_error") else None
+    except RequestNotFound:
+        return None

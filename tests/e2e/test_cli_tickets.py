@@ -9,7 +9,15 @@ from uuid import uuid4
 
 import pytest
 
-from generic_provider import Account, Address, Client, Provider, ResponseStatus, actions
+from generic_provider import (
+    Account,
+    Address,
+    Client,
+    ExistingAccount,
+    Provider,
+    ResponseStatus,
+    actions,
+)
 from support.command_line import run, told_as_json
 from support.processes import Server
 from support.pulling import accept_all, answer, take
@@ -211,6 +219,23 @@ def test_after_an_outage_an_older_rejection_is_not_blamed(
     accept_all(crm, provider)
     (link,) = crm.get_subscription(number).provider_links
     assert not link.repair_rejected
+
+
+def test_the_contents_of_an_account_that_was_taken_over_are_not_known(
+    server: Server, crm: Client, provider: str, card: str
+) -> None:
+    become = actions.BecomeSubscriber(
+        type="DTH",
+        provider=provider,
+        items=[("MAIN", "SMARTCARD", card)],
+        services=[("MAIN", "SPORT")],
+        existing=[ExistingAccount(provider=provider, account_number=f"CAS-{card}")],
+    )
+    number = crm.perform(become).subscription.number
+
+    text = _explained(server, number)
+    assert "or its account was taken over; send what is missing" in text
+    assert text.rstrip().endswith(f"reset subscription {number} --provider {provider}")
 
 
 def test_an_activation_is_stuck(server: Server, crm: Client, provider: str, number: str) -> None:

@@ -63,8 +63,8 @@ def next_step(
             if link.repair_rejected:
                 return f"mend the cause of the rejection, then {send}{_then(refused)}"
             return (
-                f"{link.provider} was not effective when this was changed, or somebody changed "
-                f"the platform itself; {send}"
+                f"{link.provider} was not effective when this was changed, or somebody else "
+                f"changed the platform, or its account was taken over; {send}"
             )
         case _:
             return "repeat this command: the subscription is just changing"

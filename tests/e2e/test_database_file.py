@@ -243,6 +243,24 @@ def test_a_file_that_is_no_database_is_refused_with_a_sentence(tmp_path: Path) -
         assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.parametrize(
+    "command",
+    [("serve", "--listen", "127.0.0.1:0"), ("database", "upgrade"), ("database", "status")],
+    ids=" ".join,
+)
+def test_a_database_in_a_folder_that_does_not_exist_is_refused_and_nothing_made(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing"
+
+    refused = run_process(*command, "--database", f"sqlite:///{missing / 'x.db'}")
+
+    assert refused.returncode == 1
+    said = f"Error: there is no folder {missing} for the database x.db: create the folder"
+    assert refused.stderr.startswith(said)
+    assert not missing.exists()
+
+
 def test_a_log_that_cannot_be_written_does_not_stop_the_server(tmp_path: Path) -> None:
     server = Server(tmp_path)
     server.log = Path("/dev/full")

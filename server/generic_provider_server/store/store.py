@@ -22,6 +22,7 @@ from .database.connections import PREFIXES, checked, database_of
 from .database.engine import Engine, StoreDamaged, UnsupportedDatabase
 from .database.postgres import PostgresEngine
 from .database.sqlite import PREFIX, SqliteEngine, failure_of, sqlite_path, sqlite_reader
+from .database.sqlite_file import check_folder
 from .database.urls import hidden
 from .memory.memory import Memory
 from .memory.set_aside import SetAside
@@ -279,6 +280,7 @@ def reader_of(url: str) -> Database:
     Raises UnsupportedDatabase.
     """
     if url.startswith(PREFIX):
+        check_folder(sqlite_path(url))
         if not sqlite_path(url).exists():
             raise UnsupportedDatabase(f"there is no database {url}")
         return sqlite_reader(sqlite_path(url))

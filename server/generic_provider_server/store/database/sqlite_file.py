@@ -6,12 +6,21 @@ import fcntl
 import os
 from pathlib import Path
 
-from .engine import StoreGone, StoreInUse
+from .engine import StoreGone, StoreInUse, UnsupportedDatabase
 
 Place = tuple[int, int]
 """Identifies a file by its device and inode, whatever its names are."""
 
 _held: set[Place] = set()
+
+
+def check_folder(path: Path) -> None:
+    """Raises UnsupportedDatabase if the file's folder does not exist."""
+    if not path.parent.is_dir():
+        raise UnsupportedDatabase(
+            f"there is no folder {path.parent} for the database {path.name}: create the folder, "
+            "or correct the path"
+        )
 
 
 class SqliteFile:
@@ -23,11 +32,12 @@ class SqliteFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Creates the file if there is none. Only its owner may read it.
+        """Creates the file if there is none, but not its folder, because a wrong path would then
+        be an empty database. Only its owner may read it.
 
-        Raises StoreInUse.
+        Raises StoreInUse, UnsupportedDatabase.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        check_folder(path)
         self._path = path
         # If a file that this process has in use were opened to try the lock, closing it would
         # release SQLite's locks.

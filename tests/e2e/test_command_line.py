@@ -80,6 +80,24 @@ def test_a_wrong_file_is_refused_with_what_is_wrong(text: str, said: str, tmp_pa
     assert said in refused.stderr
 
 
+def test_the_mistakes_of_a_file_are_reported_together_with_the_paths_of_the_file(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "wrong.toml"
+    with Server(tmp_path) as server:
+        file.write_text("kode = 'X'\n[[services]]\ncode = 5\n")
+        own = run("provider", "apply", str(file), server=server)
+        file.write_text("code = 'X'\nservices = [{ code = 'A', provider_service_id = '1' }, {}]\n")
+        servers = run("provider", "apply", str(file), server=server)
+
+    assert own.exit_code == 2
+    for said in "kode: unknown key", "services[0].code: 5 is not a text", "\ncode: is required":
+        assert said in own.stderr
+    assert servers.exit_code == 1
+    for said in "\nservices[1].code: is required", "\nservices[1].provider_service_id: is required":
+        assert said in servers.stderr
+
+
 def test_exit_codes_tell_refused_from_not_reached(tmp_path: Path) -> None:
     with Server(tmp_path) as server:
         refused = run_process("provider", "show", "NONE", server=server)

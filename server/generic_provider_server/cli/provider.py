@@ -11,6 +11,7 @@ import click
 from generic_provider import (
     Client,
     Distributor,
+    InvalidField,
     Provider,
     ProviderNotFound,
     ProviderState,
@@ -58,12 +59,14 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
     if dry_run:
         say(*_difference(former, wanted))
         return
-    if former is None:
-        now, done = client.create_provider(wanted), "created"
-    else:
-        wanted.etag = former.etag
-        now = client.update_provider(wanted)
-        done = "unchanged" if now.etag == former.etag else "updated"
+    try:
+        now, done = _written(client, former, wanted)
+    except InvalidField as error:
+        wrong = [
+            f"{each.field.removeprefix('provider.')}: {each.description}"
+            for each in error.violations
+        ]
+        raise click.ClickException("\n".join([f"{file}:", *wrong])) from None
     if effective:
         try:
             now = client.set_provider_state(now.code, state="EFFECTIVE")
@@ -71,6 +74,15 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
             say(f"{now.code} {done}, {_state(now)}", err=True)
             raise
     output.message(now, f"{now.code} {done}, {_state(now)}")
+
+
+def _written(client: Client, former: Provider | None, wanted: Provider) -> tuple[Provider, str]:
+    """Returns the provider as it is now, and what was done."""
+    if former is None:
+        return client.create_provider(wanted), "created"
+    wanted.etag = former.etag
+    now = client.update_provider(wanted)
+    return now, "unchanged" if now.etag == former.etag else "updated"
 
 
 def _difference(former: Provider | None, wanted: Provider) -> list[str]:

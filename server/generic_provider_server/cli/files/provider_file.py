@@ -19,9 +19,7 @@ def read_provider(file: Path) -> Provider:
     message = Provider()
     try:
         with Text(file) as text:
-            fill(message, tomllib.loads(text.whole()), output_only=OUTPUT_ONLY)
+            fill(message, tomllib.loads(text.whole()), output_only=OUTPUT_ONLY, required=("code",))
     except (WrongKeys, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise click.UsageError(f"{file}: {error}") from None
-    if not message.code:
-        raise click.UsageError(f"{file}: code: is required")
     return message

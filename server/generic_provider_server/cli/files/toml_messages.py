@@ -32,12 +32,19 @@ class WrongKeys(ValueError):
     """Says that keys are wrong. The message has one line for each key."""
 
 
-def fill(message: Message, table: Mapping[str, object], *, output_only: Collection[str]) -> None:
+def fill(
+    message: Message,
+    table: Mapping[str, object],
+    *,
+    output_only: Collection[str],
+    required: Collection[str],
+) -> None:
     """Writes the table into the message.
 
     Raises WrongKeys. Names in `output_only` count as unknown keys.
     """
     wrong = list(_fill(message, table, at="", hidden=output_only))
+    wrong += [f"{key}: is required" for key in required if table.get(key, "") == ""]
     if wrong:
         raise WrongKeys("\n".join(wrong))
 
@@ -130,14 +137,15 @@ def span_of(value: object) -> timedelta:
 
 def _scalar(field: FieldDescriptor, value: object) -> object:
     if field.enum_type:
-        return _enum(field.enum_type, value)
+        return enum_value(field.enum_type, value)
     wanted, words = SCALARS[field.cpp_type]
     if not isinstance(value, wanted) or (isinstance(value, bool) and wanted is not bool):
         raise ValueError(f"{value!r} is not {words}")
     return value
 
 
-def _enum(enum: EnumDescriptor, value: object) -> int:
+def enum_value(enum: EnumDescriptor, value: object) -> int:
+    """Returns the number of the value with this short name. Raises ValueError."""
     number = value_named(enum, value) if isinstance(value, str) else None
     if number is None:
         names = [short_name(enum, number) for number in enum.values_by_number if number]

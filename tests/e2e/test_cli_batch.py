@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 
+from generic_provider import Client, actions
 from support.command_line import run, told_as_json
 from support.processes import Server
 
@@ -156,6 +158,61 @@ def test_refused_lines_go_to_a_file_and_their_reasons_are_told(
     _write(rejects, [wrong])
     assert run("action", "batch", str(rejects), server=server).stdout == "1 done, 0 refused\n"
     assert len(_performed(campaign, server)) == 2
+
+
+def test_wrong_values_are_named_with_what_would_be_right(
+    server: Server, campaign: str, tmp_path: Path
+) -> None:
+    file = tmp_path / f"{campaign}.ndjson"
+    wrong: list[dict[str, Any]] = [
+        {"subscription": "1", "priority": "high", "activate": {}},
+        {"subscription": "1", "schedule_time": "soon", "activate": {}},
+        {"subscripton": "1", "activate": {}},
+        {"subscription": "1", "add_services": {"services": [{}, {"servise": "EXTRA"}]}},
+        {"subscription": "1", "addServices": {"services": [{"term_end": "later"}]}},
+    ]
+    fine = _subscriber(f"1-{campaign}", campaign)
+    fine["becomeSubscriber"]["holder"] = {"parameters": {"room": "5"}}
+    _write(file, [*wrong, {**fine, "priority": "PRIORITY_BULK"}])
+
+    told = run("action", "batch", str(file), server=server)
+
+    assert told.stderr.splitlines() == [
+        "line 1: priority: 'high' is not one of LIVE, BULK",
+        "line 2: schedule_time: 'soon' is not a time like 2030-01-31T02:00Z",
+        "line 3: there is no 'subscripton'; did you mean 'subscription'?",
+        "line 4: add_services.services[1]: there is no 'servise'; did you mean 'service'?",
+        "line 5: addServices.services[0].term_end: 'later' is not a time like 2030-01-31T02:00Z",
+    ]
+    assert told.stdout.startswith("1 done, 5 refused")
+
+
+def test_the_batch_files_of_the_manual_are_performed(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    page = (root / "docs/operations.md").read_text(encoding="utf-8")
+    files = dict(re.findall(r"^```(csv|json)\n(.*?)^```$", page, re.DOTALL | re.MULTILINE))
+    with Server(tmp_path) as server, Client(server.address) as crm:
+        run("provider", "apply", str(root / "docs/aluxsat.toml"), "--effective", server=server)
+        for n in range(1, 5):
+            items = [("MAIN", "SMARTCARD", f"001234568{n}"), ("MAIN", "DECODER", f"B-{n}")]
+            family = actions.BecomeSubscriber(type="DTH", provider="ALUXSAT", items=items)
+            crm.perform(family)
+        for kind, done in ("csv", "7 done"), ("json", "2 done (1 scheduled)"):
+            file = tmp_path / f"changes.{kind}"
+            file.write_text(files[kind], encoding="utf-8")
+            told = run("action", "batch", str(file), server=server)
+            assert told.output == f"{done}, 0 refused\n"
+
+
+@pytest.mark.parametrize("content", ["", "subscription,action\n", "\n\n"])
+def test_a_file_without_lines_is_pointed_out(server: Server, content: str, tmp_path: Path) -> None:
+    file = tmp_path / "empty.csv"
+    file.write_text(content)
+
+    told = run("action", "batch", str(file), server=server)
+
+    assert (told.exit_code, told.stdout) == (0, "0 done, 0 refused\n")
+    assert "empty.csv contains no lines with an action" in told.stderr
 
 
 def test_rows_of_a_csv_file_are_actions(server: Server, campaign: str, tmp_path: Path) -> None:

@@ -89,6 +89,8 @@ def batch(
             if output.as_json:
                 say(one_line(action))
         say(outcome.summary(refused), err=output.as_json)
+        if not outcome.any and not refused.count:
+            say(f"{text.name} contains no lines with an action", err=True)
         sys.exit(outcome.exit_code(refused))
 
 

@@ -68,6 +68,10 @@ class Outcome:
             self._new += 1
             self._scheduled += action.state == ActionState.SCHEDULED
 
+    @property
+    def any(self) -> bool:
+        return bool(self._actions)
+
     def wait(self, client: Client) -> Iterator[SubscriptionAction]:
         """Yields every action when it is settled, and prints the rejected ones."""
         for line, action in self._actions:

@@ -22,9 +22,8 @@ def why_unknown(path: str, of: Descriptor) -> str:
     name, index = part.groups() if part else (first, None)
     field = of.fields_by_name.get(name)
     if field is None:
-        near = difflib.get_close_matches(name, of.fields_by_name, n=1)
-        return f"there is no {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-    if _is_map(field):
+        return no_field(name, of)
+    if is_map(field):
         return "" if rest and not index else f"{name} needs a key: {name}.KEY"
     if field.is_repeated and not index:
         return f"{name} needs a position: {name}[0]"
@@ -34,6 +33,11 @@ def why_unknown(path: str, of: Descriptor) -> str:
     if within is None:
         return f"there is nothing in {name}" if rest else ""
     return why_unknown(rest, within) if rest else f"{name} is no single value"
+
+
+def no_field(name: str, of: Descriptor) -> str:
+    near = difflib.get_close_matches(name, of.fields_by_name, n=1)
+    return f"there is no {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def nested(cells: Iterable[tuple[str, str]]) -> dict[str, Any]:
@@ -65,5 +69,5 @@ def _is_message(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.full_name not in LEAVES
 
 
-def _is_map(field: FieldDescriptor) -> bool:
+def is_map(field: FieldDescriptor) -> bool:
     return field.message_type is not None and field.message_type.GetOptions().map_entry

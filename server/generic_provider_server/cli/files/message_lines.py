@@ -13,10 +13,10 @@ from google.protobuf.json_format import ParseDict, ParseError
 from google.protobuf.message import Message
 
 from .csv_rows import cells_of, delimiter_of
-from .field_paths import nested, why_unknown
+from .field_paths import is_map, nested, no_field, why_unknown
 from .text import Text
 from .times import timestamp_of
-from .toml_messages import value_named
+from .toml_messages import enum_value
 
 M = TypeVar("M", bound=Message)
 
@@ -126,25 +126,34 @@ def _fields(
     return {**others, **nested((name, cell) for name, cell in named if name not in beside)}
 
 
-def _as_proto(fields: dict[str, Any], of: Descriptor) -> dict[str, Any]:
-    """Replaces short names of enum values by the contract's names, and texts of booleans by
-    booleans.
+def _as_proto(fields: dict[str, Any], of: Descriptor, *, at: str = "") -> dict[str, Any]:
+    """Replaces short names of enum values by their numbers, and texts of booleans by booleans.
+
+    Raises ValueError with the path of a wrong field.
     """
     known = {name: field for field in of.fields for name in (field.name, field.json_name)}
-    return {
-        key: _value(value, known[key]) if key in known else value for key, value in fields.items()
-    }
+    if unknown := next((key for key in fields if key not in known), None):
+        raise ValueError(f"{at and at[:-1] + ': '}{no_field(unknown, of)}")
+    return {key: _value(value, known[key], at=f"{at}{key}") for key, value in fields.items()}
 
 
-def _value(value: Any, field: FieldDescriptor) -> Any:
+def _value(value: Any, field: FieldDescriptor, *, at: str) -> Any:
     match value:
         case list():
-            return [_value(each, field) for each in value]
-        case dict() if field.message_type:
-            return _as_proto(value, field.message_type)
-        case str() if field.enum_type:
-            number = value_named(field.enum_type, value)
-            return value if number is None else number
+            return [_value(each, field, at=f"{at}[{n}]") for n, each in enumerate(value)]
+        case dict() if field.message_type and not is_map(field):
+            return _as_proto(value, field.message_type, at=f"{at}.")
+    try:
+        return _single(value, field)
+    except ValueError as wrong:
+        raise ValueError(f"{at}: {wrong}") from None
+
+
+def _single(value: Any, field: FieldDescriptor) -> Any:
+    match value:
+        case str() if field.enum_type and not value.isdigit():
+            named = field.enum_type.values_by_name.get(value)
+            return named.number if named else enum_value(field.enum_type, value)
         case str() if field.message_type and field.message_type.full_name == TIMESTAMP:
             return timestamp_of(value)
         case str() if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:

@@ -22,14 +22,11 @@ def time_of(text: str) -> datetime:
 
 
 def timestamp_of(text: str) -> str:
-    """Returns the time in a line, in the form of the contract.
-
-    A text that is no time is returned as it is.
-    """
+    """Returns the time in a line, in the form of the contract. Raises ValueError."""
     try:
         given = datetime.fromisoformat(text)
     except ValueError:
-        return text
+        raise ValueError(f"{text!r} is not a time like 2030-01-31T02:00Z") from None
     if given.utcoffset() is None:
         _say_once()
         given = given.astimezone()

@@ -104,6 +104,13 @@ def test_a_file_is_shown_without_a_server_and_refused_if_it_is_damaged(
         assert "is damaged" in refused.stderr
 
 
+def test_an_archive_without_requests_says_why(server: Server) -> None:
+    made = run("archive", "create", "--older-than=90d", server=server)
+
+    assert (made.exit_code, "COMPLETED, 0 requests" in made.stdout) == (0, True)
+    assert "No request is old enough" in made.stderr
+
+
 def test_how_old_is_said_once(server: Server) -> None:
     for arguments in ((), ("--older-than=9d", "--created-before=2026-01-01T00:00Z")):
         wrong = run("archive", "create", *arguments, server=server)

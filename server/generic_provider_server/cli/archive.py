@@ -14,7 +14,7 @@ from rich.progress import DownloadColumn
 
 from generic_provider import Archive, ArchiveState, Client
 
-from ..desk.output import Output, moment
+from ..desk.output import Output, moment, say
 from .archive_show import show
 from .failures import REFUSED
 from .listing import limit_option, page_size, within
@@ -23,6 +23,11 @@ from .remote import remote
 from .values import INSTANT, SPAN, Named
 
 POLL_SECONDS = 0.5
+NOTHING_OLD = (
+    "No request is old enough: one that was created before that time is archived when its action "
+    "is settled, it has had its final state for 24 hours plus the longest max_lease_time of all "
+    "providers, and no subscription shows it as its last error."
+)
 PERFORMED_BY = click.option(
     "--performed-by", default="", help="Who does this. Default: the user of this machine."
 )
@@ -69,6 +74,8 @@ def create(
     if not no_wait:
         made = _made(client, made)
     output.message(made, _line(made))
+    if made.state == ArchiveState.COMPLETED and not made.requests_archived:
+        say(NOTHING_OLD, err=True)
     if made.state == ArchiveState.FAILED:
         sys.exit(REFUSED)
 

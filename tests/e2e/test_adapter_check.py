@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -112,6 +113,15 @@ async def test_work_of_most_of_a_lease_shows_an_adapter_that_never_extends() -> 
     _, verdicts = await checked(naive.serve, *SLOW, *IMPATIENT)
 
     assert 7 in rules(verdicts, "broken")
+
+
+def test_an_address_that_is_in_use_is_refused_as_by_the_server() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        refused = run("adapter", "check", f"--listen={address}")
+
+    assert refused.exit_code == 1
+    assert f"Error: cannot serve on {address}: is another program there?" in refused.stderr
 
 
 async def test_the_check_asks_for_what_the_file_of_the_provider_offers(tmp_path: Path) -> None:

@@ -134,7 +134,7 @@ def test_a_mismatch_is_one_sentence(
         (("--ca=/none.pem",), "does not exist"),
         ((f"--ca={__file__}",), "--ca is not a PEM file that can be used"),
         (CLIENT[:1], "--cert and --key go together"),
-        ((CLIENT[0], f"--key={CERTIFICATES / 'server.key'}"), "is not a PEM file that can be used"),
+        ((CLIENT[0], f"--key={CERTIFICATES / 'server.key'}"), "does not belong to --cert"),
         ((CA, "--insecure"), "--insecure does not go together with --ca"),
     ],
 )

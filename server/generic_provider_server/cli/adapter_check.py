@@ -109,8 +109,6 @@ def check(
         if junit:
             write_junit([], junit, error=str(error))
         raise click.ClickException(str(error)) from None
-    except RuntimeError as error:  # gRPC raises this when it cannot bind the address
-        raise click.BadParameter(str(error), param_hint="--listen") from None
     if junit:
         write_junit(verdicts, junit)
     if as_json:

@@ -78,11 +78,17 @@ class Check:
 
 @asynccontextmanager
 async def checking(listen: str, *, terms: Terms) -> AsyncIterator[Check]:
+    """Serves the check. Raises OSError if that is not possible at the address."""
     findings = Findings()
     stage = Stage(findings)
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
     add_ProvisioningServiceServicer_to_server(stage, server)
-    port = server.add_insecure_port(listen)
+    try:
+        port = server.add_insecure_port(listen)
+    except RuntimeError:
+        raise OSError(
+            f"cannot serve on {listen}: is another program there? Stop it, or give another --listen"
+        ) from None
     address = f"{listen.rpartition(':')[0]}:{port}"
     await server.start()
     try:

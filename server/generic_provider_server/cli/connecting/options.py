@@ -140,6 +140,10 @@ def _checked(connection: Connection) -> Connection:
         if connection.with_files:
             connection.context()
     except (ssl.SSLError, ValueError) as error:
+        if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+            raise click.UsageError(
+                f"--key {connection.key} does not belong to --cert {connection.cert}"
+            ) from None
         files = "--ca, --cert or --key" if connection.cert else "--ca"
         raise click.UsageError(f"{files} is not a PEM file that can be used: {error}") from None
     return connection

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from generic_provider import Client, RequestType, actions, testing
+from generic_provider import Client, ProvisionedService, RequestType, actions, testing
 from generic_provider_server.config import DESCRIBED, Described
 from support.processes import PATIENCE, PROGRAM, Server, wait_until
 
@@ -54,7 +54,21 @@ def test_the_minute_from_the_start_to_the_crm_goes_as_it_is_told(tmp_path: Path)
                 told = _run(sys.executable, str(crm), server=server)
                 assert told.stdout == PRINTED
             assert len([*client.list_actions()]) == 3
-        assert "switch on 1002 for 0012345678" in (tmp_path / "adapter.log").read_text()
+        assert " on 1002 for 0012345678" in (tmp_path / "adapter.log").read_text()
+
+
+@pytest.mark.parametrize("kind", ["ACTIVATE_SERVICE", "DEACTIVATE_SERVICE"])
+def test_the_adapter_switches_a_service_for_its_cards(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = runpy.run_path(str(_written(tmp_path / "adapter.py", ADAPTER)))
+    sport = ProvisionedService(service="SPORT", provider_service_id="1001", distributor="MAIN")
+    sport.items.add(serial_number="0012345678", provider_goods_type="CARD")
+    sport.items.add(serial_number="B-4711", provider_goods_type="STB")
+
+    testing.run(shown["adapter"], testing.request(kind, service=sport))
+
+    assert capsys.readouterr().out.endswith("1001 for 0012345678\n")
 
 
 def test_the_adapter_accepts_nothing_that_it_does_not_do(tmp_path: Path) -> None:

@@ -111,9 +111,15 @@ def image_of(told: PlatformImage) -> Held:
 
 
 def told_image(each: Held) -> list[str]:
-    return sorted(
-        f"{key}={'?' if key in each.doubt else value}" for key, value in each.there.items()
-    )
+    """The elements in words. A platform that does not know the subscriber has no holder and no
+    address that could differ, so these are left out.
+    """
+    there = each.there.items() if KNOWN in each.there else _without_subscriber(each)
+    return sorted(f"{key}={'?' if key in each.doubt else value}" for key, value in there)
+
+
+def _without_subscriber(each: Held) -> list[tuple[Key, object]]:
+    return [(key, value) for key, value in each.there.items() if key not in (HOLDER, ADDRESS)]
 
 
 def subscription(told: Subscription, now: int) -> list[str]:

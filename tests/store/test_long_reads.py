@@ -36,6 +36,25 @@ async def test_reads_that_nobody_waits_for_leave_their_threads_to_others(bench: 
     await asyncio.gather(*reads, return_exceptions=True)
 
 
+async def test_a_read_that_was_given_up_before_its_statement_began_ends_too(bench: Bench) -> None:
+    begun, given_up = threading.Event(), threading.Event()
+
+    def read_later(queries: Queries) -> None:
+        begun.set()
+        given_up.wait()
+        cast(Any, queries)._database.execute_sql(FOREVER).fetchall()  # noqa: SLF001 - a slow query
+
+    read = asyncio.create_task(bench.store.read(read_later))
+    await asyncio.to_thread(begun.wait)
+    read.cancel()
+    await asyncio.gather(read, return_exceptions=True)
+    await asyncio.sleep(0.2)  # in which the first attempt to end it comes too early
+    given_up.set()
+
+    async with asyncio.timeout(30):
+        await bench.store.close()
+
+
 async def test_a_read_that_goes_on_is_not_ended_with_another(bench: Bench) -> None:
     await bench.become(viewer("S1"))
     for _ in range(20):

@@ -11,6 +11,9 @@ class GivenUp(Exception):
     """Nobody waits for the read any more."""
 
 
+AGAIN_SECONDS = 0.1
+
+
 class Reading:
     """One read. It runs on one thread, and any other thread may give it up."""
 
@@ -18,6 +21,7 @@ class Reading:
         self.given_up = False
         self._lock = threading.Lock()
         self._end: Callable[[], None] | None = None
+        self._ended = threading.Event()
 
     @contextmanager
     def ended_by(self, end: Callable[[], None]) -> Iterator[None]:
@@ -32,10 +36,16 @@ class Reading:
             # waits for an `end` that runs, so that it ends no statement of the next read
             with self._lock:
                 self._end = None
+            self._ended.set()
 
     def give_up(self) -> None:
-        """May take as long as a connection to the database."""
-        with self._lock:
-            self.given_up = True
-            if self._end is not None:
+        """Ends the read. It tries again until the read has ended, because a statement that has not
+        begun yet is not ended. A try may take as long as a connection to the database.
+        """
+        while True:
+            with self._lock:
+                self.given_up = True
+                if self._end is None:
+                    return
                 self._end()
+            self._ended.wait(AGAIN_SECONDS)

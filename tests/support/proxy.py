@@ -14,8 +14,8 @@ class Proxy:
         self.address = ""
 
     def cut(self) -> int:
-        """Breaks every connection; how many there were."""
-        broken = list(self._open)
+        """Breaks every connection; how many there were that were not broken before."""
+        broken, self._open = self._open, set()
         for writer in broken:
             writer.transport.abort()
         return len(broken)

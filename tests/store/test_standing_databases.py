@@ -17,7 +17,7 @@ from support.examples import ADD_NEWS, SATELLITE, viewer
 from support.stalling import StallingProxy, stalling_proxy
 
 SHORT = Waits(patience=1.0)
-IN_TIME = 6.0
+IN_TIME = 15.0
 """The database has a second to answer, and two for a new connection; machines may be slow."""
 
 
@@ -83,7 +83,8 @@ async def test_it_is_noticed_without_a_call(
         proxy.stall()
         async with asyncio.timeout(20):
             assert await reached.get() is False
-        assert "the database does not answer" in capsys.readouterr().out
+        log = capsys.readouterr()  # a server that ran before may have sent the log elsewhere
+        assert "the database does not answer" in log.out + log.err
         assert not bench.store.is_alive()
         await refused_in_time(bench.subscription("S1"))
         proxy.go_on()

@@ -59,7 +59,7 @@ class Databases:
         return self._stack.enter_context(own_postgres(**SETTINGS))
 
     def versions(self) -> list[str]:
-        """Of the databases, and of the queues beside us, where they were used."""
+        """Returns the versions of the databases and queues that were used."""
         versions = [f"{SQLITE} {sqlite3.sqlite_version}"]
         if "postgres" in vars(self):
             ((version,),) = self.postgres.sql("SHOW server_version")

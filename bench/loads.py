@@ -65,7 +65,7 @@ def _wait_until_idle(worker: subprocess.Popen[str]) -> None:
 
 
 def latency(serving: Serving, *, seconds: float, first: int = 0) -> Round:
-    """From the CRM's call to the adapter's stream, at 150 actions a second."""
+    """Measures the time from the CRM's call to the adapter's stream, at 150 actions a second."""
     sent: dict[str, float] = {}
     arrived: dict[str, float] = {}
     with program("adapter", "timed", serving.address, 1) as adapter:

@@ -51,7 +51,7 @@ def _performed(server: Server, campaign: str) -> list[str]:
 
 
 def _batch(server: Server, *arguments: str, given: bytes = b"") -> subprocess.CompletedProcess[str]:
-    """In a process of its own, which gets `given` on standard input."""
+    """Runs `action batch` in a process, which gets `given` on standard input."""
     done = subprocess.run(
         [*PROGRAM, "action", "batch", *arguments, "--server", server.address],
         input=given,

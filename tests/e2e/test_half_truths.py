@@ -30,7 +30,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 def _ran(
     *arguments: str, server: Server | None = None, output: str = "", **environment: str
 ) -> tuple[int, str, str]:
-    """In a shell, whose standard output may be redirected."""
+    """Runs the command in a shell; `output` may redirect its standard output."""
     environment["GENERIC_PROVIDER_SERVER"] = server.address if server else "127.0.0.1:1"
     done = subprocess.run(
         ["/bin/sh", "-c", f'"$@" {output}', "sh", *PROGRAM, *arguments],

@@ -168,7 +168,7 @@ class RawAdapter:
                         break
                     self._hear(stream, message)
         except (grpc.RpcError, TimeoutError):
-            pass
+            pass  # however a stream ends, the adapter opens another one
         finally:
             stream.ended_at = time.monotonic()
             stream.replaced.set()

@@ -17,6 +17,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from ..domain.refusals import InvalidField, Reason, Refused
 from ..domain.subscription.records import Who
+from .access import Identity
 from .checks import CALLERS_ID, Checks
 from .errors import details_of
 from .intake import Intake, size_of
@@ -28,27 +29,34 @@ log = structlog.get_logger()
 
 
 class IncomingCall:
-    """A call, with its caller and the caller's address."""
+    """A call, with the identity of its caller."""
 
-    __slots__ = ("_context", "_secure")
+    __slots__ = ("_context", "_identity", "_secure")
 
     def __init__(self, context: Context, *, secure: bool) -> None:
         self._context = context
         self._secure = secure
+        self._identity: Identity | None = None
 
     @property
     def peer(self) -> str:
         return str(self._context.peer())
 
     @property
-    def caller(self) -> str:
-        """The name in the client's certificate. Without a certificate, the address of the peer."""
-        names = self._context.auth_context().get("x509_common_name") if self._secure else None
-        return b"".join(names).decode(errors="replace") if names else self.peer
+    def identity(self) -> Identity:
+        if self._identity is None:  # many calls never ask, and asking takes microseconds
+            peer = self.peer
+            self._identity = Identity(name=self._certificate() or peer, peer=peer)
+        return self._identity
 
     def who(self, checks: Checks, performed_by: str) -> Who:
         performed_by = checks.text("performed_by", performed_by, most=CALLERS_ID)
-        return Who(performed_by=performed_by, caller=self.caller)
+        return Who(performed_by=performed_by, caller=self.identity.name)
+
+    def _certificate(self) -> str:
+        """Returns the name in the client's certificate; empty if it has none."""
+        names = self._context.auth_context().get("x509_common_name") if self._secure else None
+        return b"".join(names or ()).decode(errors="replace")
 
 
 class Undecodable:

@@ -166,6 +166,7 @@ def _duties(store: Store, settings: Settings) -> tuple[Duty, ...]:
         store.server,
         days_of_entries=settings.reset_entries_days,
         days_of_events=settings.event_days,
+        days_of_audit=settings.audit_days,
     )
 
 

@@ -15,6 +15,7 @@ from typing import Annotated, Any, NamedTuple, get_args, get_type_hints
 import msgspec
 from msgspec import Meta, Struct
 
+from .domain.audit import DAYS_OF_AUDIT
 from .domain.resets.records import DAYS_OF_ENTRIES
 from .domain.subscription.events import DAYS_OF_EVENTS
 from .store.database.urls import hidden
@@ -87,6 +88,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Meta(ge=1, description="For how many days events are kept for those who watch them."),
     ] = DAYS_OF_EVENTS
+    audit_days: Annotated[
+        int,
+        Meta(
+            ge=1,
+            description="For how many days entries of the audit trail are kept, if they are not "
+            "archived before.",
+        ),
+    ] = DAYS_OF_AUDIT
     workers: Annotated[
         int,
         Meta(

@@ -22,7 +22,7 @@ LISTS = (
 async def test_every_match_comes_although_no_page_examines_many(
     caller: Caller, monkeypatch: pytest.MonkeyPatch, rpc: str, listed: Any, field: str
 ) -> None:
-    monkeypatch.setattr("generic_provider_server.store.read.queries.MOST_EXAMINED", 4)
+    monkeypatch.setattr("generic_provider_server.store.read.base.MOST_EXAMINED", 4)
     for n in range(10):
         number = f"S{n:02}"
         rare = number in RARE

@@ -69,7 +69,7 @@ async def test_a_read_that_goes_on_is_not_ended_with_another(bench: Bench) -> No
 async def test_a_list_that_no_index_finds_is_read_in_parts(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, *, oldest_first: bool
 ) -> None:
-    monkeypatch.setattr("generic_provider_server.store.read.queries.MOST_EXAMINED", 4)
+    monkeypatch.setattr("generic_provider_server.store.read.base.MOST_EXAMINED", 4)
     for n in range(10):
         await bench.become(viewer(f"S{n}"))
     wanted = RequestFilter(item_serial="card of S3", oldest_first=oldest_first)

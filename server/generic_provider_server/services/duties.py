@@ -6,10 +6,12 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
+from ..commands.audit import DropAudit
 from ..commands.due import DoDue, DropEvents, EndDelays, ExpireOverdue
 from ..commands.end_leases import EndLeases, end_of_overdue
 from ..commands.reset_runs import DropEntries
 from ..domain.archive import DAY
+from ..domain.audit import DAYS_OF_AUDIT
 from ..domain.resets.records import DAYS_OF_ENTRIES
 from ..domain.subscription.events import DAYS_OF_EVENTS
 from ..domain.values import Instant
@@ -45,7 +47,11 @@ class Duty:
 
 
 def duties(
-    server: str, *, days_of_entries: int = DAYS_OF_ENTRIES, days_of_events: int = DAYS_OF_EVENTS
+    server: str,
+    *,
+    days_of_entries: int = DAYS_OF_ENTRIES,
+    days_of_events: int = DAYS_OF_EVENTS,
+    days_of_audit: int = DAYS_OF_AUDIT,
 ) -> tuple[Duty, ...]:
     """Returns all duties. `server`: this process, which ends its own leases."""
     return (
@@ -56,6 +62,7 @@ def duties(
         Duty(name="scheduled", due=_scheduled),
         Duty(name="entries", due=partial(_entries, days=days_of_entries), seconds=ENTRIES_SECONDS),
         Duty(name="events", due=partial(_events, days=days_of_events)),
+        Duty(name="audit", due=partial(_audit, days=days_of_audit)),
     )
 
 
@@ -93,6 +100,11 @@ def _entries(queries: Queries, *, days: int) -> Iterable[DropEntries]:
 def _events(queries: Queries, *, days: int) -> Iterable[DropEvents]:
     before = Instant(queries.now() - days * DAY)
     return [DropEvents(before=before)] if queries.events_are_old(before=before) else []
+
+
+def _audit(queries: Queries, *, days: int) -> Iterable[DropAudit]:
+    before = Instant(queries.now() - days * DAY)
+    return [DropAudit(before=before)] if queries.audit_is_old(before=before) else []
 
 
 def _ends(queries: Queries) -> Iterable[DoDue]:

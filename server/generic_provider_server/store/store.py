@@ -32,7 +32,7 @@ from .read.queries import Queries
 from .read.reading import Reading
 from .sign_of_life import SignOfLife
 from .waits import USUAL, Waits
-from .write.command import Command
+from .write.command import Audit, Command
 from .write.writer import Writer
 
 Result = TypeVar("Result")
@@ -97,17 +97,19 @@ class Store:
         if self.shared:
             await self.read(lambda _: None)
 
-    async def do(self, command: Command[Result]) -> Result:
+    async def do(self, command: Command[Result], *, audit: Audit | None = None) -> Result:
         """Runs and commits the command.
 
         If it raises Refused, nothing has changed; only after STORE_UNAVAILABLE nobody knows whether
-        something has.
+        something has. `audit`: the call that is recorded in the same transaction.
         """
-        return await self._writer.ask(command)
+        return await self._writer.ask(command, audit=audit)
 
-    def ask(self, command: Command[Result]) -> asyncio.Future[Result]:
+    def ask(
+        self, command: Command[Result], *, audit: Audit | None = None
+    ) -> asyncio.Future[Result]:
         """Queues the command behind those that were queued before."""
-        return self._writer.ask(command)
+        return self._writer.ask(command, audit=audit)
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
         """Answers a question from what is committed. If the caller is cancelled, the read ends."""

@@ -12,7 +12,8 @@ import msgspec
 
 from ...domain.values import Instant
 
-FORMAT = 1
+FORMAT = 2
+"""Format 2 has lines of the audit trail; format 1 has none."""
 NOTHING = msgspec.Raw(b"null")
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -103,11 +104,31 @@ class EntryLine(_Line, frozen=True, kw_only=True, tag="reset_run_entry"):
     contents: msgspec.Raw
 
 
+class AuditLine(_Line, frozen=True, kw_only=True, tag="audit"):
+    """An entry of the audit trail. `code`: a gRPC status code."""
+
+    id: str
+    time: datetime
+    method: str
+    caller: str
+    roles: tuple[str, ...] = ()
+    peer: str = ""
+    performed_by: str = ""
+    provider: str = ""
+    subscription: str = ""
+    resource: str = ""
+    detail: str = ""
+    code: int = 0
+    reason: str = ""
+    done: int = 0
+    refused: int = 0
+
+
 class Closing(_Line, frozen=True, kw_only=True, tag="end"):
     lines: dict[str, int]
 
 
-Content = RequestLine | ActionLine | RunLine | EntryLine
+Content = RequestLine | ActionLine | RunLine | EntryLine | AuditLine
 Line = Opening | Content | Closing
 
 encode_line = msgspec.json.Encoder().encode

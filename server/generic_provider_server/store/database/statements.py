@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ...domain.lane import Lane
 from .archive_models import ArchivedRow, ArchiveRow
+from .audit_rows import AuditRow
 from .bulk import columns_of, delete, insert, update, upsert
 from .models import (
     ActionRow,
@@ -164,6 +165,10 @@ OLDEST_EVENTS = (
     "ORDER BY number"
 )
 DROP_EVENTS = "DELETE FROM event WHERE number <= ?"
+
+ADD_AUDIT = upsert(AuditRow, add=[AuditRow.done, AuditRow.refused])
+DROP_AUDIT = delete(AuditRow, every=False)
+OLDEST_AUDIT = "SELECT time, call FROM audit WHERE time < ? ORDER BY time, call LIMIT ?"
 
 PUT_LANE = upsert(LaneRow)
 DROP_LANE = delete(LaneRow)

@@ -9,6 +9,7 @@ from itertools import islice
 
 import msgspec
 
+from ...domain.audit import AuditEntry
 from ...domain.lease import server_of
 
 MOST_IN_MESSAGE = 40
@@ -25,7 +26,8 @@ class Notice:
     of these lanes has been ready. For each stream: `freed` is the decrease of the number of its
     leased requests, negative if more were leased; `ran_out` counts requests of leases that ran out;
     `heard` contains streams whose adapter sent something; `stopped` contains streams that want
-    nothing more. `settled`: the actions that are settled now.
+    nothing more. `settled`: the actions that are settled now. `audited`: what was written to the
+    audit trail.
     """
 
     ready: dict[str, int] = field(default_factory=dict)
@@ -34,6 +36,7 @@ class Notice:
     heard: set[str] = field(default_factory=set)
     stopped: set[str] = field(default_factory=set)
     settled: set[int] = field(default_factory=set)
+    audited: list[AuditEntry] = field(default_factory=list)
 
     def add_ready(self, provider: str, since: int) -> None:
         self.ready[provider] = min(since, self.ready.get(provider, since))

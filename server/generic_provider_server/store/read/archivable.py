@@ -17,6 +17,7 @@ from operator import and_
 from typing import Any
 
 from msgspec import Raw
+from msgspec.structs import asdict
 from peewee import JOIN, Expression, Field, fn
 
 from ...domain.actions import ActionKind
@@ -24,7 +25,8 @@ from ...domain.archive import ArchiveRecord
 from ...domain.resets.records import run_id
 from ...domain.subscription.records import ActionOrigin, ActionState, action_id, request_number
 from ...domain.values import SECOND, RequestOrigin, RequestState, RequestType
-from ..archives.lines import NOTHING, ActionLine, Content, RequestLine, moment
+from ..archives.lines import NOTHING, ActionLine, AuditLine, Content, RequestLine, moment
+from ..database.audit_rows import AuditRow, entry_of_row
 from ..database.models import ActionRow, RequestRow
 from .archivable_runs import START, ArchivableRuns, Page, Place
 
@@ -55,6 +57,7 @@ class Archivable(ArchivableRuns):
             self._request_page,
             self._action_page,
             self._run_page,
+            self._audit_page,
         )
         return parts[part](archive, place=after) if part < len(parts) else None
 
@@ -98,12 +101,24 @@ class Archivable(ArchivableRuns):
         lines = [_action_line(row) for row in self._rows(query.order_by(ActionRow.id))]
         return Page(lines, Place(end) if more else None)
 
+    def _audit_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
+        """Finds entries of the audit trail. Those without a provider belong to no provider."""
+        after = place.number
+        end, more = self._end(archive, AuditRow.time, AuditRow.time, after=after)
+        before = min(archive.created_before, archive.final_before)
+        conditions = [AuditRow.time > after, AuditRow.time <= end, AuditRow.time < before]
+        if archive.provider:
+            conditions.append(AuditRow.provider == archive.provider)
+        query = AuditRow.select().where(*conditions).order_by(AuditRow.time, AuditRow.call)
+        return Page([_audit_line(row) for row in self._rows(query)], Place(end) if more else None)
+
     def _end(
         self, archive: ArchiveRecord, number: Field[int], created: Field[int], *, after: int
     ) -> tuple[int, bool]:
         """Returns the number of the last row of a page, and whether more pages follow."""
         table: Any = number.model
-        ends = table.select(number.alias("number"), created).where(number > after).order_by(number)
+        ends = table.select(number.alias("number"), created.alias("create_time"))
+        ends = ends.where(number > after).order_by(number)
         found = self._rows(ends.offset(MOST_ROWS - 1).limit(1))
         if not found:
             return sys.maxsize, False
@@ -209,6 +224,13 @@ def _action_line(row: Any) -> ActionLine:
         error=_document(row.error),
         taken_back=_document(row.taken_back),
     )
+
+
+def _audit_line(row: Any) -> AuditLine:
+    entry = entry_of_row(row)
+    facts = {**asdict(entry), "id": entry.id, "time": moment(entry.time)}
+    del facts["call"]
+    return AuditLine(**facts)
 
 
 def _moment(instant: int | None) -> datetime | None:

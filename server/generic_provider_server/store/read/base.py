@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from msgspec.structs import replace
-from peewee import Database
+from peewee import Database, Expression
 
 from ...domain.lane import LaneState
 from ...domain.subscription.records import RequestRecord, WaitingFor
@@ -15,6 +15,9 @@ from ..database import statements as sql
 from ..database.models import LaneRow, LinkRow
 from ..database.rows import lane_of_row, request_of_row, rows_of
 from ..memory.memory import Memory
+
+MOST_EXAMINED = 50_000
+"""How many rows are examined for one page of a list that no index finds."""
 
 
 class BaseQueries:
@@ -44,6 +47,14 @@ class BaseQueries:
 
     def _rows(self, query: Any) -> list[Any]:
         return rows_of(cast(Any, self._database).execute(query))
+
+    def _last_examined(self, key: Any, conditions: list[Expression], order: Any) -> Any:
+        """Returns the key of the last row of a page; None if fewer rows are left."""
+        rows = key.model.select(key).order_by(order)
+        if conditions:
+            rows = rows.where(*conditions)
+        found = self._rows(rows.offset(MOST_EXAMINED - 1).limit(1))
+        return found[0][0] if found else None
 
     def _requests(self, query: Any) -> list[RequestRecord]:
         """Returns the requests, each with its account number and with what it waits for."""

@@ -17,6 +17,7 @@ from ..database.models import ActionRow, LinkRow, RequestIdRow, RequestRow, Subs
 from ..database.rows import action_of_row, subscription_of_row
 from .archivable import Archivable
 from .archives import ArchiveQueries
+from .audit import AuditQueries
 from .duties import DutyQueries
 from .events import EventQueries
 from .filters import (
@@ -31,11 +32,8 @@ from .resets import ResetReads
 
 NUMBER = re.compile("[0-9]{1,18}")
 
-MOST_EXAMINED = 50_000
-"""How many rows are examined for one page of a list that no index finds."""
 
-
-class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable, EventQueries):
+class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable, AuditQueries, EventQueries):
     def subscription(self, number: str) -> SubscriptionRecord | None:
         found = self._subscriptions(SubscriptionRow.number == number, limit=1)
         return found[0] if found else None
@@ -186,14 +184,6 @@ class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable, EventQueries)
             RequestRow.number, _after(wanted, after), _order(wanted)
         )
         return last
-
-    def _last_examined(self, key: Any, conditions: list[Expression], order: Any) -> Any:
-        """Returns the key of the last row of a page; None if fewer rows are left."""
-        rows = key.model.select(key).order_by(order)
-        if conditions:
-            rows = rows.where(*conditions)
-        found = self._rows(rows.offset(MOST_EXAMINED - 1).limit(1))
-        return found[0][0] if found else None
 
     def _text(self, column: Field) -> Any:
         if isinstance(self._database, PostgresqlDatabase):

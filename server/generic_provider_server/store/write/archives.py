@@ -6,7 +6,16 @@ from collections.abc import Iterable, Sequence
 
 from ...domain.archive import Archived, ArchiveRecord
 from ...domain.values import Instant, RequestState
-from ..archives.lines import ActionLine, Content, EntryLine, RequestLine, RunLine, number_of
+from ..archives.lines import (
+    ActionLine,
+    AuditLine,
+    Content,
+    EntryLine,
+    RequestLine,
+    RunLine,
+    instant,
+    number_of,
+)
 from ..database import statements as sql
 from ..database.archive_rows import archive_of_row, archive_row, archived_of_row, archived_row
 from ..database.engine import Tables
@@ -72,6 +81,9 @@ class Archives:
         self._tables.write(sql.DROP_ACTION, [{"id": action.id} for action in gone])
         self._forget_calls(action.request_id for action in gone)
         self._move_runs(lines)
+        entries = [line for line in lines if isinstance(line, AuditLine)]
+        keys = [{"time": instant(each.time), "call": int(each.id, 16)} for each in entries]
+        self._tables.write(sql.DROP_AUDIT, keys)
         return len(archived)
 
     def _move_runs(self, lines: Sequence[Content]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from operator import itemgetter
 
+from ...domain.audit import AuditEntry
 from ...domain.lane import Lane, LaneState
 from ...domain.refusals import Reason, not_found
 from ...domain.subscription.aggregate import Aggregate
@@ -14,6 +15,7 @@ from ...domain.subscription.events import Event
 from ...domain.subscription.records import SubscriptionRecord
 from ...domain.values import Goods
 from ..database import statements as sql
+from ..database.audit_rows import audit_row
 from ..database.bulk import Bulk, Row
 from ..database.documents import encode
 from ..database.engine import Overtaken, Tables
@@ -48,6 +50,7 @@ class Changes(Loaded):
         self.numbers = numbers
         self.notice = Notice()
         self.events: list[Event] = []
+        self._audited: dict[tuple[int, int], AuditEntry] = {}
         self._changed: dict[str, Names] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: dict[Bulk, dict[object, Row]] = {}
@@ -93,6 +96,11 @@ class Changes(Loaded):
     def _leased_at(self, subscription: str, aggregate: Aggregate, provider: str) -> frozenset[int]:
         return self.lane(provider, subscription).leased(aggregate.queue(provider))
 
+    def audit(self, entry: AuditEntry) -> None:
+        """Adds the entry, or the counts of another part of it, to the audit trail."""
+        former = self._audited.get(entry.key)
+        self._audited[entry.key] = former.plus(entry) if former else entry
+
     def flush(self) -> None:
         """Writes every change except the counts. The transaction continues."""
         self._put_subscriptions()
@@ -110,6 +118,8 @@ class Changes(Loaded):
         counted = sorted((*use, count) for use, count in self._uses.items() if count)
         rows = [{"provider": code, "thing": thing, "uses": n} for code, thing, n in counted]
         self._tables.write_last(sql.COUNT_USE, rows)
+        self.notice.audited.extend(self._audited.values())
+        self._tables.write_last(sql.ADD_AUDIT, map(audit_row, self.notice.audited))
         for row in batched_events(self.events):
             self._tables.run_last(sql.NEXT_EVENT, ())
             self._tables.run_last(sql.ADD_EVENT, (self.now, encode(row)))

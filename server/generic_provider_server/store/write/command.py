@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
+from ...domain.audit import AuditEntry
 from .loaded import Needs
 from .transaction import Transaction
 
@@ -24,17 +26,31 @@ class Command(Protocol[Result_co]):
     def run(self, transaction: Transaction) -> Result_co: ...
 
 
+class Audit(Protocol):
+    """A call that is recorded in the audit trail, in the transaction that makes its change."""
+
+    def entry(self, asked: Sequence[Asked[Any]], /) -> AuditEntry | None:
+        """Returns the entry for those commands of the call that ran in one transaction.
+
+        A call of several transactions has one entry, to which each of them adds its counts. It is
+        called on the writer's thread.
+        """
+        ...
+
+
 @dataclass(slots=True, eq=False)
 class Asked(Generic[Result]):
     """A command with its result or its error.
 
-    `asked_at`: on the monotonic clock. `blocked`: it needs something that somebody else has locked.
+    `asked_at`: on the monotonic clock. `audit`: the call that asked for it. `blocked`: it needs
+    something that somebody else has locked.
     """
 
     command: Command[Result]
     needs: Needs
     future: asyncio.Future[Result]
     asked_at: float
+    audit: Audit | None = None
     blocked: bool = False
     result: Result | None = None
     error: BaseException | None = None
@@ -42,3 +58,12 @@ class Asked(Generic[Result]):
     @property
     def kind(self) -> str:
         return type(self.command).__name__
+
+
+def entries_of(group: Iterable[Asked[Any]]) -> Iterator[AuditEntry]:
+    """Yields the entries of the calls whose commands have run."""
+    calls: dict[Audit, list[Asked[Any]]] = {}
+    for asked in group:
+        if asked.audit is not None:
+            calls.setdefault(asked.audit, []).append(asked)
+    return filter(None, (call.entry(asked) for call, asked in calls.items()))

@@ -16,7 +16,7 @@ from ..memory.set_aside import Unprocessable
 from ..notices.listeners import Listeners
 from ..notices.notice import Notice
 from ..notices.throttle import Throttle
-from .command import Asked
+from .command import Asked, entries_of
 from .loaded import Needs
 from .transaction import Transaction
 
@@ -58,6 +58,8 @@ class GroupCommit:
                 if need.searches:
                     self._run(asked, need, transaction)
                     transaction.flush()
+            for entry in entries_of(group):
+                transaction.audit(entry)
             transaction.finish()
             if probe:
                 tables.run(sql.PROBE, ())

@@ -76,6 +76,11 @@ class Searching(Changes):
         if old:
             self._tables.run(sql.DROP_EVENTS, (old[-1],))
 
+    def drop_audit(self, *, before: Instant, most: int) -> None:
+        """Removes the oldest entries of the audit trail, as `drop_events` removes events."""
+        old = self._tables.select(sql.OLDEST_AUDIT, (before, most))
+        self._tables.write(sql.DROP_AUDIT, [{"time": each.time, "call": each.call} for each in old])
+
     def overdue(self, provider: str, *, limit: int, most: int) -> list[str]:
         """Returns the subscriptions without a lease whose first request was created before
         `limit`.

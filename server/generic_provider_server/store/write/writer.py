@@ -25,7 +25,7 @@ from ..notices.notice import Notice
 from ..notices.throttle import PAUSE_SECONDS
 from ..waits import Waits
 from .blocked import Blocked
-from .command import Asked, Command
+from .command import Asked, Audit, Command
 from .group import GroupCommit
 from .queue import Queue
 
@@ -91,10 +91,12 @@ class Writer:
         """Raises StoreGone if the database file was removed or replaced."""
         self._engine.check()
 
-    def ask(self, command: Command[Result]) -> asyncio.Future[Result]:
+    def ask(
+        self, command: Command[Result], *, audit: Audit | None = None
+    ) -> asyncio.Future[Result]:
         """Queues the command behind the commands of its kind that were queued before."""
         future: asyncio.Future[Result] = self._loop.create_future()
-        asked = Asked(command, command.needs(), future, time.monotonic())
+        asked = Asked(command, command.needs(), future, time.monotonic(), audit)
         with self._wanted:
             if self._stopping:
                 raise Refused(Reason.DRAINING, "this server process is shutting down")

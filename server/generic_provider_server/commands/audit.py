@@ -1,0 +1,37 @@
+"""Writes entries of the audit trail that belong to no change, and removes old entries."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..domain.audit import AuditEntry
+from ..domain.values import Instant
+from ..store.write.loaded import SEARCHES, Needs
+from ..store.write.transaction import Transaction
+
+MOST_DROPPED = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AddEntries:
+    entries: tuple[AuditEntry, ...]
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, transaction: Transaction) -> None:
+        for entry in self.entries:
+            transaction.audit(entry)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropAudit:
+    """Removes the oldest entries."""
+
+    before: Instant
+
+    def needs(self) -> Needs:
+        return SEARCHES
+
+    def run(self, transaction: Transaction) -> None:
+        transaction.drop_audit(before=self.before, most=MOST_DROPPED)

@@ -1,0 +1,134 @@
+"""Writes the entries of calls that changed nothing, and logs every entry that was written.
+
+The entry of a change is written with the change. Refused calls and hand-overs are collected here
+and written twice a second. Whatever a caller does, the number of entries is bounded: after a few
+refused calls in the same minute, the others are counted together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import suppress
+from hashlib import blake2b
+
+import structlog
+from msgspec.structs import asdict, replace
+
+from ..commands.audit import AddEntries
+from ..domain.audit import AuditEntry
+from ..domain.refusals import Refused
+from ..domain.values import SECOND, Instant
+from ..store.database.documents import encode
+from ..store.notices.notice import Notice
+from ..store.store import Store
+from .loop import Loop
+
+WRITE_SECONDS = 0.5
+MINUTE = 60 * SECOND
+MOST_ALONE = 10
+"""So many refused calls of a caller have entries of their own in a minute."""
+
+MOST_CALLERS = 1_000
+"""So many callers with refused calls are told apart in a minute."""
+
+MOST_WAITING = 10_000
+
+log = structlog.get_logger()
+
+
+class Auditing:
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._waiting: dict[tuple[int, int], AuditEntry] = {}
+        self._refused: Counter[str] = Counter()
+        self._minute = Instant(0)
+        self._loop = Loop("audit", self._write, seconds=WRITE_SECONDS)
+        store.listeners.committed.append(_log)
+
+    def start(self) -> None:
+        self._loop.start()
+
+    async def stop(self) -> None:
+        """Writes what waits. Call it after the last call has ended."""
+        await self._loop.stop()
+        with suppress(Refused):
+            await self._write()
+
+    def now(self) -> Instant:
+        return self._store.steady()
+
+    def add(self, entry: AuditEntry) -> None:
+        former = self._waiting.get(entry.key)
+        if former is None and len(self._waiting) >= MOST_WAITING:
+            log.error("audit_entry_lost", **asdict(entry))
+            return
+        self._waiting[entry.key] = former.plus(entry) if former else entry
+
+    def count(self, entry: AuditEntry) -> None:
+        """Counts the call together with those that are alike."""
+        self._add_alike(_of_host(entry))
+
+    def refuse(self, entry: AuditEntry) -> None:
+        """Adds a refused call."""
+        alike = _of_host(entry)
+        name = self._counted(alike.caller)
+        if name and self._refused[name] <= MOST_ALONE:
+            self.add(entry)
+            return
+        alike = replace(alike, provider="", resource="")
+        self._add_alike(alike if name else replace(alike, caller="", peer="", roles=()))
+
+    def refuse_credentials(self, host: str, *, code: int, reason: str) -> None:
+        name = self._counted(host)
+        entry = AuditEntry(
+            time=self.now(), call=0, method="", caller=name, peer=name, code=code, reason=reason
+        )
+        self._add_alike(replace(entry, refused=1))
+
+    def _counted(self, name: str) -> str:
+        """Counts a refused call. Returns an empty name if there are too many callers."""
+        minute = _minute_of(self.now())
+        if minute != self._minute:
+            self._minute = minute
+            self._refused.clear()
+        if name not in self._refused and len(self._refused) >= MOST_CALLERS:
+            return ""
+        self._refused[name] += 1
+        return name
+
+    def _add_alike(self, entry: AuditEntry) -> None:
+        time = _minute_of(entry.time)
+        bare = replace(entry, time=time, call=0, performed_by="", subscription="", detail="")
+        alike = encode(replace(bare, done=0, refused=0))
+        digest = blake2b(alike + self._store.server.encode(), digest_size=8).digest()
+        self.add(replace(bare, call=int.from_bytes(digest) >> 1))
+
+    async def _write(self) -> None:
+        """If the store cannot be reached, it tries again with what came meanwhile.
+
+        A call may then be counted twice, because nobody knows whether it was committed.
+        """
+        waiting, self._waiting = self._waiting, {}
+        if not waiting:
+            return
+        try:
+            await self._store.do(AddEntries(entries=tuple(waiting.values())))
+        except Refused:
+            for entry in waiting.values():
+                self.add(entry)
+            raise
+
+
+def _log(notice: Notice) -> None:
+    for entry in notice.audited:
+        log.info("audit", **asdict(entry))
+
+
+def _minute_of(time: Instant) -> Instant:
+    return Instant(time - time % MINUTE)
+
+
+def _of_host(entry: AuditEntry) -> AuditEntry:
+    """Returns the entry without the port of the caller's address."""
+    host = entry.peer.rpartition(":")[0]
+    return replace(entry, caller=host if entry.caller == entry.peer else entry.caller, peer=host)

@@ -1,0 +1,100 @@
+"""Reads the audit trail, the newest entries first."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from peewee import SQL
+
+from ...domain.audit import AuditEntry
+from ...domain.values import Instant, Value
+from ..database.audit_rows import AuditRow, entry_of_row
+from .base import BaseQueries
+
+
+class AuditFilter(Value, frozen=True, kw_only=True):
+    methods: tuple[str, ...] = ()
+    caller: str = ""
+    performed_by: str = ""
+    provider: str = ""
+    subscription: str = ""
+    resource: str = ""
+    codes: tuple[int, ...] = ()
+    refused: bool = False
+    time_from: Instant | None = None
+    time_to: Instant | None = None
+
+    def scans(self) -> bool:
+        """Tells whether no index finds these entries, so that many others are examined."""
+        others = self.methods, self.caller, self.provider, self.resource, self.codes
+        return not (self.subscription or self.performed_by) and any(others)
+
+
+class AuditQueries(BaseQueries):
+    def audit_entries(
+        self,
+        wanted: AuditFilter,
+        *,
+        before: tuple[int, int] | None,
+        limit: int,
+        until: int | None = None,
+    ) -> list[AuditEntry]:
+        """Returns the newest entries.
+
+        `before`: only entries with smaller keys. `until`: the time at which the search ends.
+        """
+        conditions = [*_conditions(wanted), *_older(before)]
+        if until is not None:
+            conditions.append(AuditRow.time >= until)
+        order = AuditRow.time.desc(), AuditRow.call.desc()
+        query = AuditRow.select().where(*conditions) if conditions else AuditRow.select()
+        return [entry_of_row(row) for row in self._rows(query.order_by(*order).limit(limit))]
+
+    def end_of_audit(self, wanted: AuditFilter, *, before: tuple[int, int] | None) -> int | None:
+        """Returns the time at which a page ends, as `end_of_requests` does."""
+        if not wanted.scans():
+            return None
+        conditions = [*_period(wanted), *_older(before)]
+        last: int | None = self._last_examined(AuditRow.time, conditions, AuditRow.time.desc())
+        return last
+
+    def audit_is_old(self, *, before: Instant) -> bool:
+        """Tells whether the oldest entry is older than `before`."""
+        return bool(
+            self._rows(AuditRow.select(AuditRow.time).where(AuditRow.time < before).limit(1))
+        )
+
+
+def _conditions(wanted: AuditFilter) -> list[Any]:
+    row = AuditRow
+    equal = (
+        (row.caller, wanted.caller),
+        (row.performed_by, wanted.performed_by),
+        (row.provider, wanted.provider),
+        (row.subscription, wanted.subscription),
+        (row.resource, wanted.resource),
+    )
+    any_of = (row.method, wanted.methods), (row.code, wanted.codes)
+    conditions: list[Any] = [column == value for column, value in equal if value]
+    conditions += [column.in_(list(values)) for column, values in any_of if values]
+    # literals, so that the partial indexes are used
+    if wanted.refused:
+        conditions.append(SQL("refused > 0"))
+    if wanted.subscription:
+        conditions.append(SQL("subscription <> ''"))
+    if wanted.performed_by:
+        conditions.append(SQL("performed_by <> ''"))
+    return conditions + _period(wanted)
+
+
+def _period(wanted: AuditFilter) -> list[Any]:
+    start, end = wanted.time_from, wanted.time_to
+    conditions = [] if start is None else [AuditRow.time >= start]
+    return conditions if end is None else [*conditions, AuditRow.time < end]
+
+
+def _older(key: tuple[int, int] | None) -> list[Any]:
+    if key is None:
+        return []
+    time, call = key
+    return [AuditRow.time <= time, (AuditRow.time < time) | (AuditRow.call < call)]

@@ -18,9 +18,12 @@ from grpc_reflection.v1alpha import reflection
 from .config import Settings
 from .health import HEALTH, Health
 from .logs import configure_logs
+from .metrics.recording import Recording
+from .metrics.showing import Show, shown
 from .pem import check_pem
 from .rpc.calls import Calls, add_service
 from .rpc.servicers import SERVICES, servicers
+from .rpc.timing import Observe
 from .services.archiving import archiving_loop
 from .services.clock import Clock
 from .services.delivery import Delivery
@@ -69,9 +72,13 @@ log = structlog.get_logger()
 
 
 async def serve(
-    settings: Settings, *, on_serving: Callable[[str], None], port_shared: bool = False
+    settings: Settings,
+    *,
+    on_serving: Callable[[str], None],
+    port_shared: bool = False,
+    show: Show | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then drains.
+    """Serves until SIGTERM or SIGINT, then drains. The arguments are those of `running`.
 
     Raises StoreInUse, StoreLost and UnsupportedDatabase, OSError if the address cannot be bound,
     and StoreGone after the database file was removed or replaced.
@@ -86,7 +93,8 @@ async def serve(
         gone.append(error)
         stop.set()
 
-    async with running(settings, port_shared=port_shared, on_gone=stop_without) as address:
+    served = running(settings, port_shared=port_shared, on_gone=stop_without, show=show)
+    async with served as address:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         _spare_collections()
@@ -114,12 +122,14 @@ async def running(
     *,
     port_shared: bool = False,
     on_gone: Callable[[StoreGone], None] = lambda _: None,
+    show: Show | None = None,
 ) -> AsyncIterator[str]:
     """Runs a server while the block runs, and yields the address that it serves on.
 
     Each part is stopped in the reverse order in which it was started. `port_shared` allows other
     processes to serve on the same port. `on_gone` is called, again and again, when the database
-    file is gone.
+    file is gone. `show`: where the metrics of this process go, in place of the address of the
+    settings.
     """
     async with AsyncExitStack() as stack:
         store = await _reached(partial(_open, settings))
@@ -132,6 +142,10 @@ async def running(
         await stack.enter_async_context(Clock(store, _duties(store, settings)).running())
         watchers = Watching(store, max_watchers=settings.max_streams)
         _run(watchers, stack=stack)
+        recording = Recording(store, presence, watchers) if settings.metrics else None
+        if recording is not None:
+            await stack.enter_async_context(recording.running())
+            stack.enter_context((show or _shown_at(settings))(recording.figures))
         resetting = Resetting(store)
         _run(resetting, stack=stack)
         folder = archive_folder(settings.archive_folder, settings.database)
@@ -141,7 +155,7 @@ async def running(
         served = servicers(
             store, delivery, settling, presence, resetting, watching=watchers, folder=folder
         )
-        _add_services(server, served, calls)
+        _add_services(server, served, calls, observe=recording.observe if recording else None)
         health = Health(store, server)
         address = _bind(server, settings)
         await server.start()
@@ -168,6 +182,10 @@ def _duties(store: Store, settings: Settings) -> tuple[Duty, ...]:
         days_of_events=settings.event_days,
         days_of_audit=settings.audit_days,
     )
+
+
+def _shown_at(settings: Settings) -> Show:
+    return lambda figures: shown(settings.metrics_address, lambda: [figures()])
 
 
 def _watching(store: Store, on_gone: Callable[[StoreGone], None]) -> Loop:
@@ -209,9 +227,11 @@ def _add_services(
     server: grpc.aio.Server,
     served: Iterable[tuple[ServiceDescriptor, object]],
     calls: Calls,
+    *,
+    observe: Observe | None,
 ) -> None:
     for descriptor, servicer in served:
-        add_service(server, descriptor, servicer, calls)
+        add_service(server, descriptor, servicer, calls, observe)
     names = [descriptor.full_name for descriptor in SERVICES]
     reflection.enable_server_reflection([*names, HEALTH, reflection.SERVICE_NAME], server)
 

@@ -133,6 +133,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_streams: Annotated[
         int, Meta(ge=1, description="How many adapter streams may be open at the same time.")
     ] = 2000
+    metrics: Annotated[
+        str,
+        Meta(
+            description="Address on which Prometheus reads the metrics of all processes over "
+            "HTTP, without TLS, as HOST:PORT or [IPV6]:PORT. Without it there are none."
+        ),
+    ] = ""
     log_level: Annotated[
         LogLevel, Meta(description="The least severe messages that are logged.")
     ] = LogLevel.INFO
@@ -142,6 +149,8 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         host, _ = self.address
+        if self.metrics:
+            _address(self.metrics, option="--metrics", example="127.0.0.1:9464")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError(
                 "tls_certificate and tls_key go together: give both or neither, "
@@ -163,10 +172,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def address(self) -> tuple[str, int]:
         """The host without brackets, and the port."""
-        found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):(\d{1,5})", self.listen)
-        if not found or int(found[2]) > LAST_PORT:
-            raise ValueError(f"--listen: {self.listen!r} is not HOST:PORT, like 127.0.0.1:50051")
-        return found[1].strip("[]"), int(found[2])
+        return _address(self.listen, option="--listen", example="127.0.0.1:50051")
+
+    @property
+    def metrics_address(self) -> tuple[str, int]:
+        return _address(self.metrics, option="--metrics", example="127.0.0.1:9464")
+
+
+def _address(text: str, *, option: str, example: str) -> tuple[str, int]:
+    found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):(\d{1,5})", text)
+    if not found or int(found[2]) > LAST_PORT:
+        raise ValueError(f"{option}: {text!r} is not HOST:PORT, like {example}")
+    return found[1].strip("[]"), int(found[2])
 
 
 class Described(NamedTuple):

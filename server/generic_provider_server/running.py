@@ -8,6 +8,7 @@ from collections.abc import Callable
 import click
 
 from .config import Settings
+from .metrics.showing import Show
 from .store.database.engine import StoreGone, StoreInUse, StoreLost, UnsupportedDatabase
 
 
@@ -18,12 +19,16 @@ class Gone(click.ClickException):
 
 
 def run_one(
-    settings: Settings, *, on_serving: Callable[[str], None], port_shared: bool = False
+    settings: Settings,
+    *,
+    on_serving: Callable[[str], None],
+    port_shared: bool = False,
+    show: Show | None = None,
 ) -> None:
     """Serves until SIGTERM or SIGINT. Raises ClickException if it cannot serve."""
     from .app import serve  # noqa: PLC0415
 
-    serving = serve(settings, on_serving=on_serving, port_shared=port_shared)
+    serving = serve(settings, on_serving=on_serving, port_shared=port_shared, show=show)
     try:
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             runner.run(serving)

@@ -9,7 +9,8 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
@@ -21,6 +22,7 @@ from msgspec.structs import replace
 
 from .config import Settings
 from .logs import configure_logs
+from .metrics.showing import Gathered, sent, shown
 from .running import run_one
 
 PAUSE = 1.0
@@ -35,8 +37,9 @@ def run_workers(settings: Settings) -> None:
     Raises ClickException.
     """
     configure_logs(settings)
-    with _reserved(settings) as address:
-        workers = Workers(replace(settings, listen=address, workers=1), settings.workers)
+    with _reserved(settings) as address, _shown(settings) as gathered:
+        each = replace(settings, listen=address, workers=1)
+        workers = Workers(each, settings.workers, gathered)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: workers.stop())
         workers.start()
@@ -45,9 +48,13 @@ def run_workers(settings: Settings) -> None:
 
 
 class Workers:
-    """The running processes. Each has a pipe on which it reports that it serves."""
+    """The running processes. Each has a pipe on which it reports that it serves.
 
-    def __init__(self, settings: Settings, count: int) -> None:
+    `gathered`: the figures that the processes send, if there are metrics.
+    """
+
+    def __init__(self, settings: Settings, count: int, gathered: Gathered | None) -> None:
+        self._gathered = gathered
         self._settings = settings
         self._count = count
         self._processes: dict[SpawnProcess, Connection] = {}
@@ -85,20 +92,40 @@ class Workers:
     def _start_one(self) -> None:
         context = get_context("spawn")
         serving, told = context.Pipe(duplex=False)
-        process = context.Process(target=_work, args=(self._settings, told), daemon=True)
+        figures = self._gathered.new_process(context) if self._gathered else None
+        arguments = self._settings, told, figures
+        process = context.Process(target=_work, args=arguments, daemon=True)
         process.start()
         told.close()
+        if figures is not None:
+            figures.close()
         self._processes[process] = serving
         if self._stopping:
             process.terminate()
 
 
-def _work(settings: Settings, told: Connection) -> None:
+def _work(settings: Settings, told: Connection, figures: Connection | None) -> None:
+    show = partial(sent, figures) if figures is not None else None
     try:
-        run_one(settings, on_serving=told.send, port_shared=True)
+        run_one(settings, on_serving=told.send, port_shared=True, show=show)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+
+
+@contextmanager
+def _shown(settings: Settings) -> Iterator[Gathered | None]:
+    """Shows the metrics of all processes while the block runs, if the settings want metrics."""
+    if not settings.metrics:
+        yield None
+        return
+    gathered = Gathered()
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(shown(settings.metrics_address, gathered.figures))
+        except OSError as error:
+            raise click.ClickException(str(error)) from error
+        yield gathered
 
 
 def _serves(serving: Connection) -> bool:

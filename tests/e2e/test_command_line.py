@@ -149,6 +149,7 @@ def test_the_settings_in_force_are_printed_with_their_origins(tmp_path: Path) ->
     [
         (("--listen", "0.0.0.0:1"), "can be reached from other machines"),
         (("--listen", "nowhere"), "is not HOST:PORT"),
+        (("--metrics", "9464"), "--metrics: '9464' is not HOST:PORT"),
         (("--database", "mysql://x/y"), "is not a database URL"),
         (("--drain-seconds", "soon"), "'soon' is not a number of at least 0"),
         (("--tls-key", "key.pem"), "tls_certificate and tls_key go together"),

@@ -14,6 +14,7 @@ from generic_provider import Client, actions
 from generic_provider_server.demo.aluxsat import provider
 from support.postgres import Databases
 from support.processes import PROGRAM, Server, simulated_adapter, wait_until
+from support.scraping import free_port, scrape
 
 CODE = "ALUXSAT"
 WORKERS, CLIENTS, SUBSCRIBERS = 2, 8, 40
@@ -21,9 +22,15 @@ BECOME = actions.BecomeSubscriber(type="DTH", provider=CODE, services=[])
 
 
 @pytest.fixture
-def server(tmp_path: Path, postgres: Databases) -> Iterator[Server]:
+def metrics() -> str:
+    return f"127.0.0.1:{free_port()}"
+
+
+@pytest.fixture
+def server(tmp_path: Path, postgres: Databases, metrics: str) -> Iterator[Server]:
     database = postgres.create_database()
-    with Server(tmp_path, f"--workers={WORKERS}", database=database) as server:
+    options = f"--workers={WORKERS}", f"--metrics={metrics}"
+    with Server(tmp_path, *options, database=database) as server:
         with Client(server.address) as crm:
             crm.create_provider(provider(CODE))
             crm.set_provider_state(CODE, state="EFFECTIVE")
@@ -36,7 +43,9 @@ def children(server: Server) -> set[int]:
     return {int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 
 
-def test_workers_share_the_work_and_those_that_die_are_replaced(server: Server) -> None:
+def test_workers_share_the_work_and_those_that_die_are_replaced(
+    server: Server, metrics: str
+) -> None:
     first = children(server)
     assert len(first) == WORKERS
     with ExitStack() as stack:
@@ -45,6 +54,8 @@ def test_workers_share_the_work_and_those_that_die_are_replaced(server: Server) 
         clients = [stack.enter_context(Client(server.address)) for _ in range(CLIENTS)]
         for n in range(SUBSCRIBERS):
             clients[n % CLIENTS].perform(BECOME, subscription=f"S{n}")
+        wait_until(lambda: _performed(metrics) == SUBSCRIBERS, what="all is in the metrics")
+        assert scrape(metrics).value("provider_effective", provider=CODE) == 1
         os.kill(min(first), signal.SIGKILL)
         for n in range(SUBSCRIBERS, 2 * SUBSCRIBERS):
             clients[n % CLIENTS].perform(BECOME, subscription=f"S{n}")
@@ -52,6 +63,7 @@ def test_workers_share_the_work_and_those_that_die_are_replaced(server: Server) 
         wait_until(lambda: not crm.get_backlog(CODE).pending, what="the backlog is served")
         assert len(list(crm.list_subscriptions())) == 2 * SUBSCRIBERS
     wait_until(lambda: len(children(server)) == WORKERS, what="the dead one is replaced")
+    assert _performed(metrics) >= SUBSCRIBERS, "what the dead one has done still counts"
     replaced = children(server) - first
     for pid in first & children(server):
         os.kill(pid, signal.SIGKILL)
@@ -60,6 +72,10 @@ def test_workers_share_the_work_and_those_that_die_are_replaced(server: Server) 
     assert replaced <= children(server)
     assert server.stop(signal.SIGTERM) == 0
     assert "Traceback" not in server.log.read_text()
+
+
+def _performed(metrics: str) -> float:
+    return scrape(metrics).value("actions_total", outcome="EXECUTED")
 
 
 def test_a_worker_that_cannot_start_is_told() -> None:

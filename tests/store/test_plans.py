@@ -335,6 +335,7 @@ async def _look(bench: Bench) -> None:
         queries.backlog_size(PROVIDER)
         assert queries.event_rows(queries.event_bounds().next - 1)
         queries.backlog(PROVIDER)
+        queries.gauges("server")
 
     await bench.store.read(ask)
 

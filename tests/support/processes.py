@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -11,6 +10,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
+
+from .scraping import free_port
 
 PROGRAM = (sys.executable, "-m", "generic_provider_server")
 PATIENCE = 60.0
@@ -25,7 +26,7 @@ class Server:
         self, folder: Path, *options: str, database: str = "", name: str = "server"
     ) -> None:
         self.folder = folder
-        self.address = f"127.0.0.1:{_free_port()}"
+        self.address = f"127.0.0.1:{free_port()}"
         self.log = folder / f"{name}.log"
         database = database or f"sqlite:///{folder / 'generic-provider.db'}"
         self._command = [*PROGRAM, "serve", "--listen", self.address, "--database", database]
@@ -130,10 +131,3 @@ def wait_until(condition: Callable[[], bool], *, what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not within {PATIENCE:g} s"
         time.sleep(0.05)
-
-
-def _free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port

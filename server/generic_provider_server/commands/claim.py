@@ -13,6 +13,7 @@ from ..domain.subscription.records import RequestRecord, request_record
 from ..domain.subscription.target import target_after
 from ..store.database.documents import encode
 from ..store.notices.notice import Notice
+from ..store.notices.tally import HANDOVER
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 
@@ -146,6 +147,8 @@ class Claim:
             now=transaction.now,
         )
         transaction.put_lane(change)
+        first_time = [transaction.now - p.schedule_time for p in taken if not p.attempts]
+        transaction.notice.tally.spans[HANDOVER, self.provider] += first_time
         given = change.lane
         link = aggregate.link(self.provider)
         return Handed(

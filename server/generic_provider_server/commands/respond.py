@@ -22,6 +22,7 @@ from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.lifecycle import accepted_late
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, request_number
 from ..domain.values import RequestState
+from ..store.notices.tally import ANSWERS
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 
@@ -67,12 +68,15 @@ class Respond:
 
     def run(self, transaction: Transaction) -> tuple[Verdict, ...]:
         transaction.notice.heard.update(streams_of(self.leases))
-        return tuple(
+        verdicts = tuple(
             [
                 _judge(transaction, self.provider, response, lease)
                 for response, lease in zip(self.responses, self.leases, strict=True)
             ]
         )
+        for verdict in verdicts:
+            transaction.notice.tally.counts[ANSWERS, self.provider, verdict.code] += 1
+        return verdicts
 
 
 def respond(provider: str, responses: tuple[Response, ...], *, key: bytes) -> Respond:

@@ -21,6 +21,7 @@ from .access import Identity
 from .checks import CALLERS_ID, Checks
 from .errors import details_of
 from .intake import Intake, size_of
+from .timing import Observe, timed
 
 Request = TypeVar("Request", bound=Message)
 Context = grpc.aio.ServicerContext[Any, Any]
@@ -112,15 +113,22 @@ class Calls:
 
 
 def add_service(
-    server: grpc.aio.Server, descriptor: ServiceDescriptor, servicer: object, calls: Calls
+    server: grpc.aio.Server,
+    descriptor: ServiceDescriptor,
+    servicer: object,
+    calls: Calls,
+    observe: Observe | None = None,
 ) -> None:
     """Registers every RPC of the service.
 
-    Each RPC is a method `(request, call)` of the servicer.
+    Each RPC is a method `(request, call)` of the servicer. `observe` is called when a call has
+    ended.
     """
     intake = Intake()
     handlers = {
-        method.name: _handler(method, getattr(servicer, method.name), calls, intake)
+        method.name: timed(
+            method.name, _handler(method, getattr(servicer, method.name), calls, intake), observe
+        )
         for method in descriptor.methods
     }
     generic = grpc.method_handlers_generic_handler(descriptor.full_name, handlers)

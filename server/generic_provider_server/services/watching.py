@@ -84,6 +84,14 @@ class Drain(NamedTuple):
 Sent = list[Told] | Heartbeat | Drain
 
 
+@dataclass(slots=True, eq=False)
+class _Watcher:
+    """`place`: the place up to which the watcher has got events; None if it has got everything."""
+
+    task: asyncio.Task[Any] | None
+    place: Place | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
     """A watcher that has got everything. It waits for a row, from `first` on, that may matter."""
@@ -105,7 +113,7 @@ class Watching:
     def __init__(self, store: Store, *, max_watchers: int) -> None:
         self._store = store
         self._most = max_watchers
-        self._watchers: list[asyncio.Task[Any] | None] = []
+        self._watchers: set[_Watcher] = set()
         self._next = 0
         """The first row that the waiting watchers have not been told of."""
         self._recent: deque[EventsAt] = deque(maxlen=RECENT_ROWS)
@@ -132,8 +140,17 @@ class Watching:
     def _cut(self) -> None:
         """Ends the streams that still wait for a watcher who does not read."""
         for watcher in self._watchers:
-            if watcher:
-                watcher.cancel()
+            if watcher.task:
+                watcher.task.cancel()
+
+    def watchers(self) -> tuple[int, int]:
+        """Returns the number of watchers, and by how many events the slowest of them is behind,
+        which is an estimate from the newest rows. Any thread may call it.
+        """
+        watchers, recent = list(self._watchers), list(self._recent)
+        behind = self._next - min([w.place.row for w in watchers if w.place], default=self._next)
+        in_rows = sum([len(row.events) for row in recent]) or 1
+        return len(watchers), max(0, behind) * in_rows // (len(recent) or 1)
 
     def cursor(self, place: Place) -> str:
         return f"{self._store.id}-{place.row}-{place.events}"
@@ -162,14 +179,14 @@ class Watching:
         if not self._watchers:
             self._next = bounds.next
             self._recent.clear()
-        task = asyncio.current_task()
-        self._watchers.append(task)
+        watcher = _Watcher(asyncio.current_task(), place)
+        self._watchers.add(watcher)
         try:
             yield Heartbeat(place)
-            async for sent in self._behind(place, wanted):
+            async for sent in self._behind(place, wanted, watcher):
                 yield sent
         finally:
-            self._watchers.remove(task)
+            self._watchers.remove(watcher)
 
     def _checked(self, start: Place | None, bounds: Bounds) -> Place:
         if start is None:
@@ -182,12 +199,14 @@ class Watching:
             raise self._too_old(start, oldest=bounds.oldest)
         return start
 
-    async def _behind(self, place: Place, wanted: Wanted) -> AsyncIterator[Sent]:
+    async def _behind(self, place: Place, wanted: Wanted, watcher: _Watcher) -> AsyncIterator[Sent]:
         beat = _next_beat()
         while not self._draining:
             if place.row >= self._next:
+                watcher.place = None
                 place = max(place, Place(await self._match(wanted, place, until=beat)))
             for row in await self._rows(place) if place.row < self._next else ():
+                watcher.place = place
                 told = _told(row, place, wanted)
                 place = Place(row.number + 1)
                 if told:

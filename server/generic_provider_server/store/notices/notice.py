@@ -11,6 +11,7 @@ import msgspec
 
 from ...domain.audit import AuditEntry
 from ...domain.lease import server_of
+from .tally import Tally
 
 MOST_IN_MESSAGE = 40
 """A message has at most this many streams or providers, because a notification has at most 8,000
@@ -27,7 +28,7 @@ class Notice:
     leased requests, negative if more were leased; `ran_out` counts requests of leases that ran out;
     `heard` contains streams whose adapter sent something; `stopped` contains streams that want
     nothing more. `settled`: the actions that are settled now. `audited`: what was written to the
-    audit trail.
+    audit trail. `tally`: what the metrics count. Both are empty in the notice of another process.
     """
 
     ready: dict[str, int] = field(default_factory=dict)
@@ -37,6 +38,7 @@ class Notice:
     stopped: set[str] = field(default_factory=set)
     settled: set[int] = field(default_factory=set)
     audited: list[AuditEntry] = field(default_factory=list)
+    tally: Tally = field(default_factory=Tally)
 
     def add_ready(self, provider: str, since: int) -> None:
         self.ready[provider] = min(since, self.ready.get(provider, since))

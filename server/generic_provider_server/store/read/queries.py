@@ -28,12 +28,15 @@ from .filters import (
     request_conditions,
     subscription_conditions,
 )
+from .gauges import GaugeQueries
 from .resets import ResetReads
 
 NUMBER = re.compile("[0-9]{1,18}")
 
 
-class Queries(ResetReads, DutyQueries, ArchiveQueries, Archivable, AuditQueries, EventQueries):
+class Queries(
+    ResetReads, DutyQueries, ArchiveQueries, Archivable, AuditQueries, EventQueries, GaugeQueries
+):
     def subscription(self, number: str) -> SubscriptionRecord | None:
         found = self._subscriptions(SubscriptionRow.number == number, limit=1)
         return found[0] if found else None

@@ -30,6 +30,7 @@ from ..database.engine import DATABASE_ERRORS, Overtaken
 from ..database.rows import action_row, provider_row, request_row
 from ..memory.set_aside import Unprocessable
 from ..memory.subscriptions import names_of
+from ..notices.tally import ACTIONS, CREATED, LOSSES, LOST
 from .resets import Resets
 
 
@@ -114,6 +115,7 @@ class Transaction(Resets):
         elif record.settle_time:
             self.notice.settled.add(record.id)
         self.actions[record.id] = record
+        self.notice.tally.put_action(record)
         return record
 
     def put_lane(self, change: LaneChange) -> None:
@@ -151,6 +153,8 @@ class Transaction(Resets):
             error_description=error_description,
         )
         self.put_lane(change)
+        if cause in LOSSES:
+            self.notice.tally.counts[LOST, lane.provider, cause] += 1
 
     def _end_overdue(self, numbers: Iterable[str]) -> None:
         for number in numbers:
@@ -210,6 +214,7 @@ class Transaction(Resets):
         record = request_record(transition.aggregate, provider, pending)
         self.requests[record.number] = record
         self._write(sql.ADD_REQUEST, record.number, request_row(record))
+        self.notice.tally.counts[CREATED, provider, record.type, record.origin] += 1
 
     def _settle_request(
         self, transition: Transition, finished: Finished, *, answered: Lane | None
@@ -246,6 +251,8 @@ class Transaction(Resets):
             "handover": record.handover,
         }
         self._write(sql.SETTLE_REQUEST, record.number, row)
+        self.notice.tally.settle(record, now=self.now)
+        self.notice.tally.roll_back(finished, transition)
 
     def _acted(self, record: ActionRecord, change: ActionChange) -> ActionRecord:
         return replace(
@@ -261,6 +268,7 @@ class Transaction(Resets):
         self.actions.pop(performed.id, None)
         if change.settled:
             self.notice.settled.add(performed.id)
+            self.notice.tally.counts[ACTIONS, performed.action.kind, state_of(change)] += 1
         taken_back = encode(change.taken_back) if change.taken_back else None
         self._taken_back[performed.id] = taken_back or self._taken_back.get(performed.id)
         row = {

@@ -252,7 +252,9 @@ class Writer:
             self._loop.call_soon_threadsafe(self._listeners.tell_lost)
 
     def _commit(self, group: Sequence[Asked[Any]], *, lock_wait: float | None) -> Notice:
+        began = time.perf_counter()
         notice = self._groups.commit(group, lock_wait=lock_wait, probe=self._lost)
+        notice.tally.commands, notice.tally.seconds = len(group), time.perf_counter() - began
         if self._lost:
             log.info("store_found")
             self._lost = False

@@ -1,0 +1,1 @@
+"""Counts and measures what the server does, and shows it to Prometheus."""

@@ -1,0 +1,129 @@
+"""Lists the metrics. Their names and labels are a part of the contract."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from enum import Enum
+from typing import NamedTuple
+
+from ..store.notices.tally import (
+    ACTIONS,
+    ANSWERS,
+    CREATED,
+    HANDOVER,
+    LOST,
+    ROLLBACKS,
+    SETTLE,
+    SETTLED,
+)
+
+PREFIX = "generic_provider_"
+
+CALLS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+SPANS = (*CALLS, 60, 300, 1_800, 7_200, 86_400)
+SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 400)
+"""The upper ends of the buckets of histograms."""
+
+
+class Kind(Enum):
+    COUNTER = "counter"
+    GAUGE = "gauge"
+    HISTOGRAM = "histogram"
+
+
+class Family(NamedTuple):
+    """A metric with its labels. `together` makes one value of a gauge from those of all processes;
+    counters and histograms are added up.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    help: str
+    kind: Kind
+    together: Callable[[Iterable[float]], float] = max
+    buckets: tuple[float, ...] = ()
+
+    @property
+    def shown_as(self) -> str:
+        return self.name if self.name.startswith("process_") else PREFIX + self.name
+
+
+def _gauge(
+    name: str, *labels: str, told: str, together: Callable[[Iterable[float]], float] = max
+) -> Family:
+    return Family(name, labels, told, Kind.GAUGE, together)
+
+
+def _counter(name: str, *labels: str, told: str) -> Family:
+    return Family(name, labels, told, Kind.COUNTER)
+
+
+def _histogram(name: str, *labels: str, told: str, buckets: tuple[float, ...]) -> Family:
+    return Family(name, labels, told, Kind.HISTOGRAM, buckets=buckets)
+
+
+def _process(name: str, told: str, together: Callable[[Iterable[float]], float]) -> Family:
+    return Family("process_" + name, (), told, Kind.GAUGE, together)
+
+
+PENDING, OLDEST = "pending_requests", "oldest_pending_age_seconds"
+EXPIRY, OUT_OF_SYNC = "next_expiry_seconds", "out_of_sync_subscriptions"
+EFFECTIVE, ADAPTERS = "provider_effective", "adapters"
+UNSETTLED, LAG = "unsettled_actions", "due_work_lag_seconds"
+CREDIT, RUNS = "stream_credit_used_ratio", "reset_runs"
+WATCHERS, WATCHER_LAG = "event_watchers", "event_watcher_lag_events"
+REACHABLE, BUILD, REFUSED = "store_reachable", "build_info", "refused_credentials_total"
+COMMIT, GROUP, RPC = "commit_seconds", "group_commands", "rpc_seconds"
+
+FAMILIES = (
+    _gauge(PENDING, "provider", "waiting_for", told="Pending requests by what they wait for."),
+    _gauge(OLDEST, "provider", told="Age of the oldest pending request; 0 if there is none."),
+    _gauge(
+        EXPIRY,
+        "provider",
+        told="Time until the oldest pending request expires; if there is none, the whole window.",
+    ),
+    _gauge(OUT_OF_SYNC, "provider", told="Subscriptions whose platform differs from the CRM."),
+    _gauge(EFFECTIVE, "provider", told="1 if the provider is effective, else 0."),
+    _gauge(ADAPTERS, "provider", told="Open streams of adapters, at all server processes."),
+    _gauge(UNSETTLED, told="Actions of which requests are pending."),
+    _gauge(LAG, "duty", told="By how much the most overdue work of a duty is late."),
+    _gauge(CREDIT, "provider", told="Requests on streams divided by what the streams can take."),
+    _gauge(RUNS, "state", told="Reset runs by state, of the last 1,000."),
+    _gauge(WATCHERS, told="Open streams of events.", together=sum),
+    _gauge(WATCHER_LAG, told="Events that the slowest watcher has not got, estimated."),
+    _gauge(REACHABLE, told="1 if every process reaches its database, else 0.", together=min),
+    _gauge(BUILD, "version", told="Always 1; the label is the version of the server."),
+    _counter(ACTIONS, "kind", "outcome", told="Actions by each state that they have entered."),
+    _counter(CREATED, "provider", "type", "origin", told="Requests that were created."),
+    _counter(SETTLED, "provider", "type", "state", "origin", told="Requests by their final state."),
+    _counter(ANSWERS, "provider", "code", told="Answers of adapters by the service's verdict."),
+    _counter(
+        ROLLBACKS, "provider", "extent", told="Rejections by what they took back of the action."
+    ),
+    _counter(LOST, "provider", "cause", told="Leases that ended although the adapter had them."),
+    _counter(REFUSED, told="Calls with wrong credentials."),
+    _histogram(
+        HANDOVER,
+        "provider",
+        told="From the creation of a request to its first hand-over.",
+        buckets=SPANS,
+    ),
+    _histogram(
+        SETTLE,
+        "provider",
+        told="From the creation of a request to its final state.",
+        buckets=SPANS,
+    ),
+    _histogram(COMMIT, told="Duration of a transaction, from its begin on.", buckets=CALLS),
+    _histogram(GROUP, told="Commands that one transaction committed.", buckets=SIZES),
+    _histogram(
+        RPC, "method", "code", told="Duration of calls and streams that ended.", buckets=CALLS
+    ),
+    _process("resident_memory_bytes", "Resident memory of all processes.", sum),
+    _process("virtual_memory_bytes", "Virtual memory of all processes.", sum),
+    _process("open_fds", "Open file descriptors of all processes.", sum),
+    _process("max_fds", "Limit of open file descriptors of a process.", min),
+    _process("start_time_seconds", "Start of the oldest process, since 1970.", min),
+    Family("process_cpu_seconds_total", (), "CPU time of all processes.", Kind.COUNTER),
+)

@@ -1,0 +1,166 @@
+"""Records what one server process does, as figures for Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager
+from enum import IntEnum
+from importlib.metadata import version
+
+from prometheus_client import ProcessCollector
+
+from ..domain.lease import ResponseCode
+from ..domain.subscription.records import ActionState
+from ..domain.values import SECOND, RequestState
+from ..services.loop import Loop
+from ..services.presence import Connected, Presence
+from ..services.watching import Watching
+from ..store.notices.notice import Notice
+from ..store.notices.tally import ACTIONS, ANSWERS, CREATED, LOSSES, LOST, ROLLBACKS, SETTLED
+from ..store.read.gauges import Gauges
+from ..store.store import Store
+from . import families as f
+from .figures import Figures, Key
+
+READ_SECONDS = 5.0
+"""The gauges of the database are read again after this many seconds."""
+
+SHARE, LONGEST_PAUSE = 50, 55.0
+"""If reading them takes long, the pause is so many times as long, so that it costs little; but it
+is at most so many seconds longer than usual.
+"""
+
+STALE_SECONDS = 120.0
+"""After this many seconds, the gauges that were read last are not shown any more."""
+
+FINAL = frozenset(RequestState) - {RequestState.PENDING}
+ENDED = frozenset(ActionState) - {ActionState.SCHEDULED, ActionState.EXECUTED}
+
+
+class Recording:
+    """The figures of this process. It belongs to the event loop; any thread may call `figures`."""
+
+    def __init__(self, store: Store, presence: Presence, watching: Watching) -> None:
+        self._store = store
+        self._presence = presence
+        self._watching = watching
+        self._figures = Figures()
+        self._stored: dict[Key, float] = {}
+        self._read_at = 0.0
+        self._reached = True
+        self._keys: dict[tuple[object, ...], Key] = {}
+        self._process = ProcessCollector(registry=None)
+        self._loop = Loop("metrics", self._read, seconds=READ_SECONDS)
+        self._figures.add((f.REFUSED,), 0)
+        self._figures.gauges[f.BUILD, version("generic-provider")] = 1
+        store.listeners.committed.append(self._count)
+        store.listeners.reached.append(self._reach)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        self._loop.start()
+        try:
+            yield
+        finally:
+            await self._loop.stop()
+
+    def figures(self) -> Figures:
+        """Returns a copy of the figures as they are now."""
+        copy = self._figures.copy()
+        if time.monotonic() - self._read_at < STALE_SECONDS:
+            copy.gauges.update(self._stored)
+        watchers, behind = self._watching.watchers()
+        copy.gauges[f.WATCHERS,] = watchers
+        copy.gauges[f.WATCHER_LAG,] = behind
+        copy.gauges[f.REACHABLE,] = self._reached
+        for metric in self._process.collect():
+            for sample in metric.samples:
+                kind = copy.counts if metric.type == "counter" else copy.gauges
+                kind[sample.name,] = sample.value
+        return copy
+
+    def observe(self, method: str, code: str, seconds: float) -> None:
+        """Counts a call that has ended."""
+        self._figures.observe((f.RPC, method, code), seconds)
+
+    def refused_credentials(self) -> None:
+        """Counts a call with wrong credentials."""
+        self._figures.add((f.REFUSED,))
+
+    def _count(self, notice: Notice) -> None:
+        tally = notice.tally
+        if not tally.commands:
+            return  # another process counts for itself
+        self._figures.observe((f.COMMIT,), tally.seconds)
+        self._figures.observe((f.GROUP,), tally.commands)
+        for counted, count in tally.counts.items():
+            self._figures.add(self._keys.get(counted) or self._key(counted), count)
+        for key, spans in tally.spans.items():
+            self._figures.observe(key, *[span / SECOND for span in spans])
+
+    def _key(self, counted: tuple[object, ...]) -> Key:
+        """Returns the key with names in place of numbers. What may be counted next begins with 0,
+        so that Prometheus sees the first time as an increase.
+        """
+        key = self._keys[counted] = tuple(
+            [each.name if isinstance(each, IntEnum) else str(each) for each in counted]
+        )
+        match key:
+            case (str(name), provider, kind, origin) if name == CREATED:
+                self._begin(*[(SETTLED, provider, kind, each.name, origin) for each in FINAL])
+            case (str(name), kind, _) if name == ACTIONS:
+                self._begin(*[(ACTIONS, kind, each.name) for each in ENDED])
+        return key
+
+    def _begin(self, *keys: Key) -> None:
+        for key in keys:
+            self._figures.counts.setdefault(key, 0)
+
+    def _reach(self, reached: bool) -> None:  # noqa: FBT001 - a listener of the store
+        self._reached = reached
+
+    async def _read(self) -> None:
+        began = time.monotonic()
+        server = self._store.server
+        gauges = await self._store.read(lambda queries: queries.gauges(server))
+        took = time.monotonic() - began
+        connected = await self._presence.connected()
+        self._stored = dict(_shown(gauges, connected))
+        self._read_at = time.monotonic()
+        for code in gauges.providers:
+            self._begin(*[(LOST, code, cause.name) for cause in LOSSES])
+            self._begin(*[(ANSWERS, code, verdict.name) for verdict in ResponseCode])
+            self._begin(*[(ROLLBACKS, code, extent) for extent in ("ACTION", "PART")])
+        await asyncio.sleep(min(SHARE * took, LONGEST_PAUSE))
+
+
+def _shown(gauges: Gauges, connected: list[Connected]) -> Iterator[tuple[Key, float]]:
+    adapters = Counter(each.provider for each in connected)
+    used = _used(connected)
+    for code, found in gauges.providers.items():
+        for waiting_for, requests in found.waiting.items():
+            yield (f.PENDING, code, waiting_for.name), requests
+        yield (f.OLDEST, code), found.oldest_age
+        yield (f.EXPIRY, code), found.next_expiry
+        yield (f.OUT_OF_SYNC, code), found.out_of_sync
+        yield (f.EFFECTIVE, code), found.effective
+        yield (f.ADAPTERS, code), adapters[code]
+        yield (f.CREDIT, code), used.get(code, 0.0)
+    yield (f.UNSETTLED,), gauges.unsettled_actions
+    for duty, seconds in gauges.lags.items():
+        yield (f.LAG, duty), seconds
+    for state, runs in gauges.reset_runs.items():
+        yield (f.RUNS, state.name), runs
+
+
+def _used(connected: list[Connected]) -> Mapping[str, float]:
+    """Returns for each provider which part of the credit of its streams is used."""
+    used: Counter[str] = Counter()
+    most: Counter[str] = Counter()
+    for each in connected:
+        used[each.provider] += each.in_flight
+        most[each.provider] += each.max_in_flight
+    return {provider: used[provider] / most[provider] for provider in most}

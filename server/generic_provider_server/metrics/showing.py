@@ -1,0 +1,106 @@
+"""Shows the figures to Prometheus over HTTP: those of one process, or of all workers together."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from itertools import count
+from multiprocessing.connection import Connection
+from multiprocessing.context import SpawnContext
+
+import structlog
+from prometheus_client import CollectorRegistry, Metric, start_http_server
+from prometheus_client.registry import Collector
+
+from .figures import Figures, families
+
+Read = Callable[[], Figures]
+Show = Callable[[Read], AbstractContextManager[None]]
+"""Shows the figures of a process, which it reads again and again, while the block runs."""
+
+SEND_SECONDS = 1.0
+
+log = structlog.get_logger()
+
+
+class _Shown(Collector):
+    def __init__(self, figures: Callable[[], Iterable[Figures]]) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        return families(self._figures())
+
+
+@contextmanager
+def shown(address: tuple[str, int], figures: Callable[[], Iterable[Figures]]) -> Iterator[None]:
+    """Serves `/metrics` while the block runs. `figures` is called for each reading, on another
+    thread. Raises OSError if the address cannot be bound.
+    """
+    host, port = address
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Shown(figures))
+    try:
+        server, _ = start_http_server(port, host, registry)
+    except OSError as error:
+        text = f"cannot serve metrics on {host}:{port}: {error.strerror}"
+        raise OSError(text) from error
+    log.info("metrics_served", host=host, port=server.server_port)
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+class Gathered:
+    """The figures of several processes, each as it sent them last."""
+
+    def __init__(self) -> None:
+        self._ended = Figures()
+        self._running: dict[int, Figures] = {}
+        self._lock = threading.Lock()
+        self._numbers = count()
+
+    def figures(self) -> list[Figures]:
+        with self._lock:
+            return [self._ended.copy(), *self._running.values()]
+
+    def new_process(self, context: SpawnContext) -> Connection:
+        """Returns the end of a pipe on which a new process sends its figures until it ends."""
+        received, sending = context.Pipe(duplex=False)
+        arguments = next(self._numbers), received
+        threading.Thread(target=self._receive, args=arguments, daemon=True).start()
+        return sending
+
+    def _receive(self, process: int, received: Connection) -> None:
+        with suppress(EOFError, OSError):
+            while True:
+                figures = received.recv()
+                with self._lock:
+                    self._running[process] = figures
+        with self._lock:
+            self._ended.keep(self._running.pop(process, Figures()))
+
+
+@contextmanager
+def sent(connection: Connection, read: Read) -> Iterator[None]:
+    """Sends the figures every second while the block runs, and once more at its end.
+
+    A thread of its own does so, because nothing may wait for a process that does not receive them.
+    """
+    ending = threading.Event()
+
+    def send() -> None:
+        with suppress(OSError):  # the receiving process has died
+            while not ending.wait(SEND_SECONDS):
+                connection.send(read())
+            connection.send(read())
+
+    sender = threading.Thread(target=send, name="metrics-sender", daemon=True)
+    sender.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        sender.join(SEND_SECONDS)

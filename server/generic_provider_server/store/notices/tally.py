@@ -1,0 +1,59 @@
+"""Counts what a group of commands does. The metrics add it up after the commit."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from ...domain.lease import LeaseEnd
+from ...domain.subscription.records import ActionRecord, ActionState, RequestRecord
+from ...domain.subscription.transition import Finished, Transition
+from ...domain.values import Instant, RequestState
+
+ACTIONS = "actions_total"
+CREATED = "requests_created_total"
+SETTLED = "requests_settled_total"
+ANSWERS = "answers_total"
+ROLLBACKS = "rollbacks_total"
+LOST = "leases_lost_total"
+HANDOVER = "handover_seconds"
+SETTLE = "settle_seconds"
+
+LOSSES = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.OPERATOR, LeaseEnd.NOT_SENT})
+"""The ends of a lease that the adapter did not ask for."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """`counts`: how often something happened; a key is the name of a metric with the values of its
+    labels. `spans`: microseconds, for the name of a metric and a provider. `commands` and
+    `seconds`: the size of the group, and how long its transaction took.
+    """
+
+    counts: Counter[tuple[object, ...]] = field(default_factory=Counter)
+    spans: defaultdict[tuple[str, str], list[int]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    commands: int = 0
+    seconds: float = 0.0
+
+    def put_action(self, record: ActionRecord) -> None:
+        """Counts an action that was scheduled, performed, rejected at its time or cancelled."""
+        if record.execute_time is not None:
+            self.counts[ACTIONS, record.kind, ActionState.EXECUTED] += 1
+        if record.settle_time is not None or record.state is ActionState.SCHEDULED:
+            self.counts[ACTIONS, record.kind, record.state] += 1
+
+    def settle(self, record: RequestRecord, *, now: Instant) -> None:
+        counted = SETTLED, record.provider, record.type, record.state, record.origin
+        self.counts[counted] += 1
+        self.spans[SETTLE, record.provider].append(now - record.schedule_time)
+
+    def roll_back(self, finished: Finished, transition: Transition) -> None:
+        """Counts the rollback if the rejection of the request has caused one."""
+        if finished.state is not RequestState.REJECTED:
+            return
+        for change in transition.actions:
+            if change.performed.id == finished.pending.action and change.taken_back is not None:
+                extent = "ACTION" if change.performed.undone else "PART"
+                self.counts[ROLLBACKS, finished.provider, extent] += 1

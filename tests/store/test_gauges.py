@@ -1,0 +1,73 @@
+"""What the metrics read from the database."""
+
+from __future__ import annotations
+
+import pytest
+
+from generic_provider_server.domain.actions import Rest
+from generic_provider_server.domain.lease import ResponseStatus
+from generic_provider_server.domain.subscription.records import WaitingFor
+from generic_provider_server.domain.values import SECOND, Instant
+from generic_provider_server.metrics.recording import Recording
+from generic_provider_server.services.presence import Presence
+from generic_provider_server.services.watching import Watching
+from generic_provider_server.store.read.gauges import Gauges
+from generic_provider_server.store.store import Store
+from support.bench import Bench
+from support.examples import ADD_NEWS, SATELLITE, viewer
+
+DAY = 86_400
+WINDOW = SATELLITE.delivery_settings.pending_window / SECOND
+
+
+async def gauges(bench: Bench) -> Gauges:
+    return await bench.store.read(lambda queries: queries.gauges(bench.store.server))
+
+
+async def test_the_gauges_show_what_is_pending_and_how_late_each_duty_is(bench: Bench) -> None:
+    idle = await gauges(bench)
+    assert not any(idle.lags.values())
+    assert idle.providers["SAT"].next_expiry == WINDOW
+    for number in ("S1", "S2", "S3", "S4"):
+        await bench.become(viewer(number))
+    await bench.drain("SAT")
+    await bench.perform(Rest(until=Instant(bench.clock.now + 40 * SECOND)), "S4")
+    await bench.schedule(ADD_NEWS, "S4", 100)
+    for number in ("S1", "S2", "S3"):
+        await bench.perform(ADD_NEWS, number)
+    leased = await bench.claim("SAT", credit=3)
+    await bench.answer(leased[1], status=ResponseStatus.RETRY_LATER, retry_delay=60 * SECOND)
+    bench.clock.advance(200)
+    found = await gauges(bench)
+
+    late = {"leases": 170, "retries": 140, "expiry": 0, "ends": 160, "scheduled": 100, "resets": 0}
+    assert found.lags == pytest.approx(late, abs=1)
+    satellite = found.providers["SAT"]
+    assert satellite.waiting == {
+        WaitingFor.ANSWER: 2,
+        WaitingFor.RETRY: 1,
+        WaitingFor.ADAPTER: 1,
+        WaitingFor.EARLIER_REQUEST: 0,
+        WaitingFor.PROVIDER: 0,
+    }
+    assert satellite.oldest_age == pytest.approx(200, abs=1)
+    assert satellite.next_expiry == pytest.approx(WINDOW - 200, abs=1)
+    assert found.unsettled_actions == 4
+
+    bench.clock.advance(WINDOW - 200 + DAY)
+    assert (await gauges(bench)).lags["expiry"] == pytest.approx(DAY, abs=1)
+    await bench.stop_provider("SAT")
+    stopped = (await gauges(bench)).providers["SAT"]
+    assert stopped.waiting[WaitingFor.PROVIDER] == 2
+    assert not stopped.effective
+
+
+async def test_a_server_shows_that_it_cannot_reach_its_database(store: Store) -> None:
+    watching = Watching(store, max_watchers=1)
+    recording = Recording(store, Presence(store, list), watching)
+    shown = []
+    for tell in (store.listeners.tell_lost, store.listeners.tell_found):
+        tell()
+        shown.append(recording.figures().gauges["store_reachable",])
+
+    assert shown == [False, True]

@@ -1,0 +1,48 @@
+"""Reads the metrics of a server, as Prometheus does."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from urllib.request import urlopen
+
+from prometheus_client import Metric
+from prometheus_client.parser import text_string_to_metric_families
+
+PREFIX = "generic_provider_"
+
+
+@dataclass(frozen=True)
+class Scrape:
+    families: tuple[Metric, ...]
+
+    def value(self, name: str, labels: Mapping[str, str] = {}, **more: str) -> float:
+        """The sum of the samples that have these labels; minus one if there is none."""
+        wanted = {**labels, **more}.items()
+        found = [
+            sample.value
+            for family in self.families
+            for sample in family.samples
+            if sample.name == PREFIX + name and wanted <= sample.labels.items()
+        ]
+        return sum(found) if found else -1
+
+    def labels(self) -> Iterator[tuple[str, str, list[str]]]:
+        """The name, the type and the labels of each metric; without labels if it has no sample."""
+        for family in self.families:
+            name = family.name + ("_total" if family.type == "counter" else "")
+            labels = [each for s in family.samples[:1] for each in s.labels if each != "le"]
+            yield name, family.type, labels
+
+
+def scrape(address: str) -> Scrape:
+    with urlopen(f"http://{address}/metrics", timeout=20) as answer:
+        return Scrape(tuple(text_string_to_metric_families(answer.read().decode())))
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        port: int = listening.getsockname()[1]
+        return port

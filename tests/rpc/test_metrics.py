@@ -112,6 +112,7 @@ def _parsed(text: str) -> tuple[str, dict[str, str]]:
 @pytest.fixture
 async def metered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Metered]:
     monkeypatch.setattr("generic_provider_server.metrics.recording.READ_SECONDS", 0.02)
+    monkeypatch.setattr("generic_provider_server.metrics.recording.SHARE", 1)
     settings = Settings(
         listen="127.0.0.1:0",
         database=f"sqlite:///{tmp_path / 'x.db'}",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from generic_provider import actions
+from generic_provider._tls import TlsFiles
 from generic_provider.adapter import Adapter
 from generic_provider.async_client import AsyncClient
 from generic_provider.client import Client
@@ -275,6 +276,7 @@ __all__ = [
     "SubscriptionRequests",
     "SubscriptionState",
     "SyncState",
+    "TlsFiles",
     "TooManyCalls",
     "TooManyStreams",
     "TooManyUnsettled",

@@ -5,6 +5,7 @@ its calls.
 from __future__ import annotations
 
 import functools
+import threading
 from datetime import timedelta
 from operator import methodcaller
 from typing import Any
@@ -13,6 +14,7 @@ from google.protobuf.message import Message
 
 from generic_provider._calls import PATHS
 from generic_provider._connection import Target, Tls
+from generic_provider._tls import TlsFiles
 from generic_provider._values import timedelta_of
 from generic_provider.v1.provisioning_service_pb2 import ReportPlatformStateResponse
 
@@ -30,7 +32,7 @@ class Base:
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
         """Creates a client. TLS is used unless the address belongs to this machine; `tls` overrides
-        that.
+        that. `tls=TlsFiles(ca=…)` names the files of TLS.
 
         If the server is unavailable, a call is repeated until `timeout`. This is safe for all
         calls.
@@ -40,32 +42,54 @@ class Base:
         self._metadata = self._target.metadata()
         self._timeout = timedelta_of("timeout", timeout)
         self._rpcs: dict[type[Message], Any] = {}
+        self._former: list[Any] = []
+        self._opened_with = self._target.credentials() if isinstance(tls, TlsFiles) else None
+        self._lock = threading.Lock()
 
     @property
     def uses_tls(self) -> bool:
         return self._target.credentials() is not None
 
     def _rpc(self, response: type[Message]) -> Any:
-        if response not in self._rpcs:
-            self._rpcs[response] = self._channel.unary_unary(
-                PATHS[response.DESCRIPTOR.full_name], _SERIALIZE, response.FromString
-            )
-        return self._rpcs[response]
+        rpc = self._rpcs.get(response)
+        if rpc is None:
+            with self._lock:  # else it could keep a former channel
+                rpc = self._rpcs[response] = self.channel.unary_unary(
+                    PATHS[response.DESCRIPTOR.full_name], _SERIALIZE, response.FromString
+                )
+        return rpc
 
     def _stream(self, response: type[Message]) -> Any:
         path = PATHS[response.DESCRIPTOR.full_name]
-        return self._channel.unary_stream(path, _SERIALIZE, response.FromString)
+        return self.channel.unary_stream(path, _SERIALIZE, response.FromString)
 
     @functools.cached_property
     def _report_rpc(self) -> Any:
         response = ReportPlatformStateResponse
         path = PATHS[response.DESCRIPTOR.full_name]
-        return self._channel.stream_unary(path, _SERIALIZE, response.FromString)
+        return self.channel.stream_unary(path, _SERIALIZE, response.FromString)
 
     @functools.cached_property
-    def _channel(self) -> Any:
-        """Returns the channel.
+    def channel(self) -> Any:
+        """The channel to the server, for calls of its other services, for example health checks.
 
         It is created when it is first needed, because channels do not survive a fork.
         """
         raise NotImplementedError
+
+    def _prepare_retry(self) -> None:
+        """Takes another channel if the files of TLS have changed since this one was created.
+
+        The former channel stays open for the calls of other threads.
+        """
+        if not isinstance(self._target.tls, TlsFiles):
+            return
+        credentials = self._target.tls.credentials()
+        with self._lock:
+            if credentials is self._opened_with:
+                return
+            self._opened_with = credentials
+            self._former.append(self.channel)
+            self._rpcs.clear()
+            for name in ("channel", "_report_rpc"):
+                self.__dict__.pop(name, None)

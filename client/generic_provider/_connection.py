@@ -13,8 +13,9 @@ from ipaddress import ip_address
 import grpc
 
 from generic_provider._failures import error_of, retry_delay
+from generic_provider._tls import TlsFiles
 
-Tls = bool | grpc.ChannelCredentials | None
+Tls = bool | grpc.ChannelCredentials | TlsFiles | None
 
 OPTIONS: tuple[tuple[str, int], ...] = (
     ("grpc.keepalive_time_ms", 20_000),
@@ -48,12 +49,16 @@ class Target:
             raise ValueError(
                 f"the address of a server is HOST:PORT, like localhost:50051, not {self.address!r}"
             )
-        if not isinstance(self.tls, bool | grpc.ChannelCredentials | None):
-            raise TypeError(f"tls is True, False or grpc.ChannelCredentials, not {self.tls!r}")
+        if not isinstance(self.tls, bool | grpc.ChannelCredentials | TlsFiles | None):
+            raise TypeError(
+                f"tls is True, False, TlsFiles or grpc.ChannelCredentials, not {self.tls!r}"
+            )
 
     def credentials(self) -> grpc.ChannelCredentials | None:
         if isinstance(self.tls, grpc.ChannelCredentials):
             return self.tls
+        if isinstance(self.tls, TlsFiles):
+            return self.tls.credentials()
         secure = self.tls if self.tls is not None else not self._local()
         return grpc.ssl_channel_credentials() if secure else None
 

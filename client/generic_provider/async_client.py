@@ -133,7 +133,8 @@ class AsyncClient(Base):
         return await report.send_async(self._report_rpc, entries, metadata=self._metadata)
 
     async def close(self) -> None:
-        await self._channel.close()
+        for each in (*self._former, self.channel):
+            await each.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -147,13 +148,13 @@ class AsyncClient(Base):
         await self.close()
 
     @functools.cached_property
-    def _channel(self) -> grpc.aio.Channel:
+    def channel(self) -> grpc.aio.Channel:
         return self._target.aio_channel()
 
     async def _do(self, call: Call[Response, Result]) -> Result:
         tries = Tries(self._timeout + call.wait)
-        rpc = self._rpc(call.response)
         while True:
+            rpc = self._rpc(call.response)
             sent = rpc(call.request, timeout=tries.seconds_left(), metadata=self._metadata)
             try:
                 return call.read(await sent)
@@ -162,6 +163,7 @@ class AsyncClient(Base):
             finally:
                 sent.cancel()
             await asyncio.sleep(delay)
+            self._prepare_retry()
 
     async def _each(self, pages: Pages[Response, Item]) -> AsyncIterator[Item]:
         more = True
@@ -181,3 +183,4 @@ class AsyncClient(Base):
                     if (item := watched.read(message)) is not None:
                         yield item
             await asyncio.sleep(watched.delay)
+            self._prepare_retry()

@@ -135,7 +135,8 @@ class Client(Base):
         return report.send(self._report_rpc, entries, metadata=self._metadata)
 
     def close(self) -> None:
-        self._channel.close()
+        for each in (*self._former, self.channel):
+            each.close()
 
     def __enter__(self) -> Self:
         return self
@@ -149,13 +150,13 @@ class Client(Base):
         self.close()
 
     @functools.cached_property
-    def _channel(self) -> grpc.Channel:
+    def channel(self) -> grpc.Channel:
         return self._target.channel()
 
     def _do(self, call: Call[Response, Result]) -> Result:
         tries = Tries(self._timeout + call.wait)
-        rpc = self._rpc(call.response)
         while True:
+            rpc = self._rpc(call.response)
             try:
                 response = rpc(call.request, timeout=tries.seconds_left(), metadata=self._metadata)
             except grpc.RpcError as error:
@@ -163,6 +164,7 @@ class Client(Base):
             else:
                 return call.read(response)
             time.sleep(delay)
+            self._prepare_retry()
 
     def _each(self, pages: Pages[Response, Item]) -> Iterator[Item]:
         more = True
@@ -180,3 +182,4 @@ class Client(Base):
                     if (item := watched.read(message)) is not None:
                         yield item
             time.sleep(watched.delay)
+            self._prepare_retry()

@@ -65,7 +65,7 @@ class Crm:
     def __init__(self, threads: ThreadPoolExecutor, **settings: Any) -> None:
         self.channel = grpc_testing.channel(SERVICES, grpc_testing.strict_real_time())
         self.client = Client("localhost:1", **settings)
-        self.client._channel = self.channel  # noqa: SLF001 - instead of a connection
+        self.client.channel = self.channel  # instead of a connection
         self._threads = threads
 
     def calls(self, do: Callable[[], T]) -> Future[T]:

@@ -6,9 +6,15 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+import grpc
 import pytest
+from grpc_health.v1.health import HealthServicer
+from grpc_health.v1.health_pb2 import HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from support.command_line import run
 from support.processes import PROGRAM, Server, wait_until
@@ -17,6 +23,7 @@ pytestmark = pytest.mark.xdist_group("cli tls")
 CERTIFICATES = Path(__file__).parent / "certificates"
 CA = f"--ca={CERTIFICATES / 'ca.pem'}"
 CLIENT = f"--cert={CERTIFICATES / 'crm.pem'}", f"--key={CERTIFICATES / 'crm.key'}"
+PAIR = {"cert": "pem", "key": "key"}
 SERVING = (
     f"--tls-certificate={CERTIFICATES / 'server.pem'}",
     f"--tls-key={CERTIFICATES / 'server.key'}",
@@ -84,11 +91,13 @@ def test_every_command_that_connects_takes_certificates() -> None:
         ("adapter", "compare"),
         ("backlog",),
         ("adapters",),
+        ("health",),
         ("demo",),
     ]
+    options = ("--ca", "--cert", "--key", "--token", "--profile")
     for command in commands:
         words = run(*command, "--help").stdout
-        assert [each for each in ("--ca", "--cert", "--key") if each not in words] == [], command
+        assert [each for each in options if each not in words] == [], command
 
 
 @pytest.mark.parametrize(
@@ -117,15 +126,70 @@ def test_a_mismatch_is_one_sentence(
     given = [each for name in options for each in (own_key if name == "own" else (name,))]
 
     done = subprocess.run(
-        [*PROGRAM, "provider", "list", "--timeout=0.5", "--server", server.address, *given],
+        [*PROGRAM, "provider", "list", "--timeout=300", "--server", server.address, *given],
         capture_output=True,
         text=True,
         check=False,
+        timeout=60,  # far less: what does not pass is not tried again
     )
 
     assert done.returncode == 3
     assert done.stderr.startswith(f"Error: {server.address} was not reached: {sentence}")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_unknown_host_is_one_sentence() -> None:
+    refused = run("provider", "list", "--timeout=300", "--server=nowhere.invalid:50051")
+
+    assert refused.exit_code == 3
+    sentence = "nowhere.invalid:50051 was not reached: no address is found for the host"
+    assert refused.stderr.startswith(f"Error: {sentence}")
+    assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_profile_says_how_to_connect(
+    mutual: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".config").mkdir()
+    lines = ["[production]", f'server = "{mutual.address}"', f'ca = "{CERTIFICATES / "ca.pem"}"']
+    lines += [f'{name} = "{CERTIFICATES / f"crm.{end}"}"' for name, end in PAIR.items()]
+    (tmp_path / ".config" / "generic-provider.toml").write_text("\n".join(lines))
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+    chosen = run("provider", "list", "--profile=production", GENERIC_PROVIDER_SERVER="")
+    assert chosen.exit_code == 0, chosen.output
+    monkeypatch.setenv("GENERIC_PROVIDER_PROFILE", "production")
+    assert run("health", GENERIC_PROVIDER_SERVER="").stdout == f"{mutual.address} SERVING\n"
+
+
+def test_a_probe_learns_from_the_exit_code_whether_a_server_serves(
+    plain: Server, mutual: Server
+) -> None:
+    served = run("health", server=plain)
+    assert (served.exit_code, served.stdout) == (0, f"{plain.address} SERVING\n")
+    assert run("health", CA, *CLIENT, server=mutual).exit_code == 0
+    unknown = run("health", "--service=x", server=plain)
+    assert (unknown.exit_code, "no such service" in unknown.stderr) == (1, True)
+    unreached = run("health")
+    assert (unreached.exit_code, unreached.stderr.count("\n")) == (3, 1)
+    with draining() as address:
+        gone = run("health", f"--server={address}")
+    assert (gone.exit_code, gone.stdout) == (1, f"{address} NOT_SERVING\n")
+
+
+@contextmanager
+def draining() -> Iterator[str]:
+    """A server that says that it does not serve."""
+    server = grpc.server(ThreadPoolExecutor(1))
+    servicer = HealthServicer()
+    servicer.set("", HealthCheckResponse.NOT_SERVING)
+    add_HealthServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        yield f"127.0.0.1:{port}"
+    finally:
+        server.stop(None).wait()
 
 
 @pytest.mark.parametrize(

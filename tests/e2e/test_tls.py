@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
+import socket
+import subprocess
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 import pytest
 
-from generic_provider import AsyncClient, Provider, ServerUnavailable
+from generic_provider import AsyncClient, Client, Provider, ServerUnavailable, TlsFiles
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 
@@ -18,16 +23,17 @@ CA = (CERTIFICATES / "ca.pem").read_bytes()
 CRM = ((CERTIFICATES / "crm.key").read_bytes(), (CERTIFICATES / "crm.pem").read_bytes())
 
 
+class Pair(NamedTuple):
+    certificate: Path
+    key: Path
+
+
+SERVER = Pair(CERTIFICATES / "server.pem", CERTIFICATES / "server.key")
+
+
 @pytest.fixture
 async def address(tmp_path: Path) -> AsyncIterator[str]:
-    settings = Settings(
-        listen="127.0.0.1:0",
-        database=f"sqlite:///{tmp_path / 'x.db'}",
-        tls_certificate=CERTIFICATES / "server.pem",
-        tls_key=CERTIFICATES / "server.key",
-        tls_client_ca=CERTIFICATES / "ca.pem",
-    )
-    async with running(settings) as served:
+    async with running(_settings(tmp_path, "127.0.0.1:0", SERVER)) as served:
         yield served
 
 
@@ -50,3 +56,68 @@ async def test_a_client_without_tls_is_not_let_in(address: str) -> None:
     async with AsyncClient(address, tls=False, timeout=timedelta(seconds=1)) as client:
         with pytest.raises(ServerUnavailable):
             await client.get_provider("P")
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> dict[str, Path]:
+    """The files of a client, which a test replaces."""
+    named = {name: tmp_path / name for name in ("ca", "cert", "key")}
+    for name, source in ("ca", "ca.pem"), ("cert", "crm.pem"), ("key", "crm.key"):
+        shutil.copy(CERTIFICATES / source, named[name])
+    return named
+
+
+async def test_clients_read_replaced_certificates_when_they_connect_anew(
+    tmp_path: Path, files: dict[str, Path]
+) -> None:
+    """The second server's CA is its own certificate, so that a client needs the new files."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        place = f"127.0.0.1:{free.getsockname()[1]}"
+    tls = TlsFiles(**files)
+    with Client(place, tls=tls) as client:
+        async with AsyncClient(place, tls=tls) as other:
+            async with running(_settings(tmp_path, place, SERVER)):
+                assert (await other.create_provider(Provider(code="P"))).caller == "crm"
+                await asyncio.to_thread(client.get_provider, "P")
+            own = _own_pair(tmp_path)
+            files["ca"].write_bytes(own.certificate.read_bytes())
+            async with running(_settings(tmp_path, place, own)):
+                assert (await other.get_provider("P")).code == "P"
+                assert (await asyncio.to_thread(client.get_provider, "P")).code == "P"
+
+
+def _settings(folder: Path, place: str, pair: Pair) -> Settings:
+    return Settings(
+        listen=place,
+        database=f"sqlite:///{folder / 'x.db'}",
+        tls_certificate=pair.certificate,
+        tls_key=pair.key,
+        tls_client_ca=CERTIFICATES / "ca.pem",
+    )
+
+
+def _own_pair(folder: Path) -> Pair:
+    openssl = shutil.which("openssl")
+    if openssl is None:
+        pytest.skip("there is no openssl")
+    pair = Pair(folder / "own.pem", folder / "own.key")
+    command = f"{openssl} req -x509 -newkey rsa:2048 -nodes -subj /CN=own -days 9".split()
+    command += ["-addext", "subjectAltName=IP:127.0.0.1"]
+    command += ["-keyout", str(pair.key), "-out", str(pair.certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    return pair
+
+
+def test_a_file_that_cannot_be_read_again_leaves_the_former_in_force(
+    files: dict[str, Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    tls = TlsFiles(**files)
+    first = tls.credentials()
+    assert tls.credentials() is first
+
+    files["key"].unlink()
+
+    assert tls.credentials() is first
+    assert "the former certificates stay in force" in caplog.text
+    with pytest.raises(FileNotFoundError):
+        TlsFiles(**files)

@@ -25,7 +25,7 @@ class Program(click.Command):
 
 
 def run(*arguments: str, server: Server | None = None, **environment: str) -> Result:
-    environment["GENERIC_PROVIDER_SERVER"] = server.address if server else "127.0.0.1:1"
+    environment.setdefault("GENERIC_PROVIDER_SERVER", server.address if server else "127.0.0.1:1")
     program = Program("generic-provider")
     return CliRunner().invoke(program, arguments, env=environment, catch_exceptions=False)
 

@@ -22,6 +22,7 @@ COMMANDS = (
     "database",
     "demo",
     "events",
+    "health",
     "platform",
     "provider",
     "request",

@@ -18,7 +18,8 @@ from ..simulator.platform import platform_in
 from ..simulator.reporting import reported
 from ..simulator.rules import WrongRule, rule_of
 from .adapter_check import check
-from .connecting.options import Connection, connection_options
+from .connecting.connection import Connection
+from .connecting.options import connection_options
 from .failures import REFUSED
 from .remote import remote
 
@@ -100,6 +101,7 @@ def simulate_(
         raise click.BadParameter(str(error), param_hint="--reject") from None
     simulate(
         connection.server,
+        token=connection.token,
         tls=connection.tls(),
         provider=provider,
         name=name,

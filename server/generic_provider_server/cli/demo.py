@@ -6,7 +6,8 @@ import click
 
 from ..demo import play
 from ..demo.processes import NotStarted
-from .connecting.options import Connection, connection_options
+from .connecting.connection import Connection
+from .connecting.options import connection_options
 from .failures import REFUSED
 
 
@@ -20,7 +21,12 @@ def demo(*, connection: Connection) -> None:
     platform, the rollback of a swap, and a killed adapter. Then it checks the results.
     """
     try:
-        well = play(connection.server, tls=connection.tls(), environment=connection.environment())
+        well = play(
+            connection.server,
+            token=connection.token,
+            tls=connection.tls(),
+            environment=connection.environment(),
+        )
     except (NotStarted, TimeoutError) as error:
         raise click.ClickException(str(error)) from error
     sys.exit(0 if well else REFUSED)

@@ -13,11 +13,29 @@ import click
 from generic_provider import Client, DeadlineExceeded, ServerUnavailable
 
 from ..desk.output import Output
+from .connecting.connection import Connection
 from .connecting.options import connection_options
-from .connecting.reaching import why_not_reached
-from .failures import NotReached
+from .connecting.reaching import refuse_unreachable
 
 P = ParamSpec("P")
+
+
+class _Client(Client):
+    """Does not repeat a call if TLS is used wrongly, because this does not pass."""
+
+    def __init__(self, connection: Connection, *, timeout: timedelta) -> None:
+        super().__init__(
+            connection.server,
+            token=connection.token,
+            tls=connection.tls(),
+            performed_by=_me(),
+            timeout=timeout,
+        )
+        self._connection = connection
+
+    def _prepare_retry(self) -> None:
+        refuse_unreachable(self._connection)
+        super()._prepare_retry()
 
 
 def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[P, None]:
@@ -31,14 +49,12 @@ def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[
         as_json = bool(kwargs.pop("as_json"))
         timeout = timedelta(seconds=float(str(kwargs.pop("timeout"))))
         try:
-            with Client(
-                connection.server, tls=connection.tls(), performed_by=_me(), timeout=timeout
-            ) as client:
+            with _Client(connection, timeout=timeout) as client:
                 command(client, Output(as_json), *args, **kwargs)
         except (ServerUnavailable, DeadlineExceeded) as error:
-            if error.reason or not (why := why_not_reached(connection)):
-                raise
-            raise NotReached(f"{connection.server} was not reached: {why}") from None
+            if not error.reason:
+                refuse_unreachable(connection)
+            raise
 
     json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
     timeout = click.option(

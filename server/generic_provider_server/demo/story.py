@@ -14,8 +14,6 @@ from contextlib import AbstractContextManager, ExitStack
 from datetime import timedelta
 from pathlib import Path
 
-import grpc
-
 from generic_provider import (
     Account,
     Address,
@@ -24,6 +22,7 @@ from generic_provider import (
     ProvisioningError,
     RequestState,
     SubscriptionAction,
+    TlsFiles,
     actions,
 )
 
@@ -34,7 +33,7 @@ from .aluxsat import CHAIN, SERVICES, pair, provider
 from .outage import Outage
 from .telling import Teller
 
-Tls = grpc.ChannelCredentials | bool | None
+Tls = TlsFiles | bool | None
 PATIENCE = timedelta(seconds=30)
 FAMILIES = ("Almeida", "Berger", "Costa", "Dubois")
 
@@ -51,6 +50,7 @@ class Story:
         server: str,
         folder: Path,
         own_server: bool,
+        token: str,
         tls: Tls,
         environment: Mapping[str, str],
     ) -> None:
@@ -60,7 +60,7 @@ class Story:
         self.folder = folder
         self.code = "ALUXSAT" if own_server else f"ALUXSAT-{self.run}"
         self.environment = environment
-        self.crm = Client(server, performed_by="demo", tls=tls)
+        self.crm = Client(server, performed_by="demo", token=token, tls=tls)
         self.numbers: list[str] = []
         self.acknowledged: list[str] = []
 
@@ -238,7 +238,7 @@ class Story:
             time.sleep(0.02)
 
 
-def play(server: str, *, tls: Tls, environment: Mapping[str, str]) -> bool:
+def play(server: str, *, token: str, tls: Tls, environment: Mapping[str, str]) -> bool:
     """Runs the demonstration on the given server, or on a server of its own.
 
     `environment`: the variables with which other processes connect to the given server. Returns
@@ -251,6 +251,7 @@ def play(server: str, *, tls: Tls, environment: Mapping[str, str]) -> bool:
             server=address,
             folder=folder,
             own_server=not server,
+            token=token if server else "",
             tls=tls if server else False,
             environment=environment if server else {},
         )

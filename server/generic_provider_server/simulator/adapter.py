@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-import grpc
-
 from generic_provider import (
     Adapter,
     PlatformDown,
@@ -19,6 +17,7 @@ from generic_provider import (
     Reject,
     RequestType,
     RetryLater,
+    TlsFiles,
 )
 
 from .platform import Platform
@@ -93,7 +92,8 @@ def simulate(
     name: str,
     memory: Path,
     behaviour: Behaviour,
-    tls: grpc.ChannelCredentials | bool | None = None,
+    token: str | None = None,
+    tls: TlsFiles | bool | None = None,
     max_in_flight: int = 100,
     lease_duration: timedelta = timedelta(seconds=30),
 ) -> None:
@@ -103,6 +103,7 @@ def simulate(
         server,
         provider=provider,
         name=name,
+        token=token,
         tls=tls,
         max_in_flight=max_in_flight,
         lease_duration=lease_duration,

@@ -9,7 +9,8 @@ import re
 import socket
 import ssl
 
-from .options import Connection
+from ..failures import NotReached
+from .connection import Connection
 
 PATIENCE = 2.0
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
@@ -17,8 +18,15 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 PLACE = re.compile(r"(?:dns:|ipv[46]:)?(\[[^\]]+\]|[^:/,]+):(\d+)")
 
 
-def why_not_reached(connection: Connection) -> str:
-    """Returns a sentence about the wrong use of TLS, or an empty text if TLS is not the reason."""
+def refuse_unreachable(connection: Connection) -> None:
+    """Raises NotReached if there is a reason that does not pass: a host name without an address, or
+    the wrong use of TLS.
+    """
+    if why := _why_not_reached(connection):
+        raise NotReached(f"{connection.server} was not reached: {why}")
+
+
+def _why_not_reached(connection: Connection) -> str:
     place = PLACE.fullmatch(connection.server)
     if not place:
         return ""
@@ -26,6 +34,8 @@ def why_not_reached(connection: Connection) -> str:
     try:
         with socket.create_connection((host, port), timeout=PATIENCE) as plain:
             return _mismatch(connection, plain, host)
+    except socket.gaierror as error:
+        return f"no address is found for the host {host} ({error.strerror}): check --server"
     except OSError:
         return ""
 
@@ -41,7 +51,7 @@ def _mismatch(connection: Connection, plain: socket.socket, host: str) -> str:
         return f"the server's certificate is not accepted ({error.verify_message}): check --ca"
     except ssl.SSLError as error:
         if "ALERT" not in str(error.reason):
-            how = "leave out --ca, --cert and --key" if connection.with_files else "use --insecure"
+            how = "leave out --ca, --cert and --key" if connection.files else "use --insecure"
             return f"the server does not use TLS: {how}"
         welcome = b""
     except ConnectionError:

@@ -1,0 +1,46 @@
+"""Reads the files of TLS, again and again, because they are replaced while programs run."""
+
+from __future__ import annotations
+
+import logging
+from os import PathLike
+from pathlib import Path
+
+import grpc
+
+log = logging.getLogger("generic_provider")
+_File = str | PathLike[str] | None
+
+
+class TlsFiles:
+    """The files of TLS (PEM): the CA of the server's certificate, and your certificate with its
+    key. Without `ca`, the certificates of well-known CAs are accepted.
+
+    The files are read again when a new connection to the server is needed, so they can be replaced
+    while the program runs. Raises OSError if one cannot be read at the start; later, the former
+    contents stay in force.
+    """
+
+    def __init__(self, *, ca: _File = None, cert: _File = None, key: _File = None) -> None:
+        if bool(cert) != bool(key):
+            raise ValueError("cert and key go together: give both or neither")
+        self._files = [Path(file) if file else None for file in (ca, key, cert)]
+        self._contents = self._read()
+        self._credentials = grpc.ssl_channel_credentials(*self._contents)
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        """Returns credentials with the present contents of the files: the same object as before, if
+        no file has changed.
+        """
+        try:
+            contents = self._read()
+        except OSError as error:
+            log.warning("the former certificates stay in force: %s", error)
+            return self._credentials
+        if contents != self._contents:
+            self._contents = contents
+            self._credentials = grpc.ssl_channel_credentials(*contents)
+        return self._credentials
+
+    def _read(self) -> list[bytes | None]:
+        return [file.read_bytes() if file else None for file in self._files]

@@ -1,0 +1,71 @@
+"""Says how to connect to a server."""
+
+from __future__ import annotations
+
+import dataclasses
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from generic_provider import Client, TlsFiles
+
+PREFIX = "GENERIC_PROVIDER_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Connection:
+    server: str = ""
+    ca: Path | None = None
+    cert: Path | None = None
+    key: Path | None = None
+    token: str = field(default="", repr=False)
+    insecure: bool = False
+
+    @property
+    def files(self) -> dict[str, Path]:
+        named = {"ca": self.ca, "cert": self.cert, "key": self.key}
+        return {name: file for name, file in named.items() if file}
+
+    @property
+    def secure(self) -> bool:
+        return Client(self.server, tls=self.tls()).uses_tls
+
+    def tls(self) -> TlsFiles | bool | None:
+        """Returns the argument `tls` of a client."""
+        if self.files:
+            return TlsFiles(**self.files)
+        return False if self.insecure else None
+
+    def context(self) -> ssl.SSLContext:
+        """Returns the same settings for the module ssl.
+
+        Raises SSLError or ValueError if a file is wrong.
+        """
+        context = ssl.create_default_context(cafile=self.ca)
+        context.set_alpn_protocols(["h2"])
+        if self.cert and self.key:
+            context.load_cert_chain(self.cert, self.key, password=_no_password)
+        return context
+
+    def filled_from(self, profile: Connection) -> Connection:
+        """Adds what a profile says and this connection leaves open."""
+        filled = {
+            each.name: getattr(self, each.name) or getattr(profile, each.name)
+            for each in dataclasses.fields(self)
+        }
+        if self.cert or self.key:
+            filled |= {"cert": self.cert, "key": self.key}
+        if self.insecure:
+            filled |= {"ca": None, "cert": None, "key": None}
+        if self.files:
+            filled |= {"insecure": False}
+        return Connection(**filled)
+
+    def environment(self) -> dict[str, str]:
+        """Returns the variables with which another process connects in the same way."""
+        given = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items() if value}
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted")

@@ -1,0 +1,107 @@
+"""Reads the settings file of the commands that connect. Each of its tables is a profile."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from generic_provider import Client
+
+from .connection import Connection
+
+FILE = Path(".config", "generic-provider.toml")
+"""The path of the settings file in the home folder."""
+USUAL = "default"
+PATHS = ("ca", "cert", "key", "token_file")
+KEYS = ("server", *PATHS, "insecure")
+TOKEN = re.compile(r"[\w.~+/-]+=*", re.ASCII)
+
+
+def profile_for(server: str, *, name: str | None) -> Connection:
+    """Returns what the profile says. Without a name it is the profile `default`, if there is one
+    and it is not for another server.
+    """
+    profile = _read(name)
+    others = name is None and server and profile.server not in ("", server)
+    return Connection() if others else profile
+
+
+def checked_token(text: str) -> str:
+    """Raises ValueError, without the text, if a server would not understand it as a token."""
+    if not TOKEN.fullmatch(text):
+        raise ValueError("a token consists of letters, digits and the characters . ~ + / - _ =")
+    return text
+
+
+def _read(name: str | None) -> Connection:
+    """Raises UsageError with a sentence about what is wrong in the file."""
+    file = Path.home() / FILE
+    profiles = _profiles(file, needed=name)
+    if (name or USUAL) not in profiles:
+        if name is None:
+            return Connection()
+        known = ", ".join(profiles) or "none"
+        raise click.UsageError(f"{file} has no profile {name}; its profiles: {known}")
+    place = f"{file}, profile {name or USUAL}"
+    try:
+        return _connection(profiles[name or USUAL], folder=file.parent)
+    except ValueError as wrong:
+        raise click.UsageError(f"{place}: {wrong}") from None
+
+
+def _profiles(file: Path, *, needed: str | None) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError:
+        if needed is None:
+            return {}
+        raise click.UsageError(f"the profile {needed} is not found: there is no {file}") from None
+    except OSError as error:
+        raise click.UsageError(f"{file}: {error.strerror}") from None
+    except ValueError as error:
+        raise click.UsageError(f"{file}: {error}") from None
+
+
+def _connection(profile: object, *, folder: Path) -> Connection:
+    if not isinstance(profile, Mapping):
+        raise ValueError(f"a profile is a table: write its keys below a line like [{USUAL}]")
+    for key, value in profile.items():
+        _check(key, value)
+    paths = {key: folder / Path(profile[key]).expanduser() for key in PATHS if key in profile}
+    for key, path in paths.items():
+        try:
+            path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{key}: {path}: {error.strerror}") from None
+    token = paths.pop("token_file", None)
+    return Connection(
+        server=profile.get("server", ""),
+        insecure=profile.get("insecure", False),
+        token=_token(token) if token else "",
+        **paths,
+    )
+
+
+def _check(key: str, value: object) -> None:
+    if key not in KEYS:
+        near = difflib.get_close_matches(key, KEYS, n=1)
+        raise ValueError(f"{key} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
+    if not isinstance(value, bool if key == "insecure" else str):
+        wanted = "true or false" if key == "insecure" else "a text"
+        raise ValueError(f"{key} is {wanted}")
+    if key == "server":
+        Client(str(value))
+
+
+def _token(file: Path) -> str:
+    try:
+        return checked_token(file.read_text(encoding="utf-8").strip())
+    except ValueError as wrong:  # not text is one kind of it, and its message quotes the file
+        cause = wrong if not isinstance(wrong, UnicodeError) else "the file is not text"
+        raise ValueError(f"token_file: {file}: {cause}") from None

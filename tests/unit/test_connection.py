@@ -1,0 +1,138 @@
+"""How a command learns how to connect: from options, the environment and a profile."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from generic_provider_server.cli.connecting.connection import Connection
+from generic_provider_server.cli.connecting.options import connection_options
+
+CERTIFICATES = Path(__file__).parents[1] / "e2e" / "certificates"
+HIDDEN = "s3cr3t-t0k3n"
+FILE = f"""
+[default]
+server = "one.example:1"
+token_file = "token"
+
+[two]
+server = "two.example:2"
+ca = "{CERTIFICATES / "ca.pem"}"
+cert = "{CERTIFICATES / "crm.pem"}"
+key = "{CERTIFICATES / "crm.key"}"
+
+[plain]
+insecure = true
+"""
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / ".config"
+    folder.mkdir()
+    (folder / "token").write_text(f"{HIDDEN}\n")
+    (folder / "generic-provider.toml").write_text(FILE)
+    return tmp_path
+
+
+def _asked(home: Path, *options: str, **variables: str) -> tuple[Result, Connection]:
+    known = [Connection()]
+
+    @click.command()
+    @connection_options()
+    def command(*, connection: Connection) -> None:
+        known.append(connection)
+
+    environment = {f"GENERIC_PROVIDER_{name}": value for name, value in variables.items()}
+    clean = dict.fromkeys(("SERVER", "PROFILE", "TOKEN", "CA", "CERT", "KEY", "INSECURE"), "")
+    clean = {f"GENERIC_PROVIDER_{name}": value for name, value in clean.items()}
+    given = {"HOME": str(home), **clean, **environment}
+    return CliRunner().invoke(command, options, env=given), known[-1]
+
+
+def _parts(connection: Connection) -> tuple[str, str, list[str], bool]:
+    return connection.server, connection.token, sorted(connection.files), connection.insecure
+
+
+TLS = ["ca", "cert", "key"]
+
+
+@pytest.mark.parametrize(
+    ("options", "variables", "parts"),
+    [
+        ((), {}, ("one.example:1", HIDDEN, [], False)),
+        (("--server=x:9",), {}, ("x:9", "", [], False)),
+        (("--server=one.example:1",), {}, ("one.example:1", HIDDEN, [], False)),
+        (("--server=x:9", "--profile=default"), {}, ("x:9", HIDDEN, [], False)),
+        ((), {"PROFILE": "two"}, ("two.example:2", "", TLS, False)),
+        (("--profile=two",), {"PROFILE": "default"}, ("two.example:2", "", TLS, False)),
+        (("--profile=two",), {"SERVER": "y:8", "TOKEN": "env"}, ("y:8", "env", TLS, False)),
+        (
+            ("--server=z:7", "--token=opt"),
+            {"SERVER": "y:8", "TOKEN": "env"},
+            ("z:7", "opt", [], False),
+        ),
+        (("--profile=two", "--insecure"), {}, ("two.example:2", "", [], True)),
+        (("--profile=plain",), {}, ("localhost:50051", "", [], True)),
+        (
+            ("--profile=plain",),
+            {"CA": str(CERTIFICATES / "ca.pem")},
+            ("localhost:50051", "", ["ca"], False),
+        ),
+    ],
+)
+def test_an_option_precedes_the_environment_and_that_precedes_the_profile(
+    home: Path, options: tuple[str, ...], variables: dict[str, str], parts: tuple[object, ...]
+) -> None:
+    result, connection = _asked(home, *options, **variables)
+
+    assert result.exit_code == 0, result.output
+    assert _parts(connection) == parts
+
+
+def test_without_a_file_the_server_of_this_machine_is_asked(tmp_path: Path) -> None:
+    _, connection = _asked(tmp_path)
+
+    assert _parts(connection) == ("localhost:50051", "", [], False)
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "sentence"),
+    [
+        ("[a]", ("--profile=b",), "has no profile b; its profiles: a"),
+        ("[default", (), "generic-provider.toml: Expected ']'"),
+        ("default = 1", (), "profile default: a profile is a table"),
+        ("[default]\nsever = 'x'", (), "sever is not a setting; did you mean server?"),
+        ("[default]\nserver = 'x'", (), "the address of a server is HOST:PORT"),
+        ("[default]\ninsecure = 'x'", (), "insecure is true or false"),
+        ("[default]\nca = 'none.pem'", (), "none.pem: No such file or directory"),
+        ("[default]\ntoken_file = '.'", (), "Is a directory"),
+        ("[default]\ntoken_file = 'wrong'", (), "a token consists of letters"),
+        ("[default]\ntoken_file = 'bytes'", (), "the file is not text"),
+        ("", (f"--token={HIDDEN} x",), "a token consists of letters"),
+        (None, ("--profile=b",), "the profile b is not found: there is no"),
+    ],
+)
+def test_a_wrong_profile_is_refused_with_a_sentence_that_shows_no_token(
+    home: Path, text: str | None, options: tuple[str, ...], sentence: str
+) -> None:
+    file = home / ".config" / "generic-provider.toml"
+    file.unlink() if text is None else file.write_text(text)
+    (home / ".config" / "wrong").write_text(f"{HIDDEN}\n{HIDDEN}")
+    (home / ".config" / "bytes").write_bytes(HIDDEN.encode() + b"\xff")
+
+    result, _ = _asked(home, *options)
+
+    assert (result.exit_code, HIDDEN in result.output) == (2, False)
+    assert sentence in " ".join(result.output.split()), result.output
+
+
+def test_a_token_is_shown_neither_by_the_help_nor_by_the_connection(home: Path) -> None:
+    shown, _ = _asked(home, "--help", TOKEN=HIDDEN)
+    _, connection = _asked(home, TOKEN=HIDDEN)
+
+    assert connection.token == HIDDEN
+    assert HIDDEN not in shown.output + repr(connection)

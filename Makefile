@@ -1,5 +1,5 @@
 PYTHON := .venv/bin/python
-SOURCES = $(wildcard client server tests bench)
+SOURCES = $(wildcard client server tests bench docs/examples)
 TESTS ?= tests
 
 .PHONY: help setup run demo test test-quick soak check lint format types layers lock bench clean

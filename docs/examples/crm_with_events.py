@@ -1,0 +1,153 @@
+"""A CRM that loses no order and no result, whenever it is killed.
+
+    python crm_with_events.py localhost:50051 crm.db
+
+It writes each order into its own database first, and sends it with the order's number as the
+request id. So an order that was sent and not noted is sent again, and is not performed twice. It
+follows the events, and stores the cursor in the transaction in which it stores what an event means.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from uuid import uuid4
+
+from generic_provider import (
+    Account,
+    ActionState,
+    Client,
+    CursorTooOld,
+    DeadlineExceeded,
+    Event,
+    EventKind,
+    PerformActionRequest,
+    ProvisioningError,
+    ServerUnavailable,
+    actions,
+)
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS orders (
+    id TEXT PRIMARY KEY, request BLOB NOT NULL, subscription TEXT NOT NULL DEFAULT '',
+    state TEXT NOT NULL DEFAULT 'OPEN', error TEXT NOT NULL DEFAULT ''
+);
+CREATE TABLE IF NOT EXISTS place (id INTEGER PRIMARY KEY CHECK (id = 1), cursor TEXT NOT NULL)
+"""
+NOT_KNOWN = (ServerUnavailable, DeadlineExceeded)
+KINDS = (EventKind.ACTION_SETTLED, EventKind.SUBSCRIPTION_ROLLED_BACK)
+
+
+class Crm:
+    """`address`: the server. `file`: the CRM's own database, which one process uses."""
+
+    def __init__(self, address: str, file: Path) -> None:
+        self._client = Client(address, performed_by="crm")
+        self._database = sqlite3.connect(file)
+        self._database.executescript(TABLES)
+
+    def close(self) -> None:
+        self._client.close()
+        self._database.close()
+
+    def order(self, action: actions.Action, *, subscription: str = "") -> str:
+        """Stores an order. Returns its number."""
+        number = str(uuid4())
+        request = actions.request(
+            action, subscription=subscription, request_id=number, reference=number
+        )
+        with self._database:
+            self._database.execute(
+                "INSERT INTO orders (id, request) VALUES (?, ?)",
+                (number, request.SerializeToString()),
+            )
+        return number
+
+    def send(self) -> None:
+        """Sends all orders that are not known to have been performed."""
+        rows = self._database.execute("SELECT id, request FROM orders WHERE state = 'OPEN'")
+        for number, stored in rows.fetchall():
+            request = PerformActionRequest.FromString(stored)
+            try:
+                (done,) = self._client.batch_perform([request])
+            except NOT_KNOWN as error:
+                done = error
+            if isinstance(done, NOT_KNOWN):
+                return  # the order stays open and is sent again
+            if isinstance(done, ProvisioningError):
+                self._note(number, state="REFUSED", error=done.message)
+            else:
+                self._note(number, state="PERFORMED", subscription=done.subscription)
+
+    def follow(self) -> Iterator[Event]:
+        """Yields each event after it is stored. It goes on behind the last one after a restart."""
+        place = self._database.execute("SELECT cursor FROM place").fetchone()
+        events = self._client.watch_events(
+            start_after=place[0] if place else "",
+            from_beginning=True,  # if there is no cursor yet
+            kinds=KINDS,
+            on_heartbeat=self._go_on_behind,
+        )
+        for event in events:
+            with self._database:
+                self._apply(event)
+                self._put_cursor(event.cursor)
+            yield event
+
+    def state(self, order: str) -> tuple[str, str]:
+        """Returns the state of an order and its error."""
+        row = self._database.execute("SELECT state, error FROM orders WHERE id = ?", (order,))
+        state, error = row.fetchone()
+        return state, error
+
+    def subscription(self, order: str) -> str:
+        row = self._database.execute("SELECT subscription FROM orders WHERE id = ?", (order,))
+        (number,) = row.fetchone()
+        return str(number)
+
+    def _apply(self, event: Event) -> None:
+        """Only the change of the order's row: applying an event twice does no harm."""
+        settled = event.HasField("action_settled")
+        action = (event.action_settled if settled else event.subscription_rolled_back).action
+        error = f"{action.error.error_code} {action.error.error_description}".strip()
+        self._database.execute(
+            "UPDATE orders SET state = ?, error = ? WHERE id = ?",
+            (ActionState.name_of(action.state), error, event.reference),
+        )
+
+    def _note(self, order: str, *, state: str, subscription: str = "", error: str = "") -> None:
+        # its result may have come as an event already, and stays
+        with self._database:
+            self._database.execute(
+                "UPDATE orders SET state = iif(state = 'OPEN', ?, state), error = error || ?, "
+                "subscription = ? WHERE id = ?",
+                (state, error, subscription, order),
+            )
+
+    def _go_on_behind(self, cursor: str) -> None:
+        with self._database:
+            self._put_cursor(cursor)
+
+    def _put_cursor(self, cursor: str) -> None:
+        self._database.execute("REPLACE INTO place VALUES (1, ?)", (cursor,))
+
+
+def main(address: str, file: Path) -> None:
+    with closing(Crm(address, file)) as crm:
+        family = actions.BecomeSubscriber(
+            type="DTH", provider="ALUXSAT", holder=Account(name="Jaan Tamm")
+        )
+        print("order", crm.order(family))
+        crm.send()
+        try:
+            for event in crm.follow():
+                print(event.reference, *crm.state(event.reference), flush=True)
+        except CursorTooOld:
+            sys.exit("events were missed: read all subscriptions, then begin anew")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], Path(sys.argv[2]))

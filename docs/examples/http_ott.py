@@ -1,0 +1,102 @@
+"""An adapter for an OTT platform with an HTTP interface. It needs the standard library only.
+
+    python http_ott.py localhost:50051 STREAMFLIX http://ott.example.net/api
+
+The platform's interface overwrites the whole set: `PUT /subscribers/S0000000001` takes a JSON
+object with the devices and the products that the subscriber has from now on. A film is bought by
+`PUT /subscribers/S0000000001/purchases/ORDER` and cancelled by DELETE. All of them may be repeated.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from http import HTTPStatus
+from urllib.error import HTTPError, URLError
+from urllib.parse import quote
+from urllib.request import Request, urlopen
+
+from generic_provider import (
+    Adapter,
+    PlatformDown,
+    ProvisioningRequest,
+    Reject,
+    RequestType,
+    RetryLater,
+    Work,
+)
+
+SECONDS = 10.0
+
+
+class Ott:
+    def __init__(self, url: str) -> None:
+        self._url = url.rstrip("/")
+
+    def call(self, method: str, *path: str, content: object = None) -> None:
+        """Makes one call. Raises what the adapter must answer if the platform does not do it."""
+        url = "/".join([self._url, *[quote(part, safe="") for part in path]])
+        body = None if content is None else json.dumps(content).encode()
+        headers = {"Content-Type": "application/json"}
+        request = Request(url, body, headers, method=method)
+        try:
+            with urlopen(request, timeout=SECONDS):
+                return
+        except HTTPError as error:
+            with error:
+                raise self._refusal(error) from None
+        except (URLError, TimeoutError, ConnectionError) as error:
+            raise PlatformDown(text=str(error)) from None
+
+    @staticmethod
+    def _refusal(error: HTTPError) -> Exception:
+        text = error.read(1000).decode(errors="replace")
+        if error.code == HTTPStatus.TOO_MANY_REQUESTS:
+            return RetryLater(float(error.headers.get("Retry-After", 1)), code="BUSY", text=text)
+        if error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            return PlatformDown(text=f"{error.code} {text}")
+        if error.code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            # our own password is wrong: that is no reason to take a customer's order back
+            return PlatformDown(text=f"{error.code}: check the adapter's password")
+        return Reject(str(error.code), text)
+
+
+def adapter_for(server: str, provider: str, ott: Ott) -> Adapter:
+    adapter = Adapter(server, provider=provider, name="http-ott")
+
+    @adapter.on_connect
+    def connected() -> None:
+        print("connected to", server, flush=True)
+
+    @adapter.target
+    def put(
+        work: Work,
+    ) -> str:  # a plain function runs in a thread, so it may wait
+        holds = {
+            "name": work.target.holder.name,
+            "devices": [item.serial_number for item in work.target.items],
+            "products": [service.provider_service_id for service in work.target.services],
+        }
+        ott.call("PUT", "subscribers", work.subscription, content=holds)
+        return work.subscription
+
+    @adapter.on(RequestType.ADD_UDR)
+    def buy(request: ProvisioningRequest) -> None:
+        content = {"product": request.service.provider_service_id}
+        ott.call("PUT", *_purchase(request), content=content)
+
+    @adapter.on(RequestType.CANCEL_UDR)
+    def cancel(request: ProvisioningRequest) -> None:
+        ott.call("DELETE", *_purchase(request))
+
+    return adapter
+
+
+def _purchase(request: ProvisioningRequest) -> tuple[str, str, str, str]:
+    """The reference of the usage record makes the call safe to repeat."""
+    return "subscribers", request.subscription, "purchases", request.usage.reference
+
+
+if __name__ == "__main__":
+    address, code, url = sys.argv[1:]
+    adapter_for(address, code, Ott(url)).run()

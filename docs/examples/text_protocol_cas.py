@@ -1,0 +1,136 @@
+"""An adapter for a conditional access system with a text protocol over TCP.
+
+    python text_protocol_cas.py localhost:50051 CONAX cas.example.net 7071
+
+The protocol has one line for each command and one for each answer. A command begins with an id,
+and the answer repeats it. The CAS knows cards, and the products that each card may receive:
+
+    R0000000042 ADD 0012345678 1001
+    R0000000042 OK
+    R0000000043 ADD 0012345678 1003
+    R0000000043 ERR E42 not on this card
+
+`SET card product…` gives a card exactly these products, `ADD` and `DEL` change one product. All of
+them may be repeated: the CAS answers OK if there is nothing to do.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterable
+from urllib.parse import quote
+
+from generic_provider import (
+    Adapter,
+    InstalledItem,
+    PlatformDown,
+    ProvisionedService,
+    ProvisioningRequest,
+    Reject,
+    RequestType,
+)
+
+SECONDS = 10.0
+
+
+class Cas:
+    """One connection, which is opened when it is needed. Commands wait for one another."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._place = host, port
+        self._turn = asyncio.Lock()
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def command(self, number: str, verb: str, *words: str) -> None:
+        """Sends one command. Raises Reject if the CAS refuses it, and PlatformDown if the CAS is
+        not there or does not answer.
+        """
+        # a serial number may contain a blank, which would begin another word
+        line = " ".join([number, verb, *[quote(word, safe="") for word in words]])
+        async with self._turn:
+            try:
+                async with asyncio.timeout(SECONDS):
+                    answer = await self._answer(line)
+            except (OSError, TimeoutError) as error:
+                raise PlatformDown(text=f"the CAS does not answer: {error!r}") from error
+        match answer.split(maxsplit=3):
+            case [_, "OK"]:
+                return
+            case [_, "ERR", code, *text]:
+                raise Reject(code, " ".join(text))
+            case _:
+                raise PlatformDown(text=f"the CAS answers {answer!r}")
+
+    def close(self) -> None:
+        if self._streams:
+            self._streams[1].close()
+            self._streams = None
+
+    async def _answer(self, line: str) -> str:
+        streams, self._streams = self._streams, None
+        reader, writer = streams or await asyncio.open_connection(*self._place)
+        try:
+            writer.write(f"{line}\n".encode())
+            await writer.drain()
+            answer = (await reader.readline()).decode().strip()
+            if answer.partition(" ")[0] != line.partition(" ")[0]:
+                raise ConnectionError(f"{answer!r} answers another command")
+        except BaseException:
+            writer.close()  # a late answer must not be read as that of the next command
+            raise
+        self._streams = reader, writer
+        return answer
+
+
+def adapter_for(server: str, provider: str, cas: Cas) -> Adapter:
+    adapter = Adapter(server, provider=provider, name="text-protocol-cas", max_in_flight=20)
+
+    @adapter.on_connect
+    def connected() -> None:
+        print("connected to", server, flush=True)
+
+    @adapter.on(RequestType.BECOME_SUBSCRIBER)
+    async def create(request: ProvisioningRequest) -> str:
+        for card in cards(request.installed_items):
+            products = [each.provider_service_id for each in request.services if has(each, card)]
+            await cas.command(request.number, "SET", card, *products)
+        return request.subscription  # the CAS has no account numbers of its own
+
+    @adapter.on(RequestType.ACTIVATE_SERVICE)
+    async def switch_on(request: ProvisioningRequest) -> None:
+        await change("ADD", request)
+
+    @adapter.on(RequestType.DEACTIVATE_SERVICE)
+    async def switch_off(request: ProvisioningRequest) -> None:
+        await change("DEL", request)
+
+    async def change(verb: str, request: ProvisioningRequest) -> None:
+        service = request.service
+        for card in cards(service.items):
+            await cas.command(request.number, verb, card, service.provider_service_id)
+
+    @adapter.on(RequestType.ADD_INSTALLED_ITEM, RequestType.REMOVE_INSTALLED_ITEM)
+    async def empty(request: ProvisioningRequest) -> None:
+        # a card that comes or goes has no products; requests of their own switch services on
+        for card in cards([request.installed_item]):
+            await cas.command(request.number, "SET", card)
+
+    @adapter.on(RequestType.UPDATE_SUBSCRIBER, RequestType.UPDATE_ADDRESS)
+    async def nothing(_: ProvisioningRequest) -> None:
+        """This CAS stores no names and addresses, so there is nothing to do."""
+
+    return adapter
+
+
+def cards(items: Iterable[InstalledItem]) -> list[str]:
+    return [item.serial_number for item in items if item.provider_goods_type == "CARD"]
+
+
+def has(service: ProvisionedService, card: str) -> bool:
+    return card in cards(service.items)
+
+
+if __name__ == "__main__":
+    address, code, host, port = sys.argv[1:]
+    adapter_for(address, code, Cas(host, int(port))).run()

@@ -1,0 +1,29 @@
+"""The files for deployment name what exists."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from generic_provider_server.cli.connecting.connection import PREFIX, Connection
+from generic_provider_server.config import DESCRIBED
+
+DEPLOYMENT = Path(__file__).parents[2] / "docs" / "deployment"
+
+
+def test_the_files_for_deployment_name_variables_that_exist() -> None:
+    known = {each.variable for each in DESCRIBED.values()}
+    known |= {PREFIX + name.upper() for name in Connection.__dataclass_fields__}
+    files = [each for each in DEPLOYMENT.rglob("*") if each.is_file()]
+    named = {name for file in files for name in re.findall(rf"{PREFIX}[A-Z_]+\b", file.read_text())}
+
+    assert named - known <= {PREFIX}
+    assert len(named) > 5
+
+
+def test_the_files_for_deployment_name_files_that_exist() -> None:
+    compose = (DEPLOYMENT / "compose.yaml").read_text()
+    mounted = re.findall(r"- (\.{1,2}/[^:]+):", compose)
+
+    assert [name for name in mounted if not (DEPLOYMENT / name).exists()] == []
+    assert mounted

@@ -13,7 +13,9 @@ from .store.database.engine import StoreGone, StoreInUse, StoreLost, Unsupported
 
 
 class Gone(click.ClickException):
-    """Says that the database file was removed. A restart would begin with an empty file."""
+    """Says that the database file was removed, or that this version must not use the database any
+    more. A restart would begin with an empty file, or would be in vain.
+    """
 
     exit_code = 3
 

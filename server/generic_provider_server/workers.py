@@ -23,7 +23,7 @@ from msgspec.structs import replace
 from .config import Settings
 from .logs import configure_logs
 from .metrics.showing import Gathered, sent, shown
-from .running import run_one
+from .running import Gone, run_one
 
 PAUSE = 1.0
 """A process that died is replaced after this many seconds."""
@@ -45,12 +45,15 @@ def run_workers(settings: Settings) -> None:
         workers.start()
         click.echo(f"serving on {address}")
         workers.watch()
+        if workers.gone:
+            sys.exit(Gone.exit_code)  # the processes have said why
 
 
 class Workers:
     """The running processes. Each has a pipe on which it reports that it serves.
 
-    `gathered`: the figures that the processes send, if there are metrics.
+    `gathered`: the figures that the processes send, if there are metrics. `gone`: a process has
+    found that none of them can use the database any more.
     """
 
     def __init__(self, settings: Settings, count: int, gathered: Gathered | None) -> None:
@@ -59,6 +62,7 @@ class Workers:
         self._count = count
         self._processes: dict[SpawnProcess, Connection] = {}
         self._stopping = False
+        self.gone = False
 
     def start(self) -> None:
         """Starts all processes. Returns when all of them serve.
@@ -79,7 +83,10 @@ class Workers:
             wait([process.sentinel for process in self._processes])
             for process in [each for each in self._processes if each.exitcode is not None]:
                 del self._processes[process]
-                if not self._stopping:
+                if process.exitcode == Gone.exit_code:
+                    self.gone = True
+                    self.stop()
+                elif not self._stopping:
                     log.error("server_process_died", pid=process.pid, exit_code=process.exitcode)
                     time.sleep(PAUSE)
                     self._start_one()

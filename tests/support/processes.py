@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -46,14 +46,14 @@ class Server:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> None:
-        self.begin()
+    def start(self, environment: Mapping[str, str] | None = None) -> None:
+        self.begin(environment)
         self.wait()
 
-    def begin(self) -> None:
+    def begin(self, environment: Mapping[str, str] | None = None) -> None:
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=subprocess.PIPE, stderr=log, text=True
+                self._command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
             )
 
     def wait(self) -> None:
@@ -88,18 +88,28 @@ class Server:
 class SimulatedAdapter:
     """`generic-provider adapter simulate`, in a process of its own."""
 
-    def __init__(self, name: str, *options: str, server: Server, provider: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        *options: str,
+        server: Server,
+        provider: str,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         command = [*PROGRAM, "adapter", "simulate", "--server", server.address]
         command += ["--provider", provider, "--name", name]
         command += ["--memory", str(server.folder / "platform.db"), *options]
         self._command = command
         self.name = name
+        self._environment = environment
         self._log = server.folder / f"{name}.log"
         self.start()
 
     def start(self) -> None:
         with self._log.open("a") as log:
-            self._process = subprocess.Popen(self._command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, env=self._environment
+            )
 
     def send(self, what: signal.Signals) -> None:
         self._process.send_signal(what)

@@ -13,6 +13,7 @@ from psycopg import errors
 
 from .database.connections import checked, connect
 from .database.engine import StoreLost
+from .database.migrate import OLDEST_SCHEMA, why_too_old
 from .memory.life import Life
 from .notices.listeners import Listeners
 from .others import Others
@@ -27,6 +28,7 @@ SET seen_time = GREATEST(EXCLUDED.seen_time, server.seen_time + 1), document = E
 """Other processes only check whether this value has changed. So it is a sign, and not a time."""
 
 SIGNS = "SELECT id, seen_time FROM server"
+OLDEST = f"SELECT value FROM setting WHERE name = '{OLDEST_SCHEMA}'"
 SIGN_OFF = "DELETE FROM server WHERE id = %s"
 
 log = structlog.get_logger()
@@ -37,7 +39,7 @@ class SignOfLife:
     busy writer does not delay it.
 
     `document`: what the other processes see of this process. Any thread may replace it. `lost`: the
-    last sign of life could not be written.
+    last sign of life could not be written. `outdated`: why this version must not run any more.
     """
 
     def __init__(
@@ -62,6 +64,7 @@ class SignOfLife:
         self._thread = threading.Thread(target=self._work, name="store-life", daemon=True)
         self._connection: psycopg.Connection[Any] | None = None
         self.lost = False
+        self.outdated = ""
 
     def start(self) -> None:
         """Writes the first sign of life, and starts the thread. Raises StoreLost."""
@@ -117,6 +120,8 @@ class SignOfLife:
         self._life.lasts(began + self._waits.fresh)
         signs = dict(self._connection.execute(SIGNS).fetchall())
         self.others.observe(signs, at=time.monotonic())
+        for (oldest,) in self._connection.execute(OLDEST):
+            self.outdated = why_too_old(oldest)
 
     def _close(self) -> None:
         if self._connection is not None:

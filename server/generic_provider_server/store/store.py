@@ -19,7 +19,7 @@ from ..domain.subscription.records import ProviderRecord
 from ..domain.values import Instant
 from .database import statements as sql
 from .database.connections import PREFIXES, checked, database_of
-from .database.engine import Engine, StoreDamaged, UnsupportedDatabase
+from .database.engine import Engine, StoreDamaged, StoreGone, UnsupportedDatabase
 from .database.postgres import PostgresEngine
 from .database.sqlite import PREFIX, SqliteEngine, failure_of, sqlite_path, sqlite_reader
 from .database.sqlite_file import check_folder
@@ -128,7 +128,11 @@ class Store:
             raise unavailable("read") from error
 
     def check(self) -> None:
-        """Raises StoreGone if the database file was removed or replaced."""
+        """Raises StoreGone if the database file was removed or replaced, or if a newer version has
+        changed the schema so that this one must stop.
+        """
+        if self.sign_of_life is not None and self.sign_of_life.outdated:
+            raise StoreGone(self.sign_of_life.outdated)
         self._writer.check()
 
     def _answer(self, question: Callable[[Queries], Result], reading: Reading) -> Result:

@@ -38,7 +38,7 @@ class StoreDamaged(Exception):
 
 class StoreGone(StoreLost):
     """Says that the database file is not in its place any more, so what is written now would be
-    lost.
+    lost, or that this version must not use the database any more.
     """
 
 

@@ -12,10 +12,19 @@ from typing import Any, cast
 from peewee import Database, SqliteDatabase
 from playhouse.migrations import Runner
 
+from .engine import UnsupportedDatabase
 from .models import Counter, Setting
 from .number_blocks import COUNTERS
 
 MIGRATIONS = Path(__file__).parent / "migrations"
+NEWEST = max(int(file.name[:4]) for file in MIGRATIONS.glob("[0-9]*.py"))
+"""The number of the newest change of the schema that this version knows."""
+OLDEST = 8
+"""Servers whose newest change has at least this number can run on the schema of this version. Raise
+it with the change that removes what they still use.
+"""
+OLDEST_SCHEMA = "oldest_schema"
+"""The name of the setting by which a database says which servers can run on its schema."""
 HISTORY = "schema_migration"
 LOCK = 7_236_801
 """The number of the lock for migrations of a PostgreSQL database. Nothing else uses this number."""
@@ -24,9 +33,16 @@ LOCK = 7_236_801
 def migrate(database: Database) -> Sequence[str]:
     """Makes all pending changes in one transaction, adds the initial rows, and returns the names of
     the changes.
+
+    Raises UnsupportedDatabase if this version is too old for the schema.
     """
+    runner = Runner(database, directory=str(MIGRATIONS))
     with database.bind_ctx([Setting, Counter]), _alone(database):
-        done: Sequence[str] = Runner(database, directory=str(MIGRATIONS)).up()
+        known = Setting.select().where(Setting.name == OLDEST_SCHEMA)
+        for setting in known if database.table_exists("setting") else ():
+            if why := why_too_old(setting.value):
+                raise UnsupportedDatabase(why)
+        done: Sequence[str] = runner.up()
         facts = [
             {"name": "store_id", "value": uuid.uuid4().bytes},
             {"name": "token_key", "value": secrets.token_bytes(32)},
@@ -34,7 +50,21 @@ def migrate(database: Database) -> Sequence[str]:
         Setting.insert_many(facts).on_conflict_ignore().execute()
         counters = [{"name": name, "value": 0} for name in (*COUNTERS, "event")]
         Counter.insert_many(counters).on_conflict_ignore().execute()
+        if all(each.path for each in runner.status()):  # else a newer version has decided it
+            row = Setting.insert(name=OLDEST_SCHEMA, value=str(OLDEST).encode())
+            row.on_conflict(conflict_target=[Setting.name], preserve=[Setting.value]).execute()
     return done
+
+
+def why_too_old(oldest: bytes) -> str:
+    """Returns a sentence if this version must not run on a database with this setting."""
+    needed = int(bytes(oldest))
+    if needed <= NEWEST:
+        return ""
+    return (
+        "a newer version of the service has changed the schema: the database needs servers of "
+        f"schema {needed} or newer, and this one is of schema {NEWEST}; install the newer version"
+    )
 
 
 def status(database: Database) -> list[tuple[str, str]]:

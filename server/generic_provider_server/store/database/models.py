@@ -18,7 +18,9 @@ from peewee import (
 
 
 class Setting(Model):
-    """Two facts of this store: its id, and the key of the lease tokens."""
+    """Facts of this store: its id, the key of the lease tokens, and the oldest schema whose servers
+    may run on it.
+    """
 
     name = TextField(primary_key=True)
     value = BlobField()

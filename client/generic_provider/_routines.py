@@ -85,7 +85,7 @@ class Routines:
         name = RequestType.name_of(request.type) if known else f"TYPE {request.type}"
         if request.type not in self._reported:
             self._reported.add(request.type)
-            log.error("NO ROUTINE FOR %s: all of them are given back", name)
+            log.error("there is no routine for requests of the type %s: they are given back", name)
         return _refusal(ResponseStatus.RETRY_LATER, "UNKNOWN_TYPE", f"no routine for {name}")
 
 

@@ -116,7 +116,7 @@ async def test_an_unknown_type_is_given_back_and_reported_once(
     assert {each.status for each in answers} == {ResponseStatus.RETRY_LATER}
     loud = [each for each in caplog.records if each.levelno == logging.ERROR]
     assert [each.getMessage() for each in loud] == [
-        "NO ROUTINE FOR ACTIVATE_SERVICE: all of them are given back"
+        "there is no routine for requests of the type ACTIVATE_SERVICE: they are given back"
     ]
 
 

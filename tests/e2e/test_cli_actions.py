@@ -197,6 +197,9 @@ def test_a_refused_action_tells_the_reason_and_exits_with_1(server: Server) -> N
 
     outdated = run("action", "deactivate", number, "--expected-revision=99", server=server)
     assert (outdated.exit_code, "[REVISION_MISMATCH]" in outdated.stderr) == (1, True)
+    items = ("--item=MAIN:SMARTCARD:1", f"--item=MAIN:SMARTCARD:{'1' * 99}")
+    long = run("action", "add-items", number, *items, server=server)
+    assert (long.exit_code, "  --item (number 2): has 99 characters" in long.stderr) == (1, True)
     pointless = run("action", "end-resting", number, server=server)
     assert (pointless.exit_code, "[ACTION_NOT_ALLOWED]" in pointless.stderr) == (1, True)
 

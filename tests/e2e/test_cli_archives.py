@@ -93,6 +93,8 @@ def test_a_file_is_shown_without_a_server_and_refused_if_it_is_damaged(
     every = run("archive", "show", str(file), "--subscription=S1")
     assert request_number in every.stdout
     assert "order-1" in every.stdout
+    by_id = run("archive", "show", "Z0000000001")
+    assert (by_id.exit_code, "archive download Z0000000001 gets the file" in by_id.stderr) == (2, 1)
     unknown = run("archive", "show", str(file), "--request=R0000000099")
     assert (unknown.exit_code, "has no request R0000000099" in unknown.stderr) == (1, True)
     checked = run("archive", "show", str(file), "--checksum=c0ffee")

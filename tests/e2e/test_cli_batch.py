@@ -69,12 +69,15 @@ def test_a_line_with_a_time_schedules_its_action(
     file = tmp_path / f"{campaign}.csv"
     heading = "subscription,reference,action,schedule_time\n"
     late, now = f"{campaign},{campaign},activate,2999-12-31T23:00Z", f"{campaign},,deactivate,"
+    now += "2020-12-31T23:00Z"
     file.write_text(f"{heading}{now}\n{late}\n")
 
     told = run("action", "batch", str(file), server=server)
-    assert (told.exit_code, told.output) == (0, "2 done (1 scheduled), 0 refused\n")
+    assert (told.exit_code, told.stdout) == (0, "2 done (1 scheduled), 0 refused\n")
+    past = "line 2: its schedule_time is in the past, so it is not scheduled but performed now\n"
+    assert told.stderr == past
     again = run("action", "batch", str(file), server=server)
-    assert "0 new, 2 done before (1 EXECUTED, 1 SCHEDULED), 0 refused" in again.output
+    assert again.output == "0 new, 2 done before (1 EXECUTED, 1 SCHEDULED), 0 refused\n"
     (scheduled, _) = _performed(campaign, server)
     assert scheduled["performed"]["schedule_time"] == "2999-12-31T23:00:00Z"
 
@@ -269,6 +272,7 @@ def test_a_preview_of_a_file_changes_nothing_and_hinders_nothing(
     ("column", "said"),
     [
         ("subscripton", "there is no 'subscripton'; did you mean 'subscription'?"),
+        ("Action", "there is no 'Action'; did you mean 'action'?"),
         ("activate", "activate is no single value"),
         ("subscription.x", "there is nothing in subscription"),
         ("subscription[0]", "subscription is no list"),

@@ -158,7 +158,15 @@ def test_a_held_run_waits_for_its_approval_or_is_cancelled(server: Server, crm: 
     wait_until(lambda: crm.get_reset_run(submitted).state == ResetRunState.HELD, what="the plan")
     approve = ("reset", "run", "approve", submitted, "--reason=looked", "--watch")
     assert "COMPLETED" in _said(server, *approve)
-    assert crm.get_reset_run(submitted).approved_by
+    approved = crm.get_reset_run(submitted)
+    assert approved.approved_by
+    assert approved.message == "its plan waits for an approval; approved: looked"
+    options = [
+        line.split()[0]
+        for line in run("reset", "run", "define", "--help").stdout.splitlines()
+        if line.startswith("  --")
+    ]
+    assert options[0:3] == ["--provider", "--name", "--created-from"]
 
 
 def test_a_recurring_run_says_when_it_is_due(server: Server, crm: Client) -> None:

@@ -220,6 +220,7 @@ def test_requests_are_listed_shown_resolved_and_cancelled(
     assert cancelled.startswith(f"{film} REJECTED CANCELLED_BY_OPERATOR jaan")
     shown = _said(server, "request", "show", film)
     assert "ACTIVATE_SERVICE MAIN:FILM" in shown
+    assert re.search(r"platform id +1003\n", shown), shown
     assert "wrong" in shown
     assert "account X1" in _said(server, "subscription", "show", number)
 

@@ -108,6 +108,7 @@ def test_black_after_a_card_swap(
     by_card = _explained(server, new)
     assert f"{new}: its addition to {number} was refused at 20" in by_card
     assert f"({refused}): E42 not on this card" in by_card
+    assert by_card.endswith(f"see: generic-provider subscription explain {number}\n")
 
 
 def test_a_swap_and_its_correction_were_refused(
@@ -120,13 +121,15 @@ def test_a_swap_and_its_correction_were_refused(
     text = _explained(server, number)
 
     assert f" {correction} ACTIVATE_SERVICE MAIN:SPORT: E42 not on this card" in text
+    shown = run("request", "show", correction, server=server).stdout
+    assert re.search(rf"platform id +\S+\n  for +MAIN:SMARTCARD:{card}\n", shown), shown
     assert f"--provider {provider}; it does not repeat SWAP_ITEM" in text
-    assert "which was taken back: perform it again then (A" in text
+    assert "which was taken back: then perform SWAP_ITEM again (A" in text
 
 
 def test_the_customer_has_moved(server: Server, crm: Client, provider: str, number: str) -> None:
     move = actions.ChangeLocation(address=Address(lines=["Uus 5"], city="Tartu"))
-    crm.perform(move, subscription=number)
+    asked = crm.perform(move, subscription=number).action.id
 
     pending = _explained(server, number)
     assert "  address   Uus 5, Tartu\n" in pending
@@ -139,7 +142,8 @@ def test_the_customer_has_moved(server: Server, crm: Client, provider: str, numb
     assert "taken back the address is again: Vana 1, Tallinn" in refused
     assert "  address   Vana 1, Tallinn\n" in refused
     assert "its address" not in refused
-    assert "then perform CHANGE_LOCATION again" in refused
+    again = f"then perform {asked} again: generic-provider action change-location {number} --whole"
+    assert f"{again} --address-line 'Uus 5' --city Tartu\n" in refused
 
 
 def test_a_pay_per_view_is_not_visible(

@@ -49,7 +49,11 @@ def test_a_provider_is_applied_changed_listed_shown_and_set_not_effective(tmp_pa
             "SMALL unchanged"
         )
         file.write_text(PROVIDER.replace("Small", "Smaller"))
-        assert run("provider", "apply", str(file), server=server).stdout.startswith("SMALL updated")
+        planned = run("provider", "apply", str(file), "--dry-run", server=server).stdout
+        updated = run("provider", "apply", str(file), server=server).stdout
+        assert updated.startswith("SMALL updated")
+        assert updated.split("\n")[1:] == planned.split("\n")[1:]
+        assert '+display_name = "Smaller Co."' in updated
         shown = run("provider", "show", "SMALL", server=server).stdout
         assert "Smaller Co." in shown
         assert "TWIN1" in shown
@@ -179,7 +183,13 @@ def test_what_a_simulated_platform_holds_is_printed_and_compared(tmp_path: Path)
         printed = run("adapter", "memory", "--memory", memory).stdout
         assert "MAIN 1001" in printed
         compare = ("adapter", "compare", "--provider", "SMALL", "--memory", memory)
-        assert run(*compare, server=server).exit_code == 0
+        same = run(*compare, server=server)
+        assert (same.exit_code, "1 subscriber on the platform, 0 differences" in same.stderr) == (
+            0,
+            True,
+        )
+        said = (tmp_path / "one.log").read_text()
+        assert said == f"one is connected to {server.address} and waits for requests of SMALL\n"
         with closing(sqlite3.connect(memory)) as platform, platform:
             platform.execute("DELETE FROM subscriber")
         compared = run(*compare, server=server)

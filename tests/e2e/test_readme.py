@@ -113,7 +113,7 @@ def test_the_tests_shown_pass(tmp_path: Path) -> None:
         _run(*_apply_command(), server=server)
         fake = _written(tmp_path / "fake.py", FAKE.replace(ADDRESS, server.address))
         told = _run(sys.executable, str(fake), server=server)
-    assert told.stdout == "SETTLED A-S0000000001\n"
+    assert told.stdout == "REJECTED E42\n{('MAIN', '1001')}\n"
 
 
 @pytest.mark.timeout(120)

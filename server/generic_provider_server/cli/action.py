@@ -21,7 +21,7 @@ from generic_provider import (
 )
 
 from ..desk.changes import due, error, kind, outcome, state
-from ..desk.output import Output, moment, say
+from ..desk.output import Output, counted, moment, say
 from ..desk.wording import about, address, holder, not_sent
 from .action_batch import batch
 from .action_options import ACTIONS, Verb, message_fields
@@ -224,7 +224,7 @@ def _performed(done: PerformActionResponse) -> list[str]:
         for each in done.requests
     ]
     name = made.id or "(preview)"
-    count = f"{len(types)} request{'' if len(types) == 1 else 's'}"
+    count = counted(len(types), "request")
     if due(made):
         count = f"due {due(made)}"
     first = f"{name} {state(made)}, subscription {made.subscription}, {count}"

@@ -20,6 +20,7 @@ from .files.text import FILE, Text
 from .progress import LinesBar
 from .remote import remote
 
+LATE = "its schedule_time is in the past, so it is not scheduled but performed now"
 MOST_BYTES = 3 * 1024 * 1024
 """A call has at most this many bytes. A server takes 4 MiB."""
 
@@ -109,6 +110,8 @@ def _actions(
             for line, action, repeated, reason in results:
                 if action:
                     outcome.add(line.number, action, repeated=repeated)
+                    if line.is_late(action) and not repeated:
+                        say(f"line {line.number}: {LATE}", err=True)
                     yield action
                 else:
                     refused.add(line, reason, heading=lines.heading)

@@ -11,7 +11,7 @@ import click
 
 from generic_provider import Client
 
-from ..desk.output import Output, json_line, say, short_line
+from ..desk.output import Output, counted, json_line, say, short_line
 from ..simulator.adapter import Behaviour, simulate
 from ..simulator.comparison import differences
 from ..simulator.platform import platform_in
@@ -101,6 +101,9 @@ def simulate_(
         raise click.BadParameter(str(error), param_hint="--reject") from None
     simulate(
         connection.server,
+        on_connect=lambda: say(
+            f"{name} is connected to {connection.server} and waits for requests of {provider}"
+        ),
         token=connection.token,
         tls=connection.tls(),
         provider=provider,
@@ -159,7 +162,8 @@ def compare(client: Client, output: Output, *, provider: str, memory: Path) -> N
         number = len(platform.subscriptions())
     for line in wrong:
         say(json_line({"difference": line}) if output.as_json else line)
-    say(f"{number} subscribers on the platform, {len(wrong)} differences", err=True)
+    found = counted(len(wrong), "difference")
+    say(f"{counted(number, 'subscriber')} on the platform, {found}", err=True)
     if wrong:
         sys.exit(REFUSED)
 

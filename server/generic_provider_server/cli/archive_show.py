@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from base64 import b64decode
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +19,16 @@ from ..store.archives.file import ArchiveFile, DamagedArchive
 from ..store.archives.lines import ActionLine, Content, EntryLine, RequestLine, RunLine, encode_line
 
 
+def _present(_: click.Context, __: click.Parameter, file: Path) -> Path:
+    if file.exists():
+        return file
+    get = f"; generic-provider archive download {file} gets the file of an archive"
+    hint = get if re.fullmatch(r"Z\d+", str(file)) else ""
+    raise click.BadParameter(f"there is no file {file}{hint}")
+
+
 @click.command()
-@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), callback=_present)
 @click.option("--request", "requests", multiple=True, help="Show this request, and its action.")
 @click.option("--subscription", default="", help="Show everything of this subscription.")
 @click.option("--reset-run", "run", default="", help="Show this reset run, with its entries.")

@@ -73,7 +73,8 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
         except ProvisioningError:
             say(f"{now.code} {done}, {_state(now)}", err=True)
             raise
-    output.message(now, f"{now.code} {done}, {_state(now)}")
+    changed = _changed(former, now) if former else []
+    output.message(now, f"{now.code} {done}, {_state(now)}", *changed)
 
 
 def _written(client: Client, former: Provider | None, wanted: Provider) -> tuple[Provider, str]:
@@ -86,10 +87,7 @@ def _written(client: Client, former: Provider | None, wanted: Provider) -> tuple
 
 
 def _difference(former: Provider | None, wanted: Provider) -> list[str]:
-    """Returns the lines of the TOML file that would change.
-
-    A field that is not set gets the server's default.
-    """
+    """Returns what would be done. A field that is not set gets the server's default."""
     complete = Provider()
     for method in ("activation_method", "deactivation_method"):
         setattr(complete.request_settings, method, RequestMethod.PER_SERVICE)
@@ -98,15 +96,17 @@ def _difference(former: Provider | None, wanted: Provider) -> list[str]:
     complete.MergeFrom(wanted)
     for service in complete.services:
         service.kind = service.kind or ServiceKind.TERMED
-    before = toml_of(former, leave_out=OUTPUT_ONLY).splitlines() if former else []
-    after = toml_of(complete, leave_out=OUTPUT_ONLY).splitlines()
-    changed = [
-        line
-        for line in difflib.unified_diff(before, after, lineterm="", n=0)
-        if not line.startswith(("---", "+++", "@@"))
-    ]
+    changed = _changed(former, complete)
     said = "created" if former is None else "updated" if changed else "unchanged"
     return [f"{wanted.code} would be {said}", *changed]
+
+
+def _changed(former: Provider | None, now: Provider) -> list[str]:
+    """Returns the lines of the TOML file that differ."""
+    before = toml_of(former, leave_out=OUTPUT_ONLY).splitlines() if former else []
+    after = toml_of(now, leave_out=OUTPUT_ONLY).splitlines()
+    lines = difflib.unified_diff(before, after, lineterm="", n=0)
+    return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
 
 
 @provider.command("list")

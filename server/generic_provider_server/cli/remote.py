@@ -10,12 +10,13 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 
-from generic_provider import Client, DeadlineExceeded, ServerUnavailable
+from generic_provider import Client, DeadlineExceeded, InvalidField, ServerUnavailable
 
 from ..desk.output import Output
 from .connecting.connection import Connection
 from .connecting.options import connection_options
 from .connecting.reaching import refuse_unreachable
+from .field_options import naming_options
 
 P = ParamSpec("P")
 
@@ -51,6 +52,8 @@ def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[
         try:
             with _Client(connection, timeout=timeout) as client:
                 command(client, Output(as_json), *args, **kwargs)
+        except InvalidField as error:
+            raise naming_options(error, click.get_current_context().command) from None
         except (ServerUnavailable, DeadlineExceeded) as error:
             if not error.reason:
                 refuse_unreachable(connection)

@@ -9,6 +9,7 @@ import click
 
 from generic_provider import (
     Client,
+    ProvisionedService,
     ProvisioningRequest,
     RequestOrigin,
     RequestState,
@@ -174,6 +175,8 @@ def _lines(found: ProvisioningRequest) -> Iterator[str]:
         "holder": holder(found.account),
         "address": address(found.address),
         "items": ", ".join(map(item, found.installed_items)),
+        "platform id": ", ".join([each.provider_service_id for each in _services(found)]),
+        "for": ", ".join([item(each) for service in _services(found) for each in service.items]),
         "usage": usage(found.usage) if found.HasField("usage") else "",
         "created": moment(found, "create_time"),
         "settled": moment(found, "settle_time"),
@@ -184,6 +187,10 @@ def _lines(found: ProvisioningRequest) -> Iterator[str]:
         "handed over": moment(found, "last_delivery_time"),
     }
     yield from (f"  {name:<14} {fact}" for name, fact in facts.items() if fact)
+
+
+def _services(found: ProvisioningRequest) -> list[ProvisionedService]:
+    return [found.service] if found.HasField("service") else [*found.services]
 
 
 def _settled(done: ProvisioningRequest) -> str:

@@ -75,16 +75,19 @@ FIELDS = (
 )
 
 
+def _fields(command: Any) -> Any:
+    for option in reversed(FIELDS):
+        command = option(command)
+    return command
+
+
 @click.command()
+@_fields
 @remote
 def define(client: Client, output: Output, /, **fields: Any) -> None:
     """Define a run. Nothing is sent before it is submitted."""
     made = client.create_reset_run_definition(_definition(**fields))
     output.message(made, f"{made.id} {made.name}: see generic-provider reset run preview {made.id}")
-
-
-for _option in reversed(FIELDS):
-    define = _option(define)
 
 
 def _definition(

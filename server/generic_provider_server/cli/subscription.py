@@ -16,7 +16,7 @@ from generic_provider import (
 )
 
 from ..desk.explaining import explained
-from ..desk.former import former_requests, if_it_still_works, where_it_was
+from ..desk.former import former_requests, what_next, where_it_was
 from ..desk.output import Output, moment, say
 from ..desk.wording import heading, item, service
 from .finding import COLUMNS, KEY, find, look_up
@@ -74,8 +74,8 @@ def explain(client: Client, output: Output, *, key: str) -> None:
             raise
         for request in former:
             output.message(request, where_it_was(request, key))
-        if (advice := if_it_still_works(former[0])) and not output.as_json:
-            say(advice)
+        if not output.as_json:
+            say(what_next(former[0]))
     else:
         explained(client, found).show(output)
 

@@ -89,10 +89,15 @@ class Step:
             return None
         why = _obstacle(transaction, found.definition)
         if why:
-            failed = replace(found, message=why)
+            failed = replace(found, message=_also(found, why))
             transaction.put_reset_run(ended(failed, RunState.FAILED, now=transaction.now))
             return None
         return found
+
+
+def _also(run: RunRecord, text: str) -> str:
+    """Returns the message of the run with another text: why it was held stays readable."""
+    return "; ".join(filter(None, (run.message, text)))
 
 
 def _obstacle(transaction: Transaction, definition: ResetDefinition) -> str:
@@ -224,7 +229,7 @@ class Approve:
             examined=0,
             held_since=None,
             approved_by=self.who.performed_by or self.who.caller,
-            message=self.reason,
+            message=_also(found, f"approved: {self.reason}"),
         )
         transaction.put_reset_run(approved)
         return approved
@@ -246,7 +251,7 @@ class Cancel:
         by = self.who.performed_by or self.who.caller
         why = f": {self.reason}" if self.reason else ""
         cancelled = ended(
-            replace(found, message=f"cancelled by {by}{why}"),
+            replace(found, message=_also(found, f"cancelled by {by}{why}")),
             RunState.CANCELLED,
             now=transaction.now,
         )
@@ -268,7 +273,7 @@ class DropHeld:
         if found is None or found.held_since is None:
             return
         if found.held_since <= transaction.now - HELD_AT_MOST:
-            dropped = replace(found, message="nobody approved it within 24 h")
+            dropped = replace(found, message=_also(found, "nobody approved it within 24 h"))
             transaction.put_reset_run(ended(dropped, RunState.CANCELLED, now=transaction.now))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -21,6 +22,7 @@ from .output import moment
 from .wording import error
 
 MANY_ATTEMPTS = 3
+PLACE = ("city", "postal-code", "country")
 TIME = "%Y-%m-%d %H:%M:%SZ"
 
 
@@ -51,8 +53,7 @@ def next_step(
         case SyncState.IN_SYNC if not_sent:
             return f"install what is missing: generic-provider action add-items {subscription}"
         case SyncState.IN_SYNC if refused:
-            name = ActionKind.name_of(refused.kind)
-            return f"mend the cause of the refusal, then perform {name} again ({refused.id})"
+            return f"mend the cause of the refusal, then {_again(refused)}"
         case SyncState.IN_SYNC:
             return (
                 "nothing: the platform holds what the CRM wants; if the customer sees otherwise, "
@@ -74,9 +75,20 @@ def _then(refused: SubscriptionAction | None) -> str:
     if refused is None:
         return ""
     name = ActionKind.name_of(refused.kind)
-    return (
-        f"; it does not repeat {name}, which was taken back: perform it again then ({refused.id})"
-    )
+    return f"; it does not repeat {name}, which was taken back: then {_again(refused)}"
+
+
+def _again(refused: SubscriptionAction) -> str:
+    """Returns the command, if everything that the action asked for fits into one."""
+    if refused.kind != ActionKind.CHANGE_LOCATION:
+        return f"perform {ActionKind.name_of(refused.kind)} again ({refused.id})"
+    address = refused.performed.change_location.address
+    given = [("address-line", line) for line in address.lines]
+    given += [(name, getattr(address, name.replace("-", "_"))) for name in PLACE]
+    given += [("address-parameter", f"{key}={value}") for key, value in address.parameters.items()]
+    options = " ".join([f"--{name} {shlex.quote(value)}" for name, value in given if value])
+    command = f"generic-provider action change-location {refused.subscription} --whole {options}"
+    return f"perform {refused.id} again: {command}"
 
 
 def _until_settled(

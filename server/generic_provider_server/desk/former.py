@@ -47,10 +47,12 @@ def where_it_was(request: ProvisioningRequest, serial: str) -> str:
     return f"{serial}: its {what} {ENDS[request.state]} at {when} ({request.number}){said}"
 
 
-def if_it_still_works(newest: ProvisioningRequest) -> str:
-    """Returns what to do if the item works although its newest request has removed it."""
+def what_next(newest: ProvisioningRequest) -> str:
+    """Returns what to do: the subscription explains a refused addition; a removed item may work
+    nevertheless.
+    """
     if not _removed(newest):
-        return ""
+        return f"see: generic-provider subscription explain {newest.subscription}"
     return (
         "if the card still works, report what the platform holds (generic-provider platform "
         f"report), then: generic-provider reset subscription {newest.subscription} "

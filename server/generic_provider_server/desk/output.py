@@ -98,6 +98,10 @@ def console() -> Console:
     return Console(highlight=False, markup=False)
 
 
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def moment(message: Message, field: str) -> str:
     """Returns a timestamp field of the message in UTC, to the second; empty if it is not set."""
     if not message.HasField(field):

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from generic_provider import PreviewResetRunResponse, RequestType, ResetRun, ResetRunState
 
-from .output import moment
+from .output import counted, moment
 
 GUARD_LEAST = 100
 """The guard works only if at least this number of subscriptions hold an entitlement."""
@@ -16,7 +16,7 @@ def preview_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:
     requests = ", ".join(
         [f"{each.count} {RequestType.name_of(each.type)}" for each in totals.requests]
     )
-    yield f"{totals.subscriptions} subscriptions: {requests or 'nothing to send'}"
+    yield f"{counted(totals.subscriptions, 'subscription')}: {requests or 'nothing to send'}"
     yield (
         f"{totals.losing} of {totals.holding} subscriptions with an entitlement would lose one "
         f"({totals.switch_off_percent:.1f} %)"

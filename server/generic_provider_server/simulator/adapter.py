@@ -6,6 +6,7 @@ import asyncio
 import os
 import random
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -92,12 +93,13 @@ def simulate(
     name: str,
     memory: Path,
     behaviour: Behaviour,
+    on_connect: Callable[[], object],
     token: str | None = None,
     tls: TlsFiles | bool | None = None,
     max_in_flight: int = 100,
     lease_duration: timedelta = timedelta(seconds=30),
 ) -> None:
-    """Serves the provider until SIGTERM or Ctrl-C."""
+    """Serves the provider until SIGTERM or Ctrl-C. `on_connect` is called for each connection."""
     platform = Platform(memory)
     adapter = Adapter(
         server,
@@ -108,6 +110,7 @@ def simulate(
         max_in_flight=max_in_flight,
         lease_duration=lease_duration,
     )
+    adapter.on_connect(on_connect)
     adapter.on(*RequestType.values())(Simulation(platform, name, behaviour).handle)
     try:
         adapter.run()

@@ -195,13 +195,18 @@ def _usage(request: ProvisioningRequest) -> str:
 def what(request: ProvisioningRequest) -> str:
     """Returns the thing that a request is about, in words."""
     if request.HasField("service") and not request.HasField("usage"):
-        return f"{request.service.service} on {request.service.distributor}"
+        return f"{request.service.service}{_on(request.service.distributor)}"
     if request.HasField("usage"):
         return f"usage {request.usage.reference}"
     if request.HasField("installed_item"):
         item = request.installed_item
-        return f"{item.goods_type} {item.serial_number} on {item.distributor}"
+        return f"{item.goods_type} {item.serial_number}{_on(item.distributor)}"
     if request.services or request.installed_items:
         counts = (len(request.installed_items), "item"), (len(request.services), "service")
         return ", ".join(f"{count} {name}{'s' * (count != 1)}" for count, name in counts)
     return request.account.name
+
+
+def _on(point: str) -> str:
+    """A report may have named no viewing point, and then neither do the requests that follow."""
+    return f" on {point}" if point else ""

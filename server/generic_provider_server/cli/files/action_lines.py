@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, UUID, uuid5
 
-from generic_provider import PerformActionRequest
+from generic_provider import ActionState, PerformActionRequest, SubscriptionAction
 
 from .message_lines import is_csv, message_of, sources
 from .text import Text
@@ -24,6 +24,11 @@ class Line(NamedTuple):
     request: PerformActionRequest | None
     wrong: str = ""
     """The reason why there is no request; empty if there is one."""
+
+    def is_late(self, action: SubscriptionAction) -> bool:
+        """Tells whether the line has a time and its action was performed nevertheless."""
+        timed = self.request is not None and self.request.HasField("schedule_time")
+        return timed and action.state != ActionState.SCHEDULED
 
 
 class Lines:

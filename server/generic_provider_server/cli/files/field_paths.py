@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -13,16 +13,16 @@ PART = re.compile(r"(\w+)(\[\d{1,4}\])?")
 LEAVES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 
 
-def why_unknown(path: str, of: Descriptor) -> str:
+def why_unknown(path: str, of: Descriptor, *, beside: Collection[str] = ()) -> str:
     """Returns the reason why no text can fill the field to which the path leads; empty if a text
-    can.
+    can. `beside`: other names that are allowed.
     """
     first, _, rest = path.partition(".")
     part = PART.fullmatch(first)
     name, index = part.groups() if part else (first, None)
     field = of.fields_by_name.get(name)
     if field is None:
-        return no_field(name, of)
+        return no_field(name, of, beside=beside)
     if is_map(field):
         return "" if rest and not index else f"{name} needs a key: {name}.KEY"
     if field.is_repeated and not index:
@@ -35,8 +35,8 @@ def why_unknown(path: str, of: Descriptor) -> str:
     return why_unknown(rest, within) if rest else f"{name} is no single value"
 
 
-def no_field(name: str, of: Descriptor) -> str:
-    near = difflib.get_close_matches(name, of.fields_by_name, n=1)
+def no_field(name: str, of: Descriptor, *, beside: Collection[str] = ()) -> str:
+    near = difflib.get_close_matches(name.lower(), [*beside, *of.fields_by_name], n=1)
     return f"there is no {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 

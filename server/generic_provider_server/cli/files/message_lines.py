@@ -90,7 +90,7 @@ def _columns(text: Text, heading: str, delimiter: str) -> list[str]:
 
 def _check(text: Text, columns: list[str], of: Descriptor, beside: Collection[str]) -> None:
     paths = [path for path in columns if path and path not in beside]
-    reasons = {path: why_unknown(path, of) for path in paths}
+    reasons = {path: why_unknown(path, of, beside=beside) for path in paths}
     wrong = [f"column {path!r}: {reason}" for path, reason in reasons.items() if reason]
     if len(reasons) < len(paths):
         wrong.append("a column is named twice")

@@ -56,6 +56,7 @@ from generic_provider.errors import (
     ItemNotFound,
     NotFound,
     OutOfRange,
+    PermissionDenied,
     ProviderExists,
     ProviderIncomplete,
     ProviderInUse,
@@ -88,6 +89,7 @@ from generic_provider.errors import (
     TooManyCalls,
     TooManyStreams,
     TooManyUnsettled,
+    Unauthenticated,
     UsageNotFound,
 )
 from generic_provider.outcomes import (
@@ -205,6 +207,7 @@ __all__ = [
     "OutOfRange",
     "PerformActionRequest",
     "PerformActionResponse",
+    "PermissionDenied",
     "PlatformDown",
     "PlatformEntitlement",
     "PlatformItem",
@@ -280,6 +283,7 @@ __all__ = [
     "TooManyCalls",
     "TooManyStreams",
     "TooManyUnsettled",
+    "Unauthenticated",
     "Undone",
     "Usage",
     "UsageNotFound",

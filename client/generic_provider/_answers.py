@@ -10,12 +10,20 @@ from itertools import islice
 from generic_provider._connection import delays
 from generic_provider.async_client import AsyncClient
 from generic_provider.enums import ResponseCode, ResponseStatus
-from generic_provider.errors import DeadlineExceeded, ProvisioningError, ServerUnavailable
+from generic_provider.errors import (
+    DeadlineExceeded,
+    PermissionDenied,
+    ProvisioningError,
+    ServerUnavailable,
+    Unauthenticated,
+)
 from generic_provider.v1.provisioning_service_pb2 import ProvisioningResponse, ResponseResult
 
 log = logging.getLogger("generic_provider")
 _BATCH = 1000
 _KEPT = 10_000
+_LATER = ServerUnavailable, DeadlineExceeded, Unauthenticated, PermissionDenied
+"""The answers are not the reason for these errors."""
 
 
 class Answers:
@@ -59,7 +67,7 @@ class Answers:
             await self._some.wait()
             try:
                 await self._send(list(islice(self._waiting.values(), _BATCH)))
-            except (ServerUnavailable, DeadlineExceeded) as error:
+            except _LATER as error:
                 log.warning("%d answers wait to be sent: %s", len(self._waiting), error)
                 await asyncio.sleep(next(pauses))
             else:
@@ -68,7 +76,7 @@ class Answers:
     async def _send(self, batch: Sequence[ProvisioningResponse]) -> None:
         try:
             results = await self._client.send_responses(self._provider, responses=batch)
-        except (ServerUnavailable, DeadlineExceeded):
+        except _LATER:
             raise
         except ProvisioningError as refusal:
             if len(batch) > 1:

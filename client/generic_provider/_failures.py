@@ -19,9 +19,11 @@ from generic_provider.errors import (
     InvalidArgument,
     NotFound,
     OutOfRange,
+    PermissionDenied,
     ProvisioningError,
     ResourceExhausted,
     ServerUnavailable,
+    Unauthenticated,
 )
 from generic_provider.v1.errors_pb2 import ErrorReason, FieldViolation, ItemError
 
@@ -35,6 +37,8 @@ _BY_CODE: dict[grpc.StatusCode, type[ProvisioningError]] = {
     grpc.StatusCode.ABORTED: Aborted,
     grpc.StatusCode.OUT_OF_RANGE: OutOfRange,
     grpc.StatusCode.RESOURCE_EXHAUSTED: ResourceExhausted,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: PermissionDenied,
     grpc.StatusCode.UNAVAILABLE: ServerUnavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,
     grpc.StatusCode.INTERNAL: Internal,

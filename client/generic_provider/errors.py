@@ -263,6 +263,17 @@ class TooManyCalls(ResourceExhausted):
     """The server has too many calls already, until the deadline. Nothing was done."""
 
 
+class Unauthenticated(ProvisioningError):
+    """The server does not know the token or the client certificate, or none was given."""
+
+
+class PermissionDenied(ProvisioningError):
+    """The caller's roles do not allow the call. The metadata has `caller` and `rpc`.
+
+    If the caller may make the call for other providers, the metadata has `provider`.
+    """
+
+
 class ServerUnavailable(ProvisioningError):
     """The server was not reached before the deadline.
 

@@ -13,15 +13,17 @@ import grpc
 import grpc.aio
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
-from grpc_reflection.v1alpha import reflection
 
+from .callers import known_callers
 from .config import Settings
 from .health import HEALTH, Health
 from .logs import configure_logs
 from .metrics.recording import Recording
 from .metrics.showing import Show, shown
 from .pem import check_pem
+from .rpc.access import Access
 from .rpc.calls import Calls, add_service
+from .rpc.reflecting import add_reflection
 from .rpc.servicers import SERVICES, servicers
 from .rpc.timing import Observe
 from .services.archiving import archiving_loop
@@ -30,6 +32,7 @@ from .services.delivery import Delivery
 from .services.duties import Duty, duties
 from .services.loop import Loop
 from .services.presence import Presence, connected
+from .services.rereading import Rereading
 from .services.resetting import Resetting
 from .services.settling import Settling
 from .services.watching import Watching
@@ -84,6 +87,8 @@ async def serve(
     and StoreGone after the database file was removed or replaced.
     """
     configure_logs(settings)
+    if settings.callers is None:
+        log.warning("no_callers", meaning="everybody who reaches the address may do everything")
     stop, gone = asyncio.Event(), list[StoreGone]()
     loop = asyncio.get_running_loop()
 
@@ -132,11 +137,12 @@ async def running(
     settings.
     """
     async with AsyncExitStack() as stack:
+        calls = _calls(settings, stack)
         store = await _reached(partial(_open, settings))
         stack.push_async_callback(store.close)
         _run(_watching(store, on_gone), stack=stack)
         delivery = Delivery(store, max_streams=settings.max_streams)
-        settling, calls = Settling(store), Calls(secure=settings.tls_certificate is not None)
+        settling = Settling(store)
         presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
         await stack.enter_async_context(presence.announced())
         await stack.enter_async_context(Clock(store, _duties(store, settings)).running())
@@ -145,6 +151,7 @@ async def running(
         recording = Recording(store, presence, watchers) if settings.metrics else None
         if recording is not None:
             await stack.enter_async_context(recording.running())
+            calls.on_refused_credentials.append(recording.refused_credentials)
             stack.enter_context((show or _shown_at(settings))(recording.figures))
         resetting = Resetting(store)
         _run(resetting, stack=stack)
@@ -232,8 +239,22 @@ def _add_services(
 ) -> None:
     for descriptor, servicer in served:
         add_service(server, descriptor, servicer, calls, observe)
-    names = [descriptor.full_name for descriptor in SERVICES]
-    reflection.enable_server_reflection([*names, HEALTH, reflection.SERVICE_NAME], server)
+    add_reflection(server, [*[each.full_name for each in SERVICES], HEALTH], calls)
+
+
+def _calls(settings: Settings, stack: AsyncExitStack) -> Calls:
+    secure, file = settings.tls_certificate is not None, settings.callers
+    if file is None:
+        return Calls(secure=secure)
+    access = Access({}, secure=secure)
+    calls = Calls(access=access, secure=secure)
+
+    def read() -> None:
+        access.callers = known_callers(file)
+        calls.judge_again()
+
+    _run(Rereading("callers", [file], read), stack=stack)
+    return calls
 
 
 def _bind(server: grpc.aio.Server, settings: Settings) -> str:

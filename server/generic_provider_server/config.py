@@ -104,8 +104,16 @@ class Settings(Struct, frozen=True, kw_only=True):
             "database.",
         ),
     ] = 1
+    callers: Annotated[
+        Path | None,
+        Meta(
+            description="The file that says who may call the server, and with which roles; "
+            "`generic-provider caller` writes it. Without it everybody may do everything."
+        ),
+    ] = None
     insecure: Annotated[
-        bool, Meta(description="Allow an address other than loopback without TLS.")
+        bool,
+        Meta(description="Allow an address other than loopback without TLS or without --callers."),
     ] = False
     tls_certificate: Annotated[
         Path | None,
@@ -167,6 +175,11 @@ class Settings(Struct, frozen=True, kw_only=True):
             raise ValueError(
                 f"--listen: {self.listen} can be reached from other machines; "
                 "give --tls-certificate and --tls-key, or allow it with --insecure"
+            )
+        if not (_is_loopback(host) or self.callers or self.insecure):
+            raise ValueError(
+                f"--listen: {self.listen} can be reached from other machines; "
+                "give --callers, or let everybody do everything with --insecure"
             )
 
     @property

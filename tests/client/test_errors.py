@@ -68,7 +68,7 @@ def test_a_reason_of_a_newer_server_has_the_class_of_its_status() -> None:
 
 def test_a_status_without_details_has_its_class() -> None:
     assert type(error_of(failed(grpc.StatusCode.UNAVAILABLE))) is ServerUnavailable
-    assert type(error_of(failed(grpc.StatusCode.UNAUTHENTICATED))) is ProvisioningError
+    assert type(error_of(failed(grpc.StatusCode.UNKNOWN))) is ProvisioningError
     assert issubclass(Draining, ServerUnavailable)
 
 

@@ -152,6 +152,11 @@ def test_the_settings_in_force_are_printed_with_their_origins(tmp_path: Path) ->
     ("arguments", "said"),
     [
         (("--listen", "0.0.0.0:1"), "can be reached from other machines"),
+        (
+            ("--listen", "0.0.0.0:1", "--tls-certificate", "a.pem", "--tls-key", "a.key"),
+            "give --callers, or let everybody do everything with --insecure",
+        ),
+        (("--callers", "/none/callers.toml"), "/none/callers.toml: No such file or directory"),
         (("--listen", "nowhere"), "is not HOST:PORT"),
         (("--metrics", "9464"), "--metrics: '9464' is not HOST:PORT"),
         (("--database", "mysql://x/y"), "is not a database URL"),

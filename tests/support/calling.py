@@ -35,6 +35,7 @@ class Caller:
 
     channel: grpc.aio.Channel
     largest: int = field(default=0)
+    metadata: tuple[tuple[str, str], ...] = ()
 
     async def call(self, rpc: str, request: Message | bytes) -> Any:
         """The answer (of a stream the first message), or its Refusal."""
@@ -44,12 +45,12 @@ class Caller:
         try:
             if method.client_streaming:
                 send: Any = self.channel.stream_unary(path, None, self._reader(method))
-                return await send(iter([raw]), timeout=20)
+                return await send(iter([raw]), timeout=20, metadata=self.metadata)
             if not method.server_streaming:
                 call: Any = self.channel.unary_unary(path, None, self._reader(method))
-                return await call(raw, timeout=60)
+                return await call(raw, timeout=60, metadata=self.metadata)
             open_stream: Any = self.channel.unary_stream(path, None, self._reader(method))
-            stream = open_stream(raw, timeout=60)
+            stream = open_stream(raw, timeout=60, metadata=self.metadata)
             first = await stream.read()
             stream.cancel()
         except grpc.aio.AioRpcError as error:

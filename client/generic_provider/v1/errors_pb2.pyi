@@ -143,6 +143,18 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """This server process has about 1,000 calls of this service already, or as many in batches.
     Nothing was done. Every unary RPC may answer so.
     """
+    ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 85
+    """UNAUTHENTICATED: every call may answer so
+
+    The server knows neither the token nor the client certificate, or none was given, or the caller
+    was removed while the call ran. A stream ends so too.
+    """
+    ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 86
+    """PERMISSION_DENIED: every call may answer so
+
+    The caller has none of the roles that may make this call, or not for this provider. Metadata:
+    caller, rpc, and provider if the caller may make the call for other providers.
+    """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 90
     """UNAVAILABLE: repeat the call
 
@@ -278,6 +290,18 @@ ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 80
 ERROR_REASON_TOO_MANY_CALLS: ErrorReason.ValueType  # 81
 """This server process has about 1,000 calls of this service already, or as many in batches.
 Nothing was done. Every unary RPC may answer so.
+"""
+ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 85
+"""UNAUTHENTICATED: every call may answer so
+
+The server knows neither the token nor the client certificate, or none was given, or the caller
+was removed while the call ran. A stream ends so too.
+"""
+ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
+"""PERMISSION_DENIED: every call may answer so
+
+The caller has none of the roles that may make this call, or not for this provider. Metadata:
+caller, rpc, and provider if the caller may make the call for other providers.
 """
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 90
 """UNAVAILABLE: repeat the call

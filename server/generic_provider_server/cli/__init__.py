@@ -18,6 +18,7 @@ COMMANDS = (
     "adapters",
     "archive",
     "backlog",
+    "caller",
     "completion",
     "database",
     "demo",

@@ -86,7 +86,7 @@ class Recording:
         """Counts a call that has ended."""
         self._figures.observe((f.RPC, method, code), seconds)
 
-    def refused_credentials(self) -> None:
+    def refused_credentials(self, _: str) -> None:
         """Counts a call with wrong credentials."""
         self._figures.add((f.REFUSED,))
 

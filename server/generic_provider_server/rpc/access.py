@@ -1,14 +1,38 @@
-"""Defines who may call what: the roles, and one table of all RPCs."""
+"""Decides who may call what: the roles, one table of all RPCs, and the judgement of a call."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
+from typing import Any
+
+import grpc.aio
+import structlog
+
+from ..domain.refusals import Reason, Refused
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Proof = bytes | str
+"""The digest of a token, or the common name of a client certificate; empty if neither is given."""
+Rights = Mapping[str, frozenset[str] | None]
+"""The RPCs that a caller may call, each with the providers for which; None is every provider."""
+
+PERIOD_SECONDS = 60.0
+FREE = 10
+"""So many calls of a host may be refused within the period before it is slowed down."""
+DELAY_SECONDS = 1.0
+MOST_HOSTS, MOST_WAITING = 1_000, 1_000
+"""At most so many hosts are remembered, and so many calls wait, so that memory stays bounded."""
+
+log = structlog.get_logger()
 
 
 class Role(StrEnum):
-    """A caller has a role for everything, but ADAPTER for one provider: `adapter:ALUXSAT`."""
+    """The role ADAPTER is always for one provider: `adapter:ALUXSAT`."""
 
     CRM = "crm"
     ADAPTER = "adapter"
@@ -82,5 +106,137 @@ ALLOWED: Mapping[str, frozenset[Role]] = {
     "WatchResetRun": READ,
     "ApproveResetRun": OPERATOR,
     "CancelResetRun": OPERATOR,
+    "ServerReflectionInfo": frozenset(Role),
 }
-"""The roles that may call each RPC. Reads are for support, operators and auditors."""
+"""The roles that may call each RPC. Reads are for support, operators and auditors. Health is for
+everybody, and therefore not here.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A caller of the settings."""
+
+    name: str
+    roles: frozenset[str]
+    rights: Rights
+
+
+def known(name: str, roles: frozenset[str]) -> Known:
+    kinds = {role.partition(":")[0] for role in roles}
+    own = frozenset(role.partition(":")[2] for role in roles if role.startswith("adapter:"))
+    rights = {
+        rpc: None if (allowed & kinds) - {Role.ADAPTER} else own
+        for rpc, allowed in ALLOWED.items()
+        if allowed & kinds
+    }
+    return Known(name=name, roles=roles, rights=rights)
+
+
+def digest_of(token: str) -> bytes:
+    """A fast digest is enough: tokens are long and random, so nobody can try all of them."""
+    return sha256(token.encode()).digest()
+
+
+class Access:
+    """Judges calls by the callers that are in force."""
+
+    def __init__(self, callers: Mapping[Proof, Known], *, secure: bool) -> None:
+        self.callers = callers
+        self._secure = secure
+        self.refused: dict[str, tuple[int, float]] = {}
+        self._waiting = 0
+
+    def admit(self, rpc: str, context: Context) -> Admitted:
+        """Raises Refused."""
+        admitted = Admitted(self, rpc, _proof(context, secure=self._secure))
+        admitted.check()
+        return admitted
+
+    async def slow_down(self, host: str) -> None:
+        """Counts a call whose credentials were refused, and waits if its host has too many.
+
+        Only wrong credentials wait: right ones from the same host do not.
+        """
+        count = self._count(host, now=time.monotonic())
+        if str(count).rstrip("0") == "1":  # 1, 10, 100: the log stays short
+            log.warning("credentials_refused", host=host, calls=count)
+        if count <= FREE or self._waiting >= MOST_WAITING:
+            return
+        self._waiting += 1
+        try:
+            await asyncio.sleep(DELAY_SECONDS)
+        finally:
+            self._waiting -= 1
+
+    def _count(self, host: str, *, now: float) -> int:
+        count, until = self.refused.pop(host, (0, 0.0))
+        if now >= until:
+            count, until = 0, now + PERIOD_SECONDS
+        if len(self.refused) >= MOST_HOSTS:
+            del self.refused[next(iter(self.refused))]
+        self.refused[host] = count + 1, until
+        return count + 1
+
+
+class Admitted:
+    """One call of a known caller. It can be checked again when the callers have changed."""
+
+    __slots__ = ("_access", "_proof", "_provider", "_rpc", "known")
+
+    def __init__(self, access: Access, rpc: str, proof: Proof) -> None:
+        self._access = access
+        self._rpc = rpc
+        self._proof = proof
+        self._provider: str | None = None
+
+    def check(self) -> None:
+        """Raises Refused if the caller may not make the call, or not any more."""
+        found = self._access.callers.get(self._proof)
+        if found is None:
+            raise _unknown(self._proof)
+        self.known = found
+        if self._rpc not in found.rights:
+            needed = ", ".join(sorted(ALLOWED[self._rpc]))
+            raise Refused(
+                Reason.PERMISSION_DENIED,
+                f"{found.name} may not call {self._rpc}: one of these roles may: {needed}",
+                caller=found.name,
+                rpc=self._rpc,
+            )
+        if self._provider is not None:
+            self.check_provider(self._provider)
+
+    def check_provider(self, provider: str) -> None:
+        """Raises Refused if the caller may not make the call for this provider."""
+        self._provider = provider
+        providers = self.known.rights[self._rpc]
+        if providers is not None and provider not in providers:
+            raise Refused(
+                Reason.PERMISSION_DENIED,
+                f"{self.known.name} may not call {self._rpc} for the provider {provider!r}",
+                caller=self.known.name,
+                rpc=self._rpc,
+                provider=provider,
+            )
+
+
+def _unknown(proof: Proof) -> Refused:
+    what = "the token is" if isinstance(proof, bytes) else "the client certificate is"
+    said = f"{what} not one of a known caller" if proof else "give a token or a client certificate"
+    return Refused(Reason.UNAUTHENTICATED, f"only known callers are let in: {said}")
+
+
+def _proof(context: Context, *, secure: bool) -> Proof:
+    """A token decides alone if there is one, even if the client has a certificate too."""
+    for key, value in context.invocation_metadata() or ():
+        if key == "authorization":
+            scheme, _, token = str(value).partition(" ")
+            return digest_of(token) if scheme.lower() == "bearer" else b"-"
+    return certificate_of(context) if secure else ""
+
+
+def certificate_of(context: Context) -> str:
+    """Returns the common name in the client's certificate; empty if there is none."""
+    names = context.auth_context().get("x509_common_name", ())
+    return b"".join(names).decode(errors="replace")

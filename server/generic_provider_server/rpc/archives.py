@@ -16,8 +16,8 @@ from ..store.read.archives import ArchiveFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
 from . import encode
-from .calls import IncomingCall
 from .checks import CALLERS_ID, Checks
+from .incoming import IncomingCall
 from .paging import page_of
 from .repeats import contents_of, digest
 

@@ -1,103 +1,117 @@
-"""Registers a servicer's methods, and adds what all calls share: refusals, logging, draining."""
+"""Registers a servicer's methods, and adds what all calls share: the judgement of the caller,
+refusals, draining.
+"""
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn, TypeVar
+from functools import partial
+from typing import Any, NoReturn
+from weakref import WeakKeyDictionary
 
 import grpc
 import grpc.aio
-import structlog
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from google.protobuf.message import DecodeError, Message
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from ..domain.refusals import InvalidField, Reason, Refused
-from ..domain.subscription.records import Who
-from .access import Identity
-from .checks import CALLERS_ID, Checks
-from .errors import details_of
+from ..domain.refusals import Reason, Refused
+from .access import Access, Admitted, Context
+from .errors import internal, refuse
+from .incoming import IncomingCall, Rpc, rpc_of
 from .intake import Intake, size_of
 from .timing import Observe, timed
 
-Request = TypeVar("Request", bound=Message)
-Context = grpc.aio.ServicerContext[Any, Any]
-
-log = structlog.get_logger()
-
-
-class IncomingCall:
-    """A call, with the identity of its caller."""
-
-    __slots__ = ("_context", "_identity", "_secure")
-
-    def __init__(self, context: Context, *, secure: bool) -> None:
-        self._context = context
-        self._secure = secure
-        self._identity: Identity | None = None
-
-    @property
-    def peer(self) -> str:
-        return str(self._context.peer())
-
-    @property
-    def identity(self) -> Identity:
-        if self._identity is None:  # many calls never ask, and asking takes microseconds
-            peer = self.peer
-            self._identity = Identity(name=self._certificate() or peer, peer=peer)
-        return self._identity
-
-    def who(self, checks: Checks, performed_by: str) -> Who:
-        performed_by = checks.text("performed_by", performed_by, most=CALLERS_ID)
-        return Who(performed_by=performed_by, caller=self.identity.name)
-
-    def _certificate(self) -> str:
-        """Returns the name in the client's certificate; empty if it has none."""
-        names = self._context.auth_context().get("x509_common_name") if self._secure else None
-        return b"".join(names or ()).decode(errors="replace")
-
-
-class Undecodable:
-    """Stands for a request whose bytes are not a message of its type."""
+FAILURES = (Exception, asyncio.CancelledError)
 
 
 class Calls:
     """Counts the running calls. When a server drains, it refuses new calls and waits for the
     running ones.
 
-    `secure`: callers may have certificates. Reading them costs time in each call.
+    `access` is None if everybody may do everything. `secure`: callers may have certificates.
+    Reading them costs time in each call.
     """
 
-    def __init__(self, *, secure: bool) -> None:
+    def __init__(self, *, access: Access | None = None, secure: bool) -> None:
+        self._access = access
         self._secure = secure
         self._count = 0
         self._draining = False
         self._idle = asyncio.Event()
+        self._lasting: dict[IncomingCall, asyncio.Task[Any]] = {}
+        self.on_refused_credentials: list[Callable[[str], None]] = []
+        """Each listener gets the host of every call whose credentials were refused."""
+        self._ended = WeakKeyDictionary[asyncio.Task[Any], Refused]()
 
-    def check(self, request: Message | Undecodable | None) -> None:
-        """Raises Refused if the server drains, or if the bytes are not a message of this RPC."""
+    def check_serving(self) -> None:
+        """Raises Refused if the server drains."""
         if self._draining:
             raise Refused(Reason.DRAINING, "this server process is shutting down")
-        if isinstance(request, Undecodable):
-            why = "is not a message of this RPC (broken bytes, or text that is not UTF-8)"
-            raise InvalidField(("request", why))
 
-    def begin(self, request: Message | Undecodable | None, context: Context) -> IncomingCall:
+    def admit(self, rpc: str, context: Context) -> Admitted | None:
+        """Returns None if everybody may do everything. Raises Refused."""
+        return self._access.admit(rpc, context) if self._access else None
+
+    def begin(self, rpc: Rpc, context: Context) -> IncomingCall:
         """Begins a call, which must be ended by `end`. Raises Refused.
 
-        `request` is None if the client sends a stream of messages.
+        The caller is judged here, before anything of the message is decoded.
         """
-        self.check(request)
+        self.check_serving()
+        admitted = self.admit(rpc.name, context)
+        call = IncomingCall(context, admitted=admitted, secure=self._secure)
+        if admitted and rpc.lasting and (task := asyncio.current_task()):
+            self._lasting[call] = task
         self._count += 1
-        return IncomingCall(context, secure=self._secure)
+        return call
 
-    def end(self) -> None:
+    def end(self, call: IncomingCall) -> None:
+        self._lasting.pop(call, None)
         self._count -= 1
         if self._draining and not self._count:
             self._idle.set()
+
+    def judge_again(self) -> None:
+        """Ends the lasting calls whose callers may not make them any more.
+
+        All other calls end soon by themselves.
+        """
+        for call, task in list(self._lasting.items()):
+            try:
+                if call.admitted is not None:
+                    call.admitted.check()
+            except Refused as refused:
+                self._ended[task] = refused
+                task.cancel()
+
+    async def fail(self, rpc: Rpc, context: Context, error: BaseException) -> NoReturn:
+        """Ends the call with the status for the exception."""
+        match error:
+            case Refused():
+                await self.refuse(context, error)
+            case asyncio.CancelledError():
+                await refuse(context, self._why_ended(error))
+            case _:
+                await refuse(context, internal(rpc.full_name))
+
+    async def refuse(self, context: Context, refused: Refused) -> NoReturn:
+        if self._access and refused.reason is Reason.UNAUTHENTICATED:
+            host = context.peer().rpartition(":")[0]
+            for each in self.on_refused_credentials:
+                each(host)
+            await self._access.slow_down(host)
+        await refuse(context, refused)
+
+    def _why_ended(self, cancelled: asyncio.CancelledError) -> Refused:
+        """Raises the error again unless `judge_again` has cancelled this task."""
+        task = asyncio.current_task()
+        refused = self._ended.pop(task, None) if task else None
+        if task is None or refused is None:
+            raise cancelled
+        task.uncancel()
+        return refused
 
     async def drain(self, *, seconds: float) -> bool:
         """Waits until all calls have ended. Returns whether they ended in time."""
@@ -138,102 +152,76 @@ def add_service(
 def _handler(
     method: MethodDescriptor, behaviour: Callable[..., Any], calls: Calls, intake: Intake
 ) -> grpc.RpcMethodHandler[Any, Any]:
-    message = GetMessageClass(method.input_type)
-
-    def decode(raw: bytes) -> Message | Undecodable:
-        try:
-            return message.FromString(raw)
-        except DecodeError:
-            return Undecodable()
-
+    rpc = rpc_of(method)
     encode = GetMessageClass(method.output_type).SerializeToString
+    # no deserializer: gRPC would decode the message before the caller is judged
     if method.server_streaming:
-        stream = _streaming(method.full_name, behaviour, calls)
-        return grpc.unary_stream_rpc_method_handler(stream, decode, encode)
+        stream = _streaming(rpc, behaviour, calls)
+        return grpc.unary_stream_rpc_method_handler(stream, None, encode)
     if method.client_streaming:
-        streamed = _streamed(method.full_name, behaviour, calls)
-        return grpc.stream_unary_rpc_method_handler(streamed, decode, encode)
-    unary = _unary(method.full_name, behaviour, calls, intake)
-    return grpc.unary_unary_rpc_method_handler(unary, decode, encode)
+        streamed = _streamed(rpc, behaviour, calls)
+        return grpc.stream_unary_rpc_method_handler(streamed, None, encode)
+    unary = _unary(rpc, behaviour, calls, intake)
+    return grpc.unary_unary_rpc_method_handler(unary, None, encode)
 
 
 def _unary(
-    name: str,
+    rpc: Rpc,
     behaviour: Callable[[Any, IncomingCall], Awaitable[Message]],
     calls: Calls,
     intake: Intake,
-) -> Callable[[Any, Context], Awaitable[Message]]:
-    async def run(request: Message | Undecodable, context: Context) -> Message:
+) -> Callable[[bytes, Context], Awaitable[Message]]:
+    async def run(raw: bytes, context: Context) -> Message:
         try:
-            call = calls.begin(request, context)
+            call = calls.begin(rpc, context)
             try:
+                request = rpc.checked(raw, call)
                 with intake.taken(size_of(request)):
                     return await behaviour(request, call)
             finally:
-                calls.end()
-        except Refused as refused:
-            await refuse(context, refused)
-        except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
-            await refuse(context, internal(name))
+                calls.end(call)
+        except FAILURES as error:
+            await calls.fail(rpc, context, error)
 
     return run
 
 
 def _streaming(
-    name: str, behaviour: Callable[[Any, IncomingCall], AsyncIterator[Message]], calls: Calls
-) -> Callable[[Any, Context], AsyncIterator[Message]]:
-    async def run(request: Message | Undecodable, context: Context) -> AsyncIterator[Message]:
+    rpc: Rpc, behaviour: Callable[[Any, IncomingCall], AsyncIterator[Message]], calls: Calls
+) -> Callable[[bytes, Context], AsyncIterator[Message]]:
+    async def run(raw: bytes, context: Context) -> AsyncIterator[Message]:
         try:
-            call = calls.begin(request, context)
+            call = calls.begin(rpc, context)
             try:
-                async for response in behaviour(request, call):
+                async for response in behaviour(rpc.checked(raw, call), call):
                     yield response
             finally:
-                calls.end()
-        except Refused as refused:
-            await refuse(context, refused)
-        except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
-            await refuse(context, internal(name))
+                calls.end(call)
+        except FAILURES as error:
+            await calls.fail(rpc, context, error)
 
     return run
 
 
 def _streamed(
-    name: str, behaviour: Callable[[Any, IncomingCall], Awaitable[Message]], calls: Calls
-) -> Callable[[AsyncIterator[Message | Undecodable], Context], Awaitable[Message]]:
-    async def checked(requests: AsyncIterator[Message | Undecodable]) -> AsyncIterator[Any]:
-        async for request in requests:
-            calls.check(request)
-            yield request
+    rpc: Rpc, behaviour: Callable[[Any, IncomingCall], Awaitable[Message]], calls: Calls
+) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Message]]:
+    async def decoded(raws: AsyncIterator[bytes], call: IncomingCall) -> AsyncIterator[Any]:
+        # only the first message names the provider
+        read: Callable[[bytes], Any] = partial(rpc.checked, call=call)
+        async for raw in raws:
+            calls.check_serving()
+            yield read(raw)
+            read = rpc.decode
 
-    async def run(requests: AsyncIterator[Message | Undecodable], context: Context) -> Message:
+    async def run(raws: AsyncIterator[bytes], context: Context) -> Message:
         try:
-            call = calls.begin(None, context)
+            call = calls.begin(rpc, context)
             try:
-                return await behaviour(checked(requests), call)
+                return await behaviour(decoded(raws, call), call)
             finally:
-                calls.end()
-        except Refused as refused:
-            await refuse(context, refused)
-        except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
-            await refuse(context, internal(name))
+                calls.end(call)
+        except FAILURES as error:
+            await calls.fail(rpc, context, error)
 
     return run
-
-
-def internal(name: str) -> Refused:
-    """Logs the exception under an id. Only the id leaves the server."""
-    error = secrets.token_hex(4)
-    log.error("call_failed", rpc=name, error=error, exc_info=sys.exception())
-    return Refused(
-        Reason.INTERNAL,
-        f"the service has a fault; report this id to the operator: {error}",
-        error=error,
-    )
-
-
-async def refuse(context: Context, refused: Refused) -> NoReturn:
-    status = details_of(refused)
-    code = next(c for c in grpc.StatusCode if c.value[0] == status.code)
-    details = (("grpc-status-details-bin", status.SerializeToString()),)
-    await context.abort(code, status.message, trailing_metadata=details)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import secrets
+import sys
 from collections.abc import Iterable, Mapping
+from typing import NoReturn
 
 import grpc
+import structlog
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 
 from ..domain.refusals import InvalidField, Reason, Refused
+from .access import Context
 
 DOMAIN = "generic_provider"
 MOST_VIOLATIONS = 10
@@ -68,6 +73,8 @@ _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
     grpc.StatusCode.ABORTED: [Reason.ETAG_MISMATCH, Reason.REVISION_MISMATCH],
     grpc.StatusCode.OUT_OF_RANGE: [Reason.CURSOR_TOO_OLD, Reason.CURSOR_UNKNOWN],
     grpc.StatusCode.RESOURCE_EXHAUSTED: [Reason.TOO_MANY_STREAMS, Reason.TOO_MANY_CALLS],
+    grpc.StatusCode.UNAUTHENTICATED: [Reason.UNAUTHENTICATED],
+    grpc.StatusCode.PERMISSION_DENIED: [Reason.PERMISSION_DENIED],
     grpc.StatusCode.UNAVAILABLE: [Reason.DRAINING, Reason.STORE_UNAVAILABLE],
     grpc.StatusCode.INTERNAL: [Reason.INTERNAL],
 }
@@ -75,6 +82,8 @@ STATUS: Mapping[Reason, grpc.StatusCode] = {
     reason: status for status, reasons in _GROUPS.items() for reason in reasons
 }
 """The status of each reason of refused calls. All other reasons belong to actions only."""
+
+log = structlog.get_logger()
 
 
 def shortened(text: str, most: int) -> str:
@@ -119,3 +128,21 @@ def _add(status: Status, detail: ErrorInfo | BadRequest | RetryInfo) -> None:
     packed = AnyMessage()
     packed.Pack(detail)
     status.details.append(packed)
+
+
+def internal(name: str) -> Refused:
+    """Logs the exception under an id. Only the id leaves the server."""
+    error = secrets.token_hex(4)
+    log.error("call_failed", rpc=name, error=error, exc_info=sys.exception())
+    return Refused(
+        Reason.INTERNAL,
+        f"the service has a fault; report this id to the operator: {error}",
+        error=error,
+    )
+
+
+async def refuse(context: Context, refused: Refused) -> NoReturn:
+    status = details_of(refused)
+    code = next(c for c in grpc.StatusCode if c.value[0] == status.code)
+    details = (("grpc-status-details-bin", status.SerializeToString()),)
+    await context.abort(code, status.message, trailing_metadata=details)

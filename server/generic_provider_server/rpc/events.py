@@ -23,8 +23,8 @@ from ..services.watching import BEGINNING, Drain, Heartbeat, Place, Told, Wanted
 from ..store.read.queries import Queries
 from ..store.store import Store
 from . import encode, encode_actions, encode_resets
-from .calls import IncomingCall
 from .checks import Checks
+from .incoming import IncomingCall
 
 AT_ONCE = 100
 """The bodies of this many events are read at once."""

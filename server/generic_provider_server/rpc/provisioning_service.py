@@ -21,10 +21,10 @@ from ..services.streams import AdapterStream, Cut, Drain
 from ..store.memory.full_scan import FullScan
 from ..store.store import Store
 from . import encode
-from .calls import IncomingCall
 from .checks import Checks
 from .decode_reports import subscribers_of, summary, terms_of
 from .decode_responses import answers_of
+from .incoming import IncomingCall
 
 HEARTBEAT = 5.0, 10.0
 """After this many seconds without a message the server sends a heartbeat.
@@ -131,7 +131,7 @@ class ProvisioningServicer:
         checks.count("lease_tokens", request.lease_tokens, least=1, most=MOST_AT_ONCE)
         duration = _lease_duration(checks, request)
         checks.done()
-        leases = self._leases(request.lease_tokens)
+        leases = self._leases(request.lease_tokens, call)
         extension = Extend(leases=leases, server=self._store.server, duration=duration)
         states = await self._store.do(extension)
         return api.ExtendLeasesResponse(results=_results(request.lease_tokens, states))
@@ -142,7 +142,7 @@ class ProvisioningServicer:
         checks = Checks()
         checks.count("lease_tokens", request.lease_tokens, most=MOST_AT_ONCE)
         checks.done()
-        leases = self._leases(request.lease_tokens)
+        leases = self._leases(request.lease_tokens, call)
         states = await self._store.do(Release(leases=leases, stop=request.stop))
         return api.ReleaseLeasesResponse(results=_results(request.lease_tokens, states))
 
@@ -159,8 +159,12 @@ class ProvisioningServicer:
             await reporting.take(subscribers_of(request))
         return summary(reporting, out_of_sync=await reporting.finish())
 
-    def _leases(self, tokens: Iterable[str]) -> tuple[Lease | None, ...]:
-        return tuple([lease_of(token, self._store.token_key) for token in tokens])
+    def _leases(self, tokens: Iterable[str], call: IncomingCall) -> tuple[Lease | None, ...]:
+        """Reads the tokens. Raises Refused if one is for a provider that is not the caller's."""
+        leases = tuple([lease_of(token, self._store.token_key) for token in tokens])
+        for provider in {lease.provider for lease in leases if lease is not None}:
+            call.check_provider(provider)
+        return leases
 
     def _sent(
         self, message: api.StreamPendingRequestsResponse

@@ -24,8 +24,8 @@ from ..store.read.queries import Queries
 from ..store.store import Store
 from . import encode
 from .archives import ArchiveCalls
-from .calls import IncomingCall
 from .checks import NAME, TEXT, Checks
+from .incoming import IncomingCall
 from .paging import page_of
 
 MOST_SHOWN = 100

@@ -17,9 +17,9 @@ from ..services.resetting import Resetting
 from ..services.surveying import AT_ONCE, survey, totals_of
 from ..store.store import Store
 from . import encode_resets as encode
-from .calls import IncomingCall
 from .checks import TEXT, Checks
 from .decode_resets import definition_of
+from .incoming import IncomingCall
 from .paging import page_of
 
 WATCH_SECONDS = 1.0

@@ -16,11 +16,12 @@ from ..store.read.filters import ActionFilter, SubscriptionFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
 from . import encode
-from .calls import IncomingCall, internal
 from .checks import CALLERS_ID, NAME, Checks
 from .decode_actions import perform_of
 from .encode_actions import action, item_error
+from .errors import internal
 from .events import EventStreams
+from .incoming import IncomingCall
 from .paging import page_of
 
 MOST_IN_BATCH = 1_000

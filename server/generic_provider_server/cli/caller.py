@@ -1,0 +1,132 @@
+"""`generic-provider caller` writes the file that says who may call the server."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import click
+from msgspec.structs import replace
+
+from ..callers import ROLES, Caller, changed_callers, checked_name, new_token, read_callers
+from ..config import DESCRIBED
+from ..desk.output import say, show_table
+
+F = TypeVar("F", bound=Callable[..., object])
+SETTING = DESCRIBED["callers"]
+SHOWN = 8
+"""So many digits of a digest identify a token."""
+
+
+def file_option(command: F) -> F:
+    return click.option(
+        SETTING.option,
+        "file",
+        type=click.Path(dir_okay=False, path_type=Path),
+        required=True,
+        envvar=SETTING.variable,
+        metavar="FILE",
+        help=f"The file of callers, which the server reads.  [{SETTING.variable}]",
+    )(command)
+
+
+@click.group()
+def caller() -> None:
+    """Say who may call the server, and with which roles.
+
+    These commands write the file that `generic-provider serve --callers` reads. Running servers
+    follow a change within 5 seconds.
+    """
+
+
+@caller.command()
+@click.argument("name")
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    required=True,
+    metavar="ROLE",
+    help=f"One of {', '.join(ROLES)}. May be given several times.",
+)
+@click.option(
+    "--certificate",
+    "certificates",
+    multiple=True,
+    metavar="COMMON-NAME",
+    help="The common name in a client certificate, instead of a token. May be given several times.",
+)
+@file_option
+def add(*, name: str, roles: tuple[str, ...], certificates: tuple[str, ...], file: Path) -> None:
+    """Add a caller, and print its new token.
+
+    The token is printed only once: the file contains only its digest. A caller who exists already
+    gets these roles, and the token or the certificates in addition to what it has.
+    """
+    token, digest = new_token()
+    try:
+        checked_name(name)
+        tokens = () if certificates else (digest,)
+        added = Caller(roles=roles, tokens=tokens, certificates=certificates)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    with changed_callers(file) as callers:
+        former = callers.get(name, Caller(roles=()))
+        callers[name] = replace(
+            added,
+            tokens=_union(former.tokens, tokens),
+            certificates=_union(former.certificates, certificates),
+        )
+    say(f"{name}: {', '.join(roles)}", err=True)
+    if tokens:
+        say("Keep this token; it is not shown again:", err=True)
+        say(token)
+
+
+@caller.command()
+@click.argument("name")
+@click.option("--token", "digest", help="Remove only the token with this id, as `list` shows it.")
+@click.option("--certificate", help="Remove only the certificate with this common name.")
+@file_option
+def remove(*, name: str, digest: str | None, certificate: str | None, file: Path) -> None:
+    """Remove a caller, or one of its credentials.
+
+    Running servers end the streams of the caller within 10 seconds.
+    """
+    with changed_callers(file) as callers:
+        former = callers.pop(name, None)
+        if former is None:
+            raise click.ClickException(f"there is no caller {name!r} in {file}")
+        if digest is None and certificate is None:
+            return
+        left = replace(
+            former,
+            tokens=tuple(each for each in former.tokens if each[:SHOWN] != digest),
+            certificates=tuple(each for each in former.certificates if each != certificate),
+        )
+        if left == former:
+            raise click.ClickException(f"{name} has no such token or certificate")
+        callers[name] = left
+
+
+@caller.command("list")
+@file_option
+def show(*, file: Path) -> None:
+    """Show the callers, with the ids of their tokens."""
+    show_table(
+        ("caller", "roles", "tokens", "certificates"),
+        (
+            (
+                name,
+                ", ".join(each.roles),
+                ", ".join(token[:SHOWN] for token in each.tokens),
+                ", ".join(each.certificates),
+            )
+            for name, each in sorted(read_callers(file).items())
+        ),
+    )
+
+
+def _union(*lists: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(each for part in lists for each in part))

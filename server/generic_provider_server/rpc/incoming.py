@@ -1,0 +1,90 @@
+"""Describes a call while it runs: the RPC, the caller, and how its messages are decoded."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from google.protobuf.descriptor import MethodDescriptor
+from google.protobuf.message import DecodeError, Message
+from google.protobuf.message_factory import GetMessageClass
+
+from ..domain.refusals import InvalidField
+from ..domain.subscription.records import Who
+from .access import ALLOWED, Admitted, Context, Identity, Role, certificate_of
+from .checks import CALLERS_ID, Checks
+
+
+class IncomingCall:
+    """A call, with the identity of its caller.
+
+    `admitted` is None if everybody may do everything.
+    """
+
+    __slots__ = ("_context", "_identity", "_secure", "admitted")
+
+    def __init__(self, context: Context, *, admitted: Admitted | None, secure: bool) -> None:
+        self._context = context
+        self._secure = secure
+        self._identity: Identity | None = None
+        self.admitted = admitted
+
+    @property
+    def peer(self) -> str:
+        return str(self._context.peer())
+
+    @property
+    def identity(self) -> Identity:
+        if self._identity is None:  # many calls never ask, and asking takes microseconds
+            self._identity = self._identified(self.peer)
+        return self._identity
+
+    def who(self, checks: Checks, performed_by: str) -> Who:
+        performed_by = checks.text("performed_by", performed_by, most=CALLERS_ID)
+        return Who(performed_by=performed_by, caller=self.identity.name)
+
+    def check_provider(self, provider: str) -> None:
+        """Raises Refused if the caller may not make the call for this provider."""
+        if self.admitted is not None:
+            self.admitted.check_provider(provider)
+
+    def _identified(self, peer: str) -> Identity:
+        if self.admitted is not None:
+            known = self.admitted.known
+            return Identity(name=known.name, peer=peer, roles=known.roles)
+        name = certificate_of(self._context) if self._secure else ""
+        return Identity(name=name or peer, peer=peer)
+
+
+class Rpc(NamedTuple):
+    """A method of the contract. A call is lasting if it may wait, or is a stream."""
+
+    name: str
+    full_name: str
+    lasting: bool
+    names_provider: bool
+    message: type[Message]
+
+    def checked(self, raw: bytes, call: IncomingCall) -> Any:
+        """Decodes the message, and checks its provider. Raises Refused."""
+        request = self.decode(raw)
+        if self.names_provider:
+            call.check_provider(request.provider)
+        return request
+
+    def decode(self, raw: bytes) -> Any:
+        try:
+            return self.message.FromString(raw)
+        except DecodeError:
+            why = "is not a message of this RPC (broken bytes, or text that is not UTF-8)"
+            raise InvalidField(("request", why)) from None
+
+
+def rpc_of(method: MethodDescriptor) -> Rpc:
+    fields = method.input_type.fields_by_name
+    return Rpc(
+        name=method.name,
+        full_name=method.full_name,
+        lasting=method.server_streaming or method.client_streaming or "wait" in fields,
+        names_provider="provider" in fields and Role.ADAPTER in ALLOWED[method.name],
+        message=GetMessageClass(method.input_type),
+    )

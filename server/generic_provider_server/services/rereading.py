@@ -1,0 +1,57 @@
+"""Reads files again when they have changed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import structlog
+
+from .loop import Loop
+
+LOOK_SECONDS = 5.0
+
+log = structlog.get_logger()
+
+
+class Rereading(Loop):
+    """Calls `read` at once, and whenever the contents of the files have changed since.
+
+    Raises OSError if the first call does. Later, what was read before stays in force then.
+    """
+
+    def __init__(self, name: str, files: Sequence[Path], read: Callable[[], None]) -> None:
+        super().__init__(name, self._look, seconds=LOOK_SECONDS)
+        self._files = files
+        self._read = read
+        self._seen = self._contents()
+        read()
+
+    async def _look(self) -> None:
+        # the contents, not the times: a disk of another machine may have a clock of its own
+        contents = await asyncio.to_thread(self._contents)
+        if contents == self._seen:
+            return
+        self._seen = contents
+        if fault := self._fault():
+            log.error("not_read_again", what=self._name, error=fault)
+        else:
+            log.info("read_again", what=self._name)
+
+    def _fault(self) -> str:
+        try:
+            self._read()
+        except OSError as error:
+            return str(error)
+        return ""
+
+    def _contents(self) -> list[bytes | None]:
+        return [_content(file) for file in self._files]
+
+
+def _content(file: Path) -> bytes | None:
+    try:
+        return file.read_bytes()
+    except OSError:
+        return None

@@ -1,0 +1,286 @@
+"""Who may call what: every RPC with every role, for the own provider and for another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc.aio
+import pytest
+from google.protobuf.message_factory import GetMessageClass
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
+from structlog.testing import capture_logs
+
+from generic_provider import (
+    AsyncClient,
+    Distributor,
+    PermissionDenied,
+    Provider,
+    ProvisioningResponse,
+    ResponseCode,
+    ResponseStatus,
+    Service,
+    Unauthenticated,
+    actions,
+)
+from generic_provider.v1 import provisioning_service_pb2 as provisioning
+from generic_provider_server.app import running
+from generic_provider_server.config import Settings
+from generic_provider_server.rpc import access
+from generic_provider_server.services import rereading
+from support.callers import allow, forbid
+from support.calling import METHODS, Caller, Refusal
+
+
+def rpcs_of(service: str) -> set[str]:
+    return {name for name, rpc in METHODS.items() if rpc.containing_service.name == service}
+
+
+READ = ("Get", "List", "Watch", "Preview", "Download")
+READS = {name for name in METHODS if name.startswith(READ)}
+ALLOWED = {
+    "crm": rpcs_of("SubscriptionService"),
+    "adapter:P": rpcs_of("ProvisioningService"),
+    "support": READS | {"ResetSubscription", "CancelScheduledAction"},
+    "operator": METHODS.keys() - {"DeleteArchive"},
+    "auditor": READS | {"CreateArchive", "DeleteArchive"},
+}
+
+
+@dataclass
+class House:
+    """A server with a caller for each role, who is named like it."""
+
+    address: str
+    channel: grpc.aio.Channel
+    file: Path
+    tokens: dict[str, str]
+
+    def caller(self, role: str) -> Caller:
+        return Caller(self.channel, metadata=bearer(self.tokens[role]))
+
+    def client(self, role: str) -> AsyncClient:
+        return AsyncClient(self.address, token=self.tokens[role], timeout=timedelta(seconds=20))
+
+
+def bearer(token: str) -> tuple[tuple[str, str], ...]:
+    return (("authorization", f"Bearer {token}"),)
+
+
+@pytest.fixture
+async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    monkeypatch.setattr(access, "DELAY_SECONDS", 0.0)
+    monkeypatch.setattr(rereading, "LOOK_SECONDS", 0.05)
+    file = tmp_path / "callers.toml"
+    tokens = {role: allow(file, role.replace(":", "-"), role) for role in (*ALLOWED, "adapter:Q")}
+    database = f"sqlite:///{tmp_path / 'x.db'}"
+    settings = Settings(listen="127.0.0.1:0", database=database, callers=file)
+    async with running(settings) as address, grpc.aio.insecure_channel(address) as channel:
+        yield House(address, channel, file, tokens)
+
+
+def request_for(rpc: str, provider: str) -> Any:
+    """Nothing more than the provider, so that nobody who is allowed changes anything."""
+    kind = GetMessageClass(METHODS[rpc].input_type)
+    field = METHODS[rpc].input_type.fields_by_name.get("provider")
+    request: Any = kind(provider=provider) if field and not field.message_type else kind()
+    if rpc == "WatchEvents":
+        request.kinds.append(0)
+    return request
+
+
+async def test_every_role_may_make_exactly_the_calls_that_are_written(house: House) -> None:
+    wrong = []
+    for role, allowed in ALLOWED.items():
+        caller = house.caller(role)
+        for rpc in METHODS:
+            for provider in "P", "Q":
+                request = request_for(rpc, provider)
+                another = role == "adapter:P" and getattr(request, "provider", "P") != "P"
+                expected = rpc in allowed and not another
+                answer = await caller.call(rpc, request)
+                refused = answer.code if isinstance(answer, Refusal) else ""
+                if (refused != "PERMISSION_DENIED") != expected or refused == "UNAUTHENTICATED":
+                    wrong.append((role, rpc, provider, answer))
+    assert wrong == []
+
+
+async def test_the_role_is_judged_before_the_message_is_decoded(house: House) -> None:
+    refusal = await house.caller("crm").call("GetRequest", b"\xff")
+
+    assert (refusal.code, refusal.reason) == ("PERMISSION_DENIED", "PERMISSION_DENIED")
+    assert refusal.metadata == {"caller": "crm", "rpc": "GetRequest"}
+
+
+async def test_without_right_credentials_every_call_is_refused_and_tells_no_secret(
+    house: House,
+) -> None:
+    token = house.tokens["operator"]
+    wrong = ((), bearer("guess"), (("authorization", token),), (("authorization", "Basic QQ=="),))
+    with capture_logs() as logs:
+        for metadata in wrong:
+            caller = Caller(house.channel, metadata=metadata)
+            for rpc in METHODS:
+                refusal = await caller.call(rpc, b"\xff")
+                assert (refusal.code, refusal.reason) == ("UNAUTHENTICATED", "UNAUTHENTICATED")
+                assert not any(each in str(refusal) for each in ("guess", token))
+    calls = [each["calls"] for each in logs if each["event"] == "credentials_refused"]
+    assert calls == [1, 10, 100]
+    assert not any(each in str(logs) for each in ("guess", token))
+
+
+async def test_health_is_for_everybody_and_reflection_for_known_callers(house: House) -> None:
+    health: Any = health_pb2_grpc.HealthStub(house.channel)
+    answer = await health.Check(health_pb2.HealthCheckRequest())
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+    stub: Any = reflection_pb2_grpc.ServerReflectionStub
+    reflection = stub(house.channel)
+    asked = reflection_pb2.ServerReflectionRequest(list_services="")
+    known = bearer(house.tokens["adapter:Q"])
+    async for listed in reflection.ServerReflectionInfo(iter([asked]), metadata=known):
+        assert len(listed.list_services_response.service) > 5
+    with pytest.raises(grpc.aio.AioRpcError) as refused:
+        await reflection.ServerReflectionInfo(iter([asked])).read()
+    assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def prepared(operator: AsyncClient) -> None:
+    """A pending request at P."""
+    made = Provider(code="P", distributors=[Distributor(code="M")])
+    made.services.append(Service(code="S", provider_service_id="1"))
+    await operator.create_provider(made)
+    await operator.set_provider_state("P", state="EFFECTIVE")
+    become = actions.BecomeSubscriber(type="DTH", services=[("P", "M", "S")])
+    await operator.perform(become, subscription="S1")
+
+
+async def read_to_the_end(stream: Any) -> None:
+    while await stream.read():
+        pass
+
+
+async def ask_for_ever(client: AsyncClient) -> None:
+    while True:
+        await anext(client.list_providers(), None)
+
+
+async def test_an_adapter_neither_answers_nor_holds_requests_of_another_provider(
+    house: House,
+) -> None:
+    async with (
+        house.client("operator") as operator,
+        house.client("adapter:P") as own,
+        house.client("adapter:Q") as other,
+    ):
+        await prepared(operator)
+        await operator.create_provider(Provider(code="Q"))
+        (taken,) = (await own.pull("P", adapter="a")).subscriptions
+        for change in (other.extend_leases, other.release_leases, operator.extend_leases):
+            if change == operator.extend_leases:
+                assert (await change([taken.lease_token]))[0].live
+                continue
+            with pytest.raises(PermissionDenied) as denied:
+                await change([taken.lease_token])
+            assert denied.value.metadata["provider"] == "P"
+        answer = ProvisioningResponse(
+            request=taken.requests[0].number,
+            lease_token=taken.lease_token,
+            status=ResponseStatus.ACCEPTED,
+        )
+        (told,) = await other.send_responses("Q", responses=[answer])
+        assert told.code == ResponseCode.NOT_FOUND
+        (told,) = await own.send_responses("P", responses=[answer])
+        assert told.code == ResponseCode.APPLIED
+
+
+async def test_streams_and_waiting_calls_end_soon_after_their_caller_was_removed(
+    house: House,
+) -> None:
+    async with house.client("operator") as operator, house.client("adapter:P") as adapter:
+        await prepared(operator)
+        stream: Any = house.channel.unary_stream(
+            "/generic_provider.v1.ProvisioningService/StreamPendingRequests",
+            provisioning.StreamPendingRequestsRequest.SerializeToString,
+            provisioning.StreamPendingRequestsResponse.FromString,
+        )(
+            provisioning.StreamPendingRequestsRequest(provider="P", adapter="a"),
+            metadata=bearer(house.tokens["adapter:P"]),
+        )
+        while not (await stream.read()).HasField("batch"):
+            pass
+        pulling = asyncio.create_task(adapter.pull("P", adapter="b", wait=timedelta(seconds=30)))
+        watching = asyncio.ensure_future(anext(aiter(house.client("crm").watch_events())))
+        staying = asyncio.create_task(operator.pull("P", adapter="c", wait=timedelta(seconds=20)))
+        await anext(operator.list_providers(), None)  # the others have arrived by then
+
+        forbid(house.file, "adapter-P", "crm")
+
+        with pytest.raises(Unauthenticated):
+            await pulling
+        with pytest.raises(Unauthenticated):
+            await watching
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await read_to_the_end(stream)
+        assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        assert (await staying).subscriptions  # the leases of the stream have ended
+
+
+async def test_a_role_that_was_taken_away_ends_the_stream_and_a_faulty_file_changes_nothing(
+    house: House,
+) -> None:
+    async with house.client("support") as support:
+        await anext(support.list_providers(), None)
+        good = house.file.read_text()
+        with capture_logs() as logs:
+            for text in ("[", good.replace("support", "boss"), "[a]\nroles=[]\ntokens=['secret']"):
+                house.file.write_text(text)
+                seen = len(logs)
+                while len(logs) == seen:
+                    await asyncio.sleep(0.01)
+                await anext(support.list_providers(), None)
+        assert {each["event"] for each in logs} == {"not_read_again"}
+        assert "'boss' is not a role" in logs[1]["error"]
+        assert "secret" not in str(logs)
+
+        house.file.write_text(good.replace('roles = ["support"]', 'roles = ["crm"]'))
+        with pytest.raises(PermissionDenied):
+            await ask_for_ever(support)
+
+
+async def test_many_wrong_credentials_are_slowed_down_in_bounded_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access, "DELAY_SECONDS", 60.0)
+    judge = access.Access({}, secure=False)
+    hosts = ["ipv4:10.0.0.1"] * 10_000 + [f"ipv4:10.1.{n >> 8}.{n & 255}" for n in range(10_000)]
+    with capture_logs() as logs:
+        tasks = [asyncio.create_task(judge.slow_down(host)) for host in hosts]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+    waiting = [each for each in tasks if not each.done()]
+
+    assert len(waiting) == access.MOST_WAITING
+    assert len(judge.refused) == access.MOST_HOSTS
+    assert len([each for each in logs if each["calls"] > 1]) == 4
+    for each in waiting:
+        each.cancel()
+
+
+async def test_right_credentials_are_not_slowed_down_by_wrong_ones_from_the_same_host(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(access, "DELAY_SECONDS", 60.0)
+    guessing = Caller(house.channel, metadata=bearer("guess"))
+    guesses = [asyncio.create_task(guessing.call("ListProviders", b"")) for _ in range(50)]
+    done, waiting = await asyncio.wait(guesses, timeout=0.5)
+
+    assert not isinstance(await house.caller("operator").call("ListProviders", b""), Refusal)
+    assert (len(done), len(waiting)) == (access.FREE, 50 - access.FREE)
+    for each in waiting:
+        each.cancel()

@@ -20,7 +20,7 @@ from .health import HEALTH, Health
 from .logs import configure_logs
 from .metrics.recording import Recording
 from .metrics.showing import Show, shown
-from .pem import check_pem
+from .pem import Certificates
 from .rpc.access import Access
 from .rpc.calls import Calls, add_service
 from .rpc.reflecting import add_reflection
@@ -164,7 +164,7 @@ async def running(
         )
         _add_services(server, served, calls, observe=recording.observe if recording else None)
         health = Health(store, server)
-        address = _bind(server, settings)
+        address = _bind_all(server, settings, stack)
         await server.start()
         stack.push_async_callback(server.stop, CUT_OFF)
 
@@ -257,30 +257,31 @@ def _calls(settings: Settings, stack: AsyncExitStack) -> Calls:
     return calls
 
 
-def _bind(server: grpc.aio.Server, settings: Settings) -> str:
-    host, _ = settings.address
-    credentials = _credentials(settings)
+def _bind_all(server: grpc.aio.Server, settings: Settings, stack: AsyncExitStack) -> str:
+    """Binds every address of the settings, and returns the one for all clients."""
+    if settings.tls_certificate is None or settings.tls_key is None:
+        return _bind(server, settings.listen, None)
+    certificates = Certificates(
+        certificate=settings.tls_certificate, key=settings.tls_key, ca=settings.tls_client_ca
+    )
+    _run(Rereading("certificates", certificates.files, certificates.read), stack=stack)
+    if settings.listen_tokens:
+        # gRPC for Python cannot ask for a certificate without demanding it, hence two addresses
+        _bind(server, settings.listen_tokens, certificates.credentials(of_clients=False))
+    own = certificates.credentials(of_clients=settings.tls_client_ca is not None)
+    return _bind(server, settings.listen, own)
+
+
+def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> str:
     try:
         if credentials is None:
-            port = server.add_insecure_port(settings.listen)
+            port = server.add_insecure_port(listen)
         else:
-            port = server.add_secure_port(settings.listen, credentials)
+            port = server.add_secure_port(listen, credentials)
     except RuntimeError:
         port = 0
     if not port:
         raise OSError(
-            f"cannot serve on {settings.listen}: is another program there? "
-            "Stop it, or give another --listen"
+            f"cannot serve on {listen}: is another program there? Stop it, or give another --listen"
         )
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _credentials(settings: Settings) -> grpc.ServerCredentials | None:
-    if settings.tls_certificate is None or settings.tls_key is None:
-        return None
-    check_pem(certificate=settings.tls_certificate, key=settings.tls_key, ca=settings.tls_client_ca)
-    pair = settings.tls_key.read_bytes(), settings.tls_certificate.read_bytes()
-    clients = settings.tls_client_ca.read_bytes() if settings.tls_client_ca else None
-    return grpc.ssl_server_credentials(
-        [pair], root_certificates=clients, require_client_auth=clients is not None
-    )
+    return f"{listen.rpartition(':')[0]}:{port}"

@@ -111,6 +111,13 @@ class Settings(Struct, frozen=True, kw_only=True):
             "`generic-provider caller` writes it. Without it everybody may do everything."
         ),
     ] = None
+    listen_tokens: Annotated[
+        str,
+        Meta(
+            description="A second address, on which clients need no certificate though "
+            "--tls-client-ca is given: callers prove themselves by a token there."
+        ),
+    ] = ""
     insecure: Annotated[
         bool,
         Meta(description="Allow an address other than loopback without TLS or without --callers."),
@@ -171,6 +178,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             )
         if self.tls_client_ca and not self.tls_certificate:
             raise ValueError("--tls-client-ca needs --tls-certificate and --tls-key")
+        if self.listen_tokens and not (self.tls_client_ca and self.callers):
+            raise ValueError("--listen-tokens needs --tls-client-ca and --callers")
         if not (_is_loopback(host) or self.tls_certificate or self.insecure):
             raise ValueError(
                 f"--listen: {self.listen} can be reached from other machines; "

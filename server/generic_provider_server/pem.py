@@ -1,9 +1,59 @@
-"""Checks the files of TLS. gRPC reports wrong ones late, and does not say which."""
+"""Checks the files of TLS, and gives them to gRPC again when they have changed. gRPC reports wrong
+ones late, and does not say which.
+"""
 
 from __future__ import annotations
 
 import ssl
 from pathlib import Path
+from typing import Any
+
+import grpc
+
+
+class Certificates:
+    """The certificate and the key of the server, and the CAs of its clients."""
+
+    def __init__(self, *, certificate: Path, key: Path, ca: Path | None) -> None:
+        self._certificate = certificate
+        self._key = key
+        self._ca = ca
+        self._read: grpc.ServerCertificateConfiguration
+
+    @property
+    def files(self) -> list[Path]:
+        return [file for file in (self._certificate, self._key, self._ca) if file]
+
+    def read(self) -> None:
+        """Reads the files. Raises OSError with a sentence that names what is at fault."""
+        before = [file.read_bytes() if file.exists() else b"" for file in self.files]
+        check_pem(certificate=self._certificate, key=self._key, ca=self._ca)
+        certificate, key, *clients = read = [file.read_bytes() for file in self.files]
+        if read != before:  # otherwise a new certificate could be used with the old key
+            raise OSError("the files of TLS changed while they were read")
+        self._read = grpc.ssl_server_certificate_configuration(
+            [(key, certificate)], root_certificates=clients[0] if clients else None
+        )
+
+    def credentials(self, *, of_clients: bool) -> grpc.ServerCredentials:
+        """Returns credentials for one address, on which clients need certificates or not.
+
+        Every new connection gets the certificate that was read last. Connections that exist keep
+        theirs.
+        """
+        given = self._read
+
+        def fresh() -> Any:
+            # a thread of gRPC calls this; None keeps what gRPC has
+            nonlocal given
+            if self._read is given:
+                return None
+            given = self._read
+            return given
+
+        return grpc.dynamic_ssl_server_credentials(
+            given, fresh, require_client_authentication=of_clients
+        )
 
 
 def check_pem(*, certificate: Path, key: Path, ca: Path | None) -> None:

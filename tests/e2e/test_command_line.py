@@ -156,6 +156,7 @@ def test_the_settings_in_force_are_printed_with_their_origins(tmp_path: Path) ->
             ("--listen", "0.0.0.0:1", "--tls-certificate", "a.pem", "--tls-key", "a.key"),
             "give --callers, or let everybody do everything with --insecure",
         ),
+        (("--listen-tokens", "127.0.0.1:0"), "--listen-tokens needs --tls-client-ca and --callers"),
         (("--callers", "/none/callers.toml"), "/none/callers.toml: No such file or directory"),
         (("--listen", "nowhere"), "is not HOST:PORT"),
         (("--metrics", "9464"), "--metrics: '9464' is not HOST:PORT"),

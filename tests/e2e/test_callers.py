@@ -1,0 +1,155 @@
+"""Callers with certificates, and certificates that are replaced while the server runs."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+import grpc
+import pytest
+from structlog.testing import capture_logs
+
+from generic_provider import (
+    AsyncClient,
+    PermissionDenied,
+    Provider,
+    ProvisioningError,
+    ServerUnavailable,
+    Unauthenticated,
+)
+from generic_provider_server.app import running
+from generic_provider_server.config import Settings
+from generic_provider_server.services import rereading
+from support.callers import allow, forbid
+from support.certificates import Authority
+
+SHORT = timedelta(seconds=1)
+
+
+@dataclass
+class House:
+    address: str
+    for_tokens: str
+    authority: Authority
+    callers: Path
+    key: Path
+    certificate: Path
+
+    def client(self, credentials: grpc.ChannelCredentials, token: str = "") -> AsyncClient:
+        return AsyncClient(self.address, tls=credentials, token=token, timeout=SHORT)
+
+
+@pytest.fixture
+async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
+    monkeypatch.setattr(rereading, "LOOK_SECONDS", 0.05)
+    authority = Authority(tmp_path / "ca")
+    key, certificate = authority.pair("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        for_tokens = f"127.0.0.1:{free.getsockname()[1]}"
+    callers = tmp_path / "callers.toml"
+    allow(callers, "gateway", "operator", certificate="conax-gateway")
+    settings = Settings(
+        listen="127.0.0.1:0",
+        database=f"sqlite:///{tmp_path / 'x.db'}",
+        listen_tokens=for_tokens,
+        callers=callers,
+        tls_certificate=certificate,
+        tls_key=key,
+        tls_client_ca=authority.ca,
+    )
+    async with running(settings) as address:
+        yield House(address, for_tokens, authority, callers, key, certificate)
+
+
+async def test_a_certificate_proves_a_caller_and_a_token_takes_precedence(house: House) -> None:
+    credentials = house.authority.credentials("conax-gateway")
+    async with house.client(credentials) as client:
+        assert (await client.create_provider(Provider(code="P"))).caller == "gateway"
+    async with house.client(credentials, allow(house.callers, "crm", "crm")) as client:
+        with pytest.raises(PermissionDenied) as denied:
+            await until_known(client)
+        assert denied.value.metadata["caller"] == "crm"
+
+
+async def test_the_second_address_asks_for_a_token_and_for_no_certificate(house: House) -> None:
+    credentials, token = house.authority.credentials(), allow(house.callers, "ann", "crm")
+    for given, expected in (("", Unauthenticated), (token, PermissionDenied)):
+        async with AsyncClient(house.for_tokens, tls=credentials, token=given) as client:
+            with pytest.raises(expected):
+                await (until_known(client) if given else client.get_provider("P"))
+
+
+async def test_wrong_expired_and_removed_certificates_are_not_let_in(house: House) -> None:
+    async with house.client(house.authority.credentials("somebody")) as client:
+        with pytest.raises(Unauthenticated, match="the client certificate is not one of a known"):
+            await client.get_provider("P")
+    expired = house.authority.credentials("conax-gateway", days=-1)
+    for credentials in expired, house.authority.credentials():
+        async with house.client(credentials) as client:
+            with pytest.raises(ServerUnavailable):
+                await client.get_provider("P")
+    async with house.client(house.authority.credentials("conax-gateway")) as client:
+        watching = asyncio.ensure_future(anext(aiter(client.watch_events())))
+        await client.create_provider(Provider(code="P"))
+        forbid(house.callers, "gateway")
+        with pytest.raises(Unauthenticated):
+            await watching
+
+
+async def until_known(client: AsyncClient) -> None:
+    """Calls until the server has read the file of callers."""
+    while True:
+        try:
+            await client.get_provider("P")
+        except Unauthenticated:
+            await asyncio.sleep(0.02)
+
+
+async def test_certificates_are_replaced_under_load_and_no_call_fails(house: House) -> None:
+    """Clients that stay connected and new ones, which accept the old and the new CA."""
+    newer = Authority(house.authority.folder.parent / "newer")
+    own = [file.read_bytes() for file in house.authority.pair("conax-gateway")]
+    both = house.authority.ca.read_bytes() + newer.ca.read_bytes()
+    credentials = grpc.ssl_channel_credentials(both, *own)
+    only_newer = grpc.ssl_channel_credentials(newer.ca.read_bytes(), *own)
+    stopped = asyncio.Event()
+
+    async def stay_connected() -> int:
+        calls = 0
+        async with house.client(credentials) as client:
+            while not stopped.is_set():
+                await anext(client.list_providers(), None)
+                calls += 1
+        return calls
+
+    async def connect_again_and_again() -> int:
+        calls = 0
+        while not stopped.is_set():
+            async with house.client(credentials) as client:
+                await anext(client.list_providers(), None)
+                calls += 1
+        return calls
+
+    load = [asyncio.create_task(stay_connected()) for _ in range(2)]
+    load.append(asyncio.create_task(connect_again_and_again()))
+    key, certificate = newer.pair("server")
+    with capture_logs() as logs:
+        key.replace(house.key)
+        while not logs:
+            await asyncio.sleep(0.01)
+        certificate.replace(house.certificate)
+    assert "are no pair of PEM files" in logs[0]["error"]
+    while True:
+        try:
+            async with house.client(only_newer) as client:
+                await anext(client.list_providers(), None)
+                break
+        except ProvisioningError:
+            await asyncio.sleep(0.05)
+    stopped.set()
+    assert min(await asyncio.gather(*load)) > 0

@@ -1,0 +1,44 @@
+"""Makes certificates, where the machine has openssl. None of them is worth anything elsewhere."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import grpc
+import pytest
+
+NEW = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
+
+
+class Authority:
+    """A CA of its own, with its files in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
+        self.ca = folder / "ca.pem"
+        self._openssl(f"req -x509 {NEW} -subj /CN=ca -days 9 -keyout ca.key -out ca.pem")
+
+    def pair(self, name: str, *, days: int = 9) -> tuple[Path, Path]:
+        """A key and a certificate, for a server at 127.0.0.1 or for a client. With -1 day it has
+        expired.
+        """
+        (self.folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
+        self._openssl(f"req {NEW} -subj /CN={name} -keyout {name}.key -out {name}.csr")
+        signed = "-CA ca.pem -CAkey ca.key -CAcreateserial -extfile names"
+        self._openssl(f"x509 -req -in {name}.csr {signed} -days {days} -out {name}.pem")
+        return self.folder / f"{name}.key", self.folder / f"{name}.pem"
+
+    def credentials(self, name: str = "", *, days: int = 9) -> grpc.ChannelCredentials:
+        """Of a client that trusts this CA; with a certificate of it if there is a name."""
+        own = [file.read_bytes() for file in self.pair(name, days=days)] if name else []
+        return grpc.ssl_channel_credentials(self.ca.read_bytes(), *own)
+
+    def _openssl(self, arguments: str) -> None:
+        openssl = shutil.which("openssl")
+        if openssl is None:
+            pytest.skip("there is no openssl")
+        command = [openssl, *arguments.split()]
+        subprocess.run(command, cwd=self.folder, check=True, capture_output=True)

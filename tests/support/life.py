@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import AnyAction
 from generic_provider_server.domain.catalogue import Catalogue
+from generic_provider_server.domain.platform.compare import compare
 from generic_provider_server.domain.platform.effect import Name, names
 from generic_provider_server.domain.platform.image import PlatformImage, Request, image
 from generic_provider_server.domain.platform.reported import Reported
@@ -46,6 +47,7 @@ from generic_provider_server.domain.values import (
     Subscription,
     SyncState,
 )
+from generic_provider_server.store.memory.subscriptions import names_after, names_of
 
 from .platform import PlatformRefuses, SimulatedPlatform
 
@@ -308,7 +310,14 @@ class Life:
                 self.lose(provider)
 
     def _take(self, transition: Transition) -> None:
-        self.aggregate = transition.aggregate
+        """Takes the change, and checks what was derived from the change instead of the whole."""
+        former, self.aggregate = self.aggregate, transition.aggregate
+        named = names_of(former) if former else None
+        assert names_after(former, named, transition) == names_of(self.aggregate)
+        for link in self.aggregate.links:
+            held = link.expected(now=self.now)
+            differs = bool(compare(held, self.wanted(link.provider)))
+            assert (link.sync_state is SyncState.OUT_OF_SYNC) == differs, link
         self.next_number += len(transition.created)
         for finished in transition.finished:
             number = finished.pending.number

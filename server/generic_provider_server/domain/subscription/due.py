@@ -36,16 +36,21 @@ def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]])
     after their lease has ended.
     """
     subscription = aggregate.desired
-    moments = [usage.end_time for usage in _usages(aggregate)]
-    moments += [
-        pending.request.usage.end_time
-        for link in aggregate.links
-        for pending in link.queue
-        if pending.request.usage is not None and pending.number not in leased(link.provider)
-    ]
+    moments = [usage.end_time for usage in subscription.usages]
+    for link in aggregate.links:
+        for posted in link.confirmed.usages:
+            moments.append(posted.usage.end_time)
+        for pending in link.queue:
+            usage = pending.request.usage
+            if usage is not None and pending.number not in leased(link.provider):
+                moments.append(usage.end_time)
     if subscription.live:
-        moments += [end for end in (subscription.until, _first_term(subscription)) if end]
-    return min(moments, default=None)
+        if subscription.until:
+            moments.append(subscription.until)
+        for service in subscription.services:
+            if service.term_end and not service.term_over:
+                moments.append(service.term_end)
+    return min(moments) if moments else None
 
 
 def next_end(subscription: Subscription, *, now: Instant) -> AnyAction | None:

@@ -49,8 +49,8 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     taken_back: tuple[Undone, ...] = ()
 
 
-def events_of(before: Aggregate | None, transition: Transition) -> Iterator[Event]:
-    """Yields the events of a change. Causes come before their effects.
+def events_of(before: Aggregate | None, transition: Transition) -> list[Event]:
+    """Returns the events of a change. Causes come before their effects.
 
     `before`: the subscription before the change, or None if it is new.
     """
@@ -59,26 +59,33 @@ def events_of(before: Aggregate | None, transition: Transition) -> Iterator[Even
     linked = tuple([link.provider for link in aggregate.links])
     former = {action.id: action for action in before.performed} if before else {}
     references = _references(aggregate, changes)
-    for change in changes:
-        if change.performed.id not in former:
-            yield _of_action(EventKind.ACTION_EXECUTED, change, subscription, linked)
+    events = [
+        _of_action(EventKind.ACTION_EXECUTED, change, subscription, linked)
+        for change in changes
+        if change.performed.id not in former
+    ]
     for finished in transition.finished:
         number, action = finished.pending.number, finished.pending.action
         place, reference = (finished.provider,), references.get(action, "")
-        yield Event(EventKind.REQUEST_SETTLED, number, subscription, place, reference)
-        yield from _rollback(finished, changes, former=former, subscription=subscription)
+        events.append(Event(EventKind.REQUEST_SETTLED, number, subscription, place, reference))
+        if finished.state is RequestState.REJECTED:
+            events += _rollback(finished, changes, former=former, subscription=subscription)
     for provider, pending in transition.created:
         place, reference = (provider,), references.get(pending.action, "")
-        yield Event(EventKind.REQUEST_CREATED, pending.number, subscription, place, reference)
-    for change in changes:
-        if change.settled:
-            yield _of_action(EventKind.ACTION_SETTLED, change, subscription, linked)
-    known = {link.provider: int(link.sync_state) for link in before.links} if before else {}
+        kind = EventKind.REQUEST_CREATED
+        events.append(Event(kind, pending.number, subscription, place, reference))
+    events += [
+        _of_action(EventKind.ACTION_SETTLED, change, subscription, linked)
+        for change in changes
+        if change.settled
+    ]
+    known = {link.provider: link.sync_state for link in before.links} if before else {}
     for link in aggregate.links:
-        state, old = int(link.sync_state), known.get(link.provider, 0)
+        state, old = link.sync_state, known.get(link.provider, 0)
         if state != old:
-            place = (link.provider,)
-            yield Event(EventKind.SYNC_STATE_CHANGED, state, subscription, place, former=old)
+            place, kind = (link.provider,), EventKind.SYNC_STATE_CHANGED
+            events.append(Event(kind, int(state), subscription, place, former=int(old)))
+    return events
 
 
 def _references(aggregate: Aggregate, changes: Iterable[ActionChange]) -> dict[int, str]:
@@ -100,9 +107,7 @@ def _rollback(
     former: Mapping[int, Performed],
     subscription: str,
 ) -> Iterator[Event]:
-    """Yields the event of the rollback if the finished request has caused one."""
-    if finished.state is not RequestState.REJECTED:
-        return
+    """Yields the event of the rollback if the rejected request has caused one."""
     cause = finished.pending.action
     for change in changes:
         if change.performed.id == cause and change.taken_back is not None:

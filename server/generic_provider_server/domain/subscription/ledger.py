@@ -25,6 +25,8 @@ class Ledger:
     """A mutable copy, which is used within one pure function only.
 
     `as_expected`: the providers whose platforms are expected to hold the same as before.
+    `as_wanted`: the providers whose platforms are expected to hold what the CRM wants, because the
+    requests of this change were planned from exactly that.
     """
 
     def __init__(self, aggregate: Aggregate, circumstances: Circumstances) -> None:
@@ -41,6 +43,7 @@ class Ledger:
         self.settled: list[Performed] = []
         self.taken_back: dict[int, tuple[Undone, ...]] = {}
         self.as_expected: set[str] = set()
+        self.as_wanted: set[str] = set()
         self._images: dict[tuple[int, str], tuple[Subscription, PlatformImage]] = {}
         self._expected = Expected(now=self.now)
 
@@ -264,9 +267,12 @@ class Ledger:
     def _differs(self, link: Link) -> bool:
         """Tells whether the link is out of sync.
 
+        A plan brings the platform to what the CRM wants, so its result need not be computed.
         If neither side has changed, the result is the same as before, because parts of a provider
         that are in use never change, and only usage ends by itself.
         """
+        if link.provider in self.as_wanted:
+            return False
         timeless = not (self.desired.usages or link.confirmed.usages)
         if timeless and self.desired is self.before.desired and link.provider in self.as_expected:
             return link.sync_state is SyncState.OUT_OF_SYNC

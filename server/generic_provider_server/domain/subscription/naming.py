@@ -31,6 +31,7 @@ from ..actions import (
 from ..platform.image import PlatformImage, ProvisionedItem, ProvisionedService, Request
 from ..values import Goods, Subscription
 from .aggregate import Aggregate
+from .transition import Transition
 
 
 def goods_named(aggregate: Aggregate) -> set[Goods]:
@@ -118,6 +119,24 @@ def uses_of(aggregate: Aggregate) -> frozenset[Use]:
         _add_image(places, link.provider, link.confirmed)
         for pending in link.queue:
             _add_request(places, link.provider, pending.request)
+    return _uses_of(frozenset(places))
+
+
+def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | None:
+    """Returns the parts that the aggregate names since the transition, or None if other items may
+    be named now, or less may be named.
+
+    An unsettled action takes nothing away, because the state before it is kept.
+    """
+    changes, linked = transition.actions, len(transition.aggregate.links)
+    if transition.finished or len(changes) != 1 or len(former.links) != linked:
+        return None
+    action = changes[0].performed.action
+    if changes[0].settled or not isinstance(action, ServiceListAction):
+        return None
+    places = set(_of_action(action))
+    for provider, pending in transition.created:
+        _add_request(places, provider, pending.request)
     return _uses_of(frozenset(places))
 
 

@@ -216,11 +216,14 @@ def _plan(
 
     Those that heal a platform are a unit of their own, before the action's unit.
     """
-    plans = {
-        link.provider: plan_performed(ledger, link.provider, performed, before, state)
-        for link, _ in ledger.effective()
-        if not _serves_already(performed.action, link.provider)
-    }
+    plans = {}
+    for link, catalogue in ledger.effective():
+        provider = link.provider
+        if _serves_already(performed.action, provider):
+            continue
+        if ledger.expected(provider) == ledger.image(before, catalogue):
+            ledger.as_wanted.add(provider)
+        plans[provider] = plan_performed(ledger, provider, performed, before, state)
     if any(heal for heal, _ in plans.values()):
         heal_unit = performed.unit
         performed = ledger.change(replace(performed, unit=ledger.new_unit()))

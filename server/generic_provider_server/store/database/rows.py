@@ -99,14 +99,22 @@ def link_row(subscription: str, link: Link) -> Row:
 
     The row of its lane shows whether requests are pending.
     """
-    out_of_sync = link.sync_state is SyncState.OUT_OF_SYNC
+    out_of_sync, account_number, holds = searched_of(link)
     return {
         "subscription": subscription,
         "provider": link.provider,
         "sync_state": int(SyncState.OUT_OF_SYNC if out_of_sync else SyncState.IN_SYNC),
-        "account_number": link.account_number,
-        "holds": int(bool(link.confirmed.entitlements)),
+        "account_number": account_number,
+        "holds": int(holds),
     }
+
+
+def searched_of(link: Link) -> tuple[bool, str, bool]:
+    """Returns what is searched: whether the link is out of sync, the account number, and whether
+    the platform holds services.
+    """
+    out_of_sync = link.sync_state is SyncState.OUT_OF_SYNC
+    return out_of_sync, link.account_number, bool(link.confirmed.entitlements)
 
 
 def lane_row(lane: Lane, queue: Sequence[Pending], *, now: Instant) -> Row:

@@ -11,8 +11,9 @@ from typing import NamedTuple
 
 from ...domain.lane import Lane
 from ...domain.subscription.aggregate import Aggregate
-from ...domain.subscription.naming import Use, goods_named, uses_of
+from ...domain.subscription.naming import Use, goods_named, uses_added, uses_of
 from ...domain.subscription.records import SubscriptionRecord
+from ...domain.subscription.transition import Transition
 from ...domain.values import Goods
 
 MOST_KEPT = 5_000
@@ -30,6 +31,17 @@ NO_NAMES = Names(set(), frozenset())
 
 def names_of(aggregate: Aggregate) -> Names:
     return Names(goods_named(aggregate), uses_of(aggregate))
+
+
+def names_after(former: Aggregate | None, names: Names | None, transition: Transition) -> Names:
+    """Returns what the aggregate names after the transition.
+
+    `names`: what `former` names; None if that is not known.
+    """
+    added = uses_added(former, transition) if former and names else None
+    if names is None or added is None:
+        return names_of(transition.aggregate)
+    return names if added <= names.uses else Names(names.goods, names.uses | added)
 
 
 class Kept(NamedTuple):

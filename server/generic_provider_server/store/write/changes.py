@@ -20,7 +20,7 @@ from ..database.bulk import Bulk, Row
 from ..database.documents import encode
 from ..database.engine import Overtaken, Tables
 from ..database.number_blocks import Numbers
-from ..database.rows import lane_row, link_row, subscription_row
+from ..database.rows import lane_row, link_row, searched_of, subscription_row
 from ..memory.memory import Memory
 from ..memory.subscriptions import NO_NAMES, Names, names_of
 from ..notices.notice import Notice
@@ -146,8 +146,9 @@ class Changes(Loaded):
             (changed if former else added).append(row)
             links += _link_rows(aggregate, former)
             old_names = self._stored_names(number)
-            reserved += [(goods, number) for goods in names.goods - old_names.goods]
-            released += [(goods, number) for goods in old_names.goods - names.goods]
+            if names.goods is not old_names.goods:
+                reserved += [(goods, number) for goods in names.goods - old_names.goods]
+                released += [(goods, number) for goods in old_names.goods - names.goods]
             if names.uses is not old_names.uses:
                 self._uses.update(names.uses - old_names.uses)
                 self._uses.subtract(old_names.uses - names.uses)
@@ -192,9 +193,8 @@ def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[Row]:
     stored = {link.provider: link for link in former.links} if former else {}
     for link in aggregate.links:
         old = stored.get(link.provider)
-        row = link_row(aggregate.desired.number, link)
-        if old is None or row != link_row(aggregate.desired.number, old):
-            yield row
+        if old is None or searched_of(link) != searched_of(old):
+            yield link_row(aggregate.desired.number, link)
 
 
 def _item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:

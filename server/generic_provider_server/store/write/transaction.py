@@ -29,7 +29,7 @@ from ..database.documents import encode
 from ..database.engine import DATABASE_ERRORS, Overtaken
 from ..database.rows import action_row, provider_row, request_row
 from ..memory.set_aside import Unprocessable
-from ..memory.subscriptions import names_of
+from ..memory.subscriptions import names_after
 from ..notices.tally import ACTIONS, CREATED, LOSSES, LOST
 from .resets import Resets
 
@@ -76,10 +76,12 @@ class Transaction(Resets):
         `answered`: the lease under which the first finished request was answered. Returns
         `new_action` in its current state.
         """
-        former = self.subscriptions.get(subscription)
-        self.subscriptions[subscription] = revised(former, transition.aggregate, now=self.now)
-        self.events += events_of(former.aggregate if former else None, transition)
-        names = self._changed[subscription] = names_of(transition.aggregate)
+        record = self.subscriptions.get(subscription)
+        former = record.aggregate if record else None
+        self.subscriptions[subscription] = revised(record, transition.aggregate, now=self.now)
+        self.events += events_of(former, transition)
+        names = self._changed.get(subscription) or self.names.get(subscription)
+        names = self._changed[subscription] = names_after(former, names, transition)
         if not self.numbers.give("request", len(transition.created)):
             raise Overtaken("more numbers in a row are needed")
         for link in transition.aggregate.links:

@@ -46,7 +46,7 @@ def cycles(
     ):
         done = rate(adapter, start=start, seconds=seconds)
         offered = line_of(load)["per_second"]
-        _wait_until_idle(adapter)
+        wait_until_idle(adapter)
     return Cycles(done=done, offered=offered)
 
 
@@ -58,7 +58,7 @@ def rate(worker: subprocess.Popen[str], *, start: float, seconds: float) -> floa
     return per_second
 
 
-def _wait_until_idle(worker: subprocess.Popen[str]) -> None:
+def wait_until_idle(worker: subprocess.Popen[str]) -> None:
     former = answered = -1
     while answered < 0 or answered != former:
         former, answered = answered, line_of(worker).get("answered", answered)
@@ -77,6 +77,8 @@ def latency(serving: Serving, *, seconds: float, first: int = 0) -> Round:
                 sent[line["subscription"]] = line["sent"]
         while not sent.keys() <= arrived.keys():
             time.sleep(0.05)
+        adapter.kill()
+        reading.join()
     warm = list(sent)[len(sent) // 10 :]
     cuts = quantiles([arrived[each] - sent[each] for each in warm], n=100)
     return {"p50 ms": cuts[49] * 1_000, "p99 ms": cuts[98] * 1_000}

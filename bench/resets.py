@@ -9,8 +9,8 @@ from generic_provider import Client, ResetRun, ResetRunDefinition, ResetRunState
 from support.filling import PROVIDER
 
 from .databases import Size
-from .loads import Round, Run, latency
-from .processes import Serving, server
+from .loads import Round, Run, latency, wait_until_idle
+from .processes import Serving, program, server
 
 DRIFTED = Size(subscriptions=1_000_000, drifted=100_000)
 DRIFTED_WHEN_QUICK = Size(subscriptions=100_000, drifted=10_000)
@@ -20,7 +20,8 @@ MEGABYTE = 1_048_576
 def reset_run(run: Run, *, kind: str) -> Round:
     """The time to the first page of a preview, then the run, alone and beside live actions.
 
-    A full run over what is in sync by then comes second: it has the time for P4's load.
+    Before the live actions an adapter accepts what the run has sent. A full run over what is in
+    sync by then comes second: it has the time for P4's load.
     """
     size = DRIFTED_WHEN_QUICK if run.quick else DRIFTED
     with server(run.databases.filled(kind, size)) as serving, Client(serving.address) as client:
@@ -30,6 +31,8 @@ def reset_run(run: Run, *, kind: str) -> Round:
         totals = client.preview_reset_run(definition).totals
         previewed = time.monotonic() - began
         alone, peak = _finished(client, serving, definition)
+        with program("adapter", "counted", serving.address, 1) as adapter:
+            wait_until_idle(adapter)
         quiet = latency(serving, seconds=run.seconds, first=next(run.used))
         busy, beside = _beside_live_actions(client, serving, run)
     return {

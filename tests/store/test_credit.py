@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections import Counter
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 
-from generic_provider_server.commands.claim import Handed
+from generic_provider_server.commands.claim import Claim, Handed
 from generic_provider_server.commands.hold import Extend, Release
 from generic_provider_server.commands.operate import CancelRequest
 from generic_provider_server.commands.respond import Respond, Response, respond
 from generic_provider_server.domain.lease import ResponseStatus, stream_of
 from generic_provider_server.domain.subscription.records import WaitingFor
-from generic_provider_server.domain.values import SECOND
+from generic_provider_server.domain.values import SECOND, RequestState
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.store import Store
 from generic_provider_server.store.write.command import Command
-from support.bench import Bench
+from support.bench import Bench, performing
 from support.examples import ADD_SPORT, viewer
 
 
@@ -107,6 +109,77 @@ async def test_what_is_claimed_while_its_stream_ends_goes_back_without_an_attemp
     assert (await bench.request(number)).attempts == 0
 
 
+async def test_what_becomes_ready_while_nothing_waits_is_handed_over_with_its_action(
+    bench: Bench, stream: AdapterStream, delivery: Delivery
+) -> None:
+    assert not await bench.claim("SAT", stream=stream.id)
+    (request,) = (await bench.become(viewer("S1"))).requests
+    (handed,) = event_of(stream)
+    assert (await bench.request(request.number)).waiting_for is WaitingFor.ANSWER
+    assert not await bench.claim("SAT", stream="another")
+    await bench.accept(handed)
+    assert (await bench.request(request.number)).state is RequestState.COMPLETED
+    assert delivery.still_good((handed,))
+
+
+@pytest.mark.usefixtures("delivery")
+async def test_what_waits_already_is_handed_over_first(bench: Bench, stream: AdapterStream) -> None:
+    assert not await bench.claim("SAT", stream=stream.id)
+    for number in ("S1", "S2", "S3"):
+        await bench.become(viewer(number))
+    (first,), (_,) = event_of(stream), event_of(stream)
+    await bench.accept(first)
+    await bench.become(viewer("S4"))
+
+    assert stream.events.empty()
+    waiting = [await bench.claim("SAT", stream=stream.id, credit=1) for _ in range(2)]
+    assert [each.lane.subscription for (each,) in waiting] == ["S3", "S4"]
+
+
+@pytest.mark.usefixtures("delivery")
+async def test_an_action_is_performed_although_its_request_cannot_be_handed_over_at_once(
+    bench: Bench, stream: AdapterStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not await bench.claim("SAT", stream=stream.id)
+    monkeypatch.setattr(Claim, "hand_over", lambda *_: 1 // 0)
+    await bench.become(viewer("S1"))
+
+    assert stream.events.empty()
+    (handed,) = await bench.claim("SAT", stream=stream.id)
+    assert handed.attempt == 1
+
+
+@pytest.mark.parametrize("ending", ["stopped", "gone"])
+async def test_what_is_handed_over_with_its_action_to_a_stream_that_ends_goes_back(
+    ending: str, bench: Bench, stream: AdapterStream
+) -> None:
+    delivery = Delivery(bench.store, max_streams=1)
+    reached, ended = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    def wait_for_the_end(_: object) -> None:
+        loop.call_soon_threadsafe(reached.set)
+        ended.wait(20)
+
+    with ExitStack() as until_it_ends:
+        until_it_ends.enter_context(delivery.stream(stream))
+        assert not await bench.claim("SAT", stream=stream.id)
+        bench.store.listeners.before_commit.append(wait_for_the_end)
+        asked = bench.store.ask(performing(viewer("S1"), "S1"))
+        await reached.wait()
+        if ending == "stopped":
+            delivery.stop_streams([stream.id])
+        else:
+            until_it_ends.close()
+        ended.set()
+        (request,) = (await asked).requests
+        async with asyncio.timeout(20):
+            while (await bench.request(request.number)).waiting_for is not WaitingFor.ADAPTER:
+                await asyncio.sleep(0.01)
+
+    assert (await bench.request(request.number)).attempts == 0
+
+
 @pytest.mark.usefixtures("delivery")
 async def test_a_lease_that_is_more_than_half_over_is_not_sent(
     bench: Bench, stream: AdapterStream, delivery: Delivery
@@ -123,6 +196,12 @@ async def test_a_lease_that_is_more_than_half_over_is_not_sent(
             await asyncio.sleep(0.01)
     (again,) = await bench.claim("SAT", stream=stream.id)
     assert (again.lane.subscription, again.attempt) == (old[0].lane.subscription, 1)
+
+
+def event_of(stream: AdapterStream) -> tuple[Handed, ...]:
+    event = stream.events.get_nowait()
+    assert isinstance(event, tuple)
+    return event
 
 
 def _answer(bench: Bench, lease: Handed, status: ResponseStatus) -> Respond:

@@ -62,9 +62,14 @@ class Healed(History):
 
 @dataclass(slots=True)
 class Recreated(Healed):
-    """At the end the platforms lose accounts, perhaps while actions are pending."""
+    """At the end the platforms lose accounts, perhaps while actions are pending.
+
+    Nothing is handed over meanwhile, because what is on a lease is not created anew.
+    """
 
     async def _say_goodbye(self) -> None:
+        for stream in list(self.streams):
+            self._disconnect(stream)
         for _ in range(self.chance.randrange(4)):
             await self._act()
         for provider in self.providers:
@@ -72,7 +77,10 @@ class Recreated(Healed):
                 if self.chance.random() < 0.7:
                     self.log.append(f"{provider.code} loses {number}")
                     self.platforms[provider.code].subscribers.pop(number, None)
-        await self._heal(recreate=True)
+        await self._reset(recreate=True)
+        for provider in self.providers:
+            self._connect(provider.code)
+        await self._heal()
         assert await self._reset() == [], "a second run has something to do"
         await History._say_goodbye(self)  # noqa: SLF001 - slots leave `super` no class
 

@@ -88,9 +88,10 @@ class Adapters:
         del self.delivery.streams[stream.id]
 
     async def _claim(self) -> None:
+        self._take_handed_over()
         streams = self.chance.sample(self.streams, len(self.streams))
         provider = streams[0].provider
-        streams = [s for s in streams if s.provider == provider and s.wants_more]
+        streams = [s for s in streams if s.provider == provider and s.wants_more()]
         shares = await self.bench.claims(
             provider, *[s.demand() for s in streams], turn=self.chance.randrange(5)
         )
@@ -226,6 +227,7 @@ class Adapters:
         return Instant(self.bench.clock.now + remaining)
 
     async def _break(self, stream: AdapterStream) -> None:
+        self._take_handed_over()
         self.log.append(f"stream {stream.id} breaks")
         self._disconnect(stream)
         while await self.bench.break_stream(stream.provider, stream.id):
@@ -234,7 +236,17 @@ class Adapters:
             self._end(work)
         self._connect(stream.provider)
 
+    def _take_handed_over(self) -> None:
+        """What was handed over together with the change that made it ready."""
+        for stream in self.streams:
+            while not stream.events.empty():
+                event = stream.events.get_nowait()
+                assert isinstance(event, tuple), event
+                for handed in event:
+                    self._take(HeldLease(handed, stream, handed.lane.lease_until))
+
     def _check_streams(self) -> None:
+        self._take_handed_over()
         for stream in self.streams:
             left = sum(work.left for work in self.live.values() if work.stream is stream)
             lapsed = self.lapsed.get(stream.id, 0)

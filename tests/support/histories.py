@@ -171,6 +171,7 @@ class History(Adapters):
         return self.chance.choices(spans, (8, 8, 8, 8, 2, 1, 1))[0]
 
     async def _wait(self, seconds: int) -> None:
+        self._take_handed_over()
         self.log.append(f"{seconds} s pass")
         self.bench.clock.advance(seconds)
         for work in list(self.live.values()):
@@ -204,6 +205,7 @@ class History(Adapters):
                 work = next(iter(self.live.values()))
                 done = self._apply_next(work)
                 await self._answer(work, ACCEPTED if done else REJECTED)
+                self._take_handed_over()
         raise AssertionError("the backlog does not drain")
 
     async def _say_goodbye(self) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from ..domain.catalogue import catalogue_of
@@ -78,11 +78,31 @@ class Claim:
         return Needs(searches=True, for_adapter=True, duty="delivery")
 
     def run(self, transaction: Transaction) -> tuple[tuple[Handed, ...], ...]:
-        if not (
-            transaction.is_alive and catalogue_of(transaction.catalogues, self.provider).effective
-        ):
+        if not self._is_possible(transaction):
             return tuple([() for _ in self.demands])
-        ready = self._ready(transaction)
+        return self._shares(transaction, self._ready(transaction))
+
+    def hand_over(
+        self, transaction: Transaction, ready: Iterable[str]
+    ) -> tuple[tuple[Handed, ...], ...]:
+        """Hands over requests of these subscriptions, which the transaction has made ready, so that
+        their lanes are written only once. Nothing else may be ready at the provider.
+        """
+        if not self._is_possible(transaction):
+            return ()
+        live, bulk = list[str](), list[str]()
+        for number in ready:
+            queue = transaction.subscription(number).aggregate.queue(self.provider)
+            (bulk if all(pending.bulk for pending in queue) else live).append(number)
+        return self._shares(transaction, weave(live, bulk, turn=self.turn))
+
+    def _is_possible(self, transaction: Transaction) -> bool:
+        catalogue = catalogue_of(transaction.catalogues, self.provider)
+        return transaction.is_alive and catalogue.effective
+
+    def _shares(
+        self, transaction: Transaction, ready: Iterator[str]
+    ) -> tuple[tuple[Handed, ...], ...]:
         return tuple(
             [tuple(self._hand_over(transaction, demand, ready)) for demand in self.demands]
         )
@@ -93,6 +113,8 @@ class Claim:
         """
         most = sum(_share(transaction, demand) for demand in self.demands)
         live, bulk = (transaction.ready(self.provider, bulk=lane, most=most) for lane in (0, 1))
+        if most and not live and not bulk:
+            transaction.note_empty(self.provider)
         free = set(transaction.load_free(live + bulk))
         lives, bulks = ([each for each in lane if each in free] for lane in (live, bulk))
         return transaction.one_by_one(weave(lives, bulks, turn=self.turn))
@@ -111,8 +133,10 @@ class Claim:
             if not due:
                 continue
             taken, left = fitting(due[:credit], room)
-            target = self._target(transaction, aggregate, taken) if demand.include_target else None
-            left -= len(encode(target))
+            target = None
+            if demand.include_target:
+                target = self._target(transaction, aggregate, taken)
+                left -= len(encode(target))
             if left < 0 and room < MOST_BYTES:
                 return
             credit, room = credit - len(taken), left

@@ -6,7 +6,7 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import structlog
@@ -18,6 +18,8 @@ from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
 from ..store.notices.notice import Notice
 from ..store.store import Store
+from ..store.write.transaction import Transaction
+from .credit import NOTHING
 from .repeat import until_none_is_found
 from .streams import AdapterStream, Cut, Drain
 
@@ -45,9 +47,24 @@ class Delivery:
         self._turns: defaultdict[str, int] = defaultdict(int)
         self._draining = ""
         self._background: set[asyncio.Task[None]] = set()
+        store.listeners.before_commit.append(self.hand_over)
         store.listeners.at_once.append(self.count)
         store.listeners.committed.append(self.take_note)
         store.listeners.missed.append(self.cut)
+
+    def hand_over(self, transaction: Transaction) -> None:
+        """Hands over, to streams with credit, what a transaction makes ready, if nothing else is
+        ready at the provider: a claim need not find it later. The writer's thread calls it.
+        """
+        if self._draining:
+            return
+        for provider, subscriptions in transaction.made_ready().items():
+            streams = self._waiting(provider, transaction.notice)
+            if streams:
+                claim = self._claim_of(provider, tuple([stream.demand() for stream in streams]))
+                shares = claim.hand_over(transaction, subscriptions)
+                handed = {s.id: share for s, share in zip(streams, shares, strict=False) if share}
+                transaction.notice.handed_over.update(handed)
 
     def count(self, notice: Notice) -> None:
         """Counts the credit that a commit used and freed. Any thread may call it."""
@@ -59,6 +76,7 @@ class Delivery:
     def take_note(self, notice: Notice) -> None:
         """Serves the streams whose credit a commit changed, and the providers with ready lanes."""
         ready = set(notice.ready)
+        self._pass_on(notice.handed_over)
         self.stop_streams(notice.stopped)
         for stream_id in {*notice.freed, *notice.heard}:
             stream = self.streams.get(stream_id)
@@ -69,6 +87,18 @@ class Delivery:
             stream.end_if_done()
             ready.add(stream.provider)
         self._serve_soon(ready)
+
+    def _pass_on(self, shares: Mapping[str, tuple[Handed, ...]]) -> None:
+        """Passes leases on to their streams, and withdraws those that nobody wants any more."""
+        unwanted: list[Handed] = []
+        for stream_id, handed in shares.items():
+            stream = self.streams.get(stream_id)
+            if stream is None or stream.stopping or self._draining:
+                unwanted += handed
+            else:
+                stream.events.put_nowait(handed)
+        if unwanted:
+            self._in_background(self._withdraw(unwanted))
 
     def stop_streams(self, streams: Iterable[str]) -> None:
         """Hands nothing more over on these streams.
@@ -207,38 +237,41 @@ class Delivery:
 
         Requests claimed for a stream that was stopped or has ended in the meantime are withdrawn.
         """
-        waiting = [s for s in self.streams.values() if s.provider == provider and s.wants_more]
+        if self._store.nothing_is_ready(provider):
+            return False
+        waiting = self._waiting(provider)
         if self._draining or not waiting:
             return False
-        turn = self._turns[provider] % len(waiting)
-        waiting = waiting[turn:] + waiting[:turn]
         with _claiming(waiting):
             demands = tuple([stream.demand() for stream in waiting])
             shares = await self._claim(provider, demands)
-            unwanted: list[Handed] = []
-            for stream, handed in zip(waiting, shares, strict=True):
-                if stream.stopping or stream.id not in self.streams or self._draining:
-                    unwanted += handed
-                elif handed:
-                    stream.events.put_nowait(handed)
-            if unwanted:
-                await self._store.do(_withdrawal(unwanted))
+            self._pass_on({s.id: share for s, share in zip(waiting, shares, strict=True)})
         return any(shares)
+
+    def _waiting(self, provider: str, committing: Notice = NOTHING) -> list[AdapterStream]:
+        """Returns the streams with credit, each time another one first. Any thread may call it.
+
+        `committing`: what the running transaction has changed so far.
+        """
+        everyone = list(self.streams.values())
+        waiting = [s for s in everyone if s.provider == provider and s.wants_more(committing)]
+        turn = self._turns[provider] % len(waiting) if waiting else 0
+        return waiting[turn:] + waiting[:turn]
 
     async def _claim(
         self, provider: str, demands: tuple[Demand, ...]
     ) -> tuple[tuple[Handed, ...], ...]:
+        return await self._store.do(self._claim_of(provider, demands))
+
+    def _claim_of(self, provider: str, demands: tuple[Demand, ...]) -> Claim:
         self._turns[provider] += 1
-        claim = Claim(
-            provider=provider,
-            server=self._store.server,
-            demands=demands,
-            turn=self._turns[provider],
-        )
-        return await self._store.do(claim)
+        server, turn = self._store.server, self._turns[provider]
+        return Claim(provider=provider, server=server, demands=demands, turn=turn)
 
     async def _end_leases(self, stream: AdapterStream) -> None:
         await stream.claimed.wait()
+        # a commit that was running may have handed over to the stream; that is withdrawn first
+        await self._withdraw(())
         end = end_of_stream(stream.provider, stream.id)
         await _persistently(lambda: until_none_is_found(self._store, end))
 

@@ -7,7 +7,8 @@ import time
 from dataclasses import dataclass, field
 
 from ..commands.claim import Demand, Handed
-from .credit import Credit
+from ..store.notices.notice import Notice
+from .credit import NOTHING, Credit
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,9 @@ class AdapterStream:
         self.claimed.set()
         self.credit = Credit(self.max_in_flight, stream=self.id)
 
-    @property
-    def wants_more(self) -> bool:
-        return not self.stopping and self.credit.left() > 0
+    def wants_more(self, committing: Notice = NOTHING) -> bool:
+        stops = self.stopping or self.id in committing.stopped
+        return not stops and self.credit.left(committing) > 0
 
     def demand(self) -> Demand:
         return Demand(

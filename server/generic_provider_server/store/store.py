@@ -97,6 +97,10 @@ class Store:
         if self.shared:
             await self.read(lambda _: None)
 
+    def nothing_is_ready(self, provider: str) -> bool:
+        """Tells whether a claim would find nothing. If other processes write, nobody knows."""
+        return not self.shared and self._memory.scan_starts.is_empty(provider)
+
     async def do(self, command: Command[Result], *, audit: Audit | None = None) -> Result:
         """Runs and commits the command.
 

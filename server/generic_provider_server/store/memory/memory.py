@@ -42,3 +42,8 @@ class Memory:
         """Returns the time of a transaction. It is always later than the one before."""
         self.last = Instant(max(self.now(), self.last + 1))
         return self.last
+
+    def forget(self) -> None:
+        """Forgets what a transaction that failed may have recorded."""
+        self.subscriptions.forget()
+        self.scan_starts.forget()

@@ -1,4 +1,4 @@
-"""Decides where a claim begins to scan the ready lanes.
+"""Decides where a claim begins to scan the ready lanes, and whether there are any.
 
 While an old snapshot is open, PostgreSQL keeps dead entries in its indexes. The entries of lanes
 that were handed over lie before the entries of ready lanes. So a claim begins where the last claim
@@ -22,12 +22,13 @@ Queue = tuple[str, int]
 
 
 class ScanStarts:
-    """Remembers for each queue where to begin.
+    """Remembers for each queue where to begin, and at which providers nothing is ready.
 
     Any thread records what became ready; only the writer's thread scans.
     """
 
     def __init__(self) -> None:
+        self._empty: set[str] = set()
         self._noted: deque[Mapping[str, int]] = deque()
         self._starts: dict[Queue, int] = {}
         self._full_scans: defaultdict[Queue, FullScan] = defaultdict(
@@ -39,7 +40,20 @@ class ScanStarts:
         ready.
         """
         if ready:
+            self._empty -= ready.keys()
             self._noted.append(ready)
+
+    def note_empty(self, provider: str) -> None:
+        """Records that the running transaction has handed over all that was ready."""
+        self._empty.add(provider)
+
+    def is_empty(self, provider: str) -> bool:
+        """Tells whether nothing is ready at the provider, as far as this process knows."""
+        return provider in self._empty
+
+    def forget(self) -> None:
+        """Forgets at which providers nothing was ready."""
+        self._empty.clear()
 
     @contextmanager
     def scan(self, provider: str, bulk: int) -> Iterator[Scan]:

@@ -16,9 +16,10 @@ class Listeners:
     """Lists of functions. Any part of the server may append a function; the functions of a list are
     called in order.
 
-    `at_once`: called on the thread that has committed, or has received the notification of another
-    process's commit, before that thread does anything else. All others are called on the event
-    loop.
+    `before_commit`: called on the writer's thread with each Transaction, after its commands and
+    before its changes are written. `at_once`: called on the thread that has committed, or has
+    received the notification of another process's commit, before that thread does anything else.
+    All others are called on the event loop.
 
     `committed`: called after each commit of any process, before the callers of this process get
     their answers. `missed`: called when a connection was lost, so that commits may be unknown here.
@@ -27,11 +28,15 @@ class Listeners:
     """
 
     def __init__(self) -> None:
+        self.before_commit: list[Callable[[Any], None]] = []
         self.at_once: list[Callable[[Notice], None]] = []
         self.committed: list[Callable[[Notice], None]] = []
         self.missed: list[Callable[[], None]] = []
         self.reached: list[Callable[[bool], None]] = []
         self._damaged = False
+
+    def tell_before_commit(self, transaction: object) -> None:
+        _call(self.before_commit, transaction)
 
     def tell_at_once(self, notice: Notice) -> None:
         _call(self.at_once, notice)

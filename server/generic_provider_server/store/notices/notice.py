@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 import msgspec
 
@@ -29,6 +30,8 @@ class Notice:
     `heard` contains streams whose adapter sent something; `stopped` contains streams that want
     nothing more. `settled`: the actions that are settled now. `audited`: what was written to the
     audit trail. `tally`: what the metrics count. Both are empty in the notice of another process.
+    nothing more. `settled`: the actions that are settled now. `handed_over`: what listeners handed
+    over to streams of this process before the commit, in their own form.
     """
 
     ready: dict[str, int] = field(default_factory=dict)
@@ -39,6 +42,7 @@ class Notice:
     settled: set[int] = field(default_factory=set)
     audited: list[AuditEntry] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
+    handed_over: dict[str, Any] = field(default_factory=dict)
 
     def add_ready(self, provider: str, since: int) -> None:
         self.ready[provider] = min(since, self.ready.get(provider, since))

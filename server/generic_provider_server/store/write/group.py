@@ -53,6 +53,7 @@ class GroupCommit:
             for asked, need in zip(group, needs, strict=True):
                 if not need.searches:
                     self._run(asked, need, transaction)
+            self._listeners.tell_before_commit(transaction)
             transaction.flush()
             for asked, need in zip(group, needs, strict=True):
                 if need.searches:

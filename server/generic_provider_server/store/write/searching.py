@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Any
@@ -51,6 +51,23 @@ class Searching(Changes):
         """Returns the subscriptions with leases that this process must end: see `Lane.overdue`."""
         limits = since - GRACE, self.server, self.steady, self.now - GRACE
         return self._found(sql.RAN_OUT, *limits, most=most)
+
+    def note_empty(self, provider: str) -> None:
+        """Records that nothing is ready at the provider, unless a subscription is set aside."""
+        if not self._set_aside:
+            self._memory.scan_starts.note_empty(provider)
+
+    def made_ready(self) -> dict[str, list[str]]:
+        """Returns the subscriptions of which requests become ready with this transaction, for each
+        provider at which nothing else is ready. The oldest come first.
+        """
+        found = defaultdict[str, list[tuple[Instant, int, str]]](list)
+        for provider, number in self._changed_lanes:
+            if self._memory.scan_starts.is_empty(provider):
+                queue = self.existing(number).aggregate.queue(provider)
+                if self.lane(provider, number).due(queue, now=self.now):
+                    found[provider].append((queue[0].schedule_time, queue[0].number, number))
+        return {code: [number for *_, number in sorted(each)] for code, each in found.items()}
 
     def leased_to_stream(self, provider: str, stream: str, *, most: int) -> list[str]:
         return self._found(sql.LEASED_TO_STREAM, provider, stream, most=most)

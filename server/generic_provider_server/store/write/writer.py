@@ -180,10 +180,10 @@ class Writer:
             self._lose(group, lost)
             return []
         except Locked:
-            self._memory.subscriptions.forget()
+            self._memory.forget()
             return self._part(group, until=until or time.monotonic() + PARTING_SECONDS)
         except Exception as error:  # noqa: BLE001 - whoever asked gets it
-            self._memory.subscriptions.forget()
+            self._memory.forget()
             if self._is_worth_another_attempt(group, error) and attempt < MOST_ATTEMPTS:
                 again = attempt + 1
                 return self._run_group(group, attempt=again, lock_wait=lock_wait, until=until)
@@ -242,7 +242,7 @@ class Writer:
 
         Nothing is run again, because nobody knows whether it was committed.
         """
-        self._memory.subscriptions.forget()
+        self._memory.forget()
         self._throttle.forget()
         for asked in group:
             asked.error = unavailable("written")

@@ -53,6 +53,7 @@ async def test_what_is_on_a_lease_counts_until_it_is_answered_or_given_back(
     bench: Bench, stream: AdapterStream
 ) -> None:
     credit = stream.credit
+    stream.stopping = True  # it is handed only what the test claims for it
     await bench.become(viewer("S1"))
     await bench.become(viewer("S2"))
     one, two = await bench.claim("SAT", stream=stream.id)

@@ -47,7 +47,7 @@ from generic_provider_server.domain.values import (
     Subscription,
     SyncState,
 )
-from generic_provider_server.store.memory.subscriptions import names_after, names_of
+from generic_provider_server.store.memory.subscriptions import NO_NAMES, names_after, names_of
 
 from .platform import PlatformRefuses, SimulatedPlatform
 
@@ -312,7 +312,7 @@ class Life:
     def _take(self, transition: Transition) -> None:
         """Takes the change, and checks what was derived from the change instead of the whole."""
         former, self.aggregate = self.aggregate, transition.aggregate
-        named = names_of(former) if former else None
+        named = names_of(former) if former else NO_NAMES
         assert names_after(former, named, transition) == names_of(self.aggregate)
         for link in self.aggregate.links:
             held = link.expected(now=self.now)

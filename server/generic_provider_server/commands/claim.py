@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from ..domain.catalogue import catalogue_of
@@ -80,7 +80,13 @@ class Claim:
     def run(self, transaction: Transaction) -> tuple[tuple[Handed, ...], ...]:
         if not self._is_possible(transaction):
             return tuple([() for _ in self.demands])
-        return self._shares(transaction, self._ready(transaction))
+        most = sum(_share(transaction, demand) for demand in self.demands)
+        live, bulk = (transaction.ready(self.provider, bulk=lane, most=most) for lane in (0, 1))
+        shares = self._shares(transaction, self._free(transaction, live, bulk))
+        handed = {each.lane.subscription for share in shares for each in share}
+        if len(live) < most and len(bulk) < most and handed.issuperset([*live, *bulk]):
+            transaction.note_empty(self.provider)
+        return shares
 
     def hand_over(
         self, transaction: Transaction, ready: Iterable[str]
@@ -107,15 +113,13 @@ class Claim:
             [tuple(self._hand_over(transaction, demand, ready)) for demand in self.demands]
         )
 
-    def _ready(self, transaction: Transaction) -> Iterator[str]:
-        """Yields the subscriptions with ready requests: live ones and, in their turns, bulk
+    def _free(
+        self, transaction: Transaction, live: Sequence[str], bulk: Sequence[str]
+    ) -> Iterator[str]:
+        """Yields those that no other process is changing: live ones and, in their turns, bulk
         ones.
         """
-        most = sum(_share(transaction, demand) for demand in self.demands)
-        live, bulk = (transaction.ready(self.provider, bulk=lane, most=most) for lane in (0, 1))
-        if most and not live and not bulk:
-            transaction.note_empty(self.provider)
-        free = set(transaction.load_free(live + bulk))
+        free = set(transaction.load_free([*live, *bulk]))
         lives, bulks = ([each for each in lane if each in free] for lane in (live, bulk))
         return transaction.one_by_one(weave(lives, bulks, turn=self.turn))
 

@@ -33,13 +33,10 @@ def names_of(aggregate: Aggregate) -> Names:
     return Names(goods_named(aggregate), uses_of(aggregate))
 
 
-def names_after(former: Aggregate | None, names: Names | None, transition: Transition) -> Names:
-    """Returns what the aggregate names after the transition.
-
-    `names`: what `former` names; None if that is not known.
-    """
-    added = uses_added(former, transition) if former and names else None
-    if names is None or added is None:
+def names_after(former: Aggregate | None, names: Names, transition: Transition) -> Names:
+    """Returns what the aggregate names after the transition. `names`: what `former` names."""
+    added = uses_added(former, transition) if former else None
+    if added is None:
         return names_of(transition.aggregate)
     return names if added <= names.uses else Names(names.goods, names.uses | added)
 

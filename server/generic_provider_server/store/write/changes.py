@@ -164,10 +164,11 @@ class Changes(Loaded):
         self._changed.clear()
 
     def _stored_names(self, number: str) -> Names:
-        stored = self.stored.get(number)
-        if stored is None:
-            return NO_NAMES
-        return self.names.get(number) or names_of(stored)
+        names = self.names.get(number)
+        if names is None:
+            stored = self.stored.get(number)
+            names = self.names[number] = NO_NAMES if stored is None else names_of(stored)
+        return names
 
     def _put_lanes(self) -> None:
         kept, gone = [], []

@@ -54,6 +54,7 @@ class Searching(Changes):
 
     def note_empty(self, provider: str) -> None:
         """Records that nothing is ready at the provider, unless a subscription is set aside."""
+        self.notice.ready.pop(provider, None)
         if not self._set_aside:
             self._memory.scan_starts.note_empty(provider)
 

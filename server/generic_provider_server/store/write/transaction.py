@@ -80,7 +80,7 @@ class Transaction(Resets):
         former = record.aggregate if record else None
         self.subscriptions[subscription] = revised(record, transition.aggregate, now=self.now)
         self.events += events_of(former, transition)
-        names = self._changed.get(subscription) or self.names.get(subscription)
+        names = self._changed.get(subscription) or self._stored_names(subscription)
         names = self._changed[subscription] = names_after(former, names, transition)
         if not self.numbers.give("request", len(transition.created)):
             raise Overtaken("more numbers in a row are needed")

@@ -29,9 +29,9 @@ class Notice:
     leased requests, negative if more were leased; `ran_out` counts requests of leases that ran out;
     `heard` contains streams whose adapter sent something; `stopped` contains streams that want
     nothing more. `settled`: the actions that are settled now. `audited`: what was written to the
-    audit trail. `tally`: what the metrics count. Both are empty in the notice of another process.
-    nothing more. `settled`: the actions that are settled now. `handed_over`: what listeners handed
-    over to streams of this process before the commit, in their own form.
+    audit trail. `tally`: what the metrics count. `handed_over`: what listeners handed over to
+    streams of this process before the commit, in their own form. These three are empty in the
+    notice of another process.
     """
 
     ready: dict[str, int] = field(default_factory=dict)

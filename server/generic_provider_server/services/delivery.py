@@ -63,7 +63,7 @@ class Delivery:
             if streams:
                 claim = self._claim_of(provider, tuple([stream.demand() for stream in streams]))
                 shares = claim.hand_over(transaction, subscriptions)
-                handed = {s.id: share for s, share in zip(streams, shares, strict=False) if share}
+                handed = {s.id: share for s, share in zip(streams, shares, strict=False)}
                 transaction.notice.handed_over.update(handed)
 
     def count(self, notice: Notice) -> None:
@@ -95,7 +95,7 @@ class Delivery:
             stream = self.streams.get(stream_id)
             if stream is None or stream.stopping or self._draining:
                 unwanted += handed
-            else:
+            elif handed:
                 stream.events.put_nowait(handed)
         if unwanted:
             self._in_background(self._withdraw(unwanted))

@@ -178,6 +178,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             )
         if self.tls_client_ca and not self.tls_certificate:
             raise ValueError("--tls-client-ca needs --tls-certificate and --tls-key")
+        if self.listen_tokens:
+            _address(self.listen_tokens, option="--listen-tokens", example="0.0.0.0:50052")
         if self.listen_tokens and not (self.tls_client_ca and self.callers):
             raise ValueError("--listen-tokens needs --tls-client-ca and --callers")
         if not (_is_loopback(host) or self.tls_certificate or self.insecure):

@@ -17,6 +17,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from structlog.testing import capture_logs
 
 from generic_provider import (
+    ActionState,
+    Adapter,
     AsyncClient,
     Distributor,
     PermissionDenied,
@@ -197,6 +199,21 @@ async def test_an_adapter_neither_answers_nor_holds_requests_of_another_provider
         assert told.code == ResponseCode.NOT_FOUND
         (told,) = await own.send_responses("P", responses=[answer])
         assert told.code == ResponseCode.APPLIED
+
+
+async def test_an_adapter_of_the_client_library_serves_its_provider_with_its_token(
+    house: House,
+) -> None:
+    adapter = Adapter(house.address, provider="P", name="a", token=house.tokens["adapter:P"])
+    adapter.otherwise(lambda _: None)
+    async with house.client("operator") as operator, house.client("crm") as crm:
+        await prepared(operator)
+        serving = asyncio.create_task(adapter.serve())
+        (action,) = [each async for each in crm.list_actions()]
+        settled = await crm.get_action(action.id, wait=timedelta(seconds=20))
+        assert settled.state == ActionState.SETTLED
+        adapter.stop()
+        await serving
 
 
 async def test_streams_and_waiting_calls_end_soon_after_their_caller_was_removed(

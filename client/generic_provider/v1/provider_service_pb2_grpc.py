@@ -27,6 +27,8 @@ if _version_not_supported:
 
 class ProviderServiceStub(object):
     """Configures providers. A provider is never deleted.
+
+    Roles, if the server has a file of callers: operator; Get and List also support and auditor.
     """
 
     def __init__(self, channel):
@@ -64,6 +66,8 @@ class ProviderServiceStub(object):
 
 class ProviderServiceServicer(object):
     """Configures providers. A provider is never deleted.
+
+    Roles, if the server has a file of callers: operator; Get and List also support and auditor.
     """
 
     def CreateProvider(self, request, context):
@@ -156,6 +160,8 @@ def add_ProviderServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class ProviderService(object):
     """Configures providers. A provider is never deleted.
+
+    Roles, if the server has a file of callers: operator; Get and List also support and auditor.
     """
 
     @staticmethod

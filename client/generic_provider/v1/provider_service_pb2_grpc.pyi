@@ -27,7 +27,10 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ProviderServiceStub:
-    """Configures providers. A provider is never deleted."""
+    """Configures providers. A provider is never deleted.
+
+    Roles, if the server has a file of callers: operator; Get and List also support and auditor.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -68,7 +71,10 @@ class ProviderServiceStub:
 
 @_typing.type_check_only
 class ProviderServiceAsyncStub(ProviderServiceStub):
-    """Configures providers. A provider is never deleted."""
+    """Configures providers. A provider is never deleted.
+
+    Roles, if the server has a file of callers: operator; Get and List also support and auditor.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.CreateProviderRequest, _provider_service_pb2.CreateProviderResponse]  # type: ignore[assignment]
@@ -105,7 +111,10 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
     """
 
 class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Configures providers. A provider is never deleted."""
+    """Configures providers. A provider is never deleted.
+
+    Roles, if the server has a file of callers: operator; Get and List also support and auditor.
+    """
 
     @_abc_1.abstractmethod
     def CreateProvider(

@@ -33,6 +33,8 @@ class ProvisioningServiceStub(object):
     at most one live lease at each provider, so a platform gets the changes of a subscription in the
     order in which they were made, whatever the number of adapters. Each request is delivered at least
     once, so adapters must be idempotent.
+
+    Roles, if the server has a file of callers: adapter, for its provider only; operator.
     """
 
     def __init__(self, channel):
@@ -81,6 +83,8 @@ class ProvisioningServiceServicer(object):
     at most one live lease at each provider, so a platform gets the changes of a subscription in the
     order in which they were made, whatever the number of adapters. Each request is delivered at least
     once, so adapters must be idempotent.
+
+    Roles, if the server has a file of callers: adapter, for its provider only; operator.
     """
 
     def StreamPendingRequests(self, request, context):
@@ -257,6 +261,8 @@ class ProvisioningService(object):
     at most one live lease at each provider, so a platform gets the changes of a subscription in the
     order in which they were made, whatever the number of adapters. Each request is delivered at least
     once, so adapters must be idempotent.
+
+    Roles, if the server has a file of callers: adapter, for its provider only; operator.
     """
 
     @staticmethod

@@ -34,6 +34,8 @@ class ProvisioningServiceStub:
     at most one live lease at each provider, so a platform gets the changes of a subscription in the
     order in which they were made, whatever the number of adapters. Each request is delivered at least
     once, so adapters must be idempotent.
+
+    Roles, if the server has a file of callers: adapter, for its provider only; operator.
     """
 
     @_typing.overload
@@ -151,6 +153,8 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     at most one live lease at each provider, so a platform gets the changes of a subscription in the
     order in which they were made, whatever the number of adapters. Each request is delivered at least
     once, so adapters must be idempotent.
+
+    Roles, if the server has a file of callers: adapter, for its provider only; operator.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -264,6 +268,8 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
     at most one live lease at each provider, so a platform gets the changes of a subscription in the
     order in which they were made, whatever the number of adapters. Each request is delivered at least
     once, so adapters must be idempotent.
+
+    Roles, if the server has a file of callers: adapter, for its provider only; operator.
     """
 
     @_abc_1.abstractmethod

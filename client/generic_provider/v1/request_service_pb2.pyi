@@ -647,7 +647,9 @@ class Archive(_message.Message):
     """SHA-256 of the file, in hexadecimal. Empty until the file is written."""
     performed_by: _builtins.str
     caller: _builtins.str
-    """Proven identity of the caller who created the archive, otherwise the network address."""
+    """The name of the caller who created the archive, in the server's file of callers. Without that
+    file, the name in the client's certificate, or its address.
+    """
     message: _builtins.str
     """Why the archive FAILED, or what keeps the service from going on, or who DELETED it and when."""
     file: _builtins.str

@@ -28,6 +28,9 @@ if _version_not_supported:
 class RequestServiceStub(object):
     """Operators use this service: it shows and changes single requests, shows the backlog and the
     adapters, and moves old requests into archives.
+
+    Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
+    calls about archives; support and auditor for Get, List and Download.
     """
 
     def __init__(self, channel):
@@ -96,6 +99,9 @@ class RequestServiceStub(object):
 class RequestServiceServicer(object):
     """Operators use this service: it shows and changes single requests, shows the backlog and the
     adapters, and moves old requests into archives.
+
+    Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
+    calls about archives; support and auditor for Get, List and Download.
     """
 
     def GetRequest(self, request, context):
@@ -287,6 +293,9 @@ def add_RequestServiceServicer_to_server(servicer, server):
 class RequestService(object):
     """Operators use this service: it shows and changes single requests, shows the backlog and the
     adapters, and moves old requests into archives.
+
+    Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
+    calls about archives; support and auditor for Get, List and Download.
     """
 
     @staticmethod

@@ -29,6 +29,9 @@ GRPC_VERSION: str
 class RequestServiceStub:
     """Operators use this service: it shows and changes single requests, shows the backlog and the
     adapters, and moves old requests into archives.
+
+    Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
+    calls about archives; support and auditor for Get, List and Download.
     """
 
     @_typing.overload
@@ -116,6 +119,9 @@ class RequestServiceStub:
 class RequestServiceAsyncStub(RequestServiceStub):
     """Operators use this service: it shows and changes single requests, shows the backlog and the
     adapters, and moves old requests into archives.
+
+    Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
+    calls about archives; support and auditor for Get, List and Download.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -199,6 +205,9 @@ class RequestServiceAsyncStub(RequestServiceStub):
 class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
     """Operators use this service: it shows and changes single requests, shows the backlog and the
     adapters, and moves old requests into archives.
+
+    Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
+    calls about archives; support and auditor for Get, List and Download.
     """
 
     @_abc_1.abstractmethod

@@ -28,6 +28,9 @@ if _version_not_supported:
 class ResetServiceStub(object):
     """Internal services and operators use this service to bring a platform to the state of the CRM. The
     CRM is the master; a reset changes nothing in it.
+
+    Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
+    auditor for Get, List, Preview and Watch.
     """
 
     def __init__(self, channel):
@@ -116,6 +119,9 @@ class ResetServiceStub(object):
 class ResetServiceServicer(object):
     """Internal services and operators use this service to bring a platform to the state of the CRM. The
     CRM is the master; a reset changes nothing in it.
+
+    Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
+    auditor for Get, List, Preview and Watch.
     """
 
     def ResetSubscription(self, request, context):
@@ -364,6 +370,9 @@ def add_ResetServiceServicer_to_server(servicer, server):
 class ResetService(object):
     """Internal services and operators use this service to bring a platform to the state of the CRM. The
     CRM is the master; a reset changes nothing in it.
+
+    Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
+    auditor for Get, List, Preview and Watch.
     """
 
     @staticmethod

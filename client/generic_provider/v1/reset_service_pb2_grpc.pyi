@@ -29,6 +29,9 @@ GRPC_VERSION: str
 class ResetServiceStub:
     """Internal services and operators use this service to bring a platform to the state of the CRM. The
     CRM is the master; a reset changes nothing in it.
+
+    Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
+    auditor for Get, List, Preview and Watch.
     """
 
     @_typing.overload
@@ -137,6 +140,9 @@ class ResetServiceStub:
 class ResetServiceAsyncStub(ResetServiceStub):
     """Internal services and operators use this service to bring a platform to the state of the CRM. The
     CRM is the master; a reset changes nothing in it.
+
+    Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
+    auditor for Get, List, Preview and Watch.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -241,6 +247,9 @@ class ResetServiceAsyncStub(ResetServiceStub):
 class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
     """Internal services and operators use this service to bring a platform to the state of the CRM. The
     CRM is the master; a reset changes nothing in it.
+
+    Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
+    auditor for Get, List, Preview and Watch.
     """
 
     @_abc_1.abstractmethod

@@ -475,8 +475,8 @@ class Provider(_message.Message):
     performed_by: _builtins.str
     """Output. Who made the last change, according to the call's `performed_by`."""
     caller: _builtins.str
-    """Output. Who made the last change, according to the connection: the name in the client's
-    certificate, or its address.
+    """Output. Who made the last change, according to the connection: the name of the caller in the
+    server's file of callers. Without that file, the name in the client's certificate, or its address.
     """
     @_builtins.property
     def distributors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Distributor]:

@@ -1305,7 +1305,9 @@ class SubscriptionAction(_message.Message):
     state: Global___ActionState.ValueType
     origin: Global___ActionOrigin.ValueType
     caller: _builtins.str
-    """The name in the client's certificate; without a certificate, the client's address."""
+    """The name of the caller in the server's file of callers. Without that file, the name in the
+    client's certificate, or its address.
+    """
     @_builtins.property
     def performed(self) -> Global___PerformActionRequest:
         """The call that performed the action; for an automatic end, a call that would do the same. Unset in

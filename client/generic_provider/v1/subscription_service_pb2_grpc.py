@@ -27,6 +27,9 @@ if _version_not_supported:
 
 class SubscriptionServiceStub(object):
     """The CRM uses this service: it performs actions on subscriptions and shows their results.
+
+    Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
+    support and auditor for Get, List and WatchEvents.
     """
 
     def __init__(self, channel):
@@ -79,6 +82,9 @@ class SubscriptionServiceStub(object):
 
 class SubscriptionServiceServicer(object):
     """The CRM uses this service: it performs actions on subscriptions and shows their results.
+
+    Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
+    support and auditor for Get, List and WatchEvents.
     """
 
     def PerformAction(self, request, context):
@@ -234,6 +240,9 @@ def add_SubscriptionServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class SubscriptionService(object):
     """The CRM uses this service: it performs actions on subscriptions and shows their results.
+
+    Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
+    support and auditor for Get, List and WatchEvents.
     """
 
     @staticmethod

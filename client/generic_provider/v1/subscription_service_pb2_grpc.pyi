@@ -27,7 +27,11 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class SubscriptionServiceStub:
-    """The CRM uses this service: it performs actions on subscriptions and shows their results."""
+    """The CRM uses this service: it performs actions on subscriptions and shows their results.
+
+    Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
+    support and auditor for Get, List and WatchEvents.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -104,7 +108,11 @@ class SubscriptionServiceStub:
 
 @_typing.type_check_only
 class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
-    """The CRM uses this service: it performs actions on subscriptions and shows their results."""
+    """The CRM uses this service: it performs actions on subscriptions and shows their results.
+
+    Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
+    support and auditor for Get, List and WatchEvents.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PerformAction: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.PerformActionRequest, _subscription_service_pb2.PerformActionResponse]  # type: ignore[assignment]
@@ -177,7 +185,11 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """
 
 class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
-    """The CRM uses this service: it performs actions on subscriptions and shows their results."""
+    """The CRM uses this service: it performs actions on subscriptions and shows their results.
+
+    Roles, if the server has a file of callers: crm and operator; support for CancelScheduledAction;
+    support and auditor for Get, List and WatchEvents.
+    """
 
     @_abc_1.abstractmethod
     def PerformAction(

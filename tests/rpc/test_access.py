@@ -31,9 +31,12 @@ from generic_provider import (
     actions,
 )
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
+from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from generic_provider_server.rpc import access
+from generic_provider_server.rpc.calls import Calls, add_service
+from generic_provider_server.rpc.servicers import REQUEST
 from generic_provider_server.services import rereading
 from support.callers import allow, forbid
 from support.calling import METHODS, Caller, Refusal
@@ -246,6 +249,40 @@ async def test_streams_and_waiting_calls_end_soon_after_their_caller_was_removed
             await read_to_the_end(stream)
         assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
         assert (await staying).subscriptions  # the leases of the stream have ended
+
+
+class Flood:
+    """Sends more than a client that does not read can take."""
+
+    def __getattr__(self, _: str) -> Any:
+        return self.DownloadArchive
+
+    async def DownloadArchive(self, *_: object) -> AsyncIterator[requests.DownloadArchiveResponse]:  # noqa: N802
+        while True:
+            yield requests.DownloadArchiveResponse(data=b"x" * 1024 * 1024)
+
+
+async def test_a_stream_that_its_client_does_not_read_ends_too() -> None:
+    operator = access.known("operator", frozenset({"operator"}))
+    judge = access.Access({access.digest_of("token"): operator}, secure=False)
+    calls = Calls(access=judge, secure=False)
+    server = grpc.aio.server()
+    add_service(server, REQUEST, Flood(), calls)
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    async with grpc.aio.insecure_channel(address) as channel:
+        path = "/generic_provider.v1.RequestService/DownloadArchive"
+        download: Any = channel.unary_stream(path)
+        stream = download(b"", metadata=bearer("token"))
+        await stream.read()
+
+        judge.callers = {}
+        calls.judge_again()
+
+        with pytest.raises(grpc.aio.AioRpcError) as ended:
+            await read_to_the_end(stream)
+        assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
+    await server.stop(None)
 
 
 async def test_a_role_that_was_taken_away_ends_the_stream_and_a_faulty_file_changes_nothing(

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any, NoReturn
-from weakref import WeakKeyDictionary
 
 import grpc
 import grpc.aio
@@ -22,8 +22,6 @@ from .errors import internal, refuse
 from .incoming import IncomingCall, Rpc, rpc_of
 from .intake import Intake, size_of
 from .timing import Observe, timed
-
-FAILURES = (Exception, asyncio.CancelledError)
 
 
 class Calls:
@@ -43,7 +41,7 @@ class Calls:
         self._lasting: dict[IncomingCall, asyncio.Task[Any]] = {}
         self.on_refused_credentials: list[Callable[[str], None]] = []
         """Each listener gets the host of every call whose credentials were refused."""
-        self._ended = WeakKeyDictionary[asyncio.Task[Any], Refused]()
+        self._ending = set[asyncio.Task[None]]()
 
     def check_serving(self) -> None:
         """Raises Refused if the server drains."""
@@ -83,18 +81,9 @@ class Calls:
                 if call.admitted is not None:
                     call.admitted.check()
             except Refused as refused:
-                self._ended[task] = refused
-                task.cancel()
-
-    async def fail(self, rpc: Rpc, context: Context, error: BaseException) -> NoReturn:
-        """Ends the call with the status for the exception."""
-        match error:
-            case Refused():
-                await self.refuse(context, error)
-            case asyncio.CancelledError():
-                await refuse(context, self._why_ended(error))
-            case _:
-                await refuse(context, internal(rpc.full_name))
+                ending = asyncio.create_task(_end(task, call.context, refused))
+                self._ending.add(ending)
+                ending.add_done_callback(self._ending.discard)
 
     async def refuse(self, context: Context, refused: Refused) -> NoReturn:
         if self._access and refused.reason is Reason.UNAUTHENTICATED:
@@ -103,15 +92,6 @@ class Calls:
                 each(host)
             await self._access.slow_down(host)
         await refuse(context, refused)
-
-    def _why_ended(self, cancelled: asyncio.CancelledError) -> Refused:
-        """Raises the error again unless `judge_again` has cancelled this task."""
-        task = asyncio.current_task()
-        refused = self._ended.pop(task, None) if task else None
-        if task is None or refused is None:
-            raise cancelled
-        task.uncancel()
-        return refused
 
     async def drain(self, *, seconds: float) -> bool:
         """Waits until all calls have ended. Returns whether they ended in time."""
@@ -124,6 +104,17 @@ class Calls:
         except TimeoutError:
             return False
         return True
+
+
+async def _end(task: asyncio.Task[Any], context: Context, refused: Refused) -> None:
+    """Cancels the task of a call, and sends the status.
+
+    The task itself could not send it if its client is slow: it is cancelled within gRPC then.
+    """
+    task.cancel()
+    await asyncio.wait([task])
+    with suppress(grpc.aio.BaseError):  # this is how an abort ends, and a call that is over
+        await refuse(context, refused)
 
 
 def add_service(
@@ -180,8 +171,10 @@ def _unary(
                     return await behaviour(request, call)
             finally:
                 calls.end(call)
-        except FAILURES as error:
-            await calls.fail(rpc, context, error)
+        except Refused as refused:
+            await calls.refuse(context, refused)
+        except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
+            await refuse(context, internal(rpc.full_name))
 
     return run
 
@@ -197,8 +190,10 @@ def _streaming(
                     yield response
             finally:
                 calls.end(call)
-        except FAILURES as error:
-            await calls.fail(rpc, context, error)
+        except Refused as refused:
+            await calls.refuse(context, refused)
+        except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
+            await refuse(context, internal(rpc.full_name))
 
     return run
 
@@ -221,7 +216,9 @@ def _streamed(
                 return await behaviour(decoded(raws, call), call)
             finally:
                 calls.end(call)
-        except FAILURES as error:
-            await calls.fail(rpc, context, error)
+        except Refused as refused:
+            await calls.refuse(context, refused)
+        except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
+            await refuse(context, internal(rpc.full_name))
 
     return run

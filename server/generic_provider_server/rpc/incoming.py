@@ -20,17 +20,17 @@ class IncomingCall:
     `admitted` is None if everybody may do everything.
     """
 
-    __slots__ = ("_context", "_identity", "_secure", "admitted")
+    __slots__ = ("_identity", "_secure", "admitted", "context")
 
     def __init__(self, context: Context, *, admitted: Admitted | None, secure: bool) -> None:
-        self._context = context
+        self.context = context
         self._secure = secure
         self._identity: Identity | None = None
         self.admitted = admitted
 
     @property
     def peer(self) -> str:
-        return str(self._context.peer())
+        return str(self.context.peer())
 
     @property
     def identity(self) -> Identity:
@@ -51,7 +51,7 @@ class IncomingCall:
         if self.admitted is not None:
             known = self.admitted.known
             return Identity(name=known.name, peer=peer, roles=known.roles)
-        name = certificate_of(self._context) if self._secure else ""
+        name = certificate_of(self.context) if self._secure else ""
         return Identity(name=name or peer, peer=peer)
 
 

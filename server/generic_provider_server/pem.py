@@ -25,9 +25,14 @@ class Certificates:
         return [file for file in (self._certificate, self._key, self._ca) if file]
 
     def read(self) -> None:
-        """Reads the files. Raises OSError with a sentence that names what is at fault."""
+        """Reads the files. Raises OSError with a sentence that names what is at fault.
+
+        At the start a server may have a certificate that has expired: it has work without clients.
+        """
         before = [file.read_bytes() if file.exists() else b"" for file in self.files]
         check_pem(certificate=self._certificate, key=self._key, ca=self._ca)
+        if hasattr(self, "_read"):
+            check_in_time(certificate=self._certificate, key=self._key)
         certificate, key, *clients = read = [file.read_bytes() for file in self.files]
         if read != before:  # otherwise a new certificate could be used with the old key
             raise OSError("the files of TLS changed while they were read")
@@ -80,6 +85,31 @@ def check_pem(*, certificate: Path, key: Path, ca: Path | None) -> None:
             context.load_verify_locations(ca)
     except ssl.SSLError:
         raise OSError(f"--tls-client-ca {ca} contains no certificate (PEM)") from None
+
+
+def check_in_time(*, certificate: Path, key: Path) -> None:
+    """Raises OSError if the certificate has expired, or is not valid yet.
+
+    The module ssl finds this out only in a handshake: here the server and a client that trusts
+    nothing but this file shake hands in memory.
+    """
+    serving, asking = (
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+    )
+    serving.load_cert_chain(certificate, key)
+    asking.load_verify_locations(certificate)
+    asking.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    asking.check_hostname = False
+    up, down = ssl.MemoryBIO(), ssl.MemoryBIO()
+    server, client = serving.wrap_bio(up, down, server_side=True), asking.wrap_bio(down, up)
+    for side in client, server, client:
+        try:
+            side.do_handshake()
+        except ssl.SSLWantReadError:
+            continue
+        except ssl.SSLCertVerificationError as error:
+            raise OSError(f"--tls-certificate {certificate}: {error.verify_message}") from None
 
 
 def _no_password() -> str:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -17,7 +18,6 @@ from generic_provider import (
     AsyncClient,
     PermissionDenied,
     Provider,
-    ProvisioningError,
     ServerUnavailable,
     Unauthenticated,
 )
@@ -110,6 +110,11 @@ async def until_known(client: AsyncClient) -> None:
             await asyncio.sleep(0.02)
 
 
+async def logged(logs: list[Any], text: str) -> None:
+    while not any(text in str(each) for each in logs):
+        await asyncio.sleep(0.01)
+
+
 async def test_certificates_are_replaced_under_load_and_no_call_fails(house: House) -> None:
     """Clients that stay connected and new ones, which accept the old and the new CA."""
     newer = Authority(house.authority.folder.parent / "newer")
@@ -137,19 +142,16 @@ async def test_certificates_are_replaced_under_load_and_no_call_fails(house: Hou
 
     load = [asyncio.create_task(stay_connected()) for _ in range(2)]
     load.append(asyncio.create_task(connect_again_and_again()))
-    key, certificate = newer.pair("server")
     with capture_logs() as logs:
-        key.replace(house.key)
-        while not logs:
-            await asyncio.sleep(0.01)
-        certificate.replace(house.certificate)
-    assert "are no pair of PEM files" in logs[0]["error"]
-    while True:
-        try:
-            async with house.client(only_newer) as client:
-                await anext(client.list_providers(), None)
-                break
-        except ProvisioningError:
-            await asyncio.sleep(0.05)
+        good, old = newer.pair("server"), newer.pair("expired", days=-1)
+        good[0].replace(house.key)
+        await logged(logs, "are no pair of PEM files")
+        good[1].replace(house.certificate)
+        await logged(logs, "'read_again'")
+        old[0].replace(house.key)
+        old[1].replace(house.certificate)
+        await logged(logs, "certificate has expired")
+    async with house.client(only_newer) as client:
+        await anext(client.list_providers(), None)
     stopped.set()
     assert min(await asyncio.gather(*load)) > 0

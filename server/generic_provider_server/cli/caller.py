@@ -98,16 +98,20 @@ def remove(*, name: str, digest: str | None, certificate: str | None, file: Path
         former = callers.pop(name, None)
         if former is None:
             raise click.ClickException(f"there is no caller {name!r} in {file}")
-        if digest is None and certificate is None:
-            return
-        left = replace(
-            former,
-            tokens=tuple(each for each in former.tokens if each[:SHOWN] != digest),
-            certificates=tuple(each for each in former.certificates if each != certificate),
-        )
-        if left == former:
-            raise click.ClickException(f"{name} has no such token or certificate")
-        callers[name] = left
+        if digest or certificate:
+            callers[name] = _without(former, digest, certificate)
+            if callers[name] == former:
+                raise click.ClickException(f"{name} has no such token or certificate")
+    parts = ", ".join(filter(None, (digest, certificate)))
+    say(f"{name}: {parts} removed" if parts else f"{name} removed")
+
+
+def _without(caller: Caller, digest: str | None, certificate: str | None) -> Caller:
+    return replace(
+        caller,
+        tokens=tuple(each for each in caller.tokens if each[:SHOWN] != digest),
+        certificates=tuple(each for each in caller.certificates if each != certificate),
+    )
 
 
 @caller.command("list")

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from support.command_line import run
+from support.processes import Server, SimulatedAdapter, wait_until
 
 
 def test_a_token_is_printed_once_and_only_its_digest_is_kept(tmp_path: Path) -> None:
@@ -50,3 +51,30 @@ def test_a_wrong_caller_is_refused_and_nothing_is_written(
 
     assert (refused.exit_code, said in refused.stderr) == (2, True), refused.stderr
     assert not list(tmp_path.iterdir())
+
+
+def test_commands_prove_themselves_by_a_token_that_nothing_shows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    callers = f"--callers={tmp_path / 'callers.toml'}"
+    token = run("caller", "add", "ann", "--role=operator", callers).stdout.strip()
+    file = tmp_path / "p.toml"
+    file.write_text('code = "P"\ndistributors = [{ code = "M" }]\n')
+    with Server(tmp_path, callers) as server:
+        nobody = run("provider", "list", server=server)
+        wrong = run("provider", "list", f"--token={token}x", server=server)
+        assert (nobody.exit_code, wrong.exit_code) == (1, 1)
+        assert run("health", server=server).exit_code == 0
+        monkeypatch.setenv("GENERIC_PROVIDER_TOKEN", token)
+        applied = run("provider", "apply", str(file), server=server)
+        assert applied.stdout == "P created, NOT_EFFECTIVE\n", applied.stderr
+        adapter = SimulatedAdapter("simulator", server=server, provider="P")
+        try:
+            wait_until(
+                lambda: "simulator" in run("adapters", server=server).stdout,
+                what="the adapter is connected",
+            )
+        finally:
+            assert adapter.stop() == 0
+    shown = [nobody.output, wrong.output, server.log.read_text()]
+    assert [text for text in shown if token in text] == []

@@ -152,5 +152,5 @@ def test_a_server_that_is_too_old_for_the_schema_stops_with_a_sentence(
 
     late = run_process("serve", "--listen=127.0.0.1:0", "--database", postgres_url)
 
-    assert (late.returncode, len(late.stderr.splitlines())) == (1, 1)
-    assert said in late.stderr
+    assert late.returncode == 1
+    assert said in late.stderr.splitlines()[-1]

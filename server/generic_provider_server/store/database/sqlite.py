@@ -186,6 +186,8 @@ class SqliteTables:
 
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
         values = _values(statement.columns, rows)
+        if not values:
+            return
         self._cursor.executemany(statement.sqlite, values)
         if statement.every and 0 <= self._cursor.rowcount < len(values):
             raise LookupError(f"not every row was written: {statement.sqlite}")

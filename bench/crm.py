@@ -38,6 +38,7 @@ class Load:
         self._seconds = seconds
         self._in_flight = in_flight
         self._changes = changes(first=first)
+        self._called = 0
 
     async def single(self) -> None:
         """No-op calls and actions in turn, so that both see the same machine."""
@@ -48,9 +49,13 @@ class Load:
             response_deserializer=HealthCheckResponse.FromString,
         )
         perform = self._subscriptions[0].PerformAction
-        for _ in range(TURNS):
-            rates["echo"].append(await self._keep(lambda: check(HealthCheckRequest())))
-            rates["perform"].append(await self._keep(lambda: perform(next(self._changes))))
+        calls: dict[str, Callable[[], Awaitable[object]]] = {
+            "echo": lambda: check(HealthCheckRequest()),
+            "perform": lambda: perform(next(self._changes)),
+        }
+        for kind in list(calls) * TURNS:
+            rates[kind].append(await self._keep(calls[kind]))
+            say(kind=kind, calls=self._called)
         say(**{kind: sum(each) / TURNS for kind, each in rates.items()})
 
     async def batches(self) -> None:
@@ -82,12 +87,13 @@ class Load:
         """Calls again as soon as an answer comes; gives how many came a second."""
         start = time.monotonic()
         warm, end = start + WARM_UP * self._seconds, start + self._seconds
-        counted = 0
+        counted = self._called = 0
 
         async def one_after_another() -> None:
             nonlocal counted
             while (now := time.monotonic()) < end:
                 await call()
+                self._called += 1
                 counted += now >= warm
 
         await asyncio.gather(*[one_after_another() for _ in range(in_flight)])

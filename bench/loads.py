@@ -6,7 +6,7 @@ import json
 import subprocess
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from itertools import count
 from statistics import quantiles
@@ -14,7 +14,7 @@ from typing import Any
 
 from .crm import FEW
 from .databases import Databases
-from .processes import Serving, line_of, program
+from .processes import Serving, cpu_of, line_of, program
 from .setting import SUBSCRIPTIONS
 
 Round = Mapping[str, float]
@@ -31,31 +31,74 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cycles:
+    """`done`, `offered`: a second. `cpu`: microseconds of processor time for each cycle, of the
+    server, of the CRM with the adapter, and of the database's own processes.
+    """
+
     done: float
     offered: float
+    cpu: Mapping[str, float]
+
+    def figures(self) -> Round:
+        return {f"µs of the {name} a cycle": value for name, value in self.cpu.items() if value}
 
 
 def cycles(
-    serving: Serving, *, seconds: float, first: int = 0, channels: int = 1, batches: int = FEW
+    serving: Serving,
+    *,
+    seconds: float,
+    first: int = 0,
+    channels: int = 1,
+    batches: int = FEW,
+    database: int = 0,
 ) -> Cycles:
-    """Full cycles a second, and actions offered a second by `batches` calls in flight."""
+    """Full cycles a second, and actions offered a second by `batches` calls in flight.
+
+    `database`: the process of the database's server, if it has one.
+    """
     start = time.monotonic()
     with (
         program("adapter", "counted", serving.address, channels) as adapter,
         program("crm", "batches", serving.address, first, seconds, channels, batches) as load,
     ):
-        done = rate(adapter, start=start, seconds=seconds)
+
+        def spent() -> dict[str, float]:
+            return {
+                "server": serving.cpu(),
+                "clients": cpu_of(adapter.pid) + cpu_of(load.pid),
+                "database": cpu_of(database) if database else 0.0,
+            }
+
+        measured = rate(adapter, start=start, seconds=seconds, spent=spent)
         offered = line_of(load)["per_second"]
         wait_until_idle(adapter)
-    return Cycles(done=done, offered=offered)
+    return Cycles(done=measured.per_second, offered=offered, cpu=measured.cpu)
 
 
-def rate(worker: subprocess.Popen[str], *, start: float, seconds: float) -> float:
-    """How many a second the worker answers, once it is warm."""
-    first = _answered(worker, after=start + 0.25 * seconds)
-    last = _answered(worker, after=start + 0.9 * seconds)
-    per_second: float = (last["answered"] - first["answered"]) / (last["at"] - first["at"])
-    return per_second
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rate:
+    per_second: float
+    cpu: Mapping[str, float]
+
+
+def rate(
+    worker: subprocess.Popen[str],
+    *,
+    start: float,
+    seconds: float,
+    spent: Callable[[], Mapping[str, float]] = dict,
+) -> Rate:
+    """How many a second the worker answers, once it is warm, and what each of them has cost.
+
+    `spent`: the seconds of processor time until now, by process.
+    """
+    first, before = _answered(worker, after=start + 0.25 * seconds), spent()
+    last, after = _answered(worker, after=start + 0.9 * seconds), spent()
+    count = last["answered"] - first["answered"]
+    return Rate(
+        per_second=count / (last["at"] - first["at"]),
+        cpu={name: (after[name] - before[name]) / count * 1_000_000 for name in before},
+    )
 
 
 def wait_until_idle(worker: subprocess.Popen[str]) -> None:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from .databases import POSTGRESQL
-from .loads import Round, Run, cycles, rate
+from .loads import Cycles, Round, Run, cycles, rate
 from .processes import program, server
 
 ROOT = Path(__file__).parents[1]
@@ -21,23 +21,27 @@ def peers_beside(run: Run) -> Round:
     one, two = _ours(run, workers=1), _ours(run, workers=2)
     pgqueuer, procrastinate = _jobs(run, "pgqueuer"), _jobs(run, "procrastinate")
     return {
-        "cycles/s": one,
-        "cycles/s, 2 workers": two,
+        "cycles/s": one.done,
+        **one.figures(),
+        "µs of server and database a cycle": one.cpu["server"] + one.cpu["database"],
+        "cycles/s, 2 workers": two.done,
         "pgqueuer jobs/s": pgqueuer,
         "procrastinate jobs/s": procrastinate,
-        "ratio to pgqueuer": one / pgqueuer,
-        "ratio to pgqueuer, 2 workers": two / pgqueuer,
-        "ratio to procrastinate": one / procrastinate,
+        "ratio to pgqueuer": one.done / pgqueuer,
+        "ratio to pgqueuer, 2 workers": two.done / pgqueuer,
+        "ratio to procrastinate": one.done / procrastinate,
     }
 
 
-def _ours(run: Run, *, workers: int) -> float:
+def _ours(run: Run, *, workers: int) -> Cycles:
     with (
         run.databases.fresh(POSTGRESQL) as database,
         server(database, workers=workers) as serving,
     ):
         channels = 1 if workers == 1 else CHANNELS
-        return cycles(serving, seconds=run.seconds, channels=channels).done
+        postmaster = run.databases.postgres.process
+        pid = postmaster.pid if postmaster else 0
+        return cycles(serving, seconds=run.seconds, channels=channels, database=pid)
 
 
 def _jobs(run: Run, peer: str) -> float:
@@ -51,7 +55,7 @@ def _jobs(run: Run, peer: str) -> float:
         program(name, "produce", database, python=python),
         program(name, "work", database, python=python) as worker,
     ):
-        done = rate(worker, start=start, seconds=run.seconds)
+        done = rate(worker, start=start, seconds=run.seconds).per_second
     run.databases.postgres.drop_database(database)
     return done
 

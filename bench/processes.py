@@ -25,6 +25,10 @@ class Serving:
         """Bytes of the server and its workers; what they share counts once."""
         return sum(_memory(process) for process in _family(self.process))
 
+    def cpu(self) -> float:
+        """Seconds of processor time that the server and its workers have used."""
+        return cpu_of(self.process)
+
 
 def two_cores() -> None:
     """Keeps this process and its children on two cores, whatever the machine has."""
@@ -75,8 +79,25 @@ def say(**facts: object) -> None:
 
 
 def _family(process: int) -> list[int]:
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    try:
+        children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    except OSError:
+        return []
     return [process] + [each for child in children for each in _family(int(child))]
+
+
+def cpu_of(process: int) -> float:
+    """Seconds of processor time of the process and its children."""
+    return sum(map(_cpu, _family(process)))
+
+
+def _cpu(process: int) -> float:
+    """What has ended meanwhile counts as nothing."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _memory(process: int) -> int:

@@ -74,7 +74,7 @@ class Databases:
     def filled(self, kind: str, size: Size) -> str:
         """The same one every time."""
         if (kind, size) not in self._filled:
-            self._filled[kind, size] = url = self._empty(kind)
+            self._filled[kind, size] = url = self.empty(kind)
             with server(url):
                 pass
             fill(
@@ -92,7 +92,7 @@ class Databases:
         """With subscriptions and nothing else."""
         source = self.filled(kind, SMALL)
         if kind == SQLITE:
-            url = self._empty(kind)
+            url = self.empty(kind)
             shutil.copyfile(_path(source), _path(url))
             yield url
             return
@@ -100,7 +100,7 @@ class Databases:
         yield url
         self.postgres.drop_database(url)
 
-    def _empty(self, kind: str) -> str:
+    def empty(self, kind: str) -> str:
         if kind == SQLITE:
             return f"sqlite:///{self._folder / f'{next(self._numbers)}.db'}"
         return self.postgres.create_database()

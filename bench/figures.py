@@ -14,7 +14,7 @@ from .due import ends, scheduled
 from .large import large_state, start
 from .loads import Round, Run, cycles, latency
 from .long_transaction import long_transaction
-from .peers_beside import peers_beside
+from .peers_beside import naive_beside, peers_beside
 from .processes import line_of, program, server
 from .resets import reset_run
 from .streams import idle_streams
@@ -108,6 +108,16 @@ FIGURES: Mapping[str, Figure] = {
         title="full cycles on PostgreSQL, beside no-op jobs of two queues",
         measure=peers_beside,
         aims={"µs of server and database a cycle": "≤ 190"},
+    ),
+    "P3n": Figure(
+        title="full cycles beside a naive service, SQLite",
+        measure=partial(naive_beside, kind=SQLITE),
+        aims={"ratio of µs": "≥ 1.9"},
+    ),
+    "P3n-PG": Figure(
+        title="full cycles beside a naive service, PostgreSQL",
+        measure=partial(naive_beside, kind=POSTGRESQL),
+        aims={"ratio of µs": "≥ 4"},
     ),
     "P4": Figure(
         title="from the CRM's call to the adapter's stream, 150 actions/s",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from .databases import POSTGRESQL
 from .loads import Cycles, Round, Run, cycles, rate
-from .processes import program, server
+from .processes import program, server, serving_of
 
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = ROOT / ".venv-bench"
@@ -42,6 +44,32 @@ def _ours(run: Run, *, workers: int) -> Cycles:
         postmaster = run.databases.postgres.process
         pid = postmaster.pid if postmaster else 0
         return cycles(serving, seconds=run.seconds, channels=channels, database=pid)
+
+
+def naive_beside(run: Run, *, kind: str) -> Round:
+    """The cycles of a naive service on the same database, by the same CRM and adapter."""
+    ours, naive = _cycles(run, kind, naive=False), _cycles(run, kind, naive=True)
+    cpu, theirs = sum(ours.cpu.values()), sum(naive.cpu.values())
+    return {
+        "cycles/s": ours.done,
+        "naive cycles/s": naive.done,
+        "naive actions offered/s": naive.offered,
+        "µs of all processes a cycle": cpu,
+        "µs of all processes a naive cycle": theirs,
+        "ratio of µs": theirs / cpu,
+    }
+
+
+def _cycles(run: Run, kind: str, *, naive: bool) -> Cycles:
+    postmaster = run.databases.postgres.process if kind == POSTGRESQL else None
+    with ExitStack() as stack:
+        if naive:
+            command = [sys.executable, "-m", "bench.naive", run.databases.empty(kind)]
+            serving = stack.enter_context(serving_of(command))
+        else:
+            serving = stack.enter_context(server(stack.enter_context(run.databases.fresh(kind))))
+        pid = postmaster.pid if postmaster else 0
+        return cycles(serving, seconds=run.seconds, database=pid)
 
 
 def _jobs(run: Run, peer: str) -> float:

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,13 @@ def server(database: str, *options: str, workers: int = 1) -> Iterator[Serving]:
     command += ["--listen", "127.0.0.1:0", "--database", database, *options]
     if workers > 1:
         command += ["--workers", str(workers)]
+    with serving_of(command) as serving:
+        yield serving
+
+
+@contextmanager
+def serving_of(command: Sequence[str]) -> Iterator[Serving]:
+    """A server that prints its address."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""

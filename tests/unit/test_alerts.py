@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from generic_provider_server.metrics.families import FAMILIES, Kind
+from support.faults import FAULTS
 
 DOCS = Path(__file__).parents[2] / "docs"
 RULES = DOCS / "deployment" / "prometheus-rules.yaml"
@@ -88,6 +89,12 @@ def test_alerts_and_dashboard_use_only_metrics_and_labels_of_the_contract() -> N
     for family in FAMILIES:
         if family.shown_as.startswith("generic_provider_"):
             assert family.shown_as in text, "a metric that nobody sees"
+
+
+def test_each_alert_has_a_fault_that_is_played() -> None:
+    played = [f"GenericProvider{name}" for alerts in FAULTS.values() for name in alerts]
+
+    assert sorted(played) == sorted(ALERTS)
 
 
 def test_each_alert_has_its_chapter_in_the_runbook() -> None:

@@ -87,8 +87,6 @@ async def serve(
     and StoreGone after the database file was removed or replaced.
     """
     configure_logs(settings)
-    if settings.callers is None:
-        log.warning("no_callers", meaning="everybody who reaches the address may do everything")
     stop, gone = asyncio.Event(), list[StoreGone]()
     loop = asyncio.get_running_loop()
 
@@ -103,6 +101,8 @@ async def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         _spare_collections()
+        if settings.callers is None:
+            log.warning("no_callers", meaning="everybody who reaches the address may do everything")
         on_serving(address)
         await stop.wait()
         log.info("draining", seconds=settings.drain_seconds)

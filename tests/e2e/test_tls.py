@@ -7,6 +7,7 @@ import shutil
 import socket
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -14,13 +15,31 @@ from typing import NamedTuple
 import grpc
 import pytest
 
-from generic_provider import AsyncClient, Client, Provider, ServerUnavailable, TlsFiles
+from generic_provider import (
+    ActionState,
+    Adapter,
+    AsyncClient,
+    Client,
+    Distributor,
+    Provider,
+    ServerUnavailable,
+    Service,
+    TlsFiles,
+    actions,
+)
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 
 CERTIFICATES = Path(__file__).parent / "certificates"
 CA = (CERTIFICATES / "ca.pem").read_bytes()
 CRM = ((CERTIFICATES / "crm.key").read_bytes(), (CERTIFICATES / "crm.pem").read_bytes())
+
+
+PROVIDER = Provider(
+    code="P",
+    distributors=[Distributor(code="M")],
+    services=[Service(code="S", provider_service_id="1")],
+)
 
 
 class Pair(NamedTuple):
@@ -67,23 +86,43 @@ def files(tmp_path: Path) -> dict[str, Path]:
     return named
 
 
-async def test_clients_read_replaced_certificates_when_they_connect_anew(
+async def test_clients_and_adapters_read_replaced_certificates_when_they_connect_anew(
     tmp_path: Path, files: dict[str, Path]
 ) -> None:
     """The second server's CA is its own certificate, so that a client needs the new files."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         place = f"127.0.0.1:{free.getsockname()[1]}"
-    tls = TlsFiles(**files)
-    with Client(place, tls=tls) as client:
-        async with AsyncClient(place, tls=tls) as other:
+    tls, own = TlsFiles(**files), _own_pair(tmp_path)
+    async with AsyncClient(place, tls=tls) as crm, _serving(place, tls):
+        with Client(place, tls=tls) as other:
             async with running(_settings(tmp_path, place, SERVER)):
-                assert (await other.create_provider(Provider(code="P"))).caller == "crm"
-                await asyncio.to_thread(client.get_provider, "P")
-            own = _own_pair(tmp_path)
+                await crm.create_provider(PROVIDER)
+                await crm.set_provider_state("P", state="EFFECTIVE")
+                assert await _settled(crm) == "S0000000001"
+                await asyncio.to_thread(other.get_provider, "P")
             files["ca"].write_bytes(own.certificate.read_bytes())
             async with running(_settings(tmp_path, place, own)):
-                assert (await other.get_provider("P")).code == "P"
-                assert (await asyncio.to_thread(client.get_provider, "P")).code == "P"
+                assert await _settled(crm) == "S0000000002"
+                assert (await asyncio.to_thread(other.get_provider, "P")).code == "P"
+
+
+@asynccontextmanager
+async def _serving(place: str, tls: TlsFiles) -> AsyncIterator[None]:
+    adapter = Adapter(place, provider="P", name="a", tls=tls)
+    adapter.otherwise(lambda _: None)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(adapter.serve())
+        yield
+        adapter.stop()
+
+
+async def _settled(crm: AsyncClient) -> str:
+    """Returns the number of a new subscription that the adapter has accepted."""
+    become = actions.BecomeSubscriber(type="DTH", provider="P", services=[("M", "S")])
+    done = await crm.perform(become)
+    settled = await crm.get_action(done.action.id, wait=timedelta(seconds=30))
+    assert settled.state == ActionState.SETTLED
+    return settled.subscription
 
 
 def _settings(folder: Path, place: str, pair: Pair) -> Settings:

@@ -25,17 +25,19 @@ from generic_provider import (
     SyncState,
     actions,
 )
+from generic_provider_server.store.database.engine import UnsupportedDatabase
 from generic_provider_server.store.database.migrate import NEWEST, OLDEST_SCHEMA
+from generic_provider_server.store.store import engine_of
 from support.command_line import run_process
 from support.postgres import Databases
-from support.processes import Server, SimulatedAdapter, wait_until
+from support.processes import Server, simulated_adapter, wait_until
+from support.soak import ROUNDS, forms
 
 ROOT = Path(__file__).parents[2]
 BEFORE = "4c196de"
 """The last commit of version 0.1.0."""
 FAMILIES = 8
-MORE = 40
-"""So many actions are performed between two steps of the upgrade."""
+PATIENCE = 600
 
 
 @pytest.fixture(scope="module")
@@ -81,9 +83,9 @@ class Load:
         self.performed.append(done.action.id)
         await asyncio.sleep(0.02)
 
-    async def more(self) -> None:
-        wanted = len(self.performed) + MORE
-        async with asyncio.timeout(60):
+    async def more(self, number: int) -> None:
+        wanted = len(self.performed) + number
+        async with asyncio.timeout(PATIENCE):
             while len(self.performed) < wanted:
                 await asyncio.sleep(0.02)
 
@@ -100,30 +102,34 @@ def _open(server: Server) -> None:
 
 
 @pytest.mark.postgresql
+@forms("more", suite=25, soak=2_000 * ROUNDS)
 async def test_old_servers_run_on_the_new_schema_until_they_are_replaced(
-    before: dict[str, str], postgres: Databases, tmp_path: Path
+    more: int, before: dict[str, str], postgres: Databases, tmp_path: Path
 ) -> None:
+    """`more`: so many actions are performed between two steps of the upgrade."""
     database = postgres.create_database()
     servers = [Server(tmp_path, database=database, name=f"server-{n}") for n in range(2)]
     with ExitStack() as stack:
         for server in servers:
             stack.push(server)
-            server.start(before)
+            server.begin(before)
+        for server in servers:
+            server.wait()
         _open(servers[0])
-        for n, server in enumerate(servers):
-            adapter = SimulatedAdapter(f"a{n}", server=server, provider="P", environment=before)
-            stack.callback(adapter.stop)
+        stack.enter_context(
+            simulated_adapter("old", server=servers[0], provider="P", environment=before)
+        )
         load = Load(*servers)
         running = asyncio.create_task(load.run())
-        await load.more()
+        await load.more(more)
         upgrade = "database", "upgrade", "--database", database
         upgraded = await asyncio.to_thread(run_process, *upgrade)
         assert upgraded.returncode == 0, upgraded.stderr
-        await load.more()
+        await load.more(more)
         for server in servers:
             assert await asyncio.to_thread(server.stop, signal.SIGTERM) == 0
             await asyncio.to_thread(server.start)
-            await load.more()
+            await load.more(more)
         load.stopped = True
         await running
         with Client(servers[0].address) as crm:
@@ -143,14 +149,12 @@ def test_a_server_that_is_too_old_for_the_schema_stops_with_a_sentence(
     postgres_url: str, tmp_path: Path
 ) -> None:
     said = f"needs servers of schema {NEWEST + 1} or newer, and this one is of schema {NEWEST}"
-    with Server(tmp_path, database=postgres_url) as running:
+    with Server(tmp_path, "--patience-seconds=1", database=postgres_url) as running:
         with psycopg.connect(postgres_url) as later:
             newer = str(NEWEST + 1).encode()
             later.execute("UPDATE setting SET value = %s WHERE name = %s", (newer, OLDEST_SCHEMA))
         assert running.exit_code() == 3
     assert said in running.log.read_text()
 
-    late = run_process("serve", "--listen=127.0.0.1:0", "--database", postgres_url)
-
-    assert late.returncode == 1
-    assert said in late.stderr.splitlines()[-1]
+    with pytest.raises(UnsupportedDatabase, match=said):
+        engine_of(postgres_url).prepare()

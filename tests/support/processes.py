@@ -126,9 +126,15 @@ class SimulatedAdapter:
 
 @contextmanager
 def simulated_adapter(
-    name: str, *options: str, server: Server, provider: str
+    name: str,
+    *options: str,
+    server: Server,
+    provider: str,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[SimulatedAdapter]:
-    adapter = SimulatedAdapter(name, *options, server=server, provider=provider)
+    adapter = SimulatedAdapter(
+        name, *options, server=server, provider=provider, environment=environment
+    )
     try:
         yield adapter
     finally:

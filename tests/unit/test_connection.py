@@ -93,6 +93,14 @@ def test_an_option_precedes_the_environment_and_that_precedes_the_profile(
     assert _parts(connection) == parts
 
 
+def test_the_files_of_a_profile_that_is_not_used_are_not_read(home: Path) -> None:
+    (home / ".config" / "token").unlink()
+
+    result, connection = _asked(home, "--server=x:9")
+
+    assert (result.exit_code, _parts(connection)) == (0, ("x:9", "", [], False))
+
+
 def test_without_a_file_the_server_of_this_machine_is_asked(tmp_path: Path) -> None:
     _, connection = _asked(tmp_path)
 

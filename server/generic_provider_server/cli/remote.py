@@ -35,7 +35,7 @@ class _Client(Client):
         self._connection = connection
 
     def _prepare_retry(self) -> None:
-        refuse_unreachable(self._connection)
+        refuse_unreachable(self._connection, again=True)
         super()._prepare_retry()
 
 

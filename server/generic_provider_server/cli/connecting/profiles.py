@@ -26,10 +26,23 @@ TOKEN = re.compile(r"[\w.~+/-]+=*", re.ASCII)
 def profile_for(server: str, *, name: str | None) -> Connection:
     """Returns what the profile says. Without a name it is the profile `default`, if there is one
     and it is not for another server.
+
+    Raises UsageError with a sentence about what is wrong in the file.
     """
-    profile = _read(name)
-    others = name is None and server and profile.server not in ("", server)
-    return Connection() if others else profile
+    file, chosen = Path.home() / FILE, name or USUAL
+    profiles = _profiles(file, needed=name)
+    if chosen not in profiles:
+        if name is None:
+            return Connection()
+        known = ", ".join(profiles) or "none"
+        raise click.UsageError(f"{file} has no profile {name}; its profiles: {known}")
+    try:
+        profile = _checked(profiles[chosen])
+        if name is None and server and profile.get("server", server) != server:
+            return Connection()
+        return _connection(profile, folder=file.parent)
+    except ValueError as wrong:
+        raise click.UsageError(f"{file}, profile {chosen}: {wrong}") from None
 
 
 def checked_token(text: str) -> str:
@@ -37,22 +50,6 @@ def checked_token(text: str) -> str:
     if not TOKEN.fullmatch(text):
         raise ValueError("a token consists of letters, digits and the characters . ~ + / - _ =")
     return text
-
-
-def _read(name: str | None) -> Connection:
-    """Raises UsageError with a sentence about what is wrong in the file."""
-    file = Path.home() / FILE
-    profiles = _profiles(file, needed=name)
-    if (name or USUAL) not in profiles:
-        if name is None:
-            return Connection()
-        known = ", ".join(profiles) or "none"
-        raise click.UsageError(f"{file} has no profile {name}; its profiles: {known}")
-    place = f"{file}, profile {name or USUAL}"
-    try:
-        return _connection(profiles[name or USUAL], folder=file.parent)
-    except ValueError as wrong:
-        raise click.UsageError(f"{place}: {wrong}") from None
 
 
 def _profiles(file: Path, *, needed: str | None) -> dict[str, Any]:
@@ -68,11 +65,15 @@ def _profiles(file: Path, *, needed: str | None) -> dict[str, Any]:
         raise click.UsageError(f"{file}: {error}") from None
 
 
-def _connection(profile: object, *, folder: Path) -> Connection:
+def _checked(profile: object) -> Mapping[str, Any]:
     if not isinstance(profile, Mapping):
         raise ValueError(f"a profile is a table: write its keys below a line like [{USUAL}]")
     for key, value in profile.items():
         _check(key, value)
+    return profile
+
+
+def _connection(profile: Mapping[str, Any], *, folder: Path) -> Connection:
     paths = {key: folder / Path(profile[key]).expanduser() for key in PATHS if key in profile}
     for key, path in paths.items():
         try:

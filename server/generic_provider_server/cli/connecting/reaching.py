@@ -18,15 +18,16 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 PLACE = re.compile(r"(?:dns:|ipv[46]:)?(\[[^\]]+\]|[^:/,]+):(\d+)")
 
 
-def refuse_unreachable(connection: Connection) -> None:
-    """Raises NotReached if there is a reason that does not pass: a host name without an address, or
-    the wrong use of TLS.
+def refuse_unreachable(connection: Connection, *, again: bool = False) -> None:
+    """Raises NotReached if the reason is a host name without an address, or the wrong use of TLS.
+
+    `again`: another attempt follows, so only a reason that does not pass counts.
     """
-    if why := _why_not_reached(connection):
+    if why := _why_not_reached(connection, again=again):
         raise NotReached(f"{connection.server} was not reached: {why}")
 
 
-def _why_not_reached(connection: Connection) -> str:
+def _why_not_reached(connection: Connection, *, again: bool) -> str:
     place = PLACE.fullmatch(connection.server)
     if not place:
         return ""
@@ -35,6 +36,8 @@ def _why_not_reached(connection: Connection) -> str:
         with socket.create_connection((host, port), timeout=PATIENCE) as plain:
             return _mismatch(connection, plain, host)
     except socket.gaierror as error:
+        if again and error.errno == socket.EAI_AGAIN:
+            return ""
         return f"no address is found for the host {host} ({error.strerror}): check --server"
     except OSError:
         return ""

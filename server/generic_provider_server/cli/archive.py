@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.progress import DownloadColumn
 
 from generic_provider import Archive, ArchiveState, Client
 
@@ -144,7 +143,7 @@ def delete(client: Client, output: Output, /, *, number: str, **options: Any) ->
 def _received(client: Client, archive: Archive, part: Path) -> str:
     """Downloads the file and returns its SHA-256."""
     digest = hashlib.sha256()
-    with part.open("wb") as written, progress(DownloadColumn()) as bar:
+    with part.open("wb") as written, progress(of_bytes=True) as bar:
         task = bar.add_task(archive.id, total=archive.size_bytes)
         for piece in client.download_archive(archive.id):
             written.write(piece)

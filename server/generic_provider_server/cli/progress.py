@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import sys
-from typing import Self
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from typing import TYPE_CHECKING, Self
 
 from .files.text import Text
 
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
-def progress(amount: ProgressColumn | None = None) -> Progress:
-    """Returns progress bars with their descriptions. `amount` is the column that shows how much is
-    done.
-    """
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(None),
-        amount or MofNCompleteColumn(),
-        TimeRemainingColumn(),
+
+def progress(*, of_bytes: bool = False) -> Progress:
+    """Returns progress bars with their descriptions."""
+    from rich import progress as bars  # noqa: PLC0415 - most commands show no progress
+    from rich.console import Console  # noqa: PLC0415
+
+    return bars.Progress(
+        bars.TextColumn("{task.description}"),
+        bars.BarColumn(None),
+        bars.DownloadColumn() if of_bytes else bars.MofNCompleteColumn(),
+        bars.TimeRemainingColumn(),
         console=Console(stderr=True),
         disable=not sys.stderr.isatty(),
     )

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 
 import click
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from generic_provider import (
     Client,
@@ -141,9 +140,11 @@ def watch_(client: Client, output: Output, *, reset_run: str) -> None:
 
 def _watched(client: Client, number: str) -> None:
     """Exits with 1 if the run did not complete."""
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()
+    from rich import progress as bars  # noqa: PLC0415 - most commands show no progress
+
+    columns = bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn()
     last = ResetRun()
-    with Progress(*columns, TimeElapsedColumn(), console=console()) as progress:
+    with bars.Progress(*columns, bars.TimeElapsedColumn(), console=console()) as progress:
         task = progress.add_task(number, total=None)
         for last in client.watch_reset_run(number):
             progress.update(

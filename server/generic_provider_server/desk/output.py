@@ -7,15 +7,17 @@ import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 from google.protobuf.json_format import MessageToDict, MessageToJson
 from google.protobuf.message import Message
-from rich.console import Console
 
 from ..visible import visible
 from .tables import heading_and_rows
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 M = TypeVar("M", bound=Message)
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -95,6 +97,8 @@ def show_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None
 
 def console() -> Console:
     """Returns a console on the current standard output."""
+    from rich.console import Console  # noqa: PLC0415 - most commands need none
+
     return Console(highlight=False, markup=False)
 
 

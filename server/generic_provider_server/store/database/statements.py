@@ -37,6 +37,7 @@ SETTINGS = "SELECT name, value FROM setting"
 PROBE = "UPDATE setting SET value = value"
 """Changes nothing, but makes the database write."""
 SUBSCRIPTIONS = f"SELECT {columns_of(SubscriptionRow)} FROM subscription WHERE number IN ({{}})"
+SUBSCRIPTION = f"SELECT {columns_of(SubscriptionRow)} FROM subscription WHERE number = ?"
 LOCK = f"SELECT number, revision FROM subscription WHERE number IN ({{}}){IN_ORDER}"
 LOCK_FREE = f"SELECT number, revision FROM subscription WHERE number IN ({{}}){SKIP_LOCKED}"
 _LANE = columns_of(LaneRow, wanted=Lane.__struct_fields__)

@@ -42,8 +42,11 @@ class BaseQueries:
         if stored is not former:
             self._memory.providers = stored
 
-    def _select(self, statement: str) -> list[Any]:
-        return rows_of(cast(Any, self._database).execute_sql(statement))
+    def _select(self, statement: str, *parameters: Any) -> list[Any]:
+        """Runs a statement that marks parameters with `?`. That is faster than to build a query."""
+        database = cast(Any, self._database)
+        marked = statement.replace("?", database.param)
+        return rows_of(database.execute_sql(marked, parameters or None))
 
     def _rows(self, query: Any) -> list[Any]:
         return rows_of(cast(Any, self._database).execute(query))

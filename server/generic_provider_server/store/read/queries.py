@@ -13,6 +13,7 @@ from peewee import SQL, Expression, Field, PostgresqlDatabase, fn
 
 from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
 from ...domain.values import Instant
+from ..database import statements as sql
 from ..database.models import ActionRow, LinkRow, RequestIdRow, RequestRow, SubscriptionRow
 from ..database.rows import action_of_row, subscription_of_row
 from .archivable import Archivable
@@ -38,8 +39,8 @@ class Queries(
     ResetReads, DutyQueries, ArchiveQueries, Archivable, AuditQueries, EventQueries, GaugeQueries
 ):
     def subscription(self, number: str) -> SubscriptionRecord | None:
-        found = self._subscriptions(SubscriptionRow.number == number, limit=1)
-        return found[0] if found else None
+        rows = self._select(sql.SUBSCRIPTION, number)
+        return subscription_of_row(rows[0]) if rows else None
 
     def subscriptions(
         self, wanted: SubscriptionFilter, *, after: str, limit: int, until: str | None = None

@@ -2,6 +2,9 @@ PYTHON := .venv/bin/python
 SOURCES = $(wildcard client server tests bench docs/examples)
 TESTS ?= tests
 
+# Each of the many processes that the tests start would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help setup run demo test test-quick soak check lint format types layers lock bench clean
 
 help: ## this list

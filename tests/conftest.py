@@ -11,7 +11,8 @@ from hypothesis import settings
 from generic_provider_server.store.store import engine_of
 from support import fresh
 from support.figures import Figure, lines
-from support.postgres import WANTED, Databases, databases
+from support.postgres import Databases, databases
+from support.postgres_programs import WANTED
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("untimed", deadline=None, derandomize=False, print_blob=True)

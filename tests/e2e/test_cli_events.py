@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from generic_provider import Client, Distributor, Provider, ResponseStatus, Service, actions
 from support.command_line import run
-from support.processes import PROGRAM, Server
+from support.forking import Forked
+from support.processes import PATIENCE, Server
 from support.pulling import answer
 
 PROVIDER = Provider(
@@ -26,16 +26,14 @@ STOP = actions.StopServices(services=[("MAIN", "SPORT")])
 @contextmanager
 def _tail(server: Server, *options: str) -> Iterator[tuple[Iterator[str], list[str]]]:
     """The lines of `events tail`, and what it says on standard error when Ctrl-C has ended it."""
-    command = [*PROGRAM, "events", "tail", "--server", server.address, *options]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    process = Forked("events", "tail", "--server", server.address, *options)
     said: list[str] = []
-    with subprocess.Popen(command, text=True, **pipes) as process:  # type: ignore[call-overload]
-        try:
-            yield (line.rstrip() for line in process.stdout), said
-        finally:
-            process.send_signal(signal.SIGINT)
-            said += process.stderr.read().splitlines()
-    assert process.returncode == 0, said
+    try:
+        yield (line.rstrip() for line in process.out), said
+    finally:
+        process.send(signal.SIGINT)
+        said += process.err.read().splitlines()
+    assert process.wait(PATIENCE) == 0, said
 
 
 def test_a_tail_shows_a_rollback_and_goes_on_behind_it(tmp_path: Path) -> None:

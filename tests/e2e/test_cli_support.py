@@ -17,7 +17,8 @@ import pytest
 
 from generic_provider import Client, ResponseStatus, actions
 from support.command_line import run, told_as_json
-from support.processes import PROGRAM, Server, simulated_adapter, wait_until
+from support.forking import Forked
+from support.processes import PATIENCE, PROGRAM, Server, simulated_adapter, wait_until
 from support.pulling import answer, take
 
 PROVIDER = """
@@ -239,14 +240,13 @@ def test_a_request_in_work_is_cancelled_only_by_ending_its_lease(
 @contextmanager
 def _tail(server: Server, *options: str) -> Iterator[Iterator[str]]:
     """The lines of `request tail`, which must end well at Ctrl-C."""
-    command = [*PROGRAM, "request", "tail", "--server", server.address, "--interval=0.1", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            yield (line.strip() for line in process.stdout)
-        finally:
-            process.send_signal(signal.SIGINT)
-    assert process.returncode == 0
+    tail = "request", "tail", "--server", server.address, "--interval=0.1", *options
+    process = Forked(*tail, err=2)
+    try:
+        yield (line.strip() for line in process.out)
+    finally:
+        process.send(signal.SIGINT)
+    assert process.wait(PATIENCE) == 0
 
 
 def test_a_tail_shows_what_is_new_and_what_changes(

@@ -12,7 +12,8 @@ import pytest
 
 from generic_provider import Client, Provider, ResponseStatus
 from support.command_line import run, told_as_json
-from support.processes import PROGRAM, Server, wait_until
+from support.forking import Forked
+from support.processes import PATIENCE, PROGRAM, Server, wait_until
 from support.pulling import answer
 
 pytestmark = pytest.mark.xdist_group("cli times")
@@ -85,15 +86,14 @@ def test_a_command_waits_until_its_action_is_settled(
     server: Server, crm: Client, status: str
 ) -> None:
     become = ["action", "become-subscriber", "--type=OTT", "--provider=WEB", "--wait"]
-    command = [*PROGRAM, *become, "--service=APP:STREAM", "--server", server.address]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as waiting:
-        wait_until(lambda: crm.get_backlog(PROVIDER).pending == 1, what="it is performed")
-        assert waiting.poll() is None
-        answer(crm, PROVIDER, status=ResponseStatus.value_of(status))
-        said, _ = waiting.communicate(timeout=60)
+    waiting = Forked(*become, "--service=APP:STREAM", "--server", server.address, err=2)
+    wait_until(lambda: crm.get_backlog(PROVIDER).pending == 1, what="it is performed")
+    assert waiting.runs()
+    answer(crm, PROVIDER, status=ResponseStatus.value_of(status))
+    said = waiting.out.read()
 
     settled = "SETTLED" if status == "ACCEPTED" else "REJECTED"
-    assert waiting.returncode == (0 if settled == "SETTLED" else 1)
+    assert waiting.wait(PATIENCE) == (0 if settled == "SETTLED" else 1)
     assert f"{settled}, BECOME_SUBSCRIBER of subscription" in said
     assert ("not on this card" in said) == (settled == "REJECTED")
     assert "\n  create time   20" in said

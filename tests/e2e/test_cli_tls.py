@@ -16,8 +16,8 @@ from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
-from support.command_line import run
-from support.processes import PROGRAM, Server, wait_until
+from support.command_line import run, run_process
+from support.processes import Server, simulated_adapter, wait_until
 
 pytestmark = pytest.mark.xdist_group("cli tls")
 CERTIFICATES = Path(__file__).parent / "certificates"
@@ -125,13 +125,8 @@ def test_a_mismatch_is_one_sentence(
     server: Server = request.getfixturevalue(which)
     given = [each for name in options for each in (own_key if name == "own" else (name,))]
 
-    done = subprocess.run(
-        [*PROGRAM, "provider", "list", "--timeout=300", "--server", server.address, *given],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,  # far less: what does not pass is not tried again
-    )
+    listing = "provider", "list", "--timeout=300", *given
+    done = run_process(*listing, server=server, timeout=60)  # what does not pass is not tried again
 
     assert done.returncode == 3
     assert done.stderr.startswith(f"Error: {server.address} was not reached: {sentence}")
@@ -216,16 +211,11 @@ def test_a_simulated_platform_serves_a_server_with_tls(mutual: Server, tmp_path:
     options = (CA, *CLIENT)
     applied = run("provider", "apply", str(file), "--effective", *options, server=mutual)
     assert applied.exit_code == 0, applied.output
-    command = [*PROGRAM, "adapter", "simulate", "--provider=P", *options]
-    command += ["--server", mutual.address, "--memory", str(tmp_path / "platform.db")]
-    with subprocess.Popen(command) as adapter:
-        try:
-            wait_until(
-                lambda: "simulator" in run("adapters", *options, server=mutual).stdout,
-                what="the adapter is connected",
-            )
-        finally:
-            adapter.terminate()
+    with simulated_adapter("simulator", *options, server=mutual, provider="P"):
+        wait_until(
+            lambda: "simulator" in run("adapters", *options, server=mutual).stdout,
+            what="the adapter is connected",
+        )
 
 
 def test_the_log_stays_json_whatever_grpc_meets(mutual: Server) -> None:

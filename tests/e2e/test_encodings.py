@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
 from generic_provider import Account, Client, actions
+from support.command_line import run_process
 from support.postgres import Databases
-from support.processes import PROGRAM, Server
+from support.processes import Server
 
 pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("encodings")]
 NAME = "Žižka Õun €"
 
 
 def _refused(url: str) -> str:
-    done = subprocess.run(
-        [*PROGRAM, "serve", "--listen=127.0.0.1:0", "--database", url],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
+    done = run_process("serve", "--listen=127.0.0.1:0", "--database", url)
     assert (done.returncode, "Traceback" in done.stderr) == (1, False), done.stderr
     return done.stderr
 

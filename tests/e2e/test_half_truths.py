@@ -14,7 +14,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from support.command_line import run
+from support.command_line import run, run_process
 from support.processes import PROGRAM, Server
 
 pytestmark = pytest.mark.xdist_group("half truths")
@@ -44,9 +44,9 @@ def _ran(
 
 
 def _sentence(*arguments: str, code: int = 1) -> str:
-    returned, _, said = _ran(*arguments)
-    assert (returned, "Traceback" in said) == (code, False), said
-    return said
+    done = run_process(*arguments)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False), done.stderr
+    return done.stderr
 
 
 def test_a_database_that_is_none_of_ours_is_refused_and_left_as_it_is(tmp_path: Path) -> None:

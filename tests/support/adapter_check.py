@@ -7,8 +7,9 @@ import re
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
+from subprocess import PIPE
 
-from support.processes import PROGRAM
+from support.forking import Forked
 
 Serve = Callable[[str], Coroutine[None, None, None]]
 
@@ -23,19 +24,15 @@ async def checked(serve: Serve, *options: str) -> tuple[int, dict[int, str]]:
 
 async def printed_by_check(serve: Serve, *options: str) -> tuple[int, str]:
     """The exit code of the command, and what it prints after the address."""
-    command = [*PROGRAM, "adapter", "check", "--listen", "127.0.0.1:0", *options]
-    pipe = asyncio.subprocess.PIPE
     to_error = "--json" in options
-    check = await asyncio.create_subprocess_exec(
-        *command, stdout=pipe, stderr=pipe if to_error else None
+    check = Forked(
+        *("adapter", "check", "--listen", "127.0.0.1:0", *options), err=PIPE if to_error else 2
     )
-    progress = check.stderr if to_error else check.stdout
-    assert progress
-    assert check.stdout
-    address = (await progress.readline()).decode().split()[-1]
+    progress = check.err if to_error else check.out
+    address = (await asyncio.to_thread(progress.readline)).split()[-1]
     async with running(serve(address)):
-        printed = (await check.stdout.read()).decode()
-    return await check.wait(), printed
+        printed = await asyncio.to_thread(check.out.read)
+    return await asyncio.to_thread(check.wait), printed
 
 
 @asynccontextmanager

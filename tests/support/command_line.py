@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from tempfile import TemporaryFile
 from typing import Any
 
 import click
@@ -13,7 +14,8 @@ from click.testing import CliRunner, Result
 
 from generic_provider_server.cli import generic_provider
 from generic_provider_server.cli.failures import told
-from support.processes import PROGRAM, Server
+from support.forking import Forked
+from support.processes import Server
 
 
 class Program(click.Command):
@@ -37,8 +39,13 @@ def told_as_json(*arguments: str, server: Server) -> list[Any]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def run_process(*arguments: str, server: Server | None = None) -> subprocess.CompletedProcess[str]:
+def run_process(
+    *arguments: str, server: Server | None = None, timeout: float = 100
+) -> subprocess.CompletedProcess[str]:
     known = {**os.environ, "GENERIC_PROVIDER_SERVER": server.address if server else ""}
-    return subprocess.run(
-        [*PROGRAM, *arguments], capture_output=True, text=True, env=known, check=False, timeout=100
-    )
+    with TemporaryFile("w+") as out, TemporaryFile("w+") as error:
+        process = Forked(*arguments, out=out.fileno(), err=error.fileno(), environment=known)
+        code = process.wait(timeout)
+        out.seek(0)
+        error.seek(0)
+        return subprocess.CompletedProcess(arguments, code, out.read(), error.read())

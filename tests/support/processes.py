@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
 
+from .forking import Forked
 from .scraping import free_port
 
 PROGRAM = (sys.executable, "-m", "generic_provider_server")
@@ -29,9 +29,8 @@ class Server:
         self.address = f"127.0.0.1:{free_port()}"
         self.log = folder / f"{name}.log"
         database = database or f"sqlite:///{folder / 'generic-provider.db'}"
-        self._command = [*PROGRAM, "serve", "--listen", self.address, "--database", database]
-        self._command += options
-        self._process: subprocess.Popen[str] | None = None
+        self._command = ["serve", "--listen", self.address, "--database", database, *options]
+        self._process: Forked | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -52,26 +51,24 @@ class Server:
 
     def begin(self, environment: Mapping[str, str] | None = None) -> None:
         with self.log.open("a") as log:
-            self._process = subprocess.Popen(
-                self._command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
-            )
+            self._process = Forked(*self._command, err=log.fileno(), environment=environment)
 
     def wait(self) -> None:
         """Until it serves."""
         assert self._process is not None
-        for line in self._process.stdout or ():
+        for line in self._process.out:
             if line.startswith("serving on"):
                 return
         raise AssertionError(self.log.read_text())
 
     def send(self, what: signal.Signals) -> None:
         assert self._process is not None
-        self._process.send_signal(what)
+        self._process.send(what)
 
     def stop(self, how: signal.Signals) -> int:
         """Its exit code."""
         assert self._process is not None
-        self._process.send_signal(how)
+        self._process.send(how)
         return self.exit_code()
 
     def exit_code(self) -> int:
@@ -79,8 +76,6 @@ class Server:
         process = self._process
         assert process is not None
         code = process.wait(PATIENCE)
-        if process.stdout:
-            process.stdout.close()
         self._process = None
         return code
 
@@ -96,7 +91,7 @@ class SimulatedAdapter:
         provider: str,
         environment: Mapping[str, str] | None = None,
     ) -> None:
-        command = [*PROGRAM, "adapter", "simulate", "--server", server.address]
+        command = ["adapter", "simulate", "--server", server.address]
         command += ["--provider", provider, "--name", name]
         command += ["--memory", str(server.folder / "platform.db"), *options]
         self._command = command
@@ -107,20 +102,23 @@ class SimulatedAdapter:
 
     def start(self) -> None:
         with self._log.open("a") as log:
-            self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env=self._environment
+            self._process = Forked(
+                *self._command,
+                out=log.fileno(),
+                err=log.fileno(),
+                environment=self._environment,
             )
 
     def send(self, what: signal.Signals) -> None:
-        self._process.send_signal(what)
+        self._process.send(what)
 
     def kill(self) -> None:
-        self._process.kill()
+        self._process.send(signal.SIGKILL)
         self._process.wait()
 
     def stop(self) -> int:
-        self._process.send_signal(signal.SIGCONT)
-        self._process.terminate()
+        self._process.send(signal.SIGCONT)
+        self._process.send(signal.SIGTERM)
         return self._process.wait(PATIENCE)
 
 

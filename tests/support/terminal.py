@@ -6,10 +6,10 @@ import fcntl
 import os
 import pty
 import struct
-import subprocess
 import termios
 
-from support.processes import PROGRAM, Server
+from support.forking import Forked
+from support.processes import Server
 
 
 def on_terminal(
@@ -20,12 +20,16 @@ def on_terminal(
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     inherited = {name: text for name, text in os.environ.items() if name != "COLUMNS"}
     address = server.address if server else "127.0.0.1:1"
-    process = subprocess.Popen(
-        [*PROGRAM, *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        env={**inherited, "TERM": "dumb", "GENERIC_PROVIDER_SERVER": address, **environment},
+    process = Forked(
+        *arguments,
+        out=theirs,
+        err=theirs,
+        environment={
+            **inherited,
+            "TERM": "dumb",
+            "GENERIC_PROVIDER_SERVER": address,
+            **environment,
+        },
     )
     os.close(theirs)
     shown = b"".join(iter(lambda: _read(ours), b""))

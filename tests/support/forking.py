@@ -1,0 +1,98 @@
+"""Processes of the program, forked from one that has imported it already.
+
+Each is a process of its own, which can be killed and frozen, and starts with a fraction of the CPU
+that an interpreter needs to import everything. Where the start is what is tested, run PROGRAM.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from io import StringIO
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from signal import SIGKILL, Signals
+from subprocess import PIPE, TimeoutExpired
+from typing import TextIO
+
+CONTEXT = get_context("forkserver")
+CONTEXT.set_forkserver_preload(
+    [
+        "generic_provider_server.app",
+        "generic_provider_server.cli.adapter",
+        "generic_provider_server.cli.serve",
+        "uvloop",
+    ]
+)
+
+
+class Forked:
+    """A running process of the program, as `subprocess.Popen` would make it.
+
+    `out` and `err` are numbers of open files, or PIPE: then they can be read here.
+    """
+
+    def __init__(
+        self,
+        *arguments: str,
+        out: int = PIPE,
+        err: int = PIPE,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        variables = dict(os.environ if environment is None else environment)
+        (self.out, theirs), (self.err, their_errors) = _output(out), _output(err)
+        given = arguments, variables, theirs, their_errors
+        self._process = CONTEXT.Process(target=_become, args=given)
+        self._process.start()
+        theirs.close()
+        their_errors.close()
+
+    @property
+    def pid(self) -> int:
+        assert self._process.pid is not None
+        return self._process.pid
+
+    def runs(self) -> bool:
+        return self._process.is_alive()
+
+    def send(self, what: Signals) -> None:
+        if self.runs():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, what)
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Its exit code; minus the signal, if one has killed it. Kills it after the timeout."""
+        self._process.join(timeout)
+        code = self._process.exitcode
+        if code is None:
+            self.send(SIGKILL)
+            raise TimeoutExpired("generic-provider", timeout or 0)
+        self.out.close()
+        self.err.close()
+        return code
+
+
+def _output(wanted: int) -> tuple[TextIO, Connection]:
+    """Our end and that of the process."""
+    if wanted != PIPE:
+        return StringIO(), Connection(os.dup(wanted), readable=False)
+    ours, theirs = os.pipe()
+    return os.fdopen(ours), Connection(theirs, readable=False)
+
+
+def _become(
+    arguments: Sequence[str], environment: Mapping[str, str], out: Connection, err: Connection
+) -> None:
+    os.dup2(out.fileno(), 1)
+    os.dup2(err.fileno(), 2)
+    out.close()
+    err.close()
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
+    sys.argv = ["generic-provider", *arguments]
+    from generic_provider_server.__main__ import main  # noqa: PLC0415 - only in the new process
+
+    main()

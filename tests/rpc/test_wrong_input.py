@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from generic_provider.v1 import provider_service_pb2 as providers
@@ -27,49 +28,57 @@ def test_every_rpc_is_in_the_table() -> None:
     assert CASES.keys() == METHODS.keys()
 
 
-@pytest.mark.parametrize("rpc", METHODS)
 async def test_wrong_input_is_refused_with_what_is_wrong_and_changes_nothing(
-    rpc: str, caller: Caller
+    caller: Caller, subtests: pytest.Subtests
 ) -> None:
     before = await everything(caller)
+    for rpc in METHODS:
+        with subtests.test(rpc=rpc):
+            for request, reason, named in CASES[rpc]:
+                await check_refusal(caller, rpc, request, reason=reason, named=named)
+            assert await everything(caller) == before
 
-    for request, reason, named in CASES[rpc]:
-        refusal = await caller.call(rpc, request)
-        assert isinstance(refusal, Refusal), request
-        assert refusal.reason == reason, (refusal, request)
-        expected = "NOT_FOUND" if reason.endswith("_NOT_FOUND") else "FAILED_PRECONDITION"
-        assert refusal.code == STATUS.get(reason, expected)
-        assert any(each.startswith(named) for each in (*refusal.fields, *refusal.metadata)), refusal
-        assert refusal.size < 4_096
 
-    assert await everything(caller) == before
+async def check_refusal(
+    caller: Caller, rpc: str, request: Message, *, reason: str, named: str
+) -> None:
+    refusal = await caller.call(rpc, request)
+    assert isinstance(refusal, Refusal), request
+    assert refusal.reason == reason, (refusal, request)
+    expected = "NOT_FOUND" if reason.endswith("_NOT_FOUND") else "FAILED_PRECONDITION"
+    assert refusal.code == STATUS.get(reason, expected)
+    assert any(each.startswith(named) for each in (*refusal.fields, *refusal.metadata)), refusal
+    assert refusal.size < 4_096
 
 
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # no store is reached
-@pytest.mark.parametrize("rpc", METHODS)
-async def test_bytes_that_are_no_message_are_refused(rpc: str, caller: Caller) -> None:
-    chance = dice("bytes", rpc)
-    not_utf8 = b"\x0a\x02\xff\xfe"  # field 1, a text of two bytes
-    noise = [chance.randbytes(chance.randint(1, 80)) for _ in range(60)]
-    for raw in (not_utf8, b"\xff" * 9, *noise):
-        answer = await caller.call(rpc, raw)
-        if isinstance(answer, Refusal):
-            assert answer.reason not in ("", "INTERNAL"), (raw, answer)
-
-
-@pytest.mark.parametrize("rpc", METHODS)
-async def test_messages_made_up_by_chance_are_never_a_fault_of_ours(
-    rpc: str, caller: Caller
+async def test_bytes_that_are_no_message_are_refused(
+    caller: Caller, subtests: pytest.Subtests
 ) -> None:
-    chance = dice("messages", rpc)
-    kind = GetMessageClass(METHODS[rpc].input_type)
-    for _ in range(60):
-        request = kind()
-        fill(request, chance, depth=4)
-        answer = await caller.call(rpc, request)
-        if isinstance(answer, Refusal):
-            assert answer.reason not in ("", "INTERNAL"), (request, answer)
-            assert answer.size < 4_096
+    not_utf8 = b"\x0a\x02\xff\xfe"  # field 1, a text of two bytes
+    for rpc in METHODS:
+        chance = dice("bytes", rpc)
+        noise = [chance.randbytes(chance.randint(1, 80)) for _ in range(60)]
+        with subtests.test(rpc=rpc):
+            for raw in (not_utf8, b"\xff" * 9, *noise):
+                answer = await caller.call(rpc, raw)
+                if isinstance(answer, Refusal):
+                    assert answer.reason not in ("", "INTERNAL"), (raw, answer)
+
+
+async def test_messages_made_up_by_chance_are_never_a_fault_of_ours(
+    caller: Caller, subtests: pytest.Subtests
+) -> None:
+    for rpc in METHODS:
+        chance, kind = dice("messages", rpc), GetMessageClass(METHODS[rpc].input_type)
+        with subtests.test(rpc=rpc):
+            for _ in range(60):
+                request = kind()
+                fill(request, chance, depth=4)
+                answer = await caller.call(rpc, request)
+                if isinstance(answer, Refusal):
+                    assert answer.reason not in ("", "INTERNAL"), (request, answer)
+                    assert answer.size < 4_096
 
 
 async def everything(caller: Caller) -> list[Any]:

@@ -25,16 +25,17 @@ ADDRESS = "localhost:50051"
 PROVIDER = "docs/aluxsat.toml"
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.DOTALL | re.MULTILINE)
+def blocks(language: str, page: str = README) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
 
 
 ADAPTER, TARGET, TEST, CRM, FAKE, WATCH = blocks("python")
 PRINTED, HEARD = blocks("text")[-2:]
+(RAW_ADAPTER,) = blocks("python", (ROOT / "docs/adapters.md").read_text(encoding="utf-8"))
 
 
 @pytest.mark.timeout(240)
-def test_the_code_passes_the_type_checker(tmp_path: Path) -> None:
+def test_the_code_passes_the_type_checker_as_does_that_of_the_manual(tmp_path: Path) -> None:
     files = [_written(tmp_path / name, code) for name, code in _code().items()]
     command = [sys.executable, "-m", "mypy", "--strict", *map(str, files)]
 
@@ -179,6 +180,7 @@ def _code() -> dict[str, str]:
         "crm.py": CRM,
         "fake.py": FAKE,
         "watch.py": WATCH,
+        "raw_adapter.py": RAW_ADAPTER,
     }
 
 

@@ -11,7 +11,7 @@ from hypothesis import settings
 from generic_provider_server.store.store import engine_of
 from support import fresh
 from support.figures import Figure, lines
-from support.postgres import Databases, databases
+from support.postgres import Databases, Remembered, databases
 from support.postgres_programs import WANTED
 
 # How long an example takes says more about the machine than about the code.
@@ -85,22 +85,24 @@ def postgres() -> Iterator[Databases]:
 
 
 @pytest.fixture(scope="session")
-def _one_for_all(postgres: Databases) -> Iterator[str]:
+def _one_for_all(postgres: Databases) -> Iterator[tuple[str, Remembered]]:
     """A database with the service's tables, for one test after the other."""
     made = postgres.create_database()
     engine = engine_of(made)
     engine.prepare()
     engine.close()
-    postgres.remember(made)
-    yield made
+    remembered = Remembered(made)
+    yield made, remembered
+    remembered.close()
     postgres.drop_database(made)
 
 
 @pytest.fixture
-def postgres_url(postgres: Databases, _one_for_all: str) -> Iterator[str]:
+def postgres_url(_one_for_all: tuple[str, Remembered]) -> Iterator[str]:
     """An empty database on PostgreSQL."""
-    yield _one_for_all
-    postgres.restore(_one_for_all)
+    url, remembered = _one_for_all
+    yield url
+    remembered.restore()
 
 
 @pytest.fixture(params=STORES)

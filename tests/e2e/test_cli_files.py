@@ -15,7 +15,8 @@ import pytest
 
 from generic_provider import Client, Provider, ResponseStatus
 from support.command_line import run, told_as_json
-from support.processes import PROGRAM, Server
+from support.forking import PROGRAM
+from support.processes import Server
 from support.pulling import accept_all, answer
 
 pytestmark = pytest.mark.xdist_group("cli files")

@@ -17,8 +17,8 @@ import pytest
 
 from generic_provider import Client, ResponseStatus, actions
 from support.command_line import run, told_as_json
-from support.forking import Forked
-from support.processes import PATIENCE, PROGRAM, Server, simulated_adapter, wait_until
+from support.forking import PROGRAM, Forked
+from support.processes import PATIENCE, Server, simulated_adapter, wait_until
 from support.pulling import answer, take
 
 PROVIDER = """

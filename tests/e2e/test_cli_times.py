@@ -12,8 +12,8 @@ import pytest
 
 from generic_provider import Client, Provider, ResponseStatus
 from support.command_line import run, told_as_json
-from support.forking import Forked
-from support.processes import PATIENCE, PROGRAM, Server, wait_until
+from support.forking import PROGRAM, Forked
+from support.processes import PATIENCE, Server, wait_until
 from support.pulling import answer
 
 pytestmark = pytest.mark.xdist_group("cli times")

@@ -15,7 +15,8 @@ import grpc
 import pytest
 
 from support.command_line import run, run_process
-from support.processes import PROGRAM, Server
+from support.forking import PROGRAM
+from support.processes import Server
 
 pytestmark = pytest.mark.xdist_group("half truths")
 NAME = "Жаба €"

@@ -17,7 +17,8 @@ import pytest
 
 from generic_provider import Client, ProvisionedService, RequestType, actions, testing
 from generic_provider_server.config import DESCRIBED, Described
-from support.processes import PATIENCE, PROGRAM, Server, wait_until
+from support.forking import PROGRAM
+from support.processes import PATIENCE, Server, wait_until
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

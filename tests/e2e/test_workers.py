@@ -12,8 +12,9 @@ import pytest
 
 from generic_provider import Client, actions
 from generic_provider_server.demo.aluxsat import provider
+from support.forking import PROGRAM
 from support.postgres import Databases
-from support.processes import PROGRAM, Server, simulated_adapter, wait_until
+from support.processes import Server, simulated_adapter, wait_until
 from support.scraping import free_port, scrape
 
 CODE = "ALUXSAT"

@@ -14,9 +14,10 @@ from io import StringIO
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from signal import SIGKILL, Signals
-from subprocess import PIPE, TimeoutExpired
-from typing import TextIO
+from subprocess import PIPE, Popen, TimeoutExpired
+from typing import IO
 
+PROGRAM = (sys.executable, "-m", "generic_provider_server")
 CONTEXT = get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     [
@@ -74,7 +75,34 @@ class Forked:
         return code
 
 
-def _output(wanted: int) -> tuple[TextIO, Connection]:
+class Started:
+    """The same, with an interpreter of its own, whose environment may name other code."""
+
+    def __init__(
+        self,
+        *arguments: str,
+        out: int = PIPE,
+        err: int = PIPE,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self._process = Popen(
+            [*PROGRAM, *arguments], stdout=out, stderr=err, text=True, env=environment
+        )
+        self.out: IO[str] = self._process.stdout or StringIO()
+        self.err: IO[str] = self._process.stderr or StringIO()
+        self.pid = self._process.pid
+
+    def send(self, what: Signals) -> None:
+        self._process.send_signal(what)
+
+    def wait(self, timeout: float | None = None) -> int:
+        code = self._process.wait(timeout)
+        self.out.close()
+        self.err.close()
+        return code
+
+
+def _output(wanted: int) -> tuple[IO[str], Connection]:
     """Our end and that of the process."""
     if wanted != PIPE:
         return StringIO(), Connection(os.dup(wanted), readable=False)

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from subprocess import PIPE
 from typing import Self
 
-from .forking import Forked
+from .forking import Forked, Started
 from .scraping import free_port
 
-PROGRAM = (sys.executable, "-m", "generic_provider_server")
 PATIENCE = 60.0
 """Seconds after which a test gives up; far more than anything needs."""
 
@@ -30,7 +29,7 @@ class Server:
         self.log = folder / f"{name}.log"
         database = database or f"sqlite:///{folder / 'generic-provider.db'}"
         self._command = ["serve", "--listen", self.address, "--database", database, *options]
-        self._process: Forked | None = None
+        self._process: Forked | Started | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -51,7 +50,7 @@ class Server:
 
     def begin(self, environment: Mapping[str, str] | None = None) -> None:
         with self.log.open("a") as log:
-            self._process = Forked(*self._command, err=log.fileno(), environment=environment)
+            self._process = _process(*self._command, err=log.fileno(), environment=environment)
 
     def wait(self) -> None:
         """Until it serves."""
@@ -102,11 +101,9 @@ class SimulatedAdapter:
 
     def start(self) -> None:
         with self._log.open("a") as log:
-            self._process = Forked(
-                *self._command,
-                out=log.fileno(),
-                err=log.fileno(),
-                environment=self._environment,
+            number = log.fileno()
+            self._process = _process(
+                *self._command, out=number, err=number, environment=self._environment
             )
 
     def send(self, what: signal.Signals) -> None:
@@ -120,6 +117,14 @@ class SimulatedAdapter:
         self._process.send(signal.SIGCONT)
         self._process.send(signal.SIGTERM)
         return self._process.wait(PATIENCE)
+
+
+def _process(
+    *command: str, out: int = PIPE, err: int, environment: Mapping[str, str] | None
+) -> Forked | Started:
+    """With an environment of its own, a process may run other code."""
+    kind = Started if environment else Forked
+    return kind(*command, out=out, err=err, environment=environment)
 
 
 @contextmanager

@@ -101,9 +101,9 @@ async def serve(
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop.set)
         _spare_collections()
+        on_serving(address)
         if settings.callers is None:
             log.warning("no_callers", meaning="everybody who reaches the address may do everything")
-        on_serving(address)
         await stop.wait()
         log.info("draining", seconds=settings.drain_seconds)
     if gone:

@@ -8,6 +8,7 @@ import sys
 from generic_provider_server.cli import COMMANDS
 
 OF_THE_SERVER = {"database", "serve"}
+DRAWING = ("caller", "demo")
 PROGRAM = """
 import sys
 from importlib import import_module
@@ -18,9 +19,9 @@ for command in sys.argv[1:]:
 
 
 def test_a_clients_commands_import_neither_the_store_nor_what_draws_on_a_terminal() -> None:
-    commands = [each for each in COMMANDS if each not in {*OF_THE_SERVER, "demo"}]
+    commands = [each for each in COMMANDS if each not in {*OF_THE_SERVER, *DRAWING}]
 
-    command = [sys.executable, "-c", PROGRAM, *commands, "demo"]
+    command = [sys.executable, "-c", PROGRAM, *commands, *DRAWING]
     found = subprocess.run(command, capture_output=True, text=True, check=True)
 
-    assert found.stdout.splitlines() == [*commands, "demo rich.console"]
+    assert found.stdout.splitlines() == [*commands, *[f"{each} rich.console" for each in DRAWING]]

@@ -150,7 +150,7 @@ async def running(
         _run(watchers, stack=stack)
         recording = Recording(store, presence, watchers) if settings.metrics else None
         if recording is not None:
-            await stack.enter_async_context(recording.running())
+            _run(recording.loop, stack=stack)
             calls.on_refused_credentials.append(recording.refused_credentials)
             stack.enter_context((show or _shown_at(settings))(recording.figures))
         resetting = Resetting(store)

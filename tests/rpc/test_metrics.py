@@ -21,6 +21,7 @@ from generic_provider import (
     ResponseStatus,
     Service,
     SubscriptionNotFound,
+    Unauthenticated,
     actions,
 )
 from generic_provider.v1 import provisioning_service_pb2 as api
@@ -28,6 +29,7 @@ from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServic
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from generic_provider_server.metrics.figures import Figures, families
+from support.callers import allow
 from support.scraping import Scrape, free_port, scrape
 
 SECONDS = 20
@@ -75,6 +77,7 @@ class Metered:
     address: str
     metrics: str
     crm: AsyncClient
+    token: str
 
     async def scrape(self) -> Scrape:
         return await asyncio.to_thread(scrape, self.metrics)
@@ -117,16 +120,18 @@ async def metered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncItera
         listen="127.0.0.1:0",
         database=f"sqlite:///{tmp_path / 'x.db'}",
         metrics=f"127.0.0.1:{free_port()}",
+        callers=tmp_path / "callers.toml",
     )
+    token = allow(tmp_path / "callers.toml", "everybody", "operator")
     provider = Provider(
         code="P",
         distributors=[Distributor(code="MAIN")],
         services=[Service(code=code, provider_service_id=code) for code in ("NEWS", "SPORT")],
     )
-    async with running(settings) as address, AsyncClient(address) as crm:
+    async with running(settings) as address, AsyncClient(address, token=token) as crm:
         await crm.create_provider(provider)
         await crm.set_provider_state("P", state="EFFECTIVE")
-        yield Metered(address, settings.metrics, crm)
+        yield Metered(address, settings.metrics, crm, token)
 
 
 async def subscribed(metered: Metered) -> None:
@@ -139,7 +144,8 @@ async def broken_stream(metered: Metered) -> None:
     async with grpc.aio.insecure_channel(metered.address) as channel:
         stub = ProvisioningServiceStub(channel)
         request = api.StreamPendingRequestsRequest(provider="P", adapter="a", max_in_flight=4)
-        stream = stub.StreamPendingRequests(request)
+        proof = (("authorization", f"Bearer {metered.token}"),)
+        stream = stub.StreamPendingRequests(request, metadata=proof)
         async for message in stream:
             if message.HasField("batch"):
                 break
@@ -175,6 +181,9 @@ async def refused(metered: Metered) -> None:
     await metered.crm.send_responses("P", responses=[wrong])
     with pytest.raises(SubscriptionNotFound):
         await metered.crm.get_subscription("NOBODY")
+    async with AsyncClient(metered.address, token="guessed") as stranger:
+        with pytest.raises(Unauthenticated):
+            await stranger.get_subscription("S1")
 
 
 async def watched(metered: Metered) -> None:
@@ -259,6 +268,8 @@ STEPS: tuple[tuple[Step, Mapping[str, float]], ...] = (
         {
             "answers_total{provider=P,code=NOT_FOUND}": 1,
             "rpc_seconds_count{method=GetSubscription,code=NOT_FOUND}": 1,
+            "rpc_seconds_count{method=GetSubscription,code=UNAUTHENTICATED}": 1,
+            "refused_credentials_total": 1,
         },
     ),
     (watched, {"event_watchers": 0}),

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Iterator, Mapping
 from enum import IntEnum
 from importlib.metadata import version
 
@@ -28,7 +27,7 @@ from .figures import Figures, Key
 READ_SECONDS = 5.0
 """The gauges of the database are read again after this many seconds."""
 
-SHARE, LONGEST_PAUSE = 50, 55.0
+SHARE, LONGEST_PAUSE = 100, 55.0
 """If reading them takes long, the pause is so many times as long, so that it costs little; but it
 is at most so many seconds longer than usual.
 """
@@ -41,7 +40,10 @@ ENDED = frozenset(ActionState) - {ActionState.SCHEDULED, ActionState.EXECUTED}
 
 
 class Recording:
-    """The figures of this process. It belongs to the event loop; any thread may call `figures`."""
+    """The figures of this process. It belongs to the event loop; any thread may call `figures`.
+
+    `loop`: reads the gauges of the database.
+    """
 
     def __init__(self, store: Store, presence: Presence, watching: Watching) -> None:
         self._store = store
@@ -53,19 +55,11 @@ class Recording:
         self._reached = True
         self._keys: dict[tuple[object, ...], Key] = {}
         self._process = ProcessCollector(registry=None)
-        self._loop = Loop("metrics", self._read, seconds=READ_SECONDS)
+        self.loop = Loop("metrics", self._read, seconds=READ_SECONDS)
         self._figures.add((f.REFUSED,), 0)
         self._figures.gauges[f.BUILD, version("generic-provider")] = 1
         store.listeners.committed.append(self._count)
         store.listeners.reached.append(self._reach)
-
-    @asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        self._loop.start()
-        try:
-            yield
-        finally:
-            await self._loop.stop()
 
     def figures(self) -> Figures:
         """Returns a copy of the figures as they are now."""

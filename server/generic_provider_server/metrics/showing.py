@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import count
@@ -20,6 +21,7 @@ Show = Callable[[Read], AbstractContextManager[None]]
 """Shows the figures of a process, which it reads again and again, while the block runs."""
 
 SEND_SECONDS = 1.0
+STALE_SECONDS = 60.0
 
 log = structlog.get_logger()
 
@@ -58,13 +60,19 @@ class Gathered:
 
     def __init__(self) -> None:
         self._ended = Figures()
-        self._running: dict[int, Figures] = {}
+        self._running: dict[int, tuple[float, Figures]] = {}
         self._lock = threading.Lock()
         self._numbers = count()
 
     def figures(self) -> list[Figures]:
+        """Returns the figures, without the gauges of a process that has been silent for long."""
+        silent = time.monotonic() - STALE_SECONDS
         with self._lock:
-            return [self._ended.copy(), *self._running.values()]
+            found = [self._ended.copy(), *[each for _, each in self._running.values()]]
+            old = [each for sent_at, each in self._running.values() if sent_at < silent]
+        for each in old:
+            each.gauges.clear()
+        return found
 
     def new_process(self, context: SpawnContext) -> Connection:
         """Returns the end of a pipe on which a new process sends its figures until it ends."""
@@ -78,9 +86,10 @@ class Gathered:
             while True:
                 figures = received.recv()
                 with self._lock:
-                    self._running[process] = figures
+                    self._running[process] = time.monotonic(), figures
         with self._lock:
-            self._ended.keep(self._running.pop(process, Figures()))
+            _, last = self._running.pop(process, (0.0, Figures()))
+            self._ended.keep(last)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import grpc.aio
 import pytest
 
 from generic_provider import (
+    ActionNotAllowed,
     AsyncClient,
     Distributor,
     Provider,
@@ -179,6 +180,8 @@ async def partly_rejected(metered: Metered) -> None:
 async def refused(metered: Metered) -> None:
     wrong = ProvisioningResponse(request="R0000009999", status=ResponseStatus.ACCEPTED)
     await metered.crm.send_responses("P", responses=[wrong])
+    with pytest.raises(ActionNotAllowed):
+        await metered.crm.perform(actions.EndResting(), subscription="S1")
     with pytest.raises(SubscriptionNotFound):
         await metered.crm.get_subscription("NOBODY")
     async with AsyncClient(metered.address, token="guessed") as stranger:
@@ -266,6 +269,7 @@ STEPS: tuple[tuple[Step, Mapping[str, float]], ...] = (
     (
         refused,
         {
+            "actions_total{kind=END_RESTING,outcome=REFUSED}": 1,
             "answers_total{provider=P,code=NOT_FOUND}": 1,
             "rpc_seconds_count{method=GetSubscription,code=NOT_FOUND}": 1,
             "rpc_seconds_count{method=GetSubscription,code=UNAUTHENTICATED}": 1,

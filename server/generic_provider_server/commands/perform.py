@@ -83,6 +83,7 @@ class Perform:
             subscriptions=frozenset({self.subscription} if self.subscription else ()),
             goods=frozenset(goods_of(self.action)),
             request_ids=frozenset({self.request_id} if self.request_id else ()),
+            kind=None if self.validate_only else self.action.kind,
         )
 
     def run(self, transaction: Transaction) -> Done:

@@ -18,7 +18,16 @@ from ..services.loop import Loop
 from ..services.presence import Connected, Presence
 from ..services.watching import Watching
 from ..store.notices.notice import Notice
-from ..store.notices.tally import ACTIONS, ANSWERS, CREATED, LOSSES, LOST, ROLLBACKS, SETTLED
+from ..store.notices.tally import (
+    ACTIONS,
+    ANSWERS,
+    CREATED,
+    LOSSES,
+    LOST,
+    REFUSED,
+    ROLLBACKS,
+    SETTLED,
+)
 from ..store.read.gauges import Gauges
 from ..store.store import Store
 from . import families as f
@@ -36,7 +45,7 @@ STALE_SECONDS = 120.0
 """After this many seconds, the gauges that were read last are not shown any more."""
 
 FINAL = frozenset(RequestState) - {RequestState.PENDING}
-ENDED = frozenset(ActionState) - {ActionState.SCHEDULED, ActionState.EXECUTED}
+OUTCOMES = (REFUSED, *[state.name for state in ActionState])
 
 
 class Recording:
@@ -106,7 +115,7 @@ class Recording:
             case (str(name), provider, kind, origin) if name == CREATED:
                 self._begin(*[(SETTLED, provider, kind, each.name, origin) for each in FINAL])
             case (str(name), kind, _) if name == ACTIONS:
-                self._begin(*[(ACTIONS, kind, each.name) for each in ENDED])
+                self._begin(*[(ACTIONS, kind, outcome) for outcome in OUTCOMES])
         return key
 
     def _begin(self, *keys: Key) -> None:

@@ -18,6 +18,8 @@ ROLLBACKS = "rollbacks_total"
 LOST = "leases_lost_total"
 HANDOVER = "handover_seconds"
 SETTLE = "settle_seconds"
+REFUSED = "REFUSED"
+"""The outcome of an action that was not allowed, so that nothing of it is stored."""
 
 LOSSES = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.OPERATOR, LeaseEnd.NOT_SENT})
 """The ends of a lease that the adapter did not ask for."""

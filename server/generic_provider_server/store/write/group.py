@@ -15,6 +15,7 @@ from ..memory.providers import Providers
 from ..memory.set_aside import Unprocessable
 from ..notices.listeners import Listeners
 from ..notices.notice import Notice
+from ..notices.tally import ACTIONS, REFUSED
 from ..notices.throttle import Throttle
 from .command import Asked, entries_of
 from .loaded import Needs
@@ -87,6 +88,8 @@ class GroupCommit:
                 self._memory.set_asides.remove(transaction.processed, needs.duty)
         except Refused as refused:
             asked.error = refused
+            if needs.kind:
+                transaction.notice.tally.counts[ACTIONS, needs.kind, REFUSED] += 1
             if needs.duty and transaction.processed:
                 self.set_aside(transaction.processed[-1], needs.duty, refused)
         except DATABASE_ERRORS:

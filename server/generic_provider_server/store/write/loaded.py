@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from msgspec import MsgspecError
 
-from ...domain.actions import AnyAction
+from ...domain.actions import ActionKind, AnyAction
 from ...domain.lane import Lane
 from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.naming import goods_of
@@ -29,7 +29,8 @@ class Needs(Value, frozen=True, kw_only=True):
     at the same time. `duty`: the duty from which a subscription is set aside if the command cannot
     process it. It is empty for commands of callers, who get the error themselves. `for_adapter`: an
     adapter waits for the command, so it runs before the commands of the CRM. `scheduled`: the
-    subscriptions whose scheduled actions are read; they are among the `subscriptions`.
+    subscriptions whose scheduled actions are read; they are among the `subscriptions`. `kind`: the
+    action that the command performs for a caller; a refusal is counted under it.
     """
 
     searches: bool = False
@@ -41,6 +42,7 @@ class Needs(Value, frozen=True, kw_only=True):
     goods: frozenset[Goods] = frozenset()
     request_ids: frozenset[str] = frozenset()
     requests: frozenset[int] = frozenset()
+    kind: ActionKind | None = None
 
 
 SEARCHES = Needs(searches=True)

@@ -113,7 +113,12 @@ from generic_provider.v1.provisioning_service_pb2 import (
     ResponseResult,
     SubscriptionRequests,
 )
-from generic_provider.v1.request_service_pb2 import Archive, ConnectedAdapter, GetBacklogResponse
+from generic_provider.v1.request_service_pb2 import (
+    Archive,
+    AuditEntry,
+    ConnectedAdapter,
+    GetBacklogResponse,
+)
 from generic_provider.v1.reset_service_pb2 import (
     ListResetRunEntriesResponse,
     PreviewResetRunResponse,
@@ -171,6 +176,7 @@ __all__ = [
     "ArchiveNotFound",
     "ArchiveState",
     "AsyncClient",
+    "AuditEntry",
     "ChecksumMismatch",
     "Client",
     "ConnectedAdapter",

@@ -1,10 +1,12 @@
-"""Defines the calls of RequestService about archives."""
+"""Defines the calls of RequestService about archives and the audit trail."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
 from uuid import uuid4
+
+import grpc
 
 from generic_provider._calls import Call, Caller, Pages, Watch, chosen
 from generic_provider._values import instant
@@ -86,3 +88,38 @@ def delete_archive(
         archive=archive, checksum=checksum, performed_by=performed_by or caller.performed_by
     )
     return Call(request, v1.DeleteArchiveResponse, lambda done: done.archive)
+
+
+def list_audit_entries(
+    _: Caller,
+    *,
+    methods: Iterable[str] = (),
+    caller: str = "",
+    performed_by: str = "",
+    provider: str = "",
+    subscription: str = "",
+    resource: str = "",
+    codes: Iterable[grpc.StatusCode] = (),
+    refused: bool = False,
+    time_from: datetime | None = None,
+    time_to: datetime | None = None,
+    page_size: int = 0,
+) -> Pages[v1.ListAuditEntriesResponse, v1.AuditEntry]:
+    """List the entries of the audit trail that match all filters, the newest first.
+
+    `refused`: list only calls of which something was refused.
+    """
+    request = v1.ListAuditEntriesRequest(
+        methods=methods,
+        caller=caller,
+        performed_by=performed_by,
+        provider=provider,
+        subscription=subscription,
+        resource=resource,
+        codes=[code.value[0] for code in codes],
+        refused=refused,
+        time_from=instant("time_from", time_from),
+        time_to=instant("time_to", time_to),
+        page_size=page_size,
+    )
+    return Pages(request, v1.ListAuditEntriesResponse, lambda page: page.entries)

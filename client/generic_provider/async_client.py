@@ -92,6 +92,7 @@ class AsyncClient(Base):
     list_archives = _async_list(archive.list_archives)
     download_archive = _async_watch(archive.download_archive)
     delete_archive = _async(archive.delete_archive)
+    list_audit_entries = _async_list(archive.list_audit_entries)
 
     reset_subscription = _async(reset.reset_subscription)
     create_reset_run_definition = _async(reset.create_reset_run_definition)

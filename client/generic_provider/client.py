@@ -89,6 +89,7 @@ class Client(Base):
     list_archives = _sync_list(archive.list_archives)
     download_archive = _sync_watch(archive.download_archive)
     delete_archive = _sync(archive.delete_archive)
+    list_audit_entries = _sync_list(archive.list_audit_entries)
 
     reset_subscription = _sync(reset.reset_subscription)
     create_reset_run_definition = _sync(reset.create_reset_run_definition)

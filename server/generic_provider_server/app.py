@@ -17,7 +17,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from .callers import known_callers
 from .config import Settings
 from .health import HEALTH, Health
-from .logs import configure_logs
+from .logs import audit_lines, configure_logs
 from .metrics.recording import Recording
 from .metrics.showing import Show, shown
 from .pem import Certificates
@@ -27,6 +27,7 @@ from .rpc.reflecting import add_reflection
 from .rpc.servicers import SERVICES, servicers
 from .rpc.timing import Observe
 from .services.archiving import archiving_loop
+from .services.auditing import Auditing
 from .services.clock import Clock
 from .services.delivery import Delivery
 from .services.duties import Duty, duties
@@ -137,9 +138,11 @@ async def running(
     settings.
     """
     async with AsyncExitStack() as stack:
-        calls = _calls(settings, stack)
         store = await _reached(partial(_open, settings))
         stack.push_async_callback(store.close)
+        auditing = Auditing(store, audit_lines(settings))
+        _run(auditing, stack=stack)
+        calls = _calls(settings, auditing, stack)
         _run(_watching(store, on_gone), stack=stack)
         delivery = Delivery(store, max_streams=settings.max_streams)
         settling = Settling(store)
@@ -177,7 +180,7 @@ async def running(
         yield address
 
 
-def _run(part: Loop | Resetting | Watching, *, stack: AsyncExitStack) -> None:
+def _run(part: Loop | Auditing | Resetting | Watching, *, stack: AsyncExitStack) -> None:
     part.start()
     stack.push_async_callback(part.stop)
 
@@ -242,12 +245,13 @@ def _add_services(
     add_reflection(server, [*[each.full_name for each in SERVICES], HEALTH], calls)
 
 
-def _calls(settings: Settings, stack: AsyncExitStack) -> Calls:
+def _calls(settings: Settings, auditing: Auditing, stack: AsyncExitStack) -> Calls:
     secure, file = settings.tls_certificate is not None, settings.callers
     if file is None:
-        return Calls(secure=secure)
+        return Calls(auditing, secure=secure)
     access = Access({}, secure=secure)
-    calls = Calls(access=access, secure=secure)
+    calls = Calls(auditing, access=access, secure=secure)
+    calls.on_refused_credentials.append(auditing.refuse_credentials)
 
     def read() -> None:
         access.callers = known_callers(file)

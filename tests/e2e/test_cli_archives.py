@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +13,7 @@ from generic_provider import Client, ProvisioningResponse, ResponseStatus, actio
 from generic_provider_server.demo.aluxsat import provider
 from support.archives import make_old
 from support.command_line import run, told_as_json
-from support.processes import Server
+from support.processes import Server, wait_until
 
 CODE = "ALUXSAT"
 
@@ -80,6 +81,33 @@ def test_old_requests_go_into_a_file_that_is_read_and_deleted(
     )
     assert deleted.stdout.startswith("Z0000000001 DELETED: deleted by ")
     assert list((tmp_path / "archives").iterdir()) == []
+    _check_audit(server)
+
+
+def _check_audit(server: Server) -> None:
+    """The refused and the successful deletion, and nothing that was archived."""
+    about = ("audit", "list", "--method=DeleteArchive", "--resource=Z0000000001")
+    refused = (*about, "--refused", "--code=failed-precondition")
+    wait_until(lambda: bool(told_as_json(*refused, server=server)), what="it is written")
+    table = run(*about, server=server).stdout.splitlines()
+    assert table[0].split() == [
+        *("time", "call", "caller", "performed", "by", "provider"),
+        *("subscription", "about", "outcome", "done", "refused"),
+    ]
+    assert [line.split()[-3:] for line in table[1:]] == [
+        ["OK", "1", "0"],
+        ["CHECKSUM_MISMATCH", "0", "1"],
+    ]
+    exported = [*csv.DictReader(run(*about, "--csv", server=server).stdout.splitlines())]
+    assert [(each["code"], each["reason"]) for each in exported] == [
+        ("OK", ""),
+        ("FAILED_PRECONDITION", "CHECKSUM_MISMATCH"),
+    ]
+    told = told_as_json(*refused, server=server)
+    assert [(each["id"], each["time"]) for each in told] == [
+        (exported[1]["id"], exported[1]["time"])
+    ]
+    assert run("audit", "list", "--subscription=S1", "--csv", server=server).stdout.count("\n") == 1
 
 
 def test_a_file_is_shown_without_a_server_and_refused_if_it_is_damaged(
@@ -95,6 +123,9 @@ def test_a_file_is_shown_without_a_server_and_refused_if_it_is_damaged(
     assert "order-1" in every.stdout
     by_id = run("archive", "show", "Z0000000001")
     assert (by_id.exit_code, "archive download Z0000000001 gets the file" in by_id.stderr) == (2, 1)
+    assert [line for line in every.stdout.splitlines() if "PerformAction" in line] == [
+        "  method             PerformAction"
+    ]
     unknown = run("archive", "show", str(file), "--request=R0000000099")
     assert (unknown.exit_code, "has no request R0000000099" in unknown.stderr) == (1, True)
     checked = run("archive", "show", str(file), "--checksum=c0ffee")

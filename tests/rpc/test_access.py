@@ -34,10 +34,13 @@ from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
+from generic_provider_server.domain.audit import AuditEntry
+from generic_provider_server.domain.values import Instant
 from generic_provider_server.rpc import access
 from generic_provider_server.rpc.calls import Calls, add_service
 from generic_provider_server.rpc.servicers import REQUEST
 from generic_provider_server.services import rereading
+from generic_provider_server.services.auditing import Auditing
 from support.callers import allow, forbid
 from support.calling import METHODS, Caller, Refusal
 
@@ -262,10 +265,23 @@ class Flood:
             yield requests.DownloadArchiveResponse(data=b"x" * 1024 * 1024)
 
 
+class Unrecorded(Auditing):
+    """An audit trail without a store."""
+
+    def __init__(self) -> None:
+        self.counted: list[AuditEntry] = []
+
+    def now(self) -> Instant:
+        return Instant(0)
+
+    def count(self, entry: AuditEntry) -> None:
+        self.counted.append(entry)
+
+
 async def test_a_stream_that_its_client_does_not_read_ends_too() -> None:
     operator = access.known("operator", frozenset({"operator"}))
     judge = access.Access({access.digest_of("token"): operator}, secure=False)
-    calls = Calls(access=judge, secure=False)
+    calls = Calls(Unrecorded(), access=judge, secure=False)
     server = grpc.aio.server()
     add_service(server, REQUEST, Flood(), calls)
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"

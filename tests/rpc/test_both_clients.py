@@ -1,4 +1,6 @@
-"""Both clients do every call about resets, reports and archives, with the same arguments."""
+"""Both clients do every call about resets, reports, archives and the audit trail, with the same
+arguments.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import grpc
 import pytest
 
 from generic_provider import (
@@ -88,6 +91,7 @@ async def test_both_clients_do_every_call(ask: tuple[Ask, set[str]]) -> None:
     await _define(do)
     await _run(do)
     await _archive(do)
+    await _audit(do)
     assert done >= CALLS
 
 
@@ -185,3 +189,20 @@ async def _archive(ask: Ask) -> None:
     assert b"".join(await ask("download_archive", made.id, offset=9)) == whole[9:]
     deleted = await ask("delete_archive", made.id, checksum=made.checksum, performed_by="mari")
     assert deleted.message.startswith("deleted by mari")
+
+
+async def _audit(ask: Ask) -> None:
+    everything = await ask("list_audit_entries", page_size=7)
+    assert everything == await ask("list_audit_entries", time_to=datetime.now(UTC))
+    (deleted,) = await ask(
+        "list_audit_entries",
+        methods=["DeleteArchive"],
+        caller=everything[0].caller,
+        performed_by="mari",
+        codes=[grpc.StatusCode.OK],
+        resource=everything[0].resource,
+        time_from=datetime.now(UTC) - timedelta(hours=1),
+    )
+    assert deleted == everything[0]
+    for filters in ({"refused": True}, {"provider": "X"}, {"subscription": "S404"}):
+        assert await ask("list_audit_entries", **filters) == []

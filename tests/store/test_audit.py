@@ -108,7 +108,8 @@ async def test_entries_are_found_by_every_filter(
 
 
 async def test_refused_calls_beyond_a_few_are_counted_together(bench: Bench) -> None:
-    auditing = Auditing(bench.store)
+    lines: list[AuditEntry] = []
+    auditing = Auditing(bench.store, lines.extend)
     refused = {"code": 3, "reason": "INVALID_FIELD", "refused": 1}
     many, minute = 500, Instant(bench.clock.now - bench.clock.now % MINUTE)
     for n in range(1, many + 1):
@@ -116,10 +117,11 @@ async def test_refused_calls_beyond_a_few_are_counted_together(bench: Bench) -> 
         named = {"caller": peer, "peer": peer, "subscription": f"S{n}", "provider": f"P{n}"}
         auditing.refuse(entry_of(bench, n, **refused, **named))
     for n in range(3 * MOST_CALLERS):
-        auditing.refuse_credentials(f"ipv6:[{n}]", code=16, reason="UNAUTHENTICATED")
+        auditing.refuse_credentials(f"ipv6:[{n}]")
     await auditing.stop()
 
     found = await stored(bench)
+    assert sorted(each.key for each in lines) == sorted(each.key for each in found)
     alone = [each for each in found if each.subscription]
     (together,) = [each for each in found if each.method and not each.subscription]
     assert {each.subscription for each in alone} == {f"S{n + 1}" for n in range(MOST_ALONE)}

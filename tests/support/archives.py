@@ -146,6 +146,7 @@ def make_old(url: str, *, days: int) -> None:
     with closing(copying(url)) as database:
         for statement in (OLD_REQUESTS, OLD_ACTIONS):
             database.run(statement, (days * DAY * SECOND,) * 3)
+        database.run("UPDATE audit SET time = time - ?", (days * DAY * SECOND,))
         for number, document in database.run("SELECT id, document FROM reset_run").fetchall():
             run = json.loads(bytes(document))
             run |= {name: run[name] - days * DAY * SECOND for name in ("start_time", "end_time")}

@@ -13,6 +13,7 @@ from .wrong_actions import BROKEN_TIME, LONG, UNKNOWN, Case
 
 Creates: Any = requests.CreateArchiveRequest
 Lists: Any = requests.ListArchivesRequest
+Entries: Any = requests.ListAuditEntriesRequest
 CHECKSUM = "0" * 64
 
 
@@ -48,5 +49,17 @@ ARCHIVES: Mapping[str, list[Case]] = {
     "DeleteArchive": [
         *named(requests.DeleteArchiveRequest, checksum=CHECKSUM),
         (requests.DeleteArchiveRequest(archive="Z0000000001"), "INVALID_FIELD", "checksum"),
+    ],
+    "ListAuditEntries": [
+        (Entries(page_size=-1), "INVALID_FIELD", "page_size"),
+        (Entries(page_token="no token"), "INVALID_FIELD", "page_token"),
+        (Entries(methods=["ListRequests", "perform"]), "INVALID_FIELD", "methods[1]"),
+        (Entries(methods=["GetRequest"] * 101), "INVALID_FIELD", "methods"),
+        (Entries(codes=[0, 17]), "INVALID_FIELD", "codes[1]"),
+        (Entries(codes=[0] * 101), "INVALID_FIELD", "codes"),
+        (Entries(caller="x" * 201), "INVALID_FIELD", "caller"),
+        (Entries(performed_by="x" * 101), "INVALID_FIELD", "performed_by"),
+        (Entries(resource=LONG), "INVALID_FIELD", "resource"),
+        (Entries(time_from=BROKEN_TIME), "INVALID_FIELD", "time_from"),
     ],
 }

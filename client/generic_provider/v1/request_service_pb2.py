@@ -22,13 +22,14 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from generic_provider.v1 import errors_pb2 as generic__provider_dot_v1_dot_errors__pb2
 from generic_provider.v1 import provisioning_service_pb2 as generic__provider_dot_v1_dot_provisioning__service__pb2
 from generic_provider.v1 import resources_pb2 as generic__provider_dot_v1_dot_resources__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)generic_provider/v1/request_service.proto\x12\x13generic_provider.v1\x1a.generic_provider/v1/provisioning_service.proto\x1a#generic_provider/v1/resources.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"$\n\x11GetRequestRequest\x12\x0f\n\x07request\x18\x01 \x01(\t\"O\n\x12GetRequestResponse\x12\x39\n\x07request\x18\x01 \x01(\x0b\x32(.generic_provider.v1.ProvisioningRequest\"\xe4\x04\n\x13ListRequestsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x14\n\x0csubscription\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x63\x63ount_number\x18\x03 \x01(\t\x12/\n\x05types\x18\x04 \x03(\x0e\x32 .generic_provider.v1.RequestType\x12\x31\n\x06states\x18\x05 \x03(\x0e\x32!.generic_provider.v1.RequestState\x12\x33\n\x07origins\x18\x06 \x03(\x0e\x32\".generic_provider.v1.RequestOrigin\x12\x0e\n\x06\x61\x63tion\x18\x07 \x01(\t\x12\x11\n\treference\x18\x08 \x01(\t\x12\x14\n\x0clast_adapter\x18\t \x01(\t\x12\x12\n\nerror_code\x18\n \x01(\t\x12\x13\n\x0bitem_serial\x18\x0b \x01(\t\x12\x30\n\x0c\x63reated_from\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncreated_to\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0csettled_from\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nsettled_to\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coldest_first\x18\x10 \x01(\x08\x12\x11\n\tpage_size\x18\x11 \x01(\x05\x12\x12\n\npage_token\x18\x12 \x01(\t\x12\x11\n\treset_run\x18\x13 \x01(\t\"}\n\x14ListRequestsResponse\x12:\n\x08requests\x18\x01 \x03(\x0b\x32(.generic_provider.v1.ProvisioningRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08\x61rchives\x18\x03 \x03(\t\"`\n\x14\x43\x61ncelRequestRequest\x12\x0f\n\x07request\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tend_lease\x18\x03 \x01(\x08\x12\x14\n\x0cperformed_by\x18\x04 \x01(\t\"R\n\x15\x43\x61ncelRequestResponse\x12\x39\n\x07request\x18\x01 \x01(\x0b\x32(.generic_provider.v1.ProvisioningRequest\"\xc2\x01\n\x15ResolveRequestRequest\x12\x0f\n\x07request\x18\x01 \x01(\t\x12\x33\n\x06status\x18\x02 \x01(\x0e\x32#.generic_provider.v1.ResponseStatus\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nerror_code\x18\x04 \x01(\t\x12\x16\n\x0e\x61\x63\x63ount_number\x18\x05 \x01(\t\x12\x11\n\tend_lease\x18\x06 \x01(\x08\x12\x14\n\x0cperformed_by\x18\x07 \x01(\t\"S\n\x16ResolveRequestResponse\x12\x39\n\x07request\x18\x01 \x01(\x0b\x32(.generic_provider.v1.ProvisioningRequest\"%\n\x11GetBacklogRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"\xc3\x05\n\x12GetBacklogResponse\x12\x0f\n\x07pending\x18\x01 \x01(\x04\x12\x0e\n\x06leased\x18\x02 \x01(\x04\x12\x19\n\x11waiting_for_retry\x18\x03 \x01(\x04\x12\x1d\n\x15\x62locked_subscriptions\x18\x04 \x01(\x04\x12\x38\n\x06oldest\x18\x05 \x01(\x0b\x32(.generic_provider.v1.ProvisioningRequest\x12\x42\n\x07\x62y_type\x18\x06 \x03(\x0b\x32\x31.generic_provider.v1.GetBacklogResponse.TypeCount\x12@\n\x06\x62y_age\x18\x07 \x03(\x0b\x32\x30.generic_provider.v1.GetBacklogResponse.AgeCount\x12!\n\x19out_of_sync_subscriptions\x18\x08 \x01(\x04\x12\x10\n\x08\x61\x64\x61pters\x18\t \x01(\r\x12\x43\n\tset_aside\x18\n \x03(\x0b\x32\x30.generic_provider.v1.GetBacklogResponse.SetAside\x1aJ\n\tTypeCount\x12.\n\x04type\x18\x01 \x01(\x0e\x32 .generic_provider.v1.RequestType\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x1a\x43\n\x08\x41geCount\x12(\n\x05up_to\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x1a\x86\x01\n\x08SetAside\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x0c\n\x04\x64uty\x18\x02 \x01(\t\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x10\n\x08\x66\x61ilures\x18\x04 \x01(\r\x12\x35\n\x11next_attempt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x13ListAdaptersRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"h\n\x14ListAdaptersResponse\x12\x37\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32%.generic_provider.v1.ConnectedAdapter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9a\x02\n\x10\x43onnectedAdapter\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x15\n\rmax_in_flight\x18\x05 \x01(\r\x12\x11\n\tin_flight\x18\x06 \x01(\r\x12\x33\n\x10oldest_lease_age\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x0c\x63onnect_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_heard_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc9\x03\n\x07\x41rchive\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x32\n\x0e\x63reated_before\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x05state\x18\x04 \x01(\x0e\x32!.generic_provider.v1.ArchiveState\x12\x19\n\x11requests_archived\x18\x05 \x01(\x04\x12\x16\n\x0erequests_total\x18\x06 \x01(\x04\x12\x12\n\nsize_bytes\x18\x07 \x01(\x04\x12\x10\n\x08\x63hecksum\x18\x08 \x01(\t\x12\x35\n\x11\x66irst_create_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10last_create_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cperformed_by\x18\x0c \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\r \x01(\t\x12\x0f\n\x07message\x18\x0e \x01(\t\x12\x0c\n\x04\x66ile\x18\x0f \x01(\t\"\x86\x01\n\x14\x43reateArchiveRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x32\n\x0e\x63reated_before\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x14\n\x0cperformed_by\x18\x04 \x01(\t\"F\n\x15\x43reateArchiveResponse\x12-\n\x07\x61rchive\x18\x01 \x01(\x0b\x32\x1c.generic_provider.v1.Archive\"$\n\x11GetArchiveRequest\x12\x0f\n\x07\x61rchive\x18\x01 \x01(\t\"C\n\x12GetArchiveResponse\x12-\n\x07\x61rchive\x18\x01 \x01(\x0b\x32\x1c.generic_provider.v1.Archive\"\x97\x01\n\x13ListArchivesRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x31\n\x06states\x18\x02 \x03(\x0e\x32!.generic_provider.v1.ArchiveState\x12\x14\n\x0csubscription\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"_\n\x14ListArchivesResponse\x12.\n\x08\x61rchives\x18\x01 \x03(\x0b\x32\x1c.generic_provider.v1.Archive\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x16\x44ownloadArchiveRequest\x12\x0f\n\x07\x61rchive\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"7\n\x17\x44ownloadArchiveResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"O\n\x14\x44\x65leteArchiveRequest\x12\x0f\n\x07\x61rchive\x18\x01 \x01(\t\x12\x10\n\x08\x63hecksum\x18\x02 \x01(\t\x12\x14\n\x0cperformed_by\x18\x03 \x01(\t\"F\n\x15\x44\x65leteArchiveResponse\x12-\n\x07\x61rchive\x18\x01 \x01(\x0b\x32\x1c.generic_provider.v1.Archive*\x9b\x01\n\x0c\x41rchiveState\x12\x1d\n\x19\x41RCHIVE_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41RCHIVE_STATE_CREATING\x10\x01\x12\x1b\n\x17\x41RCHIVE_STATE_COMPLETED\x10\x02\x12\x18\n\x14\x41RCHIVE_STATE_FAILED\x10\x03\x12\x19\n\x15\x41RCHIVE_STATE_DELETED\x10\x04\x32\xef\x08\n\x0eRequestService\x12]\n\nGetRequest\x12&.generic_provider.v1.GetRequestRequest\x1a\'.generic_provider.v1.GetRequestResponse\x12\x63\n\x0cListRequests\x12(.generic_provider.v1.ListRequestsRequest\x1a).generic_provider.v1.ListRequestsResponse\x12\x66\n\rCancelRequest\x12).generic_provider.v1.CancelRequestRequest\x1a*.generic_provider.v1.CancelRequestResponse\x12i\n\x0eResolveRequest\x12*.generic_provider.v1.ResolveRequestRequest\x1a+.generic_provider.v1.ResolveRequestResponse\x12]\n\nGetBacklog\x12&.generic_provider.v1.GetBacklogRequest\x1a\'.generic_provider.v1.GetBacklogResponse\x12\x63\n\x0cListAdapters\x12(.generic_provider.v1.ListAdaptersRequest\x1a).generic_provider.v1.ListAdaptersResponse\x12\x66\n\rCreateArchive\x12).generic_provider.v1.CreateArchiveRequest\x1a*.generic_provider.v1.CreateArchiveResponse\x12]\n\nGetArchive\x12&.generic_provider.v1.GetArchiveRequest\x1a\'.generic_provider.v1.GetArchiveResponse\x12\x63\n\x0cListArchives\x12(.generic_provider.v1.ListArchivesRequest\x1a).generic_provider.v1.ListArchivesResponse\x12n\n\x0f\x44ownloadArchive\x12+.generic_provider.v1.DownloadArchiveRequest\x1a,.generic_provider.v1.DownloadArchiveResponse0\x01\x12\x66\n\rDeleteArchive\x12).generic_provider.v1.DeleteArchiveRequest\x1a*.generic_provider.v1.DeleteArchiveResponseBR\n\x13generic_provider.v1P\x01Z$genericprovider/v1;genericproviderv1\xaa\x02\x12GenericProvider.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n)generic_provider/v1/request_service.proto\x12\x13generic_provider.v1\x1a generic_provider/v1/errors.proto\x1a.generic_provider/v1/provisioning_service.proto\x1a#generic_provider/v1/resources.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"$\n\x11GetRequestRequest\x12\x0f\n\x07request\x18\x01 \x01(\t\"O\n\x12GetRequestResponse\x12\x39\n\x07request\x18\x01 \x01(\x0b\x32(.generic_provider.v1.ProvisioningRequest\"\xe4\x04\n\x13ListRequestsRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x14\n\x0csubscription\x18\x02 \x01(\t\x12\x16\n\x0e\x61\x63\x63ount_number\x18\x03 \x01(\t\x12/\n\x05types\x18\x04 \x03(\x0e\x32 .generic_provider.v1.RequestType\x12\x31\n\x06states\x18\x05 \x03(\x0e\x32!.generic_provider.v1.RequestState\x12\x33\n\x07origins\x18\x06 \x03(\x0e\x32\".generic_provider.v1.RequestOrigin\x12\x0e\n\x06\x61\x63tion\x18\x07 \x01(\t\x12\x11\n\treference\x18\x08 \x01(\t\x12\x14\n\x0clast_adapter\x18\t \x01(\t\x12\x12\n\nerror_code\x18\n \x01(\t\x12\x13\n\x0bitem_serial\x18\x0b \x01(\t\x12\x30\n\x0c\x63reated_from\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncreated_to\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0csettled_from\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nsettled_to\x18\x0f \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0coldest_first\x18\x10 \x01(\x08\x12\x11\n\tpage_size\x18\x11 \x01(\x05\x12\x12\n\npage_token\x18\x12 \x01(\t\x12\x11\n\treset_run\x18\x13 \x01(\t\"}\n\x14ListRequestsResponse\x12:\n\x08requests\x18\x01 \x03(\x0b\x32(.generic_provider.v1.ProvisioningRequest\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08\x61rchives\x18\x03 \x03(\t\"`\n\x14\x43\x61ncelRequestRequest\x12\x0f\n\x07request\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tend_lease\x18\x03 \x01(\x08\x12\x14\n\x0cperformed_by\x18\x04 \x01(\t\"R\n\x15\x43\x61ncelRequestResponse\x12\x39\n\x07request\x18\x01 \x01(\x0b\x32(.generic_provider.v1.ProvisioningRequest\"\xc2\x01\n\x15ResolveRequestRequest\x12\x0f\n\x07request\x18\x01 \x01(\t\x12\x33\n\x06status\x18\x02 \x01(\x0e\x32#.generic_provider.v1.ResponseStatus\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x12\n\nerror_code\x18\x04 \x01(\t\x12\x16\n\x0e\x61\x63\x63ount_number\x18\x05 \x01(\t\x12\x11\n\tend_lease\x18\x06 \x01(\x08\x12\x14\n\x0cperformed_by\x18\x07 \x01(\t\"S\n\x16ResolveRequestResponse\x12\x39\n\x07request\x18\x01 \x01(\x0b\x32(.generic_provider.v1.ProvisioningRequest\"%\n\x11GetBacklogRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\"\xc3\x05\n\x12GetBacklogResponse\x12\x0f\n\x07pending\x18\x01 \x01(\x04\x12\x0e\n\x06leased\x18\x02 \x01(\x04\x12\x19\n\x11waiting_for_retry\x18\x03 \x01(\x04\x12\x1d\n\x15\x62locked_subscriptions\x18\x04 \x01(\x04\x12\x38\n\x06oldest\x18\x05 \x01(\x0b\x32(.generic_provider.v1.ProvisioningRequest\x12\x42\n\x07\x62y_type\x18\x06 \x03(\x0b\x32\x31.generic_provider.v1.GetBacklogResponse.TypeCount\x12@\n\x06\x62y_age\x18\x07 \x03(\x0b\x32\x30.generic_provider.v1.GetBacklogResponse.AgeCount\x12!\n\x19out_of_sync_subscriptions\x18\x08 \x01(\x04\x12\x10\n\x08\x61\x64\x61pters\x18\t \x01(\r\x12\x43\n\tset_aside\x18\n \x03(\x0b\x32\x30.generic_provider.v1.GetBacklogResponse.SetAside\x1aJ\n\tTypeCount\x12.\n\x04type\x18\x01 \x01(\x0e\x32 .generic_provider.v1.RequestType\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x1a\x43\n\x08\x41geCount\x12(\n\x05up_to\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\x1a\x86\x01\n\x08SetAside\x12\x14\n\x0csubscription\x18\x01 \x01(\t\x12\x0c\n\x04\x64uty\x18\x02 \x01(\t\x12\r\n\x05\x65rror\x18\x03 \x01(\t\x12\x10\n\x08\x66\x61ilures\x18\x04 \x01(\r\x12\x35\n\x11next_attempt_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x13ListAdaptersRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"h\n\x14ListAdaptersResponse\x12\x37\n\x08\x61\x64\x61pters\x18\x01 \x03(\x0b\x32%.generic_provider.v1.ConnectedAdapter\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x9a\x02\n\x10\x43onnectedAdapter\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\t\x12\x0c\n\x04peer\x18\x04 \x01(\t\x12\x15\n\rmax_in_flight\x18\x05 \x01(\r\x12\x11\n\tin_flight\x18\x06 \x01(\r\x12\x33\n\x10oldest_lease_age\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x30\n\x0c\x63onnect_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0flast_heard_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xc9\x03\n\x07\x41rchive\x12\n\n\x02id\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x32\n\x0e\x63reated_before\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x05state\x18\x04 \x01(\x0e\x32!.generic_provider.v1.ArchiveState\x12\x19\n\x11requests_archived\x18\x05 \x01(\x04\x12\x16\n\x0erequests_total\x18\x06 \x01(\x04\x12\x12\n\nsize_bytes\x18\x07 \x01(\x04\x12\x10\n\x08\x63hecksum\x18\x08 \x01(\t\x12\x35\n\x11\x66irst_create_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10last_create_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0b\x63reate_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cperformed_by\x18\x0c \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\r \x01(\t\x12\x0f\n\x07message\x18\x0e \x01(\t\x12\x0c\n\x04\x66ile\x18\x0f \x01(\t\"\x86\x01\n\x14\x43reateArchiveRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x32\n\x0e\x63reated_before\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x14\n\x0cperformed_by\x18\x04 \x01(\t\"F\n\x15\x43reateArchiveResponse\x12-\n\x07\x61rchive\x18\x01 \x01(\x0b\x32\x1c.generic_provider.v1.Archive\"$\n\x11GetArchiveRequest\x12\x0f\n\x07\x61rchive\x18\x01 \x01(\t\"C\n\x12GetArchiveResponse\x12-\n\x07\x61rchive\x18\x01 \x01(\x0b\x32\x1c.generic_provider.v1.Archive\"\x97\x01\n\x13ListArchivesRequest\x12\x10\n\x08provider\x18\x01 \x01(\t\x12\x31\n\x06states\x18\x02 \x03(\x0e\x32!.generic_provider.v1.ArchiveState\x12\x14\n\x0csubscription\x18\x03 \x01(\t\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\"_\n\x14ListArchivesResponse\x12.\n\x08\x61rchives\x18\x01 \x03(\x0b\x32\x1c.generic_provider.v1.Archive\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"9\n\x16\x44ownloadArchiveRequest\x12\x0f\n\x07\x61rchive\x18\x01 \x01(\t\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"7\n\x17\x44ownloadArchiveResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0e\n\x06offset\x18\x02 \x01(\x04\"O\n\x14\x44\x65leteArchiveRequest\x12\x0f\n\x07\x61rchive\x18\x01 \x01(\t\x12\x10\n\x08\x63hecksum\x18\x02 \x01(\t\x12\x14\n\x0cperformed_by\x18\x03 \x01(\t\"F\n\x15\x44\x65leteArchiveResponse\x12-\n\x07\x61rchive\x18\x01 \x01(\x0b\x32\x1c.generic_provider.v1.Archive\"\xbe\x02\n\nAuditEntry\x12\n\n\x02id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06method\x18\x03 \x01(\t\x12\x0e\n\x06\x63\x61ller\x18\x04 \x01(\t\x12\r\n\x05roles\x18\x05 \x03(\t\x12\x0c\n\x04peer\x18\x06 \x01(\t\x12\x14\n\x0cperformed_by\x18\x07 \x01(\t\x12\x10\n\x08provider\x18\x08 \x01(\t\x12\x14\n\x0csubscription\x18\t \x01(\t\x12\x10\n\x08resource\x18\n \x01(\t\x12\x0e\n\x06\x64\x65tail\x18\x0b \x01(\t\x12\x0c\n\x04\x63ode\x18\x0c \x01(\x05\x12\x30\n\x06reason\x18\r \x01(\x0e\x32 .generic_provider.v1.ErrorReason\x12\x0c\n\x04\x64one\x18\x0e \x01(\x04\x12\x0f\n\x07refused\x18\x0f \x01(\x04\"\xad\x02\n\x17ListAuditEntriesRequest\x12\x0f\n\x07methods\x18\x01 \x03(\t\x12\x0e\n\x06\x63\x61ller\x18\x02 \x01(\t\x12\x14\n\x0cperformed_by\x18\x03 \x01(\t\x12\x10\n\x08provider\x18\x04 \x01(\t\x12\x14\n\x0csubscription\x18\x05 \x01(\t\x12\x10\n\x08resource\x18\x06 \x01(\t\x12\r\n\x05\x63odes\x18\x07 \x03(\x05\x12\x0f\n\x07refused\x18\x08 \x01(\x08\x12-\n\ttime_from\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07time_to\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tpage_size\x18\x0b \x01(\x05\x12\x12\n\npage_token\x18\x0c \x01(\t\"e\n\x18ListAuditEntriesResponse\x12\x30\n\x07\x65ntries\x18\x01 \x03(\x0b\x32\x1f.generic_provider.v1.AuditEntry\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\x9b\x01\n\x0c\x41rchiveState\x12\x1d\n\x19\x41RCHIVE_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x41RCHIVE_STATE_CREATING\x10\x01\x12\x1b\n\x17\x41RCHIVE_STATE_COMPLETED\x10\x02\x12\x18\n\x14\x41RCHIVE_STATE_FAILED\x10\x03\x12\x19\n\x15\x41RCHIVE_STATE_DELETED\x10\x04\x32\xe0\t\n\x0eRequestService\x12]\n\nGetRequest\x12&.generic_provider.v1.GetRequestRequest\x1a\'.generic_provider.v1.GetRequestResponse\x12\x63\n\x0cListRequests\x12(.generic_provider.v1.ListRequestsRequest\x1a).generic_provider.v1.ListRequestsResponse\x12\x66\n\rCancelRequest\x12).generic_provider.v1.CancelRequestRequest\x1a*.generic_provider.v1.CancelRequestResponse\x12i\n\x0eResolveRequest\x12*.generic_provider.v1.ResolveRequestRequest\x1a+.generic_provider.v1.ResolveRequestResponse\x12]\n\nGetBacklog\x12&.generic_provider.v1.GetBacklogRequest\x1a\'.generic_provider.v1.GetBacklogResponse\x12\x63\n\x0cListAdapters\x12(.generic_provider.v1.ListAdaptersRequest\x1a).generic_provider.v1.ListAdaptersResponse\x12\x66\n\rCreateArchive\x12).generic_provider.v1.CreateArchiveRequest\x1a*.generic_provider.v1.CreateArchiveResponse\x12]\n\nGetArchive\x12&.generic_provider.v1.GetArchiveRequest\x1a\'.generic_provider.v1.GetArchiveResponse\x12\x63\n\x0cListArchives\x12(.generic_provider.v1.ListArchivesRequest\x1a).generic_provider.v1.ListArchivesResponse\x12n\n\x0f\x44ownloadArchive\x12+.generic_provider.v1.DownloadArchiveRequest\x1a,.generic_provider.v1.DownloadArchiveResponse0\x01\x12\x66\n\rDeleteArchive\x12).generic_provider.v1.DeleteArchiveRequest\x1a*.generic_provider.v1.DeleteArchiveResponse\x12o\n\x10ListAuditEntries\x12,.generic_provider.v1.ListAuditEntriesRequest\x1a-.generic_provider.v1.ListAuditEntriesResponseBR\n\x13generic_provider.v1P\x01Z$genericprovider/v1;genericproviderv1\xaa\x02\x12GenericProvider.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,62 +37,68 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'generic_provider.v1.request
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\023generic_provider.v1P\001Z$genericprovider/v1;genericproviderv1\252\002\022GenericProvider.V1'
-  _globals['_ARCHIVESTATE']._serialized_start=4058
-  _globals['_ARCHIVESTATE']._serialized_end=4213
-  _globals['_GETREQUESTREQUEST']._serialized_start=216
-  _globals['_GETREQUESTREQUEST']._serialized_end=252
-  _globals['_GETREQUESTRESPONSE']._serialized_start=254
-  _globals['_GETREQUESTRESPONSE']._serialized_end=333
-  _globals['_LISTREQUESTSREQUEST']._serialized_start=336
-  _globals['_LISTREQUESTSREQUEST']._serialized_end=948
-  _globals['_LISTREQUESTSRESPONSE']._serialized_start=950
-  _globals['_LISTREQUESTSRESPONSE']._serialized_end=1075
-  _globals['_CANCELREQUESTREQUEST']._serialized_start=1077
-  _globals['_CANCELREQUESTREQUEST']._serialized_end=1173
-  _globals['_CANCELREQUESTRESPONSE']._serialized_start=1175
-  _globals['_CANCELREQUESTRESPONSE']._serialized_end=1257
-  _globals['_RESOLVEREQUESTREQUEST']._serialized_start=1260
-  _globals['_RESOLVEREQUESTREQUEST']._serialized_end=1454
-  _globals['_RESOLVEREQUESTRESPONSE']._serialized_start=1456
-  _globals['_RESOLVEREQUESTRESPONSE']._serialized_end=1539
-  _globals['_GETBACKLOGREQUEST']._serialized_start=1541
-  _globals['_GETBACKLOGREQUEST']._serialized_end=1578
-  _globals['_GETBACKLOGRESPONSE']._serialized_start=1581
-  _globals['_GETBACKLOGRESPONSE']._serialized_end=2288
-  _globals['_GETBACKLOGRESPONSE_TYPECOUNT']._serialized_start=2008
-  _globals['_GETBACKLOGRESPONSE_TYPECOUNT']._serialized_end=2082
-  _globals['_GETBACKLOGRESPONSE_AGECOUNT']._serialized_start=2084
-  _globals['_GETBACKLOGRESPONSE_AGECOUNT']._serialized_end=2151
-  _globals['_GETBACKLOGRESPONSE_SETASIDE']._serialized_start=2154
-  _globals['_GETBACKLOGRESPONSE_SETASIDE']._serialized_end=2288
-  _globals['_LISTADAPTERSREQUEST']._serialized_start=2290
-  _globals['_LISTADAPTERSREQUEST']._serialized_end=2368
-  _globals['_LISTADAPTERSRESPONSE']._serialized_start=2370
-  _globals['_LISTADAPTERSRESPONSE']._serialized_end=2474
-  _globals['_CONNECTEDADAPTER']._serialized_start=2477
-  _globals['_CONNECTEDADAPTER']._serialized_end=2759
-  _globals['_ARCHIVE']._serialized_start=2762
-  _globals['_ARCHIVE']._serialized_end=3219
-  _globals['_CREATEARCHIVEREQUEST']._serialized_start=3222
-  _globals['_CREATEARCHIVEREQUEST']._serialized_end=3356
-  _globals['_CREATEARCHIVERESPONSE']._serialized_start=3358
-  _globals['_CREATEARCHIVERESPONSE']._serialized_end=3428
-  _globals['_GETARCHIVEREQUEST']._serialized_start=3430
-  _globals['_GETARCHIVEREQUEST']._serialized_end=3466
-  _globals['_GETARCHIVERESPONSE']._serialized_start=3468
-  _globals['_GETARCHIVERESPONSE']._serialized_end=3535
-  _globals['_LISTARCHIVESREQUEST']._serialized_start=3538
-  _globals['_LISTARCHIVESREQUEST']._serialized_end=3689
-  _globals['_LISTARCHIVESRESPONSE']._serialized_start=3691
-  _globals['_LISTARCHIVESRESPONSE']._serialized_end=3786
-  _globals['_DOWNLOADARCHIVEREQUEST']._serialized_start=3788
-  _globals['_DOWNLOADARCHIVEREQUEST']._serialized_end=3845
-  _globals['_DOWNLOADARCHIVERESPONSE']._serialized_start=3847
-  _globals['_DOWNLOADARCHIVERESPONSE']._serialized_end=3902
-  _globals['_DELETEARCHIVEREQUEST']._serialized_start=3904
-  _globals['_DELETEARCHIVEREQUEST']._serialized_end=3983
-  _globals['_DELETEARCHIVERESPONSE']._serialized_start=3985
-  _globals['_DELETEARCHIVERESPONSE']._serialized_end=4055
-  _globals['_REQUESTSERVICE']._serialized_start=4216
-  _globals['_REQUESTSERVICE']._serialized_end=5351
+  _globals['_ARCHIVESTATE']._serialized_start=4820
+  _globals['_ARCHIVESTATE']._serialized_end=4975
+  _globals['_GETREQUESTREQUEST']._serialized_start=250
+  _globals['_GETREQUESTREQUEST']._serialized_end=286
+  _globals['_GETREQUESTRESPONSE']._serialized_start=288
+  _globals['_GETREQUESTRESPONSE']._serialized_end=367
+  _globals['_LISTREQUESTSREQUEST']._serialized_start=370
+  _globals['_LISTREQUESTSREQUEST']._serialized_end=982
+  _globals['_LISTREQUESTSRESPONSE']._serialized_start=984
+  _globals['_LISTREQUESTSRESPONSE']._serialized_end=1109
+  _globals['_CANCELREQUESTREQUEST']._serialized_start=1111
+  _globals['_CANCELREQUESTREQUEST']._serialized_end=1207
+  _globals['_CANCELREQUESTRESPONSE']._serialized_start=1209
+  _globals['_CANCELREQUESTRESPONSE']._serialized_end=1291
+  _globals['_RESOLVEREQUESTREQUEST']._serialized_start=1294
+  _globals['_RESOLVEREQUESTREQUEST']._serialized_end=1488
+  _globals['_RESOLVEREQUESTRESPONSE']._serialized_start=1490
+  _globals['_RESOLVEREQUESTRESPONSE']._serialized_end=1573
+  _globals['_GETBACKLOGREQUEST']._serialized_start=1575
+  _globals['_GETBACKLOGREQUEST']._serialized_end=1612
+  _globals['_GETBACKLOGRESPONSE']._serialized_start=1615
+  _globals['_GETBACKLOGRESPONSE']._serialized_end=2322
+  _globals['_GETBACKLOGRESPONSE_TYPECOUNT']._serialized_start=2042
+  _globals['_GETBACKLOGRESPONSE_TYPECOUNT']._serialized_end=2116
+  _globals['_GETBACKLOGRESPONSE_AGECOUNT']._serialized_start=2118
+  _globals['_GETBACKLOGRESPONSE_AGECOUNT']._serialized_end=2185
+  _globals['_GETBACKLOGRESPONSE_SETASIDE']._serialized_start=2188
+  _globals['_GETBACKLOGRESPONSE_SETASIDE']._serialized_end=2322
+  _globals['_LISTADAPTERSREQUEST']._serialized_start=2324
+  _globals['_LISTADAPTERSREQUEST']._serialized_end=2402
+  _globals['_LISTADAPTERSRESPONSE']._serialized_start=2404
+  _globals['_LISTADAPTERSRESPONSE']._serialized_end=2508
+  _globals['_CONNECTEDADAPTER']._serialized_start=2511
+  _globals['_CONNECTEDADAPTER']._serialized_end=2793
+  _globals['_ARCHIVE']._serialized_start=2796
+  _globals['_ARCHIVE']._serialized_end=3253
+  _globals['_CREATEARCHIVEREQUEST']._serialized_start=3256
+  _globals['_CREATEARCHIVEREQUEST']._serialized_end=3390
+  _globals['_CREATEARCHIVERESPONSE']._serialized_start=3392
+  _globals['_CREATEARCHIVERESPONSE']._serialized_end=3462
+  _globals['_GETARCHIVEREQUEST']._serialized_start=3464
+  _globals['_GETARCHIVEREQUEST']._serialized_end=3500
+  _globals['_GETARCHIVERESPONSE']._serialized_start=3502
+  _globals['_GETARCHIVERESPONSE']._serialized_end=3569
+  _globals['_LISTARCHIVESREQUEST']._serialized_start=3572
+  _globals['_LISTARCHIVESREQUEST']._serialized_end=3723
+  _globals['_LISTARCHIVESRESPONSE']._serialized_start=3725
+  _globals['_LISTARCHIVESRESPONSE']._serialized_end=3820
+  _globals['_DOWNLOADARCHIVEREQUEST']._serialized_start=3822
+  _globals['_DOWNLOADARCHIVEREQUEST']._serialized_end=3879
+  _globals['_DOWNLOADARCHIVERESPONSE']._serialized_start=3881
+  _globals['_DOWNLOADARCHIVERESPONSE']._serialized_end=3936
+  _globals['_DELETEARCHIVEREQUEST']._serialized_start=3938
+  _globals['_DELETEARCHIVEREQUEST']._serialized_end=4017
+  _globals['_DELETEARCHIVERESPONSE']._serialized_start=4019
+  _globals['_DELETEARCHIVERESPONSE']._serialized_end=4089
+  _globals['_AUDITENTRY']._serialized_start=4092
+  _globals['_AUDITENTRY']._serialized_end=4410
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_start=4413
+  _globals['_LISTAUDITENTRIESREQUEST']._serialized_end=4714
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_start=4716
+  _globals['_LISTAUDITENTRIESRESPONSE']._serialized_end=4817
+  _globals['_REQUESTSERVICE']._serialized_start=4978
+  _globals['_REQUESTSERVICE']._serialized_end=6226
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from collections import abc as _abc
+from generic_provider.v1 import errors_pb2 as _errors_pb2
 from generic_provider.v1 import provisioning_service_pb2 as _provisioning_service_pb2
 from generic_provider.v1 import resources_pb2 as _resources_pb2
 from google.protobuf import descriptor as _descriptor
@@ -704,8 +705,8 @@ class CreateArchiveRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """A provider's code. Empty = all providers; only then actions that created no request are archived
-    too.
+    """A provider's code. Empty = all providers; only then actions that created no request, and entries
+    of the audit trail that name no provider, are archived too.
     """
     request_id: _builtins.str
     """Makes a repeated call safe. Up to 100 characters."""
@@ -946,3 +947,185 @@ class DeleteArchiveResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteArchiveResponse: _TypeAlias = DeleteArchiveResponse  # noqa: Y015
+
+@_typing.final
+class AuditEntry(_message.Message):
+    """One call, or several calls of the same kind that are counted together.
+
+    These are counted together, in one entry for each minute, caller and server process: calls that
+    hand requests over (StreamPendingRequests, PullPendingRequests) or send archives (DownloadArchive);
+    refused calls, if the caller had ten others refused in the same minute; and calls with wrong
+    credentials, for each host.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ID_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    ROLES_FIELD_NUMBER: _builtins.int
+    PEER_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    DETAIL_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    id: _builtins.str
+    """Identifies the entry, together with `time`."""
+    method: _builtins.str
+    """The name of the RPC, for example "PerformAction". Empty if the credentials were wrong."""
+    caller: _builtins.str
+    """Proven identity of the caller, otherwise the network address."""
+    peer: _builtins.str
+    """The caller's network address."""
+    performed_by: _builtins.str
+    """As the caller said. Empty for a batch whose items differ in it."""
+    provider: _builtins.str
+    """The provider that the call named, or the only one to which an action sent requests."""
+    subscription: _builtins.str
+    """Empty for a batch whose items differ in it."""
+    resource: _builtins.str
+    """The id of the action, request, reset run, definition or archive that the call created or changed."""
+    detail: _builtins.str
+    """The kind of an action, the new state of a provider or a definition, or the `reason` that the
+    caller gave. At most 200 characters, longer ones are cut.
+    """
+    code: _builtins.int
+    """How the call ended: a google.rpc.Code, 0 for a call that was not refused. A batch of which items
+    were refused is not refused itself.
+    """
+    reason: _errors_pb2.ErrorReason.ValueType
+    """Why the call was refused."""
+    done: _builtins.int
+    """The number of items of a batch that were done, else of calls. For ReportPlatformState the number
+    of subscriptions that the report confirmed or changed.
+    """
+    refused: _builtins.int
+    """The number of items of a batch that were refused, or could not be applied; else of refused calls."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When the call began; the beginning of the minute if calls are counted together."""
+
+    @_builtins.property
+    def roles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The roles of a proven caller."""
+
+    def __init__(
+        self,
+        *,
+        id: _builtins.str = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+        method: _builtins.str = ...,
+        caller: _builtins.str = ...,
+        roles: _abc.Iterable[_builtins.str] | None = ...,
+        peer: _builtins.str = ...,
+        performed_by: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        subscription: _builtins.str = ...,
+        resource: _builtins.str = ...,
+        detail: _builtins.str = ...,
+        code: _builtins.int = ...,
+        reason: _errors_pb2.ErrorReason.ValueType = ...,
+        done: _builtins.int = ...,
+        refused: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "code", b"code", "detail", b"detail", "done", b"done", "id", b"id", "method", b"method", "peer", b"peer", "performed_by", b"performed_by", "provider", b"provider", "reason", b"reason", "refused", b"refused", "resource", b"resource", "roles", b"roles", "subscription", b"subscription", "time", b"time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AuditEntry: _TypeAlias = AuditEntry  # noqa: Y015
+
+@_typing.final
+class ListAuditEntriesRequest(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHODS_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    PERFORMED_BY_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
+    SUBSCRIPTION_FIELD_NUMBER: _builtins.int
+    RESOURCE_FIELD_NUMBER: _builtins.int
+    CODES_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    TIME_FROM_FIELD_NUMBER: _builtins.int
+    TIME_TO_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    caller: _builtins.str
+    performed_by: _builtins.str
+    provider: _builtins.str
+    subscription: _builtins.str
+    resource: _builtins.str
+    """An id, as in AuditEntry."""
+    refused: _builtins.bool
+    """The call was refused, or an item of the batch was."""
+    page_size: _builtins.int
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
+    page_token: _builtins.str
+    """The `next_page_token` of the previous page, which must have had the same filters."""
+    @_builtins.property
+    def methods(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of RPCs. The entry is about a call of one of them."""
+
+    @_builtins.property
+    def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Each a google.rpc.Code. The call ended with one of them."""
+
+    @_builtins.property
+    def time_from(self) -> _timestamp_pb2.Timestamp: ...
+    @_builtins.property
+    def time_to(self) -> _timestamp_pb2.Timestamp: ...
+    def __init__(
+        self,
+        *,
+        methods: _abc.Iterable[_builtins.str] | None = ...,
+        caller: _builtins.str = ...,
+        performed_by: _builtins.str = ...,
+        provider: _builtins.str = ...,
+        subscription: _builtins.str = ...,
+        resource: _builtins.str = ...,
+        codes: _abc.Iterable[_builtins.int] | None = ...,
+        refused: _builtins.bool = ...,
+        time_from: _timestamp_pb2.Timestamp | None = ...,
+        time_to: _timestamp_pb2.Timestamp | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_from", b"time_from", "time_to", b"time_to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["caller", b"caller", "codes", b"codes", "methods", b"methods", "page_size", b"page_size", "page_token", b"page_token", "performed_by", b"performed_by", "provider", b"provider", "refused", b"refused", "resource", b"resource", "subscription", b"subscription", "time_from", b"time_from", "time_to", b"time_to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditEntriesRequest: _TypeAlias = ListAuditEntriesRequest  # noqa: Y015
+
+@_typing.final
+class ListAuditEntriesResponse(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty if this is the last page."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___AuditEntry]: ...
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___AuditEntry] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAuditEntriesResponse: _TypeAlias = ListAuditEntriesResponse  # noqa: Y015

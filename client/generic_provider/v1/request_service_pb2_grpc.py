@@ -27,7 +27,7 @@ if _version_not_supported:
 
 class RequestServiceStub(object):
     """Operators use this service: it shows and changes single requests, shows the backlog and the
-    adapters, and moves old requests into archives.
+    adapters, moves old requests into archives, and shows the audit trail.
 
     Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
     calls about archives; support and auditor for Get, List and Download.
@@ -94,11 +94,16 @@ class RequestServiceStub(object):
                 request_serializer=generic__provider_dot_v1_dot_request__service__pb2.DeleteArchiveRequest.SerializeToString,
                 response_deserializer=generic__provider_dot_v1_dot_request__service__pb2.DeleteArchiveResponse.FromString,
                 _registered_method=True)
+        self.ListAuditEntries = channel.unary_unary(
+                '/generic_provider.v1.RequestService/ListAuditEntries',
+                request_serializer=generic__provider_dot_v1_dot_request__service__pb2.ListAuditEntriesRequest.SerializeToString,
+                response_deserializer=generic__provider_dot_v1_dot_request__service__pb2.ListAuditEntriesResponse.FromString,
+                _registered_method=True)
 
 
 class RequestServiceServicer(object):
     """Operators use this service: it shows and changes single requests, shows the backlog and the
-    adapters, and moves old requests into archives.
+    adapters, moves old requests into archives, and shows the audit trail.
 
     Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
     calls about archives; support and auditor for Get, List and Download.
@@ -175,8 +180,9 @@ class RequestServiceServicer(object):
         had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
         subscription shows it as `last_error`. An action is archived together with the last of its
         requests, and its `request_id` is forgotten then. So is a reset run, with its entries, if it
-        ended before `created_before` and as long ago as its requests. At any time each request is either
-        in the database or in exactly one complete file, whatever is interrupted.
+        ended before `created_before` and as long ago as its requests, and so are entries of the audit
+        trail that are as old. At any time each request is either in the database or in exactly one
+        complete file, whatever is interrupted.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
         """
@@ -219,6 +225,18 @@ class RequestServiceServicer(object):
         repeated call changes nothing.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAuditEntries(self, request, context):
+        """Lists entries of the audit trail, the newest first: who did what, when, to what, and with what
+        outcome. Every call that may change something has an entry, and so has every such call that was
+        refused, and every call that was refused because of the caller's roles. The entry of a change is
+        committed together with the change. Reads and extensions of leases have no entries.
+
+        Errors: INVALID_FIELD.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -282,6 +300,11 @@ def add_RequestServiceServicer_to_server(servicer, server):
                     request_deserializer=generic__provider_dot_v1_dot_request__service__pb2.DeleteArchiveRequest.FromString,
                     response_serializer=generic__provider_dot_v1_dot_request__service__pb2.DeleteArchiveResponse.SerializeToString,
             ),
+            'ListAuditEntries': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAuditEntries,
+                    request_deserializer=generic__provider_dot_v1_dot_request__service__pb2.ListAuditEntriesRequest.FromString,
+                    response_serializer=generic__provider_dot_v1_dot_request__service__pb2.ListAuditEntriesResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'generic_provider.v1.RequestService', rpc_method_handlers)
@@ -292,7 +315,7 @@ def add_RequestServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class RequestService(object):
     """Operators use this service: it shows and changes single requests, shows the backlog and the
-    adapters, and moves old requests into archives.
+    adapters, moves old requests into archives, and shows the audit trail.
 
     Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
     calls about archives; support and auditor for Get, List and Download.
@@ -585,6 +608,33 @@ class RequestService(object):
             '/generic_provider.v1.RequestService/DeleteArchive',
             generic__provider_dot_v1_dot_request__service__pb2.DeleteArchiveRequest.SerializeToString,
             generic__provider_dot_v1_dot_request__service__pb2.DeleteArchiveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAuditEntries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/generic_provider.v1.RequestService/ListAuditEntries',
+            generic__provider_dot_v1_dot_request__service__pb2.ListAuditEntriesRequest.SerializeToString,
+            generic__provider_dot_v1_dot_request__service__pb2.ListAuditEntriesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -28,7 +28,7 @@ GRPC_VERSION: str
 
 class RequestServiceStub:
     """Operators use this service: it shows and changes single requests, shows the backlog and the
-    adapters, and moves old requests into archives.
+    adapters, moves old requests into archives, and shows the audit trail.
 
     Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
     calls about archives; support and auditor for Get, List and Download.
@@ -85,8 +85,9 @@ class RequestServiceStub:
     had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
     subscription shows it as `last_error`. An action is archived together with the last of its
     requests, and its `request_id` is forgotten then. So is a reset run, with its entries, if it
-    ended before `created_before` and as long ago as its requests. At any time each request is either
-    in the database or in exactly one complete file, whatever is interrupted.
+    ended before `created_before` and as long ago as its requests, and so are entries of the audit
+    trail that are as old. At any time each request is either in the database or in exactly one
+    complete file, whatever is interrupted.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -114,11 +115,19 @@ class RequestServiceStub:
 
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
+    ListAuditEntries: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.ListAuditEntriesRequest, _request_service_pb2.ListAuditEntriesResponse]
+    """Lists entries of the audit trail, the newest first: who did what, when, to what, and with what
+    outcome. Every call that may change something has an entry, and so has every such call that was
+    refused, and every call that was refused because of the caller's roles. The entry of a change is
+    committed together with the change. Reads and extensions of leases have no entries.
+
+    Errors: INVALID_FIELD.
+    """
 
 @_typing.type_check_only
 class RequestServiceAsyncStub(RequestServiceStub):
     """Operators use this service: it shows and changes single requests, shows the backlog and the
-    adapters, and moves old requests into archives.
+    adapters, moves old requests into archives, and shows the audit trail.
 
     Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
     calls about archives; support and auditor for Get, List and Download.
@@ -172,8 +181,9 @@ class RequestServiceAsyncStub(RequestServiceStub):
     had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
     subscription shows it as `last_error`. An action is archived together with the last of its
     requests, and its `request_id` is forgotten then. So is a reset run, with its entries, if it
-    ended before `created_before` and as long ago as its requests. At any time each request is either
-    in the database or in exactly one complete file, whatever is interrupted.
+    ended before `created_before` and as long ago as its requests, and so are entries of the audit
+    trail that are as old. At any time each request is either in the database or in exactly one
+    complete file, whatever is interrupted.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -201,10 +211,18 @@ class RequestServiceAsyncStub(RequestServiceStub):
 
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
+    ListAuditEntries: _aio.UnaryUnaryMultiCallable[_request_service_pb2.ListAuditEntriesRequest, _request_service_pb2.ListAuditEntriesResponse]  # type: ignore[assignment]
+    """Lists entries of the audit trail, the newest first: who did what, when, to what, and with what
+    outcome. Every call that may change something has an entry, and so has every such call that was
+    refused, and every call that was refused because of the caller's roles. The entry of a change is
+    committed together with the change. Reads and extensions of leases have no entries.
+
+    Errors: INVALID_FIELD.
+    """
 
 class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
     """Operators use this service: it shows and changes single requests, shows the backlog and the
-    adapters, and moves old requests into archives.
+    adapters, moves old requests into archives, and shows the audit trail.
 
     Roles, if the server has a file of callers: operator, except for DeleteArchive; auditor for all
     calls about archives; support and auditor for Get, List and Download.
@@ -298,8 +316,9 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
         subscription shows it as `last_error`. An action is archived together with the last of its
         requests, and its `request_id` is forgotten then. So is a reset run, with its entries, if it
-        ended before `created_before` and as long ago as its requests. At any time each request is either
-        in the database or in exactly one complete file, whatever is interrupted.
+        ended before `created_before` and as long ago as its requests, and so are entries of the audit
+        trail that are as old. At any time each request is either in the database or in exactly one
+        complete file, whatever is interrupted.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
         """
@@ -350,6 +369,20 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         repeated call changes nothing.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAuditEntries(
+        self,
+        request: _request_service_pb2.ListAuditEntriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_request_service_pb2.ListAuditEntriesResponse, _abc.Awaitable[_request_service_pb2.ListAuditEntriesResponse]]:
+        """Lists entries of the audit trail, the newest first: who did what, when, to what, and with what
+        outcome. Every call that may change something has an entry, and so has every such call that was
+        refused, and every call that was refused because of the caller's roles. The entry of a change is
+        committed together with the change. Reads and extensions of leases have no entries.
+
+        Errors: INVALID_FIELD.
         """
 
 def add_RequestServiceServicer_to_server(servicer: RequestServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -17,6 +17,7 @@ COMMANDS = (
     "adapter",
     "adapters",
     "archive",
+    "audit",
     "backlog",
     "caller",
     "completion",

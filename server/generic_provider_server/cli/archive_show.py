@@ -81,7 +81,7 @@ def _wanted(
             case ActionLine() if line.id in actions:
                 wanted = True
             case _:
-                wanted = line.subscription == subscription
+                wanted = bool(subscription) and line.subscription == subscription
         if wanted:
             yield line
 

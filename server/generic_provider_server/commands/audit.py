@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NoReturn
 
 from ..domain.audit import AuditEntry
+from ..domain.refusals import Refused
 from ..domain.values import Instant
 from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
@@ -22,6 +24,19 @@ class AddEntries:
     def run(self, transaction: Transaction) -> None:
         for entry in self.entries:
             transaction.audit(entry)
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseItem:
+    """Stands for a malformed item of a batch, so that it is counted with the other items."""
+
+    refused: Refused
+
+    def needs(self) -> Needs:
+        return Needs()
+
+    def run(self, _: Transaction) -> NoReturn:
+        raise self.refused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -86,6 +86,7 @@ ALLOWED: Mapping[str, frozenset[Role]] = {
     "ResolveRequest": OPERATOR,
     "GetBacklog": READ,
     "ListAdapters": READ,
+    "ListAuditEntries": READ,
     "CreateArchive": OPERATOR | {Role.AUDITOR},
     "GetArchive": READ,
     "ListArchives": READ,
@@ -148,10 +149,10 @@ class Access:
         self._waiting = 0
 
     def admit(self, rpc: str, context: Context) -> Admitted:
-        """Raises Refused."""
-        admitted = Admitted(self, rpc, _proof(context, secure=self._secure))
-        admitted.check()
-        return admitted
+        """Returns the call, whose rights are to be checked. Raises Refused if nobody knows the
+        caller.
+        """
+        return Admitted(self, rpc, _proof(context, secure=self._secure))
 
     async def slow_down(self, host: str) -> None:
         """Counts a call whose credentials were refused, and waits if its host has too many.
@@ -189,13 +190,11 @@ class Admitted:
         self._rpc = rpc
         self._proof = proof
         self._provider: str | None = None
+        self.known = self._found()
 
     def check(self) -> None:
         """Raises Refused if the caller may not make the call, or not any more."""
-        found = self._access.callers.get(self._proof)
-        if found is None:
-            raise _unknown(self._proof)
-        self.known = found
+        found = self.known = self._found()
         if self._rpc not in found.rights:
             needed = ", ".join(sorted(ALLOWED[self._rpc]))
             raise Refused(
@@ -206,6 +205,12 @@ class Admitted:
             )
         if self._provider is not None:
             self.check_provider(self._provider)
+
+    def _found(self) -> Known:
+        found = self._access.callers.get(self._proof)
+        if found is None:
+            raise _unknown(self._proof)
+        return found
 
     def check_provider(self, provider: str) -> None:
         """Raises Refused if the caller may not make the call for this provider."""

@@ -40,7 +40,7 @@ class ArchiveCalls:
         )
         checks.done()
         await asyncio.to_thread(self._folder.check)
-        record = await self._store.do(create)
+        record = await self._store.do(create, audit=call.audit)
         return api.CreateArchiveResponse(archive=_archive(record))
 
     async def GetArchive(
@@ -93,7 +93,9 @@ class ArchiveCalls:
         check_deletable(record, checksum)
         await asyncio.to_thread(self._folder.remove, record)
         delete = DeleteArchive(archive=record.number, checksum=checksum, who=who)
-        return api.DeleteArchiveResponse(archive=_archive(await self._store.do(delete)))
+        return api.DeleteArchiveResponse(
+            archive=_archive(await self._store.do(delete, audit=call.audit))
+        )
 
     async def _found(
         self,

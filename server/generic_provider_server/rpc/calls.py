@@ -17,6 +17,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 from ..domain.refusals import Reason, Refused
+from ..services.auditing import Auditing
 from .access import Access, Admitted, Context
 from .errors import internal, refuse
 from .incoming import IncomingCall, Rpc, rpc_of
@@ -32,7 +33,8 @@ class Calls:
     Reading them costs time in each call.
     """
 
-    def __init__(self, *, access: Access | None = None, secure: bool) -> None:
+    def __init__(self, auditing: Auditing, *, access: Access | None = None, secure: bool) -> None:
+        self._auditing = auditing
         self._access = access
         self._secure = secure
         self._count = 0
@@ -48,22 +50,27 @@ class Calls:
         if self._draining:
             raise Refused(Reason.DRAINING, "this server process is shutting down")
 
+    def incoming(self, rpc: Rpc, context: Context) -> IncomingCall:
+        return IncomingCall(rpc, context, auditing=self._auditing, secure=self._secure)
+
     def admit(self, rpc: str, context: Context) -> Admitted | None:
-        """Returns None if everybody may do everything. Raises Refused."""
+        """Returns None if everybody may do everything. Raises Refused if nobody knows the
+        caller.
+        """
         return self._access.admit(rpc, context) if self._access else None
 
-    def begin(self, rpc: Rpc, context: Context) -> IncomingCall:
+    def begin(self, call: IncomingCall) -> None:
         """Begins a call, which must be ended by `end`. Raises Refused.
 
         The caller is judged here, before anything of the message is decoded.
         """
+        admitted = call.admitted = self.admit(call.rpc.name, call.context)
         self.check_serving()
-        admitted = self.admit(rpc.name, context)
-        call = IncomingCall(context, admitted=admitted, secure=self._secure)
-        if admitted and rpc.lasting and (task := asyncio.current_task()):
+        if admitted:
+            admitted.check()
+        if admitted and call.rpc.lasting and (task := asyncio.current_task()):
             self._lasting[call] = task
         self._count += 1
-        return call
 
     def end(self, call: IncomingCall) -> None:
         self._lasting.pop(call, None)
@@ -84,6 +91,13 @@ class Calls:
                 ending = asyncio.create_task(_end(task, call.context, refused))
                 self._ending.add(ending)
                 ending.add_done_callback(self._ending.discard)
+
+    async def fail(self, call: IncomingCall, error: Exception) -> NoReturn:
+        """Ends the call with the status for the exception."""
+        refused = error if isinstance(error, Refused) else internal(call.rpc.full_name)
+        if refused.reason is not Reason.UNAUTHENTICATED:
+            call.audit.refused(refused)
+        await self.refuse(call.context, refused)
 
     async def refuse(self, context: Context, refused: Refused) -> NoReturn:
         if self._access and refused.reason is Reason.UNAUTHENTICATED:
@@ -163,18 +177,19 @@ def _unary(
     intake: Intake,
 ) -> Callable[[bytes, Context], Awaitable[Message]]:
     async def run(raw: bytes, context: Context) -> Message:
+        call = calls.incoming(rpc, context)
         try:
-            call = calls.begin(rpc, context)
+            calls.begin(call)
             try:
                 request = rpc.checked(raw, call)
                 with intake.taken(size_of(request)):
-                    return await behaviour(request, call)
+                    response = await behaviour(request, call)
+                call.succeeded()
+                return response
             finally:
                 calls.end(call)
-        except Refused as refused:
-            await calls.refuse(context, refused)
-        except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
-            await refuse(context, internal(rpc.full_name))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it leaves as a status
+            await calls.fail(call, error)
 
     return run
 
@@ -183,17 +198,17 @@ def _streaming(
     rpc: Rpc, behaviour: Callable[[Any, IncomingCall], AsyncIterator[Message]], calls: Calls
 ) -> Callable[[bytes, Context], AsyncIterator[Message]]:
     async def run(raw: bytes, context: Context) -> AsyncIterator[Message]:
+        call = calls.incoming(rpc, context)
         try:
-            call = calls.begin(rpc, context)
+            calls.begin(call)
             try:
                 async for response in behaviour(rpc.checked(raw, call), call):
+                    call.succeeded()
                     yield response
             finally:
                 calls.end(call)
-        except Refused as refused:
-            await calls.refuse(context, refused)
-        except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
-            await refuse(context, internal(rpc.full_name))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it leaves as a status
+            await calls.fail(call, error)
 
     return run
 
@@ -210,15 +225,16 @@ def _streamed(
             read = rpc.decode
 
     async def run(raws: AsyncIterator[bytes], context: Context) -> Message:
+        call = calls.incoming(rpc, context)
         try:
-            call = calls.begin(rpc, context)
+            calls.begin(call)
             try:
-                return await behaviour(decoded(raws, call), call)
+                response = await behaviour(decoded(raws, call), call)
+                call.succeeded()
+                return response
             finally:
                 calls.end(call)
-        except Refused as refused:
-            await calls.refuse(context, refused)
-        except Exception:  # noqa: BLE001 - whatever it is, it leaves as INTERNAL
-            await refuse(context, internal(rpc.full_name))
+        except Exception as error:  # noqa: BLE001 - whatever it is, it leaves as a status
+            await calls.fail(call, error)
 
     return run

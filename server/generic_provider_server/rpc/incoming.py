@@ -10,23 +10,56 @@ from google.protobuf.message_factory import GetMessageClass
 
 from ..domain.refusals import InvalidField
 from ..domain.subscription.records import Who
+from ..services.auditing import Auditing
 from .access import ALLOWED, Admitted, Context, Identity, Role, certificate_of
+from .audit import READS, CallAudit
 from .checks import CALLERS_ID, Checks
 
 
 class IncomingCall:
     """A call, with the identity of its caller.
 
-    `admitted` is None if everybody may do everything.
+    `admitted` is None if everybody may do everything. `request`: the message, of a stream the first
+    one; None until it is decoded.
     """
 
-    __slots__ = ("_identity", "_secure", "admitted", "context")
+    __slots__ = (
+        "_audit",
+        "_auditing",
+        "_identity",
+        "_recorded",
+        "_secure",
+        "admitted",
+        "context",
+        "request",
+        "rpc",
+    )
 
-    def __init__(self, context: Context, *, admitted: Admitted | None, secure: bool) -> None:
+    def __init__(self, rpc: Rpc, context: Context, *, auditing: Auditing, secure: bool) -> None:
+        self.rpc = rpc
         self.context = context
+        self.admitted: Admitted | None = None
+        self.request: Message | None = None
         self._secure = secure
         self._identity: Identity | None = None
-        self.admitted = admitted
+        self._auditing = auditing
+        self._audit: CallAudit | None = None
+        self._recorded = False
+
+    @property
+    def audit(self) -> CallAudit:
+        """What the audit trail records about the call. Ask for it when the message is decoded."""
+        if self._audit is None:
+            self._audit = CallAudit(
+                self._auditing, self.rpc.name, self.identity, request=self.request
+            )
+        return self._audit
+
+    def succeeded(self) -> None:
+        """Records the call, if that is left to do, when it has succeeded or its stream is open."""
+        if not self._recorded and self.rpc.name not in READS:
+            self.audit.succeeded()
+        self._recorded = True
 
     @property
     def peer(self) -> str:
@@ -66,7 +99,7 @@ class Rpc(NamedTuple):
 
     def checked(self, raw: bytes, call: IncomingCall) -> Any:
         """Decodes the message, and checks its provider. Raises Refused."""
-        request = self.decode(raw)
+        request = call.request = self.decode(raw)
         if self.names_provider:
             call.check_provider(request.provider)
         return request

@@ -35,7 +35,7 @@ class ProviderServicer:
             who=call.who(checks, request.performed_by),
         )
         checks.done()
-        record = await self._store.do(create)
+        record = await self._store.do(create, audit=call.audit)
         shown = await to_thread(provider_message, record)
         return api.CreateProviderResponse(provider=shown)
 
@@ -76,7 +76,7 @@ class ProviderServicer:
             who=call.who(checks, request.performed_by),
         )
         checks.done()
-        record = await self._store.do(update)
+        record = await self._store.do(update, audit=call.audit)
         shown = await to_thread(provider_message, record)
         return api.UpdateProviderResponse(provider=shown)
 
@@ -91,6 +91,6 @@ class ProviderServicer:
             who=call.who(checks, request.performed_by),
         )
         checks.done()
-        record = await self._store.do(change)
+        record = await self._store.do(change, audit=call.audit)
         shown = await to_thread(provider_message, record)
         return api.SetProviderStateResponse(provider=shown)

@@ -121,7 +121,7 @@ class ProvisioningServicer:
         await self._store.catalogue(provider)
         answers = answers_of(request, key=self._store.token_key)
         if answers.command.responses:
-            return answers.told(await self._store.do(answers.command))
+            return answers.told(await self._store.do(answers.command, audit=call.audit))
         return answers.told(())
 
     async def ExtendLeases(
@@ -143,7 +143,8 @@ class ProvisioningServicer:
         checks.count("lease_tokens", request.lease_tokens, most=MOST_AT_ONCE)
         checks.done()
         leases = self._leases(request.lease_tokens, call)
-        states = await self._store.do(Release(leases=leases, stop=request.stop))
+        release = Release(leases=leases, stop=request.stop)
+        states = await self._store.do(release, audit=call.audit)
         return api.ReleaseLeasesResponse(results=_results(request.lease_tokens, states))
 
     async def ReportPlatformState(
@@ -152,7 +153,7 @@ class ProvisioningServicer:
         first = await anext(requests, api.ReportPlatformStateRequest())
         terms = terms_of(first)
         await self._store.catalogue(terms.provider)
-        reporting = Reporting(self._store, terms)
+        reporting = Reporting(self._store, terms, call.audit)
         await reporting.begin()
         await reporting.take(subscribers_of(first))
         async for request in requests:

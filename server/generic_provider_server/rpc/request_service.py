@@ -24,6 +24,7 @@ from ..store.read.queries import Queries
 from ..store.store import Store
 from . import encode
 from .archives import ArchiveCalls
+from .audit_entries import AuditCalls
 from .checks import NAME, TEXT, Checks
 from .incoming import IncomingCall
 from .paging import page_of
@@ -32,7 +33,7 @@ MOST_SHOWN = 100
 """A backlog lists at most this many subscriptions as set aside."""
 
 
-class RequestServicer(ArchiveCalls):
+class RequestServicer(ArchiveCalls, AuditCalls):
     def __init__(self, store: Store, presence: Presence, folder: ArchiveFolder) -> None:
         super().__init__(store, folder)
         self._presence = presence
@@ -84,7 +85,7 @@ class RequestServicer(ArchiveCalls):
         checks.done()
         if not cancel.request:
             raise not_found(Reason.REQUEST_NOT_FOUND, request.request)
-        record = await self._store.do(cancel)
+        record = await self._store.do(cancel, audit=call.audit)
         return api.CancelRequestResponse(request=encode.request(record))
 
     async def ResolveRequest(
@@ -106,7 +107,7 @@ class RequestServicer(ArchiveCalls):
         checks.done()
         if not resolve.request:
             raise not_found(Reason.REQUEST_NOT_FOUND, request.request)
-        record = await self._store.do(resolve)
+        record = await self._store.do(resolve, audit=call.audit)
         return api.ResolveRequestResponse(request=encode.request(record))
 
     async def GetBacklog(

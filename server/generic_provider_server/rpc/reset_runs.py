@@ -190,7 +190,7 @@ class ResetRuns:
             who=call.who(checks, request.performed_by),
             run_number=_number(checks, request.reset_run),
         )
-        (shown,) = await self._shown([await self._store.do(approve)])
+        (shown,) = await self._shown([await self._store.do(approve, audit=call.audit)])
         return api.ApproveResetRunResponse(reset_run=shown)
 
     async def CancelResetRun(
@@ -202,7 +202,7 @@ class ResetRuns:
             who=call.who(checks, request.performed_by),
             run_number=_number(checks, request.reset_run),
         )
-        (shown,) = await self._shown([await self._store.do(cancel)])
+        (shown,) = await self._shown([await self._store.do(cancel, audit=call.audit)])
         return api.CancelResetRunResponse(reset_run=shown)
 
     async def _run(self, name: str) -> RunRecord:

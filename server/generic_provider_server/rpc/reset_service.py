@@ -38,7 +38,7 @@ class ResetServicer(ResetRuns):
             who=call.who(checks, request.performed_by),
         )
         checks.done()
-        done = await self._store.do(reset)
+        done = await self._store.do(reset, audit=call.audit)
         requests = done.requests
         if numbers := done.numbers:
             requests = tuple(await self._store.read(lambda queries: queries.requests_of(numbers)))
@@ -58,7 +58,7 @@ class ResetServicer(ResetRuns):
             who=call.who(checks, request.performed_by),
         )
         checks.done()
-        made = encode_resets.definition(await self._store.do(create))
+        made = encode_resets.definition(await self._store.do(create, audit=call.audit))
         return api.CreateResetRunDefinitionResponse(definition=made)
 
     async def GetResetRunDefinition(
@@ -97,7 +97,7 @@ class ResetServicer(ResetRuns):
             who=call.who(checks, request.performed_by),
             id=_number(checks, request.definition.id, field="definition.id"),
         )
-        changed = encode_resets.definition(await self._store.do(update))
+        changed = encode_resets.definition(await self._store.do(update, audit=call.audit))
         return api.UpdateResetRunDefinitionResponse(definition=changed)
 
     async def DeleteResetRunDefinition(
@@ -105,7 +105,8 @@ class ResetServicer(ResetRuns):
     ) -> api.DeleteResetRunDefinitionResponse:
         checks = Checks()
         call.who(checks, request.performed_by)
-        await self._store.do(DeleteDefinition(id=_number(checks, request.definition)))
+        delete = DeleteDefinition(id=_number(checks, request.definition))
+        await self._store.do(delete, audit=call.audit)
         return api.DeleteResetRunDefinitionResponse()
 
     async def SetResetRunDefinitionState(
@@ -118,7 +119,7 @@ class ResetServicer(ResetRuns):
             who=call.who(checks, request.performed_by),
             id=_number(checks, request.definition),
         )
-        changed = encode_resets.definition(await self._store.do(change))
+        changed = encode_resets.definition(await self._store.do(change, audit=call.audit))
         return api.SetResetRunDefinitionStateResponse(definition=changed)
 
     async def SubmitResetRunDefinition(
@@ -132,7 +133,7 @@ class ResetServicer(ResetRuns):
             who=call.who(checks, request.performed_by),
             id=_number(checks, request.definition),
         )
-        record, run = await self._store.do(submit)
+        record, run = await self._store.do(submit, audit=call.audit)
         begun = await self._shown([run] if run else [])
         return api.SubmitResetRunDefinitionResponse(
             definition=encode_resets.definition(record), reset_run=begun[0] if begun else None

@@ -4,6 +4,7 @@ import asyncio
 
 from generic_provider.v1 import subscription_service_pb2 as api
 
+from ..commands.audit import RefuseItem
 from ..commands.perform import Done
 from ..commands.scheduled import CancelScheduled
 from ..domain.actions import ActionKind
@@ -15,6 +16,7 @@ from ..services.watching import Watching
 from ..store.read.filters import ActionFilter, SubscriptionFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
+from ..store.write.command import Command
 from . import encode
 from .checks import CALLERS_ID, NAME, Checks
 from .decode_actions import perform_of
@@ -35,7 +37,7 @@ class SubscriptionServicer(EventStreams):
     async def PerformAction(
         self, request: api.PerformActionRequest, call: IncomingCall
     ) -> api.PerformActionResponse:
-        done = await self._store.do(perform_of(request, call))
+        done = await self._store.do(perform_of(request, call), audit=call.audit)
         requests, catalogues = done.requests, self._store.catalogues
         shown = encode.subscription(done.subscription, catalogues) if done.subscription else None
         if done.repeated:
@@ -68,11 +70,11 @@ class SubscriptionServicer(EventStreams):
         A future costs less than a task.
         """
         try:
-            return self._store.ask(perform_of(request, call))
+            command: Command[Done] = perform_of(request, call)
         except Exception as error:  # noqa: BLE001 - one bad item never fails its neighbours
-            failed: asyncio.Future[Done] = asyncio.get_running_loop().create_future()
-            failed.set_exception(error)
-            return failed
+            refused = error if isinstance(error, Refused) else internal("BatchPerformActions")
+            command = RefuseItem(refused)
+        return self._store.ask(command, audit=call.audit)
 
     async def _result(self, asked: asyncio.Future[Done]) -> api.BatchPerformActionsResponse.Result:
         try:
@@ -126,7 +128,7 @@ class SubscriptionServicer(EventStreams):
         if found is None:
             raise not_found(Reason.ACTION_NOT_FOUND, request.action)
         cancel = CancelScheduled(action=number, subscription=found.subscription, who=who)
-        record = await self._store.do(cancel)
+        record = await self._store.do(cancel, audit=call.audit)
         return api.CancelScheduledActionResponse(action=action(record, self._store.catalogues))
 
     async def GetSubscription(

@@ -8,6 +8,7 @@ refused calls in the same minute, the others are counted together.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from hashlib import blake2b
 
@@ -16,10 +17,9 @@ from msgspec.structs import asdict, replace
 
 from ..commands.audit import AddEntries
 from ..domain.audit import AuditEntry
-from ..domain.refusals import Refused
+from ..domain.refusals import Reason, Refused
 from ..domain.values import SECOND, Instant
 from ..store.database.documents import encode
-from ..store.notices.notice import Notice
 from ..store.store import Store
 from .loop import Loop
 
@@ -32,18 +32,22 @@ MOST_CALLERS = 1_000
 """So many callers with refused calls are told apart in a minute."""
 
 MOST_WAITING = 10_000
+UNAUTHENTICATED = 16
+"""The gRPC status code."""
 
 log = structlog.get_logger()
 
 
 class Auditing:
-    def __init__(self, store: Store) -> None:
+    """`write_lines` writes committed entries to the log."""
+
+    def __init__(self, store: Store, write_lines: Callable[[Iterable[AuditEntry]], None]) -> None:
         self._store = store
         self._waiting: dict[tuple[int, int], AuditEntry] = {}
         self._refused: Counter[str] = Counter()
         self._minute = Instant(0)
         self._loop = Loop("audit", self._write, seconds=WRITE_SECONDS)
-        store.listeners.committed.append(_log)
+        store.listeners.committed.append(lambda notice: write_lines(notice.audited))
 
     def start(self) -> None:
         self._loop.start()
@@ -78,12 +82,12 @@ class Auditing:
         alike = replace(alike, provider="", resource="")
         self._add_alike(alike if name else replace(alike, caller="", peer="", roles=()))
 
-    def refuse_credentials(self, host: str, *, code: int, reason: str) -> None:
+    def refuse_credentials(self, host: str) -> None:
+        """Counts a call whose credentials were wrong."""
         name = self._counted(host)
-        entry = AuditEntry(
-            time=self.now(), call=0, method="", caller=name, peer=name, code=code, reason=reason
-        )
-        self._add_alike(replace(entry, refused=1))
+        entry = AuditEntry(time=self.now(), call=0, method="", caller=name, peer=name, refused=1)
+        wrong = Reason.UNAUTHENTICATED.value
+        self._add_alike(replace(entry, code=UNAUTHENTICATED, reason=wrong))
 
     def _counted(self, name: str) -> str:
         """Counts a refused call. Returns an empty name if there are too many callers."""
@@ -117,11 +121,6 @@ class Auditing:
             for entry in waiting.values():
                 self.add(entry)
             raise
-
-
-def _log(notice: Notice) -> None:
-    for entry in notice.audited:
-        log.info("audit", **asdict(entry))
 
 
 def _minute_of(time: Instant) -> Instant:

@@ -15,6 +15,7 @@ from ..domain.subscription.report import counts_as_missing
 from ..domain.values import Instant, Value
 from ..store.memory.set_aside import Unprocessable
 from ..store.store import Store
+from ..store.write.command import Audit
 
 MOST_IN_TRANSACTION = 200
 """One transaction applies at most this many subscriptions, so that other calls do not wait long for
@@ -63,6 +64,7 @@ class Reporting:
 
     store: Store
     terms: Terms
+    audit: Audit | None = None
     received: int = 0
     unknown_ids: int = 0
     outcomes: Counter[Outcome] = field(default_factory=Counter)
@@ -140,7 +142,7 @@ class Reporting:
                 report_time=self._report_time,
             )
             try:
-                done = iter(await self.store.do(report))
+                done = iter(await self.store.do(report, audit=self.audit))
             except Unprocessable as error:
                 broken.add(error.subscription)
                 continue

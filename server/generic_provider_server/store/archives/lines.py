@@ -9,7 +9,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import msgspec
+from msgspec.structs import asdict
 
+from ...domain.audit import AuditEntry
 from ...domain.values import Instant
 
 FORMAT = 2
@@ -105,7 +107,7 @@ class EntryLine(_Line, frozen=True, kw_only=True, tag="reset_run_entry"):
 
 
 class AuditLine(_Line, frozen=True, kw_only=True, tag="audit"):
-    """An entry of the audit trail. `code`: a gRPC status code."""
+    """An entry of the audit trail. `code`: a gRPC status code. The log has the same lines."""
 
     id: str
     time: datetime
@@ -133,6 +135,12 @@ Line = Opening | Content | Closing
 
 encode_line = msgspec.json.Encoder().encode
 decode_line = msgspec.json.Decoder(Line).decode
+
+
+def audit_line(entry: AuditEntry) -> AuditLine:
+    facts = {**asdict(entry), "id": entry.id, "time": moment(entry.time)}
+    del facts["call"]
+    return AuditLine(**facts)
 
 
 def kind_of(line: Content) -> str:

@@ -17,7 +17,6 @@ from operator import and_
 from typing import Any
 
 from msgspec import Raw
-from msgspec.structs import asdict
 from peewee import JOIN, Expression, Field, fn
 
 from ...domain.actions import ActionKind
@@ -25,7 +24,7 @@ from ...domain.archive import ArchiveRecord
 from ...domain.resets.records import run_id
 from ...domain.subscription.records import ActionOrigin, ActionState, action_id, request_number
 from ...domain.values import SECOND, RequestOrigin, RequestState, RequestType
-from ..archives.lines import NOTHING, ActionLine, AuditLine, Content, RequestLine, moment
+from ..archives.lines import NOTHING, ActionLine, Content, RequestLine, audit_line, moment
 from ..database.audit_rows import AuditRow, entry_of_row
 from ..database.models import ActionRow, RequestRow
 from .archivable_runs import START, ArchivableRuns, Page, Place
@@ -110,7 +109,8 @@ class Archivable(ArchivableRuns):
         if archive.provider:
             conditions.append(AuditRow.provider == archive.provider)
         query = AuditRow.select().where(*conditions).order_by(AuditRow.time, AuditRow.call)
-        return Page([_audit_line(row) for row in self._rows(query)], Place(end) if more else None)
+        lines = [audit_line(entry_of_row(row)) for row in self._rows(query)]
+        return Page(lines, Place(end) if more else None)
 
     def _end(
         self, archive: ArchiveRecord, number: Field[int], created: Field[int], *, after: int
@@ -224,13 +224,6 @@ def _action_line(row: Any) -> ActionLine:
         error=_document(row.error),
         taken_back=_document(row.taken_back),
     )
-
-
-def _audit_line(row: Any) -> AuditLine:
-    entry = entry_of_row(row)
-    facts = {**asdict(entry), "id": entry.id, "time": moment(entry.time)}
-    del facts["call"]
-    return AuditLine(**facts)
 
 
 def _moment(instant: int | None) -> datetime | None:

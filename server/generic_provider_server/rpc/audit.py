@@ -1,0 +1,271 @@
+"""Says what the audit trail records about each RPC, and makes the entries of calls."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from google.protobuf.descriptor import Descriptor
+from msgspec.structs import replace
+
+from ..commands.hold import LeaseState, Release
+from ..commands.perform import Done
+from ..commands.report import EntryResult, Outcome
+from ..commands.reset_definitions import Submit
+from ..commands.respond import Verdict
+from ..domain.archive import ArchiveRecord
+from ..domain.audit import AuditEntry
+from ..domain.lease import ResponseCode
+from ..domain.refusals import Reason, Refused
+from ..domain.resets.records import DefinitionRecord, RunRecord, definition_id, run_id
+from ..domain.subscription.records import ActionRecord, RequestRecord, action_id
+from ..services.auditing import Auditing
+from ..store.write.command import Asked
+from .access import EVERY_ROLE, Identity
+from .checks import CALLERS_ID, CODE, NAME
+from .decode_responses import printable
+from .errors import STATUS
+
+READS = frozenset(
+    {
+        "ExtendLeases",
+        "GetAction",
+        "GetArchive",
+        "GetBacklog",
+        "GetProvider",
+        "GetRequest",
+        "GetResetRun",
+        "GetResetRunDefinition",
+        "GetSubscription",
+        "ListActions",
+        "ListAdapters",
+        "ListArchives",
+        "ListAuditEntries",
+        "ListProviders",
+        "ListRequests",
+        "ListResetRunDefinitions",
+        "ListResetRunEntries",
+        "ListResetRuns",
+        "ListSubscriptions",
+        "PreviewResetRun",
+        "WatchEvents",
+        "WatchResetRun",
+    }
+)
+"""These calls are recorded only if they were refused because of the caller's roles."""
+
+COUNTED = frozenset({"DownloadArchive", "PullPendingRequests", "StreamPendingRequests"})
+"""These calls are counted together, because adapters repeat them as long as they live."""
+
+CHANGES = frozenset(
+    {
+        "ApproveResetRun",
+        "BatchPerformActions",
+        "CancelRequest",
+        "CancelResetRun",
+        "CancelScheduledAction",
+        "CreateArchive",
+        "CreateProvider",
+        "CreateResetRunDefinition",
+        "DeleteArchive",
+        "DeleteResetRunDefinition",
+        "PerformAction",
+        "ReleaseLeases",
+        "ReportPlatformState",
+        "ResetSubscription",
+        "ResolveRequest",
+        "SendResponses",
+        "SetProviderState",
+        "SetResetRunDefinitionState",
+        "SubmitResetRunDefinition",
+        "UpdateProvider",
+        "UpdateResetRunDefinition",
+    }
+)
+"""Each of these calls has an entry."""
+
+DONE = (ResponseCode.APPLIED, ResponseCode.DUPLICATE)
+NOT_DONE = (Outcome.SKIPPED, Outcome.UNKNOWN)
+RESOURCES = ("request", "action", "archive", "reset_run", "definition")
+FIELDS = ("performed_by", "provider", "subscription", "state", "status", "reason", *RESOURCES)
+
+
+class CallAudit:
+    """What is recorded about a call.
+
+    `request`: its message, of a stream the first one; None if it could not be decoded.
+    """
+
+    __slots__ = ("_auditing", "_entry", "_identity", "_method", "_recorded", "_request")
+
+    def __init__(
+        self, auditing: Auditing, method: str, identity: Identity, *, request: Any
+    ) -> None:
+        self._auditing = auditing
+        self._method = method
+        self._identity = identity
+        self._request = request
+        self._entry: AuditEntry | None = None
+        self._recorded = False
+
+    @property
+    def of_change(self) -> bool:
+        """Tells whether the call would change something."""
+        return self._method in CHANGES and not getattr(self._request, "validate_only", False)
+
+    def entry(self, asked: Sequence[Asked[Any]]) -> AuditEntry | None:
+        """Returns the entry of the commands.
+
+        If a single call is refused, it returns None, because `refused` records that.
+        """
+        batch = self._method == "BatchPerformActions"
+        if not self.of_change or (not batch and any(each.error for each in asked)):
+            return None
+        self._recorded = True
+        counts = [_counts(each) for each in asked]
+        done, refused = sum(each for each, _ in counts), sum(each for _, each in counts)
+        if self._method == "SendResponses":  # malformed answers are in no command
+            refused = len(self._request.responses) - done
+        subject: dict[str, Any] = {} if batch else _subject(asked[0])
+        return replace(self._bare(), done=done, refused=refused, **subject)
+
+    def succeeded(self) -> None:
+        """Records a call that no transaction has recorded. Call it also for a stream that is
+        open.
+        """
+        if self._method in COUNTED:
+            self._auditing.count(replace(self._bare(), done=1))
+        elif self.of_change and not self._recorded:
+            refused = len(getattr(self._request, "responses", ()))
+            self._auditing.add(replace(self._bare(), refused=refused))
+
+    def refused(self, refused: Refused) -> None:
+        if self.of_change or self._method in COUNTED or refused.reason is Reason.PERMISSION_DENIED:
+            code, reason = STATUS[refused.reason].value[0], refused.reason.value
+            self._auditing.refuse(replace(self._bare(), code=code, reason=reason, refused=1))
+
+    def _bare(self) -> AuditEntry:
+        """Returns the entry without an outcome."""
+        if self._entry is None:
+            facts: dict[str, Any] = {} if self._request is None else _facts(self._request)
+            self._entry = AuditEntry(
+                time=self._auditing.now(),
+                call=random.getrandbits(63),
+                method=self._method,
+                caller=_cut(self._identity.name, NAME),
+                roles=_roles(self._identity.roles),
+                peer=_cut(self._identity.peer, NAME),
+                **facts,
+            )
+        return self._entry
+
+
+def _counts(asked: Asked[Any]) -> tuple[int, int]:
+    """Returns how many items of the command were done, and how many were not."""
+    match asked.result:
+        case _ if asked.error:
+            return 0, 1
+        case (Verdict(), *_) as verdicts:
+            done = [each.code in DONE for each in verdicts]
+        case (EntryResult(), *_) as results:
+            done = [each.outcome not in NOT_DONE for each in results]
+        case (LeaseState(), *_) as states:
+            done = [each.live for each in states]
+        case _:
+            return 1, 0
+    return sum(done), len(done) - sum(done)
+
+
+def _subject(asked: Asked[Any]) -> dict[str, str]:
+    """Returns what the command created or changed, as far as its call does not say it."""
+    found: Any = asked.result
+    if isinstance(asked.command, Submit):
+        record, run = found
+        found = run or record
+    match found:
+        case Done(action=action, requests=requests):
+            providers = {each.provider for each in requests}
+            subject = {"subscription": action.subscription, "resource": action_id(action.id)}
+            return {**subject, "provider": providers.pop() if len(providers) == 1 else ""}
+        case ActionRecord(subscription=subscription):
+            return {"subscription": subscription}
+        case RequestRecord(provider=provider, subscription=subscription):
+            return {"provider": provider, "subscription": subscription}
+        case ArchiveRecord(provider=provider, id=archive):
+            return {"provider": provider, "resource": archive}
+        case RunRecord(id=run, definition=definition):
+            return {"provider": definition.provider, "resource": run_id(run)}
+        case DefinitionRecord(id=number, definition=definition):
+            return {"provider": definition.provider, "resource": definition_id(number)}
+        case _:
+            pass
+    if isinstance(asked.command, Release):
+        leases = filter(None, asked.command.leases)
+        return {"provider": next((each.provider for each in leases), "")}
+    return {}
+
+
+def _facts(request: Any) -> dict[str, str]:
+    """Returns what the message says about who does what, and to what."""
+    if "actions" in request.DESCRIPTOR.fields_by_name:
+        return _common(request.actions)
+    given = {name: getattr(request, name) for name in _fields_of(request.DESCRIPTOR)}
+    provider = given.get("provider", "")
+    resource = next((given[name] for name in RESOURCES if name in given), "")
+    if not isinstance(resource, str):  # the fields of a definition
+        provider, resource = resource.provider, resource.id
+    if not isinstance(provider, str):  # the fields of a provider
+        provider = provider.code
+    said = [_chosen(request, name) for name in ("state", "status") if name in given]
+    said += [_kind(request), given.get("reason", "")]
+    return {
+        "performed_by": _cut(given.get("performed_by", ""), CALLERS_ID),
+        "provider": _cut(provider, CODE),
+        "subscription": _cut(given.get("subscription", ""), CODE),
+        "resource": _cut(resource, CODE),
+        "detail": _cut(": ".join(filter(None, said)), NAME),
+    }
+
+
+def _common(actions: Sequence[Any]) -> dict[str, str]:
+    """Returns the facts that all actions of a batch have in common."""
+    if not actions:
+        return {}
+    first = _facts(actions[0])
+    for name in ("performed_by", "subscription"):
+        if any(getattr(each, name) != getattr(actions[0], name) for each in actions):
+            del first[name]
+    if any(_kind(each) != first["detail"] for each in actions):
+        del first["detail"]
+    return first
+
+
+@lru_cache
+def _fields_of(message: Descriptor) -> tuple[str, ...]:
+    return tuple(name for name in FIELDS if name in message.fields_by_name)
+
+
+def _kind(request: Any) -> str:
+    """Returns the kind of the action that the message performs, or an empty text."""
+    if "action" not in request.DESCRIPTOR.oneofs_by_name:
+        return ""
+    return (request.WhichOneof("action") or "").upper()
+
+
+def _chosen(request: Any, name: str) -> str:
+    """Returns the value of an enumeration, without the enumeration's prefix."""
+    known = request.DESCRIPTOR.fields_by_name[name].enum_type.values_by_number
+    value = known.get(getattr(request, name))
+    return value.name.partition(f"_{name.upper()}_")[2] if value else ""
+
+
+def _cut(text: str, most: int) -> str:
+    return printable(text)[:most]
+
+
+@lru_cache
+def _roles(roles: frozenset[str]) -> tuple[str, ...]:
+    """Returns no roles if nothing is proven."""
+    return () if roles is EVERY_ROLE else tuple(sorted(roles))

@@ -1,0 +1,288 @@
+"""The audit trail over the wire: every RPC leaves what it should, and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from generic_provider import (
+    ArchiveState,
+    AsyncClient,
+    AuditEntry,
+    ErrorReason,
+    PermissionDenied,
+    PlatformSubscription,
+    Provider,
+    ProvisioningError,
+    ProvisioningResponse,
+    ResetRunDefinition,
+    ResetRunState,
+    ResponseStatus,
+    Unauthenticated,
+    actions,
+)
+from generic_provider.v1 import provisioning_service_pb2 as provisioning
+from generic_provider_server.app import running
+from generic_provider_server.config import Settings
+from generic_provider_server.rpc.audit import CHANGES, COUNTED, READS
+from support.callers import allow
+from support.calling import METHODS, Caller
+
+Facts = dict[str, Any]
+NEXT_YEAR = datetime.now(UTC) + timedelta(days=365)
+
+
+@dataclass
+class House:
+    """A server with known callers. `tokens`: by their names."""
+
+    address: str
+    tokens: dict[str, str]
+
+    def client(self, name: str) -> AsyncClient:
+        return AsyncClient(self.address, token=self.tokens[name])
+
+
+@pytest.fixture
+async def crm(caller: Caller, address: str) -> AsyncIterator[AsyncClient]:
+    del caller  # it has set the providers up
+    async with AsyncClient(address, performed_by="olev") as client:
+        yield client
+
+
+async def trail(crm: AsyncClient, **filters: Any) -> list[AuditEntry]:
+    return [entry async for entry in crm.list_audit_entries(**filters)]
+
+
+async def latest(
+    crm: AsyncClient, enough: Callable[[list[AuditEntry]], bool], **filters: Any
+) -> list[AuditEntry]:
+    """The entries that match, as soon as there are enough: some are written a little later."""
+    async with asyncio.timeout(30):
+        while not enough(found := await trail(crm, **filters)):
+            await asyncio.sleep(0.05)
+    return found
+
+
+def test_it_is_decided_of_every_rpc_what_is_recorded() -> None:
+    assert METHODS.keys() == READS | COUNTED | CHANGES
+    assert len(METHODS) == len(READS) + len(COUNTED) + len(CHANGES)
+
+
+async def test_every_change_leaves_one_entry_that_says_who_did_what_to_what(
+    crm: AsyncClient, caller: Caller
+) -> None:
+    expected: list[tuple[str, Facts]] = []
+
+    def did(method: str, **facts: Any) -> None:
+        expected.append((method, {"performed_by": "olev", "done": 1, "refused": 0, **facts}))
+
+    await _set_up(crm, did)
+    await _act(crm, did)
+    await _serve(crm, did)
+    await _reset(crm, did)
+    await _archive(crm, did)
+    stream = provisioning.StreamPendingRequestsRequest(provider="P", adapter="a")
+    await caller.call("StreamPendingRequests", stream)
+
+    found = await latest(crm, lambda found: {each.method for each in found} >= CHANGES | COUNTED)
+    of_changes = [each for each in found[::-1] if each.method in CHANGES and each.performed_by]
+    of_changes += [each for each in found[::-1] if each.method in CHANGES and not each.performed_by]
+    assert {method for method, _ in expected} == CHANGES
+    assert len(found) - len(of_changes) == len([each for each in found if each.method in COUNTED])
+    assert not any(each.method in READS for each in found)
+    for method, facts in expected:
+        matching = [each for each in of_changes if each.method == method and _shows(each, facts)]
+        assert len(matching) == 1, (method, facts, [e for e in of_changes if e.method == method])
+        assert matching[0].peer == matching[0].caller != ""
+        assert (matching[0].code, list(matching[0].roles)) == (0, [])
+    assert len([e for e in of_changes if e.performed_by]) == sum(
+        bool(facts["performed_by"]) for _, facts in expected
+    )
+
+
+def _shows(entry: AuditEntry, facts: Facts) -> bool:
+    return all(getattr(entry, name) == value for name, value in facts.items())
+
+
+async def _set_up(crm: AsyncClient, did: Callable[..., None]) -> None:
+    made = await crm.get_provider("P")
+    made.code, made.etag = "N", ""
+    await crm.create_provider(made)
+    did("CreateProvider", provider="N")
+    await crm.update_provider(made)
+    did("UpdateProvider", provider="N")
+    await crm.set_provider_state("N", state="EFFECTIVE")
+    did("SetProviderState", provider="N", detail="EFFECTIVE")
+
+
+async def _act(crm: AsyncClient, did: Callable[..., None]) -> None:
+    become = actions.BecomeSubscriber(
+        type="DTH",
+        provider="P",
+        items=[("MAIN", "SMARTCARD", "C1"), ("MAIN", "DECODER", "B1")],
+        services=[("MAIN", "S1")],
+    )
+    done = await crm.perform(become, performed_by="mari")
+    number = done.subscription.number
+    facts = {"provider": "P", "subscription": number, "resource": done.action.id}
+    did("PerformAction", **facts, detail="BECOME_SUBSCRIBER", performed_by="mari")
+    add = actions.AddServices(services=[("MAIN", "S2")])
+    await crm.perform(add, subscription=number, validate_only=True)
+    later = await crm.perform(add, subscription=number, schedule_time=NEXT_YEAR)
+    did("PerformAction", subscription=number, resource=later.action.id, detail="ADD_SERVICES")
+    await crm.cancel_scheduled_action(later.action.id)
+    did("CancelScheduledAction", subscription=number, resource=later.action.id)
+    items = [actions.request(add, subscription=number) for _ in range(2)]
+    items.append(actions.request(add, subscription="x" * 99))
+    await crm.batch_perform(items)
+    did("BatchPerformActions", detail="ADD_SERVICES", done=1, refused=2)
+
+
+async def _serve(crm: AsyncClient, did: Callable[..., None]) -> None:
+    pulled = await crm.pull("P", adapter="a")
+    (lease,) = pulled.subscriptions
+    await crm.extend_leases([lease.lease_token])
+    answers = [
+        ProvisioningResponse(
+            request=request, lease_token=lease.lease_token, status=ResponseStatus.ACCEPTED
+        )
+        for request in (lease.requests[0].number, "R9999999999")
+    ]
+    await crm.send_responses("P", responses=[*answers, ProvisioningResponse()])
+    did("SendResponses", provider="P", done=1, refused=2, performed_by="")
+    await crm.send_responses("P", responses=[ProvisioningResponse()])
+    did("SendResponses", provider="P", done=0, refused=1, performed_by="")
+    (lease,) = (await crm.pull("P", adapter="a")).subscriptions
+    await crm.release_leases([lease.lease_token, "?"])
+    did("ReleaseLeases", provider="P", done=1, refused=1, performed_by="")
+    first, *_ = [each async for each in crm.list_requests(state="PENDING", oldest_first=True)]
+    await crm.resolve_request(first.number, status="ACCEPTED", reason="looked")
+    about = {"provider": "P", "subscription": first.subscription}
+    did("ResolveRequest", **about, resource=first.number, detail="ACCEPTED: looked")
+    become = actions.BecomeSubscriber(type="DTH", provider="P", services=[])
+    (second,) = (await crm.perform(become, subscription="S2")).requests
+    did("PerformAction", subscription="S2", provider="P", detail="BECOME_SUBSCRIBER")
+    await crm.cancel_request(second.number, reason="no\ttruck")
+    did("CancelRequest", subscription="S2", resource=second.number, detail="no truck")
+    held = [PlatformSubscription(subscription=each, missing=True) for each in ("S2", "S404")]
+    await crm.report_platform_state("P", held, observed_time=datetime.now(UTC))
+    did("ReportPlatformState", provider="P", performed_by="", done=0, refused=2)
+
+
+async def _reset(crm: AsyncClient, did: Callable[..., None]) -> None:
+    await crm.reset_subscription("S2", validate_only=True)
+    await crm.reset_subscription("S2", provider="P", full=True)
+    did("ResetSubscription", subscription="S2", provider="P")
+    made = await crm.create_reset_run_definition(ResetRunDefinition(name="n", provider="P"))
+    of_definition = {"provider": "P", "resource": made.id}
+    did("CreateResetRunDefinition", **of_definition)
+    await crm.update_reset_run_definition(made)
+    did("UpdateResetRunDefinition", **of_definition)
+    await crm.set_reset_run_definition_state(made.id, state="EFFECTIVE")
+    did("SetResetRunDefinitionState", **of_definition, detail="EFFECTIVE")
+    for end, method in (
+        (crm.cancel_reset_run, "CancelResetRun"),
+        (crm.approve_reset_run, "ApproveResetRun"),
+    ):
+        run = (await crm.submit_reset_run_definition(made.id, hold=True)).reset_run
+        did("SubmitResetRunDefinition", provider="P", resource=run.id)
+        while run.state != ResetRunState.HELD:
+            run = await crm.get_reset_run(run.id)
+        await end(run.id, reason="x" * 300)
+        did(method, provider="P", resource=run.id, detail="x" * 200)
+    other = await crm.create_reset_run_definition(ResetRunDefinition(name="o", provider="Q"))
+    did("CreateResetRunDefinition", provider="Q", resource=other.id)
+    await crm.delete_reset_run_definition(other.id)
+    did("DeleteResetRunDefinition", resource=other.id)
+
+
+async def _archive(crm: AsyncClient, did: Callable[..., None]) -> None:
+    made = await crm.create_archive(created_before=datetime.now(UTC) - timedelta(days=9))
+    did("CreateArchive", resource=made.id)
+    while made.state == ArchiveState.CREATING:
+        made = await crm.get_archive(made.id)
+    async for _ in crm.download_archive(made.id):
+        pass
+    await crm.delete_archive(made.id, checksum=made.checksum)
+    did("DeleteArchive", resource=made.id)
+
+
+async def test_refused_changes_are_recorded_and_other_calls_are_not(
+    crm: AsyncClient, caller: Caller
+) -> None:
+    before = len(await trail(crm))
+    refusals: list[Callable[[], Awaitable[object]]] = [
+        lambda: crm.perform(actions.Terminate(), subscription="S404"),
+        lambda: crm.perform(actions.Terminate(), subscription="S404", validate_only=True),
+        lambda: crm.get_subscription("S404"),
+        lambda: crm.pull("P404", adapter="a"),
+        lambda: crm.cancel_request("R0000000404", reason="no"),
+        lambda: crm.set_provider_state("x" * 999 + "\0", state="EFFECTIVE"),
+    ]
+    for refused in refusals:
+        with pytest.raises(ProvisioningError):
+            await refused()
+    await caller.call("UpdateProvider", b"\xff")
+
+    found = await latest(crm, lambda found: len(found) >= before + 5)
+    assert sorted(_refusal(each) for each in found[:-before]) == [
+        ("CancelRequest", "NOT_FOUND", "REQUEST_NOT_FOUND", "R0000000404"),
+        ("PerformAction", "NOT_FOUND", "SUBSCRIPTION_NOT_FOUND", "S404"),
+        ("PullPendingRequests", "NOT_FOUND", "PROVIDER_NOT_FOUND", "P404"),
+        ("SetProviderState", "INVALID_ARGUMENT", "INVALID_FIELD", "x" * 64),
+        ("UpdateProvider", "INVALID_ARGUMENT", "INVALID_FIELD", ""),
+    ]
+    assert all((each.done, each.refused) == (0, 1) for each in found[:-before])
+    assert await trail(crm, refused=True, page_size=2) == found[:-before]
+
+
+def _refusal(entry: AuditEntry) -> tuple[str, str, str, str]:
+    code = next(code for code in grpc.StatusCode if code.value[0] == entry.code)
+    about = entry.subscription or entry.resource or entry.provider
+    return entry.method, code.name, ErrorReason.name_of(entry.reason), about
+
+
+@pytest.fixture
+async def house(url: str, tmp_path: Path) -> AsyncIterator[House]:
+    file = tmp_path / "callers.toml"
+    tokens = {
+        name: allow(file, name, role) for name, role in (("crm", "crm"), ("mari", "operator"))
+    }
+    settings = Settings(listen="127.0.0.1:0", database=url, callers=file)
+    async with running(settings) as address:
+        yield House(address, {**tokens, "thief": "wrong"})
+
+
+async def test_entries_name_the_proven_caller_with_its_roles_and_count_wrong_credentials(
+    house: House,
+) -> None:
+    async with house.client("mari") as mari, house.client("crm") as crm:
+        await mari.create_provider(Provider(code="P"), performed_by="boss")
+        for refused in (crm.set_provider_state("P", state="EFFECTIVE"), crm.get_backlog("P")):
+            with pytest.raises(PermissionDenied):
+                await refused
+        for _ in range(3):
+            async with house.client("thief") as thief:
+                with pytest.raises(Unauthenticated):
+                    await thief.get_provider("P")
+        found = await latest(mari, lambda found: len(found) >= 4)
+
+    shown = {
+        (e.method, e.caller.partition(":")[0], *e.roles, e.performed_by, e.code, e.done, e.refused)
+        for e in found
+    }
+    assert shown == {
+        ("CreateProvider", "mari", "operator", "boss", 0, 1, 0),
+        ("SetProviderState", "crm", "crm", "", 7, 0, 1),
+        ("GetBacklog", "crm", "crm", "", 7, 0, 1),
+        ("", "ipv4", "", 16, 0, 3),
+    }
+    assert not any("wrong" in str(entry) for entry in found)

@@ -16,6 +16,7 @@ from generic_provider import (
     ArchiveState,
     AsyncClient,
     AuditEntry,
+    Distributor,
     ErrorReason,
     PermissionDenied,
     PlatformSubscription,
@@ -25,6 +26,7 @@ from generic_provider import (
     ResetRunDefinition,
     ResetRunState,
     ResponseStatus,
+    Service,
     Unauthenticated,
     actions,
 )
@@ -254,7 +256,8 @@ def _refusal(entry: AuditEntry) -> tuple[str, str, str, str]:
 async def house(url: str, tmp_path: Path) -> AsyncIterator[House]:
     file = tmp_path / "callers.toml"
     tokens = {
-        name: allow(file, name, role) for name, role in (("crm", "crm"), ("mari", "operator"))
+        name: allow(file, name, role)
+        for name, role in (("crm", "crm"), ("mari", "operator"), ("olev", "operator"))
     }
     settings = Settings(listen="127.0.0.1:0", database=url, callers=file)
     async with running(settings) as address:
@@ -286,3 +289,28 @@ async def test_entries_name_the_proven_caller_with_its_roles_and_count_wrong_cre
         ("", "ipv4", "", 16, 0, 3),
     }
     assert not any("wrong" in str(entry) for entry in found)
+
+
+async def test_a_proven_caller_cannot_approve_its_own_run(house: House) -> None:
+    async with house.client("mari") as mari, house.client("olev") as olev:
+        provider = Provider(
+            code="P",
+            distributors=[Distributor(code="MAIN")],
+            services=[Service(code="SPORT", provider_service_id="1")],
+        )
+        await mari.create_provider(provider)
+        await mari.set_provider_state("P", state="EFFECTIVE")
+        made = await olev.create_reset_run_definition(ResetRunDefinition(name="n", provider="P"))
+        run = (await mari.submit_reset_run_definition(made.id, hold=True)).reset_run
+        while run.state != ResetRunState.HELD:
+            run = await mari.get_reset_run(run.id)
+        with pytest.raises(PermissionDenied) as refused:
+            await mari.approve_reset_run(run.id, reason="mine", performed_by="somebody")
+        assert refused.value.metadata == {"caller": "mari", "reset_run": run.id}
+        await olev.approve_reset_run(run.id, reason="looked")
+        found = await latest(olev, lambda found: len(found) == 2, methods=["ApproveResetRun"])
+
+    assert [(each.caller, each.code, each.resource) for each in found] == [
+        ("olev", 0, run.id),
+        ("mari", 7, run.id),
+    ]

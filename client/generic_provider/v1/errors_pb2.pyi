@@ -152,8 +152,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 86
     """PERMISSION_DENIED: every call may answer so
 
-    The caller has none of the roles that may make this call, or not for this provider. Metadata:
-    caller, rpc, and provider if the caller may make the call for other providers.
+    The caller has none of the roles that may make this call, or not for this provider, or has itself
+    submitted the run that it would approve. Metadata: caller, and rpc and perhaps provider, or
+    reset_run.
     """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 90
     """UNAVAILABLE: repeat the call
@@ -300,8 +301,9 @@ was removed while the call ran. A stream ends so too.
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
 """PERMISSION_DENIED: every call may answer so
 
-The caller has none of the roles that may make this call, or not for this provider. Metadata:
-caller, rpc, and provider if the caller may make the call for other providers.
+The caller has none of the roles that may make this call, or not for this provider, or has itself
+submitted the run that it would approve. Metadata: caller, and rpc and perhaps provider, or
+reset_run.
 """
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 90
 """UNAVAILABLE: repeat the call

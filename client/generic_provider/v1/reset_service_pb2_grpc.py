@@ -263,9 +263,10 @@ class ResetServiceServicer(object):
 
     def ApproveResetRun(self, request, context):
         """Approves a HELD run: it creates exactly the requests that its entries show. If other requests
-        would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it.
+        would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it. A proven
+        caller cannot approve a run that it has submitted itself.
 
-        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD.
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

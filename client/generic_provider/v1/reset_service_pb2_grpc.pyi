@@ -125,9 +125,10 @@ class ResetServiceStub:
     """
     ApproveResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]
     """Approves a HELD run: it creates exactly the requests that its entries show. If other requests
-    would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it.
+    would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it. A proven
+    caller cannot approve a run that it has submitted itself.
 
-    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD.
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
     """
     CancelResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.CancelResetRunRequest, _reset_service_pb2.CancelResetRunResponse]
     """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that has ended
@@ -233,9 +234,10 @@ class ResetServiceAsyncStub(ResetServiceStub):
     """
     ApproveResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]  # type: ignore[assignment]
     """Approves a HELD run: it creates exactly the requests that its entries show. If other requests
-    would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it.
+    would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it. A proven
+    caller cannot approve a run that it has submitted itself.
 
-    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD.
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
     """
     CancelResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.CancelResetRunRequest, _reset_service_pb2.CancelResetRunResponse]  # type: ignore[assignment]
     """Ends a run that is HELD or RUNNING. Requests that it has created stay pending. A run that has ended
@@ -422,9 +424,10 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ApproveResetRunResponse, _abc.Awaitable[_reset_service_pb2.ApproveResetRunResponse]]:
         """Approves a HELD run: it creates exactly the requests that its entries show. If other requests
-        would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it.
+        would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it. A proven
+        caller cannot approve a run that it has submitted itself.
 
-        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD.
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
         """
 
     @_abc_1.abstractmethod

@@ -204,9 +204,15 @@ def _decided(run: RunRecord, *, now: Instant) -> RunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approve:
+    """Lets a held run go on.
+
+    `proven`: the caller is proven, so it must be another one than the one who submitted the run.
+    """
+
     run_number: int
     reason: str
     who: Who = Who()
+    proven: bool = False
 
     def needs(self) -> Needs:
         return Needs()
@@ -219,6 +225,14 @@ class Approve:
                 f"run {run_id(found.id)} is {found.state.name}",
                 reset_run=run_id(found.id),
                 state=found.state.name,
+            )
+        if self.proven and self.who.caller == found.who.caller:
+            raise Refused(
+                Reason.PERMISSION_DENIED,
+                f"{self.who.caller} has submitted run {run_id(found.id)}: another caller must "
+                "approve it",
+                reset_run=run_id(found.id),
+                caller=self.who.caller,
             )
         approved = replace(
             found,

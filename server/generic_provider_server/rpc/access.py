@@ -53,6 +53,10 @@ class Identity:
     peer: str
     roles: frozenset[str] = EVERY_ROLE
 
+    @property
+    def proven(self) -> bool:
+        return self.name != self.peer
+
 
 OPERATOR = frozenset({Role.OPERATOR})
 ADAPTER = OPERATOR | {Role.ADAPTER}

@@ -188,6 +188,7 @@ class ResetRuns:
         approve = Approve(
             reason=checks.text("reason", request.reason, most=TEXT, required=True),
             who=call.who(checks, request.performed_by),
+            proven=call.identity.proven,
             run_number=_number(checks, request.reset_run),
         )
         (shown,) = await self._shown([await self._store.do(approve, audit=call.audit)])

@@ -97,6 +97,7 @@ async def test_entries_are_found_by_every_filter(
         ({"refused": True}, [4, 2]),
         ({"time_from": entries[1].time, "time_to": entries[3].time}, [3, 2]),
         ({"subscription": "S2", "caller": "crm"}, [3]),
+        ({"performed_by": "mari", "refused": True}, []),
         ({"caller": "nobody"}, []),
     ]
     for wanted, calls in expected:

@@ -25,9 +25,13 @@ class AuditFilter(Value, frozen=True, kw_only=True):
     time_to: Instant | None = None
 
     def scans(self) -> bool:
-        """Tells whether no index finds these entries, so that many others are examined."""
+        """Tells whether no index finds these entries, so that many others are examined.
+
+        One person or system may have millions of entries, one subscription has few.
+        """
         others = self.methods, self.caller, self.provider, self.resource, self.codes
-        return not (self.subscription or self.performed_by) and any(others)
+        both = bool(self.performed_by) and self.refused
+        return not self.subscription and (both or any(others))
 
 
 class AuditQueries(BaseQueries):

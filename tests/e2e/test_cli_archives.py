@@ -70,9 +70,10 @@ def test_old_requests_go_into_a_file_that_is_read_and_deleted(
     again = run("archive", "download", archive["id"], f"--to={file}", server=server)
     assert (again.exit_code, "exists already" in again.stderr) == (1, True)
     shown = run("archive", "show", str(file), f"--request={request_number}", "--json")
-    request, action = map(json.loads, shown.stdout.splitlines())
+    request, action, entry = map(json.loads, shown.stdout.splitlines())
     assert (request["kind"], request["number"]) == ("request", request_number)
     assert (action["kind"], action["performed"]["reference"]) == ("action", "order-1")
+    assert (entry["kind"], entry["method"]) == ("audit", "PerformAction")
 
     wrong = run("archive", "delete", archive["id"], "--checksum=0", server=server)
     assert (wrong.exit_code, "CHECKSUM_MISMATCH" in wrong.stderr) == (1, True)

@@ -16,7 +16,15 @@ from generic_provider import PerformActionRequest
 
 from ..desk.output import json_line, say
 from ..store.archives.file import ArchiveFile, DamagedArchive
-from ..store.archives.lines import ActionLine, Content, EntryLine, RequestLine, RunLine, encode_line
+from ..store.archives.lines import (
+    ActionLine,
+    AuditLine,
+    Content,
+    EntryLine,
+    RequestLine,
+    RunLine,
+    encode_line,
+)
 
 
 def _present(_: click.Context, __: click.Parameter, file: Path) -> Path:
@@ -29,7 +37,9 @@ def _present(_: click.Context, __: click.Parameter, file: Path) -> Path:
 
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), callback=_present)
-@click.option("--request", "requests", multiple=True, help="Show this request, and its action.")
+@click.option(
+    "--request", "requests", multiple=True, help="Show this request, its action, and who did what."
+)
 @click.option("--subscription", default="", help="Show everything of this subscription.")
 @click.option("--reset-run", "run", default="", help="Show this reset run, with its entries.")
 @click.option("--checksum", default="", help="The SHA-256 that the file should have.")
@@ -67,7 +77,10 @@ def show(
 def _wanted(
     found: ArchiveFile, requests: set[str], subscription: str, run: str
 ) -> Iterator[Content]:
-    """Yields the lines to be shown. In the file, an action stands behind its requests."""
+    """Yields the lines to be shown.
+
+    In the file, an action stands behind its requests, and the audit trail stands at the end.
+    """
     actions = set()
     for line in found.contents():
         match line:
@@ -79,6 +92,8 @@ def _wanted(
                 actions.add(line.action)
                 wanted = True
             case ActionLine() if line.id in actions:
+                wanted = True
+            case AuditLine() if line.resource and line.resource in {*requests, *actions, run}:
                 wanted = True
             case _:
                 wanted = bool(subscription) and line.subscription == subscription

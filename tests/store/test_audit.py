@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 
 from generic_provider_server.commands.audit import MOST_DROPPED, AddEntries
 from generic_provider_server.domain.audit import DAYS_OF_AUDIT, AuditEntry
-from generic_provider_server.domain.refusals import Refused
+from generic_provider_server.domain.refusals import Refused, unavailable
 from generic_provider_server.domain.values import Instant
 from generic_provider_server.services.auditing import MINUTE, MOST_ALONE, MOST_CALLERS, Auditing
 from generic_provider_server.store.archives.file import ArchiveFile
@@ -131,6 +132,26 @@ async def test_refused_calls_beyond_a_few_are_counted_together(bench: Bench) -> 
     wrong = [each for each in found if each.code == 16]
     assert len(wrong) == MOST_CALLERS
     assert sum(each.refused for each in wrong) == 3 * MOST_CALLERS
+
+
+async def test_a_bounded_number_of_entries_waits_for_a_store_that_is_lost(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lost(*_: object) -> None:
+        raise unavailable("written")
+
+    entries = [entry_of(bench, n) for n in range(1, 6)]
+    auditing = Auditing(bench.store, list[AuditEntry]().extend)
+    with monkeypatch.context() as changed, capture_logs() as logs:
+        changed.setattr("generic_provider_server.services.auditing.MOST_WAITING", 3)
+        changed.setattr(bench.store, "do", lost)
+        for entry in entries:
+            auditing.add(entry)
+        await auditing.stop()
+    assert [(each["event"], each["entries"]) for each in logs] == [("audit_entries_lost", 2)]
+    await auditing.stop()
+
+    assert sorted(each.call for each in await stored(bench)) == [1, 2, 3]
 
 
 async def test_old_entries_are_removed_in_small_steps(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from contextlib import suppress
 from hashlib import blake2b
 
 import structlog
-from msgspec.structs import asdict, replace
+from msgspec.structs import replace
 
 from ..commands.audit import AddEntries
 from ..domain.audit import AuditEntry
@@ -46,6 +46,7 @@ class Auditing:
         self._waiting: dict[tuple[int, int], AuditEntry] = {}
         self._refused: Counter[str] = Counter()
         self._minute = Instant(0)
+        self._lost = 0
         self._loop = Loop("audit", self._write, seconds=WRITE_SECONDS)
         store.listeners.committed.append(lambda notice: write_lines(notice.audited))
 
@@ -64,7 +65,7 @@ class Auditing:
     def add(self, entry: AuditEntry) -> None:
         former = self._waiting.get(entry.key)
         if former is None and len(self._waiting) >= MOST_WAITING:
-            log.error("audit_entry_lost", **asdict(entry))
+            self._lost += 1
             return
         self._waiting[entry.key] = former.plus(entry) if former else entry
 
@@ -113,6 +114,9 @@ class Auditing:
         A call may then be counted twice, because nobody knows whether it was committed.
         """
         waiting, self._waiting = self._waiting, {}
+        if self._lost:
+            log.error("audit_entries_lost", entries=self._lost)
+            self._lost = 0
         if not waiting:
             return
         try:

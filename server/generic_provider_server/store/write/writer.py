@@ -27,7 +27,7 @@ from ..waits import Waits
 from .blocked import Blocked
 from .command import Asked, Audit, Command
 from .group import GroupCommit
-from .queue import Queue
+from .next_group import CommandQueue
 
 Result = TypeVar("Result")
 
@@ -69,7 +69,7 @@ class Writer:
         self._listeners = listeners
         self._groups = GroupCommit(engine, memory, server=server, listeners=listeners)
         self._throttle = self._groups.throttle
-        self._asked: Queue[Asked[Any]] = Queue()
+        self._asked: CommandQueue[Asked[Any]] = CommandQueue()
         self._blocked: Blocked[Asked[Any]] = Blocked(waits.blocked)
         self._wanted = threading.Condition()
         self._stopping = False

@@ -14,7 +14,7 @@ from generic_provider_server.domain.lease import Lease
 from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.write.command import Command
 from generic_provider_server.store.write.loaded import Needs
-from generic_provider_server.store.write.queue import MOST_IN_GROUP, Queue
+from generic_provider_server.store.write.next_group import MOST_IN_GROUP, CommandQueue
 from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, performing
 from support.examples import viewer
@@ -56,7 +56,7 @@ async def test_an_action_does_not_wait_for_all_adapters_that_asked_before_it(ben
 
 
 def test_while_others_wait_adapters_take_at_most_half_of_a_group() -> None:
-    queue: Queue[Asked] = Queue()
+    queue: CommandQueue[Asked] = CommandQueue()
     for _ in range(1_000):
         queue.add(Asked(Needs(for_adapter=True, subscriptions=frozenset({"S1", "S2"}))))
         queue.add(Asked(Needs(subscriptions=frozenset({"S3"}))))
@@ -68,7 +68,7 @@ def test_while_others_wait_adapters_take_at_most_half_of_a_group() -> None:
 
 
 def test_a_large_answer_leaves_as_much_room_for_actions() -> None:
-    queue: Queue[Asked] = Queue()
+    queue: CommandQueue[Asked] = CommandQueue()
     answered = frozenset({f"S{n}" for n in range(1_000)})
     queue.add(Asked(Needs(for_adapter=True, subscriptions=answered)))
     for _ in range(3_000):
@@ -78,7 +78,7 @@ def test_a_large_answer_leaves_as_much_room_for_actions() -> None:
 
 
 def test_many_adapters_that_poll_leave_the_crm_its_share() -> None:
-    queue: Queue[Asked] = Queue()
+    queue: CommandQueue[Asked] = CommandQueue()
     for _ in range(1_000):
         queue.add(Asked(CLAIM.needs()))
         queue.add(Asked(Needs()))
@@ -89,7 +89,7 @@ def test_many_adapters_that_poll_leave_the_crm_its_share() -> None:
 
 
 def test_without_adapters_the_crm_has_the_whole_group() -> None:
-    queue: Queue[Asked] = Queue()
+    queue: CommandQueue[Asked] = CommandQueue()
     for _ in range(3_000):
         queue.add(Asked(Needs()))
 

@@ -26,7 +26,7 @@ class Queued(Protocol):
 Q = TypeVar("Q", bound=Queued)
 
 
-class Queue(Generic[Q]):
+class CommandQueue(Generic[Q]):
     """The commands of adapters, and those of everybody else, each in the order in which they were
     queued.
 

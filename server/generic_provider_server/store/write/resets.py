@@ -19,10 +19,10 @@ from ..database.reset_rows import (
     run_row,
 )
 from ..database.rows import request_of_row
-from .searching import Searching
+from .finding_work import FindingWork
 
 
-class Resets(Searching):
+class Resets(FindingWork):
     """The definitions and runs within a transaction. What was read is locked until the commit."""
 
     def reset_definition(self, number: int) -> DefinitionRecord | None:

@@ -1,22 +1,21 @@
-"""The queries and changes that commands make directly on the tables, within their transaction."""
+"""Finds the work of commands: the subscriptions that a command searches the tables for."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import takewhile
 from typing import Any
 
 from ...domain.lane import GRACE
 from ...domain.values import Instant
 from ..database import statements as sql
-from .changes import Changes
+from .cleaning import Cleaning
 from .loaded import Needs
 
 LONGEST_LEASE = 2**62
 
 
-class Searching(Changes):
+class FindingWork(Cleaning):
     """Finds subscriptions. The command then locks and loads them with `load_free`.
 
     `most`: the most subscriptions that are returned. Subscriptions that are set aside from the
@@ -85,20 +84,6 @@ class Searching(Changes):
     def leased_by_other_servers(self, server: str, *, most: int) -> list[str]:
         return self._found(sql.LEASED_BY_OTHER_SERVERS, server, most=most)
 
-    def drop_events(self, *, before: Instant, most: int) -> None:
-        """Removes the oldest rows of events, but at most `most` rows, and no row that is not older
-        than `before`.
-        """
-        rows = self._tables.select(sql.OLDEST_EVENTS, (most,))
-        old = [row.number for row in takewhile(lambda row: row.time < before, rows)]
-        if old:
-            self._tables.run(sql.DROP_EVENTS, (old[-1],))
-
-    def drop_audit(self, *, before: Instant, most: int) -> None:
-        """Removes the oldest entries of the audit trail, as `drop_events` removes events."""
-        old = self._tables.select(sql.OLDEST_AUDIT, (before, most))
-        self._tables.write(sql.DROP_AUDIT, [{"time": each.time, "call": each.call} for each in old])
-
     def overdue(self, provider: str, *, limit: int, most: int) -> list[str]:
         """Returns the subscriptions without a lease whose first request was created before
         `limit`.
@@ -132,10 +117,6 @@ class Searching(Changes):
         """The server's sign of life, as it is now."""
         found = self._tables.select(sql.SIGN, (server,))
         return found[0].seen_time if found else None
-
-    def forget_server(self, server: str, *, sign: int) -> None:
-        """Removes the server's row, unless the server has written another sign of life."""
-        self._tables.run(sql.FORGET_SERVER, (server, sign))
 
     def _found(self, statement: str, *parameters: object, most: int) -> list[str]:
         return [row.subscription for row in self._select(statement, *parameters, most=most)]

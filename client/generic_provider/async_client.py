@@ -12,8 +12,9 @@ from typing import Any, Concatenate, ParamSpec, Self
 import grpc
 
 from generic_provider import _archive_calls as archive
-from generic_provider import _delivery_calls as delivery
-from generic_provider import _operation_calls as operation
+from generic_provider import _provider_calls as provider
+from generic_provider import _provisioning_calls as provisioning
+from generic_provider import _request_calls as request
 from generic_provider import _reset_calls as reset
 from generic_provider import _subscription_calls as subscription
 from generic_provider._base import Base
@@ -74,18 +75,18 @@ class AsyncClient(Base):
     list_subscriptions = _async_list(subscription.list_subscriptions)
     watch_events = _async_watch(subscription.watch_events)
 
-    create_provider = _async(operation.create_provider)
-    get_provider = _async(operation.get_provider)
-    list_providers = _async_list(operation.list_providers)
-    update_provider = _async(operation.update_provider)
-    set_provider_state = _async(operation.set_provider_state)
+    create_provider = _async(provider.create_provider)
+    get_provider = _async(provider.get_provider)
+    list_providers = _async_list(provider.list_providers)
+    update_provider = _async(provider.update_provider)
+    set_provider_state = _async(provider.set_provider_state)
 
-    get_request = _async(operation.get_request)
-    list_requests = _async_list(operation.list_requests)
-    cancel_request = _async(operation.cancel_request)
-    resolve_request = _async(operation.resolve_request)
-    get_backlog = _async(operation.get_backlog)
-    list_adapters = _async_list(operation.list_adapters)
+    get_request = _async(request.get_request)
+    list_requests = _async_list(request.list_requests)
+    cancel_request = _async(request.cancel_request)
+    resolve_request = _async(request.resolve_request)
+    get_backlog = _async(request.get_backlog)
+    list_adapters = _async_list(request.list_adapters)
 
     create_archive = _async(archive.create_archive)
     get_archive = _async(archive.get_archive)
@@ -110,10 +111,10 @@ class AsyncClient(Base):
     list_reset_run_entries = _async_list(reset.list_reset_run_entries)
     watch_reset_run = _async_watch(reset.watch_reset_run)
 
-    pull = _async(delivery.pull)
-    send_responses = _async(delivery.send_responses)
-    extend_leases = _async(delivery.extend_leases)
-    release_leases = _async(delivery.release_leases)
+    pull = _async(provisioning.pull)
+    send_responses = _async(provisioning.send_responses)
+    extend_leases = _async(provisioning.extend_leases)
+    release_leases = _async(provisioning.release_leases)
 
     async def report_platform_state(
         self,

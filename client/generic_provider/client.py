@@ -12,8 +12,9 @@ from typing import Concatenate, ParamSpec, Self
 import grpc
 
 from generic_provider import _archive_calls as archive
-from generic_provider import _delivery_calls as delivery
-from generic_provider import _operation_calls as operation
+from generic_provider import _provider_calls as provider
+from generic_provider import _provisioning_calls as provisioning
+from generic_provider import _request_calls as request
 from generic_provider import _reset_calls as reset
 from generic_provider import _subscription_calls as subscription
 from generic_provider._base import Base
@@ -71,18 +72,18 @@ class Client(Base):
     list_subscriptions = _sync_list(subscription.list_subscriptions)
     watch_events = _sync_watch(subscription.watch_events)
 
-    create_provider = _sync(operation.create_provider)
-    get_provider = _sync(operation.get_provider)
-    list_providers = _sync_list(operation.list_providers)
-    update_provider = _sync(operation.update_provider)
-    set_provider_state = _sync(operation.set_provider_state)
+    create_provider = _sync(provider.create_provider)
+    get_provider = _sync(provider.get_provider)
+    list_providers = _sync_list(provider.list_providers)
+    update_provider = _sync(provider.update_provider)
+    set_provider_state = _sync(provider.set_provider_state)
 
-    get_request = _sync(operation.get_request)
-    list_requests = _sync_list(operation.list_requests)
-    cancel_request = _sync(operation.cancel_request)
-    resolve_request = _sync(operation.resolve_request)
-    get_backlog = _sync(operation.get_backlog)
-    list_adapters = _sync_list(operation.list_adapters)
+    get_request = _sync(request.get_request)
+    list_requests = _sync_list(request.list_requests)
+    cancel_request = _sync(request.cancel_request)
+    resolve_request = _sync(request.resolve_request)
+    get_backlog = _sync(request.get_backlog)
+    list_adapters = _sync_list(request.list_adapters)
 
     create_archive = _sync(archive.create_archive)
     get_archive = _sync(archive.get_archive)
@@ -107,10 +108,10 @@ class Client(Base):
     list_reset_run_entries = _sync_list(reset.list_reset_run_entries)
     watch_reset_run = _sync_watch(reset.watch_reset_run)
 
-    pull = _sync(delivery.pull)
-    send_responses = _sync(delivery.send_responses)
-    extend_leases = _sync(delivery.extend_leases)
-    release_leases = _sync(delivery.release_leases)
+    pull = _sync(provisioning.pull)
+    send_responses = _sync(provisioning.send_responses)
+    extend_leases = _sync(provisioning.extend_leases)
+    release_leases = _sync(provisioning.release_leases)
 
     def report_platform_state(
         self,

@@ -11,8 +11,8 @@ import psycopg
 from peewee import Database, DatabaseError, InterfaceError, PeeweeException
 
 from .bulk import Bulk, Row
-from .clock import Clock
 from .number_blocks import Numbers
+from .process_clock import ProcessClock
 
 UNREADABLE = (InterfaceError, DatabaseError)
 """The errors of a query when the database is lost, or does not belong to this service."""
@@ -104,7 +104,7 @@ class Engine(Protocol):
     """
 
     shared: bool
-    clock: Clock
+    clock: ProcessClock
 
     def prepare(self) -> Sequence[str]:
         """Upgrades the schema to this version, and returns the names of the changes."""

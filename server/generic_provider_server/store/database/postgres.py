@@ -17,11 +17,11 @@ from psycopg import errors
 
 from ..waits import USUAL, Waits
 from .bulk import Bulk, Row
-from .clock import Clock
 from .connections import Reader, checked, connect, database_of
 from .engine import UNREADABLE, Locked, Overtaken, StoreLost, Tables, UnsupportedDatabase
 from .migrate import migrate
 from .number_blocks import COUNTERS, Numbers, Reserve
+from .process_clock import ProcessClock
 from .rows import rows_of
 
 CHANNEL = "generic_provider"
@@ -70,7 +70,7 @@ class PostgresEngine:
         self._writing: psycopg.Connection[Any] | None = None
         self._aside: psycopg.Connection[Any] | None = None
         self._usual: dict[str, int] = {}
-        self.clock = Clock()
+        self.clock = ProcessClock()
 
     def prepare(self) -> Sequence[str]:
         """Upgrades the schema.

@@ -17,10 +17,10 @@ from typing import Any
 from peewee import Database, PeeweeException, SqliteDatabase
 
 from .bulk import Bulk, Row
-from .clock import Clock
 from .engine import StoreDamaged, StoreLost, Tables, UnsupportedDatabase
 from .migrate import HISTORY, migrate
 from .number_blocks import Numbers
+from .process_clock import ProcessClock
 from .rows import rows_of
 from .sqlite_file import SqliteFile
 from .statements import ALONE, IN_ORDER, SET_COUNTER, SKIP_LOCKED
@@ -75,7 +75,7 @@ class SqliteEngine:
             raise
         self._database: Any = _writer_of(self._path)
         self._last: dict[str, int] = {}
-        self.clock = Clock()
+        self.clock = ProcessClock()
         self.clock.follow(time.time_ns())
 
     def prepare(self) -> Sequence[str]:

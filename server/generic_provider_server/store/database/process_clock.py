@@ -12,7 +12,7 @@ SLOWER = 1_000
 """While this clock is ahead of the clock that it follows, it is slower by one part in this many."""
 
 
-class Clock:
+class ProcessClock:
     """The time in nanoseconds since 1970, advanced by the monotonic clock of the process.
 
     It follows another clock. If the other clock is ahead, this clock jumps forwards at once; if the

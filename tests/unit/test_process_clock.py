@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from generic_provider_server.store.database.clock import SLOWER, Clock
+from generic_provider_server.store.database.process_clock import SLOWER, ProcessClock
 
 SECOND = 10**9
 
@@ -15,10 +15,10 @@ class Times:
 
     wall: int = 1_800_000_000 * SECOND
     since_boot: int = 77 * SECOND
-    clock: Clock = field(init=False)
+    clock: ProcessClock = field(init=False)
 
     def __post_init__(self) -> None:
-        self.clock = Clock(lambda: self.since_boot)
+        self.clock = ProcessClock(lambda: self.since_boot)
         self.clock.follow(self.wall)
 
     def go_on(self, seconds: int) -> None:

@@ -11,7 +11,8 @@ import pytest
 from msgspec.structs import replace
 from structlog.testing import capture_logs
 
-from generic_provider_server.commands.audit import MOST_DROPPED, AddEntries
+from generic_provider_server.commands.audit import AddEntries
+from generic_provider_server.commands.dropping import MOST_DROPPED
 from generic_provider_server.domain.audit import DAYS_OF_AUDIT, AuditEntry
 from generic_provider_server.domain.refusals import Refused, unavailable
 from generic_provider_server.domain.values import Instant

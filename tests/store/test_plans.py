@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from peewee import Database
 
 from generic_provider_server.commands.archive import CreateArchive, MoveLines, TakeArchive
+from generic_provider_server.commands.dropping import DropEntries
 from generic_provider_server.commands.due import DoDue, EndDelays, ExpireOverdue
 from generic_provider_server.commands.end_leases import end_of_other_servers, end_of_silent
 from generic_provider_server.commands.hold import Disown
 from generic_provider_server.commands.operate import CancelRequest
-from generic_provider_server.commands.reset_runs import DropEntries
 from generic_provider_server.commands.respond import Response
 from generic_provider_server.commands.scheduled import CancelScheduled
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection

@@ -1,4 +1,4 @@
-"""Writes entries of the audit trail that belong to no change, and removes old entries."""
+"""Writes the entries of the audit trail that are not written with a change."""
 
 from __future__ import annotations
 
@@ -7,11 +7,8 @@ from typing import NoReturn
 
 from ..domain.audit import AuditEntry
 from ..domain.refusals import Refused
-from ..domain.values import Instant
-from ..store.write.loaded import SEARCHES, Needs
+from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
-
-MOST_DROPPED = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,16 +34,3 @@ class RefuseItem:
 
     def run(self, _: Transaction) -> NoReturn:
         raise self.refused
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropAudit:
-    """Removes the oldest entries."""
-
-    before: Instant
-
-    def needs(self) -> Needs:
-        return SEARCHES
-
-    def run(self, transaction: Transaction) -> None:
-        transaction.drop_audit(before=self.before, most=MOST_DROPPED)

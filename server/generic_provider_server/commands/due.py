@@ -1,4 +1,4 @@
-"""Does what is due without a call: retries, expiry, ends, scheduled actions, old events."""
+"""Does what is due without a call: retries, expiry, ends and scheduled actions."""
 
 from __future__ import annotations
 
@@ -7,14 +7,11 @@ from dataclasses import dataclass
 from ..domain.subscription.due import next_end, usage_is_over
 from ..domain.subscription.lifecycle import end_usage, expire
 from ..domain.subscription.records import Who
-from ..domain.values import Instant
 from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
 from .perform import Perform
 from .scheduled import perform_scheduled
-
-MOST_EVENT_ROWS = 100
 
 SERVICE = Who(performed_by="generic-provider", caller="generic-provider")
 
@@ -28,19 +25,6 @@ class EndDelays:
 
     def run(self, transaction: Transaction) -> int:
         return transaction.end_delays()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropEvents:
-    """Removes the oldest events."""
-
-    before: Instant
-
-    def needs(self) -> Needs:
-        return SEARCHES
-
-    def run(self, transaction: Transaction) -> None:
-        transaction.drop_events(before=self.before, most=MOST_EVENT_ROWS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

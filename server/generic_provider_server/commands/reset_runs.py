@@ -29,10 +29,8 @@ from ..domain.resets.records import (
 from ..domain.subscription.records import Who
 from ..domain.values import Instant
 from ..store.database.documents import encode
-from ..store.write.loaded import SEARCHES, Needs
+from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
-
-MOST_DROPPED = 500
 
 
 def digest_of(requests: Sequence[Request]) -> bytes:
@@ -289,19 +287,6 @@ class DropHeld:
         if found.held_since <= transaction.now - HELD_AT_MOST:
             dropped = replace(found, message=_also(found, "nobody approved it within 24 h"))
             transaction.put_reset_run(ended(dropped, RunState.CANCELLED, now=transaction.now))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropEntries:
-    """Removes the first entries of a run that ended long ago. Such a run never changes."""
-
-    run_number: int
-
-    def needs(self) -> Needs:
-        return SEARCHES
-
-    def run(self, transaction: Transaction) -> None:
-        transaction.drop_first_entries(self.run_number, most=MOST_DROPPED)
 
 
 def run_of(transaction: Transaction, number: int) -> RunRecord:

@@ -6,10 +6,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from ..commands.audit import DropAudit
-from ..commands.due import DoDue, DropEvents, EndDelays, ExpireOverdue
+from ..commands.dropping import DropAudit, DropEntries, DropEvents
+from ..commands.due import DoDue, EndDelays, ExpireOverdue
 from ..commands.end_leases import EndLeases, end_of_overdue
-from ..commands.reset_runs import DropEntries
 from ..domain.archive import DAY
 from ..domain.audit import DAYS_OF_AUDIT
 from ..domain.resets.records import DAYS_OF_ENTRIES

@@ -1,0 +1,53 @@
+"""Removes what is older than the service keeps it: events, entries of the audit trail, entries of
+reset runs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..domain.values import Instant
+from ..store.write.loaded import SEARCHES, Needs
+from ..store.write.transaction import Transaction
+
+MOST_DROPPED = 500
+MOST_EVENT_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropEvents:
+    """Removes the oldest events."""
+
+    before: Instant
+
+    def needs(self) -> Needs:
+        return SEARCHES
+
+    def run(self, transaction: Transaction) -> None:
+        transaction.drop_events(before=self.before, most=MOST_EVENT_ROWS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropAudit:
+    """Removes the oldest entries of the audit trail."""
+
+    before: Instant
+
+    def needs(self) -> Needs:
+        return SEARCHES
+
+    def run(self, transaction: Transaction) -> None:
+        transaction.drop_audit(before=self.before, most=MOST_DROPPED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DropEntries:
+    """Removes the first entries of a run that ended long ago. Such a run never changes."""
+
+    run_number: int
+
+    def needs(self) -> Needs:
+        return SEARCHES
+
+    def run(self, transaction: Transaction) -> None:
+        transaction.drop_first_entries(self.run_number, most=MOST_DROPPED)

@@ -20,7 +20,7 @@ from generic_provider import (
     SubscriptionAction,
 )
 
-from ..desk.changes import due, error, kind, outcome, state
+from ..desk.actions import due, error, kind, outcome, state
 from ..desk.output import Output, counted, moment, say
 from ..desk.wording import about, address, holder, not_sent
 from .action_batch import batch

@@ -12,7 +12,7 @@ import click
 
 from generic_provider import ActionState, Client, SubscriptionAction
 
-from ..desk.changes import error, state
+from ..desk.actions import error, state
 from ..desk.output import say
 from .failures import REFUSED
 from .files.action_lines import Line

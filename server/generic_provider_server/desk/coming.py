@@ -8,7 +8,7 @@ from typing import Any
 
 from generic_provider import Subscription, SubscriptionAction, SubscriptionState
 
-from .changes import asked, what_and_who
+from .actions import asked, what_and_who
 
 ENDED = (SubscriptionState.CANCELLED, SubscriptionState.REGRETTED)
 

@@ -16,8 +16,8 @@ from generic_provider import (
     SyncState,
 )
 
-from .changes import error as error_of_action
-from .changes import kind, part_taken_back
+from .actions import error as error_of_action
+from .actions import kind, part_taken_back
 from .output import moment
 from .wording import about, error
 

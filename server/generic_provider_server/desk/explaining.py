@@ -17,7 +17,7 @@ from generic_provider import (
     Usage,
 )
 
-from . import changes
+from .actions import in_brief, outcome
 from .archived import more_in
 from .coming import coming
 from .facts import Facts, Platform, facts_of
@@ -64,8 +64,8 @@ class Explanation(NamedTuple):
         return "not sent"
 
     def _action_lines(self, action: SubscriptionAction) -> Iterator[str]:
-        yield f"  {changes.in_brief(action)}"
-        for name, text in changes.outcome(action):
+        yield f"  {in_brief(action)}"
+        for name, text in outcome(action):
             yield f"    {name:<10} {text}"
         made = [each for each in self.facts.requests if each.number in action.requests]
         if made:

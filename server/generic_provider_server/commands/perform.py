@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ..domain.actions import AnyAction, BecomeSubscriber
 from ..domain.refusals import InvalidField, Reason, Refused
 from ..domain.subscription.aggregate import Aggregate
-from ..domain.subscription.naming import goods_of
+from ..domain.subscription.names_used import goods_of
 from ..domain.subscription.perform import perform
 from ..domain.subscription.records import (
     ActionOrigin,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from generic_provider_server.domain.actions import AddItems, RemoveItems, SwapItem, Terminate
-from generic_provider_server.domain.subscription.naming import goods_named, uses_of
+from generic_provider_server.domain.subscription.names_used import goods_named, uses_of
 from generic_provider_server.domain.values import Goods
 from support.life import Life
 from support.subscribers import goods, on, served, viewer

@@ -7,7 +7,7 @@ from ..catalogue import Catalogues, catalogue_of
 from ..refusals import Refused
 from ..rules.resolve import resolve
 from ..values import Subscription
-from .naming import Place, places_named
+from .names_used import Place, places_named
 from .perform import with_action
 
 

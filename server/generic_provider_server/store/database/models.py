@@ -48,7 +48,7 @@ class ProviderRow(Model):
 
 class ProviderUse(Model):
     """The number of subscriptions that name a part of a provider; see
-    domain.subscription.naming.uses_of.
+    domain.subscription.names_used.uses_of.
     """
 
     provider = TextField()

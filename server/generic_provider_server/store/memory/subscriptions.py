@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from ...domain.lane import Lane
 from ...domain.subscription.aggregate import Aggregate
-from ...domain.subscription.naming import Use, goods_named, uses_added, uses_of
+from ...domain.subscription.names_used import Use, goods_named, uses_added, uses_of
 from ...domain.subscription.records import SubscriptionRecord
 from ...domain.subscription.transition import Transition
 from ...domain.values import Goods

@@ -9,7 +9,7 @@ from msgspec import MsgspecError
 from ...domain.actions import ActionKind, AnyAction
 from ...domain.lane import Lane
 from ...domain.subscription.aggregate import Aggregate
-from ...domain.subscription.naming import goods_of
+from ...domain.subscription.names_used import goods_of
 from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
 from ...domain.values import Goods, Value
 from ..database import statements as sql

@@ -14,7 +14,7 @@ from ...domain.lane import UNANSWERED, Lane, LaneChange, end
 from ...domain.lease import LeaseEnd
 from ...domain.subscription.aggregate import Pending
 from ...domain.subscription.events import Event, EventKind, events_of
-from ...domain.subscription.naming import uses_named
+from ...domain.subscription.names_used import uses_named
 from ...domain.subscription.records import (
     ActionRecord,
     ActionState,

@@ -1,5 +1,5 @@
-"""Finds what an aggregate names: items, which are reserved for it, and parts of providers, which
-are in use.
+"""Finds what a subscription uses: items, which are reserved for it, and parts of providers, which
+must not change while they are used.
 """
 
 from __future__ import annotations

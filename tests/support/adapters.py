@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from generic_provider_server.commands.claim import Handed
 from generic_provider_server.commands.respond import Response, Verdict, respond
-from generic_provider_server.domain.lease import ResponseCode, ResponseStatus, judge_final
+from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.platform.image import Request
 from generic_provider_server.domain.subscription.records import RequestRecord
 from generic_provider_server.domain.values import (
@@ -17,6 +17,7 @@ from generic_provider_server.domain.values import (
     Provider,
     RequestState,
 )
+from generic_provider_server.domain.verdicts import judge_final
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
 

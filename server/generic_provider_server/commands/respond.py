@@ -6,22 +6,15 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from ..domain.archive import Archived
-from ..domain.lane import Lane, accept, judge, reject
-from ..domain.lease import (
-    Lease,
-    LeaseEnd,
-    ResponseCode,
-    ResponseStatus,
-    judge_final,
-    lease_of,
-    streams_of,
-)
+from ..domain.lane import Lane, accept, reject
+from ..domain.lease import Lease, LeaseEnd, ResponseCode, ResponseStatus, lease_of, streams_of
 from ..domain.platform.effect import Name, names
 from ..domain.platform.image import Request
 from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.lifecycle import accepted_late
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, request_number
 from ..domain.values import RequestState
+from ..domain.verdicts import judge_final, judge_pending
 from ..store.notices.tally import ANSWERS
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
@@ -119,7 +112,7 @@ def _judge_pending(
 ) -> Verdict:
     lane = transaction.lane(lease.provider, lease.subscription)
     queue = record.aggregate.queue(lease.provider)
-    code = judge(lane, queue, pending, lease)
+    code = judge_pending(lane, queue, pending, lease)
     state, text = RequestState.PENDING, ""
     if code is ResponseCode.APPLIED:
         state = _apply(transaction, response, lane, record.aggregate)

@@ -12,7 +12,7 @@ from itertools import takewhile
 
 from msgspec.structs import replace
 
-from .lease import Lease, LeaseEnd, ResponseCode, back_off
+from .lease import Lease, LeaseEnd, back_off
 from .subscription import lifecycle
 from .subscription.aggregate import Aggregate, Pending
 from .subscription.transition import Circumstances, Transition
@@ -163,17 +163,6 @@ def claim(
         lease_duration=duration,
     )
     return LaneChange(lane=given, freed=-len(requests))
-
-
-def judge(lane: Lane, queue: Sequence[Pending], pending: Pending, lease: Lease) -> ResponseCode:
-    """Returns the verdict on an answer for a pending request under the token of the lease."""
-    if not lease.covers(unit=pending.unit, index=pending.index):
-        return ResponseCode.INVALID
-    if not lane.is_on(lease):
-        return ResponseCode.STALE
-    if lane.unanswered(queue)[0].number != pending.number:
-        return ResponseCode.OUT_OF_ORDER
-    return ResponseCode.APPLIED
 
 
 def accept(

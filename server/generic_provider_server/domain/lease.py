@@ -1,5 +1,5 @@
-"""Makes and checks lease tokens, judges answers to final requests, and computes the delays of
-failed requests.
+"""Makes and checks lease tokens, defines the codes of answers, and computes the delays of failed
+requests.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from enum import IntEnum
 
 import msgspec
 
-from .values import SECOND, RequestState, Value
+from .values import SECOND, Value
 
 LONGEST_DELAY = 300 * SECOND
 _MAC_BYTES = 12
@@ -104,17 +104,6 @@ def _text(raw: bytes) -> str:
 
 def _mac(body: bytes, key: bytes) -> bytes:
     return hashlib.blake2b(body, digest_size=_MAC_BYTES, key=key).digest()
-
-
-def judge_final(state: RequestState, status: ResponseStatus) -> ResponseCode:
-    """Returns the verdict on an answer to a request that already has a final state."""
-    outcome = {
-        ResponseStatus.ACCEPTED: RequestState.COMPLETED,
-        ResponseStatus.REJECTED: RequestState.REJECTED,
-    }.get(status)
-    if state is outcome:
-        return ResponseCode.DUPLICATE
-    return ResponseCode.CONFLICT if state is RequestState.COMPLETED else ResponseCode.STALE
 
 
 def back_off(attempts: int, *, jitter: float) -> int:

@@ -22,7 +22,6 @@ from generic_provider_server.domain.lane import (
     disown,
     end,
     extend,
-    judge,
     reject,
 )
 from generic_provider_server.domain.lease import Lease, LeaseEnd, ResponseCode
@@ -32,6 +31,7 @@ from generic_provider_server.domain.subscription.aggregate import Aggregate, Pen
 from generic_provider_server.domain.subscription.perform import perform
 from generic_provider_server.domain.subscription.transition import Circumstances, Transition
 from generic_provider_server.domain.values import SECOND, Instant, ProviderState
+from generic_provider_server.domain.verdicts import judge_pending
 from support.examples import ADD_NEWS, ADD_SPORT, NEWS, REMOVE_SPORT, SATELLITE, SPORT, viewer
 
 SAT = Catalogue(replace(SATELLITE, state=ProviderState.EFFECTIVE))
@@ -218,7 +218,7 @@ class Story:
     def _check_verdicts(self) -> None:
         queue, on_lease = self.queue, self.lane.unanswered(self.queue)
         for pending in queue:
-            verdict = judge(self.lane, queue, pending, self.lane.lease)
+            verdict = judge_pending(self.lane, queue, pending, self.lane.lease)
             if pending not in on_lease:
                 assert verdict in (ResponseCode.STALE, ResponseCode.INVALID)
             elif pending == on_lease[0]:
@@ -226,7 +226,7 @@ class Story:
             else:
                 assert verdict is ResponseCode.OUT_OF_ORDER
             for lease in self.former:
-                verdict = judge(self.lane, queue, pending, lease)
+                verdict = judge_pending(self.lane, queue, pending, lease)
                 assert verdict in (ResponseCode.STALE, ResponseCode.INVALID)
 
 

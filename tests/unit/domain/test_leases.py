@@ -10,11 +10,11 @@ from generic_provider_server.domain.lease import (
     ResponseCode,
     ResponseStatus,
     back_off,
-    judge_final,
     lease_of,
     token_of,
 )
 from generic_provider_server.domain.values import SECOND, RequestState
+from generic_provider_server.domain.verdicts import judge_final
 
 KEY = b"secret"
 LEASE = Lease("ALUXSAT", "S0000000309", 7, unit=3, first=1, last=4, stream="s")

@@ -1,0 +1,36 @@
+"""Judges the answers of adapters, by the state of the request and of its lane."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from .lane import Lane
+from .lease import Lease, ResponseCode, ResponseStatus
+from .subscription.aggregate import Pending
+from .values import RequestState
+
+
+def judge_pending(
+    lane: Lane, queue: Sequence[Pending], pending: Pending, lease: Lease
+) -> ResponseCode:
+    """Returns the verdict on an answer to a pending request, which was sent with the token of
+    `lease`.
+    """
+    if not lease.covers(unit=pending.unit, index=pending.index):
+        return ResponseCode.INVALID
+    if not lane.is_on(lease):
+        return ResponseCode.STALE
+    if lane.unanswered(queue)[0].number != pending.number:
+        return ResponseCode.OUT_OF_ORDER
+    return ResponseCode.APPLIED
+
+
+def judge_final(state: RequestState, status: ResponseStatus) -> ResponseCode:
+    """Returns the verdict on an answer to a request that already has a final state."""
+    outcome = {
+        ResponseStatus.ACCEPTED: RequestState.COMPLETED,
+        ResponseStatus.REJECTED: RequestState.REJECTED,
+    }.get(status)
+    if state is outcome:
+        return ResponseCode.DUPLICATE
+    return ResponseCode.CONFLICT if state is RequestState.COMPLETED else ResponseCode.STALE

@@ -43,22 +43,21 @@ async def test_every_change_has_its_entry_when_the_server_is_killed_under_load(
                 become = actions.BecomeSubscriber(type="OTT", provider="P")
                 await crm.perform(become, subscription=f"K{n}")
         for _ in range(rounds):
-            loads = [load(server.address, n) for n in range(CALLERS)]
+            before = len(acknowledged)
+            loads = [load(server.address, n, acknowledged) for n in range(CALLERS)]
             running = asyncio.gather(*loads)
-            await asyncio.sleep(chance.uniform(0.2, 1.0))
+            while len(acknowledged) == before:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(chance.uniform(0, 0.8))
             await asyncio.to_thread(server.stop, signal.SIGKILL)
-            acknowledged += [each for done in await running for each in done]
+            await running
             await asyncio.to_thread(server.start)
         async with AsyncClient(server.address) as crm:
             await check(crm, acknowledged)
 
 
-async def load(address: str, number: int) -> list[str]:
-    """Changes a subscription until the server is gone, and returns what was acknowledged.
-
-    Every other caller sends batches, whose answers name no actions of single calls.
-    """
-    done: list[str] = []
+async def load(address: str, number: int, acknowledged: list[str]) -> None:
+    """Changes a subscription until the server is gone. Every other caller sends batches."""
     async with grpc.aio.insecure_channel(address) as channel:
         crm = SubscriptionServiceStub(channel)
         try:
@@ -67,9 +66,9 @@ async def load(address: str, number: int) -> list[str]:
                     moves = [move(number) for _ in range(BATCH)]
                     await crm.BatchPerformActions(api.BatchPerformActionsRequest(actions=moves))
                 else:
-                    done.append((await crm.PerformAction(move(number))).action.id)
+                    acknowledged.append((await crm.PerformAction(move(number))).action.id)
         except grpc.aio.AioRpcError:
-            return done
+            return
 
 
 def move(number: int) -> PerformActionRequest:

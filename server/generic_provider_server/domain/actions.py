@@ -1,4 +1,4 @@
-"""The actions of the CRM.
+"""Defines the actions of the CRM.
 
 A resolved action names every provider, and all its instants are fixed.
 """
@@ -151,7 +151,7 @@ class StartServices(Action, frozen=True, tag="start_services"):
 class StopServices(Action, frozen=True, tag="stop_services"):
     """Stops services.
 
-    `term_over`: the end of its term stops the service, whatever its live state is.
+    If `term_over` is True, each service stops because its term is over, whatever its live state is.
     """
 
     kind: ClassVar[ActionKind] = ActionKind.STOP_SERVICES
@@ -192,7 +192,9 @@ class RemoveItems(Action, frozen=True, tag="remove_items"):
 
 
 class SwapItem(Action, frozen=True, kw_only=True, tag="swap_item"):
-    """Replaces an item. An empty `goods_type`, `provider` or `distributor` means the old item's."""
+    """Replaces an item. If `goods_type`, `provider` or `distributor` is empty, the value of the old
+    item applies.
+    """
 
     kind: ClassVar[ActionKind] = ActionKind.SWAP_ITEM
     old_serial_number: str
@@ -220,8 +222,8 @@ class ChangeSubscriber(Action, frozen=True, tag="change_subscriber"):
 
 
 class AddUsage(Action, frozen=True, kw_only=True, tag="add_usage"):
-    """If `distributor` is empty, the action takes the first distributor in use that offers the
-    service and what it requires.
+    """If `distributor` is empty, the action uses the first distributor in use that offers the
+    service and has the goods that it requires.
     """
 
     kind: ClassVar[ActionKind] = ActionKind.ADD_USAGE
@@ -265,7 +267,9 @@ StateAction = (
 )
 
 ServiceListAction = AddServices | StartServices | StopServices | RemoveServices | ChangeTerms
-"""Actions on a list of services. A rejection takes back one service only; the others stay."""
+"""Actions on a list of services. A rejected request takes back only the services that it names; the
+others stay.
+"""
 
 AtomicAction = (
     SwapService
@@ -295,6 +299,6 @@ DivisibleAction = (
     | AddUsage
     | CancelUsage
 )
-"""Actions of which a rejection takes back only the part that the rejected request carried."""
+"""Actions that are taken back in part: only the part that the rejected request carried."""
 
 AnyAction = AtomicAction | DivisibleAction

@@ -1,4 +1,4 @@
-"""Defines archives, and what is stored about the requests in them."""
+"""Defines archives, and what the database keeps about the requests in them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .values import SECOND, Instant, Provider, RequestState, Value
 
 DAY = 86_400 * SECOND
 SHOWN_OF_CHECKSUM = 16
-"""The number of digits of the checksum in the name of an archive's file."""
+"""The name of an archive's file contains this many digits of the checksum."""
 
 
 class ArchiveState(IntEnum):
@@ -24,10 +24,10 @@ class ArchiveState(IntEnum):
 class ArchiveRecord(Value, frozen=True, kw_only=True):
     """An archive of one provider, or of all providers if `provider` is empty.
 
-    It contains requests that were created before `created_before` and became final before
+    It contains requests that were created before `created_before` and reached a final state before
     `final_before`. `checksum` is the SHA-256 of the file; it is empty until the file is written.
-    `moved` is the number of lines of the file that are removed from the tables. `worker` is the
-    server process that works on the archive.
+    `moved` is the number of lines of the file whose rows are already removed from the database.
+    `worker` is the server process that works on the archive.
     """
 
     number: int
@@ -59,7 +59,7 @@ class ArchiveRecord(Value, frozen=True, kw_only=True):
 
 
 class Archived(Value, frozen=True, kw_only=True):
-    """What is stored for ever about a request that was archived."""
+    """What the database keeps for ever about a request that was archived."""
 
     number: int
     state: RequestState
@@ -86,16 +86,15 @@ def file_name(archive: str, checksum: str) -> str:
 
 
 def final_before(now: Instant, providers: Iterable[Provider]) -> Instant:
-    """Returns an instant.
-
-    No adapter works any more on a request that became final before that instant.
+    """Returns an instant that is long enough ago: no adapter still works on a request that reached
+    a final state before it.
     """
     longest = max((each.delivery_settings.max_lease_time for each in providers), default=0)
     return Instant(now - longest - DAY)
 
 
 def request_missing(request: str, archive: ArchiveRecord | None) -> Refused:
-    """Returns the refusal for a request that is not in the tables.
+    """Returns the refusal for a request that is not in the database.
 
     `archive`: the archive that contains the request, or None if it was never archived.
     """
@@ -110,13 +109,13 @@ def request_missing(request: str, archive: ArchiveRecord | None) -> Refused:
 
 
 def restored_too_early(archive: ArchiveRecord) -> str:
-    """Returns what is wrong with the time to which a platform was restored."""
+    """Returns the reason why a reset cannot begin at the time to which a platform was restored."""
     return f"requests that were settled after that time are in archive {archive.id}"
 
 
 def run_missing(run: str, archive: ArchiveRecord | None) -> Refused:
-    """Returns the refusal for a reset run that is not in the tables. `archive` contains requests of
-    it, if it was archived.
+    """Returns the refusal for a reset run that is not in the database. `archive`: an archive with
+    requests of the run, or None if it was never archived.
     """
     if archive is None:
         return not_found(Reason.RESET_RUN_NOT_FOUND, run)

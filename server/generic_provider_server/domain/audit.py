@@ -44,5 +44,7 @@ class AuditEntry(Value, frozen=True, kw_only=True):
         return f"{self.call:016x}"
 
     def plus(self, more: AuditEntry) -> AuditEntry:
-        """Adds the counts of another part of the same entry."""
+        """Returns the entry with the counts of `more` added, which is another part of the same
+        entry.
+        """
         return replace(self, done=self.done + more.done, refused=self.refused + more.refused)

@@ -8,7 +8,7 @@ from .refusals import InvalidField, Reason, Refused, not_found
 from .values import Distributor, Provider, ProviderState, Service, ServiceKind
 
 MOST_NAMED = 20
-"""The limit of distributors that a message about a cycle names."""
+"""A message about a cycle names at most this many distributors."""
 
 
 class Catalogue:
@@ -86,7 +86,7 @@ class Catalogue:
             ) from None
 
     def rank(self, distributor: str) -> tuple[int, int]:
-        """Returns a sort key that places required distributors before those that require them, and
+        """Returns a sort key that places each distributor behind those that it requires, and
         unknown distributors last.
         """
         return (
@@ -181,7 +181,8 @@ def _wrong_distributors(provider: Provider) -> Iterator[tuple[str, str]]:
 def _wrong_requirement(code: str, required: dict[str, str], fine: set[str]) -> str:
     """Says what is wrong with the chain of requirements that begins at the distributor.
 
-    `fine` remembers the distributors without a cycle, so that a long chain is followed once.
+    `fine` collects the distributors without a cycle, so that no part of a long chain is followed
+    twice.
     """
     chain = {code: None}
     while (target := required[code]) and target not in fine:

@@ -1,7 +1,6 @@
-"""The states of a lane, and every change of them as a pure function.
+"""Defines the states of a lane, and a pure function for each change of state.
 
-Each function takes the lane and what the change depends on. It returns a `LaneChange`, which the
-store applies.
+Each function returns a `LaneChange`, which the store applies.
 """
 
 from __future__ import annotations
@@ -19,14 +18,14 @@ from .subscription.transition import Circumstances, Transition
 from .values import SECOND, Instant, Value
 
 UNANSWERED = -1
-"""Stands for the number of a hand-over that ended without an answer."""
+"""Takes the place of the hand-over's number if the hand-over ended without an answer."""
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.RETRY_LATER})
 """The ends of a lease that count as a failed attempt of its first unanswered request."""
 
 GRACE = 5 * SECOND
-"""A lease that belongs to no process is ended this long after its time, because clocks differ by
-less than that.
+"""A lease that belongs to no process is ended this many microseconds after `lease_until`, because
+the clocks of two processes differ by less.
 """
 
 
@@ -37,15 +36,15 @@ class LaneState(IntEnum):
 
 
 class Lane(Value, frozen=True, kw_only=True):
-    """The hand-overs of one subscription's requests at one provider.
+    """The state of the hand-overs of one subscription's requests at one provider.
 
     The last lease is for the requests of `unit` from index `first` to `last` that are still
-    pending. It is live until `lease_until`, which is set to 0 when it ends. `handover` numbers the
-    leases; `lease_duration` is how long the lease lasted when it was given or last extended.
+    pending. It is live until `lease_until`, which is set to 0 when the lease ends. `handover`
+    numbers the leases; `lease_duration` is the time for which the lease was given or last extended.
 
     `server` is the process that gave or last extended the lease. Only that process ends the lease
-    when it runs out, because `lease_until` is a time of its own steady clock. After a drain
-    `server` is empty, and `lease_until` is a time of the clock that all processes share.
+    when it runs out, because `lease_until` is a time of this process's own steady clock. After a
+    drain `server` is empty, and `lease_until` is a time of the clock that all processes share.
     """
 
     provider: str
@@ -80,11 +79,13 @@ class Lane(Value, frozen=True, kw_only=True):
         return not self.server and self.is_leased and self.lease_until + GRACE <= now
 
     def left(self, steady: Instant) -> int:
-        """Returns the microseconds that are left of the lease, by the clock of its process."""
+        """Returns the microseconds until the lease runs out. `steady`: the time of the steady clock
+        of the lease's process.
+        """
         return self.lease_until - steady
 
     def is_on(self, lease: Lease | None) -> bool:
-        """Tells whether exactly this lease is live."""
+        """Tells whether this lease is the lane's live lease."""
         return self.is_leased and self.lease == lease
 
     @property
@@ -97,13 +98,13 @@ class Lane(Value, frozen=True, kw_only=True):
         return pending.unit == self.unit and self.first <= pending.index <= self.last
 
     def unanswered(self, queue: Iterable[Pending]) -> tuple[Pending, ...]:
-        """Returns the requests of the queue that are on the live lease."""
+        """Returns the requests of the queue that the live lease still covers."""
         if not self.is_leased:
             return ()
         return tuple([pending for pending in queue if self.covers(pending)])
 
     def leased(self, queue: Iterable[Pending]) -> frozenset[int]:
-        """Returns the numbers of the requests of the queue that are on the live lease."""
+        """Returns the numbers of the requests of the queue that the live lease still covers."""
         return frozenset([pending.number for pending in self.unanswered(queue)])
 
     def state(self, queue: Sequence[Pending], *, now: Instant) -> LaneState:
@@ -123,10 +124,10 @@ class LaneChange(Value, frozen=True, kw_only=True):
     """A lane after a change, and what else the change requires.
 
     `transition`: the change of the subscription; None if only the lane changes. `freed`: the number
-    of requests that leave the lease; negative for a claim. `answered`: the first request that the
-    transition finishes was answered under the lease. `unanswered`: the requests whose hand-over
-    ended without an answer and that are still pending. `ran_out`: the lease ran out, so its
-    requests use credit until the adapter sends something.
+    of requests that leave the lease; negative for a claim. `answered` is True if the first request
+    that the transition finishes was answered under the lease. `unanswered`: the requests that are
+    still pending and whose hand-over ended without an answer. `ran_out` is True if the lease ran
+    out: its requests use credit until the adapter sends something.
     """
 
     lane: Lane
@@ -148,7 +149,9 @@ def claim(
     steady: Instant,
     now: Instant,
 ) -> LaneChange:
-    """Hands over `requests`, the first of `Lane.due`. `steady`: the server's steady clock."""
+    """Hands over `requests`, which are the first ones of `Lane.due`. `steady`: the server's steady
+    clock.
+    """
     given = replace(
         lane,
         handover=lane.handover + 1,
@@ -173,7 +176,9 @@ def accept(
     account_number: str = "",
     reference_number: str = "",
 ) -> LaneChange:
-    """Accepts the first request of the lease. The lease ends with its last request."""
+    """Accepts the first request of the lease. If no other request of the lease is left, the lease
+    ends.
+    """
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     transition = lifecycle.accept(
         aggregate,
@@ -195,7 +200,9 @@ def reject(
     error_description: str = "",
     reference_number: str = "",
 ) -> LaneChange:
-    """Rejects the first request of the lease and ends the lease: no later request was applied."""
+    """Rejects the first request of the lease and ends the lease, because the adapter has applied no
+    later request.
+    """
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     transition = lifecycle.reject(
         aggregate,
@@ -215,8 +222,8 @@ def extend(
     """Extends the lease to `duration` from now, but to at most `most` after its start. It never
     shortens the lease.
 
-    If `duration` is None, it is the duration of the hand-over or of the last extension. From now on
-    `server` has the lease, and `steady` is the time of its steady clock.
+    If `duration` is None, `lease_duration` is used. From now on the lease belongs to `server`;
+    `steady` is the time of that process's steady clock.
     """
     duration = duration or lane.lease_duration
     left = lane.lease_until - (steady if lane.server == server else now)
@@ -231,7 +238,7 @@ def extend(
 
 
 def disown(lane: Lane, *, steady: Instant, now: Instant) -> LaneChange:
-    """Keeps the lease live without the process that has it.
+    """Keeps the lease live, but takes it from the process to which it belongs.
 
     `steady` is the time of that process's steady clock.
     """
@@ -249,9 +256,9 @@ def end(
     error_code: str = "",
     error_description: str = "",
 ) -> LaneChange:
-    """Ends the lease before all its requests are answered: the platform may have applied them,
-    unless the lease was not sent. If the end counts as an attempt, the first unanswered request is
-    hidden for `delay` microseconds. If `delay` is None, `back_off` computes it with `jitter`.
+    """Ends the lease before all its requests are answered. The platform may have applied these,
+    unless the lease was never sent. If the end counts as an attempt, the first unanswered request
+    is hidden for `delay` microseconds. If `delay` is None, `back_off` computes it with `jitter`.
     """
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     leased, first = {pending.number for pending in unanswered}, unanswered[0]

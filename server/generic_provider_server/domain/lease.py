@@ -65,7 +65,7 @@ class Lease(Value, frozen=True, array_like=True):
 def token_of(lease: Lease, key: bytes) -> str:
     """Returns the lease's token.
 
-    It contains the lease and a MAC, so it can be checked at any later time.
+    The token contains the lease and a MAC, so it can be checked at any later time.
     """
     return signed(msgspec.msgpack.encode(lease), key)
 
@@ -88,7 +88,7 @@ def signed(body: bytes, key: bytes) -> str:
 
 
 def verified(token: str, key: bytes) -> bytes | None:
-    """Returns the body of a token, or None if `signed` never returned exactly this text."""
+    """Returns the body of a token, or None if `signed` never returned exactly this token."""
     try:
         raw = urlsafe_b64decode(token + "=" * (-len(token) % 4))
     except (Base64Error, ValueError):

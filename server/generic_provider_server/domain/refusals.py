@@ -1,4 +1,6 @@
-"""Defines refusals. Each has a reason for programs, a sentence for people, and the facts."""
+"""Defines refusals. Each has a reason for programs, a sentence for people, and the ids that concern
+it.
+"""
 
 from __future__ import annotations
 
@@ -63,9 +65,10 @@ class Reason(StrEnum):
 
 
 class Refused(Exception):
-    """An expected refusal. Nothing has changed, except perhaps if the reason is STORE_UNAVAILABLE.
+    """An expected refusal.
 
-    `metadata` names the things that are the reason for the refusal.
+    Nothing has changed, except perhaps if the reason is STORE_UNAVAILABLE. `metadata` has the ids
+    of the things because of which the call is refused.
     """
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
@@ -76,16 +79,16 @@ class Refused(Exception):
 
 
 def not_found(reason: Reason, name: str) -> Refused:
-    """Returns the refusal for a thing that does not exist.
+    """Returns the refusal for something that does not exist.
 
-    `reason` says what kind of thing it is.
+    `reason` says what kind of thing was asked for.
     """
     kind = reason.removesuffix("_NOT_FOUND").lower()
     return Refused(reason, f"there is no {kind.replace('_', ' ')} {name!r}", **{kind: name})
 
 
 class InvalidField(Refused):
-    """Refuses input that is wrong, whatever the state of the data is.
+    """Refuses input that is wrong whatever the database contains.
 
     `violations` are pairs of field and fault.
     """

@@ -26,8 +26,8 @@ Element = TypeVar("Element", bound=Part)
 class Sides(Value, Generic[Element], frozen=True):
     """The differences of one kind of element.
 
-    `surplus`: elements that are held and not wanted. `missing`: elements that are wanted and not
-    held, or held uncertainly or with other contents.
+    `surplus`: elements that are held and not wanted. `missing`: wanted elements that are not held,
+    or are held uncertainly or with other contents.
     """
 
     surplus: tuple[Element, ...] = ()
@@ -40,9 +40,10 @@ class Sides(Value, Generic[Element], frozen=True):
 class Comparison(Value, frozen=True, kw_only=True):
     """The differences between a held and a wanted image.
 
-    `become`: the platform should know the subscriber and does not certainly know it. `holder` and
-    `address` are compared only if the platform certainly knows the subscriber and should; they are
-    True if the two images differ or the held value is uncertain.
+    `become` is True if the platform should know the subscriber, and it is not certain that it does.
+    `holder` and `address` are True if the two images differ there, or if the held value is
+    uncertain; they are False if the platform need not know the subscriber, or does not certainly
+    know it.
     """
 
     become: bool = False

@@ -1,4 +1,4 @@
-"""Computes how a request changes a platform image: certainly, possibly, or not at all."""
+"""Computes the platform image after requests that were applied, or that may have been applied."""
 
 from __future__ import annotations
 
@@ -55,7 +55,9 @@ def services_of(request: Request) -> tuple[ProvisionedService, ...]:
 
 
 def effect(known: PlatformImage, request: Request) -> PlatformImage:
-    """Returns the image after the request was applied: what the request names is certain."""
+    """Returns the image after the request was applied. The elements that the request names are
+    certain.
+    """
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             return _become(known, request)
@@ -76,7 +78,7 @@ def effect(known: PlatformImage, request: Request) -> PlatformImage:
 def effects(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
     """Returns the image after all requests were applied in order.
 
-    Many requests of one kind cost hardly more than one.
+    Many requests of one type take hardly more time than one.
     """
     if len(requests) == 1:
         return effect(known, requests[0])
@@ -101,7 +103,9 @@ def has(known: PlatformImage, request: Request) -> bool:
 
 
 def doubt(known: PlatformImage, request: Request) -> PlatformImage:
-    """Returns the image if the request may have been applied: what it names is uncertain."""
+    """Returns the image after the request may have been applied. The elements that the request
+    names are uncertain.
+    """
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             return _doubt_become(known, request)
@@ -115,7 +119,7 @@ def doubt(known: PlatformImage, request: Request) -> PlatformImage:
 
 
 def doubt_only(known: PlatformImage, request: Request, names: AbstractSet[Name]) -> PlatformImage:
-    """Does the same as `doubt`, but only for the elements in `names`."""
+    """Does the same as `doubt`, but makes only the elements in `names` uncertain."""
     doubted = doubt(known, request)
     return replace(
         known,
@@ -131,7 +135,9 @@ def doubt_only(known: PlatformImage, request: Request, names: AbstractSet[Name])
 
 
 def doubt_everything(known: PlatformImage) -> PlatformImage:
-    """Makes every element uncertain, but not whether the subscriber is known (full reset)."""
+    """Makes every element uncertain, for a full reset. Whether the platform knows the subscriber
+    stays certain.
+    """
     return replace(
         known,
         holder_certain=False,
@@ -159,7 +165,9 @@ def names(request: Request) -> frozenset[Name]:
 
 
 def field_of(request: Request) -> Field:
-    """Returns the field of the image that the request changes. A subscriber is no such field."""
+    """Returns the field of the image that the request changes. Raises ValueError if the request
+    changes the whole subscriber.
+    """
     field = _FIELDS[request.type]
     if field is None:
         raise ValueError(f"a {request.type.name} changes the subscriber")
@@ -240,7 +248,7 @@ def _has_parts(there: tuple[Part, ...], named: tuple[Part, ...], *, adds: bool) 
 def _doubted(there: tuple[Part, ...], named: tuple[Part, ...]) -> tuple[Part, ...]:
     """Makes the named parts uncertain.
 
-    If two usage records have one reference, the one that ends later is kept.
+    If two usage records have the same reference, the record that ends later is kept.
     """
     doubted = {part.key: part for part in there}
     for part in named:
@@ -286,7 +294,8 @@ def _become(known: PlatformImage, request: Request) -> PlatformImage:
 def _doubt_become(known: PlatformImage, request: Request) -> PlatformImage:
     """Returns the image after a BECOME_SUBSCRIBER that may have been applied.
 
-    A subscriber that certainly existed still exists. All else may be as before or as requested.
+    A subscriber that certainly existed still exists. Everything else is either as before or as
+    requested.
     """
     before = doubt_everything(known)
     return replace(

@@ -1,4 +1,4 @@
-"""The platform image: what a platform should hold, does hold, or may hold."""
+"""Defines the platform image: what a platform should hold, does hold, or may hold."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ProvisionedItem(Value, frozen=True, kw_only=True):
 
     @property
     def content(self) -> None:
-        """An item consists only of its identity, so its contents cannot differ."""
+        """It is always None, because an item has nothing but its identity."""
 
     @property
     def goods(self) -> Goods:
@@ -63,7 +63,7 @@ class Entitlement(Value, frozen=True, kw_only=True):
     """A platform service that is on. Its distributor, platform id and goods identify it.
 
     `service`: the first of the CRM's services with this platform id. `term_end` is set only if the
-    platform gets term ends.
+    provider's settings say that the platform gets term ends.
     """
 
     distributor: str
@@ -98,13 +98,13 @@ class PostedUsage(Value, frozen=True, kw_only=True):
 
     @property
     def content(self) -> None:
-        """A usage record consists only of its identity, so its contents cannot differ."""
+        """It is always None, because a usage record has nothing but its identity."""
 
 
 class PlatformImage(Value, frozen=True, kw_only=True):
     """What a platform should hold, does hold, or may hold for a subscription.
 
-    `closed`: the subscription has ended; see `lacks_nothing`.
+    `closed` is True if the subscription has ended; see `lacks_nothing`.
     """
 
     known: Known = Known.NO
@@ -155,7 +155,7 @@ class ProvisionedService(Value, frozen=True, kw_only=True):
 
 
 class Request(Value, frozen=True, kw_only=True):
-    """What the platform is asked to do. The type decides which fields are set."""
+    """A change that the platform is asked to make. The type decides which fields are set."""
 
     type: RequestType
     holder: Account | None = None
@@ -237,8 +237,8 @@ def _usages(
     *,
     now: Instant,
 ) -> tuple[PostedUsage, ...]:
-    """Returns the usage records that have not ended, on distributors whose required goods are all
-    present.
+    """Returns the usage records that have not ended and whose distributor has all the goods that it
+    requires.
     """
     posted: list[PostedUsage] = []
     for usage in subscription.usages:
@@ -250,8 +250,8 @@ def _usages(
 
 
 def _merged(one: Entitlement, other: Entitlement) -> Entitlement:
-    """Merges services with one platform id into one entitlement, which is on while any of them is
-    on.
+    """Merges two services with the same platform id into one entitlement, which is on while either
+    service is on.
     """
     ends = one.term_end, other.term_end
     return msgspec.structs.replace(
@@ -276,9 +276,7 @@ def _goods_of(
 def missing_goods(
     subscription: Subscription, service: SubscribedService, catalogue: Catalogue
 ) -> tuple[str, ...]:
-    """Returns the goods types that the service's distributor requires and that are not installed
-    there.
-    """
+    """Returns the goods types that the service's distributor requires and does not have."""
     required = catalogue.distributors[service.distributor].required_goods_types
     place = service.provider, service.distributor
     there = {i.goods_type for i in subscription.items if (i.provider, i.distributor) == place}
@@ -286,7 +284,7 @@ def missing_goods(
 
 
 def unexpired(known: PlatformImage, *, now: Instant) -> PlatformImage:
-    """Returns the image without usage that has ended, because such usage is never compared."""
+    """Returns the image without the usage that has ended. Images are never compared with it."""
     if not known.usages or all(posted.usage.end_time > now for posted in known.usages):
         return known
     return msgspec.structs.replace(

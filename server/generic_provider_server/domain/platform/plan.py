@@ -23,7 +23,7 @@ from .image import (
 
 
 class Methods(Value, frozen=True):
-    """Tells which changes are sent as one request for the whole subscription."""
+    """Says for which changes one request for the whole subscription is sent."""
 
     whole_activation: bool = False
     whole_deactivation: bool = False
@@ -76,8 +76,9 @@ def plan_healing(
 ) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
     """Returns two groups of requests: first those that heal the platform, then those of the action.
 
-    Together they are all that an out-of-sync platform needs. A request that names an element that
-    the action changes belongs to the action; all others heal. BECOME_SUBSCRIBER names everything.
+    Together they are all requests that an out-of-sync platform needs. A request belongs to the
+    action if it names an element that the action changes; every other request heals.
+    BECOME_SUBSCRIBER names all elements.
     """
     if not compare(expected, before):
         return (), plan_action(
@@ -112,8 +113,8 @@ def become(
 def _requests(
     found: Comparison, held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
 ) -> Iterator[Request]:
-    """Yields the requests in an order in which no viewing point is ever without what it
-    requires.
+    """Yields the requests in such an order that no viewing point in use ever lacks the points and
+    goods that it requires.
     """
     if found.holder:
         yield Request(
@@ -135,7 +136,7 @@ def _requests(
 
 
 def _joined(requests: tuple[Request, ...], methods: Methods) -> tuple[Request, ...]:
-    """Joins requests into one for the whole subscription, if `methods` says so."""
+    """Joins requests into one request for the whole subscription, if `methods` says so."""
     whole: dict[RequestType, RequestType] = {}
     if methods.whole_activation:
         whole[RequestType.ACTIVATE_SERVICE] = RequestType.ACTIVATE_SUBSCRIBER
@@ -185,8 +186,8 @@ def _usage(
 def provisioned(
     entitlement: Entitlement, side: PlatformImage, catalogue: Catalogue
 ) -> ProvisionedService:
-    """Returns the entitlement as a request carries it, with its items as the image `side` holds
-    them.
+    """Returns the entitlement as a request carries it, with its items as they are in the image
+    `side`.
     """
     service = _service_of(entitlement, catalogue)
     return ProvisionedService(

@@ -32,8 +32,8 @@ class ReportedEntitlement(Value, frozen=True, kw_only=True):
 
 
 class Reported(Value, frozen=True, kw_only=True):
-    """Everything that the platform holds for one subscriber, except usage, which is not
-    reported.
+    """A report about one subscriber: everything that the platform holds except usage, which is
+    never reported.
     """
 
     items: tuple[ReportedItem, ...] = ()
@@ -43,17 +43,17 @@ class Reported(Value, frozen=True, kw_only=True):
 Unknown = tuple[str, str]
 """An id that the provider does not have, and a text that says so.
 
-The element that names the id is left out.
+The element that names the id is ignored.
 """
 
 
 class Reading:
-    """Reads what is reported for one subscriber. `unknown` lists the ids that the provider does not
-    have.
+    """The elements of an image that the report about one subscriber means. `unknown` lists the ids
+    that the provider does not have.
 
-    If the report names no distributor, it is found by the goods: in the reported items, then in
-    `images`, in their order. If several distributors fit, an uncertain element is read for each of
-    them.
+    If the report names no distributor, the distributor is found by the goods: first in the reported
+    items, then in `images`, in their order. If several distributors fit, the result has the element
+    once for each of them, and each is uncertain.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Reading:
         """Returns the goods of one entitlement, which are of different types.
 
         Items of different types may have the same serial number, so the numbers with the fewest
-        possible items are read first.
+        possible items are assigned first.
         """
         known = {each: self._known(each, at=at) for each in serial_numbers}
         goods: list[Goods] = []
@@ -164,7 +164,7 @@ class Reading:
     def _places_for(self, platform_id: str, goods: Sequence[Goods]) -> set[str]:
         """Returns the distributors that have all these goods.
 
-        If the report names no goods: those on which the platform service is on.
+        If the report names no goods, returns the distributors on which the platform service is on.
         """
         if goods:
             return set.intersection(*map(self._places_of, goods))
@@ -179,8 +179,8 @@ class Reading:
         """Returns the goods of the entitlement, in the distributor's order.
 
         If everything that the distributor requires is installed and includes the named goods,
-        returns all of it, because a platform may know an entitlement by its card alone. Otherwise
-        returns only the named goods.
+        returns all these goods, because a platform may know an entitlement by its card alone.
+        Otherwise returns only the named goods.
         """
         found = self._catalogue.distributors.get(distributor)
         required = found.required_goods_types if found else ()
@@ -194,8 +194,8 @@ class Reading:
 
 
 def _with_type(named: Sequence[Goods], required: Sequence[str]) -> Sequence[Goods]:
-    """If exactly one item has no known goods type, and exactly one required type has no item, gives
-    this type to that item.
+    """Returns the items. If exactly one item has no known goods type, and exactly one required type
+    has no item, that item gets this type.
     """
     types = {goods.goods_type for goods in named}
     missing = [goods_type for goods_type in required if goods_type not in types]

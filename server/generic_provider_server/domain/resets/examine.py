@@ -1,4 +1,4 @@
-"""Examines one subscription for a reset run: what the run would send, and why."""
+"""Examines one subscription for a reset run: computes what the run would send, and why."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def examine(
 ) -> Finding | None:
     """Returns what the run would do for the subscription, or None if it would send nothing.
 
-    `lost`: see `reset`. `described`: the finding also contains the differences in words.
+    `lost`: see `reset`. If `described` is True, the finding also contains the differences in words.
     """
     link = aggregate.link(definition.provider)
     if link is None or _is_left_out(link, definition, lost):

@@ -1,4 +1,6 @@
-"""What is stored about reset runs: definitions, runs, and one entry for each subscription."""
+"""Defines what the database keeps about reset runs: definitions, runs, and one entry for each
+subscription.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ GUARD_PERCENT = 10.0
 """The guard's limit if the definition has none."""
 
 GUARD_LEAST = 100
-"""The guard works only if at least this number of subscriptions hold an entitlement."""
+"""The guard holds a run only if at least this number of subscriptions have an entitlement."""
 
 HELD_AT_MOST = 24 * 3_600 * SECOND
 DAYS_OF_ENTRIES = 730
@@ -44,8 +46,8 @@ class RunState(IntEnum):
 
 
 class Stage(IntEnum):
-    """What a RUNNING run does: it counts for its guard, writes its plan, sends whatever is needed
-    now, or sends what was approved.
+    """What a RUNNING run does: it counts for its guard, writes its plan, sends what is needed now,
+    or sends what a person approved.
     """
 
     COUNT = 1
@@ -106,8 +108,8 @@ class ResetDefinition(Value, frozen=True, kw_only=True):
 class DefinitionRecord(Value, frozen=True, kw_only=True):
     """A definition as it is stored.
 
-    `used`: a run of this version has begun, so an update makes a new version. `runs`: the number of
-    runs of all versions.
+    `used` is True if a run of this version has begun, so that an update makes a new version.
+    `runs`: the number of runs of all versions.
     """
 
     id: int
@@ -128,9 +130,9 @@ class DefinitionRecord(Value, frozen=True, kw_only=True):
 class RunRecord(Value, frozen=True, kw_only=True):
     """A run. It keeps the definition with which it began.
 
-    `hold`: the run waits for an approval. `cursor`: the last subscription that was examined in this
-    stage. `server`: the process that works on the run. `holding`, `losing`: the two numbers that
-    the guard compares. `request_id`: the id of the call that submitted the run.
+    `hold` is True while the run waits for an approval. `cursor`: the last subscription that was
+    examined in this stage. `server`: the process that works on the run. `holding`, `losing`: the
+    two numbers that the guard compares. `request_id`: the id of the call that submitted the run.
     """
 
     id: int
@@ -164,7 +166,7 @@ class RunRecord(Value, frozen=True, kw_only=True):
 
 
 class Entry(Value, frozen=True, kw_only=True):
-    """The outcome for one subscription. `digest`: the digest of its planned requests."""
+    """The outcome of a run for one subscription. `digest`: the digest of the planned requests."""
 
     run: int
     subscription: str

@@ -1,3 +1,3 @@
-"""Contains the CRM's rules: they compute the next state of a subscription after an action, or
-refuse the action.
+"""Contains the CRM's rules, which compute the state of a subscription after an action, or refuse
+the action.
 """

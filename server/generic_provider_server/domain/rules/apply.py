@@ -1,4 +1,6 @@
-"""Applies the CRM's rules: computes the next state of a subscription, or refuses with a reason."""
+"""Applies the CRM's rules: computes the state of a subscription after an action, or refuses the
+action.
+"""
 
 from __future__ import annotations
 

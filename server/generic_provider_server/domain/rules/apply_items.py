@@ -67,7 +67,7 @@ def _positions(
 ) -> list[int]:
     """Returns the positions of the item in `subscription.items`.
 
-    An item has one goods type; at one or several providers it has a distributor.
+    They may be at several providers; the goods type is the same at all of them.
     """
     found = [
         n

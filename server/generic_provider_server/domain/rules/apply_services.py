@@ -55,7 +55,7 @@ def stop_services(subscription: Subscription, action: StopServices, *, at: Insta
 def _end_terms(subscription: Subscription, action: StopServices, *, at: Instant) -> Subscription:
     """Stops the listed services whose term is over.
 
-    A term end that was taken back in the meantime stops nothing.
+    A service whose term end was taken back in the meantime does not stop.
     """
     over = {service.place for service in subscription.services if ended(service, at=at)}
     selected = [selection for selection in action.services if selection.place in over]
@@ -89,8 +89,8 @@ def change_terms(
 ) -> Subscription:
     """Changes term ends.
 
-    A service that its term end stopped starts again, and so does a subscription that became
-    NOT_EFFECTIVE with its last service.
+    A service that its former term end stopped starts again. If the subscription became
+    NOT_EFFECTIVE because the term of its last service ended, it becomes EFFECTIVE again.
     """
     terms = {selection.place: selection.term_end for selection in action.services}
     for n, selection in enumerate(action.services):
@@ -139,7 +139,7 @@ def swap_service(
 def selected(
     selections: tuple[Selection, ...], state: State, *, catalogues: Catalogues, at: Instant
 ) -> tuple[SubscribedService, ...]:
-    """Returns the selected services as new ones in the given state."""
+    """Returns the selected services as new services in the given state."""
     for n, selection in enumerate(selections):
         _check_term(selection, catalogues=catalogues, at=at, field=f"services[{n}].term_end")
     return tuple(
@@ -191,9 +191,7 @@ def _find(subscription: Subscription, place: tuple[str, str, str]) -> Subscribed
 def _off_if_last(
     subscription: Subscription, services: tuple[SubscribedService, ...], *, by_term: bool = False
 ) -> Subscription:
-    """Makes the subscription NOT_EFFECTIVE if its last service that was on has
-    been switched off.
-    """
+    """Makes the subscription NOT_EFFECTIVE if none of its services is on any more."""
     was_on = any(service.on for service in subscription.services)
     is_on = any(service.on for service in services)
     if subscription.on and was_on and not is_on:

@@ -51,7 +51,8 @@ def switch(
     until: Instant | None,
     at: Instant,
 ) -> Subscription:
-    """Changes the subscription and its services from `sources` to `target`.
+    """Changes the state of the subscription, and of its services that are in a state of `sources`,
+    to `target`.
 
     A service whose term has ended stays off.
     """

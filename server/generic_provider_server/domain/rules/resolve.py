@@ -1,4 +1,4 @@
-"""Adds to an action what the caller may leave out: the provider, if there is only one."""
+"""Completes an action: adds the provider that the caller may leave out if there is only one."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ def _moves(
 
 
 def _with_goods(move: Move, items: tuple[Item, ...]) -> Move:
-    """Adds the goods of items, because a move names its item by the serial number only."""
+    """Adds the goods types, because a move names its item by the serial number only."""
     if move.goods is None or move.goods.goods_type:
         return move
     at = move.provider, move.from_distributor, move.goods.serial_number

@@ -1,4 +1,4 @@
-"""Checks the rules that hold in every state of a subscription, and decides which providers are
+"""Checks the rules that every state of a subscription must obey, and decides which providers are
 linked.
 """
 
@@ -53,7 +53,7 @@ def linked(before: Subscription | None, after: Subscription, action: AnyAction) 
     """Returns the providers that know the subscriber after the action, in the order of linking.
 
     While the subscription is on, an action links the providers at which it adds, starts or moves
-    services or items, and those that it names. Removing something links no provider.
+    services or items, and those that `_named` returns. To remove something links no provider.
     """
     if not after.on:
         return after.linked
@@ -72,8 +72,8 @@ def in_future(moment: Instant | None, *, at: Instant, field: str) -> None:
 
 
 def _gained(before: Subscription | None, after: Subscription) -> set[str]:
-    """Returns the providers with a service that is on, or an item, on a distributor where it was
-    not before.
+    """Returns the providers that have a service on, or an item, on a distributor where they did not
+    have it before.
     """
     gained: set[str] = set()
     if before is None or before.services is not after.services:

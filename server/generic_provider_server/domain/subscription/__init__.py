@@ -1,1 +1,1 @@
-"""A subscription with its unsettled actions and pending requests, and every change of it."""
+"""Defines a subscription with its unsettled actions and pending requests, and all their changes."""

@@ -7,7 +7,7 @@ import sys
 
 def main() -> None:
     try:
-        from .cli import main as run  # noqa: PLC0415 - it may be missing what it needs
+        from .cli import main as run  # noqa: PLC0415 - the packages that it needs may not be installed
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0].startswith("generic_provider"):
             raise

@@ -44,18 +44,19 @@ from .store.waits import Waits
 
 MOST_RECEIVED = 4 * 1024 * 1024
 CUT_OFF = 0.2
+"""Calls that still run after the drain are cancelled after this many seconds."""
 SHUTTING_DOWN = "this server process is shutting down"
-"""Calls that arrive while the last ones end may take this many seconds. Then they are cut off."""
 WATCH_SECONDS = 1.0
 """The seconds between two checks that the database file is still in its place."""
 ATTEMPTS, ATTEMPT_SECONDS = 10, 1.0
 """The number of attempts, and the seconds between them, to reach a database at the start."""
 MOST_OF_CONNECTION = 2_500
-"""The limit of calls and streams of one connection. gRPC refuses more, as UNAVAILABLE, before they
-take any time of the calls of other clients.
+"""One connection may have this many calls and streams at a time. gRPC refuses further ones as
+UNAVAILABLE, before they take any time from other clients.
 """
 MOST_PENDING = 10_000
-"""gRPC cancels calls, of whichever client, when so many have arrived and are not begun."""
+"""When this many calls of all clients have arrived and are not begun, gRPC cancels further calls.
+"""
 OPTIONS = (
     ("grpc.max_receive_message_length", MOST_RECEIVED),
     # a frozen adapter is detected after 15 seconds: the ping is sent after 10, and its answer is
@@ -82,7 +83,7 @@ async def serve(
     port_shared: bool = False,
     show: Show | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. The arguments are those of `running`.
+    """Serves until SIGTERM or SIGINT, then drains. See `running` for the arguments.
 
     Raises StoreInUse, StoreLost and UnsupportedDatabase, OSError if the address cannot be bound,
     and StoreGone after the database file was removed or replaced.
@@ -112,10 +113,9 @@ async def serve(
 
 
 def _spare_collections() -> None:
-    """Makes garbage collections cheap.
+    """Makes garbage collections short and rare, because a full one would take tens of milliseconds.
 
-    Objects that the start has made are never garbage, and few other objects have cycles. A full
-    collection would take tens of milliseconds.
+    The objects that exist after the start are never garbage, and few later objects are in cycles.
     """
     gc.collect()
     gc.freeze()
@@ -132,10 +132,10 @@ async def running(
 ) -> AsyncIterator[str]:
     """Runs a server while the block runs, and yields the address that it serves on.
 
-    Each part is stopped in the reverse order in which it was started. `port_shared` allows other
-    processes to serve on the same port. `on_gone` is called, again and again, when the database
-    file is gone. `show`: where the metrics of this process go, in place of the address of the
-    settings.
+    The parts are stopped in the reverse order of their start. If `port_shared` is True, other
+    processes may serve on the same port. `on_gone` is called again and again while the database
+    file is gone. `show` gets the metrics of this process; without it they are served at the address
+    of the settings.
     """
     async with AsyncExitStack() as stack:
         store = await _reached(partial(_open, settings))
@@ -217,7 +217,7 @@ def _open(settings: Settings) -> Store:
 
 
 async def _reached(opened: Callable[[], Store]) -> Store:
-    """Opens the store. It waits for a database that is just starting."""
+    """Opens the store. If the database is just starting, waits for it."""
     for attempt in range(ATTEMPTS):
         try:
             return opened()
@@ -262,7 +262,7 @@ def _calls(settings: Settings, auditing: Auditing, stack: AsyncExitStack) -> Cal
 
 
 def _bind_all(server: grpc.aio.Server, settings: Settings, stack: AsyncExitStack) -> str:
-    """Binds every address of the settings, and returns the one for all clients."""
+    """Binds every address of the settings, and returns the address that clients use."""
     if settings.tls_certificate is None or settings.tls_key is None:
         return _bind(server, settings.listen, None)
     certificates = Certificates(
@@ -270,7 +270,7 @@ def _bind_all(server: grpc.aio.Server, settings: Settings, stack: AsyncExitStack
     )
     _run(Rereading("certificates", certificates.files, certificates.read), stack=stack)
     if settings.listen_tokens:
-        # gRPC for Python cannot ask for a certificate without demanding it, hence two addresses
+        # gRPC for Python cannot make a client certificate optional, so there are two addresses
         _bind(server, settings.listen_tokens, certificates.credentials(of_clients=False))
     own = certificates.credentials(of_clients=settings.tls_client_ca is not None)
     return _bind(server, settings.listen, own)

@@ -31,9 +31,10 @@ class WrongCallers(OSError):
 
 
 class Caller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Raises ValueError if a part is wrong.
+    """A caller of the file.
 
-    `tokens`: the SHA-256 of each token, in hexadecimal digits. `certificates`: common names.
+    Raises ValueError if a field is wrong. `tokens`: the SHA-256 of each token, in hexadecimal
+    digits. `certificates`: common names.
     """
 
     roles: tuple[str, ...]
@@ -45,7 +46,7 @@ class Caller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if not _is_role(role):
                 raise ValueError(f"{role!r} is not a role: {', '.join(ROLES)}")
         for token in self.tokens:
-            if not _DIGEST.fullmatch(token):  # it may be a token itself, so it is not shown
+            if not _DIGEST.fullmatch(token):  # it may be a token, so it is not shown
                 raise ValueError("an entry of tokens is not a SHA-256 in 64 hexadecimal digits")
         for name in self.certificates:
             if not _is_text(name):
@@ -62,7 +63,7 @@ def _is_text(text: str) -> bool:
 
 
 def new_token() -> tuple[str, str]:
-    """Returns a token, and its digest as the file contains it."""
+    """Returns a new token, and its digest in the form of the file."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
     return token, digest_of(token).hex()
 
@@ -91,7 +92,7 @@ def checked_name(name: str) -> str:
 
 
 def known_callers(file: Path) -> Mapping[Proof, Known]:
-    """Returns each caller under each of its credentials. Raises WrongCallers."""
+    """Maps each credential to its caller. Raises WrongCallers."""
     found: dict[Proof, Known] = {}
     for name, caller in read_callers(file).items():
         who = known(name, frozenset(caller.roles))
@@ -106,10 +107,11 @@ def known_callers(file: Path) -> Mapping[Proof, Known]:
 
 @contextmanager
 def changed_callers(file: Path) -> Iterator[dict[str, Caller]]:
-    """Yields the callers, and writes them as the block leaves them, unless it fails.
+    """Yields the callers.
 
-    Nobody sees a part of the file, and of several who change it at the same time nobody loses a
-    change. Raises WrongCallers, and OSError if the file cannot be written.
+    At the end of the block, writes them back, unless the block has failed. A reader never sees a
+    half written file, and changes at the same time do not overwrite each other. Raises
+    WrongCallers, and OSError if the file cannot be written.
     """
     file = file.resolve()
     folder = os.open(file.parent, os.O_RDONLY)
@@ -130,10 +132,10 @@ def _table(name: str, caller: Caller) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    part = file.with_name(f".{file.name}.part")  # the lock makes it ours alone
+    part = file.with_name(f".{file.name}.part")  # the lock keeps other processes away
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as written:
-        if file.exists() and os.geteuid() == 0:  # the service's user must read it afterwards
+        if file.exists() and os.geteuid() == 0:  # the service's user must read it
             os.fchown(written.fileno(), file.stat().st_uid, file.stat().st_gid)
         written.write(text.encode())
         written.flush()

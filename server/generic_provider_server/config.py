@@ -291,8 +291,8 @@ def read_settings(
     file: Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> InForce:
-    """Reads each setting from its option, else from the environment, else from the file, else from
-    its default.
+    """Takes each setting from its option, else from the environment, else from the file, else its
+    default.
 
     An option with the value None was not given. Raises WrongSettings, which names every fault.
     """

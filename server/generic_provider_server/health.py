@@ -20,9 +20,9 @@ NAMES = ("", *[descriptor.full_name for descriptor in SERVICES])
 
 
 class Health:
-    """Answers the health checks for `server`.
+    """Answers the health checks of `server`.
 
-    The answer is SERVING only within the block `serving`.
+    The answer can be SERVING only within the block `serving`.
     """
 
     def __init__(self, store: Store, server: grpc.aio.Server) -> None:

@@ -1,5 +1,5 @@
-"""Checks the files of TLS, and gives them to gRPC again when they have changed. gRPC reports wrong
-ones late, and does not say which.
+"""Checks the files of TLS, and gives them to gRPC again when they have changed. gRPC itself reports
+a wrong file late, and does not name the file.
 """
 
 from __future__ import annotations
@@ -25,31 +25,32 @@ class Certificates:
         return [file for file in (self._certificate, self._key, self._ca) if file]
 
     def read(self) -> None:
-        """Reads the files. Raises OSError with a sentence that names what is at fault.
+        """Reads the files. Raises OSError with a sentence that names the file at fault.
 
-        At the start a server may have a certificate that has expired: it has work without clients.
+        A server may start with an expired certificate, because it has work that needs no clients.
         """
         before = [file.read_bytes() if file.exists() else b"" for file in self.files]
         check_pem(certificate=self._certificate, key=self._key, ca=self._ca)
         if hasattr(self, "_read"):
             check_in_time(certificate=self._certificate, key=self._key)
         certificate, key, *clients = read = [file.read_bytes() for file in self.files]
-        if read != before:  # otherwise a new certificate could be used with the old key
+        if read != before:  # a new certificate needs its new key
             raise OSError("the files of TLS changed while they were read")
         self._read = grpc.ssl_server_certificate_configuration(
             [(key, certificate)], root_certificates=clients[0] if clients else None
         )
 
     def credentials(self, *, of_clients: bool) -> grpc.ServerCredentials:
-        """Returns credentials for one address, on which clients need certificates or not.
+        """Returns the credentials for one address. If `of_clients` is True, clients need
+        certificates there.
 
-        Every new connection gets the certificate that was read last. Connections that exist keep
-        theirs.
+        Every new connection gets the certificate that was read last. Existing connections keep
+        their certificate.
         """
         given = self._read
 
         def fresh() -> Any:
-            # a thread of gRPC calls this; None keeps what gRPC has
+            # a thread of gRPC calls this; after None gRPC keeps the certificate that it has
             nonlocal given
             if self._read is given:
                 return None
@@ -90,8 +91,8 @@ def check_pem(*, certificate: Path, key: Path, ca: Path | None) -> None:
 def check_in_time(*, certificate: Path, key: Path) -> None:
     """Raises OSError if the certificate has expired, or is not valid yet.
 
-    The module ssl finds this out only in a handshake: here the server and a client that trusts
-    nothing but this file shake hands in memory.
+    The module ssl checks the time only in a handshake. So a server and a client that trusts only
+    this file make a handshake in memory.
     """
     serving, asking = (
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),

@@ -14,7 +14,7 @@ from .store.database.engine import StoreGone, StoreInUse, StoreLost, Unsupported
 
 class Gone(click.ClickException):
     """Says that the database file was removed, or that this version must not use the database any
-    more. A restart would begin with an empty file, or would be in vain.
+    more. The process must not be started again: it would begin with an empty file, or end again.
     """
 
     exit_code = 3

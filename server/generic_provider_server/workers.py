@@ -1,5 +1,5 @@
-"""Runs several server processes on one address: starts them together, and replaces those that
-die.
+"""Runs several server processes on one address: starts them together, and replaces each process
+that dies.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ def run_workers(settings: Settings) -> None:
         click.echo(f"serving on {address}")
         workers.watch()
         if workers.gone:
-            sys.exit(Gone.exit_code)  # the processes have said why
+            sys.exit(Gone.exit_code)  # the processes have already printed the reason
 
 
 class Workers:
     """The running processes. Each has a pipe on which it reports that it serves.
 
-    `gathered`: the figures that the processes send, if there are metrics. `gone`: a process has
-    found that none of them can use the database any more.
+    `gathered`: the figures that the processes send, if there are metrics. `gone` is set when a
+    process has found that no process can use the database any more.
     """
 
     def __init__(self, settings: Settings, count: int, gathered: Gathered | None) -> None:
@@ -122,7 +122,9 @@ def _work(settings: Settings, told: Connection, figures: Connection | None) -> N
 
 @contextmanager
 def _shown(settings: Settings) -> Iterator[Gathered | None]:
-    """Shows the metrics of all processes while the block runs, if the settings want metrics."""
+    """Serves the metrics of all processes while the block runs, if the settings have an address for
+    metrics.
+    """
     if not settings.metrics:
         yield None
         return
@@ -144,7 +146,9 @@ def _serves(serving: Connection) -> bool:
 
 
 def _check_free(family: int, kind: int, address: Any) -> None:
-    """Refuses a port that another program uses, even if that program would share it."""
+    """Refuses a port that another program uses, even if that program allows others to share the
+    port.
+    """
     with socket.socket(family, kind) as alone:
         alone.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         alone.bind(address)
@@ -152,7 +156,9 @@ def _check_free(family: int, kind: int, address: Any) -> None:
 
 @contextmanager
 def _reserved(settings: Settings) -> Iterator[str]:
-    """Reserves the port for the processes that share it, and yields the address with its number."""
+    """Reserves the port for the processes that share it, and yields the address with the number of
+    the port.
+    """
     host, port = settings.address
     family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     with socket.socket(family, kind) as keeping:

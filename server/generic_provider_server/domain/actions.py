@@ -192,9 +192,7 @@ class RemoveItems(Action, frozen=True, tag="remove_items"):
 
 
 class SwapItem(Action, frozen=True, kw_only=True, tag="swap_item"):
-    """Replaces an item. If `goods_type`, `provider` or `distributor` is empty, the value of the old
-    item applies.
-    """
+    """Replaces an item. An empty `goods_type`, `provider` or `distributor` is the old item's."""
 
     kind: ClassVar[ActionKind] = ActionKind.SWAP_ITEM
     old_serial_number: str
@@ -267,9 +265,7 @@ StateAction = (
 )
 
 ServiceListAction = AddServices | StartServices | StopServices | RemoveServices | ChangeTerms
-"""Actions on a list of services. A rejected request takes back only the services that it names; the
-others stay.
-"""
+"""Actions on a list of services. A rejection takes back only the rejected request's services."""
 
 AtomicAction = (
     SwapService

@@ -79,9 +79,7 @@ class Lane(Value, frozen=True, kw_only=True):
         return not self.server and self.is_leased and self.lease_until + GRACE <= now
 
     def left(self, steady: Instant) -> int:
-        """Returns the microseconds until the lease runs out. `steady`: the time of the steady clock
-        of the lease's process.
-        """
+        """Returns the microseconds until the lease runs out. `steady` is a time of `server`."""
         return self.lease_until - steady
 
     def is_on(self, lease: Lease | None) -> bool:
@@ -149,9 +147,7 @@ def claim(
     steady: Instant,
     now: Instant,
 ) -> LaneChange:
-    """Hands over `requests`, which are the first ones of `Lane.due`. `steady`: the server's steady
-    clock.
-    """
+    """Hands over `requests`, the first ones of `Lane.due`. `steady`: the server's steady clock."""
     given = replace(
         lane,
         handover=lane.handover + 1,
@@ -176,9 +172,7 @@ def accept(
     account_number: str = "",
     reference_number: str = "",
 ) -> LaneChange:
-    """Accepts the first request of the lease. If no other request of the lease is left, the lease
-    ends.
-    """
+    """Accepts the first request of the lease. The lease ends after its last request."""
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     transition = lifecycle.accept(
         aggregate,
@@ -200,9 +194,7 @@ def reject(
     error_description: str = "",
     reference_number: str = "",
 ) -> LaneChange:
-    """Rejects the first request of the lease and ends the lease, because the adapter has applied no
-    later request.
-    """
+    """Rejects the first request of the lease. The lease ends: no later request was applied."""
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     transition = lifecycle.reject(
         aggregate,
@@ -258,7 +250,8 @@ def end(
 ) -> LaneChange:
     """Ends the lease before all its requests are answered. The platform may have applied these,
     unless the lease was never sent. If the end counts as an attempt, the first unanswered request
-    is hidden for `delay` microseconds. If `delay` is None, `back_off` computes it with `jitter`.
+    is not handed over again for `delay` microseconds. If `delay` is None, `back_off` computes it
+    with `jitter`.
     """
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     leased, first = {pending.number for pending in unanswered}, unanswered[0]

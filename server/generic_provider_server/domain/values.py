@@ -1,4 +1,4 @@
-"""The immutable values of the business: providers, subscriptions, and what belongs to them.
+"""Defines the immutable values of the business: providers, subscriptions, and their parts.
 
 Instants are microseconds since 1970 in UTC. Enum numbers are those of the contract.
 """
@@ -130,7 +130,7 @@ class RequestSettings(Value, frozen=True, kw_only=True):
 class DeliverySettings(Value, frozen=True, kw_only=True):
     """The settings for handing requests over.
 
-    Spans are in microseconds; `max_delivery_attempts` is 0 if there is no limit.
+    All durations are in microseconds; `max_delivery_attempts` is 0 if there is no limit.
     """
 
     pending_window: int = 7 * 86_400 * SECOND
@@ -187,8 +187,9 @@ class Item(Value, frozen=True, kw_only=True):
 class SubscribedService(Value, frozen=True, kw_only=True):
     """A service of a subscription on a distributor.
 
-    `term_over`: the term has ended, and the service stays off until its term changes.
-    `stopped_by_term`: that term end switched the service off, so a later term starts it again.
+    `term_over` is True if the term has ended: the service stays off until its term changes.
+    `stopped_by_term` is True if that end switched the service off, so that a later term starts it
+    again.
     """
 
     provider: str
@@ -223,9 +224,9 @@ class Usage(Value, frozen=True, kw_only=True):
 class Subscription(Value, frozen=True, kw_only=True):
     """What the CRM wants. `former` keeps the services that were last swapped or removed.
 
-    `linked`: providers that know the subscriber, or should. `stopped_by_term`: the subscription
-    became NOT_EFFECTIVE when the term of its last active service ended, so a later term makes it
-    EFFECTIVE again.
+    `linked`: providers that know the subscriber, or should know it. `stopped_by_term` is True if
+    the subscription became NOT_EFFECTIVE when the term of its last active service ended, so that a
+    later term makes it EFFECTIVE again.
     """
 
     number: str

@@ -1,4 +1,6 @@
-"""Decides who may call what: the roles, one table of all RPCs, and the judgement of a call."""
+"""Decides who may make which calls: defines the roles, has one table of all RPCs, and judges each
+call.
+"""
 
 from __future__ import annotations
 
@@ -19,20 +21,24 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Proof = bytes | str
 """The digest of a token, or the common name of a client certificate; empty if neither is given."""
 Rights = Mapping[str, frozenset[str] | None]
-"""The RPCs that a caller may call, each with the providers for which; None is every provider."""
+"""The RPCs that a caller may call. The value is the providers for which it may call them; None
+means every provider.
+"""
 
 PERIOD_SECONDS = 60.0
 FREE = 10
-"""So many calls of a host may be refused within the period before it is slowed down."""
+"""After this many calls of a host with wrong credentials within the period, further ones wait."""
 DELAY_SECONDS = 1.0
 MOST_HOSTS, MOST_WAITING = 1_000, 1_000
-"""At most so many hosts are remembered, and so many calls wait, so that memory stays bounded."""
+"""At most this many hosts are counted, and at most this many calls wait, so that memory stays
+bounded.
+"""
 
 log = structlog.get_logger()
 
 
 class Role(StrEnum):
-    """The role ADAPTER is always for one provider: `adapter:ALUXSAT`."""
+    """The roles of callers. The role ADAPTER is always for one provider: `adapter:ALUXSAT`."""
 
     CRM = "crm"
     ADAPTER = "adapter"
@@ -42,12 +48,14 @@ class Role(StrEnum):
 
 
 EVERY_ROLE = frozenset(map(str, Role))
-"""The roles of everyone if the settings name no callers: here ADAPTER is for all providers."""
+"""The roles of everybody if the settings name no file of callers. Here ADAPTER is for all
+providers.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who makes a call: the proven name, the roles of the caller, and the address of the peer."""
+    """Says who makes a call: the proven name, the roles of the caller, and the peer's address."""
 
     name: str
     peer: str
@@ -113,14 +121,14 @@ ALLOWED: Mapping[str, frozenset[Role]] = {
     "CancelResetRun": OPERATOR,
     "ServerReflectionInfo": frozenset(Role),
 }
-"""The roles that may call each RPC. Reads are for support, operators and auditors. Health is for
-everybody, and therefore not here.
+"""The roles that may call each RPC. Support, operators and auditors may read. Everybody may check
+the health, so it is not in this table.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A caller of the settings."""
+    """A caller that the file of callers names, with what it may call."""
 
     name: str
     roles: frozenset[str]
@@ -144,7 +152,7 @@ def digest_of(token: str) -> bytes:
 
 
 class Access:
-    """Judges calls by the callers that are in force."""
+    """Judges calls by the file of callers as it was last read."""
 
     def __init__(self, callers: Mapping[Proof, Known], *, secure: bool) -> None:
         self.callers = callers
@@ -153,18 +161,17 @@ class Access:
         self._waiting = 0
 
     def admit(self, rpc: str, context: Context) -> Admitted:
-        """Returns the call, whose rights are to be checked. Raises Refused if nobody knows the
-        caller.
-        """
+        """Returns the call, which still must be checked. Raises Refused if the caller is unknown."""
         return Admitted(self, rpc, _proof(context, secure=self._secure))
 
     async def slow_down(self, host: str) -> None:
-        """Counts a call whose credentials were refused, and waits if its host has too many.
+        """Counts a call whose credentials were refused, and waits if there are too many such calls
+        of its host.
 
-        Only wrong credentials wait: right ones from the same host do not.
+        Calls of the same host with right credentials do not wait.
         """
         count = self._count(host, now=time.monotonic())
-        if str(count).rstrip("0") == "1":  # 1, 10, 100: the log stays short
+        if str(count).rstrip("0") == "1":  # only the calls 1, 10, 100, … are logged
             log.warning("credentials_refused", host=host, calls=count)
         if count <= FREE or self._waiting >= MOST_WAITING:
             return
@@ -185,7 +192,9 @@ class Access:
 
 
 class Admitted:
-    """One call of a known caller. It can be checked again when the callers have changed."""
+    """One call of a known caller. The call can be checked again when the file of callers has
+    changed.
+    """
 
     __slots__ = ("_access", "_proof", "_provider", "_rpc", "known")
 
@@ -197,7 +206,7 @@ class Admitted:
         self.known = self._found()
 
     def check(self) -> None:
-        """Raises Refused if the caller may not make the call, or not any more."""
+        """Raises Refused if the caller may not make the call, or may not make it any more."""
         found = self.known = self._found()
         if self._rpc not in found.rights:
             needed = ", ".join(sorted(ALLOWED[self._rpc]))
@@ -237,7 +246,9 @@ def _unknown(proof: Proof) -> Refused:
 
 
 def _proof(context: Context, *, secure: bool) -> Proof:
-    """A token decides alone if there is one, even if the client has a certificate too."""
+    """Returns the credentials of the call. If it has a token, only the token counts, even if the
+    client has a certificate too.
+    """
     for key, value in context.invocation_metadata() or ():
         if key == "authorization":
             scheme, _, token = str(value).partition(" ")

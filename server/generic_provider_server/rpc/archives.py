@@ -1,4 +1,4 @@
-"""Answers the calls of RequestService about archives."""
+"""Answers the calls of RequestService about archives. The class is a part of the servicer."""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Registers a servicer's methods, and adds what all calls share: the judgement of the caller,
-refusals, draining.
+"""Registers a servicer's methods, and adds what all calls need: judges the caller, encodes
+refusals, and drains.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Calls:
     """Counts the running calls. When a server drains, it refuses new calls and waits for the
     running ones.
 
-    `access` is None if everybody may do everything. `secure`: callers may have certificates.
-    Reading them costs time in each call.
+    `access` is None if everybody may do everything. `secure` is True if callers may have
+    certificates, which take time to read in each call.
     """
 
     def __init__(self, auditing: Auditing, *, access: Access | None = None, secure: bool) -> None:
@@ -54,15 +54,13 @@ class Calls:
         return IncomingCall(rpc, context, auditing=self._auditing, secure=self._secure)
 
     def admit(self, rpc: str, context: Context) -> Admitted | None:
-        """Returns None if everybody may do everything. Raises Refused if nobody knows the
-        caller.
-        """
+        """Returns None if everybody may do everything. Raises Refused if the caller is unknown."""
         return self._access.admit(rpc, context) if self._access else None
 
     def begin(self, call: IncomingCall) -> None:
         """Begins a call, which must be ended by `end`. Raises Refused.
 
-        The caller is judged here, before anything of the message is decoded.
+        The caller is judged here, before the message is decoded.
         """
         admitted = call.admitted = self.admit(call.rpc.name, call.context)
         self.check_serving()
@@ -123,11 +121,12 @@ class Calls:
 async def _end(task: asyncio.Task[Any], context: Context, refused: Refused) -> None:
     """Cancels the task of a call, and sends the status.
 
-    The task itself could not send it if its client is slow: it is cancelled within gRPC then.
+    The cancelled task itself may not be able to send the status: if its client is slow, the task is
+    cancelled while it is within gRPC.
     """
     task.cancel()
     await asyncio.wait([task])
-    with suppress(grpc.aio.BaseError):  # this is how an abort ends, and a call that is over
+    with suppress(grpc.aio.BaseError):  # every abort raises one
         await refuse(context, refused)
 
 

@@ -20,8 +20,8 @@ Part = TypeVar("Part")
 Read = TypeVar("Read")
 
 CODE, NAME, TEXT, CALLERS_ID = 64, 200, 1_000, 100
-"""Codes and numbers, names and lines, descriptions, and callers' ids have at most these numbers of
-characters.
+"""The longest values, in characters: CODE for codes and numbers, NAME for names and lines, TEXT for
+descriptions, CALLERS_ID for the ids that callers give.
 """
 
 MOST_PARAMETERS = 32
@@ -44,7 +44,8 @@ separators.
 
 
 def forbidden(value: str, *, most: int) -> str:
-    """Returns the first character that a text of this kind must not contain, or an empty text.
+    """Returns the first character that the text must not contain, or an empty text. `most` tells
+    the kind of text.
 
     Codes contain no control or format characters; names and lines contain no control characters. A
     description may have several lines.
@@ -114,7 +115,7 @@ class Checks:
             self.wrong(field, f"has {len(value)}, at most {most} are allowed")
 
     def enum(self, field: str, value: int, *, default: Chosen, required: bool = False) -> Chosen:
-        """Returns the value. The default stands for UNSPECIFIED and for a wrong value."""
+        """Returns the value, or the default if the value is UNSPECIFIED or wrong."""
         if value == 0:
             if required:
                 self.wrong(field, "is required")
@@ -136,10 +137,11 @@ class Checks:
         )
 
     def instant(self, field: str, message: Message, *, required: bool = False) -> Instant | None:
-        """Returns the microseconds of a field of the message, or None if the field is not set.
-        Parts of a microsecond are dropped.
+        """Returns the microseconds of a field of the message, or None if the field is not set. It
+        is rounded down to a microsecond.
 
-        `field` is the path of the field in the request; it ends with the field's name.
+        `field` is the path of the field in the request. The last part of the path is the field's
+        name in `message`.
         """
         value: Timestamp | None = _given(field, message)
         if value is None:
@@ -166,7 +168,7 @@ class Checks:
         return span
 
     def wait(self, request: Message) -> float:
-        """Returns the seconds that a call may wait. A time beyond the limit counts as the limit."""
+        """Returns the seconds that a call may wait. A time above the limit counts as the limit."""
         span = self.span("wait", request, least=0, most=LONGEST_DURATION)
         return min((span or 0) / SECOND, LONGEST_WAIT)
 

@@ -18,13 +18,13 @@ from .repeats import contents_of, digest
 
 LARGEST = 2**63 - 1
 LATER = Instant(0)
-"""Stands for a wrong instant until the violations are raised."""
+"""Takes the place of a wrong instant until the violations are raised."""
 
 
 def perform_of(request: api.PerformActionRequest, call: IncomingCall) -> Perform | Schedule:
     """Returns the command that performs or schedules the action.
 
-    Raises InvalidField, which names all faults.
+    Raises InvalidField, which names every fault.
     """
     checks = Checks()
     kind = request.WhichOneof("action")

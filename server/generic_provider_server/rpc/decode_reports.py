@@ -1,4 +1,4 @@
-"""Decodes reports of platforms. A malformed entry is reported alone; the others are applied."""
+"""Decodes reports of platforms. Only a malformed entry is refused; all others are applied."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MOST_ITEMS = 1_000
 EVERYTHING = 100.0
 MOST_ENTITLEMENTS = 2_000
 LONGEST_AHEAD = 86_400 * SECOND
-"""An adapter's clock may be ahead of ours by at most this many microseconds."""
+"""An adapter's clock may be ahead of the server's by at most this many microseconds."""
 
 
 def terms_of(request: api.ReportPlatformStateRequest) -> Terms:
-    """Returns what the first message says about the whole report."""
+    """Returns the terms of the whole report, which the first message contains."""
     checks = Checks()
     provider = checks.code("provider", request.provider)
     observed_time = checks.instant("observed_time", request, required=True)

@@ -1,4 +1,4 @@
-"""Decodes the answers of adapters. Each malformed answer is refused alone."""
+"""Decodes the answers of adapters. Only a malformed answer is refused; all others are judged."""
 
 from __future__ import annotations
 

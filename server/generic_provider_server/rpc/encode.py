@@ -1,7 +1,7 @@
 """Encodes values.
 
-An empty map or list is set as None, because Protocol Buffers needs as much time for an empty one as
-for a full one.
+For an empty map or list, None is set, because Protocol Buffers needs as much time for an empty
+value as for a full one.
 """
 
 from __future__ import annotations
@@ -50,9 +50,10 @@ def now() -> Instant:
 
 @lru_cache(1_000)
 def timestamp(instant: Instant | None) -> Timestamp | None:
-    """Returns a Timestamp that many messages of a transaction share.
+    """Returns a Timestamp.
 
-    Copy it into messages, and never change it.
+    It is cached, because many messages of a transaction have the same one: copy it into messages,
+    and never change it.
     """
     if instant is None:
         return None

@@ -43,9 +43,9 @@ def action(
 
 
 def _performed(record: ActionRecord) -> api.PerformActionRequest:
-    """Returns the call that made the action.
+    """Returns the message of the call that made the action.
 
-    For an action of the clock, returns a call that would do the same.
+    If the service performed the action by itself, returns a message that would do the same.
     """
     if record.performed:
         performed = api.PerformActionRequest.FromString(record.performed)

@@ -1,4 +1,4 @@
-"""Encodes refusals: one table from reason to status, and the details that clients read."""
+"""Encodes refusals: maps each reason to a status, and makes the details that clients read."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .access import Context
 DOMAIN = "generic_provider"
 MOST_VIOLATIONS = 10
 MOST_BYTES = 3_500
-"""The status, the message and the details have at most this many bytes, because gRPC drops more
-than about 8 KiB of metadata.
+"""The status, the message and the details together have at most this many bytes, because gRPC drops
+metadata of more than about 8 KiB.
 """
 
 RETRY_SECONDS: Mapping[Reason, int] = {Reason.TOO_MANY_STREAMS: 5, Reason.TOO_MANY_CALLS: 1}
@@ -81,7 +81,8 @@ _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
 STATUS: Mapping[Reason, grpc.StatusCode] = {
     reason: status for status, reasons in _GROUPS.items() for reason in reasons
 }
-"""The status of each reason of refused calls. All other reasons belong to actions only."""
+"""The status of each reason for which a call is refused. All other reasons occur only in actions.
+"""
 
 log = structlog.get_logger()
 
@@ -91,7 +92,7 @@ def shortened(text: str, most: int) -> str:
 
 
 def violations_of(refused: Refused) -> list[tuple[str, str]]:
-    """Returns pairs of field and fault: the first ten, then a count of the others."""
+    """Returns pairs of field and fault: the first ten faults, then the number of the others."""
     if not isinstance(refused, InvalidField):
         return []
     shown = [(shortened(f, 100), shortened(w, 120)) for f, w in refused.violations]
@@ -131,7 +132,7 @@ def _add(status: Status, detail: ErrorInfo | BadRequest | RetryInfo) -> None:
 
 
 def internal(name: str) -> Refused:
-    """Logs the exception under an id. Only the id leaves the server."""
+    """Logs the exception under an id. The client gets only the id."""
     error = secrets.token_hex(4)
     log.error("call_failed", rpc=name, error=error, exc_info=sys.exception())
     return Refused(

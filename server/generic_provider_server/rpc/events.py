@@ -27,7 +27,7 @@ from .checks import Checks
 from .incoming import IncomingCall
 
 AT_ONCE = 100
-"""The bodies of this many events are read at once."""
+"""The bodies of this many events are read from the database at once."""
 
 KINDS = EventKind
 OF_ACTIONS = frozenset({KINDS.ACTION_EXECUTED, KINDS.ACTION_SETTLED})
@@ -92,7 +92,7 @@ class EventStreams:
 
 
 class _Bodies(NamedTuple):
-    """What events name, as it is now, by number. What was archived is missing."""
+    """The present state of the things that events name, by number. Archived things are missing."""
 
     actions: dict[int, ActionRecord]
     requests: dict[int, RequestRecord]

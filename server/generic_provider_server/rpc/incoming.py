@@ -67,7 +67,7 @@ class IncomingCall:
 
     @property
     def identity(self) -> Identity:
-        if self._identity is None:  # many calls never ask, and asking takes microseconds
+        if self._identity is None:  # gRPC takes microseconds to tell it
             self._identity = self._identified(self.peer)
         return self._identity
 
@@ -98,7 +98,9 @@ class Rpc(NamedTuple):
     message: type[Message]
 
     def checked(self, raw: bytes, call: IncomingCall) -> Any:
-        """Decodes the message, and checks its provider. Raises Refused."""
+        """Decodes the message. Raises Refused if the caller may not make the call for the provider
+        in it.
+        """
         request = call.request = self.decode(raw)
         if self.names_provider:
             call.check_provider(request.provider)

@@ -1,4 +1,6 @@
-"""Bounds the work that a server takes in, so that nobody waits long behind the calls of others."""
+"""Bounds the number of calls that a server works on, so that no caller waits long because of other
+callers.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +10,18 @@ from contextlib import contextmanager
 from ..domain.refusals import Reason, Refused
 
 CALL = 4
-"""The size of a call. Each item of a batch has the size 1."""
+"""The size of a call without a batch. Each item of a batch adds 1."""
 MOST_TAKEN = 4_000
-"""The limit for all unary calls of a service together: 1,000 single calls, or 38 batches of 100."""
+"""The limit for the sizes of all running unary calls of a service: 1,000 single calls, or 38
+batches of 100.
+"""
 
 
 class Intake:
-    """The calls of one service that are running.
+    """The size of all running calls of one service.
 
-    Each service has its own limit, so that no CRM keeps adapters and operators out.
+    Each service has its own limit, so that the calls of a CRM never keep those of adapters and
+    operators out.
     """
 
     def __init__(self) -> None:
@@ -24,7 +29,7 @@ class Intake:
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Raises Refused if there are too many."""
+        """Counts a call while the block runs. Raises Refused if there are too many calls."""
         if self._taken + size > MOST_TAKEN:
             raise Refused(
                 Reason.TOO_MANY_CALLS,
@@ -39,5 +44,7 @@ class Intake:
 
 
 def size_of(request: object) -> int:
-    """Only actions count: the credit of adapters bounds what they answer."""
+    """Of all batches only those of actions count. Batches of answers are bounded by the credit of
+    adapters.
+    """
     return CALL + len(getattr(request, "actions", ()))

@@ -1,6 +1,6 @@
 """Makes the pages of lists.
 
-A token is valid only with the filters of its list, and a page ends before it is too big.
+A token is valid only with the filters of its list, and a page never exceeds the size of a message.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ Shown = TypeVar("Shown", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Position]):
-    """A page of `size` things behind `after`. `key` signs the token of the next page."""
+    """A page of at most `size` things behind the position `after`. `key` signs the token of the
+    next page.
+    """
 
     size: int
     after: Position
@@ -44,10 +46,10 @@ class Page(Generic[Position]):
     def cut(
         self, shown: Iterable[tuple[Position, Shown]], *, then: Position | None = None
     ) -> tuple[list[Shown], str]:
-        """Returns the things that fit, and the token of the next page. If `shown` ends first, the
-        token is empty, unless the list goes on behind `then`.
+        """Returns the things that fit, and the token of the next page.
 
-        `shown` should have `size` + 1 things if the list is that long.
+        If all of `shown` fits, the token is empty, unless `then` says behind which position the
+        list goes on. `shown` should have `size` + 1 things if the list is that long.
         """
         page: list[Shown] = []
         last, size = self.after, 0
@@ -64,7 +66,7 @@ class Page(Generic[Position]):
 
 
 def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) -> Page[Position]:
-    """Reads `page_size` and `page_token`.
+    """Returns the page that `page_size` and `page_token` ask for.
 
     `start` is the position before the first thing of the list.
     """
@@ -79,7 +81,7 @@ def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) ->
 
 
 def first_page(shown: Iterable[Shown]) -> list[Shown]:
-    """Returns as many things as fit into a message."""
+    """Returns the first things: as many as fit into a message."""
     page, _ = Page(size=sys.maxsize, after=0, filters=b"", key=b"").cut(enumerate(shown))
     return page
 

@@ -1,5 +1,5 @@
-"""A large provider takes tens of milliseconds to decode or encode, which the event loop must not
-wait for.
+"""Answers ProviderService. Providers are decoded and encoded in a thread, because a large one takes
+tens of milliseconds, for which the event loop must not wait.
 """
 
 from __future__ import annotations

@@ -29,16 +29,19 @@ from .incoming import IncomingCall
 HEARTBEAT = 5.0, 10.0
 """After this many seconds without a message the server sends a heartbeat.
 
-The time is drawn between the two values, so that streams that were opened together do not send
+The time is random between the two values, so that streams that were opened together do not send
 together.
 """
 
 ANSWER_SECONDS = 1.0
-"""How long a heartbeat waits for the backlog: adapters begin nothing when 12 s have passed without
-a message."""
+"""A heartbeat waits at most this many seconds for the backlog, because adapters begin nothing when
+12 s have passed without a message.
+"""
 
 COUNT_SECONDS = 2.0
-"""A backlog that was counted serves all streams of its provider for at least this many seconds."""
+"""The backlog of a provider is counted once for all its streams, and not again within this many
+seconds.
+"""
 
 MOST_AT_ONCE = 1_000
 MOST_BYTES = 1024 * 1024
@@ -161,7 +164,7 @@ class ProvisioningServicer:
         return summary(reporting, out_of_sync=await reporting.finish())
 
     def _leases(self, tokens: Iterable[str], call: IncomingCall) -> tuple[Lease | None, ...]:
-        """Reads the tokens. Raises Refused if one is for a provider that is not the caller's."""
+        """Returns the leases. Raises Refused if the caller may not make the call for a provider."""
         leases = tuple([lease_of(token, self._store.token_key) for token in tokens])
         for provider in {lease.provider for lease in leases if lease is not None}:
             call.check_provider(provider)
@@ -174,9 +177,7 @@ class ProvisioningServicer:
         return message
 
     def _on_time(self, batch: Sequence[Shown]) -> list[api.SubscriptionRequests]:
-        """Returns the leases of the batch that may still be sent, each with the time that is left
-        of it.
-        """
+        """Returns the messages that may still be sent, each with the time left of its lease."""
         good = {each.lane.lease for each in self._delivery.still_good([h for h, _ in batch])}
         shown = [(handed, message) for handed, message in batch if handed.lane.lease in good]
         now = self._store.steady()
@@ -210,7 +211,7 @@ class ProvisioningServicer:
         return self._sent(api.StreamPendingRequestsResponse(heartbeat=heartbeat))
 
     async def _backlog_in_time(self, provider: str) -> tuple[int, int]:
-        """Heartbeats must not be late: if the database is slow, they tell the backlog as it was."""
+        """Returns the last known backlog if the database is slow, so that no heartbeat is late."""
         known = self._backlogs.get(provider)
         try:
             async with asyncio.timeout(None if known is None else ANSWER_SECONDS):

@@ -1,4 +1,4 @@
-"""Computes the digest of a call's contents, by which a repeat is recognised."""
+"""Computes the digest of a call's contents, so that a repeated call is recognised."""
 
 from __future__ import annotations
 
@@ -23,8 +23,7 @@ def contents_of(request: Identified) -> bytes:
 
 
 def digest(contents: bytes, *, of: str) -> bytes:
-    """Returns a digest of the contents and of the first 16 characters of the RPC's name.
-
-    These characters differ between the RPCs.
+    """Returns a digest of the contents and of the first 16 characters of the RPC's name, which
+    differ between the RPCs.
     """
     return blake2b(contents, digest_size=16, person=of.encode()[:16]).digest()

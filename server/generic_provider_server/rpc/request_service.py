@@ -30,7 +30,7 @@ from .incoming import IncomingCall
 from .paging import page_of
 
 MOST_SHOWN = 100
-"""A backlog lists at most this many subscriptions as set aside."""
+"""A backlog names at most this many of the subscriptions that are set aside."""
 
 
 class RequestServicer(ArchiveCalls, AuditCalls):

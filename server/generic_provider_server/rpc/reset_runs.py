@@ -223,8 +223,8 @@ class ResetRuns:
 def _number(checks: Checks, name: str) -> int:
     """Returns the number of the run.
 
-    Call it after every other field was read, because it raises all violations: InvalidField, or
-    NOT_FOUND.
+    Call this after all other fields were read, because it raises InvalidField with all violations.
+    Raises Refused if the name cannot be that of a run.
     """
     number = checks.numbered("reset_run", name, letter="U")
     checks.done()

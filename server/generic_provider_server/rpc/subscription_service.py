@@ -187,7 +187,7 @@ class SubscriptionServicer(EventStreams):
 
 
 def _forget(asked: list[asyncio.Future[Done]]) -> None:
-    """Reads failures that nobody waits for any more, so that asyncio does not report them."""
+    """Retrieves failures for which nobody waits any more, so that asyncio does not report them."""
     for each in asked:
         if not each.cancel() and not each.cancelled():
             each.exception()

@@ -11,7 +11,9 @@ import grpc
 import grpc.aio
 
 Observe = Callable[[str, str, float], None]
-"""Takes the name of the method, the status code and the seconds of a call that has ended."""
+"""Is called with the name of the method, the status code and the seconds of each call that has
+ended.
+"""
 
 Context = grpc.aio.ServicerContext[Any, Any]
 
@@ -19,7 +21,7 @@ Context = grpc.aio.ServicerContext[Any, Any]
 def timed(
     method: str, handler: grpc.RpcMethodHandler[Any, Any], observe: Observe | None
 ) -> grpc.RpcMethodHandler[Any, Any]:
-    """Returns the handler, so changed that each of its calls is measured."""
+    """Returns a handler that does the same and measures each call."""
     if observe is None:
         return handler
     coders = handler.request_deserializer, handler.response_serializer
@@ -66,6 +68,8 @@ def _measured(method: str, context: Context, observe: Observe) -> Iterator[None]
 
 
 def _code(context: Context) -> str:
-    """Returns the status with which the call was refused. Without one, its client gave it up."""
-    status: Any = context.code()  # before it is set, it is the number 0
+    """Returns the status with which the call was refused. A call without a status was given up by
+    its client.
+    """
+    status: Any = context.code()  # the code is the number 0 until it is set
     return (status if isinstance(status, grpc.StatusCode) else grpc.StatusCode.CANCELLED).name

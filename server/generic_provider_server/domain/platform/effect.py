@@ -55,9 +55,7 @@ def services_of(request: Request) -> tuple[ProvisionedService, ...]:
 
 
 def effect(known: PlatformImage, request: Request) -> PlatformImage:
-    """Returns the image after the request was applied. The elements that the request names are
-    certain.
-    """
+    """Returns the image after the request was applied. What the request names is certain."""
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             return _become(known, request)
@@ -103,9 +101,7 @@ def has(known: PlatformImage, request: Request) -> bool:
 
 
 def doubt(known: PlatformImage, request: Request) -> PlatformImage:
-    """Returns the image after the request may have been applied. The elements that the request
-    names are uncertain.
-    """
+    """Returns the image after a request that may have been applied. What it names is uncertain."""
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             return _doubt_become(known, request)
@@ -135,9 +131,7 @@ def doubt_only(known: PlatformImage, request: Request, names: AbstractSet[Name])
 
 
 def doubt_everything(known: PlatformImage) -> PlatformImage:
-    """Makes every element uncertain, for a full reset. Whether the platform knows the subscriber
-    stays certain.
-    """
+    """Makes every element uncertain, but not the fact that the subscriber is known or unknown."""
     return replace(
         known,
         holder_certain=False,
@@ -165,9 +159,7 @@ def names(request: Request) -> frozenset[Name]:
 
 
 def field_of(request: Request) -> Field:
-    """Returns the field of the image that the request changes. Raises ValueError if the request
-    changes the whole subscriber.
-    """
+    """Returns the field of the image that the request changes. The whole subscriber is no field."""
     field = _FIELDS[request.type]
     if field is None:
         raise ValueError(f"a {request.type.name} changes the subscriber")

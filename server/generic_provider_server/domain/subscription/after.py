@@ -48,9 +48,9 @@ def after(
 def _undone(
     before: Subscription | None, performed: Performed, *, catalogues: Catalogues
 ) -> Subscription:
-    """Returns the state if the whole action is taken back.
+    """Returns the state after the whole action was taken back.
 
-    A new subscriber that was rejected stays as a draft.
+    A new subscriber that was rejected stays in the state DRAFT.
     """
     if before is not None:
         return before
@@ -91,7 +91,7 @@ def _put_back(
             return replace(as_before, services=before.services, former=before.former)
         case ProviderPart():
             return _provider_back(before, state, part.provider)
-        case HolderPart() | StatePart():  # a new subscriber has no former values
+        case HolderPart() | StatePart():  # a new subscriber has no former holder
             return state
         case _:
             assert_never(part)
@@ -146,9 +146,9 @@ def _item_back(before: Subscription | None, state: Subscription, part: ItemPart)
 
 
 def _provider_back(before: Subscription | None, state: Subscription, provider: str) -> Subscription:
-    """Restores the provider's part of the subscription as it was before.
+    """Restores the provider's services, items and usage as they were before the action.
 
-    After Become Subscriber, there is no such part, so its services are DRAFT.
+    Before Become Subscriber there were none, so the services of the provider become DRAFT.
     """
     if before is None:
         drafted = tuple([_drafted(s) if s.provider == provider else s for s in state.services])

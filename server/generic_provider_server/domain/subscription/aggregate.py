@@ -1,4 +1,5 @@
-"""A subscription with its unsettled actions and pending requests: the unit of consistency.
+"""Defines the aggregate: a subscription with its unsettled actions and pending requests. It is
+always changed as a whole.
 
 *desired* is what the CRM shows. It equals *base*, which contains every settled action, with the
 unsettled actions applied in order. Each link holds what a platform has *confirmed* and the queue of
@@ -20,12 +21,13 @@ from ..values import Instant, RequestOrigin, RequestState, Subscription, SyncSta
 
 
 class Pending(Value, frozen=True, kw_only=True):
-    """A request that waits for its answer. Its `number` is 0 until it gets one.
+    """A request that waits for its answer.
 
-    (`unit`, `index`) is its place in the order of its provider and subscription. `touched`: a
-    hand-over ended without an answer, so the platform may have applied the request. `reset_run`:
-    the run that created the request. `performed_by`: the person who reset the subscription; both
-    are for requests that no action created.
+    Its `number` is 0 until a number is assigned. (`unit`, `index`) is its place in the order of the
+    subscription's requests at the provider. `touched` is True if a hand-over ended without an
+    answer, so that the platform may have applied the request. Two fields are only for requests that
+    no action created: `reset_run`, the run that created the request, and `performed_by`, the person
+    who reset the subscription.
     """
 
     unit: int
@@ -57,11 +59,11 @@ class Link(Value, frozen=True, kw_only=True):
     """The link between a subscription and one platform.
 
     `delivered_unit`: the latest unit of which a request was handed over or answered; older units
-    get no new requests. `refused_correction`: a request that no action created was rejected since
-    the link was last in sync or reset, so nothing is healed. `withheld`: corrections that are not
-    created before the next reset, because the platform rejected the same request. `taken_over`: the
-    platform served the customer before, and its contents are still unknown. `settle_time`: when a
-    request at the platform last reached a final state.
+    get no new requests. `refused_correction` is True if a request that no action created was
+    rejected since the link was last in sync or reset. Then nothing is healed. `withheld`:
+    corrections that are not created before the next reset, because the platform rejected the same
+    request. `taken_over` is True if the platform served the customer before, and nobody knows yet
+    what it holds. `settle_time`: when a request at the platform last reached a final state.
     """
 
     provider: str
@@ -95,7 +97,7 @@ class Link(Value, frozen=True, kw_only=True):
 class ServicesPart(Value, frozen=True, kw_only=True, tag="services"):
     """The services with one platform id on a distributor.
 
-    `off`: the services stay, but NOT_EFFECTIVE.
+    If `off` is True, the services stay, but become NOT_EFFECTIVE.
     """
 
     provider: str
@@ -111,7 +113,7 @@ class ItemPart(Value, frozen=True, kw_only=True, tag="item"):
 
 
 class HolderPart(Value, frozen=True, kw_only=True, tag="holder"):
-    """The values that an update request carried."""
+    """The holder and the address, which an update request carried."""
 
     holder: bool = True
     address: bool = True
@@ -126,7 +128,7 @@ class StatePart(Value, frozen=True, kw_only=True, tag="state"):
 
 
 class ProviderPart(Value, frozen=True, kw_only=True, tag="provider"):
-    """Everything that concerns one provider, and its link."""
+    """Everything that the subscription has at one provider, and the link."""
 
     provider: str
 
@@ -135,7 +137,7 @@ Part = ServicesPart | ItemPart | HolderPart | UsagePart | StatePart | ProviderPa
 
 
 class ActionError(Value, frozen=True, kw_only=True):
-    """The first rejection that an action met."""
+    """The first reason for which an action was taken back or changed."""
 
     reason: Reason
     request: int = 0
@@ -145,10 +147,11 @@ class ActionError(Value, frozen=True, kw_only=True):
 
 
 class Outcome(Value, frozen=True):
-    """The result of one of an action's requests.
+    """The result of one request of an action.
 
-    `recreated`: the request was cancelled because the whole subscriber is sent again. `correction`:
-    the request was rejected, but nothing of the action was taken back because of it.
+    `recreated` is True if the request was cancelled because the whole subscriber is sent again.
+    `correction` is True if the request was rejected, but nothing of the action was taken back
+    because of that.
     """
 
     provider: str
@@ -158,9 +161,9 @@ class Outcome(Value, frozen=True):
 
 
 class Requested(Value, frozen=True):
-    """Names what one request of an action was for.
+    """An entitlement for which an action had a request.
 
-    A BECOME_SUBSCRIBER is for everything at its provider.
+    A BECOME_SUBSCRIBER is for all entitlements at its provider.
     """
 
     provider: str
@@ -169,14 +172,14 @@ class Requested(Value, frozen=True):
 
 
 class Performed(Value, frozen=True, kw_only=True):
-    """An action that is not settled. `taken_back` only grows.
+    """An action that is not settled. Parts are only added to `taken_back`, never removed from it.
 
     `whole_activation`, `whole_deactivation`: providers that get one request for the whole
     subscription. `ineffective`: providers that were not effective when the action was performed.
-    `automatic`: the clock performed the action; if it is taken back, it does not become due again.
-    `scheduled`: the clock performed the action at the time for which a caller had scheduled it.
-    `next_index`: the first free index in the action's unit. `requested`: the entitlements for which
-    the action ever had a request.
+    `automatic` is True if the service performed the action because an end was due; if the action is
+    taken back, it does not become due again. `scheduled` is True if the service performed the
+    action at the time for which a caller had scheduled it. `next_index`: the first free index in
+    the action's unit. `requested`: the entitlements for which the action ever had a request.
     """
 
     id: int

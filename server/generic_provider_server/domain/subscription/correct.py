@@ -32,11 +32,11 @@ def reconcile(
 ) -> None:
     """Creates, as the newest unit, the requests that the platform still needs.
 
-    Of the waiting corrections, only those that are not needed any more are cancelled. `never`: the
-    request that was just rejected; it is withheld until the next reset. `names`: the elements that
-    are corrected even if another correction was rejected before. `asked`: the actions as they were
-    replayed because of `cause`; if one of them needs a request and has none at this provider, the
-    request belongs to that action.
+    Of the corrections that are pending, only those that are not needed any more are cancelled.
+    `never`: the request that was just rejected; it is withheld until the next reset. `names`: the
+    elements that are corrected even if a correction was rejected earlier. `asked`: the actions as
+    they were replayed because of `cause`; if one of these actions has no request at this provider
+    and needs one, the new request belongs to it.
     """
     _cancel_pointless(ledger, provider, catalogue)
     if not (needed := _needed(ledger, provider, catalogue)):
@@ -58,15 +58,15 @@ def reconcile(
         elif request in sent:
             added.append(correction(ledger, request, unit=unit, index=len(added)))
         elif request.type is RequestType.BECOME_SUBSCRIBER:
-            break  # the platform does not know the subscriber, so the requests behind it would fail
+            break  # the platform does not know the subscriber, so all later requests would fail
     ledger.add(provider, added)
 
 
 def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> None:
     """Cancels corrections that are not needed at their place in the order.
 
-    Each is judged by the state before its unit, so the change of a later action does not make it
-    pointless.
+    Each correction is judged by the state before its unit, so that the change of a later action
+    does not make it pointless.
     """
     leased = ledger.leased(provider)
     queue = ledger.links[provider].queue
@@ -81,7 +81,8 @@ def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> No
 def _needed(ledger: Ledger, provider: str, catalogue: Catalogue) -> tuple[Request, ...]:
     """Returns the requests that the platform still needs.
 
-    An account that was taken over without its contents needs none, because it waits for a reset.
+    There are none if the account was taken over and its contents are unknown, because the platform
+    then waits for a reset.
     """
     expected = ledger.expected(provider)
     if ledger.links[provider].taken_over and expected.known is not Known.YES:
@@ -99,7 +100,7 @@ def _not_withheld(
 ) -> list[Request]:
     """Returns the corrections that may be sent.
 
-    The request that was just rejected is withheld from now on.
+    The request `never`, which was just rejected, is withheld from now on.
     """
     link = ledger.links[provider]
     if never is not None and never in corrections and never not in link.withheld:

@@ -37,7 +37,7 @@ class Difference(Value, frozen=True, kw_only=True):
 def differences(
     link: Link, desired: Subscription, *, catalogue: Catalogue, now: Instant
 ) -> tuple[Difference, ...]:
-    """Returns the differences; there are none exactly if `plan` returns no request."""
+    """Returns the differences. The result is empty exactly if `plan` returns no request."""
     held = link.expected(now=now)
     return tuple(_differences(compare(held, image(desired, catalogue, now=now)), held))
 

@@ -1,6 +1,6 @@
-"""Finds what the clock must do to a subscription.
+"""Finds what is due for a subscription.
 
-Automatic ends follow from the subscription's state.
+Automatic ends are not stored: they follow from the subscription's state.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ ENDS: dict[State, AnyAction] = {
 
 
 def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]]) -> Instant | None:
-    """Returns the earliest time at which the clock must change the subscription, or None.
+    """Returns the earliest time at which the service must change the subscription by itself, or
+    None.
 
-    `leased` returns the numbers of a provider's requests on a live lease. Such requests expire only
-    after their lease has ended.
+    `leased` returns the numbers of the requests that a live lease of the provider covers. Such
+    requests expire only after the lease has ended.
     """
     subscription = aggregate.desired
     moments = [usage.end_time for usage in subscription.usages]
@@ -50,7 +51,9 @@ def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]])
 
 
 def next_end(subscription: Subscription, *, now: Instant) -> AnyAction | None:
-    """Returns the automatic end that was due first, or None if none is due at `now`."""
+    """Returns the action for the automatic end that was due first, or None if no end is due at
+    `now`.
+    """
     if not subscription.live:
         return None
     term, until = _first_term(subscription), subscription.until
@@ -75,7 +78,7 @@ def next_end(subscription: Subscription, *, now: Instant) -> AnyAction | None:
 
 
 def usage_is_over(aggregate: Aggregate, *, now: Instant) -> bool:
-    """Tells whether there is usage, or a request for usage, whose end has passed."""
+    """Tells whether the end of a usage record, or of the usage in a pending request, has passed."""
     return any(usage.end_time <= now for usage in _usages(aggregate)) or any(
         pending.request.usage is not None and pending.request.usage.end_time <= now
         for link in aggregate.links

@@ -1,4 +1,4 @@
-"""Lists what a change of a subscription means to those who watch the service."""
+"""Lists the events of a change of a subscription."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `kind`: an EventKind, or a number that a newer version has written. `number`: the number of the
     action, request or reset run; or the new state. `providers`: the providers that the event
     concerns; for an action, all providers of its subscription. `former`: the former sync state, or
-    0 for a new link. Only a rollback has the last three fields: the rejected request, the later
+    0 for a new link. The last three fields are only for a rollback: the rejected request, the later
     actions that were rejected too, and what was taken back of the action.
     """
 
@@ -50,7 +50,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def events_of(before: Aggregate | None, transition: Transition) -> list[Event]:
-    """Returns the events of a change. Causes come before their effects.
+    """Returns the events of a change. The event of a cause precedes those of its effects.
 
     `before`: the subscription before the change, or None if it is new.
     """
@@ -107,7 +107,7 @@ def _rollback(
     former: Mapping[int, Performed],
     subscription: str,
 ) -> Iterator[Event]:
-    """Yields the event of the rollback if the rejected request has caused one."""
+    """Yields the event of the rollback if the rejected request has caused a rollback."""
     cause = finished.pending.action
     for change in changes:
         if change.performed.id == cause and change.taken_back is not None:

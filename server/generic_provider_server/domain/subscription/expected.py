@@ -22,8 +22,8 @@ class _Fold(NamedTuple):
     image: PlatformImage
 
     def continues(self, link: Link, before_unit: int | None) -> bool:
-        """Tells whether these requests are still the first of the queue, and all precede the
-        unit.
+        """Tells whether these requests are still the first requests of the queue, and are all of
+        earlier units than `before_unit`.
         """
         if self.confirmed is not link.confirmed or self.last is None:
             return False
@@ -34,7 +34,8 @@ class _Fold(NamedTuple):
 class Expected:
     """Computes `Link.expected` for links that change.
 
-    All units together cost as much as one, because each computation continues the last one.
+    All units together take as long as one, because each computation continues the previous
+    computation.
     """
 
     def __init__(self, *, now: Instant) -> None:

@@ -1,4 +1,6 @@
-"""Holds the working copy for one change of an aggregate. `transition` turns it into values."""
+"""Defines the working copy of an aggregate for one change. `transition` returns the change as
+values.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,7 @@ from .undone import Undone, undone
 
 
 class Ledger:
-    """A mutable copy, which is used within one pure function only.
+    """A mutable copy of an aggregate, which is used within one pure function only.
 
     `as_expected`: the providers whose platforms are expected to hold the same as before.
     `as_wanted`: the providers whose platforms are expected to hold what the CRM wants, because the
@@ -76,13 +78,13 @@ class Ledger:
         return self._expected.image(self.links[provider], before_unit=before_unit)
 
     def leased(self, provider: str) -> AbstractSet[int]:
-        """Returns the numbers of the requests on the live lease at the provider."""
+        """Returns the numbers of the requests that the live lease at the provider covers."""
         return self.circumstances.leased.get(provider, frozenset())
 
     def add(self, provider: str, added: Sequence[Pending]) -> None:
         """Adds new requests to the queue in the order of their units.
 
-        Each action records what it had requests for.
+        Each action records for which entitlements it had requests.
         """
         if not added:
             return
@@ -121,7 +123,7 @@ class Ledger:
     ) -> None:
         """Removes the request from its queue.
 
-        The action of the request records the result as an Outcome.
+        The action that created the request, if any, records the result as an Outcome.
         """
         link = self.links[provider]
         self.links[provider] = replace(
@@ -202,7 +204,7 @@ class Ledger:
     def tell_taken_back(
         self, before: Subscription | None, performed: Performed, state: Subscription
     ) -> None:
-        """Records what the action would have done without rejections, and does not do any more."""
+        """Records the changes of the action that the rejections have taken back."""
         whole = replace(performed, taken_back=(), undone=False)
         try:
             applied = after(before, whole, catalogues=self.catalogues)
@@ -211,7 +213,9 @@ class Ledger:
         self.taken_back[performed.id] = undone(applied, state)
 
     def _as_it_was(self, action: int) -> tuple[Subscription, Subscription]:
-        """Returns the states before and after the action, as they were before this change."""
+        """Returns the subscription before and after the action, from the aggregate before this
+        change.
+        """
         state = self.before.settled_state
         for performed in self.before.performed:
             former, state = state, after(state, performed, catalogues=self.catalogues)
@@ -267,9 +271,8 @@ class Ledger:
     def _differs(self, link: Link) -> bool:
         """Tells whether the link is out of sync.
 
-        A plan brings the platform to what the CRM wants, so its result need not be computed.
-        If neither side has changed, the result is the same as before, because parts of a provider
-        that are in use never change, and only usage ends by itself.
+        After a plan it is in sync. If neither side has changed, the answer is the same as before,
+        because parts of a provider that are in use never change, and only usage ends by itself.
         """
         if link.provider in self.as_wanted:
             return False

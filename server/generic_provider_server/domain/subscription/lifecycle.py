@@ -1,6 +1,6 @@
-"""Changes an aggregate for the events of requests. Each event is one pure function.
+"""Changes an aggregate when something happens to a request.
 
-See also `perform`.
+Each function is pure. `perform` is the change by an action.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from .rollback import refuse_correction, roll_back
 from .transition import Circumstances, Transition
 
 UNCERTAIN_REASONS = frozenset({Reason.DELIVERY_ATTEMPTS_EXHAUSTED, Reason.CANCELLED_BY_OPERATOR})
-"""Rejections that are not answers of the platform."""
+"""Reasons for which the service rejects a request without an answer of the platform."""
 
 
 def accept(
@@ -45,7 +45,7 @@ def accept(
 ) -> Transition:
     """Completes the request, because the platform has applied it.
 
-    `said`: who says so instead of the platform, and why.
+    `said`: the person who says so if the platform did not answer, and why.
     """
     provider, pending = _find(aggregate, number)
     ledger = Ledger(aggregate, circumstances)
@@ -77,8 +77,8 @@ def reject(
     error_description: str = "",
     reference_number: str = "",
 ) -> Transition:
-    """Rejects the request. If it was handed over before, what it names becomes uncertain, unless
-    the platform itself has answered.
+    """Rejects the request. If the request was handed over and the platform has not answered, the
+    elements that it names become uncertain.
     """
     provider, pending = _find(aggregate, number)
     ledger = Ledger(aggregate, circumstances)
@@ -112,8 +112,8 @@ def reject(
 def _corrects(ledger: Ledger, pending: Pending) -> bool:
     """Tells whether the CRM keeps its change although the request is rejected.
 
-    This is so for usage that an action sends along with its own changes, because that usage was
-    bought earlier.
+    This is so for usage that was bought earlier and that an action sends along with its own
+    changes.
     """
     usage = pending.request.usage
     match ledger.action(pending.action) if pending.action else None:
@@ -144,10 +144,11 @@ def expire(aggregate: Aggregate, provider: str, *, circumstances: Circumstances)
 
 
 def end_usage(aggregate: Aggregate, *, circumstances: Circumstances) -> Transition:
-    """Removes usage records that have ended. Requests for them that are not on a lease expire.
+    """Removes usage records that have ended. Pending requests for these records expire, unless a
+    live lease covers them.
 
-    `base` keeps the records as long as an action is unsettled, so that a replayed cancellation
-    finds them.
+    `base` keeps the records while an action is unsettled, so that a replayed Cancel Usage finds
+    them.
     """
     ledger = Ledger(aggregate, circumstances)
     now = circumstances.now
@@ -166,7 +167,7 @@ def end_usage(aggregate: Aggregate, *, circumstances: Circumstances) -> Transiti
 def touch(
     aggregate: Aggregate, provider: str, *, numbers: AbstractSet[int], circumstances: Circumstances
 ) -> Transition:
-    """Marks these requests, because a hand-over of them ended without an answer."""
+    """Marks these requests as `touched`, because their hand-over ended without an answer."""
     ledger = Ledger(aggregate, circumstances)
     for pending in ledger.links[provider].queue:
         if pending.number in numbers:
@@ -186,8 +187,8 @@ def count_attempt(
 ) -> Transition:
     """Counts a failed attempt of the request.
 
-    The request is hidden for `delay` microseconds, or rejected if it has reached the provider's
-    limit of attempts.
+    The request is not handed over again for `delay` microseconds. If it has reached the provider's
+    limit of attempts, it is rejected instead.
     """
     provider, pending = _find(aggregate, number)
     tried = replace(
@@ -225,10 +226,10 @@ def accepted_late(
     names: AbstractSet[Name],
     circumstances: Circumstances,
 ) -> Transition:
-    """Handles an acceptance under an old token: the platform was changed, and nobody knows when.
+    """Handles a late answer ACCEPTED: the platform was changed, and nobody knows when.
 
     `names`: the elements of the request that become uncertain. `state`: the state of the request.
-    If the CRM has taken its change back, the platform is corrected at once.
+    If the CRM has taken back what the request was for, the platform is corrected at once.
     """
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]

@@ -35,8 +35,8 @@ from .transition import Transition
 
 
 def goods_named(aggregate: Aggregate) -> set[Goods]:
-    """Returns the items reserved for the subscription: those that the CRM, an unsettled action or a
-    platform (certainly or not) holds for it.
+    """Returns the items reserved for the subscription: those of *desired*, of an unsettled action,
+    and those that a platform holds, certainly or not.
     """
     named = {item.goods for item in aggregate.desired.items}
     if aggregate.base is not None:
@@ -97,7 +97,7 @@ distributor, and the code of the service or goods type.
 PLACES_KEPT = 10_000
 """The uses of at most this many sets of places are cached.
 
-Most subscribers have one of a few products.
+The cache helps because most subscribers have one of a few products.
 """
 
 
@@ -123,10 +123,10 @@ def uses_of(aggregate: Aggregate) -> frozenset[Use]:
 
 
 def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | None:
-    """Returns the parts that the aggregate names since the transition, or None if other items may
-    be named now, or less may be named.
+    """Returns the parts that the transition adds to those that the aggregate names. Returns None if
+    the transition may also change the reserved items, or remove parts.
 
-    An unsettled action takes nothing away, because the state before it is kept.
+    An unsettled action never removes parts, because the state before the action is kept.
     """
     changes, linked = transition.actions, len(transition.aggregate.links)
     if transition.finished or len(changes) != 1 or len(former.links) != linked:
@@ -141,7 +141,7 @@ def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | No
 
 
 def uses_named(action: AnyAction) -> frozenset[Use]:
-    """Returns the parts of each provider that a scheduled action names, as `uses_of` does."""
+    """Returns the parts of each provider that a scheduled action names, written as in `uses_of`."""
     return _uses_of(frozenset(places_named(action)))
 
 
@@ -198,7 +198,7 @@ def _add_request(places: set[Place], provider: str, request: Request) -> None:
 
 
 def _of_action(action: AnyAction) -> list[Place]:
-    """Returns the places that an action adds, except those of a swapped item."""
+    """Returns the places that an action adds. Those of a swapped item are not included."""
     match action:
         case AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms():
             return [("s", s.provider, s.distributor, s.service) for s in action.services]

@@ -42,8 +42,8 @@ from .queueing import enqueue, enqueue_own, plan_performed
 from .transition import Circumstances, Transition
 
 MOST_UNSETTLED = 500
-"""A subscription has at most this many unsettled actions, because a rejection replays all of
-them.
+"""A subscription has at most this many unsettled actions, because after a rejection all of them are
+replayed.
 """
 
 WholeActivation = Activate | EndResting | ShortTermActivate | EndShortTermDeactivation
@@ -135,7 +135,9 @@ def _applied(
 
 
 def _check_unsettled(aggregate: Aggregate) -> None:
-    """Refuses the action if too many are unsettled. What the clock performed does not count."""
+    """Refuses the action if too many are unsettled. Automatic ends and scheduled actions do not
+    count.
+    """
     waiting = sum(not (each.automatic or each.scheduled) for each in aggregate.performed)
     if waiting >= MOST_UNSETTLED:
         number = aggregate.desired.number
@@ -149,7 +151,9 @@ def _check_unsettled(aggregate: Aggregate) -> None:
 
 
 def with_action(action: AnyAction, refused: Refused) -> Refused:
-    """Adds the action to a refusal: its name, and its path in front of wrong fields."""
+    """Adds the name of the action to a refusal, and the path of the action in front of each wrong
+    field.
+    """
     if isinstance(refused, InvalidField):
         at = action.kind.name.lower()
         return InvalidField(*[(f"{at}.{field}", why) for field, why in refused.violations])
@@ -161,13 +165,13 @@ def with_action(action: AnyAction, refused: Refused) -> Refused:
 def _whole(
     action: AnyAction, state: Subscription, catalogues: Catalogues
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the providers that get one request for the whole subscription: on activation, and on
-    deactivation.
+    """Returns the providers that get one request for the whole subscription: first those that get
+    it on activation, then those on deactivation.
 
-    They include the providers of services that are off, because a replay may link these.
+    They include the providers of services that are off, because a replay may link these providers.
     """
     if not isinstance(action, WholeAction):
-        _: PerServiceAction = action  # mypy reports a new action that is in none of the three
+        _: PerServiceAction = action  # mypy reports an action of none of the three unions
         return (), ()
     codes = dict.fromkeys([*state.linked, *[service.provider for service in state.services]])
     settings = [(code, catalogues[code].provider.request_settings) for code in codes]
@@ -180,8 +184,8 @@ def _whole(
 def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:
     """Links a provider.
 
-    If its platform already serves the customer, the confirmed image becomes what the CRM wants, or
-    an account with unknown contents.
+    If the platform already serves the customer, *confirmed* becomes what the CRM wants, or an
+    account with unknown contents.
     """
     if code not in ledger.links:
         ledger.links[code] = Link(provider=code)
@@ -214,7 +218,7 @@ def _plan(
 ) -> None:
     """Adds the requests to the queue.
 
-    Those that heal a platform are a unit of their own, before the action's unit.
+    The requests that heal a platform are in a unit of their own, before the action's unit.
     """
     plans = {}
     for link, catalogue in ledger.effective():
@@ -241,7 +245,7 @@ def _concerns(
 
 
 def _serves_already(action: AnyAction, provider: str) -> bool:
-    """Tells whether the caller says that the platform serves the new subscriber already."""
+    """Tells whether the caller says that the platform already serves the new subscriber."""
     return isinstance(action, BecomeSubscriber) and any(
         existing.provider == provider for existing in action.existing
     )

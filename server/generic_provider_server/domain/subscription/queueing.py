@@ -23,8 +23,8 @@ def plan_performed(
     """Returns the requests that heal the platform before the action's unit, and the action's own
     requests.
 
-    Nothing is healed if a correction was rejected, nor at an account that was taken over without
-    its contents: both wait for a reset.
+    Nothing is healed if a correction was rejected, nor if an account was taken over and its
+    contents are unknown: in both cases the platform waits for a reset.
     """
     catalogue = ledger.catalogues[provider]
     link = ledger.links[provider]
@@ -49,7 +49,7 @@ def enqueue(
     reset_run: int = 0,
     performed_by: str = "",
 ) -> None:
-    """Adds the requests of a reset, or those that heal a platform, as a unit of their own."""
+    """Adds the requests of a reset, or those that heal a platform, in a unit of their own."""
     added = [
         _pending(ledger, request, unit=unit, index=n, origin=RequestOrigin.RESET, bulk=bulk)
         for n, request in enumerate(requests)

@@ -1,4 +1,4 @@
-"""What is stored about every provider, subscription, action, request and lease."""
+"""Defines what the database keeps about every provider, subscription, action and request."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ class WaitingFor(IntEnum):
 
 
 class Who(Value, frozen=True, kw_only=True):
-    """Names who made a call: `performed_by` is what the caller says, `caller` is what the
-    connection proves.
+    """Says who made a call: `performed_by` is the name that the call contains, `caller` is the name
+    that the credentials prove.
     """
 
     performed_by: str = ""
@@ -71,7 +71,7 @@ class SubscriptionRecord(Value, frozen=True, kw_only=True):
 def revised(
     former: SubscriptionRecord | None, aggregate: Aggregate, *, now: Instant
 ) -> SubscriptionRecord:
-    """Returns the record with the aggregate as it was changed, or created, at `now`."""
+    """Returns the record of the aggregate, which was changed or created at `now`."""
     return SubscriptionRecord(
         aggregate=aggregate,
         create_time=former.create_time if former else now,
@@ -83,10 +83,11 @@ def revised(
 class ActionRecord(Value, frozen=True, kw_only=True):
     """An action as it is stored.
 
-    `performed`: the call without its `request_id`, as the contract encodes it; empty for an action
-    of the service itself. `action`: the same action with every provider named; rows that the first
-    versions wrote do not have it. `due_time`: the time at which a SCHEDULED action is due; None in
-    every other state. `expected_revision`, `bulk`: what the call of a scheduled action said.
+    `performed`: the encoded message of the call without its `request_id`; empty if the service
+    performed the action by itself. `action`: the same action with every provider named; None in
+    rows that the first versions wrote. `due_time`: the time at which a SCHEDULED action is due;
+    None in every other state. `expected_revision`, `bulk`: the values in the call that scheduled
+    the action.
     """
 
     id: int
@@ -149,8 +150,8 @@ def request_record(
 ) -> RequestRecord:
     """Returns a pending request as it is stored and shown.
 
-    `lane`: the lane with its current hand-over. `performed`: the action of the request, if the
-    aggregate does not have it any more.
+    `lane`: the lane with its current hand-over. `performed`: the action of the request if the
+    aggregate does not contain it any more.
     """
     if performed is None:
         performed = next((p for p in aggregate.performed if p.id == pending.action), None)

@@ -1,4 +1,4 @@
-"""Replays the unsettled actions after something was taken back."""
+"""Replays the unsettled actions after a part of an action was taken back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, Reques
 def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
     """Replays the actions.
 
-    Repeats this without each action of which nothing is left, until nothing changes.
+    As long as nothing is left of an action after the replay, takes it back as a whole and repeats
+    the replay.
     """
     replayed = _replay(ledger, cause=cause)
     while nothing_left := [
@@ -42,7 +43,7 @@ def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]
 
 
 def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
-    """Computes *desired* anew, and adapts each action's pending requests to it."""
+    """Computes *desired* anew, and adapts the pending requests of each action to the new states."""
     state = ledger.base
     replayed = []
     own = _own_requests(ledger)
@@ -86,8 +87,8 @@ def _bring_in_line(
     *,
     cause: ActionError,
 ) -> None:
-    """Replaces the action's requests at the provider, or cancels those that are not needed any
-    more.
+    """Replaces the action's requests at the provider, or cancels the requests that are not needed
+    any more.
     """
     performed = ledger.action(replayed.action)
     if provider in served_before(performed):
@@ -101,8 +102,8 @@ def _bring_in_line(
 def _cancel_pointless(
     ledger: Ledger, provider: str, replayed: Replayed, mine: Sequence[Pending]
 ) -> None:
-    """Cancels requests that the action no longer wants, and those whose effect is there without
-    them.
+    """Cancels the requests that the action no longer needs, and those whose effect the platform
+    already has.
     """
     leased = ledger.leased(provider)
     undone = ledger.action(replayed.action).undone
@@ -119,8 +120,8 @@ def _cancel_pointless(
 
 
 def _needless(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:
-    """Tells whether the request's effect is already there, or whether the platform will not know
-    the subscriber when the request arrives.
+    """Tells whether the platform will already have the request's effect when the request arrives,
+    or will not know the subscriber then.
     """
     become = request.type is RequestType.BECOME_SUBSCRIBER
     unknown = ahead.known is Known.NO and wanted.known is Known.YES and not become
@@ -132,8 +133,8 @@ def _replaceable(
 ) -> bool:
     """Tells whether the action's requests at the provider may be replaced as a whole.
 
-    They may not if one of them already has a result there, nor if the platform has got a request of
-    a later unit: an older unit must not come after a newer one.
+    They may not if one of them already has a result there, nor if the platform has received a
+    request of a later unit: the requests of an older unit must not follow those of a newer unit.
     """
     performed = ledger.action(replayed.action)
     left_out = provider in performed.ineffective and not replayed.links(provider)

@@ -1,4 +1,4 @@
-"""Replaces the confirmed image of a subscription by what a platform reports."""
+"""Replaces *confirmed* of a subscription by what a platform reports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .ledger import Ledger
 from .transition import Circumstances, Transition
 
 CLOCKS = 300 * SECOND
-"""The largest difference to expect between a platform's clock and ours, in microseconds."""
+"""The largest difference to expect between a platform's clock and the server's, in microseconds."""
 
 Element = TypeVar("Element", bound=Part)
 
@@ -39,8 +39,8 @@ def counts_as_missing(aggregate: Aggregate, provider: str, *, observed_time: Ins
     """Tells whether the subscription counts as unknown to the platform because a complete report
     does not name it.
 
-    It does not if it was created after the report, may have changed since, or has ended and holds
-    nothing.
+    It does not count if it was created after the report, may have changed since the report, or has
+    ended and should hold nothing.
     """
     link = aggregate.link(provider)
     if link is None or link.confirmed == NOTHING or overtaken(link, observed_time=observed_time):
@@ -53,10 +53,10 @@ def counts_as_missing(aggregate: Aggregate, provider: str, *, observed_time: Ins
 def report(
     aggregate: Aggregate, provider: str, *, held: Reported | None, circumstances: Circumstances
 ) -> Applied:
-    """Replaces the confirmed items and entitlements, and nothing else. Without `held` the platform
-    does not know the subscriber.
+    """Replaces the confirmed items and entitlements, and nothing else.
 
-    If none of that differs, the aggregate stays as it is.
+    If `held` is None, the platform does not know the subscriber. If the report says nothing new,
+    the aggregate stays the same.
     """
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]
@@ -92,9 +92,10 @@ def _confirmed(former: PlatformImage, wanted: PlatformImage, reading: Reading) -
 def _replaced(
     former: tuple[Element, ...], wanted: tuple[Element, ...], read: tuple[Element, ...]
 ) -> tuple[Element, ...]:
-    """Returns the elements that were read. An unchanged element keeps its known parameters.
+    """Returns the elements of the report.
 
-    If nothing differs, returns `former`, so that the order stays.
+    An unchanged element keeps its known parameters. If no element differs, returns `former`, so
+    that the order stays.
     """
     known = {part.key: part for part in (*wanted, *former)}
     now = {part.key: _as_known(known.get(part.key), part) for part in read}

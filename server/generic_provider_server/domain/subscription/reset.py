@@ -28,12 +28,13 @@ def reset(
     run: int = 0,
     performed_by: str = "",
 ) -> Transition:
-    """Creates the requests that remove the differences; none for a subscription in sync.
+    """Creates the requests that remove the differences. A subscription in sync needs no request.
 
-    `full` sends everything wanted again, and removes everything else that the platform may hold.
-    `recreate` cancels pending requests and sends the whole subscriber in one BECOME_SUBSCRIBER; no
-    request may be on a live lease then. If the same BECOME_SUBSCRIBER is pending already, nothing
-    changes. `lost`: requests that the platform accepted and may have lost since.
+    If `full` is True, all wanted elements are sent again, and all others that the platform may hold
+    are removed. If `recreate` is True, the pending requests are cancelled and the whole subscriber
+    is sent in one BECOME_SUBSCRIBER. No live lease may cover a request then. If the same
+    BECOME_SUBSCRIBER is pending already, nothing changes. `lost`: requests that the platform
+    accepted and may have lost since.
     """
     ledger = Ledger(aggregate, circumstances)
     if recreate:
@@ -57,8 +58,8 @@ def reset(
 
 
 def doubted(link: Link, *, full: bool, recreate: bool, lost: Sequence[Request] = ()) -> Link:
-    """Returns the link with every element uncertain that the reset must not rely on: all of them if
-    `full` or `recreate`, otherwise those that `lost` names.
+    """Returns the link after those elements were made uncertain on which the reset must not rely:
+    all elements if `full` or `recreate` is True, otherwise those that `lost` names.
     """
     confirmed = link.confirmed
     if full or recreate:
@@ -88,7 +89,7 @@ def _pending_already(aggregate: Aggregate, provider: str, requests: Sequence[Req
 def _cancel_pending(ledger: Ledger, provider: str) -> None:
     """Cancels the pending requests.
 
-    The CRM keeps its changes, because the BECOME_SUBSCRIBER carries them.
+    The CRM keeps the changes, because the BECOME_SUBSCRIBER carries them.
     """
     if ledger.leased(provider):
         raise ValueError(f"requests at {provider} are on a lease")

@@ -1,5 +1,5 @@
-"""Handles a rejection: takes the rejected part back, replays later actions, and corrects the
-platforms.
+"""Handles a rejected request: takes its part of the action back, replays later actions, and
+corrects the platforms.
 """
 
 from __future__ import annotations
@@ -68,9 +68,11 @@ def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: Action
 def refuse_correction(
     ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError
 ) -> None:
-    """Records a rejected correction. The CRM keeps its state, and nothing is sent before a reset.
+    """Records a rejected correction. The CRM keeps its state, and the platform is not healed before
+    a reset.
 
-    If a BECOME_SUBSCRIBER was rejected, later actions send it themselves, with their own changes.
+    If a BECOME_SUBSCRIBER was rejected, each later action sends it anew, with the action's own
+    changes.
     """
     link = ledger.links[provider]
     ledger.links[provider] = replace(link, refused_correction=True)
@@ -106,8 +108,8 @@ def _undo(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
 
 
 def _attempts(performed: Performed, provider: str, request: Request) -> list[Performed]:
-    """Returns the possible ways to take the request's part back: the narrowest first, the whole
-    action last.
+    """Returns the possible ways to take the request's part back: first the way that takes back
+    least, last the whole action.
     """
     whole = wholly_undone(performed)
     if isinstance(performed.action, AtomicAction):
@@ -160,10 +162,11 @@ def _is_taken_back(
     before: Subscription | None,
     state: Subscription,
 ) -> bool:
-    """Tells whether the state no longer wants the rejected addition, or wants again what the
-    rejected request was to remove.
+    """Tells whether `state` does not contain any more what the rejected request was to add, or
+    contains again what it was to remove.
 
-    If the platform should have known the subscriber before the action, the state must be as before.
+    After a rejected BECOME_SUBSCRIBER, the provider must be unlinked, or everything there must be
+    as before the action.
     """
     old, new = ledger.image(before, catalogue), ledger.image(state, catalogue)
     match request.type:
@@ -189,8 +192,8 @@ def _is_taken_back(
 
 
 def _kept(old: PlatformImage, new: PlatformImage, request: Request) -> bool:
-    """Tells whether everything that the request was to remove, and that was wanted before, is
-    wanted now.
+    """Tells whether everything that the request was to remove and that was wanted before the action
+    is wanted now.
     """
     if request.type is RequestType.DEACTIVATE_SUBSCRIBER:
         wanted, there = {e.key for e in old.entitlements}, {e.key for e in new.entitlements}

@@ -1,4 +1,4 @@
-"""Decides whether anything is left of an action some of whose requests were rejected."""
+"""Decides whether anything is left of an action after some of its requests were rejected."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Replayed(NamedTuple):
 
 
 def nothing_happened(ledger: Ledger, action: int) -> bool:
-    """Tells whether a request of the action was rejected, and nothing of the action stands or is
+    """Tells whether a request of the action was rejected, and no part of the action is left or
     pending.
     """
     performed = ledger.action(action)
@@ -49,7 +49,7 @@ def nothing_happened(ledger: Ledger, action: int) -> bool:
 
 
 def _stands_without_request(ledger: Ledger, action: int) -> bool:
-    """Tells whether a part of the action stands because it needed no request, or got none."""
+    """Tells whether a part of the action is left because it needed no request, or got none."""
     before, performed = before_action(ledger, action)
     if served_before(performed) or _listed_without_request(performed, ledger.catalogues):
         return True
@@ -91,7 +91,7 @@ def before_action(ledger: Ledger, action: int) -> tuple[Subscription | None, Per
 
 
 def state_at(ledger: Ledger, unit: int) -> Subscription:
-    """Returns the subscription after the actions whose unit is not later than this one."""
+    """Returns the subscription after all actions up to this unit."""
     state = ledger.base
     for performed in ledger.performed.values():
         if performed.unit > unit:
@@ -101,9 +101,9 @@ def state_at(ledger: Ledger, unit: int) -> Subscription:
 
 
 def served_before(performed: Performed) -> set[str]:
-    """Returns the providers that already served the customer.
+    """Returns the providers that served the customer before the action.
 
-    Nothing is sent there, so that part stands.
+    Nothing is sent to them, so no platform can reject that part of the action.
     """
     action = performed.action
     return {e.provider for e in action.existing} if isinstance(action, BecomeSubscriber) else set()

@@ -1,6 +1,6 @@
-"""Computes what the platform should hold when some requests are done.
+"""Computes what the platform should hold after some requests.
 
-Adapters that overwrite need it.
+It is for adapters that overwrite a whole subscriber.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ from .undone import Undone
 class Circumstances(Value, frozen=True, kw_only=True):
     """The inputs of a change besides the aggregate.
 
-    `leased`: for each provider, the numbers of the requests on a live lease. `next_number`: the
-    first free request number.
+    `leased`: for each provider, the numbers of the requests that a live lease covers.
+    `next_number`: the first free request number.
     """
 
     now: Instant
@@ -38,7 +38,7 @@ class Finished(Value, frozen=True, kw_only=True):
 class ActionChange(Value, frozen=True, kw_only=True):
     """An action that is new, changed or settled.
 
-    `taken_back` is None if the list did not change.
+    `taken_back` lists what was taken back; it is None if the list did not change.
     """
 
     performed: Performed
@@ -49,8 +49,8 @@ class ActionChange(Value, frozen=True, kw_only=True):
 class Transition(Value, frozen=True, kw_only=True):
     """The results of a change: the new aggregate, and what else the store must write.
 
-    `left_out`: providers that an action concerns but that were not effective, so they get no
-    requests.
+    `left_out`: providers that an action concerns and that get no requests, because they are not
+    effective.
     """
 
     aggregate: Aggregate

@@ -13,11 +13,11 @@ Element = TypeVar("Element", Item, Usage)
 
 
 class Undone(Value, frozen=True, kw_only=True):
-    """One thing that was taken back, in its state after the rollback.
+    """One thing that was taken back, as it is after the rollback.
 
-    Exactly one field besides `provider` and `gone` is set. `link`: the provider does not serve the
-    subscription any more. `gone`: the action had added the service, item or usage record, which is
-    gone again (a service is REMOVED); otherwise it stands again.
+    Exactly one field besides `provider` and `gone` is set. `link` is True if the provider does not
+    serve the subscription any more. `gone` is True if the action had added the service, item or
+    usage record, which is now gone again (a service is REMOVED); otherwise it is back.
     """
 
     provider: str = ""
@@ -32,7 +32,9 @@ class Undone(Value, frozen=True, kw_only=True):
 
 
 def undone(applied: Subscription, restored: Subscription) -> tuple[Undone, ...]:
-    """Returns the differences between the action as it was performed and what is left of it."""
+    """Returns the differences between the subscription after the whole action, and after what is
+    left of the action.
+    """
     return tuple(_differences(applied, restored))
 
 

@@ -10,7 +10,7 @@ SHOWN = frozenset("\u200c\u200d")
 
 
 def visible(text: str) -> str:
-    """Returns the text on one line, with `\\u001b` and the like for control characters.
+    """Returns the text on one line, with escapes like `\\u001b` instead of control characters.
 
     A JSON text keeps its meaning.
     """

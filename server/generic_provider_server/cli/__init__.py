@@ -35,7 +35,9 @@ COMMANDS = (
 
 
 class _Commands(click.Group):
-    """Imports the module of a command when it is called: importing all of them takes long."""
+    """Imports the module of a command only when the command is called, because to import all
+    modules takes long.
+    """
 
     def list_commands(self, _: click.Context) -> list[str]:
         return list(COMMANDS)

@@ -232,7 +232,7 @@ def _performed(done: PerformActionResponse) -> list[str]:
 
 
 def _notes(done: PerformActionResponse) -> Iterator[str]:
-    """Yields remarks for the person who performs the action, where the result may surprise."""
+    """Yields remarks for the person who performs the action, if the result may be a surprise."""
     if done.repeated:
         yield "performed by an earlier call with the same request id; nothing was changed now"
     for provider in done.providers_left_out:

@@ -30,7 +30,7 @@ class Result(NamedTuple):
     action: SubscriptionAction | None = None
     repeated: bool = False
     reason: str = ""
-    """The reason why there is no action."""
+    """The reason why there is no action; empty if there is one."""
 
 
 @click.command()
@@ -98,7 +98,7 @@ def batch(
 def _actions(
     client: Client, text: Text, *, outcome: Outcome, refused: Refused, batch_size: int, run: str
 ) -> Iterator[SubscriptionAction]:
-    """Performs the lines. Yields the actions of those that are not refused."""
+    """Performs the actions of the lines, and yields those that are not refused."""
     lines = Lines(text, again=run)
     with LinesBar(text) as bar:
         for group in _groups(lines, most=batch_size):

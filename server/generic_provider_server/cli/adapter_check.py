@@ -102,7 +102,7 @@ def check(
         slow=slow,
     )
     if junit:
-        junit.touch()  # opened now, so that a file that cannot be written is found at the start
+        junit.touch()  # a file that cannot be written is an error at the start
     try:
         verdicts = asyncio.run(_check(listen, terms, as_json=as_json))
     except NotJudged as error:
@@ -128,7 +128,7 @@ def _offer(file: Path | None, service: str | None) -> Offer:
 
 
 async def _check(listen: str, terms: Terms, *, as_json: bool) -> list[RuleVerdict]:
-    """Runs the check. Prints its progress on standard error if standard output is for a program."""
+    """Runs the check. Prints its progress on standard error if `as_json` is True."""
     async with checking(listen, terms=terms) as played:
         say(f"waiting for an adapter on {played.address}", err=as_json)
         say(f"testing {await played.connected()}", err=as_json)

@@ -77,9 +77,9 @@ def show(
 def _wanted(
     found: ArchiveFile, requests: set[str], subscription: str, run: str
 ) -> Iterator[Content]:
-    """Yields the lines to be shown.
+    """Yields the lines that the options select.
 
-    In the file, an action stands behind its requests, and the audit trail stands at the end.
+    In the file, an action follows its requests, and the audit trail is at the end.
     """
     actions = set()
     for line in found.contents():

@@ -22,7 +22,7 @@ LONGEST_WAIT = timedelta(seconds=30)
 
 
 class Refused:
-    """Writes the file of refused lines. The file exists only if there are any."""
+    """Writes the file of refused lines. The file exists only if a line was refused."""
 
     def __init__(self, file: Path) -> None:
         pipe = str(file) == "-" or str(file).startswith("/dev/")
@@ -102,7 +102,7 @@ class Outcome:
 def settled_action(client: Client, action: SubscriptionAction) -> SubscriptionAction:
     """Waits until the action is settled, unless it is scheduled.
 
-    Returns the action as it is then.
+    Returns the action in its new state.
     """
     while action.state == ActionState.EXECUTED:
         action = client.get_action(action.id, wait=LONGEST_WAIT)

@@ -16,7 +16,7 @@ from ..desk.output import say, show_table
 F = TypeVar("F", bound=Callable[..., object])
 SETTING = DESCRIBED["callers"]
 SHOWN = 8
-"""So many digits of a digest identify a token."""
+"""The id of a token is this many digits of its digest."""
 
 
 def file_option(command: F) -> F:

@@ -17,7 +17,7 @@ from ..desk.output import say
 
 REFUSED, NOT_REACHED = 1, 3
 OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO)
-"""The errors of the system when a terminal is gone, or when the disk behind `>` is full."""
+"""The errors of the system if a terminal is gone, or if the disk for the output is full."""
 
 
 class NotReached(click.ClickException):
@@ -50,7 +50,7 @@ def told() -> Iterator[None]:
 
 
 def cause(error: OSError) -> str:
-    """Returns what a person can mend: the file, and what is wrong with it."""
+    """Returns the part of the error that a person can mend: the file, and what is wrong with it."""
     if error.filename is None and error.errno in OF_OUTPUT:
         return f"standard output cannot be written: {error.strerror}"
     file = f"{error.filename}: " if error.filename else ""

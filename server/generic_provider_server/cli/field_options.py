@@ -1,4 +1,4 @@
-"""Names the options of a command where the server names fields of the contract."""
+"""Translates the fields that an error of the server names into options of the command."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ INDEX = re.compile(r"\[(\d*)[^\]]*\]")
 
 
 def naming_options(error: InvalidField, command: click.Command) -> InvalidField:
-    """Returns the same error in the words of the command line."""
+    """Returns the same error with the options in place of the fields."""
     return InvalidField(
         error.message,
         reason=error.reason,

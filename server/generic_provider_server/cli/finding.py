@@ -28,7 +28,8 @@ COLUMNS: Mapping[str, Callable[[Subscription], object]] = {
 def find(client: Client, output: Output, key: str, *, include_former: bool = False) -> Subscription:
     """Finds the one subscription with this key.
 
-    If an item has this serial number and is on no subscription now, it prints where the item was.
+    If the key is the serial number of an item that is on no subscription now, prints where the item
+    was.
     """
     try:
         return look_up(client, output, key, include_former=include_former)

@@ -45,7 +45,7 @@ def page_size(limit: int) -> int:
 
 
 def within(limit: int, found: Iterable[T]) -> Iterator[T]:
-    """Yields the first `limit` things. Prints a remark if there are more."""
+    """Yields the first `limit` things, and prints a remark if there are more."""
     every = iter(found)
     if not limit:
         yield from every
@@ -56,6 +56,6 @@ def within(limit: int, found: Iterable[T]) -> Iterator[T]:
 
 
 def name_archives(client: Client, subscription: str) -> None:
-    """Prints on standard error which archives contain more of the subscription."""
+    """Prints on standard error which archives contain older requests of the subscription."""
     if subscription and (found := archives_with(client, subscription)):
         say(more_in(found), err=True)

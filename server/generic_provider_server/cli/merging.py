@@ -12,7 +12,7 @@ import click
 from generic_provider import Address, Client, PerformActionRequest
 
 PARTS = {"change-location": "address", "change-subscriber": "holder"}
-"""The commands that replace a value of the subscription, each with that value."""
+"""The commands that replace a value of the subscription, each with the name of the value."""
 
 WHOLE = click.Option(
     ["--whole"],
@@ -22,8 +22,9 @@ WHOLE = click.Option(
 
 
 def merge(client: Client, request: PerformActionRequest, *, command: str, whole: bool) -> None:
-    """Completes the request with the subscription's present value. It is refused if somebody
-    changes the subscription meanwhile."""
+    """Completes the request with the subscription's present value. The server refuses the request
+    if somebody changes the subscription in the meantime.
+    """
     name = PARTS[command]
     change = getattr(request, command.replace("-", "_"))
     given: Any = getattr(change, name)

@@ -78,7 +78,7 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
 
 
 def _written(client: Client, former: Provider | None, wanted: Provider) -> tuple[Provider, str]:
-    """Returns the provider as it is now, and what was done."""
+    """Creates or updates the provider. Returns it, and a word for what was done."""
     if former is None:
         return client.create_provider(wanted), "created"
     wanted.etag = former.etag
@@ -87,7 +87,7 @@ def _written(client: Client, former: Provider | None, wanted: Provider) -> tuple
 
 
 def _difference(former: Provider | None, wanted: Provider) -> list[str]:
-    """Returns what would be done. A field that is not set gets the server's default."""
+    """Returns what would be done, in words. A field that is not set gets the server's default."""
     complete = Provider()
     for method in ("activation_method", "deactivation_method"):
         setattr(complete.request_settings, method, RequestMethod.PER_SERVICE)

@@ -1,4 +1,4 @@
-"""Commands that connect to a running server."""
+"""Defines the commands that connect to a running server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ P = ParamSpec("P")
 
 
 class _Client(Client):
-    """Does not repeat a call if TLS is used wrongly, because this does not pass."""
+    """Does not repeat a call if TLS is used wrongly, because the next attempt would fail too."""
 
     def __init__(self, connection: Connection, *, timeout: timedelta) -> None:
         super().__init__(

@@ -13,10 +13,12 @@ from generic_provider import Client, ProvisioningRequest, RequestState
 PENDING = "PENDING"
 FINAL = tuple(name for name in vars(RequestState) if name.isupper() and name != PENDING)
 MOST_PENDING = 1000
-"""This many of the newest requests are compared. Older requests in a long queue do not change."""
+"""Only this many of the newest pending requests are compared. Older ones in a long queue do not
+change.
+"""
 OVERLAP = timedelta(seconds=10)
-"""Settled requests are read again as far back as this, because commits are not in the order of
-their times.
+"""Settled requests are read again from this long ago, because requests are not committed in the
+order of their times.
 """
 BEGINNING = datetime.fromtimestamp(0, UTC) + OVERLAP
 
@@ -24,7 +26,7 @@ BEGINNING = datetime.fromtimestamp(0, UTC) + OVERLAP
 def changes(
     client: Client, filters: Mapping[str, Any], *, last: int, interval: float
 ) -> Iterator[ProvisioningRequest]:
-    """Yields the last requests, then each one that is new or has changed; it never ends.
+    """Yields the last requests, then each request that is new or has changed. It never ends.
 
     All times are the server's, because its clock may differ from that of this machine.
     """
@@ -44,7 +46,7 @@ def changes(
 def _now(
     client: Client, filters: Mapping[str, Any], since: datetime
 ) -> Iterator[ProvisioningRequest]:
-    """Yields the pending requests, and those settled since `since`, the oldest first."""
+    """Yields the pending requests, and the requests settled since `since`, the oldest first."""
     states = filters["states"] or (PENDING, *FINAL)
     final = [state for state in states if state != PENDING]
     rest = {**filters, "page_size": MOST_PENDING}

@@ -67,7 +67,7 @@ def subscription(
 
 
 def _lines(found: Subscription, provider: str, *, preview: bool, sent: int) -> list[str]:
-    """Returns the differences of the platforms before the reset, as lines."""
+    """Returns lines with the differences that each platform had before the reset."""
     lines = [found.number]
     for link in found.provider_links:
         if provider in ("", link.provider):

@@ -139,7 +139,7 @@ def watch_(client: Client, output: Output, *, reset_run: str) -> None:
 
 
 def _watched(client: Client, number: str) -> None:
-    """Exits with 1 if the run did not complete."""
+    """Shows the run until it has ended or waits. Exits with 1 if the run failed."""
     from rich import progress as bars  # noqa: PLC0415 - most commands show no progress
 
     columns = bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn()

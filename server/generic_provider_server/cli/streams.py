@@ -1,4 +1,6 @@
-"""Makes standard input, output and error safe to use, whatever they are."""
+"""Makes standard input, output and error safe to use, even if they are closed or have another
+encoding.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +14,11 @@ from ..desk.output import say
 
 
 def prepare_streams() -> None:
-    """Opens standard streams that are closed, and lets streams of another encoding take every
-    character.
+    """Opens standard streams that are closed. In streams of another encoding, escapes replace the
+    characters that it does not have.
     """
-    # otherwise a database could get the number of a standard stream, to which other code writes
+    # otherwise a database file could get the descriptor of a standard stream, to which other code
+    # writes
     for number in range(3):
         try:
             os.fstat(number)
@@ -36,14 +39,14 @@ def _writable(stream: TextIO | None, number: int) -> TextIO:
 
 @contextmanager
 def output_written() -> Iterator[None]:
-    """Raises OSError at the end of the block if standard output could not take everything."""
+    """Raises OSError at the end of the block if standard output could not be written completely."""
     try:
         yield
     finally:
         try:
             sys.stdout.flush()
         except OSError:
-            # when Python ends, it writes again, and would print a traceback
+            # Python writes the rest again when it ends, and would then print a traceback
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise
 

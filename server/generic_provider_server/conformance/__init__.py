@@ -1,3 +1,1 @@
-"""Tests an adapter in any language: a fake server causes faults, and checks the
-rules for adapters.
-"""
+"""Tests adapters in any language. A fake server causes faults and checks the rules for adapters."""

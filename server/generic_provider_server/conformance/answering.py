@@ -1,4 +1,4 @@
-"""Scenarios that check the requests which an adapter applies, and its answers."""
+"""Contains scenarios that check how an adapter applies requests and answers them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def in_order(play: Play) -> None:
 
 
 async def piled_up(play: Play) -> None:
-    """Holds back the verdict on the first answer, so that the answers after it pile up."""
+    """Holds back the verdict on the first answer, so that later answers wait in the adapter."""
     one = await play.newcomer(rule=3)
     first = one.become()
     play.stage.held[first.number] = HELD_SECONDS
@@ -54,8 +54,8 @@ async def piled_up(play: Play) -> None:
 
 
 async def done_twice(play: Play) -> None:
-    """Sends each type of request twice, the second time with a new number: it adds what the
-    platform already holds, or removes what it does not hold.
+    """Sends each type of request twice, the second time with a new number. So the second request
+    adds what the platform already holds, or removes what it does not hold any more.
     """
     one = await play.newcomer(rule=5)
     items = (

@@ -1,4 +1,4 @@
-"""Scenarios that check streams and their ends."""
+"""Contains scenarios that check how an adapter opens and closes streams."""
 
 from __future__ import annotations
 
@@ -14,13 +14,14 @@ CUTTING_SECONDS = 30.0
 AT_ONCE_SECONDS = 0.7
 """If 12 pauses together are shorter than this, the adapter does not pause.
 
-With jitter, chance causes this once in ten million checks.
+Random pauses are so short only once in ten million checks.
 """
 SAME_SECONDS = 0.02
 DRAIN_SECONDS = 2.0
 SILENCE_SECONDS = 30.0
 REFUSALS = 7
-# The 1.9 MiB of padding are in fields of a later contract, which every reader skips.
+# The padding of 1.9 MiB is in fields that only a later contract could have, which every reader
+# skips.
 PADDING = (b"\x7a\x7f" + bytes(127)) * 15_000
 
 
@@ -37,7 +38,7 @@ async def large_message(play: Play) -> None:
 
 
 async def cut_streams(play: Play) -> None:
-    """Cuts the stream again and again while the same request is in work."""
+    """Cuts the stream again and again while the adapter works on the same request."""
     one = await play.newcomer(rule=6)
     request = play.work(one)
     pauses: list[float] = []

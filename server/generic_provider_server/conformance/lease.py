@@ -1,4 +1,4 @@
-"""Contains the streams and leases of the fake server."""
+"""Defines the streams and leases of the fake server."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class CheckedStream:
         self._messages.put_nowait(status)
 
     async def messages(self) -> AsyncIterator[Message | grpc.StatusCode]:
-        """Yields messages, heartbeats while there are no messages, and at last the status that ends
+        """Yields messages, or heartbeats while there are no messages, and at the end the status of
         the stream.
         """
         yield heartbeat(sent_at=now())
@@ -84,8 +84,8 @@ class CheckedLease:
     ) -> None:
         """Creates a lease.
 
-        If it is not `timed`, it stays live until it is ended, whatever its duration says. Without
-        `seconds` its duration is the one that the adapter asked for.
+        If `timed` is False, the lease stays live until it is ended, even beyond its duration. If
+        `seconds` is 0, the duration is the one that the adapter asked for.
         """
         self.token = token
         self.stream = stream

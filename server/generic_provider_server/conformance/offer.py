@@ -1,4 +1,6 @@
-"""Defines what the check asks for: a viewing point, its goods, and services of the platform."""
+"""Defines what the requests of the check name: a viewing point, its goods, and services of the
+platform.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,7 @@ class Offer:
     def find(self, code: str) -> Service:
         """Returns the service with this code.
 
-        If the file does not name the service, its code is also its id on the platform.
+        For a service that the file does not name, the code is also the id on the platform.
         """
         invented = Service(code=code, provider_service_id=code)
         return next((each for each in self._services() if each.code == code), invented)

@@ -18,15 +18,17 @@ from .stage import Answer, Stage
 from .subscriber import Subscriber
 
 QUIET_SECONDS = 1.0
-"""The seconds to wait for an adapter to do what it must not do."""
+"""The seconds for which an adapter is watched that must not do something."""
 LEAST_CREDIT = 10
 MOST_GIVEN = 5
-"""How often a lease is given that the adapter releases, because it arrived too late."""
+"""The limit of leases for the same request, if the adapter releases each because it arrived too
+late.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """What the integrator says about the adapter and its platform."""
+    """The terms of a check: what its user says about the adapter and its platform."""
 
     offer: Offer
     """What the platform can do, and a service that it can switch on."""
@@ -41,7 +43,7 @@ class Terms:
     patience: timedelta = timedelta(seconds=35)
     """The time to wait for what must come. An adapter may pause for 30 s before it reconnects."""
     slow: bool = False
-    """If true, the scenarios that take minutes are run too."""
+    """If True, the scenarios that take minutes are run too."""
 
 
 class Play:
@@ -77,7 +79,7 @@ class Play:
     ) -> CheckedLease:
         """Hands the requests over on a new lease.
 
-        `seconds`: how long the lease lives; 0 means as long as the adapter asked for.
+        `seconds`: the duration of the lease; 0 means the duration that the adapter asked for.
         """
         return self.stage.give(requests, on=await self.stream(), timed=timed, seconds=seconds)
 
@@ -90,7 +92,9 @@ class Play:
     async def first_answer(
         self, request: ProvisioningRequest, *, rule: int, seconds: float | None = None
     ) -> Answer:
-        """`seconds`: how long to wait for it; None = the patience of the check."""
+        """Returns the first answer to the request. `seconds`: how long to wait for the answer; None
+        means the patience of the check.
+        """
         patience = self.patience if seconds is None else seconds
         await self.stage.until(lambda: self.stage.answers_to(request), seconds=patience)
         if found := self.stage.answers_to(request):
@@ -98,7 +102,9 @@ class Play:
         raise Broken(rule, f"{request.number} was not answered within {self.patience:g} s")
 
     async def _kept(self, request: ProvisioningRequest) -> bool:
-        """Hands the request over. Returns whether the adapter did not release its lease."""
+        """Hands the request over. Returns whether the adapter keeps the lease, and does not release
+        it.
+        """
         lease = await self.give(request)
         await self.stage.until(lambda: lease.done or lease.released, seconds=self.patience)
         return not lease.released
@@ -118,9 +124,7 @@ class Play:
         return one
 
     def work(self, one: Subscriber) -> ProvisioningRequest:
-        """Returns a request of the type for which the adapter takes longest, as far as this is
-        known.
-        """
+        """Returns a request of the type for which the adapter takes longest, if this is known."""
         slow = self.terms.slow_type
         return one.activate() if slow is None else one.of(slow)
 

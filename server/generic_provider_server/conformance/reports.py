@@ -12,7 +12,7 @@ from .rules import RuleVerdict
 def write_junit(verdicts: Iterable[RuleVerdict], file: Path, *, error: str = "") -> None:
     """Writes one test case for each rule, or one with the error if nothing was checked.
 
-    It is skipped if the rule was not seen, and failed if the rule is broken.
+    A test case is skipped if the rule could not be checked, and failed if the rule is broken.
     """
     cases = list(verdicts)
     words = [each.word for each in cases]

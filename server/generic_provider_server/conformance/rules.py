@@ -47,7 +47,7 @@ class RuleVerdict(NamedTuple):
 class Findings:
     """Collects what was observed.
 
-    A rule is broken after one violation. Otherwise it is kept after one proof.
+    One violation breaks a rule. Without a violation, one proof shows that the rule is kept.
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002, N802 - the contract names methods and arguments
-"""A ProvisioningService that scenarios control, and that records what an adapter does."""
+"""Contains a ProvisioningService that scenarios control, and that records what an adapter does."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ class Stage(ProvisioningServiceServicer):
         return [each for each in self.answers if each.request == request.number]
 
     async def until(self, condition: Callable[[], object], *, seconds: float) -> bool:
-        """Waits for the condition.
+        """Waits until the condition is true, and returns whether it is.
 
-        It is checked whenever the adapter has done something, and at the end.
+        It is checked whenever the adapter has done something, and when the time is over.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -85,7 +85,8 @@ class Stage(ProvisioningServiceServicer):
     ) -> CheckedLease:
         """Hands the requests over on a new lease. An older lease of these requests ends.
 
-        `spent`: the part of the lease that is over when the message arrives, from 0 to 1.
+        `spent`: the share of the lease's duration that is over when the message arrives, from 0 to
+        1.
         """
         token = f"lease-{len(self._leases) + 1}"
         lease = CheckedLease(token, requests, stream=on, timed=timed, seconds=seconds)

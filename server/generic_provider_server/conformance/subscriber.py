@@ -1,4 +1,4 @@
-"""Invents a subscriber, and makes the requests about this subscriber."""
+"""Invents subscribers, and makes requests about them."""
 
 from __future__ import annotations
 

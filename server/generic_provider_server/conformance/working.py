@@ -1,4 +1,4 @@
-"""Scenarios that check requests which take long."""
+"""Contains scenarios with requests for which an adapter takes long."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from .subscriber import Subscriber
 
 AGAIN_SECONDS = 0.3
 ON_THE_WAY_SECONDS = 0.5
-"""The seconds for which an answer with an older token may still be on its way when the newer lease
-is sent.
+"""For this many seconds after a newer lease is sent, an answer with the older token may still
+arrive.
 """
 SHARE_OF_LEASE = 0.8
 """Work takes this share of its lease, so it could be answered in time without an extension."""
@@ -21,7 +21,7 @@ NO_SLOW_TYPE = "work that lasts, because --slow-type was not given"
 
 
 async def redelivery(play: Play) -> None:
-    """Hands the same number over again and again while it is in work."""
+    """Hands the same request over again and again while the adapter works on it."""
     if play.terms.slow_type is None:
         play.findings.not_seen(6, NO_SLOW_TYPE)
         return
@@ -39,7 +39,7 @@ async def redelivery(play: Play) -> None:
 
 
 async def one_answer(play: Play, newest: CheckedLease) -> None:
-    """Checks that the adapter answered with the newest token, and with an older one only while the
+    """Checks that the adapter answered with the newest token, or with an older token only while the
     newer lease was on its way.
     """
     await play.quiet()
@@ -103,8 +103,8 @@ async def _taken(play: Play, lease: CheckedLease) -> None:
 
 
 def _side_by_side(play: Play, *leases: CheckedLease) -> None:
-    """Only reports how leases are worked on, because an adapter that works on one subscription at a
-    time breaks no rule.
+    """Reports whether the adapter works on several leases at the same time. An adapter that does
+    not breaks no rule.
     """
     firsts = [play.stage.answers_to(lease.requests[0]) for lease in leases]
     if not all(firsts):

@@ -22,7 +22,7 @@ PATIENCE = timedelta(seconds=30)
 
 
 class Outage:
-    """The steps of the outage. Call `begin` without an adapter, and `end` with one."""
+    """The steps of the outage. Call `begin` while no adapter runs, and `end` while one runs."""
 
     def __init__(self, crm: Client, tell: Teller, *, provider: str, numbers: Sequence[str]) -> None:
         self.crm = crm

@@ -1,4 +1,4 @@
-"""Starts the server and the adapters of the demonstration. Each is a process of its own."""
+"""Starts the server and the adapters of the demonstration, each as a process of its own."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 PROGRAM = (sys.executable, "-m", "generic_provider_server")
 PREFIX = "GENERIC_PROVIDER_"
 PATIENCE = 20
-"""A process may take this many seconds to stop."""
+"""A process is killed if it has not stopped after this many seconds."""
 
 
 class NotStarted(Exception):

@@ -65,7 +65,7 @@ class Story:
         self.acknowledged: list[str] = []
 
     def play(self) -> bool:
-        """Runs all steps. Returns whether everything was right in the end."""
+        """Runs all steps. Returns whether the final checks found no fault."""
         with self.crm, platform_in(self.folder / "platform.db") as platform:
             self.set_up()
             rules = [
@@ -214,7 +214,9 @@ class Story:
         )
 
     def _told(self, action: SubscriptionAction) -> None:
-        """Tells what became of an action that the platform rejects: the first one of its family."""
+        """Tells what became of an action that the platform rejects. It must be the first rejected
+        action of its subscription, because the first rollback event is shown.
+        """
         settled = self._settled(action)
         self.tell.requests(self.crm.list_requests(action=settled.id, oldest_first=True))
         self.tell.outcome(settled)
@@ -239,10 +241,10 @@ class Story:
 
 
 def play(server: str, *, token: str, tls: Tls, environment: Mapping[str, str]) -> bool:
-    """Runs the demonstration on the given server, or on a server of its own.
+    """Runs the demonstration on the given server, or on a new one if `server` is empty.
 
     `environment`: the variables with which other processes connect to the given server. Returns
-    whether everything was right.
+    whether the final checks found no fault.
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="generic-provider-")))

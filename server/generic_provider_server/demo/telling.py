@@ -35,7 +35,7 @@ WIDTH = 80
 
 
 class Teller:
-    """Writes to standard output while the demonstration runs."""
+    """Prints what happens while the demonstration runs."""
 
     def __init__(self) -> None:
         self._console = Console(width=WIDTH, highlight=False)
@@ -77,7 +77,7 @@ class Teller:
         self._console.print(f"[{colour}]outcome  [/{colour}] ← {action.id} {state}")
 
     def heard(self, event: Event) -> None:
-        """Tells of a rollback, as the CRM that watches events hears of it."""
+        """Prints the event of a rollback, which a CRM gets that watches events."""
         told = event.subscription_rolled_back
         self._console.print(
             f"[cyan]CRM hears[/cyan] ← {event.subscription} was rolled back,"
@@ -119,7 +119,7 @@ class Teller:
 
     @contextmanager
     def progress(self, name: str) -> Iterator[Callable[[ResetRun], None]]:
-        """Yields a function that shows how much of a run the platform has done."""
+        """Yields a function that shows how many requests of a reset run are completed."""
         columns = TextColumn("progress  · {task.description}"), BarColumn(20), MofNCompleteColumn()
         with Progress(*columns, console=self._console) as bars:
             task = bars.add_task(name, total=None)
@@ -137,5 +137,5 @@ class Teller:
 
 
 def _plain(text: str) -> str:
-    """The text without markup and without control characters."""
+    """Returns the text with markup and control characters made harmless."""
     return escape(visible(text))

@@ -36,7 +36,8 @@ def next_step(
     not_sent: Sequence[str],
     refused: SubscriptionAction | None,
 ) -> str:
-    """Returns one or two sentences. `pending` must be in order, the oldest first.
+    """Returns the advice in one or two sentences. `pending` must be in order, the oldest request
+    first.
 
     `refused`: the newest action, if this provider's platform refused it.
     """
@@ -79,7 +80,9 @@ def _then(refused: SubscriptionAction | None) -> str:
 
 
 def _again(refused: SubscriptionAction) -> str:
-    """Returns the command, if everything that the action asked for fits into one."""
+    """Says how to perform the action again. If everything that it asked for fits into one command,
+    names the command.
+    """
     if refused.kind != ActionKind.CHANGE_LOCATION:
         return f"perform {ActionKind.name_of(refused.kind)} again ({refused.id})"
     address = refused.performed.change_location.address
@@ -114,7 +117,9 @@ def _until_settled(
 
 
 def _until_answered(request: ProvisioningRequest, *, most: timedelta) -> str:
-    """`most`: how long a lease of the request can last in all."""
+    """Says what to do for a request that an adapter works on. `most`: the longest time that a lease
+    can last.
+    """
     number, since = request.number, request.last_delivery_time.ToDatetime()
     said = (
         f"wait: {request.last_adapter} has had {number} since {since:{TIME}}; if it does not "

@@ -1,4 +1,4 @@
-"""Finds the archives that contain more of a subscription."""
+"""Finds the archives that contain older requests of a subscription."""
 
 from __future__ import annotations
 

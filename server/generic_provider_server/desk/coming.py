@@ -1,4 +1,4 @@
-"""Says what will happen to a subscription by itself, and when."""
+"""Says which changes of a subscription the service will make by itself, and when."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENDED = (SubscriptionState.CANCELLED, SubscriptionState.REGRETTED)
 
 
 def coming(subscription: Subscription, scheduled: Iterable[SubscriptionAction]) -> list[str]:
-    """Returns one line for each end and each scheduled action, the earliest first."""
+    """Returns one line for each automatic end and each scheduled action, the earliest first."""
     found = [(_time(each.performed, "schedule_time"), _action(each)) for each in scheduled]
     if subscription.state not in ENDED:
         found += _ends(subscription)

@@ -23,7 +23,7 @@ from .wording import about, error
 
 
 def lines(event: Event) -> Iterator[str]:
-    """Yields the event as one line; a rollback has more."""
+    """Yields the event as one line. A rollback has more lines."""
     facts = (event.subscription, event.provider, _what(event), _order(event))
     yield "  ".join(filter(None, (moment(event, "time"), *facts)))
     if event.HasField("subscription_rolled_back"):

@@ -1,4 +1,4 @@
-"""Asks the server for everything that explains a subscription."""
+"""Reads from the server everything that explains the state of a subscription."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Platform(NamedTuple):
     """The newest request that the platform accepted."""
     adapters: list[ConnectedAdapter]
     not_sent: list[str]
-    """Services that are on and are not sent. There is one sentence for each."""
+    """One sentence for each service that is on and is not sent to the platform."""
     refused: SubscriptionAction | None
     """The newest action, if this platform rejected it or a part of it."""
     rejected: ProvisioningRequest | None
-    """The request of the last error, if it is not archived."""
+    """The request that caused the last error, if it is not archived."""
 
     @property
     def next_step(self) -> str:
@@ -69,7 +69,7 @@ class Facts(NamedTuple):
     requests: list[ProvisioningRequest]
     """The newest requests, the newest first."""
     archives: list[Archive]
-    """The newest archives that contain more requests of the subscription."""
+    """The newest archives that contain older requests of the subscription."""
 
 
 def facts_of(client: Client, subscription: Subscription) -> Facts:

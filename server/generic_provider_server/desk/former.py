@@ -1,4 +1,4 @@
-"""Says where an item was that is on no subscription now."""
+"""Finds out where an item was that is on no subscription now."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ def _named(client: Client, serial: str) -> Iterator[ProvisioningRequest]:
 
 
 def where_it_was(request: ProvisioningRequest, serial: str) -> str:
-    """Returns a sentence such as: it was removed from S5 by R30, or its addition was refused."""
+    """Returns a sentence that says which request removed the item and from which subscription, or
+    that its addition was refused.
+    """
     when = moment(request, "settle_time") or moment(request, "create_time")
     if _removed(request):
         return f"{serial} was removed from {request.subscription} by {request.number} at {when}"
@@ -48,8 +50,8 @@ def where_it_was(request: ProvisioningRequest, serial: str) -> str:
 
 
 def what_next(newest: ProvisioningRequest) -> str:
-    """Returns what to do: the subscription explains a refused addition; a removed item may work
-    nevertheless.
+    """Returns an advice. After a refused addition, the subscription has the explanation. A removed
+    item may still work on the platform.
     """
     if not _removed(newest):
         return f"see: generic-provider subscription explain {newest.subscription}"

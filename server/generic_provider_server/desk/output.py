@@ -1,4 +1,4 @@
-"""Shows results: as tables for people, or as one JSON object per line for programs."""
+"""Prints results: as tables for people, or as one JSON object per line for programs."""
 
 from __future__ import annotations
 
@@ -27,11 +27,13 @@ class Output(NamedTuple):
     as_json: bool = False
 
     def message(self, message: Message, *lines: str) -> None:
-        """Shows one thing. `lines` are its form for people."""
+        """Prints one message: as JSON, or as `lines` for people."""
         say(*([one_line(message)] if self.as_json else lines))
 
     def messages(self, messages: Iterable[M], columns: Mapping[str, Callable[[M], object]]) -> None:
-        """Shows many things, each as a row. The functions in `columns` compute the cells."""
+        """Prints many messages: as JSON, or as a table with a row for each. The functions in
+        `columns` compute the cells.
+        """
         if not self.as_json:
             rows = ([cell(message) for cell in columns.values()] for message in messages)
             show_table(columns, rows)
@@ -41,8 +43,9 @@ class Output(NamedTuple):
 
 
 def say(*lines: str, err: bool = False) -> None:
-    """Prints the lines. Everything that the program prints goes through here or through tables, so
-    that no text of a platform, an adapter or a caller controls the terminal.
+    """Prints the lines, with control characters made harmless. All output goes through this
+    function or through tables, so that no text of a platform, an adapter or a caller controls the
+    terminal.
     """
     for line in lines:
         click.echo(visible(line), err=err)
@@ -77,7 +80,7 @@ def json_line(value: object) -> str:
 
 
 def _needs_ascii() -> bool:
-    """Tells whether standard output cannot take every character."""
+    """Tells whether there are characters that standard output cannot encode."""
     return codecs.lookup(sys.stdout.encoding or "ascii").name != "utf-8"
 
 

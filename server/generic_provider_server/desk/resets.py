@@ -9,7 +9,7 @@ from generic_provider import PreviewResetRunResponse, RequestType, ResetRun, Res
 from .output import counted, moment
 
 GUARD_LEAST = 100
-"""The guard works only if at least this number of subscriptions hold an entitlement."""
+"""The guard holds a run only if at least this number of subscriptions have an entitlement."""
 
 
 def preview_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:
@@ -51,7 +51,7 @@ def run_lines(run: ResetRun) -> Iterator[str]:
 
 
 def counts(run: ResetRun) -> str:
-    """Returns the numbers of the run's requests in each state."""
+    """Returns the number of the run's requests in each state, in words."""
     return (
         f"{run.requests_created}: {run.requests_completed} completed, "
         f"{run.requests_rejected} rejected, {run.requests_pending} pending"

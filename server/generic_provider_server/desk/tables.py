@@ -1,7 +1,8 @@
 """Lays out tables so that no cell is ever cut, however narrow the terminal is.
 
 If a table is too wide, cells of the columns in FOLDING continue on further lines, between words. If
-that does not suffice, each row is written on several lines, and so is the heading.
+the table is still too wide, the columns of each row, and those of the heading, are spread over
+several lines.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ FOLDING = frozenset(
     {"about", "CRM: items", "description", "difference", "error", "platform: items", "platforms"}
     | {"asks", "reason", "requests", "seen", "services", "value", "why"}
 )
-"""The columns that may continue on further lines: those of texts and lists.
+"""The columns whose cells may continue on further lines: those with texts and lists.
 
-Other columns have keys, which a person copies.
+A person copies the keys in the other columns.
 """
 
 
 def heading_and_rows(
     columns: Sequence[str], rows: Sequence[Sequence[str]], *, width: int | None
 ) -> tuple[list[str], list[str]]:
-    """Returns the lines of the heading, and those of all rows. If `width` is None, they may have
-    any length.
+    """Returns the lines of the heading, and the lines of all rows. If `width` is None, a line may
+    have any length.
 
     If the table is too wide, columns without any text are left out.
     """
@@ -68,7 +69,7 @@ def _needed(widths: Sequence[int]) -> int:
 
 
 def _narrowed(widest: Sequence[int], least: Sequence[int], *, width: int) -> list[int]:
-    """Takes from the widest column again and again, until the row fits."""
+    """Makes the widest column narrower, again and again, until the row fits."""
     widths = [*widest]
     while _needed(widths) > width:
         _, narrowing = max((w, n) for n, w in enumerate(widths) if w > least[n])

@@ -25,7 +25,7 @@ from .output import moment
 
 
 def about(request: ProvisioningRequest) -> str:
-    """Returns the thing that a request is about, without the request's type."""
+    """Returns in words what a request is about, without the type of the request."""
     if request.HasField("installed_item"):
         return item(request.installed_item)
     if request.HasField("usage"):

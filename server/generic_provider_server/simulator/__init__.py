@@ -1,1 +1,1 @@
-"""A simulated conditional access system or OTT platform, and an adapter that serves it."""
+"""Contains a simulated conditional access system or OTT platform, and its adapter."""

@@ -1,4 +1,4 @@
-"""The adapter of a simulated platform. It can be given faults."""
+"""Runs the adapter of a simulated platform. Its behaviour can have faults."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Simulation:
         self._performed = 0
 
     async def handle(self, request: ProvisioningRequest) -> str | None:
-        """Handles a request: the platform applies the request at once, while the lease is live, and
-        then the answer is delayed.
+        """Applies a request at once, while the lease is live. Only then comes the delay before the
+        answer.
         """
         try:
             return self._do(request)
@@ -74,8 +74,8 @@ class Simulation:
         return None
 
     def _misbehave(self) -> None:
-        """Dies, freezes or loses the answer, if this request is the one at which that should
-        happen. The platform has applied the request by then.
+        """Dies, freezes or loses the answer, if the behaviour says so for this request. The
+        platform has already applied the request.
         """
         self._performed += 1
         if self._performed == self._behaviour.die_after:

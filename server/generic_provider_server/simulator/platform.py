@@ -47,7 +47,7 @@ class Line(NamedTuple):
 
 class Platform:
     """A platform that applies requests and, like a real one, rejects changes of an unknown
-    subscriber. It accepts a request that comes again.
+    subscriber. It accepts a repeated request.
     """
 
     def __init__(self, path: Path) -> None:
@@ -95,7 +95,7 @@ class Platform:
         return [number for (number,) in rows]
 
     def journal(self, subscription: str = "") -> Iterator[Line]:
-        """Yields everything that was applied or rejected, in order."""
+        """Yields all entries about what was applied or rejected, in order."""
         found = self._database.execute(
             "SELECT request, subscription, type, what, adapter, outcome FROM journal "
             "WHERE subscription = ? OR ? = '' ORDER BY id",
@@ -115,7 +115,9 @@ class Platform:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Begins a transaction that also commits what was recorded before a Reject."""
+        """Runs the block in a transaction. If the block raises Reject, what it has recorded is
+        committed nevertheless.
+        """
         self._database.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -133,7 +135,8 @@ def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dic
     """Returns what the subscriber holds after the request, or None if the subscriber is unknown.
     Raises Reject.
 
-    Removing something from an unknown subscriber is no fault, because it is not there.
+    To remove something from an unknown subscriber is no fault, because the subscriber does not have
+    it.
     """
     kind = request.type
     if kind == RequestType.BECOME_SUBSCRIBER:
@@ -193,7 +196,7 @@ def _usage(request: ProvisioningRequest) -> str:
 
 
 def what(request: ProvisioningRequest) -> str:
-    """Returns the thing that a request is about, in words."""
+    """Returns in words what a request is about."""
     if request.HasField("service") and not request.HasField("usage"):
         return f"{request.service.service}{_on(request.service.distributor)}"
     if request.HasField("usage"):
@@ -208,5 +211,5 @@ def what(request: ProvisioningRequest) -> str:
 
 
 def _on(point: str) -> str:
-    """A report may have named no viewing point, and then neither do the requests that follow."""
+    """If a report named no viewing point, later requests for the element name none either."""
     return f" on {point}" if point else ""

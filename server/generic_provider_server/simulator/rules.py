@@ -14,7 +14,7 @@ class WrongRule(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule of rejection.
+    """A rule that rejects requests.
 
     `what` is a service code, platform id, goods type, serial number, distributor or usage.
     """
@@ -31,7 +31,7 @@ class Rule:
 
 
 def rule_of(text: str) -> Rule:
-    """Reads TYPE[:WHAT]=CODE[:TEXT]; TYPE may be `*`."""
+    """Returns the rule that a text TYPE[:WHAT]=CODE[:TEXT] means. TYPE may be `*` for all types."""
     found = re.fullmatch(r"(\*|[A-Z_]+)(?::([^=]+))?=([^:]+)(?::(.*))?", text)
     if not found:
         raise WrongRule(f"{text!r} is not TYPE[:WHAT]=CODE[:TEXT]")

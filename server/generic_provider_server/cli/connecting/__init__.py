@@ -1,3 +1,3 @@
-"""Contains the options that say how to connect to a server, and finds out why it was not
+"""Defines the options that say how to connect to a server, and finds out why a server was not
 reached.
 """

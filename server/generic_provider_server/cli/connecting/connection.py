@@ -1,4 +1,4 @@
-"""Says how to connect to a server."""
+"""Describes how to connect to a server."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class Connection:
         return context
 
     def filled_from(self, profile: Connection) -> Connection:
-        """Adds what a profile says and this connection leaves open."""
+        """Fills the fields that this connection leaves empty from a profile."""
         filled = {
             each.name: getattr(self, each.name) or getattr(profile, each.name)
             for each in dataclasses.fields(self)

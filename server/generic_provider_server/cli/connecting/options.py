@@ -19,8 +19,8 @@ from .profiles import FILE, checked_token, profile_for
 
 R = TypeVar("R")
 IN = "connection_"
-"""The names of the parameters begin with this, because commands have parameters of their own, like
-`key`.
+"""The names of these options' parameters begin with this, because commands have other parameters,
+like `key`.
 """
 DEFAULT = "localhost:50051"
 PEM = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
@@ -31,8 +31,8 @@ def connection_options(
 ) -> Callable[[Callable[..., R]], Callable[..., R]]:
     """Adds the options.
 
-    The command gets a `connection`. If there is no default for --server, the address in it may be
-    empty, and only the option --server fills it.
+    The command gets a `connection`. If `default` is None, the connection's address may be empty,
+    and only the option --server fills it.
     """
 
     def decorate(command: Callable[..., R]) -> Callable[..., R]:

@@ -24,8 +24,8 @@ TOKEN = re.compile(r"[\w.~+/-]+=*", re.ASCII)
 
 
 def profile_for(server: str, *, name: str | None) -> Connection:
-    """Returns what the profile says. Without a name it is the profile `default`, if there is one
-    and it is not for another server.
+    """Returns the connection that the profile describes. If `name` is None, this is the profile
+    `default`, if the file has it and it is not for another server.
 
     Raises UsageError with a sentence about what is wrong in the file.
     """
@@ -46,7 +46,9 @@ def profile_for(server: str, *, name: str | None) -> Connection:
 
 
 def checked_token(text: str) -> str:
-    """Raises ValueError, without the text, if a server would not understand it as a token."""
+    """Returns the token. Raises ValueError if a server would not understand it; the message does
+    not contain the text.
+    """
     if not TOKEN.fullmatch(text):
         raise ValueError("a token consists of letters, digits and the characters . ~ + / - _ =")
     return text
@@ -103,6 +105,6 @@ def _check(key: str, value: object) -> None:
 def _token(file: Path) -> str:
     try:
         return checked_token(file.read_text(encoding="utf-8").strip())
-    except ValueError as wrong:  # not text is one kind of it, and its message quotes the file
+    except ValueError as wrong:  # its own message may quote the file
         cause = wrong if not isinstance(wrong, UnicodeError) else "the file is not text"
         raise ValueError(f"token_file: {file}: {cause}") from None

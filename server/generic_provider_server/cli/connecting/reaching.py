@@ -1,4 +1,4 @@
-"""Finds out with a connection of its own why a server was not reached.
+"""Makes a connection of its own to find out why a server was not reached.
 
 If TLS is used wrongly, gRPC says only that a socket was closed or that a handshake failed.
 """
@@ -14,14 +14,16 @@ from .connection import Connection
 
 PATIENCE = 2.0
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-"""Both sides of HTTP/2 begin with this. A server answers it, or says why it does not."""
+"""An HTTP/2 client begins a connection with this. A server answers, or closes the connection with a
+reason.
+"""
 PLACE = re.compile(r"(?:dns:|ipv[46]:)?(\[[^\]]+\]|[^:/,]+):(\d+)")
 
 
 def refuse_unreachable(connection: Connection, *, again: bool = False) -> None:
     """Raises NotReached if the reason is a host name without an address, or the wrong use of TLS.
 
-    `again`: another attempt follows, so only a reason that does not pass counts.
+    If `again` is True, another attempt follows, so only a permanent reason counts.
     """
     if why := _why_not_reached(connection, again=again):
         raise NotReached(f"{connection.server} was not reached: {why}")
@@ -69,7 +71,7 @@ def _mismatch(connection: Connection, plain: socket.socket, host: str) -> str:
 def _speaks_tls(plain: socket.socket) -> bool:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
-    # nothing is sent on this connection: only the server's answer counts
+    # no request is sent on this connection, because only the server's first answer counts
     context.verify_mode = ssl.CERT_NONE
     try:
         with context.wrap_socket(plain) as secured:

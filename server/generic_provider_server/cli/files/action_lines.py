@@ -20,21 +20,24 @@ ACTION = "action"
 class Line(NamedTuple):
     number: int
     source: bytes
-    """The line as in the text, without its end."""
+    """The line as it is in the text, without the line end."""
     request: PerformActionRequest | None
     wrong: str = ""
     """The reason why there is no request; empty if there is one."""
 
     def is_late(self, action: SubscriptionAction) -> bool:
-        """Tells whether the line has a time and its action was performed nevertheless."""
+        """Tells whether the line has a schedule time and its action was performed at once
+        nevertheless.
+        """
         timed = self.request is not None and self.request.HasField("schedule_time")
         return timed and action.state != ActionState.SCHEDULED
 
 
 class Lines:
-    """Reads the actions of a text. They can be read once.
+    """Reads the actions of a text.
 
-    If `again` has another text, the same lines get other request ids, so they are other actions.
+    They can be read only once. With another value of `again`, the same lines get other request ids,
+    and so they are other actions.
     """
 
     def __init__(self, text: Text, *, again: str = "") -> None:
@@ -44,7 +47,7 @@ class Lines:
         self._times: Counter[UUID] = Counter()
 
     def heading(self) -> bytes:
-        """Returns the heading of CSV, which precedes the lines; empty for other texts."""
+        """Returns the heading of a CSV text; empty for any other text."""
         return next(iter(self._text), b"") + b"\n" if self._is_csv else b""
 
     def __iter__(self) -> Iterator[Line]:
@@ -65,8 +68,8 @@ class Lines:
         return request
 
     def _request_id(self, fields: dict[str, Any] | str) -> str:
-        """Computes the request id from the text's name, the line's contents, and how often this
-        line came before. So the line may move within the text.
+        """Computes the request id from the text's name, the line's contents, and the number of
+        equal lines before it. So a line may move within the text without a new id.
         """
         says = json.dumps(fields, sort_keys=True)
         line = uuid5(NAMESPACE_OID, f"{self._text.name}\n{says}{self._again}")

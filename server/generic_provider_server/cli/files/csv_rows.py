@@ -14,7 +14,7 @@ csv.field_size_limit(LARGEST_CELL)
 
 
 def delimiter_of(heading: str) -> str:
-    """Returns the delimiter that the heading uses most."""
+    """Returns the delimiter that occurs most often in the heading."""
     return max(DELIMITERS, key=QUOTED.sub("", heading).count)
 
 

@@ -24,22 +24,22 @@ TIMESTAMP = "google.protobuf.Timestamp"
 BOOLEANS = {"true": True, "false": False}
 JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
 LONGEST = 1024 * 1024
-"""A line may have this many bytes: far more than a message can have, and little enough for one
-call.
+"""A line may have this many bytes. That is far more than any valid message has, and not too much
+for one call.
 """
 
 
 class Source(NamedTuple):
     number: int
     source: bytes
-    """The line as in the text, without its end."""
+    """The line as it is in the text, without the line end."""
     fields: dict[str, Any] | str
     """The fields of the message, or the reason why there are none."""
 
 
 def is_csv(text: Text) -> bool:
-    """Tells whether the text is CSV, by its name, or else by its first line, which is JSON or the
-    heading of CSV.
+    """Tells whether the text is CSV. If the name does not say so, the first line decides: it is
+    either JSON or a heading of CSV.
     """
     suffixes = {suffix.lower() for suffix in Path(text.name).suffixes}
     if ".csv" in suffixes or suffixes & JSON_SUFFIXES:
@@ -70,7 +70,7 @@ def _objects(text: Text) -> Iterator[Source]:
 
 
 def _rows(text: Text, of: Descriptor, beside: Collection[str]) -> Iterator[Source]:
-    # bytes that are not text make only one line wrong, not the whole file
+    # bytes that are not text are the fault of one line, so the other lines stay good
     lines = ((n, line, line.decode(errors="surrogateescape")) for n, line in enumerate(text, 1))
     _, _, heading = next(lines, (0, b"", ""))
     delimiter = delimiter_of(heading)

@@ -1,6 +1,7 @@
-"""Opens the text that a command reads: a file, a pipe or standard input. A pipe is read once.
+"""Opens the text that a command reads: a file, a pipe or standard input.
 
-A file that is not text is refused as a whole, before the command does anything with its first line.
+A pipe can be read only once. A file that is not text is refused before the command uses its first
+line.
 """
 
 from __future__ import annotations
@@ -52,7 +53,7 @@ class Text:
         self._opened.close()
 
     def __iter__(self) -> Iterator[bytes]:
-        position = self._start  # its own, because several readers may be on their way
+        position = self._start  # there may be several readers at a time
         while True:
             self._content.seek(position)
             line = self._content.readline()
@@ -81,13 +82,13 @@ def _content(path: Path, opened: ExitStack) -> IO[bytes]:
     head = _head(content)
     if b"\0" in head:
         raise click.ClickException(f"{path} contains NUL bytes, so it is not text in UTF-8")
-    if b"\r" in head and b"\n" not in head:  # old spreadsheets end their lines in this way
+    if b"\r" in head and b"\n" not in head:  # old spreadsheet programs end lines in this way
         content = _copied((each.replace(b"\r", b"\n") for each in _chunks(content)), opened)
     return content
 
 
 def _opened(path: Path, opened: ExitStack) -> IO[bytes]:
-    """Returns the file itself, or a copy of what comes through the pipe."""
+    """Returns the file itself, or a copy of the contents of a pipe."""
     if path.is_file():
         return opened.enter_context(path.open("rb"))
     if str(path) == "-":

@@ -11,7 +11,7 @@ from ...desk.output import say
 def time_of(text: str) -> datetime:
     """Returns the time that an option gives.
 
-    If it has no time zone, prints how it is taken. Raises ValueError.
+    If the text has no time zone, prints which time it means. Raises ValueError.
     """
     given = datetime.fromisoformat(text)
     if given.utcoffset() is not None:
@@ -22,7 +22,7 @@ def time_of(text: str) -> datetime:
 
 
 def timestamp_of(text: str) -> str:
-    """Returns the time in a line, in the form of the contract. Raises ValueError."""
+    """Returns the time that a line gives, in the form of the contract. Raises ValueError."""
     try:
         given = datetime.fromisoformat(text)
     except ValueError:

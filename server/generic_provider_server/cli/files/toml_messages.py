@@ -41,7 +41,7 @@ def fill(
 ) -> None:
     """Writes the table into the message.
 
-    Raises WrongKeys. Names in `output_only` count as unknown keys.
+    Raises WrongKeys. A key in `output_only` counts as unknown.
     """
     wrong = list(_fill(message, table, at="", hidden=output_only))
     wrong += [f"{key}: is required" for key in required if table.get(key, "") == ""]

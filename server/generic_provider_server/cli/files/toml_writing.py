@@ -21,7 +21,7 @@ UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 def toml_of(message: Message, *, leave_out: Collection[str]) -> str:
     """Returns the fields that are set, one on each line.
 
-    In a list of messages, each message has a line.
+    In a list of messages, each message is on its own line.
     """
     return "".join(
         f"{field.name} = {_value(field, value, lines=True)}\n"

@@ -23,7 +23,7 @@ NAMES: Mapping[str, grpc.StatusCode] = {kebab(code.name): code for code in grpc.
 
 
 def outcome(entry: AuditEntry) -> str:
-    """Returns the reason of a refused call, else the name of the status."""
+    """Returns the reason if the call was refused, otherwise the name of the status."""
     if entry.reason:
         return ErrorReason.name_of(entry.reason)
     return CODES[entry.code].name if entry.code in CODES else str(entry.code)

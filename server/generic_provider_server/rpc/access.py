@@ -161,7 +161,7 @@ class Access:
         self._waiting = 0
 
     def admit(self, rpc: str, context: Context) -> Admitted:
-        """Returns the call, which still must be checked. Raises Refused if the caller is unknown."""
+        """Returns the call, which is not checked yet. Raises Refused if the caller is unknown."""
         return Admitted(self, rpc, _proof(context, secure=self._secure))
 
     async def slow_down(self, host: str) -> None:

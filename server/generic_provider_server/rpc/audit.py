@@ -1,4 +1,4 @@
-"""Says what the audit trail records about each RPC, and makes the entries of calls."""
+"""Decides what the audit trail records about each RPC, and makes the entries of calls."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ READS = frozenset(
 """These calls are recorded only if they were refused because of the caller's roles."""
 
 COUNTED = frozenset({"DownloadArchive", "PullPendingRequests", "StreamPendingRequests"})
-"""These calls are counted together, because adapters repeat them as long as they live."""
+"""Many of these calls share one entry, because adapters repeat them as long as they run."""
 
 CHANGES = frozenset(
     {
@@ -84,7 +84,7 @@ CHANGES = frozenset(
         "UpdateResetRunDefinition",
     }
 )
-"""Each of these calls has an entry."""
+"""Each of these calls has an entry of its own."""
 
 DONE = (ResponseCode.APPLIED, ResponseCode.DUPLICATE)
 NOT_DONE = (Outcome.SKIPPED, Outcome.UNKNOWN)
@@ -93,9 +93,9 @@ FIELDS = ("performed_by", "provider", "subscription", "state", "status", "reason
 
 
 class CallAudit:
-    """What is recorded about a call.
+    """Makes the entry about one call.
 
-    `request`: its message, of a stream the first one; None if it could not be decoded.
+    `request`: its message, or the first message of a stream; None if it could not be decoded.
     """
 
     __slots__ = ("_auditing", "_entry", "_identity", "_method", "_recorded", "_request")
@@ -112,13 +112,14 @@ class CallAudit:
 
     @property
     def of_change(self) -> bool:
-        """Tells whether the call would change something."""
+        """Tells whether the call changes something if it succeeds."""
         return self._method in CHANGES and not getattr(self._request, "validate_only", False)
 
     def entry(self, asked: Sequence[Asked[Any]]) -> AuditEntry | None:
-        """Returns the entry of the commands.
+        """Returns the entry with the outcome of the commands.
 
-        If a single call is refused, it returns None, because `refused` records that.
+        Returns None if a call with a single command is refused, because `refused` records that
+        call.
         """
         batch = self._method == "BatchPerformActions"
         if not self.of_change or (not batch and any(each.error for each in asked)):
@@ -126,15 +127,13 @@ class CallAudit:
         self._recorded = True
         counts = [_counts(each) for each in asked]
         done, refused = sum(each for each, _ in counts), sum(each for _, each in counts)
-        if self._method == "SendResponses":  # malformed answers are in no command
+        if self._method == "SendResponses":  # malformed answers belong to no command
             refused = len(self._request.responses) - done
         subject: dict[str, Any] = {} if batch else _subject(asked[0])
         return replace(self._bare(), done=done, refused=refused, **subject)
 
     def succeeded(self) -> None:
-        """Records a call that no transaction has recorded. Call it also for a stream that is
-        open.
-        """
+        """Records a call that no transaction has recorded. Call this also when a stream is open."""
         if self._method in COUNTED:
             self._auditing.count(replace(self._bare(), done=1))
         elif self.of_change and not self._recorded:
@@ -179,7 +178,7 @@ def _counts(asked: Asked[Any]) -> tuple[int, int]:
 
 
 def _subject(asked: Asked[Any]) -> dict[str, str]:
-    """Returns what the command created or changed, as far as its call does not say it."""
+    """Returns what the call does not say about the thing that the command created or changed."""
     found: Any = asked.result
     if isinstance(asked.command, Submit):
         record, run = found
@@ -208,7 +207,7 @@ def _subject(asked: Asked[Any]) -> dict[str, str]:
 
 
 def _facts(request: Any) -> dict[str, str]:
-    """Returns what the message says about who does what, and to what."""
+    """Returns the facts in the message: who does what, and to what."""
     if "actions" in request.DESCRIPTOR.fields_by_name:
         return _common(request.actions)
     given = {name: getattr(request, name) for name in _fields_of(request.DESCRIPTOR)}
@@ -267,5 +266,5 @@ def _cut(text: str, most: int) -> str:
 
 @lru_cache
 def _roles(roles: frozenset[str]) -> tuple[str, ...]:
-    """Returns no roles if nothing is proven."""
+    """Returns the caller's roles; none if the settings name no file of callers."""
     return () if roles is EVERY_ROLE else tuple(sorted(roles))

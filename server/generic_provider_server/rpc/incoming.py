@@ -19,8 +19,8 @@ from .checks import CALLERS_ID, Checks
 class IncomingCall:
     """A call, with the identity of its caller.
 
-    `admitted` is None if everybody may do everything. `request`: the message, of a stream the first
-    one; None until it is decoded.
+    `admitted` is None if everybody may do everything. `request`: the message, or the first message
+    of a stream; None until it is decoded.
     """
 
     __slots__ = (
@@ -48,7 +48,9 @@ class IncomingCall:
 
     @property
     def audit(self) -> CallAudit:
-        """What the audit trail records about the call. Ask for it when the message is decoded."""
+        """Makes the call's entry of the audit trail. It is valid only after the message was
+        decoded.
+        """
         if self._audit is None:
             self._audit = CallAudit(
                 self._auditing, self.rpc.name, self.identity, request=self.request
@@ -56,7 +58,9 @@ class IncomingCall:
         return self._audit
 
     def succeeded(self) -> None:
-        """Records the call, if that is left to do, when it has succeeded or its stream is open."""
+        """Records the call in the audit trail, unless this was done already. Call this when the
+        call has succeeded, or its stream is open.
+        """
         if not self._recorded and self.rpc.name not in READS:
             self.audit.succeeded()
         self._recorded = True

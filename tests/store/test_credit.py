@@ -150,7 +150,7 @@ async def test_an_action_is_performed_although_its_request_cannot_be_handed_over
     assert handed.attempt == 1
 
 
-@pytest.mark.parametrize("ending", ["stopped", "gone"])
+@pytest.mark.parametrize("ending", ["stopped", "gone", "drained"])
 async def test_what_is_handed_over_with_its_action_to_a_stream_that_ends_goes_back(
     ending: str, bench: Bench, stream: AdapterStream
 ) -> None:
@@ -168,11 +168,19 @@ async def test_what_is_handed_over_with_its_action_to_a_stream_that_ends_goes_ba
         bench.store.listeners.before_commit.append(wait_for_the_end)
         asked = bench.store.ask(performing(viewer("S1"), "S1"))
         await reached.wait()
+        draining = None
         if ending == "stopped":
             delivery.stop_streams([stream.id])
-        else:
+        elif ending == "gone":
             until_it_ends.close()
+        else:
+            draining = asyncio.create_task(delivery.drain("the test is over"))
+            await asyncio.sleep(0)
         ended.set()
+        if draining is not None:
+            await draining
+            (request,) = await bench.requests()
+            assert request.waiting_for is WaitingFor.ADAPTER, "withdrawn before the drain is over"
         (request,) = (await asked).requests
         async with asyncio.timeout(20):
             while (await bench.request(request.number)).waiting_for is not WaitingFor.ADAPTER:

@@ -32,6 +32,9 @@ POLL_SECONDS = 1.0
 They are needed if a notification is lost.
 """
 
+WITHDRAWAL_SECONDS = 1.0
+"""A drain waits at most this long for leases that are withdrawn."""
+
 log = structlog.get_logger()
 
 
@@ -171,8 +174,18 @@ class Delivery:
         self._draining = reason
         self._serve_soon(set(self._ready))
         await asyncio.gather(*self._dispatchers.values())
+        await self._finish_withdrawals()
         for stream in list(self.streams.values()):
             stream.events.put_nowait(Drain(reason))
+
+    async def _finish_withdrawals(self) -> None:
+        """Waits until what was handed over to nobody is withdrawn, also by a commit that is
+        running, so that it need not run out. If the database stands still, it gives up.
+        """
+        with suppress(TimeoutError, Refused):
+            async with asyncio.timeout(WITHDRAWAL_SECONDS):
+                await self._store.do(_withdrawal(()))
+                await asyncio.gather(*self._background)
 
     def _admit(self, stream: AdapterStream) -> None:
         self._refuse_while_draining()

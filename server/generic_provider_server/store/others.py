@@ -1,4 +1,4 @@
-"""Knows how long the other processes have been silent."""
+"""Measures how long the other processes have been silent."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ class Others:
         return self.last_of(server, at=at)[1]
 
     def last_of(self, server: str, *, at: float) -> tuple[int | None, float]:
-        """Returns the server's last sign of life, and the seconds since then."""
+        """Returns the server's last sign of life, and for how many seconds it has been silent.
+
+        The seconds are 0 if this process has not read the signs recently.
+        """
         with self._lock:
             silent = max(0.0, self._seen_at - self._changed.setdefault(server, at))
             is_known = at - self._seen_at <= self._waits.fresh

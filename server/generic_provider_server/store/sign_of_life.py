@@ -38,8 +38,9 @@ class SignOfLife:
     """Writes and reads the signs of life. It has a thread and a connection of its own, so that a
     busy writer does not delay it.
 
-    `document`: what the other processes see of this process. Any thread may replace it. `lost`: the
-    last sign of life could not be written. `outdated`: why this version must not run any more.
+    `document`: what the other processes see of this process. Any thread may replace it. `lost`:
+    true if the last sign of life could not be written. `outdated`: why this version must not run
+    any more; empty if it may run.
     """
 
     def __init__(

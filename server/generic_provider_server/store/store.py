@@ -98,21 +98,25 @@ class Store:
             await self.read(lambda _: None)
 
     def nothing_is_ready(self, provider: str) -> bool:
-        """Tells whether a claim would find nothing. If other processes write, nobody knows."""
+        """Tells whether it is certain that a claim would find nothing.
+
+        If other processes may write, it is never certain.
+        """
         return not self.shared and self._memory.scan_starts.is_empty(provider)
 
     async def do(self, command: Command[Result], *, audit: Audit | None = None) -> Result:
         """Runs and commits the command.
 
-        If it raises Refused, nothing has changed; only after STORE_UNAVAILABLE nobody knows whether
-        something has. `audit`: the call that is recorded in the same transaction.
+        If it raises Refused, nothing has changed. The only exception is STORE_UNAVAILABLE: nobody
+        knows whether the command was committed. `audit`: the call whose entry of the audit trail is
+        written in the same transaction.
         """
         return await self._writer.ask(command, audit=audit)
 
     def ask(
         self, command: Command[Result], *, audit: Audit | None = None
     ) -> asyncio.Future[Result]:
-        """Queues the command behind those that were queued before."""
+        """Queues the command, and returns the future of its result."""
         return self._writer.ask(command, audit=audit)
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
@@ -141,7 +145,7 @@ class Store:
 
     def _answer(self, question: Callable[[Queries], Result], reading: Reading) -> Result:
         """Answers the question. If the connection was lost, it tries once more with a new one,
-        unless the database stands still.
+        unless the first attempt took long, because then the database does not answer.
         """
         if self.sign_of_life is not None and self.sign_of_life.lost:
             raise unavailable("read")
@@ -204,7 +208,7 @@ def open_store(
 ) -> Store:
     """Opens the database, and creates or upgrades it.
 
-    `clock`: nanoseconds since 1970, in place of the process's clock. `notifications`: another URL
+    `clock`: returns nanoseconds since 1970, in place of the process's clock. `notifications`: a URL
     of the same PostgreSQL database, on which LISTEN works. Raises UnsupportedDatabase, StoreInUse,
     StoreLost.
     """

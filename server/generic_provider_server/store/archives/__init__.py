@@ -1,3 +1,3 @@
-"""Contains the files of archives: their folder, how a file is written and read, and what its lines
-mean.
+"""Handles the files of archives: their folder, writing and reading a file, and the meaning of its
+lines.
 """

@@ -71,7 +71,7 @@ def _line(line: Opening | Content | Closing) -> bytes:
 
 class ArchiveFile:
     """Reads a complete file. Raises DamagedArchive if it is not the file that was written, and
-    OSError.
+    OSError if it cannot be read.
 
     `checksum` is the SHA-256 of the file, or its first digits. Without it, the digits in the file's
     name are used, if the file still has its original name.

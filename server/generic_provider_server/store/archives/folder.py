@@ -22,8 +22,8 @@ class ArchiveFolder:
     """The folder of the archives' files.
 
     A name that begins with a dot belongs to a file that is not complete, or whose checksum is not
-    stored yet. `make`: the folder is created when it is needed. A shared folder must exist, because
-    an empty folder could be a share that is not mounted.
+    stored yet. `make`: true if the folder is created when it is needed. A folder that several
+    machines share must exist, because an empty folder could be a share that is not mounted.
     """
 
     def __init__(self, path: Path | None, *, make: bool) -> None:

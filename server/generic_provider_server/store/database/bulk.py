@@ -36,8 +36,8 @@ TYPES: Mapping[type[Field[Any]], str] = {
 class Bulk:
     """A statement, and the columns that it takes from each row, in their order.
 
-    `every`: the statement must change every given row. If it changes fewer, another process was
-    faster.
+    `every`: true if the statement must change every given row. If it changes fewer rows, another
+    process has changed them first.
     """
 
     sqlite: str
@@ -52,17 +52,17 @@ def columns_of(table: type[Model], *, wanted: Collection[str] = ()) -> str:
 
 
 def insert(table: type[Model], *, every: bool = True) -> Bulk:
-    """Inserts rows. `every`: none of the rows may exist already."""
+    """Returns the statement that inserts rows. If `every` is true, no row may exist already."""
     return _insert(table, "NOTHING", every=every)
 
 
 def upsert(
     table: type[Model], *, add: Collection[Field[Any]] = (), but: Collection[Field[Any]] = ()
 ) -> Bulk:
-    """Inserts rows, or changes existing ones. `add`: columns whose new value is added to the old
-    one.
+    """Returns the statement that inserts rows, or changes those that exist.
 
-    `but`: columns that are not changed; a new row has their defaults.
+    `add`: columns whose new value is added to the old value. `but`: columns that are not changed; a
+    new row has their defaults.
     """
     name, key, added = _name(table), _key(table), _names(add)
     columns = [column for column in _columns(table) if column not in _names(but)]
@@ -84,10 +84,10 @@ def update(
     where: str = "",
     every: bool = True,
 ) -> Bulk:
-    """Changes the columns `changed` (none: all columns) of the rows with the given keys.
+    """Returns the statement that changes the columns `changed` of the rows with the given keys.
 
-    `but`: columns that are not changed. `keep`: columns that a null does not change. `raise_only`:
-    columns that a smaller value does not change.
+    Without `changed`, it changes all columns. `but`: columns that are not changed. `keep`: columns
+    that a null does not change. `raise_only`: columns that a smaller value does not change.
     """
     name, key, kept, raised = _name(table), _key(table), _names(keep), _names(raise_only)
     columns = [c for c in _names(changed) or _columns(table) if c not in {*key, *_names(but)}]
@@ -114,9 +114,9 @@ def update(
 
 
 def delete(table: type[Model], *, whole: bool = False, where: str = "", every: bool = True) -> Bulk:
-    """Deletes the rows with the given keys.
+    """Returns the statement that deletes the rows with the given keys.
 
-    `whole`: a row is deleted only if all its other columns are equal too.
+    If `whole` is true, a row is deleted only if all its other columns have the given values too.
     """
     name, columns = _name(table), _columns(table) if whole else _key(table)
     condition = f" AND {where}" if where else ""

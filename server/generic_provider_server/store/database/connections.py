@@ -84,7 +84,10 @@ class _Connection(psycopg.Connection[Any]):
 
 
 class Reader(PostgresqlDatabase):
-    """Each thread has a connection of its own, which counts as lost when there is no answer."""
+    """A PostgreSQL database for queries.
+
+    Each thread has a connection of its own, which counts as lost when the database does not answer.
+    """
 
     def __init__(self, url: str, *, waits: Waits) -> None:
         super().__init__(url, prefer_psycopg3=True)
@@ -92,7 +95,9 @@ class Reader(PostgresqlDatabase):
         self._failed_at = -math.inf
 
     def _connect(self) -> psycopg.Connection[Any]:
-        """Threads connect one after the other. When one has waited in vain, the next does not."""
+        """Threads connect one after the other. If one of them has waited without success, the next
+        ones fail at once for RETRY_SECONDS.
+        """
         if time.monotonic() - self._failed_at < RETRY_SECONDS:
             raise psycopg.OperationalError("the database could not be reached just now")
         try:

@@ -43,11 +43,11 @@ class StoreGone(StoreLost):
 
 
 class Overtaken(Exception):
-    """Says that another process was faster. Run the transaction again on the current data."""
+    """Says that another process has changed the same data first. Run the transaction again."""
 
 
 class Locked(Exception):
-    """Another process, or a person, holds a lock that the transaction needs."""
+    """Says that another process, or a person, holds a lock that the transaction needs."""
 
 
 DATABASE_ERRORS = (
@@ -84,12 +84,12 @@ class Tables(Protocol):
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
         """Writes the rows.
 
-        Raises Overtaken if fewer rows were written than `statement.every` demands.
+        Raises Overtaken if `statement.every` is set and not every given row was changed.
         """
         ...
 
     def write_last(self, statement: Bulk, rows: Iterable[Row], /) -> None:
-        """Writes the rows at once with the commit, so that they are locked only briefly."""
+        """Writes the rows immediately before the commit, so that they are locked only briefly."""
         ...
 
     def tell(self, messages: Iterable[str], /) -> None:
@@ -98,10 +98,7 @@ class Tables(Protocol):
 
 
 class Engine(Protocol):
-    """A database. `shared`: other processes write to it too.
-
-    `transaction` raises StoreLost for every fault of the connection.
-    """
+    """A database. `shared`: true if other processes may write to it too."""
 
     shared: bool
     clock: ProcessClock
@@ -113,7 +110,11 @@ class Engine(Protocol):
     def transaction(
         self, *, lock_wait: float | None = None
     ) -> AbstractContextManager[tuple[Tables, Numbers]]:
-        """`lock_wait`: the seconds to wait for a lock, unless it is the usual time."""
+        """Begins a transaction, and commits it at the end of the block.
+
+        `lock_wait`: the seconds to wait for a lock; None means the usual time. Raises StoreLost for
+        every fault of the connection.
+        """
         ...
 
     def now(self) -> int:

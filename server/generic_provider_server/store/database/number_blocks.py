@@ -29,7 +29,7 @@ class Reserve(NamedTuple):
 class Numbers:
     """The numbers that a transaction can give.
 
-    `last`: the number that was given last. `end`: the last reserved number.
+    `last`: for each counter, the number that was given last. `end`: its last reserved number.
     """
 
     def __init__(self, last: dict[str, int], reserve: Reserve | None = None) -> None:
@@ -39,7 +39,7 @@ class Numbers:
         self._reserve = reserve
 
     def next(self, name: str) -> int:
-        """Returns the next number. More reserved numbers follow it without a gap."""
+        """Returns the number that `give` gives next. The reserved numbers have no gap behind it."""
         if self._reserve and self.end[name] - self.last[name] < FEW:
             count = max(FEW, self._reserve.usual.get(name, 0), self.given[name])
             start = self._reserve.take(name, count)

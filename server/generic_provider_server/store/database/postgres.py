@@ -51,8 +51,8 @@ failed.
 """
 
 CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000"
-# The reservation need not reach the disk at once: it stands in the log before the first transaction
-# that uses the numbers.
+# The reservation need not reach the disk at once: the database's log contains it before the first
+# transaction that uses the numbers.
 SOON = "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))"
 RESERVE = f"{SOON} UPDATE counter SET value = value + %s FROM soon WHERE name = %s RETURNING value"
 GIVE_BACK = f"{SOON} UPDATE counter SET value = %s FROM soon WHERE name = %s AND value = %s"
@@ -163,10 +163,10 @@ def _transaction(connection: psycopg.Connection[Any], begin: str) -> Iterator[Po
 
 
 class PostgresTables:
-    """`commit` sends the last statements and the COMMIT together.
+    """The tables of PostgreSQL within a transaction.
 
-    So a process cannot stand still between them, and never holds the locks of rows that every
-    process changes.
+    `commit` sends the last statements and the COMMIT together. So a process that hangs never holds
+    the locks of rows that every process changes.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
@@ -214,7 +214,7 @@ def _columns(statement: Bulk, rows: Sequence[Row]) -> list[list[Any]]:
 
 
 def _check_encoding(database: Any) -> None:
-    """Raises UnsupportedDatabase unless every text comes back as it was stored."""
+    """Raises UnsupportedDatabase if the database cannot store every text without a change."""
     ((encoding,),) = database.execute_sql("SHOW server_encoding").fetchall()
     if encoding != "UTF8":
         raise UnsupportedDatabase(

@@ -1,4 +1,4 @@
-"""Locks the file of an SQLite database against other servers, and notices when it is removed."""
+"""Locks the file of an SQLite database against other servers, and detects its removal."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def check_folder(path: Path) -> None:
 class SqliteFile:
     """Holds the lock on the file from before the first connection until after the last one.
 
-    Nothing else in the process may open the file. When any descriptor of it is closed, SQLite loses
-    its own locks in this process. The next `sqlite3` that opens the file then takes itself for the
-    only user, and deletes the WAL with acknowledged changes.
+    Nothing else in the process may open the file. When any descriptor of the file is closed, SQLite
+    loses its own locks in this process. The next program that opens the file with SQLite then
+    believes that it is the only one, and deletes the WAL with acknowledged changes.
     """
 
     def __init__(self, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Contains the SQL of the hot path; `?` stands for a parameter, whatever the database.
+"""Contains the SQL of the hot path. `?` marks a parameter for both databases.
 
 Conditions of partial indexes are literals, because PostgreSQL's generic plans do not use such an
 index for a parameter.

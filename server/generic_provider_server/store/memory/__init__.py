@@ -1,1 +1,1 @@
-"""What is kept in memory between transactions."""
+"""Keeps in memory what a process needs between transactions."""

@@ -22,7 +22,7 @@ class FullScan:
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
-        """Yields whether this turn is a full scan, and measures how long the block takes."""
+        """Yields whether the block must scan everything, and measures how long the block takes."""
         began = time.monotonic()
         due = began >= self._due_at
         yield due

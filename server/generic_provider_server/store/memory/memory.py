@@ -17,9 +17,9 @@ from .subscriptions import RecentSubscriptions
 class Memory:
     """What a process remembers between transactions.
 
-    `clock`: nanoseconds since 1970; `steady_clock`: the same, but it advances evenly. `last`: the
+    `clock` returns nanoseconds since 1970; `steady_clock` too, but it advances evenly. `last`: the
     time of the last transaction. Only the writer's thread uses these values, with two exceptions:
-    any thread asks the clocks and `life`, and readers also replace `providers` as a whole.
+    any thread may read the clocks and `life`, and readers also replace `providers` as a whole.
     """
 
     clock: Callable[[], int]
@@ -39,7 +39,7 @@ class Memory:
         return Instant(self.steady_clock() // 1_000)
 
     def tick(self) -> Instant:
-        """Returns the time of a transaction. It is always later than the one before."""
+        """Returns the time of a new transaction, which is later than that of the previous one."""
         self.last = Instant(max(self.now(), self.last + 1))
         return self.last
 

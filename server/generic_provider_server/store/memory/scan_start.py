@@ -18,7 +18,7 @@ from .full_scan import FullScan
 FULL_SCAN_SECONDS = 1.0
 
 Queue = tuple[str, int]
-"""A provider, and one of its two queues: 0 for live requests, 1 for bulk requests."""
+"""A queue of ready lanes: a provider, and 0 for its live lanes or 1 for its bulk lanes."""
 
 
 class ScanStarts:
@@ -58,13 +58,13 @@ class ScanStarts:
     @contextmanager
     def scan(self, provider: str, bulk: int) -> Iterator[Scan]:
         queue = provider, bulk
-        self._take_noted()
+        self._apply_noted()
         with self._full_scans[queue].turn() as everything:
             scan = Scan(0 if everything else self._starts.get(queue, 0))
             yield scan
             self._starts[queue] = scan.start if scan.found is None else scan.found
 
-    def _take_noted(self) -> None:
+    def _apply_noted(self) -> None:
         while self._noted:
             ready = self._noted.popleft()
             for queue, start in self._starts.items():

@@ -1,5 +1,5 @@
-"""Keeps recently used subscriptions in memory as they are committed, because an answer soon follows
-a change.
+"""Keeps recently used subscriptions in memory as they are committed, because after a change the
+answer of an adapter soon needs the subscription again.
 
 If other processes write to the database, a subscription is checked before it is used.
 """
@@ -20,7 +20,7 @@ MOST_KEPT = 5_000
 
 
 class Names(NamedTuple):
-    """What an aggregate names: items, and parts of its providers."""
+    """The items and the parts of providers that a subscription uses."""
 
     goods: set[Goods]
     uses: frozenset[Use]
@@ -34,7 +34,7 @@ def names_of(aggregate: Aggregate) -> Names:
 
 
 def names_after(former: Aggregate | None, names: Names, transition: Transition) -> Names:
-    """Returns what the aggregate names after the transition. `names`: what `former` names."""
+    """Returns the names after the transition. `names`: those of `former`, the state before it."""
     added = uses_added(former, transition) if former else None
     if added is None:
         return names_of(transition.aggregate)

@@ -1,1 +1,1 @@
-"""Notifies those who deliver of commits, in this process and in the others."""
+"""Notifies the listeners of commits, in this process and in the other processes."""

@@ -106,8 +106,8 @@ class Listener:
         )
 
     def _receives(self, connection: psycopg.Connection[Any]) -> bool:
-        """Tells whether the connection receives a notification in time: the test sent here, or any
-        other.
+        """Sends a test notification, and tells whether the connection receives it, or any other
+        notification, in time.
         """
         connection.execute(f"LISTEN {CHANNEL}")
         with connect(self._url) as other:

@@ -1,4 +1,4 @@
-"""Calls those functions that want to know of commits and of the state of the connection."""
+"""Calls the functions that are registered for commits, or for the state of the connection."""
 
 from __future__ import annotations
 

@@ -29,9 +29,9 @@ class Notice:
     leased requests, negative if more were leased; `ran_out` counts requests of leases that ran out;
     `heard` contains streams whose adapter sent something; `stopped` contains streams that want
     nothing more. `settled`: the actions that are settled now. `audited`: what was written to the
-    audit trail. `tally`: what the metrics count. `handed_over`: what listeners handed over to
-    streams of this process before the commit, in their own form. These three are empty in the
-    notice of another process.
+    audit trail. `tally`: what the metrics count. `handed_over`: for each stream of this process,
+    what a listener handed over to it before the commit. `audited`, `tally` and `handed_over` are
+    empty in the notice of another process.
     """
 
     ready: dict[str, int] = field(default_factory=dict)

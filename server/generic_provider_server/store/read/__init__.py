@@ -1,1 +1,1 @@
-"""Queries of the committed state."""
+"""Contains the queries of the committed state."""

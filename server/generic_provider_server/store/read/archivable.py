@@ -31,9 +31,10 @@ from .archivable_runs import START, ArchivableRuns, Page, Place
 
 MOST_ROWS = 500
 DISORDER = 3_600 * SECOND
-"""Numbers ascend with time, except for transactions that overlap.
+"""Numbers ascend with time, except those of transactions that run at the same time.
 
-So if a row was created this long after the end, all rows behind it were created after the end too.
+So if a row was created this long after an archive's `created_before`, all rows with greater numbers
+were created after `created_before` too.
 """
 
 
@@ -49,8 +50,8 @@ _ACTION_ORIGINS = _names(ActionOrigin)
 
 class Archivable(ArchivableRuns):
     def archivable(self, archive: ArchiveRecord, part: int, *, after: Place = START) -> Page | None:
-        """Returns the page of a part of the file that begins behind `after`, or None if there is no
-        such part.
+        """Returns the next page of a part of the file: the page behind `after`. The parts are
+        numbered from 0; returns None if there is no such part.
         """
         parts: Sequence[Callable[..., Page]] = (
             self._request_page,
@@ -61,7 +62,7 @@ class Archivable(ArchivableRuns):
         return parts[part](archive, place=after) if part < len(parts) else None
 
     def _request_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
-        """Finds requests. Each action stands behind the last of its requests."""
+        """Finds requests. Each action follows the last of its requests."""
         number, after = RequestRow.number, place.number
         end, more = self._end(archive, number, RequestRow.create_time, after=after)
         query = _with_actions(RequestRow.select()).where(
@@ -101,7 +102,7 @@ class Archivable(ArchivableRuns):
         return Page(lines, Place(end) if more else None)
 
     def _audit_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
-        """Finds entries of the audit trail. Those without a provider belong to no provider."""
+        """Finds entries of the audit trail; for an archive of one provider, those that name it."""
         after = place.number
         end, more = self._end(archive, AuditRow.time, AuditRow.time, after=after)
         before = min(archive.created_before, archive.final_before)
@@ -125,7 +126,7 @@ class Archivable(ArchivableRuns):
         return found[0].number, found[0].create_time < archive.created_before + DISORDER
 
     def _siblings(self, archive: ArchiveRecord, *, after: int, end: int) -> list[Any]:
-        """Returns all requests of the actions of a page, with `taken` as in `_taken`."""
+        """Returns all requests of the actions of a page. `taken`: whether `_taken` is true."""
         each, taken = RequestRow, _taken(archive).alias("taken")
         page = _of_page("subscription", "action", after=after, end=end).distinct().alias("page")
         of_page = (each.subscription == page.c.subscription) & (each.action == page.c.action)
@@ -153,7 +154,9 @@ def _with_actions(query: Any) -> Any:
 
 
 def _taken(archive: ArchiveRecord) -> Expression:
-    """Returns the condition for requests that the archive takes if they are no last errors."""
+    """Returns the condition for requests that the archive takes, unless a subscription shows them
+    as its last error.
+    """
     conditions = [
         RequestRow.state != int(RequestState.PENDING),
         RequestRow.create_time < archive.created_before,

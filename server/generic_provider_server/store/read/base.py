@@ -1,4 +1,4 @@
-"""Contains what every query needs: rows, and requests in the form in which callers see them."""
+"""Runs the statements of queries, and returns requests in the form in which callers see them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ..database.rows import lane_of_row, request_of_row, rows_of
 from ..memory.memory import Memory
 
 MOST_EXAMINED = 50_000
-"""How many rows are examined for one page of a list that no index finds."""
+"""At most this many rows are examined for one page of a list that has no index."""
 
 
 class BaseQueries:
@@ -26,7 +26,7 @@ class BaseQueries:
         self._memory = memory
 
     def ender(self) -> Callable[[], None]:
-        """Returns what ends a statement that runs on the connection of this thread."""
+        """Returns a function that ends the statement on the connection of this thread."""
         connection = cast(Any, self._database).connection()
         end: Callable[[], None] = getattr(connection, "interrupt", None) or connection.cancel
         return end
@@ -52,7 +52,7 @@ class BaseQueries:
         return rows_of(cast(Any, self._database).execute(query))
 
     def _last_examined(self, key: Any, conditions: list[Expression], order: Any) -> Any:
-        """Returns the key of the last row of a page; None if fewer rows are left."""
+        """Returns the key of the last of the next MOST_EXAMINED rows; None if fewer are left."""
         rows = key.model.select(key).order_by(order)
         if conditions:
             rows = rows.where(*conditions)

@@ -74,7 +74,7 @@ class _Lanes:
 
 class GaugeQueries(BaseQueries):
     def gauges(self, server: str) -> Gauges:
-        """`server`: this process, which ends its own leases."""
+        """Returns the gauges. `server`: this process; only its leases count as late."""
         now = self._memory.now()
         lanes = self._lanes()
         out_of_sync = self._out_of_sync()

@@ -55,7 +55,7 @@ class Queries(
         return self._subscriptions(SubscriptionRow.number > after, *conditions, limit=limit)
 
     def end_of_subscriptions(self, wanted: SubscriptionFilter, *, after: str) -> str | None:
-        """Returns the number at which a page ends, as `end_of_requests` does."""
+        """Returns the last number that one page examines; see `end_of_requests`."""
         if not wanted.scans():
             return None
         number = SubscriptionRow.number
@@ -146,7 +146,7 @@ class Queries(
         return self._actions(query.order_by(ActionRow.id.desc()).limit(limit))
 
     def end_of_actions(self, wanted: ActionFilter, *, before: int) -> int | None:
-        """Returns the id at which a page ends, as `end_of_requests` does."""
+        """Returns the last id that one page examines; see `end_of_requests`."""
         if not wanted.scans():
             return None
         older = [ActionRow.id < before] if before else []
@@ -179,8 +179,8 @@ class Queries(
         return self._requests(query.order_by(_order(wanted)).limit(limit))
 
     def end_of_requests(self, wanted: RequestFilter, *, after: int) -> int | None:
-        """Returns the number at which a page ends, so that nobody waits long for one read; None if
-        the page may examine all that is left.
+        """Returns the number of the last request that one page examines, so that no read takes
+        long; None if the page examines all that is left.
         """
         if not wanted.scans():
             return None

@@ -25,7 +25,10 @@ class Reading:
 
     @contextmanager
     def ended_by(self, end: Callable[[], None]) -> Iterator[None]:
-        """`end` ends the statement that runs within the block. Raises GivenUp."""
+        """While the block runs a statement, `give_up` ends it by calling `end`.
+
+        Raises GivenUp if the read was given up already.
+        """
         with self._lock:
             if self.given_up:
                 raise GivenUp

@@ -1,3 +1,3 @@
-"""Contains the writer and its transaction, which reads in bulk what commands need, changes it in
-memory, and writes it in bulk.
+"""Runs commands in groups. Each group is one transaction, which reads rows in bulk, changes them in
+memory, and writes them in bulk.
 """

@@ -1,4 +1,4 @@
-"""Keeps the commands that need something which is locked, so that the others go on."""
+"""Keeps the commands that wait for a lock of somebody else, so that no other command waits."""
 
 from __future__ import annotations
 
@@ -10,11 +10,15 @@ from .loaded import Needs
 
 LEAST_PAUSE = 0.05
 LONGEST_ROUND = 0.2
-"""Seconds for which blocked commands are tried, before others have their turn."""
+"""After trying blocked commands for this many seconds, the writer runs the next group."""
 DUTY_SHARE = 0.2
-"""The part of the usual time for which a duty waits; in it, every command is tried once."""
+"""A duty's command waits at most this part of the time for which other commands wait. The pause
+between two attempts is at most as long.
+"""
 SUSPECT_SECONDS = 60.0
-"""How long something counts as locked after nobody waits for it any more."""
+"""What a blocked command names counts as locked for this many seconds, even after the command was
+given up.
+"""
 
 Name = tuple[str, object]
 
@@ -32,10 +36,11 @@ N = TypeVar("N", bound=Named)
 
 
 class Blocked(Generic[N]):
-    """The commands that wait for a lock, in their order, and what they name.
+    """The commands that wait for a lock, in their order, and what they name: subscriptions, items,
+    request ids and requests.
 
-    Nobody says which of the names is locked. So whatever names one of them waits behind it.
-    `seconds`: how long a command may wait from the moment of its call.
+    The database does not say which of these is locked. So every other command that names one of
+    them waits too. `seconds`: how long a command may wait from the moment of its call.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -55,7 +60,7 @@ class Blocked(Generic[N]):
         self._suspect(command)
 
     def without(self, group: Iterable[N]) -> list[N]:
-        """Returns the commands that name nothing locked, and adds the others."""
+        """Returns the commands that name nothing that counts as locked, and adds the others."""
         free = list[N]()
         for command in group:
             if self._suspects and not self._suspects.keys().isdisjoint(names_of(command)):
@@ -65,8 +70,8 @@ class Blocked(Generic[N]):
         return free
 
     def pause(self) -> float | None:
-        """The seconds until the next attempt, or until a command is given up; None if nothing
-        waits.
+        """Returns the seconds until the next attempt, or until a command is given up; None if no
+        command waits.
         """
         if not self._waiting:
             return None
@@ -82,10 +87,10 @@ class Blocked(Generic[N]):
         return expired
 
     def attempts(self) -> Iterator[N]:
-        """Yields each command before which nothing waits that shares a name with it.
+        """Yields each command that names nothing that an earlier waiting command names.
 
-        The caller tries it, and adds it again if it is still blocked. All attempts together take
-        about a fifth of the time at most.
+        The caller runs the command, and calls `add` if the command is still blocked. All attempts
+        together take about a fifth of the time at most.
         """
         began, before = time.monotonic(), set[Name]()
         if began < self._next_at:
@@ -125,7 +130,7 @@ class Blocked(Generic[N]):
 
 
 def names_of(command: Named) -> set[Name]:
-    """What the command names; if it names nothing, its kind."""
+    """Returns what the command names. If it names nothing, returns the kind of the command."""
     needs = command.needs
     names: set[Name] = {("subscription", each) for each in needs.subscriptions}
     names |= {("item", each) for each in needs.goods}

@@ -30,9 +30,9 @@ MOST_IN_ROW = 500
 
 
 class Changes(Loaded):
-    """What was read and changed.
+    """What the transaction has read and changed.
 
-    `notice`: what the listeners will learn of it. `server`: this process.
+    `notice`: what the listeners get after the commit. `server`: the id of this process.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Changes(Loaded):
     def existing(self, number: str) -> SubscriptionRecord:
         """Returns a subscription that exists.
 
-        Raises Overtaken if another process created it after this transaction had looked for it.
+        Raises Overtaken if another process created it after this transaction had found none.
         """
         record = self.record(number)
         if record is None:
@@ -97,7 +97,7 @@ class Changes(Loaded):
         return self.lane(provider, subscription).leased(aggregate.queue(provider))
 
     def audit(self, entry: AuditEntry) -> None:
-        """Adds the entry, or the counts of another part of it, to the audit trail."""
+        """Adds the entry to the audit trail. If the entry was added before, adds its counts."""
         former = self._audited.get(entry.key)
         self._audited[entry.key] = former.plus(entry) if former else entry
 
@@ -112,8 +112,8 @@ class Changes(Loaded):
     def finish(self) -> None:
         """Writes the rows that every process changes.
 
-        They come last, so that they are locked only briefly. The very last is the counter of the
-        event rows, so their numbers ascend in the order of the commits.
+        They come last, so that they are locked only briefly. The counter of the event rows is the
+        very last one, so the numbers of event rows ascend in the order of the commits.
         """
         counted = sorted((*use, count) for use, count in self._uses.items() if count)
         rows = [{"provider": code, "thing": thing, "uses": n} for code, thing, n in counted]

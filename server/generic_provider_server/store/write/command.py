@@ -1,4 +1,4 @@
-"""The interface of commands, and a command that waits for its turn."""
+"""Defines the interface of commands, and a queued command with its result."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ class Audit(Protocol):
     def entry(self, asked: Sequence[Asked[Any]], /) -> AuditEntry | None:
         """Returns the entry for those commands of the call that ran in one transaction.
 
-        A call of several transactions has one entry, to which each of them adds its counts. It is
-        called on the writer's thread.
+        If the commands of a call run in several transactions, each of these transactions adds its
+        counts to the same entry. The writer's thread calls this method.
         """
         ...
 
 
 @dataclass(slots=True, eq=False)
 class Asked(Generic[Result]):
-    """A command with its result or its error.
+    """A queued command, and its result or error after it has run.
 
-    `asked_at`: on the monotonic clock. `audit`: the call that asked for it. `blocked`: it needs
-    something that somebody else has locked.
+    `asked_at`: when it was queued, by the monotonic clock. `audit`: the call that queued it.
+    `blocked`: true while it waits for a lock that somebody else holds.
     """
 
     command: Command[Result]

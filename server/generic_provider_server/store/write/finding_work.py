@@ -1,4 +1,4 @@
-"""Finds the work of commands: the subscriptions that a command searches the tables for."""
+"""Finds in the tables the subscriptions for which a command has work to do."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LONGEST_LEASE = 2**62
 class FindingWork(Cleaning):
     """Finds subscriptions. The command then locks and loads them with `load_free`.
 
-    `most`: the most subscriptions that are returned. Subscriptions that are set aside from the
-    command's duty are left out. `processed`: the subscriptions that the command has processed so
-    far; if it fails, the last of them is the cause.
+    Each query returns at most `most` subscriptions, and leaves out those that are set aside from
+    the command's duty. `processed`: the subscriptions that the command has processed so far; if the
+    command fails, the last of them is the cause.
     """
 
     processed: Sequence[str] = ()
@@ -114,7 +114,7 @@ class FindingWork(Cleaning):
         return uses
 
     def sign_of(self, server: str) -> int | None:
-        """The server's sign of life, as it is now."""
+        """Returns the server's sign of life as it is stored now; None if there is none."""
         found = self._tables.select(sql.SIGN, (server,))
         return found[0].seen_time if found else None
 

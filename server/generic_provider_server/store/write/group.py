@@ -25,7 +25,7 @@ log = structlog.get_logger()
 
 
 class GroupCommit:
-    """`throttle`: what the other processes are still to be told."""
+    """Commits groups of commands. `throttle`: the notifications that are not sent yet."""
 
     def __init__(
         self, engine: Engine, memory: Memory, *, server: str, listeners: Listeners
@@ -39,7 +39,11 @@ class GroupCommit:
     def commit(
         self, group: Sequence[Asked[Any]], *, lock_wait: float | None, probe: bool
     ) -> Notice:
-        """Runs the commands and commits. `probe`: writes something in any case."""
+        """Runs the commands and commits.
+
+        `probe`: if true, the transaction writes something even if the group is empty, which shows
+        whether the store can be written.
+        """
         memory, needs = self._memory, [asked.needs for asked in group]
         with self._engine.transaction(lock_wait=lock_wait) as (tables, numbers):
             if self._engine.shared:

@@ -30,7 +30,7 @@ class Needs(Value, frozen=True, kw_only=True):
     process it. It is empty for commands of callers, who get the error themselves. `for_adapter`: an
     adapter waits for the command, so it runs before the commands of the CRM. `scheduled`: the
     subscriptions whose scheduled actions are read; they are among the `subscriptions`. `kind`: the
-    action that the command performs for a caller; a refusal is counted under it.
+    kind of the action that the command performs for a caller; refusals are counted by this kind.
     """
 
     searches: bool = False
@@ -118,7 +118,7 @@ class Loaded:
         return [number for number in numbers if number in self.subscriptions]
 
     def _end_overdue(self, numbers: Iterable[str]) -> None:
-        """Ends the leases that ran out. The subscriptions were loaded just now."""
+        """Ends the leases of these subscriptions that ran out, right after they were loaded."""
         raise NotImplementedError
 
     def _load_waiting(self, numbers: Iterable[str]) -> list[str]:
@@ -153,9 +153,11 @@ class Loaded:
             self.lanes[lane.subscription][lane.provider] = lane
 
     def _recall(self, number: str, revisions: dict[str, int] | None) -> bool:
-        """Takes subscriptions from the cache if they are current.
+        """Takes the subscription from the cache, and returns whether it is cached and current.
 
-        Lanes change without their subscription.
+        `revisions`: the revisions of the locked subscriptions; None if no other process can exist.
+        If another process can exist, lanes are not taken from the cache, because they also change
+        without a new revision of their subscription.
         """
         kept = self._recent.get(number)
         if kept is None:

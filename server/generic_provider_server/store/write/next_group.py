@@ -10,9 +10,11 @@ from typing import Generic, Protocol, TypeVar
 from .loaded import Needs
 
 MOST_IN_GROUP = 400
-"""The size of a group. A command counts as many as it names subscriptions, but at least one."""
+"""The greatest size of a group. The size of a command is the number of subscriptions that it names,
+but at least 1.
+"""
 SHARE = MOST_IN_GROUP // 4
-"""The part of a group that the CRM always gets while adapters are at work."""
+"""While adapters are at work, all other commands together always get this size of a group."""
 SEARCH = MOST_IN_GROUP // 20
 """The size of a command of an adapter that searches for its subscriptions: a claim may find
 hundreds, but mostly finds few.
@@ -31,8 +33,8 @@ class CommandQueue(Generic[Q]):
     queued.
 
     A command of an adapter goes into the very next group, so the CRM cannot keep adapters waiting.
-    While other commands wait, those of adapters take at most half of a group, so adapters cannot
-    keep the CRM waiting.
+    While other commands wait, the commands of adapters take at most half of a group, so adapters
+    cannot keep the CRM waiting.
     """
 
     def __init__(self) -> None:
@@ -49,9 +51,10 @@ class CommandQueue(Generic[Q]):
     def next_group(self) -> list[Q]:
         """Returns the commands of the next group.
 
-        The other commands get as much as the adapters, but at least `SHARE`, so that new requests
-        do not come faster than adapters answer them. A round trip of an adapter takes two groups,
-        so adapters are at work if this group or the last one has a command of theirs.
+        While adapters are at work, the other commands get as much of the group as adapters, but at
+        least `SHARE`, so that new requests do not come faster than adapters answer them. Adapters
+        count as at work if this group or the previous one has a command of an adapter, because a
+        round trip of an adapter takes two groups.
         """
         group, size = _taken(self._adapters, MOST_IN_GROUP // 2 if self._others else MOST_IN_GROUP)
         worked, self._adapters_work = self._adapters_work, bool(group)

@@ -50,7 +50,7 @@ class Transaction(Resets):
         )
 
     def owner(self, goods: Goods) -> str | None:
-        """Returns the subscription that has the item reserved.
+        """Returns the subscription for which the item is reserved.
 
         An item that this group has released counts as free.
         """
@@ -71,10 +71,10 @@ class Transaction(Resets):
         answered: Lane | None = None,
         new_action: ActionRecord | None = None,
     ) -> ActionRecord | None:
-        """Makes the transition the state of the subscription.
+        """Changes the subscription by the transition. Returns `new_action` in its state after that.
 
-        `answered`: the lease under which the first finished request was answered. Returns
-        `new_action` in its current state.
+        `answered`: the lane with the lease of the answer that finished the first request.
+        `new_action`: the action that the transition has performed, if it is not stored yet.
         """
         record = self.subscriptions.get(subscription)
         former = record.aggregate if record else None
@@ -121,7 +121,7 @@ class Transaction(Resets):
         return record
 
     def put_lane(self, change: LaneChange) -> None:
-        """Makes the change the state of the lane, and of its subscription."""
+        """Applies the change to the lane, and to its subscription."""
         lane = change.lane
         if change.transition is not None:
             self.put(
@@ -200,7 +200,7 @@ class Transaction(Resets):
         self._write(sql.ADD_REQUEST_ID, request_id, row)
 
     def _note_attempt(self, pending: Pending, lane: Lane) -> None:
-        """Records in the history how a hand-over of the request ended."""
+        """Records in the request's row how its last hand-over ended."""
         row = {
             "number": pending.number,
             "error_code": pending.error_code,

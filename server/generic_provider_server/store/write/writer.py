@@ -36,13 +36,14 @@ RETRY_SECONDS = 1.0
 IDLE_SECONDS = 5.0
 """After this many seconds without a command, the database is tidied up."""
 MOST_ATTEMPTS = 10
-"""While other processes are faster, a group is run at most this often, and then each of its
-commands.
+"""If other processes always change the same rows first, a group is run at most this often; then its
+commands are run one by one.
 """
 
 PARTING_SECONDS = 0.5
+"""After this many seconds, the search for the commands that need a lock ends."""
 NO_WAIT = 0.005
-"""Seconds: a lock that is not given within them is held by somebody."""
+"""If a lock is not given within this many seconds, somebody else holds it."""
 
 log = structlog.get_logger()
 
@@ -94,7 +95,7 @@ class Writer:
     def ask(
         self, command: Command[Result], *, audit: Audit | None = None
     ) -> asyncio.Future[Result]:
-        """Queues the command behind the commands of its kind that were queued before."""
+        """Queues the command, and returns the future of its result."""
         future: asyncio.Future[Result] = self._loop.create_future()
         asked = Asked(command, command.needs(), future, time.monotonic(), audit)
         with self._wanted:
@@ -170,9 +171,9 @@ class Writer:
     ) -> list[Notice]:
         """Runs the group as one transaction.
 
-        If another process was faster, it runs the group again. If that does not help, it runs the
-        commands one by one. Commands that need something locked are added to those that are
-        blocked.
+        If another process has changed the same rows first, it runs the group again. If that does
+        not help, it runs the commands one by one. Commands that need a lock which somebody else
+        holds are added to the blocked ones.
         """
         try:
             return [self._commit(group, lock_wait=lock_wait)]
@@ -182,7 +183,7 @@ class Writer:
         except Locked:
             self._memory.forget()
             return self._part(group, until=until or time.monotonic() + PARTING_SECONDS)
-        except Exception as error:  # noqa: BLE001 - whoever asked gets it
+        except Exception as error:  # noqa: BLE001 - the callers get it
             self._memory.forget()
             if self._is_worth_another_attempt(group, error) and attempt < MOST_ATTEMPTS:
                 again = attempt + 1
@@ -194,9 +195,10 @@ class Writer:
             return []
 
     def _part(self, group: Sequence[Asked[Any]], *, until: float) -> list[Notice]:
-        """Finds the commands that need something locked by halving the group, and runs the others.
+        """Halves the group again and again, until the commands that need a lock which somebody else
+        holds are alone. Runs the other commands.
 
-        If that takes too long, all that are left count as blocked.
+        After the time `until`, all commands that are left count as blocked.
         """
         if len(group) == 1 or time.monotonic() > until:
             for asked in group:

@@ -45,7 +45,7 @@ class House:
 
 @pytest.fixture
 async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
-    monkeypatch.setattr(rereading, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(rereading, "CHECK_SECONDS", 0.05)
     authority = Authority(tmp_path / "ca")
     key, certificate = authority.pair("server")
     with socket.socket() as free:

@@ -83,7 +83,7 @@ def bearer(token: str) -> tuple[tuple[str, str], ...]:
 @pytest.fixture
 async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[House]:
     monkeypatch.setattr(access, "DELAY_SECONDS", 0.0)
-    monkeypatch.setattr(rereading, "LOOK_SECONDS", 0.05)
+    monkeypatch.setattr(rereading, "CHECK_SECONDS", 0.05)
     file = tmp_path / "callers.toml"
     tokens = {role: allow(file, role.replace(":", "-"), role) for role in (*ALLOWED, "adapter:Q")}
     database = f"sqlite:///{tmp_path / 'x.db'}"

@@ -173,7 +173,7 @@ class _Cancelling:
     async def work(self) -> None:
         resetting = self._runs.resetting()
         resetting._sleep = self._slept  # noqa: SLF001 - to act between two steps
-        await resetting.look()
+        await resetting.step()
         await resetting.finished()
 
     async def _slept(self, seconds: float) -> None:
@@ -206,10 +206,10 @@ async def test_a_run_that_was_interrupted_goes_on_where_it_stopped(runs: Runs) -
     await runs.outage(*[f"S{n:03d}" for n in range(120)])
     run = await runs.submit(await runs.define())
     first = runs.resetting()
-    await first.look()
+    await first.step()
     while not (await runs.get(run)).requests_created:
         await runs.bench.store.refresh()
-        await first.look()
+        await first.step()
         if not first._tasks:  # noqa: SLF001 - it may be as fast as that
             break
     await first.stop()

@@ -57,7 +57,7 @@ class Runs:
 
     async def work(self) -> None:
         resetting = self.resetting()
-        await resetting.look()
+        await resetting.step()
         await resetting.finished()
 
     async def run(self, *, hold: bool = False, **fields: Any) -> RunRecord:

@@ -152,15 +152,15 @@ def existing(transaction: Transaction, number: int) -> ArchiveRecord:
 
 
 def works_on(transaction: Transaction, archive: ArchiveRecord) -> bool:
-    """Locks the archive, and tells whether it is still as its worker, who passes `archive`, knows
-    it.
+    """Locks the archive, and tells whether its worker and its progress are still those of
+    `archive`, the record that the worker has.
     """
     found = transaction.archives.lock(archive.number)
     return found is not None and (found.worker, found.moved) == (archive.worker, archive.moved)
 
 
 def check_deletable(record: ArchiveRecord, checksum: str) -> None:
-    """Raises Refused if there is no file to delete, or if its checksum is another."""
+    """Raises Refused if there is no file to delete, or if `checksum` is not that of the file."""
     facts = {"archive": record.id, "state": record.state.name}
     if record.state not in (ArchiveState.COMPLETED, ArchiveState.DELETED):
         text = f"archive {record.id} is {record.state.name}: there is no file to delete"

@@ -1,4 +1,4 @@
-"""Writes the entries of the audit trail that are not written with a change."""
+"""Writes the entries of the audit trail that are written apart from a change."""
 
 from __future__ import annotations
 

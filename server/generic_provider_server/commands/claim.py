@@ -18,12 +18,11 @@ from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 
 MOST_AT_ONCE = 500
-"""One stream gets at most this many requests in its turn."""
+"""One claim gives a stream at most this many requests."""
 
 MOST_BYTES = 1024 * 1024
-"""One stream gets at most this many bytes in its turn, as the requests are stored.
-
-A pull gets its requests in one message.
+"""One claim gives a stream requests of at most this many bytes in their stored form, because a pull
+gets its requests in one message.
 """
 
 MORE_BYTES = 512
@@ -66,7 +65,8 @@ class Claim:
     """Hands over ready requests, oldest first, to the demands in their order.
 
     `server`: this process, which then has the leases. It hands nothing over while its last sign of
-    life is too old.
+    life is too old. `turn`: the number of the claim, by which `weave` decides when a bulk
+    subscription comes.
     """
 
     provider: str
@@ -116,9 +116,7 @@ class Claim:
     def _free(
         self, transaction: Transaction, live: Sequence[str], bulk: Sequence[str]
     ) -> Iterator[str]:
-        """Yields those that no other process is changing: live ones and, in their turns, bulk
-        ones.
-        """
+        """Yields the subscriptions that no other process is changing, in the order of `weave`."""
         free = set(transaction.load_free([*live, *bulk]))
         lives, bulks = ([each for each in lane if each in free] for lane in (live, bulk))
         return transaction.one_by_one(weave(lives, bulks, turn=self.turn))
@@ -207,9 +205,10 @@ def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...
 
 
 def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:
-    """Yields several live subscriptions, then one bulk subscription, in turns.
+    """Yields LIVE_TURNS live subscriptions, then one bulk subscription, and so on.
 
-    When one list is empty, yields the rest of the other list.
+    `turn`: the place in this order at which it begins. When one list is empty, the rest of the
+    other list follows.
     """
     lives, bulks = iter(live), iter(bulk)
     while True:

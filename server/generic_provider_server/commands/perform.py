@@ -46,8 +46,8 @@ class Done:
     """What an action made, or would make: a preview has no ids and numbers.
 
     `subscription`: None only if the action that creates it is still scheduled, or never created it.
-    `repeated`: an earlier call performed the action, so its requests must be read in their current
-    state. `left_out`: providers that were not effective, so nothing was sent to them.
+    `repeated`: true if an earlier call performed the action; its requests must then be read in
+    their current state. `left_out`: providers that were not effective, so nothing was sent to them.
     """
 
     action: ActionRecord
@@ -61,8 +61,9 @@ class Done:
 class Perform:
     """Performs an action.
 
-    `original`: the call as it was made; empty for an `automatic` end. `digest`: the digest of the
-    call's contents, by which a repeat is recognised. `scheduled`: the scheduled action that is due.
+    `original`: the call as it was made; empty for an automatic end. `digest`: the digest of the
+    call's contents, by which a repeat is recognised. `automatic`: true for an end that the service
+    performs by itself. `scheduled`: the scheduled action that is due.
     """
 
     action: AnyAction

@@ -44,7 +44,7 @@ def share(losing: int, holding: int) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
-    """Takes the run for the server, unless another live server works on it."""
+    """Makes `server` the process that works on the run, unless another live process does."""
 
     run_number: int
     server: str
@@ -67,7 +67,7 @@ class Take:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step of a run. It does nothing if the run was taken by another server or has ended.
+    """A step of a run. It does nothing if another server works on the run, or if the run has ended.
 
     `before`: the run as the server knows it.
     """
@@ -132,10 +132,11 @@ class SetTotal(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count(Step):
-    """Records what was found for the next subscriptions. In the stage PLAN it also writes their
+    """Adds the results of a survey to the run's counters. In the stage PLAN it also writes the
     planned entries.
 
-    `last`: the stage ends here, and `in_sync` more subscriptions hold an entitlement.
+    `last`: true if the stage ends with this survey. `in_sync`: how many subscriptions hold an
+    entitlement and were not examined, because they are in sync.
     """
 
     findings: tuple[Finding, ...] = ()

@@ -28,9 +28,9 @@ SKIPPING = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send(Step):
-    """Resets the next subscriptions. `last`: no subscription follows them.
+    """Resets the next subscriptions.
 
-    `broken`: the subscriptions that cannot be read.
+    `last`: true if no subscription follows them. `broken`: those that cannot be read.
     """
 
     numbers: tuple[str, ...]
@@ -41,7 +41,7 @@ class Send(Step):
         return Needs(subscriptions=frozenset(self.numbers) - self.broken)
 
     def run(self, transaction: Transaction) -> RunRecord | None:
-        # `current` comes second, because it fails the run if requests were archived before the read
+        # `current` is called second: it fails the run if requests were archived before this read
         lost = _lost(transaction, self.before, self.numbers)
         sent = self.current(transaction)
         if sent is None:

@@ -25,7 +25,7 @@ MOST_SCHEDULED = 200
 class Schedule:
     """Stores an action that is performed at `time`, or performs it if that time has come.
 
-    `bulk`: the priority of the action if it is performed later.
+    `bulk`: true if the action has the priority BULK when it is performed later.
     """
 
     perform: Perform

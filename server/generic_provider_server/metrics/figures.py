@@ -53,7 +53,7 @@ class Figures:
         return Figures(self.counts.copy(), self.gauges.copy(), histograms)
 
     def keep(self, ended: Figures) -> None:
-        """Adds what a process has counted that has ended. Its gauges are no longer true."""
+        """Adds the counters and histograms of another process, but not its gauges."""
         for key, count in ended.counts.items():
             self.add(key, count)
         for key, histogram in ended.histograms.items():

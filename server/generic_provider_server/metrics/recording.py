@@ -37,8 +37,8 @@ READ_SECONDS = 5.0
 """The gauges of the database are read again after this many seconds."""
 
 SHARE, LONGEST_PAUSE = 100, 55.0
-"""If reading them takes long, the pause is so many times as long, so that it costs little; but it
-is at most so many seconds longer than usual.
+"""If reading the gauges takes s seconds, the next pause is SHARE · s seconds longer than usual, so
+that it costs little; but it is at most LONGEST_PAUSE seconds longer.
 """
 
 STALE_SECONDS = 120.0
@@ -105,8 +105,8 @@ class Recording:
             self._figures.observe(key, *[span / SECOND for span in spans])
 
     def _key(self, counted: tuple[object, ...]) -> Key:
-        """Returns the key with names in place of numbers. What may be counted next begins with 0,
-        so that Prometheus sees the first time as an increase.
+        """Returns the key with names in place of numbers. Counters that may follow begin with 0, so
+        that Prometheus sees their first count as an increase.
         """
         key = self._keys[counted] = tuple(
             [each.name if isinstance(each, IntEnum) else str(each) for each in counted]

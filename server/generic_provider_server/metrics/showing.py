@@ -18,7 +18,7 @@ from .figures import Figures, families
 
 Read = Callable[[], Figures]
 Show = Callable[[Read], AbstractContextManager[None]]
-"""Shows the figures of a process, which it reads again and again, while the block runs."""
+"""While the block runs, shows the figures of a process, which `Read` returns at any time."""
 
 SEND_SECONDS = 1.0
 STALE_SECONDS = 60.0

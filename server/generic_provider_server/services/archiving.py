@@ -154,8 +154,8 @@ class Archiving:
         return _still_ours(await self._store.do(PutArchive(archive=archive)))
 
     async def _paced(self, step: Awaitable[Result]) -> Result:
-        """Waits for the step, and then pauses as long as the step took, so that at most half of the
-        time goes into archives.
+        """Waits for the step, and then pauses as long as the step took, so that archives take at
+        most half of the time.
         """
         began = time.monotonic()
         result = await step

@@ -70,7 +70,7 @@ class Auditing:
         self._waiting[entry.key] = former.plus(entry) if former else entry
 
     def count(self, entry: AuditEntry) -> None:
-        """Counts the call together with those that are alike."""
+        """Counts the call in one entry with all calls of its kind in the same minute."""
         self._add_alike(_of_host(entry))
 
     def refuse(self, entry: AuditEntry) -> None:
@@ -109,9 +109,9 @@ class Auditing:
         self.add(replace(bare, call=int.from_bytes(digest) >> 1))
 
     async def _write(self) -> None:
-        """If the store cannot be reached, it tries again with what came meanwhile.
+        """Writes the waiting entries. If the store cannot be reached, they wait for the next try.
 
-        A call may then be counted twice, because nobody knows whether it was committed.
+        A call may then be counted twice, because nobody knows whether its entry was committed.
         """
         waiting, self._waiting = self._waiting, {}
         if self._lost:

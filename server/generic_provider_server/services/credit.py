@@ -1,7 +1,7 @@
 """Counts how much of its credit a stream has used.
 
 The thread that commits a group, or receives a notification of another process's commit, counts
-before it does anything else. So a claim sees the credit that all answers before it have freed.
+before it does anything else. So a claim can use the credit that all earlier answers have freed.
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ RETRY_SECONDS = 1.0
 POLL_SECONDS = 1.0
 """The seconds between two queries for what other processes have made ready.
 
-They are needed if a notification is lost.
+The queries are needed if a notification is lost.
 """
 
 WITHDRAWAL_SECONDS = 1.0
@@ -52,12 +52,13 @@ class Delivery:
         self._background: set[asyncio.Task[None]] = set()
         store.listeners.before_commit.append(self.hand_over)
         store.listeners.at_once.append(self.count)
-        store.listeners.committed.append(self.take_note)
+        store.listeners.committed.append(self.serve_after)
         store.listeners.missed.append(self.cut)
 
     def hand_over(self, transaction: Transaction) -> None:
-        """Hands over, to streams with credit, what a transaction makes ready, if nothing else is
-        ready at the provider: a claim need not find it later. The writer's thread calls it.
+        """Gives streams with credit leases on the requests that the transaction makes ready, so
+        that no claim has to find them later. It leaves out providers at which other requests are
+        ready. The writer's thread calls it before the changes are written.
         """
         if self._draining:
             return
@@ -76,7 +77,7 @@ class Delivery:
             if stream is not None:
                 stream.credit.count(notice)
 
-    def take_note(self, notice: Notice) -> None:
+    def serve_after(self, notice: Notice) -> None:
         """Serves the streams whose credit a commit changed, and the providers with ready lanes."""
         ready = set(notice.ready)
         self._pass_on(notice.handed_over)
@@ -92,7 +93,7 @@ class Delivery:
         self._serve_soon(ready)
 
     def _pass_on(self, shares: Mapping[str, tuple[Handed, ...]]) -> None:
-        """Passes leases on to their streams, and withdraws those that nobody wants any more."""
+        """Passes leases on to their streams. Withdraws those of streams that ended or must stop."""
         unwanted: list[Handed] = []
         for stream_id, handed in shares.items():
             stream = self.streams.get(stream_id)
@@ -246,7 +247,7 @@ class Delivery:
                 await ready.wait()
 
     async def _serve(self, provider: str) -> bool:
-        """Gives every stream with credit its share once. Returns whether more may be ready.
+        """Claims requests once for all streams with credit. Returns whether more may be ready.
 
         Requests claimed for a stream that was stopped or has ended in the meantime are withdrawn.
         """
@@ -262,7 +263,7 @@ class Delivery:
         return any(shares)
 
     def _waiting(self, provider: str, committing: Notice = NOTHING) -> list[AdapterStream]:
-        """Returns the streams with credit, each time another one first. Any thread may call it.
+        """Returns the streams with credit; each time, another one is first. Any thread may call it.
 
         `committing`: what the running transaction has changed so far.
         """

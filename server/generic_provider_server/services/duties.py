@@ -52,7 +52,9 @@ def duties(
     days_of_events: int = DAYS_OF_EVENTS,
     days_of_audit: int = DAYS_OF_AUDIT,
 ) -> tuple[Duty, ...]:
-    """Returns all duties. `server`: this process, which ends its own leases."""
+    """Returns all duties. `server`: this process; the duty `leases` ends only its leases, and those
+    of no process.
+    """
     return (
         Duty(name="leases", due=RanOut(server).due),
         Duty(name="retries", due=_retries),
@@ -66,7 +68,7 @@ def duties(
 
 
 class RanOut:
-    """Ends leases that ran out. It remembers the time up to which all of them have been ended."""
+    """Ends leases that ran out. Remembers a time: all leases that ran out earlier have ended."""
 
     def __init__(self, server: str) -> None:
         self._server = server

@@ -51,10 +51,10 @@ def connected(stream: AdapterStream) -> Connected:
 
 
 class Presence:
-    """The part of this process among all that share the database.
+    """Coordinates this process with the other processes on its database.
 
-    Within the block `announced` the other processes see its streams. When another process is
-    silent, its leases are ended as soon as they must have run out.
+    Within the block `announced` the other processes see the streams of this process. When another
+    process is silent, its leases are ended as soon as they must have run out.
     """
 
     def __init__(self, store: Store, streams: Callable[[], list[Connected]]) -> None:
@@ -92,7 +92,7 @@ class Presence:
                 await self._store.do(end_of_silent(server, sign=last, longest=longest))
 
     async def connected(self) -> list[Connected]:
-        """The streams of every process."""
+        """Returns the streams of all processes."""
         if not self._store.shared:
             return self._streams()
         documents = await self._store.read(lambda queries: queries.servers())
@@ -105,7 +105,10 @@ class Presence:
         return [*self._streams(), *elsewhere]
 
     async def _sign_off(self) -> None:
-        """The leases stay live until they run out; if the database is away, others end them."""
+        """Gives up the leases of this process; they stay live until they run out.
+
+        If the database cannot be reached, other processes end these leases.
+        """
         try:
             await until_none_is_found(self._store, Disown(server=self._store.server))
         except Refused as refused:

@@ -1,4 +1,4 @@
-"""Takes a platform's report, part by part, and counts the outcomes."""
+"""Applies a platform's report, part by part, and counts the outcomes."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Example(Value, frozen=True, kw_only=True):
 
 @dataclass(slots=True)
 class Reporting:
-    """A report that is being taken. `outcomes`: the number of subscriptions for each outcome."""
+    """A report that is being applied. `outcomes`: the number of subscriptions for each outcome."""
 
     store: Store
     terms: Terms
@@ -172,7 +172,7 @@ class Reporting:
             self.examples.append(example)
 
     async def _guard(self) -> None:
-        """Raises Refused if the report did not name too many subscriptions."""
+        """Raises Refused if too many linked subscriptions are missing in the report."""
         terms, missing = self.terms, 0
         linked = await self.store.read(lambda queries: queries.linked(terms.provider))
         most = int(linked * terms.max_missing_percent / 100)
@@ -189,8 +189,8 @@ class Reporting:
                 )
 
     async def _missing(self) -> AsyncIterator[list[str]]:
-        """Yields the numbers of the linked subscriptions that the report did not name, and that
-        count as unknown to the platform therefore.
+        """Yields the numbers of the linked subscriptions that the report does not name, and that
+        count as unknown to the platform for this reason.
         """
         provider, observed_time = self.terms.provider, self.terms.observed_time
         page = await self._unnamed(after="")

@@ -10,25 +10,26 @@ import structlog
 
 from .loop import Loop
 
-LOOK_SECONDS = 5.0
+CHECK_SECONDS = 5.0
 
 log = structlog.get_logger()
 
 
 class Rereading(Loop):
-    """Calls `read` at once, and whenever the contents of the files have changed since.
+    """Calls `read` at once, and again whenever the contents of the files have changed.
 
-    Raises OSError if the first call does. Later, what was read before stays in force then.
+    Raises OSError if the first call of `read` raises it. If a later call raises it, the error is
+    logged, and what was read before stays in force.
     """
 
     def __init__(self, name: str, files: Sequence[Path], read: Callable[[], None]) -> None:
-        super().__init__(name, self._look, seconds=LOOK_SECONDS)
+        super().__init__(name, self._check, seconds=CHECK_SECONDS)
         self._files = files
         self._read = read
         self._seen = self._contents()
         read()
 
-    async def _look(self) -> None:
+    async def _check(self) -> None:
         # the contents, not the times: a disk of another machine may have a clock of its own
         contents = await asyncio.to_thread(self._contents)
         if contents == self._seen:

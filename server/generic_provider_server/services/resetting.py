@@ -66,13 +66,16 @@ class Resetting:
         self._now = now
         self._sleep = sleep
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._loop = Loop("reset_runs", self.look, seconds=TICK)
+        self._loop = Loop("reset_runs", self.step, seconds=TICK)
         self.draining = asyncio.Event()
 
     def start(self) -> None:
         self._loop.start()
 
-    async def look(self) -> None:
+    async def step(self) -> None:
+        """Begins runs that are due, ends those that were held too long, and starts to work on the
+        running ones that no other server works on.
+        """
         server = self._store.server
         due = await self._store.read(lambda queries: queries.resets_due(server))
         for definition in due.definitions:

@@ -29,9 +29,9 @@ class Settling:
         self._store = store
         self._waiting: defaultdict[int, set[asyncio.Event]] = defaultdict(set)
         self._draining = False
-        store.listeners.committed.append(self._take_note)
+        store.listeners.committed.append(self._resume)
 
-    def _take_note(self, notice: Notice) -> None:
+    def _resume(self, notice: Notice) -> None:
         for action in notice.settled & self._waiting.keys():
             for settled in self._waiting[action]:
                 settled.set()

@@ -20,9 +20,11 @@ AT_ONCE = 100
 
 
 class Survey(NamedTuple):
-    """The findings for the next subscriptions, up to `cursor`.
+    """The findings among the next subscriptions, up to the number `cursor`.
 
-    `last`: no subscription follows them.
+    `examined`: how many subscriptions were examined; `holding` of them hold an entitlement, and
+    `losing` of them would lose one. `last`: true if nothing is left to examine, because no
+    subscription follows, or because there are as many findings as the run may have.
     """
 
     findings: tuple[Finding, ...]
@@ -42,7 +44,9 @@ def survey(
     most: int | None = None,
     described: bool = False,
 ) -> Survey:
-    """Examines the subscriptions behind `after`, until `most` findings are made."""
+    """Examines the next subscriptions whose numbers follow `after`: at most AT_ONCE, and none after
+    the finding number `most`. A finding is a subscription for which the run would do something.
+    """
     records = queries.reset_candidates(definition, after=after, limit=AT_ONCE)
     circumstances = Circumstances(now=queries.now(), catalogues=catalogues, next_number=1)
     numbers = [number for number, _ in records]

@@ -24,10 +24,12 @@ from .loop import Loop
 Result = TypeVar("Result")
 
 HEARTBEAT = 5.0, 10.0
-"""After this many seconds without an event a watcher gets a heartbeat; drawn between the two."""
+"""A watcher that gets no event for some seconds gets a heartbeat. The number of seconds is drawn at
+random between these two.
+"""
 
 POLL_SECONDS = 0.25
-"""How often new events are looked for that no notification has announced."""
+"""The seconds between two queries for new events that no notification has announced."""
 
 PAUSE_SECONDS = 0.02
 LAST_SECONDS = 1.0
@@ -40,7 +42,7 @@ _CURSOR = re.compile(r"([0-9a-f]{32})-(\d{1,18})-(\d{1,9})")
 
 
 class Place(NamedTuple):
-    """A place between two events: behind so many events of a row."""
+    """A place between two events: behind the first `events` events of the row number `row`."""
 
     row: int
     events: int = 0
@@ -94,7 +96,9 @@ class _Watcher:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
-    """A watcher that has got everything. It waits for a row, from `first` on, that may matter."""
+    """A watcher that has got everything. It waits for a row that may contain an event that it
+    wants; the number of the row is at least `first`.
+    """
 
     wanted: Wanted
     first: int
@@ -115,7 +119,7 @@ class Watching:
         self._most = max_watchers
         self._watchers: set[_Watcher] = set()
         self._next = 0
-        """The first row that the waiting watchers have not been told of."""
+        """The number of the first row that was not announced to the waiting watchers."""
         self._recent: deque[EventsAt] = deque(maxlen=RECENT_ROWS)
         self._waiting: set[_Waiting] = set()
         self._changed = asyncio.Event()
@@ -163,7 +167,7 @@ class Watching:
         return Place(int(found[2]), int(found[3]))
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
-        """Reads for a watcher. Others, who are not watchers, have the other threads."""
+        """Reads for a watcher. Only one watcher reads at a time, so that threads stay free."""
         async with self._reading:
             return await self._store.read(question)
 
@@ -220,9 +224,9 @@ class Watching:
     async def _match(self, wanted: Wanted, place: Place, *, until: float) -> int:
         """Waits for a row that the watcher may want, but not longer than `until`.
 
-        Returns the number of the row, or of the one that will be the next. No row before it is
-        wanted: the future is set at the moment in which this is known, for an asyncio timeout would
-        leave rows out that come before the task wakes.
+        Returns the number of the row, or of the one that will be the next. No row with a smaller
+        number is wanted. A timer sets the future: after an asyncio timeout, the rows that come
+        before the task runs again would be left out.
         """
         waiting = _Waiting(wanted, place.row)
         loop = asyncio.get_running_loop()
@@ -244,9 +248,10 @@ class Watching:
         return rows
 
     async def _follow(self) -> None:
-        """Reads new rows, and tells those watchers that wait for them.
+        """Reads new rows, and announces them to the waiting watchers.
 
-        While the store cannot be reached, their streams end: another server may reach it.
+        If the store cannot be reached, the streams of these watchers end, because another server
+        may reach it.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_SECONDS):

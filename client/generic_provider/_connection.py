@@ -108,8 +108,8 @@ def delays(first: float, most: float) -> Iterator[float]:
 class Tries:
     """Limits the attempts of one call by its deadline.
 
-    Only a call that failed with a status in NOT_DONE is repeated, or one for which the server had
-    too many others.
+    A call is repeated only after a status in NOT_DONE, or if the server had too many other calls
+    and asks for a repeat.
     """
 
     def __init__(self, limit: timedelta) -> None:

@@ -70,7 +70,7 @@ def error_of(error: grpc.RpcError) -> ProvisioningError:
 
 
 def retry_delay(error: grpc.RpcError) -> float | None:
-    """Returns the seconds after which the server wants the call again; None if it names none."""
+    """Returns the seconds after which the server allows a repeat; None if it names no time."""
     found = error_details_pb2.RetryInfo()
     for detail in _details(error):
         if detail.Unpack(found):

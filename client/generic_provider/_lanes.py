@@ -1,4 +1,4 @@
-"""Does the requests that an adapter has got."""
+"""Runs an adapter's routines for the requests that were handed over to it."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class HeldLease:
 
 
 class Lanes:
-    """Has a lane for each subscription.
+    """Runs the requests of each subscription in a lane of its own.
 
     Requests of one lane run one after the other; lanes run in parallel.
     """
@@ -116,7 +116,7 @@ class Lanes:
     def take(self, lease: HeldLease) -> None:
         """Adds a lease.
 
-        It replaces an older lease of the same subscription, because that has ended.
+        It replaces an older lease of the same subscription, because the older one has ended.
         """
         self._newest[lease.subscription] = lease
         if lease.subscription not in self._lanes:

@@ -1,4 +1,4 @@
-"""Detects that this process was suspended. Then messages may wait to be read."""
+"""Detects that this process was suspended, because after that messages may wait to be read."""
 
 from __future__ import annotations
 

@@ -77,7 +77,8 @@ class Report:
     def _messages(self, entries: Iterable[Entry]) -> Iterator[Message]:
         """Yields the messages.
 
-        A thread of gRPC reads them; it would only log what the entries raise, so `send` raises it.
+        A thread of gRPC reads them, and would only log an exception of the entries. So `send`
+        raises this exception.
         """
         try:
             for entry in entries:

@@ -30,7 +30,9 @@ log = logging.getLogger("generic_provider")
 _MOST_TOKENS = 1000
 _FLUSH_SECONDS = 10.0
 _SHORTEST_PAUSE = 0.1
-"""Seconds between two extensions, because the last lease before `max_lease_time` may be tiny."""
+"""The least number of seconds between two extensions, because a lease that reaches `max_lease_time`
+is extended only a little.
+"""
 
 
 class Session:
@@ -136,7 +138,7 @@ class Session:
                     await self._extend_sooner.wait()
 
     async def _extend(self) -> None:
-        """Extends all leases after a third of the shortest one, as it was granted."""
+        """Extends all leases, each time after a third of the shortest duration that was granted."""
         while True:
             await self._extension_due()
             leases, now = self._lanes.running(), time.monotonic()
@@ -180,7 +182,7 @@ class Session:
                 await self._answers.flushed()
 
     async def _give_back(self, token: str) -> None:
-        """Releases a lease of which nothing more may be begun."""
+        """Releases a lease whose other requests must not be begun."""
         await self._flush(_FLUSH_SECONDS)
         try:
             await self._client.release_leases([token])

@@ -23,8 +23,9 @@ from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServic
 
 log = logging.getLogger("generic_provider")
 SILENCE_SECONDS = 30.0
+"""If no message has arrived for this many seconds, the stream is opened anew."""
 SILENT_SECONDS = 12.0
-"""If no message has arrived for this many seconds, nothing is begun.
+"""If no message has arrived for this many seconds, no request is begun.
 
 Heartbeats come at least every 10 s.
 """

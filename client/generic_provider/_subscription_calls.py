@@ -204,9 +204,9 @@ def watch_events(
     with what happens from now on. Keep the cursor of each event that you have handled, best in the
     same transaction as its effect; after a restart begin behind it.
 
-    `on_heartbeat` is called with the cursor of each heartbeat. It is behind everything that the
-    filters left out, so a watcher that seldom gets an event keeps it too: events are stored for a
-    few days only, and then their cursor is too old.
+    `on_heartbeat` is called with the cursor of each heartbeat. This cursor is behind all events
+    that the filters left out. Keep it too if events are rare: they are stored for a few days only,
+    and then their cursors are too old.
     """
     request = v1.WatchEventsRequest(
         provider=provider, subscription=subscription, kinds=chosen(EventKind, kind, kinds)

@@ -1,4 +1,4 @@
-"""Keeps a stream open for Client and AsyncClient: when to open it again, and when it has ended."""
+"""Decides when Client and AsyncClient open a stream again, and when the stream has ended."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _call(cancel: Cancel) -> object:
 class Watched(Generic[Response, Item]):
     """A stream with all attempts to open it.
 
-    `more`: it is to be opened again, after `delay` seconds.
+    `more`: true if the stream is to be opened again, after `delay` seconds.
     """
 
     def __init__(self, watch: Watch[Response, Item], timeout: timedelta) -> None:
@@ -73,7 +73,7 @@ class Watched(Generic[Response, Item]):
         return self._watch.read(message)
 
     def _listen(self, ended: threading.Event, cancel: Cancel) -> None:
-        """Ends a stream on which nothing is heard any more."""
+        """Cancels the stream if no message arrives for SILENCE_SECONDS."""
         while (left := self._heard + SILENCE_SECONDS - time.monotonic()) > 0:
             if ended.wait(left):
                 return

@@ -29,7 +29,7 @@ class ProvisioningError(Exception):
         self.reason = reason
         """The name of an ErrorReason without its prefix; empty if the server gave none."""
         self.metadata = dict(metadata or {})
-        """The things because of which the call was refused."""
+        """What caused the refusal, by name: for example the `provider`."""
         self.code = code
         self.violations = tuple(violations)
         """The first ten wrong fields, for INVALID_FIELD."""
@@ -243,12 +243,12 @@ class OutOfRange(ProvisioningError):
 class CursorTooOld(OutOfRange):
     """Events behind the cursor were removed, because they were too old.
 
-    Read what you keep anew, and watch from now on.
+    Read again what you keep a copy of, and watch from now on.
     """
 
 
 class CursorUnknown(OutOfRange):
-    """The cursor is not one of this store, or is ahead of it: perhaps a backup was restored."""
+    """This store has not given the cursor: another store has, or a backup was restored since."""
 
 
 class ResourceExhausted(ProvisioningError):
@@ -260,7 +260,7 @@ class TooManyStreams(ResourceExhausted):
 
 
 class TooManyCalls(ResourceExhausted):
-    """The server has too many calls already, until the deadline. Nothing was done."""
+    """The server had too many calls until the deadline, so it has done nothing."""
 
 
 class Unauthenticated(ProvisioningError):

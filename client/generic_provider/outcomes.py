@@ -12,7 +12,7 @@ from generic_provider.v1.resources_pb2 import PlatformTarget, ProvisioningReques
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """A routine returns this to pass on more than its success."""
+    """A routine returns this to accept its request and to pass on numbers of the platform."""
 
     account_number: str = ""
     reference_number: str = ""

@@ -14,6 +14,7 @@ from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from support.calling import METHODS, Caller, Refusal
 from support.chance import fill
 from support.fresh import dice
+from support.soak import forms
 from support.wrong_input import CASES
 
 STATUS = {
@@ -51,14 +52,19 @@ async def check_refusal(
     assert refusal.size < 4_096
 
 
+MANY = forms("many", suite=30, soak=600)
+"""So many by chance for each RPC."""
+
+
+@MANY
 @pytest.mark.parametrize("url", ["sqlite"], indirect=True)  # no store is reached
 async def test_bytes_that_are_no_message_are_refused(
-    caller: Caller, subtests: pytest.Subtests
+    caller: Caller, many: int, subtests: pytest.Subtests
 ) -> None:
     not_utf8 = b"\x0a\x02\xff\xfe"  # field 1, a text of two bytes
     for rpc in METHODS:
         chance = dice("bytes", rpc)
-        noise = [chance.randbytes(chance.randint(1, 80)) for _ in range(60)]
+        noise = [chance.randbytes(chance.randint(1, 80)) for _ in range(many)]
         with subtests.test(rpc=rpc):
             for raw in (not_utf8, b"\xff" * 9, *noise):
                 answer = await caller.call(rpc, raw)
@@ -66,13 +72,14 @@ async def test_bytes_that_are_no_message_are_refused(
                     assert answer.reason not in ("", "INTERNAL"), (raw, answer)
 
 
+@MANY
 async def test_messages_made_up_by_chance_are_never_a_fault_of_ours(
-    caller: Caller, subtests: pytest.Subtests
+    caller: Caller, many: int, subtests: pytest.Subtests
 ) -> None:
     for rpc in METHODS:
         chance, kind = dice("messages", rpc), GetMessageClass(METHODS[rpc].input_type)
         with subtests.test(rpc=rpc):
-            for _ in range(60):
+            for _ in range(many):
                 request = kind()
                 fill(request, chance, depth=4)
                 answer = await caller.call(rpc, request)

@@ -56,7 +56,7 @@ class Watched(History):
 
 
 @pytest.mark.timeout(600)  # for making a failing history short; one that holds takes no second
-@histories(suite=50, soak=2_000, at_once=50)
+@histories(suite=25, soak=2_000, at_once=25)
 async def test_every_change_is_told_once_and_in_order_whatever_happens(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
 ) -> None:

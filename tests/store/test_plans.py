@@ -157,7 +157,7 @@ def postgres_url(postgres: Databases) -> Iterator[str]:
 @pytest.mark.timeout(280)
 @forms(
     "size",
-    suite=Size(subscriptions=100_000, settled=200_000, blocked=10_000, waiting=20_000),
+    suite=Size(subscriptions=100_000, settled=100_000, blocked=10_000, waiting=20_000),
     soak=Size(subscriptions=1_000_000, settled=2_000_000, blocked=100_000, waiting=200_000),
 )
 async def test_everything_hot_uses_an_index(url: str, asked: Asked, size: Size) -> None:

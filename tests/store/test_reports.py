@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from generic_provider_server.commands.report import Outcome, Report
@@ -33,8 +35,7 @@ def customer(number: str) -> BecomeSubscriber:
 
 
 async def served(bench: Bench, *numbers: str) -> None:
-    for number in numbers:
-        await bench.become(customer(number))
+    await bench.become_all([customer(number) for number in numbers])
 
 
 async def begun(bench: Bench, *, most: float = 100) -> Reporting:
@@ -102,9 +103,9 @@ async def test_a_large_message_is_many_small_transactions(
     sizes: list[int] = []
     do = bench.store.do
 
-    async def counted(command: Report) -> object:
+    async def counted(command: Report, **options: Any) -> object:
         sizes.append(len(command.entries))
-        return await do(command)
+        return await do(command, **options)
 
     monkeypatch.setattr(bench.store, "do", counted)
     report = await begun(bench)

@@ -154,7 +154,7 @@ class Restored(Healed):
 
 
 @pytest.mark.timeout(600)  # for making a failing history short; one that holds takes no second
-@histories(suite=50, soak=2_000, at_once=50)
+@histories(suite=25, soak=2_000, at_once=25)
 async def test_one_run_brings_everybody_in_sync_whatever_has_happened(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
 ) -> None:
@@ -162,7 +162,7 @@ async def test_one_run_brings_everybody_in_sync_whatever_has_happened(
 
 
 @pytest.mark.timeout(600)
-@histories(suite=20, soak=2_000, at_once=20)
+@histories(suite=10, soak=2_000, at_once=10)
 async def test_one_run_brings_accounts_back_that_a_platform_has_lost(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
 ) -> None:
@@ -170,7 +170,7 @@ async def test_one_run_brings_accounts_back_that_a_platform_has_lost(
 
 
 @pytest.mark.timeout(600)
-@histories(suite=20, soak=2_000, at_once=20)
+@histories(suite=10, soak=2_000, at_once=10)
 async def test_one_run_sends_a_restored_platform_exactly_what_it_has_lost(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
 ) -> None:

@@ -23,7 +23,8 @@ def runs(bench: Bench) -> Runs:
 
 
 async def test_filters_choose_whom_the_run_is_about(runs: Runs) -> None:
-    await runs.outage("S1", "S2", "S3", "S4")
+    for number in ("S1", "S2", "S3", "S4"):  # created one after the other
+        await runs.outage(number)
     await runs.bench.stop_provider("SAT")
     await runs.bench.perform(REMOVE_SPORT, "S3")
     await runs.bench.perform(Deactivate(), "S4")

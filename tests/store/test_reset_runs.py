@@ -88,8 +88,7 @@ async def test_a_held_run_does_exactly_what_its_entries_said(runs: Runs) -> None
 
 async def test_the_guard_holds_a_run_that_would_switch_off_too_much(runs: Runs) -> None:
     numbers = [f"S{n:03d}" for n in range(120)]
-    for number in numbers:
-        await runs.bench.become(viewer(number))
+    await runs.bench.become_all([viewer(number) for number in numbers])
     await runs.bench.drain("SAT")
     await runs.bench.stop_provider("SAT")
     for number in numbers[:13]:
@@ -103,8 +102,7 @@ async def test_the_guard_holds_a_run_that_would_switch_off_too_much(runs: Runs) 
 
 async def test_the_guard_says_both_numbers_and_an_approval_lets_the_run_go_on(runs: Runs) -> None:
     numbers = [f"S{n:03d}" for n in range(100)]
-    for number in numbers:
-        await runs.bench.become(viewer(number))
+    await runs.bench.become_all([viewer(number) for number in numbers])
     await runs.bench.drain("SAT")
     await runs.bench.stop_provider("SAT")
     for number in numbers[:11]:
@@ -130,8 +128,7 @@ async def test_the_guard_says_both_numbers_and_an_approval_lets_the_run_go_on(ru
 async def test_few_subscriptions_or_a_guard_of_0_hold_nothing(
     runs: Runs, subscriptions: int, percent: float | None
 ) -> None:
-    for n in range(subscriptions):
-        await runs.bench.become(viewer(f"S{n:03d}"))
+    await runs.bench.become_all([viewer(f"S{n:03d}") for n in range(subscriptions)])
     await runs.bench.drain("SAT")
     await runs.bench.stop_provider("SAT")
     for n in range(50):

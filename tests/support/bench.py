@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +111,10 @@ class Bench:
     async def become(self, action: BecomeSubscriber, *, bulk: bool = False) -> Done:
         return await self.perform(action, action.number, bulk=bulk)
 
+    async def become_all(self, actions: Iterable[BecomeSubscriber]) -> None:
+        """At once, so that they share transactions."""
+        await asyncio.gather(*[self.become(action) for action in actions])
+
     async def claim(
         self, provider: str, *, stream: str = "stream", credit: int = 100, lease: float = 30
     ) -> tuple[Handed, ...]:
@@ -164,8 +170,16 @@ class Bench:
     async def drain(self, provider: str) -> None:
         """Accepts until nothing is ready any more."""
         while handed := await self.claim(provider, stream="drain", credit=1_000):
-            for lease in handed:
-                await self.accept(lease)
+            responses = [
+                Response(
+                    request=request.number,
+                    lease_token=self.token(lease),
+                    status=ResponseStatus.ACCEPTED,
+                )
+                for lease in handed
+                for request in lease.requests
+            ]
+            await self.respond(provider, *responses)
 
     async def extend(self, lease: Lease, *, seconds: float | None = None) -> LeaseState:
         duration = None if seconds is None else int(seconds * SECOND)

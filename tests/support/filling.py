@@ -107,10 +107,13 @@ def _copy_stuck(database: Copying, table: str, *, key: str, first: int, count: i
 
 
 def _tables_of_subscriptions(database: Copying) -> list[tuple[str, str]]:
-    """Each with the column that names the subscription."""
+    """Each with the column that names the subscription; not the audit trail, whose keys are no
+    numbers that could be counted on."""
     columns = database.run(database.columns).fetchall()
     return [("subscription", "number")] + [
-        (table, column) for table, column in columns if column == "subscription"
+        (table, column)
+        for table, column in columns
+        if column == "subscription" and table != "audit"
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -94,10 +95,8 @@ class Runs:
     async def outage(self, *drifting: str, steady: int = 0) -> None:
         """Some get SPORT while SAT is not effective, others stay as they are."""
         calm = [f"C{n:03d}" for n in range(steady)]
-        for number in (*drifting, *calm):
-            await self.bench.become(viewer(number))
+        await self.bench.become_all([viewer(number) for number in (*drifting, *calm)])
         await self.bench.drain("SAT")
         await self.bench.stop_provider("SAT")
-        for number in drifting:
-            await self.bench.perform(ADD_SPORT, number)
+        await asyncio.gather(*[self.bench.perform(ADD_SPORT, number) for number in drifting])
         await self.bench.start_provider("SAT")

@@ -225,6 +225,7 @@ STEPS: tuple[tuple[Step, Mapping[str, float]], ...] = (
             f"requests_created_total{{provider=P,type={BECOME},origin=ACTION}}": 3,
             f"requests_settled_total{{provider=P,type={BECOME},state=EXPIRED}}": 0,
             "rpc_seconds_count{method=PerformAction,code=OK}": 3,
+            "rpc_seconds_count{method=PerformAction,code=UNAVAILABLE}": 0,
             "provider_effective{provider=P}": 1,
             "store_reachable": 1,
             "refused_credentials_total": 0,

@@ -14,7 +14,14 @@ from itertools import count
 
 import grpc
 
-from generic_provider import Account, Client, ProvisioningError, ResetRunDefinition, actions
+from generic_provider import (
+    Account,
+    Client,
+    ProvisioningError,
+    ResetRunDefinition,
+    ResetRunState,
+    actions,
+)
 from generic_provider.v1 import subscription_service_pb2 as api
 from generic_provider.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
 
@@ -58,7 +65,7 @@ class Stage:
         stopping = threading.Event()
 
         def work() -> None:
-            patience = timedelta(seconds=15)
+            patience = timedelta(minutes=1)
             with Client(self.server.address, token=token or self.token, timeout=patience) as crm:
                 while not stopping.wait(0.1):
                     self._try(crm)
@@ -183,7 +190,8 @@ def held_run(stage: Stage) -> Iterator[None]:
         ResetRunDefinition(provider=CODE, name="all")
     )
     run = stage.crm.submit_reset_run_definition(definition.id, hold=True).reset_run
-    wait_until(lambda: stage.crm.get_reset_run(run.id).state == 1, what="the run is held")
+    held = ResetRunState.HELD
+    wait_until(lambda: stage.crm.get_reset_run(run.id).state == held, what="the run is held")
     yield
     stage.crm.cancel_reset_run(run.id)
 

@@ -45,6 +45,7 @@ STALE_SECONDS = 120.0
 """After this many seconds, the gauges that were read last are not shown any more."""
 
 FINAL = frozenset(RequestState) - {RequestState.PENDING}
+FAILURES = ("INTERNAL", "UNAVAILABLE")
 OUTCOMES = (REFUSED, *[state.name for state in ActionState])
 
 
@@ -61,6 +62,7 @@ class Recording:
         self._figures = Figures()
         self._stored: dict[Key, float] = {}
         self._read_at = 0.0
+        self._took = 0.0
         self._reached = True
         self._keys: dict[tuple[object, ...], Key] = {}
         self._process = ProcessCollector(registry=None)
@@ -86,7 +88,10 @@ class Recording:
         return copy
 
     def observe(self, method: str, code: str, seconds: float) -> None:
-        """Counts a call that has ended."""
+        """Counts a call that has ended. Its failures begin with 0, as in `_key`."""
+        if (f.RPC, method, code) not in self._figures.histograms:
+            for failure in FAILURES:
+                self._figures.observe((f.RPC, method, failure))
         self._figures.observe((f.RPC, method, code), seconds)
 
     def refused_credentials(self, _: str) -> None:
@@ -137,7 +142,8 @@ class Recording:
             self._begin(*[(LOST, code, cause.name) for cause in LOSSES])
             self._begin(*[(ANSWERS, code, verdict.name) for verdict in ResponseCode])
             self._begin(*[(ROLLBACKS, code, extent) for extent in ("ACTION", "PART")])
-        await asyncio.sleep(min(SHARE * took, LONGEST_PAUSE))
+        usual, self._took = min(took, self._took), took  # the first reading opens a connection
+        await asyncio.sleep(min(SHARE * usual, LONGEST_PAUSE))
 
 
 def _shown(gauges: Gauges, connected: list[Connected]) -> Iterator[tuple[Key, float]]:

@@ -118,7 +118,7 @@ async def test_an_archived_request_is_known_for_ever(bench: Bench, archivist: Ar
     archive = await archivist.make()
     (number,) = done.action.requests
 
-    assert await archivist.holding(number) == archive
+    assert await archivist.holding([number]) == {number: archive}
     assert (await bench.answer(lease)).code is ResponseCode.DUPLICATE
     conflict = await bench.answer(lease, status=ResponseStatus.REJECTED)
     assert (conflict.code, conflict.state) == (ResponseCode.CONFLICT, RequestState.COMPLETED)

@@ -57,8 +57,7 @@ async def _check(bench: Bench, archivist: Archivist, made: set[int]) -> None:
     files = {
         file.name.split("-")[0]: contents_of(file).requests for file in archivist.path.glob("Z*")
     }
-    for number in made:
-        archive = await archivist.holding(number)
+    for number, archive in (await archivist.holding(made)).items():
         assert (number in live) == (archive is None)
         holding = [archive for archive, requests in files.items() if number in requests]
         if archive:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,8 +103,11 @@ class Archivist:
         assert found is not None
         return found
 
-    async def holding(self, request: int) -> ArchiveRecord | None:
-        return await self.bench.store.read(lambda queries: queries.archive_holding(request))
+    async def holding(self, requests: Iterable[int]) -> dict[int, ArchiveRecord | None]:
+        """The archive of each request, if it is in one."""
+        return await self.bench.store.read(
+            lambda queries: {number: queries.archive_holding(number) for number in requests}
+        )
 
     def contents(self, archive: ArchiveRecord) -> Contents:
         """What is in its file."""

@@ -17,12 +17,12 @@ from .full_scan import FullScan
 
 FULL_SCAN_SECONDS = 1.0
 
-Queue = tuple[str, int]
-"""A queue of ready lanes: a provider, and 0 for its live lanes or 1 for its bulk lanes."""
+Lanes = tuple[str, int]
+"""The ready lanes of a provider: its live lanes (0) or its bulk lanes (1)."""
 
 
 class ScanStarts:
-    """Remembers for each queue where to begin, and at which providers nothing is ready.
+    """Remembers for live and bulk lanes where to begin, and at which providers nothing is ready.
 
     Any thread records what became ready; only the writer's thread scans.
     """
@@ -30,8 +30,8 @@ class ScanStarts:
     def __init__(self) -> None:
         self._empty: set[str] = set()
         self._noted: deque[Mapping[str, int]] = deque()
-        self._starts: dict[Queue, int] = {}
-        self._full_scans: defaultdict[Queue, FullScan] = defaultdict(
+        self._starts: dict[Lanes, int] = {}
+        self._full_scans: defaultdict[Lanes, FullScan] = defaultdict(
             partial(FullScan, FULL_SCAN_SECONDS)
         )
 
@@ -57,22 +57,22 @@ class ScanStarts:
 
     @contextmanager
     def scan(self, provider: str, bulk: int) -> Iterator[Scan]:
-        queue = provider, bulk
+        lanes = provider, bulk
         self._apply_noted()
-        with self._full_scans[queue].turn() as everything:
-            scan = Scan(0 if everything else self._starts.get(queue, 0))
+        with self._full_scans[lanes].turn() as everything:
+            scan = Scan(0 if everything else self._starts.get(lanes, 0))
             yield scan
-            self._starts[queue] = scan.start if scan.found is None else scan.found
+            self._starts[lanes] = scan.start if scan.found is None else scan.found
 
     def _apply_noted(self) -> None:
         while self._noted:
             ready = self._noted.popleft()
-            for queue, start in self._starts.items():
-                self._starts[queue] = min(start, ready.get(queue[0], start))
+            for lanes, start in self._starts.items():
+                self._starts[lanes] = min(start, ready.get(lanes[0], start))
 
 
 class Scan:
-    """One scan of a queue. `start`: the instant at which it begins.
+    """One scan of ready lanes. `start`: the instant at which it begins.
 
     `found`: the instant since which the first lane that was found has been ready; None if nothing
     was found.

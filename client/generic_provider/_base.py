@@ -53,7 +53,7 @@ class Base:
     def _rpc(self, response: type[Message]) -> Any:
         rpc = self._rpcs.get(response)
         if rpc is None:
-            with self._lock:  # else it could keep a former channel
+            with self._lock:  # otherwise the call could keep a former channel
                 rpc = self._rpcs[response] = self.channel.unary_unary(
                     PATHS[response.DESCRIPTOR.full_name], _SERIALIZE, response.FromString
                 )
@@ -78,7 +78,7 @@ class Base:
         raise NotImplementedError
 
     def _prepare_retry(self) -> None:
-        """Takes another channel if the files of TLS have changed since this one was created.
+        """Replaces the channel if the files of TLS have changed since it was created.
 
         The former channel stays open for the calls of other threads.
         """

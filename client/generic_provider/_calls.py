@@ -60,8 +60,8 @@ class Pages(Generic[Response, Item]):
 class Watch(Generic[Response, Item]):
     """A stream that can be opened again with its request at any time.
 
-    `read` returns None for a message that contains nothing for the caller. `lasting`: the stream
-    never ends by itself; once it was open, it is opened again however long that takes.
+    `read` returns None for a message that contains nothing for the caller. `lasting`: true if the
+    stream never ends by itself; once it was open, it is opened again however long that takes.
     """
 
     request: Message

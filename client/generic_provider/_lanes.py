@@ -52,7 +52,7 @@ class HeldLease:
     def end(self, *, given_back: bool) -> None:
         """Ends the lease. The adapter finishes and answers what has begun, and begins nothing more.
 
-        `given_back`: the lease need not be released any more.
+        `given_back`: true if the lease need not be released any more.
         """
         self._runs_out_at = float("-inf")
         self.given_back = self.given_back or given_back

@@ -1,4 +1,4 @@
-"""Defines the calls of RequestService, except those about archives."""
+"""Defines the calls of RequestService, except those about archives and the audit trail."""
 
 from __future__ import annotations
 
@@ -97,8 +97,8 @@ def resolve_request(
     end_lease: bool = False,
     performed_by: str = "",
 ) -> Call[v1.ResolveRequestResponse, ProvisioningRequest]:
-    """Answer a request in the name of the platform, ACCEPTED or REJECTED, after checking the
-    platform.
+    """Answer a request in the name of the platform, ACCEPTED or REJECTED, after you have checked
+    the platform.
     """
     (new_status,) = chosen(ResponseStatus, status, ())
     resolve = v1.ResolveRequestRequest(

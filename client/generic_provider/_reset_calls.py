@@ -21,8 +21,8 @@ def reset_subscription(
     request_id: str = "",
     performed_by: str = "",
 ) -> Call[v1.ResetSubscriptionResponse, v1.ResetSubscriptionResponse]:
-    """Send the platform what it lacks, and remove what it should not hold. If it is in sync,
-    nothing is sent.
+    """Send the platform what it lacks, and remove what it should not hold. If the platform is in
+    sync, nothing is sent.
 
     `full` sends everything again. `recreate` also sends the account, if the platform has lost it.
     Without a provider, every effective provider is reset. `validate_only` changes nothing.
@@ -85,7 +85,7 @@ def update_reset_run_definition(
 ) -> Call[v1.UpdateResetRunDefinitionResponse, v1.ResetRunDefinition]:
     """Replace everything of a definition except its state.
 
-    It must be submitted again afterwards.
+    The definition must be submitted again afterwards.
     """
     request = v1.UpdateResetRunDefinitionRequest(
         definition=definition, performed_by=performed_by or caller.performed_by

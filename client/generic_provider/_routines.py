@@ -51,8 +51,8 @@ class Routines:
         return list(takewhile(self._by_target, requests)) or [requests[0]]
 
     async def answer(self, work: Work, pool: Executor) -> ProvisioningResponse | PlatformDown:
-        """Answers the requests that `front` returned. The answer has no number and no token. It
-        raises nothing.
+        """Answers the requests that `front` returned. The answer has no number and no token. No
+        exception of a routine is raised.
 
         If the platform is down, it returns PlatformDown, whose `retry_after` is a timedelta.
         """

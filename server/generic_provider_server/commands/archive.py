@@ -123,7 +123,7 @@ class MoveLines:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeleteArchive:
-    """Marks an archive as deleted. The caller must have removed its file before."""
+    """Marks an archive as deleted, after the caller has removed its file."""
 
     archive: int
     checksum: str

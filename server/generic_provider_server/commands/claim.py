@@ -29,9 +29,7 @@ MORE_BYTES = 512
 """Each request needs this many bytes in a message, in addition to its stored form."""
 
 LIVE_TURNS = 4
-"""While both kinds wait, this many live subscriptions are handed over for each bulk
-subscription.
-"""
+"""While live and bulk subscriptions wait, this many live ones are handed over for each bulk one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from ..store.write.transaction import Transaction
 class CancelRequest:
     """Rejects a request in the operator's name.
 
-    If it was handed over, what it names becomes uncertain.
+    If the request was handed over, the elements that it names become uncertain.
     """
 
     request: int

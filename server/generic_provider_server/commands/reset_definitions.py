@@ -195,8 +195,8 @@ class BeginDue:
         return Needs()
 
     def run(self, transaction: Transaction) -> RunRecord | None:
-        """Returns None if no run began, because it is not due any more or the previous run has not
-        ended.
+        """Returns the run. Returns None if no run began, because the definition is not due any more
+        or its previous run has not ended.
         """
         record = transaction.reset_definition(self.id)
         if record is None or record.next_run_time is None or record.next_run_time > transaction.now:

@@ -77,7 +77,7 @@ class Step:
     def current(self, transaction: Transaction) -> RunRecord | None:
         """Returns the current run.
 
-        Returns None if another server has it, or if its stage or cursor differs from `before`.
+        Returns None if another server has the run, or if its stage or cursor differs from `before`.
         """
         found = transaction.reset_run(self.before.id)
         if found is None or found.state is not RunState.RUNNING:
@@ -205,7 +205,8 @@ def _decided(run: RunRecord, *, now: Instant) -> RunRecord:
 class Approve:
     """Lets a held run go on.
 
-    `proven`: the caller is proven, so it must be another one than the one who submitted the run.
+    `proven`: true if it is proven who calls; then it must be another one than who submitted the
+    run.
     """
 
     run_number: int

@@ -47,7 +47,7 @@ def archiving_loop(store: Store, folder: ArchiveFolder) -> Loop:
 
 
 class TakenOver(Exception):
-    """Another server process has become the archive's worker."""
+    """Says that another server process has become the archive's worker."""
 
 
 class Archiving:

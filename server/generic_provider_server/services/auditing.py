@@ -26,10 +26,10 @@ from .loop import Loop
 WRITE_SECONDS = 0.5
 MINUTE = 60 * SECOND
 MOST_ALONE = 10
-"""So many refused calls of a caller have entries of their own in a minute."""
+"""At most this many refused calls of a caller have entries of their own in a minute."""
 
 MOST_CALLERS = 1_000
-"""So many callers with refused calls are told apart in a minute."""
+"""At most this many callers with refused calls are told apart in a minute."""
 
 MOST_WAITING = 10_000
 UNAUTHENTICATED = 16

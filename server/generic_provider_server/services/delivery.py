@@ -180,8 +180,8 @@ class Delivery:
             stream.events.put_nowait(Drain(reason))
 
     async def _finish_withdrawals(self) -> None:
-        """Waits until what was handed over to nobody is withdrawn, also by a commit that is
-        running, so that it need not run out. If the database stands still, it gives up.
+        """Waits until the leases that no stream gets are withdrawn, also those of a running commit,
+        so that they need not run out. If the database does not answer, it gives up.
         """
         with suppress(TimeoutError, Refused):
             async with asyncio.timeout(WITHDRAWAL_SECONDS):
@@ -284,7 +284,7 @@ class Delivery:
 
     async def _end_leases(self, stream: AdapterStream) -> None:
         await stream.claimed.wait()
-        # a commit that was running may have handed over to the stream; that is withdrawn first
+        # a commit that was running may have given leases to the stream; they are withdrawn first
         await self._withdraw(())
         end = end_of_stream(stream.provider, stream.id)
         await _persistently(lambda: until_none_is_found(self._store, end))

@@ -34,9 +34,9 @@ class Duty:
     """Something that the service does by itself. Every `seconds`, `due` returns the commands to run
     now.
 
-    Every process has every duty, so another process may be faster. Therefore each command checks
-    again what is due, under the lock of what it changes. A command changes a bounded number of
-    subscriptions. `due` returns at most MOST_DUE commands; if it returns that many, it is called
+    Every process has every duty, so another process may do the work first. Therefore each command
+    checks again what is due, under the lock of what it changes. A command changes a bounded number
+    of subscriptions. `due` returns at most MOST_DUE commands; if it returns that many, it is called
     again at once.
     """
 

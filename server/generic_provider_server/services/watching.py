@@ -160,7 +160,7 @@ class Watching:
         return f"{self._store.id}-{place.row}-{place.events}"
 
     def place(self, cursor: str) -> Place:
-        """Returns the place that the cursor names. Raises Refused if it is not of this store."""
+        """Returns the place that the cursor names. Raises Refused if another store has given it."""
         found = _CURSOR.fullmatch(cursor)
         if not found or found[1] != self._store.id:
             raise _unknown(cursor)

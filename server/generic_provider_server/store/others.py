@@ -13,8 +13,8 @@ class Others:
     """The signs of life of the other processes, as this process has seen them change.
 
     Only the monotonic clock of this process counts, and only the time in which it has read the
-    signs regularly. After a pause of its own, it begins to count again for every process. `signs`:
-    the signs that were read last.
+    signs regularly. After a pause of this process, the time of every other process counts from 0
+    again. `signs`: the signs that were read last.
     """
 
     def __init__(self, waits: Waits) -> None:
@@ -37,8 +37,8 @@ class Others:
     def silent_for(self, server: str, *, at: float) -> float:
         """Returns the seconds since the server's last sign of life.
 
-        If it has never written one, returns the seconds since this function was first called for
-        it.
+        If the server has never written a sign, returns the seconds since this function was first
+        called for it.
         """
         return self.last_of(server, at=at)[1]
 

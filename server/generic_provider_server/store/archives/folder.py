@@ -89,8 +89,8 @@ class ArchiveFolder:
     def pieces(self, archive: ArchiveRecord, *, offset: int) -> Iterator[bytes]:
         """Yields the file from the offset on.
 
-        Raises Refused if the file cannot be read or has another size. After the whole file was
-        read, it also raises Refused if the checksum is another.
+        Raises Refused if the file cannot be read or its size differs from the archive's record.
+        After the whole file was read, it also raises Refused if the checksum differs.
         """
         digest = hashlib.sha256()
         try:

@@ -66,8 +66,8 @@ def database_of(url: str) -> PostgresqlDatabase:
 class _Connection(psycopg.Connection[Any]):
     """A connection that counts as lost when the database does not answer.
 
-    A database may stand still without closing anything, and cancelling a query needs its answer
-    too.
+    A database can hang without closing its connections, and a query is cancelled only if the
+    database answers.
     """
 
     answer_seconds: float | None = None

@@ -18,7 +18,7 @@ from peewee import (
 
 
 class Setting(Model):
-    """Facts of this store: its id, the key of the lease tokens, and the oldest schema whose servers
+    """A fact of this store: its id, the key of the lease tokens, or the oldest schema whose servers
     may run on it.
     """
 
@@ -80,8 +80,8 @@ class LinkRow(Model):
     document.
 
     `sync_state` only says whether the link is OUT_OF_SYNC, because PENDING links have a lane.
-    `holds`: the platform has confirmed an entitlement. `report_time`: the time at which the last
-    complete report that named the subscription began.
+    `holds`: 1 if the platform has confirmed an entitlement. `report_time`: the time at which the
+    last complete report that named the subscription began.
     """
 
     provider = TextField()

@@ -1,4 +1,4 @@
-"""Knows whether the last sign of life of this process is fresh enough."""
+"""Tells whether the last sign of life of this process is fresh enough."""
 
 from __future__ import annotations
 

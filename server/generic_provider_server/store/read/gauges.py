@@ -26,7 +26,7 @@ from ..database.models import (
 from .base import BaseQueries
 
 MOST_RUNS = 1_000
-"""So many of the last reset runs are counted by their state."""
+"""The last reset runs, at most this many, are counted by their state."""
 
 FIRST_UNIT = """
 SELECT provider, COUNT(*) AS requests FROM request WHERE state = 1 AND unit = (

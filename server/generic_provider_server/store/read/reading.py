@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class GivenUp(Exception):
-    """Nobody waits for the read any more."""
+    """Says that nobody waits for the read any more."""
 
 
 AGAIN_SECONDS = 0.1

@@ -152,7 +152,7 @@ class Writer:
         return self._stopping and not self._asked and not self._blocked
 
     def _try_blocked(self) -> None:
-        """Tries the blocked commands apart from all others, without waiting."""
+        """Runs each blocked command in a group of its own, without waiting for locks."""
         for asked in self._blocked.attempts():
             self._tell([asked], self._run_group([asked], lock_wait=NO_WAIT))
         if expired := self._blocked.expired():

@@ -4,10 +4,11 @@ isort:skip_file
 This file defines the reasons for which calls are refused.
 
 A refused call ends with a gRPC status and a google.rpc.ErrorInfo. Its domain is
-"generic_provider", its `reason` is the name of an ErrorReason without the prefix, and its metadata
-names the things at fault. With INVALID_ARGUMENT comes a google.rpc.BadRequest with the first ten
-violations. Programs should use the reason; the message is for people. A refused call has changed
-nothing, except with STORE_UNAVAILABLE or INTERNAL.
+"generic_provider", its `reason` is the name of an ErrorReason without the prefix, and its
+metadata names the things because of which the call was refused. With INVALID_ARGUMENT there is
+also a google.rpc.BadRequest with the first ten violations. Programs should use the reason; the
+message is for people. A refused call has changed nothing, except perhaps after STORE_UNAVAILABLE
+or INTERNAL.
 
 After these outcomes nobody knows whether the change was made: UNAVAILABLE (with STORE_UNAVAILABLE
 or without a reason), DEADLINE_EXCEEDED, INTERNAL, and a CANCELLED that the caller did not cause (a
@@ -41,7 +42,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT
 
-    The input is wrong in any state of the data. The violations name each field.
+    The input is wrong whatever the database contains. The violations name the wrong fields.
     """
     ERROR_REASON_PROVIDER_NOT_FOUND: _ErrorReason.ValueType  # 10
     """NOT_FOUND; the metadata names the thing that was not found"""
@@ -85,14 +86,14 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_DISTRIBUTOR_OCCUPIED: _ErrorReason.ValueType  # 46
     """The distributor already has an item of that goods type."""
     ERROR_REASON_ITEM_IN_USE: _ErrorReason.ValueType  # 47
-    """The item is on another subscription, or its removal from there is not settled. Metadata:
-    subscription, and request if a request that removes the item is pending.
+    """The item is on another subscription, or its removal from that subscription is not settled.
+    Metadata: subscription, and request if a request that removes the item is pending.
     """
     ERROR_REASON_PROVIDER_NOT_EFFECTIVE: _ErrorReason.ValueType  # 48
     ERROR_REASON_PROVIDER_INCOMPLETE: _ErrorReason.ValueType  # 49
     """An effective provider needs at least one distributor and one service."""
     ERROR_REASON_PROVIDER_IN_USE: _ErrorReason.ValueType  # 50
-    """Subscriptions use the thing that would change. Metadata: thing, count."""
+    """Subscriptions use the part of the provider that would change. Metadata: thing, count."""
     ERROR_REASON_REQUEST_NOT_PENDING: _ErrorReason.ValueType  # 51
     """The request already has a final state. Metadata: state."""
     ERROR_REASON_REQUEST_LEASED: _ErrorReason.ValueType  # 52
@@ -100,9 +101,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_REQUEST_NOT_FIRST: _ErrorReason.ValueType  # 53
     """An earlier request of the subscription must be resolved first. Metadata: first."""
     ERROR_REASON_TOO_MANY_UNSETTLED: _ErrorReason.ValueType  # 68
-    """The subscription has 500 unsettled actions, not counting those that the service performed by
-    itself; check whether an adapter is connected. Or it has 200 scheduled actions. Metadata:
-    subscription, and unsettled or scheduled.
+    """The subscription has 500 unsettled actions, without automatic ends and scheduled actions; check
+    whether an adapter is connected. Or it has 200 scheduled actions. Metadata: subscription, and
+    unsettled or scheduled.
     """
     ERROR_REASON_RUN_NOT_EDITABLE: _ErrorReason.ValueType  # 54
     """A run of the definition has begun, so it cannot be deleted. Metadata: reset_run_definition."""
@@ -113,13 +114,13 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_RUN_NOT_HELD: _ErrorReason.ValueType  # 57
     """The run is not HELD, so it cannot be approved. Metadata: reset_run, state."""
     ERROR_REASON_CHECKSUM_MISMATCH: _ErrorReason.ValueType  # 58
-    """The call names another checksum than that of the archive, or the archive has no file yet, or the
-    file is not the one that was written. Metadata: archive, and state if there is no file.
+    """The call does not name the checksum of the archive, or the archive has no file yet, or the file
+    was altered. Metadata: archive, and state if there is no file.
     """
     ERROR_REASON_REPORT_INCOMPLETE: _ErrorReason.ValueType  # 59
-    """A complete report does not name more of the linked subscriptions than max_missing_percent
-    allows. What it names was applied. Metadata: linked, most, and missing, which is the first count
-    above `most`.
+    """A complete report leaves out more of the linked subscriptions than max_missing_percent allows.
+    Its entries were applied. Metadata: linked, most, and missing, which is the first count above
+    `most`.
     """
     ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: _ErrorReason.ValueType  # 69
     """This server has no archive folder, or cannot write in it; the message says why."""
@@ -129,32 +130,31 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CURSOR_TOO_OLD: _ErrorReason.ValueType  # 75
     """OUT_OF_RANGE
 
-    Events behind the cursor were removed, because they were too old: read the state of what the
-    watcher keeps anew, and watch from now. Metadata: cursor, oldest (the cursor from which events are
-    kept).
+    Events behind the cursor were removed, because they were too old: the watcher must read the
+    subscriptions anew, and watch from now. Metadata: cursor, oldest (the cursor from which events
+    are kept).
     """
     ERROR_REASON_CURSOR_UNKNOWN: _ErrorReason.ValueType  # 76
-    """The cursor is one of another store, or is ahead of this one: was the database exchanged, or
-    restored from a backup? Metadata: cursor.
+    """The cursor belongs to another database, or is ahead of this database, which was perhaps
+    exchanged, or restored from a back-up. Metadata: cursor.
     """
     ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 80
     """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""
     ERROR_REASON_TOO_MANY_CALLS: _ErrorReason.ValueType  # 81
     """This server process has about 1,000 calls of this service already, or as many in batches.
-    Nothing was done. Every unary RPC may answer so.
+    Nothing was done. Every unary RPC can be refused with this reason.
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 85
-    """UNAUTHENTICATED: every call may answer so
+    """UNAUTHENTICATED: every call can be refused with this reason
 
     The server knows neither the token nor the client certificate, or none was given, or the caller
-    was removed while the call ran. A stream ends so too.
+    was removed while the call ran. A stream can end with this reason too.
     """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 86
-    """PERMISSION_DENIED: every call may answer so
+    """PERMISSION_DENIED: every call can be refused with this reason
 
-    The caller has none of the roles that may make this call, or not for this provider, or has itself
-    submitted the run that it would approve. Metadata: caller, and rpc and perhaps provider, or
-    reset_run.
+    The caller has no role that may make this call for this provider, or has itself submitted the
+    run that it would approve. Metadata: caller, and rpc and perhaps provider, or reset_run.
     """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 90
     """UNAVAILABLE: repeat the call
@@ -168,7 +168,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INTERNAL: _ErrorReason.ValueType  # 99
     """INTERNAL
 
-    The service has a fault. It is logged with the id that the message contains.
+    The service has a fault. The log describes the fault under the id in the message.
     """
     ERROR_REASON_REJECTED_BY_PLATFORM: _ErrorReason.ValueType  # 120
     """Reasons of actions, never of calls
@@ -190,7 +190,7 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT
 
-The input is wrong in any state of the data. The violations name each field.
+The input is wrong whatever the database contains. The violations name the wrong fields.
 """
 ERROR_REASON_PROVIDER_NOT_FOUND: ErrorReason.ValueType  # 10
 """NOT_FOUND; the metadata names the thing that was not found"""
@@ -234,14 +234,14 @@ ERROR_REASON_GOODS_TYPE_NOT_MAPPED: ErrorReason.ValueType  # 45
 ERROR_REASON_DISTRIBUTOR_OCCUPIED: ErrorReason.ValueType  # 46
 """The distributor already has an item of that goods type."""
 ERROR_REASON_ITEM_IN_USE: ErrorReason.ValueType  # 47
-"""The item is on another subscription, or its removal from there is not settled. Metadata:
-subscription, and request if a request that removes the item is pending.
+"""The item is on another subscription, or its removal from that subscription is not settled.
+Metadata: subscription, and request if a request that removes the item is pending.
 """
 ERROR_REASON_PROVIDER_NOT_EFFECTIVE: ErrorReason.ValueType  # 48
 ERROR_REASON_PROVIDER_INCOMPLETE: ErrorReason.ValueType  # 49
 """An effective provider needs at least one distributor and one service."""
 ERROR_REASON_PROVIDER_IN_USE: ErrorReason.ValueType  # 50
-"""Subscriptions use the thing that would change. Metadata: thing, count."""
+"""Subscriptions use the part of the provider that would change. Metadata: thing, count."""
 ERROR_REASON_REQUEST_NOT_PENDING: ErrorReason.ValueType  # 51
 """The request already has a final state. Metadata: state."""
 ERROR_REASON_REQUEST_LEASED: ErrorReason.ValueType  # 52
@@ -249,9 +249,9 @@ ERROR_REASON_REQUEST_LEASED: ErrorReason.ValueType  # 52
 ERROR_REASON_REQUEST_NOT_FIRST: ErrorReason.ValueType  # 53
 """An earlier request of the subscription must be resolved first. Metadata: first."""
 ERROR_REASON_TOO_MANY_UNSETTLED: ErrorReason.ValueType  # 68
-"""The subscription has 500 unsettled actions, not counting those that the service performed by
-itself; check whether an adapter is connected. Or it has 200 scheduled actions. Metadata:
-subscription, and unsettled or scheduled.
+"""The subscription has 500 unsettled actions, without automatic ends and scheduled actions; check
+whether an adapter is connected. Or it has 200 scheduled actions. Metadata: subscription, and
+unsettled or scheduled.
 """
 ERROR_REASON_RUN_NOT_EDITABLE: ErrorReason.ValueType  # 54
 """A run of the definition has begun, so it cannot be deleted. Metadata: reset_run_definition."""
@@ -262,13 +262,13 @@ ERROR_REASON_RUN_IN_PROGRESS: ErrorReason.ValueType  # 56
 ERROR_REASON_RUN_NOT_HELD: ErrorReason.ValueType  # 57
 """The run is not HELD, so it cannot be approved. Metadata: reset_run, state."""
 ERROR_REASON_CHECKSUM_MISMATCH: ErrorReason.ValueType  # 58
-"""The call names another checksum than that of the archive, or the archive has no file yet, or the
-file is not the one that was written. Metadata: archive, and state if there is no file.
+"""The call does not name the checksum of the archive, or the archive has no file yet, or the file
+was altered. Metadata: archive, and state if there is no file.
 """
 ERROR_REASON_REPORT_INCOMPLETE: ErrorReason.ValueType  # 59
-"""A complete report does not name more of the linked subscriptions than max_missing_percent
-allows. What it names was applied. Metadata: linked, most, and missing, which is the first count
-above `most`.
+"""A complete report leaves out more of the linked subscriptions than max_missing_percent allows.
+Its entries were applied. Metadata: linked, most, and missing, which is the first count above
+`most`.
 """
 ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: ErrorReason.ValueType  # 69
 """This server has no archive folder, or cannot write in it; the message says why."""
@@ -278,32 +278,31 @@ ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 71
 ERROR_REASON_CURSOR_TOO_OLD: ErrorReason.ValueType  # 75
 """OUT_OF_RANGE
 
-Events behind the cursor were removed, because they were too old: read the state of what the
-watcher keeps anew, and watch from now. Metadata: cursor, oldest (the cursor from which events are
-kept).
+Events behind the cursor were removed, because they were too old: the watcher must read the
+subscriptions anew, and watch from now. Metadata: cursor, oldest (the cursor from which events
+are kept).
 """
 ERROR_REASON_CURSOR_UNKNOWN: ErrorReason.ValueType  # 76
-"""The cursor is one of another store, or is ahead of this one: was the database exchanged, or
-restored from a backup? Metadata: cursor.
+"""The cursor belongs to another database, or is ahead of this database, which was perhaps
+exchanged, or restored from a back-up. Metadata: cursor.
 """
 ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 80
 """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""
 ERROR_REASON_TOO_MANY_CALLS: ErrorReason.ValueType  # 81
 """This server process has about 1,000 calls of this service already, or as many in batches.
-Nothing was done. Every unary RPC may answer so.
+Nothing was done. Every unary RPC can be refused with this reason.
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 85
-"""UNAUTHENTICATED: every call may answer so
+"""UNAUTHENTICATED: every call can be refused with this reason
 
 The server knows neither the token nor the client certificate, or none was given, or the caller
-was removed while the call ran. A stream ends so too.
+was removed while the call ran. A stream can end with this reason too.
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
-"""PERMISSION_DENIED: every call may answer so
+"""PERMISSION_DENIED: every call can be refused with this reason
 
-The caller has none of the roles that may make this call, or not for this provider, or has itself
-submitted the run that it would approve. Metadata: caller, and rpc and perhaps provider, or
-reset_run.
+The caller has no role that may make this call for this provider, or has itself submitted the
+run that it would approve. Metadata: caller, and rpc and perhaps provider, or reset_run.
 """
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 90
 """UNAVAILABLE: repeat the call
@@ -317,7 +316,7 @@ the change was made.
 ERROR_REASON_INTERNAL: ErrorReason.ValueType  # 99
 """INTERNAL
 
-The service has a fault. It is logged with the id that the message contains.
+The service has a fault. The log describes the fault under the id in the message.
 """
 ERROR_REASON_REJECTED_BY_PLATFORM: ErrorReason.ValueType  # 120
 """Reasons of actions, never of calls
@@ -335,7 +334,9 @@ Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
 class ItemError(_message.Message):
-    """The reason why one item of a batch was refused. It says what the status of a single call would say."""
+    """The reason why one item of a batch was refused. It has the contents that the status of a single
+    call would have.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -29,7 +29,7 @@ class CreateProviderRequest(_message.Message):
     request_id: _builtins.str
     """Makes a repeat safe. 1 to 100 characters, unique among all callers; kept as long as the provider."""
     performed_by: _builtins.str
-    """A person or system in the caller's house. Up to 100 characters."""
+    """A person or system of the caller. Up to 100 characters."""
     @_builtins.property
     def provider(self) -> _resources_pb2.Provider: ...
     def __init__(
@@ -170,8 +170,8 @@ class UpdateProviderRequest(_message.Message):
     performed_by: _builtins.str
     @_builtins.property
     def provider(self) -> _resources_pb2.Provider:
-        """The code names the provider to replace. `state` and times are ignored. If `etag` is not empty, it
-        must be the current one.
+        """The code names the provider to replace. `state` and times are ignored. If `etag` is not empty,
+        it must be the current etag.
         """
 
     def __init__(

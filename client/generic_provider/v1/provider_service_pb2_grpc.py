@@ -100,9 +100,10 @@ class ProviderServiceServicer(object):
     def UpdateProvider(self, request, context):
         """Replaces everything of a provider except its state. These changes are always allowed: to add
         distributors, services and goods; to change display names, parameters, delivery settings and
-        request methods; to widen allowed_services and max_services. Any other change of a thing is
-        allowed only while no live subscription, no unsettled action and no confirmed state of a platform
-        names the thing. An effective provider must keep at least one distributor and one service.
+        request methods; to widen allowed_services and max_services. Any other change of a part is
+        allowed only while no live subscription, no unsettled action and no confirmed state of a
+        platform names this part. An effective provider must keep at least one distributor and one
+        service.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
         PROVIDER_INCOMPLETE, ETAG_MISMATCH.

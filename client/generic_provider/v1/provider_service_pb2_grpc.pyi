@@ -54,9 +54,10 @@ class ProviderServiceStub:
     UpdateProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.UpdateProviderRequest, _provider_service_pb2.UpdateProviderResponse]
     """Replaces everything of a provider except its state. These changes are always allowed: to add
     distributors, services and goods; to change display names, parameters, delivery settings and
-    request methods; to widen allowed_services and max_services. Any other change of a thing is
-    allowed only while no live subscription, no unsettled action and no confirmed state of a platform
-    names the thing. An effective provider must keep at least one distributor and one service.
+    request methods; to widen allowed_services and max_services. Any other change of a part is
+    allowed only while no live subscription, no unsettled action and no confirmed state of a
+    platform names this part. An effective provider must keep at least one distributor and one
+    service.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
     PROVIDER_INCOMPLETE, ETAG_MISMATCH.
@@ -95,9 +96,10 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
     UpdateProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.UpdateProviderRequest, _provider_service_pb2.UpdateProviderResponse]  # type: ignore[assignment]
     """Replaces everything of a provider except its state. These changes are always allowed: to add
     distributors, services and goods; to change display names, parameters, delivery settings and
-    request methods; to widen allowed_services and max_services. Any other change of a thing is
-    allowed only while no live subscription, no unsettled action and no confirmed state of a platform
-    names the thing. An effective provider must keep at least one distributor and one service.
+    request methods; to widen allowed_services and max_services. Any other change of a part is
+    allowed only while no live subscription, no unsettled action and no confirmed state of a
+    platform names this part. An effective provider must keep at least one distributor and one
+    service.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
     PROVIDER_INCOMPLETE, ETAG_MISMATCH.
@@ -157,9 +159,10 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_provider_service_pb2.UpdateProviderResponse, _abc.Awaitable[_provider_service_pb2.UpdateProviderResponse]]:
         """Replaces everything of a provider except its state. These changes are always allowed: to add
         distributors, services and goods; to change display names, parameters, delivery settings and
-        request methods; to widen allowed_services and max_services. Any other change of a thing is
-        allowed only while no live subscription, no unsettled action and no confirmed state of a platform
-        names the thing. An effective provider must keep at least one distributor and one service.
+        request methods; to widen allowed_services and max_services. Any other change of a part is
+        allowed only while no live subscription, no unsettled action and no confirmed state of a
+        platform names this part. An effective provider must keep at least one distributor and one
+        service.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, PROVIDER_IN_USE (metadata: provider, thing, count),
         PROVIDER_INCOMPLETE, ETAG_MISMATCH.

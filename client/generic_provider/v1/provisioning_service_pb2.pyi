@@ -60,7 +60,7 @@ class _ResponseCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Response
     RESPONSE_CODE_DUPLICATE: _ResponseCode.ValueType  # 2
     """The request already has the same outcome."""
     RESPONSE_CODE_STALE: _ResponseCode.ValueType  # 3
-    """The lease has ended. The request comes again if it is still wanted."""
+    """The lease has ended. The request is sent again if it is still wanted."""
     RESPONSE_CODE_CONFLICT: _ResponseCode.ValueType  # 4
     """The request is COMPLETED, and this answer has another status."""
     RESPONSE_CODE_OUT_OF_ORDER: _ResponseCode.ValueType  # 5
@@ -68,11 +68,13 @@ class _ResponseCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Response
     RESPONSE_CODE_NOT_FOUND: _ResponseCode.ValueType  # 6
     """The provider has no such request."""
     RESPONSE_CODE_INVALID: _ResponseCode.ValueType  # 7
-    """The token was never issued for this request, or the answer is malformed: `message` says which."""
+    """The token was never issued for this request, or the answer is malformed: `message` says which
+    of the two.
+    """
 
 class ResponseCode(_ResponseCode, metaclass=_ResponseCodeEnumTypeWrapper):
-    """How the server judged an answer. Only APPLIED changes the request. A late ACCEPTED can make what
-    the request names uncertain.
+    """How the server judged an answer. Only APPLIED changes the request. A late ACCEPTED can make the
+    elements that the request names uncertain.
     """
 
 RESPONSE_CODE_UNSPECIFIED: ResponseCode.ValueType  # 0
@@ -81,7 +83,7 @@ RESPONSE_CODE_APPLIED: ResponseCode.ValueType  # 1
 RESPONSE_CODE_DUPLICATE: ResponseCode.ValueType  # 2
 """The request already has the same outcome."""
 RESPONSE_CODE_STALE: ResponseCode.ValueType  # 3
-"""The lease has ended. The request comes again if it is still wanted."""
+"""The lease has ended. The request is sent again if it is still wanted."""
 RESPONSE_CODE_CONFLICT: ResponseCode.ValueType  # 4
 """The request is COMPLETED, and this answer has another status."""
 RESPONSE_CODE_OUT_OF_ORDER: ResponseCode.ValueType  # 5
@@ -89,7 +91,9 @@ RESPONSE_CODE_OUT_OF_ORDER: ResponseCode.ValueType  # 5
 RESPONSE_CODE_NOT_FOUND: ResponseCode.ValueType  # 6
 """The provider has no such request."""
 RESPONSE_CODE_INVALID: ResponseCode.ValueType  # 7
-"""The token was never issued for this request, or the answer is malformed: `message` says which."""
+"""The token was never issued for this request, or the answer is malformed: `message` says which
+of the two.
+"""
 Global___ResponseCode: _TypeAlias = ResponseCode  # noqa: Y015
 
 @_typing.final
@@ -230,9 +234,9 @@ class StreamPendingRequestsResponse(_message.Message):
     def drain(self) -> Global___StreamPendingRequestsResponse.Drain: ...
     @_builtins.property
     def sent_time(self) -> _timestamp_pb2.Timestamp:
-        """When the message was sent, by the clock that measures the leases of this stream. It advances
-        evenly, whatever happens to the clock of the server's machine; compare it only with other
-        messages of the same stream.
+        """When the message was sent, by the clock that measures the leases of this stream. This clock is
+        never set, even if the clock of the server's machine is; compare it only with other messages of
+        the same stream.
         """
 
     def __init__(
@@ -381,9 +385,10 @@ class PullPendingRequestsResponse(_message.Message):
 
     @_builtins.property
     def waited(self) -> _duration_pb2.Duration:
-        """How long the server worked on the call until `sent_time`, waiting included. The rest of the
-        call's duration may have passed since then: count the time of the leases from the arrival of the
-        answer, less the duration of the call, plus `waited`.
+        """How long the server worked on the call until `sent_time`, including the time in which it
+        waited. The rest of the call's duration may have passed after `sent_time`. So count the
+        duration of the leases from this instant: the arrival of the answer, less the duration of the
+        call, plus `waited`.
         """
 
     def __init__(
@@ -630,8 +635,8 @@ class ReleaseLeasesRequest(_message.Message):
     LEASE_TOKENS_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
     stop: _builtins.bool
-    """Stops the streams that gave these leases: the server hands nothing more over on them, and ends
-    each when its last lease has ended.
+    """Stops the streams on which these leases were given: the server hands nothing more over on them,
+    and ends each stream when its last lease has ended.
     """
     @_builtins.property
     def lease_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -698,8 +703,8 @@ class ReportPlatformStateRequest(_message.Message):
     """
     @_builtins.property
     def observed_time(self) -> _timestamp_pb2.Timestamp:
-        """When reading the platform began, by the clock of the platform or the adapter. Mandatory in the
-        first message. At most one day in the future.
+        """The time at which you began to read the platform, by the clock of the platform or the adapter.
+        Mandatory in the first message. At most one day in the future.
         """
 
     @_builtins.property
@@ -743,7 +748,7 @@ class PlatformSubscription(_message.Message):
     subscription: _builtins.str
     """The CRM's number."""
     missing: _builtins.bool
-    """The platform does not know the subscriber. Then nothing is confirmed any more, and the next reset
+    """The platform does not know the subscriber. Then *confirmed* becomes empty, and the next reset
     sends BECOME_SUBSCRIBER. Items and entitlements are ignored.
     """
     @_builtins.property
@@ -784,15 +789,15 @@ class PlatformItem(_message.Message):
     serial_number: _builtins.str
     """Mandatory."""
     goods_type: _builtins.str
-    """The CRM's goods type. If this and `provider_goods_type` are empty, the goods type is that of the
-    subscription's item with this serial number.
+    """The CRM's goods type. If this field and `provider_goods_type` are empty, the goods type is the
+    one of the subscription's item with this serial number.
     """
     provider_goods_type: _builtins.str
     """The platform's goods type."""
     distributor: _builtins.str
     """A distributor's code. If it is empty, the item is on the distributor where it is confirmed, or
-    else where the CRM has it. If there is none, the item is kept without a distributor, and a reset
-    takes it away.
+    else where the CRM has it. If there is no such distributor, the item is kept without a
+    distributor, and a reset removes it.
     """
     def __init__(
         self,
@@ -824,8 +829,8 @@ class PlatformEntitlement(_message.Message):
     """The platform's own id of the service. Mandatory."""
     distributor: _builtins.str
     """A distributor's code. If it is empty, the distributor is that of the items with these serial
-    numbers; without serial numbers, the one where this service is confirmed to be on, or else where
-    the CRM has it.
+    numbers. If there are no serial numbers either, it is the distributor where this service is
+    confirmed to be on, or else where the CRM has it.
     """
     @_builtins.property
     def serial_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -908,9 +913,9 @@ class ReportPlatformStateResponse(_message.Message):
     received: _builtins.int
     """Subscriptions in the report."""
     unchanged: _builtins.int
-    """Subscriptions for which the report says what was confirmed before."""
+    """Subscriptions for which the report does not differ from *confirmed*."""
     changed: _builtins.int
-    """Subscriptions for which something else is confirmed now."""
+    """Subscriptions for which the report has changed *confirmed*."""
     skipped: _builtins.int
     """Subscriptions that requests may have changed since the platform was read."""
     missing: _builtins.int
@@ -922,7 +927,9 @@ class ReportPlatformStateResponse(_message.Message):
     unique, or is not linked to the provider.
     """
     unknown_ids: _builtins.int
-    """How often goods types, services and distributors were named that the provider does not have."""
+    """How often the report named goods types, services and distributors that the provider does not
+    have.
+    """
     out_of_sync: _builtins.int
     """Subscriptions that are OUT_OF_SYNC at the provider now."""
     @_builtins.property

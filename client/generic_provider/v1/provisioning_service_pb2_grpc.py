@@ -104,34 +104,36 @@ class ProvisioningServiceServicer(object):
         order. Work on different subscriptions in parallel.
         4. After an answer REJECTED or RETRY_LATER, drop the other requests of that lease.
         5. Be idempotent, with the request's `number` as the key. Pass it to the platform as its
-        transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds what
-        you should add, or does not hold what you should remove, also for CANCEL_UDR when the card is
-        gone. BECOME_SUBSCRIBER means "create, or bring to exactly this": an existing subscriber gets
-        the payload and loses what is not in it. Within one unit a distributor can be without its
-        card for a moment (a card swap on MAIN while TWIN1, which requires MAIN, is in use); if the
-        platform forbids that, the adapter must combine the two requests.
-        6. Keep the newest `lease_token` of each request number. If a number arrives again while you
+        transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds
+        what you should add, or does not hold what you should remove, also for CANCEL_UDR when the
+        card is gone. BECOME_SUBSCRIBER means "create, or bring to exactly this state": an existing
+        subscriber gets everything in the request and loses everything else. Between two requests
+        of one unit a distributor can be without its card (for example in a card swap on MAIN while
+        TWIN1, which requires MAIN, is in use); if the platform forbids that, the adapter must
+        combine the two requests.
+        6. Keep the newest `lease_token` of each request number. If a request arrives again while you
         work on it, do not start it again; answer it once, with the newest token.
         7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is
         false, finish and answer what you have begun, and begin nothing more of that lease.
         8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
         another answer for the same number.
-        9. APPLIED and DUPLICATE: the request is done. STALE: drop it; it comes again if it is still
-        wanted. OUT_OF_ORDER: answer the earlier request first. CONFLICT: another answer counts; log
-        it. NOT_FOUND and INVALID: the adapter has a fault; log an error.
+        9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
+        is still wanted. OUT_OF_ORDER: answer the earlier request first. CONFLICT: another answer
+        was given before; log this. NOT_FOUND and INVALID: the adapter has a fault; log an error.
         10. If the platform is down, release all leases, close the stream and come back later.
         RETRY_LATER is for a single request.
         11. After `drain`, open a new stream at once, and finish and answer the old leases as usual.
         12. Answer a type that you do not know with RETRY_LATER and `UNKNOWN_TYPE`, never with ACCEPTED.
-        13. The time of a lease counts from the `sent_time` of its message, by the server's clock, not
-        from the moment at which you read it. The server's clock, as you know it, is the `sent_time`
-        of the stream's first message plus the time since you opened the stream; this is never too
-        early. If a later message has a `sent_time` ahead of that, take it. Begin nothing when the
-        time of a lease is over, nor while no message has arrived on its stream for 12 s, nor after
-        the stream has ended without `drain`. Release what you then have not begun, through any
-        server: no attempt is counted, and it is handed over again at once. If a lease seems to be
-        over, or more than half over, when it arrives, release it and open a new stream, which sets
-        the clock anew.
+        13. The duration of a lease counts from the `sent_time` of its message, by the server's clock,
+        not from the moment at which you read the message. Compute the server's time: it is the
+        `sent_time` of the stream's first message plus the time since you opened the stream; it is
+        never behind the server's clock. If a later message has a `sent_time` ahead of the computed
+        time, correct the computed time to it. Begin no request of a lease whose duration is over,
+        or on whose stream no message has arrived for 12 s, or whose stream has ended without
+        `drain`. Release those of its requests that you have not begun, through any server: no
+        attempt is counted, and they are handed over again at once. If a lease seems to be over, or
+        more than half over, when it arrives, release it and open a new stream, because then you
+        compute the server's time anew.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -140,8 +142,8 @@ class ProvisioningServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PullPendingRequests(self, request, context):
-        """Does the same for adapters that poll. If nothing is pending, the call waits up to `wait`. Its
-        leases end only when they are answered, released, or run out.
+        """Does the same for adapters that poll. If nothing is pending, the call waits up to `wait`. The
+        leases of this call end only when they are answered, are released, or run out.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
         """
@@ -150,9 +152,9 @@ class ProvisioningServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SendResponses(self, request, context):
-        """Takes many answers, also of several leases. After the commit it returns one result for each, in
-        order. Each answer is judged by itself, and a wrong one does not affect the others. It is safe to
-        send the same answers again.
+        """Takes many answers, also of several leases. After the commit the call returns one result for
+        each answer, in order. Each answer is judged separately, and a wrong answer does not affect the
+        others. It is safe to send the same answers again.
 
         ACCEPTED: the request becomes COMPLETED. REJECTED: the request becomes REJECTED, and the change
         is taken back in the CRM. RETRY_LATER: the request is handed over again after a delay, and a
@@ -184,9 +186,9 @@ class ProvisioningServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReportPlatformState(self, request_iterator, context):
-        """Tells the service what the platform really holds, subscription by subscription. So differences
-        are found of which only the platform knows. Report after a restore of the platform, at regular
-        intervals, or to fill accounts that were taken over without their contents.
+        """Tells the service what the platform really holds for each subscription, so that the service
+        finds differences. Report after a restore of the platform, at regular intervals, or for
+        accounts that were taken over while nobody knew their contents.
 
         For each named subscription the report replaces the confirmed items and entitlements, and
         nothing else: holder, address and usage are not reported. Afterwards it is certain that the
@@ -194,16 +196,16 @@ class ProvisioningServiceServicer(object):
         differs from the CRM, the subscription is OUT_OF_SYNC at once, and the next reset, or the next
         action on the subscription, brings the platform to the state of the CRM.
 
-        A subscription is skipped if it has pending requests at the provider, or if one of them became
-        final after `observed_time` less five minutes, because the platform may have changed since it
-        was read. Report it again later.
+        A subscription is skipped if it has pending requests at the provider, or if one of its requests
+        reached its final state later than five minutes before `observed_time`, because the platform
+        may have changed since it was read. Report it again later.
 
         Each message is applied when it arrives, so a report can name millions of subscriptions. If the
-        stream breaks or the call is refused, what was applied stays, and nothing of `complete` is done.
-        It is harmless to send the whole report again. If a subscription is named twice, the last entry
-        counts.
+        stream breaks or the call is refused, the applied messages stay applied, and `complete` has no
+        effect. It is harmless to send the whole report again. If a subscription is named twice, the
+        last entry counts.
 
-        Subscriptions and ids that the service does not know are counted and left out; they never make
+        Subscriptions and ids that the service does not know are counted and ignored; they never make
         the report fail.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, DRAINING, STORE_UNAVAILABLE.

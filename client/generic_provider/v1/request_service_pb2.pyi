@@ -32,8 +32,8 @@ class _ArchiveStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ArchiveS
     DESCRIPTOR: _descriptor.EnumDescriptor
     ARCHIVE_STATE_UNSPECIFIED: _ArchiveState.ValueType  # 0
     ARCHIVE_STATE_CREATING: _ArchiveState.ValueType  # 1
-    """The archive waits until earlier ones are made, or its file is being written, or its requests are
-    being removed from the database.
+    """The archive waits until earlier archives are made, or its file is being written, or its
+    requests are being removed from the database.
     """
     ARCHIVE_STATE_COMPLETED: _ArchiveState.ValueType  # 2
     ARCHIVE_STATE_FAILED: _ArchiveState.ValueType  # 3
@@ -46,8 +46,8 @@ class ArchiveState(_ArchiveState, metaclass=_ArchiveStateEnumTypeWrapper):
 
 ARCHIVE_STATE_UNSPECIFIED: ArchiveState.ValueType  # 0
 ARCHIVE_STATE_CREATING: ArchiveState.ValueType  # 1
-"""The archive waits until earlier ones are made, or its file is being written, or its requests are
-being removed from the database.
+"""The archive waits until earlier archives are made, or its file is being written, or its
+requests are being removed from the database.
 """
 ARCHIVE_STATE_COMPLETED: ArchiveState.ValueType  # 2
 ARCHIVE_STATE_FAILED: ArchiveState.ValueType  # 3
@@ -411,8 +411,8 @@ class GetBacklogResponse(_message.Message):
 
     @_typing.final
     class SetAside(_message.Message):
-        """A subscription for which one duty is not done until its next attempt. Other subscriptions do not
-        wait for it.
+        """A subscription for which one duty has failed and is not done before the next attempt. Other
+        subscriptions do not wait for that.
         """
 
         DESCRIPTOR: _descriptor.Descriptor
@@ -424,8 +424,9 @@ class GetBacklogResponse(_message.Message):
         NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
         subscription: _builtins.str
         duty: _builtins.str
-        """The duty that is not done for it: "delivery" (handing requests over), "leases" (ending leases that ran
-        out or whose stream broke), "expiry" (of old requests) or "ends" (of rests, terms and usage).
+        """The duty that is not done: "delivery" (to hand requests over), "leases" (to end leases that
+        ran out or whose stream broke), "expiry" (to expire old requests) or "ends" (to end rests,
+        terms and usage).
         """
         error: _builtins.str
         """The error. The log contains its traceback."""
@@ -652,7 +653,7 @@ class Archive(_message.Message):
     file, the name in the client's certificate, or its address.
     """
     message: _builtins.str
-    """Why the archive FAILED, or what keeps the service from going on, or who DELETED it and when."""
+    """Why the archive FAILED, or why the service cannot continue, or who DELETED it and when."""
     file: _builtins.str
     """Name of the file in the archive folder. It contains the first digits of the checksum."""
     @_builtins.property
@@ -705,8 +706,8 @@ class CreateArchiveRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """A provider's code. Empty = all providers; only then actions that created no request, and entries
-    of the audit trail that name no provider, are archived too.
+    """A provider's code. Empty = all providers; only then the archive also contains actions that
+    created no request, and entries of the audit trail that name no provider.
     """
     request_id: _builtins.str
     """Makes a repeated call safe. Up to 100 characters."""
@@ -952,10 +953,10 @@ Global___DeleteArchiveResponse: _TypeAlias = DeleteArchiveResponse  # noqa: Y015
 class AuditEntry(_message.Message):
     """One call, or several calls of the same kind that are counted together.
 
-    These are counted together, in one entry for each minute, caller and server process: calls that
-    hand requests over (StreamPendingRequests, PullPendingRequests) or send archives (DownloadArchive);
-    refused calls, if the caller had ten others refused in the same minute; and calls with wrong
-    credentials, for each host.
+    Some calls are counted together, in one entry for each minute, caller and server process: calls
+    that hand requests over (StreamPendingRequests, PullPendingRequests) or send archives
+    (DownloadArchive), and refused calls of a caller after the first ten in a minute. Calls with
+    wrong credentials are counted together for each minute and host.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -986,27 +987,29 @@ class AuditEntry(_message.Message):
     performed_by: _builtins.str
     """As the caller said. Empty for a batch whose items differ in it."""
     provider: _builtins.str
-    """The provider that the call named, or the only one to which an action sent requests."""
+    """The provider that the call named, or the only provider at which an action created requests."""
     subscription: _builtins.str
     """Empty for a batch whose items differ in it."""
     resource: _builtins.str
     """The id of the action, request, reset run, definition or archive that the call created or changed."""
     detail: _builtins.str
     """The kind of an action, the new state of a provider or a definition, or the `reason` that the
-    caller gave. At most 200 characters, longer ones are cut.
+    caller gave. It is cut off after 200 characters.
     """
     code: _builtins.int
-    """How the call ended: a google.rpc.Code, 0 for a call that was not refused. A batch of which items
-    were refused is not refused itself.
+    """How the call ended: a google.rpc.Code, 0 for a call that was not refused. A batch with refused
+    items is not refused itself.
     """
     reason: _errors_pb2.ErrorReason.ValueType
     """Why the call was refused."""
     done: _builtins.int
-    """The number of items of a batch that were done, else of calls. For ReportPlatformState the number
-    of subscriptions that the report confirmed or changed.
+    """The number of items of a batch that were done; for other calls, the number of calls. For
+    ReportPlatformState the number of subscriptions that the report confirmed or changed.
     """
     refused: _builtins.int
-    """The number of items of a batch that were refused, or could not be applied; else of refused calls."""
+    """The number of items of a batch that were refused, or could not be applied; for other calls, the
+    number of refused calls.
+    """
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
         """When the call began; the beginning of the minute if calls are counted together."""

@@ -132,7 +132,7 @@ class RequestServiceServicer(object):
     def CancelRequest(self, request, context):
         """Rejects a request in the operator's name: the request becomes REJECTED with
         CANCELLED_BY_OPERATOR, and its change is taken back in the CRM. If the request had been handed
-        over, what it names is uncertain, and new requests correct it.
+        over, the elements that it names are uncertain, and new requests correct them.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED.
         """
@@ -152,8 +152,8 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetBacklog(self, request, context):
-        """Summarises what is pending at a provider. The cost of the call depends on the number of pending
-        requests, not on the length of the history.
+        """Summarises what is pending at a provider. The time that the call takes depends on the number of
+        pending requests, not on the number of settled requests.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
         """
@@ -162,8 +162,8 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListAdapters(self, request, context):
-        """Lists the open streams of all server processes, in the order in which they connected. What other
-        processes report is up to two seconds old.
+        """Lists the open streams of all server processes, in the order in which they connected. The
+        streams of other processes are shown as they were up to two seconds ago.
 
         Errors: INVALID_FIELD.
         """
@@ -173,16 +173,16 @@ class RequestServiceServicer(object):
 
     def CreateArchive(self, request, context):
         """Moves old requests, and the actions that created them, out of the database into a compressed
-        file. The call returns an archive that is CREATING; the service does the work in the background,
-        and goes on with it after a restart. The service works on one archive at a time.
+        file. The call returns an archive that is CREATING; the service does the work in the
+        background, and continues it after a restart. The service works on one archive at a time.
 
         A request is archived if it was created before `created_before`, its action is settled, it has
         had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
         subscription shows it as `last_error`. An action is archived together with the last of its
-        requests, and its `request_id` is forgotten then. So is a reset run, with its entries, if it
-        ended before `created_before` and as long ago as its requests, and so are entries of the audit
-        trail that are as old. At any time each request is either in the database or in exactly one
-        complete file, whatever is interrupted.
+        requests, and its `request_id` is forgotten then. A reset run is archived, with its entries, if
+        it ended before `created_before` and at least the same time ago. Entries of the audit trail
+        that are as old are archived too. At any time each request is either in the database or in
+        exactly one complete file, even if a server is killed.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
         """
@@ -210,8 +210,8 @@ class RequestServiceServicer(object):
 
     def DownloadArchive(self, request, context):
         """Sends the file of a COMPLETED archive in pieces of at most 1 MiB. If the stream breaks, call
-        again with the offset that was reached. If the server sends the whole file in one stream and the
-        file is not the one that was written, the stream ends with CHECKSUM_MISMATCH.
+        again with the offset that was reached. If the whole file is sent in one stream and turns out
+        to be altered, the stream ends with CHECKSUM_MISMATCH.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH.
         """
@@ -221,8 +221,8 @@ class RequestServiceServicer(object):
 
     def DeleteArchive(self, request, context):
         """Deletes the file of a COMPLETED archive for good. The service still knows the numbers and final
-        states of its requests: it never gives the numbers again, and judges late answers as before. A
-        repeated call changes nothing.
+        states of its requests: it never assigns the numbers again, and judges late answers as before.
+        A repeated call changes nothing.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
         """

@@ -90,7 +90,7 @@ class _EntryOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryOut
     ENTRY_OUTCOME_SUPERSEDED: _EntryOutcome.ValueType  # 5
     """The subscription was in sync again before the run reached it, so nothing was sent."""
     ENTRY_OUTCOME_CHANGED_SINCE_PREVIEW: _EntryOutcome.ValueType  # 6
-    """Other requests would be needed than those planned, so nothing was sent."""
+    """The subscription needed other requests than those that were planned, so nothing was sent."""
 
 class EntryOutcome(_EntryOutcome, metaclass=_EntryOutcomeEnumTypeWrapper):
     """The outcome of a run for one subscription."""
@@ -106,7 +106,7 @@ ENTRY_OUTCOME_FAILED: EntryOutcome.ValueType  # 4
 ENTRY_OUTCOME_SUPERSEDED: EntryOutcome.ValueType  # 5
 """The subscription was in sync again before the run reached it, so nothing was sent."""
 ENTRY_OUTCOME_CHANGED_SINCE_PREVIEW: EntryOutcome.ValueType  # 6
-"""Other requests would be needed than those planned, so nothing was sent."""
+"""The subscription needed other requests than those that were planned, so nothing was sent."""
 Global___EntryOutcome: _TypeAlias = EntryOutcome  # noqa: Y015
 
 @_typing.final
@@ -171,24 +171,28 @@ class ResetRunDefinition(_message.Message):
     live requests are handed over first in any case.
     """
     cron: _builtins.str
-    """Runs again and again: minute, hour, day of month, month, day of week, e.g. `30 4 * * MON`. If a
-    time does not exist because clocks are put forward, the run begins right after the change. If a
-    time exists twice, the run begins once.
+    """Runs again and again. The five fields are minute, hour, day of month, month and day of week,
+    e.g. `30 4 * * MON`. If a time does not exist because clocks are put forward, the run begins
+    directly after the change. If a time exists twice, the run begins once.
     """
     time_zone: _builtins.str
     """The time zone of `cron`, an IANA name, e.g. `Europe/Tallinn`. Default UTC."""
     state: Global___ResetRunDefinitionState.ValueType
     """Output."""
     submitted: _builtins.bool
-    """Output. True if its schedule is in force, or if it was run."""
+    """Output. True if its schedule is active, or if a run was begun by a call."""
     version: _builtins.int
-    """Output. It begins with 1. An update makes a new version if a run of this one has begun."""
+    """Output. It begins with 1. An update makes a new version if a run of the current version has
+    begun.
+    """
     etag: _builtins.str
-    """Every change of the definition changes it. In UpdateResetRunDefinition: empty = not checked."""
+    """Every change of the definition changes the etag. In UpdateResetRunDefinition: empty = not
+    checked.
+    """
     performed_by: _builtins.str
     """Output. Who made the last change, according to the call's `performed_by`."""
     caller: _builtins.str
-    """Output. Who made the last change, according to the connection."""
+    """Output. Who made the last change, according to the credentials."""
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp:
         """Subscriptions that were created at this time or later."""
@@ -225,10 +229,11 @@ class ResetRunDefinition(_message.Message):
 
     @_builtins.property
     def platform_restored_to(self) -> _timestamp_pb2.Timestamp:
-        """The time to whose state the platform was restored. The run sends again what the platform accepted
-        after that time, including removals, and nothing else. It excludes `full` and `recreate`. If
-        requests that the platform accepted after that time may be archived, the definition is refused
-        with INVALID_FIELD when it is previewed or submitted, and a run that has begun ends as FAILED.
+        """The platform was restored to its state of this time. The run sends again what the platform
+        accepted after that time, including removals, and nothing else. It excludes `full` and
+        `recreate`. If requests that the platform accepted after that time may be archived, the
+        definition is refused with INVALID_FIELD when it is previewed or submitted, and a run that has
+        begun ends as FAILED.
         """
 
     @_builtins.property
@@ -331,12 +336,12 @@ class ResetRun(_message.Message):
     """U and ten digits."""
     state: Global___ResetRunState.ValueType
     approved_by: _builtins.str
-    """Who approved it, if it was HELD."""
+    """Who approved the run, if it was HELD."""
     total: _builtins.int
     """The number of subscriptions that the run examines."""
     examined: _builtins.int
-    """How many of them it has examined. A run with a guard or a plan first examines all of them, then
-    begins again at 0 when it sends.
+    """How many of these subscriptions it has examined. A run with a guard or a plan first examines
+    all of them, then begins again at 0 when it sends.
     """
     out_of_sync: _builtins.int
     """The number of subscriptions that needed requests."""
@@ -353,9 +358,9 @@ class ResetRun(_message.Message):
     message: _builtins.str
     """The reason why the run is HELD, with the numbers of the guard, or why it ended."""
     performed_by: _builtins.str
-    """Who submitted it, according to the call's `performed_by`."""
+    """Who submitted the run, according to the call's `performed_by`."""
     caller: _builtins.str
-    """Who submitted it, according to the connection."""
+    """Who submitted the run, according to the credentials."""
     @_builtins.property
     def definition(self) -> Global___ResetRunDefinition:
         """The definition when the run began."""
@@ -553,8 +558,8 @@ class UpdateResetRunDefinitionRequest(_message.Message):
     """The person or system of the caller that does this. At most 100 characters."""
     @_builtins.property
     def definition(self) -> Global___ResetRunDefinition:
-        """The id names the definition to replace. If `etag` is not empty, it must be the current one. Other
-        output fields are ignored.
+        """The id names the definition to replace. If `etag` is not empty, it must be the current etag.
+        Other output fields are ignored.
         """
 
     def __init__(
@@ -791,7 +796,7 @@ class PreviewResetRunResponse(_message.Message):
         holding: _builtins.int
         """The number of subscriptions that are expected to hold an entitlement."""
         losing: _builtins.int
-        """How many of them would lose at least one entitlement."""
+        """How many of these subscriptions would lose at least one entitlement."""
         held: _builtins.bool
         """True if the guard would hold the run."""
         @_builtins.property
@@ -1258,10 +1263,10 @@ class ResetSubscriptionRequest(_message.Message):
     subscriber.
     """
     recreate: _builtins.bool
-    """Use it when the platform has lost the account. It cancels pending requests (their changes stand
-    in the CRM) and sends one BECOME_SUBSCRIBER with everything; usage records follow in requests of
-    their own. While requests of the subscription are on a live lease at a provider, that provider is
-    refused with REQUEST_LEASED if it is named, and left out if no provider is named.
+    """Use it when the platform has lost the account. It cancels pending requests (the CRM keeps their
+    changes) and sends one BECOME_SUBSCRIBER with everything; usage records follow in requests of
+    their own. While requests of the subscription are on a live lease at a provider, that provider
+    is refused with REQUEST_LEASED if it is named, and left out if no provider is named.
     """
     validate_only: _builtins.bool
     """Returns the requests that would be created, and changes nothing."""
@@ -1270,8 +1275,8 @@ class ResetSubscriptionRequest(_message.Message):
     as a new call.
     """
     performed_by: _builtins.str
-    """The person or system of the caller that wants the reset, kept with the requests. At most 100
-    characters.
+    """The person or system of the caller that wants the reset. It is stored with the requests. At
+    most 100 characters.
     """
     def __init__(
         self,

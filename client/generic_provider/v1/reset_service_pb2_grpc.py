@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class ResetServiceStub(object):
-    """Internal services and operators use this service to bring a platform to the state of the CRM. The
-    CRM is the master; a reset changes nothing in it.
+    """Internal services and operators use this service to bring a platform to the state of the CRM. A
+    reset changes nothing in the CRM.
 
     Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
     auditor for Get, List, Preview and Watch.
@@ -117,8 +117,8 @@ class ResetServiceStub(object):
 
 
 class ResetServiceServicer(object):
-    """Internal services and operators use this service to bring a platform to the state of the CRM. The
-    CRM is the master; a reset changes nothing in it.
+    """Internal services and operators use this service to bring a platform to the state of the CRM. A
+    reset changes nothing in the CRM.
 
     Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
     auditor for Get, List, Preview and Watch.
@@ -126,10 +126,10 @@ class ResetServiceServicer(object):
 
     def ResetSubscription(self, request, context):
         """Creates the requests that remove the difference between what the platform is expected to hold
-        and what the CRM wants (origin RESET). A subscription in sync gets none. The new requests are
-        handed over like any others, behind those that are already pending. Pending requests count as
-        accepted, so nothing is sent twice while the requests of an earlier reset are pending. A reset
-        also sends again what the platform rejected before.
+        and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
+        requests are handed over like all others, behind those that are already pending. Pending
+        requests count as accepted, so nothing is sent twice while the requests of an earlier reset are
+        pending. A reset also sends again what the platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
         current state. With `validate_only` nothing changes, and the requests have no numbers.
@@ -143,8 +143,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def CreateResetRunDefinition(self, request, context):
-        """Creates a definition, which describes a reset of many subscriptions of one provider. It is
-        EFFECTIVE, and nothing runs before it is submitted.
+        """Creates a definition, which describes a reset of many subscriptions of one provider. The
+        definition is EFFECTIVE, and no run begins before it is submitted.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
         """
@@ -171,8 +171,9 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateResetRunDefinition(self, request, context):
-        """Replaces everything of a definition except its state. It must be submitted again afterwards. If a
-        run of it has begun, the update makes a new version; runs keep the version that they began with.
+        """Replaces everything of a definition except its state. The definition must be submitted again
+        afterwards. If a run of it has begun, the update makes a new version; runs keep the version
+        with which they began.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
         """
@@ -181,7 +182,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteResetRunDefinition(self, request, context):
-        """Deletes a definition of which no run has ever begun. Later it can only be made NOT_EFFECTIVE.
+        """Deletes a definition of which no run has ever begun. A definition with runs can only be made
+        NOT_EFFECTIVE.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
         """
@@ -201,8 +203,8 @@ class ResetServiceServicer(object):
 
     def PreviewResetRun(self, request, context):
         """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
-        differences in words. The first page also has the totals, so it takes as long as it takes to
-        examine all subscriptions of the run. The call changes nothing.
+        differences in words. The first page also has the totals, so the service must examine all
+        subscriptions of the run for it, which may take long. The call changes nothing.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
         """
@@ -211,9 +213,9 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def SubmitResetRunDefinition(self, request, context):
-        """Schedules the runs of a definition, or begins a run now if it has no schedule. To submit it again
-        schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time: if
-        a recurring run is due before the previous one has ended, it is skipped.
+        """Schedules the runs of a definition, or begins a run now if it has no schedule. A further call
+        schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time:
+        if a recurring run is due before the previous run has ended, it is skipped.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
         PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -241,9 +243,9 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListResetRunEntries(self, request, context):
-        """Lists the outcome for each subscription, in the order of their numbers. A subscription for which
-        the run had nothing to send has no entry. Entries are removed two years after the run has ended,
-        unless the server is set up differently.
+        """Lists the outcome for each subscription, in the order of their numbers. A subscription for
+        which the run had nothing to send has no entry. Entries are removed two years after the run has
+        ended, unless a setting of the server says otherwise.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """
@@ -262,9 +264,9 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ApproveResetRun(self, request, context):
-        """Approves a HELD run: it creates exactly the requests that its entries show. If other requests
-        would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it. A proven
-        caller cannot approve a run that it has submitted itself.
+        """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
+        needs other requests by now, its entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for
+        it. A proven caller cannot approve a run that it has submitted itself.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
         """
@@ -369,8 +371,8 @@ def add_ResetServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ResetService(object):
-    """Internal services and operators use this service to bring a platform to the state of the CRM. The
-    CRM is the master; a reset changes nothing in it.
+    """Internal services and operators use this service to bring a platform to the state of the CRM. A
+    reset changes nothing in the CRM.
 
     Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
     auditor for Get, List, Preview and Watch.

@@ -27,8 +27,8 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class ResetServiceStub:
-    """Internal services and operators use this service to bring a platform to the state of the CRM. The
-    CRM is the master; a reset changes nothing in it.
+    """Internal services and operators use this service to bring a platform to the state of the CRM. A
+    reset changes nothing in the CRM.
 
     Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
     auditor for Get, List, Preview and Watch.
@@ -40,10 +40,10 @@ class ResetServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ResetServiceAsyncStub: ...
     ResetSubscription: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ResetSubscriptionRequest, _reset_service_pb2.ResetSubscriptionResponse]
     """Creates the requests that remove the difference between what the platform is expected to hold
-    and what the CRM wants (origin RESET). A subscription in sync gets none. The new requests are
-    handed over like any others, behind those that are already pending. Pending requests count as
-    accepted, so nothing is sent twice while the requests of an earlier reset are pending. A reset
-    also sends again what the platform rejected before.
+    and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
+    requests are handed over like all others, behind those that are already pending. Pending
+    requests count as accepted, so nothing is sent twice while the requests of an earlier reset are
+    pending. A reset also sends again what the platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
     current state. With `validate_only` nothing changes, and the requests have no numbers.
@@ -53,8 +53,8 @@ class ResetServiceStub:
     REQUEST_ID_REUSED.
     """
     CreateResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.CreateResetRunDefinitionRequest, _reset_service_pb2.CreateResetRunDefinitionResponse]
-    """Creates a definition, which describes a reset of many subscriptions of one provider. It is
-    EFFECTIVE, and nothing runs before it is submitted.
+    """Creates a definition, which describes a reset of many subscriptions of one provider. The
+    definition is EFFECTIVE, and no run begins before it is submitted.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
     """
@@ -69,13 +69,15 @@ class ResetServiceStub:
     Errors: INVALID_FIELD.
     """
     UpdateResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.UpdateResetRunDefinitionRequest, _reset_service_pb2.UpdateResetRunDefinitionResponse]
-    """Replaces everything of a definition except its state. It must be submitted again afterwards. If a
-    run of it has begun, the update makes a new version; runs keep the version that they began with.
+    """Replaces everything of a definition except its state. The definition must be submitted again
+    afterwards. If a run of it has begun, the update makes a new version; runs keep the version
+    with which they began.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
     """
     DeleteResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.DeleteResetRunDefinitionRequest, _reset_service_pb2.DeleteResetRunDefinitionResponse]
-    """Deletes a definition of which no run has ever begun. Later it can only be made NOT_EFFECTIVE.
+    """Deletes a definition of which no run has ever begun. A definition with runs can only be made
+    NOT_EFFECTIVE.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
     """
@@ -87,15 +89,15 @@ class ResetServiceStub:
     """
     PreviewResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.PreviewResetRunRequest, _reset_service_pb2.PreviewResetRunResponse]
     """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
-    differences in words. The first page also has the totals, so it takes as long as it takes to
-    examine all subscriptions of the run. The call changes nothing.
+    differences in words. The first page also has the totals, so the service must examine all
+    subscriptions of the run for it, which may take long. The call changes nothing.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
     """
     SubmitResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.SubmitResetRunDefinitionRequest, _reset_service_pb2.SubmitResetRunDefinitionResponse]
-    """Schedules the runs of a definition, or begins a run now if it has no schedule. To submit it again
-    schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time: if
-    a recurring run is due before the previous one has ended, it is skipped.
+    """Schedules the runs of a definition, or begins a run now if it has no schedule. A further call
+    schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time:
+    if a recurring run is due before the previous run has ended, it is skipped.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
     PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -111,9 +113,9 @@ class ResetServiceStub:
     Errors: INVALID_FIELD.
     """
     ListResetRunEntries: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]
-    """Lists the outcome for each subscription, in the order of their numbers. A subscription for which
-    the run had nothing to send has no entry. Entries are removed two years after the run has ended,
-    unless the server is set up differently.
+    """Lists the outcome for each subscription, in the order of their numbers. A subscription for
+    which the run had nothing to send has no entry. Entries are removed two years after the run has
+    ended, unless a setting of the server says otherwise.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
@@ -124,9 +126,9 @@ class ResetServiceStub:
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
     """
     ApproveResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]
-    """Approves a HELD run: it creates exactly the requests that its entries show. If other requests
-    would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it. A proven
-    caller cannot approve a run that it has submitted itself.
+    """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
+    needs other requests by now, its entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for
+    it. A proven caller cannot approve a run that it has submitted itself.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
     """
@@ -139,8 +141,8 @@ class ResetServiceStub:
 
 @_typing.type_check_only
 class ResetServiceAsyncStub(ResetServiceStub):
-    """Internal services and operators use this service to bring a platform to the state of the CRM. The
-    CRM is the master; a reset changes nothing in it.
+    """Internal services and operators use this service to bring a platform to the state of the CRM. A
+    reset changes nothing in the CRM.
 
     Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
     auditor for Get, List, Preview and Watch.
@@ -149,10 +151,10 @@ class ResetServiceAsyncStub(ResetServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     ResetSubscription: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ResetSubscriptionRequest, _reset_service_pb2.ResetSubscriptionResponse]  # type: ignore[assignment]
     """Creates the requests that remove the difference between what the platform is expected to hold
-    and what the CRM wants (origin RESET). A subscription in sync gets none. The new requests are
-    handed over like any others, behind those that are already pending. Pending requests count as
-    accepted, so nothing is sent twice while the requests of an earlier reset are pending. A reset
-    also sends again what the platform rejected before.
+    and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
+    requests are handed over like all others, behind those that are already pending. Pending
+    requests count as accepted, so nothing is sent twice while the requests of an earlier reset are
+    pending. A reset also sends again what the platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
     current state. With `validate_only` nothing changes, and the requests have no numbers.
@@ -162,8 +164,8 @@ class ResetServiceAsyncStub(ResetServiceStub):
     REQUEST_ID_REUSED.
     """
     CreateResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.CreateResetRunDefinitionRequest, _reset_service_pb2.CreateResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Creates a definition, which describes a reset of many subscriptions of one provider. It is
-    EFFECTIVE, and nothing runs before it is submitted.
+    """Creates a definition, which describes a reset of many subscriptions of one provider. The
+    definition is EFFECTIVE, and no run begins before it is submitted.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
     """
@@ -178,13 +180,15 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD.
     """
     UpdateResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.UpdateResetRunDefinitionRequest, _reset_service_pb2.UpdateResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Replaces everything of a definition except its state. It must be submitted again afterwards. If a
-    run of it has begun, the update makes a new version; runs keep the version that they began with.
+    """Replaces everything of a definition except its state. The definition must be submitted again
+    afterwards. If a run of it has begun, the update makes a new version; runs keep the version
+    with which they began.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
     """
     DeleteResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.DeleteResetRunDefinitionRequest, _reset_service_pb2.DeleteResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Deletes a definition of which no run has ever begun. Later it can only be made NOT_EFFECTIVE.
+    """Deletes a definition of which no run has ever begun. A definition with runs can only be made
+    NOT_EFFECTIVE.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
     """
@@ -196,15 +200,15 @@ class ResetServiceAsyncStub(ResetServiceStub):
     """
     PreviewResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.PreviewResetRunRequest, _reset_service_pb2.PreviewResetRunResponse]  # type: ignore[assignment]
     """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
-    differences in words. The first page also has the totals, so it takes as long as it takes to
-    examine all subscriptions of the run. The call changes nothing.
+    differences in words. The first page also has the totals, so the service must examine all
+    subscriptions of the run for it, which may take long. The call changes nothing.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
     """
     SubmitResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.SubmitResetRunDefinitionRequest, _reset_service_pb2.SubmitResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Schedules the runs of a definition, or begins a run now if it has no schedule. To submit it again
-    schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time: if
-    a recurring run is due before the previous one has ended, it is skipped.
+    """Schedules the runs of a definition, or begins a run now if it has no schedule. A further call
+    schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time:
+    if a recurring run is due before the previous run has ended, it is skipped.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
     PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -220,9 +224,9 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD.
     """
     ListResetRunEntries: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]  # type: ignore[assignment]
-    """Lists the outcome for each subscription, in the order of their numbers. A subscription for which
-    the run had nothing to send has no entry. Entries are removed two years after the run has ended,
-    unless the server is set up differently.
+    """Lists the outcome for each subscription, in the order of their numbers. A subscription for
+    which the run had nothing to send has no entry. Entries are removed two years after the run has
+    ended, unless a setting of the server says otherwise.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
@@ -233,9 +237,9 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
     """
     ApproveResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]  # type: ignore[assignment]
-    """Approves a HELD run: it creates exactly the requests that its entries show. If other requests
-    would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it. A proven
-    caller cannot approve a run that it has submitted itself.
+    """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
+    needs other requests by now, its entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for
+    it. A proven caller cannot approve a run that it has submitted itself.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
     """
@@ -247,8 +251,8 @@ class ResetServiceAsyncStub(ResetServiceStub):
     """
 
 class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Internal services and operators use this service to bring a platform to the state of the CRM. The
-    CRM is the master; a reset changes nothing in it.
+    """Internal services and operators use this service to bring a platform to the state of the CRM. A
+    reset changes nothing in the CRM.
 
     Roles, if the server has a file of callers: operator; support for ResetSubscription; support and
     auditor for Get, List, Preview and Watch.
@@ -261,10 +265,10 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ResetSubscriptionResponse, _abc.Awaitable[_reset_service_pb2.ResetSubscriptionResponse]]:
         """Creates the requests that remove the difference between what the platform is expected to hold
-        and what the CRM wants (origin RESET). A subscription in sync gets none. The new requests are
-        handed over like any others, behind those that are already pending. Pending requests count as
-        accepted, so nothing is sent twice while the requests of an earlier reset are pending. A reset
-        also sends again what the platform rejected before.
+        and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
+        requests are handed over like all others, behind those that are already pending. Pending
+        requests count as accepted, so nothing is sent twice while the requests of an earlier reset are
+        pending. A reset also sends again what the platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
         current state. With `validate_only` nothing changes, and the requests have no numbers.
@@ -280,8 +284,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.CreateResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.CreateResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.CreateResetRunDefinitionResponse]]:
-        """Creates a definition, which describes a reset of many subscriptions of one provider. It is
-        EFFECTIVE, and nothing runs before it is submitted.
+        """Creates a definition, which describes a reset of many subscriptions of one provider. The
+        definition is EFFECTIVE, and no run begins before it is submitted.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED.
         """
@@ -314,8 +318,9 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.UpdateResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.UpdateResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.UpdateResetRunDefinitionResponse]]:
-        """Replaces everything of a definition except its state. It must be submitted again afterwards. If a
-        run of it has begun, the update makes a new version; runs keep the version that they began with.
+        """Replaces everything of a definition except its state. The definition must be submitted again
+        afterwards. If a run of it has begun, the update makes a new version; runs keep the version
+        with which they began.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
         """
@@ -326,7 +331,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.DeleteResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.DeleteResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.DeleteResetRunDefinitionResponse]]:
-        """Deletes a definition of which no run has ever begun. Later it can only be made NOT_EFFECTIVE.
+        """Deletes a definition of which no run has ever begun. A definition with runs can only be made
+        NOT_EFFECTIVE.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
         """
@@ -350,8 +356,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.PreviewResetRunResponse, _abc.Awaitable[_reset_service_pb2.PreviewResetRunResponse]]:
         """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
-        differences in words. The first page also has the totals, so it takes as long as it takes to
-        examine all subscriptions of the run. The call changes nothing.
+        differences in words. The first page also has the totals, so the service must examine all
+        subscriptions of the run for it, which may take long. The call changes nothing.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
         """
@@ -362,9 +368,9 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.SubmitResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.SubmitResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.SubmitResetRunDefinitionResponse]]:
-        """Schedules the runs of a definition, or begins a run now if it has no schedule. To submit it again
-        schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time: if
-        a recurring run is due before the previous one has ended, it is skipped.
+        """Schedules the runs of a definition, or begins a run now if it has no schedule. A further call
+        schedules or begins another run. At most one run of a definition is HELD or RUNNING at a time:
+        if a recurring run is due before the previous run has ended, it is skipped.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EFFECTIVE, RUN_IN_PROGRESS,
         PROVIDER_NOT_EFFECTIVE (without a schedule), REQUEST_ID_REUSED.
@@ -398,9 +404,9 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.ListResetRunEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ListResetRunEntriesResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunEntriesResponse]]:
-        """Lists the outcome for each subscription, in the order of their numbers. A subscription for which
-        the run had nothing to send has no entry. Entries are removed two years after the run has ended,
-        unless the server is set up differently.
+        """Lists the outcome for each subscription, in the order of their numbers. A subscription for
+        which the run had nothing to send has no entry. Entries are removed two years after the run has
+        ended, unless a setting of the server says otherwise.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
         """
@@ -423,9 +429,9 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.ApproveResetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ApproveResetRunResponse, _abc.Awaitable[_reset_service_pb2.ApproveResetRunResponse]]:
-        """Approves a HELD run: it creates exactly the requests that its entries show. If other requests
-        would be needed now, the entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for it. A proven
-        caller cannot approve a run that it has submitted itself.
+        """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
+        needs other requests by now, its entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for
+        it. A proven caller cannot approve a run that it has submitted itself.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
         """

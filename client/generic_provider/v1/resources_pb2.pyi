@@ -196,10 +196,10 @@ class _SyncStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SyncState.V
     SYNC_STATE_IN_SYNC: _SyncState.ValueType  # 1
     """The platform holds what the CRM wants."""
     SYNC_STATE_PENDING: _SyncState.ValueType  # 2
-    """The platform will hold it when the pending requests are accepted."""
+    """The platform will hold what the CRM wants when the pending requests are accepted."""
     SYNC_STATE_OUT_OF_SYNC: _SyncState.ValueType  # 3
-    """The platform does not hold it, or nobody knows, and no pending request changes that. A reset
-    does.
+    """The platform does not hold what the CRM wants, or nobody knows, and no pending request changes
+    that. A reset changes it.
     """
 
 class SyncState(_SyncState, metaclass=_SyncStateEnumTypeWrapper):
@@ -209,10 +209,10 @@ SYNC_STATE_UNSPECIFIED: SyncState.ValueType  # 0
 SYNC_STATE_IN_SYNC: SyncState.ValueType  # 1
 """The platform holds what the CRM wants."""
 SYNC_STATE_PENDING: SyncState.ValueType  # 2
-"""The platform will hold it when the pending requests are accepted."""
+"""The platform will hold what the CRM wants when the pending requests are accepted."""
 SYNC_STATE_OUT_OF_SYNC: SyncState.ValueType  # 3
-"""The platform does not hold it, or nobody knows, and no pending request changes that. A reset
-does.
+"""The platform does not hold what the CRM wants, or nobody knows, and no pending request changes
+that. A reset changes it.
 """
 Global___SyncState: _TypeAlias = SyncState  # noqa: Y015
 
@@ -249,8 +249,8 @@ class _RequestTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RequestTy
     """Take the usage record `usage` back."""
 
 class RequestType(_RequestType, metaclass=_RequestTypeEnumTypeWrapper):
-    """What a provisioning request asks of the platform. Every type is idempotent: a request succeeds when
-    the platform already holds what it adds, or does not hold what it removes.
+    """What a provisioning request asks the platform to do. Every type is idempotent: a request succeeds
+    when the platform already holds what it adds, or does not hold what it removes.
     """
 
 REQUEST_TYPE_UNSPECIFIED: RequestType.ValueType  # 0
@@ -581,8 +581,8 @@ Global___Distributor: _TypeAlias = Distributor  # noqa: Y015
 @_typing.final
 class Service(_message.Message):
     """A service of the CRM and what the platform calls it. Several services may have the same
-    `provider_service_id`. On one distributor they make one entitlement, which is on as long as any of
-    them is on.
+    `provider_service_id`. On one distributor they make one entitlement, which is on as long as one
+    of these services is on.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -626,8 +626,8 @@ class Service(_message.Message):
     """
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Values that the platform needs and this service does not interpret. At most 32 entries, 4 KiB
-        together.
+        """Values that the platform needs and that this service does not interpret. At most 32 entries, 4
+        KiB together.
         """
 
     def __init__(
@@ -693,8 +693,8 @@ class RequestSettings(_message.Message):
     """
     term_end_on_platform: _builtins.bool
     """True: requests carry the term end, and the platform switches the service off by itself (one-way
-    smartcards); a moved term end creates an ACTIVATE_SERVICE. False: the term end stays here, and at
-    the term end the platform gets a DEACTIVATE_SERVICE.
+    smartcards); a moved term end creates an ACTIVATE_SERVICE. False: only this service knows the
+    term end, and at the term end the platform gets a DEACTIVATE_SERVICE.
     """
     def __init__(
         self,
@@ -1046,7 +1046,9 @@ Global___SubscribedService: _TypeAlias = SubscribedService  # noqa: Y015
 
 @_typing.final
 class Usage(_message.Message):
-    """A usage record (UDR): one consumption of a usage service. It leaves the subscription at its end."""
+    """A usage record (UDR): one consumption of a usage service. It is removed from the subscription at
+    its end.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1163,8 +1165,8 @@ class ProviderLink(_message.Message):
     """The platform's own account number, from the answer to BECOME_SUBSCRIBER."""
     sync_state: Global___SyncState.ValueType
     repair_rejected: _builtins.bool
-    """The platform rejected a request that repairs a difference since it was last in sync or reset.
-    Then later actions do not repair the difference; a reset does.
+    """The platform rejected a request that repairs a difference since the link was last in sync or
+    reset. Then later actions do not repair the difference; only a reset does.
     """
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Difference]:
@@ -1238,8 +1240,8 @@ Global___Difference: _TypeAlias = Difference  # noqa: Y015
 
 @_typing.final
 class PlatformTarget(_message.Message):
-    """Everything that a platform should hold, or holds, for one subscription. It is meant for platforms
-    whose interface overwrites the whole set.
+    """Everything that a platform should hold, or holds, for one subscription. It is for platforms whose
+    interface overwrites the whole subscriber.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -106,8 +106,8 @@ class _ActionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionSta
     ACTION_STATE_PARTLY_REJECTED: _ActionState.ValueType  # 4
     """The action is settled, and a part of it was taken back: see taken_back."""
     ACTION_STATE_REJECTED: _ActionState.ValueType  # 5
-    """The whole action was taken back; or it was scheduled, and was not allowed when it was due: it has no
-    execute_time then.
+    """The whole action was taken back; or it was scheduled and was not allowed when it was due. In
+    the second case it has no execute_time.
     """
     ACTION_STATE_CANCELLED: _ActionState.ValueType  # 6
     """The action was cancelled before it was performed."""
@@ -127,8 +127,8 @@ ACTION_STATE_SETTLED: ActionState.ValueType  # 3
 ACTION_STATE_PARTLY_REJECTED: ActionState.ValueType  # 4
 """The action is settled, and a part of it was taken back: see taken_back."""
 ACTION_STATE_REJECTED: ActionState.ValueType  # 5
-"""The whole action was taken back; or it was scheduled, and was not allowed when it was due: it has no
-execute_time then.
+"""The whole action was taken back; or it was scheduled and was not allowed when it was due. In
+the second case it has no execute_time.
 """
 ACTION_STATE_CANCELLED: ActionState.ValueType  # 6
 """The action was cancelled before it was performed."""
@@ -169,9 +169,8 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     """Use it for migrations and campaigns."""
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
-    """Whether requests are handed over as live or as bulk work. While both wait, four live subscriptions
-    are handed over for each bulk one. A live action makes all pending requests of its subscription
-    live.
+    """Whether the requests of the action are live or bulk. While both wait, four live subscriptions are
+    handed over for each bulk one. A live action makes all pending requests of its subscription live.
     """
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
@@ -199,7 +198,7 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     EVENT_KIND_PROVIDER_STATE_CHANGED: _EventKind.ValueType  # 9
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
-    """What happened. Each kind is a field of Event.change."""
+    """The kinds of events. Each kind is a field of Event.change."""
 
 EVENT_KIND_UNSPECIFIED: EventKind.ValueType  # 0
 EVENT_KIND_ACTION_EXECUTED: EventKind.ValueType  # 1
@@ -256,8 +255,8 @@ class PerformActionRequest(_message.Message):
     CANCEL_USAGE_FIELD_NUMBER: _builtins.int
     REPLACE_FIELD_NUMBER: _builtins.int
     subscription: _builtins.str
-    """The subscription's number, 1 to 64 characters. For become_subscriber: empty = the server gives a
-    number, S and ten digits.
+    """The subscription's number, 1 to 64 characters. For become_subscriber: empty = the server
+    assigns a number, S and ten digits.
     """
     request_id: _builtins.str
     """Makes a repeat safe. 1 to 100 characters (a UUID, an order number), unique among all callers;
@@ -268,7 +267,7 @@ class PerformActionRequest(_message.Message):
     unique.
     """
     performed_by: _builtins.str
-    """A person or system in the caller's house. Up to 100 characters."""
+    """A person or system of the caller. Up to 100 characters."""
     expected_revision: _builtins.int
     """If the subscription has another revision, the action is refused with REVISION_MISMATCH. Unset =
     not checked. For a scheduled action it is checked when the action is due.
@@ -405,7 +404,9 @@ class BecomeSubscriber(_message.Message):
     type: _builtins.str
     """The operator's name for this type of subscription, e.g. DTH. 1 to 64 characters."""
     provider: _builtins.str
-    """The provider of the items and services that do not name one. It is linked even if nothing uses it."""
+    """The provider of the items and services that do not name a provider. It is linked even if
+    nothing uses it.
+    """
     draft: _builtins.bool
     @_builtins.property
     def holder(self) -> _resources_pb2.Account: ...
@@ -775,11 +776,12 @@ Global___RemoveServices: _TypeAlias = RemoveServices  # noqa: Y015
 
 @_typing.final
 class ChangeTerms(_message.Message):
-    """Sets, moves or (term_end unset) clears the term ends of termed services. A service that its term
-    end has stopped starts again (a late renewal): it takes the subscription's state. If that was the
-    subscription's last service, so that the term end made the subscription NOT_EFFECTIVE, the
-    subscription becomes EFFECTIVE again, unless its state has been changed since. Services that
-    somebody stopped stay off, and so does a subscription that somebody deactivated.
+    """Sets or moves the term ends of termed services, or clears them if term_end is unset. A service
+    that its term end has stopped starts again (a late renewal): it takes the subscription's state.
+    If it was the subscription's last service, so that the term end made the subscription
+    NOT_EFFECTIVE, the subscription becomes EFFECTIVE again, unless its state has been changed in the
+    meantime. Services that somebody stopped stay off, and so does a subscription that somebody
+    deactivated.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -804,9 +806,9 @@ Global___ChangeTerms: _TypeAlias = ChangeTerms  # noqa: Y015
 
 @_typing.final
 class SwapService(_message.Message):
-    """Replaces a service by another one on the same distributor: the old service becomes SWAPPED, and the
-    new one takes its state. The action is atomic: if the platform rejects a part, the whole is taken
-    back.
+    """Replaces a service by another one on the same distributor: the old service becomes SWAPPED, and
+    the new one takes its state. The action is atomic: if the platform rejects a part, the whole
+    action is taken back.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -916,7 +918,7 @@ class SwapItem(_message.Message):
     """The goods type of the old item; empty = any."""
     @_builtins.property
     def new_item(self) -> _resources_pb2.InstalledItem:
-        """If its provider and distributor are empty, the new item gets those of the old one."""
+        """If its provider and distributor are empty, the new item gets those of the old item."""
 
     def __init__(
         self,
@@ -1142,8 +1144,8 @@ Global___CancelUsage: _TypeAlias = CancelUsage  # noqa: Y015
 
 @_typing.final
 class Replace(_message.Message):
-    """Brings a subscription in any live state to exactly this state, and removes what is not named. It is
-    meant for CRMs that know states rather than actions. The action is atomic.
+    """Brings a subscription in any live state to exactly this state, and removes everything that is not
+    named. It is for CRMs that know states rather than actions. The action is atomic.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1252,8 +1254,9 @@ class PerformActionResponse(_message.Message):
 
     @_builtins.property
     def providers_left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Providers that got no requests because they were not effective. When they are effective again,
-        the next action or a reset sends what they lack. Empty if `repeated` is true.
+        """Providers that got no requests because they were not effective. When such a provider is
+        effective again, the next action or a reset sends what its platform lacks. Empty if `repeated`
+        is true.
         """
 
     def __init__(
@@ -1277,11 +1280,11 @@ Global___PerformActionResponse: _TypeAlias = PerformActionResponse  # noqa: Y015
 class SubscriptionAction(_message.Message):
     """An action with its input and its result.
 
-    When the platform rejects a request of the action, the part that this request carried is taken back
-    in the CRM; an atomic action is taken back as a whole. Later actions are checked again, and are
-    rejected too if they are impossible now. A rejected request for a usage record is taken back only
-    in Add Usage and Cancel Usage. In other actions the usage had been bought before, so it stays in
-    the CRM, and the subscription is OUT_OF_SYNC until the next reset.
+    When the platform rejects a request of the action, the part that this request carried is taken
+    back in the CRM; an atomic action is taken back as a whole. Later actions are checked again, and
+    are rejected too if they are impossible now. A rejected request for a usage record is taken back
+    only in Add Usage and Cancel Usage. In other actions the usage had been bought earlier, so it
+    stays in the CRM, and the subscription is OUT_OF_SYNC until the next reset.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1310,13 +1313,13 @@ class SubscriptionAction(_message.Message):
     """
     @_builtins.property
     def performed(self) -> Global___PerformActionRequest:
-        """The call that performed the action; for an automatic end, a call that would do the same. Unset in
-        answers to BatchPerformActions.
+        """The message of the call that performed the action; for an automatic end, a message that would
+        do the same. Unset in answers to BatchPerformActions.
         """
 
     @_builtins.property
     def taken_back(self) -> _containers.RepeatedCompositeFieldContainer[Global___Undone]:
-        """What rejections took back, in its current state."""
+        """The parts that rejections took back, in their current state."""
 
     @_builtins.property
     def error(self) -> Global___ActionError:
@@ -1418,8 +1421,8 @@ class Undone(_message.Message):
     subscriber (BECOME_SUBSCRIBER).
     """
     gone: _builtins.bool
-    """True: the action had added this service, item or usage record, and it is gone again. False: what
-    is named stands again, because the action had changed or removed it.
+    """True: the action had added this service, item or usage record, and it is gone again. False: it
+    is back, because the action had changed or removed it.
     """
     @_builtins.property
     def service(self) -> _resources_pb2.SubscribedService:
@@ -1498,7 +1501,7 @@ class BatchPerformActionsResponse(_message.Message):
         ERROR_FIELD_NUMBER: _builtins.int
         REPEATED_FIELD_NUMBER: _builtins.int
         repeated: _builtins.bool
-        """True: an earlier call performed the action, and this one changed nothing."""
+        """True: an earlier call performed the action, and this call changed nothing."""
         @_builtins.property
         def action(self) -> Global___SubscriptionAction:
             """Without `performed`."""
@@ -1601,7 +1604,7 @@ class CancelScheduledActionRequest(_message.Message):
     action: _builtins.str
     """The action's id."""
     performed_by: _builtins.str
-    """A person or system in the caller's house. Up to 100 characters."""
+    """A person or system of the caller. Up to 100 characters."""
     def __init__(
         self,
         *,
@@ -1834,8 +1837,8 @@ class ListActionsResponse(_message.Message):
     def actions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionAction]: ...
     @_builtins.property
     def archives(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Ids of the newest archives, at most 100, that contain more of the subscription. Set only if the
-        filter names a subscription. Deleted archives are left out.
+        """Ids of the newest archives, at most 100, that contain older requests of the subscription. Set
+        only if the filter names a subscription. Deleted archives are left out.
         """
 
     def __init__(
@@ -1855,7 +1858,7 @@ Global___ListActionsResponse: _TypeAlias = ListActionsResponse  # noqa: Y015
 
 @_typing.final
 class WatchEventsRequest(_message.Message):
-    """The filters leave events out; an event must match all that are set."""
+    """The filters select events; an event must match all filters that are set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1967,8 +1970,8 @@ Global___WatchEventsResponse: _TypeAlias = WatchEventsResponse  # noqa: Y015
 
 @_typing.final
 class Event(_message.Message):
-    """One thing that happened. Actions, requests, subscriptions and runs are sent in their current state,
-    which may be later than the event. Of one that was archived since, only its id or number is sent.
+    """One event. Actions, requests, subscriptions and runs are sent in their current state, which may
+    be later than the event. If they were archived in the meantime, only the id or number is sent.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -2072,11 +2075,13 @@ class Event(_message.Message):
 
         @_builtins.property
         def taken_back(self) -> _containers.RepeatedCompositeFieldContainer[Global___Undone]:
-            """What was taken back of the action until then."""
+            """What was taken back of the action so far."""
 
         @_builtins.property
         def dependent_actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-            """The ids of later actions that were rejected with it, because they are impossible without it."""
+            """The ids of later actions that were rejected too, because they are impossible without this
+            part.
+            """
 
         @_builtins.property
         def subscription(self) -> _resources_pb2.Subscription: ...
@@ -2097,7 +2102,7 @@ class Event(_message.Message):
 
     @_typing.final
     class SyncStateChanged(_message.Message):
-        """The sync state of the subscription at the provider is another one."""
+        """The sync state of the subscription at the provider has changed."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -2194,12 +2199,16 @@ class Event(_message.Message):
     subscription: _builtins.str
     """Empty for events of providers and reset runs."""
     provider: _builtins.str
-    """The provider that the event concerns. Empty for actions on a subscription that has several."""
+    """The provider that the event concerns. Empty for actions on a subscription that has several
+    providers.
+    """
     reference: _builtins.str
     """The reference of the action."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When the transaction of the event began. It can be a little before that of an earlier event."""
+        """When the transaction of the event began. It can be a little earlier than the time of the
+        previous event.
+        """
 
     @_builtins.property
     def action_executed(self) -> Global___Event.ActionExecuted: ...

@@ -88,9 +88,9 @@ class SubscriptionServiceServicer(object):
     """
 
     def PerformAction(self, request, context):
-        """Performs one action and creates its provisioning requests, in one transaction. The answer comes
-        after the commit, so nothing is lost afterwards. The change is in force in the CRM at once; a
-        rejection by the platform takes it back (see SubscriptionAction).
+        """Performs one action and creates its provisioning requests, in one transaction. The server
+        answers after the commit, so the action is never lost afterwards. The subscription changes in
+        the CRM at once; a rejection by the platform takes the change back (see SubscriptionAction).
 
         A repeat with the same `request_id` changes nothing and returns the same action in its current
         state. With `validate_only` nothing changes: the action has no id, and the requests have no
@@ -114,8 +114,8 @@ class SubscriptionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def BatchPerformActions(self, request, context):
-        """Performs many actions and returns one result for each, in order. A refused action does not affect
-        the others. Actions on the same subscription are performed in order.
+        """Performs many actions and returns one result for each action, in order. A refused action does
+        not affect the others. Actions on the same subscription are performed in order.
 
         Errors: INVALID_FIELD (of the batch itself). The results contain the errors of PerformAction.
         """
@@ -169,17 +169,17 @@ class SubscriptionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchEvents(self, request, context):
-        """Sends what happened, in the order of the commits, each event once and none left out: first what
-        is behind the cursor, then whatever happens, until the caller ends the call. Every event has a
-        cursor: keep the last one, and resume behind it after any end of the stream, at any server of the
-        database. Events are kept for 7 days, unless the server is set up differently.
+        """Sends all events, in the order of the commits, each event once: first those behind the cursor,
+        then new events, until the caller ends the call. Every event has a cursor: store the last
+        cursor, and resume behind it whenever the stream has ended, at any server of the database.
+        Events are kept for 7 days, unless a setting of the server says otherwise.
 
-        The first message is a heartbeat. Its cursor is where the stream begins. Another one follows at
-        least every 10 seconds when there is no event; its cursor is behind everything that was sent or
-        that the filters left out. A server that shuts down sends `drain` and ends the stream: open
-        another one. Reconnect when nothing was heard for 30 seconds.
+        The first message is a heartbeat, whose cursor is the place where the stream begins. While
+        there is no event, a heartbeat follows at least every 10 seconds; its cursor is behind all
+        events that were sent or that the filters left out. A server that shuts down sends `drain` and
+        ends the stream: open another stream. Reconnect when no message has arrived for 30 seconds.
 
-        A watcher that reads slowly costs others nothing; it gets everything later.
+        A watcher that reads slowly does not delay others; it gets all events later.
 
         Errors: INVALID_FIELD, CURSOR_TOO_OLD, CURSOR_UNKNOWN, TOO_MANY_STREAMS, DRAINING.
         """

@@ -38,9 +38,9 @@ class SubscriptionServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> SubscriptionServiceAsyncStub: ...
     PerformAction: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.PerformActionRequest, _subscription_service_pb2.PerformActionResponse]
-    """Performs one action and creates its provisioning requests, in one transaction. The answer comes
-    after the commit, so nothing is lost afterwards. The change is in force in the CRM at once; a
-    rejection by the platform takes it back (see SubscriptionAction).
+    """Performs one action and creates its provisioning requests, in one transaction. The server
+    answers after the commit, so the action is never lost afterwards. The subscription changes in
+    the CRM at once; a rejection by the platform takes the change back (see SubscriptionAction).
 
     A repeat with the same `request_id` changes nothing and returns the same action in its current
     state. With `validate_only` nothing changes: the action has no id, and the requests have no
@@ -60,8 +60,8 @@ class SubscriptionServiceStub:
     ITEM_IN_USE, REVISION_MISMATCH, TOO_MANY_UNSETTLED.
     """
     BatchPerformActions: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.BatchPerformActionsRequest, _subscription_service_pb2.BatchPerformActionsResponse]
-    """Performs many actions and returns one result for each, in order. A refused action does not affect
-    the others. Actions on the same subscription are performed in order.
+    """Performs many actions and returns one result for each action, in order. A refused action does
+    not affect the others. Actions on the same subscription are performed in order.
 
     Errors: INVALID_FIELD (of the batch itself). The results contain the errors of PerformAction.
     """
@@ -91,17 +91,17 @@ class SubscriptionServiceStub:
     Errors: INVALID_FIELD.
     """
     WatchEvents: _grpc.UnaryStreamMultiCallable[_subscription_service_pb2.WatchEventsRequest, _subscription_service_pb2.WatchEventsResponse]
-    """Sends what happened, in the order of the commits, each event once and none left out: first what
-    is behind the cursor, then whatever happens, until the caller ends the call. Every event has a
-    cursor: keep the last one, and resume behind it after any end of the stream, at any server of the
-    database. Events are kept for 7 days, unless the server is set up differently.
+    """Sends all events, in the order of the commits, each event once: first those behind the cursor,
+    then new events, until the caller ends the call. Every event has a cursor: store the last
+    cursor, and resume behind it whenever the stream has ended, at any server of the database.
+    Events are kept for 7 days, unless a setting of the server says otherwise.
 
-    The first message is a heartbeat. Its cursor is where the stream begins. Another one follows at
-    least every 10 seconds when there is no event; its cursor is behind everything that was sent or
-    that the filters left out. A server that shuts down sends `drain` and ends the stream: open
-    another one. Reconnect when nothing was heard for 30 seconds.
+    The first message is a heartbeat, whose cursor is the place where the stream begins. While
+    there is no event, a heartbeat follows at least every 10 seconds; its cursor is behind all
+    events that were sent or that the filters left out. A server that shuts down sends `drain` and
+    ends the stream: open another stream. Reconnect when no message has arrived for 30 seconds.
 
-    A watcher that reads slowly costs others nothing; it gets everything later.
+    A watcher that reads slowly does not delay others; it gets all events later.
 
     Errors: INVALID_FIELD, CURSOR_TOO_OLD, CURSOR_UNKNOWN, TOO_MANY_STREAMS, DRAINING.
     """
@@ -116,9 +116,9 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     PerformAction: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.PerformActionRequest, _subscription_service_pb2.PerformActionResponse]  # type: ignore[assignment]
-    """Performs one action and creates its provisioning requests, in one transaction. The answer comes
-    after the commit, so nothing is lost afterwards. The change is in force in the CRM at once; a
-    rejection by the platform takes it back (see SubscriptionAction).
+    """Performs one action and creates its provisioning requests, in one transaction. The server
+    answers after the commit, so the action is never lost afterwards. The subscription changes in
+    the CRM at once; a rejection by the platform takes the change back (see SubscriptionAction).
 
     A repeat with the same `request_id` changes nothing and returns the same action in its current
     state. With `validate_only` nothing changes: the action has no id, and the requests have no
@@ -138,8 +138,8 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     ITEM_IN_USE, REVISION_MISMATCH, TOO_MANY_UNSETTLED.
     """
     BatchPerformActions: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.BatchPerformActionsRequest, _subscription_service_pb2.BatchPerformActionsResponse]  # type: ignore[assignment]
-    """Performs many actions and returns one result for each, in order. A refused action does not affect
-    the others. Actions on the same subscription are performed in order.
+    """Performs many actions and returns one result for each action, in order. A refused action does
+    not affect the others. Actions on the same subscription are performed in order.
 
     Errors: INVALID_FIELD (of the batch itself). The results contain the errors of PerformAction.
     """
@@ -169,17 +169,17 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     Errors: INVALID_FIELD.
     """
     WatchEvents: _aio.UnaryStreamMultiCallable[_subscription_service_pb2.WatchEventsRequest, _subscription_service_pb2.WatchEventsResponse]  # type: ignore[assignment]
-    """Sends what happened, in the order of the commits, each event once and none left out: first what
-    is behind the cursor, then whatever happens, until the caller ends the call. Every event has a
-    cursor: keep the last one, and resume behind it after any end of the stream, at any server of the
-    database. Events are kept for 7 days, unless the server is set up differently.
+    """Sends all events, in the order of the commits, each event once: first those behind the cursor,
+    then new events, until the caller ends the call. Every event has a cursor: store the last
+    cursor, and resume behind it whenever the stream has ended, at any server of the database.
+    Events are kept for 7 days, unless a setting of the server says otherwise.
 
-    The first message is a heartbeat. Its cursor is where the stream begins. Another one follows at
-    least every 10 seconds when there is no event; its cursor is behind everything that was sent or
-    that the filters left out. A server that shuts down sends `drain` and ends the stream: open
-    another one. Reconnect when nothing was heard for 30 seconds.
+    The first message is a heartbeat, whose cursor is the place where the stream begins. While
+    there is no event, a heartbeat follows at least every 10 seconds; its cursor is behind all
+    events that were sent or that the filters left out. A server that shuts down sends `drain` and
+    ends the stream: open another stream. Reconnect when no message has arrived for 30 seconds.
 
-    A watcher that reads slowly costs others nothing; it gets everything later.
+    A watcher that reads slowly does not delay others; it gets all events later.
 
     Errors: INVALID_FIELD, CURSOR_TOO_OLD, CURSOR_UNKNOWN, TOO_MANY_STREAMS, DRAINING.
     """
@@ -197,9 +197,9 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.PerformActionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.PerformActionResponse, _abc.Awaitable[_subscription_service_pb2.PerformActionResponse]]:
-        """Performs one action and creates its provisioning requests, in one transaction. The answer comes
-        after the commit, so nothing is lost afterwards. The change is in force in the CRM at once; a
-        rejection by the platform takes it back (see SubscriptionAction).
+        """Performs one action and creates its provisioning requests, in one transaction. The server
+        answers after the commit, so the action is never lost afterwards. The subscription changes in
+        the CRM at once; a rejection by the platform takes the change back (see SubscriptionAction).
 
         A repeat with the same `request_id` changes nothing and returns the same action in its current
         state. With `validate_only` nothing changes: the action has no id, and the requests have no
@@ -225,8 +225,8 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.BatchPerformActionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.BatchPerformActionsResponse, _abc.Awaitable[_subscription_service_pb2.BatchPerformActionsResponse]]:
-        """Performs many actions and returns one result for each, in order. A refused action does not affect
-        the others. Actions on the same subscription are performed in order.
+        """Performs many actions and returns one result for each action, in order. A refused action does
+        not affect the others. Actions on the same subscription are performed in order.
 
         Errors: INVALID_FIELD (of the batch itself). The results contain the errors of PerformAction.
         """
@@ -292,17 +292,17 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.WatchEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_subscription_service_pb2.WatchEventsResponse], _abc.AsyncIterator[_subscription_service_pb2.WatchEventsResponse]]:
-        """Sends what happened, in the order of the commits, each event once and none left out: first what
-        is behind the cursor, then whatever happens, until the caller ends the call. Every event has a
-        cursor: keep the last one, and resume behind it after any end of the stream, at any server of the
-        database. Events are kept for 7 days, unless the server is set up differently.
+        """Sends all events, in the order of the commits, each event once: first those behind the cursor,
+        then new events, until the caller ends the call. Every event has a cursor: store the last
+        cursor, and resume behind it whenever the stream has ended, at any server of the database.
+        Events are kept for 7 days, unless a setting of the server says otherwise.
 
-        The first message is a heartbeat. Its cursor is where the stream begins. Another one follows at
-        least every 10 seconds when there is no event; its cursor is behind everything that was sent or
-        that the filters left out. A server that shuts down sends `drain` and ends the stream: open
-        another one. Reconnect when nothing was heard for 30 seconds.
+        The first message is a heartbeat, whose cursor is the place where the stream begins. While
+        there is no event, a heartbeat follows at least every 10 seconds; its cursor is behind all
+        events that were sent or that the filters left out. A server that shuts down sends `drain` and
+        ends the stream: open another stream. Reconnect when no message has arrived for 30 seconds.
 
-        A watcher that reads slowly costs others nothing; it gets everything later.
+        A watcher that reads slowly does not delay others; it gets all events later.
 
         Errors: INVALID_FIELD, CURSOR_TOO_OLD, CURSOR_UNKNOWN, TOO_MANY_STREAMS, DRAINING.
         """

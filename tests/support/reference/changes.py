@@ -258,6 +258,7 @@ def _add_usage(sub: Sub, action: do.AddUsage, providers: Providers, now: int) ->
     service = service_of(provider, action.service)
     where = action.distributor or _first_place(sub, provider, service)
     need(_has_required(sub, provider, service, where), "the required service is not on")
+    sub.usages.pop(action.reference, None)  # a record that is over leaves its place
     sub.usages[action.reference] = Usage(
         reference=action.reference,
         provider=action.provider,

@@ -1,7 +1,8 @@
-"""An adapter that accepts at once: `python -m bench.adapter KIND ADDRESS STREAMS`.
+"""Runs an adapter that accepts each request at once: `python -m bench.adapter KIND ADDRESS
+STREAMS`.
 
 Kinds: `counted` prints twice a second how many requests it has answered; `timed` prints when each
-one arrived.
+request arrived.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""An archive of a large history, and what live actions notice of it."""
+"""Measures an archive of a large history, and how much it delays live actions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ MEBIBYTE = 1024 * 1024
 
 
 def archive(run: Run, *, kind: str) -> Round:
-    """All settled requests of a database; meanwhile 150 actions a second, until it is made."""
+    """Archives all settled requests of a database. Until the archive is made, 150 actions a second
+    are performed.
+    """
     database = run.databases.filled(kind, OLD_WHEN_QUICK if run.quick else OLD)
     make_old(database, days=DAYS)
     first = count(0, int(PACE * run.seconds) + 1)

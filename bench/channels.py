@@ -1,4 +1,6 @@
-"""Connections of their own: gRPC would share one among the channels of a process."""
+"""Opens channels with a connection each: by default gRPC shares one connection among the channels
+of a process.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A CRM under load: `python -m bench.crm KIND ADDRESS FIRST SECONDS CHANNELS [IN_FLIGHT]`.
+"""Plays a CRM under load: `python -m bench.crm KIND ADDRESS FIRST SECONDS CHANNELS [IN_FLIGHT]`.
 
 Kinds: `single` keeps 64 calls in flight; `batches` keeps IN_FLIGHT batches of 100 actions in
-flight; `paced` offers 150 actions a second. `FIRST`: its first subscription.
+flight; `paced` offers 150 actions a second. `FIRST`: the first subscription that it changes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,9 @@ class Load:
         self._called = 0
 
     async def single(self) -> None:
-        """No-op calls and actions in turn, so that both see the same machine."""
+        """Makes no-op calls and performs actions in turn, so that the machine is equally busy for
+        both.
+        """
         rates: dict[str, list[float]] = {"echo": [], "perform": []}
         check = self._channels[0].unary_unary(
             "/grpc.health.v1.Health/Check",
@@ -84,7 +86,7 @@ class Load:
     async def _keep(
         self, call: Callable[[], Awaitable[object]], *, in_flight: int = IN_FLIGHT
     ) -> float:
-        """Calls again as soon as an answer comes; gives how many came a second."""
+        """Calls again as soon as it has an answer. Returns the number of answers in a second."""
         start = time.monotonic()
         warm, end = start + WARM_UP * self._seconds, start + self._seconds
         counted = self._called = 0

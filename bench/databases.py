@@ -1,4 +1,4 @@
-"""The databases of the measurements, filled once and copied for each."""
+"""Makes the databases of the measurements. Each kind is filled once and then copied."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SMALL = Size()
 
 
 class Databases:
-    """Whatever is made here is gone when the block ends."""
+    """Makes databases, and deletes all of them when the block ends."""
 
     def __init__(self) -> None:
         self._stack = ExitStack()
@@ -55,7 +55,7 @@ class Databases:
 
     @cached_property
     def postgres(self) -> PostgresServer:
-        """Durable, as everything here is."""
+        """The PostgreSQL server of the measurements. Its commits are durable."""
         return self._stack.enter_context(own_postgres(**SETTINGS))
 
     def versions(self) -> list[str]:
@@ -72,7 +72,7 @@ class Databases:
         return Path(self._stack.enter_context(folder))
 
     def filled(self, kind: str, size: Size) -> str:
-        """The same one every time."""
+        """Returns the URL of a database of this size. Every call returns the same one."""
         if (kind, size) not in self._filled:
             self._filled[kind, size] = url = self.empty(kind)
             with server(url):
@@ -89,7 +89,7 @@ class Databases:
 
     @contextmanager
     def fresh(self, kind: str) -> Iterator[str]:
-        """With subscriptions and nothing else."""
+        """Yields the URL of a new database that contains only subscriptions."""
         source = self.filled(kind, SMALL)
         if kind == SQLITE:
             url = self.empty(kind)

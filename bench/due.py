@@ -1,4 +1,4 @@
-"""Work that is due: scheduled actions of one minute, and automatic ends of one second."""
+"""Measures work that is due: scheduled actions of one minute, and automatic ends of one second."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ A_MINUTE = 10_000
 ENDS, ENDS_WHEN_QUICK = 100_000, 10_000
 BATCH = 1_000
 LIVE = 5_000
-"""The first subscriptions are those of the live actions."""
+"""The live actions change this many subscriptions, the first ones."""
 AHEAD = timedelta(seconds=3)
 CHANGES_A_SECOND = 1_500
-"""As many subscriptions are surely changed in batches."""
+"""At least this many subscriptions can be changed in batches."""
 
 
 def scheduled(run: Run) -> Round:
-    """P4's load while as many actions a second are due as if there were 10,000 in a minute."""
+    """Measures P4's load while scheduled actions are due at a rate of 10,000 in a minute."""
     seconds = 2 * run.seconds
     count = int(A_MINUTE * seconds / 60)
     adding = actions.AddServices(services=NEWS)
@@ -57,7 +57,7 @@ def scheduled(run: Run) -> Round:
 
 
 def ends(run: Run) -> Round:
-    """P4's load while very many terms end in the same second."""
+    """Measures P4's load while very many terms end in the same second."""
     count = ENDS_WHEN_QUICK if run.quick else ENDS
     filled = run.databases.filled(SQLITE, Size(subscriptions=LIVE + count))
     with server(filled) as serving, Client(serving.address) as client:
@@ -89,7 +89,7 @@ def _compared(quiet: Round, busy: Round) -> Round:
 
 
 def _late(action: SubscriptionAction) -> float:
-    """Milliseconds from the time for which the action was scheduled to its execution."""
+    """Returns the milliseconds from the schedule time of the action to its execution."""
     due = action.performed.schedule_time.ToDatetime(UTC)
     return (action.execute_time.ToDatetime(UTC) - due) / timedelta(milliseconds=1)
 
@@ -103,7 +103,7 @@ def _beside(serving: Serving, run: Run, begin: datetime) -> Round:
 
 
 def _done(client: Client, kind: ActionKind.ValueType, count: int) -> Sequence[SubscriptionAction]:
-    """The executed ones, once all of them are executed."""
+    """Waits until all actions of the kind are executed, and returns them."""
     while True:
         found = [
             each

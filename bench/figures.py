@@ -1,4 +1,4 @@
-"""The figures: each is measured a round at a time, and gives its numbers by name."""
+"""Defines the figures. A function measures one round of a figure, and returns numbers by name."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ from .streams import idle_streams
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figure:
-    """`aims`: what is to be reached, least or most; `once`: too long for several rounds."""
+    """`aims`: the least or greatest value to reach. `once` is True if a figure takes too long for
+    several rounds.
+    """
 
     title: str
     measure: Callable[[Run], Round]
@@ -32,7 +34,7 @@ class Figure:
 
 
 def single_actions(run: Run) -> Round:
-    """Durable actions, as a ratio to a no-op call of the same server."""
+    """Measures durable actions, and their ratio to no-op calls of the same server."""
     cpu, calls = defaultdict[str, float](float), Counter[str]()
     with (
         run.databases.fresh(SQLITE) as database,
@@ -57,7 +59,9 @@ def single_actions(run: Run) -> Round:
 
 
 def full_cycles(run: Run) -> Round:
-    """Action, stream, acceptance, settled, each step durable; three processes."""
+    """Measures full cycles (action, hand-over, acceptance, settlement) with three processes. Each
+    step is durable.
+    """
     with run.databases.fresh(SQLITE) as database, server(database) as serving:
         measured = cycles(serving, seconds=run.seconds)
     return {
@@ -68,7 +72,9 @@ def full_cycles(run: Run) -> Round:
 
 
 def crm_in_a_hurry(run: Run) -> Round:
-    """Full cycles with many batches of the CRM in flight, as a ratio to a few."""
+    """Measures full cycles with many batches of the CRM in flight, and their ratio to cycles with
+    few batches.
+    """
     measured = []
     for batches in (FEW, MANY):
         with run.databases.fresh(SQLITE) as database, server(database) as serving:

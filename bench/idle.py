@@ -1,7 +1,8 @@
-"""Idle adapters: `python -m bench.idle ADDRESS COUNT adapters` keeps streams open for which nothing
-comes; with `watchers`, those of CRMs that watch events.
+"""Plays idle adapters: `python -m bench.idle ADDRESS COUNT adapters` keeps streams open on which no
+request arrives.
 
-Each has a connection of its own, as adapters have.
+With `watchers` it plays CRMs that watch events. Each stream has a connection of its own, as it has
+in production.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""The figures with a large state: it is filled in once, and used by every round."""
+"""Measures figures with a large state. A database with this state is filled once and used in every
+round.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,7 @@ INTERPRETERS = 10
 
 
 def large_state(run: Run, *, kind: str) -> Round:
-    """P2's load on an empty and a large database in turn, each with a server of its own."""
+    """Measures P2's load on an empty and on a large database, each with its own server."""
     size = _size(run)
     large = run.databases.filled(kind, size)
     with run.databases.fresh(kind) as empty, server(empty) as serving:
@@ -38,7 +40,9 @@ def large_state(run: Run, *, kind: str) -> Round:
 
 
 def start(run: Run) -> Round:
-    """Until health is SERVING, and what the import costs over the start of an interpreter."""
+    """Measures the time until health is SERVING, and the time for the import, without the start of
+    the interpreter.
+    """
     large = run.databases.filled(SQLITE, _size(run))
     began = time.monotonic()
     with server(large) as serving, grpc.insecure_channel(serving.address) as channel:

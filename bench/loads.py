@@ -1,4 +1,4 @@
-"""What several figures do to a server."""
+"""Defines the loads that several figures need."""
 
 from __future__ import annotations
 
@@ -26,13 +26,15 @@ class Run:
     quick: bool
     databases: Databases
     used: count[int] = field(default_factory=lambda: count(0, SUBSCRIPTIONS))
-    """Where the next load on a large database begins: each changes subscriptions of its own."""
+    """The number at which the next load on a large database begins, so that each load changes other
+    subscriptions.
+    """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cycles:
-    """`done`, `offered`: a second. `cpu`: microseconds of processor time for each cycle, of the
-    server, of the CRM with the adapter, and of the database's own processes.
+    """`done`, `offered`: the numbers in a second. `cpu`: the microseconds of processor time for
+    each cycle, by process: the server, the CRM with the adapter, and the database.
     """
 
     done: float
@@ -52,9 +54,9 @@ def cycles(
     batches: int = FEW,
     database: int = 0,
 ) -> Cycles:
-    """Full cycles a second, and actions offered a second by `batches` calls in flight.
+    """Returns how many full cycles are done in a second while `batches` calls are in flight.
 
-    `database`: the process of the database's server, if it has one.
+    `database`: the process id of the database's server; 0 if there is none.
     """
     start = time.monotonic()
     with (
@@ -88,9 +90,10 @@ def rate(
     seconds: float,
     spent: Callable[[], Mapping[str, float]] = dict,
 ) -> Rate:
-    """How many a second the worker answers, once it is warm, and what each of them has cost.
+    """Returns how many requests the worker answers in a second after a warm-up, and the processor
+    time for each.
 
-    `spent`: the seconds of processor time until now, by process.
+    `spent` returns the seconds of processor time until now, by process.
     """
     first, before = _answered(worker, after=start + 0.25 * seconds), spent()
     last, after = _answered(worker, after=start + 0.9 * seconds), spent()
@@ -128,7 +131,7 @@ def latency(serving: Serving, *, seconds: float, first: int = 0) -> Round:
 
 
 def _note_arrivals(adapter: subprocess.Popen[str], arrived: dict[str, float]) -> None:
-    """Until the program ends, so that it never waits for its lines to be read."""
+    """Reads the lines of the program until it ends, so that it never waits for a reader."""
     for text in adapter.stdout or ():
         line = json.loads(text)
         if "arrived" in line:
@@ -136,7 +139,7 @@ def _note_arrivals(adapter: subprocess.Popen[str], arrived: dict[str, float]) ->
 
 
 def _answered(worker: subprocess.Popen[str], *, after: float) -> Any:
-    """The first count that the worker tells after that instant."""
+    """Returns the first count that the worker prints after that instant."""
     while True:
         line = line_of(worker)
         if line.get("at", 0) >= after:

@@ -1,4 +1,5 @@
-"""Minutes of load beside a transaction that stays open: `python -m bench.long_transaction SECONDS`.
+"""Runs minutes of load beside a transaction that stays open: `python -m bench.long_transaction
+SECONDS`.
 
 While it is open, no dead row of any table can be removed.
 """
@@ -19,7 +20,7 @@ from .setting import SUBSCRIPTIONS
 
 SECONDS = 600
 LOAD, PACED = 48, 8
-"""Seconds of a minute under P2's load, then at P4's pace."""
+"""In each minute P2's load runs for the first number of seconds, then P4's load for the second."""
 TABLES = ("lane", "subscription", "request")
 DEAD = "SELECT relname, n_dead_tup FROM pg_stat_user_tables WHERE relname = ANY(%s)"
 
@@ -58,7 +59,7 @@ def _minute(
 
 @contextmanager
 def _snapshot(database: str) -> Iterator[None]:
-    """An open transaction that has seen the database, and does nothing more."""
+    """Opens a transaction that reads once, and then stays open while the block runs."""
     with psycopg.connect(database) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         connection.execute("SELECT count(*) FROM counter")

@@ -1,9 +1,9 @@
-"""A service as a team would write it in a week: `python -m bench.naive DATABASE`.
+"""Runs a service as a team would write it in a week: `python -m bench.naive DATABASE`.
 
-It serves the calls of a full cycle, with Peewee's models and one transaction a call. An action is
-kept with its request and the services of its subscription, durably; an adapter gets the requests in
-order and answers them. It has no rollback, no leases, no order among the requests of one
-subscription, no events, and no second process.
+It serves the calls of a full cycle, with Peewee's models and one transaction for each call. An
+action is stored durably, with its request and the services of its subscription; an adapter gets the
+requests in order and answers them. It has no rollback, no leases, no order among the requests of
+one subscription, no events, and no second process.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def _show(each: Any, message: provisioning.SubscriptionRequests) -> None:
 
 
 def _add(server: grpc.aio.Server, service: ServiceDescriptor, servicer: object) -> None:
-    """Registers the methods that the servicer has."""
+    """Registers those methods of the service that the servicer defines."""
     handlers = {}
     for method in service.methods:
         if behaviour := getattr(servicer, method.name, None):

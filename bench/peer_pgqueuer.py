@@ -1,6 +1,6 @@
-"""pgqueuer under load: `peer_pgqueuer.py install|produce|work URL`, in the peers' environment.
+"""Runs pgqueuer under load: `peer_pgqueuer.py install|produce|work URL`, in the peers' environment.
 
-Its fastest driver, and the batches that the comparison grants everybody; all tables durable.
+It uses the fastest driver of pgqueuer and the batches that it recommends. All tables are durable.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-import asyncpg  # type: ignore[import-not-found]  # it is in an environment of its own
+import asyncpg  # type: ignore[import-not-found]  # only the peers have it
 import uvloop
 from pgqueuer.qm import QueueManager  # type: ignore[import-not-found]
 from pgqueuer.queries import Queries  # type: ignore[import-not-found]
@@ -17,7 +17,9 @@ from .peers import BATCH, Done, keep_backlog
 
 JOB = "no_op"
 BACKLOG = 2_000
-"""Of 500 and 2,000 the better in the median of three rounds; their ranges overlap."""
+"""This is the better value of 500 and 2,000 in the median of three rounds, although their ranges
+overlap.
+"""
 
 
 async def install(pool: asyncpg.Pool) -> None:

@@ -1,7 +1,8 @@
-"""procrastinate under load: `peer_procrastinate.py install|produce|work URL`, in the peers'
+"""Runs procrastinate under load: `peer_procrastinate.py install|produce|work URL`, in the peers'
 environment.
 
-Finished jobs are kept, as we keep finished requests, and as is its default.
+Finished jobs stay in the table, as finished requests do in our service. That is also the default of
+procrastinate.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from .peers import BATCH, Done, keep_backlog
 JOB = "no_op"
 BACKLOG = 500
 CONCURRENCY = 30
-"""Of 10, 30 and 100 the best in the median of three rounds; their ranges overlap."""
+"""This is the best value of 10, 30 and 100 in the median of three rounds, although their ranges
+overlap.
+"""
 
 
 async def install(app: App) -> None:

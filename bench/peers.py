@@ -1,4 +1,4 @@
-"""What the peers' programs share; it needs nothing but the standard library."""
+"""Contains the code that the peers' programs share. It needs only the standard library."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Done:
 async def keep_backlog(
     most: int, *, enqueue: Callable[[], Awaitable[object]], waiting: Callable[[], Awaitable[int]]
 ) -> None:
-    """So many jobs wait that the worker never idles, and no more than that."""
+    """Enqueues jobs whenever fewer than `most` wait, so that the worker is never idle."""
     while True:
         missing = most - await waiting()
         for _ in range(missing // BATCH):

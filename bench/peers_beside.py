@@ -1,4 +1,4 @@
-"""The comparison with other queues on PostgreSQL, on one server, in turn."""
+"""Compares the service with other queues on one PostgreSQL server, in turn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .processes import program, server, serving_of
 ROOT = Path(__file__).parents[1]
 ENVIRONMENT = ROOT / ".venv-bench"
 CHANNELS = 8
-"""With several workers: the kernel spreads connections among them."""
+"""The number of connections to several workers, over which the kernel distributes connections."""
 
 
 def peers_beside(run: Run) -> Round:
@@ -47,7 +47,7 @@ def _ours(run: Run, *, workers: int) -> Cycles:
 
 
 def naive_beside(run: Run, *, kind: str) -> Round:
-    """The cycles of a naive service on the same database, by the same CRM and adapter."""
+    """Measures the cycles of a naive service with the same database, CRM and adapter."""
     ours, naive = _cycles(run, kind, naive=False), _cycles(run, kind, naive=True)
     cpu, theirs = sum(ours.cpu.values()), sum(naive.cpu.values())
     return {
@@ -73,7 +73,7 @@ def _cycles(run: Run, kind: str, *, naive: bool) -> Cycles:
 
 
 def _jobs(run: Run, peer: str) -> float:
-    """No-op jobs done a second, by one worker, while another process enqueues them."""
+    """Returns how many no-op jobs a worker does in a second while another process enqueues them."""
     database = run.databases.postgres.create_database()
     name, python = f"peer_{peer}", ENVIRONMENT / "bin" / "python"
     with program(name, "install", database, python=python) as installing:
@@ -89,7 +89,7 @@ def _jobs(run: Run, peer: str) -> float:
 
 
 def _set_up_environment() -> None:
-    """The peers' own, made again when what it is to hold has changed."""
+    """Makes the environment of the peers, and makes it again when its lock file has changed."""
     lock, ready = ROOT / "bench" / "peers.lock", ENVIRONMENT / ".ready"
     if ready.exists() and ready.stat().st_mtime >= lock.stat().st_mtime:
         return

@@ -1,6 +1,7 @@
-"""Draws what was measured: `python -m bench.pictures FILE.json FOLDER` writes into FOLDER/pictures.
+"""Draws the measured figures: `python -m bench.pictures FILE.json FOLDER` writes into
+FOLDER/pictures.
 
-The file is what `--json` wrote.
+`--json` of the measurements writes the file.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ class Bar(NamedTuple):
 
 
 def draw(title: str, bars: Sequence[Bar], *, line: float | None = None) -> str:
-    """Horizontal bars; `line`: the value that a line across them stands for."""
+    """Draws horizontal bars. `line`: the value at which a line crosses the bars."""
     scale = BARS / max(*(bar.value for bar in bars), line or 0.0)
     height = TOP + ROW * len(bars) + 10
     size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
@@ -63,7 +64,7 @@ def _line(x: float, *, bottom: int) -> str:
 
 
 def against_aims(measured: Measured) -> Iterator[Bar]:
-    """How much of each aim was reached, at most twice."""
+    """Draws how much of each aim was reached, but at most 200 %."""
     for name, rounds in measured.items():
         for what, aim in FIGURES[name].aims.items():
             value = median(each[what] for each in rounds)
@@ -72,7 +73,7 @@ def against_aims(measured: Measured) -> Iterator[Bar]:
 
 
 def side_by_side(measured: Measured, name: str, unit: str) -> Iterator[Bar]:
-    """The figure's rates."""
+    """Draws the rates of the figure side by side."""
     rounds = measured[name]
     for what in rounds[0]:
         if unit in what:

@@ -1,4 +1,4 @@
-"""The processes of a measurement: a server, and programs of this folder beside it."""
+"""Runs the processes of a measurement: a server, and programs of this folder beside it."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ class Serving:
     process: int
 
     def memory(self) -> int:
-        """Bytes of the server and its workers; what they share counts once."""
+        """Returns the bytes of the server and its workers. Shared memory counts once."""
         return sum(_memory(process) for process in _family(self.process))
 
     def cpu(self) -> float:
-        """Seconds of processor time that the server and its workers have used."""
+        """Returns the seconds of processor time that the server and its workers have used."""
         return cpu_of(self.process)
 
 
 def two_cores() -> None:
-    """Keeps this process and its children on two cores, whatever the machine has."""
+    """Keeps this process and its children on two cores, however many the machine has."""
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
 
 
@@ -47,7 +47,7 @@ def server(database: str, *options: str, workers: int = 1) -> Iterator[Serving]:
 
 @contextmanager
 def serving_of(command: Sequence[str]) -> Iterator[Serving]:
-    """A server that prints its address."""
+    """Runs a server with the command. The server prints its address."""
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""
@@ -62,7 +62,7 @@ def serving_of(command: Sequence[str]) -> Iterator[Serving]:
 def program(
     name: str, *arguments: object, python: str | Path = sys.executable
 ) -> Iterator[subprocess.Popen[str]]:
-    """`python -m bench.NAME ARGUMENTS`; it prints lines of JSON."""
+    """Runs `python -m bench.NAME ARGUMENTS`, which prints lines of JSON."""
     command = [str(python), "-m", f"bench.{name}", *map(str, arguments)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -72,7 +72,7 @@ def program(
 
 
 def line_of(process: subprocess.Popen[str]) -> Any:
-    """The next line that a program prints."""
+    """Returns the next line that a program prints."""
     if process.stdout is None:
         raise ValueError("the program's output is not read")
     line = process.stdout.readline()
@@ -94,12 +94,12 @@ def _family(process: int) -> list[int]:
 
 
 def cpu_of(process: int) -> float:
-    """Seconds of processor time of the process and its children."""
+    """Returns the seconds of processor time of the process and its children."""
     return sum(map(_cpu, _family(process)))
 
 
 def _cpu(process: int) -> float:
-    """What has ended meanwhile counts as nothing."""
+    """Returns 0 for a process that has ended in the meantime."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,4 +1,4 @@
-"""A reset run over a large state of which a part is out of sync, beside live actions."""
+"""Measures a reset run over a large state, of which a part is out of sync, beside live actions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ MEGABYTE = 1_048_576
 
 
 def reset_run(run: Run, *, kind: str) -> Round:
-    """The time to the first page of a preview, then the run, alone and beside live actions.
+    """Measures the first page of a preview, then a run alone, then a run beside live actions.
 
-    Before the live actions an adapter accepts what the run has sent. A full run over what is in
-    sync by then comes second: it has the time for P4's load.
+    Before the live actions begin, an adapter accepts all requests of the first run. The second run
+    is a full run, because it takes long enough for P4's load.
     """
     size = DRIFTED_WHEN_QUICK if run.quick else DRIFTED
     with server(run.databases.filled(kind, size)) as serving, Client(serving.address) as client:
@@ -54,7 +54,7 @@ def _definition(*, full: bool = False) -> ResetRunDefinition:
 
 
 def _finished(client: Client, serving: Serving, definition: str) -> tuple[ResetRun, int]:
-    """The run when it is over, and the most memory that the server had."""
+    """Returns the run when it has ended, and the largest memory that the server had."""
     number = client.submit_reset_run_definition(definition).reset_run.id
     peak = 0
     while (found := client.get_reset_run(number)).state == ResetRunState.RUNNING:
@@ -69,7 +69,7 @@ def _seconds(run: ResetRun) -> float:
 
 
 def _beside_live_actions(client: Client, serving: Serving, run: Run) -> tuple[Round, float]:
-    """P4's latency while a full run goes on, and the requests a second of that run."""
+    """Measures P4's latency during a full run, and the requests that the run creates a second."""
     definition = client.create_reset_run_definition(_definition(full=True)).id
     number = client.submit_reset_run_definition(definition).reset_run.id
     counted: list[tuple[float, int]] = []

@@ -1,4 +1,4 @@
-"""What was measured, as a table and against the aims."""
+"""Compares the measured figures with the aims, and prints them as a table."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def number(value: float) -> str:
 
 
 def reached(aim: str, value: float) -> float:
-    """How much of the aim was reached: 1 and more is all of it."""
+    """Returns the share of the aim that was reached; 1 and more means that the aim is reached."""
     sign, limit = aim.split()
     return value / float(limit) if sign == "≥" else float(limit) / value
 

@@ -1,4 +1,4 @@
-"""The subscriptions of the measurements, and what is done to them."""
+"""Defines the subscriptions of the measurements, and how they are changed."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from generic_provider.v1.subscription_service_pb2 import PerformActionRequest
 from support.filling import change, number
 
 SUBSCRIPTIONS = 20_000
-"""That a load changes in turn."""
+"""A load changes this many subscriptions in turn."""
 BATCH = 100
 
 
 def changes(*, first: int, count: int = SUBSCRIPTIONS) -> Iterator[PerformActionRequest]:
-    """For ever: each adds NEWS to, or takes it from, the next subscription."""
+    """Yields endlessly many actions. Each adds NEWS to the next subscription, or removes it."""
     while True:
         for turn in range(2):
             for n in range(first, first + count):

@@ -1,4 +1,4 @@
-"""The figure with many idle streams, of adapters and of CRMs that watch events."""
+"""Measures many idle streams of adapters, and of CRMs that watch events."""
 
 from __future__ import annotations
 
@@ -13,11 +13,13 @@ from .setting import SUBSCRIPTIONS
 
 STREAMS = 1_000
 REST = 3.0
-"""Seconds until the server has put away what opening the streams took."""
+"""After this many seconds the server has freed the memory that it needed to open the streams."""
 
 
 def idle_streams(run: Run) -> Round:
-    """On one server: real-time latency without them, then with them."""
+    """Measures the latency of live actions on one server, first without idle streams, then with
+    them.
+    """
     with run.databases.fresh(SQLITE) as database, server(database) as serving:
         without = latency(serving, seconds=run.seconds)
         with _idle(serving, "adapters") as stream:

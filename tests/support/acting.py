@@ -1,4 +1,4 @@
-"""Actions of a CRM made up by chance, most of them valid in the state that they are made for."""
+"""Makes random actions of a CRM. Most of them are valid in the state for which they are made."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ HOUR = 3_600 * SECOND
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crm:
-    """`serials`: the items that there are, of every goods type."""
+    """Makes random actions. `serials`: the serial numbers of items, of every goods type."""
 
     chance: Random
     providers: Sequence[Provider]
@@ -80,7 +80,7 @@ class Crm:
         )
 
     def action(self, state: Subscription, now: Instant) -> AnyAction:
-        """Something for a subscription in that state."""
+        """Returns a random action for a subscription in that state."""
         return self.chance.choice(self._kinds(state))(state, now)
 
     def _kinds(self, state: Subscription) -> list[Callable[[Subscription, Instant], AnyAction]]:

@@ -1,4 +1,4 @@
-"""`generic-provider adapter check`, in a process of its own, with an adapter to judge."""
+"""Runs `generic-provider adapter check` in a process of its own, and an adapter that it judges."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Serve = Callable[[str], Coroutine[None, None, None]]
 
 
 async def checked(serve: Serve, *options: str) -> tuple[int, dict[int, str]]:
-    """The exit code of the command, and its verdict on each rule."""
+    """Returns the exit code of the command, and its verdict on each rule."""
     code, printed = await printed_by_check(serve, *options)
     found = re.findall(r"^ *(\d+) .* (kept|broken|not seen)(?: |$)", printed, re.MULTILINE)
     sys.stdout.write(printed)
@@ -23,7 +23,7 @@ async def checked(serve: Serve, *options: str) -> tuple[int, dict[int, str]]:
 
 
 async def printed_by_check(serve: Serve, *options: str) -> tuple[int, str]:
-    """The exit code of the command, and what it prints after the address."""
+    """Returns the exit code of the command, and the text that it prints after the address."""
     to_error = "--json" in options
     check = Forked(
         *("adapter", "check", "--listen", "127.0.0.1:0", *options), err=PIPE if to_error else 2

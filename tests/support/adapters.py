@@ -1,4 +1,4 @@
-"""Adapters of two platforms, made up by chance: they lose answers, streams and patience."""
+"""Plays random adapters of two platforms, which lose answers and streams, or stop working."""
 
 from __future__ import annotations
 
@@ -32,8 +32,9 @@ Place = tuple[str, str]
 
 @dataclass(slots=True, eq=False)
 class HeldLease:
-    """A lease as its adapter has it: the first `applied` requests are done on the platform, the
-    first `answered` ones are answered."""
+    """A lease as its adapter knows it. The platform has applied the first `applied` requests, and
+    the adapter has answered the first `answered` requests.
+    """
 
     handed: Handed
     stream: AdapterStream
@@ -52,8 +53,10 @@ class HeldLease:
 
 @dataclass(slots=True)
 class Adapters:
-    """What each knows of its leases; what the server says must agree. `lapsed`: by stream, the
-    requests of leases that ran out since its last sign of life; `lost`: done, never answered."""
+    """The leases that the adapters know. The server's answers must agree with them. `lapsed`: for
+    each stream, the number of requests on leases that ran out since the adapter last sent
+    something. `lost`: requests that the platform has applied and that were never answered.
+    """
 
     bench: Bench
     delivery: Delivery
@@ -131,7 +134,7 @@ class Adapters:
             await self._answer(work, REJECTED)
 
     def _apply_next(self, work: HeldLease) -> bool:
-        """Has the platform done it?"""
+        """Applies the next request on the platform. Returns False if the platform refuses it."""
         if work.applied == len(work.handed.requests):
             return True
         request = work.handed.requests[work.applied]
@@ -153,7 +156,9 @@ class Adapters:
         return True
 
     async def _answer(self, work: HeldLease, status: ResponseStatus) -> None:
-        """The live lease's next answer: it must be applied, and its repetition change nothing."""
+        """Sends the next answer under the live lease. It must be applied, and its repetition must
+        change nothing.
+        """
         request = work.handed.requests[work.answered]
         response = self._response(work, work.answered, status)
         verdict = await self._respond(work, response)
@@ -172,7 +177,7 @@ class Adapters:
             assert await self.truth.record(request.subscription) == before
 
     async def _answer_dead(self, work: HeldLease, position: int, code: ResponseCode | None) -> None:
-        """An answer that must not change the request."""
+        """Sends an answer that must not change the request."""
         done = position < work.applied
         status = ACCEPTED if done else self.chance.choice((REJECTED, RETRY_LATER))
         request = work.handed.requests[position]
@@ -207,7 +212,7 @@ class Adapters:
         self.lost += [(work, n) for n in range(work.answered, work.applied)]
 
     async def _lose_one(self, work: HeldLease) -> None:
-        """A release, an extension, or a stream that breaks."""
+        """Releases or extends the lease, or breaks its stream."""
         lease = work.handed.lane.lease
         roll = self.chance.random()
         if roll < 0.2:
@@ -238,7 +243,7 @@ class Adapters:
         self._connect(stream.provider)
 
     def _take_handed_over(self) -> None:
-        """What was handed over together with the change that made it ready."""
+        """Takes the leases that were given in the transaction that made their requests ready."""
         for stream in self.streams:
             while not stream.events.empty():
                 event = stream.events.get_nowait()

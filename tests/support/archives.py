@@ -1,4 +1,4 @@
-"""Archives of a store, made at once, or by one who dies on the way."""
+"""Makes archives of a store, also by a process that dies before the archive is complete."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class Contents(NamedTuple):
 
 
 class RunsInside(NamedTuple):
-    """The reset runs in a file; `entries`: run and subscription of each."""
+    """The reset runs in a file. `entries`: the run and the subscription of each entry."""
 
     runs: list[int]
     entries: list[tuple[int, str]]
 
 
 class Died(Exception):
-    """The process that made the archive is gone."""
+    """Says that the process that made the archive has died."""
 
 
 @dataclass(slots=True)
@@ -69,7 +69,7 @@ class Archivist:
     async def ask(
         self, *, provider: str = "", request_id: str = "", days: int = 0
     ) -> ArchiveRecord:
-        """Asks for an archive of what is so many days old."""
+        """Asks for an archive of everything that is at least this many days old."""
         self.folder.check()
         command = CreateArchive(
             provider=provider,
@@ -88,7 +88,9 @@ class Archivist:
         await Archiving(self.bench.store, self.folder).work()
 
     async def work_until(self, step: int) -> bool:
-        """As a process that dies after that step; False if it took fewer."""
+        """Works as a process that dies after that step. Returns False if the work needed fewer
+        steps.
+        """
         death = Death(step)
         store: Any = Mortal(self.bench.store, death, f"worker {step}")
         folder: Any = Mortal(self.folder, death)
@@ -110,22 +112,22 @@ class Archivist:
         )
 
     def contents(self, archive: ArchiveRecord) -> Contents:
-        """What is in its file."""
+        """Returns the contents of the archive's file."""
         return contents_of(self.path / archive.file)
 
     def runs_inside(self, archive: ArchiveRecord) -> RunsInside:
-        """The reset runs in its file."""
+        """Returns the reset runs in the archive's file."""
         return runs_inside(self.path / archive.file)
 
 
 async def actions(bench: Bench) -> list[int]:
-    """What is in the tables."""
+    """Returns the ids of the actions in the tables."""
     found = await bench.store.read(lambda r: r.actions(ActionFilter(), before=0, limit=100))
     return sorted(each.id for each in found)
 
 
 async def numbers(bench: Bench) -> list[int]:
-    """Those of the requests in the tables."""
+    """Returns the numbers of the requests in the tables."""
     return [each.number for each in await bench.requests()]
 
 
@@ -137,7 +139,7 @@ async def stored_runs(bench: Bench) -> list[int]:
 
 
 async def rejected(bench: Bench) -> tuple[int, ...]:
-    """Requests of S1, the last of which is the link's last error."""
+    """Creates rejected requests of S1. The link shows the last one as its last error."""
     done = await bench.perform(ADD_NEWS, "S1")
     (lease,) = await bench.claim("SAT")
     await bench.answer(lease, status=ResponseStatus.REJECTED, error_code="E1")
@@ -145,7 +147,7 @@ async def rejected(bench: Bench) -> tuple[int, ...]:
 
 
 def make_old(url: str, *, days: int) -> None:
-    """Everything that happened, happened so many days earlier."""
+    """Changes all times in the tables to this many days earlier."""
     with closing(copying(url)) as database:
         for statement in (OLD_REQUESTS, OLD_ACTIONS):
             database.run(statement, (days * DAY * SECOND,) * 3)
@@ -179,7 +181,7 @@ def runs_inside(file: Path) -> RunsInside:
 
 @dataclass(slots=True)
 class Death:
-    """Comes after so many steps."""
+    """Raises Died after this many steps."""
 
     steps: int
 
@@ -190,7 +192,7 @@ class Death:
 
 
 class Mortal:
-    """Something whose every call is a step."""
+    """Wraps an object so that each call of a method is a step."""
 
     def __init__(self, immortal: Any, death: Death, server: str = "") -> None:
         self._immortal = immortal
@@ -225,7 +227,7 @@ class Mortal:
 
 
 def _close(left: Any) -> None:
-    """As the operating system does with the files of the dead."""
+    """Closes open files, as the operating system does when a process dies."""
     for file in left if isinstance(left, tuple) else ():
         if isinstance(file, ArchiveWriter):
             with file:

@@ -1,4 +1,4 @@
-"""A store with a clock that goes on only when told, and the commands of the services in short."""
+"""Contains a store whose clock advances only by calls, and short forms of the commands."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ START = 1_800_000_000 * SECOND
 
 
 class HandClock:
-    """Nanoseconds since 1970, as `open_store` wants them; each look takes a few microseconds."""
+    """A clock for `open_store`, in nanoseconds since 1970. Each reading advances it by a few
+    microseconds.
+    """
 
     def __init__(self) -> None:
         self.now = Instant(START)
@@ -103,7 +105,7 @@ class Bench:
         bulk: bool = True,
         **asked: Any,
     ) -> Done:
-        """Schedules the action for the time that comes after so many seconds."""
+        """Schedules the action for the time after this many seconds."""
         perform = performing(action, subscription, **asked)
         time = Instant(self.clock.now + int(seconds * SECOND))
         return await self.store.do(Schedule(perform=perform, time=time, bulk=bulk))
@@ -112,7 +114,7 @@ class Bench:
         return await self.perform(action, action.number, bulk=bulk)
 
     async def become_all(self, actions: Iterable[BecomeSubscriber]) -> None:
-        """At once, so that they share transactions."""
+        """Performs the actions at the same time, so that they share transactions."""
         await asyncio.gather(*[self.become(action) for action in actions])
 
     async def claim(
@@ -163,12 +165,12 @@ class Bench:
         return verdict
 
     async def accept(self, handed: Handed) -> None:
-        """Answers everything on the lease with ACCEPTED."""
+        """Answers every request of the lease with ACCEPTED."""
         for position in range(len(handed.requests)):
             await self.answer(handed, position)
 
     async def drain(self, provider: str) -> None:
-        """Accepts until nothing is ready any more."""
+        """Accepts requests until none is ready."""
         while handed := await self.claim(provider, stream="drain", credit=1_000):
             responses = [
                 Response(
@@ -195,7 +197,7 @@ class Bench:
         return (await self.store.do(end_of_stream(provider, stream))).found
 
     async def pass_time(self, seconds: float) -> None:
-        """Time goes on, and the service does what is due by then."""
+        """Advances the clock, and does what is due then."""
         self.clock.advance(seconds)
         await Clock(self.store, duties(self.store.server)).do_everything()
 
@@ -215,7 +217,7 @@ class Bench:
         return record
 
     async def requests(self, wanted: RequestFilter = ALL_REQUESTS) -> list[RequestRecord]:
-        """At most a thousand; all of them oldest first."""
+        """Returns at most a thousand requests, the oldest first."""
         return await self.store.read(lambda queries: queries.requests(wanted, after=0, limit=1_000))
 
     async def sync_state(self, subscription: str, provider: str) -> SyncState:
@@ -239,7 +241,7 @@ def performing(
     expected_revision: int | None = None,
     reference: str = "",
 ) -> Perform:
-    """The command, its digest taken of what is asked."""
+    """Returns the command, with a digest of the arguments."""
     return Perform(
         action=action,
         subscription=subscription,

@@ -1,4 +1,4 @@
-"""The bundled adapter on the scripted server."""
+"""Runs the bundled adapter on the scripted server."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def make(server: Server, **settings: int | timedelta) -> Adapter:
 
 
 class Platform:
-    """Begins, and finishes when told to."""
+    """A platform that finishes each request only when the test says so."""
 
     def __init__(self) -> None:
         self.begun: asyncio.Queue[str] = asyncio.Queue()

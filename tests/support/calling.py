@@ -1,4 +1,4 @@
-"""The raw contract: any RPC by its name, bytes or messages in, message or refusal out."""
+"""Calls any RPC by its name, with bytes or a message, and returns the answer or the refusal."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class Refusal:
 
 @dataclass
 class Caller:
-    """`largest`: bytes of the largest message that came."""
+    """Makes the calls. `largest`: the bytes of the largest answer so far."""
 
     channel: grpc.aio.Channel
     largest: int = field(default=0)
     metadata: tuple[tuple[str, str], ...] = ()
 
     async def call(self, rpc: str, request: Message | bytes) -> Any:
-        """The answer (of a stream the first message), or its Refusal."""
+        """Returns the answer (the first message of a stream), or the Refusal."""
         method = METHODS[rpc]
         path = f"/{method.containing_service.full_name}/{rpc}"
         raw = request if isinstance(request, bytes) else request.SerializeToString()

@@ -1,4 +1,4 @@
-"""The providers that the tests speak of, both effective."""
+"""Defines the two providers that the tests use. Both are effective."""
 
 from __future__ import annotations
 
@@ -17,7 +17,9 @@ GOODS = ("SMARTCARD", "DECODER")
 
 
 def aluxsat() -> Provider:
-    """Four viewing points in a chain, a card and a box on each; FILM has two plans."""
+    """Returns a provider with four viewing points, each of which requires the previous one and
+    needs a card and a box. FILM has two plans.
+    """
     return Provider(
         code="ALUXSAT",
         display_name="Aluxsat Co.",
@@ -46,7 +48,9 @@ def aluxsat() -> Provider:
 
 
 def ott() -> Provider:
-    """No goods; whole subscriptions in one request; the platform knows term ends."""
+    """Returns a provider without goods, which gets whole subscriptions in one request and knows
+    term ends.
+    """
     return Provider(
         code="OTT",
         state=ProviderState.EFFECTIVE,

@@ -1,4 +1,4 @@
-"""Makes certificates, where the machine has openssl. None of them is worth anything elsewhere."""
+"""Makes certificates for tests, if the machine has openssl."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NEW = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes"
 
 
 class Authority:
-    """A CA of its own, with its files in a folder."""
+    """A CA for tests, with its files in a folder."""
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
@@ -22,8 +22,8 @@ class Authority:
         self._openssl(f"req -x509 {NEW} -subj /CN=ca -days 9 -keyout ca.key -out ca.pem")
 
     def pair(self, name: str, *, days: int = 9) -> tuple[Path, Path]:
-        """A key and a certificate, for a server at 127.0.0.1 or for a client. With -1 day it has
-        expired.
+        """Makes a key and a certificate, for a server at 127.0.0.1 or for a client. If `days` is
+        -1, the certificate has expired.
         """
         (self.folder / "names").write_text("subjectAltName=DNS:localhost,IP:127.0.0.1")
         self._openssl(f"req {NEW} -subj /CN={name} -keyout {name}.key -out {name}.csr")
@@ -32,7 +32,9 @@ class Authority:
         return self.folder / f"{name}.key", self.folder / f"{name}.pem"
 
     def credentials(self, name: str = "", *, days: int = 9) -> grpc.ChannelCredentials:
-        """Of a client that trusts this CA; with a certificate of it if there is a name."""
+        """Returns the credentials of a client that trusts this CA. If there is a name, the client
+        has a certificate of the CA.
+        """
         own = [file.read_bytes() for file in self.pair(name, days=days)] if name else []
         return grpc.ssl_channel_credentials(self.ca.read_bytes(), *own)
 

@@ -1,4 +1,4 @@
-"""Messages made up by chance."""
+"""Makes random messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The command line in this process, talking to a real server."""
+"""Runs commands in this process, against a real server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from support.processes import Server
 
 
 class Program(click.Command):
-    """The whole program, with what it says of failures and its exit codes."""
+    """Runs the whole program, with its error messages and exit codes."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
         with told():
@@ -33,7 +33,7 @@ def run(*arguments: str, server: Server | None = None, **environment: str) -> Re
 
 
 def told_as_json(*arguments: str, server: Server) -> list[Any]:
-    """The objects that a command prints, which must do well."""
+    """Returns the objects that a command prints. The command must succeed."""
     result = run(*arguments, "--json", server=server)
     assert result.exit_code == 0, result.output
     return [json.loads(line) for line in result.stdout.splitlines()]

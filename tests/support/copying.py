@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 MARK, BLOCK = 7_310_000, 10_000
-"""Ids to be copied are MARK * BLOCK and a bit; the copy's are k * BLOCK greater."""
+"""Ids that are copied begin at MARK * BLOCK. The ids of copy k are greater by k * BLOCK."""
 ID = rf"(?<!\d){MARK}\d{{4}}(?!\d)"
 
 Row = dict[str, Any]
@@ -22,7 +22,9 @@ Term = tuple[str, list[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Copies:
-    """For k from `start` to `stop`; `number` gives way to that of `target`, an expression of k."""
+    """The copies for k from `start` to `stop`. In each copy the number of `target`, an expression
+    of k, takes the place of `number`.
+    """
 
     number: str
     target: str
@@ -31,7 +33,7 @@ class Copies:
 
 
 class SqliteCopying:
-    """A connection beside those of the service."""
+    """Copies rows over a connection of its own, beside those of the service."""
 
     columns = (
         "SELECT t.name, c.name FROM sqlite_master t JOIN pragma_table_info(t.name) c "
@@ -50,7 +52,9 @@ class SqliteCopying:
 
     @contextmanager
     def bulk(self) -> Iterator[None]:
-        """A transaction of large changes; what the database knows of its tables is then new."""
+        """Runs the block in a transaction for large changes, then updates the statistics of the
+        database.
+        """
         for pragma in ("synchronous = OFF", "cache_size = -1000000", "temp_store = MEMORY"):
             self.run(f"PRAGMA {pragma}")
         self.run("BEGIN IMMEDIATE")
@@ -114,7 +118,7 @@ def copying(url: str) -> Copying:
 
 
 def rows(database: Copying, table: str, *, key: str, of: str) -> list[Row]:
-    """Those whose column `key` says `of`, in the order of their first column."""
+    """Returns the rows in whose column `key` is `of`, in the order of their first column."""
     found = database.run(f"SELECT * FROM {table} WHERE {key} = ? ORDER BY 1", (of,))  # noqa: S608
     names = [column[0] for column in found.description]
     return [dict(zip(names, row, strict=True)) for row in found.fetchall()]
@@ -145,7 +149,7 @@ def _term(database: Copying, value: Any, copies: Copies) -> Term:
 
 
 def _renumbered(database: Copying, value: bytes, copies: Copies, *, binary: bool) -> Term:
-    """What lies between the numbers, and the numbers, joined."""
+    """Returns the value with new numbers in it, as an expression."""
     parts: list[Term] = []
     for piece in re.split(rf"({copies.number}|{ID})".encode(), value):
         if piece == copies.number.encode():

@@ -1,4 +1,4 @@
-"""Documents of subscriptions that no command would write."""
+"""Writes documents of subscriptions that no command would write."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from .bench import Bench
 
 
 async def with_document(bench: Bench, url: str, number: str, document: bytes) -> bytes:
-    """Puts the document in the place of the subscription's, as no command can; gives the former.
+    """Replaces the document of a subscription, which no command can do, and returns the former one.
 
-    The leases are nobody's from then on, as after a drain."""
+    From then on its leases belong to no process, as after a drain.
+    """
     await bench.store.do(Disown(server=bench.store.server))
     await bench.store.close()
     engine = engine_of(url)

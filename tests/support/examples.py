@@ -1,4 +1,4 @@
-"""Two small providers, and subscribers of theirs."""
+"""Defines two small providers, and subscribers of them."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def card(serial: str) -> Item:
 
 
 def viewer(number: str, *services: str, serial: str = "", draft: bool = False) -> BecomeSubscriber:
-    """A subscriber of SAT with a card and BASIC, or the services named."""
+    """Returns an action that makes a subscriber of SAT, with a card and BASIC, or with the given
+    services.
+    """
     return BecomeSubscriber(
         number=number,
         type="HOUSEHOLD",

@@ -1,4 +1,4 @@
-"""The faults of which the alerts tell: each lasts as long as its block."""
+"""Causes the faults for which there are alerts. Each fault lasts as long as its block."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from .processes import Server, simulated_adapter, wait_until
 
 CODE = "ALUXSAT"
 SMALL_WINDOW = (("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 1_024))
-"""gRPC takes little from the network that nobody has asked for."""
+"""With these options gRPC receives little data before the program reads it."""
 
 BECOME = actions.BecomeSubscriber(type="DTH", provider=CODE)
 
 
 @dataclass
 class Stage:
-    """A server, and a CRM that waits at most a minute for it."""
+    """A server, and a CRM that waits at most a minute for the server."""
 
     server: Server
     crm: Client
@@ -49,7 +49,7 @@ class Stage:
         return numbers
 
     def heal(self) -> None:
-        """A good adapter does what waits."""
+        """Runs a working adapter that accepts all pending requests."""
         with simulated_adapter("good", server=self.server, provider=CODE):
             wait_until(lambda: not self.crm.get_backlog(CODE).pending, what="all is done")
 
@@ -61,7 +61,7 @@ class Stage:
 
     @contextmanager
     def busy(self, *, threads: int = 1, token: str = "") -> Iterator[None]:
-        """New subscribers all the time, if the token is right."""
+        """Creates new subscribers all the time, if the token is right."""
         stopping = threading.Event()
 
         def work() -> None:
@@ -88,7 +88,7 @@ class Stage:
 
     @contextmanager
     def locked(self) -> Iterator[sqlite3.Connection]:
-        """Another program has the write lock of the database."""
+        """Holds the write lock of the database, as another program might."""
         path = self.server.folder / "generic-provider.db"
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -176,7 +176,7 @@ def provider_off(stage: Stage) -> Iterator[None]:
 
 
 def not_reset(stage: Stage) -> Iterator[None]:
-    """What happened while the provider was off is not on the platform."""
+    """Changes subscriptions while the provider is not effective, and does not reset them."""
     yield
     definition = stage.crm.create_reset_run_definition(
         ResetRunDefinition(provider=CODE, name="all")

@@ -1,11 +1,11 @@
-"""Figures that tests count or measure, for the summary at the end of a run."""
+"""Collects the figures that tests count or measure, for the summary at the end of a run."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
 Figure = Callable[[str, int | str], None]
-"""Notes a figure under a name. Numbers with the same name are added up, texts are listed."""
+"""Records a figure under a name. Numbers with the same name are added up, texts are listed."""
 
 
 def lines(figures: Iterable[tuple[str, int | str]]) -> list[str]:

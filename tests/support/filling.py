@@ -1,5 +1,5 @@
-"""Puts a large state into a database within seconds: what the service made of two subscriptions,
-copied in SQL under other numbers.
+"""Puts a large state into a database within seconds: the rows that the service made for two
+subscriptions are copied in SQL under other numbers.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ START = "serving on "
 PROVIDER = "BENCH"
 NEWS = [("MAIN", "NEWS")]
 BEHIND = 100
-"""Requests that wait behind the first one of a blocked subscription."""
+"""A blocked subscription has this many requests that wait behind its first request."""
 DELAY = Duration(seconds=86_400)
 
 
@@ -41,7 +41,9 @@ def provider() -> Provider:
 
 
 def existing(subscription: str) -> PerformActionRequest:
-    """Becomes a subscriber with an account that holds SPORT already: nothing is requested."""
+    """Returns an action that makes a subscriber with an account that already holds SPORT, so that
+    no request is created.
+    """
     account = actions.ExistingAccount(
         provider=PROVIDER, account_number=subscription, holds_everything=True
     )
@@ -52,17 +54,17 @@ def existing(subscription: str) -> PerformActionRequest:
 
 
 def change(n: int, subscription: str) -> PerformActionRequest:
-    """The n-th change of a subscription adds NEWS, the next one removes it again."""
+    """Returns the n-th change of a subscription. Even changes add NEWS, odd changes remove it."""
     kind = actions.RemoveServices if n % 2 else actions.AddServices
     return actions.request(kind(services=NEWS), subscription=subscription)
 
 
 def fill(url: str, *, subscriptions: int, settled: int, blocked: int, drifted: int = 0) -> None:
-    """Fills a migrated database that no server runs on and in which no subscription is yet.
+    """Fills a migrated database without subscriptions, which no server uses at that time.
 
-    Subscriptions `number(0)` and on are linked and have settled requests, two each in turn. Each of
-    the next `blocked / BEHIND` has that many requests behind one that waits a day for its retry.
-    The last `drifted` are out of sync.
+    The first subscriptions, from `number(0)`, are linked, and the settled requests are distributed
+    over them. Each of the next `blocked / BEHIND` subscriptions has BEHIND requests behind a
+    request that waits a day for its retry. The last `drifted` subscriptions are out of sync.
     """
     stuck = blocked // BEHIND
     linked = subscriptions - stuck - drifted
@@ -92,7 +94,7 @@ def fill(url: str, *, subscriptions: int, settled: int, blocked: int, drifted: i
 
 
 def _copy_linked(database: Copying, table: str, *, key: str, linked: int, settled: int) -> None:
-    """The last pairs of changes are those of some subscriptions only."""
+    """Copies the linked subscriptions. Only some of them get the last pair of changes."""
     for n, row in enumerate(rows(database, table, key=key, of=number(0))):
         pair = {"action": (n + 1) // 2 - 1, "request": n // 2}.get(table, -1)
         count = linked if pair < 0 else min(linked, settled // 2 - pair * linked)
@@ -133,7 +135,7 @@ def _set_uses(database: Copying, thing: tuple[str, str], *, uses: int) -> None:
 
 @contextmanager
 def _serving(url: str) -> Iterator[str]:
-    """A server for a moment; gives its address."""
+    """Runs a server while the block runs, and yields its address."""
     command = [sys.executable, "-m", "generic_provider_server", "serve"]
     command += ["--listen", "127.0.0.1:0", "--database", url, "--log-level", "error"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -163,7 +165,7 @@ def _make_stuck(address: str, subscription: str) -> None:
 
 
 def _make_drifted(address: str, subscription: str) -> None:
-    """It misses a service that was added while the provider was not effective."""
+    """Adds a service while the provider is not effective, so that the platform lacks it."""
     with Client(address) as client:
         client.set_provider_state(PROVIDER, state="NOT_EFFECTIVE")
         _perform(address, [existing(subscription), change(0, subscription)])
@@ -179,7 +181,7 @@ def _perform(address: str, requests: list[PerformActionRequest]) -> None:
 
 
 def _answer(address: str, *, count: int, status: api.ResponseStatus.ValueType) -> None:
-    """Answers so many requests like that, as an adapter."""
+    """Answers this many requests with the status, as an adapter."""
     wanted = api.StreamPendingRequestsRequest(provider=PROVIDER, adapter="filling", max_in_flight=1)
     with grpc.insecure_channel(address) as channel:
         stub = ProvisioningServiceStub(channel)

@@ -1,4 +1,6 @@
-"""The manual's adapters in other languages, changed so that the check sees every rule."""
+"""Runs the manual's adapters in other languages. They are changed so that the check can test every
+rule.
+"""
 
 from __future__ import annotations
 
@@ -51,5 +53,5 @@ async def keeps_every_rule(
 
 
 def _show(log: Path) -> None:
-    """pytest prints it if the test fails."""
+    """Prints the log. pytest shows it if the test fails."""
     sys.stdout.write(log.read_text())

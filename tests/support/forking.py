@@ -1,7 +1,8 @@
-"""Processes of the program, forked from one that has imported it already.
+"""Runs processes of the program that are forked from a process that has already imported the
+program.
 
-Each is a process of its own, which can be killed and frozen, and starts with a fraction of the CPU
-that an interpreter needs to import everything. Where the start is what is tested, run PROGRAM.
+Each can be killed and frozen, and needs only a fraction of the CPU time of an interpreter that
+imports everything. A test of the start itself must run PROGRAM.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ CONTEXT.set_forkserver_preload(
 
 
 class Forked:
-    """A running process of the program, as `subprocess.Popen` would make it.
+    """A running process of the program, with an interface like `subprocess.Popen`.
 
-    `out` and `err` are numbers of open files, or PIPE: then they can be read here.
+    `out` and `err` are file descriptors, or PIPE: then the test can read them.
     """
 
     def __init__(
@@ -64,7 +65,9 @@ class Forked:
                 os.kill(self.pid, what)
 
     def wait(self, timeout: float | None = None) -> int:
-        """Its exit code; minus the signal, if one has killed it. Kills it after the timeout."""
+        """Returns the exit code, or minus the signal that has killed the process. Kills the process
+        after the timeout.
+        """
         self._process.join(timeout)
         code = self._process.exitcode
         if code is None:
@@ -76,7 +79,9 @@ class Forked:
 
 
 class Started:
-    """The same, with an interpreter of its own, whose environment may name other code."""
+    """Is used like `Forked`, but runs an interpreter of its own, whose environment may name other
+    code.
+    """
 
     def __init__(
         self,
@@ -103,7 +108,7 @@ class Started:
 
 
 def _output(wanted: int) -> tuple[IO[str], Connection]:
-    """Our end and that of the process."""
+    """Returns the end of this process, and the end of the new process."""
     if wanted != PIPE:
         return StringIO(), Connection(os.dup(wanted), readable=False)
     ours, theirs = os.pipe()

@@ -1,7 +1,7 @@
-"""Chance in tests: every run has a seed of its own, so that no two runs try the same.
+"""Gives tests random numbers.
 
-pytest's header and every failure show it; a run with the same GENERIC_PROVIDER_TEST_SEED makes the
-same choices.
+Every run has a new seed, so that no two runs test the same. pytest's header and every failure show
+the seed; a run with the same GENERIC_PROVIDER_TEST_SEED makes the same choices.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from typing import TypeVar
 
 VARIABLE = "GENERIC_PROVIDER_TEST_SEED"
 SEED = os.environ.setdefault(VARIABLE, str(secrets.randbelow(10**9)))
-"""Through the environment, all processes of a run have the same one."""
+"""The seed is in the environment, so that all processes of a run have the same seed."""
 
 STEPS = 40
 
 Kind = TypeVar("Kind")
 Step = TypeVar("Step")
 Play = Callable[[int, Sequence[tuple[Kind, int]], list[str]], Awaitable[None]]
-"""Plays steps, each with a seed of its own, after a start with that seed, and adds its story to the
-list. It raises an exception if something does not hold."""
+"""Plays a history. The arguments are the seed of the start, the steps, each with its seed, and a
+list to which it appends the story. It raises an exception if a rule is broken.
+"""
 
 
 def dice(*names: object) -> random.Random:
-    """One source of random numbers for each name."""
+    """Returns one source of random numbers for each name."""
     return random.Random(f"{SEED} {names}")
 
 
@@ -37,9 +38,10 @@ async def play_fresh(
     play: Play[Kind],
     alone: Play[Kind] | None = None,
 ) -> None:
-    """Plays so many fresh histories; one that fails is shortened, and shown with its story.
+    """Plays this many new histories.
 
-    `alone` plays a history that no other one can influence, if `play` does not.
+    A history that fails is shortened, and shown with its story. If other histories can influence a
+    history of `play`, `alone` must play one without others.
     """
     source = dice(*names)
     for _ in range(count):
@@ -58,7 +60,7 @@ async def play_fresh(
 async def _shortest_failure(
     play: Play[Kind], start: int, steps: Sequence[tuple[Kind, int]]
 ) -> list[str]:
-    """The shortest history that fails, with its story; nothing if none does."""
+    """Returns the shortest history that fails, with its story, or None if no history fails."""
 
     async def failure(steps: Sequence[tuple[Kind, int]]) -> list[str]:
         story: list[str] = []
@@ -74,7 +76,7 @@ async def _shortest_failure(
 async def shortest(
     steps: Sequence[Step], fails: Callable[[Sequence[Step]], Awaitable[object]]
 ) -> Sequence[Step]:
-    """Leaves out what the failure does not need: first large parts, at last single steps."""
+    """Leaves out the steps that the failure does not need: first large parts, then single steps."""
     kept, size = steps, len(steps)
     while size:
         before = len(kept)

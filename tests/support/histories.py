@@ -1,4 +1,4 @@
-"""Plays a history made up by chance against a store, with simulated platforms as the truth."""
+"""Plays a random history on a store, and compares the store with simulated platforms."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ WEIGHTS = {
 
 @dataclass(slots=True)
 class History(Adapters):
-    """`play` does one thing after the other; after each everything must hold in `truth`."""
+    """A random history. After each step of `play`, all rules of `truth` must hold."""
 
     crm: Crm = field(init=False)
     subscriptions: tuple[str, str] = field(init=False)
@@ -54,12 +54,13 @@ class History(Adapters):
             self._connect(provider.code)
 
     def _reseed(self, seed: int) -> None:
-        random.seed(seed)  # the services' jitter
+        random.seed(seed)  # this makes the jitter of the services repeatable
         self.chance.seed(seed)
 
     async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
-        """Each step with its seed. Returns the sync state of every link once everything was
-        accepted."""
+        """Plays the steps, each with its seed. Then all requests are accepted. Returns the sync
+        state of every link after that.
+        """
         await self._do(steps)
         await self._drain()
         states = await self.truth.check_all()
@@ -114,7 +115,7 @@ class History(Adapters):
             await self._lose_one(self.chance.choice(list(self.live.values())))
 
     async def _late(self) -> None:
-        """An answer, or worse, under a token of a lease that has ended."""
+        """Sends an answer or another call with the token of a lease that has ended."""
         if not self.ended:
             return
         if self.lost and self.chance.random() < 0.6:
@@ -155,7 +156,9 @@ class History(Adapters):
             self._end(work)
 
     def _resolution(self, place: Place, pending: Pending) -> ResolveRequest:
-        """By a person who has looked at the platform, or has done it there by hand."""
+        """Resolves a request, as a person does who has checked the platform or made the change by
+        hand.
+        """
         done = pending.number in self.applied
         if not done and self.chance.random() < 0.5:
             done = self._apply(place, pending.number, pending.request)
@@ -190,7 +193,7 @@ class History(Adapters):
         self.log.append(f"{provider} switched")
 
     async def _drain(self) -> None:
-        """An adapter that accepts whatever its platform can do."""
+        """Runs an adapter that accepts every request that its platform can apply."""
         for provider in self.providers:
             await self.bench.start_provider(provider.code)
         for stream in list(self.streams):
@@ -209,7 +212,7 @@ class History(Adapters):
         raise AssertionError("the backlog does not drain")
 
     async def _say_goodbye(self) -> None:
-        """So that nothing is left to do for those who come later."""
+        """Leaves nothing to do for the histories that follow."""
         wanted = ActionFilter(states=(ActionState.SCHEDULED,))
         for each in await self.bench.store.read(lambda q: q.actions(wanted, before=0, limit=1_000)):
             cancel = CancelScheduled(action=each.id, subscription=each.subscription)

@@ -1,4 +1,4 @@
-"""A subscription at a satellite platform P, which needs goods, and an OTT platform Q."""
+"""Plays a subscription at a satellite platform P, which needs goods, and at an OTT platform Q."""
 
 from __future__ import annotations
 
@@ -91,7 +91,9 @@ def swapped(old: str, new: str) -> SwapItem:
 
 
 def told(request: Request) -> str:
-    """The type and what the request names, usage with the serial numbers that it is for."""
+    """Returns the request in words: its type and what it names. A usage record has the serial
+    numbers of its goods.
+    """
     names = [service.service for service in request.services]
     if request.usage and request.service:
         names = [request.usage.reference, *[i.serial_number for i in request.service.items]]
@@ -104,7 +106,7 @@ def told(request: Request) -> str:
 
 @dataclass(slots=True)
 class Hybrid:
-    """The subscription's life; `accept` and `reject` answer the first pending request."""
+    """The life of the subscription. `accept` and `reject` answer the first pending request."""
 
     life: Life
 
@@ -165,7 +167,7 @@ class Hybrid:
         return self._answer(provider, accepted=False)
 
     def cancel(self, provider: str, *, after_a_hand_over: bool = False) -> None:
-        """An operator cancels the first pending request."""
+        """Cancels the first pending request, as an operator does."""
         if after_a_hand_over:
             self.life.lease(provider)
             self.life.lose(provider)
@@ -180,7 +182,7 @@ class Hybrid:
         check(self.life)
 
     def _answer(self, provider: str, *, accepted: bool) -> str:
-        """Returns what was answered."""
+        """Answers the first pending request, and returns it in words."""
         if provider not in self.life.leases:
             self.life.lease(provider, most=1)
         first = told(self.life.leases[provider].requests[0].request)
@@ -193,14 +195,14 @@ class Hybrid:
         return first
 
     def pending(self, provider: str) -> list[str]:
-        """The queue in words: origin, type and what is named."""
+        """Returns the queue in words: the origin and type of each request, and what it names."""
         return [
             f"{pending.origin.name} {told(pending.request)}"
             for pending in self.life.there.queue(provider)
         ]
 
     def states(self, provider: str) -> dict[str, RequestState]:
-        """How the requests at the provider ended."""
+        """Returns the final states of the requests at the provider."""
         return {
             told(final.pending.request): final.state
             for final in self.life.finals.values()

@@ -1,7 +1,7 @@
-"""One subscription, from one thing that happens to it to the next, with simulated platforms.
+"""Plays the life of one subscription step by step, with simulated platforms.
 
-Platforms are touched only under a live lease; what an adapter does there without its answer
-arriving is remembered, so that the answer can come late.
+Adapters change platforms only under a live lease. If an answer is lost, the test remembers it, so
+that it can arrive late.
 """
 
 from __future__ import annotations
@@ -57,7 +57,9 @@ FEW = 50
 
 @dataclass(slots=True)
 class Lease:
-    """Requests in an adapter's hands, unanswered; the platform has done the first `done`."""
+    """Requests that an adapter has and has not answered. The platform has applied the first `done`
+    requests.
+    """
 
     handover: int
     requests: list[Pending]
@@ -65,13 +67,13 @@ class Lease:
 
     @property
     def left(self) -> int:
-        """Requests still to be done."""
+        """Returns the number of requests that the platform has not applied."""
         return len(self.requests) - self.done
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """Done on the platform under that hand-over, but the answer did not arrive."""
+    """A request that the platform applied under that hand-over, and whose answer was lost."""
 
     provider: str
     handover: int
@@ -131,7 +133,7 @@ class Life:
         return image(self.desired, self.catalogues[provider], now=self.now)
 
     def differences(self, provider: str) -> list[str]:
-        """Between the platform and what the CRM wants there."""
+        """Returns the differences between what the platform holds and what the CRM wants there."""
         wanted = self.wanted(provider)
         return self.platforms[provider].differences(self.desired.number, wanted, self.now)
 
@@ -139,7 +141,7 @@ class Life:
         return self.finals[number].state if number in self.finals else RequestState.PENDING
 
     def perform(self, action: AnyAction, *, automatic: bool = False) -> int:
-        """Returns the action's id."""
+        """Performs the action and returns its id."""
         performed = perform(
             self.aggregate,
             action,
@@ -152,7 +154,7 @@ class Life:
         return self.next_action - 1
 
     def lease(self, provider: str, *, most: int = 100) -> None:
-        """Hands over the first unit, or as much of it as the adapter can take."""
+        """Hands over the first unit, or as many of its requests as the adapter can take."""
         assert provider not in self.leases, "a second live lease"
         queue = self.there.queue(provider)
         taken = [pending for pending in queue if pending.unit == queue[0].unit][:most]
@@ -161,7 +163,9 @@ class Life:
         self.handed += [(handover, provider, pending) for pending in taken]
 
     def do(self, provider: str) -> bool:
-        """The adapter does the next request on its platform; False if that refuses."""
+        """Applies the next request of the lease on the platform. Returns False if the platform
+        refuses it.
+        """
         lease = self.leases[provider]
         pending = lease.requests[lease.done]
         try:
@@ -173,7 +177,7 @@ class Life:
         return True
 
     def accept(self, provider: str) -> int:
-        """The first answer of the lease arrives; returns the request's number."""
+        """Accepts the first request of the lease, and returns its number."""
         lease = self.leases[provider]
         assert lease.done, "an answer without a deed"
         lease.done -= 1
@@ -184,7 +188,7 @@ class Life:
         return number
 
     def reject(self, provider: str) -> int:
-        """The platform refuses the first request of the lease, which ends the lease."""
+        """Rejects the first request of the lease, which ends the lease."""
         lease = self.leases.pop(provider)
         number = lease.requests[0].number
         assert not lease.done, "an answer against the deed"
@@ -193,7 +197,9 @@ class Life:
         return number
 
     def lose(self, provider: str, *, counted: bool = False) -> None:
-        """The lease ends without answers; `counted`: as a failed attempt of its first request."""
+        """Ends the lease without answers. If `counted` is True, this is a failed attempt of its
+        first request.
+        """
         lease = self.leases.pop(provider)
         deeds = lease.requests[: lease.done]
         self.lost += [Lost(provider, lease.handover, pending) for pending in deeds]
@@ -205,7 +211,7 @@ class Life:
             self._take(tried)
 
     def come_late(self, lost: Lost) -> None:
-        """An acceptance under the token of a lease that has ended."""
+        """Accepts a request with the token of a lease that has ended."""
         final = self.finals.get(lost.pending.number)
         late = accepted_late(
             self.there,
@@ -218,7 +224,7 @@ class Life:
         self._take(late)
 
     def cancel(self, number: int) -> None:
-        """An operator's cancel, which ends the lease that the request is on."""
+        """Cancels the request, as an operator does. This ends a lease that covers the request."""
         self._end_lease_of(number)
         cancelled = reject(
             self.there,
@@ -229,7 +235,7 @@ class Life:
         self._take(cancelled)
 
     def resolve(self, number: int) -> None:
-        """The answer of a person who has looked at the platform."""
+        """Resolves the request, as a person does who has checked the platform."""
         self._end_lease_of(number)
         act = accept if number in self.done else reject
         self._take(act(self.there, number, circumstances=self.circumstances))
@@ -239,7 +245,7 @@ class Life:
         self._take(expire(self.there, provider, circumstances=self.circumstances))
 
     def wait(self, seconds: int) -> None:
-        """Time passes, and the service does what is due by then."""
+        """Advances the time, and does what is due then."""
         self.now = Instant(self.now + seconds * SECOND)
         if usage_is_over(self.there, now=self.now):
             self._take(end_usage(self.there, circumstances=self.circumstances))
@@ -265,7 +271,9 @@ class Life:
     def report(
         self, provider: str, held: Reported | None, *, observed_time: Instant | None = None
     ) -> bool:
-        """The platform says what it holds; False if requests may have overtaken that."""
+        """Reports what the platform holds. Returns False if requests may have changed the platform
+        since then.
+        """
         observed_time = observed_time or Instant(self.now + CLOCKS)
         if overtaken(self.link(provider), observed_time=observed_time):
             return False
@@ -274,7 +282,9 @@ class Life:
         return True
 
     def serve(self, provider: str) -> list[Request]:
-        """An adapter does whatever is pending, as far as its platform can; returns what it did."""
+        """Answers all pending requests, as an adapter whose platform applies what it can. Returns
+        the requests.
+        """
         did = []
         while self.there.queue(provider):
             if provider not in self.leases:
@@ -291,8 +301,9 @@ class Life:
         return self.link(provider).sync_state is SyncState.IN_SYNC
 
     def _doubtful(self, lost: Lost, final: Finished | None) -> frozenset[Name]:
-        """What the late answer makes uncertain: of a completed request, what was handed over
-        since."""
+        """Returns the elements that the late answer makes uncertain. For a completed request, these
+        are the elements that were handed over since then.
+        """
         named = names(lost.pending.request)
         if final is None or final.state is not RequestState.COMPLETED:
             return named
@@ -311,7 +322,9 @@ class Life:
                 self.lose(provider)
 
     def _take(self, transition: Transition) -> None:
-        """Takes the change, and checks what was derived from the change instead of the whole."""
+        """Applies the change, and checks the values that are derived from the change and not from
+        the whole aggregate.
+        """
         former, self.aggregate = self.aggregate, transition.aggregate
         unsettled = len(self.aggregate.performed)
         if unsettled < FEW or unsettled % FEW == 0:  # the slow way takes long for many

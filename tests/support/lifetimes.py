@@ -1,4 +1,4 @@
-"""Plays one subscription's life step by step; after each everything that must hold is checked."""
+"""Plays one subscription's life step by step, and checks all rules after each step."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ CALM = {
     Step.WAIT: 3,
     Step.RESET: 2,
 }
-"""Every request that is handed over is answered in time."""
+"""With these steps every request that is handed over is answered in time."""
 
 STORMY = {
     **CALM,
@@ -81,11 +81,13 @@ UNREFUSED: dict[Step, int] = {
     for step, weight in STORMY.items()
     if step not in (Step.REJECT, Step.CANCEL, Step.RESOLVE)
 }
-"""Nobody refuses anything, and no platform has a reason to."""
+"""With these steps no request is rejected."""
 
 
 def providers() -> list[Provider]:
-    """Both post usage; one gives up after three attempts, the other after five."""
+    """Returns two providers with usage services. One rejects a request after three attempts, the
+    other after five.
+    """
     rent = Service(code="RENT", provider_service_id="R", kind=ServiceKind.USAGE)
     return [
         replace(
@@ -140,7 +142,7 @@ class Lifetime:
         kinds[step]()
 
     def _begin(self) -> None:
-        """Some are served by a platform already."""
+        """Makes the subscriber. Some subscribers are already served by a platform."""
         action = self._crm().become(NUMBER)
         served = {service.provider for service in action.services}
         if self.chance.random() < 0.2 and not action.draft:
@@ -174,7 +176,7 @@ class Lifetime:
         return True
 
     def _act(self) -> None:
-        """Something, if need be at the third attempt, that the rules allow."""
+        """Performs an action that the rules allow. It tries at most three random actions."""
         crm, state, now = self._crm(), self.life.desired, self.life.now
         for _ in range(3):
             wide = self.chance.random() < 0.3
@@ -182,7 +184,7 @@ class Lifetime:
                 return
 
     def _ready(self) -> list[str]:
-        """The providers that have something to be handed over."""
+        """Returns the providers that have requests to be handed over."""
         return [
             link.provider
             for link in self.life.there.links
@@ -199,7 +201,9 @@ class Lifetime:
             self.tell(f"{provider} is handed {numbers}")
 
     def _leased(self) -> str | None:
-        """A provider with a live lease, after a hand-over if there is none."""
+        """Returns a provider with a live lease. If there is no live lease, hands requests over
+        first.
+        """
         if not self.life.leases:
             self._hand_over()
         leased = list(self.life.leases)
@@ -230,7 +234,7 @@ class Lifetime:
             self._answered(provider, self.life.reject(provider))
 
     def _answered(self, provider: str, number: int) -> None:
-        """What a platform answers reaches its end in order."""
+        """Checks that the requests which a platform answers reach their final states in order."""
         final = self.life.finals[number]
         self.tell(f"{provider} answers {number}: {final.state.name}")
         place = final.pending.unit, final.pending.index
@@ -238,7 +242,7 @@ class Lifetime:
         self.answered[provider] = place
 
     def _serve(self) -> None:
-        """All that is pending at a provider is done."""
+        """Answers all requests that are pending at a provider."""
         if provider := self._leased():
             self._serve_all(provider)
 
@@ -252,7 +256,7 @@ class Lifetime:
         raise AssertionError(f"the backlog of {provider} does not drain")
 
     def _reject(self) -> None:
-        """A platform does not refuse what it has done."""
+        """Rejects a request, but none that the platform has already applied."""
         provider = self._leased()
         if provider is None:
             return
@@ -309,7 +313,7 @@ class Lifetime:
             self.life.resolve(number)
 
     def _expire(self) -> None:
-        """The service waits for the live lease to end, if there is one."""
+        """Expires requests, after the live lease, if there is one, has ended."""
         oldest = self.life.now - SHORTEST_WINDOW
         for link in self._pending():
             leased = link.provider in self.life.leases
@@ -324,7 +328,7 @@ class Lifetime:
         self.life.switch(code, effective=effective)
 
     def _report(self) -> None:
-        """The platform has drifted perhaps, and tells what it holds."""
+        """Reports what the platform holds. Perhaps somebody changed the platform before."""
         idle = [link for link in self.life.there.links if not link.queue]
         if not idle:
             return
@@ -344,7 +348,9 @@ class Lifetime:
         platform.untold.discard(NUMBER)
 
     def drain(self) -> None:
-        """Adapters that do whatever their platforms can leave nothing pending."""
+        """Answers all requests, as adapters whose platforms apply what they can. Nothing stays
+        pending.
+        """
         for provider in self.providers:
             self.life.switch(provider.code, effective=True)
         for _ in range(10):
@@ -356,7 +362,7 @@ class Lifetime:
         raise AssertionError("the backlogs do not drain")
 
     def heal(self) -> None:
-        """One reset whose requests are served mends whatever is wrong."""
+        """Resets the subscription and answers the requests. Then no difference may be left."""
         for link in self.life.there.links:
             self.life.reset(link.provider)
             self._serve_all(link.provider)

@@ -1,4 +1,4 @@
-"""Mounts for tests; they need root."""
+"""Mounts file systems for tests, which needs root."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ import pytest
 
 @contextmanager
 def mounted(place: Path, *options: str) -> Iterator[Path]:
-    """Skips the test where mounting is not allowed. `options`: of `mount`, before the place."""
+    """Skips the test if this user must not mount. `options`: the arguments of `mount` before the
+    place.
+    """
     place.mkdir()
     command = ["mount", *options, str(place)]
     if subprocess.run(command, capture_output=True, check=False).returncode:

@@ -1,4 +1,4 @@
-"""What must hold of a subscription's life, whatever happens in it."""
+"""Checks the rules that always hold in a subscription's life."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .platform import Subscriber
 
 
 def check(life: Life) -> None:
-    """After every step."""
+    """Checks the rules that hold after every step."""
     _check_state(life)
     reserved = goods_named(life.there)
     for link in life.there.links:
@@ -39,7 +39,9 @@ def check(life: Life) -> None:
 
 
 def _check_state(life: Life) -> None:
-    """The state is the replay of what is unsettled, and keeps the rules."""
+    """Checks that a replay of the unsettled actions gives the state, and that the state keeps the
+    CRM's rules.
+    """
     there = life.there
     state = there.settled_state
     for performed in there.performed:
@@ -54,21 +56,21 @@ def _check_state(life: Life) -> None:
 
 
 def _check_queue(life: Life, link: Link) -> None:
-    """In order, and what has ended stays so."""
+    """Checks that the queue is in order, and that no request in it has a final state."""
     places = [(pending.unit, pending.index) for pending in link.queue]
     assert places == sorted(set(places))
     assert not any(pending.number in life.finals for pending in link.queue)
 
 
 def _check_lease(life: Life, link: Link) -> None:
-    """What is on a live lease is pending, and stands at the head of the queue."""
+    """Checks that the requests of a live lease are the first of the queue."""
     lease = life.leases.get(link.provider)
     leased = [pending.number for pending in lease.requests] if lease else []
     assert [pending.number for pending in link.queue][: len(leased)] == leased, "a lease was cut"
 
 
 def _check_in_sync(life: Life, link: Link) -> None:
-    """In sync is never a lie."""
+    """Checks that the platform holds what the CRM wants, because the link is in sync."""
     held, wanted = link.expected(now=life.now), life.wanted(link.provider)
     assert not link.queue
     assert not plan(held, wanted, catalogue=life.catalogues[link.provider])
@@ -76,10 +78,10 @@ def _check_in_sync(life: Life, link: Link) -> None:
 
 
 def check_confirmed(life: Life) -> None:
-    """What is confirmed is what is wanted, unless a correction was refused.
+    """Checks that *confirmed* is what the CRM wants, unless a correction was rejected.
 
-    What was refused is not tried again by itself, and so a subscriber who was refused stays
-    unknown, whatever changes for it.
+    A rejected request is not sent again by itself, so a rejected subscriber stays unknown to the
+    platform.
     """
     for link in life.there.links:
         refused = _refused(life, link.provider)
@@ -96,7 +98,7 @@ def check_confirmed(life: Life) -> None:
 
 
 def check_healed(life: Life, provider: str) -> None:
-    """After a reset that was served."""
+    """Checks that no difference is left after a reset whose requests were answered."""
     assert not life.differences(provider)
     assert life.in_sync(provider)
 
@@ -110,12 +112,14 @@ def _refused(life: Life, provider: str) -> list[Finished]:
 
 
 def _corrects(pending: Pending) -> bool:
-    """Usage that moves along with its goods counts as a correction."""
+    """Tells whether the request counts as a correction. A request for usage does, because the usage
+    may move along with its goods.
+    """
     return pending.origin is not RequestOrigin.ACTION or pending.request.usage is not None
 
 
 def _told(image: PlatformImage) -> tuple[object, ...]:
-    """What an image says, in whatever order."""
+    """Returns the contents of the image, independent of their order."""
     return (
         image.holder,
         image.address,

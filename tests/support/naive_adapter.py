@@ -1,4 +1,4 @@
-"""An adapter on raw stubs that breaks the rules, as one does who has not read them."""
+"""Contains adapters on raw stubs that break the rules, as an author might who has not read them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ SLOW = resources.REQUEST_TYPE_UPDATE_ADDRESS
 
 
 class NaiveAdapter:
-    """Starts whatever arrives, forgets an answer that fails, and never extends a lease."""
+    """An adapter that starts whatever arrives, forgets an answer that fails, and never extends a
+    lease.
+    """
 
     def __init__(
         self, *, reconnects: bool = True, rejecting: str = "", lease_seconds: int = 1
@@ -60,7 +62,8 @@ class NaiveAdapter:
 
 
 class StackingAdapter:
-    """Works fast, one request after the other, and sends the newest of the waiting answers first.
+    """An adapter that does one request after the other, and sends the newest of the waiting answers
+    first.
 
     It forgets an answer whatever the verdict is.
     """
@@ -103,7 +106,9 @@ class StackingAdapter:
 
 
 def _seconds(kind: resources.RequestType.ValueType) -> float:
-    """What comes first in a lease takes longest, so that what follows overtakes it."""
+    """Returns the seconds that a request takes. The first request of a lease takes longest, so that
+    later ones overtake it.
+    """
     if kind == SLOW:
         return 1.5
     return 0.1 if kind == resources.REQUEST_TYPE_BECOME_SUBSCRIBER else 0

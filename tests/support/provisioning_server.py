@@ -1,5 +1,5 @@
 # ruff: noqa: ARG002, N802 - the contract names methods and arguments
-"""A ProvisioningService that does what a test tells it, message by message."""
+"""Contains a ProvisioningService whose messages are controlled by the test."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class OpenStream:
         seconds: float = 30,
         late: float = 0,
     ) -> None:
-        """`late`: how long ago the message seems to have been sent."""
+        """Hands a request over. `late`: how long ago the message seems to have been sent."""
         lease = v1.SubscriptionRequests(
             subscription=subscription,
             lease_token=token,
@@ -125,7 +125,7 @@ class Server(rpc.ProvisioningServiceServicer):
         return await self.opened.get()
 
     async def answers(self, count: int) -> list[tuple[str, str]]:
-        """Number and token of the next answers."""
+        """Returns the request numbers and tokens of the next answers."""
         found = [await self.received.get() for _ in range(count)]
         return [(each.request, each.lease_token) for each in found]
 

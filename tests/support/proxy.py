@@ -1,4 +1,4 @@
-"""A TCP connection that breaks when told to."""
+"""Contains a TCP proxy whose connections a test can break."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Proxy:
         self.address = ""
 
     def cut(self) -> int:
-        """Breaks every connection; how many there were that were not broken before."""
+        """Breaks every connection. Returns how many were not broken before."""
         broken, self._open = self._open, set()
         for writer in broken:
             writer.transport.abort()

@@ -1,4 +1,4 @@
-"""Answers requests by hand, in the place of an adapter."""
+"""Answers single requests without an adapter."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from generic_provider import (
 
 
 def take(crm: Client, provider: str) -> ProvisioningResponse:
-    """An answer, still without its status, to the request that is taken on lease."""
+    """Pulls a request, and returns an answer to it that has no status yet."""
     wait = timedelta(seconds=20)
     taken = crm.pull(provider, adapter="puller", max_requests=1, wait=wait).subscriptions[0]
     return ProvisioningResponse(request=taken.requests[0].number, lease_token=taken.lease_token)

@@ -1,5 +1,6 @@
-"""An adapter on the generated stubs that keeps the rules, written without the bundled one, and a
-platform that notes who begins what and when."""
+"""Contains an adapter on the generated stubs that keeps the rules and shares no code with the
+bundled adapter, and a platform that records who begins which request, and when.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +25,13 @@ QUIET_SECONDS = 12.0
 SILENCE_SECONDS = 30.0
 CALL_SECONDS = 3.0
 ON_THE_WAY = 0.2
-"""Seconds for which an adapter may not know yet that its stream has ended."""
+"""For this many seconds an adapter may not know yet that its stream has ended."""
 ON = frozenset({pb.REQUEST_TYPE_ACTIVATE_SERVICE, pb.REQUEST_TYPE_BECOME_SUBSCRIBER})
 
 
 @dataclass
 class Piece:
-    """One request in work, from its begin to its end."""
+    """The work on one request, from its beginning to its end."""
 
     adapter: str
     subscription: str
@@ -42,7 +43,7 @@ class Piece:
 
 @dataclass
 class WatchedPlatform:
-    """`seconds`: how long it takes for a request, at most."""
+    """A platform that records the work on it. `seconds`: the longest time that a request takes."""
 
     chance: random.Random
     seconds: float
@@ -66,8 +67,10 @@ class WatchedPlatform:
         piece.end = time.monotonic()
 
     def at_once(self) -> list[tuple[Piece, Piece]]:
-        """Work on one subscription that was begun while another adapter was at work there, although
-        the stream of that one had not ended: what has begun then is finished."""
+        """Returns the work on a subscription that began while another adapter was working on it
+        whose stream had not ended. (After the end of its stream, an adapter may finish what it has
+        begun.)
+        """
         found = []
         for pieces in self._by_subscription():
             pieces.sort(key=lambda piece: piece.begin)
@@ -79,8 +82,9 @@ class WatchedPlatform:
         return found
 
     def out_of_order(self) -> list[tuple[Piece, Piece]]:
-        """Requests that were applied after a later one of their subscription, although their stream
-        had not ended."""
+        """Returns the requests that were applied after a later request of their subscription,
+        although their stream had not ended.
+        """
         return [
             (first, second)
             for pieces in self._by_subscription()
@@ -131,7 +135,7 @@ class RawLease:
 
 
 class RawAdapter:
-    """Its stream is at `servers[0]`; its other calls go to any of `servers`."""
+    """The adapter. Its stream is at `servers[0]`; its other calls go to any of `servers`."""
 
     def __init__(
         self, name: str, servers: Sequence[str], *, platform: WatchedPlatform, lease: float

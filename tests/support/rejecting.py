@@ -1,4 +1,4 @@
-"""Platforms that refuse, and what is left then."""
+"""Rejects requests for tests of rollbacks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .must_hold import check
 
 
 def refuse(life: Life, provider: str = "ALUXSAT") -> int:
-    """The platform refuses the first request that is pending."""
+    """Rejects the first pending request."""
     if provider not in life.leases:
         life.lease(provider)
     number = life.reject(provider)

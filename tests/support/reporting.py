@@ -1,4 +1,6 @@
-"""What simulated platforms report of the one subscription of a life, and how they drift."""
+"""Makes the reports of simulated platforms about the subscription of a life, and changes the
+platforms secretly.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ from .platform import Subscriber
 def reported(
     there: Subscriber | None, catalogue: Catalogue, *, known: PlatformImage, chance: Random
 ) -> Reported | None:
-    """Everything that the platform holds; by chance without the distributors of `known` items,
-    where the serial numbers alone say what is meant."""
+    """Returns a report of everything that the platform holds. By chance, the distributors of
+    `known` items are left out, if the serial numbers are enough to find them.
+    """
     if there is None:
         return None
     places = {item.key for item in known.items}
@@ -57,7 +60,7 @@ def reported(
 
 
 def drift(there: Subscriber, catalogue: Catalogue, *, chance: Random) -> None:
-    """Somebody has changed the platform behind everybody's back."""
+    """Changes the platform without a request."""
     if there.services and chance.random() < 0.4:
         del there.services[chance.choice(sorted(there.services, key=str))]
     if there.items and chance.random() < 0.3:

@@ -1,4 +1,4 @@
-"""Reset runs in short: a definition is made, submitted, and worked on until all is done."""
+"""Makes, submits and completes reset runs."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OLEV = Who(performed_by="Olev")
 
 @dataclass
 class Slept:
-    """A clock that stands still but for those who sleep by it."""
+    """A clock that advances only by sleeping."""
 
     now: float = 0.0
 
@@ -62,7 +62,9 @@ class Runs:
         await resetting.finished()
 
     async def run(self, *, hold: bool = False, **fields: Any) -> RunRecord:
-        """The run as it is when nothing is left to do for it."""
+        """Submits the definition, works on the run until nothing is left to do, and returns the
+        run.
+        """
         run = await self.submit(await self.define(**fields), hold=hold)
         await self.work()
         return await self.get(run)
@@ -93,7 +95,7 @@ class Runs:
         return {entry.subscription: entry.outcome for entry in await self.entries(run)}
 
     async def outage(self, *drifting: str, steady: int = 0) -> None:
-        """Some get SPORT while SAT is not effective, others stay as they are."""
+        """Adds SPORT to some subscriptions while SAT is not effective. The others do not change."""
         calm = [f"C{n:03d}" for n in range(steady)]
         await self.bench.become_all([viewer(number) for number in (*drifting, *calm)])
         await self.bench.drain("SAT")

@@ -18,7 +18,7 @@ class Scrape:
     families: tuple[Metric, ...]
 
     def value(self, name: str, labels: Mapping[str, str] = {}, **more: str) -> float:
-        """The sum of the samples that have these labels; minus one if there is none."""
+        """Returns the sum of the samples that have these labels, or -1 if there is none."""
         wanted = {**labels, **more}.items()
         found = [
             sample.value
@@ -29,7 +29,9 @@ class Scrape:
         return sum(found) if found else -1
 
     def labels(self) -> Iterator[tuple[str, str, list[str]]]:
-        """The name, the type and the labels of each metric; without labels if it has no sample."""
+        """Returns the name, the type and the labels of each metric. A metric without samples has no
+        labels.
+        """
         for family in self.families:
             name = family.name + ("_total" if family.type == "counter" else "")
             labels = [each for s in family.samples[:1] for each in s.labels if each != "le"]

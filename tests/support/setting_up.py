@@ -1,4 +1,4 @@
-"""The providers of histories that are played against a store."""
+"""Defines the providers of the histories that are played on a store."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from support.catalogues import aluxsat, ott
 
 
 def two_providers() -> list[Provider]:
-    """Both post usage; one gives up after three attempts, the other after five."""
+    """Returns two providers with usage services. One rejects a request after three attempts, the
+    other after five.
+    """
     rent = Service(code="RENT", provider_service_id="R", kind=ServiceKind.USAGE)
     return [
         replace(

@@ -1,4 +1,4 @@
-"""A CRM on a real server, in this process: subscribers whose requests an adapter is to do."""
+"""Contains a CRM that makes subscribers on a real server. An adapter gets their requests."""
 
 from __future__ import annotations
 
@@ -38,18 +38,18 @@ class Shop:
         await self.crm.set_provider_state("P", state="EFFECTIVE")
 
     async def subscribe(self, numbers: Iterable[str]) -> None:
-        """One request each: BECOME_SUBSCRIBER with SPORT."""
+        """Makes subscribers. Each has one request: BECOME_SUBSCRIBER with SPORT."""
         become = actions.BecomeSubscriber(type="DTH", provider="P", services=[("MAIN", "SPORT")])
         orders = [actions.request(become, subscription=number) for number in numbers]
         await self.crm.batch_perform(orders)
 
     async def requests(self) -> dict[str, ProvisioningRequest]:
-        """By subscription, the newest."""
+        """Returns the newest request of each subscription."""
         found = [each async for each in self.crm.list_requests(oldest_first=True)]
         return {each.subscription: each for each in found}
 
     async def tried(self) -> dict[str, ProvisioningRequest]:
-        """All requests, as soon as each is settled or was given back."""
+        """Returns all requests, as soon as each is settled or had a failed attempt."""
         while not all(map(_tried, (found := await self.requests()).values())):
             await asyncio.sleep(0.02)
         return found

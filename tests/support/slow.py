@@ -1,4 +1,4 @@
-"""A statement that both databases run for hours."""
+"""Defines a statement that both databases run for hours."""
 
 from __future__ import annotations
 

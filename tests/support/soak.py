@@ -1,4 +1,4 @@
-"""Tests in two forms: a short one in the suite, and a long one, marked `soak`, in `make soak`."""
+"""Gives tests two forms: a short form, and a long form for `make soak`, marked `soak`."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ import os
 import pytest
 
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
-"""How many times as long as usual `make soak` takes."""
+"""`make soak` takes this many times as long as usual."""
 
 
 def forms(name: str, *, suite: object, soak: object) -> pytest.MarkDecorator:
-    """The test's argument in each of its forms."""
+    """Returns a mark with the test's argument in both forms."""
     both = [pytest.param(suite, id="suite"), pytest.param(soak, id="soak", marks=pytest.mark.soak)]
     return pytest.mark.parametrize(name, both)
 
 
 def histories(*, suite: int, soak: int, at_once: int) -> pytest.MarkDecorator:
-    """The arguments `chunk`, a name, and `count` of a test that plays so many histories."""
+    """Returns a mark with the arguments `chunk`, a name, and `count` of a test that plays this many
+    histories.
+    """
     few = [pytest.param(f"{n}", at_once, id=f"{n}") for n in range(suite // at_once)]
     many = [
         pytest.param(f"soak {n}", at_once, id=f"soak {n}", marks=pytest.mark.soak)

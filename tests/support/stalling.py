@@ -1,4 +1,4 @@
-"""A way to a PostgreSQL on which everything can stand still, without a connection being closed."""
+"""Contains a proxy to PostgreSQL that can stop all traffic without closing a connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CHUNK = 65_536
 
 
 class StallingProxy:
-    """Has threads of its own. `url`: of the database, through the proxy."""
+    """A proxy with threads of its own. `url`: the URL of the database through the proxy."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -27,7 +27,7 @@ class StallingProxy:
         self.url = f"postgresql://{parts.username}@127.0.0.1:{port}{parts.path}?sslmode=disable"
 
     def stall(self) -> None:
-        """Nothing passes any more; connections are accepted, and nobody answers on them."""
+        """Stops all traffic. New connections are accepted, but get no answers."""
         self._goes_on.clear()
 
     def go_on(self) -> None:

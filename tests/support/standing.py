@@ -1,4 +1,4 @@
-"""Makes servers, their connections, their rows and their clock stand still, or jump."""
+"""Stops servers, their connections, their rows and their clock, or makes the clock jump."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOCKED = (
 
 
 class StepClock:
-    """The clock of the database as servers see it, which can be set: no other clock is touched."""
+    """Sets the clock of the database that the servers see. No other clock changes."""
 
     def __init__(self, postgres: PostgresServer, database: str) -> None:
         self._postgres, self._database = postgres, database
@@ -46,8 +46,9 @@ class StepClock:
 
 @dataclass
 class StandingStill:
-    """Each fault lasts for a tenth to twice the patience of the servers. While the database is
-    restarted, the others do without it."""
+    """Causes random faults. Each lasts for a tenth to twice the patience of the servers. Faults
+    that need the database do nothing while it is restarted.
+    """
 
     chance: random.Random
     patience: float

@@ -1,4 +1,4 @@
-"""Plays fresh histories on a store, one after the other; see support.histories."""
+"""Plays new histories on a store, one after the other; see support.histories."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from .setting_up import two_providers
 Steps = Sequence[tuple[str, int]]
 
 POSTGRESQL_TAKES = 8
-"""So many times as long as SQLite."""
+"""PostgreSQL takes this many times as long as SQLite."""
 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """A store on which histories can be played, and the platforms."""
+    """A store on which histories are played, and the platforms."""
 
     bench: Bench
     delivery: Delivery
@@ -45,7 +45,9 @@ class World:
 async def play_on_store(
     url: str, folder: Path, *, chunk: str, count: int, figure: Figure, kind: type[History] = History
 ) -> Counter[SyncState]:
-    """Returns how often each sync state was found at the ends; plays fewer on PostgreSQL."""
+    """Plays histories, fewer on PostgreSQL. Returns how often each sync state occurred at the end
+    of a history.
+    """
     states: Counter[SyncState] = Counter()
     database = url.partition(":")[0]
     if database != "sqlite":

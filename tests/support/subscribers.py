@@ -1,4 +1,4 @@
-"""Subscribers of ALUXSAT and OTT, and requests as one would say them."""
+"""Makes subscribers of ALUXSAT and OTT, and describes requests in words."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def online(distributor: str, service: str, *, term_end: Instant | None = None) -
 
 
 def goods(distributor: str, serial: str) -> tuple[Item, ...]:
-    """A card and a box of that serial number."""
+    """Returns a card and a box with that serial number."""
     return tuple(
         [
             Item(
@@ -50,7 +50,7 @@ def goods(distributor: str, serial: str) -> tuple[Item, ...]:
 def viewer(
     *services: Selection, points: Iterable[str] = ("MAIN",), draft: bool = False
 ) -> BecomeSubscriber:
-    """Someone with a card and a box on each of these viewing points: card 1, card 2 ..."""
+    """Returns a subscriber with a card and a box on each of these viewing points."""
     items = [item for n, point in enumerate(points, 1) for item in goods(point, str(n))]
     return BecomeSubscriber(
         number=NUMBER,
@@ -64,7 +64,7 @@ def viewer(
 
 
 def served(become: BecomeSubscriber) -> Life:
-    """A life in which the platforms have done what the beginning asks of them."""
+    """Returns a life in which the platforms have accepted the first requests."""
     life = Life([aluxsat(), ott()])
     life.perform(become)
     for link in life.there.links:

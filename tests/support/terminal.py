@@ -15,7 +15,7 @@ from support.processes import Server
 def on_terminal(
     *arguments: str, server: Server | None = None, columns: int = 80, **environment: str
 ) -> tuple[int, str]:
-    """The exit code, and everything that the terminal shows."""
+    """Returns the exit code, and everything that the terminal shows."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     inherited = {name: text for name, text in os.environ.items() if name != "COLUMNS"}
@@ -40,5 +40,5 @@ def on_terminal(
 def _read(terminal: int) -> bytes:
     try:
         return os.read(terminal, 4096)
-    except OSError:  # the end of a terminal whose other side is closed
+    except OSError:  # the other side of the terminal is closed, so this is its end
         return b""

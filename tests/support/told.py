@@ -1,4 +1,4 @@
-"""What the events say, compared with what the store holds."""
+"""Compares the events with the contents of the store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MOST = 10_000
 
 @dataclass(slots=True)
 class Told:
-    """Follows the events of a store, and keeps what they say."""
+    """Reads the events of a store, and keeps their contents."""
 
     store: Store
     next: int
@@ -27,7 +27,7 @@ class Told:
         return cls(store, (await store.read(lambda queries: queries.event_bounds())).next)
 
     async def read(self) -> None:
-        """Takes the events that are new; their rows have no gaps."""
+        """Reads the new events. Their rows must have no gaps."""
         while True:
             rows = await self.store.read(methodcaller("event_rows", self.next))
             if not rows:
@@ -38,7 +38,9 @@ class Told:
                 self.events += row.events
 
     async def check(self, subscription: str) -> None:
-        """Each change of the subscription was told once, and in an order that makes sense."""
+        """Checks that each change of the subscription has one event, and that causes precede
+        effects.
+        """
         await self.read()
         events = [event for event in self.events if event.subscription == subscription]
         await self._check_requests(subscription, events)

@@ -1,4 +1,4 @@
-"""What must hold of two subscriptions after every step of a history."""
+"""Checks the rules that hold for two subscriptions after every step of a history."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Place = tuple[str, str]
 """(provider, subscription)"""
 
 OFTEN = 8
-"""Steps between two looks at every request."""
+"""All requests are checked once in this many steps."""
 
 
 @dataclass(slots=True)
@@ -54,7 +54,9 @@ class Truth:
         ]
 
     def reached_its_end(self, request: RequestRecord) -> None:
-        """By the platform's answer: units in their order, and requests within a unit."""
+        """Checks that requests which the platform answers reach their final states in the order of
+        units and indexes.
+        """
         place = request.provider, request.subscription
         assert self.ends.get(place, (0, 0)) < (request.unit, request.index), "out of order"
         self.ends[place] = request.unit, request.index
@@ -70,13 +72,15 @@ class Truth:
             await self._check_requests()
 
     async def check_all(self) -> list[SyncState]:
-        """Returns the sync state of every link."""
+        """Checks all rules, and returns the sync state of every link."""
         await self.check()
         await self._check_requests()
         return [link.sync_state for a in await self.aggregates() for link in a.links]
 
     def _check_state(self, aggregate: Aggregate) -> None:
-        """The replay gives what is shown, and that keeps the rules."""
+        """Checks that a replay gives the state that is shown, and that the state keeps the CRM's
+        rules.
+        """
         catalogues = self.bench.store.catalogues
         state = aggregate.settled_state
         for performed in aggregate.performed:
@@ -96,7 +100,9 @@ class Truth:
         assert not differences, f"{number} is not in sync at {link.provider}: {differences}"
 
     async def _check_requests(self) -> None:
-        """A final state stays, and what is pending is what the subscription has pending."""
+        """Checks that final states stay, and that the pending requests are those of the aggregate's
+        queues.
+        """
         stored: dict[int, RequestState] = {}
         for number in self.subscriptions:
             wanted = RequestFilter(subscription=number, oldest_first=True)

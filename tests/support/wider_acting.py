@@ -1,4 +1,4 @@
-"""Actions that name several things at once, and some that nobody should ask for."""
+"""Makes random actions that name several things at once, and some that are not useful."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class WiderCrm(Crm):
         return provider, self.chance.choice(provider.distributors).code
 
     def _viewing_point(self, state: Subscription, now: Instant) -> AnyAction:
-        """The next one: its goods, or services on it."""
+        """Adds the next viewing point: its goods, or services on it."""
         used = {item.distributor for item in state.items if item.provider == "ALUXSAT"}
         provider = next(p for p in self.providers if p.code == "ALUXSAT")
         free = [d for d in provider.distributors if d.code not in used]
@@ -92,7 +92,7 @@ class WiderCrm(Crm):
         return ChangeTerms(self._some_services(state))
 
     def _moved(self, state: Subscription, _: Instant) -> AnyAction:
-        """Everything on a distributor goes to another one."""
+        """Moves everything on a distributor to another distributor."""
         first = self.chance.choice(state.items)
         provider = next(p for p in self.providers if p.code == first.provider)
         target = self.chance.choice(provider.distributors).code

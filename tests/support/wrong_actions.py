@@ -1,4 +1,4 @@
-"""Wrong actions, the reasons of their refusals, and what these name."""
+"""Contains wrong actions, the reasons for their refusals, and what the refusals name."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LATER = Timestamp(seconds=9_999_999_999)
 BROKEN_TIME = Timestamp(seconds=-5, nanos=-1)
 ACCEPTED = provisioning.RESPONSE_STATUS_ACCEPTED
 UNKNOWN: Any = 4711
-"""The number of no enum value."""
+"""No enum has a value with this number."""
 
 Act: Any = subscriptions.PerformActionRequest
 Case = tuple[Message, str, str]

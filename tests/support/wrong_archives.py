@@ -1,4 +1,4 @@
-"""Wrong calls about archives, the reasons of their refusals, and what these name."""
+"""Contains wrong calls about archives, the reasons for the refusals, and what these name."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CHECKSUM = "0" * 64
 
 
 def named(kind: Any, **fields: Any) -> list[Case]:
-    """Of calls that name an archive."""
+    """Returns the wrong calls of an RPC that names an archive."""
     return [
         (kind(**fields), "INVALID_FIELD", "archive"),
         (kind(archive=LONG, **fields), "INVALID_FIELD", "archive"),

@@ -1,4 +1,4 @@
-"""For every RPC: wrong input, the reason of its refusal, and what the refusal names.
+"""Contains for every RPC wrong input, the reason for its refusal, and what the refusal names.
 
 Provider P is effective, Q is empty, and there is nothing else.
 """

@@ -1,1 +1,1 @@
-"""A plain, slow model of the business rules, written from their description alone."""
+"""Contains a plain, slow model of the business rules, written only from their description."""

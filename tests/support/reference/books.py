@@ -1,4 +1,4 @@
-"""What is known of a subscription: its actions, their requests, its links."""
+"""Holds what the model knows of a subscription: its actions, their requests, its links."""
 
 from __future__ import annotations
 
@@ -147,7 +147,9 @@ class Books:
         return plan(held, wanted, self.providers[code])
 
     def expected(self, code: str, unit: int | None = None, before: Req | None = None) -> Held:
-        """Confirmed with what is pending (ahead of the unit, or of the request)."""
+        """Returns *confirmed* with the effects of the pending requests (only those before the unit,
+        or before the request).
+        """
         held = self.links[code].confirmed
         for req in self.links[code].queue:
             if req is before or (unit is not None and req.unit >= unit):
@@ -211,7 +213,9 @@ class Books:
         self._create(code, own, act.unit, act)
 
     def _asked(self, act: Act, code: str) -> tuple[list[Order], list[Order]]:
-        """What heals the platform ahead of the action, and what the action itself asks for."""
+        """Returns the requests that heal the platform before the action, and the action's own
+        requests.
+        """
         link, expected = self.links[code], self.expected(code, act.unit)
         was, wanted = self.image(act.before, code), self.image(act.after, code)
         changed, methods = self.plan(was, wanted, code), act.methods[code]

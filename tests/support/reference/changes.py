@@ -1,4 +1,4 @@
-"""What each action changes in a subscription."""
+"""Computes what each action changes in a subscription."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ MOVES: dict[type, tuple[set[State], State, bool]] = {
     do.ShortTermDeactivate: ({State.EFFECTIVE}, State.SHORT_TERM_NOT_EFFECTIVE, True),
     do.EndShortTermDeactivation: ({State.SHORT_TERM_NOT_EFFECTIVE}, State.EFFECTIVE, False),
 }
-"""From where, to where, and whether it has an end (which the same action again moves)."""
+"""The former states, the new state, and whether that state has an end, which a repeat of the action
+moves.
+"""
 
 
 def change(sub: Sub, action: do.AnyAction, providers: Providers, now: int) -> None:
@@ -134,7 +136,7 @@ def _stop(sub: Sub, action: do.StopServices) -> None:
 
 
 def _last_one(sub: Sub) -> None:
-    """A subscription whose last service that was on is off now is NOT_EFFECTIVE."""
+    """Makes the subscription NOT_EFFECTIVE if its last service that was on is off now."""
     if sub.on and not sub.any_on():
         sub.state, sub.until = State.NOT_EFFECTIVE, None
 
@@ -233,7 +235,9 @@ def _redistribute(sub: Sub, action: do.ChangeDistribution) -> None:
 
 
 def _first_place(sub: Sub, provider: Provider, service: Service) -> str:
-    """The first distributor in use that offers the usage and has what it requires on."""
+    """Returns the first distributor in use that offers the usage service and has the required
+    service on.
+    """
     for distributor in provider.distributors:
         offered = distributor.allowed_services
         if (

@@ -1,4 +1,4 @@
-"""The service's pure functions and the model, side by side."""
+"""Runs the service's pure functions and the model side by side."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .told import image_of, order, parts, plain, subscription, told_end, told_im
 
 
 class Deviation(Exception):
-    """The service and the model differ."""
+    """Says that the service and the model differ."""
 
 
 class Mirror(Life):
@@ -151,7 +151,9 @@ class Mirror(Life):
     def report(
         self, provider: str, held: Reported | None, *, observed_time: Instant | None = None
     ) -> bool:
-        """The model takes over what the service reads: how a report is read is no part of it."""
+        """Copies the service's translation of a report into the model, which has no translation of
+        its own.
+        """
         self.doing = f"report {provider}"
         applied = super().report(provider, held, observed_time=observed_time)
         if applied:

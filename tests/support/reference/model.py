@@ -1,4 +1,4 @@
-"""The model: everything that can happen to a subscription."""
+"""Defines the model: everything that can happen to a subscription."""
 
 from __future__ import annotations
 
@@ -113,12 +113,14 @@ class Model(Rebase):
         self._end()
 
     def _same(self, queue: list[Req], orders: list[Order]) -> bool:
-        """A reset that is pending is not made twice."""
+        """Tells whether the queue already has these requests, because the same reset is not made
+        twice.
+        """
         resets = all(req.origin is RESET for req in queue)
         return bool(queue) and resets and [req.order for req in queue] == orders
 
     def next_end(self) -> do.AnyAction | None:
-        """The automatic end that is due first, if one is."""
+        """Returns the automatic end that is due first, or None."""
         sub = self.desired
         if sub is None or sub.state in FINAL:
             return None

@@ -1,4 +1,4 @@
-"""Images of a platform, and the requests that lead from one to the other."""
+"""Contains images of a platform, and plans the requests that lead from one image to another."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BECOME = RequestType.BECOME_SUBSCRIBER
 
 @dataclass
 class Held:
-    """`there`: each element with its contents; `doubt`: those that are uncertain."""
+    """An image. `there`: each element with its contents. `doubt`: the uncertain elements."""
 
     there: dict[Key, object] = field(default_factory=dict)
     doubt: set[Key] = field(default_factory=set)
@@ -42,7 +42,7 @@ class Held:
 
 @dataclass(frozen=True)
 class Order:
-    """A request: its type, and the elements that it names with the contents it gives them."""
+    """A request: its type, and the elements that it names, with the contents that it gives them."""
 
     type: RequestType
     parts: tuple[tuple[Key, object], ...]
@@ -87,7 +87,9 @@ def goods_of(sub: Sub, provider: Provider, distributor: str) -> tuple[Key, ...] 
 
 
 def entitlements(sub: Sub, provider: Provider) -> dict[Key, int | None]:
-    """Several services with one platform id are one entitlement, which lasts as the longest."""
+    """Returns the entitlements. Several services with one platform id make one entitlement, which
+    ends with the service that ends last.
+    """
     ends: dict[Key, list[int | None]] = {}
     for (code, where, service), svc in sub.services.items():
         if code != provider.code or svc.state not in ON:
@@ -105,7 +107,7 @@ def entitlements(sub: Sub, provider: Provider) -> dict[Key, int | None]:
 
 
 def current(held: Held, now: int) -> Held:
-    """Without usage that is over."""
+    """Returns the image without the usage that has ended."""
     result = held.copy()
     for key in held.kind("usage"):
         if is_over(held.there[key], now):
@@ -120,14 +122,16 @@ def is_over(end: object, now: int) -> bool:
 
 
 def depth(provider: Provider, distributor: str) -> int:
-    """How many distributors it requires; a platform may tell of one that nobody knows."""
+    """Returns how many distributors this one requires. It may be unknown, because a platform may
+    have reported it.
+    """
     found = {each.code: each.required_distributor for each in provider.distributors}
     required = found.get(distributor)
     return 1 + depth(provider, required) if required else 0
 
 
 def plan(held: Held, wanted: Held, provider: Provider) -> list[Order]:
-    """The requests that lead from the one to the other; each for one element only."""
+    """Returns the requests that lead from `held` to `wanted`, each for one element only."""
     if KNOWN not in wanted.there:
         return _differences(held, replace(wanted, there={}), provider, update=False)
     if wanted.closed and KNOWN not in held.there and not held.goods and not wanted.goods:
@@ -176,7 +180,7 @@ def _updates(wanted: Held, wrong: Callable[[Key], bool]) -> list[Order]:
 
 
 def joined(orders: list[Order], methods: tuple[bool, bool]) -> list[Order]:
-    """All activations (deactivations) in one, as the methods (activation, deactivation) say."""
+    """Joins all activations, or all deactivations, into one request if `methods` says so."""
     for whole, single, into in (
         (methods[0], RequestType.ACTIVATE_SERVICE, RequestType.ACTIVATE_SUBSCRIBER),
         (methods[1], RequestType.DEACTIVATE_SERVICE, RequestType.DEACTIVATE_SUBSCRIBER),
@@ -215,7 +219,7 @@ def effect(held: Held, order: Order) -> Held:
 
 
 def has(held: Held, order: Order) -> bool:
-    """The effect is there already, for certain."""
+    """Tells whether the image certainly has the effect already."""
     if order.type is BECOME:
         held = Held({k: v for k, v in held.there.items() if k[0] != "usage"}, held.doubt)
         return held.there == dict(order.parts) and not held.doubt & set(held.there)
@@ -225,7 +229,7 @@ def has(held: Held, order: Order) -> bool:
 
 
 def doubted(held: Held, order: Order, names: Iterable[Key] | None = None) -> Held:
-    """Nobody knows whether the platform has done it."""
+    """Returns the image after a request that the platform may have applied."""
     after = held.copy()
     keys = set(order.names if names is None else names)
     if order.type is BECOME and names is None:

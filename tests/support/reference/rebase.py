@@ -1,4 +1,4 @@
-"""Rejection is a rebase: undo, replay, correct."""
+"""Handles a rejection in three steps: undo, replay, correct."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class Rebase(Undo):
             )
 
     def _replay(self) -> None:
-        """Computes desired anew; what is no longer valid is undone."""
+        """Computes *desired* anew, and undoes actions that are not valid any more."""
         state = self.base
         for act in self.acts:
             act.before = state
@@ -111,7 +111,7 @@ class Rebase(Undo):
                 self._cancel(req)
 
     def _replaceable(self, act: Act, code: str) -> bool:
-        """Its pending requests there may be replaced as a whole."""
+        """Tells whether the action's pending requests there may be replaced as a whole."""
         linked = act.before.linked if act.before else set()
         only_now = code in act.after.linked and code not in linked
         mine = act.at_provider(code)
@@ -146,7 +146,7 @@ class Rebase(Undo):
                 break
 
     def _asker(self, order: Order, code: str) -> Act | None:
-        """The unsettled action that asks for this and has no request there."""
+        """Returns the unsettled action that needs this request and has no request there."""
         for act in reversed(self.acts):
             if act.whole or act.at_provider(code) or code in existing_of(act.action):
                 continue
@@ -156,7 +156,9 @@ class Rebase(Undo):
         return None
 
     def _pointless(self, req: Req) -> bool:
-        """A correction whose effect the subscription, as it was at its place, does not want."""
+        """Tells whether the request is a correction whose effect is not wanted in the state at its
+        place in the order.
+        """
         state = self.base
         for act in self.acts:
             if act.unit < req.unit:

@@ -1,4 +1,4 @@
-"""What the CRM's actions do to a subscription; nothing here is shared with the service."""
+"""Computes what the CRM's actions do to a subscription. It shares no code with the service."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .state import Providers, Sub, Svc, add_item, add_service, check, need
 
 
 def apply(before: Sub | None, action: do.AnyAction, providers: Providers, now: int) -> Sub:
-    """The next state; NotAllowed if the rules refuse the action."""
+    """Returns the state after the action. Raises NotAllowed if the rules refuse the action."""
     if isinstance(action, do.BecomeSubscriber):
         need(before is None, "there is one already")
         after = _become(action)
@@ -48,7 +48,9 @@ def _become(action: do.BecomeSubscriber) -> Sub:
 
 
 def _links(before: Sub | None, after: Sub, action: do.AnyAction) -> set[str]:
-    """The providers where the action adds, starts or moves services or items, or that it names."""
+    """Returns the providers at which the action adds, starts or moves services or items, and those
+    that it names.
+    """
     old = before or Sub(State.DRAFT, "", Account(), Address())
     found = {key[0] for key, where in after.items.items() if old.items.get(key) != where}
     for key, svc in after.services.items():

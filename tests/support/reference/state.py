@@ -1,4 +1,4 @@
-"""A subscription as the model sees it, and what must hold in every state."""
+"""Defines a subscription of the model, and checks the rules for every state."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ Providers = Mapping[str, Provider]
 
 
 class NotAllowed(Exception):
-    """The rules refuse the action."""
+    """Says that the rules refuse the action."""
 
 
 @dataclass(frozen=True)
 class Svc:
-    """`over`: its term end has come; `by_term`: that is what switched it off."""
+    """A service. `over` is True if its term has ended, `by_term` if that end switched it off."""
 
     state: State
     term_end: int | None = None
@@ -44,7 +44,9 @@ class Svc:
 
 @dataclass
 class Sub:
-    """`items`: (provider, goods type, serial number) and the distributor it is on."""
+    """A subscription. `items` maps (provider, goods type, serial number) to the distributor of the
+    item.
+    """
 
     state: State
     type: str
@@ -79,7 +81,9 @@ class Sub:
         return at in held | {key[:2] for key, svc in self.services.items() if svc.live}
 
     def follow(self, origin: Iterable[State], target: State) -> None:
-        """The services in those states go along; one whose term is over goes nowhere on."""
+        """Changes the services in these states to the new state. A service whose term is over stays
+        off.
+        """
         for key, svc in self.services.items():
             if svc.state in origin:
                 off = svc.over and target in ON and svc.state is not State.DRAFT
@@ -111,7 +115,7 @@ def add_service(sub: Sub, key: Place, svc: Svc) -> None:
 
 
 def check(sub: Sub, providers: Providers) -> None:
-    """What must hold in every state."""
+    """Checks the rules that every state must obey."""
     slots = [(key[0], where, key[1]) for key, where in sub.items.items()]
     need(len(set(slots)) == len(slots), "two items of a goods type on one distributor")
     for key, where in sub.items.items():

@@ -1,4 +1,4 @@
-"""What the service says, in the words of the model."""
+"""Translates values of the service into those of the model."""
 
 from __future__ import annotations
 
@@ -111,8 +111,8 @@ def image_of(told: PlatformImage) -> Held:
 
 
 def told_image(each: Held) -> list[str]:
-    """The elements in words. A platform that does not know the subscriber has no holder and no
-    address that could differ, so these are left out.
+    """Returns the elements of the image. If the platform does not know the subscriber, holder and
+    address cannot differ, so they are left out.
     """
     there = each.there.items() if KNOWN in each.there else _without_subscriber(each)
     return sorted(f"{key}={'?' if key in each.doubt else value}" for key, value in there)

@@ -1,4 +1,4 @@
-"""What a rejection takes back of an action."""
+"""Takes back the part of an action that a rejected request carried."""
 
 from __future__ import annotations
 
@@ -38,7 +38,9 @@ from .state import NotAllowed, Place, Sub, check, service_of
 
 class Undo(Books):
     def _after(self, before: Sub | None, act: Act) -> Sub | None:
-        """The state after the action, without what was taken back; None if it breaks a rule."""
+        """Returns the state after the action, without the parts that were taken back, or None if
+        that state breaks a rule.
+        """
         if act.automatic and before:
             before = _spent(before, act)
         try:
@@ -93,7 +95,9 @@ class Undo(Books):
                 after.linked.discard(code)
 
     def _put_back_beginning(self, after: Sub, part: Part) -> None:
-        """Of Become Subscriber: the services are DRAFT, and without any link all is."""
+        """Takes back a part of Become Subscriber: the services become DRAFT. If no link is left,
+        the whole subscription becomes DRAFT.
+        """
         code = str(part[1]) if len(part) > 1 else ""
         if part[0] == "link":
             after.linked.discard(code)
@@ -198,7 +202,7 @@ class Undo(Books):
         return refused and not recreated and not self._stands(act)
 
     def _stands(self, act: Act) -> bool:
-        """A part of it stands without a request."""
+        """Tells whether a part of the action is left that had no request."""
         action = act.action
         if isinstance(action, do.BecomeSubscriber) and action.existing:
             return True
@@ -221,7 +225,7 @@ class Undo(Books):
 
 
 def _spent(before: Sub, act: Act) -> Sub:
-    """The end counts as done, whatever is taken back."""
+    """Returns the state in which the end counts as done, whatever is taken back."""
     after = before.copy()
     if not isinstance(act.action, do.StopServices):
         after.until = None if before.until and before.until <= act.at else before.until

@@ -9,6 +9,9 @@ import pytest
 ROUNDS = int(os.environ.get("ROUNDS", "1"))
 """`make soak` takes this many times as long as usual."""
 
+LONGER = 5
+"""So many times as many histories are in a chunk of the long form: each run collects its chunks."""
+
 
 def forms(name: str, *, suite: object, soak: object) -> pytest.MarkDecorator:
     """Returns a mark with the test's argument in both forms."""
@@ -21,8 +24,9 @@ def histories(*, suite: int, soak: int, at_once: int) -> pytest.MarkDecorator:
     histories.
     """
     few = [pytest.param(f"{n}", at_once, id=f"{n}") for n in range(suite // at_once)]
+    longer = LONGER * at_once
     many = [
-        pytest.param(f"soak {n}", at_once, id=f"soak {n}", marks=pytest.mark.soak)
-        for n in range(soak * ROUNDS // at_once)
+        pytest.param(f"soak {n}", longer, id=f"soak {n}", marks=pytest.mark.soak)
+        for n in range(-(-soak * ROUNDS // longer))
     ]
     return pytest.mark.parametrize(("chunk", "count"), [*few, *many])

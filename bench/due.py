@@ -17,7 +17,7 @@ A_MINUTE = 10_000
 ENDS, ENDS_WHEN_QUICK = 100_000, 10_000
 BATCH = 1_000
 LIVE = 5_000
-"""The live actions change this many subscriptions, the first ones."""
+"""The live actions change only the first LIVE subscriptions."""
 AHEAD = timedelta(seconds=3)
 CHANGES_A_SECOND = 1_500
 """At least this many subscriptions can be changed in batches."""

@@ -1,4 +1,4 @@
-"""The command `generic-provider`. The distribution installs it also without its extra `server`."""
+"""The command `generic-provider`. It is also installed without the extra `server`."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class Certificates:
         if hasattr(self, "_read"):
             check_in_time(certificate=self._certificate, key=self._key)
         certificate, key, *clients = read = [file.read_bytes() for file in self.files]
-        if read != before:  # a new certificate needs its new key
+        if read != before:  # an old key does not fit a new certificate
             raise OSError("the files of TLS changed while they were read")
         self._read = grpc.ssl_server_certificate_configuration(
             [(key, certificate)], root_certificates=clients[0] if clients else None
@@ -50,7 +50,8 @@ class Certificates:
         given = self._read
 
         def fresh() -> Any:
-            # a thread of gRPC calls this; after None gRPC keeps the certificate that it has
+            # a thread of gRPC calls this; if the result is None, gRPC keeps the certificate that it
+            # has
             nonlocal given
             if self._read is given:
                 return None

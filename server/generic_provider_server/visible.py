@@ -6,7 +6,9 @@ import json
 from unicodedata import category
 
 SHOWN = frozenset("\u200c\u200d")
-"""Format characters that belong to words of some languages, and change nothing else."""
+"""Format characters that need no escape: words of some languages contain them, and they change no
+other text.
+"""
 
 
 def visible(text: str) -> str:

@@ -58,8 +58,8 @@ def run(*command: str) -> None:
 
 
 def unprivileged(command: list[str]) -> list[str]:
-    """Returns the command so that it runs as another user if this user is root, because PostgreSQL
-    does not run as root.
+    """Returns the command, changed so that it runs as another user if this user is root, because
+    PostgreSQL does not run as root.
 
     The option `user` of `subprocess` is not used, because it would fork a process with the threads
     of gRPC.

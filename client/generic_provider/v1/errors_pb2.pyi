@@ -154,7 +154,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """PERMISSION_DENIED: every call can be refused with this reason
 
     The caller has no role that may make this call for this provider, or has itself submitted the
-    run that it would approve. Metadata: caller, and rpc and perhaps provider, or reset_run.
+    run that it would approve. Metadata: caller; and either reset_run, or rpc and, if the provider
+    is the reason, provider.
     """
     ERROR_REASON_DRAINING: _ErrorReason.ValueType  # 90
     """UNAVAILABLE: repeat the call
@@ -302,7 +303,8 @@ ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
 """PERMISSION_DENIED: every call can be refused with this reason
 
 The caller has no role that may make this call for this provider, or has itself submitted the
-run that it would approve. Metadata: caller, and rpc and perhaps provider, or reset_run.
+run that it would approve. Metadata: caller; and either reset_run, or rpc and, if the provider
+is the reason, provider.
 """
 ERROR_REASON_DRAINING: ErrorReason.ValueType  # 90
 """UNAVAILABLE: repeat the call

@@ -27,7 +27,7 @@ class CreateProviderRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a repeat safe. 1 to 100 characters, unique among all callers; kept as long as the provider."""
+    """Makes a repeated call safe. 1 to 100 characters, unique among all callers; kept as long as the provider."""
     performed_by: _builtins.str
     """A person or system of the caller. Up to 100 characters."""
     @_builtins.property
@@ -115,7 +115,7 @@ class ListProvidersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property

@@ -185,7 +185,7 @@ class StreamPendingRequestsResponse(_message.Message):
         def server_time(self) -> _timestamp_pb2.Timestamp: ...
         @_builtins.property
         def oldest_age(self) -> _duration_pb2.Duration:
-            """How long the oldest of them has been pending."""
+            """How long the oldest of these requests has been pending."""
 
         def __init__(
             self,
@@ -329,7 +329,7 @@ class PullPendingRequestsRequest(_message.Message):
     """The adapter's own version, which operators see. Up to 64 characters."""
     max_requests: _builtins.int
     """The largest number of requests to hand over. 1 to 10,000. Default 100. One call hands over at
-    most 500.
+    most 500 requests.
     """
     include_target: _builtins.bool
     """Asks the server to send `target` with each subscription."""
@@ -377,7 +377,7 @@ class PullPendingRequestsResponse(_message.Message):
     def subscriptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionRequests]: ...
     @_builtins.property
     def oldest_age(self) -> _duration_pb2.Duration:
-        """How long the oldest of them has been pending."""
+        """How long the oldest of these requests has been pending."""
 
     @_builtins.property
     def sent_time(self) -> _timestamp_pb2.Timestamp:

@@ -116,7 +116,7 @@ class ProvisioningServiceServicer(object):
         7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is
         false, finish and answer what you have begun, and begin nothing more of that lease.
         8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
-        another answer for the same number.
+        another answer for the same request.
         9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
         is still wanted. OUT_OF_ORDER: answer the earlier request first. CONFLICT: another answer
         was given before; log this. NOT_FOUND and INVALID: the adapter has a fault; log an error.

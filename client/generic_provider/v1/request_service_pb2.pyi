@@ -134,7 +134,7 @@ class ListRequestsRequest(_message.Message):
     oldest_first: _builtins.bool
     """Default: newest first."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     reset_run: _builtins.str
@@ -662,11 +662,11 @@ class Archive(_message.Message):
 
     @_builtins.property
     def first_create_time(self) -> _timestamp_pb2.Timestamp:
-        """Creation time of the oldest request in the file. Unset if there is none."""
+        """Creation time of the oldest request in the file. Unset if the file has no requests."""
 
     @_builtins.property
     def last_create_time(self) -> _timestamp_pb2.Timestamp:
-        """Creation time of the newest request in the file. Unset if there is none."""
+        """Creation time of the newest request in the file. Unset if the file has no requests."""
 
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp: ...
@@ -806,7 +806,7 @@ class ListArchivesRequest(_message.Message):
     subscription: _builtins.str
     """The archive contains requests of this subscription."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
@@ -1070,7 +1070,7 @@ class ListAuditEntriesRequest(_message.Message):
     refused: _builtins.bool
     """The call was refused, or an item of the batch was."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property

@@ -407,7 +407,7 @@ class CreateResetRunDefinitionRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a repeat safe. 1 to 100 characters, unique among all callers. Empty = a repeat is treated
+    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. Empty = a repeat is treated
     as a new call.
     """
     performed_by: _builtins.str
@@ -501,7 +501,7 @@ class ListResetRunDefinitionsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
@@ -693,7 +693,7 @@ class PreviewResetRunRequest(_message.Message):
     definition: _builtins.str
     """A definition's id."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer, or none."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter, or empty."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
@@ -856,7 +856,7 @@ class SubmitResetRunDefinitionRequest(_message.Message):
     hold: _builtins.bool
     """True: each run only plans its requests, then is HELD until it is approved."""
     request_id: _builtins.str
-    """Makes a repeat safe. 1 to 100 characters, unique among all callers. Empty = a repeat is treated
+    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. Empty = a repeat is treated
     as a new call.
     """
     performed_by: _builtins.str
@@ -956,7 +956,7 @@ class ListResetRunsRequest(_message.Message):
     """A definition's id."""
     provider: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
@@ -1015,7 +1015,7 @@ class ListResetRunEntriesRequest(_message.Message):
     reset_run: _builtins.str
     """A run's id."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
@@ -1271,7 +1271,7 @@ class ResetSubscriptionRequest(_message.Message):
     validate_only: _builtins.bool
     """Returns the requests that would be created, and changes nothing."""
     request_id: _builtins.str
-    """Makes a repeat safe. 1 to 100 characters, unique among all callers. Empty = a repeat is treated
+    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. Empty = a repeat is treated
     as a new call.
     """
     performed_by: _builtins.str

@@ -1165,8 +1165,8 @@ class ProviderLink(_message.Message):
     """The platform's own account number, from the answer to BECOME_SUBSCRIBER."""
     sync_state: Global___SyncState.ValueType
     repair_rejected: _builtins.bool
-    """The platform rejected a request that repairs a difference since the link was last in sync or
-    reset. Then later actions do not repair the difference; only a reset does.
+    """True if the platform rejected a request that repairs a difference, after the link was last in
+    sync or reset. Then later actions do not repair the difference; only a reset does.
     """
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Difference]:

@@ -259,7 +259,7 @@ class PerformActionRequest(_message.Message):
     assigns a number, S and ten digits.
     """
     request_id: _builtins.str
-    """Makes a repeat safe. 1 to 100 characters (a UUID, an order number), unique among all callers;
+    """Makes a repeated call safe. 1 to 100 characters (a UUID, an order number), unique among all callers;
     kept as long as the action.
     """
     reference: _builtins.str
@@ -1707,7 +1707,7 @@ class ListSubscriptionsRequest(_message.Message):
     holder_number: _builtins.str
     """The CRM's account number of the holder."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
@@ -1788,7 +1788,7 @@ class ListActionsRequest(_message.Message):
     reference: _builtins.str
     performed_by: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may contain fewer."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property

@@ -102,7 +102,7 @@ def check(
         slow=slow,
     )
     if junit:
-        junit.touch()  # a file that cannot be written is an error at the start
+        junit.touch()  # it fails now, and not after the check
     try:
         verdicts = asyncio.run(_check(listen, terms, as_json=as_json))
     except NotJudged as error:

@@ -47,7 +47,8 @@ class RuleVerdict(NamedTuple):
 class Findings:
     """Collects what was observed.
 
-    One violation breaks a rule. Without a violation, one proof shows that the rule is kept.
+    After one violation the verdict is that the rule is broken. Without a violation, one proof is
+    enough for the verdict that it is kept.
     """
 
     def __init__(self) -> None:

@@ -99,7 +99,7 @@ Catalogues = Mapping[str, Catalogue]
 
 
 def _depths(required: Mapping[str, str]) -> dict[str, int]:
-    """Returns for each distributor how many it requires, itself and through others."""
+    """Returns for each distributor how many others it requires, directly and indirectly."""
     depths: dict[str, int] = {}
     for first in required:
         chain, code = list[str](), first

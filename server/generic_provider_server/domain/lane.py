@@ -39,8 +39,9 @@ class Lane(Value, frozen=True, kw_only=True):
     """The state of the hand-overs of one subscription's requests at one provider.
 
     The last lease is for the requests of `unit` from index `first` to `last` that are still
-    pending. It is live until `lease_until`, which is set to 0 when the lease ends. `handover`
-    numbers the leases; `lease_duration` is the time for which the lease was given or last extended.
+    pending. It is live until `lease_until`, which is set to 0 when the lease ends. `handover` is
+    the number of the last lease; `lease_duration` is the time for which the lease was given or last
+    extended.
 
     `server` is the process that gave or last extended the lease. Only that process ends the lease
     when it runs out, because `lease_until` is a time of this process's own steady clock. After a

@@ -67,7 +67,7 @@ class SubscriptionServicer(EventStreams):
     def _asked(self, request: api.PerformActionRequest, call: IncomingCall) -> asyncio.Future[Done]:
         """Queues the action, and returns the future of its result.
 
-        A future costs less than a task.
+        A future needs less time than a task.
         """
         try:
             command: Command[Done] = perform_of(request, call)

@@ -215,7 +215,7 @@ def changed_by(performed: Performed, cause: ActionError) -> Performed:
 def error_once(performed: Performed, error: ActionError) -> Performed:
     """Keeps the first rejection as the action's error.
 
-    A later rejection replaces only CHANGED_BY_ROLLBACK.
+    A later rejection replaces the error only if its reason is CHANGED_BY_ROLLBACK.
     """
     former = performed.error
     if former is not None and former.reason is not Reason.CHANGED_BY_ROLLBACK:

@@ -59,8 +59,8 @@ MOST_PENDING = 10_000
 """
 OPTIONS = (
     ("grpc.max_receive_message_length", MOST_RECEIVED),
-    # a frozen adapter is detected after 15 seconds: the ping is sent after 10, and its answer is
-    # awaited for 5
+    # a frozen adapter is detected after 15 seconds: gRPC sends a ping after 10 seconds, and waits 5
+    # seconds for the answer
     ("grpc.keepalive_time_ms", 10_000),
     ("grpc.keepalive_timeout_ms", 5_000),
     ("grpc.http2.ping_timeout_ms", 5_000),

@@ -80,8 +80,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=1,
-            description="For how many days after the end of a reset run its entries are kept, if "
-            "they are not archived before.",
+            description="For how many days after the end of a reset run its entries are kept, "
+            "unless they are archived earlier.",
         ),
     ] = DAYS_OF_ENTRIES
     event_days: Annotated[
@@ -92,8 +92,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=1,
-            description="For how many days entries of the audit trail are kept, if they are not "
-            "archived before.",
+            description="For how many days entries of the audit trail are kept, unless they "
+            "are archived earlier.",
         ),
     ] = DAYS_OF_AUDIT
     workers: Annotated[
@@ -152,7 +152,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="Address on which Prometheus reads the metrics of all processes over "
-            "HTTP, without TLS, as HOST:PORT or [IPV6]:PORT. Without it there are none."
+            "HTTP, without TLS, as HOST:PORT or [IPV6]:PORT. Without it there are no "
+            "metrics."
         ),
     ] = ""
     log_level: Annotated[

@@ -650,7 +650,7 @@ class Archive(_message.Message):
     performed_by: _builtins.str
     caller: _builtins.str
     """The name of the caller who created the archive, in the server's file of callers. Without that
-    file, the name in the client's certificate, or its address.
+    file, the name in the client's certificate, or the client's address.
     """
     message: _builtins.str
     """Why the archive FAILED, or why the service cannot continue, or who DELETED it and when."""
@@ -1004,7 +1004,7 @@ class AuditEntry(_message.Message):
     """Why the call was refused."""
     done: _builtins.int
     """The number of items of a batch that were done; for other calls, the number of calls. For
-    ReportPlatformState the number of subscriptions that the report confirmed or changed.
+    ReportPlatformState it is the number of subscriptions that the report confirmed or changed.
     """
     refused: _builtins.int
     """The number of items of a batch that were refused, or could not be applied; for other calls, the

@@ -476,7 +476,8 @@ class Provider(_message.Message):
     """Output. Who made the last change, according to the call's `performed_by`."""
     caller: _builtins.str
     """Output. Who made the last change, according to the connection: the name of the caller in the
-    server's file of callers. Without that file, the name in the client's certificate, or its address.
+    server's file of callers. Without that file, the name in the client's certificate, or the
+    client's address.
     """
     @_builtins.property
     def distributors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Distributor]:

@@ -1309,7 +1309,7 @@ class SubscriptionAction(_message.Message):
     origin: Global___ActionOrigin.ValueType
     caller: _builtins.str
     """The name of the caller in the server's file of callers. Without that file, the name in the
-    client's certificate, or its address.
+    client's certificate, or the client's address.
     """
     @_builtins.property
     def performed(self) -> Global___PerformActionRequest:

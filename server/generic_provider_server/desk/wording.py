@@ -59,7 +59,7 @@ def error(request: ProvisioningRequest) -> str:
 
 
 def point(code: str) -> str:
-    """Returns the code of a viewing point. A report of a platform may name none."""
+    """Returns the code of a viewing point, or words if a platform report named no viewing point."""
     return code or "(no viewing point)"
 
 

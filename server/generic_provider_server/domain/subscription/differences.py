@@ -144,7 +144,9 @@ def _usage(posted: PostedUsage, kind: DifferenceKind, words: str) -> Difference:
 
 
 def _point(distributor: str) -> str:
-    """Returns the viewing point in words. A report of a platform may name none."""
+    """Returns the viewing point in words. The code is empty if a platform report named no viewing
+    point.
+    """
     return distributor or "(no viewing point)"
 
 

@@ -48,7 +48,7 @@ class WrongSettings(ValueError):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """All settings of a server. Raises ValueError if two of them contradict each other."""
+    """All settings of a server. Raises ValueError if two settings contradict each other."""
 
     listen: Annotated[
         str,

@@ -65,7 +65,7 @@ class Workers:
         self.gone = False
 
     def start(self) -> None:
-        """Starts all processes. Returns when all of them serve.
+        """Starts all processes. Returns when all processes serve.
 
         Raises ClickException if one does not.
         """

@@ -1,4 +1,4 @@
-"""Makes random actions of a CRM. Most of them are valid in the state for which they are made."""
+"""Makes random actions of a CRM. Most actions are valid in the state for which they are made."""
 
 from __future__ import annotations
 

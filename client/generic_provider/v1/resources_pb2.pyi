@@ -225,7 +225,8 @@ class _RequestTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RequestTy
     REQUEST_TYPE_UNSPECIFIED: _RequestType.ValueType  # 0
     REQUEST_TYPE_BECOME_SUBSCRIBER: _RequestType.ValueType  # 1
     """Create the subscriber, or bring it to exactly this: `account`, `address`, `services`,
-    `installed_items`. An existing subscriber gets the payload and loses what is not in it.
+    `installed_items`. An existing subscriber gets everything in the request and loses everything
+    else.
     """
     REQUEST_TYPE_ACTIVATE_SERVICE: _RequestType.ValueType  # 2
     """Switch `service` on."""
@@ -256,7 +257,8 @@ class RequestType(_RequestType, metaclass=_RequestTypeEnumTypeWrapper):
 REQUEST_TYPE_UNSPECIFIED: RequestType.ValueType  # 0
 REQUEST_TYPE_BECOME_SUBSCRIBER: RequestType.ValueType  # 1
 """Create the subscriber, or bring it to exactly this: `account`, `address`, `services`,
-`installed_items`. An existing subscriber gets the payload and loses what is not in it.
+`installed_items`. An existing subscriber gets everything in the request and loses everything
+else.
 """
 REQUEST_TYPE_ACTIVATE_SERVICE: RequestType.ValueType  # 2
 """Switch `service` on."""
@@ -298,8 +300,8 @@ class _RequestStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RequestS
     REQUEST_STATE_CANCELLED: _RequestState.ValueType  # 4
     """The request is not needed any more. Nothing was taken back in the CRM."""
     REQUEST_STATE_EXPIRED: _RequestState.ValueType  # 5
-    """The request was not answered within the provider's pending window. The change stands in the CRM;
-    a reset sends it again.
+    """The request was not answered within the provider's pending window. The CRM keeps the change; a
+    reset sends it again.
     """
 
 class RequestState(_RequestState, metaclass=_RequestStateEnumTypeWrapper):
@@ -317,8 +319,8 @@ action had created it, the change was taken back in the CRM.
 REQUEST_STATE_CANCELLED: RequestState.ValueType  # 4
 """The request is not needed any more. Nothing was taken back in the CRM."""
 REQUEST_STATE_EXPIRED: RequestState.ValueType  # 5
-"""The request was not answered within the provider's pending window. The change stands in the CRM;
-a reset sends it again.
+"""The request was not answered within the provider's pending window. The CRM keeps the change; a
+reset sends it again.
 """
 Global___RequestState: _TypeAlias = RequestState  # noqa: Y015
 
@@ -1255,7 +1257,7 @@ class PlatformTarget(_message.Message):
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstalledItem]: ...
     @_builtins.property
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProvisionedService]:
-        """The items in them have no parameters; those are in `items`."""
+        """The items of these services have no parameters; the parameters are in `items`."""
 
     @_builtins.property
     def holder(self) -> Global___Account: ...

@@ -918,7 +918,7 @@ class SwapItem(_message.Message):
     """The goods type of the old item; empty = any."""
     @_builtins.property
     def new_item(self) -> _resources_pb2.InstalledItem:
-        """If its provider and distributor are empty, the new item gets those of the old item."""
+        """If its provider and distributor are empty, the new item gets the values of the old item."""
 
     def __init__(
         self,

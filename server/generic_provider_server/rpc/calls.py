@@ -187,7 +187,7 @@ def _unary(
                 return response
             finally:
                 calls.end(call)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it leaves as a status
+        except Exception as error:  # noqa: BLE001 - every exception becomes a status
             await calls.fail(call, error)
 
     return run
@@ -206,7 +206,7 @@ def _streaming(
                     yield response
             finally:
                 calls.end(call)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it leaves as a status
+        except Exception as error:  # noqa: BLE001 - every exception becomes a status
             await calls.fail(call, error)
 
     return run
@@ -233,7 +233,7 @@ def _streamed(
                 return response
             finally:
                 calls.end(call)
-        except Exception as error:  # noqa: BLE001 - whatever it is, it leaves as a status
+        except Exception as error:  # noqa: BLE001 - every exception becomes a status
             await calls.fail(call, error)
 
     return run

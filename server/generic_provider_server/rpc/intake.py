@@ -20,8 +20,8 @@ batches of 100.
 class Intake:
     """The size of all running calls of one service.
 
-    Each service has its own limit, so that the calls of a CRM never keep those of adapters and
-    operators out.
+    Each service has its own limit, so that the calls of a CRM never keep out the calls of adapters
+    and operators.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class Intake:
 
 
 def size_of(request: object) -> int:
-    """Of all batches only those of actions count. Batches of answers are bounded by the credit of
+    """Of all batches only batches of actions count. Batches of answers are bounded by the credit of
     adapters.
     """
     return CALL + len(getattr(request, "actions", ()))

@@ -71,7 +71,7 @@ class SubscriptionServicer(EventStreams):
         """
         try:
             command: Command[Done] = perform_of(request, call)
-        except Exception as error:  # noqa: BLE001 - one bad item never fails its neighbours
+        except Exception as error:  # noqa: BLE001 - a bad item must not fail the others
             refused = error if isinstance(error, Refused) else internal("BatchPerformActions")
             command = RefuseItem(refused)
         return self._store.ask(command, audit=call.audit)
@@ -81,7 +81,7 @@ class SubscriptionServicer(EventStreams):
             done = await asked
         except Refused as refused:
             error = item_error(refused)
-        except Exception:  # noqa: BLE001 - one bad item never fails its neighbours
+        except Exception:  # noqa: BLE001 - a bad item must not fail the others
             error = item_error(internal("BatchPerformActions"))
         else:
             made = action(done.action, self._store.catalogues, with_performed=False)

@@ -284,7 +284,9 @@ def missing_goods(
 
 
 def unexpired(known: PlatformImage, *, now: Instant) -> PlatformImage:
-    """Returns the image without the usage that has ended. Images are never compared with it."""
+    """Returns the image without the usage that has ended, because such usage must not count as a
+    difference.
+    """
     if not known.usages or all(posted.usage.end_time > now for posted in known.usages):
         return known
     return msgspec.structs.replace(

@@ -1,9 +1,10 @@
 """Defines the aggregate: a subscription with its unsettled actions and pending requests. It is
 always changed as a whole.
 
-*desired* is what the CRM shows. It equals *base*, which contains every settled action, with the
-unsettled actions applied in order. Each link holds what a platform has *confirmed* and the queue of
-pending requests; *expected* is *confirmed* with the queue's effects applied.
+*desired* is what the CRM shows. *base* is the state that contains every settled action; *desired*
+equals *base* with the unsettled actions applied in order. Each link holds what a platform has
+*confirmed* and the queue of pending requests; *expected* is *confirmed* with the queue's effects
+applied.
 """
 
 from __future__ import annotations

@@ -69,7 +69,7 @@ def _seconds(run: ResetRun) -> float:
 
 
 def _beside_live_actions(client: Client, serving: Serving, run: Run) -> tuple[Round, float]:
-    """Measures P4's latency during a full run, and the requests that the run creates a second."""
+    """Measures P4's latency during a full run, and the run's requests in a second."""
     definition = client.create_reset_run_definition(_definition(full=True)).id
     number = client.submit_reset_run_definition(definition).reset_run.id
     counted: list[tuple[float, int]] = []

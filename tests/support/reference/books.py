@@ -135,7 +135,7 @@ class Books:
         self.links = {code: Link() for code in self.providers}
         self.unit = 1
 
-    # what is read
+    # The following methods only read.
 
     def effective(self, code: str) -> bool:
         return self.providers[code].state is ProviderState.EFFECTIVE
@@ -165,7 +165,7 @@ class Books:
             return SyncState.OUT_OF_SYNC
         return SyncState.PENDING if self.links[code].queue else SyncState.IN_SYNC
 
-    # actions
+    # The following methods perform actions.
 
     def perform(self, action: do.AnyAction, id_: int, *, automatic: bool = False) -> None:
         after = apply(self.desired, action, self.providers, self.now)
@@ -252,7 +252,7 @@ class Books:
                 act.requests.append(req)
         queue.sort(key=lambda req: (req.unit, req.index))
 
-    # ends of requests
+    # The following methods end requests.
 
     def _finish(self, req: Req, state: RequestState) -> None:
         req.state, req.leased = state, False
@@ -264,7 +264,7 @@ class Books:
             link = self.links[req.provider]
             link.confirmed = doubted(link.confirmed, req.order)
 
-    # at the end of each step
+    # The following methods run at the end of each step.
 
     def _end(self) -> None:
         self._settle()

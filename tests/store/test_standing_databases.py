@@ -12,6 +12,7 @@ import pytest
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.store.store import open_store
 from generic_provider_server.store.waits import Waits
+from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, HandClock
 from support.examples import ADD_NEWS, SATELLITE, viewer
 from support.stalling import StallingProxy, stalling_proxy
@@ -93,3 +94,36 @@ async def test_it_is_noticed_without_a_call(
                 pass
         await until_done(bench=bench)
         assert bench.store.is_alive()
+
+
+async def test_an_action_whose_process_stood_still_in_its_transaction_is_unavailable(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database ends the session, as it must, because the transaction has locks."""
+    clock = HandClock()
+    bench = Bench(open_store(postgres_url, clock=clock, waits=SHORT), clock)
+    await bench.add_provider(SATELLITE)
+    flush = Transaction.flush
+
+    def stand_still(transaction: Transaction) -> None:
+        time.sleep(1.5 * SHORT.patience)
+        flush(transaction)
+
+    monkeypatch.setattr(Transaction, "flush", stand_still)
+    with pytest.raises(Refused) as refused:
+        await bench.become(viewer("S1"))
+    monkeypatch.undo()
+    assert refused.value.reason is Reason.STORE_UNAVAILABLE
+    async with asyncio.timeout(IN_TIME):
+        while not await _becomes(bench, "S1"):
+            await asyncio.sleep(0.05)
+    await bench.store.close()
+
+
+async def _becomes(bench: Bench, number: str) -> bool:
+    try:
+        await bench.become(viewer(number))
+    except Refused as refused:
+        assert refused.reason is Reason.STORE_UNAVAILABLE  # noqa: PT017 - it may be repeated
+        return False
+    return True

@@ -57,6 +57,7 @@ SOON = "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))"
 RESERVE = f"{SOON} UPDATE counter SET value = value + %s FROM soon WHERE name = %s RETURNING value"
 GIVE_BACK = f"{SOON} UPDATE counter SET value = %s FROM soon WHERE name = %s AND value = %s"
 LOCK_WAIT = "SET LOCAL lock_timeout = %d"
+LOST = (psycopg.OperationalError, psycopg.InterfaceError)
 TELL = "SELECT pg_notify(%s, message) FROM unnest(%s::text[]) AS message"
 
 
@@ -107,12 +108,14 @@ class PostgresEngine:
             raise Locked(str(error)) from error
         except AGAIN as error:
             raise Overtaken(str(error)) from error
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            self._disconnect()
-            raise StoreLost(str(error)) from error
         except errors.ReadOnlySqlTransaction as error:
             self._disconnect()
             raise StoreLost("the database has become a standby") from error
+        except psycopg.Error as error:
+            if not (isinstance(error, LOST) or self._is_closed()):
+                raise
+            self._disconnect()
+            raise StoreLost(str(error)) from error
         self._usual.update({name: count for name, count in numbers.given.items() if count})
         try:
             _give_back(aside, numbers)
@@ -140,6 +143,12 @@ class PostgresEngine:
             self._writing = connect(self._url, waits=self._waits)
             self._aside = connect(self._url, waits=self._waits)
         return self._writing, self._aside
+
+    def _is_closed(self) -> bool:
+        """Tells whether the database has ended a session, for example because a process that was
+        frozen kept its transaction open for too long.
+        """
+        return any(each is not None and each.closed for each in (self._writing, self._aside))
 
     def _disconnect(self) -> None:
         for connection in (self._writing, self._aside):

@@ -330,16 +330,27 @@ async def test_many_wrong_credentials_are_slowed_down_in_bounded_memory(
     judge = access.Access({}, secure=False)
     hosts = ["ipv4:10.0.0.1"] * 10_000 + [f"ipv4:10.1.{n >> 8}.{n & 255}" for n in range(10_000)]
     with capture_logs() as logs:
-        tasks = [asyncio.create_task(judge.slow_down(host)) for host in hosts]
+        tasks = [asyncio.create_task(judge.slow_down(host, size=0)) for host in hosts]
         await asyncio.sleep(0)
         await asyncio.sleep(0)
     waiting = [each for each in tasks if not each.done()]
 
-    assert len(waiting) == access.MOST_WAITING
+    assert len(waiting) == access.MOST_WAITING == 100
     assert len(judge.refused) == access.MOST_HOSTS
     assert len([each for each in logs if each["calls"] > 1]) == 4
     for each in waiting:
         each.cancel()
+
+
+async def test_a_refused_call_with_a_large_message_does_not_wait(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise the messages of all calls that wait would fill the memory."""
+    monkeypatch.setattr(access, "DELAY_SECONDS", 60.0)
+    guessing = Caller(house.channel, metadata=bearer("guess"))
+    large = b"x" * (access.MOST_HELD + 1)
+    for rpc in ["ListProviders", "WatchEvents"] * 8:
+        assert (await guessing.call(rpc, large)).code == "UNAUTHENTICATED"
 
 
 async def test_right_credentials_are_not_slowed_down_by_wrong_ones_from_the_same_host(

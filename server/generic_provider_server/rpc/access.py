@@ -29,10 +29,12 @@ PERIOD_SECONDS = 60.0
 FREE = 10
 """After this many calls of a host with wrong credentials within the period, further ones wait."""
 DELAY_SECONDS = 1.0
-MOST_HOSTS, MOST_WAITING = 1_000, 1_000
+MOST_HOSTS, MOST_WAITING = 1_000, 100
 """At most this many hosts are counted, and at most this many calls wait, so that memory stays
 bounded.
 """
+MOST_HELD = 64 * 1024
+"""A call with more bytes does not wait, because gRPC keeps its message until the call ends."""
 
 log = structlog.get_logger()
 
@@ -164,16 +166,16 @@ class Access:
         """Returns the call, which is not checked yet. Raises Refused if the caller is unknown."""
         return Admitted(self, rpc, _proof(context, secure=self._secure))
 
-    async def slow_down(self, host: str) -> None:
+    async def slow_down(self, host: str, *, size: int) -> None:
         """Counts a call whose credentials were refused, and waits if there are too many such calls
-        of its host.
+        of its host. `size`: the bytes of its message.
 
         Calls of the same host with right credentials do not wait.
         """
         count = self._count(host, now=time.monotonic())
         if str(count).rstrip("0") == "1":  # only the calls 1, 10, 100, … are logged
             log.warning("credentials_refused", host=host, calls=count)
-        if count <= FREE or self._waiting >= MOST_WAITING:
+        if count <= FREE or size > MOST_HELD or self._waiting >= MOST_WAITING:
             return
         self._waiting += 1
         try:

@@ -90,19 +90,19 @@ class Calls:
                 self._ending.add(ending)
                 ending.add_done_callback(self._ending.discard)
 
-    async def fail(self, call: IncomingCall, error: Exception) -> NoReturn:
-        """Ends the call with the status for the exception."""
+    async def fail(self, call: IncomingCall, error: Exception, *, size: int = 0) -> NoReturn:
+        """Ends the call with the status for the exception. `size`: the bytes of its message."""
         refused = error if isinstance(error, Refused) else internal(call.rpc.full_name)
         if refused.reason is not Reason.UNAUTHENTICATED:
             call.audit.refused(refused)
-        await self.refuse(call.context, refused)
+        await self.refuse(call.context, refused, size=size)
 
-    async def refuse(self, context: Context, refused: Refused) -> NoReturn:
+    async def refuse(self, context: Context, refused: Refused, *, size: int = 0) -> NoReturn:
         if self._access and refused.reason is Reason.UNAUTHENTICATED:
             host = context.peer().rpartition(":")[0]
             for each in self.on_refused_credentials:
                 each(host)
-            await self._access.slow_down(host)
+            await self._access.slow_down(host, size=size)
         await refuse(context, refused)
 
     async def drain(self, *, seconds: float) -> bool:
@@ -188,7 +188,7 @@ def _unary(
             finally:
                 calls.end(call)
         except Exception as error:  # noqa: BLE001 - every exception becomes a status
-            await calls.fail(call, error)
+            await calls.fail(call, error, size=len(raw))
 
     return run
 
@@ -207,7 +207,7 @@ def _streaming(
             finally:
                 calls.end(call)
         except Exception as error:  # noqa: BLE001 - every exception becomes a status
-            await calls.fail(call, error)
+            await calls.fail(call, error, size=len(raw))
 
     return run
 

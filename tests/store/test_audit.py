@@ -121,11 +121,14 @@ async def test_refused_calls_beyond_a_few_are_counted_together(bench: Bench) -> 
         auditing.refuse(entry_of(bench, n, **refused, **named))
     for n in range(3 * MOST_CALLERS):
         auditing.refuse_credentials(f"ipv6:[{n}]")
+    auditing.refuse(entry_of(bench, many + 1, **refused, roles=("crm",), subscription="hidden"))
     await auditing.stop()
 
     found = await stored(bench)
     assert sorted(each.key for each in lines) == sorted(each.key for each in found)
-    alone = [each for each in found if each.subscription]
+    (proven,) = [each for each in found if each.roles]
+    assert (proven.caller, proven.subscription) == ("crm", "hidden")
+    alone = [each for each in found if each.subscription and each is not proven]
     (together,) = [each for each in found if each.method and not each.subscription]
     assert {each.subscription for each in alone} == {f"S{n + 1}" for n in range(MOST_ALONE)}
     assert (together.time, together.refused) == (minute, many - MOST_ALONE)

@@ -29,7 +29,9 @@ MOST_ALONE = 10
 """At most this many refused calls of a caller have entries of their own in a minute."""
 
 MOST_CALLERS = 1_000
-"""At most this many callers with refused calls are told apart in a minute."""
+"""At most this many unproven callers with refused calls are told apart in a minute. Proven callers
+are always told apart: the file of callers bounds their number, and no host must hide them.
+"""
 
 MOST_WAITING = 10_000
 UNAUTHENTICATED = 16
@@ -45,6 +47,7 @@ class Auditing:
         self._store = store
         self._waiting: dict[tuple[int, int], AuditEntry] = {}
         self._refused: Counter[str] = Counter()
+        self._refused_proven: Counter[str] = Counter()
         self._minute = Instant(0)
         self._lost = 0
         self._loop = Loop("audit", self._write, seconds=WRITE_SECONDS)
@@ -76,30 +79,34 @@ class Auditing:
     def refuse(self, entry: AuditEntry) -> None:
         """Adds a refused call."""
         alike = _of_host(entry)
-        name = self._counted(alike.caller)
-        if name and self._refused[name] <= MOST_ALONE:
+        count = self._counted(alike.caller, proven=bool(entry.roles))
+        if 0 < count <= MOST_ALONE:
             self.add(entry)
             return
         alike = replace(alike, provider="", resource="")
-        self._add_alike(alike if name else replace(alike, caller="", peer="", roles=()))
+        self._add_alike(alike if count else replace(alike, caller="", peer="", roles=()))
 
     def refuse_credentials(self, host: str) -> None:
         """Counts a call whose credentials were wrong."""
-        name = self._counted(host)
+        name = host if self._counted(host, proven=False) else ""
         entry = AuditEntry(time=self.now(), call=0, method="", caller=name, peer=name, refused=1)
         wrong = Reason.UNAUTHENTICATED.value
         self._add_alike(replace(entry, code=UNAUTHENTICATED, reason=wrong))
 
-    def _counted(self, name: str) -> str:
-        """Counts a refused call. Returns an empty name if there are too many callers."""
+    def _counted(self, name: str, *, proven: bool) -> int:
+        """Counts a refused call. Returns the number of such calls of the caller in this minute, or
+        0 if there are too many callers.
+        """
         minute = _minute_of(self.now())
         if minute != self._minute:
             self._minute = minute
             self._refused.clear()
-        if name not in self._refused and len(self._refused) >= MOST_CALLERS:
-            return ""
-        self._refused[name] += 1
-        return name
+            self._refused_proven.clear()
+        counts = self._refused_proven if proven else self._refused
+        if not proven and name not in counts and len(counts) >= MOST_CALLERS:
+            return 0
+        counts[name] += 1
+        return counts[name]
 
     def _add_alike(self, entry: AuditEntry) -> None:
         time = _minute_of(entry.time)

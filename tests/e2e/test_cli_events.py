@@ -33,7 +33,8 @@ def _tail(server: Server, *options: str) -> Iterator[tuple[Iterator[str], list[s
     finally:
         process.send(signal.SIGINT)
         said += process.err.read().splitlines()
-    assert process.wait(PATIENCE) == 0, said
+        code = process.wait(PATIENCE)
+    assert code == 0, said
 
 
 def test_a_tail_shows_a_rollback_and_goes_on_behind_it(tmp_path: Path) -> None:

@@ -246,7 +246,8 @@ def _tail(server: Server, *options: str) -> Iterator[Iterator[str]]:
         yield (line.strip() for line in process.out)
     finally:
         process.send(signal.SIGINT)
-    assert process.wait(PATIENCE) == 0
+        code = process.wait(PATIENCE)
+    assert code == 0
 
 
 def test_a_tail_shows_what_is_new_and_what_changes(

@@ -11,14 +11,21 @@ from generic_provider_server.domain.actions import (
     Existing,
     Terminate,
 )
-from generic_provider_server.domain.platform.image import Known
+from generic_provider_server.domain.catalogue import Catalogue
+from generic_provider_server.domain.platform.image import (
+    NOTHING,
+    Entitlement,
+    Known,
+    PlatformImage,
+)
 from generic_provider_server.domain.platform.reported import (
+    Reading,
     Reported,
     ReportedEntitlement,
     ReportedItem,
 )
 from generic_provider_server.domain.subscription.report import CLOCKS, report
-from generic_provider_server.domain.values import Account, Instant, SyncState
+from generic_provider_server.domain.values import Account, Goods, Instant, SyncState
 from support.catalogues import aluxsat, ott
 from support.life import Life
 from support.subscribers import on, online, said, served, viewer
@@ -215,3 +222,20 @@ def test_an_item_that_nobody_knows_is_of_the_type_that_is_lacking() -> None:
     life.report(SAT, Reported(items=(CARD,), entitlements=(there,)))
     (film,) = life.link(SAT).confirmed.entitlements
     assert [goods.goods_type for goods in film.goods] == ["SMARTCARD", "DECODER"]
+
+
+@pytest.mark.parametrize("distributor", ["MAIN", ""])
+def test_a_service_whose_card_has_left_is_known_by_its_serial_numbers(distributor: str) -> None:
+    """Another card has the number of its box, so no item tells which number is the card's."""
+    goods = Goods("SMARTCARD", "3"), Goods("DECODER", "1")
+    there = Entitlement(distributor="MAIN", provider_service_id="1001", goods=goods)
+    items = (CARD, ReportedItem(serial_number="5", provider_goods_type="STB", distributor="MAIN"))
+    left = ReportedEntitlement(
+        provider_service_id="1001", distributor=distributor, serial_numbers=("3", "1")
+    )
+    reading = Reading(
+        Reported(items=items, entitlements=(left,)),
+        images=(PlatformImage(known=Known.YES, entitlements=(there,)), NOTHING),
+        catalogue=Catalogue(aluxsat()),
+    )
+    assert [each.key for each in reading.entitlements] == [there.key]

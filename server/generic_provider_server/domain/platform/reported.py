@@ -149,7 +149,11 @@ class Reading:
         if not termed:
             return
         goods = self._goods_named(reported.serial_numbers, at=reported.distributor)
-        places = self._named(reported.distributor) or self._places_for(platform_id, goods) or {""}
+        places = self._named(reported.distributor)
+        former = self._former(reported) if not {*goods} <= {i.goods for i in self.items} else None
+        if former is not None:
+            goods, places = list(former.goods), {former.distributor}
+        places = places or self._places_for(platform_id, goods) or {""}
         timed = self._catalogue.provider.request_settings.term_end_on_platform
         for distributor in sorted(places):
             yield Entitlement(
@@ -160,6 +164,20 @@ class Reading:
                 term_end=reported.term_end if timed else None,
                 certain=len(places) == 1,
             )
+
+    def _former(self, reported: ReportedEntitlement) -> Entitlement | None:
+        """Returns the entitlement of the images with the same serial numbers, or None.
+
+        If its goods have left the platform, no item tells their types any more.
+        """
+        serials = sorted(reported.serial_numbers)
+        for image in self._images:
+            for each in image.entitlements:
+                place = each.provider_service_id, reported.distributor or each.distributor
+                same = place == (reported.provider_service_id, each.distributor)
+                if same and sorted(goods.serial_number for goods in each.goods) == serials:
+                    return each
+        return None
 
     def _places_for(self, platform_id: str, goods: Sequence[Goods]) -> set[str]:
         """Returns the distributors that have all these goods.

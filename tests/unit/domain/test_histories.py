@@ -16,7 +16,7 @@ from support.lifetimes import CALM, STORMY, UNREFUSED, Lifetime, Step, providers
 from support.must_hold import check_confirmed
 from support.soak import histories
 
-FRESH = histories(suite=250, soak=8_500, at_once=250)
+FRESH = histories(suite=500, soak=8_500, at_once=250)
 PROVIDERS = pytest.mark.parametrize("among", [1, 2], ids=["one provider", "two providers"])
 HISTORIES = "histories on the domain"
 

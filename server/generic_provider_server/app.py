@@ -9,7 +9,6 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
-import grpc
 import grpc.aio
 import structlog
 from google.protobuf.descriptor import ServiceDescriptor
@@ -17,6 +16,7 @@ from google.protobuf.descriptor import ServiceDescriptor
 from .callers import known_callers
 from .config import Settings
 from .health import HEALTH, Health
+from .listening import Address, Listening
 from .logs import audit_lines, configure_logs
 from .metrics.recording import Recording
 from .metrics.showing import Show, shown
@@ -42,36 +42,11 @@ from .store.database.engine import StoreGone, StoreLost
 from .store.store import Store, open_store
 from .store.waits import Waits
 
-MOST_RECEIVED = 4 * 1024 * 1024
-CUT_OFF = 0.2
-"""Calls that still run after the drain are cancelled after this many seconds."""
 SHUTTING_DOWN = "this server process is shutting down"
 WATCH_SECONDS = 1.0
 """The seconds between two checks that the database file is still in its place."""
 ATTEMPTS, ATTEMPT_SECONDS = 10, 1.0
 """The number of attempts, and the seconds between them, to reach a database at the start."""
-MOST_OF_CONNECTION = 2_500
-"""One connection may have this many calls and streams at a time. gRPC refuses further ones as
-UNAVAILABLE, before they take any time from other clients.
-"""
-MOST_PENDING = 10_000
-"""When this many calls of all clients have arrived and are not begun, gRPC cancels further calls.
-"""
-OPTIONS = (
-    ("grpc.max_receive_message_length", MOST_RECEIVED),
-    # a frozen adapter is detected after 15 seconds: gRPC sends a ping after 10 seconds, and waits 5
-    # seconds for the answer
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.http2.ping_timeout_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_ping_interval_without_data_ms", 9_000),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 9_000),
-    ("grpc.http2.max_ping_strikes", 0),
-    ("grpc.max_concurrent_streams", MOST_OF_CONNECTION),
-    ("grpc.server.max_pending_requests", MOST_PENDING),
-    ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING),
-)
 
 log = structlog.get_logger()
 
@@ -85,16 +60,17 @@ async def serve(
 ) -> None:
     """Serves until SIGTERM or SIGINT, then drains. See `running` for the arguments.
 
-    Raises StoreInUse, StoreLost and UnsupportedDatabase, OSError if the address cannot be bound,
-    and StoreGone after the database file was removed or replaced.
+    Raises StoreInUse, StoreLost and UnsupportedDatabase, OSError if an address cannot be bound (any
+    more), and StoreGone after the database file was removed or replaced.
     """
     configure_logs(settings)
-    stop, gone = asyncio.Event(), list[StoreGone]()
+    stop, gone = asyncio.Event(), list[Exception]()
     loop = asyncio.get_running_loop()
 
-    def stop_without(error: StoreGone) -> None:
+    def stop_without(error: Exception) -> None:
         if not gone:
-            log.error("database_gone", error=str(error))
+            name = "database_gone" if isinstance(error, StoreGone) else "address_gone"
+            log.error(name, error=str(error))
         gone.append(error)
         stop.set()
 
@@ -127,15 +103,15 @@ async def running(
     settings: Settings,
     *,
     port_shared: bool = False,
-    on_gone: Callable[[StoreGone], None] = lambda _: None,
+    on_gone: Callable[[Exception], None] = lambda _: None,
     show: Show | None = None,
 ) -> AsyncIterator[str]:
     """Runs a server while the block runs, and yields the address that it serves on.
 
     The parts are stopped in the reverse order of their start. If `port_shared` is True, other
     processes may serve on the same port. `on_gone` is called again and again while the database
-    file is gone. `show` gets the metrics of this process; without it they are served at the address
-    of the settings.
+    file is gone, and once if the server cannot serve on its address any more. `show` gets
+    the metrics of this process; without it they are served at the address of the settings.
     """
     async with AsyncExitStack() as stack:
         store = await _reached(partial(_open, settings))
@@ -161,15 +137,20 @@ async def running(
         folder = archive_folder(settings.archive_folder, settings.database)
         _run(archiving_loop(store, folder), stack=stack)
 
-        server = grpc.aio.server(options=(*OPTIONS, ("grpc.so_reuseport", int(port_shared))))
         served = servicers(
             store, delivery, settling, presence, resetting, watching=watchers, folder=folder
         )
-        _add_services(server, served, calls, observe=recording.observe if recording else None)
-        health = Health(store, server)
-        address = _bind_all(server, settings, stack)
-        await server.start()
-        stack.push_async_callback(server.stop, CUT_OFF)
+        health = Health(store)
+
+        def add_services(server: grpc.aio.Server) -> None:
+            _add_services(server, served, calls, observe=recording.observe if recording else None)
+            health.add_to(server)
+
+        listening = Listening(
+            _addresses(settings, stack), add_services, port_shared=port_shared, on_failed=on_gone
+        )
+        address = await listening.start()
+        stack.push_async_callback(listening.stop)
 
         stack.push_async_callback(_drain, calls, seconds=settings.drain_seconds)
         stack.callback(resetting.draining.set)
@@ -198,7 +179,7 @@ def _shown_at(settings: Settings) -> Show:
     return lambda figures: shown(settings.metrics_address, lambda: [figures()])
 
 
-def _watching(store: Store, on_gone: Callable[[StoreGone], None]) -> Loop:
+def _watching(store: Store, on_gone: Callable[[Exception], None]) -> Loop:
     async def check() -> None:
         try:
             store.check()
@@ -261,31 +242,17 @@ def _calls(settings: Settings, auditing: Auditing, stack: AsyncExitStack) -> Cal
     return calls
 
 
-def _bind_all(server: grpc.aio.Server, settings: Settings, stack: AsyncExitStack) -> str:
-    """Binds every address of the settings, and returns the address that clients use."""
+def _addresses(settings: Settings, stack: AsyncExitStack) -> list[Address]:
+    """Returns every address of the settings. Clients use the first."""
     if settings.tls_certificate is None or settings.tls_key is None:
-        return _bind(server, settings.listen, None)
+        return [(settings.listen, None)]
     certificates = Certificates(
         certificate=settings.tls_certificate, key=settings.tls_key, ca=settings.tls_client_ca
     )
     _run(Rereading("certificates", certificates.files, certificates.read), stack=stack)
+    own = certificates.credentials(of_clients=settings.tls_client_ca is not None)
+    addresses: list[Address] = [(settings.listen, own)]
     if settings.listen_tokens:
         # gRPC for Python cannot make a client certificate optional, so there are two addresses
-        _bind(server, settings.listen_tokens, certificates.credentials(of_clients=False))
-    own = certificates.credentials(of_clients=settings.tls_client_ca is not None)
-    return _bind(server, settings.listen, own)
-
-
-def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> str:
-    try:
-        if credentials is None:
-            port = server.add_insecure_port(listen)
-        else:
-            port = server.add_secure_port(listen, credentials)
-    except RuntimeError:
-        port = 0
-    if not port:
-        raise OSError(
-            f"cannot serve on {listen}: is another program there? Stop it, or give another --listen"
-        )
-    return f"{listen.rpartition(':')[0]}:{port}"
+        addresses.append((settings.listen_tokens, certificates.credentials(of_clients=False)))
+    return addresses

@@ -20,18 +20,20 @@ NAMES = ("", *[descriptor.full_name for descriptor in SERVICES])
 
 
 class Health:
-    """Answers the health checks of `server`.
+    """Answers the health checks.
 
     The answer can be SERVING only within the block `serving`.
     """
 
-    def __init__(self, store: Store, server: grpc.aio.Server) -> None:
+    def __init__(self, store: Store) -> None:
         self._servicer = health.HealthServicer()
         self._serving = False
         self._reached = True
         self._updates: set[asyncio.Task[None]] = set()
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
         store.listeners.reached.append(self._reach)
+
+    def add_to(self, server: grpc.aio.Server) -> None:
+        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
     @asynccontextmanager
     async def serving(self) -> AsyncIterator[None]:

@@ -1,0 +1,125 @@
+"""Serves gRPC on addresses, and begins anew there if gRPC ends its server by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import grpc
+import grpc.aio
+import structlog
+
+MOST_RECEIVED = 4 * 1024 * 1024
+CUT_OFF = 0.2
+"""Calls that still run after the drain are cancelled after this many seconds."""
+MOST_OF_CONNECTION = 2_500
+"""One connection may have this many calls and streams at a time. gRPC refuses further ones as
+UNAVAILABLE, before they take any time from other clients.
+"""
+MOST_PENDING = 10_000
+"""When this many calls of all clients have arrived and are not begun, gRPC cancels further calls.
+"""
+OPTIONS = (
+    ("grpc.max_receive_message_length", MOST_RECEIVED),
+    # a frozen adapter is detected after 15 seconds: gRPC sends a ping after 10 seconds, and waits 5
+    # seconds for the answer
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_ping_interval_without_data_ms", 9_000),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 9_000),
+    ("grpc.http2.max_ping_strikes", 0),
+    ("grpc.max_concurrent_streams", MOST_OF_CONNECTION),
+    ("grpc.server.max_pending_requests", MOST_PENDING),
+    ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING),
+)
+CHECK_SECONDS = 0.1
+"""The seconds between two checks that the gRPC server has not ended by itself."""
+
+Address = tuple[str, grpc.ServerCredentials | None]
+
+log = structlog.get_logger()
+
+
+class Listening:
+    """A gRPC server, which is replaced by a new one if it ends by itself.
+
+    gRPC for Python ends a server when a request comes whose path is not UTF-8, and anybody who
+    reaches the port can send one. Every connection is then cut, and nothing else is lost.
+    `on_failed` gets the error if no new server can be started.
+    """
+
+    def __init__(
+        self,
+        addresses: Sequence[Address],
+        add_services: Callable[[grpc.aio.Server], None],
+        *,
+        port_shared: bool,
+        on_failed: Callable[[Exception], None],
+    ) -> None:
+        self._addresses = addresses
+        self._add_services = add_services
+        self._options = (*OPTIONS, ("grpc.so_reuseport", int(port_shared)))
+        self._on_failed = on_failed
+        self._stopping = False
+        self._changing = asyncio.Lock()
+        self._ending = set[asyncio.Task[None]]()
+
+    async def start(self) -> str:
+        """Returns the first address. Raises OSError if an address cannot be bound."""
+        await self._begin()
+        self._kept = asyncio.create_task(self._keep())
+        return self._addresses[0][0]
+
+    async def stop(self) -> None:
+        async with self._changing:
+            self._stopping = True
+        await self._server.stop(CUT_OFF)
+        await self._kept
+        await asyncio.gather(*self._ending)
+
+    async def _begin(self) -> None:
+        server = grpc.aio.server(options=self._options)
+        self._add_services(server)
+        # a port that gRPC has chosen is kept for the next server
+        self._addresses = [(_bind(server, *each), each[1]) for each in self._addresses]
+        await server.start()
+        self._server = server
+
+    async def _keep(self) -> None:
+        while not self._stopping:
+            try:
+                # without a limit of time, it would wait until every call has ended
+                await self._server.wait_for_termination(CHECK_SECONDS)
+            except Exception as error:  # noqa: BLE001 - whatever ended it, a new one is needed
+                log.error("grpc_server_ended", error=str(error))  # noqa: TRY400 - gRPC logs more
+                await self._begin_again()
+
+    async def _begin_again(self) -> None:
+        async with self._changing:
+            if self._stopping:
+                return
+            ending = asyncio.create_task(self._server.stop(CUT_OFF))
+            self._ending.add(ending)
+            ending.add_done_callback(self._ending.discard)
+            try:
+                await self._begin()
+            except Exception as error:  # noqa: BLE001 - the process cannot serve any more
+                self._stopping = True
+                self._on_failed(error)
+
+
+def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> str:
+    try:
+        if credentials is None:
+            port = server.add_insecure_port(listen)
+        else:
+            port = server.add_secure_port(listen, credentials)
+    except RuntimeError:
+        port = 0
+    if not port:
+        raise OSError(
+            f"cannot serve on {listen}: is another program there? Stop it, or give another --listen"
+        )
+    return f"{listen.rpartition(':')[0]}:{port}"

@@ -1,0 +1,47 @@
+"""What clients can do that have no credentials and send what no gRPC library sends."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from unittest.mock import Mock
+
+import pytest
+
+from generic_provider import AsyncClient
+from generic_provider_server import listening
+from generic_provider_server.app import running
+from generic_provider_server.config import Settings
+from support.raw_calls import RawConnection
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(listen="127.0.0.1:0", database=f"sqlite:///{tmp_path / 'store.db'}")
+
+
+def send(address: str, path: bytes) -> None:
+    with RawConnection(address) as raw:
+        raw.call(path)
+        raw.read_until(b"never sent")
+
+
+async def test_a_path_that_is_no_text_cuts_connections_but_the_server_serves_on(
+    settings: Settings,
+) -> None:
+    failed: list[Exception] = []
+    async with running(settings, on_gone=failed.append) as address, AsyncClient(address) as client:
+        for _ in range(3):
+            await asyncio.to_thread(send, address, b"/\xff")
+            assert [each async for each in client.list_providers()] == []
+    assert failed == []
+
+
+async def test_a_server_that_cannot_begin_again_on_its_address_says_so(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
+    async with running(settings, on_gone=failed.set_result) as address:
+        monkeypatch.setattr(listening, "_bind", Mock(side_effect=OSError("the port is taken")))
+        await asyncio.to_thread(send, address, b"/\xff")
+        assert str(await failed) == "the port is taken"

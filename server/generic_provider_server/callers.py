@@ -7,6 +7,7 @@ import json
 import os
 import re
 import secrets
+import time
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from .regular import check_regular
 from .rpc.access import Known, Proof, Role, digest_of, known
 
 PLAIN_ROLES = tuple(str(role) for role in Role if role is not Role.ADAPTER)
@@ -22,8 +24,12 @@ ROLES = (*PLAIN_ROLES, "adapter:PROVIDER")
 MOST = 64
 TOKEN_BYTES = 32
 HEADING = "# The callers of Generic Provider: `generic-provider caller` writes this file.\n"
+LOCK_SECONDS = 10.0
+"""A change waits at most this long for the lock of the folder."""
 _NAME = re.compile(r"[\w.@-]{1,64}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_SECRET = re.compile(r"[\w-]{32,}", re.ASCII)
+_SEVERAL = re.compile(r"[*?,;|]")
 
 
 class WrongCallers(OSError):
@@ -55,7 +61,14 @@ class Caller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 def _is_role(role: str) -> bool:
     kind, _, provider = role.partition(":")
-    return role in PLAIN_ROLES or (kind == Role.ADAPTER and _is_text(provider))
+    return role in PLAIN_ROLES or (kind == Role.ADAPTER and _is_provider(provider))
+
+
+def _is_provider(code: str) -> bool:
+    """A provider's code may be any text. But a pattern or a list of codes is a mistake: the role is
+    for exactly one provider.
+    """
+    return _is_text(code) and not _SEVERAL.search(code)
 
 
 def _is_text(text: str) -> bool:
@@ -71,18 +84,27 @@ def new_token() -> tuple[str, str]:
 def read_callers(file: Path) -> dict[str, Caller]:
     """Raises WrongCallers."""
     try:
+        check_regular(file)
         tables = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise WrongCallers(f"{file}: {error.strerror}") from None
-    except ValueError as error:
-        raise WrongCallers(f"{file}: {error}") from None
+    except (ValueError, RecursionError) as error:
+        raise WrongCallers(f"{file}: {_without_secrets(error)}") from None
     callers = {}
     for name, table in tables.items():
         try:
             callers[checked_name(name)] = msgspec.convert(table, Caller)
         except ValueError as error:
-            raise WrongCallers(f"{file}: caller {name!r}: {error}") from None
+            wrong = _without_secrets(f"caller {name!r}: {error}")
+            raise WrongCallers(f"{file}: {wrong}") from None
     return callers
+
+
+def _without_secrets(error: object) -> str:
+    """Returns the text without words that may be tokens, because somebody may write a token at a
+    wrong place.
+    """
+    return _SECRET.sub("…", str(error))
 
 
 def checked_name(name: str) -> str:
@@ -91,10 +113,17 @@ def checked_name(name: str) -> str:
     return name
 
 
-def known_callers(file: Path) -> Mapping[Proof, Known]:
-    """Maps each credential to its caller. Raises WrongCallers."""
+def known_callers(file: Path, *, again: bool = False) -> Mapping[Proof, Known]:
+    """Maps each credential to its caller. Raises WrongCallers.
+
+    If the file is read `again`, it is wrong if it names no caller, because an editor or a full disk
+    may have emptied it. It is right only if the command has removed the last caller.
+    """
+    callers = read_callers(file)
+    if again and not callers and file.read_bytes() != HEADING.encode():
+        raise WrongCallers(f"{file}: names no caller")
     found: dict[Proof, Known] = {}
-    for name, caller in read_callers(file).items():
+    for name, caller in callers.items():
         who = known(name, frozenset(caller.roles))
         proofs: list[Proof] = [*map(bytes.fromhex, caller.tokens), *caller.certificates]
         for proof in proofs:
@@ -116,13 +145,31 @@ def changed_callers(file: Path) -> Iterator[dict[str, Caller]]:
     file = file.resolve()
     folder = os.open(file.parent, os.O_RDONLY)
     try:
-        fcntl.flock(folder, fcntl.LOCK_EX)
+        _lock(folder, file)
         callers = read_callers(file) if file.exists() else {}
         yield callers
-        _write(file, "".join([HEADING, *(_table(*each) for each in sorted(callers.items()))]))
-        os.fsync(folder)
+        text = "".join([HEADING, *(_table(*each) for each in sorted(callers.items()))])
+        try:
+            _write(file, text)
+            os.fsync(folder)
+        except OSError as error:  # an error without a name would be taken for one of the output
+            raise WrongCallers(f"{file} cannot be written: {error.strerror}") from None
     finally:
         os.close(folder)
+
+
+def _lock(folder: int, file: Path) -> None:
+    until = time.monotonic() + LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                said = f"{file} is not changed: another program has locked the folder {file.parent}"
+                raise WrongCallers(said) from None
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _table(name: str, caller: Caller) -> str:
@@ -134,10 +181,18 @@ def _table(name: str, caller: Caller) -> str:
 def _write(file: Path, text: str) -> None:
     part = file.with_name(f".{file.name}.part")  # the lock keeps other processes away
     part.unlink(missing_ok=True)
+    try:
+        _write_part(part, file, text)
+        part.replace(file)
+    except OSError:
+        part.unlink(missing_ok=True)
+        raise
+
+
+def _write_part(part: Path, file: Path, text: str) -> None:
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as written:
         if file.exists() and os.geteuid() == 0:  # the service's user must read it
             os.fchown(written.fileno(), file.stat().st_uid, file.stat().st_gid)
         written.write(text.encode())
         written.flush()
         os.fsync(written.fileno())
-    part.replace(file)

@@ -323,7 +323,7 @@ def _from_file(file: Path | None) -> dict[str, Given]:
         table = tomllib.loads(file.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise WrongSettings(f"{file}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise WrongSettings(f"{file}: {error}") from None
     unknown = sorted(table.keys() - DESCRIBED)
     if unknown:

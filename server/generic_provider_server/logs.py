@@ -67,21 +67,21 @@ def audit_lines(settings: Settings) -> Callable[[Iterable[AuditEntry]], None]:
 
     def write(entries: Iterable[AuditEntry]) -> None:
         written = datetime.now(UTC).isoformat()
-        if shown and (lines := [line_of(audit_line(entry), written) for entry in entries]):
-            _Sturdy().write("".join(lines))
+        if shown and (lines := [visible(line_of(audit_line(e), written)) for e in entries]):
+            _Sturdy().write("\n".join([*lines, ""]))
 
     return write
 
 
 def _json_line(line: AuditLine, written: str) -> str:
     facts = encode_line(line).decode().removeprefix('{"kind":"audit",')
-    return f'{{"event":"audit","level":"info","timestamp":"{written}",{facts}\n'
+    return f'{{"event":"audit","level":"info","timestamp":"{written}",{facts}'
 
 
 def _console_line(line: AuditLine, written: str) -> str:
     shown = {**asdict(line), "time": line.time.isoformat(), "roles": ",".join(line.roles)}
     facts = [f"{name}={fact}" for name, fact in shown.items() if fact]
-    return f"{written} [info     ] audit {' '.join(facts)}\n"
+    return f"{written} [info     ] audit {' '.join(facts)}"
 
 
 def _all_visible(_: object, __: str, event: EventDict) -> EventDict:

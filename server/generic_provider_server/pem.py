@@ -10,6 +10,8 @@ from typing import Any
 
 import grpc
 
+from .regular import check_regular
+
 
 class Certificates:
     """The certificate and the key of the server, and the CAs of its clients."""
@@ -29,7 +31,7 @@ class Certificates:
 
         A server may start with an expired certificate, because it has work that needs no clients.
         """
-        before = [file.read_bytes() if file.exists() else b"" for file in self.files]
+        before = [file.read_bytes() if file.is_file() else b"" for file in self.files]
         check_pem(certificate=self._certificate, key=self._key, ca=self._ca)
         if hasattr(self, "_read"):
             check_in_time(certificate=self._certificate, key=self._key)
@@ -72,6 +74,7 @@ def check_pem(*, certificate: Path, key: Path, ca: Path | None) -> None:
     ):
         try:
             if file:
+                check_regular(file)
                 file.read_bytes()
         except OSError as error:
             raise OSError(f"{option}: {file}: {error.strerror}") from None

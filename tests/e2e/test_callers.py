@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +24,8 @@ from generic_provider import (
 )
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
+from generic_provider_server.expiry import expiry_of
+from generic_provider_server.rpc import access
 from generic_provider_server.services import rereading
 from support.callers import allow, forbid
 from support.certificates import Authority
@@ -99,6 +102,19 @@ async def test_wrong_expired_and_removed_certificates_are_not_let_in(house: Hous
         forbid(house.callers, "gateway")
         with pytest.raises(Unauthenticated):
             await watching
+
+
+async def test_an_existing_connection_does_not_outlive_its_certificate(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    credentials = house.authority.credentials("conax-gateway")
+    pem = (house.authority.folder / "conax-gateway.pem").read_bytes()
+    assert 8 < (expiry_of(pem) - time.time()) / 86_400 < 10
+    async with house.client(credentials) as client:
+        await anext(client.list_providers(), None)
+        monkeypatch.setattr(access, "expiry_of", lambda _: time.time() - 1)
+        with pytest.raises(Unauthenticated, match="the client certificate has expired"):
+            await anext(client.list_providers(), None)
 
 
 async def until_known(client: AsyncClient) -> None:

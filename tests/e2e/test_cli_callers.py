@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
 import stat
 from pathlib import Path
 
 import pytest
 
+from generic_provider_server import callers
 from support.command_line import run
 from support.processes import Server, SimulatedAdapter, wait_until
 
@@ -12,7 +16,11 @@ from support.processes import Server, SimulatedAdapter, wait_until
 def test_a_token_is_printed_once_and_only_its_digest_is_kept(tmp_path: Path) -> None:
     file = f"--callers={tmp_path / 'callers.toml'}"
     added = run("caller", "add", "crm", "--role=crm", file)
-    again = run("caller", "add", "crm", "--role=crm", "--role=support", file)
+    other = ("caller", "add", "crm", "--role=crm", "--role=support", file)
+    refused = run(*other)
+    assert (refused.exit_code, refused.stdout) == (1, "")
+    assert "crm: crm → crm, support would change the roles of all tokens" in refused.stderr
+    again = run(*other, "--change-roles")
     gateway = ("caller", "add", "gateway", "--role=adapter:P", "--certificate=conax", file)
     assert run(*gateway).stdout == ""
 
@@ -41,6 +49,8 @@ def test_a_token_is_printed_once_and_only_its_digest_is_kept(tmp_path: Path) -> 
         (("a b", "--role=crm"), "a name has at most 64 letters"),
         (("a", "--role=boss"), "'boss' is not a role: crm, support, operator, auditor"),
         (("a", "--role=adapter:"), "'adapter:' is not a role"),
+        (("a", "--role=adapter:*"), "'adapter:*' is not a role"),
+        (("a", "--role=adapter:P,Q"), "'adapter:P,Q' is not a role"),
         (("a",), "Missing option '--role'"),
     ],
 )
@@ -53,14 +63,52 @@ def test_a_wrong_caller_is_refused_and_nothing_is_written(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("wrong", [("--token=deadbeef", "--certificate=cx"), ("--token=",)])
+def test_nothing_is_removed_if_a_part_does_not_exist(
+    wrong: tuple[str, ...], tmp_path: Path
+) -> None:
+    file = f"--callers={tmp_path / 'callers.toml'}"
+    run("caller", "add", "both", "--role=crm", file)
+    run("caller", "add", "both", "--role=crm", "--certificate=cx", file)
+    before = (tmp_path / "callers.toml").read_text()
+
+    refused = run("caller", "remove", "both", *wrong, file)
+
+    assert (refused.exit_code, "both has no token" in refused.stderr) == (1, True)
+    assert (tmp_path / "callers.toml").read_text() == before
+
+
+def _full(_: int) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_a_file_that_cannot_be_written_is_named_and_stays_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add = ("caller", "add", "a", "--role=crm", f"--callers={tmp_path / 'callers.toml'}")
+    with monkeypatch.context() as full:
+        full.setattr(os, "fsync", _full)
+        refused = run(*add)
+    assert "callers.toml cannot be written: No space left on device" in refused.stderr
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    monkeypatch.setattr(callers, "LOCK_SECONDS", 0.0)
+    assert "another program has locked the folder" in run(*add).stderr
+    os.close(folder)
+    assert not list(tmp_path.iterdir())
+    os.mkfifo(tmp_path / "callers.toml")
+    assert "is no regular file" in run(*add).stderr
+    assert (tmp_path / "callers.toml").is_fifo()
+
+
 def test_commands_prove_themselves_by_a_token_that_nothing_shows(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    callers = f"--callers={tmp_path / 'callers.toml'}"
-    token = run("caller", "add", "ann", "--role=operator", callers).stdout.strip()
+    file_of_callers = f"--callers={tmp_path / 'callers.toml'}"
+    token = run("caller", "add", "ann", "--role=operator", file_of_callers).stdout.strip()
     file = tmp_path / "p.toml"
     file.write_text('code = "P"\ndistributors = [{ code = "M" }]\n')
-    with Server(tmp_path, callers) as server:
+    with Server(tmp_path, file_of_callers) as server:
         nobody = run("provider", "list", server=server)
         wrong = run("provider", "list", f"--token={token}x", server=server)
         assert (nobody.exit_code, wrong.exit_code) == (1, 1)

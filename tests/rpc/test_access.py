@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -240,6 +241,10 @@ async def test_streams_and_waiting_calls_end_soon_after_their_caller_was_removed
         pulling = asyncio.create_task(adapter.pull("P", adapter="b", wait=timedelta(seconds=30)))
         watching = asyncio.ensure_future(anext(aiter(house.client("crm").watch_events())))
         staying = asyncio.create_task(operator.pull("P", adapter="c", wait=timedelta(seconds=20)))
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub
+        reflection = stub(house.channel).ServerReflectionInfo(metadata=bearer(house.tokens["crm"]))
+        await reflection.write(reflection_pb2.ServerReflectionRequest(list_services=""))
+        await reflection.read()
         await anext(operator.list_providers(), None)  # the others have arrived by then
 
         forbid(house.file, "adapter-P", "crm")
@@ -248,9 +253,10 @@ async def test_streams_and_waiting_calls_end_soon_after_their_caller_was_removed
             await pulling
         with pytest.raises(Unauthenticated):
             await watching
-        with pytest.raises(grpc.aio.AioRpcError) as ended:
-            await read_to_the_end(stream)
-        assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
+        for each in stream, reflection:
+            with pytest.raises(grpc.aio.AioRpcError) as ended:
+                await read_to_the_end(each)
+            assert ended.value.code() is grpc.StatusCode.UNAUTHENTICATED
         assert (await staying).subscriptions  # the leases of the stream have ended
 
 
@@ -301,6 +307,11 @@ async def test_a_stream_that_its_client_does_not_read_ends_too() -> None:
     await server.stop(None)
 
 
+def _by_a_fifo(file: Path) -> None:
+    file.unlink()
+    os.mkfifo(file)
+
+
 async def test_a_role_that_was_taken_away_ends_the_stream_and_a_faulty_file_changes_nothing(
     house: House,
 ) -> None:
@@ -308,8 +319,26 @@ async def test_a_role_that_was_taken_away_ends_the_stream_and_a_faulty_file_chan
         await anext(support.list_providers(), None)
         good = house.file.read_text()
         with capture_logs() as logs:
-            for text in ("[", good.replace("support", "boss"), "[a]\nroles=[]\ntokens=['secret']"):
+            token = house.tokens["crm"]
+            for text in (
+                "[",
+                good.replace("support", "boss"),
+                "[a]\nroles=[]\ntokens=['secret']",
+                f"[a]\nroles=['{token}']",
+                f"[a]\nroles=[]\n{token}=1",
+                f"[{token}]\nroles=1",
+                f"{token}=1\n{token}=1",
+                "a=" + 20_000 * "[",
+                "",
+                "# no callers",
+            ):
                 house.file.write_text(text)
+                seen = len(logs)
+                while len(logs) == seen:
+                    await asyncio.sleep(0.01)
+                await anext(support.list_providers(), None)
+            for replace in (_by_a_fifo, Path.unlink, Path.mkdir, Path.rmdir):
+                replace(house.file)
                 seen = len(logs)
                 while len(logs) == seen:
                     await asyncio.sleep(0.01)
@@ -317,6 +346,10 @@ async def test_a_role_that_was_taken_away_ends_the_stream_and_a_faulty_file_chan
         assert {each["event"] for each in logs} == {"not_read_again"}
         assert "'boss' is not a role" in logs[1]["error"]
         assert "secret" not in str(logs)
+        assert token not in str(logs)
+        said = [each["error"].rpartition(": ")[2] for each in logs[-6:]]
+        irregular, gone = "is no regular file", "No such file or directory"
+        assert said == ["names no caller"] * 2 + [irregular, gone] * 2
 
         house.file.write_text(good.replace('roles = ["support"]', 'roles = ["crm"]'))
         with pytest.raises(PermissionDenied):

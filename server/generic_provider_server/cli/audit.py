@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
@@ -12,8 +10,7 @@ import grpc
 
 from generic_provider import AuditEntry, Client, ErrorReason
 
-from ..desk.output import Output, moment
-from ..visible import visible
+from ..desk.output import Output, moment, write_csv
 from .listing import limit_option, page_size, within
 from .remote import remote
 from .values import INSTANT, kebab
@@ -96,13 +93,6 @@ def list_(
     found = client.list_audit_entries(**filters, codes=chosen, page_size=page_size(limit))
     entries = within(limit, found)
     if as_csv:
-        _write_csv(entries)
+        write_csv(CSV_COLUMNS, ([cell(each) for cell in CSV_COLUMNS.values()] for each in entries))
     else:
         output.messages(entries, COLUMNS)
-
-
-def _write_csv(entries: Iterable[AuditEntry]) -> None:
-    writer = csv.writer(sys.stdout)
-    writer.writerow(CSV_COLUMNS)
-    for entry in entries:
-        writer.writerow([visible(str(cell(entry))) for cell in CSV_COLUMNS.values()])

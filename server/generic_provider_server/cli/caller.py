@@ -57,12 +57,24 @@ def caller() -> None:
     metavar="COMMON-NAME",
     help="The common name in a client certificate, instead of a token. May be given several times.",
 )
+@click.option(
+    "--change-roles",
+    is_flag=True,
+    help="Give a caller that exists other roles, for all its tokens and certificates.",
+)
 @file_option
-def add(*, name: str, roles: tuple[str, ...], certificates: tuple[str, ...], file: Path) -> None:
+def add(
+    *,
+    name: str,
+    roles: tuple[str, ...],
+    certificates: tuple[str, ...],
+    change_roles: bool,
+    file: Path,
+) -> None:
     """Add a caller, and print its new token.
 
-    The token is printed only once: the file contains only its digest. A caller who exists already
-    gets these roles, and the token or the certificates in addition to what it has.
+    The token is printed only once: the file contains only its digest. A caller that exists already
+    gets the token or the certificates in addition to what it has.
     """
     token, digest = new_token()
     try:
@@ -72,16 +84,23 @@ def add(*, name: str, roles: tuple[str, ...], certificates: tuple[str, ...], fil
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     with changed_callers(file) as callers:
-        former = callers.get(name, Caller(roles=()))
+        former = callers.get(name, added)
+        same = set(former.roles) == set(roles)
+        change = f"{name}: {', '.join(former.roles)} → {', '.join(roles)}"
+        if not (same or change_roles):
+            raise click.ClickException(
+                f"{change} would change the roles of all tokens and certificates of {name}; "
+                "confirm it with --change-roles"
+            )
         callers[name] = replace(
             added,
             tokens=_union(former.tokens, tokens),
             certificates=_union(former.certificates, certificates),
         )
-    say(f"{name}: {', '.join(roles)}", err=True)
-    if tokens:
-        say("Keep this token; it is not shown again:", err=True)
-        say(token)
+        say(f"{name}: {', '.join(roles)}" if same else change, err=True)
+        if tokens:  # before the file is written: nobody knows a token that was not printed
+            say("Keep this token; it is not shown again:", err=True)
+            say(token)
 
 
 @caller.command()
@@ -98,10 +117,15 @@ def remove(*, name: str, digest: str | None, certificate: str | None, file: Path
         former = callers.pop(name, None)
         if former is None:
             raise click.ClickException(f"there is no caller {name!r} in {file}")
-        if digest or certificate:
+        ids = tuple(each[:SHOWN] for each in former.tokens)
+        for what, given, held in (
+            ("token", digest, ids),
+            ("certificate", certificate, former.certificates),
+        ):
+            if given is not None and given not in held:
+                raise click.ClickException(f"{name} has no {what} {given!r}; nothing was removed")
+        if digest is not None or certificate is not None:
             callers[name] = _without(former, digest, certificate)
-            if callers[name] == former:
-                raise click.ClickException(f"{name} has no such token or certificate")
     parts = ", ".join(filter(None, (digest, certificate)))
     say(f"{name}: {parts} removed" if parts else f"{name} removed")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 from collections.abc import Callable, Iterator, Mapping
 
@@ -19,9 +18,8 @@ from generic_provider import (
     ResetRunState,
 )
 
-from ..desk.output import Output, console, moment, say, show_table
+from ..desk.output import Output, console, moment, say, show_table, write_csv
 from ..desk.resets import counts, preview_lines, run_lines
-from ..visible import visible
 from .listing import limit_option, page_size, within
 from .remote import remote
 from .reset_definition import define
@@ -75,7 +73,7 @@ def preview(
     first = client.preview_reset_run(definition, page_size=size)
     entries = within(limit, _entries(client, definition, first, size))
     if as_csv:
-        _write_csv(entries)
+        write_csv(("subscription", "account_number", "difference", *PLACE), _differences(entries))
         return
     if output.as_json:
         output.messages(entries, {})
@@ -99,14 +97,12 @@ def _entries(
         yield from page.entries
 
 
-def _write_csv(entries: Iterator[PreviewResetRunResponse.Entry]) -> None:
-    writer = csv.writer(sys.stdout)
-    writer.writerow(["subscription", "account_number", "difference", *PLACE])
+def _differences(entries: Iterator[PreviewResetRunResponse.Entry]) -> Iterator[list[str]]:
     for entry in entries:
         for each in entry.differences:
             kind = DifferenceKind.name_of(each.kind)
             place = [getattr(each, field) for field in PLACE]
-            writer.writerow(map(visible, [entry.subscription, entry.account_number, kind, *place]))
+            yield [entry.subscription, entry.account_number, kind, *place]
 
 
 @run.command()

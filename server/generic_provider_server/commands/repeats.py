@@ -21,4 +21,5 @@ def created_before(transaction: Transaction, request_id: str, digest: bytes) -> 
             f"request_id {request_id!r} was used before, for a call with other contents",
             request_id=request_id,
         )
+    transaction.repeated = True
     return created

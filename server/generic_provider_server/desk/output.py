@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import csv
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -96,6 +97,18 @@ def show_table(columns: Iterable[str], rows: Iterable[Iterable[object]]) -> None
         click.echo(click.style(line, bold=True))
     for line in lines:
         click.echo(line)
+
+
+def write_csv(heading: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
+    writer = csv.writer(sys.stdout)
+    writer.writerow(heading)
+    for row in rows:
+        writer.writerow([_plain_cell(visible(str(cell))) for cell in row])
+
+
+def _plain_cell(text: str) -> str:
+    """A spreadsheet would run a text that begins like a formula."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def console() -> Console:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
@@ -16,6 +16,7 @@ import grpc.aio
 import structlog
 
 from ..domain.refusals import Reason, Refused
+from ..expiry import expiry_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Proof = bytes | str
@@ -255,10 +256,24 @@ def _proof(context: Context, *, secure: bool) -> Proof:
         if key == "authorization":
             scheme, _, token = str(value).partition(" ")
             return digest_of(token) if scheme.lower() == "bearer" else b"-"
-    return certificate_of(context) if secure else ""
+    return _name_in_time(context.auth_context()) if secure else ""
+
+
+def _name_in_time(peer: Mapping[str, Iterable[bytes]]) -> str:
+    """Returns the name in the client's certificate. Raises Refused if the certificate has expired.
+
+    TLS judges a certificate only when a client connects, and not if the client resumes a session.
+    """
+    pem = b"".join(peer.get("x509_pem_cert", ()))
+    if pem and time.time() > expiry_of(pem):
+        raise Refused(Reason.UNAUTHENTICATED, "the client certificate has expired")
+    return _name_of(peer)
 
 
 def certificate_of(context: Context) -> str:
     """Returns the common name in the client's certificate; empty if there is none."""
-    names = context.auth_context().get("x509_common_name", ())
-    return b"".join(names).decode(errors="replace")
+    return _name_of(context.auth_context())
+
+
+def _name_of(peer: Mapping[str, Iterable[bytes]]) -> str:
+    return b"".join(peer.get("x509_common_name", ())).decode(errors="replace")

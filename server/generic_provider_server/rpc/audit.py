@@ -25,7 +25,6 @@ from ..services.auditing import Auditing
 from ..store.write.command import Asked
 from .access import EVERY_ROLE, Identity
 from .checks import CALLERS_ID, CODE, NAME
-from .decode_responses import printable
 from .errors import STATUS
 
 READS = frozenset(
@@ -88,6 +87,8 @@ CHANGES = frozenset(
 
 DONE = (ResponseCode.APPLIED, ResponseCode.DUPLICATE)
 NOT_DONE = (Outcome.SKIPPED, Outcome.UNKNOWN)
+REPEATED = " (repeated)"
+"""Marks an entry if an earlier call with the same request_id did the same, or a part of it."""
 RESOURCES = ("request", "action", "archive", "reset_run", "definition")
 FIELDS = ("performed_by", "provider", "subscription", "state", "status", "reason", *RESOURCES)
 
@@ -130,7 +131,10 @@ class CallAudit:
         if self._method == "SendResponses":  # malformed answers belong to no command
             refused = len(self._request.responses) - done
         subject: dict[str, Any] = {} if batch else _subject(asked[0])
-        return replace(self._bare(), done=done, refused=refused, **subject)
+        bare = self._bare()
+        if any(each.repeated for each in asked):
+            subject["detail"] = f"{bare.detail[: NAME - len(REPEATED)]}{REPEATED}".strip()
+        return replace(bare, done=done, refused=refused, **subject)
 
     def succeeded(self) -> None:
         """Records a call that no transaction has recorded. Call this also when a stream is open."""
@@ -261,7 +265,10 @@ def _chosen(request: Any, name: str) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    return printable(text)[:most]
+    """Returns the text as it was given, up to a length. No database stores the character NUL, which
+    only a refused call may contain.
+    """
+    return text[:most].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 @lru_cache

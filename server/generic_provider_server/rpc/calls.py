@@ -18,7 +18,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 from ..domain.refusals import Reason, Refused
 from ..services.auditing import Auditing
-from .access import Access, Admitted, Context
+from .access import Access, Context
 from .errors import internal, refuse
 from .incoming import IncomingCall, Rpc, rpc_of
 from .intake import Intake, size_of
@@ -53,25 +53,32 @@ class Calls:
     def incoming(self, rpc: Rpc, context: Context) -> IncomingCall:
         return IncomingCall(rpc, context, auditing=self._auditing, secure=self._secure)
 
-    def admit(self, rpc: str, context: Context) -> Admitted | None:
-        """Returns None if everybody may do everything. Raises Refused if the caller is unknown."""
-        return self._access.admit(rpc, context) if self._access else None
-
     def begin(self, call: IncomingCall) -> None:
         """Begins a call, which must be ended by `end`. Raises Refused.
 
         The caller is judged here, before the message is decoded.
         """
-        admitted = call.admitted = self.admit(call.rpc.name, call.context)
+        self.let_in(call)
+        self._count += 1
+
+    def let_in(self, call: IncomingCall) -> None:
+        """Judges a call, which must be given to `let_out` when it ends. Raises Refused.
+
+        A drain does not wait for a call that is only let in.
+        """
+        access, rpc = self._access, call.rpc.name
+        admitted = call.admitted = access.admit(rpc, call.context) if access else None
         self.check_serving()
         if admitted:
             admitted.check()
         if admitted and call.rpc.lasting and (task := asyncio.current_task()):
             self._lasting[call] = task
-        self._count += 1
+
+    def let_out(self, call: IncomingCall) -> None:
+        self._lasting.pop(call, None)
 
     def end(self, call: IncomingCall) -> None:
-        self._lasting.pop(call, None)
+        self.let_out(call)
         self._count -= 1
         if self._draining and not self._count:
             self._idle.set()
@@ -95,15 +102,12 @@ class Calls:
         refused = error if isinstance(error, Refused) else internal(call.rpc.full_name)
         if refused.reason is not Reason.UNAUTHENTICATED:
             call.audit.refused(refused)
-        await self.refuse(call.context, refused, size=size)
-
-    async def refuse(self, context: Context, refused: Refused, *, size: int = 0) -> NoReturn:
         if self._access and refused.reason is Reason.UNAUTHENTICATED:
-            host = context.peer().rpartition(":")[0]
+            host = call.peer.rpartition(":")[0]
             for each in self.on_refused_credentials:
                 each(host)
             await self._access.slow_down(host, size=size)
-        await refuse(context, refused)
+        await refuse(call.context, refused)
 
     async def drain(self, *, seconds: float) -> bool:
         """Waits until all calls have ended. Returns whether they ended in time."""

@@ -6,11 +6,20 @@ from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
 import grpc.aio
-from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from ..domain.refusals import Refused
 from .access import Context
 from .calls import Calls
+from .incoming import Rpc
+
+RPC = Rpc(
+    name="ServerReflectionInfo",
+    full_name=f"{reflection.SERVICE_NAME}.ServerReflectionInfo",
+    lasting=True,
+    names_provider=False,
+    message=reflection_pb2.ServerReflectionRequest,
+)
 
 
 class Reflection(reflection_pb2_grpc.ServerReflectionServicer):
@@ -21,12 +30,16 @@ class Reflection(reflection_pb2_grpc.ServerReflectionServicer):
     async def ServerReflectionInfo(
         self, requests: AsyncIterator[Any], context: Context
     ) -> AsyncIterator[Any]:
+        call = self._calls.incoming(RPC, context)
         try:
-            self._calls.admit("ServerReflectionInfo", context)
+            self._calls.let_in(call)
         except Refused as refused:
-            await self._calls.refuse(context, refused)
-        async for answer in self._reflection.ServerReflectionInfo(requests, context):
-            yield answer
+            await self._calls.fail(call, refused)
+        try:
+            async for answer in self._reflection.ServerReflectionInfo(requests, context):
+                yield answer
+        finally:
+            self._calls.let_out(call)
 
 
 def add_reflection(server: grpc.aio.Server, names: Iterable[str], calls: Calls) -> None:

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import structlog
 
+from ..regular import check_regular
 from .loop import Loop
 
-CHECK_SECONDS = 5.0
+CHECK_SECONDS, SETTLED_SECONDS = 4.0, 1.0
+"""A change is read only if it is the same a second later, because a program may be writing the
+file.
+"""
 
 log = structlog.get_logger()
 
@@ -34,6 +38,9 @@ class Rereading(Loop):
         contents = await asyncio.to_thread(self._contents)
         if contents == self._seen:
             return
+        await asyncio.sleep(min(SETTLED_SECONDS, self._seconds))
+        if contents != await asyncio.to_thread(self._contents):
+            return
         self._seen = contents
         if fault := self._fault():
             log.error("not_read_again", what=self._name, error=fault)
@@ -42,17 +49,24 @@ class Rereading(Loop):
 
     def _fault(self) -> str:
         try:
+            for file in self._files:
+                check_regular(file)
+        except OSError as error:
+            return f"{error.filename}: {error.strerror}"
+        try:
             self._read()
         except OSError as error:
             return str(error)
         return ""
 
-    def _contents(self) -> list[bytes | None]:
+    def _contents(self) -> list[bytes | str]:
         return [_content(file) for file in self._files]
 
 
-def _content(file: Path) -> bytes | None:
+def _content(file: Path) -> bytes | str:
+    """Returns the contents, or why there are none, so that another reason is a change too."""
     try:
+        check_regular(file)
         return file.read_bytes()
-    except OSError:
-        return None
+    except OSError as error:
+        return str(error)

@@ -63,7 +63,7 @@ def _profiles(file: Path, *, needed: str | None) -> dict[str, Any]:
         raise click.UsageError(f"the profile {needed} is not found: there is no {file}") from None
     except OSError as error:
         raise click.UsageError(f"{file}: {error.strerror}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise click.UsageError(f"{file}: {error}") from None
 
 

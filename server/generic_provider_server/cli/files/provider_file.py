@@ -20,6 +20,6 @@ def read_provider(file: Path) -> Provider:
     try:
         with Text(file) as text:
             fill(message, tomllib.loads(text.whole()), output_only=OUTPUT_ONLY, required=("code",))
-    except (WrongKeys, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (WrongKeys, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise click.UsageError(f"{file}: {error}") from None
     return message

@@ -43,7 +43,8 @@ class Asked(Generic[Result]):
     """A queued command, and its result or error after it has run.
 
     `asked_at`: when it was queued, by the monotonic clock. `audit`: the call that queued it.
-    `blocked`: true while it waits for a lock that somebody else holds.
+    `blocked`: true while it waits for a lock that somebody else holds. `repeated`: true if an
+    earlier call with the same request_id has done it.
     """
 
     command: Command[Result]
@@ -52,6 +53,7 @@ class Asked(Generic[Result]):
     asked_at: float
     audit: Audit | None = None
     blocked: bool = False
+    repeated: bool = False
     result: Result | None = None
     error: BaseException | None = None
 

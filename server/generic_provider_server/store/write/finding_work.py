@@ -28,6 +28,7 @@ class FindingWork(Cleaning):
 
     def begin(self, needs: Needs) -> None:
         """Prepares for a command. The writer calls it before each command."""
+        self.repeated = False
         if needs.duty or needs.searches:
             self.processed = list(needs.subscriptions)
             self._set_aside = self._memory.set_asides.subscriptions(needs.duty, now=self.now)

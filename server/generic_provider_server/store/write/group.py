@@ -88,6 +88,7 @@ class GroupCommit:
         transaction.begin(needs)
         try:
             asked.result = asked.command.run(transaction)
+            asked.repeated = transaction.repeated
             if needs.duty:
                 self._memory.set_asides.remove(transaction.processed, needs.duty)
         except Refused as refused:

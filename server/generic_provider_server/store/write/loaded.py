@@ -72,6 +72,7 @@ class Loaded:
         self.actions: dict[int, ActionRecord] = {}
         self.scheduled: dict[str, dict[int, ActionRecord]] = {}
         self.request_ids: dict[str, tuple[str, bytes]] = {}
+        self.repeated = False
         self.reserved: dict[Goods, str] = {}
         self.asked_goods: set[Goods] = set()
         self.stored: dict[str, Aggregate | None] = {}

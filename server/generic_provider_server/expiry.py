@@ -1,0 +1,43 @@
+"""Reads the time at which a certificate expires: the module ssl has no function for it."""
+
+from __future__ import annotations
+
+import ssl
+from datetime import datetime
+from functools import lru_cache
+
+SEQUENCE, UTC_TIME = 0x30, 0x17
+SHORT = 0x80
+"""A length below this is in one byte. Otherwise the byte says how many bytes contain the length."""
+
+
+@lru_cache(maxsize=1_000)
+def expiry_of(pem: bytes) -> float:
+    """Returns the seconds since 1970. The certificate is one that TLS has accepted."""
+    der = ssl.PEM_cert_to_DER_cert(pem.decode())
+    _, certificate, _ = _part(der)
+    _, signed, _ = _part(certificate)
+    tag, _, rest = _part(signed)
+    while tag != SEQUENCE:  # the version and the number
+        tag, _, rest = _part(rest)
+    _, _, rest = _part(rest)  # the issuer
+    _, validity, _ = _part(rest)
+    _, _, rest = _part(validity)  # the beginning
+    tag, content, _ = _part(rest)
+    return _time(content.decode(), short=tag == UTC_TIME)
+
+
+def _part(der: bytes) -> tuple[int, bytes, bytes]:
+    """Returns the tag and the content of the first part, and what follows it."""
+    length, begin = der[1], 2
+    if length >= SHORT:
+        begin += length - SHORT
+        length = int.from_bytes(der[2:begin])
+    end = begin + length
+    return der[0], der[begin:end], der[end:]
+
+
+def _time(text: str, *, short: bool) -> float:
+    if short:  # the years 1950 to 2049, by definition
+        text = ("20" if text < "50" else "19") + text
+    return datetime.strptime(f"{text[:-1]}+0000", "%Y%m%d%H%M%S%z").timestamp()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
+import select
 import sys
+import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -17,6 +20,9 @@ from .config import LogFormat, LogLevel, Settings
 from .domain.audit import AuditEntry
 from .store.archives.lines import AuditLine, audit_line, encode_line
 from .visible import visible
+
+AT_ONCE = 4_096
+"""A pipe that can be written takes at least this many bytes."""
 
 
 def configure_logs(settings: Settings) -> None:
@@ -41,10 +47,10 @@ def configure_logs(settings: Settings) -> None:
     structlog.configure(
         processors=[*first, *last],
         wrapper_class=structlog.make_filtering_bound_logger(settings.log_level.value),
-        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, _Sturdy())),
+        logger_factory=structlog.PrintLoggerFactory(cast(TextIO, STANDARD_ERROR)),
     )
     remove_record = structlog.stdlib.ProcessorFormatter.remove_processors_meta
-    libraries = logging.StreamHandler(sys.stderr)
+    libraries = logging.StreamHandler(cast(TextIO, STANDARD_ERROR))
     libraries.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             processors=[remove_record, *last], foreign_pre_chain=first
@@ -68,7 +74,7 @@ def audit_lines(settings: Settings) -> Callable[[Iterable[AuditEntry]], None]:
     def write(entries: Iterable[AuditEntry]) -> None:
         written = datetime.now(UTC).isoformat()
         if shown and (lines := [visible(line_of(audit_line(e), written)) for e in entries]):
-            _Sturdy().write("\n".join([*lines, ""]))
+            STANDARD_ERROR.write("\n".join([*lines, ""]))
 
     return write
 
@@ -89,15 +95,46 @@ def _all_visible(_: object, __: str, event: EventDict) -> EventDict:
 
 
 class _Sturdy:
-    """Writes to standard error.
+    """Writes to standard error. Nothing that happens there may stop the server.
 
-    A line that cannot be written, for example on a full disk, must not stop the server.
+    A line that cannot be written, for example on a full disk, is lost. So is a line that would have
+    to wait, because the program that reads a pipe or a terminal stands still; the number of these
+    lines is written when it reads again.
     """
 
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._dropped = 0
+
     def write(self, text: str) -> None:
-        with suppress(OSError):
-            sys.stderr.write(text)
+        with suppress(OSError), self._lock:
+            try:
+                file = sys.stderr.fileno()
+            except OSError:  # it is no file, but a buffer in memory
+                sys.stderr.write(text)
+                return
+            if self._dropped and _is_writable(file):
+                said = f'"event":"log_lines_dropped","level":"warning","lines":{self._dropped}'
+                os.write(file, f"\n{{{said}}}\n".encode())
+                self._dropped = 0
+            self._write(file, text.encode(errors="backslashreplace"))
+
+    def _write(self, file: int, line: bytes) -> None:
+        for start in range(0, len(line), AT_ONCE):
+            if not _is_writable(file):
+                self._dropped += 1
+                return
+            os.write(file, line[start : start + AT_ONCE])
 
     def flush(self) -> None:
-        with suppress(OSError):
-            sys.stderr.flush()
+        """Does nothing, because every line is written at once."""
+
+
+def _is_writable(file: int) -> bool:
+    """Tells whether AT_ONCE bytes can be written without waiting."""
+    polling = select.poll()
+    polling.register(file, select.POLLOUT)
+    return any(event & (select.POLLOUT | select.POLLERR) for _, event in polling.poll(0))
+
+
+STANDARD_ERROR = _Sturdy()

@@ -2,6 +2,9 @@
 
     python crm_with_events.py localhost:50051 crm.db
 
+If the server has callers and TLS, the environment variables GENERIC_PROVIDER_CA (a file) and
+GENERIC_PROVIDER_TOKEN say how to reach it.
+
 It writes each order into its own database first, and sends it with the order's number as the
 request id. So an order that was sent and not noted is sent again, and is not performed twice. It
 follows the events, and stores the cursor in the transaction in which it stores what an event means.
@@ -9,11 +12,13 @@ follows the events, and stores the cursor in the transaction in which it stores 
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from generic_provider import (
@@ -27,6 +32,7 @@ from generic_provider import (
     PerformActionRequest,
     ProvisioningError,
     ServerUnavailable,
+    TlsFiles,
     actions,
 )
 
@@ -41,11 +47,18 @@ NOT_KNOWN = (ServerUnavailable, DeadlineExceeded)
 KINDS = (EventKind.ACTION_SETTLED, EventKind.SUBSCRIPTION_ROLLED_BACK)
 
 
+def reached_by() -> dict[str, Any]:
+    """Returns how to reach the server, if it has TLS and callers."""
+    ca = os.environ.get("GENERIC_PROVIDER_CA")
+    tls = TlsFiles(ca=ca) if ca else None
+    return {"tls": tls, "token": os.environ.get("GENERIC_PROVIDER_TOKEN")}
+
+
 class Crm:
     """`address`: the server. `file`: the CRM's own database, which one process uses."""
 
     def __init__(self, address: str, file: Path) -> None:
-        self._client = Client(address, performed_by="crm")
+        self._client = Client(address, performed_by="crm", **reached_by())
         self._database = sqlite3.connect(file)
         self._database.executescript(TABLES)
 
@@ -83,7 +96,10 @@ class Crm:
                 self._note(number, state="PERFORMED", subscription=done.subscription)
 
     def follow(self) -> Iterator[Event]:
-        """Yields each event after it is stored. It goes on behind the last one after a restart."""
+        """Yields each event after it is stored. It goes on behind the last one after a restart.
+
+        The server tells of everybody's actions, so some events belong to no order of ours.
+        """
         place = self._database.execute("SELECT cursor FROM place").fetchone()
         events = self._client.watch_events(
             start_after=place[0] if place else "",
@@ -97,11 +113,11 @@ class Crm:
                 self._put_cursor(event.cursor)
             yield event
 
-    def state(self, order: str) -> tuple[str, str]:
-        """Returns the state of an order and its error."""
+    def state(self, order: str) -> tuple[str, str] | None:
+        """Returns the state of an order and its error; None if the order is not one of ours."""
         row = self._database.execute("SELECT state, error FROM orders WHERE id = ?", (order,))
-        state, error = row.fetchone()
-        return state, error
+        found: tuple[str, str] | None = row.fetchone()
+        return found
 
     def subscription(self, order: str) -> str:
         row = self._database.execute("SELECT subscription FROM orders WHERE id = ?", (order,))
@@ -144,7 +160,8 @@ def main(address: str, file: Path) -> None:
         crm.send()
         try:
             for event in crm.follow():
-                print(event.reference, *crm.state(event.reference), flush=True)
+                if state := crm.state(event.reference):
+                    print(event.reference, *state, flush=True)
         except CursorTooOld:
             sys.exit("events were missed: read all subscriptions, then begin anew")
 

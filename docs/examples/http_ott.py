@@ -10,8 +10,10 @@ object with the devices and the products that the subscriber has from now on. A 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from http import HTTPStatus
+from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 from urllib.request import Request, urlopen
@@ -23,6 +25,7 @@ from generic_provider import (
     Reject,
     RequestType,
     RetryLater,
+    TlsFiles,
     Work,
 )
 
@@ -61,8 +64,17 @@ class Ott:
         return Reject(str(error.code), text)
 
 
+def reached_by() -> dict[str, Any]:
+    """Returns how to reach the server, if it has TLS and callers: the environment variables
+    GENERIC_PROVIDER_CA (a file) and GENERIC_PROVIDER_TOKEN say so.
+    """
+    ca = os.environ.get("GENERIC_PROVIDER_CA")
+    tls = TlsFiles(ca=ca) if ca else None
+    return {"tls": tls, "token": os.environ.get("GENERIC_PROVIDER_TOKEN")}
+
+
 def adapter_for(server: str, provider: str, ott: Ott) -> Adapter:
-    adapter = Adapter(server, provider=provider, name="http-ott")
+    adapter = Adapter(server, provider=provider, name="http-ott", **reached_by())
 
     @adapter.on_connect
     def connected() -> None:

@@ -17,8 +17,10 @@ them may be repeated: the CAS answers OK if there is nothing to do.
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterable
+from typing import Any
 from urllib.parse import quote
 
 from generic_provider import (
@@ -29,6 +31,7 @@ from generic_provider import (
     ProvisioningRequest,
     Reject,
     RequestType,
+    TlsFiles,
 )
 
 SECONDS = 10.0
@@ -83,8 +86,19 @@ class Cas:
         return answer
 
 
+def reached_by() -> dict[str, Any]:
+    """Returns how to reach the server, if it has TLS and callers: the environment variables
+    GENERIC_PROVIDER_CA (a file) and GENERIC_PROVIDER_TOKEN say so.
+    """
+    ca = os.environ.get("GENERIC_PROVIDER_CA")
+    tls = TlsFiles(ca=ca) if ca else None
+    return {"tls": tls, "token": os.environ.get("GENERIC_PROVIDER_TOKEN")}
+
+
 def adapter_for(server: str, provider: str, cas: Cas) -> Adapter:
-    adapter = Adapter(server, provider=provider, name="text-protocol-cas", max_in_flight=20)
+    adapter = Adapter(
+        server, provider=provider, name="text-protocol-cas", max_in_flight=20, **reached_by()
+    )
 
     @adapter.on_connect
     def connected() -> None:

@@ -52,8 +52,8 @@ class Reading:
     that the provider does not have.
 
     If the report names no distributor, the distributor is found by the goods: first in the reported
-    items, then in `images`, in their order. If several distributors fit, the result has the element
-    once for each of them, and each is uncertain.
+    items, then in `images`, in their order. The first image is what is confirmed. If several
+    distributors fit, the result has the element once for each of them, and each is uncertain.
     """
 
     def __init__(
@@ -114,12 +114,18 @@ class Reading:
     def _goods_named(self, serial_numbers: Sequence[str], *, at: str) -> list[Goods]:
         """Returns the goods of one entitlement, which are of different types.
 
-        Items of different types may have the same serial number, so the numbers with the fewest
-        possible items are assigned first.
+        Items of different types may have the same serial number. So the numbers of which exactly
+        one item is reported there are assigned first, then those with the fewest possible items.
         """
         known = {each: self._known(each, at=at) for each in serial_numbers}
+        reported = [item.goods for item in self.items if not at or item.distributor == at]
+
+        def doubt(number: str) -> tuple[bool, int]:
+            there = {item for item in reported if item.serial_number == number}
+            return len(there) != 1, len({*known[number]})
+
         goods: list[Goods] = []
-        for each in sorted(serial_numbers, key=lambda number: len({*known[number]})):
+        for each in sorted(serial_numbers, key=doubt):
             types = {other.goods_type for other in goods}
             free = (found for found in known[each] if found.goods_type not in types)
             goods.append(next(free, Goods("", each)))
@@ -166,17 +172,17 @@ class Reading:
             )
 
     def _former(self, reported: ReportedEntitlement) -> Entitlement | None:
-        """Returns the entitlement of the images with the same serial numbers, or None.
+        """Returns the confirmed entitlement with the same serial numbers, or None.
 
-        If its goods have left the platform, no item tells their types any more.
+        If its goods have left the platform, no item tells their types any more. What is only wanted
+        does not count: it may have the same numbers for other types.
         """
         serials = sorted(reported.serial_numbers)
-        for image in self._images:
-            for each in image.entitlements:
-                place = each.provider_service_id, reported.distributor or each.distributor
-                same = place == (reported.provider_service_id, each.distributor)
-                if same and sorted(goods.serial_number for goods in each.goods) == serials:
-                    return each
+        for each in self._images[0].entitlements if self._images else ():
+            place = each.provider_service_id, reported.distributor or each.distributor
+            same = place == (reported.provider_service_id, each.distributor)
+            if same and sorted(goods.serial_number for goods in each.goods) == serials:
+                return each
         return None
 
     def _places_for(self, platform_id: str, goods: Sequence[Goods]) -> set[str]:

@@ -134,6 +134,9 @@ def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | No
     action = changes[0].performed.action
     if changes[0].settled or not isinstance(action, ServiceListAction):
         return None
+    # a request that cancels usage may name items that are nowhere else
+    if any(pending.request.usage for _, pending in transition.created):
+        return None
     places = set(_of_action(action))
     for provider, pending in transition.created:
         _add_request(places, provider, pending.request)

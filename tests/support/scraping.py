@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import socket
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from urllib.request import urlopen
 
@@ -11,6 +13,8 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 PREFIX = "generic_provider_"
+PORTS = random.SystemRandom()
+"""Draws numbers that no seed of a test repeats in another process."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +48,9 @@ def scrape(address: str) -> Scrape:
 
 
 def free_port() -> int:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
+    """Returns a port that no connection gets by itself, so a server can also start there again."""
+    while True:
+        port = PORTS.randrange(15_000, 32_000)
+        with socket.socket() as listening, suppress(OSError):
+            listening.bind(("127.0.0.1", port))
+            return port

@@ -7,6 +7,7 @@ import os
 import select
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -21,6 +22,8 @@ from .domain.audit import AuditEntry
 from .store.archives.lines import AuditLine, audit_line, encode_line
 from .visible import visible
 
+INVALID_METADATA = "Invalid encoding on %s"
+PAUSE_SECONDS, MOST_TEXTS = 60.0, 100
 AT_ONCE = 4_096
 """A pipe that can be written takes at least this many bytes."""
 
@@ -56,6 +59,7 @@ def configure_logs(settings: Settings) -> None:
             processors=[remove_record, *last], foreign_pre_chain=first
         )
     )
+    libraries.addFilter(OfGrpc())
     level = max(logging.WARNING, logging.getLevelNamesMapping()[settings.log_level.name])
     logging.basicConfig(handlers=[libraries], level=level, force=True)
     logging.captureWarnings(capture=True)
@@ -92,6 +96,29 @@ def _console_line(line: AuditLine, written: str) -> str:
 
 def _all_visible(_: object, __: str, event: EventDict) -> EventDict:
     return {name: visible(fact) if type(fact) is str else fact for name, fact in event.items()}
+
+
+class OfGrpc(logging.Filter):
+    """Bounds what gRPC logs about calls that anybody can send: each text once a minute, and never a
+    value of the metadata, because it may be a token.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._logged_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not record.name.startswith("grpc"):
+            return True
+        if record.msg == INVALID_METADATA:
+            record.msg, record.args, record.exc_info = "metadata of a call is not UTF-8", (), None
+        text, now = str(record.msg), time.monotonic()
+        if now - self._logged_at.get(text, -PAUSE_SECONDS) < PAUSE_SECONDS:
+            return False
+        if len(self._logged_at) >= MOST_TEXTS:
+            self._logged_at.clear()
+        self._logged_at[text] = now
+        return True
 
 
 class _Sturdy:

@@ -12,6 +12,7 @@ from generic_provider import AsyncClient
 from generic_provider_server import listening
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
+from support.processes import Server
 from support.raw_calls import RawConnection
 
 
@@ -45,3 +46,20 @@ async def test_a_server_that_cannot_begin_again_on_its_address_says_so(
         monkeypatch.setattr(listening, "_bind", Mock(side_effect=OSError("the port is taken")))
         await asyncio.to_thread(send, address, b"/\xff")
         assert str(await failed) == "the port is taken"
+
+
+def test_the_log_shows_no_token_that_is_no_text_and_no_flood(tmp_path: Path) -> None:
+    check = b"/grpc.health.v1.Health/Check"
+    with Server(tmp_path) as server:
+        for _ in range(20):
+            with RawConnection(server.address) as raw:
+                raw.call(check, authorization=b"Bearer s3cret\xff")
+                raw.read_until(b"grpc-status")
+            with RawConnection(server.address) as raw:
+                raw.call(check, message=b"\0\0\0\0\2\xff\xff")
+                raw.read_until(b"grpc-status")
+        log = server.log.read_text()
+
+    assert "s3cret" not in log
+    assert log.count("metadata of a call is not UTF-8") == 1
+    assert log.count("DecodeError] raised by servicer method") == 1

@@ -33,7 +33,9 @@ def changes(
     newest = list(islice(client.list_requests(**filters, page_size=max(last, 1)), max(last, 1)))
     known = {each.number: _state(each) for each in newest}
     since = max(map(_last_time, newest), default=BEGINNING)
-    known |= {each.number: _state(each) for each in _now(client, filters, since)}
+    # what has come or changed since the first reading is printed after the next one
+    before = [each for each in _now(client, filters, since) if newest and not _after(each, newest)]
+    known = {each.number: _state(each) for each in before} | known
     yield from reversed(newest[:last])
     while True:
         time.sleep(interval)
@@ -57,6 +59,10 @@ def _now(
     if PENDING in states:
         pending = client.list_requests(**{**rest, "states": [PENDING]})
         yield from reversed(list(islice(pending, MOST_PENDING)))
+
+
+def _after(request: ProvisioningRequest, newest: list[ProvisioningRequest]) -> bool:
+    return request.number > newest[0].number
 
 
 def _state(request: ProvisioningRequest) -> tuple[object, ...]:

@@ -150,6 +150,28 @@ async def test_an_action_is_performed_although_its_request_cannot_be_handed_over
     assert handed.attempt == 1
 
 
+@pytest.mark.usefixtures("delivery")
+async def test_a_failed_hand_over_keeps_those_before_it(
+    bench: Bench, stream: AdapterStream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not await bench.claim("SAT", stream=stream.id)
+    give = Claim._lease  # noqa: SLF001 - the second lease cannot be given
+
+    def give_one(*args: Any, **kwargs: Any) -> Handed:
+        monkeypatch.setattr(Claim, "_lease", lambda *_, **__: 1 // 0)
+        return give(*args, **kwargs)
+
+    monkeypatch.setattr(Claim, "_lease", give_one)
+    asked = [bench.store.ask(performing(viewer(each), each)) for each in ("S1", "S2")]
+    await asyncio.gather(*asked)
+    monkeypatch.setattr(Claim, "_lease", give)
+
+    (first,) = event_of(stream)
+    (second,) = await bench.claim("SAT", stream=stream.id)
+    assert {first.lane.subscription, second.lane.subscription} == {"S1", "S2"}
+    assert second.attempt == 1
+
+
 @pytest.mark.parametrize("ending", ["stopped", "gone", "drained"])
 async def test_what_is_handed_over_with_its_action_to_a_stream_that_ends_goes_back(
     ending: str, bench: Bench, stream: AdapterStream

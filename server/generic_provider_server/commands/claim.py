@@ -80,7 +80,10 @@ class Claim:
             return tuple([() for _ in self.demands])
         most = sum(_share(transaction, demand) for demand in self.demands)
         live, bulk = (transaction.ready(self.provider, bulk=lane, most=most) for lane in (0, 1))
-        shares = self._shares(transaction, self._free(transaction, live, bulk))
+        free = self._free(transaction, live, bulk)
+        shares = tuple(
+            [tuple(self._hand_over(transaction, demand, free)) for demand in self.demands]
+        )
         handed = {each.lane.subscription for share in shares for each in share}
         if len(live) < most and len(bulk) < most and handed.issuperset([*live, *bulk]):
             transaction.note_empty(self.provider)
@@ -88,28 +91,25 @@ class Claim:
 
     def hand_over(
         self, transaction: Transaction, ready: Iterable[str]
-    ) -> tuple[tuple[Handed, ...], ...]:
+    ) -> Iterator[tuple[str, Handed]]:
         """Hands over requests of these subscriptions, which the transaction has made ready, so that
-        their lanes are written only once. Nothing else may be ready at the provider.
+        their lanes are written only once. Nothing else may be ready at the provider. Yields each
+        lease with its stream.
         """
         if not self._is_possible(transaction):
-            return ()
+            return
         live, bulk = list[str](), list[str]()
         for number in ready:
             queue = transaction.subscription(number).aggregate.queue(self.provider)
             (bulk if all(pending.bulk for pending in queue) else live).append(number)
-        return self._shares(transaction, weave(live, bulk, turn=self.turn))
+        woven = weave(live, bulk, turn=self.turn)
+        for demand in self.demands:
+            for handed in self._hand_over(transaction, demand, woven):
+                yield demand.stream, handed
 
     def _is_possible(self, transaction: Transaction) -> bool:
         catalogue = catalogue_of(transaction.catalogues, self.provider)
         return transaction.is_alive and catalogue.effective
-
-    def _shares(
-        self, transaction: Transaction, ready: Iterator[str]
-    ) -> tuple[tuple[Handed, ...], ...]:
-        return tuple(
-            [tuple(self._hand_over(transaction, demand, ready)) for demand in self.demands]
-        )
 
     def _free(
         self, transaction: Transaction, live: Sequence[str], bulk: Sequence[str]

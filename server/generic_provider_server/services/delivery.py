@@ -6,34 +6,26 @@ import asyncio
 import math
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 import structlog
 
 from ..commands.claim import Claim, Demand, Handed
-from ..commands.end_leases import end_of_stream
-from ..commands.hold import Withdraw
 from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
 from ..store.notices.notice import Notice
 from ..store.store import Store
 from ..store.write.transaction import Transaction
 from .credit import NOTHING
-from .repeat import until_none_is_found
 from .streams import AdapterStream, Cut, Drain
-
-RETRY_SECONDS = 1.0
-"""The seconds between two attempts while the store cannot be reached."""
+from .withdrawals import RETRY_SECONDS, Withdrawals
 
 POLL_SECONDS = 1.0
 """The seconds between two queries for what other processes have made ready.
 
 The queries are needed if a notification is lost.
 """
-
-WITHDRAWAL_SECONDS = 1.0
-"""A drain waits at most this long for leases that are withdrawn."""
 
 log = structlog.get_logger()
 
@@ -49,7 +41,7 @@ class Delivery:
         self._dispatchers: dict[str, asyncio.Task[None]] = {}
         self._turns: defaultdict[str, int] = defaultdict(int)
         self._draining = ""
-        self._background: set[asyncio.Task[None]] = set()
+        self._withdrawals = Withdrawals(store)
         store.listeners.before_commit.append(self.hand_over)
         store.listeners.at_once.append(self.count)
         store.listeners.committed.append(self.serve_after)
@@ -66,9 +58,9 @@ class Delivery:
             streams = self._waiting(provider, transaction.notice)
             if streams:
                 claim = self._claim_of(provider, tuple([stream.demand() for stream in streams]))
-                shares = claim.hand_over(transaction, subscriptions)
-                handed = {s.id: share for s, share in zip(streams, shares, strict=False)}
-                transaction.notice.handed_over.update(handed)
+                # one by one, so that those before a failure are known
+                for stream_id, handed in claim.hand_over(transaction, subscriptions):
+                    transaction.notice.handed_over[stream_id].append(handed)
 
     def count(self, notice: Notice) -> None:
         """Counts the credit that a commit used and freed. Any thread may call it."""
@@ -92,7 +84,7 @@ class Delivery:
             ready.add(stream.provider)
         self._serve_soon(ready)
 
-    def _pass_on(self, shares: Mapping[str, tuple[Handed, ...]]) -> None:
+    def _pass_on(self, shares: Mapping[str, Sequence[Handed]]) -> None:
         """Passes leases on to their streams. Withdraws those of streams that ended or must stop."""
         unwanted: list[Handed] = []
         for stream_id, handed in shares.items():
@@ -100,9 +92,8 @@ class Delivery:
             if stream is None or stream.stopping or self._draining:
                 unwanted += handed
             elif handed:
-                stream.events.put_nowait(handed)
-        if unwanted:
-            self._in_background(self._withdraw(unwanted))
+                stream.events.put_nowait(tuple(handed))
+        self._withdrawals.begin(unwanted)
 
     def stop_streams(self, streams: Iterable[str]) -> None:
         """Hands nothing more over on these streams.
@@ -132,7 +123,7 @@ class Delivery:
             del self.streams[stream.id]
             log.info("adapter_gone", **facts, in_flight=stream.credit.in_flight)
             if not self._draining:
-                self._in_background(self._end_leases(stream))
+                self._withdrawals.end_leases(stream)
 
     async def pull(self, provider: str, demand: Demand, *, wait: float) -> tuple[Handed, ...]:
         """Hands over what is ready, or what becomes ready within `wait` seconds."""
@@ -161,7 +152,7 @@ class Delivery:
             (good if is_good else late).append(each)
         if late:
             log.warning("leases_withdrawn", leases=len(late))
-            self._in_background(self._withdraw(late))
+            self._withdrawals.begin(late)
         return tuple(good)
 
     def cut(self) -> None:
@@ -175,18 +166,9 @@ class Delivery:
         self._draining = reason
         self._serve_soon(set(self._ready))
         await asyncio.gather(*self._dispatchers.values())
-        await self._finish_withdrawals()
+        await self._withdrawals.finish()
         for stream in list(self.streams.values()):
             stream.events.put_nowait(Drain(reason))
-
-    async def _finish_withdrawals(self) -> None:
-        """Waits until the leases that no stream gets are withdrawn, also those of a running commit,
-        so that they need not run out. If the database does not answer, it gives up.
-        """
-        with suppress(TimeoutError, Refused):
-            async with asyncio.timeout(WITHDRAWAL_SECONDS):
-                await self._store.do(_withdrawal(()))
-                await asyncio.gather(*self._background)
 
     def _admit(self, stream: AdapterStream) -> None:
         self._refuse_while_draining()
@@ -282,23 +264,6 @@ class Delivery:
         server, turn = self._store.server, self._turns[provider]
         return Claim(provider=provider, server=server, demands=demands, turn=turn)
 
-    async def _end_leases(self, stream: AdapterStream) -> None:
-        await stream.claimed.wait()
-        # a commit that was running may have given leases to the stream; they are withdrawn first
-        await self._withdraw(())
-        end = end_of_stream(stream.provider, stream.id)
-        await _persistently(lambda: until_none_is_found(self._store, end))
-
-    async def _withdraw(self, handed: Sequence[Handed]) -> None:
-        withdrawal = _withdrawal(handed)
-        await _persistently(lambda: self._store.do(withdrawal))
-
-    def _in_background(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.create_task(work)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        task.add_done_callback(_log_failure)
-
 
 @contextmanager
 def _claiming(streams: Iterable[AdapterStream]) -> Iterator[None]:
@@ -310,23 +275,3 @@ def _claiming(streams: Iterable[AdapterStream]) -> Iterator[None]:
         for stream in streams:
             stream.claimed.set()
             stream.end_if_done()
-
-
-def _withdrawal(handed: Sequence[Handed]) -> Withdraw:
-    return Withdraw(leases=tuple([each.lane.lease for each in handed]))
-
-
-async def _persistently(change: Callable[[], Awaitable[None]]) -> None:
-    """Makes the change. If the store cannot be reached, it tries again until it can."""
-    while True:
-        try:
-            return await change()
-        except Refused as refused:
-            if refused.reason is not Reason.STORE_UNAVAILABLE:
-                raise
-            await asyncio.sleep(RETRY_SECONDS)
-
-
-def _log_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and task.exception() is not None:
-        log.warning("leases_not_ended", error=repr(task.exception()))

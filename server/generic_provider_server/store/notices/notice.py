@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
@@ -42,7 +42,7 @@ class Notice:
     settled: set[int] = field(default_factory=set)
     audited: list[AuditEntry] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
-    handed_over: dict[str, Any] = field(default_factory=dict)
+    handed_over: defaultdict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
 
     def add_ready(self, provider: str, since: int) -> None:
         self.ready[provider] = min(since, self.ready.get(provider, since))

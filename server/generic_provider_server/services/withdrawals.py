@@ -1,0 +1,89 @@
+"""Withdraws leases that were not sent, and ends the leases of streams that have ended."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+
+import structlog
+
+from ..commands.claim import Handed
+from ..commands.end_leases import end_of_stream
+from ..commands.hold import Withdraw
+from ..domain.refusals import Reason, Refused
+from ..store.store import Store
+from .repeat import until_none_is_found
+from .streams import AdapterStream
+
+RETRY_SECONDS = 1.0
+"""The seconds between two attempts while the store cannot be reached."""
+
+FINISH_SECONDS = 1.0
+"""A drain waits at most this long for the running commit, and as long for the withdrawals."""
+
+log = structlog.get_logger()
+
+
+class Withdrawals:
+    """The withdrawals that run in the background."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._running: set[asyncio.Task[None]] = set()
+
+    def begin(self, handed: Sequence[Handed]) -> None:
+        """Withdraws the leases, which no stream gets."""
+        if handed:
+            self._in_background(self._withdraw(handed))
+
+    def end_leases(self, stream: AdapterStream) -> None:
+        """Ends the leases of the stream, which has ended."""
+        self._in_background(self._end_leases(stream))
+
+    async def finish(self) -> None:
+        """Waits until the leases that no stream gets are withdrawn, also those of a running commit,
+        so that they need not run out. If the database does not answer, it gives up.
+        """
+        with suppress(TimeoutError, Refused):
+            async with asyncio.timeout(FINISH_SECONDS):
+                await self._store.do(_withdrawal(()))
+        if self._running:
+            await asyncio.wait(self._running, timeout=FINISH_SECONDS)
+
+    async def _end_leases(self, stream: AdapterStream) -> None:
+        await stream.claimed.wait()
+        # a commit that was running may have given leases to the stream; they are withdrawn first
+        await self._withdraw(())
+        end = end_of_stream(stream.provider, stream.id)
+        await _persistently(lambda: until_none_is_found(self._store, end))
+
+    async def _withdraw(self, handed: Sequence[Handed]) -> None:
+        withdrawal = _withdrawal(handed)
+        await _persistently(lambda: self._store.do(withdrawal))
+
+    def _in_background(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        task.add_done_callback(_log_failure)
+
+
+def _withdrawal(handed: Sequence[Handed]) -> Withdraw:
+    return Withdraw(leases=tuple([each.lane.lease for each in handed]))
+
+
+async def _persistently(change: Callable[[], Awaitable[None]]) -> None:
+    """Makes the change. If the store cannot be reached, it tries again until it can."""
+    while True:
+        try:
+            return await change()
+        except Refused as refused:
+            if refused.reason is not Reason.STORE_UNAVAILABLE:
+                raise
+            await asyncio.sleep(RETRY_SECONDS)
+
+
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and task.exception() is not None:
+        log.warning("leases_not_ended", error=repr(task.exception()))

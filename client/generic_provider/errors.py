@@ -132,11 +132,11 @@ class ActionNotScheduled(FailedPrecondition):
 
 
 class RequiredDistributorMissing(FailedPrecondition):
-    """After the action a distributor would be in use without the distributor that it requires."""
+    """The action would use a distributor without the distributor that it requires."""
 
 
 class RequiredServiceMissing(FailedPrecondition):
-    """After the action a service would be used without the service that it requires."""
+    """The action would use a service without the service that it requires."""
 
 
 class ServiceNotAvailable(FailedPrecondition):
@@ -144,7 +144,7 @@ class ServiceNotAvailable(FailedPrecondition):
 
 
 class ServiceLimitExceeded(FailedPrecondition):
-    """After the action the distributor would have more services than its max_services."""
+    """The action would give the distributor more services than its max_services."""
 
 
 class GoodsTypeNotMapped(FailedPrecondition):

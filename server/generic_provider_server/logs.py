@@ -59,7 +59,7 @@ def configure_logs(settings: Settings) -> None:
             processors=[remove_record, *last], foreign_pre_chain=first
         )
     )
-    libraries.addFilter(OfGrpc())
+    libraries.addFilter(GrpcFilter())
     level = max(logging.WARNING, logging.getLevelNamesMapping()[settings.log_level.name])
     logging.basicConfig(handlers=[libraries], level=level, force=True)
     logging.captureWarnings(capture=True)
@@ -98,7 +98,7 @@ def _all_visible(_: object, __: str, event: EventDict) -> EventDict:
     return {name: visible(fact) if type(fact) is str else fact for name, fact in event.items()}
 
 
-class OfGrpc(logging.Filter):
+class GrpcFilter(logging.Filter):
     """Bounds what gRPC logs about calls that anybody can send: each text once a minute, and never a
     value of the metadata, because it may be a token.
     """
@@ -121,7 +121,7 @@ class OfGrpc(logging.Filter):
         return True
 
 
-class _Sturdy:
+class _StandardError:
     """Writes to standard error. Nothing that happens there may stop the server.
 
     A line that cannot be written, for example on a full disk, is lost. So is a line that would have
@@ -164,4 +164,4 @@ def _is_writable(file: int) -> bool:
     return any(event & (select.POLLOUT | select.POLLERR) for _, event in polling.poll(0))
 
 
-STANDARD_ERROR = _Sturdy()
+STANDARD_ERROR = _StandardError()

@@ -25,7 +25,7 @@ from support.store_histories import play_on_store
 
 @dataclass(slots=True)
 class Healed(History):
-    """With a reset run at every provider, plain or in full, before the end."""
+    """Plays a history with a reset run at every provider, plain or in full, before the end."""
 
     async def _say_goodbye(self) -> None:
         full = self.chance.random() < 0.3
@@ -62,7 +62,7 @@ class Healed(History):
 
 @dataclass(slots=True)
 class Recreated(Healed):
-    """At the end the platforms lose accounts, perhaps while actions are pending.
+    """Lets the platforms lose accounts at the end, perhaps while actions are pending.
 
     Nothing is handed over meanwhile, because what is on a lease is not created anew.
     """
@@ -98,7 +98,7 @@ class Recreated(Healed):
 
 @dataclass(slots=True)
 class Restored(Healed):
-    """In the middle the platforms are backed up, and at the end restored to that."""
+    """Backs up the platforms in the middle, and restores them to that at the end."""
 
     async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
         half = len(steps) // 2

@@ -187,7 +187,7 @@ async def test_a_lease_is_given_once(url: str, clock: HandClock) -> None:
 
 
 def stream_at(bench: Bench) -> AdapterStream:
-    """With a credit of two requests."""
+    """Returns a stream with a credit of two requests."""
     return AdapterStream(
         id=stream_of(bench.store.server),
         provider="SAT",

@@ -34,7 +34,8 @@ def changes(
     known = {each.number: _state(each) for each in newest}
     since = max(map(_last_time, newest), default=BEGINNING)
     # what has come or changed since the first reading is printed after the next one
-    before = [each for each in _now(client, filters, since) if newest and not _after(each, newest)]
+    first = newest[0].number if newest else ""
+    before = [each for each in _now(client, filters, since) if each.number <= first]
     known = {each.number: _state(each) for each in before} | known
     yield from reversed(newest[:last])
     while True:
@@ -59,10 +60,6 @@ def _now(
     if PENDING in states:
         pending = client.list_requests(**{**rest, "states": [PENDING]})
         yield from reversed(list(islice(pending, MOST_PENDING)))
-
-
-def _after(request: ProvisioningRequest, newest: list[ProvisioningRequest]) -> bool:
-    return request.number > newest[0].number
 
 
 def _state(request: ProvisioningRequest) -> tuple[object, ...]:

@@ -102,7 +102,7 @@ class Calls:
         refused = error if isinstance(error, Refused) else internal(call.rpc.full_name)
         if refused.reason is not Reason.UNAUTHENTICATED:
             call.audit.refused(refused)
-        if self._access and refused.reason is Reason.UNAUTHENTICATED:
+        elif self._access:
             host = call.peer.rpartition(":")[0]
             for each in self.on_refused_credentials:
                 each(host)

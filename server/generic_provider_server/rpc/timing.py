@@ -8,14 +8,13 @@ from contextlib import aclosing, contextmanager
 from typing import Any
 
 import grpc
-import grpc.aio
+
+from .access import Context
 
 Observe = Callable[[str, str, float], None]
 """Is called with the name of the method, the status code and the seconds of each call that has
 ended.
 """
-
-Context = grpc.aio.ServicerContext[Any, Any]
 
 
 def timed(

@@ -28,9 +28,8 @@ class Waits:
 
     @property
     def grace(self) -> float:
-        """After a lease must have run out, other processes wait for this time before they end it.
-
-        It is longer than `fresh`.
+        """The time for which other processes wait, after a lease must have run out, before they end
+        it. It is longer than `fresh`.
         """
         return self.patience / 2
 

@@ -178,10 +178,12 @@ class Reading:
         does not count: it may have the same numbers for other types.
         """
         serials = sorted(reported.serial_numbers)
-        for each in self._images[0].entitlements if self._images else ():
-            place = each.provider_service_id, reported.distributor or each.distributor
-            same = place == (reported.provider_service_id, each.distributor)
-            if same and sorted(goods.serial_number for goods in each.goods) == serials:
+        for each in self._images[0].entitlements:
+            if (
+                each.provider_service_id == reported.provider_service_id
+                and reported.distributor in ("", each.distributor)
+                and sorted(goods.serial_number for goods in each.goods) == serials
+            ):
                 return each
         return None
 

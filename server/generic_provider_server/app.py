@@ -127,11 +127,10 @@ async def running(
         await stack.enter_async_context(Clock(store, _duties(store, settings)).running())
         watchers = Watching(store, max_watchers=settings.max_streams)
         _run(watchers, stack=stack)
-        recording = Recording(store, presence, watchers) if settings.metrics else None
-        if recording is not None:
-            _run(recording.loop, stack=stack)
-            calls.on_refused_credentials.append(recording.refused_credentials)
-            stack.enter_context((show or _shown_at(settings))(recording.figures))
+        observe = None
+        if settings.metrics:
+            recording = Recording(store, presence, watchers)
+            observe = _record(recording, calls, show or _shown_at(settings), stack)
         resetting = Resetting(store)
         _run(resetting, stack=stack)
         folder = archive_folder(settings.archive_folder, settings.database)
@@ -143,7 +142,7 @@ async def running(
         health = Health(store)
 
         def add_services(server: grpc.aio.Server) -> None:
-            _add_services(server, served, calls, observe=recording.observe if recording else None)
+            _add_services(server, served, calls, observe=observe)
             health.add_to(server)
 
         listening = Listening(
@@ -173,6 +172,14 @@ def _duties(store: Store, settings: Settings) -> tuple[Duty, ...]:
         days_of_events=settings.event_days,
         days_of_audit=settings.audit_days,
     )
+
+
+def _record(recording: Recording, calls: Calls, show: Show, stack: AsyncExitStack) -> Observe:
+    """Records and shows the metrics. Returns the function that gets each call that has ended."""
+    _run(recording.loop, stack=stack)
+    calls.on_refused_credentials.append(recording.refused_credentials)
+    stack.enter_context(show(recording.figures))
+    return recording.observe
 
 
 def _shown_at(settings: Settings) -> Show:

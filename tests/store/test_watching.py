@@ -12,7 +12,7 @@ import pytest_asyncio
 from generic_provider_server.commands.dropping import DropEvents
 from generic_provider_server.domain.refusals import Reason, Refused, unavailable
 from generic_provider_server.domain.subscription.events import Event, EventKind
-from generic_provider_server.services.watching import (
+from generic_provider_server.services.event_places import (
     BEGINNING,
     Drain,
     Heartbeat,
@@ -20,8 +20,8 @@ from generic_provider_server.services.watching import (
     Sent,
     Told,
     Wanted,
-    Watching,
 )
+from generic_provider_server.services.watching import Watching
 from generic_provider_server.store.store import Store
 from generic_provider_server.store.write.loaded import Needs
 from generic_provider_server.store.write.transaction import Transaction

@@ -19,7 +19,8 @@ from ..domain.subscription.records import (
     action_id,
     request_number,
 )
-from ..services.watching import BEGINNING, Drain, Heartbeat, Place, Told, Wanted, Watching
+from ..services.event_places import BEGINNING, Drain, Heartbeat, Place, Told, Wanted
+from ..services.watching import Watching
 from ..store.read.queries import Queries
 from ..store.store import Store
 from . import encode, encode_actions, encode_resets

@@ -11,14 +11,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from operator import methodcaller
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, TypeVar
 
 from ..domain.refusals import Reason, Refused
-from ..domain.subscription.events import Event, EventKind
-from ..domain.values import Instant
 from ..store.read.events import MOST_ROWS, Bounds, EventsAt
 from ..store.read.queries import Queries
 from ..store.store import Store
+from .event_places import BEGINNING, Drain, Heartbeat, Place, Sent, Told, Wanted
 from .loop import Loop
 
 Result = TypeVar("Result")
@@ -39,51 +38,6 @@ RECENT_ROWS = 32
 """How many rows are kept in memory, so that many watchers cost one query."""
 
 _CURSOR = re.compile(r"([0-9a-f]{32})-(\d{1,18})-(\d{1,9})")
-
-
-class Place(NamedTuple):
-    """A place between two events: behind the first `events` events of the row number `row`."""
-
-    row: int
-    events: int = 0
-
-
-BEGINNING = Place(0)
-KNOWN = frozenset(EventKind)
-
-
-class Wanted(NamedTuple):
-    """The filter of a watcher. What is empty filters nothing."""
-
-    provider: str = ""
-    subscription: str = ""
-    kinds: frozenset[EventKind] = frozenset()
-
-    def includes(self, event: Event) -> bool:
-        return (
-            event.kind in (self.kinds or KNOWN)
-            and (not self.subscription or event.subscription == self.subscription)
-            and (not self.provider or self.provider in event.providers)
-        )
-
-
-class Told(NamedTuple):
-    """An event, the place behind it, and its time."""
-
-    behind: Place
-    time: Instant
-    event: Event
-
-
-class Heartbeat(NamedTuple):
-    place: Place
-
-
-class Drain(NamedTuple):
-    reason: str
-
-
-Sent = list[Told] | Heartbeat | Drain
 
 
 @dataclass(slots=True, eq=False)

@@ -1,0 +1,53 @@
+"""Defines what a watcher of events wants, where it is, and what it gets."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ..domain.subscription.events import Event, EventKind
+from ..domain.values import Instant
+
+
+class Place(NamedTuple):
+    """A place between two events: behind the first `events` events of the row number `row`."""
+
+    row: int
+    events: int = 0
+
+
+BEGINNING = Place(0)
+KNOWN = frozenset(EventKind)
+
+
+class Wanted(NamedTuple):
+    """The filter of a watcher. What is empty filters nothing."""
+
+    provider: str = ""
+    subscription: str = ""
+    kinds: frozenset[EventKind] = frozenset()
+
+    def includes(self, event: Event) -> bool:
+        return (
+            event.kind in (self.kinds or KNOWN)
+            and (not self.subscription or event.subscription == self.subscription)
+            and (not self.provider or self.provider in event.providers)
+        )
+
+
+class Told(NamedTuple):
+    """An event, the place behind it, and its time."""
+
+    behind: Place
+    time: Instant
+    event: Event
+
+
+class Heartbeat(NamedTuple):
+    place: Place
+
+
+class Drain(NamedTuple):
+    reason: str
+
+
+Sent = list[Told] | Heartbeat | Drain

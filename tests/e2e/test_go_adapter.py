@@ -13,6 +13,7 @@ from support.foreign_adapter import PROTOS, keeps_every_rule, listing
 DEBIAN = Path(os.environ.get("GENERIC_PROVIDER_TEST_GO", "/"))
 """Where the packages are; they may be unpacked (dpkg -x) in a folder instead of installed."""
 GO = DEBIAN / "usr/lib/go-1.19"
+LIBRARY = DEBIAN / "usr/share/gocode/src/google.golang.org/protobuf"
 PROTOC = DEBIAN / "usr/bin/protoc"
 # What the check needs to see every rule.
 CHANGES = (
@@ -38,10 +39,11 @@ CHANGES = (
 
 @pytest.mark.timeout(600)
 async def test_the_go_adapter_keeps_every_rule(tmp_path: Path) -> None:
-    if not (GO.exists() and (DEBIAN / "usr/bin/protoc-gen-go-grpc").exists()):
+    needed = GO, DEBIAN / "usr/bin/protoc-gen-go-grpc", LIBRARY
+    if not all(each.exists() for each in needed):
         pytest.skip(
-            "needs Debian's golang-go, protobuf-compiler, protoc-gen-go, protoc-gen-go-grpc and "
-            "golang-google-grpc-dev"
+            "needs Debian's golang-go, protobuf-compiler, protoc-gen-go, protoc-gen-go-grpc, "
+            "golang-google-grpc-dev and golang-github-golang-protobuf-1-5-dev"
         )
     source = tmp_path / "src/adapter/main.go"
     source.parent.mkdir(parents=True)

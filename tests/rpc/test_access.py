@@ -370,9 +370,26 @@ async def test_many_wrong_credentials_are_slowed_down_in_bounded_memory(
 
     assert len(waiting) == access.MOST_WAITING == 100
     assert len(judge.refused) == access.MOST_HOSTS
-    assert len([each for each in logs if each["calls"] > 1]) == 4
+    assert [each["calls"] for each in logs] == [1, 10, 100, 1_000, 10_000, *[1] * 15]
     for each in waiting:
         each.cancel()
+
+
+async def test_after_many_hosts_with_wrong_credentials_one_line_has_their_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(access, "PERIOD_SECONDS", 0.2)
+    judge = access.Access({}, secure=False)
+    with capture_logs() as logs:
+        for minute in 1, 2:
+            for n in range(1_000):
+                await judge.slow_down(f"ipv6:[2001:db8::{n:x}]", size=0)
+            while len(logs) < minute * (access.MOST_LINES + 1):
+                await asyncio.sleep(0.01)
+
+    once = [*["credentials_refused"] * access.MOST_LINES, "credentials_refused_often"]
+    assert [each["event"] for each in logs] == once * 2
+    assert (logs[-1]["calls"], logs[-1]["lines_left_out"]) == (1_000, 980)
 
 
 async def test_a_refused_call_with_a_large_message_does_not_wait(

@@ -34,6 +34,8 @@ MOST_HOSTS, MOST_WAITING = 1_000, 100
 """At most this many hosts are counted, and at most this many calls wait, so that memory stays
 bounded.
 """
+MOST_LINES = 20
+"""At most this many refused calls within the period have a log line of their own."""
 MOST_HELD = 64 * 1024
 """A call with more bytes does not wait, because gRPC keeps its message until the call ends."""
 
@@ -162,6 +164,7 @@ class Access:
         self._secure = secure
         self.refused: dict[str, tuple[int, float]] = {}
         self._waiting = 0
+        self._calls = self._lines = 0
 
     def admit(self, rpc: str, context: Context) -> Admitted:
         """Returns the call, which is not checked yet. Raises Refused if the caller is unknown."""
@@ -174,8 +177,7 @@ class Access:
         Calls of the same host with right credentials do not wait.
         """
         count = self._count(host, now=time.monotonic())
-        if str(count).rstrip("0") == "1":  # only the calls 1, 10, 100, … are logged
-            log.warning("credentials_refused", host=host, calls=count)
+        self._log(host, count)
         if count <= FREE or size > MOST_HELD or self._waiting >= MOST_WAITING:
             return
         self._waiting += 1
@@ -183,6 +185,21 @@ class Access:
             await asyncio.sleep(DELAY_SECONDS)
         finally:
             self._waiting -= 1
+
+    def _log(self, host: str, count: int) -> None:
+        if not self._calls:
+            asyncio.get_running_loop().call_later(PERIOD_SECONDS, self._sum_up)
+        self._calls += 1
+        if str(count).rstrip("0") == "1":  # only the calls 1, 10, 100, … of a host are logged
+            self._lines += 1
+            if self._lines <= MOST_LINES:
+                log.warning("credentials_refused", host=host, calls=count)
+
+    def _sum_up(self) -> None:
+        if self._lines > MOST_LINES:
+            left_out = self._lines - MOST_LINES
+            log.warning("credentials_refused_often", calls=self._calls, lines_left_out=left_out)
+        self._calls = self._lines = 0
 
     def _count(self, host: str, *, now: float) -> int:
         count, until = self.refused.pop(host, (0, 0.0))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -29,7 +32,9 @@ from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
+from generic_provider_server.metrics import showing
 from generic_provider_server.metrics.figures import Figures, families
+from generic_provider_server.metrics.showing import shown
 from support.callers import allow
 from support.scraping import Scrape, free_port, scrape
 
@@ -307,6 +312,28 @@ async def test_each_metric_moves_when_its_thing_happens_and_has_the_labels_of_th
     assert found.value("commit_seconds_count") == found.value("group_commands_count") > 0
     duties = {s.labels["duty"] for f in found.families for s in f.samples if "duty" in s.labels}
     assert duties == {"leases", "retries", "expiry", "ends", "scheduled", "resets"}
+
+
+@pytest.mark.timeout(30)
+def test_slow_clients_of_the_metrics_are_bounded_in_number_and_in_time(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(showing, "CONNECTION_SECONDS", 0.3)
+    place = "127.0.0.1", free_port()
+    with ExitStack() as stack:
+        stack.enter_context(shown(place, lambda: [Figures()]))
+        before = threading.active_count()
+        slow = [stack.enter_context(socket.create_connection(place)) for _ in range(60)]
+        threads = [before]
+        while max(threads) == before or threads[-1] > before:
+            for each in slow:
+                with suppress(OSError):
+                    each.sendall(b"G")
+            time.sleep(0.01)
+            threads.append(threading.active_count())
+        assert max(threads) - before <= showing.MOST_CONNECTIONS
+        assert scrape(f"{place[0]}:{place[1]}").families
+    assert capfd.readouterr().err == ""
 
 
 def test_several_processes_together_add_up_counters_and_not_the_gauges_of_the_database() -> None:

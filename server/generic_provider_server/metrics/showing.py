@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -9,9 +10,12 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from itertools import count
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnContext
+from typing import Any
+from wsgiref.simple_server import WSGIRequestHandler
 
 import structlog
-from prometheus_client import CollectorRegistry, Metric, start_http_server
+from prometheus_client import CollectorRegistry, Metric, make_wsgi_app
+from prometheus_client.exposition import ThreadingWSGIServer
 from prometheus_client.registry import Collector
 
 from .figures import Figures, families
@@ -22,6 +26,12 @@ Show = Callable[[Read], AbstractContextManager[None]]
 
 SEND_SECONDS = 1.0
 STALE_SECONDS = 60.0
+MOST_CONNECTIONS = 20
+"""At most this many connections are served at the same time, each by a thread; further ones are
+closed at once.
+"""
+CONNECTION_SECONDS = 10.0
+"""After this time a connection is closed, whatever it has sent or received."""
 
 log = structlog.get_logger()
 
@@ -43,16 +53,54 @@ def shown(address: tuple[str, int], figures: Callable[[], Iterable[Figures]]) ->
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Shown(figures))
     try:
-        server, _ = start_http_server(port, host, registry)
+        server = _Server(host, port)
     except OSError as error:
         text = f"cannot serve metrics on {host}:{port}: {error.strerror}"
         raise OSError(text) from error
+    server.set_app(make_wsgi_app(registry))
+    threading.Thread(target=server.serve_forever, name="metrics", daemon=True).start()
     log.info("metrics_served", host=host, port=server.server_port)
     try:
         yield
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, *_: object) -> None:
+        """Logs nothing, because the log must not grow with each reading."""
+
+
+class _Server(ThreadingWSGIServer):
+    """An HTTP server whose connections are bounded in number and in time."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self.address_family, _, _, _, address = socket.getaddrinfo(host, port)[0]
+        self._open: dict[socket.socket, float] = {}
+        super().__init__((str(address[0]), port), _Quiet)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if len(self._open) >= MOST_CONNECTIONS:
+            self.shutdown_request(request)
+            return
+        self._open[request] = time.monotonic()
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        self._open.pop(request, None)
+        super().shutdown_request(request)
+
+    def service_actions(self) -> None:
+        """Ends connections that are too old. The server calls this at least twice a second."""
+        oldest = time.monotonic() - CONNECTION_SECONDS
+        for connection, since in list(self._open.items()):
+            if since < oldest:
+                with suppress(OSError):  # the client has closed it just now
+                    connection.shutdown(socket.SHUT_RDWR)
+
+    def handle_error(self, *_: object) -> None:
+        """Says nothing, because every client that goes away too early would be in the log."""
 
 
 class Gathered:

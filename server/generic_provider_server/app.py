@@ -139,7 +139,7 @@ async def running(
         served = servicers(
             store, delivery, settling, presence, resetting, watching=watchers, folder=folder
         )
-        health = Health(store)
+        health = Health(store, max_watchers=settings.max_streams)
 
         def add_services(server: grpc.aio.Server) -> None:
             _add_services(server, served, calls, observe=observe)

@@ -146,7 +146,12 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(ge=0, description="How long running calls may finish after SIGTERM, in seconds."),
     ] = 20
     max_streams: Annotated[
-        int, Meta(ge=1, description="How many adapter streams may be open at the same time.")
+        int,
+        Meta(
+            ge=1,
+            description="How many adapter streams may be open at the same time. As many clients "
+            "may watch events, and as many the health.",
+        ),
     ] = 2000
     metrics: Annotated[
         str,

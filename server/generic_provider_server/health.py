@@ -7,16 +7,45 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
+from .domain.refusals import InvalidField, Reason, Refused
+from .rpc.errors import refuse
 from .rpc.servicers import SERVICES
 from .store.store import Store
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
 NAMES = ("", *[descriptor.full_name for descriptor in SERVICES])
+
+
+MOST_OF_NAME = 200
+
+
+class _Servicer(health.HealthServicer):
+    """Lets only so many clients watch at the same time. Anybody who reaches the address may watch,
+    and each watcher keeps its message in memory.
+    """
+
+    def __init__(self, max_watchers: int) -> None:
+        super().__init__()
+        self._most = max_watchers
+        self._count = 0
+
+    async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - gRPC names it
+        if self._count >= self._most:
+            text = f"{self._most} clients watch the health of this server already; use Check"
+            await refuse(context, Refused(Reason.TOO_MANY_STREAMS, text))
+        if len(request.service) > MOST_OF_NAME:
+            await refuse(context, InvalidField(("service", "is not the name of a service")))
+        self._count += 1
+        try:
+            await super().Watch(request, context)
+        finally:
+            self._count -= 1
 
 
 class Health:
@@ -25,8 +54,8 @@ class Health:
     The answer can be SERVING only within the block `serving`.
     """
 
-    def __init__(self, store: Store) -> None:
-        self._servicer = health.HealthServicer()
+    def __init__(self, store: Store, *, max_watchers: int) -> None:
+        self._servicer = _Servicer(max_watchers)
         self._serving = False
         self._reached = True
         self._updates: set[asyncio.Task[None]] = set()

@@ -88,7 +88,7 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     file = tmp_path / "callers.toml"
     tokens = {role: allow(file, role.replace(":", "-"), role) for role in (*ALLOWED, "adapter:Q")}
     database = f"sqlite:///{tmp_path / 'x.db'}"
-    settings = Settings(listen="127.0.0.1:0", database=database, callers=file)
+    settings = Settings(listen="127.0.0.1:0", database=database, callers=file, max_streams=20)
     async with running(settings) as address, grpc.aio.insecure_channel(address) as channel:
         yield House(address, channel, file, tokens)
 
@@ -157,6 +157,26 @@ async def test_health_is_for_everybody_and_reflection_for_known_callers(house: H
     with pytest.raises(grpc.aio.AioRpcError) as refused:
         await reflection.ServerReflectionInfo(iter([asked])).read()
     assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_the_watchers_of_the_health_are_bounded(house: House) -> None:
+    health: Any = health_pb2_grpc.HealthStub(house.channel)
+
+    def watching(service: str = "") -> Any:
+        return health.Watch(health_pb2.HealthCheckRequest(service=service))
+
+    watchers = [watching() for _ in range(20)]
+    for each in watchers:
+        assert (await each.read()).status == health_pb2.HealthCheckResponse.SERVING
+    with pytest.raises(grpc.aio.AioRpcError, match="20 clients watch the health") as refused:
+        await watching().read()
+    assert refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+    watchers[0].cancel()
+    while refused.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED:
+        with pytest.raises(grpc.aio.AioRpcError) as refused:
+            await watching("x" * 10_000).read()
+    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
 async def prepared(operator: AsyncClient) -> None:

@@ -14,7 +14,7 @@ import structlog
 from google.protobuf.descriptor import ServiceDescriptor
 
 from .callers import known_callers
-from .config import Settings
+from .config import Settings, is_loopback
 from .health import HEALTH, Health
 from .listening import Address, Listening
 from .logs import audit_lines, configure_logs
@@ -81,7 +81,8 @@ async def serve(
         _spare_collections()
         on_serving(address)
         if settings.callers is None:
-            log.warning("no_callers", meaning="everybody who reaches the address may do everything")
+            say = log.info if is_loopback(settings.address[0]) else log.warning
+            say("no_callers", meaning="everybody who reaches the address may do everything")
         await stop.wait()
         log.info("draining", seconds=settings.drain_seconds)
     if gone:

@@ -188,12 +188,12 @@ class Settings(Struct, frozen=True, kw_only=True):
             _address(self.listen_tokens, option="--listen-tokens", example="0.0.0.0:50052")
         if self.listen_tokens and not (self.tls_client_ca and self.callers):
             raise ValueError("--listen-tokens needs --tls-client-ca and --callers")
-        if not (_is_loopback(host) or self.tls_certificate or self.insecure):
+        if not (is_loopback(host) or self.tls_certificate or self.insecure):
             raise ValueError(
                 f"--listen: {self.listen} can be reached from other machines; "
                 "give --tls-certificate and --tls-key, or allow it with --insecure"
             )
-        if not (_is_loopback(host) or self.callers or self.insecure):
+        if not (is_loopback(host) or self.callers or self.insecure):
             raise ValueError(
                 f"--listen: {self.listen} can be reached from other machines; "
                 "give --callers, or let everybody do everything with --insecure"
@@ -367,7 +367,7 @@ def _path(kind: type, value: object) -> Path:
     return Path(value)
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

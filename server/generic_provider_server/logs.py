@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import select
 import sys
 import threading
@@ -23,6 +24,7 @@ from .store.archives.lines import AuditLine, audit_line, encode_line
 from .visible import visible
 
 INVALID_METADATA = "Invalid encoding on %s"
+MISREAD = re.compile(r"[\s='\"]")
 PAUSE_SECONDS, MOST_TEXTS = 60.0, 100
 AT_ONCE = 4_096
 """A pipe that can be written takes at least this many bytes."""
@@ -76,7 +78,7 @@ def audit_lines(settings: Settings) -> Callable[[Iterable[AuditEntry]], None]:
     line_of = _json_line if settings.log_format is LogFormat.JSON else _console_line
 
     def write(entries: Iterable[AuditEntry]) -> None:
-        written = datetime.now(UTC).isoformat()
+        written = _utc(datetime.now(UTC))
         if shown and (lines := [visible(line_of(audit_line(e), written)) for e in entries]):
             STANDARD_ERROR.write("\n".join([*lines, ""]))
 
@@ -89,9 +91,22 @@ def _json_line(line: AuditLine, written: str) -> str:
 
 
 def _console_line(line: AuditLine, written: str) -> str:
-    shown = {**asdict(line), "time": line.time.isoformat(), "roles": ",".join(line.roles)}
-    facts = [f"{name}={fact}" for name, fact in shown.items() if fact]
+    shown = {**asdict(line), "time": _utc(line.time), "roles": ",".join(line.roles)}
+    facts = [f"{name}={_quoted(fact)}" for name, fact in shown.items() if fact]
     return f"{written} [info     ] audit {' '.join(facts)}"
+
+
+def _utc(time: datetime) -> str:
+    """Returns the time as structlog writes it in all other lines."""
+    return time.isoformat().replace("+00:00", "Z")
+
+
+def _quoted(fact: object) -> str:
+    """Returns the fact in quotes if a part of it could be read as another fact, as structlog does
+    so in all other lines.
+    """
+    text = str(fact)
+    return repr(text) if MISREAD.search(text) else text
 
 
 def _all_visible(_: object, __: str, event: EventDict) -> EventDict:

@@ -1,14 +1,18 @@
-"""What becomes of log lines that cannot be written."""
+"""What becomes of log lines that cannot be written, and of texts that imitate other facts."""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 
 import pytest
 
-from generic_provider_server.logs import STANDARD_ERROR
+from generic_provider_server.config import LogFormat, Settings
+from generic_provider_server.domain.audit import AuditEntry
+from generic_provider_server.domain.values import Instant
+from generic_provider_server.logs import STANDARD_ERROR, audit_lines
 
 
 @pytest.mark.timeout(20)
@@ -28,3 +32,19 @@ def test_a_reader_that_stands_still_does_not_stop_the_server(
     assert [int(line) for line in kept] == list(range(len(kept)))
     assert json.loads(said[0])["lines"] == 1_000 - len(kept)
     assert " ".join(said[1:]) == "it reads again"
+
+
+@pytest.mark.parametrize(
+    "imitation", ["a caller=root", "a\ncaller=root", "a\u3000caller=root", "'a'"]
+)
+def test_no_text_of_a_caller_imitates_another_fact_in_the_log(
+    imitation: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    entry = AuditEntry(time=Instant(1), call=1, method="", caller="mallory", performed_by=imitation)
+    audit_lines(Settings(log_format=LogFormat.CONSOLE))([entry])
+    (line,) = capfd.readouterr().err.splitlines()
+
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?Z", line.split()[0])
+    bare = re.sub(r"'.*?'|\".*?\"", "", line)
+    assert "caller=mallory" in bare
+    assert bare.endswith(" performed_by=")

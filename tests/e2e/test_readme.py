@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from generic_provider import Client, ProvisionedService, RequestType, actions, testing
-from generic_provider_server.config import DESCRIBED, Described
+from generic_provider_server.options import DESCRIBED, Described
 from support.forking import PROGRAM
 from support.processes import PATIENCE, Server, wait_until
 

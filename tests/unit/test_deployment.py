@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from generic_provider_server.cli.connecting.connection import PREFIX, Connection
-from generic_provider_server.config import DESCRIBED
+from generic_provider_server.options import DESCRIBED
 
 DEPLOYMENT = Path(__file__).parents[2] / "docs" / "deployment"
 

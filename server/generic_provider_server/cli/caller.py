@@ -10,8 +10,8 @@ import click
 from msgspec.structs import replace
 
 from ..callers import ROLES, Caller, changed_callers, checked_name, new_token, read_callers
-from ..config import DESCRIBED
 from ..desk.output import say, show_table
+from ..options import DESCRIBED
 
 F = TypeVar("F", bound=Callable[..., object])
 SETTING = DESCRIBED["callers"]

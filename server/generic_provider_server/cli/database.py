@@ -7,8 +7,8 @@ from typing import TypeVar
 
 import click
 
-from ..config import DESCRIBED
 from ..desk.output import say, show_table
+from ..options import DESCRIBED
 from ..store.database.engine import UNREADABLE, StoreInUse, StoreLost, UnsupportedDatabase
 from ..store.database.migrate import status as status_of
 from ..store.store import engine_of, reader_of

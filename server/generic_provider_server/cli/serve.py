@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import click
 
-from ..config import DESCRIBED, PREFIX, Described, InForce, Settings, WrongSettings, read_settings
+from ..config import Settings
 from ..desk.output import say, show_table
+from ..options import DESCRIBED, PREFIX, Described, InForce, WrongSettings, read_settings
 from ..running import run_one
 from ..workers import run_workers
 from .failures import cause

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,6 +25,12 @@ SHAPES = (
     "postgresql://host:5432/name?pass%77ord={}",
     "mysql://user:{}@host/name",
     "user:{}@host/name",
+    "postgres:user:{}@host",
+    "postgres:/user:{}@host/name",
+    "user:{}",
+    "host=one user=user password={}",
+    "postgresql://host/name;password={}",
+    "postgresql://host/name?pass={}",
 )
 NOTHING_LISTENS = "postgresql://user:{}@127.0.0.1:1/name"
 
@@ -53,7 +61,12 @@ def test_a_refusal_has_nothing_of_the_password(password: str, shape: str) -> Non
     ("url", "shown"),
     [
         ("sqlite:////data/a:b@c.db", "sqlite:////data/a:b@c.db"),
-        ("postgresql://user@one,two/name?sslmode=require", None),
+        ("postgresql://user@one,two:5432,[::1]:5433/name?sslmode=require", None),
+        ("postgresql:///name?host=/run/postgresql", None),
+        ("generic-provider.db", None),
+        ("user:x@host/name", "user***"),
+        ("postgresql://user:x", "postgresql://***"),
+        ("postgresql://user:x/name", "postgresql://***"),
         ("postgresql://user:x@host:5432/name", "postgresql://user:***@host:5432/name"),
         ("postgresql://host/name?password=x", "postgresql://host/name?password=***"),
     ],
@@ -70,6 +83,16 @@ def test_the_printed_settings_have_no_password(password: str, option: str, shape
 
     assert shown.exit_code == 0
     assert PART not in shown.output
+
+
+def test_a_database_that_is_no_text_is_refused_without_its_password(tmp_path: Path) -> None:
+    file = tmp_path / "settings.toml"
+    file.write_text(f'database = ["postgresql://user:{PART}@host/name"]')
+    refused = run("serve", "--print-settings", "--config", str(file))
+
+    assert refused.exit_code == 2
+    assert "the value is not a text" in refused.output
+    assert PART not in refused.output
 
 
 @pytest.mark.parametrize("password", [PART, f"{PART}@{PART}", f"{PART}/{PART}", f"{PART}%zz"])

@@ -6,7 +6,9 @@ import re
 from urllib.parse import unquote
 
 MASK = "***"
-_PARAMETER = re.compile(r"[?&]([^?&=]*)=")
+_POSTGRES = re.compile(r"postgres(ql)?://")
+_HOST = re.compile(r"(\[.*\]|[^:]*)(:\d*)?")
+_PARAMETER = re.compile(r"[?&;]([^?&;=]*)=")
 
 
 def hidden(url: str) -> str:
@@ -15,23 +17,28 @@ def hidden(url: str) -> str:
 
     A password that contains @, / or ? is wrong in a URL, but must not be shown either. So
     everything between the first colon and the last @ is hidden, and everything behind a password
-    parameter.
+    parameter. If the text is no URL of a database, only its first word is shown.
     """
     if url.startswith("sqlite:"):
         return url
-    start = url.find("://") + len("://") if "://" in url else 0
-    scheme, rest = url[:start], url[start:]
-    place, password = _cut(rest)
+    scheme = _POSTGRES.match(url)
+    if not scheme:
+        word = re.split(r"[:=@?;\s]", url)[0]
+        return word + (MASK if word != url else "")
+    place, password = _cut(url[scheme.end() :])
     if "@" in password:
-        return scheme + MASK
+        return scheme[0] + MASK
     user, at, place = place.rpartition("@")
     user, colon, _ = user.partition(":")
-    return scheme + user + (colon and f":{MASK}") + at + place + (password and MASK)
+    shown = scheme[0] + user + (colon and f":{MASK}") + at
+    if not all(_HOST.fullmatch(each) for each in re.split("[/?]", place)[0].split(",")):
+        return shown + MASK  # it is a password, because the host is missing
+    return shown + place + (password and MASK)
 
 
 def _cut(rest: str) -> tuple[str, str]:
     """Cuts the URL behind the name of its first parameter that is a password."""
     for parameter in _PARAMETER.finditer(rest):
-        if "password" in unquote(parameter[1]).lower():
+        if "pass" in unquote(parameter[1]).lower():
             return rest[: parameter.end()], rest[parameter.end() :]
     return rest, ""

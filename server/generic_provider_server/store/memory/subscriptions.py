@@ -6,6 +6,7 @@ If other processes write to the database, a subscription is checked before it is
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -49,16 +50,17 @@ class Kept(NamedTuple):
 
 class RecentSubscriptions:
     def __init__(self) -> None:
-        self._kept: dict[str, Kept] = {}
+        # a plain dict takes longer to find its oldest key, the more keys before it were removed
+        self._kept: OrderedDict[str, Kept] = OrderedDict()
 
     def get(self, subscription: str) -> Kept | None:
         return self._kept.get(subscription)
 
     def keep(self, subscription: str, kept: Kept) -> None:
-        self._kept.pop(subscription, None)
         self._kept[subscription] = kept
+        self._kept.move_to_end(subscription)
         if len(self._kept) > MOST_KEPT:
-            del self._kept[next(iter(self._kept))]
+            self._kept.popitem(last=False)
 
     def forget(self) -> None:
         self._kept.clear()

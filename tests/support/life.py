@@ -31,7 +31,7 @@ from generic_provider_server.domain.subscription.lifecycle import (
 )
 from generic_provider_server.domain.subscription.perform import perform
 from generic_provider_server.domain.subscription.report import CLOCKS, overtaken, report
-from generic_provider_server.domain.subscription.reset import reset
+from generic_provider_server.domain.subscription.reset import plan_reset
 from generic_provider_server.domain.subscription.transition import (
     ActionChange,
     Circumstances,
@@ -258,15 +258,14 @@ class Life:
         self.catalogues[provider] = Catalogue(changed)
 
     def reset(self, provider: str, *, full: bool = False, recreate: bool = False) -> None:
-        self._take(
-            reset(
-                self.there,
-                provider,
-                full=full,
-                recreate=recreate,
-                circumstances=self.circumstances,
-            )
+        planned = plan_reset(
+            self.there,
+            provider,
+            full=full,
+            recreate=recreate,
+            circumstances=self.circumstances,
         )
+        self._take(planned.transition())
 
     def report(
         self, provider: str, held: Reported | None, *, observed_time: Instant | None = None

@@ -10,7 +10,7 @@ from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
 from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.records import RequestRecord, Who
-from ..domain.subscription.reset import reset
+from ..domain.subscription.reset import plan_reset
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .perform import created_requests
@@ -116,14 +116,14 @@ class ResetSubscription:
     def _reset(
         self, transaction: Transaction, aggregate: Aggregate, provider: str
     ) -> tuple[Aggregate, tuple[RequestRecord, ...]]:
-        change = reset(
+        planned = plan_reset(
             aggregate,
             provider,
             circumstances=transaction.circumstances(self.subscription),
             full=self.full,
             recreate=self.recreate,
-            performed_by=self.who.performed_by,
         )
+        change = planned.transition(performed_by=self.who.performed_by)
         if not self.validate_only and change.aggregate != aggregate:
             transaction.put(self.subscription, change)
         requests = created_requests(transaction, change)

@@ -51,6 +51,7 @@ class Send(Step):
         for number in self.numbers:
             if is_enough(sent):
                 break
+            entry = None
             plan = plans.get(number) if plans is not None else None
             if plans is None or plan is not None:
                 entry = (
@@ -59,8 +60,7 @@ class Send(Step):
                     else _send(transaction, sent, number, plan=plan, lost=lost.get(number, ()))
                 )
                 entries += [entry] if entry else []
-                sent = _counted(sent, entry)
-            sent = replace(sent, cursor=number, examined=sent.examined + 1)
+            sent = _counted(sent, number, entry)
         transaction.put_reset_entries(entries)
         if self.last or is_enough(sent):
             errors = RunState.COMPLETED_WITH_ERRORS if sent.failed else RunState.COMPLETED
@@ -112,19 +112,20 @@ def _send(
         return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
     try:
         found = _examined(transaction, run, record.aggregate, lost=lost, described=bool(plan))
+        change = found.created(run) if found else None
     except Exception:
         log.exception("reset_failed", subscription=number, run=run_id(run.id))
         return _failed(entry)
-    if found is None:
+    if found is None or change is None:
         return plan and replace(plan, outcome=EntryOutcome.SUPERSEDED)
     if plan and digest_of(found.requests) != plan.digest:
         message = _changes(plan.differences, found.differences)
         return replace(plan, outcome=EntryOutcome.CHANGED_SINCE_PREVIEW, message=message)
-    transaction.put(number, found.change)
+    transaction.put(number, change)
     return replace(
         entry,
         outcome=EntryOutcome.REQUESTS_CREATED,
-        requests=len(found.change.created),
+        requests=len(change.created),
         account_number=found.account_number,
     )
 
@@ -143,8 +144,6 @@ def _examined(
         circumstances=transaction.circumstances(aggregate.desired.number),
         lost=lost,
         described=described,
-        run=run.id,
-        performed_by=run.who.performed_by,
     )
 
 
@@ -167,11 +166,14 @@ def _failed(entry: Entry) -> Entry:
     return replace(entry, outcome=EntryOutcome.FAILED, message=message)
 
 
-def _counted(run: RunRecord, entry: Entry | None) -> RunRecord:
+def _counted(run: RunRecord, number: str, entry: Entry | None) -> RunRecord:
+    examined = run.examined + 1
     if entry is None:
-        return run
+        return replace(run, cursor=number, examined=examined)
     return replace(
         run,
+        cursor=number,
+        examined=examined,
         out_of_sync=run.out_of_sync + (run.stage is Stage.SEND),
         skipped=run.skipped + (entry.outcome in SKIPPING),
         failed=run.failed + (entry.outcome is EntryOutcome.FAILED),

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from ..platform.image import Request, image
 from ..subscription.aggregate import Aggregate, Link
 from ..subscription.differences import Difference, differences
-from ..subscription.reset import doubted, reset
+from ..subscription.reset import PlannedReset, doubted, plan_reset
 from ..subscription.transition import Circumstances, Transition
 from ..values import RequestType, Value
-from .records import ResetDefinition
+from .records import ResetDefinition, RunRecord
 
 
 class Finding(Value, frozen=True, kw_only=True):
@@ -18,12 +18,17 @@ class Finding(Value, frozen=True, kw_only=True):
 
     subscription: str
     account_number: str
-    change: Transition
+    planned: PlannedReset
     differences: tuple[Difference, ...] = ()
 
     @property
     def requests(self) -> tuple[Request, ...]:
-        return tuple([pending.request for _, pending in self.change.created])
+        return self.planned.requests
+
+    def created(self, run: RunRecord) -> Transition:
+        """Returns the change that creates the requests. Call it only once."""
+        by = run.who.performed_by
+        return self.planned.transition(bulk=True, run=run.id, performed_by=by)
 
     @property
     def types(self) -> tuple[RequestType, ...]:
@@ -37,8 +42,6 @@ def examine(
     circumstances: Circumstances,
     lost: Sequence[Request] = (),
     described: bool = False,
-    run: int = 0,
-    performed_by: str = "",
 ) -> Finding | None:
     """Returns what the run would do for the subscription, or None if it would send nothing.
 
@@ -47,27 +50,24 @@ def examine(
     link = aggregate.link(definition.provider)
     if link is None or _is_left_out(link, definition, lost):
         return None
-    change = reset(
+    planned = plan_reset(
         aggregate,
         definition.provider,
         circumstances=circumstances,
         full=definition.full,
         recreate=definition.recreate,
         lost=lost,
-        bulk=True,
-        run=run,
-        performed_by=performed_by,
     )
-    compared = described or definition.narrowed
-    if not change.created:
+    if not planned.requests:
         return None
+    compared = described or definition.narrowed
     found = _differences(aggregate, link, definition, circumstances, lost) if compared else ()
     if compared and not any(_chosen(each, definition) for each in found):
         return None
     return Finding(
         subscription=aggregate.desired.number,
         account_number=link.account_number,
-        change=change,
+        planned=planned,
         differences=found if described else (),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -16,7 +17,29 @@ from .queueing import enqueue
 from .transition import Circumstances, Transition
 
 
-def reset(
+class PlannedReset(NamedTuple):
+    """The requests that remove the differences. `transition` creates them."""
+
+    ledger: Ledger
+    provider: str
+    requests: tuple[Request, ...]
+
+    def transition(self, *, bulk: bool = False, run: int = 0, performed_by: str = "") -> Transition:
+        """Returns the change. Call it only once."""
+        if self.requests:
+            enqueue(
+                self.ledger,
+                self.provider,
+                self.requests,
+                unit=self.ledger.new_unit(),
+                bulk=bulk,
+                reset_run=run,
+                performed_by=performed_by,
+            )
+        return self.ledger.transition()
+
+
+def plan_reset(
     aggregate: Aggregate,
     provider: str,
     *,
@@ -24,11 +47,8 @@ def reset(
     full: bool = False,
     recreate: bool = False,
     lost: Sequence[Request] = (),
-    bulk: bool = False,
-    run: int = 0,
-    performed_by: str = "",
-) -> Transition:
-    """Creates the requests that remove the differences. A subscription in sync needs no request.
+) -> PlannedReset:
+    """Plans the requests that remove the differences. A subscription in sync needs no request.
 
     If `full` is True, all wanted elements are sent again, and all others that the platform may hold
     are removed. If `recreate` is True, the pending requests are cancelled and the whole subscriber
@@ -43,18 +63,9 @@ def reset(
     ledger.links[provider] = replace(link, refused_correction=False, withheld=(), taken_over=False)
     requests = _planned(ledger, provider, recreate=recreate)
     if recreate and _pending_already(aggregate, provider, requests):
-        return Ledger(aggregate, circumstances).transition()
-    if requests:
-        enqueue(
-            ledger,
-            provider,
-            requests,
-            unit=ledger.new_unit(),
-            bulk=bulk,
-            reset_run=run,
-            performed_by=performed_by,
-        )
-    return ledger.transition()
+        return PlannedReset(Ledger(aggregate, circumstances), provider, ())
+    ledger.as_wanted.add(provider)
+    return PlannedReset(ledger, provider, requests)
 
 
 def doubted(link: Link, *, full: bool, recreate: bool, lost: Sequence[Request] = ()) -> Link:

@@ -19,7 +19,8 @@ from ..store.memory.set_aside import Unprocessable
 from ..store.store import Store
 from .duties import TICK
 from .loop import Loop
-from .surveying import AT_ONCE, in_sync_and_holding, survey
+from .portions import Portion
+from .surveying import in_sync_and_holding, survey
 
 AFTER_FAILURE = 1.0
 """A run that had an error is continued after this many seconds."""
@@ -35,12 +36,11 @@ class Pace:
         self._now = now
         self._free_at = now()
 
-    @property
-    def batch(self) -> int:
-        """Returns the number of subscriptions to send at once: at most what the limit allows in a
-        quarter of a second.
+    def most(self, size: int) -> int:
+        """Returns how many of the next `size` subscriptions to send at once: at most what the limit
+        allows in a quarter of a second.
         """
-        return AT_ONCE if self._per_second is None else min(AT_ONCE, self._per_second // 4 + 1)
+        return size if self._per_second is None else min(size, self._per_second // 4 + 1)
 
     def seconds_until(self, count: int) -> float:
         """Returns the seconds to wait before the next `count` subscriptions are sent."""
@@ -67,6 +67,7 @@ class Resetting:
         self._sleep = sleep
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._loop = Loop("reset_runs", self.step, seconds=TICK)
+        self._portion = Portion(store)
         self.draining = asyncio.Event()
 
     def start(self) -> None:
@@ -162,16 +163,20 @@ class Resetting:
         return await self._store.do(count)
 
     async def _send(self, run: RunRecord, pace: Pace) -> RunRecord | None:
-        numbers = await self._next(run, pace.batch)
+        most = pace.most(self._portion.size)
+        numbers = await self._next(run, most)
         if numbers and (wait := pace.seconds_until(len(numbers))):
             await self._sleep(wait)
-        send = Send(before=run, numbers=tuple(numbers), last=len(numbers) < pace.batch)
+        send = Send(before=run, numbers=tuple(numbers), last=len(numbers) < most)
         while True:
             try:
-                return await self._store.do(send)
+                sent = await self._store.do(send)
             except Unprocessable as error:
                 log.exception("not_reset", run=run_id(run.id), subscription=error.subscription)
                 send = replace(send, broken=send.broken | {error.subscription})
+            else:
+                self._portion.done(len(numbers))
+                return sent
 
     async def _next(self, run: RunRecord, limit: int) -> list[str]:
         after, definition = run.cursor, run.definition

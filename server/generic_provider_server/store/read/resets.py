@@ -151,8 +151,9 @@ class ResetReads(BacklogQueries):
 
     def reset_numbers(self, definition: ResetDefinition, *, after: str, limit: int) -> list[str]:
         """Returns the numbers of the next subscriptions that a run has to examine."""
-        found = self._candidates(definition, SubscriptionRow.number, after=after, limit=limit)
-        return [row.number for row in found]
+        wanted = SubscriptionRow.number if _filters(definition) else LinkRow.subscription
+        found = self._candidates(definition, wanted, after=after, limit=limit)
+        return [number for (number,) in found]
 
     def reset_candidates(
         self, definition: ResetDefinition, *, after: str, limit: int
@@ -192,17 +193,16 @@ class ResetReads(BacklogQueries):
         `after` is a condition on both tables, because PostgreSQL may merge their indexes, and would
         read the second one from its start for every page.
         """
-        conditions = [LinkRow.provider == definition.provider, *_filters(definition)]
-        conditions += [LinkRow.subscription > after, SubscriptionRow.number > after]
+        conditions = [LinkRow.provider == definition.provider, LinkRow.subscription > after]
         if definition.plain:
             conditions.append(IS_OUT_OF_SYNC)
-        joined = (
-            LinkRow.select(wanted)
-            .join(SubscriptionRow, on=(SubscriptionRow.number == LinkRow.subscription))
-            .where(*conditions)
-            .order_by(LinkRow.subscription)
-            .limit(limit)
-        )
+        joined = LinkRow.select(wanted)
+        if wanted is not LinkRow.subscription:
+            conditions += [SubscriptionRow.number > after, *_filters(definition)]
+            joined = joined.join(
+                SubscriptionRow, on=(SubscriptionRow.number == LinkRow.subscription)
+            )
+        joined = joined.where(*conditions).order_by(LinkRow.subscription).limit(limit)
         if not definition.subscriptions:
             return self._rows(joined)
         rows: list[Any] = []

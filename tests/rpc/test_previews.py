@@ -92,3 +92,19 @@ async def test_a_sample_ends_where_it_is_complete(drifted: Caller) -> None:
 async def test_pages_of_few_findings_go_on_behind_what_was_looked_at(drifted: Caller) -> None:
     pages = await _pages(drifted, 10, services=["S1"], subscriptions=["S007", "S229"])
     assert [entry.subscription for page in pages for entry in page.entries] == ["S007", "S229"]
+
+
+async def test_the_first_page_is_the_same_without_its_totals(drifted: Caller) -> None:
+    definition = resets.ResetRunDefinition(name="n", provider="P")
+    with_totals, without = [
+        await drifted.call(
+            "PreviewResetRun",
+            resets.PreviewResetRunRequest(definition_fields=definition, without_totals=each),
+        )
+        for each in (False, True)
+    ]
+
+    assert with_totals.HasField("totals")
+    assert not without.HasField("totals")
+    assert without.entries == with_totals.entries
+    assert without.next_page_token

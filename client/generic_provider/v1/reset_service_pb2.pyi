@@ -690,12 +690,17 @@ class PreviewResetRunRequest(_message.Message):
     DEFINITION_FIELDS_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    WITHOUT_TOTALS_FIELD_NUMBER: _builtins.int
     definition: _builtins.str
     """A definition's id."""
     page_size: _builtins.int
     """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter, or empty."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
+    without_totals: _builtins.bool
+    """The first page has no totals, so it comes sooner: for the totals, everything is examined that
+    the run would examine.
+    """
     @_builtins.property
     def definition_fields(self) -> Global___ResetRunDefinition:
         """A definition that does not exist yet."""
@@ -707,10 +712,11 @@ class PreviewResetRunRequest(_message.Message):
         definition_fields: Global___ResetRunDefinition | None = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        without_totals: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "definition_fields", b"definition_fields", "run", b"run"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "definition_fields", b"definition_fields", "page_size", b"page_size", "page_token", b"page_token", "run", b"run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["definition", b"definition", "definition_fields", b"definition_fields", "page_size", b"page_size", "page_token", b"page_token", "run", b"run", "without_totals", b"without_totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_run: _TypeAlias = _typing.Literal["definition", "definition_fields"]  # noqa: Y015
     _WhichOneofArgType_run: _TypeAlias = _typing.Literal["run", b"run"]  # noqa: Y015

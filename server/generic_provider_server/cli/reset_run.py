@@ -70,8 +70,7 @@ def preview(
 ) -> None:
     """Show what a run would send now, and change nothing."""
     size = page_size(limit)
-    first = client.preview_reset_run(definition, page_size=size)
-    entries = within(limit, _entries(client, definition, first, size))
+    entries = within(limit, _entries(client, definition, size))
     if as_csv:
         write_csv(("subscription", "account_number", "difference", *PLACE), _differences(entries))
         return
@@ -85,16 +84,19 @@ def preview(
     ]
     if rows:
         show_table(("subscription", "account", "difference"), rows)
-    say(*preview_lines(first.totals))
+    say(*preview_lines(client.preview_reset_run(definition, page_size=1).totals))
 
 
-def _entries(
-    client: Client, definition: str, page: PreviewResetRunResponse, size: int
-) -> Iterator[PreviewResetRunResponse.Entry]:
-    yield from page.entries
-    while page.next_page_token:
-        page = client.preview_reset_run(definition, page_size=size, page_token=page.next_page_token)
+def _entries(client: Client, definition: str, size: int) -> Iterator[PreviewResetRunResponse.Entry]:
+    token = ""
+    while True:
+        page = client.preview_reset_run(
+            definition, page_size=size, page_token=token, without_totals=True
+        )
         yield from page.entries
+        token = page.next_page_token
+        if not token:
+            return
 
 
 def _differences(entries: Iterator[PreviewResetRunResponse.Entry]) -> Iterator[list[str]]:

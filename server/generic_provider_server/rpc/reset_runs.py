@@ -43,7 +43,7 @@ class ResetRuns:
         await self._store.catalogue(definition.provider)
         await self._check_not_archived(definition)
         totals = None
-        if not request.page_token:
+        if not (request.page_token or request.without_totals):
             totals = encode.totals(await totals_of(self._store, definition), definition)
         counted, _, after = page.after.partition(" ")
         before = int(counted[:10]) if counted.isdecimal() else 0

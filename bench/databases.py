@@ -93,7 +93,7 @@ class Databases:
         source = self.filled(kind, SMALL)
         if kind == SQLITE:
             url = self.empty(kind)
-            shutil.copyfile(_path(source), _path(url))
+            shutil.copyfile(sqlite_path(source), sqlite_path(url))
             yield url
             return
         url = self.postgres.create_database(template=urlsplit(source).path[1:])
@@ -106,5 +106,5 @@ class Databases:
         return self.postgres.create_database()
 
 
-def _path(url: str) -> str:
+def sqlite_path(url: str) -> str:
     return url.removeprefix("sqlite:///")

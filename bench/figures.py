@@ -9,7 +9,7 @@ from functools import partial
 
 from .archives import archive
 from .crm import FEW, MANY
-from .databases import POSTGRESQL, SQLITE
+from .databases import POSTGRESQL, SQLITE, sqlite_path
 from .due import ends, scheduled
 from .large import large_state, start
 from .loads import Round, Run, cycles, latency
@@ -60,14 +60,21 @@ def single_actions(run: Run) -> Round:
 
 def full_cycles(run: Run) -> Round:
     """Measures full cycles (action, hand-over, acceptance, settlement) with three processes. Each
-    step is durable.
+    step is durable. The floor program does the same work without a server around it.
     """
     with run.databases.fresh(SQLITE) as database, server(database) as serving:
         measured = cycles(serving, seconds=run.seconds)
+    with (
+        run.databases.fresh(SQLITE) as database,
+        program("floor", sqlite_path(database), run.seconds / 2) as running,
+    ):
+        floor = line_of(running)["microseconds"]
     return {
         "cycles/s": measured.done,
         "actions offered/s": measured.offered,
         **measured.figures(),
+        "µs of the floor program a cycle": floor,
+        "ratio of µs to the floor program": measured.cpu["server"] / floor,
     }
 
 

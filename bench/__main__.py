@@ -9,6 +9,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
+from .brokers import versions
 from .databases import Databases
 from .figures import FIGURES
 from .loads import Round, Run
@@ -27,7 +28,8 @@ def main() -> None:
         seconds = QUICK_SECONDS if arguments.quick else SECONDS
         run = Run(seconds=seconds, quick=arguments.quick, databases=databases)
         measured = _measure(run, _chosen(arguments))
-        machine = ", ".join([_machine(), *databases.versions()])
+        brokers = versions() if "P3r" in measured else []
+        machine = ", ".join([_machine(), *databases.versions(), *brokers])
     print("\n".join([machine, "", *table(measured)]))
     if arguments.quick:
         print("\nQuick: one short round of each, and a smaller state for P5 and P8.")

@@ -16,6 +16,7 @@ from .loads import Round, Run, cycles, latency
 from .long_transaction import long_transaction
 from .peers_beside import naive_beside, peers_beside
 from .processes import line_of, program, server
+from .relays import relays_beside
 from .resets import reset_run
 from .streams import idle_streams
 
@@ -121,6 +122,17 @@ FIGURES: Mapping[str, Figure] = {
         title="full cycles on PostgreSQL, beside no-op jobs of two queues",
         measure=peers_beside,
         aims={"µs of server and database a cycle": "≤ 190"},
+    ),
+    "P3r": Figure(
+        title="full cycles with the answer read by the CRM, beside relays over brokers, SQLite",
+        measure=relays_beside,
+        aims={
+            "ratio of cycles to RabbitMQ": "≥ 3",
+            "ratio of cycles to RabbitMQ, one by one": "≥ 3",
+            "ratio of cycles to NATS": "≥ 1",
+            "ratio of cycles to NATS, one by one": "≥ 1",
+        },
+        quick=False,
     ),
     "P3n": Figure(
         title="full cycles beside a naive service, SQLite",

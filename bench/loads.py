@@ -7,6 +7,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from itertools import count
 from statistics import quantiles
@@ -53,34 +54,43 @@ def cycles(
     channels: int = 1,
     batches: int = FEW,
     database: int = 0,
+    watched: bool = False,
 ) -> Cycles:
     """Returns how many full cycles are done in a second while `batches` calls are in flight.
 
-    `database`: the process id of the database's server; 0 if there is none.
+    `database`: the process id of the database's server; 0 if there is none. `watched`: the CRM also
+    reads the result of each action, and a cycle is done when it has read it.
     """
     start = time.monotonic()
     with (
         program("adapter", "counted", serving.address, channels) as adapter,
+        program("watcher", serving.address) if watched else nullcontext(adapter) as counted,
         program("crm", "batches", serving.address, first, seconds, channels, batches) as load,
     ):
 
         def spent() -> dict[str, float]:
             return {
                 "server": serving.cpu(),
-                "clients": cpu_of(adapter.pid) + cpu_of(load.pid),
+                "clients": sum(cpu_of(each.pid) for each in {adapter, counted, load}),
                 "database": cpu_of(database) if database else 0.0,
             }
 
-        measured = rate(adapter, start=start, seconds=seconds, spent=spent)
+        measured = rate(counted, start=start, seconds=seconds, spent=spent)
         offered = line_of(load)["per_second"]
-        wait_until_idle(adapter)
+        wait_until_idle(counted)
     return Cycles(done=measured.per_second, offered=offered, cpu=measured.cpu)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rate:
+    """`cpu`: the microseconds of processor time for each cycle, by process."""
+
     per_second: float
     cpu: Mapping[str, float]
+
+    @property
+    def total(self) -> float:
+        return sum(self.cpu.values())
 
 
 def rate(

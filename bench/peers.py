@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 
 from .processes import say
 
+ACTIONS, ANSWERS = "actions", "answers"
 BATCH = 100
+BATCHES = 4
+"""A CRM keeps this many batches of 100 actions in flight."""
+UNANSWERED = 2_000
+"""A broker hands over this many messages before the first of them is answered."""
 
 
 class Done:
@@ -31,3 +37,24 @@ async def keep_backlog(
             await enqueue()
         if missing < BATCH:
             await asyncio.sleep(0.01)
+
+
+def changes(*, count: int = 20_000) -> Iterator[bytes]:
+    """Yields endlessly many messages, each with the same change as the load on our service."""
+    while True:
+        for action in ("add_services", "remove_services"):
+            for n in range(count):
+                change = {"subscription": f"B{n:07}", action: ["MAIN/NEWS"]}
+                yield json.dumps(change).encode()
+
+
+def answer(message: bytes) -> bytes:
+    """Returns the adapter's answer to a message."""
+    change = json.loads(message)
+    return json.dumps({"subscription": change["subscription"], "status": "ACCEPTED"}).encode()
+
+
+def check(message: bytes) -> None:
+    """Reads the answer as a CRM does."""
+    if json.loads(message)["status"] != "ACCEPTED":
+        raise ValueError("the adapter did not accept the change")

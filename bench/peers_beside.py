@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from pathlib import Path
 
 from .databases import POSTGRESQL
 from .loads import Cycles, Round, Run, cycles, rate
+from .peers_environment import python_of_peers
 from .processes import program, server, serving_of
 
-ROOT = Path(__file__).parents[1]
-ENVIRONMENT = ROOT / ".venv-bench"
 CHANNELS = 8
 """The number of connections to several workers, over which the kernel distributes connections."""
 
 
 def peers_beside(run: Run) -> Round:
-    _set_up_environment()
     one, two = _ours(run, workers=1), _ours(run, workers=2)
     pgqueuer, procrastinate = _jobs(run, "pgqueuer"), _jobs(run, "procrastinate")
     return {
@@ -75,7 +71,7 @@ def _cycles(run: Run, kind: str, *, naive: bool) -> Cycles:
 def _jobs(run: Run, peer: str) -> float:
     """Returns how many no-op jobs a worker does in a second while another process enqueues them."""
     database = run.databases.postgres.create_database()
-    name, python = f"peer_{peer}", ENVIRONMENT / "bin" / "python"
+    name, python = f"peer_{peer}", python_of_peers()
     with program(name, "install", database, python=python) as installing:
         installing.wait()
     start = time.monotonic()
@@ -86,13 +82,3 @@ def _jobs(run: Run, peer: str) -> float:
         done = rate(worker, start=start, seconds=run.seconds).per_second
     run.databases.postgres.drop_database(database)
     return done
-
-
-def _set_up_environment() -> None:
-    """Makes the environment of the peers, and makes it again when its lock file has changed."""
-    lock, ready = ROOT / "bench" / "peers.lock", ENVIRONMENT / ".ready"
-    if ready.exists() and ready.stat().st_mtime >= lock.stat().st_mtime:
-        return
-    make = [ROOT / ".ci" / "make-environment", ENVIRONMENT, lock]
-    subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
-    ready.touch()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 
 import grpc
@@ -36,6 +37,8 @@ OPTIONS = (
 )
 CHECK_SECONDS = 0.1
 """The seconds between two checks that the gRPC server has not ended by itself."""
+BIND_SECONDS = 5.0
+"""For this many seconds, a new gRPC server tries to get the addresses of the ended one."""
 
 Address = tuple[str, grpc.ServerCredentials | None]
 
@@ -104,10 +107,21 @@ class Listening:
             self._ending.add(ending)
             ending.add_done_callback(self._ending.discard)
             try:
-                await self._begin()
+                await self._begin_in_time()
             except Exception as error:  # noqa: BLE001 - the process cannot serve any more
                 self._stopping = True
                 self._on_failed(error)
+
+    async def _begin_in_time(self) -> None:
+        """Tries again for a while, because a connection of another program may use the port."""
+        deadline = time.monotonic() + BIND_SECONDS
+        while True:
+            try:
+                return await self._begin()
+            except OSError:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(CHECK_SECONDS)
 
 
 def _bind(server: grpc.aio.Server, listen: str, credentials: grpc.ServerCredentials | None) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from unittest.mock import Mock
+from unittest.mock import DEFAULT, Mock
 
 import pytest
 
@@ -44,8 +44,22 @@ async def test_a_server_that_cannot_begin_again_on_its_address_says_so(
     failed: asyncio.Future[Exception] = asyncio.get_running_loop().create_future()
     async with running(settings, on_gone=failed.set_result) as address:
         monkeypatch.setattr(listening, "_bind", Mock(side_effect=OSError("the port is taken")))
+        monkeypatch.setattr(listening, "BIND_SECONDS", 0)
         await asyncio.to_thread(send, address, b"/\xff")
         assert str(await failed) == "the port is taken"
+
+
+async def test_a_port_that_is_taken_for_a_moment_is_tried_again(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[Exception] = []
+    bind = Mock(wraps=listening._bind)  # noqa: SLF001 - the real one succeeds in the end
+    bind.side_effect = [DEFAULT, OSError("the port is taken"), DEFAULT]
+    monkeypatch.setattr(listening, "_bind", bind)
+    async with running(settings, on_gone=failed.append) as address, AsyncClient(address) as client:
+        await asyncio.to_thread(send, address, b"/\xff")
+        assert [each async for each in client.list_providers()] == []
+    assert (failed, bind.call_count) == ([], 3)
 
 
 def test_the_log_shows_no_token_that_is_no_text_and_no_flood(tmp_path: Path) -> None:

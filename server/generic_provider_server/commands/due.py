@@ -89,9 +89,14 @@ class DoDue:
         record = transaction.record(number)
         end = next_end(record.aggregate.desired, now=until) if record else None
         if end is not None:
-            Perform(action=end, subscription=number, who=SERVICE, bulk=True, automatic=True).run(
-                transaction
-            )
+            Perform(
+                action=end,
+                subscription=number,
+                who=SERVICE,
+                bulk=True,
+                automatic=True,
+                with_requests=False,
+            ).run(transaction)
         elif scheduled is not None:
             perform_scheduled(transaction, scheduled)
         return end is not None or scheduled is not None

@@ -63,7 +63,8 @@ class Perform:
 
     `original`: the call as it was made; empty for an automatic end. `digest`: the digest of the
     call's contents, by which a repeat is recognised. `automatic`: true for an end that the service
-    performs by itself. `scheduled`: the scheduled action that is due.
+    performs by itself. `scheduled`: the scheduled action that is due. `with_requests`: true if the
+    caller wants the requests that the action created.
     """
 
     action: AnyAction
@@ -78,6 +79,7 @@ class Perform:
     validate_only: bool = False
     automatic: bool = False
     scheduled: ActionRecord | None = None
+    with_requests: bool = True
 
     def needs(self) -> Needs:
         return Needs(
@@ -116,7 +118,7 @@ class Perform:
         subscription = transaction.record(number)
         if performed is None or subscription is None:
             raise LookupError(f"action {record.id} was performed but not kept")
-        requests = created_requests(transaction, change)
+        requests = created_requests(transaction, change) if self.with_requests else ()
         return Done(performed, subscription, requests, left_out=change.left_out)
 
     def earlier(self, transaction: Transaction) -> Done | None:
@@ -213,10 +215,8 @@ def created_requests(transaction: Transaction, change: Transition) -> tuple[Requ
         head = aggregate.queue(provider)[0]
         lane = transaction.lane(provider, aggregate.desired.number)
         first = head.unit == pending.unit and not lane.is_leased
-        made = transaction.requests.get(pending.number)
-        record = made or request_record(aggregate, provider, pending)
         waiting = WaitingFor.ADAPTER if first else WaitingFor.EARLIER_REQUEST
-        requests.append(replace(record, waiting_for=waiting))
+        requests.append(request_record(aggregate, provider, pending, waiting_for=waiting))
     return tuple(sorted(requests, key=lambda request: request.origin is not RequestOrigin.RESET))
 
 

@@ -123,6 +123,7 @@ def perform_scheduled(transaction: Transaction, record: ActionRecord) -> None:
         expected_revision=record.expected_revision,
         bulk=record.bulk,
         scheduled=record,
+        with_requests=False,
     )
     try:
         perform.run(transaction)

@@ -98,7 +98,7 @@ class Lane(Value, frozen=True, kw_only=True):
 
     def unanswered(self, queue: Iterable[Pending]) -> tuple[Pending, ...]:
         """Returns the requests of the queue that the live lease still covers."""
-        if not self.is_leased:
+        if self.lease_until <= 0:
             return ()
         return tuple([pending for pending in queue if self.covers(pending)])
 

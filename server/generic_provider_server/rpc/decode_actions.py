@@ -21,10 +21,13 @@ LATER = Instant(0)
 """Takes the place of a wrong instant until the violations are raised."""
 
 
-def perform_of(request: api.PerformActionRequest, call: IncomingCall) -> Perform | Schedule:
+def perform_of(
+    request: api.PerformActionRequest, call: IncomingCall, *, with_requests: bool
+) -> Perform | Schedule:
     """Returns the command that performs or schedules the action.
 
-    Raises InvalidField, which names every fault.
+    `with_requests`: whether its result contains the requests. Raises InvalidField, which names
+    every fault.
     """
     checks = Checks()
     kind = request.WhichOneof("action")
@@ -46,6 +49,7 @@ def perform_of(request: api.PerformActionRequest, call: IncomingCall) -> Perform
         expected_revision=expected,
         bulk=priority is Priority.BULK,
         validate_only=request.validate_only,
+        with_requests=with_requests,
     )
     time = checks.instant("schedule_time", request)
     checks.done()

@@ -37,7 +37,7 @@ class SubscriptionServicer(EventStreams):
     async def PerformAction(
         self, request: api.PerformActionRequest, call: IncomingCall
     ) -> api.PerformActionResponse:
-        done = await self._store.do(perform_of(request, call), audit=call.audit)
+        done = await self._store.do(perform_of(request, call, with_requests=True), audit=call.audit)
         requests, catalogues = done.requests, self._store.catalogues
         shown = encode.subscription(done.subscription, catalogues) if done.subscription else None
         if done.repeated:
@@ -70,7 +70,7 @@ class SubscriptionServicer(EventStreams):
         A future needs less time than a task.
         """
         try:
-            command: Command[Done] = perform_of(request, call)
+            command: Command[Done] = perform_of(request, call, with_requests=False)
         except Exception as error:  # noqa: BLE001 - a bad item must not fail the others
             refused = error if isinstance(error, Refused) else internal("BatchPerformActions")
             command = RefuseItem(refused)

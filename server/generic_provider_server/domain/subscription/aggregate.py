@@ -252,6 +252,13 @@ class Aggregate(Value, frozen=True, kw_only=True):
         link = self.link(provider)
         return link.queue if link else ()
 
+    def action(self, number: int) -> Performed | None:
+        """Returns the unsettled action with that number."""
+        for performed in self.performed:
+            if performed.id == number:
+                return performed
+        return None
+
     def find(self, number: int) -> tuple[str, Pending] | None:
         """Returns the pending request with that number, and its provider."""
         for link in self.links:

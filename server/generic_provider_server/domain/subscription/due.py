@@ -39,14 +39,18 @@ def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]])
     subscription = aggregate.desired
     moments = [usage.end_time for usage in subscription.usages]
     for link in aggregate.links:
-        moments += [posted.usage.end_time for posted in link.confirmed.usages]
+        if link.confirmed.usages:
+            moments += [posted.usage.end_time for posted in link.confirmed.usages]
         for pending in link.queue:
             usage = pending.request.usage
             if usage is not None and pending.number not in leased(link.provider):
                 moments.append(usage.end_time)
     if subscription.live:
-        moments += [subscription.until] if subscription.until else []
-        moments += [s.term_end for s in subscription.services if s.term_end and not s.term_over]
+        if subscription.until:
+            moments.append(subscription.until)
+        for service in subscription.services:
+            if service.term_end and not service.term_over:
+                moments.append(service.term_end)
     return min(moments) if moments else None
 
 

@@ -58,46 +58,35 @@ def events_of(before: Aggregate | None, transition: Transition) -> list[Event]:
     subscription = aggregate.desired.number
     linked = tuple([link.provider for link in aggregate.links])
     former = {action.id: action for action in before.performed} if before else {}
-    references = _references(aggregate, changes)
-    events = [
-        _of_action(EventKind.ACTION_EXECUTED, change, subscription, linked)
-        for change in changes
-        if change.performed.id not in former
-    ]
+    references = {action.id: action.reference for action in aggregate.performed}
+    events: list[Event] = []
+    settled: list[Event] = []
+    for change in changes:
+        performed = change.performed
+        place = performed.id, subscription, linked, performed.reference
+        references[performed.id] = performed.reference
+        if performed.id not in former:
+            events.append(Event(EventKind.ACTION_EXECUTED, *place))
+        if change.settled:
+            settled.append(Event(EventKind.ACTION_SETTLED, *place))
     for finished in transition.finished:
-        number, action = finished.pending.number, finished.pending.action
-        place, reference = (finished.provider,), references.get(action, "")
-        events.append(Event(EventKind.REQUEST_SETTLED, number, subscription, place, reference))
+        pending, at = finished.pending, (finished.provider,)
+        reference = references.get(pending.action, "")
+        kind = EventKind.REQUEST_SETTLED
+        events.append(Event(kind, pending.number, subscription, at, reference))
         if finished.state is RequestState.REJECTED:
             events += _rollback(finished, changes, former=former, subscription=subscription)
     for provider, pending in transition.created:
-        place, reference = (provider,), references.get(pending.action, "")
-        kind = EventKind.REQUEST_CREATED
-        events.append(Event(kind, pending.number, subscription, place, reference))
-    events += [
-        _of_action(EventKind.ACTION_SETTLED, change, subscription, linked)
-        for change in changes
-        if change.settled
-    ]
+        kind, reference = EventKind.REQUEST_CREATED, references.get(pending.action, "")
+        events.append(Event(kind, pending.number, subscription, (provider,), reference))
+    events += settled
     known = {link.provider: link.sync_state for link in before.links} if before else {}
     for link in aggregate.links:
         state, old = link.sync_state, known.get(link.provider, 0)
         if state != old:
-            place, kind = (link.provider,), EventKind.SYNC_STATE_CHANGED
-            events.append(Event(kind, int(state), subscription, place, former=int(old)))
+            kind, at = EventKind.SYNC_STATE_CHANGED, (link.provider,)
+            events.append(Event(kind, int(state), subscription, at, former=int(old)))
     return events
-
-
-def _references(aggregate: Aggregate, changes: Iterable[ActionChange]) -> dict[int, str]:
-    """Returns the references of the actions that have one."""
-    settled = [change.performed for change in changes if change.settled]
-    return {each.id: each.reference for each in (*aggregate.performed, *settled) if each.reference}
-
-
-def _of_action(
-    kind: EventKind, change: ActionChange, subscription: str, linked: tuple[str, ...]
-) -> Event:
-    return Event(kind, change.performed.id, subscription, linked, change.performed.reference)
 
 
 def _rollback(

@@ -28,8 +28,29 @@ class Ledger:
 
     `as_expected`: the providers whose platforms are expected to hold the same as before.
     `as_wanted`: the providers whose platforms are expected to hold what the CRM wants, because the
-    requests of this change were planned from exactly that.
+    requests of this change were planned from exactly that. `added`: the providers that get new
+    requests.
     """
+
+    __slots__ = (
+        "_expected",
+        "_images",
+        "added",
+        "as_expected",
+        "as_wanted",
+        "base",
+        "before",
+        "catalogues",
+        "circumstances",
+        "desired",
+        "finished",
+        "links",
+        "next_unit",
+        "now",
+        "performed",
+        "settled",
+        "taken_back",
+    )
 
     def __init__(self, aggregate: Aggregate, circumstances: Circumstances) -> None:
         self.before = aggregate
@@ -44,6 +65,7 @@ class Ledger:
         self.finished: list[Finished] = []
         self.settled: list[Performed] = []
         self.taken_back: dict[int, tuple[Undone, ...]] = {}
+        self.added: set[str] = set()
         self.as_expected: set[str] = set()
         self.as_wanted: set[str] = set()
         self._images: dict[tuple[int, str], tuple[Subscription, PlatformImage]] = {}
@@ -92,6 +114,7 @@ class Ledger:
         queue = (*link.queue, *added)
         sorted_already = not link.queue or link.queue[-1].unit <= added[0].unit
         self.links[provider] = replace(link, queue=queue if sorted_already else in_order(queue))
+        self.added.add(provider)
         for pending in added:
             if pending.action:
                 self._remember(provider, pending)
@@ -161,8 +184,11 @@ class Ledger:
         self.finish(provider, pending, state, confirmed=confirmed, recreated=recreated)
 
     def is_pending(self, performed: Performed) -> bool:
-        actions = (pending.action for link in self.links.values() for pending in link.queue)
-        return performed.id in actions
+        for link in self.links.values():
+            for pending in link.queue:
+                if pending.action == performed.id:
+                    return True
+        return False
 
     def put_back(self, provider: str, changed: Pending) -> None:
         """Replaces the pending request that has the same number."""
@@ -245,17 +271,14 @@ class Ledger:
         number = self.circumstances.next_number
         created = []
         for provider, link in self.links.items():
-            if 0 not in [pending.number for pending in link.queue]:
+            if provider not in self.added:
                 continue
-            queue = []
-            for pending in link.queue:
-                if pending.number:
-                    queue.append(pending)
-                    continue
-                numbered = replace(pending, number=number)
-                number += 1
-                created.append((provider, numbered))
-                queue.append(numbered)
+            queue = list(link.queue)
+            for n, pending in enumerate(queue):
+                if not pending.number:
+                    queue[n] = replace(pending, number=number)
+                    created.append((provider, queue[n]))
+                    number += 1
             self.links[provider] = replace(link, queue=tuple(queue))
         return tuple(created)
 
@@ -284,11 +307,10 @@ class Ledger:
         return bool(compare(self.expected(link.provider), wanted))
 
     def _action_changes(self) -> Iterator[ActionChange]:
-        before = {performed.id: performed for performed in self.before.performed}
         for performed in self.settled:
             yield self._action_change(performed, settled=True)
         for performed in self.performed.values():
-            former = before.get(performed.id)
+            former = self.before.action(performed.id)
             if former is None or performed.error != former.error or performed.id in self.taken_back:
                 yield self._action_change(performed, settled=False)
 

@@ -134,11 +134,10 @@ def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | No
     action = changes[0].performed.action
     if changes[0].settled or not isinstance(action, ServiceListAction):
         return None
-    # a request that cancels usage may name items that are nowhere else
-    if any(pending.request.usage for _, pending in transition.created):
-        return None
     places = set(_of_action(action))
     for provider, pending in transition.created:
+        if pending.request.usage:  # a cancellation may name items that are nowhere else
+            return None
         _add_request(places, provider, pending.request)
     return _uses_of(frozenset(places))
 

@@ -112,7 +112,8 @@ def perform(
         _link(ledger, code, resolved, state)
     _plan(ledger, performed, before, state)
     left_out = [code for code in performed.ineffective if _concerns(ledger, code, before, state)]
-    return replace(ledger.transition(), left_out=tuple(left_out))
+    transition = ledger.transition()
+    return replace(transition, left_out=tuple(left_out)) if left_out else transition
 
 
 def _applied(

@@ -8,7 +8,7 @@ from ..actions import ActionKind, AnyAction
 from ..lane import Lane
 from ..platform.image import Request
 from ..values import Instant, Provider, RequestOrigin, RequestState, RequestType, Value
-from .aggregate import ActionError, Aggregate, Pending, Performed
+from .aggregate import ActionError, Aggregate, Pending
 from .undone import Undone
 
 
@@ -146,15 +146,13 @@ def request_record(
     pending: Pending,
     *,
     lane: Lane | None = None,
-    performed: Performed | None = None,
+    waiting_for: WaitingFor | None = None,
 ) -> RequestRecord:
     """Returns a pending request as it is stored and shown.
 
-    `lane`: the lane with its current hand-over. `performed`: the action of the request if the
-    aggregate does not contain it any more.
+    `lane`: the lane with its current hand-over.
     """
-    if performed is None:
-        performed = next((p for p in aggregate.performed if p.id == pending.action), None)
+    performed = aggregate.action(pending.action)
     link = aggregate.link(provider)
     leased = lane is not None and lane.is_leased
     return RequestRecord(
@@ -179,4 +177,5 @@ def request_record(
         attempts=pending.attempts + leased,
         last_adapter=lane.adapter if lane else "",
         last_delivery_time=lane.lease_start if lane and leased else None,
+        waiting_for=waiting_for,
     )

@@ -6,7 +6,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from ...domain.lease import LeaseEnd
-from ...domain.subscription.records import ActionRecord, ActionState, RequestRecord
+from ...domain.subscription.records import ActionRecord, ActionState
 from ...domain.subscription.transition import Finished, Transition
 from ...domain.values import Instant, RequestState
 
@@ -46,10 +46,11 @@ class Tally:
         if record.settle_time is not None or record.state is ActionState.SCHEDULED:
             self.counts[ACTIONS, record.kind, record.state] += 1
 
-    def settle(self, record: RequestRecord, *, now: Instant) -> None:
-        counted = SETTLED, record.provider, record.type, record.state, record.origin
+    def settle(self, finished: Finished, *, now: Instant) -> None:
+        provider, pending = finished.provider, finished.pending
+        counted = SETTLED, provider, pending.request.type, finished.state, pending.origin
         self.counts[counted] += 1
-        self.spans[SETTLE, record.provider].append(now - record.schedule_time)
+        self.spans[SETTLE, provider].append(now - pending.schedule_time)
 
     def roll_back(self, finished: Finished, transition: Transition) -> None:
         """Counts the rollback if the rejection of the request has caused one."""

@@ -87,11 +87,11 @@ class Changes(Loaded):
         """Returns the numbers of the requests on live leases, for each provider with a live
         lease.
         """
-        return {
-            provider: lane.leased(aggregate.queue(provider))
-            for provider, lane in self.lanes.get(subscription, {}).items()
-            if lane.lease_until
-        }
+        leased = {}
+        for provider, lane in self.lanes[subscription].items():
+            if lane.lease_until:
+                leased[provider] = lane.leased(aggregate.queue(provider))
+        return leased
 
     def _leased_at(self, subscription: str, aggregate: Aggregate, provider: str) -> frozenset[int]:
         return self.lane(provider, subscription).leased(aggregate.queue(provider))
@@ -130,6 +130,10 @@ class Changes(Loaded):
         If a row is changed several times, only the last change is written.
         """
         self._rows.setdefault(statement, {})[key] = row
+
+    def _make_readable(self, key: object, statement: Bulk) -> None:
+        if key in self._rows.get(statement, ()):
+            self.flush()
 
     def _put_subscriptions(self) -> None:
         added: list[Row] = []

@@ -13,6 +13,7 @@ from ...domain.subscription.names_used import goods_of
 from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
 from ...domain.values import Goods, Value
 from ..database import statements as sql
+from ..database.bulk import Bulk
 from ..database.engine import Overtaken, Tables
 from ..database.rows import action_of_row, lane_of_row, request_of_row, subscription_of_row
 from ..memory.memory import Memory
@@ -180,6 +181,7 @@ class Loaded:
 
     def request(self, number: int) -> RequestRecord | None:
         if number not in self.requests:
+            self._make_readable(number, sql.SETTLE_REQUEST)
             found = self._tables.select(sql.REQUEST, (number,))
             self.requests[number] = request_of_row(found[0]) if found else None
         return self.requests[number]
@@ -187,6 +189,7 @@ class Loaded:
     def action(self, number: int) -> ActionRecord:
         """Returns an existing action, with the numbers of its requests."""
         if number not in self.actions:
+            self._make_readable(number, sql.CHANGE_ACTION)
             actions = self._tables.select(sql.ACTION, (number,))
             if not actions:
                 raise Overtaken(f"action {number} was archived since")
@@ -194,6 +197,12 @@ class Loaded:
             requests = tuple([request.number for request in found])
             self.actions[number] = action_of_row(actions[0], requests=requests)
         return self.actions[number]
+
+    def _make_readable(self, key: object, statement: Bulk) -> None:
+        """Writes what was changed so far if the row with that key has been changed by the
+        statement.
+        """
+        raise NotImplementedError
 
     def first_due(self, subscription: str) -> ActionRecord | None:
         """Returns the scheduled action that has been due longest, or None if none is due."""

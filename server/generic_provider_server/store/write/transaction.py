@@ -93,16 +93,13 @@ class Transaction(Resets):
             self._add_request(transition, provider, pending)
         for n, finished in enumerate(transition.finished):
             self._settle_request(transition, finished, answered=answered if n == 0 else None)
+        put = None
         for change in transition.actions:
             if new_action is not None and change.performed.id == new_action.id:
-                new_action = self._acted(new_action, change)
+                put = self.put_action(self._acted(new_action, change, transition))
             else:
                 self._change_action(change)
-        if new_action is None:
-            return None
-        created = [pending for _, pending in transition.created]
-        numbers = tuple([p.number for p in created if p.action == new_action.id])
-        return self.put_action(replace(new_action, requests=numbers))
+        return put
 
     def put_action(self, record: ActionRecord) -> ActionRecord:
         """Writes an action that is new, or that was scheduled until now."""
@@ -222,47 +219,36 @@ class Transaction(Resets):
         self, transition: Transition, finished: Finished, *, answered: Lane | None
     ) -> None:
         pending = finished.pending
-        aggregate = transition.aggregate
-        lane = self.lane(finished.provider, aggregate.desired.number)
+        lane = self.lane(finished.provider, transition.aggregate.desired.number)
         handed_over = lane.covers(pending)
-        changed = [each.performed for each in transition.actions]
-        performed = next((each for each in changed if each.id == pending.action), None)
-        record = replace(
-            request_record(aggregate, finished.provider, pending, performed=performed),
-            state=finished.state,
-            settle_time=self.now,
-            error_code=finished.error_code,
-            error_description=finished.error_description,
-            reference_number=finished.reference_number,
-            attempts=pending.attempts + (answered is not None),
-            last_adapter=lane.adapter if handed_over else "",
-            last_delivery_time=lane.lease_start if handed_over else None,
-            handover=answered.handover if answered else UNANSWERED if pending.touched else 0,
-        )
-        self.requests[pending.number] = record
         row = {
-            "number": record.number,
-            "state": int(record.state),
-            "settle_time": record.settle_time,
-            "error_code": record.error_code,
-            "error_description": record.error_description,
-            "reference_number": record.reference_number,
-            "attempts": record.attempts,
-            "last_adapter": record.last_adapter,
-            "last_delivery_time": record.last_delivery_time,
-            "handover": record.handover,
+            "number": pending.number,
+            "state": int(finished.state),
+            "settle_time": self.now,
+            "error_code": finished.error_code,
+            "error_description": finished.error_description,
+            "reference_number": finished.reference_number,
+            "attempts": pending.attempts + (answered is not None),
+            "last_adapter": lane.adapter if handed_over else "",
+            "last_delivery_time": lane.lease_start if handed_over else None,
+            "handover": answered.handover if answered else UNANSWERED if pending.touched else 0,
         }
-        self._write(sql.SETTLE_REQUEST, record.number, row)
-        self.notice.tally.settle(record, now=self.now)
+        self.requests.pop(pending.number, None)
+        self._write(sql.SETTLE_REQUEST, pending.number, row)
+        self.notice.tally.settle(finished, now=self.now)
         self.notice.tally.roll_back(finished, transition)
 
-    def _acted(self, record: ActionRecord, change: ActionChange) -> ActionRecord:
+    def _acted(
+        self, record: ActionRecord, change: ActionChange, transition: Transition
+    ) -> ActionRecord:
+        created = [pending for _, pending in transition.created]
         return replace(
             record,
             action=change.performed.action,
             state=state_of(change),
             settle_time=self.now if change.settled else None,
             error=change.performed.error,
+            requests=tuple([p.number for p in created if p.action == record.id]),
         )
 
     def _change_action(self, change: ActionChange) -> None:

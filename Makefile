@@ -5,7 +5,7 @@ TESTS ?= tests
 # Each of the many processes that the tests start would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup run demo test test-quick soak check lint format types layers lock bench clean
+.PHONY: help setup run demo test test-quick soak check lint format types layers lock bench pictures clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,6 +63,13 @@ format: .venv/.ready ## format, and fix what lint can fix
 bench: .venv/.ready ## measure; ARGUMENTS=--quick does so in two minutes
 	PYTHONPATH=tests $(PYTHON) -m bench $(ARGUMENTS)
 
+pictures: .venv-pictures/.ready ## draw docs/pictures; FILES="a.json b.json" are what `make bench` wrote
+	.venv-pictures/bin/python -m bench.pictures docs/pictures $(FILES)
+
+.venv-pictures/.ready: bench/pictures.lock
+	@.ci/make-environment .venv-pictures bench/pictures.lock
+	@touch $@
+
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --upgrade --generate-hashes \
     --no-emit-index-url --no-emit-find-links --custom-compile-command 'make lock'
 
@@ -70,6 +77,7 @@ lock: ## resolve the lock files again (needs uv)
 	$(COMPILE) --extra server --extra uvloop --group dev --output-file requirements.lock pyproject.toml
 	$(COMPILE) --output-file protos/generate.lock protos/generate.in
 	$(COMPILE) --output-file bench/peers.lock bench/peers.in
+	$(COMPILE) --output-file bench/pictures.lock bench/pictures.in
 
 clean: ## remove what was built; data in .state stay
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis dist

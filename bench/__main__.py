@@ -34,7 +34,8 @@ def main() -> None:
     if arguments.quick:
         print("\nQuick: one short round of each, and a smaller state for P5 and P8.")
     if arguments.json:
-        facts = {"machine": machine, "quick": arguments.quick, "rounds": measured}
+        aims = {name: dict(FIGURES[name].aims) for name in measured}
+        facts = {"machine": machine, "quick": arguments.quick, "rounds": measured, "aims": aims}
         arguments.json.write_text(json.dumps(facts, indent=2) + "\n")
 
 

@@ -1,101 +1,197 @@
-"""Draws the measured figures: `python -m bench.pictures FILE.json FOLDER` writes into
-FOLDER/pictures.
+"""Draws the figures of measurements: `make pictures FILES="FILE.json …"`.
 
-`--json` of the measurements writes the file.
+`--json` of the measurements writes the files. If several files have a figure, the last one counts.
+Only this program needs matplotlib, so it has an environment of its own.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
-from html import escape
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from .figures import FIGURES
-from .results import Measured, number, reached
+import matplotlib as mpl  # type: ignore[import-not-found]
+from matplotlib import pyplot as plt
 
-WIDTH, LABELS, BARS, ROW, TOP = 720, 290, 320, 26, 40
-OURS, OTHERS = "#2f6f9f", "#b0b7bd"
-STYLE = "font: 13px sans-serif"
+from .aims import is_least, number, reached, share_of
+
+OURS, OTHERS, MISSED = "#2f6f9f", "#b0b7bd", "#c8753d"
+WIDTH, ROW, FRAME = 9.0, 0.28, 0.8
+"""The width, the height of a bar, and the height of a title with an axis, in inches."""
+MOST = 4.0
+"""Longer bars are cut at this share of the aim; the number beside a bar is its whole value."""
+
+Measured = Mapping[str, Sequence[Mapping[str, float]]]
+Aims = Mapping[str, Mapping[str, str]]
 
 
 class Bar(NamedTuple):
+    """`values`: what the rounds measured. `shown`: the text at the right edge."""
+
     label: str
-    value: float
+    values: Sequence[float]
     shown: str
-    ours: bool = True
+    colour: str = OURS
 
 
-def draw(title: str, bars: Sequence[Bar], *, line: float | None = None) -> str:
-    """Draws horizontal bars. `line`: the value at which a line crosses the bars."""
-    scale = BARS / max(*(bar.value for bar in bars), line or 0.0)
-    height = TOP + ROW * len(bars) + 10
-    size = f'viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"'
-    return "\n".join(
-        [
-            f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" style="{STYLE}">',
-            f"<title>{escape(title)}</title>",
-            f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>',
-            f'<text x="10" y="22" font-weight="bold">{escape(title)}</text>',
-            *(_bar(bar, y=TOP + ROW * n, scale=scale) for n, bar in enumerate(bars)),
-            *([] if line is None else [_line(LABELS + line * scale, bottom=height - 8)]),
-            "</svg>\n",
+class Panel(NamedTuple):
+    """Horizontal bars with a common axis. `line`: the value at which a line crosses the bars."""
+
+    title: str
+    bars: Sequence[Bar]
+    axis: str
+    line: float | None = None
+    most: float | None = None
+
+
+def against_aims(measured: Measured, aims: Aims) -> Iterator[Panel]:
+    """Yields a panel for the figures that must be at least, and one for those that must be at most
+    some value.
+    """
+    for least, title in (
+        (True, "At least: the bar must reach the line"),
+        (False, "At most: the bar must end before the line"),
+    ):
+        bars = [
+            _against(f"{name}: {what}", [each[what] for each in rounds], aim)
+            for name, rounds in measured.items()
+            for what, aim in aims[name].items()
+            if is_least(aim) is least and what in rounds[0]
         ]
+        yield Panel(title, bars, "measured ÷ aim", line=1.0, most=MOST)
+
+
+def _against(label: str, values: Sequence[float], aim: str) -> Bar:
+    middle = median(values)
+    colour = OURS if reached(aim, middle) >= 1 else MISSED
+    shares = [share_of(aim, value) for value in values]
+    return Bar(label, shares, f"{number(middle)} (aim {aim})", colour)
+
+
+def beside_others(measured: Measured) -> Iterator[Panel]:
+    """Yields what a cycle takes here and elsewhere."""
+    cycles = [
+        ("P2", "µs of the server a cycle", "the server, P2", OURS),
+        ("P2", "µs of the floor program a cycle", "the same work without a server", OTHERS),
+    ]
+    yield _panel(measured, "Processor time of the server for a cycle, SQLite", "µs", cycles)
+    relays = [
+        ("P3r", "µs of all processes", "here, the CRM reads the answers", OURS),
+        ("P3r", "µs of all processes, answers not read", "here, it does not read them", OURS),
+        ("P3n", "µs of all processes a naive cycle", "naive service (P3n)", OTHERS),
+    ]
+    for broker in ("RabbitMQ", "NATS"):
+        for way in ("one by one", "in batches"):
+            key = f"µs of all processes, {broker}" + (f", {way}" if way == "one by one" else "")
+            relays.append(("P3r", key, f"relay over {broker}, {way}", OTHERS))
+    title = "Processor time of all processes for a cycle, SQLite"
+    yield _panel(measured, title, "µs", relays)
+    services = [
+        ("P3n-PG", "µs of all processes a cycle", "here", OURS),
+        ("P3n-PG", "µs of all processes a naive cycle", "naive service", OTHERS),
+    ]
+    title = "Processor time of all processes for a cycle, PostgreSQL"
+    yield _panel(measured, title, "µs", services)
+    jobs = [
+        ("P3", "cycles/s", "cycles here", OURS),
+        ("P3", "pgqueuer jobs/s", "no-op jobs of pgqueuer", OTHERS),
+        ("P3", "procrastinate jobs/s", "no-op jobs of procrastinate", OTHERS),
+    ]
+    yield _panel(measured, "Cycles here and jobs there, PostgreSQL", "a second", jobs)
+
+
+def empty_and_large(measured: Measured) -> Iterator[Panel]:
+    for name, database in (("P5", "SQLite"), ("P5-PG", "PostgreSQL")):
+        states = [
+            (name, "cycles/s, empty", "only the subscriptions of the load", OTHERS),
+            (name, "cycles/s", "1,000,000 subscriptions, 2,000,000 requests", OURS),
+        ]
+        yield _panel(
+            measured,
+            f"Cycles with an empty and with a large database, {database}",
+            "a second",
+            states,
+        )
+
+
+def _panel(
+    measured: Measured, title: str, axis: str, wanted: Sequence[tuple[str, str, str, str]]
+) -> Panel:
+    """Returns a panel of those figures that were measured."""
+    bars = []
+    for name, what, label, colour in wanted:
+        values = [each[what] for each in measured.get(name, ()) if what in each]
+        if values:
+            bars.append(Bar(label, values, number(median(values)), colour))
+    return Panel(title, bars, axis)
+
+
+def draw(panels: Sequence[Panel], *, note: str, file: Path) -> None:
+    """Draws the panels below each other."""
+    bars = [len(panel.bars) for panel in panels]
+    figure, axes = plt.subplots(
+        len(panels),
+        figsize=(WIDTH, FRAME * len(panels) + ROW * sum(bars)),
+        height_ratios=bars,
+        squeeze=False,
+        layout="constrained",
     )
+    for panel, place in zip(panels, axes.flat, strict=True):
+        _draw(panel, place)
+    figure.supxlabel(note, fontsize=7, color="#777", x=0.01, ha="left", wrap=True)
+    figure.savefig(file, metadata={"Date": None})
 
 
-def _bar(bar: Bar, *, y: int, scale: float) -> str:
-    length, colour = bar.value * scale, OURS if bar.ours else OTHERS
-    return (
-        f'<text x="{LABELS - 8}" y="{y + 16}" text-anchor="end">{escape(bar.label)}</text>'
-        f'<rect x="{LABELS}" y="{y + 3}" width="{length:.1f}" height="18" fill="{colour}"/>'
-        f'<text x="{LABELS + length + 6:.1f}" y="{y + 16}">{escape(bar.shown)}</text>'
-    )
+def _draw(panel: Panel, axes: Any) -> None:
+    """Draws the bars from the top. A thin line goes from the least to the greatest value."""
+    rows = range(len(panel.bars))
+    middles = [median(bar.values) for bar in panel.bars]
+    axes.barh(rows, middles, height=0.62, color=[bar.colour for bar in panel.bars])
+    ends = [(min(bar.values), max(bar.values)) for bar in panel.bars]
+    axes.hlines(rows, *zip(*ends, strict=True), color="#222", linewidth=1)
+    axes.set_yticks(rows, [bar.label for bar in panel.bars])
+    axes.set_ylim(len(panel.bars) - 0.5, -0.5)
+    longest = max(high for _, high in ends)
+    axes.set_xlim(0, min(longest, panel.most or longest) * 1.02)
+    for row, bar in enumerate(panel.bars):
+        axes.text(1.02, row, bar.shown, transform=axes.get_yaxis_transform(), va="center")
+    if panel.line is not None:
+        axes.axvline(panel.line, color="#222", linestyle="--", linewidth=1)
+    axes.set_title(panel.title, loc="left", fontweight="bold")
+    axes.set_xlabel(panel.axis)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.tick_params(axis="y", length=0)
 
 
-def _line(x: float, *, bottom: int) -> str:
-    return (
-        f'<line x1="{x:.1f}" y1="{TOP - 4}" x2="{x:.1f}" y2="{bottom}" '
-        'stroke="#333" stroke-dasharray="4 3"/>'
-    )
+def _read(files: Sequence[str]) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """Returns the rounds and the aims of the figures, and the machines."""
+    measured: dict[str, Any] = {}
+    aims: dict[str, Any] = {}
+    machines: dict[str, None] = {}
+    for file in files:
+        facts = json.loads(Path(file).read_text())
+        measured |= facts["rounds"]
+        aims |= facts["aims"]
+        machines[facts["machine"].partition(", ")[0]] = None
+    in_order = sorted(measured, key=lambda name: (name[0] != "P", name))
+    return {name: measured[name] for name in in_order}, aims, "; ".join(machines)
 
 
-def against_aims(measured: Measured) -> Iterator[Bar]:
-    """Draws how much of each aim was reached, but at most 200 %."""
-    for name, rounds in measured.items():
-        for what, aim in FIGURES[name].aims.items():
-            value = median(each[what] for each in rounds)
-            shown = f"{number(value)} (aim {aim})"
-            yield Bar(f"{name} {what}", min(reached(aim, value), 2.0), shown)
-
-
-def side_by_side(measured: Measured, name: str, unit: str) -> Iterator[Bar]:
-    """Draws the rates of the figure side by side."""
-    rounds = measured[name]
-    for what in rounds[0]:
-        if unit in what:
-            value = median(each[what] for each in rounds)
-            yield Bar(what, value, number(value), ours=what.startswith("cycles"))
-
-
-def main(source: str, folder: str) -> None:
-    measured: Measured = json.loads(Path(source).read_text())["rounds"]
-    pictures: dict[str, tuple[str, Iterator[Bar], float | None]] = {
-        "aims": ("Measured against the aims (dashed line: reached)", against_aims(measured), 1.0)
+def main(folder: str, *files: str) -> None:
+    mpl.use("svg")
+    mpl.rcParams.update({"font.size": 9, "svg.hashsalt": "bench", "savefig.facecolor": "white"})
+    measured, aims, note = _read(files)
+    pictures = {
+        "aims": against_aims(measured, aims),
+        "peers": beside_others(measured),
+        "large": empty_and_large(measured),
     }
-    if "P3" in measured:
-        title = "A second on PostgreSQL, durable: cycles here, no-op jobs there"
-        pictures["peers"] = (title, side_by_side(measured, "P3", "/s"), None)
-    if "P5" in measured:
-        title = "Cycles a second with an empty and with a large database (SQLite)"
-        pictures["large"] = (title, side_by_side(measured, "P5", "/s"), None)
-    place = Path(folder) / "pictures"
-    place.mkdir(parents=True, exist_ok=True)
-    for name, (title, bars, line) in pictures.items():
-        (place / f"{name}.svg").write_text(draw(title, list(bars), line=line))
+    for name, panels in pictures.items():
+        if filled := [panel for panel in panels if panel.bars]:
+            draw(filled, note=note, file=Path(folder) / f"{name}.svg")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
+from .aims import number, reached
 from .figures import FIGURES
 from .loads import Round
 
@@ -22,16 +23,6 @@ def table(measured: Measured) -> Iterator[str]:
             aim = _against(FIGURES[name].aims.get(what), median(values))
             yield f"| {shown} | {what} | {number(median(values))} | {spread} | {aim} |"
             shown = ""
-
-
-def number(value: float) -> str:
-    return f"{value:,.0f}" if value >= 100 or value == int(value) else f"{value:.2f}"
-
-
-def reached(aim: str, value: float) -> float:
-    """Returns the share of the aim that was reached; 1 and more means that the aim is reached."""
-    sign, limit = aim.split()
-    return value / float(limit) if sign == "≥" else float(limit) / value
 
 
 def _against(aim: str | None, value: float) -> str:

@@ -21,7 +21,8 @@ async def test_whoever_dies_at_whatever_step_a_request_is_live_or_in_one_complet
 ) -> None:
     for module in (archivable, archivable_runs):
         monkeypatch.setattr(module, "MOST_ROWS", 3)
-    monkeypatch.setattr(archiving, "MOST_MOVED", 2)
+    for name in ("LEAST_MOVED", "MOST_MOVED"):
+        monkeypatch.setattr(archiving, name, 2)
     made: set[int] = set()
     runs, known = Runs(bench), Counter[int]()
     await bench.become(viewer("S1"))
@@ -103,7 +104,8 @@ async def test_a_file_altered_before_anything_was_taken_out_is_given_up(
 async def test_a_file_altered_later_holds_up_its_archive_until_it_is_as_it_was(
     bench: Bench, archivist: Archivist, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(archiving, "MOST_MOVED", 1)
+    for name in ("LEAST_MOVED", "MOST_MOVED"):
+        monkeypatch.setattr(archiving, name, 1)
     await bench.become(viewer("S1"))
     await bench.become(viewer("S2"))
     await bench.drain("SAT")

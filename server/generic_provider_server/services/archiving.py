@@ -28,13 +28,14 @@ from ..store.read.archivable_runs import START, Page, Place
 from ..store.read.queries import Queries
 from ..store.store import Store
 from .loop import Loop
+from .portions import Portion
 
 POLL_SECONDS = 1.0
 """The service checks this often whether there is an archive to be made."""
 
 AFTER_TROUBLE_SECONDS = 10.0
-MOST_MOVED = 100
-"""One transaction removes at most this many lines, because live changes may have to wait for it."""
+LEAST_MOVED, MOST_MOVED = 100, 1_000
+"""One transaction removes so many lines: few beside live changes, which may have to wait for it."""
 
 PROGRESS_SECONDS = 1.0
 Result = TypeVar("Result")
@@ -54,6 +55,7 @@ class Archiving:
     def __init__(self, store: Store, folder: ArchiveFolder) -> None:
         self._store = store
         self._folder = folder
+        self._portion = Portion(store, least=LEAST_MOVED, most=MOST_MOVED)
 
     async def step(self) -> None:
         """Makes the next archive. Pauses after an error, because a person may have to act."""
@@ -103,7 +105,7 @@ class Archiving:
         told, part, after = time.monotonic(), 0, START
         while page := await self._page(archive, part, after):
             if page.lines:
-                await self._paced(asyncio.to_thread(writer.add, page.lines))
+                await asyncio.to_thread(writer.add, page.lines)
                 archive = _counted(archive, page.lines)
             part, after = (part + 1, START) if page.end is None else (part, page.end)
             if time.monotonic() - told > PROGRESS_SECONDS:
@@ -112,15 +114,18 @@ class Archiving:
 
     async def _page(self, archive: ArchiveRecord, part: int, after: Place) -> Page | None:
         question = partial(Queries.archivable, archive=archive, part=part, after=after)
-        return await self._paced(self._store.read(question))
+        page = await self._paced(self._store.read(question))
+        self._portion.done(commands=0)
+        return page
 
     async def _move(self, archive: ArchiveRecord) -> None:
         """Removes from the tables what the file contains."""
         try:
             await asyncio.to_thread(self._folder.publish, archive)
             contents = await asyncio.to_thread(self._contents, archive)
-            while lines := await asyncio.to_thread(_few, contents):
+            while lines := await asyncio.to_thread(_few, contents, self._portion.size):
                 moved = await self._paced(self._store.do(MoveLines(archive=archive, lines=lines)))
+                self._portion.done(len(lines))
                 archive = _still_ours(moved)
         except DamagedArchive as damaged:
             await self._stop_at(archive, str(damaged))
@@ -154,17 +159,18 @@ class Archiving:
         return _still_ours(await self._store.do(PutArchive(archive=archive)))
 
     async def _paced(self, step: Awaitable[Result]) -> Result:
-        """Waits for the step, and then pauses as long as the step took, so that archives take at
-        most half of the time.
+        """Waits for the step. Beside live changes it then pauses as long as the step took, so that
+        archives take at most half of the time.
         """
         began = time.monotonic()
         result = await step
-        await asyncio.sleep(time.monotonic() - began)
+        if self._portion.others:
+            await asyncio.sleep(time.monotonic() - began)
         return result
 
 
-def _few(contents: Iterator[Content]) -> list[Content]:
-    return list(islice(contents, MOST_MOVED))
+def _few(contents: Iterator[Content], count: int) -> list[Content]:
+    return list(islice(contents, count))
 
 
 def _still_ours(archive: ArchiveRecord | None) -> ArchiveRecord:

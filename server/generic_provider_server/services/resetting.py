@@ -22,6 +22,7 @@ from .loop import Loop
 from .portions import Portion
 from .surveying import in_sync_and_holding, survey
 
+LEAST_SENT, MOST_SENT = 25, 400
 AFTER_FAILURE = 1.0
 """A run that had an error is continued after this many seconds."""
 
@@ -67,7 +68,7 @@ class Resetting:
         self._sleep = sleep
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._loop = Loop("reset_runs", self.step, seconds=TICK)
-        self._portion = Portion(store)
+        self._portion = Portion(store, least=LEAST_SENT, most=MOST_SENT)
         self.draining = asyncio.Event()
 
     def start(self) -> None:

@@ -26,16 +26,18 @@ def large_state(run: Run, *, kind: str) -> Round:
     size = _size(run)
     large = run.databases.filled(kind, size)
     with run.databases.fresh(kind) as empty, server(empty) as serving:
-        alone = cycles(serving, seconds=run.seconds).done
+        alone = cycles(serving, seconds=run.seconds)
     with server(large) as serving:
-        among = cycles(serving, seconds=run.seconds, first=next(run.used)).done
+        among = cycles(serving, seconds=run.seconds, first=next(run.used))
     return {
         "subscriptions": size.subscriptions,
         "settled requests": size.settled,
         "blocked requests": size.blocked,
-        "cycles/s, empty": alone,
-        "cycles/s": among,
-        "ratio": among / alone,
+        "cycles/s, empty": alone.done,
+        "cycles/s": among.done,
+        "ratio": among.done / alone.done,
+        "µs of the server a cycle, empty": alone.cpu["server"],
+        "µs of the server a cycle": among.cpu["server"],
     }
 
 

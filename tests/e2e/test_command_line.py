@@ -20,6 +20,11 @@ distributors = [{ code = "MAIN" }, { code = "TWIN1", required_distributor = "MAI
 services = [{ code = "SPORT", provider_service_id = "1001" }]
 delivery_settings = { pending_window = "3 d" }
 """
+CREATED = """\
+SMALL created, EFFECTIVE
+  distributors  MAIN, TWIN1
+  services      SPORT
+"""
 
 
 def test_the_demo_tells_the_main_job_and_finds_all_well() -> None:
@@ -44,7 +49,7 @@ def test_a_provider_is_applied_changed_listed_shown_and_set_not_effective(tmp_pa
     file.write_text(PROVIDER)
     with Server(tmp_path) as server:
         said = run("provider", "apply", str(file), "--effective", server=server)
-        assert said.stdout == "SMALL created, EFFECTIVE\n", said.stderr
+        assert said.stdout == CREATED, said.stderr
         assert run("provider", "apply", str(file), server=server).stdout.startswith(
             "SMALL unchanged"
         )

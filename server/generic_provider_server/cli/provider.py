@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from .files.text import FILE
 from .files.toml_writing import toml_of
 from .remote import remote
 
+MOST_NAMED = 20
 STATES = {"effective": "EFFECTIVE", "not-effective": "NOT_EFFECTIVE"}
 
 
@@ -73,8 +75,8 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
         except ProvisioningError:
             say(f"{now.code} {done}, {_state(now)}", err=True)
             raise
-    changed = _changed(former, now) if former else []
-    output.message(now, f"{now.code} {done}, {_state(now)}", *changed)
+    details = _changed(former, now) if former else _created(now)
+    output.message(now, f"{now.code} {done}, {_state(now)}", *details)
 
 
 def _written(client: Client, former: Provider | None, wanted: Provider) -> tuple[Provider, str]:
@@ -107,6 +109,19 @@ def _changed(former: Provider | None, now: Provider) -> list[str]:
     after = toml_of(now, leave_out=OUTPUT_ONLY).splitlines()
     lines = difflib.unified_diff(before, after, lineterm="", n=0)
     return [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+
+
+def _created(now: Provider) -> Iterator[str]:
+    """Yields the codes of everything that the new provider has."""
+    yield from _codes("distributors", [each.code for each in now.distributors])
+    yield from _codes("services", [each.code for each in now.services])
+    yield from _codes("goods", [each.goods_type for each in now.goods])
+
+
+def _codes(what: str, codes: Sequence[str]) -> Iterator[str]:
+    if codes:
+        more = f" and {len(codes) - MOST_NAMED} more" if len(codes) > MOST_NAMED else ""
+        yield f"  {what:<12}  {', '.join(codes[:MOST_NAMED])}{more}"
 
 
 @provider.command("list")

@@ -12,6 +12,12 @@ from generic_provider_server import callers
 from support.command_line import run
 from support.processes import Server, SimulatedAdapter, wait_until
 
+PROVIDER = """
+code = "P"
+distributors = [{ code = "M" }]
+services = [{ code = "NEWS", provider_service_id = "1" }]
+"""
+
 
 def test_a_token_is_printed_once_and_only_its_digest_is_kept(tmp_path: Path) -> None:
     file = f"--callers={tmp_path / 'callers.toml'}"
@@ -115,7 +121,7 @@ def test_commands_prove_themselves_by_a_token_that_nothing_shows(
         assert run("health", server=server).exit_code == 0
         monkeypatch.setenv("GENERIC_PROVIDER_TOKEN", token)
         applied = run("provider", "apply", str(file), server=server)
-        assert applied.stdout == "P created, NOT_EFFECTIVE\n", applied.stderr
+        assert applied.stdout == "P created, NOT_EFFECTIVE\n  distributors  M\n", applied.stderr
         adapter = SimulatedAdapter("simulator", server=server, provider="P")
         try:
             wait_until(
@@ -126,3 +132,32 @@ def test_commands_prove_themselves_by_a_token_that_nothing_shows(
             assert adapter.stop() == 0
     shown = [nobody.output, wrong.output, server.log.read_text()]
     assert [text for text in shown if token in text] == []
+
+
+def test_a_caller_with_the_role_crm_gets_an_explanation_of_what_it_may_read(tmp_path: Path) -> None:
+    callers = f"--callers={tmp_path / 'callers.toml'}"
+    tokens = {
+        role: run("caller", "add", role, f"--role={role}", callers).stdout.strip()
+        for role in ("operator", "crm")
+    }
+    become = ("--subscription=S1", "--type=DTH", "--provider=P", "--service=M:NEWS")
+    (tmp_path / "p.toml").write_text(PROVIDER)
+    with Server(tmp_path, callers) as server:
+
+        def said(role: str, *command: str, code: int = 0) -> str:
+            done = run(*command, server=server, GENERIC_PROVIDER_TOKEN=tokens[role])
+            assert done.exit_code == code, done.output
+            return done.output
+
+        said("operator", "provider", "apply", str(tmp_path / "p.toml"), "--effective")
+        said("crm", "action", "become-subscriber", *become)
+        text = said("crm", "subscription", "explain", "S1")
+        unknown = said("crm", "subscription", "explain", "S2", code=1)
+        listed = said("crm", "action", "list", "--subscription=S1")
+
+    assert "\nP  account (none)  PENDING\n" in text
+    assert "  not shown   the provider, its requests and adapters: your roles may not read" in text
+    assert "ask somebody with the role support, who may see more: generic-provider sub" in text
+    assert "  adapter  " not in text
+    assert "[SUBSCRIPTION_NOT_FOUND]" in unknown
+    assert "PERMISSION_DENIED" not in text + unknown + listed

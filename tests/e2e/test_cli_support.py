@@ -174,7 +174,8 @@ def test_busy_adapters_are_told(server: Server, crm: Client, provider: str) -> N
         listed = _said(server, "adapters", "--provider", provider)
         backlog = _said(server, "backlog", provider)
 
-    assert advice == f"wait: all adapters of {provider} are busy"
+    listing = f"generic-provider adapters --provider {provider}"
+    assert advice == f"wait: all adapters of {provider} are busy: {listing}"
     assert "1 of 1" in listed
     figures = {line[:27].strip(): line[27:] for line in backlog.splitlines()}
     assert figures["pending"] == "2"

@@ -104,7 +104,9 @@ def test_black_after_a_card_swap(
     assert f"REJECTED_BY_PLATFORM E42 not on this card ({refused})" in text
     assert f"taken back item MAIN:SMARTCARD:{new} is gone" in text
     assert f"taken back item MAIN:SMARTCARD:{card} is back" in text
-    assert "next        mend the cause of the refusal, then perform SWAP_ITEM again" in text
+    again = f"--old-serial-number {card} --new-item MAIN:SMARTCARD:{new}"
+    assert "next        mend the cause of the refusal, then perform SWAP_ITEM again (A" in text
+    assert f"): generic-provider action swap-item {number} {again}\n" in text
     by_card = _explained(server, new)
     assert f"{new}: its addition to {number} was refused at 20" in by_card
     assert f"({refused}): E42 not on this card" in by_card
@@ -125,6 +127,7 @@ def test_a_swap_and_its_correction_were_refused(
     assert re.search(rf"platform id +\S+\n  for +MAIN:SMARTCARD:{card}\n", shown), shown
     assert f"--provider {provider}; it does not repeat SWAP_ITEM" in text
     assert "which was taken back: then perform SWAP_ITEM again (A" in text
+    assert f"generic-provider action swap-item {number} --old-serial-number {card} " in text
 
 
 def test_the_customer_has_moved(server: Server, crm: Client, provider: str, number: str) -> None:
@@ -142,7 +145,8 @@ def test_the_customer_has_moved(server: Server, crm: Client, provider: str, numb
     assert "taken back the address is again: Vana 1, Tallinn" in refused
     assert "  address   Vana 1, Tallinn\n" in refused
     assert "its address" not in refused
-    again = f"then perform {asked} again: generic-provider action change-location {number} --whole"
+    change = f"generic-provider action change-location {number} --whole"
+    again = f"then perform CHANGE_LOCATION again ({asked}): {change}"
     assert f"{again} --address-line 'Uus 5' --city Tartu\n" in refused
 
 
@@ -242,6 +246,16 @@ def test_the_contents_of_an_account_that_was_taken_over_are_not_known(
     assert text.rstrip().endswith(f"reset subscription {number} --provider {provider}")
 
 
+def test_a_card_is_missing(
+    server: Server, crm: Client, provider: str, number: str, card: str
+) -> None:
+    crm.perform(actions.RemoveItems(serial_numbers=[card]), subscription=number)
+    accept_all(crm, provider)
+
+    add = f"generic-provider action add-items {number} --item={provider}:MAIN:SMARTCARD:SERIAL"
+    assert _explained(server, number).endswith(f"with its serial number: {add}\n")
+
+
 def test_an_activation_is_stuck(server: Server, crm: Client, provider: str, number: str) -> None:
     crm.perform(actions.StopServices(services=[("MAIN", "SPORT")]), subscription=number)
     accept_all(crm, provider)
@@ -272,7 +286,7 @@ def test_an_activation_that_is_stuck_again_and_again_can_be_cancelled(
         answer(crm, provider, status=later, delay=timedelta(seconds=0.1))
     request = take(crm, provider).request
 
-    cancel = f"generic-provider request cancel {request} --end-lease --reason …"
+    cancel = f"generic-provider request cancel {request} --end-lease --reason WHY"
     assert f"; if it can never succeed: {cancel}\n" in _explained(server, number)
 
 

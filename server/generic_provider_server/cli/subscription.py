@@ -19,6 +19,7 @@ from ..desk.explaining import explained
 from ..desk.former import former_requests, what_next, where_it_was
 from ..desk.output import Output, moment, say
 from ..desk.wording import heading, item, service
+from .again import again
 from .finding import COLUMNS, KEY, find, look_up
 from .listing import created_options, limit_option, page_size, within
 from .remote import remote
@@ -77,7 +78,7 @@ def explain(client: Client, output: Output, *, key: str) -> None:
         if not output.as_json:
             say(what_next(former[0]))
     else:
-        explained(client, found).show(output)
+        explained(client, found, again=again).show(output)
 
 
 def _lines(found: Subscription) -> Iterator[str]:

@@ -68,26 +68,26 @@ class Parts(click.ParamType[dict[str, Any]]):
     name = "parts"
 
     def __init__(self, *fields: str, optional: int = 0) -> None:
-        self._fields, self._optional = fields, optional
+        self.fields, self.optional = fields, optional
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> dict[str, Any]:
         if isinstance(value, dict):
             return value
-        texts = value.split(":", len(self._fields) - 1)
-        left_out = len(self._fields) - len(texts)
-        if left_out > self._optional or "" in texts:
+        texts = value.split(":", len(self.fields) - 1)
+        left_out = len(self.fields) - len(texts)
+        if left_out > self.optional or "" in texts:
             self.fail(f"{value!r} is not {self._pattern()}", param, ctx)
-        return dict(zip(self._fields[left_out:], texts, strict=True))
+        return dict(zip(self.fields[left_out:], texts, strict=True))
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
         return self._pattern()
 
     def _pattern(self) -> str:
-        names = [name.upper() for name in self._fields]
-        optional = [f"[{name}:]" for name in names[: self._optional]]
-        return "".join(optional) + ":".join(names[self._optional :])
+        names = [name.upper() for name in self.fields]
+        optional = [f"[{name}:]" for name in names[: self.optional]]
+        return "".join(optional) + ":".join(names[self.optional :])
 
 
 class Entry(click.ParamType[tuple[str, str]]):

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import timedelta
 
 from generic_provider import (
     ActionKind,
-    ConnectedAdapter,
     Provider,
-    ProviderLink,
     ProviderState,
     ProvisioningRequest,
     SubscriptionAction,
@@ -18,85 +16,95 @@ from generic_provider import (
     WaitingFor,
 )
 
+from .facts import Platform
 from .output import moment
 from .wording import error
 
 MANY_ATTEMPTS = 3
-PLACE = ("city", "postal-code", "country")
 TIME = "%Y-%m-%d %H:%M:%SZ"
 
+Again = Callable[[SubscriptionAction], str]
+"""Returns the command that performs an action again; empty if no command can."""
 
-def next_step(
-    link: ProviderLink,
-    *,
-    pending: Sequence[ProvisioningRequest],
-    adapters: Sequence[ConnectedAdapter],
-    provider: Provider,
-    subscription: str,
-    not_sent: Sequence[str],
-    refused: SubscriptionAction | None,
-) -> str:
-    """Returns the advice in one or two sentences. `pending` must be in order, the oldest request
-    first.
 
-    `refused`: the newest action, if this provider's platform refused it.
-    """
-    reset = f"generic-provider reset subscription {subscription} --provider {link.provider}"
+def next_step(platform: Platform, again: Again) -> str:
+    """Returns the advice in one or two sentences."""
+    provider, state = platform.provider, platform.link.sync_state
+    if provider is None:
+        return _for_the_crm(platform, again)
     if provider.state != ProviderState.EFFECTIVE and (
-        pending or link.sync_state == SyncState.OUT_OF_SYNC
+        platform.pending or state == SyncState.OUT_OF_SYNC
     ):
-        then = "" if pending else f"; after that: {reset}"
-        switch = f"generic-provider provider set-state {link.provider} effective"
-        return f"{link.provider} is not effective and gets nothing: {switch}{then}"
-    if pending:
-        return _until_settled(pending[0], adapters, provider=provider)
-    match link.sync_state:
-        case SyncState.IN_SYNC if not_sent:
-            return f"install what is missing: generic-provider action add-items {subscription}"
-        case SyncState.IN_SYNC if refused:
-            return f"mend the cause of the refusal, then {_again(refused)}"
-        case SyncState.IN_SYNC:
-            return (
-                "nothing: the platform holds what the CRM wants; if the customer sees otherwise, "
-                f"send everything again: {reset} --full"
-            )
-        case SyncState.OUT_OF_SYNC:
-            send = f"send what is missing (--preview shows it): {reset}"
-            if link.repair_rejected:
-                return f"mend the cause of the rejection, then {send}{_then(refused)}"
-            return (
-                f"{link.provider} was not effective when this was changed, or somebody else "
-                f"changed the platform, or its account was taken over; {send}"
-            )
-        case _:
-            return "repeat this command: the subscription is just changing"
+        then = "" if platform.pending else f"; after that: {_reset(platform)}"
+        switch = _command("provider", "set-state", provider.code, "effective")
+        return f"{provider.code} is not effective and gets nothing: {switch}{then}"
+    if platform.pending:
+        return _until_settled(platform, provider=provider)
+    if state == SyncState.IN_SYNC:
+        return _asked(platform, again) or (
+            "nothing: the platform holds what the CRM wants; if the customer sees otherwise, "
+            f"send everything again: {_reset(platform)} --full"
+        )
+    if state == SyncState.OUT_OF_SYNC:
+        return _out_of_sync(platform, again)
+    return "repeat this command: the subscription is just changing"
 
 
-def _then(refused: SubscriptionAction | None) -> str:
-    if refused is None:
-        return ""
+def _for_the_crm(platform: Platform, again: Again) -> str:
+    """Returns the advice for a caller who may read subscriptions and actions only."""
+    if platform.link.sync_state == SyncState.IN_SYNC:
+        return _asked(platform, again) or "nothing: the platform holds what the CRM wants"
+    explain = _command("subscription", "explain", platform.subscription)
+    return f"ask somebody with the role support, who may see more: {explain}"
+
+
+def _asked(platform: Platform, again: Again) -> str:
+    """Returns what the CRM must ask for; empty if it has asked for everything."""
+    if platform.not_sent:
+        items = {
+            f"--item={each.provider}:{each.distributor}:{goods_type}:SERIAL"
+            for each in platform.not_sent
+            for goods_type in each.missing_goods_types
+        }
+        add = _command("action", "add-items", platform.subscription, *sorted(items))
+        return f"install what is missing, with its serial number: {add}"
+    if platform.refused:
+        return f"mend the cause of the refusal, then {_again(platform.refused, again)}"
+    return ""
+
+
+def _out_of_sync(platform: Platform, again: Again) -> str:
+    send = f"send what is missing (--preview shows it): {_reset(platform)}"
+    if not platform.link.repair_rejected:
+        return (
+            f"{platform.link.provider} was not effective when this was changed, or somebody else "
+            f"changed the platform, or its account was taken over; {send}"
+        )
+    said = f"mend the cause of the rejection, then {send}"
+    if not platform.refused:
+        return said
+    name = ActionKind.name_of(platform.refused.kind)
+    then = _again(platform.refused, again)
+    return f"{said}; it does not repeat {name}, which was taken back: then {then}"
+
+
+def _again(refused: SubscriptionAction, again: Again) -> str:
     name = ActionKind.name_of(refused.kind)
-    return f"; it does not repeat {name}, which was taken back: then {_again(refused)}"
+    command = again(refused)
+    return f"perform {name} again ({refused.id})" + (f": {command}" if command else "")
 
 
-def _again(refused: SubscriptionAction) -> str:
-    """Says how to perform the action again. If everything that it asked for fits into one command,
-    names the command.
-    """
-    if refused.kind != ActionKind.CHANGE_LOCATION:
-        return f"perform {ActionKind.name_of(refused.kind)} again ({refused.id})"
-    address = refused.performed.change_location.address
-    given = [("address-line", line) for line in address.lines]
-    given += [(name, getattr(address, name.replace("-", "_"))) for name in PLACE]
-    given += [("address-parameter", f"{key}={value}") for key, value in address.parameters.items()]
-    options = " ".join([f"--{name} {shlex.quote(value)}" for name, value in given if value])
-    command = f"generic-provider action change-location {refused.subscription} --whole {options}"
-    return f"perform {refused.id} again: {command}"
+def _reset(platform: Platform) -> str:
+    only = "--provider", platform.link.provider
+    return _command("reset", "subscription", platform.subscription, *only)
 
 
-def _until_settled(
-    first: ProvisioningRequest, adapters: Sequence[ConnectedAdapter], *, provider: Provider
-) -> str:
+def _command(*words: str) -> str:
+    return shlex.join(["generic-provider", *words])
+
+
+def _until_settled(platform: Platform, *, provider: Provider) -> str:
+    first, adapters = platform.pending[0], platform.adapters
     number = first.number
     if first.waiting_for == WaitingFor.ANSWER:
         return _until_answered(first, most=provider.delivery_settings.max_lease_time.ToTimedelta())
@@ -109,11 +117,15 @@ def _until_settled(
         said = f" ({error(first)})" if error(first) else ""
         return (
             f"wait for the next attempt at {moment(first, 'next_delivery_time')}{said}; "
-            f"if it can never succeed: generic-provider request cancel {number} --reason …"
+            f"if it can never succeed: {_cancel(number)}"
         )
+    listed = _command("adapters", "--provider", provider.code)
     if all(each.in_flight >= each.max_in_flight for each in adapters):
-        return f"wait: all adapters of {provider.code} are busy"
-    return f"wait: an adapter takes {number} next; if it does not, check the log of the adapter"
+        return f"wait: all adapters of {provider.code} are busy: {listed}"
+    return (
+        f"wait: an adapter takes {number} next; if it does not, check the log of the adapter: "
+        f"{listed}"
+    )
 
 
 def _until_answered(request: ProvisioningRequest, *, most: timedelta) -> str:
@@ -128,5 +140,8 @@ def _until_answered(request: ProvisioningRequest, *, most: timedelta) -> str:
     )
     if request.delivery_attempts < MANY_ATTEMPTS:
         return said
-    cancel = f"generic-provider request cancel {number} --end-lease --reason …"
-    return f"{said}; if it can never succeed: {cancel}"
+    return f"{said}; if it can never succeed: {_cancel(number, '--end-lease')}"
+
+
+def _cancel(request: str, *options: str) -> str:
+    return _command("request", "cancel", request, *options, "--reason", "WHY")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 from generic_provider import (
     Client,
     InstalledItem,
+    Provider,
     ProviderState,
     ProvisioningRequest,
     RequestType,
@@ -18,11 +19,22 @@ from generic_provider import (
 )
 
 from .actions import in_brief, outcome
+from .advice import Again, next_step
 from .archived import more_in
 from .coming import coming
 from .facts import Facts, Platform, facts_of
 from .output import Output, age, json_line, moment, plain, say, show_table
-from .wording import about, address, error, heading, holder, service_in_brief, usage, waits
+from .wording import (
+    about,
+    address,
+    error,
+    heading,
+    holder,
+    not_sent,
+    service_in_brief,
+    usage,
+    waits,
+)
 from .wording import point as named
 from .wording import state_of as request_state
 
@@ -32,6 +44,7 @@ POINTS = ("provider", "viewing point", "CRM: items", "services", "platform: item
 
 class Explanation(NamedTuple):
     facts: Facts
+    again: Again
 
     def show(self, output: Output) -> None:
         if output.as_json:
@@ -40,7 +53,7 @@ class Explanation(NamedTuple):
         subscription, platforms, actions, scheduled, _, archives = self.facts
         say(*heading(subscription))
         for used in subscription.usages:
-            say(f"  usage     {usage(used)}; {self._sent(used)}")
+            say(f"  usage     {usage(used)}{self._sent(used)}")
         say("")
         show_table(POINTS, self._points())
         if lines := coming(subscription, scheduled):
@@ -51,23 +64,26 @@ class Explanation(NamedTuple):
             say(*self._action_lines(action))
         for platform in platforms:
             say("", *_lines(platform, subscription, archived=bool(archives)))
+            say(f"  next        {next_step(platform, self.again)}")
         if not platforms:
             say("", "  next      nothing: the subscription has no platform")
         if archives:
             say("", more_in(archives))
 
     def _sent(self, used: Usage) -> str:
-        """Returns in words what became of the newest request about a usage record."""
-        for request in self.facts.requests:
+        """Returns in words what became of the newest request about a usage record; empty if the
+        caller may not read requests.
+        """
+        for request in self.facts.requests or ():
             if request.usage.reference == used.reference and request.provider == used.provider:
-                return f"{_request_in_brief(request)} at {moment(request, 'create_time')}"
-        return "not sent"
+                return f"; {_request_in_brief(request)} at {moment(request, 'create_time')}"
+        return "" if self.facts.requests is None else "; not sent"
 
     def _action_lines(self, action: SubscriptionAction) -> Iterator[str]:
         yield f"  {in_brief(action)}"
         for name, text in outcome(action):
             yield f"    {name:<10} {text}"
-        made = [each for each in self.facts.requests if each.number in action.requests]
+        made = [each for each in self.facts.requests or () if each.number in action.requests]
         if made:
             more = f" and {len(action.requests) - MOST_SHOWN} more" * (len(made) > MOST_SHOWN)
             brief = ", ".join(map(_request_in_brief, reversed(made[-MOST_SHOWN:])))
@@ -83,7 +99,8 @@ class Explanation(NamedTuple):
             used = {each.distributor for each in (*items, *held.items)}
             used |= {each.distributor for each in services}
             used |= {each.distributor for each in held.services}
-            order = [each.code for each in platform.provider.distributors]
+            known = platform.provider.distributors if platform.provider else ()
+            order = [each.code for each in known]
             order += sorted(used.difference(order))
             for point in sorted(used, key=order.index):
                 yield (
@@ -104,12 +121,12 @@ class Explanation(NamedTuple):
             "platforms": [
                 {
                     "provider": each.link.provider,
-                    "provider_state": ProviderState.name_of(each.provider.state),
+                    "provider_state": _state(each.provider),
                     "sync_state": SyncState.name_of(each.link.sync_state),
                     "confirmation": plain(each.confirmation) if each.confirmation else None,
                     "pending": [plain(request) for request in each.pending],
                     "adapters": [plain(adapter) for adapter in each.adapters],
-                    "next_step": each.next_step,
+                    "next_step": next_step(each, self.again),
                 }
                 for each in self.facts.platforms
             ],
@@ -119,21 +136,23 @@ class Explanation(NamedTuple):
         }
 
 
-def explained(client: Client, subscription: Subscription) -> Explanation:
-    return Explanation(facts_of(client, subscription))
+def explained(client: Client, subscription: Subscription, *, again: Again) -> Explanation:
+    return Explanation(facts_of(client, subscription), again)
+
+
+def _state(provider: Provider | None) -> str:
+    return ProviderState.name_of(provider.state) if provider else "UNSPECIFIED"
 
 
 def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Iterator[str]:
     link = platform.link
-    provider_state = ProviderState.name_of(platform.provider.state)
-    yield (
-        f"{link.provider} ({provider_state})  account {link.account_number or '(none)'}  "
-        f"{SyncState.name_of(link.sync_state)}"
-    )
+    state = f" ({_state(platform.provider)})" if platform.provider else ""
+    account = f"account {link.account_number or '(none)'}"
+    yield f"{link.provider}{state}  {account}  {SyncState.name_of(link.sync_state)}"
     if platform.confirmation:
         when = moment(platform.confirmation, "settle_time")
         yield f"  confirmed   {when} by {_request(platform.confirmation)}"
-    else:
+    elif platform.provider:
         yield f"  confirmed   nothing {'that is not archived' if archived else 'yet'}"
     held = link.confirmed
     if held.ByteSize() and held.holder != wanted.holder:
@@ -141,7 +160,7 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
     if held.ByteSize() and held.address != wanted.address:
         yield f"  its address {address(held.address) or '(none)'}"
     yield from (f"  difference  {each.text}" for each in link.differences)
-    yield from (f"  not sent    {each}" for each in platform.not_sent)
+    yield from (f"  not sent    {not_sent(each)}" for each in platform.not_sent)
     for each in platform.pending[:MOST_SHOWN]:
         since = f"created {age(each, 'create_time')} ago, {moment(each, 'create_time')}"
         yield f"  pending     {_request(each)}, waits for {waits(each)}{_trouble(each)}; {since}"
@@ -155,9 +174,10 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
     for adapter in platform.adapters:
         load = f"{adapter.in_flight} of {adapter.max_in_flight} in flight"
         yield f"  adapter     {adapter.adapter} since {moment(adapter, 'connect_time')}, {load}"
-    if not platform.adapters:
+    if not platform.provider:
+        yield "  not shown   the provider, its requests and adapters: your roles may not read them"
+    elif not platform.adapters:
         yield "  adapter     none is connected"
-    yield f"  next        {platform.next_step}"
 
 
 def _request(request: ProvisioningRequest) -> str:

@@ -12,18 +12,18 @@ from generic_provider import (
     Archive,
     Client,
     ConnectedAdapter,
+    PermissionDenied,
     Provider,
     ProviderLink,
     ProvisioningRequest,
     RequestNotFound,
     RequestState,
+    SubscribedService,
     Subscription,
     SubscriptionAction,
 )
 
-from .advice import next_step
 from .archived import archives_with
-from .wording import not_sent
 
 MOST_ACTIONS = 5
 MOST_REQUESTS = 50
@@ -35,29 +35,18 @@ class Platform(NamedTuple):
 
     subscription: str
     link: ProviderLink
-    provider: Provider
+    provider: Provider | None
+    """None if the caller may not read providers, and so also no requests and no adapters."""
     pending: list[ProvisioningRequest]
     confirmation: ProvisioningRequest | None
     """The newest request that the platform accepted."""
     adapters: list[ConnectedAdapter]
-    not_sent: list[str]
-    """One sentence for each service that is on and is not sent to the platform."""
+    not_sent: list[SubscribedService]
+    """The services that are on and are not sent to the platform, because goods are missing."""
     refused: SubscriptionAction | None
     """The newest action, if this platform rejected it or a part of it."""
     rejected: ProvisioningRequest | None
     """The request that caused the last error, if it is not archived."""
-
-    @property
-    def next_step(self) -> str:
-        return next_step(
-            self.link,
-            pending=self.pending,
-            adapters=self.adapters,
-            provider=self.provider,
-            subscription=self.subscription,
-            not_sent=self.not_sent,
-            refused=self.refused,
-        )
 
 
 class Facts(NamedTuple):
@@ -66,8 +55,8 @@ class Facts(NamedTuple):
     actions: list[SubscriptionAction]
     """The newest actions that are not scheduled, the newest first."""
     scheduled: list[SubscriptionAction]
-    requests: list[ProvisioningRequest]
-    """The newest requests, the newest first."""
+    requests: list[ProvisioningRequest] | None
+    """The newest requests, the newest first; None if the caller may not read requests."""
     archives: list[Archive]
     """The newest archives that contain older requests of the subscription."""
 
@@ -78,7 +67,6 @@ def facts_of(client: Client, subscription: Subscription) -> Facts:
     actions = client.list_actions(subscription=number, page_size=MOST_ACTIONS + len(scheduled))
     performed = (each for each in actions if each.state != ActionState.SCHEDULED)
     newest = [*islice(performed, MOST_ACTIONS)]
-    requests = client.list_requests(subscription=number, page_size=MOST_REQUESTS)
     platforms = [
         _platform(client, subscription, link, newest) for link in subscription.provider_links
     ]
@@ -87,9 +75,17 @@ def facts_of(client: Client, subscription: Subscription) -> Facts:
         platforms,
         newest,
         scheduled,
-        [*islice(requests, MOST_REQUESTS)],
+        _newest_requests(client, number),
         archives_with(client, number),
     )
+
+
+def _newest_requests(client: Client, number: str) -> list[ProvisioningRequest] | None:
+    found = client.list_requests(subscription=number, page_size=MOST_REQUESTS)
+    try:
+        return [*islice(found, MOST_REQUESTS)]
+    except PermissionDenied:
+        return None
 
 
 def _platform(
@@ -98,22 +94,24 @@ def _platform(
     link: ProviderLink,
     newest: Sequence[SubscriptionAction],
 ) -> Platform:
-    number, provider = subscription.number, link.provider
-    ours = partial(client.list_requests, subscription=number, provider=provider)
-    refused = [e for e in newest[:1] if e.state in REFUSED and e.error.provider == provider]
+    number, code = subscription.number, link.provider
+    not_sent = [e for e in subscription.services if e.provider == code and e.missing_goods_types]
+    rejections = [e for e in newest[:1] if e.state in REFUSED and e.error.provider == code]
+    refused = next(iter(rejections), None)
+    try:
+        provider = client.get_provider(code)
+    except PermissionDenied:
+        return Platform(number, link, None, [], None, [], not_sent, refused, None)
+    ours = partial(client.list_requests, subscription=number, provider=code)
     return Platform(
         number,
         link,
-        client.get_provider(provider),
+        provider,
         list(ours(state=RequestState.PENDING, oldest_first=True)),
         next(ours(state=RequestState.COMPLETED, page_size=1), None),
-        list(client.list_adapters(provider=provider)),
-        [
-            not_sent(each)
-            for each in subscription.services
-            if each.provider == provider and each.missing_goods_types
-        ],
-        next(iter(refused), None),
+        list(client.list_adapters(provider=code)),
+        not_sent,
+        refused,
         _rejected(client, link),
     )
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from generic_provider import Client, ProvisioningRequest, RequestState, RequestType
+from generic_provider import (
+    Client,
+    PermissionDenied,
+    ProvisioningRequest,
+    RequestState,
+    RequestType,
+)
 
 from .output import moment
 from .wording import error
@@ -26,8 +32,13 @@ ENDS = {
 
 
 def former_requests(client: Client, serial: str) -> list[ProvisioningRequest]:
-    """Returns the newest requests that added or removed the item."""
-    return [*islice(_named(client, serial), MOST_SHOWN)]
+    """Returns the newest requests that added or removed the item; none if the caller may not read
+    requests.
+    """
+    try:
+        return [*islice(_named(client, serial), MOST_SHOWN)]
+    except PermissionDenied:
+        return []
 
 
 def _named(client: Client, serial: str) -> Iterator[ProvisioningRequest]:

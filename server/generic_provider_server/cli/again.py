@@ -1,0 +1,75 @@
+"""Writes the command that performs an action again."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import click
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from generic_provider import ActionState, SubscriptionAction, SubscriptionState
+
+from .action_options import ACTIONS, message_fields
+from .merging import PARTS, WHOLE
+from .values import Entry, Named, Parts, kebab
+
+
+def again(found: SubscriptionAction) -> str:
+    """Returns the command; empty if its options cannot express exactly what the action asked for,
+    or if only one of several services or items was rejected.
+    """
+    field = found.performed.WhichOneof("action") or ""
+    name = kebab(field)
+    if not field or name == "become-subscriber":
+        return ""
+    asked: Message = getattr(found.performed, field)
+    several = any(each.is_repeated and len(value) > 1 for each, value in asked.ListFields())
+    if several and found.state == ActionState.PARTLY_REJECTED:
+        return ""
+    words = ["--whole"] if name in PARTS else []
+    for option in ACTIONS[name].options:
+        if isinstance(option, click.Option):
+            for word in dict.fromkeys(_words(option, asked)):
+                words += [option.opts[0], word]
+    command = shlex.join(["generic-provider", "action", name, found.subscription, *words])
+    return command if _asked(name, words, kind=type(asked)) == asked else ""
+
+
+def _asked(name: str, words: Sequence[str], *, kind: type[Message]) -> Message | None:
+    """Returns what the command would ask for; None if it does not accept the options."""
+    command = click.Command(name, params=[*ACTIONS[name].options, WHOLE])
+    try:
+        options = command.make_context(name, [*words]).params
+    except click.UsageError:
+        return None
+    del options["whole"]
+    return kind(**message_fields(options))
+
+
+def _words(option: click.Option, asked: Message) -> Iterator[str]:
+    for value in _values(asked, *(option.name or "").rstrip("_").split("__")):
+        match option.type:
+            case Parts():
+                parts = [str(getattr(value, field, "")) for field in option.type.fields]
+                if all(parts[option.type.optional :]):
+                    yield ":".join(filter(None, parts))
+            case Entry():
+                yield "=".join(value)
+            case Named():
+                yield kebab(SubscriptionState.name_of(value))
+            case _:
+                yield value.ToJsonString() if isinstance(value, Timestamp) else str(value)
+
+
+def _values(message: Any, first: str, *rest: str) -> Iterator[Any]:
+    """Yields the values of the field, or of a field within it, that are set."""
+    value = next((value for field, value in message.ListFields() if field.name == first), ())
+    if isinstance(value, Mapping):
+        value = value.items()
+    elif not isinstance(value, Sequence) or isinstance(value, str):
+        value = [value]
+    for each in value:
+        yield from _values(each, *rest) if rest else [each]

@@ -381,7 +381,7 @@ async def test_many_wrong_credentials_are_slowed_down_in_bounded_memory(
 ) -> None:
     monkeypatch.setattr(access, "DELAY_SECONDS", 60.0)
     judge = access.Access({}, secure=False)
-    hosts = ["ipv4:10.0.0.1"] * 10_000 + [f"ipv4:10.1.{n >> 8}.{n & 255}" for n in range(10_000)]
+    hosts = ["10.0.0.1"] * 10_000 + [f"10.1.{n >> 8}.{n & 255}" for n in range(10_000)]
     with capture_logs() as logs:
         tasks = [asyncio.create_task(judge.slow_down(host, size=0)) for host in hosts]
         await asyncio.sleep(0)
@@ -403,7 +403,7 @@ async def test_after_many_hosts_with_wrong_credentials_one_line_has_their_number
     with capture_logs() as logs:
         for minute in 1, 2:
             for n in range(1_000):
-                await judge.slow_down(f"ipv6:[2001:db8::{n:x}]", size=0)
+                await judge.slow_down(f"[2001:db8::{n:x}]", size=0)
             while len(logs) < minute * (access.MOST_LINES + 1):
                 await asyncio.sleep(0.01)
 

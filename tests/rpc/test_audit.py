@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +34,7 @@ from generic_provider import (
     actions,
 )
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
+from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
 from generic_provider_server.rpc.audit import CHANGES, COUNTED, READS
@@ -280,18 +284,34 @@ async def test_entries_name_the_proven_caller_with_its_roles_and_count_wrong_cre
         found = await latest(mari, lambda found: len(found) >= 5)
 
     shown = {
-        (e.method, e.caller.partition(":")[0], *e.roles, e.performed_by, e.code, e.done, e.refused)
-        for e in found
+        (e.method, e.caller, *e.roles, e.performed_by, e.code, e.done, e.refused) for e in found
     }
     assert shown == {
         ("CreateProvider", "mari", "operator", "boss", 0, 1, 0),
         ("SetProviderState", "crm", "crm", "", 7, 0, 1),
         ("GetBacklog", "crm", "crm", "", 7, 0, 1),
-        ("", "ipv4", "", 16, 0, 3),
+        ("", "127.0.0.1", "", 16, 0, 3),
     }
     assert not any("wrong" in str(entry) for entry in found)
     made = [entry.detail for entry in found if entry.method == "CreateProvider"]
     assert made == ["(repeated)", ""]
+
+
+async def test_addresses_are_written_as_people_write_them(tmp_path: Path) -> None:
+    with suppress(OSError), socket.create_server(("::1", 0), family=socket.AF_INET6):
+        settings = Settings(listen="[::1]:0", database=f"sqlite:///{tmp_path / 'x.db'}")
+        async with running(settings) as address, AsyncClient(address) as client:
+            await client.create_provider(Provider(code="P"))
+            (entry,) = await latest(client, bool)
+            request = provisioning.StreamPendingRequestsRequest(provider="P", adapter="a")
+            stream = ProvisioningServiceStub(client.channel).StreamPendingRequests(request)
+            await stream.read()
+            (adapter,) = [each async for each in client.list_adapters()]
+            stream.cancel()
+        for written in adapter.peer, entry.peer, entry.caller:
+            assert re.fullmatch(r"\[::1\]:\d+", written)
+        return
+    pytest.skip("needs IPv6 on loopback")
 
 
 async def test_a_proven_caller_cannot_approve_its_own_run(house: House) -> None:

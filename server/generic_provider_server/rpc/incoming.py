@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any, NamedTuple
+from urllib.parse import unquote
 
 from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import DecodeError, Message
@@ -67,7 +68,7 @@ class IncomingCall:
 
     @property
     def peer(self) -> str:
-        return str(self.context.peer())
+        return plain_address(str(self.context.peer()))
 
     @property
     def identity(self) -> Identity:
@@ -116,6 +117,12 @@ class Rpc(NamedTuple):
         except DecodeError:
             why = "is not a message of this RPC (broken bytes, or text that is not UTF-8)"
             raise InvalidField(("request", why)) from None
+
+
+def plain_address(peer: str) -> str:
+    """Returns the address as a person writes it. gRPC writes `ipv6:%5B::1%5D:50051`."""
+    kind, _, address = peer.partition(":")
+    return unquote(address) if kind in {"ipv4", "ipv6"} else peer
 
 
 def rpc_of(method: MethodDescriptor) -> Rpc:

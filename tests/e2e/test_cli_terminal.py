@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import click
 import pytest
 
 from generic_provider import Client, Provider, ProvisioningResponse, ResponseStatus, actions
@@ -57,7 +58,7 @@ def keys(server: Server) -> list[str]:
 
 
 @pytest.mark.parametrize("columns", [40, 80, 100])
-@pytest.mark.parametrize("noun", ["request", "action", "subscription"])
+@pytest.mark.parametrize("noun", ["request", "action", "subscription", "audit"])
 def test_no_key_is_cut_however_narrow_the_terminal_is(
     server: Server, keys: list[str], noun: str, columns: int
 ) -> None:
@@ -65,7 +66,11 @@ def test_no_key_is_cut_however_narrow_the_terminal_is(
 
     assert code == 0, shown
     provider, number, action, request = keys
-    wanted = {"request": [provider, number, request], "action": [number, action]}
+    wanted = {
+        "request": [provider, number, request],
+        "action": [number, action],
+        "audit": [provider, number, action],
+    }
     assert [key for key in wanted.get(noun, [provider, number]) if key not in shown] == []
     assert "…" not in shown
 
@@ -75,7 +80,7 @@ def test_the_tables_of_a_subscription_fit_a_terminal_whole(server: Server, keys:
 
     assert code == 0, shown
     tables = shown.partition("last actions")[0]
-    assert [line for line in tables.splitlines() if len(line) > 80] == []
+    assert [line for line in tables.splitlines() if len(click.unstyle(line)) > 80] == []
     assert tables.count(CARD) == 2
     assert PROVIDER in tables
 

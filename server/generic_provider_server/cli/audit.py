@@ -10,20 +10,29 @@ import grpc
 
 from generic_provider import AuditEntry, Client, ErrorReason
 
-from ..desk.output import Output, moment, write_csv
+from ..desk.output import Output, json_line, moment, plain, say, write_csv
 from .listing import limit_option, page_size, within
 from .remote import remote
-from .values import INSTANT, kebab
+from .values import INSTANT, Named
 
 CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
-NAMES: Mapping[str, grpc.StatusCode] = {kebab(code.name): code for code in grpc.StatusCode}
 
 
 def outcome(entry: AuditEntry) -> str:
     """Returns the reason if the call was refused, otherwise the name of the status."""
-    if entry.reason:
-        return ErrorReason.name_of(entry.reason)
+    return ErrorReason.name_of(entry.reason) if entry.reason else code(entry)
+
+
+def code(entry: AuditEntry) -> str:
     return CODES[entry.code].name if entry.code in CODES else str(entry.code)
+
+
+def _counts(entry: AuditEntry) -> str:
+    """Returns the numbers of items or calls, unless there is only one."""
+    if entry.done + entry.refused == 1:
+        return ""
+    counts = {"done": entry.done, "refused": entry.refused}
+    return f" ({', '.join([f'{count} {what}' for what, count in counts.items() if count])})"
 
 
 COLUMNS: Mapping[str, Callable[[AuditEntry], object]] = {
@@ -33,10 +42,8 @@ COLUMNS: Mapping[str, Callable[[AuditEntry], object]] = {
     "performed by": lambda each: each.performed_by,
     "provider": lambda each: each.provider,
     "subscription": lambda each: each.subscription,
+    "outcome": lambda each: f"{outcome(each)}{_counts(each)}",
     "about": lambda each: " ".join(filter(None, (each.resource, each.detail))),
-    "outcome": outcome,
-    "done": lambda each: each.done,
-    "refused": lambda each: each.refused,
 }
 CSV_COLUMNS: Mapping[str, Callable[[AuditEntry], object]] = {
     "time": lambda each: each.time.ToJsonString(),
@@ -50,7 +57,7 @@ CSV_COLUMNS: Mapping[str, Callable[[AuditEntry], object]] = {
     "subscription": lambda each: each.subscription,
     "resource": lambda each: each.resource,
     "detail": lambda each: each.detail,
-    "code": lambda each: CODES[each.code].name if each.code in CODES else each.code,
+    "code": code,
     "reason": lambda each: ErrorReason.name_of(each.reason) if each.reason else "",
     "done": lambda each: each.done,
     "refused": lambda each: each.refused,
@@ -70,7 +77,12 @@ def audit() -> None:
 @click.option("--subscription", default="")
 @click.option("--resource", default="", help="Calls about this action, request, run or archive.")
 @click.option(
-    "--code", "codes", type=click.Choice([*NAMES]), multiple=True, help="Calls that ended so."
+    "--code",
+    "codes",
+    type=Named(only=[each.name for each in grpc.StatusCode]),
+    multiple=True,
+    metavar="CODE",
+    help="Calls that ended so, for example PERMISSION_DENIED.",
 )
 @click.option("--refused", is_flag=True, help="Calls of which something was refused.")
 @click.option("--time-from", type=INSTANT, help="Calls that began at or after this time.")
@@ -89,10 +101,13 @@ def list_(
     **filters: Any,
 ) -> None:
     """List entries of the audit trail, newest first."""
-    chosen = [NAMES[code] for code in codes]
+    chosen = [grpc.StatusCode[name] for name in codes]
     found = client.list_audit_entries(**filters, codes=chosen, page_size=page_size(limit))
     entries = within(limit, found)
     if as_csv:
         write_csv(CSV_COLUMNS, ([cell(each) for cell in CSV_COLUMNS.values()] for each in entries))
+    elif output.as_json:
+        for each in entries:
+            say(json_line({**plain(each), "code": code(each)}))
     else:
         output.messages(entries, COLUMNS)

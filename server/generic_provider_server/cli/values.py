@@ -17,11 +17,13 @@ from .files.toml_messages import span_of
 
 
 class Named(click.ParamType[str]):
-    """A value of an enumeration, written as its short name in small letters: `out-of-sync`."""
+    """A value of an enumeration, written as its short name in small letters (`out-of-sync`), or as
+    the results show it (`OUT_OF_SYNC`).
+    """
 
     name = "name"
 
-    def __init__(self, kind: type[Enumeration], *, only: Iterable[str] = ()) -> None:
+    def __init__(self, kind: type[Enumeration] | None = None, *, only: Iterable[str] = ()) -> None:
         names = only or [name for name in vars(kind) if name.isupper()]
         self._choice = click.Choice([kebab(name) for name in names])
 

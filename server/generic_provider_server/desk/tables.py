@@ -13,6 +13,7 @@ from itertools import zip_longest
 from rich.cells import cell_len
 
 GAP, INDENT = "  ", "  "
+MOST_FOLDS = 8
 FOLDING = frozenset(
     {"about", "CRM: items", "description", "difference", "error", "platform: items", "platforms"}
     | {"asks", "reason", "requests", "seen", "services", "value", "why"}
@@ -41,7 +42,8 @@ def heading_and_rows(
         if _needed(least) <= width:
             widest, lines = _narrowed(widest, least, width=width), [[*range(len(filled))]]
         else:
-            lines = _split(widest, width=width)
+            foldable = [column in FOLDING for column in table[0]]
+            lines = _split(widest, least, foldable=foldable, width=width)
     written = [[*_row(row, widest, lines)] for row in table]
     return written[0], [line for row in written[1:] for line in row]
 
@@ -77,16 +79,24 @@ def _narrowed(widest: Sequence[int], least: Sequence[int], *, width: int) -> lis
     return widths
 
 
-def _split(widths: Sequence[int], *, width: int) -> list[list[int]]:
-    """Returns the columns of each line of a row, if a row is split into several lines."""
+def _split(
+    widths: list[int], least: Sequence[int], *, foldable: Sequence[bool], width: int
+) -> list[list[int]]:
+    """Returns the columns of each line of a row, if a row is split into several lines. Makes a
+    column that folds narrower, if it then has room behind the columns before it, in few lines.
+    """
     lines: list[list[int]] = [[0]]
     for column in range(1, len(widths)):
-        longer = [*lines[-1], column]
         indent = len(INDENT) if len(lines) > 1 else 0
-        if indent + _needed([widths[n] for n in longer]) <= width:
-            lines[-1] = longer
+        room = width - indent - len(GAP) - _needed([widths[n] for n in lines[-1]])
+        if foldable[column] and room >= max(least[column], widths[column] / MOST_FOLDS):
+            widths[column] = min(widths[column], room)
+        if widths[column] <= room:
+            lines[-1].append(column)
         else:
             lines.append([column])
+            if foldable[column]:
+                widths[column] = min(widths[column], max(least[column], width - len(INDENT)))
     return lines
 
 

@@ -169,6 +169,9 @@ async def _serve(crm: AsyncClient, did: Callable[..., None]) -> None:
     (lease,) = (await crm.pull("P", adapter="a")).subscriptions
     await crm.release_leases([lease.lease_token, "?"])
     did("ReleaseLeases", provider="P", done=1, refused=1, performed_by="")
+    # an adapter that stops names its stream by a lease that has ended already
+    await crm.release_leases([lease.lease_token], stop=True)
+    did("ReleaseLeases", provider="P", done=0, refused=0, performed_by="", detail="STOP")
     first, *_ = [each async for each in crm.list_requests(state="PENDING", oldest_first=True)]
     await crm.resolve_request(first.number, status="ACCEPTED", reason="looked")
     about = {"provider": "P", "subscription": first.subscription}

@@ -29,7 +29,7 @@ def code(entry: AuditEntry) -> str:
 
 def _counts(entry: AuditEntry) -> str:
     """Returns the numbers of items or calls, unless there is only one."""
-    if entry.done + entry.refused == 1:
+    if entry.done + entry.refused <= 1:
         return ""
     counts = {"done": entry.done, "refused": entry.refused}
     return f" ({', '.join([f'{count} {what}' for what, count in counts.items() if count])})"

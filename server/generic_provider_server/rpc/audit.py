@@ -174,8 +174,9 @@ def _counts(asked: Asked[Any]) -> tuple[int, int]:
             done = [each.code in DONE for each in verdicts]
         case (EntryResult(), *_) as results:
             done = [each.outcome not in NOT_DONE for each in results]
-        case (LeaseState(), *_) as states:
-            done = [each.live for each in states]
+        case (LeaseState(), *_) as states if isinstance(asked.command, Release):
+            # a lease that has ended before is not refused
+            return sum([each.live for each in states]), asked.command.leases.count(None)
         case _:
             return 1, 0
     return sum(done), len(done) - sum(done)
@@ -222,7 +223,7 @@ def _facts(request: Any) -> dict[str, str]:
     if not isinstance(provider, str):  # the fields of a provider
         provider = provider.code
     said = [_chosen(request, name) for name in ("state", "status") if name in given]
-    said += [_kind(request), given.get("reason", "")]
+    said += [_kind(request), given.get("reason", ""), "STOP" * getattr(request, "stop", False)]
     return {
         "performed_by": _cut(given.get("performed_by", ""), CALLERS_ID),
         "provider": _cut(provider, CODE),

@@ -27,6 +27,11 @@ from generic_provider.errors import (
 )
 from generic_provider.v1.errors_pb2 import ErrorReason, FieldViolation, ItemError
 
+OTHER_NAME = "Hostname Verification Check failed"
+ADVICE = (
+    "The server's certificate is not for the host in the address: use a name of the certificate; "
+    "`generic-provider health --server HOST:PORT` prints its names"
+)
 _PREFIX = "ERROR_REASON_"
 _CODES: dict[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 _BY_CODE: dict[grpc.StatusCode, type[ProvisioningError]] = {
@@ -54,6 +59,8 @@ def error_of(error: grpc.RpcError) -> ProvisioningError:
     """Returns the exception for a failed call of grpc or grpc.aio."""
     code: grpc.StatusCode = error.code()
     message: str = error.details() or code.name
+    if OTHER_NAME in message:
+        message = f"{message} {ADVICE}"
     reason, metadata, violations = "", dict[str, str](), list[FieldViolation]()
     for detail in _details(error):
         found, bad = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest()

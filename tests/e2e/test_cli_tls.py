@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import grpc
@@ -16,8 +17,10 @@ from grpc_health.v1.health import HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
+from generic_provider import Client, ServerUnavailable, TlsFiles
 from support.command_line import run, run_process
 from support.processes import Server, simulated_adapter, wait_until
+from support.scraping import free_port
 
 pytestmark = pytest.mark.xdist_group("cli tls")
 CERTIFICATES = Path(__file__).parent / "certificates"
@@ -131,6 +134,21 @@ def test_a_mismatch_is_one_sentence(
     assert done.returncode == 3
     assert done.stderr.startswith(f"Error: {server.address} was not reached: {sentence}")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_another_name_than_those_of_the_certificate_is_one_sentence(tmp_path: Path) -> None:
+    place = f"127.0.0.2:{free_port()}"
+    with Server(tmp_path, *SERVING, f"--listen={place}"):
+        refused = run("health", CA, f"--server={place}")
+        tls = TlsFiles(ca=CERTIFICATES / "ca.pem")
+        client = Client(place, tls=tls, timeout=timedelta(seconds=2))
+        with client, pytest.raises(ServerUnavailable) as error:
+            next(client.list_providers())
+
+    names = "the server's certificate is not for 127.0.0.2, but for localhost or 127.0.0.1"
+    assert names + ": use such a name in --server\n" in refused.stderr
+    assert refused.exit_code == 3
+    assert "use a name of the certificate; `generic-provider health" in str(error.value)
 
 
 def test_an_unknown_host_is_one_sentence() -> None:

@@ -8,11 +8,15 @@ from __future__ import annotations
 import re
 import socket
 import ssl
+from typing import Any
 
 from ..failures import NotReached
 from .connection import Connection
 
 PATIENCE = 2.0
+OTHER_NAME = (62, 64)
+"""The codes of OpenSSL for a certificate that is for other host names, or other addresses."""
+MOST_NAMES = 10
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
 """An HTTP/2 client begins a connection with this. A server answers, or closes the connection with a
 reason.
@@ -48,11 +52,14 @@ def _why_not_reached(connection: Connection, *, again: bool) -> str:
 def _mismatch(connection: Connection, plain: socket.socket, host: str) -> str:
     if not connection.secure:
         return "the server uses TLS: give its CA with --ca" if _speaks_tls(plain) else ""
+    address = plain.getpeername()[:2]
     try:
         with connection.context().wrap_socket(plain, server_hostname=host) as secured:
             secured.sendall(PREFACE)
             welcome = secured.recv(1)
     except ssl.SSLCertVerificationError as error:
+        if error.verify_code in OTHER_NAME:
+            return _other_name(connection, address, host)
         return f"the server's certificate is not accepted ({error.verify_message}): check --ca"
     except ssl.SSLError as error:
         if "ALERT" not in str(error.reason):
@@ -66,6 +73,24 @@ def _mismatch(connection: Connection, plain: socket.socket, host: str) -> str:
     if connection.cert:
         return "the server does not accept the client certificate: check --cert"
     return "the server wants a client certificate: give --cert and --key"
+
+
+def _other_name(connection: Connection, address: tuple[str, int], host: str) -> str:
+    """Connects again to the same address, to find out which names the certificate has."""
+    context = connection.context()
+    context.check_hostname = False
+    with (
+        socket.create_connection(address, timeout=PATIENCE) as plain,
+        context.wrap_socket(plain) as secured,
+    ):
+        found: dict[str, Any] = dict(secured.getpeercert() or {})
+    names = [name for _, name in found.get("subjectAltName", ())]
+    if not names:
+        return "the server's certificate has no name: give the server another certificate"
+    said = " or ".join(names[:MOST_NAMES])
+    return (
+        f"the server's certificate is not for {host}, but for {said}: use such a name in --server"
+    )
 
 
 def _speaks_tls(plain: socket.socket) -> bool:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import stat
 from pathlib import Path
@@ -27,8 +28,8 @@ def test_a_token_is_printed_once_and_only_its_digest_is_kept(tmp_path: Path) -> 
     assert (refused.exit_code, refused.stdout) == (1, "")
     assert "crm: crm → crm, support would change the roles of all tokens" in refused.stderr
     again = run(*other, "--change-roles")
-    gateway = ("caller", "add", "gateway", "--role=adapter:P", "--certificate=conax", file)
-    assert run(*gateway).stdout == ""
+    add_gateway = ("caller", "add", "gateway", "--role=adapter:P", "--certificate=conax", file)
+    assert run(*add_gateway).stdout == ""
 
     tokens = [added.stdout.strip(), again.stdout.strip()]
     assert len(set(tokens)) == 2
@@ -40,6 +41,11 @@ def test_a_token_is_printed_once_and_only_its_digest_is_kept(tmp_path: Path) -> 
     assert listed[2].split() == ["gateway", "adapter:P", "conax"]
     name, roles, more, first, second = listed[1].split()
     assert (name, roles, more) == ("crm", "crm,", "support")
+
+    crm, gateway = map(json.loads, run("caller", "list", "--json", file).stdout.splitlines())
+    assert crm["roles"] == ["crm", "support"]
+    assert crm["tokens"] == [first.strip(","), second]
+    assert gateway["certificates"] == ["conax"]
 
     assert run("caller", "remove", "crm", f"--token={first.strip(',')}", file).exit_code == 0
     assert second in run("caller", "list", file).stdout

@@ -31,7 +31,7 @@ from .finding import KEY, find
 from .listing import created_options, limit_option, name_archives, page_size, within
 from .merging import PARTS, WHOLE, merge
 from .remote import remote
-from .values import INSTANT, Named
+from .values import INSTANT, Named, NamedOption
 
 LONGEST_WAIT = 30
 PRIORITIES = {None: None, True: Priority.BULK, False: Priority.LIVE}
@@ -192,8 +192,8 @@ def cancel(client: Client, output: Output, *, action_id: str, performed_by: str)
 @action.command("list")
 @click.option("--subscription", default="")
 @click.option("--reference", default="")
-@click.option("--kind", "kinds", type=Named(ActionKind), multiple=True)
-@click.option("--state", "states", type=Named(ActionState), multiple=True)
+@click.option("--kind", "kinds", cls=NamedOption, type=Named(ActionKind), multiple=True)
+@click.option("--state", "states", cls=NamedOption, type=Named(ActionState), multiple=True)
 @click.option("--performed-by", default="")
 @created_options
 @limit_option

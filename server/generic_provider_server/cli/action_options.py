@@ -15,7 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from generic_provider import SubscriptionState
 
-from .values import INSTANT, Entry, Named, Parts
+from .values import INSTANT, Entry, Named, NamedOption, Parts
 
 LIVE = tuple(
     name
@@ -227,8 +227,8 @@ ACTIONS = {
     "replace": Verb(
         "Bring a subscription to exactly this state; remove what is not named.",
         (
-            _option(
-                "--state",
+            NamedOption(
+                ["--state"],
                 type=Named(SubscriptionState, only=LIVE),
                 required=True,
                 callback=lambda _ctx, _param, name: SubscriptionState.value_of(name),

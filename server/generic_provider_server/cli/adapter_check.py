@@ -20,7 +20,7 @@ from ..desk.output import json_line, say, show_table
 from .failures import REFUSED
 from .files.provider_file import read_provider
 from .files.text import FILE
-from .values import Named
+from .values import Named, NamedOption
 
 
 @click.command()
@@ -46,6 +46,7 @@ from .values import Named
 @click.option("--down", metavar="SERVICE", help="A service for which the platform is down.")
 @click.option(
     "--slow-type",
+    cls=NamedOption,
     type=Named(RequestType),
     help="A request type for which the adapter needs over a second.",
 )

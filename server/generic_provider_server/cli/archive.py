@@ -19,7 +19,7 @@ from .failures import REFUSED
 from .listing import limit_option, page_size, within
 from .progress import progress
 from .remote import remote
-from .values import INSTANT, SPAN, Named
+from .values import INSTANT, SPAN, Named, NamedOption
 
 POLL_SECONDS = 0.5
 NOTHING_OLD = (
@@ -81,7 +81,7 @@ def create(
 
 @archive.command("list")
 @click.option("--provider", default="", help="Archives that were made for this provider only.")
-@click.option("--state", "states", type=Named(ArchiveState), multiple=True)
+@click.option("--state", "states", cls=NamedOption, type=Named(ArchiveState), multiple=True)
 @click.option(
     "--subscription", default="", help="Archives that contain requests of this subscription."
 )

@@ -13,7 +13,7 @@ from generic_provider import AuditEntry, Client, ErrorReason
 from ..desk.output import Output, json_line, moment, plain, say, write_csv
 from .listing import limit_option, page_size, within
 from .remote import remote
-from .values import INSTANT, Named
+from .values import INSTANT, Named, NamedOption
 
 CODES: Mapping[int, grpc.StatusCode] = {code.value[0]: code for code in grpc.StatusCode}
 
@@ -79,6 +79,7 @@ def audit() -> None:
 @click.option(
     "--code",
     "codes",
+    cls=NamedOption,
     type=Named(only=[each.name for each in grpc.StatusCode]),
     multiple=True,
     metavar="CODE",

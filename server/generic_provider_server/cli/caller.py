@@ -10,7 +10,7 @@ import click
 from msgspec.structs import replace
 
 from ..callers import ROLES, Caller, changed_callers, checked_name, new_token, read_callers
-from ..desk.output import say, show_table
+from ..desk.output import json_line, say, show_table
 from ..options import DESCRIBED
 
 F = TypeVar("F", bound=Callable[..., object])
@@ -139,21 +139,19 @@ def _without(caller: Caller, digest: str | None, certificate: str | None) -> Cal
 
 
 @caller.command("list")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @file_option
-def show(*, file: Path) -> None:
+def show(*, as_json: bool, file: Path) -> None:
     """Show the callers, with the ids of their tokens."""
-    show_table(
-        ("caller", "roles", "tokens", "certificates"),
-        (
-            (
-                name,
-                ", ".join(each.roles),
-                ", ".join(token[:SHOWN] for token in each.tokens),
-                ", ".join(each.certificates),
-            )
-            for name, each in sorted(read_callers(file).items())
-        ),
-    )
+    columns = "caller", "roles", "tokens", "certificates"
+    rows = [
+        (name, [*each.roles], [token[:SHOWN] for token in each.tokens], [*each.certificates])
+        for name, each in sorted(read_callers(file).items())
+    ]
+    if as_json:
+        say(*[json_line(dict(zip(columns, row, strict=True))) for row in rows])
+    else:
+        show_table(columns, [(name, *map(", ".join, lists)) for name, *lists in rows])
 
 
 def _union(*lists: tuple[str, ...]) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from generic_provider import Client, EventKind
 from ..desk.events import lines
 from ..desk.output import Output, say
 from .remote import remote
-from .values import Named
+from .values import Named, NamedOption
 
 BEGINNING = "beginning"
 
@@ -32,7 +32,7 @@ def events() -> None:
 )
 @click.option("--provider", default="", help="Show only what concerns this provider.")
 @click.option("--subscription", default="", help="Show only what concerns this subscription.")
-@click.option("--kind", "kinds", type=Named(EventKind), multiple=True)
+@click.option("--kind", "kinds", cls=NamedOption, type=Named(EventKind), multiple=True)
 @remote
 def tail(client: Client, output: Output, /, *, start: str, **filters: Any) -> None:
     """Follow events until Ctrl-C. Then the cursor with which to go on is printed on standard

@@ -33,7 +33,7 @@ def health(*, connection: Connection, service: str, timeout: float, as_json: boo
     """Print whether a server serves, once. This is for probes.
 
     \b
-    Exit codes: 0 it serves, 1 it does not (it drains, or it has lost its database),
+    Exit codes: 0 it serves, 1 it does not (it drains, or has lost its database),
     2 wrong usage, 3 the server was not reached.
     """
     try:

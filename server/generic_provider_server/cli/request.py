@@ -22,16 +22,16 @@ from ..desk.wording import about, address, error, holder, item, usage, waits
 from .listing import created_options, limit_option, name_archives, page_size, within
 from .remote import remote
 from .request_tail import changes
-from .values import INSTANT, Named
+from .values import INSTANT, Named, NamedOption
 
 F = TypeVar("F", bound=Callable[..., None])
 FILTERS = (
     click.option("--provider", default=""),
     click.option("--subscription", default=""),
     click.option("--account-number", default="", help="The platform's own account number."),
-    click.option("--type", "types", type=Named(RequestType), multiple=True),
-    click.option("--state", "states", type=Named(RequestState), multiple=True),
-    click.option("--origin", "origins", type=Named(RequestOrigin), multiple=True),
+    click.option("--type", "types", cls=NamedOption, type=Named(RequestType), multiple=True),
+    click.option("--state", "states", cls=NamedOption, type=Named(RequestState), multiple=True),
+    click.option("--origin", "origins", cls=NamedOption, type=Named(RequestOrigin), multiple=True),
     click.option("--action", default="", help="The id of the action."),
     click.option("--reset-run", default="", help="The id of the reset run."),
     click.option("--reference", default="", help="The reference of the action."),

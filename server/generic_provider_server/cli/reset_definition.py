@@ -13,11 +13,12 @@ from generic_provider import Client, DifferenceKind, ResetRunDefinition
 from ..desk.output import Output
 from .files.text import FILE, Text
 from .remote import remote
-from .values import INSTANT, Named
+from .values import INSTANT, Named, NamedOption
 
 
 def _many(name: str, field: str, text: str, kind: Any = str) -> Any:
-    return click.option(name, field, type=kind, multiple=True, help=f"{text} May be repeated.")
+    words = f"{text} May be repeated."
+    return click.option(name, field, cls=NamedOption, type=kind, multiple=True, help=words)
 
 
 FIELDS = (

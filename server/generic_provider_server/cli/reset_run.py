@@ -23,7 +23,7 @@ from ..desk.resets import counts, preview_lines, run_lines
 from .listing import limit_option, page_size, within
 from .remote import remote
 from .reset_definition import define
-from .values import Named
+from .values import Named, NamedOption
 
 PLACE = ("distributor", "service", "provider_service_id", "serial_number", "text")
 """The columns of a difference in CSV."""
@@ -186,7 +186,7 @@ def cancel(client: Client, output: Output, /, *, reset_run: str, reason: str) ->
 @click.option("--definitions", is_flag=True, help="List definitions, not runs.")
 @click.option("--definition", default="", help="List the runs of this definition.")
 @click.option("--provider", default="")
-@click.option("--state", "states", type=Named(ResetRunState), multiple=True)
+@click.option("--state", "states", cls=NamedOption, type=Named(ResetRunState), multiple=True)
 @limit_option
 @remote
 def list_(
@@ -214,7 +214,7 @@ def list_(
 
 @run.command()
 @click.argument("reset_run", metavar="RUN")
-@click.option("--outcome", "outcomes", type=Named(EntryOutcome), multiple=True)
+@click.option("--outcome", "outcomes", cls=NamedOption, type=Named(EntryOutcome), multiple=True)
 @limit_option
 @remote
 def show(

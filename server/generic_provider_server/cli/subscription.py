@@ -23,7 +23,7 @@ from .again import again
 from .finding import COLUMNS, KEY, find, look_up
 from .listing import created_options, limit_option, page_size, within
 from .remote import remote
-from .values import Named
+from .values import Named, NamedOption
 
 
 @click.group()
@@ -34,8 +34,8 @@ def subscription() -> None:
 @subscription.command("list")
 @click.option("--provider", default="", help="List subscriptions that are linked to this provider.")
 @click.option("--type", default="")
-@click.option("--state", "states", type=Named(SubscriptionState), multiple=True)
-@click.option("--sync-state", "sync_states", type=Named(SyncState), multiple=True)
+@click.option("--state", "states", cls=NamedOption, type=Named(SubscriptionState), multiple=True)
+@click.option("--sync-state", "sync_states", cls=NamedOption, type=Named(SyncState), multiple=True)
 @click.option("--item-serial", default="", help="The serial number of an item on the subscription.")
 @click.option("--account-number", default="", help="The platform's own account number.")
 @click.option("--holder-number", default="", help="The holder's account number in the CRM.")

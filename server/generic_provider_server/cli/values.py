@@ -15,6 +15,8 @@ from generic_provider.enumeration import Enumeration
 from .files.times import time_of
 from .files.toml_messages import span_of
 
+WIDEST = 60
+
 
 class Named(click.ParamType[str]):
     """A value of an enumeration, written as its short name in small letters (`out-of-sync`), or as
@@ -25,6 +27,7 @@ class Named(click.ParamType[str]):
 
     def __init__(self, kind: type[Enumeration] | None = None, *, only: Iterable[str] = ()) -> None:
         names = only or [name for name in vars(kind) if name.isupper()]
+        self.names = [*names]
         self._choice = click.Choice([kebab(name) for name in names])
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
@@ -38,6 +41,18 @@ class Named(click.ParamType[str]):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[click.shell_completion.CompletionItem]:
         return self._choice.shell_complete(ctx, param, incomplete)
+
+
+class NamedOption(click.Option):
+    """An option whose value is Named. If the names are too long for a line, the help lists them as
+    the results show them, because a help text is broken into lines behind each hyphen.
+    """
+
+    def __init__(self, *args: Any, **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        if isinstance(self.type, Named) and len("|".join(self.type.names)) > WIDEST:
+            self.metavar = "NAME"
+            self.help = f"{self.help or ''} One of {', '.join(self.type.names)}.".lstrip()
 
 
 class Instant(click.ParamType[datetime]):

@@ -62,7 +62,7 @@ async def test_an_entry_is_written_with_its_change_and_counts_all_commands_of_it
     await bench.become(viewer("S1"))
     call = Call(entry_of(bench, 1))
     commands = [performing(ADD_NEWS, "S1"), performing(ADD_NEWS, "S1"), performing(ADD_SPORT, "S1")]
-    together = [bench.store.ask(each, audit=call) for each in commands[:2]]
+    together = [bench.ask(each, audit=call) for each in commands[:2]]
     results = await asyncio.gather(*together, return_exceptions=True)
     assert [isinstance(each, Refused) for each in results] == [False, True]
     await bench.store.do(commands[2], audit=call)

@@ -162,7 +162,7 @@ async def test_a_failed_hand_over_keeps_those_before_it(
         return give(*args, **kwargs)
 
     monkeypatch.setattr(Claim, "_lease", give_one)
-    asked = [bench.store.ask(performing(viewer(each), each)) for each in ("S1", "S2")]
+    asked = [bench.ask(performing(viewer(each), each)) for each in ("S1", "S2")]
     await asyncio.gather(*asked)
     monkeypatch.setattr(Claim, "_lease", give)
 
@@ -188,7 +188,7 @@ async def test_what_is_handed_over_with_its_action_to_a_stream_that_ends_goes_ba
         until_it_ends.enter_context(delivery.stream(stream))
         assert not await bench.claim("SAT", stream=stream.id)
         bench.store.listeners.before_commit.append(wait_for_the_end)
-        asked = bench.store.ask(performing(viewer("S1"), "S1"))
+        asked = bench.ask(performing(viewer("S1"), "S1"))
         await reached.wait()
         draining = None
         if ending == "stopped":
@@ -271,7 +271,7 @@ async def test_a_claim_sees_what_was_freed_since_it_was_asked_for(
     (lease,) = await bench.claim("SAT", stream=stream.id, credit=1, lease=30)
     demand = stream.demand()
     bench.clock.advance(31 if freeing.startswith("ran out") else 0)
-    freed = bench.store.ask(FREEING[freeing](bench, lease))
+    freed = bench.ask(FREEING[freeing](bench, lease))
     (handed,) = await bench.claims("SAT", demand)
     await freed
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.end_leases import end_of_stream
@@ -34,6 +34,9 @@ from generic_provider_server.services.clock import Clock
 from generic_provider_server.services.duties import duties
 from generic_provider_server.store.read.filters import RequestFilter
 from generic_provider_server.store.store import Store
+from generic_provider_server.store.write.command import Audit, Command
+
+Result = TypeVar("Result")
 
 ALL_REQUESTS = RequestFilter(oldest_first=True)
 START = 1_800_000_000 * SECOND
@@ -59,6 +62,10 @@ class HandClock:
 class Bench:
     store: Store
     clock: HandClock
+
+    def ask(self, command: Command[Result], *, audit: Audit | None = None) -> asyncio.Task[Result]:
+        """Queues the command when the event loop runs next, in the order of the calls."""
+        return asyncio.create_task(self.store.do(command, audit=audit))
 
     async def add_provider(self, provider: Provider) -> ProviderRecord:
         """Creates the provider and makes it effective."""

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import asyncio
-
 from generic_provider.v1 import subscription_service_pb2 as api
 
 from ..commands.audit import RefuseItem
@@ -16,7 +14,7 @@ from ..services.watching import Watching
 from ..store.read.filters import ActionFilter, SubscriptionFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
-from ..store.write.command import Command
+from ..store.write.command import Asked, Command
 from . import encode
 from .checks import CALLERS_ID, NAME, Checks
 from .decode_actions import perform_of
@@ -57,28 +55,13 @@ class SubscriptionServicer(EventStreams):
         checks = Checks()
         checks.count("actions", request.actions, least=1, most=MOST_IN_BATCH)
         checks.done()
-        asked = [self._asked(each, call) for each in request.actions]
-        try:
-            results = [await self._result(each) for each in asked]
-        finally:
-            _forget(asked)
-        return api.BatchPerformActionsResponse(results=results)
+        commands = [_command(each, call) for each in request.actions]
+        asked = await self._store.do_all(commands, audit=call.audit)
+        return api.BatchPerformActionsResponse(results=[self._result(each) for each in asked])
 
-    def _asked(self, request: api.PerformActionRequest, call: IncomingCall) -> asyncio.Future[Done]:
-        """Queues the action, and returns the future of its result.
-
-        A future needs less time than a task.
-        """
+    def _result(self, asked: Asked[Done]) -> api.BatchPerformActionsResponse.Result:
         try:
-            command: Command[Done] = perform_of(request, call, with_requests=False)
-        except Exception as error:  # noqa: BLE001 - a bad item must not fail the others
-            refused = error if isinstance(error, Refused) else internal("BatchPerformActions")
-            command = RefuseItem(refused)
-        return self._store.ask(command, audit=call.audit)
-
-    async def _result(self, asked: asyncio.Future[Done]) -> api.BatchPerformActionsResponse.Result:
-        try:
-            done = await asked
+            done = asked.outcome()
         except Refused as refused:
             error = item_error(refused)
         except Exception:  # noqa: BLE001 - a bad item must not fail the others
@@ -186,11 +169,12 @@ class SubscriptionServicer(EventStreams):
         return await self._store.read(read)
 
 
-def _forget(asked: list[asyncio.Future[Done]]) -> None:
-    """Retrieves failures for which nobody waits any more, so that asyncio does not report them."""
-    for each in asked:
-        if not each.cancel() and not each.cancelled():
-            each.exception()
+def _command(request: api.PerformActionRequest, call: IncomingCall) -> Command[Done]:
+    try:
+        return perform_of(request, call, with_requests=False)
+    except Exception as error:  # noqa: BLE001 - a bad item must not fail the others
+        refused = error if isinstance(error, Refused) else internal("BatchPerformActions")
+        return RefuseItem(refused)
 
 
 def _subscription_filter(

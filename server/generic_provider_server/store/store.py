@@ -7,7 +7,7 @@ import secrets
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -32,7 +32,7 @@ from .read.queries import Queries
 from .read.reading import Reading
 from .sign_of_life import SignOfLife
 from .waits import USUAL, Waits
-from .write.command import Audit, Command
+from .write.command import Asked, Audit, Command
 from .write.writer import Writer
 
 Result = TypeVar("Result")
@@ -111,13 +111,16 @@ class Store:
         knows whether the command was committed. `audit`: the call whose entry of the audit trail is
         written in the same transaction.
         """
-        return await self._writer.ask(command, audit=audit)
+        (asked,) = await self.do_all([command], audit=audit)
+        return asked.outcome()
 
-    def ask(
-        self, command: Command[Result], *, audit: Audit | None = None
-    ) -> asyncio.Future[Result]:
-        """Queues the command, and returns the future of its result."""
-        return self._writer.ask(command, audit=audit)
+    async def do_all(
+        self, commands: Sequence[Command[Result]], *, audit: Audit | None = None
+    ) -> list[Asked[Result]]:
+        """Runs and commits the commands, at least one, in their order. Each is refused by itself."""
+        asked, done = self._writer.ask(commands, audit=audit)
+        await done
+        return asked
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
         """Answers a question from what is committed. If the caller is cancelled, the read ends."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar, cast
 
 from ...domain.audit import AuditEntry
 from .loaded import Needs
@@ -39,6 +39,19 @@ class Audit(Protocol):
 
 
 @dataclass(slots=True, eq=False)
+class Awaited:
+    """What the caller of one or several commands awaits. `left`: how many have not run yet."""
+
+    future: asyncio.Future[None]
+    left: int
+
+    def count_down(self) -> None:
+        self.left -= 1
+        if not self.left and not self.future.done():
+            self.future.set_result(None)
+
+
+@dataclass(slots=True, eq=False)
 class Asked(Generic[Result]):
     """A queued command, and its result or error after it has run.
 
@@ -49,13 +62,19 @@ class Asked(Generic[Result]):
 
     command: Command[Result]
     needs: Needs
-    future: asyncio.Future[Result]
+    awaited: Awaited
     asked_at: float
     audit: Audit | None = None
     blocked: bool = False
     repeated: bool = False
     result: Result | None = None
     error: BaseException | None = None
+
+    def outcome(self) -> Result:
+        """Returns the result, or raises the error."""
+        if self.error is not None:
+            raise self.error
+        return cast(Result, self.result)
 
     @property
     def kind(self) -> str:

@@ -25,7 +25,7 @@ from ..notices.notice import Notice
 from ..notices.throttle import PAUSE_SECONDS
 from ..waits import Waits
 from .blocked import Blocked
-from .command import Asked, Audit, Command
+from .command import Asked, Audit, Awaited, Command
 from .group import GroupCommit
 from .next_group import CommandQueue
 
@@ -93,17 +93,18 @@ class Writer:
         self._engine.check()
 
     def ask(
-        self, command: Command[Result], *, audit: Audit | None = None
-    ) -> asyncio.Future[Result]:
-        """Queues the command, and returns the future of its result."""
-        future: asyncio.Future[Result] = self._loop.create_future()
-        asked = Asked(command, command.needs(), future, time.monotonic(), audit)
+        self, commands: Sequence[Command[Result]], *, audit: Audit | None = None
+    ) -> tuple[list[Asked[Result]], asyncio.Future[None]]:
+        """Queues the commands. Returns them with a future that is done when all have run."""
+        awaited, now = Awaited(self._loop.create_future(), len(commands)), time.monotonic()
+        asked = [Asked(each, each.needs(), awaited, now, audit) for each in commands]
         with self._wanted:
             if self._stopping:
                 raise Refused(Reason.DRAINING, "this server process is shutting down")
-            self._asked.add(asked)
+            for each in asked:
+                self._asked.add(each)
             self._wanted.notify()
-        return future
+        return asked, awaited.future
 
     def _work(self) -> None:
         while (asked := self._next_group()) is not None:
@@ -267,9 +268,4 @@ class Writer:
         for notice in notices:
             self._listeners.tell_committed(notice)
         for asked in group:
-            if asked.future.done():
-                continue
-            if asked.error is not None:
-                asked.future.set_exception(asked.error)
-            else:
-                asked.future.set_result(asked.result)
+            asked.awaited.count_down()

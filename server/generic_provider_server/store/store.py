@@ -117,7 +117,7 @@ class Store:
     async def do_all(
         self, commands: Sequence[Command[Result]], *, audit: Audit | None = None
     ) -> list[Asked[Result]]:
-        """Runs and commits the commands, at least one, in their order. Each is refused by itself."""
+        """Runs and commits at least one command, in the given order. Each is refused alone."""
         asked, done = self._writer.ask(commands, audit=audit)
         await done
         return asked

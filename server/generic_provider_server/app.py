@@ -31,7 +31,7 @@ from .services.auditing import Auditing
 from .services.clock import Clock
 from .services.delivery import Delivery
 from .services.duties import Duty, duties
-from .services.loop import Loop
+from .services.periodic_step import Loop
 from .services.presence import Presence, connected
 from .services.rereading import Rereading
 from .services.resetting import Resetting

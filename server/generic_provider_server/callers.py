@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from .regular import check_regular
+from .regular_file import check_regular
 from .rpc.access import Known, Proof, Role, digest_of, known
 
 PLAIN_ROLES = tuple(str(role) for role in Role if role is not Role.ADAPTER)

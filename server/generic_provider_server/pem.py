@@ -10,7 +10,7 @@ from typing import Any
 
 import grpc
 
-from .regular import check_regular
+from .regular_file import check_regular
 
 
 class Certificates:

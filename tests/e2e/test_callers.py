@@ -23,8 +23,8 @@ from generic_provider import (
     Unauthenticated,
 )
 from generic_provider_server.app import running
+from generic_provider_server.certificate_expiry import expiry_of
 from generic_provider_server.config import Settings
-from generic_provider_server.expiry import expiry_of
 from generic_provider_server.rpc import access
 from generic_provider_server.services import rereading
 from support.callers import allow, forbid

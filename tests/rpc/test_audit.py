@@ -37,7 +37,7 @@ from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
-from generic_provider_server.rpc.audit import CHANGES, COUNTED, READS
+from generic_provider_server.rpc.audited_calls import CHANGES, COUNTED, READS
 from support.callers import allow
 from support.calling import METHODS, Caller
 

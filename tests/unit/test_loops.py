@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from generic_provider_server.domain.refusals import Reason, Refused
-from generic_provider_server.services.loop import Loop
+from generic_provider_server.services.periodic_step import Loop
 from generic_provider_server.store.memory.full_scan import FullScan
 
 

@@ -14,7 +14,7 @@ from prometheus_client import ProcessCollector
 from ..domain.lease import ResponseCode
 from ..domain.subscription.records import ActionState
 from ..domain.values import SECOND, RequestState
-from ..services.loop import Loop
+from ..services.periodic_step import Loop
 from ..services.presence import Connected, Presence
 from ..services.watching import Watching
 from ..store.notices.notice import Notice

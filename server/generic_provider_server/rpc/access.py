@@ -15,8 +15,8 @@ from typing import Any
 import grpc.aio
 import structlog
 
+from ..certificate_expiry import expiry_of
 from ..domain.refusals import Reason, Refused
-from ..expiry import expiry_of
 
 Context = grpc.aio.ServicerContext[Any, Any]
 Proof = bytes | str

@@ -10,7 +10,7 @@ from ..store.read.audit import AuditFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
 from . import encode
-from .audit import CHANGES, COUNTED, READS
+from .audited_calls import CHANGES, COUNTED, READS
 from .checks import CALLERS_ID, NAME, Checks
 from .incoming import IncomingCall
 from .paging import page_of

@@ -13,7 +13,7 @@ from ..domain.refusals import InvalidField
 from ..domain.subscription.records import Who
 from ..services.auditing import Auditing
 from .access import ALLOWED, Admitted, Context, Identity, Role, certificate_of
-from .audit import READS, CallAudit
+from .audited_calls import READS, CallAudit
 from .checks import CALLERS_ID, Checks
 
 

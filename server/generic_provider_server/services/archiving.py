@@ -27,7 +27,7 @@ from ..store.archives.lines import Content, RequestLine, instant
 from ..store.read.archivable_runs import START, Page, Place
 from ..store.read.queries import Queries
 from ..store.store import Store
-from .loop import Loop
+from .periodic_step import Loop
 from .portions import Portion
 
 POLL_SECONDS = 1.0

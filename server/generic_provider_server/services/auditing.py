@@ -21,7 +21,7 @@ from ..domain.refusals import Reason, Refused
 from ..domain.values import SECOND, Instant
 from ..store.database.documents import encode
 from ..store.store import Store
-from .loop import Loop
+from .periodic_step import Loop
 
 WRITE_SECONDS = 0.5
 MINUTE = 60 * SECOND

@@ -14,7 +14,7 @@ from ..store.read.duties import MOST_DUE
 from ..store.store import Store
 from ..store.write.command import Command
 from .duties import Duty
-from .loop import Loop
+from .periodic_step import Loop
 
 FEW, MANY = 10, 30
 """How many commands of a duty are queued together: few, or many if callers keep the writer busy, so

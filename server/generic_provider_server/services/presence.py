@@ -15,9 +15,9 @@ from ..commands.servers import Forget
 from ..domain.refusals import Refused
 from ..domain.values import SECOND, Value
 from ..store.store import Store
-from .loop import Loop
-from .repeat import until_none_is_found
+from .periodic_step import Loop
 from .streams import AdapterStream
+from .until_none_is_found import until_none_is_found
 
 log = structlog.get_logger()
 

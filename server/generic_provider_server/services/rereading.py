@@ -8,8 +8,8 @@ from pathlib import Path
 
 import structlog
 
-from ..regular import check_regular
-from .loop import Loop
+from ..regular_file import check_regular
+from .periodic_step import Loop
 
 CHECK_SECONDS, SETTLED_SECONDS = 4.0, 1.0
 """A change is read only if it is the same a second later, because a program may be writing the

@@ -18,7 +18,7 @@ from ..domain.resets.records import EntryOutcome, RunRecord, RunState, Stage, ru
 from ..store.memory.set_aside import Unprocessable
 from ..store.store import Store
 from .duties import TICK
-from .loop import Loop
+from .periodic_step import Loop
 from .portions import Portion
 from .surveying import in_sync_and_holding, survey
 

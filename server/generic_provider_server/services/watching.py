@@ -18,7 +18,7 @@ from ..store.read.events import MOST_ROWS, Bounds, EventsAt
 from ..store.read.queries import Queries
 from ..store.store import Store
 from .event_places import BEGINNING, Drain, Heartbeat, Place, Sent, Told, Wanted
-from .loop import Loop
+from .periodic_step import Loop
 
 Result = TypeVar("Result")
 

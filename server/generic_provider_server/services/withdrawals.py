@@ -13,8 +13,8 @@ from ..commands.end_leases import end_of_stream
 from ..commands.hold import Withdraw
 from ..domain.refusals import Reason, Refused
 from ..store.store import Store
-from .repeat import until_none_is_found
 from .streams import AdapterStream
+from .until_none_is_found import until_none_is_found
 
 RETRY_SECONDS = 1.0
 """The seconds between two attempts while the store cannot be reached."""

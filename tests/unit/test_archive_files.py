@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 from msgspec import Raw
+from peewee import Model
 
 from generic_provider_server.domain.archive import file_name
 from generic_provider_server.store.archives.file import ArchiveFile, ArchiveWriter, DamagedArchive
 from generic_provider_server.store.archives.lines import (
+    ActionLine,
     Content,
     EntryLine,
     Opening,
@@ -19,6 +21,8 @@ from generic_provider_server.store.archives.lines import (
     encode_line,
     moment,
 )
+from generic_provider_server.store.database.bulk import columns_of
+from generic_provider_server.store.database.models import ActionRow, RequestRow
 from support.command_line import run
 
 NOON = moment(1_800_000_000_000_000)
@@ -59,6 +63,11 @@ RUN: list[Content] = [
         for number in ("S1", "S2")
     ],
 ]
+
+
+LEFT_OUT = {"handover", "due_time", "expected_revision", "bulk"}
+"""What an archive leaves out of requests and actions: what matters only before they are final."""
+RENAMED = {"attempts": "delivery_attempts", "kind": "action"}
 
 
 @pytest.fixture
@@ -114,6 +123,18 @@ def test_a_line_says_what_it_says_without_this_program(file: Path) -> None:
     assert first["settle_time"] == "2027-01-15T08:00:00Z"
     assert first["contents"] == {"type": 2}
     assert closing == {"kind": "end", "lines": {"request": len(LINES)}}
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "contents"),
+    [(RequestRow, RequestLine, "document"), (ActionRow, ActionLine, "action")],
+)
+def test_a_line_has_every_column_that_is_not_left_out(
+    table: type[Model], line: type[Content], contents: str
+) -> None:
+    names = {contents: "contents", **RENAMED}
+    columns = {names.get(each, each) for each in columns_of(table).split(", ")} - LEFT_OUT
+    assert columns == set(line.__struct_fields__)
 
 
 def test_a_file_cut_short_anywhere_is_refused_whatever_its_name(file: Path) -> None:

@@ -17,7 +17,9 @@ from generic_provider._calls import Item, Response, Watch
 from generic_provider._connection import Tries
 
 SILENCE_SECONDS = 30.0
-"""A server sends something on a lasting stream at least every 10 seconds."""
+"""A lasting stream that is silent for this long is opened again; a server sends something at least
+every 10 s.
+"""
 
 Cancel = Callable[[], object]
 

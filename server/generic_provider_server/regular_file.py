@@ -1,4 +1,4 @@
-"""Keeps programs from reading what is no file: to read a FIFO takes for ever."""
+"""Refuses paths that are not regular files, because reading a FIFO would block for ever."""
 
 from __future__ import annotations
 
@@ -7,6 +7,6 @@ from pathlib import Path
 
 
 def check_regular(file: Path) -> None:
-    """Raises OSError if there is something else than a regular file. Nothing is right too."""
+    """Raises OSError if the path exists and is not a regular file."""
     if file.exists() and not file.is_file():
         raise OSError(errno.EINVAL, "is no regular file", str(file))

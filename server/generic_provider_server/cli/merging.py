@@ -22,8 +22,9 @@ WHOLE = click.Option(
 
 
 def merge(client: Client, request: PerformActionRequest, *, command: str, whole: bool) -> None:
-    """Completes the request with the subscription's present value. The server refuses the request
-    if somebody changes the subscription in the meantime.
+    """Fills the fields of the new holder or address that no option names with their present values.
+
+    The server refuses the request if somebody changes the subscription in the meantime.
     """
     name = PARTS[command]
     change = getattr(request, command.replace("-", "_"))

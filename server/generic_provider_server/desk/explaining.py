@@ -1,4 +1,7 @@
-"""Explains on one screen the state of a subscription at its platforms."""
+"""Explains on one screen the state of a subscription at its platforms.
+
+The server writes the texts of the lines `difference`: domain.subscription.differences.
+"""
 
 from __future__ import annotations
 

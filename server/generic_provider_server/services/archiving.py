@@ -35,7 +35,9 @@ POLL_SECONDS = 1.0
 
 AFTER_TROUBLE_SECONDS = 10.0
 LEAST_MOVED, MOST_MOVED = 100, 1_000
-"""One transaction removes so many lines: few beside live changes, which may have to wait for it."""
+"""How many lines one transaction removes: the least while others use the writer, because they may
+have to wait for it.
+"""
 
 PROGRESS_SECONDS = 1.0
 Result = TypeVar("Result")

@@ -6,18 +6,18 @@ from ..store.notices.notice import Notice
 from ..store.store import Store
 
 SHORT, LONG = 0.005, 0.04
-"""The seconds that a transaction should take: few while others use the writer, more and more while
-nobody does.
+"""The target duration of one transaction, in seconds: SHORT while others use the writer; otherwise
+it grows up to LONG.
 """
 GROWTH = 1.5
 
 
 class Portion:
-    """The `size` is the number of things that the next transaction of a work does, from `least` to
-    `most`.
+    """The size of the transactions of one background task.
 
-    The work calls `done` after each transaction. `others`: whether anybody else has used the writer
-    since the previous call.
+    `size`: how many items the next transaction of the task processes, from `least` to `most`. The
+    task calls `done` after each transaction. `others`: whether anybody else has used the writer
+    since the previous call of `done`.
     """
 
     def __init__(self, store: Store, *, least: int, most: int) -> None:
@@ -29,7 +29,10 @@ class Portion:
         store.listeners.committed.append(self._note)
 
     def done(self, size: int = 0, *, commands: int = 1) -> None:
-        """Notes what the last transaction did, with so many commands of the work."""
+        """Computes the next size from the last transaction.
+
+        `size`: the items that it processed. `commands`: the commands of the task in it.
+        """
         self.others, self._commands = self._commands > commands, 0
         self._target = SHORT if self.others else min(LONG, GROWTH * self._target)
         if size and self._seconds:

@@ -25,7 +25,9 @@ INSERT INTO server (id, seen_time, document)
 VALUES (%(server)s, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint, %(document)s)
 ON CONFLICT (id) DO UPDATE
 SET seen_time = GREATEST(EXCLUDED.seen_time, server.seen_time + 1), document = EXCLUDED.document"""
-"""Other processes only check whether this value has changed. So it is a sign, and not a time."""
+"""Writes the sign of life. Other processes do not use `seen_time` as a time: they only check
+whether it has changed.
+"""
 
 SIGNS = "SELECT id, seen_time FROM server"
 OLDEST = f"SELECT value FROM setting WHERE name = '{OLDEST_SCHEMA}'"

@@ -19,7 +19,7 @@ from .profiles import FILE, checked_token, profile_for
 
 R = TypeVar("R")
 IN = "connection_"
-"""The names of these options' parameters begin with this, because commands have other parameters,
+"""Prefix of these options' parameter names. It keeps them apart from a command's own parameters,
 like `key`.
 """
 DEFAULT = "localhost:50051"

@@ -24,10 +24,11 @@ TOKEN = re.compile(r"[\w.~+/-]+=*", re.ASCII)
 
 
 def profile_for(server: str, *, name: str | None) -> Connection:
-    """Returns the connection that the profile describes. If `name` is None, this is the profile
-    `default`, if the file has it and it is not for another server.
+    """Returns the connection that the profile describes.
 
-    Raises UsageError with a sentence about what is wrong in the file.
+    Without a `name` it uses the profile `default`. If there is none, or if it is for another
+    server, it returns a plain connection. Raises UsageError with a sentence about what is wrong in
+    the file.
     """
     file, chosen = Path.home() / FILE, name or USUAL
     profiles = _profiles(file, needed=name)

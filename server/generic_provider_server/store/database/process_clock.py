@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 
 SLOWER = 1_000
-"""While this clock is ahead of the clock that it follows, it is slower by one part in this many."""
+"""While this clock is ahead of the clock that it follows, this clock runs slower by 1/SLOWER."""
 
 
 class ProcessClock:

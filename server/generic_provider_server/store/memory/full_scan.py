@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SHARE = 20
-"""Full scans take at most one part in this many of the time."""
+"""Full scans take at most 1/SHARE of the time."""
 
 
 class FullScan:

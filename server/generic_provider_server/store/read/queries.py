@@ -146,7 +146,9 @@ class Queries(
         return self._actions(query.order_by(ActionRow.id.desc()).limit(limit))
 
     def end_of_actions(self, wanted: ActionFilter, *, before: int) -> int | None:
-        """Returns the last id that one page examines; see `end_of_requests`."""
+        """Returns the id of the oldest action that one page examines; None if it examines all that
+        are left.
+        """
         if not wanted.scans():
             return None
         older = [ActionRow.id < before] if before else []

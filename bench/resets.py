@@ -38,7 +38,7 @@ def reset_run(run: Run, *, kind: str) -> Round:
         with program("adapter", "counted", serving.address, 1) as adapter:
             wait_until_idle(adapter)
         quiet = latency(serving, seconds=run.seconds, first=next(run.used))
-        busy, beside = _beside_live_actions(client, serving, run)
+        busy, beside, later = _beside_live_actions(client, serving, run)
     return {
         "subscriptions": size.subscriptions,
         "out of sync": totals.subscriptions,
@@ -48,6 +48,7 @@ def reset_run(run: Run, *, kind: str) -> Round:
         "requests/s": alone.requests_created / _seconds(alone),
         "µs of the server a request": used / alone.requests_created * 1_000_000,
         "MiB more": (peak - before) / MEGABYTE,
+        "MiB more in a second run": (later - peak) / MEGABYTE,
         "p99 ms without": quiet["p99 ms"],
         "requests/s beside live actions": beside,
         "p99 ms": busy["p99 ms"],
@@ -74,8 +75,8 @@ def _seconds(run: ResetRun) -> float:
     return spent.total_seconds()
 
 
-def _beside_live_actions(client: Client, serving: Serving, run: Run) -> tuple[Round, float]:
-    """Measures P4's latency during a full run, and the run's requests in a second."""
+def _beside_live_actions(client: Client, serving: Serving, run: Run) -> tuple[Round, float, int]:
+    """Measures P4's latency during a full run, the run's requests in a second, and the memory."""
     definition = client.create_reset_run_definition(_definition(full=True)).id
     number = client.submit_reset_run_definition(definition).reset_run.id
     counted: list[tuple[float, int]] = []
@@ -92,4 +93,4 @@ def _beside_live_actions(client: Client, serving: Serving, run: Run) -> tuple[Ro
     counting.join()
     client.cancel_reset_run(number)
     (began, first), (ended, last) = counted[0], counted[-1]
-    return measured, (last - first) / (ended - began)
+    return measured, (last - first) / (ended - began), serving.memory()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
 from typing import TypeVar
@@ -34,7 +34,7 @@ POLL_SECONDS = 1.0
 """The service checks this often whether there is an archive to be made."""
 
 AFTER_TROUBLE_SECONDS = 10.0
-LEAST_MOVED, MOST_MOVED = 100, 1_000
+LEAST_MOVED, MOST_MOVED = 250, 1_000
 """How many lines one transaction removes: the least while others use the writer, because they may
 have to wait for it.
 """
@@ -116,8 +116,10 @@ class Archiving:
 
     async def _page(self, archive: ArchiveRecord, part: int, after: Place) -> Page | None:
         question = partial(Queries.archivable, archive=archive, part=part, after=after)
-        page = await self._paced(self._store.read(question))
+        began = time.monotonic()
+        page = await self._store.read(question)
         self._portion.done(commands=0)
+        await self._pause(time.monotonic() - began)
         return page
 
     async def _move(self, archive: ArchiveRecord) -> None:
@@ -126,9 +128,10 @@ class Archiving:
             await asyncio.to_thread(self._folder.publish, archive)
             contents = await asyncio.to_thread(self._contents, archive)
             while lines := await asyncio.to_thread(_few, contents, self._portion.size):
-                moved = await self._paced(self._store.do(MoveLines(archive=archive, lines=lines)))
-                self._portion.done(len(lines))
+                moved = await self._store.do(MoveLines(archive=archive, lines=lines))
                 archive = _still_ours(moved)
+                self._portion.done(len(lines))
+                await self._pause(self._portion.seconds)
         except DamagedArchive as damaged:
             await self._stop_at(archive, str(damaged))
             raise
@@ -160,15 +163,12 @@ class Archiving:
     async def _put(self, archive: ArchiveRecord) -> ArchiveRecord:
         return _still_ours(await self._store.do(PutArchive(archive=archive)))
 
-    async def _paced(self, step: Awaitable[Result]) -> Result:
-        """Waits for the step. Beside live changes it then pauses as long as the step took, so that
-        archives take at most half of the time.
+    async def _pause(self, seconds: float) -> None:
+        """Pauses beside live changes, as long as the last step took, so that archives take at most
+        half of the time.
         """
-        began = time.monotonic()
-        result = await step
         if self._portion.others:
-            await asyncio.sleep(time.monotonic() - began)
-        return result
+            await asyncio.sleep(seconds)
 
 
 def _few(contents: Iterator[Content], count: int) -> list[Content]:

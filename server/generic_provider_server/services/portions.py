@@ -17,15 +17,17 @@ class Portion:
 
     `size`: how many items the next transaction of the task processes, from `least` to `most`. The
     task calls `done` after each transaction. `others`: whether anybody else has used the writer
-    since the previous call of `done`.
+    since the previous call of `done`. `seconds`: how long the last transaction took, whoever it
+    was for.
     """
 
     def __init__(self, store: Store, *, least: int, most: int) -> None:
         self.size = least
         self.others = True
+        self.seconds = 0.0
         self._least, self._most = least, most
         self._target = SHORT
-        self._commands, self._seconds = 0, 0.0
+        self._commands = 0
         store.listeners.committed.append(self._note)
 
     def done(self, size: int = 0, *, commands: int = 1) -> None:
@@ -35,10 +37,10 @@ class Portion:
         """
         self.others, self._commands = self._commands > commands, 0
         self._target = SHORT if self.others else min(LONG, GROWTH * self._target)
-        if size and self._seconds:
-            fitting = int(size * self._target / self._seconds)
+        if size and self.seconds:
+            fitting = int(size * self._target / self.seconds)
             self.size = max(self._least, min(self._most, fitting))
 
     def _note(self, notice: Notice) -> None:
         self._commands += notice.tally.commands
-        self._seconds = notice.tally.seconds
+        self.seconds = notice.tally.seconds

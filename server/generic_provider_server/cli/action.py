@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -72,57 +72,35 @@ def action() -> None:
     """Change subscriptions, and show the results of actions."""
 
 
-def _command(name: str, verb: Verb) -> click.Command:
-    field = name.replace("-", "_")
+class Common(NamedTuple):
+    """The values of the options in COMMON."""
 
+    request_id: str | None
+    order: str | None
+    at: datetime | None
+    bulk: bool | None
+    validate_only: bool
+    wait: bool
+    expected_revision: int | None
+    performed_by: str | None
+
+
+def _command(name: str, verb: Verb) -> click.Command:
     @remote
-    def perform(
-        client: Client,
-        output: Output,
-        /,
-        *,
-        subscription: str,
-        request_id: str | None,
-        order: str | None,
-        at: datetime | None,
-        bulk: bool | None,
-        validate_only: bool,
-        wait: bool,
-        expected_revision: int | None,
-        performed_by: str | None,
-        **options: Any,
-    ) -> None:
-        if wait and (validate_only or at):
-            raise click.UsageError("--wait does not go together with --validate-only or --at")
-        if at and at < datetime.now(UTC):
-            raise click.UsageError(
-                f"--at {at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ} is in the past; without --at, "
-                "the service performs the action now"
-            )
-        subscription = _number(client, output, name, subscription)
+    def perform(client: Client, output: Output, /, *, subscription: str, **options: Any) -> None:
+        common = Common(**{each: options.pop(each) for each in Common._fields})
         whole = options.pop("whole", False)
-        if at and name in PARTS and not whole:
-            raise click.UsageError("--at needs --whole: what is kept now may be old by then")
+        _check(common, part=name in PARTS and not whole)
+        number = _number(client, output, name, subscription)
         request = PerformActionRequest(
-            subscription=subscription, expected_revision=expected_revision
+            subscription=number, expected_revision=common.expected_revision
         )
-        chosen = getattr(request, field)
+        chosen = getattr(request, name.replace("-", "_"))
         chosen.MergeFrom(type(chosen)(**message_fields(options)))
         if name in PARTS:
             merge(client, request, command=name, whole=whole)
-            expected_revision = request.expected_revision if not whole else expected_revision
-        done = client.perform(
-            chosen,
-            subscription=subscription,
-            request_id=request_id or "",
-            reference=order or "",
-            priority=PRIORITIES[bulk],
-            schedule_time=at,
-            validate_only=validate_only,
-            expected_revision=expected_revision,
-            performed_by=performed_by or "",
-        )
-        if wait:
+        done = _perform(client, request, chosen, common)
+        if common.wait:
             _show_settled(client, output, done)
         else:
             output.message(done, *_performed(done))
@@ -130,6 +108,36 @@ def _command(name: str, verb: Verb) -> click.Command:
     options = (*verb.options, WHOLE) if name in PARTS else verb.options
     params = [_subscription(name), *options, *COMMON]
     return click.command(name, help=verb.words, params=params)(perform)
+
+
+def _check(common: Common, *, part: bool) -> None:
+    """Refuses options that contradict each other. `part`: only a part of a value is given."""
+    if common.wait and (common.validate_only or common.at):
+        raise click.UsageError("--wait does not go together with --validate-only or --at")
+    if common.at and common.at < datetime.now(UTC):
+        raise click.UsageError(
+            f"--at {common.at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ} is in the past; without --at, "
+            "the service performs the action now"
+        )
+    if common.at and part:
+        raise click.UsageError("--at needs --whole: what is kept now may be old by then")
+
+
+def _perform(
+    client: Client, request: PerformActionRequest, chosen: Any, common: Common
+) -> PerformActionResponse:
+    revision = request.expected_revision if request.HasField("expected_revision") else None
+    return client.perform(
+        chosen,
+        subscription=request.subscription,
+        request_id=common.request_id or "",
+        reference=common.order or "",
+        priority=PRIORITIES[common.bulk],
+        schedule_time=common.at,
+        validate_only=common.validate_only,
+        expected_revision=revision,
+        performed_by=common.performed_by or "",
+    )
 
 
 def _show_settled(client: Client, output: Output, done: PerformActionResponse) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -80,13 +81,11 @@ def batch(
     run = run or (str(uuid4()) if again else "")
     with Text(file) as text, Refused(file) as refused:
         outcome = Outcome(validate_only=validate_only)
-        actions = _actions(
-            client, text, outcome=outcome, refused=refused, batch_size=batch_size, run=run
-        )
+        actions = _actions(client, text, outcome=outcome, refused=refused, most=batch_size, run=run)
+        if wait:
+            deque(actions, maxlen=0)
+            actions = outcome.wait(client)
         for action in actions:
-            if output.as_json and not wait:
-                say(one_line(action))
-        for action in outcome.wait(client) if wait else ():
             if output.as_json:
                 say(one_line(action))
         say(outcome.summary(refused), err=output.as_json)
@@ -96,12 +95,12 @@ def batch(
 
 
 def _actions(
-    client: Client, text: Text, *, outcome: Outcome, refused: Refused, batch_size: int, run: str
+    client: Client, text: Text, *, outcome: Outcome, refused: Refused, most: int, run: str
 ) -> Iterator[SubscriptionAction]:
     """Performs the actions of the lines, and yields those that are not refused."""
     lines = Lines(text, again=run)
     with LinesBar(text) as bar:
-        for group in _groups(lines, most=batch_size):
+        for group in _groups(lines, most=most):
             try:
                 results = [*_perform(client, group, validate_only=outcome.validate_only)]
             except ProvisioningError:

@@ -6,6 +6,7 @@ import logging
 import sys
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -83,12 +84,9 @@ def simulate_(
     memory: Path,
     rejections: tuple[str, ...],
     delay: float,
-    fail: float,
-    lose: float,
-    die_after: int,
-    freeze_after: int,
     max_in_flight: int,
     lease: float,
+    **faults: Any,
 ) -> None:
     """Serve a provider with a simulated platform, until Ctrl-C.
 
@@ -109,14 +107,7 @@ def simulate_(
         provider=provider,
         name=name,
         memory=memory,
-        behaviour=Behaviour(
-            rules=rules,
-            delay=timedelta(seconds=delay),
-            fail=fail,
-            lose=lose,
-            die_after=die_after,
-            freeze_after=freeze_after,
-        ),
+        behaviour=Behaviour(rules=rules, delay=timedelta(seconds=delay), **faults),
         max_in_flight=max_in_flight,
         lease_duration=timedelta(seconds=lease),
     )

@@ -102,6 +102,18 @@ def check(
         first_stream=timedelta(seconds=wait),
         slow=slow,
     )
+    verdicts = _verdicts(listen, terms, junit=junit, as_json=as_json)
+    if as_json:
+        for verdict in verdicts:
+            say(json_line(verdict._asdict()))
+    else:
+        show_table(RuleVerdict._fields, verdicts)
+    if any(verdict.word == "broken" for verdict in verdicts):
+        sys.exit(REFUSED)
+
+
+def _verdicts(listen: str, terms: Terms, *, junit: Path | None, as_json: bool) -> list[RuleVerdict]:
+    """Runs the check, and writes the file for JUnit if there is one."""
     if junit:
         junit.touch()  # it fails now, and not after the check
     try:
@@ -112,13 +124,7 @@ def check(
         raise click.ClickException(str(error)) from None
     if junit:
         write_junit(verdicts, junit)
-    if as_json:
-        for verdict in verdicts:
-            say(json_line(verdict._asdict()))
-    else:
-        show_table(RuleVerdict._fields, verdicts)
-    if any(verdict.word == "broken" for verdict in verdicts):
-        sys.exit(REFUSED)
+    return verdicts
 
 
 def _offer(file: Path | None, service: str | None) -> Offer:

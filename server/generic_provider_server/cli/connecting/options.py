@@ -66,17 +66,19 @@ def _connection(options: dict[str, Any], *, default: str | None) -> Connection:
     return dataclasses.replace(filled, server=filled.server or default or "")
 
 
-def _options(default: str | None) -> list[Callable[[Callable[..., R]], Callable[..., R]]]:
-    server = click.option(
+def _server(default: str | None) -> Callable[[Callable[..., R]], Callable[..., R]]:
+    words = f"The server to connect to.  [{PREFIX}SERVER; default: {default}]"
+    return click.option(
         "--server",
         f"{IN}server",
         callback=_address,
         envvar=f"{PREFIX}SERVER" if default else None,
         metavar="HOST:PORT",
-        help=f"The server to connect to.  [{PREFIX}SERVER; default: {default}]"
-        if default
-        else "A running server.",
+        help=words if default else "A running server.",
     )
+
+
+def _options(default: str | None) -> list[Callable[[Callable[..., R]], Callable[..., R]]]:
     insecure = click.option(
         "--insecure",
         f"{IN}insecure",
@@ -107,7 +109,7 @@ def _options(default: str | None) -> list[Callable[[Callable[..., R]], Callable[
             metavar="FILE",
             words="The CA of the server's certificate (PEM). Default: those of this machine.",
         ),
-        server,
+        _server(default),
     ]
 
 

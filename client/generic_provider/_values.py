@@ -36,7 +36,9 @@ def timedelta_of(argument: str, value: timedelta) -> timedelta:
 
 
 def several(argument: str, values: Iterable[str]) -> Iterable[str]:
-    """Refuses a single text, because it would be taken as a list of its letters."""
+    """Returns the values. Raises TypeError for a single text, which would be taken as a list of its
+    letters.
+    """
     if isinstance(values, str):
         raise TypeError(f"{argument} must be several texts, not {values!r}")
     return values

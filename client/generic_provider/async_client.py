@@ -125,7 +125,9 @@ class AsyncClient(Base):
         complete: bool = False,
         max_missing_percent: float | None = None,
     ) -> ReportPlatformStateResponse:
-        """Report what the platform holds for each subscriber. See Client."""
+        """Report what the platform holds for each subscriber. `Client.report_platform_state`
+        explains the arguments.
+        """
         report = Report(
             provider,
             observed_time=observed_time,

@@ -58,7 +58,7 @@ async def serve(
     port_shared: bool = False,
     show: Show | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. See `running` for the arguments.
+    """Serves until SIGTERM or SIGINT, then drains. `running` explains the arguments.
 
     Raises StoreInUse, StoreLost and UnsupportedDatabase, OSError if an address cannot be bound (any
     more), and StoreGone after the database file was removed or replaced.

@@ -13,7 +13,9 @@ SHORT = 0x80
 
 @lru_cache(maxsize=1_000)
 def expiry_of(pem: bytes) -> float:
-    """Returns the seconds since 1970. The certificate is one that TLS has accepted."""
+    """Returns the time at which the certificate expires, in seconds since 1970. TLS must have
+    accepted the certificate before.
+    """
     der = ssl.PEM_cert_to_DER_cert(pem.decode())
     _, certificate, _ = _part(der)
     _, signed, _ = _part(certificate)

@@ -113,7 +113,9 @@ class Listening:
                 self._on_failed(error)
 
     async def _begin_in_time(self) -> None:
-        """Tries again for a while, because a connection of another program may use the port."""
+        """Tries for BIND_SECONDS to begin on the addresses, because a connection of another program
+        may use the port.
+        """
         deadline = time.monotonic() + BIND_SECONDS
         while True:
             try:

@@ -71,8 +71,8 @@ def audit_lines(settings: Settings) -> Callable[[Iterable[AuditEntry]], None]:
     """Returns the function that writes entries of the audit trail, as `configure_logs` would write
     them.
 
-    There may be thousands in a second: for each of them structlog would take as long as a tenth of
-    a call.
+    There may be thousands of entries in a second, and for each of them structlog would take a tenth
+    of the time of a call.
     """
     shown = settings.log_level in (LogLevel.DEBUG, LogLevel.INFO)
     line_of = _json_line if settings.log_format is LogFormat.JSON else _console_line

@@ -53,7 +53,7 @@ class Workers:
     """The running processes. Each has a pipe on which it reports that it serves.
 
     `gathered`: the figures that the processes send, if there are metrics. `gone` is set when a
-    process has found that no process can use the database any more.
+    process has detected that no process can use the database any more.
     """
 
     def __init__(self, settings: Settings, count: int, gathered: Gathered | None) -> None:

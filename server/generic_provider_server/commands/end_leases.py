@@ -55,7 +55,7 @@ class EndLeases:
     def _end(self, transaction: Transaction, lane: Lane) -> None:
         """Ends the lease.
 
-        If it was pulled from a server that has died, it stays live until it runs out.
+        If the lease was pulled from a server that has died, the lease stays live until it runs out.
         """
         if lane.stream or self.cause is not LeaseEnd.STREAM_BROKE:
             transaction.end_lease(lane, self.cause)
@@ -79,11 +79,12 @@ def end_of_stream(provider: str, stream: str) -> EndLeases:
 
 
 def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
-    """Ends the leases of a silent server that last at most `longest` microseconds, because they
-    must have run out.
+    """Ends those leases of a silent server that last at most `longest` microseconds, and so have
+    run out by every process's clock.
 
-    `sign`: its last sign of life. If it has written another since, it may have given new leases. A
-    server writes its sign before it gives leases, so whoever sees the lease sees the sign.
+    `sign`: the server's last sign of life. If the server has written another sign since, nothing
+    ends, because it may have given new leases. A server writes its sign before it gives leases, so
+    a process that sees such a lease also sees the new sign.
     """
     return EndLeases(
         find=lambda transaction: transaction.leased_by_server(

@@ -17,8 +17,8 @@ from .perform import created_requests
 from .repeats import created_before
 
 CREATED = "requests:"
-"""If a reset had a request id, this is stored for the id, followed by the numbers of the requests
-that it created.
+"""What is stored for the request id of a reset begins with this text; the numbers of the requests
+that the reset created follow.
 """
 
 

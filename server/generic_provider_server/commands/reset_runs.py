@@ -94,7 +94,9 @@ class Step:
 
 
 def _also(run: RunRecord, text: str) -> str:
-    """Returns the message of the run with another text: why it was held stays readable."""
+    """Returns the message of the run with a text added to it, so that the message still says why
+    the run was held.
+    """
     return "; ".join(filter(None, (run.message, text)))
 
 
@@ -203,10 +205,10 @@ def _decided(run: RunRecord, *, now: Instant) -> RunRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approve:
-    """Lets a held run go on.
+    """Lets a held run continue.
 
-    `proven`: true if it is proven who calls; then it must be another one than who submitted the
-    run.
+    `proven`: true if credentials prove who calls. Then the caller must not be the one who submitted
+    the run.
     """
 
     run_number: int

@@ -94,7 +94,7 @@ class CheckedLease:
         self.given_at = now()
         self.extended_at: list[float] = []
         self.to_be_taken = False
-        """The next extension answers that the lease has ended."""
+        """True if the next extension is to end the lease."""
         self.released = False
         asked = stream.request.lease_duration.ToTimedelta() or DEFAULT_LEASE
         self.seconds = seconds or asked.total_seconds()

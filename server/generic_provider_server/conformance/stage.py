@@ -37,7 +37,9 @@ class Stage(ProvisioningServiceServicer):
         self.streams: list[CheckedStream] = []
         self.answers: list[Answer] = []
         self.forced: dict[str, Code] = {}
-        """The verdicts on the next answers to these requests, whatever verdict would be right."""
+        """For each of these requests, the verdict on the next answer, whatever verdict would be
+        right.
+        """
         self.lost: dict[str, grpc.StatusCode] = {}
         """For these requests, the next call that answers them is applied, and then fails with this
         status.

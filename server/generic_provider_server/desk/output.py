@@ -107,7 +107,9 @@ def write_csv(heading: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
 
 
 def _plain_cell(text: str) -> str:
-    """A spreadsheet would run a text that begins like a formula."""
+    """Returns the text with an apostrophe in front of it if a spreadsheet would run it as a
+    formula.
+    """
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 

@@ -192,7 +192,9 @@ class RemoveItems(Action, frozen=True, tag="remove_items"):
 
 
 class SwapItem(Action, frozen=True, kw_only=True, tag="swap_item"):
-    """Replaces an item. An empty `goods_type`, `provider` or `distributor` is the old item's."""
+    """Replaces an item. `goods_type`, `provider` and `distributor` select the old item if its
+    serial number is not enough. Without a `new_goods_type` the goods type stays.
+    """
 
     kind: ClassVar[ActionKind] = ActionKind.SWAP_ITEM
     old_serial_number: str

@@ -86,8 +86,8 @@ def file_name(archive: str, checksum: str) -> str:
 
 
 def final_before(now: Instant, providers: Iterable[Provider]) -> Instant:
-    """Returns an instant that is long enough ago: no adapter still works on a request that reached
-    a final state before it.
+    """Returns an instant so long ago that no adapter still works on a request that reached a final
+    state before that instant.
     """
     longest = max((each.delivery_settings.max_lease_time for each in providers), default=0)
     return Instant(now - longest - DAY)
@@ -109,7 +109,9 @@ def request_missing(request: str, archive: ArchiveRecord | None) -> Refused:
 
 
 def restored_too_early(archive: ArchiveRecord) -> str:
-    """Returns the reason why a reset cannot begin at the time to which a platform was restored."""
+    """Returns why a platform cannot be reset from the time to which it was restored: `archive`
+    contains requests that were settled later.
+    """
     return f"requests that were settled after that time are in archive {archive.id}"
 
 

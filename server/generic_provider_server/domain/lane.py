@@ -18,7 +18,9 @@ from .subscription.transition import Circumstances, Transition
 from .values import SECOND, Instant, Value
 
 UNANSWERED = -1
-"""Takes the place of the hand-over's number if the hand-over ended without an answer."""
+"""What a request's row contains in place of the number of its last hand-over, if a hand-over ended
+without an answer.
+"""
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.RETRY_LATER})
 """The ends of a lease that count as a failed attempt of its first unanswered request."""
@@ -249,10 +251,10 @@ def end(
     error_code: str = "",
     error_description: str = "",
 ) -> LaneChange:
-    """Ends the lease before all its requests are answered. The platform may have applied these,
-    unless the lease was never sent. If the end counts as an attempt, the first unanswered request
-    is not handed over again for `delay` microseconds. If `delay` is None, `back_off` computes it
-    with `jitter`.
+    """Ends the lease before all its requests are answered. The platform may have applied the
+    unanswered requests, unless the lease was never sent. If the end counts as an attempt, the first
+    unanswered request is not handed over again for `delay` microseconds. If `delay` is None,
+    `back_off` computes it with `jitter`.
     """
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     leased, first = {pending.number for pending in unanswered}, unanswered[0]

@@ -32,8 +32,8 @@ class Kind(Enum):
 
 
 class Family(NamedTuple):
-    """A metric with its labels. `together` makes one value of a gauge from those of all processes;
-    counters and histograms are added up.
+    """A metric with its labels. `together` computes one value of a gauge from its values in all
+    processes; counters and histograms are added up.
     """
 
     name: str

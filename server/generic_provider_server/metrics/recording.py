@@ -88,7 +88,9 @@ class Recording:
         return copy
 
     def observe(self, method: str, code: str, seconds: float) -> None:
-        """Counts a call that has ended. The failures of its method begin with 0, as in `_key`."""
+        """Counts a call that has ended. With the first call of a method, the counters of its
+        failures begin with 0, so that Prometheus sees the first failure as an increase.
+        """
         if (f.RPC, method, code) not in self._figures.histograms:
             for failure in FAILURES:
                 self._figures.observe((f.RPC, method, failure))

@@ -152,7 +152,9 @@ def known(name: str, roles: frozenset[str]) -> Known:
 
 
 def digest_of(token: str) -> bytes:
-    """A fast digest is enough: tokens are long and random, so nobody can try all of them."""
+    """Returns the SHA-256 of the token. Such a fast digest is enough: tokens are long and random,
+    so nobody can try all of them.
+    """
     return sha256(token.encode()).digest()
 
 

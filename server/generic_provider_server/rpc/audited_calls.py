@@ -183,7 +183,9 @@ def _counts(asked: Asked[Any]) -> tuple[int, int]:
 
 
 def _subject(asked: Asked[Any]) -> dict[str, str]:
-    """Returns what the call does not say about the thing that the command created or changed."""
+    """Returns those facts about what the command created or changed that the message of the call
+    does not contain, for example a new id.
+    """
     found: Any = asked.result
     if isinstance(asked.command, Submit):
         record, run = found
@@ -266,8 +268,8 @@ def _chosen(request: Any, name: str) -> str:
 
 
 def _cut(text: str, most: int) -> str:
-    """Returns the text as it was given, up to a length. No database stores the character NUL, which
-    only a refused call may contain.
+    """Returns the first `most` characters of the text. NUL, which only a refused call may contain,
+    is replaced, because no database stores it.
     """
     return text[:most].replace("\0", "\N{REPLACEMENT CHARACTER}")
 

@@ -137,8 +137,8 @@ class Checks:
         )
 
     def instant(self, field: str, message: Message, *, required: bool = False) -> Instant | None:
-        """Returns the microseconds of a field of the message, or None if the field is not set. It
-        is rounded down to a microsecond.
+        """Returns the microseconds of a field of the message, or None if the field is not set.
+        Parts of a microsecond are dropped.
 
         `field` is the path of the field in the request. The last part of the path is the field's
         name in `message`.
@@ -154,7 +154,8 @@ class Checks:
         return Instant(value.seconds * SECOND + value.nanos // 1_000)
 
     def span(self, field: str, message: Message, *, least: float, most: float) -> int | None:
-        """Reads a duration in the same way as `instant` reads an instant.
+        """Returns the microseconds of a Duration field of the message, or None if the field is not
+        set.
 
         `least` and `most` are in seconds.
         """

@@ -93,7 +93,9 @@ class EventStreams:
 
 
 class _Bodies(NamedTuple):
-    """The present state of the things that events name, by number. Archived things are missing."""
+    """The present state of the actions, requests, subscriptions and runs that events name. What is
+    archived is missing.
+    """
 
     actions: dict[int, ActionRecord]
     requests: dict[int, RequestRecord]

@@ -44,7 +44,7 @@ class Intake:
 
 
 def size_of(request: object) -> int:
-    """Of all batches only batches of actions count. Batches of answers are bounded by the credit of
-    adapters.
+    """Returns the size of a call. Of all batches only batches of actions make it larger, because
+    batches of answers are bounded by the credit of adapters.
     """
     return CALL + len(getattr(request, "actions", ()))

@@ -20,7 +20,7 @@ ended.
 def timed(
     method: str, handler: grpc.RpcMethodHandler[Any, Any], observe: Observe | None
 ) -> grpc.RpcMethodHandler[Any, Any]:
-    """Returns a handler that does the same and measures each call."""
+    """Returns a handler that does the same as `handler` and measures each call."""
     if observe is None:
         return handler
     coders = handler.request_deserializer, handler.response_serializer

@@ -29,8 +29,9 @@ MOST_ALONE = 10
 """At most this many refused calls of a caller have entries of their own in a minute."""
 
 MOST_CALLERS = 1_000
-"""At most this many unproven callers with refused calls are told apart in a minute. Proven callers
-are always told apart: the file of callers bounds their number, and no host must hide them.
+"""At most this many unproven callers with refused calls are counted separately in a minute. Proven
+callers always are, so that no other host can hide their calls; the file of callers bounds their
+number.
 """
 
 MOST_WAITING = 10_000

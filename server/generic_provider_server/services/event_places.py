@@ -20,7 +20,7 @@ KNOWN = frozenset(EventKind)
 
 
 class Wanted(NamedTuple):
-    """The filter of a watcher. What is empty filters nothing."""
+    """The filter of a watcher. An empty field excludes no event."""
 
     provider: str = ""
     subscription: str = ""

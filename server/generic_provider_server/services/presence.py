@@ -54,7 +54,7 @@ class Presence:
     """Coordinates this process with the other processes on its database.
 
     Within the block `announced` the other processes see the streams of this process. When another
-    process is silent, its leases are ended as soon as they must have run out.
+    process is silent, its leases are ended as soon as they have run out by every process's clock.
     """
 
     def __init__(self, store: Store, streams: Callable[[], list[Connected]]) -> None:

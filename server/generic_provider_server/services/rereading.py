@@ -64,7 +64,9 @@ class Rereading(Loop):
 
 
 def _content(file: Path) -> bytes | str:
-    """Returns the contents, or why there are none, so that another reason is a change too."""
+    """Returns the contents of the file, or the reason why it cannot be read. A new reason is a
+    change too.
+    """
     try:
         check_regular(file)
         return file.read_bytes()

@@ -73,7 +73,7 @@ class Watching:
         self._most = max_watchers
         self._watchers: set[_Watcher] = set()
         self._next = 0
-        """The number of the first row that was not announced to the waiting watchers."""
+        """The number of the first row that has not been announced to the waiting watchers."""
         self._recent: deque[EventsAt] = deque(maxlen=RECENT_ROWS)
         self._waiting: set[_Waiting] = set()
         self._changed = asyncio.Event()
@@ -176,11 +176,11 @@ class Watching:
         yield Drain(self._draining)
 
     async def _match(self, wanted: Wanted, place: Place, *, until: float) -> int:
-        """Waits for a row that the watcher may want, but not longer than `until`.
+        """Waits until a row is there that the watcher may want, or until the time `until`.
 
-        Returns the number of the row, or of the one that will be the next. No row with a smaller
-        number is wanted. A timer sets the future: after an asyncio timeout, the rows that come
-        before the task runs again would be left out.
+        Returns the number of that row, or the number that the next row will have. The watcher wants
+        no row with a smaller number. A timer ends the wait, because after an asyncio timeout the
+        rows that arrive before the task runs again would be left out.
         """
         waiting = _Waiting(wanted, place.row)
         loop = asyncio.get_running_loop()

@@ -211,5 +211,7 @@ def what(request: ProvisioningRequest) -> str:
 
 
 def _on(point: str) -> str:
-    """If a report named no viewing point, later requests for the element name none either."""
+    """Returns the viewing point in words. It is empty in a request for an element that a report
+    named without a viewing point.
+    """
     return f" on {point}" if point else ""

@@ -44,8 +44,8 @@ UNREACHABLE = (OperationalError, InterfaceError)
 class Store:
     """The open store. Create it with `open_store`, and call everything on the event loop.
 
-    `id`: the id of the store itself. `server`: the id of this process. `shared`: other processes
-    may serve the same database; only then there is a `sign_of_life`.
+    `id`: the id of the store itself. `server`: the id of this process. `shared`: true if other
+    processes may serve the same database. Only then is there a `sign_of_life`.
     """
 
     def __init__(
@@ -117,7 +117,9 @@ class Store:
     async def do_all(
         self, commands: Sequence[Command[Result]], *, audit: Audit | None = None
     ) -> list[Asked[Result]]:
-        """Runs and commits at least one command, in the given order. Each is refused alone."""
+        """Runs and commits the commands, at least one, in the given order. If one is refused, the
+        others are run nevertheless.
+        """
         asked, done = self._writer.ask(commands, audit=audit)
         await done
         return asked
@@ -140,7 +142,7 @@ class Store:
 
     def check(self) -> None:
         """Raises StoreGone if the database file was removed or replaced, or if a newer version has
-        changed the schema so that this one must stop.
+        changed the schema so that this version must stop.
         """
         if self.sign_of_life is not None and self.sign_of_life.outdated:
             raise StoreGone(self.sign_of_life.outdated)
@@ -260,7 +262,9 @@ def _connected(
     waits: Waits,
     listeners: Listeners,
 ) -> tuple[SignOfLife, Listener]:
-    """Starts what connects this process with the other processes on its database."""
+    """Starts the sign of life and the listener, which connect this process with the other processes
+    on its database.
+    """
     loop = asyncio.get_running_loop()
     sign_of_life = SignOfLife(
         url, server=server, life=memory.life, waits=waits, loop=loop, listeners=listeners

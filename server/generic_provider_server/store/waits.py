@@ -23,13 +23,13 @@ class Waits:
 
     @property
     def fresh(self) -> float:
-        """Leases are given only while the last sign of life is not older than this."""
+        """The greatest age of the last sign of life at which this process gives leases."""
         return self.patience * 2 / 5
 
     @property
     def grace(self) -> float:
-        """The time for which other processes wait, after a lease must have run out, before they end
-        it. It is longer than `fresh`.
+        """Other processes end a lease of a silent process when its duration and this time have
+        passed. This time is longer than `fresh`, so the lease has run out by then.
         """
         return self.patience / 2
 

@@ -29,7 +29,7 @@ PEM = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
 def connection_options(
     *, default: str | None = DEFAULT
 ) -> Callable[[Callable[..., R]], Callable[..., R]]:
-    """Adds the options.
+    """Adds the options for the connection to a command.
 
     The command gets a `connection`. If `default` is None, the connection's address may be empty,
     and only the option --server fills it.

@@ -101,7 +101,9 @@ def has(known: PlatformImage, request: Request) -> bool:
 
 
 def doubt(known: PlatformImage, request: Request) -> PlatformImage:
-    """Returns the image after a request that may have been applied. What it names is uncertain."""
+    """Returns the image after a request that may have been applied. The elements that the request
+    names are uncertain.
+    """
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             return _doubt_become(known, request)
@@ -159,7 +161,9 @@ def names(request: Request) -> frozenset[Name]:
 
 
 def field_of(request: Request) -> Field:
-    """Returns the field of the image that the request changes. The whole subscriber is no field."""
+    """Returns the field of the image that the request changes. Raises ValueError if the request
+    changes the whole subscriber.
+    """
     field = _FIELDS[request.type]
     if field is None:
         raise ValueError(f"a {request.type.name} changes the subscriber")

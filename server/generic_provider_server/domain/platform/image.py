@@ -104,7 +104,8 @@ class PostedUsage(Value, frozen=True, kw_only=True):
 class PlatformImage(Value, frozen=True, kw_only=True):
     """What a platform should hold, does hold, or may hold for a subscription.
 
-    `closed` is True if the subscription has ended; see `lacks_nothing`.
+    `closed` is True if the subscription has ended. If such a subscription should hold nothing, a
+    platform that does not know it needs no request.
     """
 
     known: Known = Known.NO

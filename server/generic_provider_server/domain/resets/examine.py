@@ -45,7 +45,8 @@ def examine(
 ) -> Finding | None:
     """Returns what the run would do for the subscription, or None if it would send nothing.
 
-    `lost`: see `reset`. If `described` is True, the finding also contains the differences in words.
+    `lost`: requests that the platform accepted and may have lost since. If `described` is True, the
+    finding also contains the differences in words.
     """
     link = aggregate.link(definition.provider)
     if link is None or _is_left_out(link, definition, lost):

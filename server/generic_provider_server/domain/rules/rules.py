@@ -53,7 +53,8 @@ def linked(before: Subscription | None, after: Subscription, action: AnyAction) 
     """Returns the providers that know the subscriber after the action, in the order of linking.
 
     While the subscription is on, an action links the providers at which it adds, starts or moves
-    services or items, and those that `_named` returns. To remove something links no provider.
+    services or items, and the providers that Become Subscriber, Replace and Add Usage name.
+    Removing something links no provider.
     """
     if not after.on:
         return after.linked

@@ -294,8 +294,9 @@ class Ledger:
     def _differs(self, link: Link) -> bool:
         """Tells whether the link is out of sync.
 
-        After a plan it is in sync. If neither side has changed, the answer is the same as before,
-        because parts of a provider that are in use never change, and only usage ends by itself.
+        A link whose requests were just planned is in sync. If neither *expected* nor what the CRM
+        wants has changed, the answer is the same as before, because parts of a provider that are in
+        use never change, and only usage ends by itself.
         """
         if link.provider in self.as_wanted:
             return False

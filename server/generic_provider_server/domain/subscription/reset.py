@@ -18,7 +18,7 @@ from .transition import Circumstances, Transition
 
 
 class PlannedReset(NamedTuple):
-    """The requests that remove the differences. `transition` creates them."""
+    """The requests of a reset. `transition` creates them."""
 
     ledger: Ledger
     provider: str
@@ -48,7 +48,8 @@ def plan_reset(
     recreate: bool = False,
     lost: Sequence[Request] = (),
 ) -> PlannedReset:
-    """Plans the requests that remove the differences. A subscription in sync needs no request.
+    """Plans the requests that bring the platform to the state of the CRM. A subscription in sync
+    needs no request.
 
     If `full` is True, all wanted elements are sent again, and all others that the platform may hold
     are removed. If `recreate` is True, the pending requests are cancelled and the whole subscriber

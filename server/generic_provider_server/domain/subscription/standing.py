@@ -81,7 +81,7 @@ def _listed_without_request(performed: Performed, catalogues: Catalogues) -> boo
 
 
 def before_action(ledger: Ledger, action: int) -> tuple[Subscription | None, Performed]:
-    """Returns the state before the action, and the action."""
+    """Returns the state before the action, and the action with its results so far."""
     state = ledger.base
     for performed in ledger.performed.values():
         if performed.id == action:

@@ -63,7 +63,7 @@ class ArchiveFolder:
         self._sync()
 
     def publish(self, archive: ArchiveRecord) -> None:
-        """Gives the file its final name. It may be called again."""
+        """Gives the file its final name. A second call changes nothing."""
         finished = self._finished(archive)
         if finished.exists():
             finished.rename(self._file(archive))
@@ -79,7 +79,7 @@ class ArchiveFolder:
             path.unlink(missing_ok=True)
 
     def remove(self, archive: ArchiveRecord) -> None:
-        """Removes the file for good. It may be called again. Raises Refused."""
+        """Removes the file for good. A second call changes nothing. Raises Refused."""
         try:
             self._file(archive).unlink(missing_ok=True)
             self._sync()

@@ -57,7 +57,9 @@ def migrate(database: Database) -> Sequence[str]:
 
 
 def why_too_old(oldest: bytes) -> str:
-    """Returns a sentence if this version must not run on a database with this setting."""
+    """Returns the reason why this version must not run on a database whose setting OLDEST_SCHEMA is
+    `oldest`; empty if it may run.
+    """
     needed = int(bytes(oldest))
     if needed <= NEWEST:
         return ""

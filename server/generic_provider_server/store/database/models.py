@@ -47,8 +47,8 @@ class ProviderRow(Model):
 
 
 class ProviderUse(Model):
-    """The number of subscriptions that name a part of a provider; see
-    domain.subscription.names_used.uses_of.
+    """The number of subscriptions that name a part of a provider. `thing`: the part, as
+    domain.subscription.names_used.uses_of writes it.
     """
 
     provider = TextField()

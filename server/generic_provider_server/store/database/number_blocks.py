@@ -29,7 +29,8 @@ class Reserve(NamedTuple):
 class Numbers:
     """The numbers that a transaction can give.
 
-    `last`: for each counter, the number that was given last. `end`: its last reserved number.
+    `last`: for each counter, the number that was given last. `end`: for each counter, the last
+    number that is reserved.
     """
 
     def __init__(self, last: dict[str, int], reserve: Reserve | None = None) -> None:

@@ -70,7 +70,9 @@ def provider_of_row(row: Any) -> ProviderRecord:
 def subscription_row(
     record: SubscriptionRecord, *, leased: Callable[[str], AbstractSet[int]]
 ) -> Row:
-    """Returns the row of a subscription. `leased`: see `due_time`."""
+    """Returns the row of a subscription. `leased` returns the numbers of the requests that a live
+    lease of the provider covers.
+    """
     desired = record.aggregate.desired
     return {
         "number": desired.number,

@@ -7,9 +7,9 @@ import time
 
 
 class Life:
-    """The last sign of life that this process has written. Any thread may ask for it.
+    """The last sign of life that this process has written. Any thread may use it.
 
-    A process that has the database for itself writes none, and is always alive.
+    A process that has the database for itself writes no sign, and always counts as alive.
     """
 
     def __init__(self) -> None:

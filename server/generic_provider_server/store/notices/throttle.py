@@ -41,5 +41,7 @@ class Throttle:
         self._sending = set()
 
     def forget(self) -> None:
-        """Drops what was not sent. The other processes find it a little later, when they poll."""
+        """Drops the messages that were not sent. The other processes find the ready lanes a little
+        later, when they poll.
+        """
         self.unsent.clear()

@@ -126,7 +126,9 @@ class Archivable(ArchivableRuns):
         return found[0].number, found[0].create_time < archive.created_before + DISORDER
 
     def _siblings(self, archive: ArchiveRecord, *, after: int, end: int) -> list[Any]:
-        """Returns all requests of the actions of a page. `taken`: whether `_taken` is true."""
+        """Returns all requests of the actions of a page. `taken`: whether the archive takes the
+        request.
+        """
         each, taken = RequestRow, _taken(archive).alias("taken")
         page = _of_page("subscription", "action", after=after, end=end).distinct().alias("page")
         of_page = (each.subscription == page.c.subscription) & (each.action == page.c.action)

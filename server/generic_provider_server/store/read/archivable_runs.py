@@ -69,7 +69,9 @@ class ArchivableRuns(BaseQueries):
         return None
 
     def _runs_after(self, number: int) -> Iterator[Any]:
-        """Yields rows in the order of their ids, in which the runs began."""
+        """Yields the rows of runs in the order of their ids, which is the order in which the runs
+        began.
+        """
         while True:
             query = ResetRunRow.select().where(ResetRunRow.id > number)
             rows = self._rows(query.order_by(ResetRunRow.id).limit(MOST_ROWS))

@@ -55,7 +55,9 @@ class AuditQueries(BaseQueries):
         return [entry_of_row(row) for row in self._rows(query.order_by(*order).limit(limit))]
 
     def end_of_audit(self, wanted: AuditFilter, *, before: tuple[int, int] | None) -> int | None:
-        """Returns the time of the last entry that one page examines; see `end_of_requests`."""
+        """Returns the time of the last entry that one page examines; None if it examines all that
+        are left.
+        """
         if not wanted.scans():
             return None
         conditions = [*_period(wanted), *_older(before)]

@@ -126,7 +126,9 @@ class GaugeQueries(BaseQueries):
         return lanes
 
     def _add(self, lanes: _Lanes, row: Any, *, ready: int) -> None:
-        """Adds the lanes of one state. The rules are those of `BaseQueries._shown`."""
+        """Adds the lanes of one state, and counts what their requests wait for.
+        `BaseQueries._shown` decides this for a single request by the same rules.
+        """
         lanes.oldest = _first(lanes.oldest, row.oldest)
         head, waits_for = {
             LaneState.LEASED: (row.leased, WaitingFor.ANSWER),

@@ -47,7 +47,7 @@ class Queries(
     ) -> list[SubscriptionRecord]:
         """Returns the subscriptions behind the number `after`, in the order of their numbers.
 
-        `until` is the last number that it examines.
+        `until`: the last number that the query examines.
         """
         conditions = subscription_conditions(wanted)
         if until is not None:
@@ -55,7 +55,9 @@ class Queries(
         return self._subscriptions(SubscriptionRow.number > after, *conditions, limit=limit)
 
     def end_of_subscriptions(self, wanted: SubscriptionFilter, *, after: str) -> str | None:
-        """Returns the last number that one page examines; see `end_of_requests`."""
+        """Returns the number of the last subscription that one page examines; None if it examines
+        all that are left.
+        """
         if not wanted.scans():
             return None
         number = SubscriptionRow.number
@@ -132,8 +134,8 @@ class Queries(
     ) -> list[ActionRecord]:
         """Returns the newest actions.
 
-        If `before` is not 0, only actions with smaller ids are returned. `until` is the last id
-        that it examines.
+        If `before` is not 0, only actions with smaller ids are returned. `until`: the last id that
+        the query examines.
         """
         conditions = action_conditions(wanted)
         if before:
@@ -168,8 +170,8 @@ class Queries(
     ) -> list[RequestRecord]:
         """Returns requests, the newest or the oldest first.
 
-        If `after` is not 0, it returns those that come after that number in this order. `until` is
-        the last number that it examines.
+        If `after` is not 0, only requests that follow this number in the order are returned.
+        `until`: the last number that the query examines.
         """
         number, oldest_first = RequestRow.number, wanted.oldest_first
         conditions = request_conditions(wanted, text_of=self._text) + _after(wanted, after)

@@ -114,7 +114,9 @@ class Blocked(Generic[N]):
         )
 
     def _given_up_at(self, command: N) -> float:
-        """A duty is given up sooner, because it is repeated and others wait for it."""
+        """Returns the time at which the command is given up. The command of a duty is given up
+        sooner, because the duty is repeated and other commands wait for this one.
+        """
         return command.asked_at + self._seconds * (DUTY_SHARE if command.needs.duty else 1)
 
     def _done(self, command: N) -> None:

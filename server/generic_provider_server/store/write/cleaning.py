@@ -13,16 +13,16 @@ class Cleaning(Changes):
     """Removes rows that no command loads."""
 
     def drop_events(self, *, before: Instant, most: int) -> None:
-        """Removes the oldest rows of events, but at most `most` rows, and no row that is not older
-        than `before`.
-        """
+        """Removes rows of events that are older than `before`: the oldest, and at most `most`."""
         rows = self._tables.select(sql.OLDEST_EVENTS, (most,))
         old = [row.number for row in takewhile(lambda row: row.time < before, rows)]
         if old:
             self._tables.run(sql.DROP_EVENTS, (old[-1],))
 
     def drop_audit(self, *, before: Instant, most: int) -> None:
-        """Removes the oldest entries of the audit trail, as `drop_events` removes events."""
+        """Removes entries of the audit trail that are older than `before`: the oldest, and at most
+        `most`.
+        """
         old = self._tables.select(sql.OLDEST_AUDIT, (before, most))
         self._tables.write(sql.DROP_AUDIT, [{"time": each.time, "call": each.call} for each in old])
 

@@ -40,7 +40,9 @@ class Audit(Protocol):
 
 @dataclass(slots=True, eq=False)
 class Awaited:
-    """What the caller of one or several commands awaits. `left`: how many have not run yet."""
+    """What the caller of one or several commands awaits. `left`: how many of the commands have not
+    run yet.
+    """
 
     future: asyncio.Future[None]
     left: int
@@ -57,7 +59,7 @@ class Asked(Generic[Result]):
 
     `asked_at`: when it was queued, by the monotonic clock. `audit`: the call that queued it.
     `blocked`: true while it waits for a lock that somebody else holds. `repeated`: true if an
-    earlier call with the same request_id has done it.
+    earlier call with the same request_id has made the change.
     """
 
     command: Command[Result]

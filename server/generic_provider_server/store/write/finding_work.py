@@ -48,7 +48,9 @@ class FindingWork(Cleaning):
         return [row.subscription for row in found]
 
     def ran_out(self, *, since: Instant, most: int) -> list[str]:
-        """Returns the subscriptions with leases that this process must end: see `Lane.overdue`."""
+        """Returns the subscriptions with leases that ran out after `since` and that this process
+        must end: its own leases, and those that belong to no process.
+        """
         limits = since - GRACE, self.server, self.steady, self.now - GRACE
         return self._found(sql.RAN_OUT, *limits, most=most)
 

@@ -1,4 +1,4 @@
-"""Loads what one transaction needs: in bulk, and each thing only once."""
+"""Loads the rows that one transaction needs: in bulk, and each row only once."""
 
 from __future__ import annotations
 
@@ -199,8 +199,8 @@ class Loaded:
         return self.actions[number]
 
     def _make_readable(self, key: object, statement: Bulk) -> None:
-        """Writes what was changed so far if the row with that key has been changed by the
-        statement.
+        """Writes the collected changes if one of them is by `statement` and concerns the row with
+        that key, so that a query returns the row as it was changed.
         """
         raise NotImplementedError
 

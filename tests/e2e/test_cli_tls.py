@@ -141,7 +141,7 @@ def test_another_name_than_those_of_the_certificate_is_one_sentence(tmp_path: Pa
     with Server(tmp_path, *SERVING, f"--listen={place}"):
         refused = run("health", CA, f"--server={place}")
         tls = TlsFiles(ca=CERTIFICATES / "ca.pem")
-        client = Client(place, tls=tls, timeout=timedelta(seconds=2))
+        client = Client(place, tls=tls, timeout=timedelta(seconds=0.5))
         with client, pytest.raises(ServerUnavailable) as error:
             next(client.list_providers())
 

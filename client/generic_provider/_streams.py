@@ -52,15 +52,14 @@ class Stream:
         """True if the server was told to hand nothing more over on the stream."""
 
     def time(self) -> float:
-        """Returns the server's time in seconds since 1970, or a later time, but never an earlier
-        one.
+        """Estimates the server's time in seconds since 1970. The result is never behind that time.
         """
         return time.monotonic() + (self._ahead or 0.0)
 
     def set_clock(self, message: StreamPendingRequestsResponse) -> float:
-        """Sets the clock by the message, and returns when the message was sent.
+        """Sets the clock by the message, and returns the time at which the message was sent.
 
-        Servers of older versions do not say this.
+        A message of an older server does not contain this time; then it is estimated.
         """
         sent = self.time()
         if message.HasField("sent_time"):
@@ -83,7 +82,7 @@ class Receiver(Protocol):
     def receive(self, given: SubscriptionRequests, *, source: Stream, sent: float) -> None: ...
 
     def cut(self, source: Stream) -> None:
-        """The streams call this when the leases given by the stream have ended."""
+        """The streams call this when the leases that the stream `source` gave have ended."""
 
     async def ready(self) -> None:
         """Waits until a stream may be opened."""

@@ -44,7 +44,7 @@ class InvalidField(InvalidArgument):
 
 
 class NotFound(ProvisioningError):
-    """The thing does not exist; the metadata names it."""
+    """What the call names does not exist; the metadata says what that is."""
 
 
 class ProviderNotFound(NotFound):
@@ -171,7 +171,9 @@ class ProviderIncomplete(FailedPrecondition):
 
 
 class ProviderInUse(FailedPrecondition):
-    """Subscriptions use the thing that would change. The metadata has `thing` and `count`."""
+    """Subscriptions use the part of the provider that would change: `thing` in the metadata.
+    `count` is their number.
+    """
 
 
 class RequestNotPending(FailedPrecondition):
@@ -225,7 +227,7 @@ class ArchiveFolderNotWritable(FailedPrecondition):
 
 
 class Aborted(ProvisioningError):
-    """Somebody else has changed the thing. Read it again and decide again."""
+    """Another caller has changed what the call would change. Read it again and decide again."""
 
 
 class EtagMismatch(Aborted):

@@ -101,8 +101,8 @@ def read_callers(file: Path) -> dict[str, Caller]:
 
 
 def _without_secrets(error: object) -> str:
-    """Returns the text without words that may be tokens, because somebody may write a token at a
-    wrong place.
+    """Returns the text without words that may be tokens, because a person may have written a token
+    at a wrong place.
     """
     return _SECRET.sub("…", str(error))
 
@@ -116,8 +116,8 @@ def checked_name(name: str) -> str:
 def known_callers(file: Path, *, again: bool = False) -> Mapping[Proof, Known]:
     """Maps each credential to its caller. Raises WrongCallers.
 
-    If the file is read `again`, it is wrong if it names no caller, because an editor or a full disk
-    may have emptied it. It is right only if the command has removed the last caller.
+    If the file is read `again`, a file that names no caller is wrong, because an editor or a full
+    disk may have emptied it, unless the command `caller remove` has removed the last caller.
     """
     callers = read_callers(file)
     if again and not callers and file.read_bytes() != HEADING.encode():

@@ -26,8 +26,8 @@ MOST_OF_NAME = 200
 
 
 class _Servicer(health.HealthServicer):
-    """Lets only so many clients watch at the same time. Anybody who reaches the address may watch,
-    and each watcher keeps its message in memory.
+    """Limits the number of clients that watch at the same time. Anybody who reaches the address may
+    watch, and each watcher keeps its message in memory.
     """
 
     def __init__(self, max_watchers: int) -> None:

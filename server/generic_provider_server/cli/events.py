@@ -35,7 +35,7 @@ def events() -> None:
 @click.option("--kind", "kinds", cls=NamedOption, type=Named(EventKind), multiple=True)
 @remote
 def tail(client: Client, output: Output, /, *, start: str, **filters: Any) -> None:
-    """Follow events until Ctrl-C. Then the cursor with which to go on is printed on standard
+    """Follow events until Ctrl-C. Then the cursor with which to continue is printed on standard
     error. With --json, each event has its cursor.
     """
     beginning = start == BEGINNING

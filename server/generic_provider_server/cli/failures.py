@@ -26,7 +26,7 @@ class NotReached(click.ClickException):
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turns exceptions that are no faults of the program into a message and an exit code."""
+    """Turns each exception that is not a fault of the program into a message and an exit code."""
     try:
         yield
     except ProvisioningError as error:

@@ -40,12 +40,12 @@ def created_options(command: F) -> F:
 
 
 def page_size(limit: int) -> int:
-    """Returns one more than the limit, so that the page shows whether there are more things."""
+    """Returns one more than the limit, so that the page shows whether the list has more items."""
     return min(limit + 1, LARGEST_PAGE) if limit else LARGEST_PAGE
 
 
 def within(limit: int, found: Iterable[T]) -> Iterator[T]:
-    """Yields the first `limit` things, and prints a remark if there are more."""
+    """Yields the first `limit` items of the list, and prints a remark if there are more."""
     every = iter(found)
     if not limit:
         yield from every

@@ -1,4 +1,6 @@
-"""Creates archives, gives the work on them to one server process at a time, and deletes them."""
+"""Creates archives, makes one server process at a time the worker of an archive, and deletes
+archives.
+"""
 
 from __future__ import annotations
 

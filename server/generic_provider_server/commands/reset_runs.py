@@ -101,7 +101,7 @@ def _also(run: RunRecord, text: str) -> str:
 
 
 def _obstacle(transaction: Transaction, definition: ResetDefinition) -> str:
-    """Returns why a run of the definition cannot go on; empty if it can."""
+    """Returns why a run of the definition cannot continue; empty if it can."""
     if not transaction.catalogues[definition.provider].effective:
         return f"provider {definition.provider} is not effective any more"
     archive = archived_since(transaction, definition)

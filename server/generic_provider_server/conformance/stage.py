@@ -41,12 +41,12 @@ class Stage(ProvisioningServiceServicer):
         right.
         """
         self.lost: dict[str, grpc.StatusCode] = {}
-        """For these requests, the next call that answers them is applied, and then fails with this
-        status.
+        """For each of these requests, the status with which the next call that answers it fails.
+        The answers are applied nevertheless.
         """
         self.held: dict[str, float] = {}
-        """For these requests, the call that answers them is applied, and returns its verdicts after
-        so many seconds.
+        """For each of these requests, the number of seconds after which the call that answers it
+        returns its verdicts. The answers are applied at once.
         """
         self.refusing = 0
         """The number of streams that are still to be refused."""

@@ -68,7 +68,7 @@ class Refused(Exception):
     """An expected refusal.
 
     Nothing has changed, except perhaps if the reason is STORE_UNAVAILABLE. `metadata` has the ids
-    of the things because of which the call is refused.
+    of what caused the refusal, for example of a subscription.
     """
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
@@ -79,7 +79,7 @@ class Refused(Exception):
 
 
 def not_found(reason: Reason, name: str) -> Refused:
-    """Returns the refusal for something that does not exist.
+    """Returns the refusal for what does not exist.
 
     `reason` says what kind of thing was asked for.
     """

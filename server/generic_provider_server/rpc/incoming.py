@@ -49,9 +49,7 @@ class IncomingCall:
 
     @property
     def audit(self) -> CallAudit:
-        """Makes the call's entry of the audit trail. It is valid only after the message was
-        decoded.
-        """
+        """Makes the call's entry of the audit trail. Use it only after the message was decoded."""
         if self._audit is None:
             self._audit = CallAudit(
                 self._auditing, self.rpc.name, self.identity, request=self.request

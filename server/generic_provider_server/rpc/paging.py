@@ -49,7 +49,7 @@ class Page(Generic[Position]):
         """Returns the things that fit, and the token of the next page.
 
         If all of `shown` fits, the token is empty, unless `then` says behind which position the
-        list goes on. `shown` should have `size` + 1 things if the list is that long.
+        list continues. `shown` should have `size` + 1 things if the list is that long.
         """
         page: list[Shown] = []
         last, size = self.after, 0

@@ -22,8 +22,8 @@ TICK = 0.25
 FULL_SCAN_SECONDS = 5.0
 """Leases that ran out long ago are searched for once in this many seconds.
 
-This is seldom, because during an old snapshot PostgreSQL finds many index entries of leases that
-were answered.
+The search is this rare because, while an old snapshot is open, PostgreSQL also reads the index
+entries of leases that were answered.
 """
 
 ENTRIES_SECONDS = 5.0
@@ -34,9 +34,9 @@ class Duty:
     """Something that the service does by itself. Every `seconds`, `due` returns the commands to run
     now.
 
-    Every process has every duty, so another process may do the work first. Therefore each command
-    checks again what is due, under the lock of what it changes. A command changes a bounded number
-    of subscriptions. `due` returns at most MOST_DUE commands; if it returns that many, it is called
+    Every process has every duty, so another process may be faster. Therefore each command checks
+    again what is due, under the lock of what it changes. A command changes a bounded number of
+    subscriptions. `due` returns at most MOST_DUE commands; if it returns that many, it is called
     again at once.
     """
 
@@ -68,7 +68,9 @@ def duties(
 
 
 class RanOut:
-    """Ends leases that ran out. Remembers a time: all leases that ran out earlier have ended."""
+    """Ends leases that ran out. Remembers the time before which every lease that ran out has been
+    ended.
+    """
 
     def __init__(self, server: str) -> None:
         self._server = server

@@ -64,8 +64,8 @@ class _Waiting:
 class Watching:
     """Follows the rows of events while somebody watches. It belongs to the event loop.
 
-    Each new row is read once for all watchers that wait. A watcher that is behind reads by itself,
-    row after row, one watcher at a time.
+    Each new row is read once for all watchers that wait. A watcher that is behind reads the rows by
+    itself, one row after the other. Only one such watcher reads at a time.
     """
 
     def __init__(self, store: Store, *, max_watchers: int) -> None:

@@ -135,7 +135,7 @@ def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dic
     """Returns what the subscriber holds after the request, or None if the subscriber is unknown.
     Raises Reject.
 
-    To remove something from an unknown subscriber is no fault, because the subscriber does not have
+    Removing something from an unknown subscriber is accepted, because the subscriber does not have
     it.
     """
     kind = request.type

@@ -114,8 +114,9 @@ class Reading:
     def _goods_named(self, serial_numbers: Sequence[str], *, at: str) -> list[Goods]:
         """Returns the goods of one entitlement, which are of different types.
 
-        Items of different types may have the same serial number. So the numbers of which exactly
-        one item is reported there are assigned first, then those with the fewest possible items.
+        Items of different types may have the same serial number. So numbers for which exactly one
+        item is reported on the distributor `at` are assigned first, then numbers with the fewest
+        possible items.
         """
         known = {each: self._known(each, at=at) for each in serial_numbers}
         reported = [item.goods for item in self.items if not at or item.distributor == at]
@@ -174,8 +175,8 @@ class Reading:
     def _former(self, reported: ReportedEntitlement) -> Entitlement | None:
         """Returns the confirmed entitlement with the same serial numbers, or None.
 
-        If its goods have left the platform, no item tells their types any more. What is only wanted
-        does not count: it may have the same numbers for other types.
+        If its goods have left the platform, no item tells their types any more. Entitlements that
+        are only wanted do not count, because items of other types may have the same serial numbers.
         """
         serials = sorted(reported.serial_numbers)
         for each in self._images[0].entitlements:

@@ -87,7 +87,7 @@ def _carried(
 
 
 Use = tuple[str, str]
-"""A provider and one of its parts, written as in `uses_of`."""
+"""A provider and one of its parts, in the form in which `uses_of` returns it."""
 
 Place = tuple[str, str, str, str]
 """A service (`s`), a goods type (`g`) or the whole provider (`*`); then the provider, the
@@ -143,7 +143,9 @@ def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | No
 
 
 def uses_named(action: AnyAction) -> frozenset[Use]:
-    """Returns the parts of each provider that a scheduled action names, written as in `uses_of`."""
+    """Returns the parts of each provider that a scheduled action names, in the same form as
+    `uses_of`.
+    """
     return _uses_of(frozenset(places_named(action)))
 
 

@@ -13,7 +13,7 @@ Element = TypeVar("Element", Item, Usage)
 
 
 class Undone(Value, frozen=True, kw_only=True):
-    """One thing that was taken back, as it is after the rollback.
+    """One part of a subscription that was taken back, as it is after the rollback.
 
     Exactly one field besides `provider` and `gone` is set. `link` is True if the provider does not
     serve the subscription any more. `gone` is True if the action had added the service, item or

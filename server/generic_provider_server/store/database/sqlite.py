@@ -122,7 +122,9 @@ class SqliteEngine:
         self._file.check()
 
     def tidy(self) -> bool:
-        """Writes the WAL into the database and empties it, unless somebody still reads from it."""
+        """Writes the WAL into the database and empties it, unless another connection still reads
+        from it.
+        """
         with _failures_told():
             self._database.execute_sql("PRAGMA busy_timeout = 0")
             try:

@@ -1,8 +1,8 @@
 """Finds what an archive takes, one page at a time, as the lines of its file.
 
-A page reads a bounded number of rows, in the order of their numbers. What is archivable stays
-archivable: final states, settled actions and ended runs never change, and only a later error
-replaces the last error of a link.
+A page reads a bounded number of rows, in the order of their numbers. A row that an archive may take
+now can be taken at any later time: final states, settled actions and ended runs never change, and
+only a later error replaces the last error of a link.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Keeps the commands that wait for a lock of somebody else, so that no other command waits."""
+"""Keeps the commands that wait for a lock of another session, so that no other command waits."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ class Blocked(Generic[N]):
         self._suspect(command)
 
     def without(self, group: Iterable[N]) -> list[N]:
-        """Returns the commands that name nothing that counts as locked, and adds the others."""
+        """Returns the commands that name nothing that counts as locked, and adds the others to the
+        waiting commands.
+        """
         free = list[N]()
         for command in group:
             if self._suspects and not self._suspects.keys().isdisjoint(names_of(command)):

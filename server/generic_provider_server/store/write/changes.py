@@ -102,7 +102,9 @@ class Changes(Loaded):
         self._audited[entry.key] = former.plus(entry) if former else entry
 
     def flush(self) -> None:
-        """Writes every change except the counts. The transaction continues."""
+        """Writes all collected changes, except the rows that every process changes. The transaction
+        continues.
+        """
         self._put_subscriptions()
         self._put_lanes()
         for statement in sorted(self._rows, key=_additions_first):

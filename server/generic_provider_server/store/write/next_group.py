@@ -14,7 +14,7 @@ MOST_IN_GROUP = 400
 but at least 1.
 """
 SHARE = MOST_IN_GROUP // 4
-"""While adapters are at work, all other commands together always get this size of a group."""
+"""While adapters are at work, all other commands together get at least this size of a group."""
 SEARCH = MOST_IN_GROUP // 20
 """The size of a command of an adapter that searches for its subscriptions: a claim may find
 hundreds, but mostly finds few.

@@ -23,7 +23,7 @@ log = logging.getLogger("generic_provider")
 _BATCH = 1000
 _KEPT = 10_000
 _LATER = ServerUnavailable, DeadlineExceeded, Unauthenticated, PermissionDenied
-"""After these errors the answers are sent again, because the answers are not the reason."""
+"""After these errors the answers are sent again, because the answers have not caused the error."""
 
 
 class Answers:

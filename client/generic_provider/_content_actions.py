@@ -99,8 +99,7 @@ def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = ""
 
 
 def ChangeDistribution(*, moves: Iterable[v1.ChangeDistribution.Move]) -> v1.ChangeDistribution:
-    """Moves services and items to other distributors, either all of them or none. Each is a `Move`.
-    """
+    """Moves services and items to other distributors, either all of them or none. Each is a `Move`."""
     return v1.ChangeDistribution(moves=moves)
 
 

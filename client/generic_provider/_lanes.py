@@ -143,7 +143,7 @@ class Lanes:
                 lease.end(given_back=False)
 
     def stop(self) -> list[TokenOnStream]:
-        """Begins nothing more. Ends and returns the leases of which nothing was begun."""
+        """Begins no more requests. Ends and returns the leases of which no request was begun."""
         self._stopping = True
         return self.end(lease for lease in self.live() if not lease.begun)
 

@@ -8,7 +8,9 @@ from functools import lru_cache
 
 SEQUENCE, UTC_TIME = 0x30, 0x17
 SHORT = 0x80
-"""A length below this is in one byte. Otherwise the byte says how many bytes contain the length."""
+"""A first byte below this is the length. Otherwise it says how many of the next bytes contain the
+length.
+"""
 
 
 @lru_cache(maxsize=1_000)

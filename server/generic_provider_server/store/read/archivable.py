@@ -31,7 +31,8 @@ from .archivable_runs import START, ArchivableRuns, Page, Place
 
 MOST_ROWS = 500
 DISORDER = 3_600 * SECOND
-"""Numbers ascend with time, except those of transactions that run at the same time.
+"""Numbers ascend with time, except those of transactions that run at the same time, and no
+transaction takes as long as this.
 
 So if a row was created this long after an archive's `created_before`, all rows with greater numbers
 were created after `created_before` too.

@@ -99,7 +99,7 @@ def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = ""
 
 
 def ChangeDistribution(*, moves: Iterable[v1.ChangeDistribution.Move]) -> v1.ChangeDistribution:
-    """Moves services and items to other distributors, either all of them or none. Each is a `Move`."""
+    """Performs each `Move` of a service or an item to another distributor: all of them or none."""
     return v1.ChangeDistribution(moves=moves)
 
 

@@ -52,7 +52,7 @@ class Stream:
         """True if the server was told to hand nothing more over on the stream."""
 
     def time(self) -> float:
-        """Estimates the server's time in seconds since 1970. The result is never behind that time."""
+        """Estimates the server's time in seconds since 1970; the result is never behind it."""
         return time.monotonic() + (self._ahead or 0.0)
 
     def set_clock(self, message: StreamPendingRequestsResponse) -> float:

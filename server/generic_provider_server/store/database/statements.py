@@ -42,6 +42,10 @@ LOCK = f"SELECT number, revision FROM subscription WHERE number IN ({{}}){IN_ORD
 LOCK_FREE = f"SELECT number, revision FROM subscription WHERE number IN ({{}}){SKIP_LOCKED}"
 _LANE = columns_of(LaneRow, wanted=Lane.__struct_fields__)
 LANES = f"SELECT {_LANE} FROM lane WHERE subscription IN ({{}})"
+WHOLE_LANES = f"SELECT {columns_of(LaneRow)} FROM lane WHERE subscription IN ({{}})"
+ACCOUNTS = (
+    "SELECT provider, subscription, account_number FROM provider_link WHERE subscription IN ({})"
+)
 ITEMS = f"SELECT {columns_of(ItemRow)} FROM item WHERE serial_number IN ({{}})"
 REQUEST_IDS = f"SELECT {columns_of(RequestIdRow)} FROM request_id WHERE id IN ({{}})"
 

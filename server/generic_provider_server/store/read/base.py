@@ -12,7 +12,6 @@ from ...domain.lane import LaneState
 from ...domain.subscription.records import RequestRecord, WaitingFor
 from ...domain.values import RequestState
 from ..database import statements as sql
-from ..database.models import LaneRow, LinkRow
 from ..database.rows import lane_of_row, request_of_row, rows_of
 from ..memory.memory import Memory
 
@@ -64,14 +63,15 @@ class BaseQueries:
         records = [request_of_row(row) for row in self._rows(query)]
         if not records:
             return []
-        subscriptions = list({record.subscription for record in records})
+        subscriptions = {record.subscription for record in records}
+        marks = ",".join("?" * len(subscriptions))
         accounts = {
             (link.provider, link.subscription): link.account_number
-            for link in self._rows(LinkRow.select().where(LinkRow.subscription.in_(subscriptions)))
+            for link in self._select(sql.ACCOUNTS.format(marks), *subscriptions)
         }
         lanes = {
             (lane.provider, lane.subscription): lane
-            for lane in self._rows(LaneRow.select().where(LaneRow.subscription.in_(subscriptions)))
+            for lane in self._select(sql.WHOLE_LANES.format(marks), *subscriptions)
         }
         return [
             self._shown(replace(record, account_number=accounts.get(place, "")), lanes.get(place))

@@ -25,7 +25,7 @@ class Refused:
     """Writes the file of refused lines. The file exists only if a line was refused."""
 
     def __init__(self, file: Path) -> None:
-        pipe = str(file) == "-" or str(file).startswith("/dev/")
+        pipe = str(file) == "-" or str(file.parent) in ("/dev", "/dev/fd")
         self.file = Path("stdin.refused") if pipe else file.with_name(f"{file.name}.refused")
         self.count = 0
         try:

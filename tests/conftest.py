@@ -11,12 +11,15 @@ from hypothesis import settings
 from generic_provider_server.store.store import engine_of
 from support import fresh
 from support.figures import Figure, lines
+from support.folders import use_memory
 from support.postgres import Databases, Remembered, databases
 from support.postgres_programs import WANTED
 
 # How long an example takes says more about the machine than about the code.
 settings.register_profile("untimed", deadline=None, derandomize=False, print_blob=True)
 settings.load_profile("untimed")
+
+use_memory()
 
 SEED = f"{fresh.VARIABLE}={fresh.SEED}"
 

@@ -7,6 +7,7 @@ import json
 import re
 import socket
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 from xml.etree import ElementTree as ET
@@ -14,26 +15,22 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from generic_provider import Adapter, PlatformDown, ProvisioningRequest, Reject, RequestType
-from support.adapter_check import checked, printed_by_check
+from support.adapter_check import Serve, checked, judged, printed_by_check
 from support.command_line import run, run_process
 from support.naive_adapter import NaiveAdapter, StackingAdapter
 
 SLOW = "--slow-type", "update-address"
 IMPATIENT = "--patience", "2"
+TIMES = (1.1, 1.3, 2)
+pytestmark = pytest.mark.xdist_group("adapter check")
 
 
-async def test_the_bundled_adapter_breaks_no_rule() -> None:
-    code, verdicts = await checked(bundled, *SLOW, "--rejecting", "FILM", "--down", "PPV")
+def usual(seconds: float) -> Serve:
+    """Returns an adapter with the leases that adapters usually have, on a platform that takes this
+    long for an address.
+    """
 
-    assert verdicts == dict.fromkeys(range(1, 14), "kept")
-    assert code == 0
-
-
-@pytest.mark.parametrize("seconds", [1.1, 1.3, 2])
-async def test_leases_shorter_than_asked_for_are_extended_by_the_bundled_adapter(
-    seconds: float,
-) -> None:
-    async def usual(address: str) -> None:
+    async def serve(address: str) -> None:
         adapter = Adapter(address, provider="P", name="usual")
 
         @adapter.on(RequestType.UPDATE_ADDRESS)
@@ -43,44 +40,135 @@ async def test_leases_shorter_than_asked_for_are_extended_by_the_bundled_adapter
         adapter.otherwise(lambda _: None)
         await adapter.serve()
 
-    code, verdicts = await checked(usual, *SLOW)
+    return serve
+
+
+async def small(address: str) -> None:
+    await Adapter(address, provider="P", name="small", max_in_flight=1).serve()
+
+
+async def bundled(address: str) -> None:
+    adapter = Adapter(address, provider="P", name="bundled", lease_duration=timedelta(seconds=3))
+
+    @adapter.on(RequestType.ACTIVATE_SERVICE)
+    async def activate(request: ProvisioningRequest) -> None:
+        if request.service.service == "FILM":
+            raise Reject("E42", "not on this card")
+        if request.service.service == "PPV":
+            raise PlatformDown(timedelta(seconds=1))
+
+    @adapter.on(RequestType.UPDATE_ADDRESS)
+    async def move(_: ProvisioningRequest) -> None:
+        await asyncio.sleep(2)
+
+    @adapter.on(
+        RequestType.BECOME_SUBSCRIBER,
+        RequestType.DEACTIVATE_SERVICE,
+        RequestType.ADD_INSTALLED_ITEM,
+        RequestType.REMOVE_INSTALLED_ITEM,
+    )
+    async def rest(_: ProvisioningRequest) -> None:
+        pass
+
+    await adapter.serve()
+
+
+CHECKS: Mapping[str, tuple[Serve, *tuple[str, ...]]] = {
+    "bundled": (bundled, *SLOW, "--rejecting", "FILM", "--down", "PPV"),
+    "bundled, asked for little": (bundled,),
+    **{f"usual, {seconds} s": (usual(seconds), *SLOW) for seconds in TIMES},
+    "naive": (NaiveAdapter().serve, *SLOW, *IMPATIENT, "--rejecting", "FILM"),
+    "naive, never comes back": (
+        *(NaiveAdapter(reconnects=False, rejecting="FILM").serve, *IMPATIENT),
+        *("--rejecting", "FILM"),
+    ),
+    "naive, long leases": (NaiveAdapter(lease_seconds=30).serve, *SLOW, *IMPATIENT),
+    "small": (small,),
+    "stacking": (StackingAdapter().serve, *IMPATIENT, "--json"),
+}
+
+
+@pytest.fixture(scope="module")
+def printed() -> Mapping[str, tuple[int, str]]:
+    """Returns the exit code and the output of each check. All run at the same time, because they
+    mostly wait.
+    """
+
+    async def play() -> list[tuple[int, str]]:
+        threads = ThreadPoolExecutor(len(CHECKS))
+        asyncio.get_running_loop().set_default_executor(threads)
+        return await asyncio.gather(*[printed_by_check(*check) for check in CHECKS.values()])
+
+    return dict(zip(CHECKS, asyncio.run(play()), strict=True))
+
+
+Printed = Mapping[str, tuple[int, str]]
+
+
+def test_the_bundled_adapter_breaks_no_rule(printed: Printed) -> None:
+    code, verdicts = judged(printed["bundled"])
+
+    assert verdicts == dict.fromkeys(range(1, 14), "kept")
+    assert code == 0
+
+
+@pytest.mark.parametrize("seconds", TIMES)
+def test_leases_shorter_than_asked_for_are_extended_by_the_bundled_adapter(
+    printed: Printed, seconds: float
+) -> None:
+    code, verdicts = judged(printed[f"usual, {seconds} s"])
 
     assert (code, verdicts[7]) == (0, "kept")
 
 
-async def test_what_an_adapter_gives_no_chance_to_see_is_not_held_against_it() -> None:
-    code, verdicts = await checked(bundled)
+def test_what_an_adapter_gives_no_chance_to_see_is_not_held_against_it(printed: Printed) -> None:
+    code, verdicts = judged(printed["bundled, asked for little"])
 
     assert rules(verdicts, "not seen") == {7, 10}
     assert rules(verdicts, "broken") == set()
     assert code == 0
 
 
-async def test_an_adapter_that_starts_accepts_and_forgets_everything_fails_where_it_does() -> None:
-    code, verdicts = await checked(NaiveAdapter().serve, *SLOW, *IMPATIENT, "--rejecting", "FILM")
+def test_an_adapter_that_starts_accepts_and_forgets_everything_fails_where_it_does(
+    printed: Printed,
+) -> None:
+    code, verdicts = judged(printed["naive"])
 
     assert rules(verdicts, "broken") == {1, 3, 6, 7, 8, 9, 11, 12, 13}
     assert rules(verdicts, "not seen") == {4, 10}
     assert code == 1
 
 
-async def test_an_adapter_that_goes_on_after_a_rejection_and_never_comes_back_fails_there() -> None:
-    naive = NaiveAdapter(reconnects=False, rejecting="FILM")
-
-    code, verdicts = await checked(naive.serve, *IMPATIENT, "--rejecting", "FILM")
+def test_an_adapter_that_goes_on_after_a_rejection_and_never_comes_back_fails_there(
+    printed: Printed,
+) -> None:
+    code, verdicts = judged(printed["naive, never comes back"])
 
     assert rules(verdicts, "broken") == {1, 3, 4, 8, 9, 11, 12}
     assert rules(verdicts, "not seen") == {6, 7, 10, 13}
     assert code == 1
 
 
-async def test_an_adapter_with_too_little_credit_is_not_judged() -> None:
-    async def small(address: str) -> None:
-        await Adapter(address, provider="P", name="small", max_in_flight=1).serve()
+def test_an_adapter_with_too_little_credit_is_not_judged(printed: Printed) -> None:
+    assert judged(printed["small"]) == (1, {})
 
-    code, verdicts = await checked(small)
 
-    assert (code, verdicts) == (1, {})
+def test_work_of_most_of_a_lease_shows_an_adapter_that_never_extends(printed: Printed) -> None:
+    _, verdicts = judged(printed["naive, long leases"])
+
+    assert 7 in rules(verdicts, "broken")
+
+
+def test_answers_that_pile_up_show_an_adapter_that_sends_the_newest_first(
+    printed: Printed,
+) -> None:
+    code, lines = printed["stacking"]
+
+    told = {each["rule"]: each for each in map(json.loads, lines.splitlines())}
+    assert code == 1
+    assert told[3]["word"] == "broken"
+    assert "was answered before" in told[3]["seen"]
+    assert "was not answered again after OUT_OF_ORDER" in told[9]["seen"]
 
 
 @pytest.mark.parametrize("options", [[], ["--json"]])
@@ -95,24 +183,6 @@ def test_a_check_without_an_adapter_gives_up(tmp_path: Path, options: list[str])
     assert "testing" not in done.stdout + done.stderr
     suite = ET.parse(report).getroot()  # noqa: S314 - the check has written it
     assert (suite.get("tests"), suite.get("errors")) == ("1", "1")
-
-
-async def test_answers_that_pile_up_show_an_adapter_that_sends_the_newest_first() -> None:
-    code, printed = await printed_by_check(StackingAdapter().serve, *IMPATIENT, "--json")
-
-    told = {each["rule"]: each for each in map(json.loads, printed.splitlines())}
-    assert code == 1
-    assert told[3]["word"] == "broken"
-    assert "was answered before" in told[3]["seen"]
-    assert "was not answered again after OUT_OF_ORDER" in told[9]["seen"]
-
-
-async def test_work_of_most_of_a_lease_shows_an_adapter_that_never_extends() -> None:
-    naive = NaiveAdapter(lease_seconds=30)
-
-    _, verdicts = await checked(naive.serve, *SLOW, *IMPATIENT)
-
-    assert 7 in rules(verdicts, "broken")
 
 
 def test_an_address_that_is_in_use_is_refused_as_by_the_server() -> None:
@@ -176,29 +246,3 @@ async def test_the_check_asks_for_what_the_file_of_the_provider_offers(tmp_path:
 
 def rules(verdicts: Mapping[int, str], word: str) -> set[int]:
     return {rule for rule, found in verdicts.items() if found == word}
-
-
-async def bundled(address: str) -> None:
-    adapter = Adapter(address, provider="P", name="bundled", lease_duration=timedelta(seconds=3))
-
-    @adapter.on(RequestType.ACTIVATE_SERVICE)
-    async def activate(request: ProvisioningRequest) -> None:
-        if request.service.service == "FILM":
-            raise Reject("E42", "not on this card")
-        if request.service.service == "PPV":
-            raise PlatformDown(timedelta(seconds=1))
-
-    @adapter.on(RequestType.UPDATE_ADDRESS)
-    async def move(_: ProvisioningRequest) -> None:
-        await asyncio.sleep(2)
-
-    @adapter.on(
-        RequestType.BECOME_SUBSCRIBER,
-        RequestType.DEACTIVATE_SERVICE,
-        RequestType.ADD_INSTALLED_ITEM,
-        RequestType.REMOVE_INSTALLED_ITEM,
-    )
-    async def rest(_: ProvisioningRequest) -> None:
-        pass
-
-    await adapter.serve()

@@ -16,7 +16,11 @@ Serve = Callable[[str], Coroutine[None, None, None]]
 
 async def checked(serve: Serve, *options: str) -> tuple[int, dict[int, str]]:
     """Returns the exit code of the command, and its verdict on each rule."""
-    code, printed = await printed_by_check(serve, *options)
+    return judged(await printed_by_check(serve, *options))
+
+
+def judged(ended: tuple[int, str]) -> tuple[int, dict[int, str]]:
+    code, printed = ended
     found = re.findall(r"^ *(\d+) .* (kept|broken|not seen)(?: |$)", printed, re.MULTILINE)
     sys.stdout.write(printed)
     return code, {int(rule): word for rule, word in found}

@@ -12,7 +12,6 @@ from generic_provider_server.domain.subscription.aggregate import Aggregate, Lin
 from generic_provider_server.domain.subscription.due import without_usage
 from generic_provider_server.domain.subscription.records import RequestRecord, SubscriptionRecord
 from generic_provider_server.domain.values import RequestState, SyncState
-from generic_provider_server.store.read.filters import RequestFilter
 
 from .bench import Bench
 from .platform import SimulatedPlatform
@@ -20,6 +19,7 @@ from .platform import SimulatedPlatform
 Place = tuple[str, str]
 """(provider, subscription)"""
 
+STATES = "SELECT number, state FROM request WHERE subscription IN (?, ?)"
 OFTEN = 8
 """All requests are checked once in this many steps."""
 
@@ -103,10 +103,10 @@ class Truth:
         """Checks that final states stay, and that the pending requests are those of the aggregate's
         queues.
         """
-        stored: dict[int, RequestState] = {}
-        for number in self.subscriptions:
-            wanted = RequestFilter(subscription=number, oldest_first=True)
-            stored |= {r.number: r.state for r in await self.bench.requests(wanted)}
+        rows = await self.bench.store.read(
+            lambda queries: queries._select(STATES, *self.subscriptions)  # noqa: SLF001 - it is fast
+        )
+        stored = {row.number: RequestState(row.state) for row in rows}
         for request, state in self.finals.items():
             assert stored[request] is state, f"{request} was {state.name}"
         waiting = {number for number, state in stored.items() if state is RequestState.PENDING}

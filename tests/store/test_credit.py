@@ -271,9 +271,10 @@ async def test_a_claim_sees_what_was_freed_since_it_was_asked_for(
     (lease,) = await bench.claim("SAT", stream=stream.id, credit=1, lease=30)
     demand = stream.demand()
     bench.clock.advance(31 if freeing.startswith("ran out") else 0)
-    freed = bench.ask(FREEING[freeing](bench, lease))
-    (handed,) = await bench.claims("SAT", demand)
-    await freed
+    claim = Claim(provider="SAT", server=bench.store.server, demands=(demand,), turn=0)
+    commands: list[Command[Any]] = [claim, FREEING[freeing](bench, lease)]
+    asked = await bench.store.do_all(commands)
+    (handed,) = asked[0].outcome()
 
     assert sum(len(each.requests) for each in handed) == 2
     assert stream.credit.left() == 0

@@ -322,6 +322,7 @@ def test_slow_clients_of_the_metrics_are_bounded_in_number_and_in_time(
     place = "127.0.0.1", free_port()
     with ExitStack() as stack:
         stack.enter_context(shown(place, lambda: [Figures()]))
+        capfd.readouterr()
         before = threading.active_count()
         slow = [stack.enter_context(socket.create_connection(place)) for _ in range(60)]
         threads = [before]

@@ -1,5 +1,7 @@
 # ruff: noqa: N802 - each constructor has the name of its message
-"""Actions on the contents of a subscription: services, items, holder, address, usage."""
+"""Constructs the actions on the contents of a subscription: services, items, holder, address,
+usage.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
 # ruff: noqa: N802 - each constructor has the name of its message
-"""Actions on the state of a whole subscription."""
+"""Constructs the actions on the state of a whole subscription."""
 
 from __future__ import annotations
 

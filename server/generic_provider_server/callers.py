@@ -65,8 +65,8 @@ def _is_role(role: str) -> bool:
 
 
 def _is_provider(code: str) -> bool:
-    """A provider's code may be any text. But a pattern or a list of codes is a mistake: the role is
-    for exactly one provider.
+    """Tells whether the text can be the code of one provider. Any text can, except a pattern or a
+    list of codes: the role is for exactly one provider.
     """
     return _is_text(code) and not _SEVERAL.search(code)
 

@@ -27,7 +27,7 @@ INVALID_METADATA = "Invalid encoding on %s"
 MISREAD = re.compile(r"[\s='\"]")
 PAUSE_SECONDS, MOST_TEXTS = 60.0, 100
 AT_ONCE = 4_096
-"""A pipe that can be written takes at least this many bytes."""
+"""If a pipe can be written to, it takes at least this many bytes without waiting."""
 
 
 def configure_logs(settings: Settings) -> None:

@@ -16,7 +16,7 @@ from ..options import DESCRIBED
 F = TypeVar("F", bound=Callable[..., object])
 SETTING = DESCRIBED["callers"]
 SHOWN = 8
-"""The id of a token is this many digits of its digest."""
+"""The id of a token consists of this many digits of its digest."""
 
 
 def file_option(command: F) -> F:

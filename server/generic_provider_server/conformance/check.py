@@ -78,7 +78,7 @@ class Check:
 
 @asynccontextmanager
 async def checking(listen: str, *, terms: Terms) -> AsyncIterator[Check]:
-    """Serves the check. Raises OSError if that is not possible at the address."""
+    """Serves the check. Raises OSError if it cannot serve at the address."""
     findings = Findings()
     stage = Stage(findings)
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])

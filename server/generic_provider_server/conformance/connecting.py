@@ -14,7 +14,7 @@ CUTTING_SECONDS = 30.0
 AT_ONCE_SECONDS = 0.7
 """If 12 pauses together are shorter than this, the adapter does not pause.
 
-Random pauses are so short only once in ten million checks.
+An adapter with random pauses is this fast only once in ten million checks.
 """
 SAME_SECONDS = 0.02
 DRAIN_SECONDS = 2.0

@@ -18,7 +18,7 @@ from .stage import Answer, Stage
 from .subscriber import Subscriber
 
 QUIET_SECONDS = 1.0
-"""The seconds for which an adapter is watched that must not do something."""
+"""For this many seconds the check watches that an adapter does not do something forbidden."""
 LEAST_CREDIT = 10
 MOST_GIVEN = 5
 """The limit of leases for the same request, if the adapter releases each because it arrived too

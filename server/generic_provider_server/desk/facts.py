@@ -36,7 +36,9 @@ class Platform(NamedTuple):
     subscription: str
     link: ProviderLink
     provider: Provider | None
-    """None if the caller may not read providers, and so also no requests and no adapters."""
+    """The provider; None if the caller may not read providers. Such a caller may read no requests
+    and no adapters either.
+    """
     pending: list[ProvisioningRequest]
     confirmation: ProvisioningRequest | None
     """The newest request that the platform accepted."""

@@ -82,7 +82,9 @@ class Lane(Value, frozen=True, kw_only=True):
         return not self.server and self.is_leased and self.lease_until + GRACE <= now
 
     def left(self, steady: Instant) -> int:
-        """Returns the microseconds until the lease runs out. `steady` is a time of `server`."""
+        """Returns the microseconds until the lease runs out. `steady` is a time of the lane's
+        `server`.
+        """
         return self.lease_until - steady
 
     def is_on(self, lease: Lease | None) -> bool:

@@ -81,7 +81,7 @@ class Refused(Exception):
 def not_found(reason: Reason, name: str) -> Refused:
     """Returns the refusal for what does not exist.
 
-    `reason` says what kind of thing was asked for.
+    `reason` says whether that is a subscription, a request or something else.
     """
     kind = reason.removesuffix("_NOT_FOUND").lower()
     return Refused(reason, f"there is no {kind.replace('_', ' ')} {name!r}", **{kind: name})

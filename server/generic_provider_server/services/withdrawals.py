@@ -74,7 +74,7 @@ def _withdrawal(handed: Sequence[Handed]) -> Withdraw:
 
 
 async def _persistently(change: Callable[[], Awaitable[None]]) -> None:
-    """Makes the change. If the store cannot be reached, it tries again until it can."""
+    """Makes the change. If the store cannot be reached, it tries again until it succeeds."""
     while True:
         try:
             return await change()

@@ -1,1 +1,1 @@
-"""What a platform holds for a subscription, and the requests that change it."""
+"""Computes what a platform holds for a subscription, and the requests that change it."""

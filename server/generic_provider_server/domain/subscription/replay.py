@@ -71,7 +71,7 @@ def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
 
 
 def _own_requests(ledger: Ledger) -> dict[tuple[str, int], list[Pending]]:
-    """Returns the pending requests by provider and action."""
+    """Returns the pending requests of each action at each provider."""
     own: dict[tuple[str, int], list[Pending]] = {}
     for link in ledger.links.values():
         for pending in link.queue:

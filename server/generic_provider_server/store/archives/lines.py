@@ -86,7 +86,9 @@ class ActionLine(_Line, frozen=True, kw_only=True, tag="action"):
 
 
 class RunLine(_Line, frozen=True, kw_only=True, tag="reset_run"):
-    """A reset run. Its entries follow it. `contents`: all that was stored about the run."""
+    """A reset run. In the file, its entries follow it. `contents`: all that was stored about the
+    run.
+    """
 
     id: str
     provider: str

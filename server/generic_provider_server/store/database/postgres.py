@@ -76,7 +76,7 @@ class PostgresEngine:
     def prepare(self) -> Sequence[str]:
         """Upgrades the schema.
 
-        Raises StoreLost if waiting may help, and UnsupportedDatabase if it does not.
+        Raises StoreLost if a later attempt may succeed, otherwise UnsupportedDatabase.
         """
         database = database_of(self._url)
         try:

@@ -1,4 +1,4 @@
-"""Queries of what is pending.
+"""Contains the queries about pending requests.
 
 The cost of a query depends on the pending requests, not on the history.
 """

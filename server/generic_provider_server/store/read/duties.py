@@ -1,4 +1,6 @@
-"""Queries of the clock's duties. The cost of a query depends on what is due, not on the history."""
+"""Contains the queries of the clock's duties. The cost of a query depends on what is due, not on
+the history.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queries for the gauges of the metrics.
+"""Contains the queries for the gauges of the metrics.
 
 Their cost depends on what is pending, due or out of sync now, not on the history.
 """

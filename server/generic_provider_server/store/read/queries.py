@@ -1,4 +1,4 @@
-"""Queries of the committed state. Each of them runs on a reader's thread."""
+"""Contains the queries of the committed state. Each runs on a reader's thread."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Queries of reset runs, and of the subscriptions that the runs examine."""
+"""Contains the queries of reset runs, and of the subscriptions that the runs examine."""
 
 from __future__ import annotations
 
@@ -191,7 +191,7 @@ class ResetReads(BacklogQueries):
         """Returns columns or rows of the next subscriptions.
 
         `after` is a condition on both tables, because PostgreSQL may merge their indexes, and would
-        read the second one from its start for every page.
+        otherwise read the second index from its start for every page.
         """
         conditions = [LinkRow.provider == definition.provider, LinkRow.subscription > after]
         if definition.plain:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from generic_provider import Client, Subscription, SubscriptionNotFound, SubscriptionState
 
-from ..desk.former import former_requests, where_it_was
+from ..desk.former_items import former_requests, where_it_was
 from ..desk.output import Output, moment, say
 from ..desk.wording import sync_states
 from .failures import REFUSED

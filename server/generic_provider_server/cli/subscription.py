@@ -16,7 +16,7 @@ from generic_provider import (
 )
 
 from ..desk.explaining import explained
-from ..desk.former import former_requests, what_next, where_it_was
+from ..desk.former_items import former_requests, what_next, where_it_was
 from ..desk.output import Output, moment, say
 from ..desk.wording import heading, item, service
 from .again import again

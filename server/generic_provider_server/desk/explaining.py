@@ -24,7 +24,7 @@ from generic_provider import (
 from .actions import in_brief, outcome
 from .advice import Again, next_step
 from .archived import more_in
-from .coming import coming
+from .coming_changes import coming
 from .facts import Facts, Platform, facts_of
 from .output import Output, age, json_line, moment, plain, say, show_table
 from .wording import (

@@ -14,9 +14,9 @@ from psycopg import errors
 from .database.connections import checked, connect
 from .database.engine import StoreLost
 from .database.migrate import OLDEST_SCHEMA, why_too_old
-from .memory.life import Life
+from .memory.own_life import Life
 from .notices.listeners import Listeners
-from .others import Others
+from .other_processes import Others
 from .waits import Waits
 
 EMPTY = b"[]"

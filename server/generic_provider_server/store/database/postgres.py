@@ -76,7 +76,8 @@ class PostgresEngine:
     def prepare(self) -> Sequence[str]:
         """Upgrades the schema.
 
-        Raises StoreLost if a later attempt may succeed, otherwise UnsupportedDatabase.
+        If that fails, raises StoreLost if a later attempt may succeed, otherwise
+        UnsupportedDatabase.
         """
         database = database_of(self._url)
         try:

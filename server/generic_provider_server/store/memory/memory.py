@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from ...domain.values import Instant
-from .life import Life
+from .own_life import Life
 from .providers import Providers
 from .scan_start import ScanStarts
 from .set_aside import SetAsides

@@ -20,9 +20,12 @@ from ..store.store import Store
 from .duties import TICK
 from .periodic_step import Loop
 from .portions import Portion
-from .surveying import in_sync_and_holding, survey
+from .surveying import Survey, in_sync_and_holding, survey
 
 LEAST_SENT, MOST_SENT = 25, 400
+QUERIES = 10
+"""The progress of the examination is stored after this many queries."""
+
 AFTER_FAILURE = 1.0
 """A run that had an error is continued after this many seconds."""
 
@@ -137,17 +140,27 @@ class Resetting:
             return await self._survey(run)
         return await self._send(run, pace)
 
-    async def _survey(self, run: RunRecord) -> RunRecord | None:
+    async def _surveyed(self, run: RunRecord) -> Survey:
+        """Examines the next subscriptions, with several queries if no entries are written."""
         definition, first = run.definition, run.definition.first
-        ask = partial(
-            survey,
-            definition=definition,
-            catalogues=self._store.catalogues,
-            after=run.cursor,
-            most=None if first is None else first - run.out_of_sync,
-            described=run.stage is Stage.PLAN,
-        )
-        found = await self._store.read(ask)
+        planned = run.stage is Stage.PLAN
+        found = Survey((), run.cursor, examined=0, holding=0, losing=0, last=False)
+        for _ in range(1 if planned else QUERIES):
+            ask = partial(
+                survey,
+                definition=definition,
+                catalogues=self._store.catalogues,
+                after=found.cursor,
+                most=None if first is None else first - run.out_of_sync - len(found.findings),
+                described=planned,
+            )
+            found = found.plus(await self._store.read(ask))
+            if found.last:
+                break
+        return found
+
+    async def _survey(self, run: RunRecord) -> RunRecord | None:
+        definition, found = run.definition, await self._surveyed(run)
         in_sync = 0
         if found.last:
             in_sync = await self._store.read(partial(in_sync_and_holding, definition=definition))

@@ -34,6 +34,17 @@ class Survey(NamedTuple):
     losing: int
     last: bool
 
+    def plus(self, following: Survey) -> Survey:
+        """Returns this survey together with the one that follows it."""
+        return Survey(
+            findings=self.findings + following.findings,
+            cursor=following.cursor,
+            examined=self.examined + following.examined,
+            holding=self.holding + following.holding,
+            losing=self.losing + following.losing,
+            last=following.last,
+        )
+
 
 def survey(
     queries: Queries,

@@ -268,7 +268,9 @@ class Ledger:
         )
 
     def _number(self) -> tuple[tuple[str, Pending], ...]:
-        number = self.circumstances.next_number
+        if not self.added:
+            return ()
+        number = self.circumstances.next_number()
         created = []
         for provider, link in self.links.items():
             if provider not in self.added:

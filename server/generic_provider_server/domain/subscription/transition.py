@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from collections.abc import Set as AbstractSet
 
 from ..catalogue import Catalogues
@@ -15,12 +15,12 @@ class Circumstances(Value, frozen=True, kw_only=True):
     """The inputs of a change besides the aggregate.
 
     `leased`: for each provider, the numbers of the requests that a live lease covers.
-    `next_number`: the first free request number.
+    `next_number` returns the first free request number.
     """
 
     now: Instant
     catalogues: Catalogues
-    next_number: int
+    next_number: Callable[[], int]
     leased: Mapping[str, AbstractSet[int]] = {}
 
 

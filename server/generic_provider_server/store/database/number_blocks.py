@@ -42,7 +42,7 @@ class Numbers:
     def next(self, name: str) -> int:
         """Returns the number that `give` gives next. The reserved numbers have no gap behind it."""
         if self._reserve and self.end[name] - self.last[name] < FEW:
-            count = max(FEW, self._reserve.usual.get(name, 0), self.given[name])
+            count = FEW + max(self._reserve.usual.get(name, 0), self.given[name])
             start = self._reserve.take(name, count)
             if start != self.end[name]:
                 self.last[name] = start

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache, partial
+from itertools import chain
 from typing import Any, cast
 
 import psycopg
@@ -254,9 +255,14 @@ def _reserve(connection: psycopg.Connection[Any], name: str, count: int) -> int:
 
 def _give_back(connection: psycopg.Connection[Any], numbers: Numbers) -> None:
     """Gives reserved numbers back, unless another process has reserved more in the meantime."""
-    for name, end in numbers.end.items():
-        if numbers.last[name] < end:
-            connection.execute(GIVE_BACK, (numbers.last[name], name, end))
+    spare = [
+        (numbers.last[name], name, end)
+        for name, end in numbers.end.items()
+        if numbers.last[name] < end
+    ]
+    if spare:
+        statements = "; ".join([GIVE_BACK] * len(spare))
+        psycopg.ClientCursor(connection).execute(statements.encode(), [*chain(*spare)])
 
 
 @cache

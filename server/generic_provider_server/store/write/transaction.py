@@ -45,9 +45,12 @@ class Transaction(Resets):
         return Circumstances(
             now=self.now,
             catalogues=self.catalogues,
-            next_number=self.numbers.next("request"),
+            next_number=self._next_request,
             leased=self.leased(subscription, record.aggregate) if record else {},
         )
+
+    def _next_request(self) -> int:
+        return self.numbers.next("request")
 
     def owner(self, goods: Goods) -> str | None:
         """Returns the subscription for which the item is reserved.

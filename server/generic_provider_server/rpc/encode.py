@@ -1,7 +1,7 @@
 """Encodes values.
 
-For an empty map or list, None is set, because Protocol Buffers needs as much time for an empty
-value as for a full one.
+An empty map or list is given to a message as None, because Protocol Buffers needs as much time for
+an empty value as for a full one.
 """
 
 from __future__ import annotations

@@ -179,8 +179,8 @@ class Watching:
         """Waits until a row is there that the watcher may want, or until the time `until`.
 
         Returns the number of that row, or the number that the next row will have. The watcher wants
-        no row with a smaller number. A timer ends the wait, because after an asyncio timeout the
-        rows that arrive before the task runs again would be left out.
+        no row with a smaller number. A timer ends the wait: an asyncio timeout would lose the rows
+        that arrive before the task runs again.
         """
         waiting = _Waiting(wanted, place.row)
         loop = asyncio.get_running_loop()

@@ -50,9 +50,7 @@ class Simulation:
         self._performed = 0
 
     async def handle(self, request: ProvisioningRequest) -> str | None:
-        """Applies a request at once, while the lease is live. Only then comes the delay before the
-        answer.
-        """
+        """Applies a request at once, while the lease is live. The delay follows the application."""
         try:
             return self._do(request)
         finally:

@@ -13,7 +13,7 @@ class Others:
     """The signs of life of the other processes, as this process has seen them change.
 
     Only the monotonic clock of this process counts, and only the time in which it has read the
-    signs regularly. After a pause of this process, the time of every other process counts from 0
+    signs regularly. After a pause of this process, the silence of every other process counts from 0
     again. `signs`: the signs that were read last.
     """
 

@@ -90,7 +90,7 @@ Use = tuple[str, str]
 """A provider and one of its parts, in the form in which `uses_of` returns it."""
 
 Place = tuple[str, str, str, str]
-"""A service (`s`), a goods type (`g`) or the whole provider (`*`); then the provider, the
+"""The kind (`s` a service, `g` a goods type, `*` the whole provider), the provider, the
 distributor, and the code of the service or goods type.
 """
 

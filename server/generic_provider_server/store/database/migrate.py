@@ -21,7 +21,7 @@ NEWEST = max(int(file.name[:4]) for file in MIGRATIONS.glob("[0-9]*.py"))
 """The number of the newest change of the schema that this version knows."""
 OLDEST = 8
 """Servers whose newest change has at least this number can run on the schema of this version. Raise
-it with the change that removes what they still use.
+it with a change that removes what older servers still use.
 """
 OLDEST_SCHEMA = "oldest_schema"
 """The name of the setting by which a database says which servers can run on its schema."""

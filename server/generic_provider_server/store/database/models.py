@@ -79,9 +79,9 @@ class LinkRow(Model):
     """A subscription at a provider, with the columns that are searched. The link itself is in the
     document.
 
-    `sync_state` only says whether the link is OUT_OF_SYNC, because PENDING links have a lane.
-    `holds`: 1 if the platform has confirmed an entitlement. `report_time`: the time at which the
-    last complete report that named the subscription began.
+    `sync_state` only says whether the link is OUT_OF_SYNC. Of the other links, those with a lane
+    are PENDING. `holds`: 1 if the platform has confirmed an entitlement. `report_time`: the time at
+    which the last complete report that named the subscription began.
     """
 
     provider = TextField()

@@ -56,8 +56,8 @@ class SqliteFile:
         self._wal: Place | None = None
 
     def note_wal(self) -> None:
-        """Remembers the WAL. Call it while a connection is open that stays open, because the last
-        connection removes the WAL.
+        """Remembers the WAL. Call it while a connection is open that will stay open, because
+        closing the last connection removes the WAL.
         """
         self._wal = self._wal or _find(self._wal_path)
 

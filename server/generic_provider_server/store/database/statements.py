@@ -28,7 +28,7 @@ from .models import (
 
 SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
 IN_ORDER = " ORDER BY number FOR UPDATE"
-"""Endings that lock rows in databases to which several processes write.
+"""Endings of a SELECT that lock its rows, in databases to which several processes write.
 
 A command that searches never waits for a lock: it skips rows that are locked.
 """

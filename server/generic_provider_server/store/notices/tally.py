@@ -28,8 +28,8 @@ LOSSES = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.OPERATOR, 
 @dataclass(slots=True)
 class Tally:
     """`counts`: how often something happened; a key is the name of a metric with the values of its
-    labels. `spans`: microseconds, for the name of a metric and a provider. `commands` and
-    `seconds`: the size of the group, and how long its transaction took.
+    labels. `spans`: durations in microseconds; a key is the name of a metric with a provider.
+    `commands` and `seconds`: the size of the group, and how long its transaction took.
     """
 
     counts: Counter[tuple[object, ...]] = field(default_factory=Counter)

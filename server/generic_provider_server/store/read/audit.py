@@ -45,7 +45,8 @@ class AuditQueries(BaseQueries):
     ) -> list[AuditEntry]:
         """Returns the newest entries.
 
-        `before`: only entries with smaller keys. `until`: the time at which the search ends.
+        `before`: only entries with smaller keys. `until`: the time of the oldest entry that the
+        query examines.
         """
         conditions = [*_conditions(wanted), *_older(before)]
         if until is not None:

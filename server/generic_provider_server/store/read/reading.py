@@ -42,8 +42,9 @@ class Reading:
             self._ended.set()
 
     def give_up(self) -> None:
-        """Ends the read. It tries again until the read has ended, because a statement that has not
-        begun yet is not ended. A try may take as long as a connection to the database.
+        """Ends the read. It tries again until the read has ended, because the first try may come
+        before the statement has begun. A try may take as long as opening a connection to the
+        database.
         """
         while True:
             with self._lock:

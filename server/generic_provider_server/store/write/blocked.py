@@ -12,8 +12,8 @@ LEAST_PAUSE = 0.05
 LONGEST_ROUND = 0.2
 """After trying blocked commands for this many seconds, the writer runs the next group."""
 DUTY_SHARE = 0.2
-"""A duty's command waits at most this part of the time for which other commands wait. The pause
-between two attempts is at most as long.
+"""A duty's command waits at most this share of the time for which other commands wait. The pause
+between two attempts is at most that long too.
 """
 SUSPECT_SECONDS = 60.0
 """What a blocked command names counts as locked for this many seconds, even after the command was

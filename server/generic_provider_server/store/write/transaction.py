@@ -74,7 +74,8 @@ class Transaction(Resets):
         answered: Lane | None = None,
         new_action: ActionRecord | None = None,
     ) -> ActionRecord | None:
-        """Changes the subscription by the transition. Returns `new_action` in its state after that.
+        """Changes the subscription by the transition. Returns `new_action` in its state after the
+        transition.
 
         `answered`: the lane with the lease of the answer that finished the first request.
         `new_action`: the action that the transition has performed, if it is not stored yet.

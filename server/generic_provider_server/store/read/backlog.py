@@ -54,9 +54,8 @@ class BacklogQueries(BaseQueries):
         )
         (lane,) = self._rows(lanes.where(LaneRow.provider == provider))
         pending = (RequestRow.provider == provider) & SQL("state = 1")
-        oldest = self._requests(
-            RequestRow.select().where(pending).order_by(RequestRow.create_time).limit(1)
-        )
+        first = RequestRow.select().where(pending).order_by(RequestRow.create_time).limit(1)
+        oldest = self._requests(self._rows(first))
         by_type = self._rows(
             RequestRow.select(RequestRow.type, fn.COUNT(RequestRow.number))
             .where(pending)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from msgspec.structs import replace
@@ -58,9 +58,9 @@ class BaseQueries:
         found = self._rows(rows.offset(MOST_EXAMINED - 1).limit(1))
         return found[0][0] if found else None
 
-    def _requests(self, query: Any) -> list[RequestRecord]:
+    def _requests(self, rows: Iterable[Any]) -> list[RequestRecord]:
         """Returns the requests, each with its account number and with what it waits for."""
-        records = [request_of_row(row) for row in self._rows(query)]
+        records = [request_of_row(row) for row in rows]
         if not records:
             return []
         subscriptions = {record.subscription for record in records}

@@ -158,12 +158,12 @@ class Queries(
         return last
 
     def request(self, number: int) -> RequestRecord | None:
-        found = self._requests(RequestRow.select().where(RequestRow.number == number))
+        found = self._requests(self._select(sql.REQUEST, number))
         return found[0] if found else None
 
     def requests_of(self, numbers: Iterable[int]) -> list[RequestRecord]:
         query = RequestRow.select().where(RequestRow.number.in_(list(numbers)))
-        return self._requests(query.order_by(RequestRow.number))
+        return self._requests(self._rows(query.order_by(RequestRow.number)))
 
     def requests(
         self, wanted: RequestFilter, *, after: int, limit: int, until: int | None = None
@@ -180,7 +180,7 @@ class Queries(
         query = RequestRow.select()
         if conditions:
             query = query.where(*conditions)
-        return self._requests(query.order_by(_order(wanted)).limit(limit))
+        return self._requests(self._rows(query.order_by(_order(wanted)).limit(limit)))
 
     def end_of_requests(self, wanted: RequestFilter, *, after: int) -> int | None:
         """Returns the number of the last request that one page examines, so that no read takes

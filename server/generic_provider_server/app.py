@@ -157,7 +157,7 @@ async def running(
         stack.callback(settling.drain)
         stack.callback(watchers.drain, SHUTTING_DOWN)
         stack.push_async_callback(delivery.drain, SHUTTING_DOWN)
-        await stack.enter_async_context(health.serving())
+        stack.enter_context(health.serving())
         yield address
 
 

@@ -5,13 +5,12 @@ reached.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import grpc.aio
 from grpc_health.v1 import health_pb2, health_pb2_grpc
-from grpc_health.v1.health import aio as health
 
 from .domain.refusals import InvalidField, Reason, Refused
 from .rpc.errors import refuse
@@ -19,21 +18,36 @@ from .rpc.servicers import SERVICES
 from .store.store import Store
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
-NAMES = ("", *[descriptor.full_name for descriptor in SERVICES])
+NAMES = frozenset({"", *[descriptor.full_name for descriptor in SERVICES]})
+RESPONSE = health_pb2.HealthCheckResponse
 
 
 MOST_OF_NAME = 200
 
 
-class _Servicer(health.HealthServicer):
-    """Limits the number of clients that watch at the same time. Anybody who reaches the address may
-    watch, and each watcher keeps its message in memory.
+class _Servicer(health_pb2_grpc.HealthServicer):
+    """Answers with the same status for each service of this server.
+
+    Anybody who reaches the address may watch, and each watcher keeps its message in memory, so
+    their number is limited. A watcher that does not receive its message makes nobody else wait;
+    with the servicer of the gRPC library it would, because that one writes under a lock.
     """
 
     def __init__(self, max_watchers: int) -> None:
-        super().__init__()
         self._most = max_watchers
         self._count = 0
+        self._status: int = RESPONSE.NOT_SERVING
+        self._changed = asyncio.Event()
+
+    def set(self, *, serving: bool) -> None:
+        self._status = RESPONSE.SERVING if serving else RESPONSE.NOT_SERVING
+        self._changed.set()
+        self._changed = asyncio.Event()
+
+    async def Check(self, request: Any, context: Any) -> Any:  # noqa: N802 - gRPC names it
+        if request.service not in NAMES:
+            await context.abort(grpc.StatusCode.NOT_FOUND)
+        return RESPONSE(status=self._status)
 
     async def Watch(self, request: Any, context: Any) -> None:  # noqa: N802 - gRPC names it
         if self._count >= self._most:
@@ -43,9 +57,19 @@ class _Servicer(health.HealthServicer):
             await refuse(context, InvalidField(("service", "is not the name of a service")))
         self._count += 1
         try:
-            await super().Watch(request, context)
+            await self._send(context, known=request.service in NAMES)
         finally:
             self._count -= 1
+
+    async def _send(self, context: Any, *, known: bool) -> None:
+        sent = None
+        while True:
+            changed = self._changed
+            status = self._status if known else RESPONSE.SERVICE_UNKNOWN
+            if status != sent:
+                await context.write(RESPONSE(status=status))
+                sent = status
+            await changed.wait()
 
 
 class Health:
@@ -58,30 +82,24 @@ class Health:
         self._servicer = _Servicer(max_watchers)
         self._serving = False
         self._reached = True
-        self._updates: set[asyncio.Task[None]] = set()
         store.listeners.reached.append(self._reach)
 
     def add_to(self, server: grpc.aio.Server) -> None:
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
 
-    @asynccontextmanager
-    async def serving(self) -> AsyncIterator[None]:
+    @contextmanager
+    def serving(self) -> Iterator[None]:
         self._serving = True
-        await self._update()
+        self._update()
         try:
             yield
         finally:
             self._serving = False
-            await self._update()
+            self._update()
 
     def _reach(self, reached: bool) -> None:  # noqa: FBT001 - a listener of the store
         self._reached = reached
-        task = asyncio.get_running_loop().create_task(self._update())
-        self._updates.add(task)
-        task.add_done_callback(self._updates.discard)
+        self._update()
 
-    async def _update(self) -> None:
-        response = health_pb2.HealthCheckResponse
-        status = response.SERVING if self._serving and self._reached else response.NOT_SERVING
-        for name in NAMES:
-            await self._servicer.set(name, status)
+    def _update(self) -> None:
+        self._servicer.set(serving=self._serving and self._reached)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 from unittest.mock import DEFAULT, Mock
 
+import grpc.aio
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from generic_provider import AsyncClient
 from generic_provider_server import listening
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
+from generic_provider_server.listening import Listening
 from support.processes import Server
 from support.raw_calls import RawConnection
 
@@ -60,6 +65,39 @@ async def test_a_port_that_is_taken_for_a_moment_is_tried_again(
         await asyncio.to_thread(send, address, b"/\xff")
         assert [each async for each in client.list_providers()] == []
     assert (failed, bind.call_count) == ([], 3)
+
+
+async def test_a_watcher_of_the_health_that_receives_nothing_makes_nobody_wait(
+    settings: Settings,
+) -> None:
+    with ExitStack() as after_the_server:
+        async with asyncio.timeout(10), running(settings) as address:
+            raw = after_the_server.enter_context(RawConnection(address, window=0))
+            raw.call(b"/grpc.health.v1.Health/Watch")
+            await asyncio.to_thread(raw.read_until, b"grpc-accept-encoding")
+            async with grpc.aio.insecure_channel(address) as channel:
+                health: Any = health_pb2_grpc.HealthStub(channel)
+                said = await health.Watch(health_pb2.HealthCheckRequest()).read()
+    assert said.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def test_a_second_address_that_is_taken_for_a_moment_does_not_cost_the_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    failed: list[Exception] = []
+    listen = [("127.0.0.1:0", None), ("127.0.0.1:0", None)]
+    served = Listening(listen, lambda _: None, port_shared=False, on_failed=failed.append)
+    address = await served.start()
+    bind = Mock(wraps=listening._bind)  # noqa: SLF001 - the real one succeeds in the end
+    bind.side_effect = [DEFAULT, OSError("the port is taken"), DEFAULT, DEFAULT]
+    monkeypatch.setattr(listening, "_bind", bind)
+    monkeypatch.setattr(listening, "BIND_SECONDS", 0.5)
+
+    await asyncio.to_thread(send, address, b"/\xff")
+    while bind.call_count < 4 and not failed:
+        await asyncio.sleep(0.01)
+    await served.stop()
+    assert failed == []
 
 
 def test_the_log_shows_no_token_that_is_no_text_and_no_flood(tmp_path: Path) -> None:

@@ -7,17 +7,21 @@ from typing import Self
 
 DATA, HEADERS, SETTINGS = 0, 1, 4
 END_STREAM, END_HEADERS = 1, 4
+INITIAL_WINDOW = b"\0\4"
 EMPTY_MESSAGE = bytes(5)
 USUAL = {b":method": b"POST", b":scheme": b"http", b":authority": b"x", b"te": b"trailers"}
 
 
 class RawConnection:
-    """A connection without TLS. Use it as a context manager."""
+    """A connection without TLS. Use it as a context manager. `window`: how many bytes of each
+    response the server may send.
+    """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, *, window: int = 65_535) -> None:
         host, _, port = address.rpartition(":")
         self._socket = socket.create_connection((host, int(port)), timeout=10)
-        self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(SETTINGS, 0, 0, b""))
+        settings = INITIAL_WINDOW + window.to_bytes(4, "big")
+        self._socket.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + _frame(SETTINGS, 0, 0, settings))
         self._stream = -1
 
     def __enter__(self) -> Self:

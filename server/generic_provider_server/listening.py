@@ -85,8 +85,14 @@ class Listening:
     async def _begin(self) -> None:
         server = grpc.aio.server(options=self._options)
         self._add_services(server)
-        # a port that gRPC has chosen is kept for the next server
-        self._addresses = [(_bind(server, *each), each[1]) for each in self._addresses]
+        try:
+            # a port that gRPC has chosen is kept for the next server
+            self._addresses = [(_bind(server, *each), each[1]) for each in self._addresses]
+        except OSError:
+            # only a server that was started releases the addresses that it has bound
+            await server.start()
+            await server.stop(None)
+            raise
         await server.start()
         self._server = server
 

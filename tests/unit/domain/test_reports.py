@@ -239,3 +239,29 @@ def test_a_service_whose_card_has_left_is_known_by_its_serial_numbers(distributo
         catalogue=Catalogue(aluxsat()),
     )
     assert [each.key for each in reading.entitlements] == [there.key]
+
+
+@pytest.mark.parametrize("distributor", ["MAIN", ""])
+def test_a_service_of_new_items_or_of_former_ones_with_the_same_numbers_is_uncertain(
+    distributor: str,
+) -> None:
+    """The numbers of a card and a box have been exchanged, so the numbers fit both pairs."""
+    former = Goods("SMARTCARD", "1"), Goods("DECODER", "5")
+    there = Entitlement(distributor="MAIN", provider_service_id="1004", goods=former)
+    items = (
+        ReportedItem(serial_number="1", provider_goods_type="STB", distributor="MAIN"),
+        ReportedItem(serial_number="5", provider_goods_type="CARD", distributor="MAIN"),
+    )
+    on = ReportedEntitlement(
+        provider_service_id="1004", distributor=distributor, serial_numbers=("1", "5")
+    )
+    reading = Reading(
+        Reported(items=items, entitlements=(on,)),
+        images=(PlatformImage(known=Known.YES, entitlements=(there,)), NOTHING),
+        catalogue=Catalogue(aluxsat()),
+    )
+    now = Goods("SMARTCARD", "5"), Goods("DECODER", "1")
+    assert {(each.goods, each.certain) for each in reading.entitlements} == {
+        (former, False),
+        (now, False),
+    }

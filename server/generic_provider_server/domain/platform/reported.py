@@ -145,7 +145,9 @@ class Reading:
     def _entitlements_of(self, reported: ReportedEntitlement) -> Iterator[Entitlement]:
         """Yields the entitlements that the report means.
 
-        Yields nothing if only usage services have this platform id, because usage is not reported.
+        If the serial numbers fit reported items and also a confirmed entitlement with other goods,
+        yields both. Yields nothing if only usage services have this platform id, because usage is
+        not reported.
         """
         platform_id = reported.provider_service_id
         services = self._catalogue.services.values()
@@ -155,38 +157,40 @@ class Reading:
         termed = [each.code for each in behind if each.kind is ServiceKind.TERMED]
         if not termed:
             return
+        former, found = self._former(reported), list[tuple[str, tuple[Goods, ...]]]()
         goods = self._goods_named(reported.serial_numbers, at=reported.distributor)
         places = self._named(reported.distributor)
-        former = self._former(reported) if not {*goods} <= {i.goods for i in self.items} else None
-        if former is not None:
-            goods, places = list(former.goods), {former.distributor}
-        places = places or self._places_for(platform_id, goods) or {""}
+        if not former or {*goods} <= {item.goods for item in self.items}:
+            places = places or self._places_for(platform_id, goods) or {""}
+            found = [(place, self._goods_on(place, goods)) for place in sorted(places)]
+        for each in former:
+            if not any(p == each.distributor and {*each.goods} <= {*there} for p, there in found):
+                found.append((each.distributor, each.goods))
         timed = self._catalogue.provider.request_settings.term_end_on_platform
-        for distributor in sorted(places):
+        for distributor, there in found:
             yield Entitlement(
                 distributor=distributor,
                 provider_service_id=platform_id,
-                goods=self._goods_on(distributor, goods),
+                goods=there,
                 service=min(termed),
                 term_end=reported.term_end if timed else None,
-                certain=len(places) == 1,
+                certain=len(found) == 1,
             )
 
-    def _former(self, reported: ReportedEntitlement) -> Entitlement | None:
-        """Returns the confirmed entitlement with the same serial numbers, or None.
+    def _former(self, reported: ReportedEntitlement) -> list[Entitlement]:
+        """Returns the confirmed entitlements with the same serial numbers.
 
-        If its goods have left the platform, no item tells their types any more. Entitlements that
+        If their goods have left the platform, no item tells their types any more. Entitlements that
         are only wanted do not count, because items of other types may have the same serial numbers.
         """
         serials = sorted(reported.serial_numbers)
-        for each in self._images[0].entitlements:
-            if (
-                each.provider_service_id == reported.provider_service_id
-                and reported.distributor in ("", each.distributor)
-                and sorted(goods.serial_number for goods in each.goods) == serials
-            ):
-                return each
-        return None
+        return [
+            each
+            for each in self._images[0].entitlements
+            if each.provider_service_id == reported.provider_service_id
+            and reported.distributor in ("", each.distributor)
+            and sorted(goods.serial_number for goods in each.goods) == serials
+        ]
 
     def _places_for(self, platform_id: str, goods: Sequence[Goods]) -> set[str]:
         """Returns the distributors that have all these goods.

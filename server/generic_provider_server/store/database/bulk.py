@@ -1,7 +1,7 @@
 """Builds statements that change many rows at once, in the SQL of both databases.
 
-SQLite runs the statement once for every row. PostgreSQL gets all rows with one statement, as an
-array for each column. The models name the columns.
+SQLite runs the statement once for every row. PostgreSQL gets all rows with one statement, as the
+literal of an array for each column. The models name the columns.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _joined(table: type[Model], columns: Iterable[str]) -> str:
 def _arrays(table: type[Model], columns: Collection[str]) -> str:
     """Returns SQL in which the given rows are a table `v`."""
     types = {field.column_name: TYPES[type(field)] for field in _meta(table).sorted_fields}
-    arrays = ", ".join(f"%b::{types[column]}[]" for column in columns)
+    arrays = ", ".join(f"%s::{types[column]}[]" for column in columns)
     return f"unnest({arrays}) AS v({', '.join(columns)})"
 
 

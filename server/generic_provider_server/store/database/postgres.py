@@ -17,6 +17,7 @@ from peewee import (
 from psycopg import errors
 
 from ..waits import USUAL, Waits
+from .array_literals import array_literal
 from .bulk import Bulk, Row
 from .connections import Reader, checked, connect, database_of
 from .engine import UNREADABLE, Locked, Overtaken, StoreLost, Tables, UnsupportedDatabase
@@ -189,7 +190,7 @@ class PostgresTables:
         return rows_of(self._cursor.execute(_spoken(statement), parameters))
 
     def select_in(self, statement: str, keys: Sequence[Any], /) -> list[Any]:
-        return self.select(statement, (list(keys),)) if keys else []
+        return self.select(statement, (array_literal(keys),)) if keys else []
 
     def run(self, statement: str, parameters: Sequence[Any], /) -> None:
         self._cursor.execute(_spoken(statement), parameters)
@@ -220,8 +221,10 @@ class PostgresTables:
         psycopg.ClientCursor(self._connection).execute(statements.encode(), parameters or None)
 
 
-def _columns(statement: Bulk, rows: Sequence[Row]) -> list[list[Any]]:
-    return [[row[column] for row in rows] for column in statement.columns] if rows else []
+def _columns(statement: Bulk, rows: Sequence[Row]) -> list[str]:
+    if not rows:
+        return []
+    return [array_literal([row[column] for row in rows]) for column in statement.columns]
 
 
 def _check_encoding(database: Any) -> None:

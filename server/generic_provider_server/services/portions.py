@@ -10,6 +10,8 @@ SHORT, LONG = 0.005, 0.04
 it grows up to LONG.
 """
 GROWTH = 1.5
+TURNS = 4
+"""A task processes at least one item for this many commands of others, so it never starves."""
 
 
 class Portion:
@@ -35,11 +37,13 @@ class Portion:
 
         `size`: the items that it processed. `commands`: the commands of the task in it.
         """
-        self.others, self._commands = self._commands > commands, 0
+        others, self._commands = self._commands - commands, 0
+        self.others = others > 0
         self._target = SHORT if self.others else min(LONG, GROWTH * self._target)
         if size and self.seconds:
             fitting = int(size * self._target / self.seconds)
-            self.size = max(self._least, min(self._most, fitting))
+            least = max(self._least, others // TURNS)
+            self.size = min(self._most, max(least, fitting))
 
     def _note(self, notice: Notice) -> None:
         self._commands += notice.tally.commands

@@ -22,7 +22,7 @@ from .periodic_step import Loop
 from .portions import Portion
 from .surveying import Survey, in_sync_and_holding, survey
 
-LEAST_SENT, MOST_SENT = 25, 400
+LEAST_SENT, MOST_SENT = 10, 400
 QUERIES = 10
 """The progress of the examination is stored after this many queries."""
 

@@ -1,0 +1,41 @@
+"""The size of the transactions of background tasks."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from generic_provider_server.services.portions import Portion
+from generic_provider_server.store.notices.listeners import Listeners
+from generic_provider_server.store.notices.notice import Notice
+
+SECONDS_OF_ONE = 0.001
+
+
+@pytest.mark.parametrize(
+    ("others", "sizes"),
+    [
+        ([0] * 8, [10, 11, 16, 25, 37, 40, 40, 40]),
+        ([0] * 6 + [1], [10, 11, 16, 25, 37, 40, 10]),
+        ([100, 400, 3], [25, 100, 10]),
+        ([10_000], [400]),
+    ],
+    ids=["alone", "until somebody comes", "beside many", "beside very many"],
+)
+def test_a_task_does_more_at_once_alone_and_keeps_its_share_beside_others(
+    others: list[int], sizes: list[int]
+) -> None:
+    store: Any = SimpleNamespace(listeners=Listeners())
+    portion = Portion(store, least=10, most=400)
+    seen = []
+    for commands in others:
+        notice = Notice()
+        notice.tally.commands = 1 + commands
+        notice.tally.seconds = portion.size * SECONDS_OF_ONE
+        store.listeners.tell_committed(notice)
+        portion.done(portion.size)
+        seen.append(portion.size)
+
+    assert seen == sizes

@@ -269,22 +269,28 @@ async def test_a_message_that_is_not_ours_is_survived(
                 await asyncio.sleep(0.1)
 
 
-async def test_an_action_of_very_many_requests_has_its_numbers_in_a_row(
+async def test_actions_of_very_many_requests_share_a_transaction_each_with_numbers_in_a_row(
     url: str, clock: HandClock
 ) -> None:
-    many = tuple([f"N{n:03}" for n in range(3 * FEW)])
+    many = tuple([f"N{n:03}" for n in range(FEW + 8)])
     wide = replace(
         WEB, code="WIDE", services=tuple([Service(code=n, provider_service_id=n) for n in many])
     )
+    add = AddServices(
+        tuple([Selection(provider="WIDE", distributor="APP", service=n) for n in many])
+    )
     async with processes(url, clock) as (one, _, _):
         await one.add_provider(wide)
-        become = replace(viewer("S1"), items=(), provider="WIDE", services=())
-        await one.become(become)
-        chosen = tuple([Selection(provider="WIDE", distributor="APP", service=n) for n in many])
-        done = await one.perform(AddServices(chosen), "S1")
+        for n in range(3):
+            await one.become(replace(viewer(f"S{n}"), items=(), provider="WIDE", services=()))
+        commits: list[int] = []
+        one.store.listeners.committed.append(lambda notice: commits.append(notice.tally.commands))
+        done = await one.store.do_all([performing(add, f"S{n}") for n in range(3)])
 
-    numbers = [request.number for request in done.requests]
-    assert numbers == list(range(numbers[0], numbers[0] + len(many)))
+    for each in done:
+        numbers = [request.number for request in each.outcome().requests]
+        assert numbers == list(range(numbers[0], numbers[0] + len(many)))
+    assert max(commits) == 3  # others may be empty: they tell other processes what has changed
 
 
 async def test_a_reset_run_of_a_process_that_is_gone_is_taken_over(

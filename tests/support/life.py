@@ -114,7 +114,7 @@ class Life:
         return Circumstances(
             now=self.now,
             catalogues=self.catalogues,
-            next_number=lambda: self.next_number,
+            next_numbers=lambda _: self.next_number,
             leased={
                 provider: {pending.number for pending in lease.requests}
                 for provider, lease in self.leases.items()

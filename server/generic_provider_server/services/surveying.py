@@ -59,7 +59,9 @@ def survey(
     the finding number `most`. A finding is a subscription for which the run would do something.
     """
     records = queries.reset_candidates(definition, after=after, limit=AT_ONCE)
-    circumstances = Circumstances(now=queries.now(), catalogues=catalogues, next_number=lambda: 1)
+    circumstances = Circumstances(
+        now=queries.now(), catalogues=catalogues, next_numbers=lambda _: 1
+    )
     numbers = [number for number, _ in records]
     restored = definition.platform_restored_to
     lost = (

@@ -86,7 +86,7 @@ class Story:
         return Circumstances(
             now=self.now,
             catalogues={"SAT": SAT},
-            next_number=lambda: self.numbers + 1,
+            next_numbers=lambda _: self.numbers + 1,
             leased={"SAT": self.lane.leased(self.queue)},
         )
 

@@ -268,9 +268,11 @@ class Ledger:
         )
 
     def _number(self) -> tuple[tuple[str, Pending], ...]:
-        if not self.added:
+        queues = [self.links[provider].queue for provider in self.added]
+        count = sum([not pending.number for queue in queues for pending in queue])
+        if not count:
             return ()
-        number = self.circumstances.next_number()
+        number = self.circumstances.next_numbers(count)
         created = []
         for provider, link in self.links.items():
             if provider not in self.added:

@@ -15,12 +15,12 @@ class Circumstances(Value, frozen=True, kw_only=True):
     """The inputs of a change besides the aggregate.
 
     `leased`: for each provider, the numbers of the requests that a live lease covers.
-    `next_number` returns the first free request number.
+    `next_numbers` returns the first of so many free request numbers in a row.
     """
 
     now: Instant
     catalogues: Catalogues
-    next_number: Callable[[], int]
+    next_numbers: Callable[[int], int]
     leased: Mapping[str, AbstractSet[int]] = {}
 
 

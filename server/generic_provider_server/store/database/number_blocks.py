@@ -39,25 +39,19 @@ class Numbers:
         self.given = dict.fromkeys(last, 0)
         self._reserve = reserve
 
-    def next(self, name: str) -> int:
-        """Returns the number that `give` gives next. The reserved numbers have no gap behind it."""
-        if self._reserve and self.end[name] - self.last[name] < FEW:
-            count = FEW + max(self._reserve.usual.get(name, 0), self.given[name])
-            start = self._reserve.take(name, count)
-            if start != self.end[name]:
-                self.last[name] = start
-            self.end[name] = start + count
-        return self.last[name] + 1
-
-    def give(self, name: str, count: int = 1) -> bool:
-        """Gives `count` numbers, beginning with the one that `next` returns.
-
-        Returns False if too few reserved numbers follow each other. Then the next transaction
-        reserves enough.
+    def next(self, name: str, count: int = 1) -> int:
+        """Returns the first of the `count` numbers that `give` gives next. They follow each
+        other.
         """
         if self._reserve and self.end[name] - self.last[name] < count:
-            self._reserve.usual[name] = count
-            return False
+            more = FEW + max(self._reserve.usual.get(name, 0), self.given[name], count)
+            start = self._reserve.take(name, more)
+            if start != self.end[name]:
+                self.last[name] = start
+            self.end[name] = start + more
+        return self.last[name] + 1
+
+    def give(self, name: str, count: int = 1) -> None:
+        """Gives the `count` numbers that `next` has returned."""
         self.last[name] += count
         self.given[name] += count
-        return True

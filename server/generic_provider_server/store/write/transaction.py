@@ -26,7 +26,7 @@ from ...domain.subscription.transition import ActionChange, Circumstances, Finis
 from ...domain.values import Goods, Instant
 from ..database import statements as sql
 from ..database.documents import encode
-from ..database.engine import DATABASE_ERRORS, Overtaken
+from ..database.engine import DATABASE_ERRORS
 from ..database.rows import action_row, provider_row, request_row
 from ..memory.set_aside import Unprocessable
 from ..memory.subscriptions import names_after
@@ -45,12 +45,12 @@ class Transaction(Resets):
         return Circumstances(
             now=self.now,
             catalogues=self.catalogues,
-            next_number=self._next_request,
+            next_numbers=self._next_requests,
             leased=self.leased(subscription, record.aggregate) if record else {},
         )
 
-    def _next_request(self) -> int:
-        return self.numbers.next("request")
+    def _next_requests(self, count: int) -> int:
+        return self.numbers.next("request", count)
 
     def owner(self, goods: Goods) -> str | None:
         """Returns the subscription for which the item is reserved.
@@ -86,8 +86,7 @@ class Transaction(Resets):
         self.events += events_of(former, transition)
         names = self._changed.get(subscription) or self._stored_names(subscription)
         names = self._changed[subscription] = names_after(former, names, transition)
-        if not self.numbers.give("request", len(transition.created)):
-            raise Overtaken("more numbers in a row are needed")
+        self.numbers.give("request", len(transition.created))
         for link in transition.aggregate.links:
             self._changed_lanes.add((link.provider, subscription))
         for goods in names.goods:

@@ -162,7 +162,13 @@ class ResetReads(BacklogQueries):
 
         The record is None if a subscription cannot be read.
         """
-        found = self._candidates(definition, SubscriptionRow, after=after, limit=limit)
+        if _filters(definition):
+            found = self._candidates(definition, SubscriptionRow, after=after, limit=limit)
+        else:
+            # a join may read every subscription before the first one that is out of sync
+            numbers = self.reset_numbers(definition, after=after, limit=limit)
+            chosen = SubscriptionRow.select().where(SubscriptionRow.number.in_(numbers))
+            found = self._rows(chosen.order_by(SubscriptionRow.number)) if numbers else []
         return [(row.number, _readable(row)) for row in found]
 
     def count_candidates(self, definition: ResetDefinition) -> int:

@@ -16,14 +16,14 @@ from generic_provider_server.commands.respond import Response, respond
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState
-from generic_provider_server.domain.values import RequestState
+from generic_provider_server.domain.values import RequestState, SyncState
 from generic_provider_server.store.database import statements as sql
 from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.write.command import Command
 from generic_provider_server.store.write.loaded import Needs
 from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, performing
-from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, viewer
+from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, REMOVE_SPORT, viewer
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,25 @@ async def test_a_later_action_sees_what_an_earlier_one_of_its_group_did(bench: B
     assert second.subscription
     assert second.subscription.revision == 2
     assert len(await bench.requests()) == 2
+
+
+async def test_a_late_acceptance_sees_what_was_answered_within_its_group(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+    await bench.drain("SAT")
+    await bench.perform(ADD_SPORT, "S1")
+    (late,) = await bench.claim("SAT")
+    await bench.release(late.lane.lease)
+    await bench.drain("SAT")
+    await bench.perform(REMOVE_SPORT, "S1")
+    (removal,) = await bench.claim("SAT")
+
+    await in_one_group(
+        bench,
+        answer(bench, removal, ResponseStatus.ACCEPTED),
+        answer(bench, late, ResponseStatus.ACCEPTED),
+    )
+
+    assert await bench.sync_state("S1", "SAT") is SyncState.OUT_OF_SYNC
 
 
 async def test_a_repeat_within_a_group_gets_the_same_action(bench: Bench) -> None:

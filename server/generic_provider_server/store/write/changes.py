@@ -133,10 +133,6 @@ class Changes(Loaded):
         """
         self._rows.setdefault(statement, {})[key] = row
 
-    def _make_readable(self, key: object, statement: Bulk) -> None:
-        if key in self._rows.get(statement, ()):
-            self.flush()
-
     def _put_subscriptions(self) -> None:
         added: list[Row] = []
         changed: list[Row] = []

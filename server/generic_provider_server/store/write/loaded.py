@@ -13,7 +13,6 @@ from ...domain.subscription.names_used import goods_of
 from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
 from ...domain.values import Goods, Value
 from ..database import statements as sql
-from ..database.bulk import Bulk
 from ..database.engine import Overtaken, Tables
 from ..database.rows import action_of_row, lane_of_row, request_of_row, subscription_of_row
 from ..memory.memory import Memory
@@ -181,7 +180,7 @@ class Loaded:
 
     def request(self, number: int) -> RequestRecord | None:
         if number not in self.requests:
-            self._make_readable(number, sql.SETTLE_REQUEST)
+            self.flush()
             found = self._tables.select(sql.REQUEST, (number,))
             self.requests[number] = request_of_row(found[0]) if found else None
         return self.requests[number]
@@ -189,7 +188,7 @@ class Loaded:
     def action(self, number: int) -> ActionRecord:
         """Returns an existing action, with the numbers of its requests."""
         if number not in self.actions:
-            self._make_readable(number, sql.CHANGE_ACTION)
+            self.flush()
             actions = self._tables.select(sql.ACTION, (number,))
             if not actions:
                 raise Overtaken(f"action {number} was archived since")
@@ -198,9 +197,9 @@ class Loaded:
             self.actions[number] = action_of_row(actions[0], requests=requests)
         return self.actions[number]
 
-    def _make_readable(self, key: object, statement: Bulk) -> None:
-        """Writes the collected changes if one of them is by `statement` and concerns the row with
-        that key, so that a query returns the row as it was changed.
+    def flush(self) -> None:
+        """Writes the changes that were collected, so that a query finds the rows as they were
+        changed.
         """
         raise NotImplementedError
 
@@ -228,6 +227,7 @@ class Loaded:
         """Returns requests of the same lane that come later in the order, were handed over and are
         final.
         """
+        self.flush()
         place = record.subscription, record.provider, record.unit, record.unit, record.index
         return [request_of_row(row) for row in self._tables.select(sql.LATER_REQUESTS, place)]
 

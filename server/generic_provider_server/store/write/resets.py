@@ -75,6 +75,7 @@ class Resets(FindingWork):
         """Returns the requests that the provider's platform accepted after `since`, for each
         subscription in the order of settling.
         """
+        self.flush()
         rows = self._tables.select_in(sql.ACCEPTED_OF, list(subscriptions))
         return accepted_of_rows(rows, provider, since)
 

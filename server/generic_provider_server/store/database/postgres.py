@@ -177,6 +177,7 @@ def _transaction(connection: psycopg.Connection[Any], begin: str) -> Iterator[Po
 class PostgresTables:
     """The tables of PostgreSQL within a transaction.
 
+    Writes are collected, and sent together before the next statement that returns rows.
     `commit` sends the last statements and the COMMIT together. So a process that hangs never holds
     the locks of rows that every process changes.
     """
@@ -185,14 +186,17 @@ class PostgresTables:
         self._connection = connection
         self._cursor = connection.cursor()
         self._last: list[tuple[str, Sequence[Any]]] = []
+        self._unsent: list[tuple[Bulk, Sequence[Any], int]] = []
 
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]:
+        self._send()
         return rows_of(self._cursor.execute(_spoken(statement), parameters))
 
     def select_in(self, statement: str, keys: Sequence[Any], /) -> list[Any]:
         return self.select(statement, (array_literal(keys),)) if keys else []
 
     def run(self, statement: str, parameters: Sequence[Any], /) -> None:
+        self._send()
         self._cursor.execute(_spoken(statement), parameters)
 
     def run_last(self, statement: str, parameters: Sequence[Any], /) -> None:
@@ -200,11 +204,22 @@ class PostgresTables:
 
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
         rows = list(rows)
-        if not rows:
+        if rows:
+            self._unsent.append((statement, _columns(statement, rows), len(rows)))
+
+    def _send(self) -> None:
+        """Sends the collected writes together, without waiting for each one's result."""
+        if not self._unsent:
             return
-        self._cursor.execute(statement.postgres, _columns(statement, rows))
-        if statement.every and self._cursor.rowcount < len(rows):
-            raise Overtaken(statement.postgres)
+        unsent, self._unsent = self._unsent, []
+        with self._connection.pipeline():
+            results = [
+                self._connection.execute(statement.postgres, columns)
+                for statement, columns, _ in unsent
+            ]
+        for (statement, _, count), result in zip(unsent, results, strict=True):
+            if statement.every and result.rowcount < count:
+                raise Overtaken(statement.postgres)
 
     def write_last(self, statement: Bulk, rows: Iterable[Row], /) -> None:
         if columns := _columns(statement, list(rows)):
@@ -215,6 +230,7 @@ class PostgresTables:
             self._last.append((TELL, (CHANNEL, told)))
 
     def commit(self) -> None:
+        self._send()
         statements = "; ".join([*[statement for statement, _ in self._last], "COMMIT"])
         parameters = [each for _, given in self._last for each in given]
         # Only a cursor that binds the parameters itself sends several statements in one message.

@@ -10,7 +10,6 @@ from functools import partial
 
 from ..domain.refusals import Reason, Refused
 from ..store.memory.set_aside import Unprocessable
-from ..store.notices.notice import Notice
 from ..store.read.duties import MOST_DUE
 from ..store.store import Store
 from ..store.write.command import Command
@@ -18,21 +17,17 @@ from .duties import Duty
 from .periodic_step import Loop
 
 FEW, MANY = 10, 30
-"""How many commands of a duty are queued together: few, or many if others had more than MANY in the
-same time, so that groups are large anyway.
+"""How many commands of a duty are queued together: few, or many if callers keep the writer busy, so
+that groups are large.
 """
-LONGEST, LONGEST_WHEN_BUSY = 0.1, 0.02
-"""The longest pause between such groups, in seconds, and the longest one while others have many
-commands.
-"""
+BUSY_SECONDS = 0.02
+"""If commands take longer, the writer is busy."""
 
 
 class Clock:
     def __init__(self, store: Store, duties: Iterable[Duty]) -> None:
         self._store = store
         self._duties = tuple(duties)
-        self._commands = 0
-        store.listeners.committed.append(self._count)
         self._loops = [
             Loop(duty.name, partial(self._do, duty), seconds=duty.seconds) for duty in self._duties
         ]
@@ -62,21 +57,18 @@ class Clock:
     async def _do_each(self, commands: Sequence[Command[object]]) -> list[object]:
         """Runs the commands, and pauses after a few for as long as these took.
 
-        So a hundred thousand ends that are due in the same second take at most half of the writer's
-        time, and no call waits for many of them. A slow machine gets no larger groups.
+        So a hundred thousand ends that are due in the same second take at most half of an idle
+        writer's time, and no call waits for many of them.
         """
-        done, busy = list[object](), False
+        done, most = list[object](), FEW
         while len(done) < len(commands):
-            next_ones = commands[len(done) : len(done) + (MANY if busy else FEW)]
-            began, before = time.monotonic(), self._commands
-            done += await asyncio.gather(*map(self._store.do, next_ones), return_exceptions=True)
-            busy = self._commands - before - len(next_ones) > MANY
+            began = time.monotonic()
+            asked = map(self._store.do, commands[len(done) : len(done) + most])
+            done += await asyncio.gather(*asked, return_exceptions=True)
             took = time.monotonic() - began
-            await asyncio.sleep(min(took, LONGEST_WHEN_BUSY if busy else LONGEST))
+            most = MANY if took > BUSY_SECONDS else FEW
+            await asyncio.sleep(min(took, BUSY_SECONDS))
         return done
-
-    def _count(self, notice: Notice) -> None:
-        self._commands += notice.tally.commands
 
 
 def _was_set_aside(error: BaseException) -> bool:

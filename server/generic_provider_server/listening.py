@@ -76,9 +76,9 @@ class Listening:
         return self._addresses[0][0]
 
     async def stop(self) -> None:
+        self._stopping = True
         async with self._changing:
-            self._stopping = True
-        await self._server.stop(CUT_OFF)
+            await self._server.stop(CUT_OFF)
         await self._kept
         await asyncio.gather(*self._ending)
 
@@ -115,8 +115,9 @@ class Listening:
             try:
                 await self._begin_in_time()
             except Exception as error:  # noqa: BLE001 - the process cannot serve any more
-                self._stopping = True
-                self._on_failed(error)
+                if not self._stopping:
+                    self._stopping = True
+                    self._on_failed(error)
 
     async def _begin_in_time(self) -> None:
         """Tries for BIND_SECONDS to begin on the addresses, because a connection of another program
@@ -127,7 +128,7 @@ class Listening:
             try:
                 return await self._begin()
             except OSError:
-                if time.monotonic() >= deadline:
+                if self._stopping or time.monotonic() >= deadline:
                     raise
             await asyncio.sleep(CHECK_SECONDS)
 

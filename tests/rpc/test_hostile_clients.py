@@ -81,6 +81,20 @@ async def test_a_watcher_of_the_health_that_receives_nothing_makes_nobody_wait(
     assert said.status == health_pb2.HealthCheckResponse.SERVING
 
 
+async def test_a_server_whose_port_is_taken_stops_at_once(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failed: list[Exception] = []
+    async with asyncio.timeout(10), running(settings, on_gone=failed.append) as address:
+        bind = Mock(side_effect=OSError("the port is taken"))
+        monkeypatch.setattr(listening, "_bind", bind)
+        monkeypatch.setattr(listening, "BIND_SECONDS", 60)
+        await asyncio.to_thread(send, address, b"/\xff")
+        while not bind.called:
+            await asyncio.sleep(0.01)
+    assert failed == []
+
+
 async def test_a_second_address_that_is_taken_for_a_moment_does_not_cost_the_first(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -225,6 +225,42 @@ def test_a_start_on_a_subscription_that_is_off_starts_just_these_services() -> N
     assert states(life) == {"SPORT": OFF, "NEWS": EFFECTIVE, "FILM": OFF}
 
 
+@pytest.mark.parametrize(
+    ("action", "state", "text"),
+    [
+        (AddServices((SPORT,)), "EFFECTIVE", "is already on distributor MAIN, EFFECTIVE"),
+        (AddServices((NEWS,)), "NOT_EFFECTIVE", "NOT_EFFECTIVE; start-services starts it"),
+        (
+            SwapService(
+                provider="ALUXSAT", distributor="MAIN", old_service="SPORT", new_service="NEWS"
+            ),
+            "NOT_EFFECTIVE",
+            "is already on distributor MAIN, NOT_EFFECTIVE; start-services starts it",
+        ),
+        (
+            Replace(
+                state=RESTING,
+                until=LATER,
+                type="DTH",
+                holder=MARI,
+                address=TALLINN,
+                services=(NEWS, NEWS),
+            ),
+            "IN_RESTING",
+            "the action names service NEWS on distributor MAIN twice",
+        ),
+    ],
+    ids=["an effective one", "a stopped one", "a swap", "a replacement"],
+)
+def test_a_service_that_is_there_is_refused_with_the_state_that_it_has(
+    action: AnyAction, state: str, text: str
+) -> None:
+    with pytest.raises(Refused) as refused:
+        life_in(EFFECTIVE).perform(action)
+    assert refused.value.metadata["state"] == state
+    assert str(refused.value).endswith(text)
+
+
 def test_a_new_service_takes_the_state_of_the_subscription() -> None:
     life = life_in(RESTING)
     life.perform(AddServices((KIDS,)))

@@ -128,7 +128,7 @@ def swap_service(
     _check_term(new, catalogues=catalogues, at=at, field="term_end")
     for service in subscription.services:
         if service.place == new.place:
-            raise already_there(service)
+            raise already_there(subscription, service)
     return replace(
         subscription,
         services=tuple([new if s.place == old.place else s for s in subscription.services]),

@@ -22,7 +22,7 @@ from ..actions import (
 )
 from ..catalogue import Catalogues, catalogue_of
 from ..refusals import InvalidField, Reason, Refused
-from ..values import Goods, Instant, Item, SubscribedService, Subscription
+from ..values import Goods, Instant, Item, State, SubscribedService, Subscription
 
 MOST_ITEMS = 1_000
 MOST_SERVICES = 2_000
@@ -30,11 +30,15 @@ MOST_USAGES = 200
 FORMER_KEPT = 100
 
 
-def check(subscription: Subscription, catalogues: Catalogues) -> None:
-    """Raises Refused if the state breaks a rule of its providers."""
+def check(
+    subscription: Subscription, catalogues: Catalogues, *, before: Subscription | None = None
+) -> None:
+    """Raises Refused if the state breaks a rule of its providers. `before`: the state before the
+    action.
+    """
     _check_sizes(subscription)
     if subscription.live:
-        _check_services(subscription, catalogues)
+        _check_services(subscription, catalogues, before)
         _check_requirements(subscription, catalogues)
     _check_items(subscription, catalogues)
 
@@ -127,15 +131,20 @@ def _check_sizes(subscription: Subscription) -> None:
             raise InvalidField((name, f"a subscription has at most {most}, this would be {count}"))
 
 
-def _check_services(subscription: Subscription, catalogues: Catalogues) -> None:
-    seen: set[tuple[str, str, str]] = set()
+def _check_services(
+    subscription: Subscription, catalogues: Catalogues, before: Subscription | None
+) -> None:
+    seen: dict[tuple[str, str, str], SubscribedService] = {}
     counts: dict[tuple[str, str], int] = {}
     for service in subscription.services:
         place = provider, code, name = service.place
         catalogue_of(catalogues, provider).offered(name, distributor=code)
         if place in seen:
-            raise already_there(service)
-        seen.add(place)
+            first = seen[place]
+            if before is not None and any(first is each for each in before.services):
+                raise already_there(before, first)
+            raise _named_twice(first)
+        seen[place] = service
         counts[provider, code] = counts.get((provider, code), 0) + 1
     for (provider, code), count in counts.items():
         most = catalogues[provider].distributors[code].max_services
@@ -150,11 +159,29 @@ def _check_services(subscription: Subscription, catalogues: Catalogues) -> None:
             )
 
 
-def already_there(service: SubscribedService) -> Refused:
+def already_there(before: Subscription, service: SubscribedService) -> Refused:
+    """Returns the refusal for a service that the subscription had before the action."""
+    starts = ""
+    if service.state is State.NOT_EFFECTIVE and (before.on or before.state is State.NOT_EFFECTIVE):
+        starts = "; change-terms starts it" if service.term_over else "; start-services starts it"
+    return _place_taken(
+        service,
+        f"service {service.service} is already on distributor {service.distributor}, "
+        f"{service.state.name}{starts}",
+    )
+
+
+def _named_twice(service: SubscribedService) -> Refused:
+    return _place_taken(
+        service,
+        f"the action names service {service.service} on distributor {service.distributor} twice",
+    )
+
+
+def _place_taken(service: SubscribedService, text: str) -> Refused:
     return Refused(
         Reason.ACTION_NOT_ALLOWED,
-        f"service {service.service} is already on distributor {service.distributor}, "
-        f"{service.state.name}",
+        text,
         provider=service.provider,
         distributor=service.distributor,
         service=service.service,

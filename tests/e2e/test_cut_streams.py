@@ -55,7 +55,7 @@ async def test_a_stream_cut_again_and_again_has_nothing_done_twice_and_loses_not
             numbers = [f"C{n}" for n in range(SUBSCRIPTIONS)]
             await asyncio.gather(*[_subscribe(crm, number) for number in numbers])
             cut = 0
-            for _ in range(CUTS):
+            while cut < CUTS:
                 await asyncio.sleep(0.15)
                 cut += proxy.cut()
             while (await crm.get_backlog("P")).pending:
@@ -64,7 +64,6 @@ async def test_a_stream_cut_again_and_again_has_nothing_done_twice_and_loses_not
         adapter.stop()
         await serving
 
-    assert cut >= CUTS
     assert {each.state for each in requests} == {RequestState.COMPLETED}
     assert len(requests) == 2 * SUBSCRIPTIONS
     assert begun == Counter(each.number for each in requests)

@@ -133,7 +133,7 @@ def test_the_rejected_requests_of_a_run_are_named(server: Server, crm: Client) -
     submitted = _said(server, "reset", "run", "submit", _define(server), "--watch")
     (run_,) = crm.list_reset_runs()
     show = f"generic-provider reset run show {run_.id}"
-    assert submitted.endswith(f"  next         {show}, once none is pending\n")
+    assert submitted.endswith(f"  next         once none is pending: {show}\n")
 
     answer(crm, "P", status=ResponseStatus.REJECTED)
     _accept_all(crm)
@@ -147,8 +147,10 @@ def test_a_held_run_waits_for_its_approval_or_is_cancelled(server: Server, crm: 
     _outage(crm, 2)
     definition = _define(server)
     held = _said(server, "reset", "run", "submit", definition, "--hold", "--watch")
-    assert "HELD" in held
     (first,) = crm.list_reset_runs()
+    decide = f"[role operator]: generic-provider reset run {{}} {first.id} --reason WHY\n"
+    assert f"  next         approve it {decide.format('approve')}" in held
+    assert f"  next         or cancel it {decide.format('cancel')}" in held
     assert _said(server, "reset", "run", "show", first.id).count("PLANNED") == 2
     refused = run("reset", "run", "submit", definition, server=server)
     assert "RUN_IN_PROGRESS" in refused.stderr

@@ -125,7 +125,11 @@ def test_the_next_step_follows_from_the_facts(server: Server, crm: Client, provi
     number = _subscriber(crm, provider)
     assert _next(server, number).startswith(f"no adapter of {provider} is connected: start")
     _said(server, "provider", "set-state", provider, "not-effective")
-    assert f"provider set-state {provider} effective" in _next(server, number)
+    advice = _next(server, number)
+    assert advice.startswith(f"{provider} is not effective since 20")
+    assert advice.endswith(
+        "its requests are kept and are sent once it is effective again; ask the operators"
+    )
     _said(server, "provider", "set-state", provider, "effective")
     taken = take(crm, provider)
     assert _next(server, number).startswith(f"wait: puller has had {taken.request} since")
@@ -147,11 +151,14 @@ def test_what_was_missed_while_a_provider_was_off_needs_a_reset(
 ) -> None:
     number = _subscriber(crm, provider)
     answer(crm, provider)
+    off = crm.set_provider_state(provider, state="NOT_EFFECTIVE").update_time.ToDatetime()
     crm.set_provider_state(provider, state="NOT_EFFECTIVE")
     crm.perform(actions.AddServices(services=[("MAIN", "FILM")]), subscription=number)
 
     reset = f"generic-provider reset subscription {number} --provider {provider}"
-    assert _next(server, number).endswith(f"effective; after that: {reset}")
+    since = f"{provider} is not effective since {off:%Y-%m-%d %H:%M:%SZ} (by mari); "
+    kept = "changes are kept and are sent by a reset once it is effective again; ask the operators"
+    assert _next(server, number) == since + kept
     crm.set_provider_state(provider, state="EFFECTIVE")
     assert _next(server, number).endswith(reset)
     assert "  difference  " in _said(server, "subscription", "explain", number)

@@ -106,7 +106,7 @@ def test_black_after_a_card_swap(
     assert f"taken back item MAIN:SMARTCARD:{card} is back" in text
     again = f"--old-serial-number {card} --new-item MAIN:SMARTCARD:{new}"
     assert "next        mend the cause of the refusal, then perform SWAP_ITEM again (A" in text
-    assert f"): generic-provider action swap-item {number} {again}\n" in text
+    assert f") [role crm or operator]: generic-provider action swap-item {number} {again}\n" in text
     by_card = _explained(server, new)
     assert f"{new}: its addition to {number} was refused at 20" in by_card
     assert f"({refused}): E42 not on this card" in by_card
@@ -146,7 +146,7 @@ def test_the_customer_has_moved(server: Server, crm: Client, provider: str, numb
     assert "  address   Vana 1, Tallinn\n" in refused
     assert "its address" not in refused
     change = f"generic-provider action change-location {number} --whole"
-    again = f"then perform CHANGE_LOCATION again ({asked}): {change}"
+    again = f"then perform CHANGE_LOCATION again ({asked}) [role crm or operator]: {change}"
     assert f"{again} --address-line 'Uus 5' --city Tartu\n" in refused
 
 
@@ -195,7 +195,7 @@ def test_the_old_card_still_works(
     assert f"{card} was removed from {number} by {removed} at 20" in by_card
     reset = f"generic-provider reset subscription {number} --provider {provider}"
     assert "if the card still works, report what the platform holds" in by_card
-    assert by_card.rstrip().endswith(f"then: {reset}")
+    assert by_card.rstrip().endswith(f"then [role support or operator]: {reset}")
     newest, *_ = told_as_json("subscription", "explain", card, server=server)
     assert newest["number"] == removed
     refused = run("action", "terminate", card, server=server)
@@ -253,7 +253,9 @@ def test_a_card_is_missing(
     accept_all(crm, provider)
 
     add = f"generic-provider action add-items {number} --item={provider}:MAIN:SMARTCARD:SERIAL"
-    assert _explained(server, number).endswith(f"with its serial number: {add}\n")
+    assert _explained(server, number).endswith(
+        f"with its serial number [role crm or operator]: {add}\n"
+    )
 
 
 def test_an_activation_is_stuck(server: Server, crm: Client, provider: str, number: str) -> None:
@@ -287,7 +289,7 @@ def test_an_activation_that_is_stuck_again_and_again_can_be_cancelled(
     request = take(crm, provider).request
 
     cancel = f"generic-provider request cancel {request} --end-lease --reason WHY"
-    assert f"; if it can never succeed: {cancel}\n" in _explained(server, number)
+    assert f"; if it can never succeed [role operator]: {cancel}\n" in _explained(server, number)
 
 
 def test_actions_find_their_subscription_by_card_and_by_account(

@@ -1,8 +1,7 @@
-"""Writes the command that performs an action again."""
+"""Finds the command that performs an action again."""
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,25 +16,25 @@ from .merging import PARTS, WHOLE
 from .values import Entry, Named, Parts, kebab
 
 
-def again(found: SubscriptionAction) -> str:
-    """Returns the command; empty if its options cannot express exactly what the action asked for,
-    or if only one of several services or items was rejected.
+def again(found: SubscriptionAction) -> Sequence[str]:
+    """Returns the words of the command; empty if its options cannot express exactly what the action
+    asked for, or if only one of several services or items was rejected.
     """
     field = found.performed.WhichOneof("action") or ""
     name = kebab(field)
     if not field or name == "become-subscriber":
-        return ""
+        return ()
     asked: Message = getattr(found.performed, field)
     several = any(each.is_repeated and len(value) > 1 for each, value in asked.ListFields())
     if several and found.state == ActionState.PARTLY_REJECTED:
-        return ""
+        return ()
     words = ["--whole"] if name in PARTS else []
     for option in ACTIONS[name].options:
         if isinstance(option, click.Option):
             for word in dict.fromkeys(_words(option, asked)):
                 words += [option.opts[0], word]
-    command = shlex.join(["generic-provider", "action", name, found.subscription, *words])
-    return command if _asked(name, words, kind=type(asked)) == asked else ""
+    command = "action", name, found.subscription, *words
+    return command if _asked(name, words, kind=type(asked)) == asked else ()
 
 
 def _asked(name: str, words: Sequence[str], *, kind: type[Message]) -> Message | None:

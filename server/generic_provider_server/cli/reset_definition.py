@@ -10,6 +10,7 @@ import click
 
 from generic_provider import Client, DifferenceKind, ResetRunDefinition
 
+from ..desk.advised import command
 from ..desk.output import Output
 from .files.text import FILE, Text
 from .remote import remote
@@ -88,7 +89,8 @@ def _fields(command: Any) -> Any:
 def define(client: Client, output: Output, /, **fields: Any) -> None:
     """Define a run. Nothing is sent before it is submitted."""
     made = client.create_reset_run_definition(_definition(**fields))
-    output.message(made, f"{made.id} {made.name}: see generic-provider reset run preview {made.id}")
+    preview = command("reset", "run", "preview", made.id)
+    output.message(made, f"{made.id} {made.name}: see {preview}")
 
 
 def _definition(

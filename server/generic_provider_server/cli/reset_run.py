@@ -18,6 +18,7 @@ from generic_provider import (
     ResetRunState,
 )
 
+from ..desk.advised import command
 from ..desk.output import Output, console, moment, say, show_table, write_csv
 from ..desk.resets import counts, preview_lines, run_lines
 from .listing import limit_option, page_size, within
@@ -239,4 +240,4 @@ def show(
 
 def _begun(found: ResetRun) -> str:
     state = ResetRunState.name_of(found.state)
-    return f"{found.id} {state}: see generic-provider reset run watch {found.id}"
+    return f"{found.id} {state}: see {command('reset', 'run', 'watch', found.id)}"

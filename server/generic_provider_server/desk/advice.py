@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from generic_provider import (
@@ -16,6 +15,7 @@ from generic_provider import (
     WaitingFor,
 )
 
+from .advised import advised
 from .facts import Platform
 from .output import moment
 from .wording import error
@@ -23,8 +23,8 @@ from .wording import error
 MANY_ATTEMPTS = 3
 TIME = "%Y-%m-%d %H:%M:%SZ"
 
-Again = Callable[[SubscriptionAction], str]
-"""Returns the command that performs an action again; empty if no command can."""
+Again = Callable[[SubscriptionAction], Sequence[str]]
+"""Returns the words of the command that performs an action again; empty if no command can."""
 
 
 def next_step(platform: Platform, again: Again) -> str:
@@ -35,15 +35,13 @@ def next_step(platform: Platform, again: Again) -> str:
     if provider.state != ProviderState.EFFECTIVE and (
         platform.pending or state == SyncState.OUT_OF_SYNC
     ):
-        then = "" if platform.pending else f"; after that: {_reset(platform)}"
-        switch = _command("provider", "set-state", provider.code, "effective")
-        return f"{provider.code} is not effective and gets nothing: {switch}{then}"
+        return _not_effective(platform)
     if platform.pending:
         return _until_settled(platform, provider=provider)
     if state == SyncState.IN_SYNC:
         return _asked(platform, again) or (
-            "nothing: the platform holds what the CRM wants; if the customer sees otherwise, "
-            f"send everything again: {_reset(platform)} --full"
+            "nothing: the platform holds what the CRM wants; "
+            + _reset(platform, "if the customer sees otherwise, send everything again", "--full")
         )
     if state == SyncState.OUT_OF_SYNC:
         return _out_of_sync(platform, again)
@@ -54,8 +52,21 @@ def _for_the_crm(platform: Platform, again: Again) -> str:
     """Returns the advice for a caller who may read subscriptions and actions only."""
     if platform.link.sync_state == SyncState.IN_SYNC:
         return _asked(platform, again) or "nothing: the platform holds what the CRM wants"
-    explain = _command("subscription", "explain", platform.subscription)
-    return f"ask somebody with the role support, who may see more: {explain}"
+    who = "ask somebody with the role support, who may see more"
+    return advised(who, "subscription", "explain", platform.subscription)
+
+
+def _not_effective(platform: Platform) -> str:
+    off, provider = platform.switched_off, platform.link.provider
+    since = f" since {moment(off, 'time')} (by {off.performed_by or off.caller})" if off else ""
+    kept = (
+        "its requests are kept and are sent"
+        if platform.pending
+        else "changes are kept and are sent by a reset"
+    )
+    return (
+        f"{provider} is not effective{since}; {kept} once it is effective again; ask the operators"
+    )
 
 
 def _asked(platform: Platform, again: Again) -> str:
@@ -66,15 +77,15 @@ def _asked(platform: Platform, again: Again) -> str:
             for each in platform.not_sent
             for goods_type in each.missing_goods_types
         }
-        add = _command("action", "add-items", platform.subscription, *sorted(items))
-        return f"install what is missing, with its serial number: {add}"
+        add = "action", "add-items", platform.subscription, *sorted(items)
+        return advised("install what is missing, with its serial number", *add)
     if platform.refused:
         return f"mend the cause of the refusal, then {_again(platform.refused, again)}"
     return ""
 
 
 def _out_of_sync(platform: Platform, again: Again) -> str:
-    send = f"send what is missing (--preview shows it): {_reset(platform)}"
+    send = _reset(platform, "send what is missing (--preview shows it)")
     if not platform.link.repair_rejected:
         return (
             f"{platform.link.provider} was not effective when this was changed, or somebody else "
@@ -90,17 +101,13 @@ def _out_of_sync(platform: Platform, again: Again) -> str:
 
 def _again(refused: SubscriptionAction, again: Again) -> str:
     name = ActionKind.name_of(refused.kind)
-    command = again(refused)
-    return f"perform {name} again ({refused.id})" + (f": {command}" if command else "")
+    what, words = f"perform {name} again ({refused.id})", again(refused)
+    return advised(what, *words) if words else what
 
 
-def _reset(platform: Platform) -> str:
+def _reset(platform: Platform, purpose: str, *options: str) -> str:
     only = "--provider", platform.link.provider
-    return _command("reset", "subscription", platform.subscription, *only)
-
-
-def _command(*words: str) -> str:
-    return shlex.join(["generic-provider", *words])
+    return advised(purpose, "reset", "subscription", platform.subscription, *only, *options)
 
 
 def _until_settled(platform: Platform, *, provider: Provider) -> str:
@@ -117,15 +124,13 @@ def _until_settled(platform: Platform, *, provider: Provider) -> str:
         said = f" ({error(first)})" if error(first) else ""
         return (
             f"wait for the next attempt at {moment(first, 'next_delivery_time')}{said}; "
-            f"if it can never succeed: {_cancel(number)}"
+            f"{_cancel(number)}"
         )
-    listed = _command("adapters", "--provider", provider.code)
+    listed = "adapters", "--provider", provider.code
     if all(each.in_flight >= each.max_in_flight for each in adapters):
-        return f"wait: all adapters of {provider.code} are busy: {listed}"
-    return (
-        f"wait: an adapter takes {number} next; if it does not, check the log of the adapter: "
-        f"{listed}"
-    )
+        return advised(f"wait: all adapters of {provider.code} are busy", *listed)
+    what = f"wait: an adapter takes {number} next; if it does not, check the log of the adapter"
+    return advised(what, *listed)
 
 
 def _until_answered(request: ProvisioningRequest, *, most: timedelta) -> str:
@@ -140,8 +145,9 @@ def _until_answered(request: ProvisioningRequest, *, most: timedelta) -> str:
     )
     if request.delivery_attempts < MANY_ATTEMPTS:
         return said
-    return f"{said}; if it can never succeed: {_cancel(number, '--end-lease')}"
+    return f"{said}; {_cancel(number, '--end-lease')}"
 
 
 def _cancel(request: str, *options: str) -> str:
-    return _command("request", "cancel", request, *options, "--reason", "WHY")
+    words = "request", "cancel", request, *options, "--reason", "WHY"
+    return advised("if it can never succeed", *words)

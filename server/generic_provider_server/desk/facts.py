@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from typing import NamedTuple
+
+import grpc
 
 from generic_provider import (
     ActionState,
     Archive,
+    AuditEntry,
     Client,
     ConnectedAdapter,
     PermissionDenied,
     Provider,
     ProviderLink,
+    ProviderState,
     ProvisioningRequest,
     RequestNotFound,
     RequestState,
@@ -49,6 +53,10 @@ class Platform(NamedTuple):
     """The newest action, if this platform rejected it or a part of it."""
     rejected: ProvisioningRequest | None
     """The request that caused the last error, if it is not archived."""
+    switched_off: AuditEntry | None = None
+    """The call that made the provider not effective; None if it is effective, or if this is not
+    known.
+    """
 
 
 class Facts(NamedTuple):
@@ -115,7 +123,19 @@ def _platform(
         not_sent,
         refused,
         _rejected(client, link),
+        None if provider.state == ProviderState.EFFECTIVE else _switched_off(client, code),
     )
+
+
+def _switched_off(client: Client, code: str) -> AuditEntry | None:
+    """Returns the oldest call since the provider was effective, because later calls may repeat
+    it.
+    """
+    calls = client.list_audit_entries(
+        provider=code, methods=["SetProviderState"], codes=[grpc.StatusCode.OK], page_size=10
+    )
+    off = [*takewhile(lambda each: each.detail == "NOT_EFFECTIVE", calls)]
+    return off[-1] if off else None
 
 
 def _rejected(client: Client, link: ProviderLink) -> ProvisioningRequest | None:

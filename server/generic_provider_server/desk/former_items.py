@@ -13,6 +13,7 @@ from generic_provider import (
     RequestType,
 )
 
+from .advised import advised
 from .output import moment
 from .wording import error
 
@@ -65,12 +66,11 @@ def what_next(newest: ProvisioningRequest) -> str:
     item may still work on the platform.
     """
     if not _removed(newest):
-        return f"see: generic-provider subscription explain {newest.subscription}"
-    return (
-        "if the card still works, report what the platform holds (generic-provider platform "
-        f"report), then: generic-provider reset subscription {newest.subscription} "
-        f"--provider {newest.provider}"
-    )
+        return advised("see", "subscription", "explain", newest.subscription)
+    only = "--provider", newest.provider
+    what = "if the card still works, report what the platform holds"
+    report = advised(what, "platform", "report", "FILE", *only)
+    return f"{report}; {advised('then', 'reset', 'subscription', newest.subscription, *only)}"
 
 
 def _removed(request: ProvisioningRequest) -> bool:

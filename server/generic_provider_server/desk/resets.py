@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from generic_provider import PreviewResetRunResponse, RequestType, ResetRun, ResetRunState
 
+from .advised import advised, command
 from .output import counted, moment
 
 GUARD_LEAST = 100
@@ -42,12 +43,19 @@ def run_lines(run: ResetRun) -> Iterator[str]:
     }
     yield from (f"  {name:<12} {fact}" for name, fact in facts.items() if fact)
     if run.requests_rejected:
-        rejected = f"--reset-run {run.id} --state rejected"
-        yield f"  next         generic-provider request list {rejected}"
+        rejected = command("request", "list", "--reset-run", run.id, "--state", "rejected")
+        yield f"  next         {rejected}"
     elif run.requests_pending:
-        yield f"  next         generic-provider reset run show {run.id}, once none is pending"
+        show = command("reset", "run", "show", run.id)
+        yield f"  next         once none is pending: {show}"
     if run.state == ResetRunState.HELD:
-        yield f"  next         generic-provider reset run show {run.id}, then approve or cancel it"
+        yield from (f"  next         {each}" for each in _decisions(run))
+
+
+def _decisions(run: ResetRun) -> Iterator[str]:
+    yield advised("see what it would send", "reset", "run", "show", run.id)
+    yield advised("approve it", "reset", "run", "approve", run.id, "--reason", "WHY")
+    yield advised("or cancel it", "reset", "run", "cancel", run.id, "--reason", "WHY")
 
 
 def counts(run: ResetRun) -> str:

@@ -1,0 +1,47 @@
+"""Writes the commands that the output of a command advises."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping
+
+import click
+from click.core import ParameterSource
+
+REPEATED = ("--server", "--profile", "--ca", "--cert", "--key", "--insecure")
+"""The options of the connection that an advised command repeats. --token is a secret."""
+
+ROLES: Mapping[tuple[str, ...], str] = {
+    ("action",): "crm or operator",
+    ("platform", "report"): "adapter or operator",
+    ("request", "cancel"): "operator",
+    ("reset", "run", "approve"): "operator",
+    ("reset", "run", "cancel"): "operator",
+    ("reset", "subscription"): "support or operator",
+}
+"""The roles that may run a command. Whoever gets the advice may run all other commands."""
+
+
+def advised(purpose: str, *words: str) -> str:
+    """Returns the purpose, the roles that the command needs, and the command."""
+    needed = (f" [role {roles}]" for start, roles in ROLES.items() if words[: len(start)] == start)
+    return f"{purpose}{next(needed, '')}: {command(*words)}"
+
+
+def command(*words: str) -> str:
+    """Returns a command line that connects in the same way as the running command."""
+    return shlex.join(["generic-provider", *words, *_connection()])
+
+
+def _connection() -> Iterator[str]:
+    """Yields the options of the connection that were typed. Those from the environment count for
+    the next command too.
+    """
+    context = click.get_current_context(silent=True)
+    for option in context.command.params if context else ():
+        name = option.name or ""
+        typed = context and context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+        if context and typed and option.opts[0] in REPEATED:
+            yield option.opts[0]
+            if not getattr(option, "is_flag", False):
+                yield str(context.params[name])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from generic_provider_server.commands.claim import Demand, Handed
+from generic_provider_server.commands.claim import MOST_BULK_AT_ONCE, Demand, Handed
 from generic_provider_server.domain.actions import AddServices
 from generic_provider_server.domain.values import SECOND, RequestType
 from support.bench import Bench
@@ -116,6 +116,16 @@ async def test_one_stream_gets_at_most_500_requests_at_once(bench: Bench) -> Non
 
     assert len(await bench.claim("SAT", credit=10_000)) == 500
     assert len(await bench.claim("SAT", credit=10_000)) == 2
+
+
+async def test_a_claim_takes_few_bulk_subscriptions_and_the_next_one_the_others(
+    bench: Bench,
+) -> None:
+    count = MOST_BULK_AT_ONCE + 1
+    await asyncio.gather(*[bench.perform(viewer(f"S{n}"), bulk=True) for n in range(count)])
+
+    assert len(await bench.claim("SAT", credit=10_000)) == MOST_BULK_AT_ONCE
+    assert len(await bench.claim("SAT", credit=10_000)) == 1
 
 
 async def test_a_subscription_is_on_one_lease_at_a_provider(bench: Bench) -> None:

@@ -20,6 +20,11 @@ from ..store.write.transaction import Transaction
 MOST_AT_ONCE = 500
 """One claim gives a stream at most this many requests."""
 
+MOST_BULK_AT_ONCE = 100
+"""One claim hands over at most this many bulk subscriptions, because live actions wait for the
+claim.
+"""
+
 MOST_BYTES = 1024 * 1024
 """One claim gives a stream requests of at most this many bytes in their stored form, because a pull
 gets its requests in one message.
@@ -79,13 +84,15 @@ class Claim:
         if not self._is_possible(transaction):
             return tuple([() for _ in self.demands])
         most = sum(_share(transaction, demand) for demand in self.demands)
-        live, bulk = (transaction.ready(self.provider, bulk=lane, most=most) for lane in (0, 1))
+        most_bulk = min(most, MOST_BULK_AT_ONCE)
+        live = transaction.ready(self.provider, bulk=0, most=most)
+        bulk = transaction.ready(self.provider, bulk=1, most=most_bulk)
         free = self._free(transaction, live, bulk)
         shares = tuple(
             [tuple(self._hand_over(transaction, demand, free)) for demand in self.demands]
         )
         handed = {each.lane.subscription for share in shares for each in share}
-        if len(live) < most and len(bulk) < most and handed.issuperset([*live, *bulk]):
+        if len(live) < most and len(bulk) < most_bulk and handed.issuperset([*live, *bulk]):
             transaction.note_empty(self.provider)
         return shares
 

@@ -113,6 +113,32 @@ def test_black_after_a_card_swap(
     assert by_card.endswith(f"see: generic-provider subscription explain {number}\n")
 
 
+def test_a_refusal_is_shown_until_somebody_repeats_the_action(
+    server: Server, crm: Client, provider: str, number: str, card: str
+) -> None:
+    new = _swapped(crm, number, old=card)
+    _refuse(crm, provider)
+    accept_all(crm, provider)
+    for n in range(5):
+        change = actions.ChangeSubscriber(holder=Account(name=f"Mari {n}"))
+        crm.perform(change, subscription=number)
+        accept_all(crm, provider)
+
+    text = _explained(server, number)
+    assert re.search(
+        r"  refused     A\S+ 20\S+ \S+ SWAP_ITEM by mari for T-77: \w+, not repeated", text
+    )
+    again = f"--old-serial-number {card} --new-item MAIN:SMARTCARD:{new}"
+    assert f": generic-provider action swap-item {number} {again}\n" in text
+    assert f"older ones: generic-provider action list --subscription {number}\n" in text
+    assert re.search(
+        r"last error .*E42 not on this card \(over: the platform accepted R\S+ after it\)", text
+    )
+    _swapped(crm, number, old=card)
+    accept_all(crm, provider)
+    assert "next        nothing: the platform holds" in _explained(server, number)
+
+
 def test_a_swap_and_its_correction_were_refused(
     server: Server, crm: Client, provider: str, number: str, card: str
 ) -> None:
@@ -173,6 +199,11 @@ def test_a_pay_per_view_is_not_visible(
     request = answer(crm, provider)
     assert f"usage     {film}; {request} ADD_UDR COMPLETED at" in _explained(server, number)
 
+    usage.reference = "V-2"
+    usage.start_time.FromDatetime(start + timedelta(hours=2, minutes=1))
+    crm.perform(usage, subscription=number)
+    accept_all(crm, provider)
+    assert re.search(r"nothing: CINEMA V-2 begins at 20.*, in 2 h", _explained(server, number))
     crm.perform(actions.CancelUsage(usage="V-1"), subscription=number)
     _refuse(crm, provider)
     assert f"taken back usage {film} is back" in _explained(server, number)

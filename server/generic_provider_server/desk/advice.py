@@ -17,7 +17,7 @@ from generic_provider import (
 
 from .advised import advised
 from .facts import Platform
-from .output import moment
+from .output import moment, time_until
 from .wording import error
 
 MANY_ATTEMPTS = 3
@@ -79,8 +79,11 @@ def _asked(platform: Platform, again: Again) -> str:
         }
         add = "action", "add-items", platform.subscription, *sorted(items)
         return advised("install what is missing, with its serial number", *add)
-    if platform.refused:
-        return f"mend the cause of the refusal, then {_again(platform.refused, again)}"
+    for refused in platform.not_repeated:
+        return f"mend the cause of the refusal, then {_again(refused, again)}"
+    for usage in platform.coming:
+        what = f"{usage.service} {usage.reference} begins at {moment(usage, 'start_time')}"
+        return f"nothing: {what}, in {time_until(usage, 'start_time')}"
     return ""
 
 

@@ -23,6 +23,7 @@ from generic_provider import (
 
 from .actions import in_brief, outcome
 from .advice import Again, next_step
+from .advised import command
 from .archived import more_in
 from .coming_changes import coming
 from .facts import Facts, Platform, facts_of
@@ -42,6 +43,7 @@ from .wording import point as named
 from .wording import state_of as request_state
 
 MOST_SHOWN = 10
+ACTIONS_SHOWN = 5
 POINTS = ("provider", "viewing point", "CRM: items", "services", "platform: items", "services")
 
 
@@ -63,8 +65,11 @@ class Explanation(NamedTuple):
             say("", "coming", *lines)
         if actions:
             say("", "last actions")
-        for action in actions:
+        for action in actions[:ACTIONS_SHOWN]:
             say(*self._action_lines(action))
+        if len(actions) > ACTIONS_SHOWN:
+            listed = "action", "list", "--subscription", subscription.number
+            say(f"  older ones: {command(*listed)}")
         for platform in platforms:
             say("", *_lines(platform, subscription, archived=bool(archives)))
             say(f"  next        {next_step(platform, self.again)}")
@@ -133,7 +138,7 @@ class Explanation(NamedTuple):
                 }
                 for each in self.facts.platforms
             ],
-            "actions": [plain(each) for each in self.facts.actions],
+            "actions": [plain(each) for each in self.facts.actions[:ACTIONS_SHOWN]],
             "scheduled": [plain(each) for each in self.facts.scheduled],
             "archives": [plain(each) for each in self.facts.archives],
         }
@@ -164,6 +169,7 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
         yield f"  its address {address(held.address) or '(none)'}"
     yield from (f"  difference  {each.text}" for each in link.differences)
     yield from (f"  not sent    {not_sent(each)}" for each in platform.not_sent)
+    yield from (f"  refused     {in_brief(each)}, not repeated" for each in platform.not_repeated)
     for each in platform.pending[:MOST_SHOWN]:
         since = f"created {age(each, 'create_time')} ago, {moment(each, 'create_time')}"
         yield f"  pending     {_request(each)}, waits for {waits(each)}{_trouble(each)}; {since}"
@@ -173,7 +179,7 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
         last = link.last_error
         request = _request(platform.rejected) if platform.rejected else last.request
         said = f"{last.error_code} {last.error_description}".strip()
-        yield f"  last error  {moment(last, 'time')} {request}: {said}"
+        yield f"  last error  {moment(last, 'time')} {request}: {said}{_since(platform)}"
     for adapter in platform.adapters:
         load = f"{adapter.in_flight} of {adapter.max_in_flight} in flight"
         yield f"  adapter     {adapter.adapter} since {moment(adapter, 'connect_time')}, {load}"
@@ -181,6 +187,14 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
         yield "  not shown   the provider, its requests and adapters: your roles may not read them"
     elif not platform.adapters:
         yield "  adapter     none is connected"
+
+
+def _since(platform: Platform) -> str:
+    """Says whether the platform accepted a request after the last error."""
+    accepted, last = platform.confirmation, platform.link.last_error
+    if not accepted or accepted.settle_time.ToDatetime() <= last.time.ToDatetime():
+        return ""
+    return f" (over: the platform accepted {accepted.number} after it)"
 
 
 def _request(request: ProvisioningRequest) -> str:

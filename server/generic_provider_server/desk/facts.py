@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from functools import partial
 from itertools import islice, takewhile
 from typing import NamedTuple
@@ -25,13 +26,14 @@ from generic_provider import (
     SubscribedService,
     Subscription,
     SubscriptionAction,
+    Usage,
 )
 
 from .archived import archives_with
+from .refused import refused_by
 
-MOST_ACTIONS = 5
+MOST_ACTIONS = 20
 MOST_REQUESTS = 50
-REFUSED = (ActionState.REJECTED, ActionState.PARTLY_REJECTED)
 
 
 class Platform(NamedTuple):
@@ -51,6 +53,10 @@ class Platform(NamedTuple):
     """The services that are on and are not sent to the platform, because goods are missing."""
     refused: SubscriptionAction | None
     """The newest action, if this platform rejected it or a part of it."""
+    not_repeated: list[SubscriptionAction]
+    """The newest actions that this platform rejected and that nobody has repeated."""
+    coming: list[Usage]
+    """The usage that begins in the future."""
     rejected: ProvisioningRequest | None
     """The request that caused the last error, if it is not archived."""
     switched_off: AuditEntry | None = None
@@ -63,7 +69,7 @@ class Facts(NamedTuple):
     subscription: Subscription
     platforms: list[Platform]
     actions: list[SubscriptionAction]
-    """The newest actions that are not scheduled, the newest first."""
+    """Actions that are not scheduled, the newest first; more than are shown."""
     scheduled: list[SubscriptionAction]
     requests: list[ProvisioningRequest] | None
     """The newest requests, the newest first; None if the caller may not read requests."""
@@ -106,12 +112,13 @@ def _platform(
 ) -> Platform:
     number, code = subscription.number, link.provider
     not_sent = [e for e in subscription.services if e.provider == code and e.missing_goods_types]
-    rejections = [e for e in newest[:1] if e.state in REFUSED and e.error.provider == code]
-    refused = next(iter(rejections), None)
+    refused = [*refused_by(code, newest)]
+    of_newest = refused[0] if refused[:1] == [*newest[:1]] else None
+    told = not_sent, of_newest, refused, _coming(subscription, code)
     try:
         provider = client.get_provider(code)
     except PermissionDenied:
-        return Platform(number, link, None, [], None, [], not_sent, refused, None)
+        return Platform(number, link, None, [], None, [], *told, None)
     ours = partial(client.list_requests, subscription=number, provider=code)
     return Platform(
         number,
@@ -120,8 +127,7 @@ def _platform(
         list(ours(state=RequestState.PENDING, oldest_first=True)),
         next(ours(state=RequestState.COMPLETED, page_size=1), None),
         list(client.list_adapters(provider=code)),
-        not_sent,
-        refused,
+        *told,
         _rejected(client, link),
         None if provider.state == ProviderState.EFFECTIVE else _switched_off(client, code),
     )
@@ -136,6 +142,12 @@ def _switched_off(client: Client, code: str) -> AuditEntry | None:
     )
     off = [*takewhile(lambda each: each.detail == "NOT_EFFECTIVE", calls)]
     return off[-1] if off else None
+
+
+def _coming(subscription: Subscription, provider: str) -> list[Usage]:
+    now = datetime.now(UTC)
+    used = [each for each in subscription.usages if each.provider == provider]
+    return [each for each in used if each.start_time.ToDatetime(UTC) > now]
 
 
 def _rejected(client: Client, link: ProviderLink) -> ProvisioningRequest | None:

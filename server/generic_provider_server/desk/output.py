@@ -135,8 +135,16 @@ def age(message: Message, field: str) -> str:
     """Returns in words how long ago a timestamp field was, by this machine's clock, in its two
     largest units.
     """
-    ago = datetime.now(UTC) - getattr(message, field).ToDatetime(UTC)
-    left, parts = max(0, int(ago.total_seconds())), list[str]()
+    return _in_two_units(datetime.now(UTC) - getattr(message, field).ToDatetime(UTC))
+
+
+def time_until(message: Message, field: str) -> str:
+    """Returns in words how far in the future a timestamp field is, like `age`."""
+    return _in_two_units(getattr(message, field).ToDatetime(UTC) - datetime.now(UTC))
+
+
+def _in_two_units(span: timedelta) -> str:
+    left, parts = max(0, int(span.total_seconds())), list[str]()
     for size, unit in UNITS:
         if left >= size:
             parts.append(f"{left // size} {unit}")

@@ -1,0 +1,65 @@
+"""Finds the refused actions that nobody has repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from generic_provider import ActionKind, ActionState, SubscriptionAction
+
+RECENT = timedelta(days=14)
+REFUSED = (ActionState.REJECTED, ActionState.PARTLY_REJECTED)
+NOT_PERFORMED = (ActionState.SCHEDULED, ActionState.CANCELLED)
+REPLACING = (ActionKind.REPLACE, ActionKind.TERMINATE, ActionKind.REGRET)
+SWITCHING = (
+    ActionKind.ACTIVATE,
+    ActionKind.DEACTIVATE,
+    ActionKind.REST,
+    ActionKind.END_RESTING,
+    ActionKind.SHORT_TERM_ACTIVATE,
+    ActionKind.END_SHORT_TERM_ACTIVATION,
+    ActionKind.SHORT_TERM_DEACTIVATE,
+    ActionKind.END_SHORT_TERM_DEACTIVATION,
+)
+SAME_TARGET = ("old_serial_number", "old_service", "distributor", "reference", "usage")
+SAME_PART = ("distributor", "goods_type", "service", "from_distributor")
+
+
+def refused_by(provider: str, newest: Sequence[SubscriptionAction]) -> list[SubscriptionAction]:
+    """Returns the actions that the provider rejected, wholly or in part, and that no later action
+    repeats: the newest action, and actions of the last days. `newest`: the newest actions, the
+    newest first.
+    """
+    since = datetime.now(UTC) - RECENT
+    return [
+        each
+        for n, each in enumerate(newest)
+        if each.state in REFUSED
+        and each.error.provider == provider
+        and (not n or each.create_time.ToDatetime(UTC) > since)
+        and not any(_repeats(later, each) for later in newest[:n])
+    ]
+
+
+def _repeats(later: SubscriptionAction, refused: SubscriptionAction) -> bool:
+    """Tells whether a later action takes the place of a refused one, whatever became of it."""
+    if later.state in NOT_PERFORMED:
+        return False
+    if later.kind in REPLACING:
+        return later.state not in REFUSED
+    if later.kind in SWITCHING and refused.kind in SWITCHING:
+        return True
+    return later.kind == refused.kind and bool({*_targets(later)} & {*_targets(refused)})
+
+
+def _targets(action: SubscriptionAction) -> Iterator[object]:
+    """Yields what the action changes: its services, items or moves, or else its one target. An item
+    with another serial number, and a service with another term end, is the same target.
+    """
+    asked: Any = getattr(action.performed, action.performed.WhichOneof("action") or "", None)
+    several = [part for field, parts in asked.ListFields() if field.is_repeated for part in parts]
+    for part in several:
+        yield part if isinstance(part, str) else tuple(getattr(part, f, "") for f in SAME_PART)
+    if not several:
+        yield tuple(getattr(asked, field, "") for field in SAME_TARGET)

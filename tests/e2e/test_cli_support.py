@@ -127,9 +127,7 @@ def test_the_next_step_follows_from_the_facts(server: Server, crm: Client, provi
     _said(server, "provider", "set-state", provider, "not-effective")
     advice = _next(server, number)
     assert advice.startswith(f"{provider} is not effective since 20")
-    assert advice.endswith(
-        "its requests are kept and are sent once it is effective again; ask the operators"
-    )
+    assert "; pending requests wait, changes are kept and are sent by a reset once" in advice
     _said(server, "provider", "set-state", provider, "effective")
     taken = take(crm, provider)
     assert _next(server, number).startswith(f"wait: puller has had {taken.request} since")
@@ -241,7 +239,8 @@ def test_a_request_in_work_is_cancelled_only_by_ending_its_lease(
     request = take(crm, provider).request
     cancel = ("request", "cancel", request, "--reason=stuck")
 
-    assert "[REQUEST_LEASED]" in run(*cancel, server=server).stderr
+    said = "adapter puller; set --end-lease to take it away [REQUEST_LEASED]"
+    assert said in run(*cancel, server=server).stderr
     assert "REJECTED" in _said(server, *cancel, "--end-lease")
 
 

@@ -28,8 +28,8 @@ def code(entry: AuditEntry) -> str:
 
 
 def _counts(entry: AuditEntry) -> str:
-    """Returns the numbers of items or calls, unless there is only one."""
-    if entry.done + entry.refused <= 1:
+    """Returns the numbers of items or calls, unless there is one and the outcome describes it."""
+    if entry.done + entry.refused <= 1 and (entry.code or not entry.refused):
         return ""
     counts = {"done": entry.done, "refused": entry.refused}
     return f" ({', '.join([f'{count} {what}' for what, count in counts.items() if count])})"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from typing import TypeVar
 
 import click
 
-from generic_provider import InvalidField
+from generic_provider import ProvisioningError
 from generic_provider.v1.errors_pb2 import FieldViolation
 
+E = TypeVar("E", bound=ProvisioningError)
 OTHERS = {
     "platform_restored_to": "restored_to",
     "reference": "order",
@@ -17,30 +20,39 @@ OTHERS = {
     "subscriptions_per_second": "pace",
 }
 """The fields whose option has a parameter of another name."""
+WORD = re.compile(r"(?<!['\"\w.-])[a-z]+(?:_[a-z]+)+(?!['\"\w.-])")
+"""A name of a field within a sentence. Names in quotes are values."""
 INDEX = re.compile(r"\[(\d*)[^\]]*\]")
 
 
-def naming_options(error: InvalidField, command: click.Command) -> InvalidField:
+def naming_options(error: E, command: click.Command) -> E:
     """Returns the same error with the options in place of the fields."""
-    return InvalidField(
-        error.message,
-        reason=error.reason,
-        metadata=error.metadata,
-        code=error.code,
-        violations=[
-            FieldViolation(field=_option(each.field, command), description=each.description)
-            for each in error.violations
-        ],
-    )
-
-
-def _option(field: str, command: click.Command) -> str:
-    """Returns the option that fills the field, or the field if there is none."""
     options = {
         (each.name or "").rstrip("_"): max(each.opts, key=len)
         for each in command.params
         if isinstance(each, click.Option)
     }
+    return type(error)(
+        _sentence(error.message, options),
+        reason=error.reason,
+        metadata=error.metadata,
+        code=error.code,
+        violations=[
+            FieldViolation(
+                field=_option(each.field, options),
+                description=_sentence(each.description, options),
+            )
+            for each in error.violations
+        ],
+    )
+
+
+def _sentence(text: str, options: Mapping[str, str]) -> str:
+    return WORD.sub(lambda word: options.get(OTHERS.get(word[0], word[0]), word[0]), text)
+
+
+def _option(field: str, options: Mapping[str, str]) -> str:
+    """Returns the option that fills the field, or the field if there is none."""
     parts = INDEX.sub("", field).split(".")
     for first in range(len(parts)):
         for last in range(len(parts), first, -1):

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec
 
 import click
 
-from generic_provider import Client, DeadlineExceeded, InvalidField, ServerUnavailable
+from generic_provider import Client, DeadlineExceeded, ProvisioningError, ServerUnavailable
 
 from ..desk.output import Output
 from .connecting.connection import Connection
@@ -52,12 +52,10 @@ def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[
         try:
             with _Client(connection, timeout=timeout) as client:
                 command(client, Output(as_json), *args, **kwargs)
-        except InvalidField as error:
-            raise naming_options(error, click.get_current_context().command) from None
-        except (ServerUnavailable, DeadlineExceeded) as error:
-            if not error.reason:
+        except ProvisioningError as error:
+            if isinstance(error, ServerUnavailable | DeadlineExceeded) and not error.reason:
                 refuse_unreachable(connection)
-            raise
+            raise naming_options(error, click.get_current_context().command) from None
 
     json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
     timeout = click.option(

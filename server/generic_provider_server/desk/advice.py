@@ -59,13 +59,10 @@ def _for_the_crm(platform: Platform, again: Again) -> str:
 def _not_effective(platform: Platform) -> str:
     off, provider = platform.switched_off, platform.link.provider
     since = f" since {moment(off, 'time')} (by {off.performed_by or off.caller})" if off else ""
-    kept = (
-        "its requests are kept and are sent"
-        if platform.pending
-        else "changes are kept and are sent by a reset"
-    )
+    waiting = "pending requests wait, " if platform.pending else ""
     return (
-        f"{provider} is not effective{since}; {kept} once it is effective again; ask the operators"
+        f"{provider} is not effective{since}; {waiting}changes are kept and are sent by a reset "
+        "once it is effective again; ask the operators"
     )
 
 

@@ -1,0 +1,43 @@
+"""Messages of the server and entries of the audit trail, in the words of the command line."""
+
+from __future__ import annotations
+
+import pytest
+
+from generic_provider import AuditEntry, InvalidField, ProvisioningError
+from generic_provider.v1.errors_pb2 import FieldViolation
+from generic_provider_server.cli.action import action
+from generic_provider_server.cli.audit import COLUMNS
+from generic_provider_server.cli.field_options import naming_options
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("must be after start_time", "must be after --start-time"),
+        ("set schedule_time, or wait", "set --at, or wait"),
+        ("is required, or a request_id", "is required, or a --request-id"),
+        ("provider 'start_time' has no goods_type", "provider 'start_time' has no goods_type"),
+    ],
+)
+def test_a_message_names_the_options_of_the_command(said: str, shown: str) -> None:
+    add_usage = action.commands["add-usage"]
+    refused = naming_options(ProvisioningError(said, reason="R"), add_usage)
+    assert (refused.message, refused.reason) == (shown, "R")
+    wrong = InvalidField("", violations=[FieldViolation(field="usage.end_time", description=said)])
+    (violation,) = naming_options(wrong, add_usage).violations
+    assert (violation.field, violation.description) == ("--end-time", shown)
+
+
+@pytest.mark.parametrize(
+    ("entry", "shown"),
+    [
+        (AuditEntry(done=1), "OK"),
+        (AuditEntry(refused=1), "OK (1 refused)"),
+        (AuditEntry(done=2, refused=3), "OK (2 done, 3 refused)"),
+        (AuditEntry(code=7, refused=1), "PERMISSION_DENIED"),
+        (AuditEntry(code=7, refused=4), "PERMISSION_DENIED (4 refused)"),
+    ],
+)
+def test_an_entry_shows_how_much_of_a_call_was_refused(entry: AuditEntry, shown: str) -> None:
+    assert COLUMNS["outcome"](entry) == shown

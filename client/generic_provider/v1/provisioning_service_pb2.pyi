@@ -910,6 +910,8 @@ class ReportPlatformStateResponse(_message.Message):
     UNKNOWN_IDS_FIELD_NUMBER: _builtins.int
     EXAMPLES_FIELD_NUMBER: _builtins.int
     OUT_OF_SYNC_FIELD_NUMBER: _builtins.int
+    SKIPPED_PENDING_FIELD_NUMBER: _builtins.int
+    REPEAT_AFTER_FIELD_NUMBER: _builtins.int
     received: _builtins.int
     """Subscriptions in the report."""
     unchanged: _builtins.int
@@ -932,9 +934,17 @@ class ReportPlatformStateResponse(_message.Message):
     """
     out_of_sync: _builtins.int
     """Subscriptions that are OUT_OF_SYNC at the provider now."""
+    skipped_pending: _builtins.int
+    """Subscriptions among `skipped` that have pending requests."""
     @_builtins.property
     def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportPlatformStateResponse.Example]:
         """The first 100 unknown entries and ids."""
+
+    @_builtins.property
+    def repeat_after(self) -> _timestamp_pb2.Timestamp:
+        """The least `observed_time` with which the other skipped subscriptions would not have been
+        skipped: read the platform again at this time or later, and report what it holds then.
+        """
 
     def __init__(
         self,
@@ -948,10 +958,12 @@ class ReportPlatformStateResponse(_message.Message):
         unknown_ids: _builtins.int = ...,
         examples: _abc.Iterable[Global___ReportPlatformStateResponse.Example] | None = ...,
         out_of_sync: _builtins.int = ...,
+        skipped_pending: _builtins.int = ...,
+        repeat_after: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["repeat_after", b"repeat_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "examples", b"examples", "missing", b"missing", "out_of_sync", b"out_of_sync", "received", b"received", "skipped", b"skipped", "unchanged", b"unchanged", "unknown_ids", b"unknown_ids", "unknown_subscriptions", b"unknown_subscriptions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "examples", b"examples", "missing", b"missing", "out_of_sync", b"out_of_sync", "received", b"received", "repeat_after", b"repeat_after", "skipped", b"skipped", "skipped_pending", b"skipped_pending", "unchanged", b"unchanged", "unknown_ids", b"unknown_ids", "unknown_subscriptions", b"unknown_subscriptions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1264,8 +1264,9 @@ class ResetSubscriptionRequest(_message.Message):
     provider: _builtins.str
     """Empty = every provider that serves the subscription and is effective."""
     full: _builtins.bool
-    """Sends everything again that the CRM wants, and removes everything else that the platform may
-    hold. Use it when nobody knows what the platform holds. The platform is assumed to know the
+    """Sends everything again that the CRM wants, and removes everything else that the service knows
+    the platform to hold, or believes that it may hold. What was added to the platform without the
+    service stays there until ReportPlatformState reports it. The platform is assumed to know the
     subscriber.
     """
     recreate: _builtins.bool

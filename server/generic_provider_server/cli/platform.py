@@ -10,7 +10,7 @@ import click
 
 from generic_provider import Client, PlatformSubscription, ReportPlatformStateResponse
 
-from ..desk.output import Output, say, show_table
+from ..desk.output import Output, moment, say, show_table
 from .files.message_lines import message_of, sources
 from .files.text import FILE, Text
 from .progress import LinesBar
@@ -106,6 +106,11 @@ def _lines(told: ReportPlatformStateResponse) -> Iterator[str]:
     yield f"missing on the platform    {told.missing}"
     yield f"unknown ids                {told.unknown_ids}"
     yield f"out of sync now            {told.out_of_sync}"
+    if told.skipped_pending:
+        yield f"skipped: {told.skipped_pending} with pending requests; repeat when they are settled"
+    if recent := told.skipped - told.skipped_pending:
+        yield f"skipped: {recent} had requests less than 5 minutes before the observed time;"
+        yield f"  read the platform again after {moment(told, 'repeat_after')} and report that"
 
 
 def _example(example: ReportPlatformStateResponse.Example) -> tuple[str, str, str]:

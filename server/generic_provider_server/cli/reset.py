@@ -26,7 +26,11 @@ def reset() -> None:
     "--provider", default="", help="Reset only this platform. Default: every effective one."
 )
 @click.option("--preview", is_flag=True, help="Show what would be sent, and change nothing.")
-@click.option("--full", is_flag=True, help="Send everything again, and remove everything else.")
+@click.option(
+    "--full",
+    is_flag=True,
+    help="Send everything again, and remove everything else that the service knows of.",
+)
 @click.option(
     "--recreate", is_flag=True, help="Also send the account, if the platform has lost it."
 )

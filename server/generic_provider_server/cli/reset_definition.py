@@ -55,7 +55,11 @@ FIELDS = (
         type=click.IntRange(1),
         help="Reset only the first subscriptions, at most this number.",
     ),
-    click.option("--full", is_flag=True, help="Send everything again, and remove everything else."),
+    click.option(
+        "--full",
+        is_flag=True,
+        help="Send everything again, and remove everything else that the service knows of.",
+    ),
     click.option(
         "--recreate", is_flag=True, help="Also send the accounts, if the platform has lost them."
     ),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from ..domain.platform.reported import Reported, Unknown
-from ..domain.subscription.report import overtaken, report
+from ..domain.subscription.report import CLOCKS, overtaken, report
 from ..domain.values import Instant
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
@@ -25,11 +25,14 @@ class EntryResult:
     """The outcome of one entry.
 
     `why`: the reason why the entry is unknown. `unknown`: ids that the provider does not have.
+    `repeat_after`: the time from which a reading of the platform is new enough, for an entry that
+    is skipped; None while requests are pending.
     """
 
     outcome: Outcome
     why: str = ""
     unknown: tuple[Unknown, ...] = ()
+    repeat_after: Instant | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +84,8 @@ class Report:
         if self.report_time:
             transaction.mark_reported(self.provider, number, report_time=self.report_time)
         if overtaken(link, observed_time=self.observed_time):
-            return EntryResult(outcome=Outcome.SKIPPED)
+            after = None if link.queue else Instant(link.settle_time + CLOCKS)
+            return EntryResult(outcome=Outcome.SKIPPED, repeat_after=after)
         circumstances = transaction.circumstances(number)
         applied = report(
             record.aggregate, self.provider, held=entry.held, circumstances=circumstances

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from generic_provider import (
+    AuditEntry,
     Client,
     InstalledItem,
     Provider,
@@ -160,8 +161,11 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
     if platform.confirmation:
         when = moment(platform.confirmation, "settle_time")
         yield f"  confirmed   {when} by {_request(platform.confirmation)}"
-    elif platform.provider:
+    elif platform.provider and not platform.report:
         yield f"  confirmed   nothing {'that is not archived' if archived else 'yet'}"
+    if platform.report and _is_newer(platform.report, platform.confirmation):
+        when = moment(platform.report, "time")
+        yield f"  reported    {when}, if that report named the subscription"
     held = link.confirmed
     if held.ByteSize() and held.holder != wanted.holder:
         yield f"  its holder  {holder(held.holder) or '(none)'}"
@@ -187,6 +191,10 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
         yield "  not shown   the provider, its requests and adapters: your roles may not read them"
     elif not platform.adapters:
         yield "  adapter     none is connected"
+
+
+def _is_newer(report: AuditEntry, accepted: ProvisioningRequest | None) -> bool:
+    return not accepted or report.time.ToDatetime() > accepted.settle_time.ToDatetime()
 
 
 def _since(platform: Platform) -> str:

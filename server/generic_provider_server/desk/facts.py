@@ -59,6 +59,8 @@ class Platform(NamedTuple):
     """The usage that begins in the future."""
     rejected: ProvisioningRequest | None
     """The request that caused the last error, if it is not archived."""
+    report: AuditEntry | None = None
+    """The newest report of the platform that confirmed or changed anything."""
     switched_off: AuditEntry | None = None
     """The call that made the provider not effective; None if it is effective, or if this is not
     known.
@@ -129,8 +131,16 @@ def _platform(
         list(client.list_adapters(provider=code)),
         *told,
         _rejected(client, link),
+        _newest_report(client, code),
         None if provider.state == ProviderState.EFFECTIVE else _switched_off(client, code),
     )
+
+
+def _newest_report(client: Client, code: str) -> AuditEntry | None:
+    reports = client.list_audit_entries(
+        provider=code, methods=["ReportPlatformState"], codes=[grpc.StatusCode.OK], page_size=10
+    )
+    return next((each for each in islice(reports, 10) if each.done), None)
 
 
 def _switched_off(client: Client, code: str) -> AuditEntry | None:

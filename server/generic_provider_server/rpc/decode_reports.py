@@ -100,6 +100,8 @@ def summary(reporting: Reporting, *, out_of_sync: int) -> api.ReportPlatformStat
         unknown_ids=reporting.unknown_ids,
         examples=[_example(each) for each in reporting.examples],
         out_of_sync=out_of_sync,
+        skipped_pending=reporting.skipped_pending,
+        repeat_after=encode.timestamp(reporting.repeat_after) if reporting.repeat_after else None,
     )
 
 

@@ -67,6 +67,8 @@ class Reporting:
     audit: Audit | None = None
     received: int = 0
     unknown_ids: int = 0
+    skipped_pending: int = 0
+    repeat_after: Instant = Instant(0)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
     examples: list[Example] = field(default_factory=list)
     _report_time: Instant = Instant(0)
@@ -153,6 +155,9 @@ class Reporting:
             self._count_unknown(subscriber, result.why)
             return
         self.outcomes[result.outcome] += 1
+        if result.outcome is Outcome.SKIPPED:
+            self.skipped_pending += result.repeat_after is None
+            self.repeat_after = max(self.repeat_after, result.repeat_after or Instant(0))
         for name, why in result.unknown:
             self.unknown_ids += 1
             self._note(Example(id=name, subscription=number, why=why))

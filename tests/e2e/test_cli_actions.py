@@ -256,9 +256,9 @@ def test_an_action_says_what_is_not_sent(server: Server) -> None:
 
     serial = item["serial_number"]
     removed = run("action", "remove-items", number, f"--serial-number={serial}", server=server)
-    assert "SPORT on MAIN is not sent: SMARTCARD is missing" in removed.stdout
+    assert "not sent: SPORT on MAIN, because SMARTCARD is missing" in removed.stdout
     explained = run("subscription", "explain", number, server=server).stdout
-    assert "not sent    SPORT on MAIN is not sent: SMARTCARD is missing" in explained
+    assert "not sent    SPORT on MAIN, because SMARTCARD is missing" in explained
 
 
 def test_an_action_says_which_providers_were_left_out(server: Server) -> None:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -201,8 +202,29 @@ def test_several_subscriptions_with_one_serial_number_are_listed(
     assert found.exit_code == 1
     assert "name one by its number" in found.stderr
     assert {json.loads(line)["number"] for line in found.stdout.splitlines()} == numbers
-    unknown = run("subscription", "explain", f"{uuid4()}", server=server)
-    assert (unknown.exit_code, "[SUBSCRIPTION_NOT_FOUND]" in unknown.stderr) == (1, True)
+    said = "Error: there is no subscription, card or account C9, now or before"
+    for command in "explain", "show":
+        unknown = run("subscription", command, "C9", server=server)
+        assert (unknown.exit_code, unknown.stderr) == (1, f"{said} [SUBSCRIPTION_NOT_FOUND]\n")
+
+
+def test_an_action_that_waits_says_that_no_adapter_is_connected(
+    server: Server, crm: Client, provider: str
+) -> None:
+    number = _subscriber(crm, provider)
+    answer(crm, provider)
+    film = ("action", "add-services", number, "--service=MAIN:FILM", "--wait")
+
+    def cancel() -> None:
+        wait_until(lambda: crm.get_backlog(provider).pending > 0, what="the action is performed")
+        crm.cancel_request(crm.get_backlog(provider).oldest.number, reason="no adapter")
+
+    with ThreadPoolExecutor() as aside:
+        cancelled = aside.submit(cancel)
+        waited = run(*film, server=server)
+        cancelled.result()
+    assert waited.exit_code == 1
+    assert waited.stderr.startswith(f"no adapter of {provider} is connected; Ctrl-C ends only")
 
 
 def test_requests_are_listed_shown_resolved_and_cancelled(

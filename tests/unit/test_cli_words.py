@@ -9,6 +9,7 @@ from generic_provider.v1.errors_pb2 import FieldViolation
 from generic_provider_server.cli.action import action
 from generic_provider_server.cli.audit import COLUMNS
 from generic_provider_server.cli.field_options import naming_options
+from support.command_line import run
 
 
 @pytest.mark.parametrize(
@@ -41,3 +42,10 @@ def test_a_message_names_the_options_of_the_command(said: str, shown: str) -> No
 )
 def test_an_entry_shows_how_much_of_a_call_was_refused(entry: AuditEntry, shown: str) -> None:
     assert COLUMNS["outcome"](entry) == shown
+
+
+@pytest.mark.parametrize("typed", [("--profile", "x", "backlog"), ("action", "--json", "list")])
+def test_an_option_in_front_of_its_command_belongs_after_it(typed: tuple[str, ...]) -> None:
+    refused = run(*typed)
+    assert refused.exit_code == 2
+    assert refused.stderr.endswith(": give it after the command\n")

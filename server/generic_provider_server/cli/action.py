@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from generic_provider import (
     Client,
     PerformActionRequest,
     PerformActionResponse,
+    PermissionDenied,
     Priority,
     RequestType,
     SubscriptionAction,
@@ -46,7 +48,7 @@ COMMON: tuple[click.Parameter, ...] = (
     click.Option(
         ["--bulk/--live"],
         default=None,
-        help="Hand live requests over first: for campaigns. Default: live; with --at: bulk.",
+        help="--bulk is for campaigns: live requests go first. Default: --live; with --at: --bulk.",
     ),
     click.Option(
         ["--validate-only"], is_flag=True, help="Show what the action would do, and change nothing."
@@ -143,10 +145,19 @@ def _perform(
 def _show_settled(client: Client, output: Output, done: PerformActionResponse) -> None:
     if not output.as_json:
         say(*_performed(done))
+    if done.action.state == ActionState.EXECUTED:
+        for code in sorted({each.provider for each in done.requests}):
+            _name_missing_adapter(client, code)
     settled = settled_action(client, done.action)
     output.message(settled, *_lines(settled))
     if settled.state in REJECTED:
         sys.exit(REFUSED)
+
+
+def _name_missing_adapter(client: Client, provider: str) -> None:
+    with suppress(PermissionDenied):
+        if not any(client.list_adapters(provider=provider)):
+            say(f"no adapter of {provider} is connected; Ctrl-C ends only the waiting", err=True)
 
 
 def _subscription(name: str) -> click.Parameter:
@@ -250,7 +261,7 @@ def _notes(done: PerformActionResponse) -> Iterator[str]:
         )
     for each in done.subscription.services:
         if each.missing_goods_types:
-            yield not_sent(each)
+            yield f"not sent: {not_sent(each)}"
     if done.action.kind == ActionKind.CHANGE_SUBSCRIBER:
         yield f"holder: {holder(done.subscription.holder)}"
     if done.action.kind == ActionKind.CHANGE_LOCATION:

@@ -73,8 +73,8 @@ def audit() -> None:
 @click.option("--method", "methods", multiple=True, help="Calls of this RPC, like PerformAction.")
 @click.option("--caller", default="", help="Calls of this proven caller, or of this address.")
 @click.option("--performed-by", default="", help="Calls that name this person or system.")
-@click.option("--provider", default="")
-@click.option("--subscription", default="")
+@click.option("--provider", default="", help="Calls about this provider.")
+@click.option("--subscription", default="", help="Calls about this subscription.")
 @click.option("--resource", default="", help="Calls about this action, request, run or archive.")
 @click.option(
     "--code",

@@ -35,7 +35,7 @@ def told() -> Iterator[None]:
         sys.exit(NOT_REACHED if unreached else REFUSED)
     except click.ClickException as error:
         text = StringIO()
-        error.show(text)
+        _hinted(error).show(text)
         say(*text.getvalue().rstrip("\n").split("\n"), err=True)
         sys.exit(error.exit_code)
     except click.Abort:
@@ -47,6 +47,16 @@ def told() -> Iterator[None]:
     except OSError as error:
         say(f"Error: {cause(error)}", err=True)
         sys.exit(REFUSED)
+
+
+def _hinted(error: click.ClickException) -> click.ClickException:
+    """Says in the message of an error where an option belongs that is in front of its command."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return error
+    if not isinstance(error.ctx.command, click.Group):
+        return error
+    words = f"{error.message}: give it after the command"
+    return click.NoSuchOption(error.option_name, words, error.possibilities, error.ctx)
 
 
 def cause(error: OSError) -> str:

@@ -23,7 +23,7 @@ def _many(name: str, field: str, text: str, kind: Any = str) -> Any:
 
 
 FIELDS = (
-    click.option("--provider", required=True),
+    click.option("--provider", required=True, help="The provider whose platform is reset."),
     click.option(
         "--name",
         default="reset",

@@ -186,7 +186,7 @@ def cancel(client: Client, output: Output, /, *, reset_run: str, reason: str) ->
 @run.command("list")
 @click.option("--definitions", is_flag=True, help="List definitions, not runs.")
 @click.option("--definition", default="", help="List the runs of this definition.")
-@click.option("--provider", default="")
+@click.option("--provider", default="", help="List the runs of this provider.")
 @click.option("--state", "states", cls=NamedOption, type=Named(ResetRunState), multiple=True)
 @limit_option
 @remote

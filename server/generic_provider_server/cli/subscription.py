@@ -71,8 +71,6 @@ def explain(client: Client, output: Output, *, key: str) -> None:
         found = look_up(client, output, key)
     except SubscriptionNotFound:
         former = former_requests(client, key)
-        if not former:
-            raise
         for request in former:
             output.message(request, where_it_was(request, key))
         if not output.as_json:

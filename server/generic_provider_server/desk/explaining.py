@@ -222,5 +222,7 @@ def _trouble(request: ProvisioningRequest) -> str:
 
 def _items(items: Iterable[InstalledItem], point: str) -> str:
     return ", ".join(
-        [f"{each.goods_type} {each.serial_number}" for each in items if each.distributor == point]
+        sorted(
+            f"{each.goods_type} {each.serial_number}" for each in items if each.distributor == point
+        )
     )

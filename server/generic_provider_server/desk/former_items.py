@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
+import grpc
+
 from generic_provider import (
     Client,
     PermissionDenied,
     ProvisioningRequest,
     RequestState,
     RequestType,
+    SubscriptionNotFound,
 )
 
 from .advised import advised
@@ -33,13 +36,21 @@ ENDS = {
 
 
 def former_requests(client: Client, serial: str) -> list[ProvisioningRequest]:
-    """Returns the newest requests that added or removed the item; none if the caller may not read
-    requests.
+    """Returns the newest requests that added or removed the item.
+
+    Raises SubscriptionNotFound if there are none, or if the caller may not read requests.
     """
+    before = ", now or before"
     try:
-        return [*islice(_named(client, serial), MOST_SHOWN)]
+        if found := [*islice(_named(client, serial), MOST_SHOWN)]:
+            return found
     except PermissionDenied:
-        return []
+        before = ""
+    raise SubscriptionNotFound(
+        f"there is no subscription, card or account {serial}{before}",
+        reason="SUBSCRIPTION_NOT_FOUND",
+        code=grpc.StatusCode.NOT_FOUND,
+    )
 
 
 def _named(client: Client, serial: str) -> Iterator[ProvisioningRequest]:

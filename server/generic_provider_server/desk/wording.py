@@ -78,10 +78,10 @@ def service_in_brief(found: SubscribedService) -> str:
 
 
 def not_sent(found: SubscribedService) -> str:
-    """Returns the reason why a service that is on is not sent to the platform."""
+    """Returns a service that is on and is not sent to the platform, and the reason."""
     missing = " and ".join(found.missing_goods_types)
     verb = "is" if len(found.missing_goods_types) == 1 else "are"
-    return f"{found.service} on {found.distributor} is not sent: {missing} {verb} missing"
+    return f"{found.service} on {found.distributor}, because {missing} {verb} missing"
 
 
 def state_of(found: ProvisioningRequest) -> str:

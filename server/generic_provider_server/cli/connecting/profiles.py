@@ -94,7 +94,8 @@ def _connection(profile: Mapping[str, Any], *, folder: Path) -> Connection:
 
 def _check(key: str, value: object) -> None:
     if key not in KEYS:
-        near = difflib.get_close_matches(key, KEYS, n=1)
+        near = [each for each in KEYS if key.startswith(each)]  # cacert is ca, and not cert
+        near = near or difflib.get_close_matches(key, KEYS, n=1)
         raise ValueError(f"{key} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
     if not isinstance(value, bool if key == "insecure" else str):
         wanted = "true or false" if key == "insecure" else "a text"

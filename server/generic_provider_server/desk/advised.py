@@ -13,7 +13,7 @@ REPEATED = ("--server", "--profile", "--ca", "--cert", "--key", "--insecure")
 
 ROLES: Mapping[tuple[str, ...], str] = {
     ("action",): "crm or operator",
-    ("platform", "report"): "adapter or operator",
+    ("platform", "report"): "adapter:PROVIDER or operator",
     ("request", "cancel"): "operator",
     ("reset", "run", "approve"): "operator",
     ("reset", "run", "cancel"): "operator",

@@ -231,7 +231,7 @@ class Admitted:
         """Raises Refused if the caller may not make the call, or may not make it any more."""
         found = self.known = self._found()
         if self._rpc not in found.rights:
-            needed = ", ".join(sorted(ALLOWED[self._rpc]))
+            needed = ", ".join(sorted(map(_named, ALLOWED[self._rpc])))
             raise Refused(
                 Reason.PERMISSION_DENIED,
                 f"{found.name} may not call {self._rpc}: one of these roles may: {needed}",
@@ -259,6 +259,10 @@ class Admitted:
                 rpc=self._rpc,
                 provider=provider,
             )
+
+
+def _named(role: Role) -> str:
+    return f"{role}:PROVIDER" if role is Role.ADAPTER else role
 
 
 def _unknown(proof: Proof) -> Refused:

@@ -88,7 +88,7 @@ def test_a_report_in_json_finds_drift_and_fits_eighty_columns(
     assert "9999 of S1" in told.stdout
     assert all(len(line) <= 80 for line in told.stdout.splitlines()), told.stdout
     assert _differences("S2", server) == [
-        "1001 on MAIN, SMARTCARD CS2, DECODER BS2: is off on the platform"
+        "SPORT (1001) on MAIN, SMARTCARD CS2, DECODER BS2: is off on the platform"
     ]
 
 
@@ -147,7 +147,7 @@ def test_what_a_platform_holds_on_no_known_viewing_point_is_explained(
     *_, row = explained.stdout.partition("\n\n")[2].partition("\n\n")[0].splitlines()
     assert re.split(" {2,}", row) == [CODE, shown, "SMARTCARD X9", "SPORT"]
     assert f"difference  SMARTCARD X9 on {shown}: is on the platform" in explained.stdout
-    assert f"1001 on {shown}, SMARTCARD X9: is on the platform" in explained.stdout
+    assert f"SPORT (1001) on {shown}, SMARTCARD X9: is on the platform" in explained.stdout
     preview = run("reset", "subscription", "S1", "--preview", server=server).stdout
     assert f"{shown}:SPORT" in preview
 

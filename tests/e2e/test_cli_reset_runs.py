@@ -104,7 +104,7 @@ def test_a_run_is_defined_previewed_submitted_and_watched(server: Server, crm: C
 
     preview = _said(server, "reset", "run", "preview", definition)
     assert all(number in preview for number in numbers)
-    assert "1003 on MAIN: is off on the platform" in preview
+    assert "FILM (1003) on MAIN: is off on the platform" in preview
     assert "3 subscriptions: 3 ACTIVATE_SERVICE" in preview
     text = _said(server, "reset", "run", "preview", definition, "--csv")
     rows = list(csv.DictReader(io.StringIO(text)))
@@ -149,6 +149,7 @@ def test_a_held_run_waits_for_its_approval_or_is_cancelled(server: Server, crm: 
     held = _said(server, "reset", "run", "submit", definition, "--hold", "--watch")
     (first,) = crm.list_reset_runs()
     decide = f"[role operator]: generic-provider reset run {{}} {first.id} --reason WHY\n"
+    assert "  requests     none yet, planned for 2 subscriptions\n" in held
     assert f"  next         approve it {decide.format('approve')}" in held
     assert f"  next         or cancel it {decide.format('cancel')}" in held
     assert _said(server, "reset", "run", "show", first.id).count("PLANNED") == 2

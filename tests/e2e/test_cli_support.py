@@ -166,6 +166,13 @@ def test_what_was_missed_while_a_provider_was_off_needs_a_reset(
     )
     assert number in listed
 
+    crm.perform(actions.StopServices(services=[("MAIN", "SPORT")]), subscription=number)
+    crm.set_provider_state(provider, state="NOT_EFFECTIVE")
+    crm.perform(actions.RemoveServices(services=[("MAIN", "FILM")]), subscription=number)
+    expected = _said(server, "subscription", "explain", number)
+    assert "  difference  FILM (1003) on MAIN" in expected
+    assert ": will be on the platform after the pending requests, and the CRM" in expected
+
 
 def test_busy_adapters_are_told(server: Server, crm: Client, provider: str) -> None:
     _subscriber(crm, provider)

@@ -79,7 +79,7 @@ async def test_a_held_run_does_exactly_what_its_entries_said(runs: Runs) -> None
         "S3": CREATED,
     }
     changed = next(each for each in await runs.entries(run) if each.subscription == "S2")
-    news = "0x12 on MAIN, SMARTCARD card of S2: is off on the platform"
+    news = "NEWS (0x12) on MAIN, SMARTCARD card of S2: is off on the platform"
     assert changed.message == f"since the plan: new: {news}"
     made = await runs.bench.requests(RequestFilter(reset_run=run.id))
     assert [request.subscription for request in made] == ["S3"]

@@ -60,6 +60,8 @@ def _decisions(run: ResetRun) -> Iterator[str]:
 
 def counts(run: ResetRun) -> str:
     """Returns the number of the run's requests in each state, in words."""
+    if run.state == ResetRunState.HELD:
+        return f"none yet, planned for {counted(run.out_of_sync, 'subscription')}"
     return (
         f"{run.requests_created}: {run.requests_completed} completed, "
         f"{run.requests_rejected} rejected, {run.requests_pending} pending"

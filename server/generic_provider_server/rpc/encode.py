@@ -184,7 +184,9 @@ def _link(
         message.last_error.CopyFrom(last)
     if full_at is not None:
         catalogue = catalogues[link.provider]
-        found = differences(link, aggregate.desired, catalogue=catalogue, now=full_at)
+        found = differences(
+            link, aggregate.desired, catalogue=catalogue, now=full_at, names_pending=True
+        )
         message.differences.extend(map(difference, found))
         message.confirmed.CopyFrom(target(link.confirmed, link.provider, catalogues))
     return message

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import IntEnum
+from typing import NamedTuple
 
 from ..catalogue import Catalogue
 from ..platform.compare import Comparison, Sides, compare
@@ -34,39 +35,65 @@ class Difference(Value, frozen=True, kw_only=True):
     serial_number: str = ""
 
 
+class Verbs(NamedTuple):
+    is_: str
+    has: str
+    does_not: str
+    when: str = ""
+
+
+NOW = Verbs("is", "has", "does not")
+AFTER_PENDING = Verbs("will be", "will have", "will not", " after the pending requests")
+
+
 def differences(
-    link: Link, desired: Subscription, *, catalogue: Catalogue, now: Instant
+    link: Link,
+    desired: Subscription,
+    *,
+    catalogue: Catalogue,
+    now: Instant,
+    names_pending: bool = False,
 ) -> tuple[Difference, ...]:
-    """Returns the differences. The result is empty exactly if `plan` returns no request."""
+    """Returns the differences. The result is empty exactly if `plan` returns no request.
+
+    If `names_pending` is True, the texts say that pending requests count as accepted. Without it,
+    differences of different times can be compared.
+    """
     held = link.expected(now=now)
-    return tuple(_differences(compare(held, image(desired, catalogue, now=now)), held))
+    verbs = AFTER_PENDING if names_pending and link.queue else NOW
+    found = compare(held, image(desired, catalogue, now=now))
+    return tuple(_differences(found, held, verbs=verbs))
 
 
-def _differences(found: Comparison, held: PlatformImage) -> Iterator[Difference]:
+def _differences(found: Comparison, held: PlatformImage, *, verbs: Verbs) -> Iterator[Difference]:
     if found.become:
-        yield _unknown_subscriber(held)
+        yield _unknown_subscriber(held, verbs)
     if found.holder:
-        yield _text("holder", DifferenceKind.HOLDER, certain=held.holder_certain)
+        yield _text("holder", DifferenceKind.HOLDER, verbs, certain=held.holder_certain)
     if found.address:
-        yield _text("address", DifferenceKind.ADDRESS, certain=held.address_certain)
-    yield from _of_services(found.entitlements, held)
+        yield _text("address", DifferenceKind.ADDRESS, verbs, certain=held.address_certain)
+    yield from _of_services(found.entitlements, held, verbs)
     there = {item.key for item in held.items}
     for item in found.items.missing:
-        yield _item(item, *_missing(DifferenceKind.ITEM_MISSING, uncertain=item.key in there))
+        yield _item(
+            item, *_missing(DifferenceKind.ITEM_MISSING, verbs, uncertain=item.key in there)
+        )
     for item in found.items.surplus:
-        yield _item(item, *_surplus(DifferenceKind.ITEM_SURPLUS, certain=item.certain))
+        yield _item(item, *_surplus(DifferenceKind.ITEM_SURPLUS, verbs, certain=item.certain))
     posted = {usage.key for usage in held.usages}
     for usage in found.usages.missing:
-        yield _usage(usage, *_missing(DifferenceKind.USAGE_MISSING, uncertain=usage.key in posted))
+        yield _usage(
+            usage, *_missing(DifferenceKind.USAGE_MISSING, verbs, uncertain=usage.key in posted)
+        )
     for usage in found.usages.surplus:
-        yield _usage(usage, *_surplus(DifferenceKind.USAGE_SURPLUS, certain=usage.certain))
+        yield _usage(usage, *_surplus(DifferenceKind.USAGE_SURPLUS, verbs, certain=usage.certain))
 
 
-def _unknown_subscriber(held: PlatformImage) -> Difference:
+def _unknown_subscriber(held: PlatformImage, verbs: Verbs) -> Difference:
     if held.known is Known.NO:
         return Difference(
             kind=DifferenceKind.SUBSCRIBER_MISSING,
-            text="the platform does not know the subscriber",
+            text=f"the platform {verbs.does_not} know the subscriber{verbs.when}",
         )
     return Difference(
         kind=DifferenceKind.UNCERTAIN,
@@ -74,44 +101,48 @@ def _unknown_subscriber(held: PlatformImage) -> Difference:
     )
 
 
-def _text(name: str, kind: DifferenceKind, *, certain: bool) -> Difference:
+def _text(name: str, kind: DifferenceKind, verbs: Verbs, *, certain: bool) -> Difference:
     if certain:
-        return Difference(kind=kind, text=f"the platform has another {name}")
+        return Difference(kind=kind, text=f"the platform {verbs.has} another {name}{verbs.when}")
     return Difference(
         kind=DifferenceKind.UNCERTAIN, text=f"nobody knows which {name} the platform has"
     )
 
 
-def _of_services(found: Sides[Entitlement], held: PlatformImage) -> Iterator[Difference]:
+def _of_services(
+    found: Sides[Entitlement], held: PlatformImage, verbs: Verbs
+) -> Iterator[Difference]:
     there = {entitlement.key: entitlement for entitlement in held.entitlements}
     for entitlement in found.missing:
         former = there.get(entitlement.key)
         if former is None:
-            yield _service(entitlement, DifferenceKind.SERVICE_MISSING, "is off on the platform")
+            words = f"{verbs.is_} off on the platform{verbs.when}"
+            yield _service(entitlement, DifferenceKind.SERVICE_MISSING, words)
         elif not former.certain:
             yield _service(entitlement, DifferenceKind.UNCERTAIN, "may or may not be on")
         else:
-            words = "has another term end on the platform"
+            words = f"{verbs.has} another term end on the platform{verbs.when}"
             yield _service(entitlement, DifferenceKind.SERVICE_MISSING, words)
     for entitlement in found.surplus:
-        kind, words = _surplus(DifferenceKind.SERVICE_SURPLUS, certain=entitlement.certain)
+        kind, words = _surplus(DifferenceKind.SERVICE_SURPLUS, verbs, certain=entitlement.certain)
         yield _service(entitlement, kind, words)
 
 
-def _missing(kind: DifferenceKind, *, uncertain: bool) -> tuple[DifferenceKind, str]:
+def _missing(kind: DifferenceKind, verbs: Verbs, *, uncertain: bool) -> tuple[DifferenceKind, str]:
     if uncertain:
         return DifferenceKind.UNCERTAIN, "may or may not be on the platform"
-    return kind, "is missing on the platform"
+    return kind, f"{verbs.is_} missing on the platform{verbs.when}"
 
 
-def _surplus(kind: DifferenceKind, *, certain: bool) -> tuple[DifferenceKind, str]:
+def _surplus(kind: DifferenceKind, verbs: Verbs, *, certain: bool) -> tuple[DifferenceKind, str]:
     if certain:
-        return kind, "is on the platform, and the CRM does not want it"
+        return kind, f"{verbs.is_} on the platform{verbs.when}, and the CRM does not want it"
     return DifferenceKind.UNCERTAIN, "may be on the platform, and the CRM does not want it"
 
 
 def _service(entitlement: Entitlement, kind: DifferenceKind, words: str) -> Difference:
-    place = f"{entitlement.provider_service_id} on {_point(entitlement.distributor)}"
+    code, their = entitlement.service, entitlement.provider_service_id
+    place = f"{f'{code} ({their})' if code else their} on {_point(entitlement.distributor)}"
     return Difference(
         kind=kind,
         distributor=entitlement.distributor,

@@ -975,6 +975,9 @@ class InstalledItem(_message.Message):
     provider: _builtins.str
     """May be empty in an action if the subscription has exactly one provider."""
     distributor: _builtins.str
+    """The code of the viewing point. It is empty only in a request that removes an item which
+    ReportPlatformState reported without a known viewing point: find it by the serial number.
+    """
     serial_number: _builtins.str
     """1 to 64 characters."""
     goods_type: _builtins.str
@@ -1317,6 +1320,9 @@ class ProvisionedService(_message.Message):
     provider_service_id: _builtins.str
     """The platform's own id of the service."""
     distributor: _builtins.str
+    """The code of the viewing point. It is empty only in a request that switches off or removes what
+    ReportPlatformState reported without a known viewing point: find it by the id and the items.
+    """
     kind: Global___ServiceKind.ValueType
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___InstalledItem]:

@@ -74,6 +74,11 @@ async def done_twice(play: Play) -> None:
         if answer.status != v1.RESPONSE_STATUS_ACCEPTED:
             kind = resources.RequestType.Name(each.type).removeprefix("REQUEST_TYPE_")
             raise Broken(5, f"{kind} of what is there already was answered {said(answer)}")
+    stray = one.stray()
+    await play.give(stray)
+    answer = await play.first_answer(stray, rule=5)
+    if answer.status != v1.RESPONSE_STATUS_ACCEPTED:
+        raise Broken(5, f"DEACTIVATE_SERVICE without a viewing point was answered {said(answer)}")
     play.findings.kept(5, "what the platform held already was accepted")
 
 

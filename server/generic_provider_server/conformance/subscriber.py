@@ -54,6 +54,14 @@ class Subscriber:
     def deactivate(self) -> v1.ProvisioningRequest:
         return self.of(v1.REQUEST_TYPE_DEACTIVATE_SERVICE)
 
+    def stray(self) -> v1.ProvisioningRequest:
+        """Makes a request that switches off an entitlement without a viewing point."""
+        request = self.deactivate()
+        request.service.distributor = ""
+        for item in request.service.items:
+            item.distributor = ""
+        return request
+
     def unknown(self) -> v1.ProvisioningRequest:
         """Makes a request of a type that no contract defines."""
         return self._request(v1.RequestType.ValueType(UNKNOWN_TYPE))

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import logging
+from datetime import UTC, datetime
 from os import PathLike
 from pathlib import Path
 
 import grpc
+
+from generic_provider.certificates import expiry_of
 
 log = logging.getLogger("generic_provider")
 _File = str | PathLike[str] | None
@@ -40,7 +43,21 @@ class TlsFiles:
         if contents != self._contents:
             self._contents = contents
             self._credentials = grpc.ssl_channel_credentials(*contents)
+        if expired := self.expired():
+            log.warning(expired)
         return self._credentials
+
+    def expired(self) -> str:
+        """Returns a sentence if the client certificate has expired; empty if it has not, or if the
+        file contains no certificate.
+        """
+        try:
+            expiry = datetime.fromtimestamp(expiry_of(self._contents[2] or b""), UTC)
+        except (ValueError, IndexError):
+            return ""
+        if expiry > datetime.now(UTC):
+            return ""
+        return f"the client certificate {self._files[2]} expired on {expiry:%Y-%m-%d %H:%M:%SZ}"
 
     def _read(self) -> list[bytes | None]:
         return [file.read_bytes() if file else None for file in self._files]

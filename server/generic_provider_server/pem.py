@@ -5,12 +5,20 @@ a wrong file late, and does not name the file.
 from __future__ import annotations
 
 import ssl
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import grpc
+import structlog
+
+from generic_provider.certificates import expiry_of
 
 from .regular_file import check_regular
+
+SOON = timedelta(days=30)
+
+log = structlog.get_logger()
 
 
 class Certificates:
@@ -41,6 +49,13 @@ class Certificates:
         self._read = grpc.ssl_server_certificate_configuration(
             [(key, certificate)], root_certificates=clients[0] if clients else None
         )
+        self._warn(datetime.fromtimestamp(expiry_of(certificate), UTC))
+
+    def _warn(self, expiry: datetime) -> None:
+        now = datetime.now(UTC)
+        if expiry < now + SOON:
+            event = "certificate_expired" if expiry < now else "certificate_expires_soon"
+            log.warning(event, file=str(self._certificate), time=f"{expiry:%Y-%m-%d %H:%M:%SZ}")
 
     def credentials(self, *, of_clients: bool) -> grpc.ServerCredentials:
         """Returns the credentials for one address. If `of_clients` is True, clients need

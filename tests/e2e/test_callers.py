@@ -22,9 +22,10 @@ from generic_provider import (
     ServerUnavailable,
     Unauthenticated,
 )
+from generic_provider.certificates import expiry_of
 from generic_provider_server.app import running
-from generic_provider_server.certificate_expiry import expiry_of
 from generic_provider_server.config import Settings
+from generic_provider_server.pem import Certificates
 from generic_provider_server.rpc import access
 from generic_provider_server.services import rereading
 from support.callers import allow, forbid
@@ -171,3 +172,13 @@ async def test_certificates_are_replaced_under_load_and_no_call_fails(house: Hou
         await anext(client.list_providers(), None)
     stopped.set()
     assert min(await asyncio.gather(*load)) > 0
+
+
+@pytest.mark.parametrize(
+    ("days", "event"), [(90, ""), (9, "certificate_expires_soon"), (-1, "certificate_expired")]
+)
+def test_a_certificate_that_expires_soon_is_logged(tmp_path: Path, days: int, event: str) -> None:
+    key, certificate = Authority(tmp_path / "ca").pair("server", days=days)
+    with capture_logs() as logs:
+        Certificates(certificate=certificate, key=key, ca=None).read()
+    assert [each["event"] for each in logs] == [event] * bool(event)

@@ -18,6 +18,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
 from generic_provider import Client, ServerUnavailable, TlsFiles
+from support.certificates import Authority
 from support.command_line import run, run_process
 from support.processes import Server, simulated_adapter, wait_until
 from support.scraping import free_port
@@ -134,6 +135,19 @@ def test_a_mismatch_is_one_sentence(
     assert done.returncode == 3
     assert done.stderr.startswith(f"Error: {server.address} was not reached: {sentence}")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_expired_client_certificate_is_named(
+    mutual: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key, certificate = Authority(tmp_path / "ca").pair("crm", days=-1)
+    sentence = f"the client certificate {certificate} expired on 20"
+
+    done = run("provider", "list", CA, f"--cert={certificate}", f"--key={key}", server=mutual)
+    TlsFiles(cert=certificate, key=key).credentials()
+
+    assert f"was not reached: {sentence}" in done.stderr
+    assert sentence in caplog.messages[-1]
 
 
 def test_another_name_than_those_of_the_certificate_is_one_sentence(tmp_path: Path) -> None:

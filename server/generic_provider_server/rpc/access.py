@@ -15,7 +15,8 @@ from typing import Any
 import grpc.aio
 import structlog
 
-from ..certificate_expiry import expiry_of
+from generic_provider.certificates import expiry_of
+
 from ..domain.refusals import Reason, Refused
 
 Context = grpc.aio.ServicerContext[Any, Any]

@@ -36,6 +36,11 @@ class Connection:
             return TlsFiles(**self.files)
         return False if self.insecure else None
 
+    def expired(self) -> str:
+        """Returns a sentence if the client certificate has expired."""
+        tls = self.tls()
+        return tls.expired() if isinstance(tls, TlsFiles) else ""
+
     def context(self) -> ssl.SSLContext:
         """Returns the same settings for the module ssl.
 

@@ -71,6 +71,8 @@ def _mismatch(connection: Connection, plain: socket.socket, host: str) -> str:
     if welcome:
         return ""
     if connection.cert:
+        if expired := connection.expired():
+            return expired
         return "the server does not accept the client certificate: check --cert"
     return "the server wants a client certificate: give --cert and --key"
 

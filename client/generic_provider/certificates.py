@@ -6,6 +6,7 @@ import ssl
 from datetime import datetime
 from functools import lru_cache
 
+BEGIN, END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 SEQUENCE, UTC_TIME = 0x30, 0x17
 SHORT = 0x80
 """A first byte below this is the length. Otherwise it says how many of the next bytes contain the
@@ -15,10 +16,11 @@ length.
 
 @lru_cache(maxsize=1_000)
 def expiry_of(pem: bytes) -> float:
-    """Returns the time at which the certificate expires, in seconds since 1970. TLS must have
+    """Returns the time at which the first certificate expires, in seconds since 1970. TLS must have
     accepted the certificate before.
     """
-    der = ssl.PEM_cert_to_DER_cert(pem.decode())
+    first = pem[pem.index(BEGIN) : pem.index(END) + len(END)]
+    der = ssl.PEM_cert_to_DER_cert(first.decode())
     _, certificate, _ = _part(der)
     _, signed, _ = _part(certificate)
     tag, _, rest = _part(signed)

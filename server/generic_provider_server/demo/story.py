@@ -157,9 +157,7 @@ class Story:
             "            conax-2 gets SIGKILL: its third request is applied, but not answered"
         )
         self.tell.say("            conax-3 takes over: unanswered requests come again, in order")
-        self.tell.say(
-            "            also the first two: their answers, sent together, were still in conax-2"
-        )
+        self.tell.say("            the first two too: their answers had not left conax-2 yet")
         with self._adapter("conax-3"):
             for action in made:
                 self._settled(action)

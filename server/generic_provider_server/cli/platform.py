@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
 from generic_provider import Client, PlatformSubscription, ReportPlatformStateResponse
 
-from ..desk.output import Output, moment, say, show_table
+from ..desk.output import Output, say, show_table
 from .files.message_lines import message_of, sources
 from .files.text import FILE, Text
 from .progress import LinesBar
@@ -110,7 +110,8 @@ def _lines(told: ReportPlatformStateResponse) -> Iterator[str]:
         yield f"skipped: {told.skipped_pending} with pending requests; repeat when they are settled"
     if recent := told.skipped - told.skipped_pending:
         yield f"skipped: {recent} had requests less than 5 minutes before the observed time;"
-        yield f"  read the platform again after {moment(told, 'repeat_after')} and report that"
+        after = told.repeat_after.ToDatetime() + timedelta(seconds=1)  # shown to the second
+        yield f"  read the platform again at {after:%Y-%m-%d %H:%M:%SZ} or later and report that"
 
 
 def _example(example: ReportPlatformStateResponse.Example) -> tuple[str, str, str]:

@@ -115,7 +115,7 @@ def _platform(
     number, code = subscription.number, link.provider
     not_sent = [e for e in subscription.services if e.provider == code and e.missing_goods_types]
     refused = [*refused_by(code, newest)]
-    of_newest = refused[0] if refused[:1] == [*newest[:1]] else None
+    of_newest = refused[0] if refused and refused[0] == newest[0] else None
     told = not_sent, of_newest, refused, _coming(subscription, code)
     try:
         provider = client.get_provider(code)

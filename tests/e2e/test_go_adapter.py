@@ -40,6 +40,7 @@ CHANGES = (
 )
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 async def test_the_go_adapter_keeps_every_rule(tmp_path: Path) -> None:
     needed = GO, DEBIAN / "usr/bin/protoc-gen-go-grpc", LIBRARY

@@ -67,6 +67,7 @@ def classpath(tmp_path: Path) -> str:
     return path
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(600)
 async def test_the_java_adapter_keeps_every_rule(classpath: str, tmp_path: Path) -> None:
     source = tmp_path / "RawAdapter.java"

@@ -29,6 +29,7 @@ CHANGES = (
 )
 
 
+@pytest.mark.soak
 @pytest.mark.timeout(300)
 async def test_the_node_adapter_keeps_every_rule(tmp_path: Path) -> None:
     node, modules = shutil.which("node"), PACKAGES / "node_modules"

@@ -72,7 +72,7 @@ CASES: dict[str, tuple[dict[str, str], int, int]] = {
 
 
 def expressions() -> list[str]:
-    """Of the rules and the dashboard."""
+    """Returns the expressions of the rules and of the dashboard."""
     rules = RULES.read_text(encoding="utf-8")
     dashboard = json.loads(DASHBOARD.read_text(encoding="utf-8"))
     shown = [t["expr"] for panel in dashboard["panels"] for t in panel.get("targets", ())]

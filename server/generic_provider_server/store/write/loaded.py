@@ -68,7 +68,6 @@ class Loaded:
         self._shared = shared
         self.subscriptions: dict[str, SubscriptionRecord | None] = {}
         self.lanes: dict[str, dict[str, Lane]] = {}
-        self.requests: dict[int, RequestRecord | None] = {}
         self.actions: dict[int, ActionRecord] = {}
         self.scheduled: dict[str, dict[int, ActionRecord]] = {}
         self.request_ids: dict[str, tuple[str, bytes]] = {}
@@ -179,11 +178,9 @@ class Loaded:
                 self._recent.keep(number, kept)
 
     def request(self, number: int) -> RequestRecord | None:
-        if number not in self.requests:
-            self.flush()
-            found = self._tables.select(sql.REQUEST, (number,))
-            self.requests[number] = request_of_row(found[0]) if found else None
-        return self.requests[number]
+        self.flush()
+        found = self._tables.select(sql.REQUEST, (number,))
+        return request_of_row(found[0]) if found else None
 
     def action(self, number: int) -> ActionRecord:
         """Returns an existing action, with the numbers of its requests."""

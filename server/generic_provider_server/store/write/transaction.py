@@ -214,7 +214,6 @@ class Transaction(Resets):
 
     def _add_request(self, transition: Transition, provider: str, pending: Pending) -> None:
         record = request_record(transition.aggregate, provider, pending)
-        self.requests[record.number] = record
         self._write(sql.ADD_REQUEST, record.number, request_row(record))
         self.notice.tally.counts[CREATED, provider, record.type, record.origin] += 1
 
@@ -236,7 +235,6 @@ class Transaction(Resets):
             "last_delivery_time": lane.lease_start if handed_over else None,
             "handover": answered.handover if answered else UNANSWERED if pending.touched else 0,
         }
-        self.requests.pop(pending.number, None)
         self._write(sql.SETTLE_REQUEST, pending.number, row)
         self.notice.tally.settle(finished, now=self.now)
         self.notice.tally.roll_back(finished, transition)

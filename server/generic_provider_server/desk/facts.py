@@ -41,23 +41,23 @@ class Platform(NamedTuple):
 
     subscription: str
     link: ProviderLink
-    provider: Provider | None
-    """The provider; None if the caller may not read providers. Such a caller may read no requests
-    and no adapters either.
-    """
-    pending: list[ProvisioningRequest]
-    confirmation: ProvisioningRequest | None
-    """The newest request that the platform accepted."""
-    adapters: list[ConnectedAdapter]
-    not_sent: list[SubscribedService]
+    not_sent: Sequence[SubscribedService]
     """The services that are on and are not sent to the platform, because goods are missing."""
     refused: SubscriptionAction | None
     """The newest action, if this platform rejected it or a part of it."""
-    not_repeated: list[SubscriptionAction]
+    not_repeated: Sequence[SubscriptionAction]
     """The newest actions that this platform rejected and that nobody has repeated."""
-    coming: list[Usage]
+    coming: Sequence[Usage]
     """The usage that begins in the future."""
-    rejected: ProvisioningRequest | None
+    provider: Provider | None = None
+    """The provider; None if the caller may not read providers. For such a caller all other fields
+    below are empty too.
+    """
+    pending: Sequence[ProvisioningRequest] = ()
+    confirmation: ProvisioningRequest | None = None
+    """The newest request that the platform accepted."""
+    adapters: Sequence[ConnectedAdapter] = ()
+    rejected: ProvisioningRequest | None = None
     """The request that caused the last error, if it is not archived."""
     report: AuditEntry | None = None
     """The newest report of the platform that confirmed or changed anything."""
@@ -113,26 +113,29 @@ def _platform(
     newest: Sequence[SubscriptionAction],
 ) -> Platform:
     number, code = subscription.number, link.provider
-    not_sent = [e for e in subscription.services if e.provider == code and e.missing_goods_types]
-    refused = [*refused_by(code, newest)]
-    of_newest = refused[0] if refused and refused[0] == newest[0] else None
-    told = not_sent, of_newest, refused, _coming(subscription, code)
+    refused = refused_by(code, newest)
+    platform = Platform(
+        subscription=number,
+        link=link,
+        not_sent=[e for e in subscription.services if e.provider == code and e.missing_goods_types],
+        refused=refused[0] if refused and refused[0] == newest[0] else None,
+        not_repeated=refused,
+        coming=_coming(subscription, code),
+    )
     try:
         provider = client.get_provider(code)
     except PermissionDenied:
-        return Platform(number, link, None, [], None, [], *told, None)
+        return platform
+    effective = provider.state == ProviderState.EFFECTIVE
     ours = partial(client.list_requests, subscription=number, provider=code)
-    return Platform(
-        number,
-        link,
-        provider,
-        list(ours(state=RequestState.PENDING, oldest_first=True)),
-        next(ours(state=RequestState.COMPLETED, page_size=1), None),
-        list(client.list_adapters(provider=code)),
-        *told,
-        _rejected(client, link),
-        _newest_report(client, code),
-        None if provider.state == ProviderState.EFFECTIVE else _switched_off(client, code),
+    return platform._replace(
+        provider=provider,
+        pending=list(ours(state=RequestState.PENDING, oldest_first=True)),
+        confirmation=next(ours(state=RequestState.COMPLETED, page_size=1), None),
+        adapters=list(client.list_adapters(provider=code)),
+        rejected=_rejected(client, link),
+        report=_newest_report(client, code),
+        switched_off=None if effective else _switched_off(client, code),
     )
 
 

@@ -200,11 +200,11 @@ def watch_events(
 ) -> Watch[v1.WatchEventsResponse, v1.Event]:
     """Yield what happens, each event once and in order. The iterator reconnects and resumes itself.
 
-    It begins behind the event with the cursor `start_after`, or with the oldest stored event, or
+    It begins after the event with the cursor `start_after`, or with the oldest stored event, or
     with what happens from now on. Keep the cursor of each event that you have handled, best in the
-    same transaction as its effect; after a restart begin behind it.
+    same transaction as its effect; after a restart begin after it.
 
-    `on_heartbeat` is called with the cursor of each heartbeat. This cursor is behind all events
+    `on_heartbeat` is called with the cursor of each heartbeat. This cursor is after all events
     that the filters left out. Keep it too if events are rare: they are stored for a few days only,
     and then their cursors are too old.
     """

@@ -243,7 +243,7 @@ class OutOfRange(ProvisioningError):
 
 
 class CursorTooOld(OutOfRange):
-    """Events behind the cursor were removed, because they were too old.
+    """Events after the cursor were removed, because they were too old.
 
     Read again what you keep a copy of, and watch from now on.
     """

@@ -96,7 +96,7 @@ class Crm:
                 self._note(number, state="PERFORMED", subscription=done.subscription)
 
     def follow(self) -> Iterator[Event]:
-        """Yields each event after it is stored. It goes on behind the last one after a restart.
+        """Yields each event after it is stored. After a restart it continues after the last one.
 
         The server tells of everybody's actions, so some events belong to no order of ours.
         """

@@ -37,7 +37,7 @@ def _tail(server: Server, *options: str) -> Iterator[tuple[Iterator[str], list[s
     assert code == 0, said
 
 
-def test_a_tail_shows_a_rollback_and_goes_on_behind_it(tmp_path: Path) -> None:
+def test_a_tail_shows_a_rollback_and_continues_after_it(tmp_path: Path) -> None:
     with Server(tmp_path) as server, Client(server.address, performed_by="mari") as crm:
         crm.create_provider(PROVIDER)
         crm.set_provider_state("P", state="EFFECTIVE")

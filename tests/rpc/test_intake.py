@@ -1,4 +1,4 @@
-"""A server takes in a bounded number of calls, so that nobody waits long behind those of others."""
+"""A server takes in a bounded number of calls, so that nobody waits long for those of others."""
 
 from __future__ import annotations
 

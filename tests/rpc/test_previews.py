@@ -89,7 +89,7 @@ async def test_a_sample_ends_where_it_is_complete(drifted: Caller) -> None:
     assert pages[0].totals.subscriptions == 120
 
 
-async def test_pages_of_few_findings_go_on_behind_what_was_looked_at(drifted: Caller) -> None:
+async def test_pages_of_few_findings_continue_after_what_was_examined(drifted: Caller) -> None:
     pages = await _pages(drifted, 10, services=["S1"], subscriptions=["S007", "S229"])
     assert [entry.subscription for page in pages for entry in page.entries] == ["S007", "S229"]
 

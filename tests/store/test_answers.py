@@ -260,7 +260,7 @@ async def test_the_attempts_of_a_request_are_limited(bench: Bench, lease: Handed
     assert [r.type for r in corrections] == [RequestType.DEACTIVATE_SERVICE]
 
 
-async def test_what_comes_behind_a_retry_on_its_lease_may_have_been_done(
+async def test_what_follows_a_retry_on_its_lease_may_have_been_done(
     bench: Bench, lease: Handed
 ) -> None:
     await bench.answer(lease, status=RETRY_LATER, retry_delay=0)

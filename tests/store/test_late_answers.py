@@ -60,7 +60,7 @@ async def test_a_late_acceptance_of_a_cancelled_request_is_corrected(bench: Benc
     assert await bench.sync_state("S1", "SAT") is SyncState.IN_SYNC
 
 
-async def test_an_acceptance_behind_a_rejection_on_its_lease_is_not_believed(
+async def test_an_acceptance_after_a_rejection_on_its_lease_is_not_believed(
     bench: Bench,
 ) -> None:
     await bench.become(viewer("S1"))

@@ -54,7 +54,7 @@ class Watcher:
             case Drain():
                 return sent
             case told:
-                self.place = told[-1].behind
+                self.place = told[-1].after
                 return told
 
     async def take(self, count: int) -> list[Told]:
@@ -105,13 +105,13 @@ async def test_a_watcher_may_begin_now(bench: Bench, watching: Watching) -> None
         assert {each.event.subscription for each in await watched.take(3)} == {"S2"}
 
 
-async def test_a_watcher_resumes_behind_any_event(bench: Bench, watching: Watching) -> None:
+async def test_a_watcher_resumes_after_any_event(bench: Bench, watching: Watching) -> None:
     for number in ("S1", "S2"):
         await bench.become(viewer(number))
     async with watcher(watching) as watched:
         told = await watched.take(8)
     for n, each in enumerate(told[:-1]):
-        place = watching.place(watching.cursor(each.behind))
+        place = watching.place(watching.cursor(each.after))
         async with watcher(watching, start=place) as watched:
             assert await watched.take(7 - n) == told[n + 1 :]
 
@@ -142,7 +142,7 @@ async def test_a_watcher_gets_only_what_matches_all_its_filters(
     assert all(wanted.includes(each.event) for each in told)
 
 
-async def test_a_heartbeat_is_behind_what_the_filters_left_out(
+async def test_a_heartbeat_is_after_what_the_filters_left_out(
     bench: Bench, watching: Watching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("generic_provider_server.services.watching.HEARTBEAT", (0.01, 0.02))
@@ -179,10 +179,10 @@ async def test_a_cursor_whose_events_were_removed_is_too_old(
 
     for each in told[:-1]:
         with pytest.raises(Refused) as refused:
-            async with watcher(watching, start=each.behind):
+            async with watcher(watching, start=each.after):
                 pass
         assert refused.value.reason is Reason.CURSOR_TOO_OLD
-    async with watcher(watching, start=told[-1].behind) as watched:
+    async with watcher(watching, start=told[-1].after) as watched:
         await bench.perform(ADD_SPORT, "S1")
         assert len(await watched.take(2)) == 2
 

@@ -24,7 +24,7 @@ START = "serving on "
 PROVIDER = "BENCH"
 NEWS = [("MAIN", "NEWS")]
 BEHIND = 100
-"""A blocked subscription has this many requests that wait behind its first request."""
+"""A blocked subscription has this many requests that wait for its first request."""
 DELAY = Duration(seconds=86_400)
 
 
@@ -63,7 +63,7 @@ def fill(url: str, *, subscriptions: int, settled: int, blocked: int, drifted: i
     """Fills a migrated database without subscriptions, which no server uses at that time.
 
     The first subscriptions, from `number(0)`, are linked, and the settled requests are distributed
-    over them. Each of the next `blocked / BEHIND` subscriptions has BEHIND requests behind a
+    over them. Each of the next `blocked / BEHIND` subscriptions has BEHIND requests after a
     request that waits a day for its retry. The last `drifted` subscriptions are out of sync.
     """
     stuck = blocked // BEHIND

@@ -130,7 +130,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_CURSOR_TOO_OLD: _ErrorReason.ValueType  # 75
     """OUT_OF_RANGE
 
-    Events behind the cursor were removed, because they were too old: the watcher must read the
+    Events after the cursor were removed, because they were too old: the watcher must read the
     subscriptions anew, and watch from now. Metadata: cursor, oldest (the cursor from which events
     are kept).
     """
@@ -279,7 +279,7 @@ ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 71
 ERROR_REASON_CURSOR_TOO_OLD: ErrorReason.ValueType  # 75
 """OUT_OF_RANGE
 
-Events behind the cursor were removed, because they were too old: the watcher must read the
+Events after the cursor were removed, because they were too old: the watcher must read the
 subscriptions anew, and watch from now. Metadata: cursor, oldest (the cursor from which events
 are kept).
 """

@@ -468,7 +468,7 @@ class GetBacklogResponse(_message.Message):
     waiting_for_retry: _builtins.int
     """The number of subscriptions whose next request waits for the end of its delay."""
     blocked_subscriptions: _builtins.int
-    """The number of subscriptions with requests that wait behind a leased or delayed one."""
+    """The number of subscriptions with requests that wait for a leased or delayed one."""
     out_of_sync_subscriptions: _builtins.int
     adapters: _builtins.int
     """The number of the provider's open streams, of all server processes."""

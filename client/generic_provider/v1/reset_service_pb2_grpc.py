@@ -127,7 +127,7 @@ class ResetServiceServicer(object):
     def ResetSubscription(self, request, context):
         """Creates the requests that remove the difference between what the platform is expected to hold
         and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
-        requests are handed over like all others, behind those that are already pending. Pending
+        requests are handed over like all others, after those that are already pending. Pending
         requests count as accepted, so nothing is sent twice while the requests of an earlier reset are
         pending. A reset also sends again what the platform rejected before.
 

@@ -41,7 +41,7 @@ class ResetServiceStub:
     ResetSubscription: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ResetSubscriptionRequest, _reset_service_pb2.ResetSubscriptionResponse]
     """Creates the requests that remove the difference between what the platform is expected to hold
     and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
-    requests are handed over like all others, behind those that are already pending. Pending
+    requests are handed over like all others, after those that are already pending. Pending
     requests count as accepted, so nothing is sent twice while the requests of an earlier reset are
     pending. A reset also sends again what the platform rejected before.
 
@@ -152,7 +152,7 @@ class ResetServiceAsyncStub(ResetServiceStub):
     ResetSubscription: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ResetSubscriptionRequest, _reset_service_pb2.ResetSubscriptionResponse]  # type: ignore[assignment]
     """Creates the requests that remove the difference between what the platform is expected to hold
     and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
-    requests are handed over like all others, behind those that are already pending. Pending
+    requests are handed over like all others, after those that are already pending. Pending
     requests count as accepted, so nothing is sent twice while the requests of an earlier reset are
     pending. A reset also sends again what the platform rejected before.
 
@@ -266,7 +266,7 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_reset_service_pb2.ResetSubscriptionResponse, _abc.Awaitable[_reset_service_pb2.ResetSubscriptionResponse]]:
         """Creates the requests that remove the difference between what the platform is expected to hold
         and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
-        requests are handed over like all others, behind those that are already pending. Pending
+        requests are handed over like all others, after those that are already pending. Pending
         requests count as accepted, so nothing is sent twice while the requests of an earlier reset are
         pending. A reset also sends again what the platform rejected before.
 

@@ -1868,7 +1868,7 @@ class WatchEventsRequest(_message.Message):
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
     start_after: _builtins.str
-    """The cursor of an event or heartbeat: begins behind it."""
+    """The cursor of an event or heartbeat: begins after it."""
     from_beginning: _builtins.bool
     """True: begins with the oldest event that is kept."""
     provider: _builtins.str
@@ -2195,7 +2195,7 @@ class Event(_message.Message):
     RESET_RUN_FINISHED_FIELD_NUMBER: _builtins.int
     PROVIDER_STATE_CHANGED_FIELD_NUMBER: _builtins.int
     cursor: _builtins.str
-    """Identifies the event: resume behind it with WatchEventsRequest.start_after."""
+    """Identifies the event: resume after it with WatchEventsRequest.start_after."""
     subscription: _builtins.str
     """Empty for events of providers and reset runs."""
     provider: _builtins.str

@@ -169,13 +169,13 @@ class SubscriptionServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchEvents(self, request, context):
-        """Sends all events, in the order of the commits, each event once: first those behind the cursor,
+        """Sends all events, in the order of the commits, each event once: first those after the cursor,
         then new events, until the caller ends the call. Every event has a cursor: store the last
-        cursor, and resume behind it whenever the stream has ended, at any server of the database.
+        cursor, and resume after it whenever the stream has ended, at any server of the database.
         Events are kept for 7 days, unless a setting of the server says otherwise.
 
         The first message is a heartbeat, whose cursor is the place where the stream begins. While
-        there is no event, a heartbeat follows at least every 10 seconds; its cursor is behind all
+        there is no event, a heartbeat follows at least every 10 seconds; its cursor is after all
         events that were sent or that the filters left out. A server that shuts down sends `drain` and
         ends the stream: open another stream. Reconnect when no message has arrived for 30 seconds.
 

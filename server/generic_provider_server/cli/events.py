@@ -27,7 +27,7 @@ def events() -> None:
     "start",
     metavar="CURSOR",
     default="",
-    help="Begin behind this event, or with the oldest stored one: beginning. Default: with what "
+    help="Begin after this event, or with the oldest stored one: beginning. Default: with what "
     "happens from now on.",
 )
 @click.option("--provider", default="", help="Show only what concerns this provider.")

@@ -45,7 +45,7 @@ class Named(click.ParamType[str]):
 
 class NamedOption(click.Option):
     """An option whose value is Named. If the names are too long for a line, the help lists them as
-    the results show them, because a help text is broken into lines behind each hyphen.
+    the results show them, because a help text is broken into lines after each hyphen.
     """
 
     def __init__(self, *args: Any, **attributes: Any) -> None:

@@ -83,7 +83,7 @@ def _split(
     widths: list[int], least: Sequence[int], *, foldable: Sequence[bool], width: int
 ) -> list[list[int]]:
     """Returns the columns of each line of a row, if a row is split into several lines. Makes a
-    column that folds narrower, if it then has room behind the columns before it, in few lines.
+    column that folds narrower, if it then has room, in few lines, beside the columns before it.
     """
     lines: list[list[int]] = [[0]]
     for column in range(1, len(widths)):

@@ -86,7 +86,7 @@ class Catalogue:
             ) from None
 
     def rank(self, distributor: str) -> tuple[int, int]:
-        """Returns a sort key that places each distributor behind those that it requires, and
+        """Returns a sort key that places each distributor after those that it requires, and
         unknown distributors last.
         """
         return (

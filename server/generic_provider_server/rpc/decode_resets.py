@@ -82,7 +82,7 @@ def _check_times(checks: Checks, definition: ResetDefinition, at: str) -> None:
     if definition.platform_restored_to is not None and (definition.full or definition.recreate):
         checks.wrong(f"{at}.platform_restored_to", "does not go with full or recreate")
     if start is not None and end is not None and start >= end:
-        checks.wrong(f"{at}.created_to", "is not behind created_from")
+        checks.wrong(f"{at}.created_to", "is not after created_from")
 
 
 def _check_schedule(

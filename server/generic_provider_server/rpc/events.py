@@ -81,7 +81,7 @@ class EventStreams:
     def _event(self, told: Told, bodies: _Bodies, catalogues: Catalogues) -> api.Event:
         event = told.event
         shown = api.Event(
-            cursor=self._watching.cursor(told.behind),
+            cursor=self._watching.cursor(told.after),
             time=encode.timestamp(told.time),
             subscription=event.subscription,
             provider=event.providers[0] if len(event.providers) == 1 else "",

@@ -34,7 +34,7 @@ Shown = TypeVar("Shown", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Position]):
-    """A page of at most `size` things behind the position `after`. `key` signs the token of the
+    """A page of at most `size` items after the position `after`. `key` signs the token of the
     next page.
     """
 
@@ -46,10 +46,10 @@ class Page(Generic[Position]):
     def cut(
         self, shown: Iterable[tuple[Position, Shown]], *, then: Position | None = None
     ) -> tuple[list[Shown], str]:
-        """Returns the things that fit, and the token of the next page.
+        """Returns the items that fit, and the token of the next page.
 
-        If all of `shown` fits, the token is empty, unless `then` says behind which position the
-        list continues. `shown` should have `size` + 1 things if the list is that long.
+        If all of `shown` fits, the token is empty, unless `then` says after which position the
+        list continues. `shown` should have `size` + 1 items if the list is that long.
         """
         page: list[Shown] = []
         last, size = self.after, 0
@@ -87,7 +87,7 @@ def first_page(shown: Iterable[Shown]) -> list[Shown]:
 
 
 def _after(token: str, filters: bytes, start: Position, key: bytes) -> Position | None:
-    """Returns the position behind which the page begins, or None if the token belongs to another
+    """Returns the position after which the page begins, or None if the token belongs to another
     list or to other filters.
     """
     if not token:

@@ -91,7 +91,7 @@ class ResetRuns:
     async def _surveyed(
         self, definition: ResetDefinition, after: str, *, most: int
     ) -> tuple[list[Finding], str]:
-        """Returns at most `most` findings behind `after`.
+        """Returns at most `most` findings after the position `after`.
 
         If the limit was reached, it also returns the position from which to continue.
         """

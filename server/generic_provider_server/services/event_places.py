@@ -9,7 +9,7 @@ from ..domain.values import Instant
 
 
 class Place(NamedTuple):
-    """A place between two events: behind the first `events` events of the row number `row`."""
+    """A place between two events: after the first `events` events of the row number `row`."""
 
     row: int
     events: int = 0
@@ -35,9 +35,9 @@ class Wanted(NamedTuple):
 
 
 class Told(NamedTuple):
-    """An event, the place behind it, and its time."""
+    """An event, the place after it, and its time."""
 
-    behind: Place
+    after: Place
     time: Instant
     event: Event
 

@@ -126,7 +126,7 @@ class Watching:
             return await self._store.read(question)
 
     async def watch(self, wanted: Wanted, start: Place | None) -> AsyncIterator[Sent]:
-        """Yields the events behind `start` (None: from now on), and heartbeats between them.
+        """Yields the events after `start` (None: from now on), and heartbeats between them.
 
         Raises Refused.
         """
@@ -245,7 +245,7 @@ class Watching:
     def _too_old(self, place: Place, *, oldest: int) -> Refused:
         return Refused(
             Reason.CURSOR_TOO_OLD,
-            "events behind the cursor were removed since, because they were too old",
+            "events after the cursor were removed since, because they were too old",
             cursor=self.cursor(place),
             oldest=self.cursor(Place(oldest)),
         )
@@ -266,16 +266,16 @@ def _tell(waiting: _Waiting, row: int) -> None:
 
 
 def _told(row: EventsAt, place: Place, wanted: Wanted) -> list[Told]:
-    """Returns the wanted events of the row behind the place.
+    """Returns the wanted events of the row after the place.
 
-    The place behind the last event of a row is in the next row, so it stays known when this row is
+    The place after the last event of a row is in the next row, so it stays known when this row is
     removed.
     """
     skipped = place.events if place.row == row.number else 0
     places = [Place(row.number, n + 1) for n in range(len(row.events) - 1)]
     told = [
-        Told(behind, row.time, event)
-        for behind, event in zip((*places, Place(row.number + 1)), row.events, strict=True)
+        Told(after, row.time, event)
+        for after, event in zip((*places, Place(row.number + 1)), row.events, strict=True)
     ]
     return [each for each in told[skipped:] if wanted.includes(each.event)]
 

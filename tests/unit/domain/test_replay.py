@@ -76,7 +76,7 @@ def test_a_later_action_that_means_something_else_now_says_so() -> None:
     settled(life)
 
 
-def test_a_request_in_work_is_never_cancelled_but_corrected_behind() -> None:
+def test_a_request_in_work_is_never_cancelled_but_corrected_afterwards() -> None:
     life = served(viewer(SPORT, online("MAIN", "SPORT")))
     before = life.desired
     life.perform(Terminate())

@@ -42,7 +42,7 @@ def rejected_while_q_is_leased() -> Hybrid:
     return both
 
 
-def test_what_a_replay_needs_at_another_platform_comes_behind_what_is_leased_there() -> None:
+def test_what_a_replay_needs_at_another_platform_follows_what_is_leased_there() -> None:
     both = rejected_while_q_is_leased()
     assert both.pending("Q") == ["ACTION UPDATE_SUBSCRIBER", "ACTION ACTIVATE_SERVICE OTTY"]
     assert both.accept("Q") == "UPDATE_SUBSCRIBER"
@@ -153,7 +153,7 @@ def test_a_subscriber_refused_by_a_platform_that_serves_it_keeps_its_link() -> N
     assert not both.life.changes[adding].performed.undone
 
 
-def test_nothing_is_sent_behind_a_cancelled_become_subscriber() -> None:
+def test_nothing_is_sent_after_a_cancelled_become_subscriber() -> None:
     both = Hybrid.with_services("NEWS")
     both.expire("P")
     both.rent()

@@ -16,7 +16,7 @@ def hidden(url: str) -> str:
     written.
 
     A password that contains @, / or ? is wrong in a URL, but must not be shown either. So
-    everything between the first colon and the last @ is hidden, and everything behind a password
+    everything between the first colon and the last @ is hidden, and everything after a password
     parameter. If the text is no URL of a database, only its first word is shown.
     """
     if url.startswith("sqlite:"):
@@ -37,7 +37,7 @@ def hidden(url: str) -> str:
 
 
 def _cut(rest: str) -> tuple[str, str]:
-    """Cuts the URL behind the name of its first parameter that is a password."""
+    """Cuts the URL after the name of its first parameter that is a password."""
     for parameter in _PARAMETER.finditer(rest):
         if "pass" in unquote(parameter[1]).lower():
             return rest[: parameter.end()], rest[parameter.end() :]

@@ -51,7 +51,7 @@ _ACTION_ORIGINS = _names(ActionOrigin)
 
 class Archivable(ArchivableRuns):
     def archivable(self, archive: ArchiveRecord, part: int, *, after: Place = START) -> Page | None:
-        """Returns the next page of a part of the file: the page behind `after`. The parts are
+        """Returns the next page of a part of the file: the page that follows `after`. The parts are
         numbered from 0; returns None if there is no such part.
         """
         parts: Sequence[Callable[..., Page]] = (

@@ -21,7 +21,7 @@ MOST_ROWS = 500
 
 
 class Place(NamedTuple):
-    """A place between rows: behind a number and, for the entries of a run, a subscription."""
+    """A place between rows: after a number and, for the entries of a run, a subscription."""
 
     number: int
     subscription: str = ""
@@ -59,7 +59,7 @@ class ArchivableRuns(BaseQueries):
         return Page(lines, Place(place.number, entries[-1].subscription if more else ""))
 
     def _next_run(self, archive: ArchiveRecord, *, after: int) -> Any:
-        """Returns the row of the first run behind `after` that the archive takes, or None."""
+        """Returns the row of the first run after `after` that the archive takes, or None."""
         for row in self._runs_after(after):
             run = run_of_row(row)
             if run.start_time >= archive.created_before:

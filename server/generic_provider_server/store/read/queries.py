@@ -45,7 +45,7 @@ class Queries(
     def subscriptions(
         self, wanted: SubscriptionFilter, *, after: str, limit: int, until: str | None = None
     ) -> list[SubscriptionRecord]:
-        """Returns the subscriptions behind the number `after`, in the order of their numbers.
+        """Returns the subscriptions after the number `after`, in the order of their numbers.
 
         `until`: the last number that the query examines.
         """
@@ -86,7 +86,7 @@ class Queries(
     def unnamed(
         self, provider: str, *, report_time: Instant, after: str, limit: int
     ) -> list[tuple[str, SubscriptionRecord | None]]:
-        """Returns the linked subscriptions behind the number `after`, in order, that no complete
+        """Returns the linked subscriptions after the number `after`, in order, that no complete
         report has named since `report_time`. The record is None if a subscription cannot be read.
         """
         query = LinkRow.select(LinkRow.subscription).where(

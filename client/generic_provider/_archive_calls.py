@@ -68,8 +68,8 @@ def download_archive(
 ) -> Watch[v1.DownloadArchiveResponse, bytes]:
     """Get an archive's file in pieces, from the offset on. If the stream breaks, it is continued.
 
-    The last piece is followed by ChecksumMismatch if the file is not the one that was written.
-    After a break the server cannot check this: compare the SHA-256 with the archive's `checksum`.
+    After the last piece the call raises ChecksumMismatch if the file was altered. The server cannot
+    check this if the stream broke: then compare the SHA-256 with the archive's `checksum`.
     """
     request = v1.DownloadArchiveRequest(archive=archive, offset=offset)
 

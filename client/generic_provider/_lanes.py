@@ -34,7 +34,7 @@ class HeldLease:
         self.given_back = False
         self.duration = given.lease_duration.ToTimedelta().total_seconds()
         self._runs_out_at = sent + self.duration
-        """The time of the server's clock, as the stream knows it, at which the lease runs out."""
+        """The time at which the lease runs out, by the stream's estimate of the server's clock."""
 
     def is_late(self) -> bool:
         """Tells whether more than half of the lease is over."""
@@ -65,7 +65,7 @@ class HeldLease:
         return self.source.time() < self._runs_out_at
 
     def live(self) -> bool:
-        """Tells whether its requests may be begun."""
+        """Tells whether requests of the lease may be begun now."""
         return self.running() and not self.source.silent()
 
     def begins_with(self, request: ProvisioningRequest) -> bool:

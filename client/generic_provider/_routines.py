@@ -47,7 +47,7 @@ class Routines:
         self._reported: set[int] = set()
 
     def front(self, requests: Sequence[ProvisioningRequest]) -> list[ProvisioningRequest]:
-        """Returns the requests at the front that one call of a routine does."""
+        """Returns the first requests: those that one call of a routine applies together."""
         return list(takewhile(self._by_target, requests)) or [requests[0]]
 
     async def answer(self, work: Work, pool: Executor) -> ProvisioningResponse | PlatformDown:

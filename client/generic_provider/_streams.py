@@ -74,7 +74,7 @@ class Stream:
 
 
 TokenOnStream = tuple[str, Stream]
-"""A lease, given by its token and the stream that gave it."""
+"""The token of a lease, and the stream on which the lease was given."""
 
 
 class Receiver(Protocol):

@@ -9,8 +9,8 @@ from functools import lru_cache
 BEGIN, END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 SEQUENCE, UTC_TIME = 0x30, 0x17
 SHORT = 0x80
-"""A first byte below this is the length. Otherwise it says how many of the next bytes contain the
-length.
+"""If the first byte of a length is below this, it is the length. Otherwise it says how many of the
+next bytes contain the length.
 """
 
 

@@ -77,8 +77,10 @@ class PlatformDown(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """Several requests and their common target, for a platform whose interface overwrites the whole
-    set.
+    """Several requests of one subscription, and their common target.
+
+    A routine of `Adapter.target` gets it, because the interface of its platform can only overwrite
+    everything that a subscriber has.
     """
 
     subscription: str

@@ -137,11 +137,11 @@ class GrpcFilter(logging.Filter):
 
 
 class _StandardError:
-    """Writes to standard error. Nothing that happens there may stop the server.
+    """Writes to standard error. No failure to write may stop the server.
 
-    A line that cannot be written, for example on a full disk, is lost. So is a line that would have
-    to wait, because the program that reads a pipe or a terminal stands still; the number of these
-    lines is written when it reads again.
+    A line that cannot be written, for example because the disk is full, is lost. A line is lost too
+    if the program at the other end of the pipe or terminal does not read; when that program reads
+    again, it gets the number of the lost lines.
     """
 
     def __init__(self) -> None:

@@ -5,10 +5,10 @@ This file defines the reasons for which calls are refused.
 
 A refused call ends with a gRPC status and a google.rpc.ErrorInfo. Its domain is
 "generic_provider", its `reason` is the name of an ErrorReason without the prefix, and its
-metadata names the things because of which the call was refused. With INVALID_ARGUMENT there is
-also a google.rpc.BadRequest with the first ten violations. Programs should use the reason; the
-message is for people. A refused call has changed nothing, except perhaps after STORE_UNAVAILABLE
-or INTERNAL.
+metadata names what caused the refusal. With INVALID_ARGUMENT there is also a
+google.rpc.BadRequest with the first ten violations. Programs should use the reason; the message
+is for people. A refused call has changed nothing, except perhaps after STORE_UNAVAILABLE or
+INTERNAL.
 
 After these outcomes nobody knows whether the change was made: UNAVAILABLE (with STORE_UNAVAILABLE
 or without a reason), DEADLINE_EXCEEDED, INTERNAL, and a CANCELLED that the caller did not cause (a
@@ -45,7 +45,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     The input is wrong whatever the database contains. The violations name the wrong fields.
     """
     ERROR_REASON_PROVIDER_NOT_FOUND: _ErrorReason.ValueType  # 10
-    """NOT_FOUND; the metadata names the thing that was not found"""
+    """NOT_FOUND; the metadata names what was not found"""
     ERROR_REASON_DISTRIBUTOR_NOT_FOUND: _ErrorReason.ValueType  # 11
     ERROR_REASON_SERVICE_NOT_FOUND: _ErrorReason.ValueType  # 12
     ERROR_REASON_SUBSCRIPTION_NOT_FOUND: _ErrorReason.ValueType  # 13
@@ -125,7 +125,7 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: _ErrorReason.ValueType  # 69
     """This server has no archive folder, or cannot write in it; the message says why."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 70
-    """ABORTED: read the thing again and decide again"""
+    """ABORTED: read again what you want to change, and decide again"""
     ERROR_REASON_REVISION_MISMATCH: _ErrorReason.ValueType  # 71
     ERROR_REASON_CURSOR_TOO_OLD: _ErrorReason.ValueType  # 75
     """OUT_OF_RANGE
@@ -194,7 +194,7 @@ ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
 The input is wrong whatever the database contains. The violations name the wrong fields.
 """
 ERROR_REASON_PROVIDER_NOT_FOUND: ErrorReason.ValueType  # 10
-"""NOT_FOUND; the metadata names the thing that was not found"""
+"""NOT_FOUND; the metadata names what was not found"""
 ERROR_REASON_DISTRIBUTOR_NOT_FOUND: ErrorReason.ValueType  # 11
 ERROR_REASON_SERVICE_NOT_FOUND: ErrorReason.ValueType  # 12
 ERROR_REASON_SUBSCRIPTION_NOT_FOUND: ErrorReason.ValueType  # 13
@@ -274,7 +274,7 @@ Its entries were applied. Metadata: linked, most, and missing, which is the firs
 ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: ErrorReason.ValueType  # 69
 """This server has no archive folder, or cannot write in it; the message says why."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 70
-"""ABORTED: read the thing again and decide again"""
+"""ABORTED: read again what you want to change, and decide again"""
 ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 71
 ERROR_REASON_CURSOR_TOO_OLD: ErrorReason.ValueType  # 75
 """OUT_OF_RANGE

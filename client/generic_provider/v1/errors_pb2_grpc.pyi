@@ -5,10 +5,10 @@ This file defines the reasons for which calls are refused.
 
 A refused call ends with a gRPC status and a google.rpc.ErrorInfo. Its domain is
 "generic_provider", its `reason` is the name of an ErrorReason without the prefix, and its
-metadata names the things because of which the call was refused. With INVALID_ARGUMENT there is
-also a google.rpc.BadRequest with the first ten violations. Programs should use the reason; the
-message is for people. A refused call has changed nothing, except perhaps after STORE_UNAVAILABLE
-or INTERNAL.
+metadata names what caused the refusal. With INVALID_ARGUMENT there is also a
+google.rpc.BadRequest with the first ten violations. Programs should use the reason; the message
+is for people. A refused call has changed nothing, except perhaps after STORE_UNAVAILABLE or
+INTERNAL.
 
 After these outcomes nobody knows whether the change was made: UNAVAILABLE (with STORE_UNAVAILABLE
 or without a reason), DEADLINE_EXCEEDED, INTERNAL, and a CANCELLED that the caller did not cause (a

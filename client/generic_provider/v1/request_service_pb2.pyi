@@ -134,7 +134,9 @@ class ListRequestsRequest(_message.Message):
     oldest_first: _builtins.bool
     """Default: newest first."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    even if more follow.
+    """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     reset_run: _builtins.str
@@ -425,8 +427,9 @@ class GetBacklogResponse(_message.Message):
         subscription: _builtins.str
         duty: _builtins.str
         """The duty that is not done: "delivery" (to hand requests over), "leases" (to end leases that
-        ran out or whose stream broke), "expiry" (to expire old requests) or "ends" (to end rests,
-        terms and usage).
+        ran out or whose stream broke), "expiry" (to expire old requests), "ends" (to end rests,
+        terms and usage), "scheduled" (to perform scheduled actions) or "reports" (to apply platform
+        reports).
         """
         error: _builtins.str
         """The error. The log contains its traceback."""
@@ -806,7 +809,9 @@ class ListArchivesRequest(_message.Message):
     subscription: _builtins.str
     """The archive contains requests of this subscription."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    even if more follow.
+    """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
@@ -1070,7 +1075,9 @@ class ListAuditEntriesRequest(_message.Message):
     refused: _builtins.bool
     """The call was refused, or an item of the batch was."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    even if more follow.
+    """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property

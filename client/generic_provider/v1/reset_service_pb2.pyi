@@ -501,7 +501,9 @@ class ListResetRunDefinitionsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    even if more follow.
+    """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
@@ -694,7 +696,9 @@ class PreviewResetRunRequest(_message.Message):
     definition: _builtins.str
     """A definition's id."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter, or empty."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries,
+    or none, even if more follow.
+    """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     without_totals: _builtins.bool
@@ -962,7 +966,9 @@ class ListResetRunsRequest(_message.Message):
     """A definition's id."""
     provider: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    even if more follow.
+    """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
@@ -1021,7 +1027,9 @@ class ListResetRunEntriesRequest(_message.Message):
     reset_run: _builtins.str
     """A run's id."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    even if more follow.
+    """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property

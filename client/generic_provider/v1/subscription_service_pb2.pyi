@@ -1707,7 +1707,9 @@ class ListSubscriptionsRequest(_message.Message):
     holder_number: _builtins.str
     """The CRM's account number of the holder."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    even if more follow.
+    """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
@@ -1788,7 +1790,9 @@ class ListActionsRequest(_message.Message):
     reference: _builtins.str
     performed_by: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may be shorter."""
+    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    even if more follow.
+    """
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property

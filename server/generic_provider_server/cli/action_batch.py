@@ -68,8 +68,9 @@ def batch(
     """Perform the actions of FILE, line by line; - is standard input.
 
     Each line is a PerformActionRequest in JSON. If the name of FILE ends with .csv, it is CSV: its
-    columns are paths of fields, like subscription or add_services.services[0].distributor. A column
-    "action" names an action without fields, like terminate. FILE may be compressed by gzip.
+    columns are paths of fields, like subscription or add_services.services[0].distributor. An
+    action that has no fields, like terminate, is named in the column "action". FILE may be
+    compressed by gzip.
 
     A line without request_id gets one that is computed from the file's name and the line. So if the
     same person runs the same command again, it performs only what is missing. The same lines a

@@ -55,7 +55,7 @@ from .values import Named, NamedOption
     type=click.FloatRange(min=0.1),
     default=35,
     show_default=True,
-    help="How many seconds to wait for each thing that the adapter must do.",
+    help="How many seconds to wait for each step that the adapter must do.",
 )
 @click.option(
     "--wait",

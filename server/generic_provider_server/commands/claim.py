@@ -212,8 +212,8 @@ def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...
 def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:
     """Yields LIVE_TURNS live subscriptions, then one bulk subscription, and so on.
 
-    `turn`: the place in this order at which it begins. When one list is empty, the rest of the
-    other list follows.
+    It begins at the place `turn` of this order, counted from 0. When one list is empty, the rest of
+    the other list follows.
     """
     lives, bulks = iter(live), iter(bulk)
     while True:

@@ -82,9 +82,9 @@ def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
     """Ends those leases of a silent server that last at most `longest` microseconds, and so have
     run out by every process's clock.
 
-    `sign`: the server's last sign of life. If the server has written another sign since, nothing
-    ends, because it may have given new leases. A server writes its sign before it gives leases, so
-    a process that sees such a lease also sees the new sign.
+    `sign`: the last sign of life of the server, as this process knows it. If the database contains
+    a newer one, no lease ends, because the server may have given new leases. A server writes its
+    sign of life before it gives leases, so a process that sees a new lease also sees the new sign.
     """
     return EndLeases(
         find=lambda transaction: transaction.leased_by_server(

@@ -1,6 +1,7 @@
 """Explains on one screen the state of a subscription at its platforms.
 
-The server writes the texts of the lines `difference`: domain.subscription.differences.
+Only the texts of the lines `difference` come from the server: domain.subscription.differences
+makes them.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ class Page(Generic[Position]):
 def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) -> Page[Position]:
     """Returns the page that `page_size` and `page_token` ask for.
 
-    `start` is the position before the first thing of the list.
+    `start` is the position before the first item of the list.
     """
     size, token = request.page_size, request.page_token
     if size < 0:
@@ -81,7 +81,7 @@ def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) ->
 
 
 def first_page(shown: Iterable[Shown]) -> list[Shown]:
-    """Returns the first things: as many as fit into a message."""
+    """Returns the first items: as many as fit into a message."""
     page, _ = Page(size=sys.maxsize, after=0, filters=b"", key=b"").cut(enumerate(shown))
     return page
 

@@ -1,4 +1,4 @@
-"""Defines what a watcher of events wants, where it is, and what it gets."""
+"""Defines the filter of a watcher of events, its place, and the events that it gets."""
 
 from __future__ import annotations
 

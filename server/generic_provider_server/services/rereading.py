@@ -12,8 +12,8 @@ from ..regular_file import check_regular
 from .periodic_step import Loop
 
 CHECK_SECONDS, SETTLED_SECONDS = 4.0, 1.0
-"""A change is read only if it is the same a second later, because a program may be writing the
-file.
+"""A file that has changed is read only when it has stayed the same for SETTLED_SECONDS, because a
+program may still be writing it.
 """
 
 log = structlog.get_logger()

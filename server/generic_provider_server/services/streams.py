@@ -46,9 +46,9 @@ class AdapterStream:
     credit: Credit = field(init=False)
     stopping: bool = False
     claimed: asyncio.Event = field(default_factory=asyncio.Event)
-    """This event is not set while a claim for the stream runs.
+    """This event is cleared while a claim for the stream runs, and set otherwise.
 
-    The leases of the stream are ended only after that claim.
+    Whoever ends the leases of the stream first waits for the event.
     """
     events: asyncio.Queue[tuple[Handed, ...] | Drain | Cut | None] = field(
         default_factory=asyncio.Queue

@@ -125,7 +125,7 @@ class Store:
         return asked
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
-        """Answers a question from what is committed. If the caller is cancelled, the read ends."""
+        """Runs a query on what is committed. If the caller is cancelled, the query ends."""
         loop, reading = asyncio.get_running_loop(), Reading()
         try:
             return await loop.run_in_executor(self._threads, self._answer, question, reading)
@@ -149,8 +149,8 @@ class Store:
         self._writer.check()
 
     def _answer(self, question: Callable[[Queries], Result], reading: Reading) -> Result:
-        """Answers the question. If the connection was lost, it tries once more with a new one,
-        unless the first attempt took long, because then the database does not answer.
+        """Runs the query. If the connection was lost, it tries once more with a new one, unless the
+        first attempt took long, because then the database does not answer.
         """
         if self.sign_of_life is not None and self.sign_of_life.lost:
             raise unavailable("read")

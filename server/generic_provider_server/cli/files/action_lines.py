@@ -14,7 +14,7 @@ from .message_lines import is_csv, message_of, sources
 from .text import Text
 
 ACTION = "action"
-"""The column that names an action without fields."""
+"""The name of the column for the actions that have no fields."""
 
 
 class Line(NamedTuple):

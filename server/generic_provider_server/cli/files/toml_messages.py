@@ -58,7 +58,7 @@ def short_name(enum: EnumDescriptor, number: int) -> str:
 
 
 def value_named(enum: EnumDescriptor, text: str) -> int | None:
-    """Returns the value with this short name, written as in the contract or as on the command
+    """Returns the enum value with this short name, written as in the contract or as on the command
     line.
     """
     name = _prefix(enum) + text.upper().replace("-", "_")
@@ -145,7 +145,7 @@ def _scalar(field: FieldDescriptor, value: object) -> object:
 
 
 def enum_value(enum: EnumDescriptor, value: object) -> int:
-    """Returns the number of the value with this short name. Raises ValueError."""
+    """Returns the number of the enum value with this short name. Raises ValueError."""
     number = value_named(enum, value) if isinstance(value, str) else None
     if number is None:
         names = [short_name(enum, number) for number in enum.values_by_number if number]

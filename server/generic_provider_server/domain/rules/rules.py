@@ -77,8 +77,8 @@ def in_future(moment: Instant | None, *, at: Instant, field: str) -> None:
 
 
 def _gained(before: Subscription | None, after: Subscription) -> set[str]:
-    """Returns the providers that have a service on, or an item, on a distributor where they did not
-    have it before.
+    """Returns the providers at which the action switches a service on, or adds an item, on a
+    distributor that did not have it before.
     """
     gained: set[str] = set()
     if before is None or before.services is not after.services:

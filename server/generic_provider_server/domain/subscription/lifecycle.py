@@ -45,7 +45,7 @@ def accept(
 ) -> Transition:
     """Completes the request, because the platform has applied it.
 
-    `said`: the person who says so if the platform did not answer, and why.
+    `said`: if a person answered in the name of the platform, that person and the reason.
     """
     provider, pending = _find(aggregate, number)
     ledger = Ledger(aggregate, circumstances)

@@ -56,8 +56,8 @@ class AuditQueries(BaseQueries):
         return [entry_of_row(row) for row in self._rows(query.order_by(*order).limit(limit))]
 
     def end_of_audit(self, wanted: AuditFilter, *, before: tuple[int, int] | None) -> int | None:
-        """Returns the time of the last entry that one page examines; None if it examines all that
-        are left.
+        """Returns the time of the last entry that one page examines; None if the page examines all
+        older entries.
         """
         if not wanted.scans():
             return None

@@ -55,8 +55,8 @@ class Queries(
         return self._subscriptions(SubscriptionRow.number > after, *conditions, limit=limit)
 
     def end_of_subscriptions(self, wanted: SubscriptionFilter, *, after: str) -> str | None:
-        """Returns the number of the last subscription that one page examines; None if it examines
-        all that are left.
+        """Returns the number of the last subscription that one page examines; None if the page
+        examines all later subscriptions.
         """
         if not wanted.scans():
             return None
@@ -148,8 +148,8 @@ class Queries(
         return self._actions(query.order_by(ActionRow.id.desc()).limit(limit))
 
     def end_of_actions(self, wanted: ActionFilter, *, before: int) -> int | None:
-        """Returns the id of the oldest action that one page examines; None if it examines all that
-        are left.
+        """Returns the id of the oldest action that one page examines; None if the page examines all
+        older actions.
         """
         if not wanted.scans():
             return None
@@ -184,7 +184,7 @@ class Queries(
 
     def end_of_requests(self, wanted: RequestFilter, *, after: int) -> int | None:
         """Returns the number of the last request that one page examines, so that no read takes
-        long; None if the page examines all that is left.
+        long; None if the page examines all requests that follow.
         """
         if not wanted.scans():
             return None

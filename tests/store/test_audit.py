@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from structlog.testing import capture_logs
 
 from generic_provider_server.commands.audit import AddEntries
-from generic_provider_server.commands.dropping import MOST_DROPPED
+from generic_provider_server.commands.cleaning import MOST_DROPPED
 from generic_provider_server.domain.audit import DAYS_OF_AUDIT, AuditEntry
 from generic_provider_server.domain.refusals import Refused, unavailable
 from generic_provider_server.domain.values import Instant

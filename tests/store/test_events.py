@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from generic_provider_server.commands.dropping import MOST_EVENT_ROWS, DropEvents
+from generic_provider_server.commands.cleaning import MOST_EVENT_ROWS, DropEvents
 from generic_provider_server.commands.reset_runs import Cancel
 from generic_provider_server.domain.actions import Rest
 from generic_provider_server.domain.archive import DAY

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from peewee import Database
 
 from generic_provider_server.commands.archive import CreateArchive, MoveLines, TakeArchive
-from generic_provider_server.commands.dropping import DropEntries
+from generic_provider_server.commands.cleaning import DropEntries
 from generic_provider_server.commands.due import DoDue, EndDelays, ExpireOverdue
 from generic_provider_server.commands.end_leases import end_of_other_servers, end_of_silent
 from generic_provider_server.commands.hold import Disown

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from generic_provider_server.commands import dropping
+from generic_provider_server.commands import cleaning
 from generic_provider_server.domain.actions import Deactivate, Terminate
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.resets.records import (
@@ -220,7 +220,7 @@ async def test_a_run_that_was_interrupted_goes_on_where_it_stopped(runs: Runs) -
 async def test_entries_are_removed_two_years_after_the_end_of_their_run(
     runs: Runs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dropping, "MOST_DROPPED", 2)
+    monkeypatch.setattr(cleaning, "MOST_DROPPED", 2)
     await runs.outage("S1", "S2", "S3")
     old = await runs.run()
     await runs.bench.pass_time(60)

@@ -9,7 +9,7 @@ from contextlib import aclosing, asynccontextmanager
 import pytest
 import pytest_asyncio
 
-from generic_provider_server.commands.dropping import DropEvents
+from generic_provider_server.commands.cleaning import DropEvents
 from generic_provider_server.domain.refusals import Reason, Refused, unavailable
 from generic_provider_server.domain.subscription.events import Event, EventKind
 from generic_provider_server.services.event_places import (

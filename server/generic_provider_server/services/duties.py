@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 
-from ..commands.dropping import DropAudit, DropEntries, DropEvents
+from ..commands.cleaning import DropAudit, DropEntries, DropEvents
 from ..commands.due import DoDue, EndDelays, ExpireOverdue
 from ..commands.end_leases import EndLeases, end_of_overdue
 from ..domain.archive import DAY

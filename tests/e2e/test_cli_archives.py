@@ -56,10 +56,10 @@ def test_old_requests_go_into_a_file_that_is_read_and_deleted(
     file.parent.mkdir()
 
     explained = run("subscription", "explain", "S1", server=server)
-    assert "Older requests of it are in Z0000000001." in explained.stdout
+    assert "Older requests of the subscription are in Z0000000001." in explained.stdout
     for what in ("request", "action"):
         listed = run(what, "list", "--subscription=S1", server=server)
-        assert listed.stderr == "Older requests of it are in Z0000000001.\n"
+        assert listed.stderr == "Older requests of the subscription are in Z0000000001.\n"
     assert "confirmed   nothing that is not archived" in explained.stdout
     (told,) = told_as_json("subscription", "explain", "S1", server=server)
     assert told["archives"] == [archive]

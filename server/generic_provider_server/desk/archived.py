@@ -23,4 +23,4 @@ def archives_with(client: Client, subscription: str) -> list[Archive]:
 
 
 def more_in(archives: Iterable[Archive]) -> str:
-    return f"Older requests of it are in {', '.join([each.id for each in archives])}."
+    return f"Older requests of the subscription are in {', '.join([each.id for each in archives])}."

@@ -30,7 +30,7 @@ def StartServices(*, services: Iterable[ServiceLike]) -> v1.StartServices:
 def StopServices(*, services: Iterable[ServiceLike]) -> v1.StopServices:
     """Changes services to NOT_EFFECTIVE.
 
-    If no effective service is left, the subscription changes too.
+    If no effective service is left, the subscription becomes NOT_EFFECTIVE too.
     """
     return v1.StopServices(services=services_of(services))
 

@@ -29,7 +29,7 @@ class CreateProviderRequest(_message.Message):
     request_id: _builtins.str
     """Makes a repeated call safe. 1 to 100 characters, unique among all callers; kept as long as the provider."""
     performed_by: _builtins.str
-    """A person or system of the caller. Up to 100 characters."""
+    """The person or system that makes this change, as the caller names it. Up to 100 characters."""
     @_builtins.property
     def provider(self) -> _resources_pb2.Provider: ...
     def __init__(

@@ -413,8 +413,8 @@ class GetBacklogResponse(_message.Message):
 
     @_typing.final
     class SetAside(_message.Message):
-        """A subscription for which one duty has failed and is not done before the next attempt. Other
-        subscriptions do not wait for that.
+        """A subscription that a duty could not process. The duty leaves it out until the next attempt,
+        and continues with all other subscriptions.
         """
 
         DESCRIPTOR: _descriptor.Descriptor
@@ -426,7 +426,7 @@ class GetBacklogResponse(_message.Message):
         NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
         subscription: _builtins.str
         duty: _builtins.str
-        """The duty that is not done: "delivery" (to hand requests over), "leases" (to end leases that
+        """The duty that leaves it out: "delivery" (to hand requests over), "leases" (to end leases that
         ran out or whose stream broke), "expiry" (to expire old requests), "ends" (to end rests,
         terms and usage), "scheduled" (to perform scheduled actions) or "reports" (to apply platform
         reports).
@@ -990,11 +990,13 @@ class AuditEntry(_message.Message):
     peer: _builtins.str
     """The caller's network address."""
     performed_by: _builtins.str
-    """As the caller said. Empty for a batch whose items differ in it."""
+    """The person or system that the caller named, without a proof. Empty for a batch whose items name
+    different ones.
+    """
     provider: _builtins.str
     """The provider that the call named, or the only provider at which an action created requests."""
     subscription: _builtins.str
-    """Empty for a batch whose items differ in it."""
+    """The subscription that the call named or created. Empty for a batch that names several."""
     resource: _builtins.str
     """The id of the action, request, reset run, definition or archive that the call created or changed."""
     detail: _builtins.str
@@ -1086,7 +1088,7 @@ class ListAuditEntriesRequest(_message.Message):
 
     @_builtins.property
     def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Each a google.rpc.Code. The call ended with one of them."""
+        """Values of google.rpc.Code. The call ended with one of them."""
 
     @_builtins.property
     def time_from(self) -> _timestamp_pb2.Timestamp: ...

@@ -85,9 +85,10 @@ class RequestServiceStub:
     had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
     subscription shows it as `last_error`. An action is archived together with the last of its
     requests, and its `request_id` is forgotten then. A reset run is archived, with its entries, if
-    it ended before `created_before` and at least the same time ago. Entries of the audit trail
-    that are as old are archived too. At any time each request is either in the database or in
-    exactly one complete file, even if a server is killed.
+    it ended before `created_before` and at least 24 hours plus the longest `max_lease_time` ago.
+    An entry of the audit trail is archived if its time meets the same two conditions. At any time
+    each request is either in the database or in exactly one complete file, even if a server is
+    killed.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -181,9 +182,10 @@ class RequestServiceAsyncStub(RequestServiceStub):
     had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
     subscription shows it as `last_error`. An action is archived together with the last of its
     requests, and its `request_id` is forgotten then. A reset run is archived, with its entries, if
-    it ended before `created_before` and at least the same time ago. Entries of the audit trail
-    that are as old are archived too. At any time each request is either in the database or in
-    exactly one complete file, even if a server is killed.
+    it ended before `created_before` and at least 24 hours plus the longest `max_lease_time` ago.
+    An entry of the audit trail is archived if its time meets the same two conditions. At any time
+    each request is either in the database or in exactly one complete file, even if a server is
+    killed.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -316,9 +318,10 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         had its final state for 24 hours plus the longest `max_lease_time` of all providers, and no
         subscription shows it as `last_error`. An action is archived together with the last of its
         requests, and its `request_id` is forgotten then. A reset run is archived, with its entries, if
-        it ended before `created_before` and at least the same time ago. Entries of the audit trail
-        that are as old are archived too. At any time each request is either in the database or in
-        exactly one complete file, even if a server is killed.
+        it ended before `created_before` and at least 24 hours plus the longest `max_lease_time` ago.
+        An entry of the audit trail is archived if its time meets the same two conditions. At any time
+        each request is either in the database or in exactly one complete file, even if a server is
+        killed.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REQUEST_ID_REUSED, ARCHIVE_FOLDER_NOT_WRITABLE.
         """

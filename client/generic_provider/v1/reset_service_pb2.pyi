@@ -411,7 +411,7 @@ class CreateResetRunDefinitionRequest(_message.Message):
     as a new call.
     """
     performed_by: _builtins.str
-    """The person or system of the caller that does this. At most 100 characters."""
+    """The person or system that makes this change, as the caller names it. At most 100 characters."""
     @_builtins.property
     def definition(self) -> Global___ResetRunDefinition:
         """Output fields are ignored."""
@@ -557,7 +557,7 @@ class UpdateResetRunDefinitionRequest(_message.Message):
     DEFINITION_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     performed_by: _builtins.str
-    """The person or system of the caller that does this. At most 100 characters."""
+    """The person or system that makes this change, as the caller names it. At most 100 characters."""
     @_builtins.property
     def definition(self) -> Global___ResetRunDefinition:
         """The id names the definition to replace. If `etag` is not empty, it must be the current etag.
@@ -607,7 +607,7 @@ class DeleteResetRunDefinitionRequest(_message.Message):
     definition: _builtins.str
     """A definition's id."""
     performed_by: _builtins.str
-    """The person or system of the caller that does this. At most 100 characters."""
+    """The person or system that makes this change, as the caller names it. At most 100 characters."""
     def __init__(
         self,
         *,
@@ -648,7 +648,7 @@ class SetResetRunDefinitionStateRequest(_message.Message):
     """A definition's id."""
     state: Global___ResetRunDefinitionState.ValueType
     performed_by: _builtins.str
-    """The person or system of the caller that does this. At most 100 characters."""
+    """The person or system that makes this change, as the caller names it. At most 100 characters."""
     def __init__(
         self,
         *,
@@ -870,7 +870,7 @@ class SubmitResetRunDefinitionRequest(_message.Message):
     as a new call.
     """
     performed_by: _builtins.str
-    """The person or system of the caller that does this. At most 100 characters."""
+    """The person or system that makes this change, as the caller names it. At most 100 characters."""
     def __init__(
         self,
         *,
@@ -1172,7 +1172,7 @@ class ApproveResetRunRequest(_message.Message):
     reason: _builtins.str
     """The reason, which is stored with the run. 1 to 1000 characters."""
     performed_by: _builtins.str
-    """The person or system of the caller that does this. At most 100 characters."""
+    """The person or system that makes this change, as the caller names it. At most 100 characters."""
     def __init__(
         self,
         *,
@@ -1220,7 +1220,7 @@ class CancelResetRunRequest(_message.Message):
     reason: _builtins.str
     """The reason, which is stored with the run. At most 1000 characters."""
     performed_by: _builtins.str
-    """The person or system of the caller that does this. At most 100 characters."""
+    """The person or system that makes this change, as the caller names it. At most 100 characters."""
     def __init__(
         self,
         *,
@@ -1290,8 +1290,8 @@ class ResetSubscriptionRequest(_message.Message):
     as a new call.
     """
     performed_by: _builtins.str
-    """The person or system of the caller that wants the reset. It is stored with the requests. At
-    most 100 characters.
+    """The person or system that wants the reset, as the caller names it. It is stored with the
+    requests. At most 100 characters.
     """
     def __init__(
         self,

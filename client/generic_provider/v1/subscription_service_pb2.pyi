@@ -267,7 +267,7 @@ class PerformActionRequest(_message.Message):
     unique.
     """
     performed_by: _builtins.str
-    """A person or system of the caller. Up to 100 characters."""
+    """The person or system that makes this change, as the caller names it. Up to 100 characters."""
     expected_revision: _builtins.int
     """If the subscription has another revision, the action is refused with REVISION_MISMATCH. Unset =
     not checked. For a scheduled action it is checked when the action is due.
@@ -1604,7 +1604,7 @@ class CancelScheduledActionRequest(_message.Message):
     action: _builtins.str
     """The action's id."""
     performed_by: _builtins.str
-    """A person or system of the caller. Up to 100 characters."""
+    """The person or system that makes this change, as the caller names it. Up to 100 characters."""
     def __init__(
         self,
         *,
@@ -1872,9 +1872,9 @@ class WatchEventsRequest(_message.Message):
     SUBSCRIPTION_FIELD_NUMBER: _builtins.int
     KINDS_FIELD_NUMBER: _builtins.int
     start_after: _builtins.str
-    """The cursor of an event or heartbeat: begins after it."""
+    """The cursor of an event or heartbeat: the stream begins after it."""
     from_beginning: _builtins.bool
-    """True: begins with the oldest event that is kept."""
+    """True: the stream begins with the oldest event that is kept."""
     provider: _builtins.str
     """The events that concern this provider. Actions concern all providers of their subscription."""
     subscription: _builtins.str

@@ -54,8 +54,9 @@ def _repeats(later: SubscriptionAction, refused: SubscriptionAction) -> bool:
 
 
 def _targets(action: SubscriptionAction) -> Iterator[object]:
-    """Yields what the action changes: its services, items or moves, or else its one target. An item
-    with another serial number, and a service with another term end, is the same target.
+    """Yields what the action changes: its services, items or moves; if it has none, its one target,
+    for example a usage record. An added item counts as the same target if only its serial number
+    differs, and a service if only its term end differs.
     """
     asked: Any = getattr(action.performed, action.performed.WhichOneof("action") or "", None)
     several = [part for field, parts in asked.ListFields() if field.is_repeated for part in parts]

@@ -37,8 +37,8 @@ READ_SECONDS = 5.0
 """The gauges of the database are read again after this many seconds."""
 
 SHARE, LONGEST_PAUSE = 100, 55.0
-"""If reading the gauges takes s seconds, the next pause is SHARE · s seconds longer than usual, so
-that it costs little; but it is at most LONGEST_PAUSE seconds longer.
+"""If reading the gauges takes s seconds, the next pause is SHARE · s seconds longer than usual, but
+at most LONGEST_PAUSE seconds longer. So reading takes little of the time.
 """
 
 STALE_SECONDS = 120.0

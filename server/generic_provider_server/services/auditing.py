@@ -30,8 +30,8 @@ MOST_ALONE = 10
 
 MOST_CALLERS = 1_000
 """At most this many unproven callers with refused calls are counted separately in a minute. Proven
-callers always are, so that no other host can hide their calls; the file of callers bounds their
-number.
+callers are always counted separately, so that no other host can hide their calls; the file of
+callers bounds their number.
 """
 
 MOST_WAITING = 10_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -9,9 +10,8 @@ import structlog
 from msgspec.structs import replace
 
 from ..domain.platform.image import Request
-from ..domain.resets.examine import Finding, examine
+from ..domain.resets.examine import examine
 from ..domain.resets.records import Entry, EntryOutcome, RunRecord, RunState, Stage, run_id
-from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.differences import Difference
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
@@ -43,44 +43,49 @@ class Send(Step):
     def run(self, transaction: Transaction) -> RunRecord | None:
         # `current` is called second: it fails the run if requests were archived before this read
         lost = _lost(transaction, self.before, self.numbers)
-        sent = self.current(transaction)
-        if sent is None:
+        run = self.current(transaction)
+        if run is None:
             return None
-        plans = self._plans(transaction, sent)
-        entries = []
+        begun, most = self._begun(transaction, run), _left(run)
+        entries: list[Entry] = []
+        examined = 0
         for number in self.numbers:
-            if is_enough(sent):
+            if len(entries) >= most:
                 break
-            entry = None
-            plan = plans.get(number) if plans is not None else None
-            if plans is None or plan is not None:
-                entry = (
-                    _failed(plan or _entry(sent, number))
-                    if number in self.broken
-                    else _send(transaction, sent, number, plan=plan, lost=lost.get(number, ()))
-                )
-                entries += [entry] if entry else []
-            sent = _counted(sent, number, entry)
+            examined += 1
+            entry = begun.get(number)
+            if entry and number in self.broken:
+                entries.append(_failed(entry))
+            elif entry and (sent := _send(transaction, run, entry, lost=lost.get(number, ()))):
+                entries.append(sent)
         transaction.put_reset_entries(entries)
-        if self.last or is_enough(sent):
-            errors = RunState.COMPLETED_WITH_ERRORS if sent.failed else RunState.COMPLETED
-            sent = ended(sent, errors, now=transaction.now)
-        transaction.put_reset_run(sent)
-        return sent
+        run = _counted(run, self.numbers[:examined], entries)
+        if self.last or len(entries) >= most:
+            errors = RunState.COMPLETED_WITH_ERRORS if run.failed else RunState.COMPLETED
+            run = ended(run, errors, now=transaction.now)
+        transaction.put_reset_run(run)
+        return run
 
-    def _plans(self, transaction: Transaction, run: RunRecord) -> dict[str, Entry] | None:
-        """Returns the planned entries, or None if the run has no plan."""
-        if run.stage is not Stage.SEND_PLANNED:
-            return None
-        until = self.numbers[-1] if self.numbers else ""
-        planned = transaction.planned(run.id, after=run.cursor, until=until)
-        return {entry.subscription: entry for entry in planned}
+    def _begun(self, transaction: Transaction, run: RunRecord) -> dict[str, Entry]:
+        """Returns the entries with which the run begins: those of its plan, if it has one."""
+        if run.stage is Stage.SEND_PLANNED:
+            until = self.numbers[-1] if self.numbers else ""
+            planned = transaction.planned(run.id, after=run.cursor, until=until)
+            return {entry.subscription: entry for entry in planned}
+        skipped = EntryOutcome.SKIPPED
+        return {
+            each: Entry(run=run.id, subscription=each, outcome=skipped) for each in self.numbers
+        }
 
 
-def is_enough(run: RunRecord) -> bool:
-    """Tells whether the run is limited to a number of subscriptions and has reached it."""
+def _left(run: RunRecord) -> int:
+    """Returns the most entries that the run may still have, if it is limited to a number of
+    subscriptions.
+    """
     first = run.definition.first
-    return run.stage is not Stage.SEND_PLANNED and first is not None and run.out_of_sync >= first
+    if run.stage is Stage.SEND_PLANNED or first is None:
+        return sys.maxsize
+    return first - run.out_of_sync
 
 
 def _lost(
@@ -94,15 +99,10 @@ def _lost(
 
 
 def _send(
-    transaction: Transaction,
-    run: RunRecord,
-    number: str,
-    *,
-    plan: Entry | None,
-    lost: Sequence[Request],
+    transaction: Transaction, run: RunRecord, entry: Entry, *, lost: Sequence[Request]
 ) -> Entry | None:
     """Resets one subscription. Returns None if the run does not concern it."""
-    entry = plan or _entry(run, number)
+    number, planned = entry.subscription, entry.outcome is EntryOutcome.PLANNED
     record = transaction.record(number)
     if record is None:
         return None
@@ -111,39 +111,28 @@ def _send(
         message = f"its requests are on a live lease of adapter {lane.adapter}"
         return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
     try:
-        found = _examined(transaction, run, record.aggregate, lost=lost, described=bool(plan))
+        found = examine(
+            record.aggregate,
+            run.definition,
+            circumstances=transaction.circumstances(number),
+            lost=lost,
+            described=planned,
+        )
         change = found.created(run) if found else None
     except Exception:
         log.exception("reset_failed", subscription=number, run=run_id(run.id))
         return _failed(entry)
     if found is None or change is None:
-        return plan and replace(plan, outcome=EntryOutcome.SUPERSEDED)
-    if plan and digest_of(found.requests) != plan.digest:
-        message = _changes(plan.differences, found.differences)
-        return replace(plan, outcome=EntryOutcome.CHANGED_SINCE_PREVIEW, message=message)
+        return replace(entry, outcome=EntryOutcome.SUPERSEDED) if planned else None
+    if planned and digest_of(found.requests) != entry.digest:
+        message = _changes(entry.differences, found.differences)
+        return replace(entry, outcome=EntryOutcome.CHANGED_SINCE_PREVIEW, message=message)
     transaction.put(number, change)
     return replace(
         entry,
         outcome=EntryOutcome.REQUESTS_CREATED,
         requests=len(change.created),
         account_number=found.account_number,
-    )
-
-
-def _examined(
-    transaction: Transaction,
-    run: RunRecord,
-    aggregate: Aggregate,
-    *,
-    lost: Sequence[Request],
-    described: bool,
-) -> Finding | None:
-    return examine(
-        aggregate,
-        run.definition,
-        circumstances=transaction.circumstances(aggregate.desired.number),
-        lost=lost,
-        described=described,
     )
 
 
@@ -157,25 +146,19 @@ def _changes(planned: Sequence[Difference], found: Sequence[Difference]) -> str:
     return f"since the plan: {'; '.join([*said[:MOST_NAMED], *more])}"
 
 
-def _entry(run: RunRecord, number: str) -> Entry:
-    return Entry(run=run.id, subscription=number, outcome=EntryOutcome.SKIPPED)
-
-
 def _failed(entry: Entry) -> Entry:
     message = "a fault of the service; see the log of the server"
     return replace(entry, outcome=EntryOutcome.FAILED, message=message)
 
 
-def _counted(run: RunRecord, number: str, entry: Entry | None) -> RunRecord:
-    examined = run.examined + 1
-    if entry is None:
-        return replace(run, cursor=number, examined=examined)
+def _counted(run: RunRecord, examined: Sequence[str], entries: Sequence[Entry]) -> RunRecord:
+    outcomes = [entry.outcome for entry in entries]
     return replace(
         run,
-        cursor=number,
-        examined=examined,
-        out_of_sync=run.out_of_sync + (run.stage is Stage.SEND),
-        skipped=run.skipped + (entry.outcome in SKIPPING),
-        failed=run.failed + (entry.outcome is EntryOutcome.FAILED),
-        requests_created=run.requests_created + entry.requests,
+        cursor=examined[-1] if examined else run.cursor,
+        examined=run.examined + len(examined),
+        out_of_sync=run.out_of_sync + (len(entries) if run.stage is Stage.SEND else 0),
+        skipped=run.skipped + sum(outcome in SKIPPING for outcome in outcomes),
+        failed=run.failed + outcomes.count(EntryOutcome.FAILED),
+        requests_created=run.requests_created + sum(entry.requests for entry in entries),
     )

@@ -28,6 +28,7 @@ from ..actions import (
     SwapItem,
     SwapService,
 )
+from ..platform.effect import adds
 from ..platform.image import PlatformImage, ProvisionedItem, ProvisionedService, Request
 from ..values import Goods, Subscription
 from .aggregate import Aggregate
@@ -122,12 +123,30 @@ def uses_of(aggregate: Aggregate) -> frozenset[Use]:
     return _uses_of(frozenset(places))
 
 
+def names_the_same(former: Aggregate, transition: Transition) -> bool:
+    """Tells whether the transition certainly changes neither the reserved items nor the parts of
+    providers.
+
+    A reset that only adds to what a platform holds sends only what the CRM wants. But what it
+    removes may have a service code that only the catalogue knows.
+    """
+    after = transition.aggregate
+    return (
+        after.desired is former.desired
+        and not (transition.actions or transition.finished)
+        and all(adds(pending.request) for _, pending in transition.created)
+        and [each.confirmed for each in after.links] == [each.confirmed for each in former.links]
+    )
+
+
 def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | None:
     """Returns the parts that the transition adds to those that the aggregate names. Returns None if
     the transition may also change the reserved items, or remove parts.
 
     An unsettled action never removes parts, because the state before the action is kept.
     """
+    if names_the_same(former, transition):
+        return frozenset()
     changes, linked = transition.actions, len(transition.aggregate.links)
     if transition.finished or len(changes) != 1 or len(former.links) != linked:
         return None

@@ -32,7 +32,8 @@ MOST_IN_ROW = 500
 class Changes(Loaded):
     """What the transaction has read and changed.
 
-    `notice`: what the listeners get after the commit. `server`: the id of this process.
+    `notice`: what the listeners get after the commit. `server`: the id of this process. `_changed`:
+    the changed subscriptions, each with its names, or None if they are the stored ones.
     """
 
     def __init__(
@@ -51,7 +52,7 @@ class Changes(Loaded):
         self.notice = Notice()
         self.events: list[Event] = []
         self._audited: dict[tuple[int, int], AuditEntry] = {}
-        self._changed: dict[str, Names] = {}
+        self._changed: dict[str, Names | None] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: dict[Bulk, dict[object, Row]] = {}
         self._uses: Counter[tuple[str, str]] = Counter()
@@ -147,14 +148,16 @@ class Changes(Loaded):
             row = subscription_row(record, leased=partial(self._leased_at, number, aggregate))
             (changed if former else added).append(row)
             links += _link_rows(aggregate, former)
-            old_names = self._stored_names(number)
-            if names.goods is not old_names.goods:
-                reserved += [(goods, number) for goods in names.goods - old_names.goods]
-                released += [(goods, number) for goods in old_names.goods - names.goods]
-            if names.uses is not old_names.uses:
-                self._uses.update(names.uses - old_names.uses)
-                self._uses.subtract(old_names.uses - names.uses)
-            self.stored[number], self.names[number] = aggregate, names
+            if names is not None:
+                old_names = self._stored_names(number)
+                if names.goods is not old_names.goods:
+                    reserved += [(goods, number) for goods in names.goods - old_names.goods]
+                    released += [(goods, number) for goods in old_names.goods - names.goods]
+                if names.uses is not old_names.uses:
+                    self._uses.update(names.uses - old_names.uses)
+                    self._uses.subtract(old_names.uses - names.uses)
+                self.names[number] = names
+            self.stored[number] = aggregate
         self._tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter("number")))
         self._tables.write(sql.RELEASE, _item_rows(released))
         asked = [each for each in reserved if each[0] in self.asked_goods]

@@ -12,9 +12,9 @@ from msgspec.structs import replace
 from ...domain.catalogue import Catalogue
 from ...domain.lane import UNANSWERED, Lane, LaneChange, end
 from ...domain.lease import LeaseEnd
-from ...domain.subscription.aggregate import Pending
+from ...domain.subscription.aggregate import Aggregate, Pending
 from ...domain.subscription.events import Event, EventKind, events_of
-from ...domain.subscription.names_used import uses_named
+from ...domain.subscription.names_used import names_the_same, uses_named
 from ...domain.subscription.records import (
     ActionRecord,
     ActionState,
@@ -84,14 +84,13 @@ class Transaction(Resets):
         former = record.aggregate if record else None
         self.subscriptions[subscription] = revised(record, transition.aggregate, now=self.now)
         self.events += events_of(former, transition)
-        names = self._changed.get(subscription) or self._stored_names(subscription)
-        names = self._changed[subscription] = names_after(former, names, transition)
+        if former is not None and names_the_same(former, transition):
+            self._changed.setdefault(subscription, None)
+        else:
+            self._change_names(subscription, former, transition)
         self.numbers.give("request", len(transition.created))
         for link in transition.aggregate.links:
             self._changed_lanes.add((link.provider, subscription))
-        for goods in names.goods:
-            if self.reserved.get(goods) != subscription and self.owner(goods) is None:
-                self.reserved[goods] = subscription
         for provider, pending in transition.created:
             self._add_request(transition, provider, pending)
         for n, finished in enumerate(transition.finished):
@@ -103,6 +102,15 @@ class Transaction(Resets):
             else:
                 self._change_action(change)
         return put
+
+    def _change_names(
+        self, subscription: str, former: Aggregate | None, transition: Transition
+    ) -> None:
+        names = self._changed.get(subscription) or self._stored_names(subscription)
+        names = self._changed[subscription] = names_after(former, names, transition)
+        for goods in names.goods:
+            if self.reserved.get(goods) != subscription and self.owner(goods) is None:
+                self.reserved[goods] = subscription
 
     def put_action(self, record: ActionRecord) -> ActionRecord:
         """Writes an action that is new, or that was scheduled until now."""

@@ -114,7 +114,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     ] = None
     tls_client_ca: Annotated[
         Path | None,
-        Meta(description="Accept only clients with a certificate signed by one of these (PEM)."),
+        Meta(
+            description="CAs (PEM): accept only clients whose certificate one of these CAs signed."
+        ),
     ] = None
     patience_seconds: Annotated[
         float,

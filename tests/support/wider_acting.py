@@ -1,4 +1,4 @@
-"""Makes random actions that name several things at once, and some that are not useful."""
+"""Makes random actions that name several items or services, and some that are not useful."""
 
 from __future__ import annotations
 

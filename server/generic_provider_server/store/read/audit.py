@@ -25,7 +25,7 @@ class AuditFilter(Value, frozen=True, kw_only=True):
     time_to: Instant | None = None
 
     def scans(self) -> bool:
-        """Tells whether no index finds these entries, so that many others are examined.
+        """Tells whether no index serves the filter, so that the query examines many other entries.
 
         One person or system may have millions of entries, one subscription has few.
         """

@@ -16,7 +16,7 @@ from ..database.rows import lane_of_row, request_of_row, rows_of
 from ..memory.memory import Memory
 
 MOST_EXAMINED = 50_000
-"""At most this many rows are examined for one page of a list that no index finds."""
+"""If no index serves the filter of a list, at most this many rows are examined for one page."""
 
 
 class BaseQueries:

@@ -27,7 +27,7 @@ class SubscriptionFilter(Value, frozen=True, kw_only=True):
     holder_number: str = ""
 
     def scans(self) -> bool:
-        """Tells whether no index finds these subscriptions, so that many others are examined."""
+        """Tells whether no index serves the filter, so that many others are examined."""
         indexed = self.item_serial or self.account_number or self.holder_number
         return not indexed and bool(self.type)
 
@@ -42,7 +42,7 @@ class ActionFilter(Value, frozen=True, kw_only=True):
     created_to: Instant | None = None
 
     def scans(self) -> bool:
-        """Tells whether no index finds these actions, so that many others are examined."""
+        """Tells whether no index serves the filter, so that many others are examined."""
         return not (self.subscription or self.reference) and bool(self.performed_by)
 
 
@@ -66,7 +66,7 @@ class RequestFilter(Value, frozen=True, kw_only=True):
     oldest_first: bool = False
 
     def scans(self) -> bool:
-        """Tells whether no index finds these requests, so that many others are examined."""
+        """Tells whether no index serves the filter, so that many others are examined."""
         indexed = self.subscription or self.account_number or self.reference or self.reset_run
         return not indexed and bool(self.item_serial or self.error_code or self.last_adapter)
 

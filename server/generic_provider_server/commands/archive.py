@@ -5,7 +5,6 @@ archives.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
@@ -13,15 +12,14 @@ from ..domain.archive import ArchiveRecord, ArchiveState, archive_id, final_befo
 from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused, not_found
 from ..domain.subscription.records import Who
-from ..domain.values import Instant
+from ..domain.values import Instant, Value
 from ..store.archives.lines import Content, moment, number_of
 from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
 from .repeats import created_before as made_before
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateArchive:
+class CreateArchive(Value, frozen=True, kw_only=True):
     created_before: Instant
     digest: bytes
     provider: str = ""
@@ -54,8 +52,7 @@ class CreateArchive:
         return record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TakeArchive:
+class TakeArchive(Value, frozen=True, kw_only=True):
     """Makes a server process the worker of the oldest archive that is not made yet.
 
     Returns None if there is no such archive, or if its worker is another process that is alive.
@@ -78,8 +75,7 @@ class TakeArchive:
         return taken
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PutArchive:
+class PutArchive(Value, frozen=True, kw_only=True):
     """Stores the progress of the archive's worker.
 
     Returns None if another process has taken over.
@@ -97,8 +93,7 @@ class PutArchive:
         return self.archive
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MoveLines:
+class MoveLines(Value, frozen=True, kw_only=True):
     """Removes from the tables what the next lines of the complete file contain.
 
     Returns None if another process has taken over.
@@ -123,8 +118,7 @@ class MoveLines:
         return moved
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeleteArchive:
+class DeleteArchive(Value, frozen=True, kw_only=True):
     """Marks an archive as deleted, after the caller has removed its file."""
 
     archive: int

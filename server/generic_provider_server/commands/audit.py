@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NoReturn
 
 from ..domain.audit import AuditEntry
 from ..domain.refusals import Refused
+from ..domain.values import Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddEntries:
+class AddEntries(Value, frozen=True, kw_only=True):
     entries: tuple[AuditEntry, ...]
 
     def needs(self) -> Needs:
@@ -23,8 +22,7 @@ class AddEntries:
             transaction.audit(entry)
 
 
-@dataclass(frozen=True, slots=True)
-class RefuseItem:
+class RefuseItem(Value, frozen=True):
     """Stands for a malformed item of a batch, so that it is counted with the other items."""
 
     refused: Refused

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 from ..domain.catalogue import catalogue_of
 from ..domain.lane import Lane, claim
@@ -11,6 +10,7 @@ from ..domain.platform.image import PlatformImage
 from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.records import RequestRecord, request_record
 from ..domain.subscription.target import target_after
+from ..domain.values import Value
 from ..store.database.documents import encode
 from ..store.notices.notice import Notice
 from ..store.notices.tally import HANDOVER
@@ -37,8 +37,7 @@ LIVE_TURNS = 4
 """While live and bulk subscriptions wait, this many live ones are handed over for each bulk one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Demand:
+class Demand(Value, frozen=True, kw_only=True):
     """A stream or a pull that can take requests. Durations are in microseconds.
 
     `credit` returns how many requests it can take now. Its argument is what the running transaction
@@ -52,8 +51,7 @@ class Demand:
     include_target: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Handed:
+class Handed(Value, frozen=True):
     """The requests of one subscription on a new lease."""
 
     lane: Lane
@@ -63,8 +61,7 @@ class Handed:
     target: PlatformImage | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Claim:
+class Claim(Value, frozen=True, kw_only=True):
     """Hands over ready requests, oldest first, to the demands in their order.
 
     `server`: this process, which then has the leases. It hands nothing over while its last sign of

@@ -4,9 +4,7 @@ reset runs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from ..domain.values import Instant
+from ..domain.values import Instant, Value
 from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
 
@@ -14,8 +12,7 @@ MOST_DROPPED = 500
 MOST_EVENT_ROWS = 100
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropEvents:
+class DropEvents(Value, frozen=True, kw_only=True):
     """Removes the oldest events."""
 
     before: Instant
@@ -27,8 +24,7 @@ class DropEvents:
         transaction.drop_events(before=self.before, most=MOST_EVENT_ROWS)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropAudit:
+class DropAudit(Value, frozen=True, kw_only=True):
     """Removes the oldest entries of the audit trail."""
 
     before: Instant
@@ -40,8 +36,7 @@ class DropAudit:
         transaction.drop_audit(before=self.before, most=MOST_DROPPED)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DropEntries:
+class DropEntries(Value, frozen=True, kw_only=True):
     """Removes the first entries of a run that ended long ago. Such a run never changes."""
 
     run_number: int

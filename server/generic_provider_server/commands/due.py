@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..domain.subscription.due import next_end, usage_is_over
 from ..domain.subscription.lifecycle import end_usage, expire
 from ..domain.subscription.records import Who
+from ..domain.values import Value
 from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
@@ -16,8 +15,7 @@ from .scheduled import perform_scheduled
 SERVICE = Who(performed_by="generic-provider", caller="generic-provider")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndDelays:
+class EndDelays(Value, frozen=True, kw_only=True):
     """Makes the lanes ready whose delay is over."""
 
     def needs(self) -> Needs:
@@ -27,8 +25,7 @@ class EndDelays:
         return transaction.end_delays()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExpireOverdue:
+class ExpireOverdue(Value, frozen=True, kw_only=True):
     """Expires the requests of lanes that have no live lease, and whose first request has waited
     longer than the provider's window.
     """
@@ -57,8 +54,7 @@ class ExpireOverdue:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DoDue:
+class DoDue(Value, frozen=True, kw_only=True):
     """Does what is due at a subscription: removes usage records that have ended, and performs ends
     and scheduled actions in the order in which they were due.
 

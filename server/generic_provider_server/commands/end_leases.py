@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from ..domain.lane import Lane, disown
 from ..domain.lease import LeaseEnd
-from ..domain.values import Instant
+from ..domain.values import Instant, Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Value, frozen=True):
     """The number of subscriptions that were `found`, and of those that were free to be changed.
 
     Run the command again until none is found.
@@ -24,8 +22,7 @@ class Progress:
     done: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EndLeases:
+class EndLeases(Value, frozen=True, kw_only=True):
     """Ends the leases for which `broken` is true, with this `cause`. Leases that ran out end too,
     because they end when their subscriptions are loaded.
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..domain.lane import Lane, disown, extend
 from ..domain.lease import Lease, LeaseEnd, streams_of
 from ..domain.refusals import unavailable
+from ..domain.values import Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
 from .end_leases import Progress
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseState:
+class LeaseState(Value, frozen=True):
     """Tells whether a lease is live.
 
     `remaining`: the microseconds until it ends; 0 if it has ended.
@@ -24,8 +22,7 @@ class LeaseState:
     remaining: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Extend:
+class Extend(Value, frozen=True, kw_only=True):
     """Extends leases. `server`: this process, which has the leases from now on.
 
     `duration`: microseconds from now; None means the duration of the hand-over or of the last
@@ -62,8 +59,7 @@ class Extend:
         return LeaseState(live=True, remaining=change.lane.lease_until - transaction.steady)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Release:
+class Release(Value, frozen=True, kw_only=True):
     """Releases leases. If `stop` is true, the streams of these leases get nothing more."""
 
     leases: tuple[Lease | None, ...]
@@ -87,8 +83,7 @@ class Release:
         return tuple(states)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Withdraw:
+class Withdraw(Value, frozen=True, kw_only=True):
     """Ends leases that the server has not sent, so no request of them can have been applied."""
 
     leases: tuple[Lease, ...]
@@ -103,8 +98,7 @@ class Withdraw:
                 transaction.end_lease(lane, LeaseEnd.NOT_SENT)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Disown:
+class Disown(Value, frozen=True, kw_only=True):
     """Gives up the leases of a server that drained: they stay live until they run out."""
 
     server: str

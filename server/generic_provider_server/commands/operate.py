@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from ..domain.archive import request_missing
 from ..domain.lease import LeaseEnd
 from ..domain.refusals import Reason, Refused
 from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.lifecycle import accept, reject
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, Who, request_number
+from ..domain.values import Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelRequest:
+class CancelRequest(Value, frozen=True, kw_only=True):
     """Rejects a request in the operator's name.
 
     If the request was handed over, the elements that it names become uncertain.
@@ -46,8 +44,7 @@ class CancelRequest:
         return _stored(transaction, self.request)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResolveRequest:
+class ResolveRequest(Value, frozen=True, kw_only=True):
     """Answers a request in the name of a person who has checked the platform, so that nothing
     becomes uncertain.
     """

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from msgspec.structs import replace
 
 from ..domain.actions import AnyAction, BecomeSubscriber
@@ -24,7 +22,7 @@ from ..domain.subscription.records import (
     revised,
 )
 from ..domain.subscription.transition import Transition
-from ..domain.values import Goods, Instant, RequestOrigin, RequestType
+from ..domain.values import Goods, Instant, RequestOrigin, RequestType, Value
 from ..store.database.documents import encode
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
@@ -41,8 +39,7 @@ carries them.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(Value, frozen=True):
     """What an action made, or would make: a preview has no ids and numbers.
 
     `subscription`: None only if the action that creates it is still scheduled, or never created it.
@@ -57,8 +54,7 @@ class Done:
     left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Perform:
+class Perform(Value, frozen=True, kw_only=True):
     """Performs an action.
 
     `original`: the call as it was made; empty for an automatic end. `digest`: the digest of the

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from msgspec.structs import replace
 
 from ..domain.catalogue import catalogue_of, check_complete, check_provider
 from ..domain.refusals import Reason, Refused
 from ..domain.subscription.records import ProviderRecord, Who
-from ..domain.values import Distributor, Provider, ProviderState, Service
+from ..domain.values import Distributor, Provider, ProviderState, Service, Value
 from ..store.database.engine import Overtaken
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .repeats import created_before
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateProvider:
+class CreateProvider(Value, frozen=True, kw_only=True):
     provider: Provider
     digest: bytes
     request_id: str = ""
@@ -51,8 +49,7 @@ class CreateProvider:
         return record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UpdateProvider:
+class UpdateProvider(Value, frozen=True, kw_only=True):
     """Changes a provider.
 
     It runs after the other commands of the group, so that everything that they name is counted.
@@ -87,8 +84,7 @@ class UpdateProvider:
         return record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetProviderState:
+class SetProviderState(Value, frozen=True, kw_only=True):
     provider: str
     state: ProviderState
     who: Who = Who()

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
 
 from ..domain.platform.reported import Reported, Unknown
 from ..domain.subscription.report import CLOCKS, overtaken, report
-from ..domain.values import Instant
+from ..domain.values import Instant, Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 
@@ -20,8 +19,7 @@ class Outcome(Enum):
     UNKNOWN = auto()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EntryResult:
+class EntryResult(Value, frozen=True, kw_only=True):
     """The outcome of one entry.
 
     `why`: the reason why the entry is unknown. `unknown`: ids that the provider does not have.
@@ -35,8 +33,7 @@ class EntryResult:
     repeat_after: Instant | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(Value, frozen=True, kw_only=True):
     """What a report says about one subscription.
 
     Without `held` the platform does not know the subscription.
@@ -47,8 +44,7 @@ class Entry:
     held: Reported | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class Report(Value, frozen=True, kw_only=True):
     """A part of a report.
 
     `report_time`: the time at which a complete report began; 0 for any other report.

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from msgspec.structs import replace
 
 from ..domain.catalogue import catalogue_of
@@ -11,6 +9,7 @@ from ..domain.refusals import Reason, Refused
 from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.records import RequestRecord, Who
 from ..domain.subscription.reset import plan_reset
+from ..domain.values import Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .perform import created_requests
@@ -22,8 +21,7 @@ that the reset created follow.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class ResetDone:
+class ResetDone(Value, frozen=True):
     """What a reset created.
 
     `numbers`: if the call is a repeat, the numbers of the requests that the earlier call created.
@@ -34,8 +32,7 @@ class ResetDone:
     numbers: tuple[int, ...] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResetSubscription:
+class ResetSubscription(Value, frozen=True, kw_only=True):
     """Resets one subscription.
 
     `provider`: the provider at which it is reset; if empty, it is reset at every effective

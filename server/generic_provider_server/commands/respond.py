@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from ..domain.archive import Archived
@@ -13,7 +12,7 @@ from ..domain.platform.image import Request
 from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.lifecycle import accepted_late
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, request_number
-from ..domain.values import RequestState
+from ..domain.values import RequestState, Value
 from ..domain.verdicts import judge_final, judge_pending
 from ..store.notices.tally import ANSWERS
 from ..store.write.loaded import Needs
@@ -22,8 +21,7 @@ from ..store.write.transaction import Transaction
 NEVER_ISSUED = "this lease token was never issued for this request"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Response:
+class Response(Value, frozen=True, kw_only=True):
     """An answer. `retry_delay` is in microseconds; if it is None, the server chooses the delay."""
 
     request: int
@@ -36,8 +34,7 @@ class Response:
     retry_delay: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Value, frozen=True):
     """The verdict on an answer.
 
     `state`: the current state of the request; None if the request does not exist.
@@ -49,8 +46,7 @@ class Verdict:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Respond:
+class Respond(Value, frozen=True, kw_only=True):
     provider: str
     responses: tuple[Response, ...]
     leases: tuple[Lease | None, ...]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from msgspec.structs import replace
 
 from ..domain.actions import AnyAction, BecomeSubscriber
@@ -12,7 +10,7 @@ from ..domain.subscription.aggregate import ActionError
 from ..domain.subscription.events import Event, EventKind
 from ..domain.subscription.records import ActionRecord, ActionState, Who, action_id
 from ..domain.subscription.scheduling import scheduled
-from ..domain.values import Instant
+from ..domain.values import Instant, Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .perform import Done, Perform, free_number
@@ -21,8 +19,7 @@ MOST_SCHEDULED = 200
 """The limit of scheduled actions of a subscription."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule:
+class Schedule(Value, frozen=True, kw_only=True):
     """Stores an action that is performed at `time`, or performs it if that time has come.
 
     `bulk`: true if the action has the priority BULK when it is performed later.
@@ -81,8 +78,7 @@ def _check_count(subscription: str, scheduled: int) -> None:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CancelScheduled:
+class CancelScheduled(Value, frozen=True, kw_only=True):
     """Cancels a scheduled action. A repeat changes nothing."""
 
     action: int

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from ..domain.values import Value
 from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forget:
+class Forget(Value, frozen=True, kw_only=True):
     """Removes a server that is silent, unless it has written another sign of life than `sign`."""
 
     server: str

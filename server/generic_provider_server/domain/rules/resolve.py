@@ -41,14 +41,14 @@ def resolve(action: AnyAction, subscription: Subscription | None) -> AnyAction:
     """
     default = _default(action, subscription)
     match action:
+        case AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms():
+            return replace(action, services=_all(action.services, default, "services"))
         case BecomeSubscriber() | Replace():
             return replace(
                 action,
                 items=_all(action.items, default, "items"),
                 services=_all(action.services, default, "services"),
             )
-        case AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms():
-            return replace(action, services=_all(action.services, default, "services"))
         case AddItems():
             return replace(action, items=_all(action.items, default, "items"))
         case ChangeDistribution():

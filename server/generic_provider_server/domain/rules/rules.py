@@ -95,6 +95,8 @@ def _place(item: Item) -> tuple[str, str, Goods]:
 
 
 def _named(action: AnyAction) -> set[str]:
+    if isinstance(action, ServiceListAction):
+        return set()
     match action:
         case BecomeSubscriber():
             named = {existing.provider for existing in action.existing}
@@ -116,7 +118,7 @@ def _named(action: AnyAction) -> set[str]:
         ):
             return set()
         case _:
-            _: StateAction | ServiceListAction = action
+            _: StateAction = action
             return set()
 
 

@@ -58,6 +58,8 @@ def goods_named(aggregate: Aggregate) -> set[Goods]:
 
 def goods_of(action: AnyAction) -> set[Goods]:
     """Returns the items that an action adds."""
+    if isinstance(action, ServiceListAction):
+        return set()
     match action:
         case BecomeSubscriber() | AddItems() | Replace():
             return {item.goods for item in action.items}
@@ -74,7 +76,7 @@ def goods_of(action: AnyAction) -> set[Goods]:
         ):
             return set()
         case _:
-            _: StateAction | ServiceListAction = action
+            _: StateAction = action
             return set()
 
 

@@ -55,9 +55,9 @@ WholeDeactivation = Deactivate | Terminate | Rest | ShortTermDeactivate | EndSho
 WholeAction = WholeActivation | WholeDeactivation
 
 PerServiceAction = (
-    BecomeSubscriber
+    ServiceListAction
+    | BecomeSubscriber
     | Regret
-    | ServiceListAction
     | SwapService
     | AddItems
     | RemoveItems
@@ -171,9 +171,9 @@ def _whole(
 
     They include the providers of services that are off, because a replay may link these providers.
     """
-    if not isinstance(action, WholeAction):
-        _: PerServiceAction = action  # mypy reports an action of none of the three unions
+    if isinstance(action, PerServiceAction):
         return (), ()
+    _: WholeAction = action  # mypy reports an action of none of the three unions
     codes = dict.fromkeys([*state.linked, *[service.provider for service in state.services]])
     settings = [(code, catalogues[code].provider.request_settings) for code in codes]
     whole = RequestMethod.WHOLE_SUBSCRIPTION

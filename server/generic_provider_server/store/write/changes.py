@@ -12,6 +12,7 @@ from ...domain.lane import Lane, LaneState
 from ...domain.refusals import Reason, not_found
 from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.events import Event
+from ...domain.subscription.names_used import Use
 from ...domain.subscription.records import SubscriptionRecord
 from ...domain.values import Goods
 from ..database import statements as sql
@@ -55,7 +56,7 @@ class Changes(Loaded):
         self._changed: dict[str, Names | None] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: dict[Bulk, dict[object, Row]] = {}
-        self._uses: Counter[tuple[str, str]] = Counter()
+        self._uses: Counter[Use] = Counter()
         self._taken_back: dict[int, bytes | None] = {}
 
     def record(self, subscription: str) -> SubscriptionRecord | None:
@@ -154,8 +155,8 @@ class Changes(Loaded):
                     reserved += [(goods, number) for goods in names.goods - old_names.goods]
                     released += [(goods, number) for goods in old_names.goods - names.goods]
                 if names.uses is not old_names.uses:
-                    self._uses.update(names.uses - old_names.uses)
-                    self._uses.subtract(old_names.uses - names.uses)
+                    self.count_uses(names.uses - old_names.uses, 1)
+                    self.count_uses(old_names.uses - names.uses, -1)
                 self.names[number] = names
             self.stored[number] = aggregate
         self._tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter("number")))
@@ -167,6 +168,11 @@ class Changes(Loaded):
         self._tables.write(sql.PUT_SUBSCRIPTION, changed)
         self._tables.write(sql.PUT_LINK, links)
         self._changed.clear()
+
+    def count_uses(self, uses: Iterable[Use], change: int) -> None:
+        """Adds `change` to the number of subscriptions that use each of these parts."""
+        for use in uses:
+            self._uses[use] += change
 
     def _stored_names(self, number: str) -> Names:
         names = self.names.get(number)

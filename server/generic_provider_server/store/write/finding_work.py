@@ -61,15 +61,14 @@ class FindingWork(Cleaning):
             self._memory.scan_starts.note_empty(provider)
 
     def made_ready(self) -> dict[str, list[str]]:
-        """Returns the subscriptions of which requests become ready with this transaction, for each
-        provider at which nothing else is ready. The oldest come first.
+        """Returns the subscriptions of which requests may become ready with this transaction, for
+        each provider at which nothing else is ready. The oldest come first.
         """
         found = defaultdict[str, list[tuple[Instant, int, str]]](list)
         for provider, number in self._changed_lanes:
-            if self._memory.scan_starts.is_empty(provider):
-                queue = self.existing(number).aggregate.queue(provider)
-                if self.lane(provider, number).due(queue, now=self.now):
-                    found[provider].append((queue[0].schedule_time, queue[0].number, number))
+            queue = self.existing(number).aggregate.queue(provider)
+            if queue and self._memory.scan_starts.is_empty(provider):
+                found[provider].append((queue[0].schedule_time, queue[0].number, number))
         return {code: [number for *_, number in sorted(each)] for code, each in found.items()}
 
     def leased_to_stream(self, provider: str, stream: str, *, most: int) -> list[str]:

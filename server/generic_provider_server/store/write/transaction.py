@@ -118,9 +118,9 @@ class Transaction(Resets):
         former = scheduled.pop(record.id, None)
         self._write(sql.END_SCHEDULE if former else sql.ADD_ACTION, record.id, action_row(record))
         if former and former.action:
-            self._uses.subtract(uses_named(former.action))
+            self.count_uses(uses_named(former.action), -1)
         if record.state is ActionState.SCHEDULED and record.action:
-            self._uses.update(uses_named(record.action))
+            self.count_uses(uses_named(record.action), 1)
             scheduled[record.id] = record
         elif record.settle_time:
             self.notice.settled.add(record.id)

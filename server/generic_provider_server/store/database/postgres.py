@@ -5,7 +5,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from itertools import chain
 from typing import Any, cast
@@ -164,11 +164,13 @@ class PostgresEngine:
 @contextmanager
 def _transaction(connection: psycopg.Connection[Any], begin: str) -> Iterator[PostgresTables]:
     connection.execute(begin.encode())
+    tables = PostgresTables(connection)
     try:
-        tables = PostgresTables(connection)
         yield tables
         tables.commit()
     except BaseException:
+        with suppress(psycopg.Error):
+            tables.pipeline.close()
         with suppress(psycopg.Error):
             connection.execute("ROLLBACK")
         raise
@@ -177,26 +179,28 @@ def _transaction(connection: psycopg.Connection[Any], begin: str) -> Iterator[Po
 class PostgresTables:
     """The tables of PostgreSQL within a transaction.
 
-    Writes are collected, and sent together before the next statement that returns rows.
-    `commit` sends the last statements and the COMMIT together. So a process that hangs never holds
-    the locks of rows that every process changes.
+    Writes are sent at once, so that the database works on them while the next ones are built. The
+    next statement that returns rows waits for their results. `commit` sends the last statements and
+    the COMMIT together. So a process that hangs never holds the locks of rows that every process
+    changes. `pipeline`: open while the results of writes are awaited.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
         self._connection = connection
         self._cursor = connection.cursor()
         self._last: list[tuple[str, Sequence[Any]]] = []
-        self._unsent: list[tuple[Bulk, Sequence[Any], int]] = []
+        self.pipeline = ExitStack()
+        self._written: list[tuple[Bulk, int, psycopg.Cursor[Any]]] = []
 
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]:
-        self._send()
+        self._end_writes()
         return rows_of(self._cursor.execute(_spoken(statement), parameters))
 
     def select_in(self, statement: str, keys: Sequence[Any], /) -> list[Any]:
         return self.select(statement, (array_literal(keys),)) if keys else []
 
     def run(self, statement: str, parameters: Sequence[Any], /) -> None:
-        self._send()
+        self._end_writes()
         self._cursor.execute(_spoken(statement), parameters)
 
     def run_last(self, statement: str, parameters: Sequence[Any], /) -> None:
@@ -204,20 +208,18 @@ class PostgresTables:
 
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
         rows = list(rows)
-        if rows:
-            self._unsent.append((statement, _columns(statement, rows), len(rows)))
-
-    def _send(self) -> None:
-        """Sends the collected writes together, without waiting for each one's result."""
-        if not self._unsent:
+        if not rows:
             return
-        unsent, self._unsent = self._unsent, []
-        with self._connection.pipeline():
-            results = [
-                self._connection.execute(statement.postgres, columns)
-                for statement, columns, _ in unsent
-            ]
-        for (statement, _, count), result in zip(unsent, results, strict=True):
+        if not self._written:
+            self.pipeline.enter_context(self._connection.pipeline())
+        result = self._connection.execute(statement.postgres, _columns(statement, rows))
+        self._written.append((statement, len(rows), result))
+
+    def _end_writes(self) -> None:
+        """Waits for the results of the writes."""
+        self.pipeline.close()
+        written, self._written = self._written, []
+        for statement, count, result in written:
             if statement.every and result.rowcount < count:
                 raise Overtaken(statement.postgres)
 
@@ -230,7 +232,7 @@ class PostgresTables:
             self._last.append((TELL, (CHANNEL, told)))
 
     def commit(self) -> None:
-        self._send()
+        self._end_writes()
         statements = "; ".join([*[statement for statement, _ in self._last], "COMMIT"])
         parameters = [each for _, given in self._last for each in given]
         # Only a cursor that binds the parameters itself sends several statements in one message.

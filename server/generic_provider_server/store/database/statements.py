@@ -109,6 +109,7 @@ ETAGS_ALONE = "SELECT code, etag FROM provider ORDER BY code FOR UPDATE"
 ADD_SUBSCRIPTION = insert(SubscriptionRow)
 PUT_SUBSCRIPTION = update(SubscriptionRow, but=[SubscriptionRow.create_time])
 PUT_LINK = upsert(LinkRow, but=[LinkRow.report_time])
+SET_SYNC_STATE = update(LinkRow, LinkRow.sync_state)
 MARK_REPORTED = update(LinkRow, LinkRow.report_time, raise_only=[LinkRow.report_time], every=False)
 RESERVE = insert(ItemRow)
 RESERVE_UNASKED = insert(ItemRow, every=False)

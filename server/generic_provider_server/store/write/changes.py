@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from functools import partial
 from operator import itemgetter
@@ -138,7 +138,7 @@ class Changes(Loaded):
     def _put_subscriptions(self) -> None:
         added: list[Row] = []
         changed: list[Row] = []
-        links: list[Row] = []
+        links = defaultdict[Bulk, list[Row]](list)
         reserved: list[tuple[Goods, str]] = []
         released: list[tuple[Goods, str]] = []
         for number, names in self._changed.items():
@@ -148,7 +148,8 @@ class Changes(Loaded):
             aggregate, former = record.aggregate, self.stored.get(number)
             row = subscription_row(record, leased=partial(self._leased_at, number, aggregate))
             (changed if former else added).append(row)
-            links += _link_rows(aggregate, former)
+            for statement, link in _link_rows(aggregate, former):
+                links[statement].append(link)
             if names is not None:
                 old_names = self._stored_names(number)
                 if names.goods is not old_names.goods:
@@ -166,7 +167,8 @@ class Changes(Loaded):
         self._tables.write(sql.RESERVE, _item_rows(asked))
         self._tables.write(sql.RESERVE_UNASKED, _item_rows(unasked))
         self._tables.write(sql.PUT_SUBSCRIPTION, changed)
-        self._tables.write(sql.PUT_LINK, links)
+        for statement, rows in links.items():
+            self._tables.write(statement, rows)
         self._changed.clear()
 
     def count_uses(self, uses: Iterable[Use], change: int) -> None:
@@ -200,13 +202,16 @@ class Changes(Loaded):
         self._changed_lanes.clear()
 
 
-def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[Row]:
-    """Yields the links that differ from the stored ones."""
-    stored = {link.provider: link for link in former.links} if former else {}
+def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[tuple[Bulk, Row]]:
+    """Yields the links that differ from the stored ones, each with the statement that writes it."""
+    stored = {link.provider: searched_of(link) for link in former.links} if former else {}
     for link in aggregate.links:
-        old = stored.get(link.provider)
-        if old is None or searched_of(link) != searched_of(old):
-            yield link_row(aggregate.desired.number, link)
+        old, new = stored.get(link.provider), searched_of(link)
+        if old != new:
+            # the other columns have indexes of their own, which need not be changed then
+            only_sync = old is not None and old[1:] == new[1:]
+            statement = sql.SET_SYNC_STATE if only_sync else sql.PUT_LINK
+            yield statement, link_row(aggregate.desired.number, link)
 
 
 def _item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:

@@ -51,11 +51,20 @@ def enqueue(
 ) -> None:
     """Adds the requests of a reset, or those that heal a platform, in a unit of their own."""
     added = [
-        _pending(ledger, request, unit=unit, index=n, origin=RequestOrigin.RESET, bulk=bulk)
+        Pending(
+            unit=unit,
+            index=n,
+            origin=RequestOrigin.RESET,
+            request=request,
+            create_time=ledger.now,
+            schedule_time=ledger.now,
+            reset_run=reset_run,
+            performed_by=performed_by,
+            bulk=bulk,
+        )
         for n, request in enumerate(requests)
     ]
-    by = {"reset_run": reset_run, "performed_by": performed_by}
-    ledger.add(provider, [replace(each, **by) for each in added])
+    ledger.add(provider, added)
 
 
 def enqueue_own(ledger: Ledger, provider: str, requests: Sequence[Request], *, action: int) -> None:
@@ -88,26 +97,11 @@ def of_action(
 
 
 def correction(ledger: Ledger, request: Request, *, unit: int, index: int) -> Pending:
-    return _pending(
-        ledger, request, unit=unit, index=index, origin=RequestOrigin.ROLLBACK, bulk=False
-    )
-
-
-def _pending(
-    ledger: Ledger,
-    request: Request,
-    *,
-    unit: int,
-    index: int,
-    origin: RequestOrigin,
-    bulk: bool,
-) -> Pending:
     return Pending(
         unit=unit,
         index=index,
-        origin=origin,
+        origin=RequestOrigin.ROLLBACK,
         request=request,
         create_time=ledger.now,
         schedule_time=ledger.now,
-        bulk=bulk,
     )

@@ -177,9 +177,7 @@ async def test_a_listener_that_fails_keeps_neither_callers_nor_other_listeners_w
 async def test_a_database_that_cannot_be_written_is_unavailable(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    killing = sql.ADD_ACTION.postgres.replace(
-        " ON CONFLICT", " WHERE pg_terminate_backend(pg_backend_pid()) ON CONFLICT"
-    )
+    killing = f"{sql.ADD_ACTION.postgres} WHERE pg_terminate_backend(pg_backend_pid())"
     gone = replace(
         sql.ADD_ACTION, sqlite="INSERT INTO a_table_that_is_gone VALUES (?)", postgres=killing
     )

@@ -58,7 +58,7 @@ class Send(Step):
                 entries.append(_failed(entry))
             elif entry and (sent := _send(transaction, run, entry, lost=lost.get(number, ()))):
                 entries.append(sent)
-        transaction.put_reset_entries(entries)
+        transaction.put_reset_entries(entries, planned=run.stage is Stage.SEND_PLANNED)
         run = _counted(run, self.numbers[:examined], entries)
         if self.last or len(entries) >= most:
             errors = RunState.COMPLETED_WITH_ERRORS if run.failed else RunState.COMPLETED
@@ -106,10 +106,11 @@ def _send(
     record = transaction.record(number)
     if record is None:
         return None
-    lane = transaction.lane(run.definition.provider, number)
-    if run.definition.recreate and lane.is_leased:
-        message = f"its requests are on a live lease of adapter {lane.adapter}"
-        return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
+    if run.definition.recreate:
+        lane = transaction.lane(run.definition.provider, number)
+        if lane.is_leased:
+            message = f"its requests are on a live lease of adapter {lane.adapter}"
+            return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
     try:
         found = examine(
             record.aggregate,

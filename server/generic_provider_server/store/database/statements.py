@@ -121,7 +121,7 @@ given away in the meantime.
 
 RELEASE = delete(ItemRow, whole=True, every=False)
 COUNT_USE = upsert(ProviderUse, add=[ProviderUse.uses])
-ADD_ACTION = insert(ActionRow)
+ADD_ACTION = insert(ActionRow, unused=True)
 CHANGE_ACTION = update(
     ActionRow,
     ActionRow.state,
@@ -132,7 +132,7 @@ CHANGE_ACTION = update(
 )
 END_SCHEDULE = update(ActionRow, where="action.due_time IS NOT NULL")
 ADD_REQUEST_ID = insert(RequestIdRow)
-ADD_REQUEST = insert(RequestRow)
+ADD_REQUEST = insert(RequestRow, unused=True)
 
 STILL_PENDING = "request.state + 0 = 1"
 """A condition that does not use the index of pending requests, because PostgreSQL may find many
@@ -202,7 +202,8 @@ FIRST_ENTRIES = (
     "SELECT run, subscription FROM reset_entry WHERE run = ? ORDER BY subscription LIMIT ?"
 )
 DROP_ENTRIES = delete(ResetEntryRow, every=False)
-PUT_RESET_ENTRY = upsert(ResetEntryRow)
+ADD_RESET_ENTRY = insert(ResetEntryRow, unused=True)
+PUT_RESET_ENTRY = update(ResetEntryRow)
 ACCEPTED_OF = (
     f"SELECT {columns_of(RequestRow)} FROM request WHERE subscription IN ({{}}) AND state + 0 = 2"
 )

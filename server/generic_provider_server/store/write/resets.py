@@ -57,8 +57,10 @@ class Resets(FindingWork):
         found = self._tables.select(sql.RESET_ENTRIES, (run, after, until))
         return [entry_of_row(row) for row in found]
 
-    def put_reset_entries(self, entries: Iterable[Entry]) -> None:
-        self._tables.write(sql.PUT_RESET_ENTRY, [entry_row(entry) for entry in entries])
+    def put_reset_entries(self, entries: Iterable[Entry], *, planned: bool = False) -> None:
+        """Writes entries. `planned`: true if the run's plan contains them, so that rows exist."""
+        statement = sql.PUT_RESET_ENTRY if planned else sql.ADD_RESET_ENTRY
+        self._tables.write(statement, [entry_row(entry) for entry in entries])
 
     def drop_first_entries(self, run: int, *, most: int) -> None:
         found = self._tables.select(sql.FIRST_ENTRIES, (run, most))

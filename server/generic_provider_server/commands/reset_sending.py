@@ -21,6 +21,10 @@ log = structlog.get_logger()
 
 OTHER_REQUESTS = "other requests would be needed than were planned"
 MOST_NAMED = 5
+WRITTEN = 100
+"""The changes of so many subscriptions are written together. PostgreSQL works on them while the
+next ones are computed.
+"""
 SKIPPING = frozenset(
     {EntryOutcome.SKIPPED, EntryOutcome.SUPERSEDED, EntryOutcome.CHANGED_SINCE_PREVIEW}
 )
@@ -58,6 +62,8 @@ class Send(Step):
                 entries.append(_failed(entry))
             elif entry and (sent := _send(transaction, run, entry, lost=lost.get(number, ()))):
                 entries.append(sent)
+            if examined % WRITTEN == 0:
+                transaction.flush()
         transaction.put_reset_entries(entries, planned=run.stage is Stage.SEND_PLANNED)
         run = _counted(run, self.numbers[:examined], entries)
         if self.last or len(entries) >= most:

@@ -6,13 +6,19 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import ActionKind
 from generic_provider_server.domain.archive import Archived, ArchiveRecord, ArchiveState
 from generic_provider_server.domain.lane import Lane
 from generic_provider_server.domain.platform.image import Request
 from generic_provider_server.domain.refusals import Reason
-from generic_provider_server.domain.subscription.aggregate import ActionError, Aggregate, Pending
+from generic_provider_server.domain.subscription.aggregate import (
+    ActionError,
+    Aggregate,
+    Pending,
+    Performed,
+)
 from generic_provider_server.domain.subscription.records import (
     ActionOrigin,
     ActionRecord,
@@ -21,6 +27,7 @@ from generic_provider_server.domain.subscription.records import (
     RequestRecord,
     SubscriptionRecord,
     Who,
+    request_record,
 )
 from generic_provider_server.domain.subscription.undone import Undone
 from generic_provider_server.domain.values import (
@@ -105,6 +112,30 @@ SUBSCRIPTION = SubscriptionRecord(
     update_time=Instant(2),
     revision=3,
 )
+PERFORMED = replace(
+    SUBSCRIPTION.aggregate,
+    performed=(
+        Performed(
+            id=6,
+            unit=2,
+            at=Instant(5),
+            action=ADD_SPORT,
+            reference="order",
+            performed_by="operator",
+        ),
+    ),
+)
+NEW = Pending(
+    number=7,
+    unit=2,
+    index=3,
+    origin=RequestOrigin.ROLLBACK,
+    request=REQUEST.request,
+    create_time=Instant(4),
+    schedule_time=Instant(5),
+    action=6,
+    reset_run=12,
+)
 LANE = Lane(
     provider="SAT",
     subscription="S1",
@@ -181,7 +212,11 @@ def stored(engine: Engine, statement: Bulk, row: Row, select: str) -> Any:
 
 def test_a_request_comes_back_as_it_was(engine: Engine) -> None:
     select = sql.REQUEST.replace("?", "7")
-    row = stored(engine, sql.ADD_REQUEST, rows.request_row(REQUEST), select)
+    added = stored(engine, sql.ADD_REQUEST, rows.request_row(PERFORMED, "SAT", NEW), select)
+    assert rows.request_of_row(added) == request_record(PERFORMED, "SAT", NEW)
+
+    settled = {name: getattr(REQUEST, name) for name in sql.SETTLE_REQUEST.columns}
+    row = stored(engine, sql.SETTLE_REQUEST, settled, select)
     assert rows.request_of_row(row) == REQUEST
 
 

@@ -6,7 +6,7 @@ literal of an array for each column. The models name the columns.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,13 +51,22 @@ def columns_of(table: type[Model], *, wanted: Collection[str] = ()) -> str:
     return ", ".join([name for name in _columns(table) if not wanted or name in wanted])
 
 
-def insert(table: type[Model], *, every: bool = True, unused: bool = False) -> Bulk:
+def insert(
+    table: type[Model],
+    *,
+    every: bool = True,
+    unused: bool = False,
+    defaults: Collection[Field[Any]] = (),
+) -> Bulk:
     """Returns the statement that inserts rows. If `every` is true, no row may exist already.
 
     `unused`: true if no row can exist, because each key is used only once. Then PostgreSQL does not
-    look for one, which takes a fifth of the time.
+    look for one, which takes a fifth of the time. `defaults`: columns that are not given, and get
+    the defaults of the model.
     """
-    return _insert(table, "" if unused else " ON CONFLICT DO NOTHING", every=every)
+    conflict = "" if unused else " ON CONFLICT DO NOTHING"
+    columns = [column for column in _columns(table) if column not in _names(defaults)]
+    return _insert(table, conflict, columns=columns, defaults=defaults, every=every)
 
 
 def upsert(
@@ -134,14 +143,19 @@ def delete(table: type[Model], *, whole: bool = False, where: str = "", every: b
 
 
 def _insert(
-    table: type[Model], conflict: str, *, columns: Collection[str] = (), every: bool = True
+    table: type[Model],
+    conflict: str,
+    *,
+    columns: Sequence[str],
+    defaults: Collection[Field[Any]] = (),
+    every: bool = True,
 ) -> Bulk:
-    columns = tuple(columns or _columns(table))
-    head = f"INSERT INTO {_name(table)} ({', '.join(columns)})"
+    values = ["NULL" if each.default is None else repr(each.default) for each in defaults]
+    head = f"INSERT INTO {_name(table)} ({', '.join([*columns, *_names(defaults)])})"
     return Bulk(
-        f"{head} VALUES ({', '.join('?' * len(columns))}){conflict}",
-        f"{head} SELECT * FROM {_arrays(table, columns)}{conflict}",
-        columns,
+        f"{head} VALUES ({', '.join(['?'] * len(columns) + values)}){conflict}",
+        f"{head} SELECT {', '.join(['v.*', *values])} FROM {_arrays(table, columns)}{conflict}",
+        tuple(columns),
         every=every,
     )
 

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 from ...domain.actions import ActionKind
 from ...domain.lane import Lane
-from ...domain.subscription.aggregate import Link, Pending
+from ...domain.subscription.aggregate import Aggregate, Link, Pending
 from ...domain.subscription.due import due_time
 from ...domain.subscription.records import (
     ActionOrigin,
@@ -167,31 +167,25 @@ def lane_of_row(row: Any) -> Lane:
     )
 
 
-def request_row(record: RequestRecord) -> Row:
+def request_row(aggregate: Aggregate, provider: str, pending: Pending) -> Row:
+    """Returns the row of a new request, without the columns that its hand-overs fill."""
+    performed = aggregate.action(pending.action)
     return {
-        "number": record.number,
-        "provider": record.provider,
-        "subscription": record.subscription,
-        "unit": record.unit,
-        "position": record.index,
-        "type": int(record.type),
-        "state": int(record.state),
-        "origin": int(record.origin),
-        "action": record.action,
-        "reset_run": record.reset_run,
-        "reference": record.reference,
-        "performed_by": record.performed_by,
-        "create_time": record.create_time,
-        "schedule_time": record.schedule_time,
-        "settle_time": record.settle_time,
-        "error_code": record.error_code,
-        "error_description": record.error_description,
-        "reference_number": record.reference_number,
-        "attempts": record.attempts,
-        "last_adapter": record.last_adapter,
-        "last_delivery_time": record.last_delivery_time,
-        "handover": record.handover,
-        "document": encode(record.request),
+        "number": pending.number,
+        "provider": provider,
+        "subscription": aggregate.desired.number,
+        "unit": pending.unit,
+        "position": pending.index,
+        "type": int(pending.request.type),
+        "state": int(RequestState.PENDING),
+        "origin": int(pending.origin),
+        "action": pending.action,
+        "reset_run": pending.reset_run,
+        "reference": performed.reference if performed else "",
+        "performed_by": performed.performed_by if performed else pending.performed_by,
+        "create_time": pending.create_time,
+        "schedule_time": pending.schedule_time,
+        "document": encode(pending.request),
     }
 
 

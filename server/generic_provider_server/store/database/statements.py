@@ -132,8 +132,6 @@ CHANGE_ACTION = update(
 )
 END_SCHEDULE = update(ActionRow, where="action.due_time IS NOT NULL")
 ADD_REQUEST_ID = insert(RequestIdRow)
-ADD_REQUEST = insert(RequestRow, unused=True)
-
 STILL_PENDING = "request.state + 0 = 1"
 """A condition that does not use the index of pending requests, because PostgreSQL may find many
 requests in it that are no longer pending.
@@ -147,15 +145,10 @@ TRIED = (
     RequestRow.last_delivery_time,
     RequestRow.handover,
 )
+SETTLED = (*TRIED, RequestRow.settle_time, RequestRow.reference_number)
+ADD_REQUEST = insert(RequestRow, unused=True, defaults=SETTLED)
 TRY_REQUEST = update(RequestRow, *TRIED, where=STILL_PENDING, every=False)
-SETTLE_REQUEST = update(
-    RequestRow,
-    *TRIED,
-    RequestRow.state,
-    RequestRow.settle_time,
-    RequestRow.reference_number,
-    where=STILL_PENDING,
-)
+SETTLE_REQUEST = update(RequestRow, *SETTLED, RequestRow.state, where=STILL_PENDING)
 ADDING = (ADD_REQUEST_ID, ADD_ACTION, END_SCHEDULE, ADD_REQUEST)
 """The additions of a group are written first, because later commands of the group may already
 change what it adds.

@@ -19,7 +19,6 @@ from ...domain.subscription.records import (
     ActionRecord,
     ActionState,
     ProviderRecord,
-    request_record,
     revised,
 )
 from ...domain.subscription.transition import ActionChange, Circumstances, Finished, Transition
@@ -221,9 +220,9 @@ class Transaction(Resets):
         self._write(sql.TRY_REQUEST, pending.number, row)
 
     def _add_request(self, transition: Transition, provider: str, pending: Pending) -> None:
-        record = request_record(transition.aggregate, provider, pending)
-        self._write(sql.ADD_REQUEST, record.number, request_row(record))
-        self.notice.tally.counts[CREATED, provider, record.type, record.origin] += 1
+        row = request_row(transition.aggregate, provider, pending)
+        self._write(sql.ADD_REQUEST, pending.number, row)
+        self.notice.tally.counts[CREATED, provider, pending.request.type, pending.origin] += 1
 
     def _settle_request(
         self, transition: Transition, finished: Finished, *, answered: Lane | None

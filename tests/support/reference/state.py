@@ -86,7 +86,7 @@ class Sub:
         """
         for key, svc in self.services.items():
             if svc.state in origin:
-                off = svc.over and target in ON and svc.state is not State.DRAFT
+                off = svc.over and target in ON
                 state = State.NOT_EFFECTIVE if off else target
                 self.services[key] = replace(svc, state=state)
 

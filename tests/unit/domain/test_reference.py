@@ -8,16 +8,26 @@ from random import Random
 import pytest
 from msgspec.structs import replace
 
+from generic_provider_server.domain.actions import (
+    Activate,
+    ChangeTerms,
+    Deactivate,
+    Replace,
+    Selection,
+)
 from generic_provider_server.domain.values import (
+    SECOND,
     DeliverySettings,
     Distributor,
     GoodsMapping,
+    Instant,
     Provider,
     ProviderState,
     RequestMethod,
     RequestSettings,
     Service,
     ServiceKind,
+    State,
 )
 from support.catalogues import GOODS
 from support.figures import Figure
@@ -25,6 +35,7 @@ from support.fresh import play_fresh
 from support.lifetimes import CALM, STORMY, UNREFUSED, Lifetime, Step, providers
 from support.reference.mirror import Mirror
 from support.soak import histories
+from support.subscribers import MARI, TALLINN, goods, on, viewer
 
 WHOLE = RequestMethod.WHOLE_SUBSCRIPTION
 WHOLE_SUBSCRIPTION = RequestSettings(activation_method=WHOLE, deactivation_method=WHOLE)
@@ -104,3 +115,32 @@ async def test_the_service_does_what_the_model_does(
 
     await play_fresh("model", among, len(weights), chunk, count=count, weights=weights, play=play)
     figure("histories against the model", count)
+
+
+def test_a_service_that_a_rejection_made_draft_stays_off_if_its_term_is_over() -> None:
+    life = Mirror([SATELLITE, ONLINE])
+    film = Selection(provider="OTT", distributor="APP", service="OTTX")
+    tomorrow = Instant(life.now + 86_400 * SECOND)
+    life.perform(viewer(film, on("MAIN", "NEWS")))
+    life.lease("OTT")
+    life.reject("OTT")
+    life.serve("ALUXSAT")
+    moved = Replace(
+        state=State.EFFECTIVE,
+        type="DTH",
+        holder=MARI,
+        address=TALLINN,
+        items=goods("MAIN", "2"),
+        services=(on("MAIN", "SPORT"), film),
+    )
+    life.perform(moved)
+    life.serve("OTT")
+    life.perform(ChangeTerms((replace(film, term_end=tomorrow),)))
+    life.wait(86_400)
+    for provider in ("OTT", "ALUXSAT"):
+        life.lease(provider)
+        life.reject(provider)
+    assert [each.state for each in life.desired.services] == [State.DRAFT, State.EFFECTIVE]
+    life.perform(Deactivate())
+    life.perform(Activate())
+    assert [each.state for each in life.desired.services] == [State.NOT_EFFECTIVE, State.EFFECTIVE]

@@ -41,5 +41,5 @@ class Credit:
 
     def _used(self, notice: Notice) -> tuple[int, int]:
         heard = self._stream in notice.heard
-        ran_out = 0 if heard else self.ran_out + notice.ran_out[self._stream]
-        return self.in_flight - notice.freed[self._stream], ran_out
+        ran_out = 0 if heard else self.ran_out + notice.ran_out.get(self._stream, 0)
+        return self.in_flight - notice.freed.get(self._stream, 0), ran_out

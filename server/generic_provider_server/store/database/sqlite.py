@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import cache
 from operator import itemgetter
@@ -194,7 +194,7 @@ class SqliteTables:
     run_last = run
 
     def write(self, statement: Bulk, rows: Iterable[Row], /) -> None:
-        values = _values(statement.columns, rows)
+        values = [*map(_values_of(statement), rows)]
         if not values:
             return
         self._cursor.executemany(statement.sqlite, values)
@@ -208,10 +208,13 @@ class SqliteTables:
         """Does nothing, because there is no other process."""
 
 
-def _values(columns: Sequence[str], rows: Iterable[Row]) -> list[Any]:
-    if len(columns) == 1:  # for one column, itemgetter returns the value itself and not a tuple
-        return [(row[columns[0]],) for row in rows]
-    return [*map(itemgetter(*columns), rows)]
+@cache
+def _values_of(statement: Bulk) -> Callable[[Row], Any]:
+    """Returns the function that takes from a row the values that the statement needs."""
+    if len(statement.columns) == 1:  # itemgetter would return the value itself and not a tuple
+        (column,) = statement.columns
+        return lambda row: (row[column],)
+    return itemgetter(*statement.columns)
 
 
 @cache

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
@@ -12,7 +11,7 @@ import msgspec
 
 from ...domain.audit import AuditEntry
 from ...domain.lease import server_of
-from .tally import Tally
+from .tally import Tally, counting
 
 MOST_IN_MESSAGE = 40
 """A message has at most this many streams or providers, because a notification has at most 8,000
@@ -20,8 +19,7 @@ bytes.
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(msgspec.Struct, frozen=True):
     """What a commit changed.
 
     `ready`: the providers at which a lane became ready, each with the time since which the oldest
@@ -34,15 +32,17 @@ class Notice:
     empty in the notice of another process.
     """
 
-    ready: dict[str, int] = field(default_factory=dict)
-    freed: Counter[str] = field(default_factory=Counter)
-    ran_out: Counter[str] = field(default_factory=Counter)
-    heard: set[str] = field(default_factory=set)
-    stopped: set[str] = field(default_factory=set)
-    settled: set[int] = field(default_factory=set)
-    audited: list[AuditEntry] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
-    handed_over: defaultdict[str, list[Any]] = field(default_factory=lambda: defaultdict(list))
+    ready: dict[str, int] = msgspec.field(default_factory=dict)
+    freed: dict[str, int] = msgspec.field(default_factory=counting)
+    ran_out: dict[str, int] = msgspec.field(default_factory=counting)
+    heard: set[str] = msgspec.field(default_factory=set)
+    stopped: set[str] = msgspec.field(default_factory=set)
+    settled: set[int] = msgspec.field(default_factory=set)
+    audited: list[AuditEntry] = msgspec.field(default_factory=list)
+    tally: Tally = msgspec.field(default_factory=Tally)
+    handed_over: defaultdict[str, list[Any]] = msgspec.field(
+        default_factory=lambda: defaultdict(list)
+    )
 
     def add_ready(self, provider: str, since: int) -> None:
         self.ready[provider] = min(since, self.ready.get(provider, since))
@@ -55,8 +55,8 @@ class Notice:
         for stream in {*self.freed, *self.ran_out, *self.heard, *self.stopped}:
             if stream and server_of(stream) != server:
                 fact = (
-                    self.freed[stream],
-                    self.ran_out[stream],
+                    self.freed.get(stream, 0),
+                    self.ran_out.get(stream, 0),
                     stream in self.heard,
                     stream in self.stopped,
                 )
@@ -86,8 +86,8 @@ def notice_in(message: str, *, server: str) -> Notice | None:
         return None
     return Notice(
         ready=found.ready,
-        freed=Counter({stream: fact[0] for stream, fact in found.streams.items()}),
-        ran_out=Counter({stream: fact[1] for stream, fact in found.streams.items()}),
+        freed={stream: fact[0] for stream, fact in found.streams.items()},
+        ran_out={stream: fact[1] for stream, fact in found.streams.items()},
         heard={stream for stream, fact in found.streams.items() if fact[2]},
         stopped={stream for stream, fact in found.streams.items() if fact[3]},
     )

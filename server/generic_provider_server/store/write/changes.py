@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from functools import partial
 from operator import itemgetter
@@ -25,6 +25,7 @@ from ..database.rows import lane_row, link_row, searched_of, subscription_row
 from ..memory.memory import Memory
 from ..memory.subscriptions import NO_NAMES, Names, names_of
 from ..notices.notice import Notice
+from ..notices.tally import counting
 from .loaded import Loaded
 
 MOST_IN_ROW = 500
@@ -56,7 +57,7 @@ class Changes(Loaded):
         self._changed: dict[str, Names | None] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: dict[Bulk, dict[object, Row]] = {}
-        self._uses: Counter[Use] = Counter()
+        self._uses: dict[Use, int] = counting()
         self._taken_back: dict[int, bytes | None] = {}
 
     def record(self, subscription: str) -> SubscriptionRecord | None:

@@ -239,14 +239,18 @@ def _item(
 def _sorted_services(
     entitlements: Sequence[Entitlement], side: PlatformImage, catalogue: Catalogue
 ) -> tuple[ProvisionedService, ...]:
+    if not entitlements:
+        return ()
     if len(entitlements) > 1:
         entitlements = sorted(entitlements, key=lambda e: (catalogue.rank(e.distributor), e.key))
-    return tuple([provisioned(e, side, catalogue) for e in entitlements]) if entitlements else ()
+    return tuple([provisioned(e, side, catalogue) for e in entitlements])
 
 
 def _sorted_items(
     items: tuple[ProvisionedItem, ...], catalogue: Catalogue
 ) -> tuple[ProvisionedItem, ...]:
+    if not items:
+        return ()
     if len(items) > 1:
         items = tuple(sorted(items, key=lambda i: (catalogue.rank(i.distributor), i.key)))
     return tuple([item if item.certain else replace(item, certain=True) for item in items])

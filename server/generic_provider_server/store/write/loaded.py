@@ -90,14 +90,14 @@ class Loaded:
         Request ids come last. So if this transaction sees a change of another process, it also sees
         the request id of that change.
         """
-        numbers = {number for need in needs for number in need.subscriptions}
-        requests = {number for need in needs for number in need.requests}
+        numbers = set[str]().union(*[need.subscriptions for need in needs])
+        requests = set[int]().union(*[need.requests for need in needs])
         owners = self._tables.select_in(sql.SUBSCRIPTIONS_OF_REQUESTS, list(requests))
-        found = self._load_waiting(numbers.union(number for (number,) in owners))
-        due = self._load_scheduled({number for need in needs for number in need.scheduled})
-        self.asked_goods = {g for need in needs for g in need.goods}.union(*map(goods_of, due))
+        found = self._load_waiting(numbers.union([number for (number,) in owners]))
+        due = self._load_scheduled(set[str]().union(*[need.scheduled for need in needs]))
+        self.asked_goods = set[Goods]().union(*[n.goods for n in needs], *map(goods_of, due))
         self._load_goods(self.asked_goods)
-        self._load_request_ids({i for need in needs for i in need.request_ids})
+        self._load_request_ids(set[str]().union(*[need.request_ids for need in needs]))
         self._end_overdue(found)
 
     def load_subscriptions(self, numbers: Iterable[str]) -> None:

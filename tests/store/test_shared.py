@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import pytest
@@ -25,7 +26,8 @@ from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.database.number_blocks import FEW
 from generic_provider_server.store.store import open_store
 from generic_provider_server.store.write.command import Command
-from generic_provider_server.store.write.loaded import Loaded
+from generic_provider_server.store.write.loaded import Loaded, Needs
+from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, HandClock, performing
 from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer
 from support.postgres import Databases
@@ -168,6 +170,41 @@ async def test_numbers_are_given_once(url: str, clock: HandClock) -> None:
     assert len({each.action.id for each in done}) == len(calls)
     assert len({each.action.subscription for each in done}) == len(calls)
     assert len({request.number for each in done for request in each.requests}) == len(calls)
+
+
+@dataclass(frozen=True)
+class AddNewsLate:
+    """Locks the subscription only after `meanwhile` has returned."""
+
+    meanwhile: Callable[[], object]
+
+    def needs(self) -> Needs:
+        return Needs(searches=True)
+
+    def run(self, transaction: Transaction) -> Done:
+        self.meanwhile()
+        transaction.load_free(["S1"])
+        return performing(ADD_NEWS, "S1").run(transaction)
+
+
+async def test_the_numbers_of_a_subscription_ascend_even_if_it_is_locked_late(
+    url: str, clock: HandClock
+) -> None:
+    loop, between = asyncio.get_running_loop(), list[Done]()
+    async with processes(url, clock) as (one, two, _):
+        await one.become(viewer("S1"))
+        await one.become(viewer("S2", serial="another card"))
+
+        def meanwhile() -> None:
+            other = asyncio.run_coroutine_threadsafe(two.perform(ADD_SPORT, "S1"), loop)
+            between.append(other.result())
+
+        commands: list[Command[Done]] = [performing(ADD_SPORT, "S2"), AddNewsLate(meanwhile)]
+        _, late = await one.store.do_all(commands)
+
+    (other,), last = between, late.outcome()
+    assert last.action.id > other.action.id
+    assert last.requests[0].number > other.requests[0].number
 
 
 async def test_a_lease_is_given_once(url: str, clock: HandClock) -> None:

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 COUNTERS = ("subscription", "action", "request", "reset_definition", "reset_run", "archive")
+ASCENDING = ("action", "request")
+"""The numbers from these counters ascend within a subscription."""
+
 FEW = 32
 """At least this many numbers are reserved at once."""
 
@@ -50,6 +53,11 @@ class Numbers:
                 self.last[name] = start
             self.end[name] = start + more
         return self.last[name] + 1
+
+    def drop_spare(self) -> None:
+        """Gives none of the reserved numbers of actions and requests any more, and leaves a gap."""
+        for name in ASCENDING:
+            self.end[name] = self.last[name]
 
     def give(self, name: str, count: int = 1) -> None:
         """Gives the `count` numbers that `next` has returned."""

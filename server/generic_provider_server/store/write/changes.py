@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from operator import itemgetter
 
@@ -59,6 +59,15 @@ class Changes(Loaded):
         self._rows: dict[Bulk, dict[object, Row]] = {}
         self._uses: dict[Use, int] = counting()
         self._taken_back: dict[int, bytes | None] = {}
+
+    def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:
+        """Locks the subscriptions. Numbers that were reserved before are not used any more, because
+        other processes may have given greater ones to these subscriptions in the meantime.
+        """
+        revisions = super()._locked(statement, numbers)
+        if revisions:
+            self.numbers.drop_spare()
+        return revisions
 
     def record(self, subscription: str) -> SubscriptionRecord | None:
         if subscription not in self.subscriptions:

@@ -6,6 +6,7 @@ import pytest
 
 from generic_provider_server.domain.actions import (
     Activate,
+    CancelUsage,
     ChangeLocation,
     ChangeSubscriber,
     Deactivate,
@@ -171,6 +172,19 @@ def test_a_withheld_correction_waits_for_a_reset() -> None:
     assert one.pending("P") == ["ACTION UPDATE_SUBSCRIBER"]
     one.life.reset("P")
     assert one.pending("P")[1:] == ["RESET ACTIVATE_SERVICE NEWS"]
+
+
+def test_nothing_is_healed_while_the_subscriber_itself_is_withheld() -> None:
+    one = Hybrid.served("NEWS")
+    one.rent("film")
+    one.serve()
+    one.life.report("P", None)
+    one.perform(CancelUsage(usage="film"))
+    assert one.reject("P") == "BECOME_SUBSCRIBER NEWS"
+    one.perform(added("OTTX"))
+    assert one.pending("P") == []
+    one.life.reset("P")
+    assert one.pending("P") == ["RESET BECOME_SUBSCRIBER NEWS", "RESET ADD_UDR film C1 B1"]
 
 
 @pytest.mark.parametrize("way", ["reset", "action"])

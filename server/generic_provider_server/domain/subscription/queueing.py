@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ..platform.image import Known, Request
 from ..platform.plan import plan_action, plan_healing
-from ..values import RequestOrigin, Subscription
+from ..values import RequestOrigin, RequestType, Subscription
 from .aggregate import Pending, Performed
 from .ledger import Ledger
 
@@ -36,6 +36,8 @@ def plan_performed(
         own = plan_action(old, new, expected=expected, catalogue=catalogue, methods=methods)
         return (), own
     heal, own = plan_healing(old, new, expected=expected, catalogue=catalogue, methods=methods)
+    if heal and heal[0].type is RequestType.BECOME_SUBSCRIBER and heal[0] in link.withheld:
+        return (), own  # the platform would reject requests for a subscriber it does not know
     return tuple([request for request in heal if request not in link.withheld]), own
 
 

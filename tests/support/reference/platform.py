@@ -18,6 +18,14 @@ GOODS = ("item", "service", "usage")
 BECOME = RequestType.BECOME_SUBSCRIBER
 
 
+@dataclass(frozen=True)
+class Entitled:
+    """The contents of a service: its term end. `code`, which requests show, makes no difference."""
+
+    end: int | None
+    code: str = field(compare=False, repr=False)
+
+
 @dataclass
 class Held:
     """An image. `there`: each element with its contents. `doubt`: the uncertain elements."""
@@ -42,10 +50,18 @@ class Held:
 
 @dataclass(frozen=True)
 class Order:
-    """A request: its type, and the elements that it names, with the contents that it gives them."""
+    """A request: its type, and the elements that it names, with the contents that it gives them.
+
+    Two requests with different codes of services are different requests.
+    """
 
     type: RequestType
     parts: tuple[tuple[Key, object], ...]
+    codes: tuple[str, ...] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        codes = [value.code for _, value in self.parts if isinstance(value, Entitled)]
+        object.__setattr__(self, "codes", tuple(codes))
 
     def __repr__(self) -> str:
         named = [" ".join(map(str, key)) for key, _ in self.parts]
@@ -86,24 +102,30 @@ def goods_of(sub: Sub, provider: Provider, distributor: str) -> tuple[Key, ...] 
     return tuple(found) if complete else None
 
 
-def entitlements(sub: Sub, provider: Provider) -> dict[Key, int | None]:
+def entitlements(sub: Sub, provider: Provider) -> dict[Key, Entitled]:
     """Returns the entitlements. Several services with one platform id make one entitlement, which
-    ends with the service that ends last.
+    ends with the service that ends last, and shows the first code.
     """
-    ends: dict[Key, list[int | None]] = {}
+    found: dict[Key, list[tuple[str, int | None]]] = {}
     for (code, where, service), svc in sub.services.items():
         if code != provider.code or svc.state not in ON:
             continue
         goods = goods_of(sub, provider, where)
         if goods is not None:
             pid = service_of(provider, service).provider_service_id
-            ends.setdefault(("service", where, pid, goods), []).append(svc.term_end)
-    if not provider.request_settings.term_end_on_platform:
-        return dict.fromkeys(ends)
+            found.setdefault(("service", where, pid, goods), []).append((service, svc.term_end))
+    timed = provider.request_settings.term_end_on_platform
     return {
-        key: None if None in each else max(end for end in each if end is not None)
-        for key, each in ends.items()
+        key: Entitled(
+            _last([end for _, end in each]) if timed else None, min(code for code, _ in each)
+        )
+        for key, each in found.items()
     }
+
+
+def _last(ends: Iterable[int | None]) -> int | None:
+    ends = list(ends)
+    return None if None in ends else max(end for end in ends if end is not None)
 
 
 def current(held: Held, now: int) -> Held:

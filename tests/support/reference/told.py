@@ -24,7 +24,7 @@ from generic_provider_server.domain.subscription.aggregate import (
 )
 from generic_provider_server.domain.values import Goods, RequestType, Subscription
 
-from .platform import ADDRESS, HOLDER, KNOWN, Held, Key, Order
+from .platform import ADDRESS, HOLDER, KNOWN, Entitled, Held, Key, Order
 from .state import Sub
 
 
@@ -59,7 +59,7 @@ def goods(each: Sequence[Goods]) -> tuple[Key, ...]:
 def service_part(service: ProvisionedService) -> tuple[Key, object]:
     entitlement = service.entitlement
     key = ("service", service.distributor, service.provider_service_id, goods(entitlement.goods))
-    return key, service.term_end
+    return key, Entitled(service.term_end, service.service)
 
 
 def item_part(item: ProvisionedItem) -> tuple[Key, object]:
@@ -100,7 +100,7 @@ def image_of(told: PlatformImage) -> Held:
     elements += [(*item_part(item), item.certain) for item in told.items]
     for e in told.entitlements:
         place = "service", e.distributor, e.provider_service_id, goods(e.goods)
-        elements.append((place, e.term_end, e.certain))
+        elements.append((place, Entitled(e.term_end, e.service), e.certain))
     for u in told.usages:
         record = "usage", u.usage.reference, goods(u.goods)
         elements.append((record, u.usage.end_time, u.certain))

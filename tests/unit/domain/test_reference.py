@@ -17,6 +17,7 @@ from generic_provider_server.domain.actions import (
 )
 from generic_provider_server.domain.values import (
     SECOND,
+    Account,
     DeliverySettings,
     Distributor,
     GoodsMapping,
@@ -144,3 +145,24 @@ def test_a_service_that_a_rejection_made_draft_stays_off_if_its_term_is_over() -
     life.perform(Deactivate())
     life.perform(Activate())
     assert [each.state for each in life.desired.services] == [State.NOT_EFFECTIVE, State.EFFECTIVE]
+
+
+def test_a_request_is_made_anew_if_another_service_stands_for_its_entitlement() -> None:
+    life = Mirror(providers())
+    yearly = on("MAIN", "FILM_YEARLY")
+    life.perform(viewer(yearly))
+    life.serve("ALUXSAT")
+    renamed = Replace(
+        state=State.EFFECTIVE,
+        type="DTH",
+        holder=Account(name="Jaan"),
+        address=TALLINN,
+        items=goods("MAIN", "1"),
+        services=(on("MAIN", "FILM"), yearly),
+    )
+    life.perform(renamed)
+    life.perform(Deactivate())
+    life.lease("ALUXSAT", most=1)
+    life.reject("ALUXSAT")
+    (left,) = life.queue("ALUXSAT")
+    assert [each.service for each in (left.service, *left.services) if each] == ["FILM_YEARLY"]

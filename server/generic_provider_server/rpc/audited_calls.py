@@ -90,7 +90,17 @@ NOT_DONE = (Outcome.SKIPPED, Outcome.UNKNOWN)
 REPEATED = " (repeated)"
 """Marks an entry if an earlier call with the same request_id did the same, or a part of it."""
 RESOURCES = ("request", "action", "archive", "reset_run", "definition")
-FIELDS = ("performed_by", "provider", "subscription", "state", "status", "reason", *RESOURCES)
+BATCH = "actions"
+FIELDS = (
+    "performed_by",
+    "provider",
+    "subscription",
+    "state",
+    "status",
+    "reason",
+    "stop",
+    *RESOURCES,
+)
 
 
 class CallAudit:
@@ -215,9 +225,10 @@ def _subject(asked: Asked[Any]) -> dict[str, str]:
 
 def _facts(request: Any) -> dict[str, str]:
     """Returns the facts in the message: who does what, and to what."""
-    if "actions" in request.DESCRIPTOR.fields_by_name:
+    fields = _fields_of(request.DESCRIPTOR)
+    if fields == (BATCH,):
         return _common(request.actions)
-    given = {name: getattr(request, name) for name in _fields_of(request.DESCRIPTOR)}
+    given = {name: getattr(request, name) for name in fields}
     provider = given.get("provider", "")
     resource = next((given[name] for name in RESOURCES if name in given), "")
     if not isinstance(resource, str):  # the fields of a definition
@@ -225,7 +236,7 @@ def _facts(request: Any) -> dict[str, str]:
     if not isinstance(provider, str):  # the fields of a provider
         provider = provider.code
     said = [_chosen(request, name) for name in ("state", "status") if name in given]
-    said += [_kind(request), given.get("reason", ""), "STOP" * getattr(request, "stop", False)]
+    said += [_kind(request), given.get("reason", ""), "STOP" * given.get("stop", False)]
     return {
         "performed_by": _cut(given.get("performed_by", ""), CALLERS_ID),
         "provider": _cut(provider, CODE),
@@ -250,14 +261,21 @@ def _common(actions: Sequence[Any]) -> dict[str, str]:
 
 @lru_cache
 def _fields_of(message: Descriptor) -> tuple[str, ...]:
-    return tuple(name for name in FIELDS if name in message.fields_by_name)
+    """Returns the names of those fields that have facts; only BATCH if the message is a batch."""
+    names = message.fields_by_name.keys()
+    return (BATCH,) if BATCH in names else tuple([name for name in FIELDS if name in names])
 
 
 def _kind(request: Any) -> str:
     """Returns the kind of the action that the message performs, or an empty text."""
-    if "action" not in request.DESCRIPTOR.oneofs_by_name:
+    if not _performs(request.DESCRIPTOR):
         return ""
     return (request.WhichOneof("action") or "").upper()
+
+
+@lru_cache
+def _performs(message: Descriptor) -> bool:
+    return "action" in message.oneofs_by_name
 
 
 def _chosen(request: Any, name: str) -> str:
@@ -271,7 +289,7 @@ def _cut(text: str, most: int) -> str:
     """Returns the first `most` characters of the text. NUL, which only a refused call may contain,
     is replaced, because no database stores it.
     """
-    return text[:most].replace("\0", "\N{REPLACEMENT CHARACTER}")
+    return text[:most].replace("\0", "\N{REPLACEMENT CHARACTER}") if text else ""
 
 
 @lru_cache

@@ -104,8 +104,8 @@ class PostgresEngine:
             writing, aside = self._connect()
             reserve = Reserve(partial(_reserve, aside), self._usual)
             numbers = Numbers(dict.fromkeys(COUNTERS, 0), reserve)
-            with _transaction(writing, begin) as tables:
-                self.clock.follow(tables.select(CLOCK)[0][0])
+            with _transaction(writing, f"{begin}; {CLOCK}") as (tables, now):
+                self.clock.follow(now)
                 yield tables, numbers
         except errors.LockNotAvailable as error:
             raise Locked(str(error)) from error
@@ -162,11 +162,18 @@ class PostgresEngine:
 
 
 @contextmanager
-def _transaction(connection: psycopg.Connection[Any], begin: str) -> Iterator[PostgresTables]:
-    connection.execute(begin.encode())
+def _transaction(
+    connection: psycopg.Connection[Any], begin: str
+) -> Iterator[tuple[PostgresTables, int]]:
+    """Runs a transaction. Yields its tables, and the value that the last statement of `begin` has
+    returned.
+    """
     tables = PostgresTables(connection)
     try:
-        yield tables
+        begun = connection.execute(begin.encode())
+        while begun.nextset():
+            pass
+        yield tables, cast(tuple[int], begun.fetchone())[0]
         tables.commit()
     except BaseException:
         with suppress(psycopg.Error):

@@ -107,9 +107,18 @@ class CallAudit:
     """Makes the entry about one call.
 
     `request`: its message, or the first message of a stream; None if it could not be decoded.
+    `malformed`: how many items of the call are in no command, because they are malformed.
     """
 
-    __slots__ = ("_auditing", "_entry", "_identity", "_method", "_recorded", "_request")
+    __slots__ = (
+        "_auditing",
+        "_entry",
+        "_identity",
+        "_method",
+        "_recorded",
+        "_request",
+        "malformed",
+    )
 
     def __init__(
         self, auditing: Auditing, method: str, identity: Identity, *, request: Any
@@ -120,6 +129,7 @@ class CallAudit:
         self._request = request
         self._entry: AuditEntry | None = None
         self._recorded = False
+        self.malformed = 0
 
     @property
     def of_change(self) -> bool:
@@ -138,8 +148,6 @@ class CallAudit:
         self._recorded = True
         counts = [_counts(each) for each in asked]
         done, refused = sum(each for each, _ in counts), sum(each for _, each in counts)
-        if self._method == "SendResponses":  # malformed answers belong to no command
-            refused = len(self._request.responses) - done
         subject: dict[str, Any] = {} if batch else _subject(asked[0])
         bare = self._bare()
         if any(each.repeated for each in asked):
@@ -150,9 +158,8 @@ class CallAudit:
         """Records a call that no transaction has recorded. Call this also when a stream is open."""
         if self._method in COUNTED:
             self._auditing.count(replace(self._bare(), done=1))
-        elif self.of_change and not self._recorded:
-            refused = len(getattr(self._request, "responses", ()))
-            self._auditing.add(replace(self._bare(), refused=refused))
+        elif self.of_change and (self.malformed or not self._recorded):
+            self._auditing.add(replace(self._bare(), refused=self.malformed))
 
     def refused(self, refused: Refused) -> None:
         if self.of_change or self._method in COUNTED or refused.reason is Reason.PERMISSION_DENIED:

@@ -14,6 +14,7 @@ from ..domain.lease import ResponseStatus
 from .checks import CODE, TEXT, Checks
 
 DAY = 86_400
+MOST_TOGETHER = 100
 UNPRINTABLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
 """The categories of characters that are replaced: controls, formats, line separators and paragraph
 separators.
@@ -22,10 +23,13 @@ separators.
 
 @dataclass(frozen=True, slots=True)
 class DecodedAnswers:
-    """The answers of one call: those that can be judged, and the faults of all others."""
+    """The answers of one call: those that can be judged, and the faults of all others.
+
+    `commands`: each judges at most MOST_TOGETHER answers, because other commands wait for it.
+    """
 
     request: api.SendResponsesRequest
-    command: Respond
+    commands: tuple[Respond, ...]
     malformed: dict[int, str]
 
     def told(self, verdicts: Iterable[Verdict]) -> api.SendResponsesResponse:
@@ -50,7 +54,11 @@ def answers_of(request: api.SendResponsesRequest, *, key: bytes) -> DecodedAnswe
             malformed[n] = "; ".join(f"{field} {wrong}" for field, wrong in checks.violations)
         else:
             responses.append(response)
-    return DecodedAnswers(request, respond(request.provider, tuple(responses), key=key), malformed)
+    commands = [
+        respond(request.provider, tuple(responses[start : start + MOST_TOGETHER]), key=key)
+        for start in range(0, len(responses), MOST_TOGETHER)
+    ]
+    return DecodedAnswers(request, tuple(commands), malformed)
 
 
 def _response(checks: Checks, message: api.ProvisioningResponse) -> Response:

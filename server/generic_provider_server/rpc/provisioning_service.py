@@ -123,9 +123,11 @@ class ProvisioningServicer:
         checks.done()
         await self._store.catalogue(provider)
         answers = answers_of(request, key=self._store.token_key)
-        if answers.command.responses:
-            return answers.told(await self._store.do(answers.command, audit=call.audit))
-        return answers.told(())
+        call.audit.malformed = len(answers.malformed)
+        if not answers.commands:
+            return answers.told(())
+        asked = await self._store.do_all(answers.commands, audit=call.audit)
+        return answers.told([verdict for each in asked for verdict in each.outcome()])
 
     async def ExtendLeases(
         self, request: api.ExtendLeasesRequest, call: IncomingCall

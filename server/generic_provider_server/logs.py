@@ -78,8 +78,10 @@ def audit_lines(settings: Settings) -> Callable[[Iterable[AuditEntry]], None]:
     line_of = _json_line if settings.log_format is LogFormat.JSON else _console_line
 
     def write(entries: Iterable[AuditEntry]) -> None:
+        if not shown:
+            return
         written = _utc(datetime.now(UTC))
-        if shown and (lines := [visible(line_of(audit_line(e), written)) for e in entries]):
+        if lines := [visible(line_of(audit_line(entry), written)) for entry in entries]:
             STANDARD_ERROR.write("\n".join([*lines, ""]))
 
     return write

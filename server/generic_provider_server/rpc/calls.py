@@ -21,7 +21,7 @@ from ..services.auditing import Auditing
 from .access import Access, Context
 from .errors import internal, refuse
 from .incoming import IncomingCall, Rpc, rpc_of
-from .intake import Intake, size_of
+from .intake import CALL, Intake, size_of
 from .timing import Observe, timed
 
 
@@ -185,7 +185,7 @@ def _unary(
             calls.begin(call)
             try:
                 request = rpc.checked(raw, call)
-                with intake.taken(size_of(request)):
+                with intake.taken(size_of(request) if rpc.is_batch else CALL):
                     response = await behaviour(request, call)
                 call.succeeded()
                 return response

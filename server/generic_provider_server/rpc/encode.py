@@ -146,8 +146,8 @@ def _on_subscription(
     each: SubscribedService, state: Subscription, catalogues: Catalogues
 ) -> pb.SubscribedService:
     message = subscribed_service(each)
-    if each.on:
-        message.missing_goods_types.extend(missing_goods(state, each, catalogues[each.provider]))
+    if each.on and (missing := missing_goods(state, each, catalogues[each.provider])):
+        message.missing_goods_types.extend(missing)
     return message
 
 

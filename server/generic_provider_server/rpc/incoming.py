@@ -92,13 +92,17 @@ class IncomingCall:
 
 
 class Rpc(NamedTuple):
-    """A method of the contract. A call is lasting if it may wait, or is a stream."""
+    """A method of the contract. A call is lasting if it may wait, or is a stream.
+
+    `is_batch`: whether its message contains several actions.
+    """
 
     name: str
     full_name: str
     lasting: bool
     names_provider: bool
     message: type[Message]
+    is_batch: bool = False
 
     def checked(self, raw: bytes, call: IncomingCall) -> Any:
         """Decodes the message. Raises Refused if the caller may not make the call for the provider
@@ -129,6 +133,7 @@ def rpc_of(method: MethodDescriptor) -> Rpc:
         name=method.name,
         full_name=method.full_name,
         lasting=method.server_streaming or method.client_streaming or "wait" in fields,
+        is_batch="actions" in fields,
         names_provider="provider" in fields and Role.ADAPTER in ALLOWED[method.name],
         message=GetMessageClass(method.input_type),
     )

@@ -7,6 +7,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from generic_provider.v1.subscription_service_pb2 import BatchPerformActionsRequest
+
 from ..domain.refusals import Reason, Refused
 
 CALL = 4
@@ -43,8 +45,8 @@ class Intake:
             self._taken -= size
 
 
-def size_of(request: object) -> int:
-    """Returns the size of a call. Of all batches only batches of actions make it larger, because
-    batches of answers are bounded by the credit of adapters.
+def size_of(batch: BatchPerformActionsRequest) -> int:
+    """Returns the size of a batch of actions. Every other call has the size CALL, because batches
+    of answers are bounded by the credit of adapters.
     """
-    return CALL + len(getattr(request, "actions", ()))
+    return CALL + len(batch.actions)

@@ -279,6 +279,8 @@ def missing_goods(
 ) -> tuple[str, ...]:
     """Returns the goods types that the service's distributor requires and does not have."""
     required = catalogue.distributors[service.distributor].required_goods_types
+    if not required:
+        return ()
     place = service.provider, service.distributor
     there = {i.goods_type for i in subscription.items if (i.provider, i.distributor) == place}
     return tuple([goods_type for goods_type in required if goods_type not in there])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from generic_provider_server.domain.values import FINAL, ON, Provider, RequestType
+from generic_provider_server.domain.values import FINAL, ON, Provider, RequestType, Usage
 
 from .state import Sub, distributor_of, service_of
 
@@ -87,8 +87,12 @@ def image(sub: Sub, provider: Provider, now: int) -> Held:
             goods_of(sub, provider, usage.distributor) if usage.provider == provider.code else None
         )
         if goods is not None and usage.end_time > now:
-            held.there["usage", usage.reference, goods] = usage.end_time
+            held.there["usage", usage.reference, goods] = record(usage)
     return held
+
+
+def record(usage: Usage) -> tuple[object, ...]:
+    return usage.end_time, usage.start_time, usage.quantity, usage.service, usage.distributor
 
 
 def goods_of(sub: Sub, provider: Provider, distributor: str) -> tuple[Key, ...] | None:
@@ -138,9 +142,15 @@ def current(held: Held, now: int) -> Held:
     return result
 
 
-def is_over(end: object, now: int) -> bool:
+def is_over(record: object, now: int) -> bool:
+    return end_of(record) <= now
+
+
+def end_of(record: object) -> int:
+    assert isinstance(record, tuple)
+    end, *_ = record
     assert isinstance(end, int)
-    return end <= now
+    return end
 
 
 def depth(provider: Provider, distributor: str) -> int:
@@ -175,9 +185,13 @@ def _differences(
     def wrong(key: Key) -> bool:
         return not held.sure(key) or held.there[key] != wanted.there[key]
 
+    def surplus(key: Key) -> bool:
+        replaced = key[0] == "usage" and wanted.there.get(key) != held.there[key]
+        return key not in wanted.there or replaced
+
     def orders(kind: str, type_: RequestType, *, missing: bool) -> list[Order]:
         keys = [k for k in wanted.kind(kind) if wrong(k)] if missing else []
-        keys = keys if missing else [k for k in held.kind(kind) if k not in wanted.there]
+        keys = keys if missing else [k for k in held.kind(kind) if surplus(k)]
         source = wanted if missing else held
         if kind != "usage":
             keys.sort(key=lambda k: (depth(provider, str(k[1])), repr(k)), reverse=not missing)
@@ -257,6 +271,9 @@ def doubted(held: Held, order: Order, names: Iterable[Key] | None = None) -> Hel
     if order.type is BECOME and names is None:
         keys |= set(held.there)
     for key in keys:
-        after.there.setdefault(key, dict(order.parts).get(key))
+        named = dict(order.parts).get(key)
+        former = after.there.setdefault(key, named)
+        if key[0] == "usage" and named and end_of(named) > end_of(former):
+            after.there[key] = named
     after.doubt |= keys - ({KNOWN} if held.sure(KNOWN) else set())
     return after

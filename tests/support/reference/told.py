@@ -24,7 +24,7 @@ from generic_provider_server.domain.subscription.aggregate import (
 )
 from generic_provider_server.domain.values import Goods, RequestType, Subscription
 
-from .platform import ADDRESS, HOLDER, KNOWN, Entitled, Held, Key, Order
+from .platform import ADDRESS, HOLDER, KNOWN, Entitled, Held, Key, Order, record
 from .state import Sub
 
 
@@ -76,7 +76,7 @@ def order(request: Request) -> Order:
         found.append((ADDRESS, repr(request.address)))
     if request.usage is not None and request.service is not None:
         key = service_part(request.service)[0]
-        found.append((("usage", request.usage.reference, key[3]), request.usage.end_time))
+        found.append((("usage", request.usage.reference, key[3]), record(request.usage)))
     elif request.service is not None:
         found.append(service_part(request.service))
     if request.item is not None:
@@ -102,8 +102,8 @@ def image_of(told: PlatformImage) -> Held:
         place = "service", e.distributor, e.provider_service_id, goods(e.goods)
         elements.append((place, Entitled(e.term_end, e.service), e.certain))
     for u in told.usages:
-        record = "usage", u.usage.reference, goods(u.goods)
-        elements.append((record, u.usage.end_time, u.certain))
+        posted = "usage", u.usage.reference, goods(u.goods)
+        elements.append((posted, record(u.usage), u.certain))
     for key, value, certain in elements:
         result.there[key] = value
         result.doubt |= set() if certain else {key}

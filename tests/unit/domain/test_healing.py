@@ -187,6 +187,20 @@ def test_nothing_is_healed_while_the_subscriber_itself_is_withheld() -> None:
     assert one.pending("P") == ["RESET BECOME_SUBSCRIBER NEWS", "RESET ADD_UDR film C1 B1"]
 
 
+def test_a_usage_record_that_gets_the_reference_of_another_one_replaces_it() -> None:
+    one = Hybrid.served("NEWS")
+    one.rent("film")
+    one.serve()
+    one.life.switch("P", effective=False)
+    one.perform(CancelUsage(usage="film"))
+    one.life.switch("P", effective=True)
+    one.life.wait(3_600)
+    one.rent("film")
+    assert one.pending("P") == ["ACTION CANCEL_UDR film C1 B1", "ACTION ADD_UDR film C1 B1"]
+    one.serve()
+    assert one.life.in_sync("P")
+
+
 @pytest.mark.parametrize("way", ["reset", "action"])
 def test_an_account_taken_over_without_its_contents_is_uncertain(way: str) -> None:
     one = Hybrid.with_services("NEWS", existing=True)

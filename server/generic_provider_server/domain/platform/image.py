@@ -97,8 +97,10 @@ class PostedUsage(Value, frozen=True, kw_only=True):
         return self.usage.reference, self.goods
 
     @property
-    def content(self) -> None:
-        """It is always None, because a usage record has nothing but its identity."""
+    def content(self) -> tuple[str, str, int, Instant, Instant]:
+        """Another record may get the reference after this one was cancelled."""
+        usage = self.usage
+        return usage.distributor, usage.service, usage.quantity, usage.start_time, usage.end_time
 
 
 class PlatformImage(Value, frozen=True, kw_only=True):

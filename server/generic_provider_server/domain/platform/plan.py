@@ -157,9 +157,16 @@ def _joined(requests: tuple[Request, ...], methods: Methods) -> tuple[Request, .
 def _usage_requests(
     usages: Sides[PostedUsage], held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
 ) -> tuple[list[Request], list[Request]]:
-    """Returns the requests that cancel usage records, and those that add them."""
+    """Returns the requests that cancel usage records, and those that add them.
+
+    A record that another one with the same reference replaces is cancelled first.
+    """
+    if not usages:
+        return [], []
+    kept = {each.key: each.content for each in wanted.usages}
+    cancelled = [each for each in held.usages if kept.get(each.key) != each.content]
     return (
-        [_usage(RequestType.CANCEL_UDR, each, held, catalogue) for each in usages.surplus],
+        [_usage(RequestType.CANCEL_UDR, each, held, catalogue) for each in cancelled],
         [_usage(RequestType.ADD_UDR, each, wanted, catalogue) for each in usages.missing],
     )
 

@@ -80,10 +80,10 @@ def _differences(found: Comparison, held: PlatformImage, *, verbs: Verbs) -> Ite
         )
     for item in found.items.surplus:
         yield _item(item, *_surplus(DifferenceKind.ITEM_SURPLUS, verbs, certain=item.certain))
-    posted = {usage.key for usage in held.usages}
+    uncertain = {usage.key for usage in held.usages if not usage.certain}
     for usage in found.usages.missing:
         yield _usage(
-            usage, *_missing(DifferenceKind.USAGE_MISSING, verbs, uncertain=usage.key in posted)
+            usage, *_missing(DifferenceKind.USAGE_MISSING, verbs, uncertain=usage.key in uncertain)
         )
     for usage in found.usages.surplus:
         yield _usage(usage, *_surplus(DifferenceKind.USAGE_SURPLUS, verbs, certain=usage.certain))

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import (
     Activate,
+    AddServices,
     ChangeTerms,
     Deactivate,
     Replace,
@@ -36,7 +37,7 @@ from support.fresh import play_fresh
 from support.lifetimes import CALM, STORMY, UNREFUSED, Lifetime, Step, providers
 from support.reference.mirror import Mirror
 from support.soak import histories
-from support.subscribers import MARI, TALLINN, goods, on, viewer
+from support.subscribers import MARI, TALLINN, goods, on, online, viewer
 
 WHOLE = RequestMethod.WHOLE_SUBSCRIPTION
 WHOLE_SUBSCRIPTION = RequestSettings(activation_method=WHOLE, deactivation_method=WHOLE)
@@ -166,3 +167,30 @@ def test_a_request_is_made_anew_if_another_service_stands_for_its_entitlement() 
     life.reject("ALUXSAT")
     (left,) = life.queue("ALUXSAT")
     assert [each.service for each in (left.service, *left.services) if each] == ["FILM_YEARLY"]
+
+
+def test_a_subscription_at_rest_stays_so_if_its_first_provider_rejects_it() -> None:
+    life = Mirror(providers())
+    film, tomorrow = on("MAIN", "FILM"), Instant(life.now + 86_400 * SECOND)
+    life.perform(viewer(film))
+    life.lease("ALUXSAT")
+    life.reject("ALUXSAT")
+    life.switch("ALUXSAT", effective=False)
+    life.perform(
+        Replace(
+            state=State.IN_RESTING,
+            until=tomorrow,
+            type="DTH",
+            holder=MARI,
+            address=TALLINN,
+            items=goods("MAIN", "1"),
+            services=(film,),
+        )
+    )
+    life.switch("ALUXSAT", effective=True)
+    life.wait(86_400)
+    life.perform(AddServices((online("MAIN", "SPORT"), on("TWIN1", "KIDS"))))
+    for provider in ("OTT", "ALUXSAT"):
+        life.lease(provider)
+        life.reject(provider)
+    assert life.desired.state is State.IN_RESTING

@@ -167,7 +167,7 @@ def _provider_back(before: Subscription | None, state: Subscription, provider: s
     if before is not None and provider in before.linked:
         return _on_again(before, after, provider)
     linked = tuple([code for code in state.linked if code != provider])
-    if linked:
+    if linked or not after.on:
         return replace(after, linked=linked)
     return replace(
         after,

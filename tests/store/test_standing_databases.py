@@ -96,20 +96,23 @@ async def test_it_is_noticed_without_a_call(
         assert bench.store.is_alive()
 
 
+@pytest.mark.parametrize("step", ["flush", "finish"])
 async def test_an_action_whose_process_stood_still_in_its_transaction_is_unavailable(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    """The database ends the session, as it must, because the transaction has locks."""
+    """The database ends the session, as it must, because the transaction has locks. That is also
+    so while the process has not read the results of its writes.
+    """
     clock = HandClock()
     bench = Bench(open_store(postgres_url, clock=clock, waits=SHORT), clock)
     await bench.add_provider(SATELLITE)
-    flush = Transaction.flush
+    go_on = getattr(Transaction, step)
 
     def stand_still(transaction: Transaction) -> None:
         time.sleep(1.5 * SHORT.patience)
-        flush(transaction)
+        go_on(transaction)
 
-    monkeypatch.setattr(Transaction, "flush", stand_still)
+    monkeypatch.setattr(Transaction, step, stand_still)
     with pytest.raises(Refused) as refused:
         await bench.become(viewer("S1"))
     monkeypatch.undo()

@@ -4,6 +4,7 @@ them.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
@@ -197,6 +198,7 @@ class PostgresTables:
         self._cursor = connection.cursor()
         self._last: list[tuple[str, Sequence[Any]]] = []
         self.pipeline = ExitStack()
+        self._awaited: deque[Any] = deque()
         self._written: list[tuple[Bulk, int, psycopg.Cursor[Any]]] = []
 
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]:
@@ -218,8 +220,13 @@ class PostgresTables:
         if not rows:
             return
         if not self._written:
-            self.pipeline.enter_context(self._connection.pipeline())
+            pipeline = self.pipeline.enter_context(self._connection.pipeline())
+            self._awaited = pipeline.result_queue
         result = self._connection.execute(statement.postgres, _columns(statement, rows))
+        # Until it gets a Sync, the database does not count the session as idle, and a process that
+        # hangs would keep its locks.
+        self._connection.pgconn.pipeline_sync()
+        self._awaited.append(None)
         self._written.append((statement, len(rows), result))
 
     def _end_writes(self) -> None:

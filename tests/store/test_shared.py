@@ -34,6 +34,11 @@ from support.postgres import Databases
 from support.resets import Runs
 
 PROCESSES = 3
+END_RESERVING = """
+    SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE datname = current_database() AND query LIKE '%UPDATE counter%'
+    AND pid <> pg_backend_pid()"""
+"""Ends the sessions that reserve numbers."""
 
 
 @pytest.fixture
@@ -353,3 +358,16 @@ async def test_a_reset_run_of_a_process_that_is_gone_is_taken_over(
         assert await others.settled(run) == Settled(pending=130)
         late = Send(before=sent, numbers=("S002",))
         assert await one.store.do(late) is None
+
+
+async def test_a_reset_run_goes_on_after_the_session_that_reserves_numbers_was_lost(
+    url: str, clock: HandClock, postgres: Databases
+) -> None:
+    async with processes(url, clock) as (one, *_):
+        runs = Runs(one)
+        await runs.outage("S1", "S2")
+        run = await runs.submit(await runs.define())
+        postgres.sql(END_RESERVING, database=urlsplit(url).path[1:])
+        while (found := await runs.get(run)).open:
+            await runs.work()
+        assert (found.state, found.failed) == (RunState.COMPLETED, 0)

@@ -13,6 +13,7 @@ from ..domain.platform.image import Request
 from ..domain.resets.examine import examine
 from ..domain.resets.records import Entry, EntryOutcome, RunRecord, RunState, Stage, run_id
 from ..domain.subscription.differences import Difference
+from ..store.database.engine import DATABASE_ERRORS
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .reset_runs import Step, digest_of, ended
@@ -126,6 +127,8 @@ def _send(
             described=planned,
         )
         change = found.created(run) if found else None
+    except DATABASE_ERRORS:
+        raise
     except Exception:
         log.exception("reset_failed", subscription=number, run=run_id(run.id))
         return _failed(entry)

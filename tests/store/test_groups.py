@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
+from generic_provider_server.commands.audit import RefuseItem
 from generic_provider_server.commands.claim import Handed
 from generic_provider_server.commands.operate import ResolveRequest
 from generic_provider_server.commands.perform import Done
@@ -237,3 +240,25 @@ async def test_nothing_is_taken_on_once_the_store_closes(bench: Bench) -> None:
         await bench.become(viewer("S1"))
 
     assert refused.value.reason is Reason.DRAINING
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        lambda: RefuseItem(Refused(Reason.INVALID_FIELD, "no name")),
+        lambda: performing(ADD_NEWS, "S9"),
+    ],
+    ids=["malformed", "refused"],
+)
+async def test_a_refused_command_leaves_nothing_in_memory(
+    bench: Bench, command: Callable[[], Command[Any]]
+) -> None:
+    def alive() -> int:
+        gc.collect()
+        return sum(isinstance(each, Transaction) for each in gc.get_objects())
+
+    before = alive()
+    for _ in range(10):
+        with pytest.raises(Refused):
+            await bench.store.do(command())
+    assert alive() < before + 5

@@ -22,9 +22,10 @@ class AddEntries(Value, frozen=True, kw_only=True):
             transaction.audit(entry)
 
 
-class RefuseItem(Value, frozen=True):
+class RefuseItem(Value, frozen=True, gc=True):
     """Stands for a malformed item of a batch, so that it is counted with the other items."""
 
+    # when it is raised, its traceback refers to this command: only the collector frees this cycle
     refused: Refused
 
     def needs(self) -> Needs:

@@ -75,6 +75,9 @@ class _Quiet(WSGIRequestHandler):
 class _Server(ThreadingWSGIServer):
     """An HTTP server whose connections are bounded in number and in time."""
 
+    # so that a client need not try again when several connect at once
+    request_queue_size = 4 * MOST_CONNECTIONS
+
     def __init__(self, host: str, port: int) -> None:
         self.address_family, _, _, _, address = socket.getaddrinfo(host, port)[0]
         self._open: dict[socket.socket, float] = {}

@@ -29,6 +29,7 @@ from generic_provider_server.domain.subscription.lifecycle import (
     reject,
     touch,
 )
+from generic_provider_server.domain.subscription.names_used import names_the_same
 from generic_provider_server.domain.subscription.perform import perform
 from generic_provider_server.domain.subscription.report import CLOCKS, overtaken, report
 from generic_provider_server.domain.subscription.reset import plan_reset
@@ -329,6 +330,8 @@ class Life:
         if unsettled < FEW or unsettled % FEW == 0:  # the slow way takes long for many
             named = names_of(former) if former else NO_NAMES
             assert names_after(former, named, transition) == names_of(self.aggregate)
+            if former and names_the_same(former, transition):
+                assert named == names_of(self.aggregate)
         for link in self.aggregate.links:
             held = link.expected(now=self.now)
             differs = bool(compare(held, self.wanted(link.provider)))

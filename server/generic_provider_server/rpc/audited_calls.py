@@ -90,7 +90,6 @@ NOT_DONE = (Outcome.SKIPPED, Outcome.UNKNOWN)
 REPEATED = " (repeated)"
 """Marks an entry if an earlier call with the same request_id did the same, or a part of it."""
 RESOURCES = ("request", "action", "archive", "reset_run", "definition")
-BATCH = "actions"
 FIELDS = (
     "performed_by",
     "provider",
@@ -99,6 +98,7 @@ FIELDS = (
     "status",
     "reason",
     "stop",
+    "actions",
     *RESOURCES,
 )
 
@@ -233,7 +233,7 @@ def _subject(asked: Asked[Any]) -> dict[str, str]:
 def _facts(request: Any) -> dict[str, str]:
     """Returns the facts in the message: who does what, and to what."""
     fields = _fields_of(request.DESCRIPTOR)
-    if fields == (BATCH,):
+    if "actions" in fields:
         return _common(request.actions)
     given = {name: getattr(request, name) for name in fields}
     provider = given.get("provider", "")
@@ -268,9 +268,7 @@ def _common(actions: Sequence[Any]) -> dict[str, str]:
 
 @lru_cache
 def _fields_of(message: Descriptor) -> tuple[str, ...]:
-    """Returns the names of those fields that have facts; only BATCH if the message is a batch."""
-    names = message.fields_by_name.keys()
-    return (BATCH,) if BATCH in names else tuple([name for name in FIELDS if name in names])
+    return tuple(name for name in FIELDS if name in message.fields_by_name)
 
 
 def _kind(request: Any) -> str:
@@ -296,7 +294,7 @@ def _cut(text: str, most: int) -> str:
     """Returns the first `most` characters of the text. NUL, which only a refused call may contain,
     is replaced, because no database stores it.
     """
-    return text[:most].replace("\0", "\N{REPLACEMENT CHARACTER}") if text else ""
+    return text[:most].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 @lru_cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ..values import Value
 from .image import Entitlement, Known, PlatformImage, PostedUsage, ProvisionedItem
@@ -58,7 +58,6 @@ class Comparison(Value, frozen=True, kw_only=True):
 
 
 SAME = Comparison()
-NO_SIDES = Sides[Any]()
 
 
 def compare(held: PlatformImage, wanted: PlatformImage) -> Comparison:
@@ -105,5 +104,5 @@ def surplus(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element
 
 def _sides(held: tuple[Element, ...], wanted: tuple[Element, ...]) -> Sides[Element]:
     if held == wanted:
-        return NO_SIDES
+        return Sides()
     return Sides(surplus(held, wanted), missing(held, wanted))

@@ -147,8 +147,6 @@ def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | No
 
     An unsettled action never removes parts, because the state before the action is kept.
     """
-    if names_the_same(former, transition):
-        return frozenset()
     changes, linked = transition.actions, len(transition.aggregate.links)
     if transition.finished or len(changes) != 1 or len(former.links) != linked:
         return None

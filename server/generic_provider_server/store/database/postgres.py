@@ -224,7 +224,7 @@ class PostgresTables:
             self._awaited = pipeline.result_queue
         result = self._connection.execute(statement.postgres, _columns(statement, rows))
         # Until it gets a Sync, the database does not count the session as idle, and a process that
-        # hangs would keep its locks.
+        # hangs would keep its locks. Pipeline.sync would also wait for the results.
         self._connection.pgconn.pipeline_sync()
         self._awaited.append(None)
         self._written.append((statement, len(rows), result))

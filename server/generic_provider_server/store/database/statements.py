@@ -132,6 +132,7 @@ CHANGE_ACTION = update(
 )
 END_SCHEDULE = update(ActionRow, where="action.due_time IS NOT NULL")
 ADD_REQUEST_ID = insert(RequestIdRow)
+
 STILL_PENDING = "request.state + 0 = 1"
 """A condition that does not use the index of pending requests, because PostgreSQL may find many
 requests in it that are no longer pending.

@@ -25,7 +25,6 @@ from ..database.rows import lane_row, link_row, searched_of, subscription_row
 from ..memory.memory import Memory
 from ..memory.subscriptions import NO_NAMES, Names, names_of
 from ..notices.notice import Notice
-from ..notices.tally import counting
 from .loaded import Loaded
 
 MOST_IN_ROW = 500
@@ -57,7 +56,7 @@ class Changes(Loaded):
         self._changed: dict[str, Names | None] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
         self._rows: dict[Bulk, dict[object, Row]] = {}
-        self._uses: dict[Use, int] = counting()
+        self._uses: defaultdict[Use, int] = defaultdict(int)
         self._taken_back: dict[int, bytes | None] = {}
 
     def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:

@@ -405,7 +405,7 @@ async def test_after_many_hosts_with_wrong_credentials_one_line_has_their_number
     with capture_logs() as logs:
         for minute in 1, 2:
             for n in range(1_000):
-                await judge.slow_down(f"[2001:db8::{n:x}]", size=0)
+                await judge.slow_down(f"[2001:db8:{minute}::{n:x}]", size=0)
             while len(logs) < minute * (access.MOST_LINES + 1):
                 await asyncio.sleep(0.01)
 

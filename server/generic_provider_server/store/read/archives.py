@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from peewee import JOIN, SQL
+from peewee import SQL
 
 from ...domain.archive import ArchiveRecord, ArchiveState
 from ...domain.values import Instant, Value
 from ..database.archive_models import ArchivedRow, ArchiveRow
 from ..database.archive_rows import archive_of_row
-from ..database.models import ServerRow
 from .base import BaseQueries
 
 MOST_NAMED = 100
@@ -74,10 +73,3 @@ class ArchiveQueries(BaseQueries):
         )
         rows = self._rows(query.limit(1))
         return archive_of_row(rows[0]) if rows else None
-
-    def archive_waits_for(self, server: str) -> bool:
-        """Tells whether there is an archive to be made that no other living process works on."""
-        query = ArchiveRow.select(ArchiveRow.worker, ServerRow.id).where(SQL("state = 1"))
-        query = query.join(ServerRow, JOIN.LEFT_OUTER, on=(ServerRow.id == ArchiveRow.worker))
-        rows = self._rows(query.order_by(ArchiveRow.number).limit(1))
-        return any(row.id is None or row.worker == server for row in rows)

@@ -65,12 +65,6 @@ class AuditQueries(BaseQueries):
         last: int | None = self._last_examined(AuditRow.time, conditions, AuditRow.time.desc())
         return last
 
-    def audit_is_old(self, *, before: Instant) -> bool:
-        """Tells whether the oldest entry is older than `before`."""
-        return bool(
-            self._rows(AuditRow.select(AuditRow.time).where(AuditRow.time < before).limit(1))
-        )
-
 
 def _conditions(wanted: AuditFilter) -> list[Any]:
     row = AuditRow

@@ -6,11 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from peewee import SQL, Expression
-
 from ...domain.lane import GRACE
 from ...domain.values import Instant
-from ..database.models import ActionRow, LaneRow, RequestRow, SubscriptionRow
+from ..database import due_statements as sql
 from .base import BaseQueries
 
 MOST_DUE = 200
@@ -27,22 +25,12 @@ class DutyQueries(BaseQueries):
 
     def leases_ran_out(self, server: str, *, since: Instant) -> bool:
         """Tells whether leases ran out after `since` that the server must end."""
-        mine = (LaneRow.server == server) & (LaneRow.lease_until <= self._memory.steady())
-        nobodys = (LaneRow.server == "") & (LaneRow.lease_until <= self._memory.now() - GRACE)
-        query = LaneRow.select(LaneRow.subscription).where(
-            SQL("status = 1"),
-            LaneRow.lease_until > since - GRACE,
-            mine | nobodys,
-            *self._not_set_aside(LaneRow.subscription, "leases"),
-        )
-        return bool(self._rows(query.limit(1)))
+        times = since - GRACE, server, self._memory.steady(), self._memory.now() - GRACE
+        return bool(self._due(sql.LEASES_RAN_OUT, *times, duty="leases", most=1))
 
     def delays_are_over(self) -> bool:
         """Tells whether there are lanes whose delay is over."""
-        query = LaneRow.select(LaneRow.subscription).where(
-            SQL("status = 2"), LaneRow.ready_time <= self._memory.now()
-        )
-        return bool(self._rows(query.limit(1)))
+        return bool(self._select(sql.DELAYS_ARE_OVER, self.now()))
 
     def providers_with_overdue(self) -> list[str]:
         """Returns the providers with requests that have waited longer than their window."""
@@ -50,34 +38,33 @@ class DutyQueries(BaseQueries):
 
     def subscriptions_due(self) -> list[str]:
         """Returns the subscriptions with an automatic end that is due, the earliest first."""
-        query = SubscriptionRow.select(SubscriptionRow.number).where(
-            SQL("due_time IS NOT NULL"),
-            SubscriptionRow.due_time <= self._memory.now(),
-            *self._not_set_aside(SubscriptionRow.number, "ends"),
-        )
-        found = self._rows(query.order_by(SubscriptionRow.due_time).limit(MOST_DUE))
-        return [row.number for row in found]
+        return self._due(sql.SUBSCRIPTIONS_DUE, self.now(), duty="ends", most=MOST_DUE)
 
     def subscriptions_with_scheduled(self) -> list[str]:
         """Returns the subscriptions with a scheduled action that is due, the earliest first."""
-        query = ActionRow.select(ActionRow.subscription).where(
-            SQL("due_time IS NOT NULL"),
-            ActionRow.due_time <= self.now(),
-            *self._not_set_aside(ActionRow.subscription, "scheduled"),
-        )
-        found = self._rows(query.order_by(ActionRow.due_time).limit(MOST_DUE))
-        return list(dict.fromkeys([row.subscription for row in found]))
+        due = self._due(sql.SCHEDULED_ARE_DUE, self.now(), duty="scheduled", most=MOST_DUE)
+        return list(dict.fromkeys(due))
+
+    def events_are_old(self, *, before: Instant) -> bool:
+        """Tells whether the oldest row of events is older than `before`."""
+        return any(row.time < before for row in self._select(sql.OLDEST_EVENT))
+
+    def audit_is_old(self, *, before: Instant) -> bool:
+        """Tells whether the oldest entry of the audit trail is older than `before`."""
+        return bool(self._select(sql.AUDIT_IS_OLD, before))
+
+    def archive_waits_for(self, server: str) -> bool:
+        """Tells whether there is an archive to be made that no other living process works on."""
+        found = self._select(sql.NEXT_ARCHIVE)
+        return any(row.living is None or row.worker == server for row in found)
 
     def _has_overdue(self, provider: str) -> bool:
         settings = self._memory.providers.catalogues[provider].provider.delivery_settings
-        overdue = RequestRow.select(RequestRow.number).where(
-            RequestRow.provider == provider,
-            SQL("state = 1"),
-            RequestRow.create_time < self._memory.now() - settings.pending_window,
-            *self._not_set_aside(RequestRow.subscription, "expiry"),
-        )
-        return bool(self._rows(overdue.limit(1)))
+        before = self.now() - settings.pending_window
+        return bool(self._due(sql.OVERDUE, provider, before, duty="expiry", most=1))
 
-    def _not_set_aside(self, column: Any, duty: str) -> list[Expression]:
-        aside = self._memory.set_asides.subscriptions(duty, now=self._memory.now())
-        return [column.not_in(sorted(aside))] if aside else []
+    def _due(self, statement: str, *parameters: Any, duty: str, most: int) -> list[str]:
+        """Returns at most `most` subscriptions, without those that the duty has set aside."""
+        aside = sorted(self._memory.set_asides.subscriptions(duty, now=self.now()))
+        marks = ",".join(["''", *"?" * len(aside)])
+        return [row[0] for row in self._select(statement.format(marks), *parameters, *aside, most)]

@@ -42,12 +42,6 @@ class EventQueries(BaseQueries):
         oldest = self._rows(EventRow.select(fn.MIN(EventRow.number).alias("oldest")))[0].oldest
         return Bounds(next_row if oldest is None else oldest, next_row)
 
-    def events_are_old(self, *, before: Instant) -> bool:
-        """Tells whether the oldest row is older than `before`."""
-        first = EventRow.select(fn.MIN(EventRow.number))
-        oldest = self._rows(EventRow.select(EventRow.time).where(EventRow.number == first))
-        return bool(oldest) and oldest[0].time < before
-
     def event_rows(self, first: int) -> list[EventsAt]:
         """Returns some rows from the number `first` on, in their order."""
         query = EventRow.select().where(EventRow.number >= first).order_by(EventRow.number)

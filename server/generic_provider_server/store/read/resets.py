@@ -23,6 +23,7 @@ from ...domain.resets.records import (
 )
 from ...domain.subscription.records import SubscriptionRecord
 from ...domain.values import Instant, RequestState
+from ..database import due_statements as sql
 from ..database.archive_models import ArchivedRow
 from ..database.models import (
     LinkRow,
@@ -30,7 +31,6 @@ from ..database.models import (
     ResetDefinitionRow,
     ResetEntryRow,
     ResetRunRow,
-    ServerRow,
     SubscriptionRow,
 )
 from ..database.reset_rows import definition_of_row, entry_of_row, run_of_row
@@ -56,18 +56,10 @@ class ResetReads(BacklogQueries):
     def resets_due(self, server: str) -> ResetsDue:
         """Returns what is due for a server. Runs that another live server works on are left out."""
         now = self._memory.now()
-        due = ResetDefinitionRow.select(ResetDefinitionRow.id).where(
-            ResetDefinitionRow.next_run_time <= now,
-        )
-        alive = ServerRow.select(ServerRow.id).where(ServerRow.id != server)
-        running = ResetRunRow.select(ResetRunRow.id).where(
-            SQL("state = 2"), ResetRunRow.server.not_in(alive)
-        )
-        held = ResetRunRow.select(ResetRunRow.id).where(
-            ResetRunRow.held_since <= now - HELD_AT_MOST,
-        )
-        found = [[row.id for row in self._rows(query)] for query in (due, running, held)]
-        return ResetsDue(*found)
+        definitions = self._select(sql.DEFINITIONS_DUE, now)
+        running = self._select(sql.RUNS_WITHOUT_WORKER, server)
+        held = self._select(sql.RUNS_HELD_TOO_LONG, now - HELD_AT_MOST)
+        return ResetsDue(*[[row.id for row in rows] for rows in (definitions, running, held)])
 
     def runs_with_old_entries(self, *, age: int) -> list[int]:
         """Returns the oldest run that has entries, if it ended more than `age` ago."""

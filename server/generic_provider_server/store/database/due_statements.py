@@ -1,0 +1,39 @@
+"""Contains the SQL of the questions that a server asks several times a second, although the answer
+is mostly "nothing". To build these queries each time would take longer than to run them.
+
+`({})` is the list of the subscriptions that were set aside.
+"""
+
+from __future__ import annotations
+
+LEASES_RAN_OUT = (
+    "SELECT subscription FROM lane WHERE status = 1 AND lease_until > ? AND "
+    "(server = ? AND lease_until <= ? OR server = '' AND lease_until <= ?) "
+    "AND subscription NOT IN ({}) LIMIT ?"
+)
+DELAYS_ARE_OVER = "SELECT 1 FROM lane WHERE status = 2 AND ready_time <= ? LIMIT 1"
+OVERDUE = (
+    "SELECT subscription FROM request WHERE provider = ? AND state = 1 AND create_time < ? "
+    "AND subscription NOT IN ({}) LIMIT ?"
+)
+SUBSCRIPTIONS_DUE = (
+    "SELECT number FROM subscription WHERE due_time IS NOT NULL AND due_time <= ? "
+    "AND number NOT IN ({}) ORDER BY due_time LIMIT ?"
+)
+SCHEDULED_ARE_DUE = (
+    "SELECT subscription FROM action WHERE due_time IS NOT NULL AND due_time <= ? "
+    "AND subscription NOT IN ({}) ORDER BY due_time LIMIT ?"
+)
+OLDEST_EVENT = "SELECT time FROM event WHERE number = (SELECT MIN(number) FROM event)"
+AUDIT_IS_OLD = "SELECT 1 FROM audit WHERE time < ? LIMIT 1"
+
+DEFINITIONS_DUE = "SELECT id FROM reset_definition WHERE next_run_time <= ?"
+RUNS_WITHOUT_WORKER = (
+    "SELECT id FROM reset_run WHERE state = 2 "
+    "AND server NOT IN (SELECT id FROM server WHERE id <> ?)"
+)
+RUNS_HELD_TOO_LONG = "SELECT id FROM reset_run WHERE held_since <= ?"
+NEXT_ARCHIVE = (
+    "SELECT worker, server.id AS living FROM archive LEFT JOIN server ON server.id = worker "
+    "WHERE state = 1 ORDER BY number LIMIT 1"
+)

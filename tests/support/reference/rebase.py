@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from generic_provider_server.domain import actions as do
 from generic_provider_server.domain.refusals import Reason
+from generic_provider_server.domain.values import RequestType
 
 from .books import (
     ACTION,
@@ -169,4 +170,9 @@ class Rebase(Undo):
 
 
 def _wants(wanted: Held, order: Order) -> bool:
-    return KNOWN in wanted.there if order.type is BECOME else has(wanted, order)
+    """Tells whether the effect of the request is wanted."""
+    if order.type is BECOME:
+        return KNOWN in wanted.there
+    if order.type is RequestType.CANCEL_UDR:  # another record may get its reference
+        return not any(wanted.there.get(key) == contents for key, contents in order.parts)
+    return has(wanted, order)

@@ -201,6 +201,23 @@ def test_a_usage_record_that_gets_the_reference_of_another_one_replaces_it() -> 
     assert one.life.in_sync("P")
 
 
+def test_a_replaced_usage_record_is_still_cancelled_after_a_rejection_elsewhere() -> None:
+    one = Hybrid.served("NEWS", "OTTX")
+    one.rent("film")
+    one.serve()
+    one.life.switch("P", effective=False)
+    one.perform(CancelUsage(usage="film"))
+    one.perform(added("OTTY"))
+    one.life.switch("P", effective=True)
+    one.life.wait(3_600)
+    one.rent("film")
+    replaced = ["ACTION CANCEL_UDR film C1 B1", "ACTION ADD_UDR film C1 B1"]
+    assert one.pending("P") == replaced
+    one.life.switch("P", effective=False)
+    assert one.reject("Q") == "ACTIVATE_SERVICE OTTY"
+    assert one.pending("P") == replaced
+
+
 @pytest.mark.parametrize("way", ["reset", "action"])
 def test_an_account_taken_over_without_its_contents_is_uncertain(way: str) -> None:
     one = Hybrid.with_services("NEWS", existing=True)

@@ -100,6 +100,13 @@ def has(known: PlatformImage, request: Request) -> bool:
             return _has_parts(_parts(known, request), _named_parts(request), adds=adds(request))
 
 
+def holds(known: PlatformImage, request: Request) -> bool:
+    """Tells whether the image certainly contains everything that the request names, with the same
+    contents. The request must not change the whole subscriber.
+    """
+    return _has_parts(_parts(known, request), _named_parts(request), adds=True)
+
+
 def doubt(known: PlatformImage, request: Request) -> PlatformImage:
     """Returns the image after a request that may have been applied. The elements that the request
     names are uncertain.

@@ -9,7 +9,7 @@ from itertools import groupby
 from msgspec.structs import replace
 
 from ..catalogue import Catalogue
-from ..platform.effect import Name, has
+from ..platform.effect import Name, has, holds
 from ..platform.effect import names as names_of
 from ..platform.image import Known, PlatformImage, Request
 from ..platform.plan import plan
@@ -142,6 +142,14 @@ def _owners(
 
 
 def pointless(wanted: PlatformImage, request: Request) -> bool:
-    if request.type is RequestType.BECOME_SUBSCRIBER:
-        return wanted.known is Known.NO
-    return not has(wanted, request)
+    """Tells whether the request's effect is not wanted.
+
+    A usage record is also cancelled if another record with its reference is wanted in its place.
+    """
+    match request.type:
+        case RequestType.BECOME_SUBSCRIBER:
+            return wanted.known is Known.NO
+        case RequestType.CANCEL_UDR:
+            return holds(wanted, request)
+        case _:
+            return not has(wanted, request)

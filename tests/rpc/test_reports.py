@@ -188,6 +188,27 @@ async def test_whom_a_complete_report_does_not_name_is_missing(crm: AsyncClient)
     assert told == ReportPlatformStateResponse(received=19, unchanged=19, out_of_sync=1)
 
 
+async def test_whom_a_faulty_entry_of_a_complete_report_names_is_not_missing(
+    crm: AsyncClient,
+) -> None:
+    await served_already(crm, "S1", "S2", "S3")
+    twice = ExistingAccount(provider="P", account_number="AS3", holds_everything=True)
+    again = actions.BecomeSubscriber(
+        type="DTH", provider="P", services=[("MAIN", "S1")], existing=[twice]
+    )
+    await crm.perform(again, subscription="S4")
+    faulty = [
+        PlatformSubscription(subscription="S1", items=[PlatformItem()]),
+        there("S2", subscription="S2", account_number="AS1"),
+        there("", account_number="AS3"),
+    ]
+
+    told = await crm.report_platform_state("P", faulty, observed_time=soon(), complete=True)
+
+    assert (told.received, told.unknown_subscriptions, told.missing) == (3, 3, 0)
+    assert [await differences(crm, number) for number in ("S1", "S2", "S3", "S4")] == [[]] * 4
+
+
 async def test_a_complete_report_that_lacks_too_many_is_refused_and_what_it_names_stays(
     crm: AsyncClient,
 ) -> None:

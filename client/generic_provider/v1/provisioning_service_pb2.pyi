@@ -695,7 +695,8 @@ class ReportPlatformStateRequest(_message.Message):
     """The report names every subscriber whom the platform knows. When the stream has been closed
     normally, every subscription that is linked to the provider and was not named is treated as
     `missing`, except subscriptions that were created after `observed_time`, that would be skipped,
-    or that have ended and hold nothing on the platform.
+    or that have ended and hold nothing on the platform. A malformed or ambiguous entry changes
+    nothing, but it still names its subscriptions.
     """
     max_missing_percent: _builtins.float
     """With `complete`: the greatest share of the linked subscriptions that may be missing without being

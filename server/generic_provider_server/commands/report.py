@@ -36,12 +36,14 @@ class EntryResult(Value, frozen=True, kw_only=True):
 class Entry(Value, frozen=True, kw_only=True):
     """What a report says about one subscription.
 
-    Without `held` the platform does not know the subscription.
+    Without `held` the platform does not know the subscription. A `doubtful` entry only keeps the
+    subscription from counting as missing.
     """
 
     subscription: str
     account_number: str = ""
     held: Reported | None
+    doubtful: bool = False
 
 
 class Report(Value, frozen=True, kw_only=True):
@@ -75,10 +77,12 @@ class Report(Value, frozen=True, kw_only=True):
         link = record.aggregate.link(self.provider) if record else None
         if record is None or link is None:
             return _unknown("there is no such subscription at the provider")
-        if entry.account_number and link.account_number not in ("", entry.account_number):
-            return _unknown(f"subscription {number} has account number {link.account_number}")
         if self.report_time:
             transaction.mark_reported(self.provider, number, report_time=self.report_time)
+        if entry.doubtful:
+            return EntryResult(outcome=Outcome.UNKNOWN)
+        if entry.account_number and link.account_number not in ("", entry.account_number):
+            return _unknown(f"subscription {number} has account number {link.account_number}")
         if overtaken(link, observed_time=self.observed_time):
             after = None if link.queue else Instant(link.settle_time + CLOCKS)
             return EntryResult(outcome=Outcome.SKIPPED, repeat_after=after)

@@ -53,10 +53,15 @@ def _subscriber(message: api.PlatformSubscription) -> Subscriber:
         checks.wrong("subscription", "is required, or account_number")
     account = checks.text("account_number", printable(message.account_number))
     number = checks.text("subscription", message.subscription)
+    nameless = bool(checks.violations)
     held = None if message.missing else _held(checks, message)
     wrong = "; ".join(f"{field} {why}" for field, why in checks.violations)[:TEXT]
     return Subscriber(
-        account_number=account[:CODE], subscription=number[:CODE], held=held, wrong=wrong
+        account_number=account[:CODE],
+        subscription=number[:CODE],
+        held=held,
+        wrong=wrong,
+        nameless=nameless,
     )
 
 

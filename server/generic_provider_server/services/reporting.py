@@ -38,13 +38,15 @@ class Terms(Value, frozen=True, kw_only=True):
 class Subscriber(Value, frozen=True, kw_only=True):
     """An entry of a report as it was sent.
 
-    `wrong`: why the entry is malformed. Without `held` the platform does not know the subscriber.
+    `wrong`: why the entry is malformed. `nameless`: true if its names are malformed too. Without
+    `held` the platform does not know the subscriber.
     """
 
     account_number: str = ""
     subscription: str = ""
     held: Reported | None = None
     wrong: str = ""
+    nameless: bool = False
 
 
 class Example(Value, frozen=True, kw_only=True):
@@ -80,7 +82,11 @@ class Reporting:
     async def take(self, subscribers: Sequence[Subscriber]) -> None:
         """Applies a part of the report. When this returns, the part is committed."""
         self.received += len(subscribers)
-        named = await self._named(subscribers)
+        named, doubtful = await self._named(subscribers)
+        if self.terms.complete:
+            names = [Entry(subscription=each, held=None, doubtful=True) for each in doubtful]
+            for entries in _parts(names, MOST_IN_TRANSACTION):
+                await self._apply(entries)
         for part in _parts(named, MOST_IN_TRANSACTION):
             entries = [
                 Entry(subscription=number, account_number=each.account_number, held=each.held)
@@ -106,27 +112,28 @@ class Reporting:
                     )
         return await self.store.read(lambda queries: queries.out_of_sync(provider))
 
-    async def _named(self, subscribers: Iterable[Subscriber]) -> list[tuple[Subscriber, str]]:
-        """Returns the entries that name exactly one subscription, each with its number.
+    async def _named(
+        self, subscribers: Iterable[Subscriber]
+    ) -> tuple[list[tuple[Subscriber, str]], list[str]]:
+        """Returns the entries that name exactly one subscription, each with its number, and the
+        numbers of all subscriptions that malformed or ambiguous entries name.
 
-        The others are counted as unknown.
+        Those entries are counted as unknown, but their subscriptions do not count as missing.
         """
         provider = self.terms.provider
         accounts = {each.account_number for each in subscribers if not each.subscription}
         known = await self.store.read(lambda queries: queries.with_accounts(provider, accounts))
-        named = []
+        named, doubtful = [], list[str]()
         for each in subscribers:
             numbers = [each.subscription] if each.subscription else known.get(each.account_number)
-            if each.wrong:
-                self._count_unknown(each, each.wrong)
-            elif not numbers:
-                self._count_unknown(each, "no subscription has this account number")
-            elif len(numbers) > 1:
-                several = ", ".join(numbers[:3])
-                self._count_unknown(each, f"{len(numbers)} subscriptions have it: {several}")
-            else:
+            why = each.wrong or _unclear(numbers or ())
+            if numbers and not why:
                 named.append((each, numbers[0]))
-        return named
+                continue
+            self._count_unknown(each, why)
+            if not each.nameless:
+                doubtful += numbers or ()
+        return named, doubtful
 
     async def _apply(self, entries: Sequence[Entry]) -> list[EntryResult]:
         """Applies the entries, and returns the outcome of each.
@@ -215,6 +222,14 @@ class Reporting:
                 provider, report_time=began, after=after, limit=MOST_READ
             )
         )
+
+
+def _unclear(numbers: Sequence[str]) -> str:
+    """Returns why an account number does not name one subscription; empty if it does."""
+    if not numbers:
+        return "no subscription has this account number"
+    several = ", ".join(numbers[:3])
+    return f"{len(numbers)} subscriptions have it: {several}" if len(numbers) > 1 else ""
 
 
 def _parts(things: Sequence[Part], most: int) -> Iterator[Sequence[Part]]:

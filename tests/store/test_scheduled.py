@@ -147,14 +147,18 @@ async def test_what_was_scheduled_stays_when_its_subscription_ends(bench: Bench)
 async def test_the_revision_is_compared_when_the_action_is_due(bench: Bench) -> None:
     await bench.become(viewer("S1"))
     first = await bench.schedule(Deactivate(), "S1", 10, expected_revision=2)
-    second = await bench.schedule(city("Tartu"), "S1", 20, expected_revision=2)
+    later = [
+        await bench.schedule(city("Tartu"), "S1", 20, expected_revision=revision)
+        for revision in (2, 2**64 - 1)
+    ]
     await bench.perform(city("Narva"), "S1")
     await bench.pass_time(10)
     assert (await bench.action(first.action.id)).state is ActionState.EXECUTED
     await bench.pass_time(10)
-    rejected = await bench.action(second.action.id)
-    assert rejected.error is not None
-    assert rejected.error.reason is Reason.REVISION_MISMATCH
+    for each in later:
+        rejected = await bench.action(each.action.id)
+        assert rejected.error is not None
+        assert rejected.error.reason is Reason.REVISION_MISMATCH
 
 
 async def test_a_repeat_answers_with_the_action_as_it_is(bench: Bench) -> None:

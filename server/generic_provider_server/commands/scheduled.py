@@ -18,6 +18,8 @@ from .perform import Done, Perform, free_number
 MOST_SCHEDULED = 200
 """The limit of scheduled actions of a subscription."""
 
+LARGEST_REVISION = 2**63 - 1
+
 
 class Schedule(Value, frozen=True, kw_only=True):
     """Stores an action that is performed at `time`, or performs it if that time has come.
@@ -54,7 +56,7 @@ class Schedule(Value, frozen=True, kw_only=True):
             action=action,
             execute_time=None,
             due_time=self.time,
-            expected_revision=asked.expected_revision,
+            expected_revision=_storable(asked.expected_revision),
             bulk=self.bulk,
         )
         asked.remember(transaction, record)
@@ -66,6 +68,11 @@ class Schedule(Value, frozen=True, kw_only=True):
             number = free_number(transaction)
             action = replace(action, number=number)
         return number, action
+
+
+def _storable(revision: int | None) -> int | None:
+    """Returns the revision, or one that no subscription reaches and a database can store."""
+    return revision if revision is None else min(revision, LARGEST_REVISION)
 
 
 def _check_count(subscription: str, scheduled: int) -> None:

@@ -144,7 +144,7 @@ def test_the_rejected_requests_of_a_run_are_named(server: Server, crm: Client) -
 
 
 def test_a_held_run_waits_for_its_approval_or_is_cancelled(server: Server, crm: Client) -> None:
-    _outage(crm, 2)
+    number, _ = _outage(crm, 2)
     definition = _define(server)
     held = _said(server, "reset", "run", "submit", definition, "--hold", "--watch")
     (first,) = crm.list_reset_runs()
@@ -159,11 +159,14 @@ def test_a_held_run_waits_for_its_approval_or_is_cancelled(server: Server, crm: 
 
     submitted = crm.submit_reset_run_definition(definition, hold=True).reset_run.id
     wait_until(lambda: crm.get_reset_run(submitted).state == ResetRunState.HELD, what="the plan")
+    crm.reset_subscription(number)
     approve = ("reset", "run", "approve", submitted, "--reason=looked", "--watch")
     assert "COMPLETED" in _said(server, *approve)
+    superseded = _said(server, "reset", "run", "show", submitted, "--outcome=superseded")
+    assert superseded.splitlines()[-1].split()[:3] == [number, "SUPERSEDED", "0"]
     approved = crm.get_reset_run(submitted)
     assert approved.approved_by
-    assert approved.message == "its plan waits for an approval; approved: looked"
+    assert approved.message == "its plan needs an approval; approved: looked"
     options = [
         line.split()[0]
         for line in run("reset", "run", "define", "--help").stdout.splitlines()

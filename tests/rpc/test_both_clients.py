@@ -154,7 +154,7 @@ async def _run(ask: Ask) -> None:
     cancelled = await ask("cancel_reset_run", held.id, reason="a try")
     assert (cancelled.state, cancelled.message) == (
         ResetRunState.CANCELLED,
-        "its plan waits for an approval; cancelled by olev: a try",
+        "its plan needs an approval; cancelled by olev: a try",
     )
     approved = await ask("approve_reset_run", (await _held(ask, definition.id)).id, reason="looked")
     *_, last = await ask("watch_reset_run", approved.id)

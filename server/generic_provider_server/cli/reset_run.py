@@ -11,6 +11,7 @@ from generic_provider import (
     Client,
     DifferenceKind,
     EntryOutcome,
+    ListResetRunEntriesResponse,
     PreviewResetRunResponse,
     ResetRun,
     ResetRunDefinition,
@@ -232,10 +233,15 @@ def show(
         {
             "subscription": lambda each: each.subscription,
             "outcome": lambda each: EntryOutcome.name_of(each.outcome),
-            "requests": lambda each: each.requests_created or len(each.request_types),
+            "requests": _requests,
             "about": lambda each: each.message or "; ".join([d.text for d in each.differences]),
         },
     )
+
+
+def _requests(entry: ListResetRunEntriesResponse.Entry) -> int:
+    planned = entry.outcome == EntryOutcome.PLANNED
+    return len(entry.request_types) if planned else entry.requests_created
 
 
 def _begun(found: ResetRun) -> str:

@@ -195,7 +195,7 @@ def _decided(run: RunRecord, *, now: Instant) -> RunRecord:
         f"an entitlement, {percent:.1f} %, and {most:g} % are allowed"
     )
     if run.stage is Stage.PLAN:
-        message = why if too_many else "its plan waits for an approval"
+        message = why if too_many else "its plan needs an approval"
         return replace(run, state=RunState.HELD, held_since=now, server="", message=message)
     again = replace(run, cursor="", examined=0, out_of_sync=0)
     if too_many:

@@ -17,7 +17,10 @@ def instant(argument: str, value: object) -> Timestamp | None:
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise ValueError(f"{argument} must be a datetime with a time zone, not {value!r}")
     timestamp = Timestamp()
-    timestamp.FromDatetime(value)
+    try:
+        timestamp.FromDatetime(value)
+    except OverflowError:
+        raise ValueError(f"{argument} is outside of the years 1 to 9999: {value!r}") from None
     return timestamp
 
 

@@ -129,12 +129,15 @@ def test_instants_keep_their_time_zone() -> None:
     assert actions.Rest(until=east).until.ToDatetime(UTC) == datetime(2026, 7, 1, tzinfo=UTC)
 
 
-def test_an_instant_without_time_zone_is_refused_by_name() -> None:
+def test_an_instant_without_time_zone_or_out_of_range_is_refused_by_name() -> None:
     naive = datetime(2026, 7, 1)  # noqa: DTZ001 - its point
     with pytest.raises(ValueError, match="until must be a datetime with a time zone"):
         actions.Rest(until=naive)
     with pytest.raises(ValueError, match="term_end"):
         actions.service("MAIN", "SPORT", term_end=naive)
+    late = datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-2)))
+    with pytest.raises(ValueError, match="until is outside of the years 1 to 9999"):
+        actions.Rest(until=late)
 
 
 @pytest.mark.parametrize("name", ENUMS)

@@ -9,18 +9,27 @@ import click
 from generic_provider_server.cli import generic_provider
 
 
-def _helps(command: click.Command, parent: click.Context | None, name: str) -> Iterator[str]:
+def _commands(
+    command: click.Command, parent: click.Context | None, name: str
+) -> Iterator[click.Context]:
     context = click.Context(command, info_name=name, parent=parent, terminal_width=80)
-    yield command.get_help(context)
+    yield context
     if isinstance(command, click.Group):
         for each in command.list_commands(context):
             found = command.get_command(context, each)
             assert found
-            yield from _helps(found, context, each)
+            yield from _commands(found, context, each)
+
+
+def test_every_option_is_explained() -> None:
+    for context in _commands(generic_provider, None, "generic-provider"):
+        options = [each for each in context.command.params if isinstance(each, click.Option)]
+        assert [each.opts for each in options if not each.help] == [], context.command_path
 
 
 def test_no_line_of_any_help_is_longer_than_a_terminal_is_wide() -> None:
-    helps = [*_helps(generic_provider, None, "generic-provider")]
+    commands = _commands(generic_provider, None, "generic-provider")
+    helps = [each.command.get_help(each) for each in commands]
 
     assert len(helps) > 60
     assert [line for text in helps for line in text.splitlines() if len(line) > 80] == []

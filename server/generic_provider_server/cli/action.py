@@ -209,11 +209,15 @@ def cancel(client: Client, output: Output, *, action_id: str, performed_by: str)
 
 
 @action.command("list")
-@click.option("--subscription", default="")
-@click.option("--reference", default="")
-@click.option("--kind", "kinds", cls=NamedOption, type=Named(ActionKind), multiple=True)
-@click.option("--state", "states", cls=NamedOption, type=Named(ActionState), multiple=True)
-@click.option("--performed-by", default="")
+@click.option("--subscription", default="", help="The number of the subscription.")
+@click.option("--reference", default="", help="The order, ticket or campaign.")
+@click.option(
+    "--kind", "kinds", cls=NamedOption, type=Named(ActionKind), multiple=True, help="The kind."
+)
+@click.option(
+    "--state", "states", cls=NamedOption, type=Named(ActionState), multiple=True, help="The state."
+)
+@click.option("--performed-by", default="", help="Who performed the action.")
 @created_options
 @limit_option
 @remote

@@ -36,7 +36,13 @@ class Result(NamedTuple):
 
 @click.command()
 @click.argument("file", type=FILE)
-@click.option("--batch-size", type=click.IntRange(1, 1000), default=500, show_default=True)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1, 1000),
+    default=500,
+    show_default=True,
+    help="How many actions one call carries.",
+)
 @click.option("--validate-only", is_flag=True, help="Check every line, and change nothing.")
 @click.option(
     "--again",

@@ -79,29 +79,31 @@ def _instant(name: str, path: str = "", **attributes: Any) -> click.Option:
 
 
 PROVIDER = _option("--provider", help="The provider. It may be left out if there is exactly one.")
-DISTRIBUTOR = _option("--distributor", metavar="CODE")
+DISTRIBUTOR = _option(
+    "--distributor", metavar="CODE", help="The viewing point. It may be left out."
+)
 SERVICE = Parts("provider", "distributor", "service", optional=1)
 ITEM = Parts("provider", "distributor", "goods_type", "serial_number", optional=1)
-SERVICES = _many("--service", "services", SERVICE, required=True)
-SOME_SERVICES = _many("--service", "services", SERVICE)
-ITEMS = _many("--item", "items", ITEM, required=True)
-SOME_ITEMS = _many("--item", "items", ITEM)
+SERVICES = _many("--service", "services", SERVICE, required=True, help="A service.")
+SOME_SERVICES = _many("--service", "services", SERVICE, help="A service.")
+ITEMS = _many("--item", "items", ITEM, required=True, help="A card, box or other item.")
+SOME_ITEMS = _many("--item", "items", ITEM, help="A card, box or other item.")
 TERM_END = _instant("--term-end", "services__term_end", help="The time at which the services stop.")
 UNTIL = _instant("--until", required=True, help="The time at which the state ends by itself.")
 TYPE = _option("--type", required=True, help="Your name for this type of subscription, e.g. DTH.")
 HOLDER = (
     _option("--holder-number", "holder__number", help="The CRM's account number."),
-    _option("--holder-name", "holder__name"),
-    _option("--holder-email", "holder__email"),
-    _option("--holder-phone", "holder__phone"),
-    _many("--holder-parameter", "holder__parameters", Entry()),
+    _option("--holder-name", "holder__name", help="The holder's name."),
+    _option("--holder-email", "holder__email", help="The holder's email address."),
+    _option("--holder-phone", "holder__phone", help="The holder's telephone number."),
+    _many("--holder-parameter", "holder__parameters", Entry(), help="What the platform needs."),
 )
 ADDRESS = (
-    _many("--address-line", "address__lines", click.STRING),
-    _option("--city", "address__city"),
-    _option("--postal-code", "address__postal_code"),
-    _option("--country", "address__country"),
-    _many("--address-parameter", "address__parameters", Entry()),
+    _many("--address-line", "address__lines", click.STRING, help="A line of the address."),
+    _option("--city", "address__city", help="The city of the address."),
+    _option("--postal-code", "address__postal_code", help="The postal code of the address."),
+    _option("--country", "address__country", help="The country of the address."),
+    _many("--address-parameter", "address__parameters", Entry(), help="What the platform needs."),
 )
 EXISTING = (
     _many(
@@ -157,9 +159,9 @@ ACTIONS = {
         "Replace a service by another.",
         (
             PROVIDER,
-            _option("--distributor", required=True),
-            _option("--old-service", required=True),
-            _option("--new-service", required=True),
+            _option("--distributor", required=True, help="The viewing point of both services."),
+            _option("--old-service", required=True, help="The service that goes."),
+            _option("--new-service", required=True, help="The service that comes."),
             _instant("--term-end", help="The time at which the new service stops."),
         ),
     ),
@@ -167,8 +169,10 @@ ACTIONS = {
     "remove-items": Verb(
         "Remove items.",
         (
-            _many("--serial-number", "serial_numbers", click.STRING, required=True),
-            _option("--goods-type"),
+            _many(
+                "--serial-number", "serial_numbers", click.STRING, required=True, help="An item."
+            ),
+            _option("--goods-type", help="Only items of this goods type."),
             PROVIDER,
             DISTRIBUTOR,
         ),
@@ -176,7 +180,7 @@ ACTIONS = {
     "swap-item": Verb(
         "Replace an item by another.",
         (
-            _option("--old-serial-number", required=True),
+            _option("--old-serial-number", required=True, help="The item that goes."),
             _option("--goods-type", help="The goods type of the old item."),
             _option(
                 "--new-item",
@@ -193,6 +197,7 @@ ACTIONS = {
                 "--service",
                 "moves",
                 Parts("provider", "from_distributor", "service", "to_distributor", optional=1),
+                help="A service to move.",
             ),
             _many(
                 "--item",
@@ -200,6 +205,7 @@ ACTIONS = {
                 Parts(
                     "provider", "from_distributor", "serial_number", "to_distributor", optional=1
                 ),
+                help="An item to move.",
             ),
         ),
     ),
@@ -211,13 +217,21 @@ ACTIONS = {
             _option(
                 "--usage", "reference", required=True, help="The reference of the usage record."
             ),
-            _option("--service", required=True, metavar="CODE"),
+            _option("--service", required=True, metavar="CODE", help="The usage service."),
             PROVIDER,
             DISTRIBUTOR,
-            _option("--quantity", type=click.IntRange(1), default=1, show_default=True),
-            _instant("--start-time", required=True),
-            _instant("--end-time", required=True),
-            _many("--parameter", "parameters", Entry()),
+            _option(
+                "--quantity",
+                type=click.IntRange(1),
+                default=1,
+                show_default=True,
+                help="How much is used.",
+            ),
+            _instant("--start-time", required=True, help="The beginning of the usage."),
+            _instant("--end-time", required=True, help="The end of the usage."),
+            _many(
+                "--parameter", "parameters", Entry(), help="What the platform needs, e.g. the film."
+            ),
         ),
     ),
     "cancel-usage": Verb(
@@ -230,6 +244,7 @@ ACTIONS = {
             NamedOption(
                 ["--state"],
                 type=Named(SubscriptionState, only=LIVE),
+                help="The state that the subscription gets.",
                 required=True,
                 callback=lambda _ctx, _param, name: SubscriptionState.value_of(name),
             ),

@@ -72,7 +72,13 @@ def adapter() -> None:
 @click.option(
     "--freeze-after", type=int, default=0, help="Freeze after this number of applied requests."
 )
-@click.option("--max-in-flight", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@click.option(
+    "--max-in-flight",
+    type=click.IntRange(1, 10_000),
+    default=100,
+    show_default=True,
+    help="The largest number of unanswered requests.",
+)
 @click.option(
     "--lease", type=click.FloatRange(1, 3600), default=30, help="The duration of leases in seconds."
 )

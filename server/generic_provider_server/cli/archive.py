@@ -68,7 +68,7 @@ def create(
     """
     if (older_than is None) == (created_before is None):
         raise click.UsageError("give either --older-than or --created-before")
-    before = created_before or datetime.now(UTC) - (older_than or timedelta())
+    before = created_before or _ago(older_than or timedelta())
     made = client.create_archive(created_before=before, **options)
     if not no_wait:
         made = _made(client, made)
@@ -79,9 +79,17 @@ def create(
         sys.exit(REFUSED)
 
 
+def _ago(span: timedelta) -> datetime:
+    """Returns the time before that span, but none before 1970, because nothing is that old."""
+    now = datetime.now(UTC)
+    return now - min(span, now - datetime.fromtimestamp(0, UTC))
+
+
 @archive.command("list")
 @click.option("--provider", default="", help="Archives that were made for this provider only.")
-@click.option("--state", "states", cls=NamedOption, type=Named(ArchiveState), multiple=True)
+@click.option(
+    "--state", "states", cls=NamedOption, type=Named(ArchiveState), multiple=True, help="The state."
+)
 @click.option(
     "--subscription", default="", help="Archives that contain requests of this subscription."
 )

@@ -32,7 +32,14 @@ def events() -> None:
 )
 @click.option("--provider", default="", help="Show only what concerns this provider.")
 @click.option("--subscription", default="", help="Show only what concerns this subscription.")
-@click.option("--kind", "kinds", cls=NamedOption, type=Named(EventKind), multiple=True)
+@click.option(
+    "--kind",
+    "kinds",
+    cls=NamedOption,
+    type=Named(EventKind),
+    multiple=True,
+    help="The kind of event.",
+)
 @remote
 def tail(client: Client, output: Output, /, *, start: str, **filters: Any) -> None:
     """Follow events until Ctrl-C. Then the cursor with which to continue is printed on standard

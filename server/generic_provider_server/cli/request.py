@@ -26,19 +26,35 @@ from .values import INSTANT, Named, NamedOption
 
 F = TypeVar("F", bound=Callable[..., None])
 FILTERS = (
-    click.option("--provider", default=""),
-    click.option("--subscription", default=""),
+    click.option("--provider", default="", help="Requests to this provider."),
+    click.option("--subscription", default="", help="Requests of this subscription."),
     click.option("--account-number", default="", help="The platform's own account number."),
-    click.option("--type", "types", cls=NamedOption, type=Named(RequestType), multiple=True),
-    click.option("--state", "states", cls=NamedOption, type=Named(RequestState), multiple=True),
-    click.option("--origin", "origins", cls=NamedOption, type=Named(RequestOrigin), multiple=True),
+    click.option(
+        "--type", "types", cls=NamedOption, type=Named(RequestType), multiple=True, help="The type."
+    ),
+    click.option(
+        "--state",
+        "states",
+        cls=NamedOption,
+        type=Named(RequestState),
+        multiple=True,
+        help="The state.",
+    ),
+    click.option(
+        "--origin",
+        "origins",
+        cls=NamedOption,
+        type=Named(RequestOrigin),
+        multiple=True,
+        help="Why the request was created.",
+    ),
     click.option("--action", default="", help="The id of the action."),
     click.option("--reset-run", default="", help="The id of the reset run."),
     click.option("--reference", default="", help="The reference of the action."),
     click.option(
         "--adapter", "last_adapter", default="", help="The adapter that got the request last."
     ),
-    click.option("--error-code", default=""),
+    click.option("--error-code", default="", help="The platform's error code."),
     click.option("--item-serial", default="", help="A serial number in the request."),
 )
 PERFORMED_BY = click.option(
@@ -68,7 +84,7 @@ def request() -> None:
 @created_options
 @click.option("--settled-from", type=INSTANT, help="List what became final at or after this time.")
 @click.option("--settled-to", type=INSTANT, help="List what became final before this time.")
-@click.option("--oldest-first", is_flag=True)
+@click.option("--oldest-first", is_flag=True, help="List the oldest requests first.")
 @limit_option
 @remote
 def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> None:

@@ -188,7 +188,14 @@ def cancel(client: Client, output: Output, /, *, reset_run: str, reason: str) ->
 @click.option("--definitions", is_flag=True, help="List definitions, not runs.")
 @click.option("--definition", default="", help="List the runs of this definition.")
 @click.option("--provider", default="", help="List the runs of this provider.")
-@click.option("--state", "states", cls=NamedOption, type=Named(ResetRunState), multiple=True)
+@click.option(
+    "--state",
+    "states",
+    cls=NamedOption,
+    type=Named(ResetRunState),
+    multiple=True,
+    help="The state.",
+)
 @limit_option
 @remote
 def list_(
@@ -216,7 +223,14 @@ def list_(
 
 @run.command()
 @click.argument("reset_run", metavar="RUN")
-@click.option("--outcome", "outcomes", cls=NamedOption, type=Named(EntryOutcome), multiple=True)
+@click.option(
+    "--outcome",
+    "outcomes",
+    cls=NamedOption,
+    type=Named(EntryOutcome),
+    multiple=True,
+    help="The outcome.",
+)
 @limit_option
 @remote
 def show(

@@ -33,9 +33,23 @@ def subscription() -> None:
 
 @subscription.command("list")
 @click.option("--provider", default="", help="List subscriptions that are linked to this provider.")
-@click.option("--type", default="")
-@click.option("--state", "states", cls=NamedOption, type=Named(SubscriptionState), multiple=True)
-@click.option("--sync-state", "sync_states", cls=NamedOption, type=Named(SyncState), multiple=True)
+@click.option("--type", default="", help="Your name for the type of subscription, e.g. DTH.")
+@click.option(
+    "--state",
+    "states",
+    cls=NamedOption,
+    type=Named(SubscriptionState),
+    multiple=True,
+    help="The state.",
+)
+@click.option(
+    "--sync-state",
+    "sync_states",
+    cls=NamedOption,
+    type=Named(SyncState),
+    multiple=True,
+    help="The sync state.",
+)
 @click.option("--item-serial", default="", help="The serial number of an item on the subscription.")
 @click.option("--account-number", default="", help="The platform's own account number.")
 @click.option("--holder-number", default="", help="The holder's account number in the CRM.")

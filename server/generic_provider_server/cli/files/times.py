@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 
 from ...desk.output import say
@@ -11,9 +11,10 @@ from ...desk.output import say
 def time_of(text: str) -> datetime:
     """Returns the time that an option gives.
 
-    If the text has no time zone, prints which time it means. Raises ValueError.
+    If the text has no time zone, prints which time it means. Raises ValueError or OverflowError.
     """
     given = datetime.fromisoformat(text)
+    given.astimezone(UTC)
     if given.utcoffset() is not None:
         return given
     taken = given.astimezone()
@@ -25,7 +26,8 @@ def timestamp_of(text: str) -> str:
     """Returns the time that a line gives, in the form of the contract. Raises ValueError."""
     try:
         given = datetime.fromisoformat(text)
-    except ValueError:
+        given.astimezone(UTC)
+    except (ValueError, OverflowError):
         raise ValueError(f"{text!r} is not a time like 2030-01-31T02:00Z") from None
     if given.utcoffset() is None:
         _say_once()

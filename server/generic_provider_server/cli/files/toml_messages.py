@@ -132,7 +132,10 @@ def span_of(value: object) -> timedelta:
     found = SPAN.fullmatch(value) if isinstance(value, str) else None
     if not found:
         raise ValueError(f'{value!r} is not a span like "30 s", "10 min", "1 h" or "7 d"')
-    return timedelta(**{UNITS[found[2]]: int(found[1])})
+    try:
+        return timedelta(**{UNITS[found[2]]: int(found[1])})
+    except OverflowError:
+        raise ValueError(f"{value!r} is too long") from None
 
 
 def _scalar(field: FieldDescriptor, value: object) -> object:

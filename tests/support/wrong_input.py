@@ -118,8 +118,10 @@ def definition_cases(kind: Any) -> list[Case]:
         ({"full": True, "platform_restored_to": {"seconds": 1}}, "platform_restored_to"),
         ({"cron": "every day"}, "cron"),
         ({"cron": ""}, "cron"),
+        ({"cron": "0 0 1 1 * *"}, "cron"),
         ({"cron": "0 0 * * *", "time_zone": "Nowhere"}, "time_zone"),
         ({"time_zone": "../etc/passwd"}, "time_zone"),
+        ({"time_zone": "localtime"}, "time_zone"),
     ]
     base = {"id": "D0000000001", "name": "n", "provider": "P"}
     return [

@@ -17,6 +17,11 @@ from .checks import NAME, Checks
 Optional = Literal["first", "max_switch_off_percent", "subscriptions_per_second"]
 MOST_NAMES, MOST_SUBSCRIPTIONS, MOST_CODES = 100, 10_000, 1_000
 MOST_NUMBER = 2**32 - 1
+CRON_FIELDS = 5
+OF_ONE_MACHINE = ("localtime", "posixrules", "posix/", "right/", "Factory")
+"""Files beside those of the time zones. They mean something else on another machine, or count leap
+seconds.
+"""
 
 
 def definition_of(checks: Checks, message: api.ResetRunDefinition, at: str) -> ResetDefinition:
@@ -66,14 +71,14 @@ def _optional(
     at: str,
     field: Optional,
     *,
-    least: float,
-    most: float,
+    least: int,
+    most: int,
 ) -> Any:
     if not message.HasField(field):
         return None
     value = getattr(message, field)
     if not least <= value <= most:
-        checks.wrong(f"{at}.{field}", f"is {value:g}, allowed is {least:g} to {most:g}")
+        checks.wrong(f"{at}.{field}", f"is {value}, allowed is {least} to {most}")
     return value
 
 
@@ -90,6 +95,10 @@ def _check_schedule(
 ) -> None:
     if message.WhichOneof("schedule") == "cron" and not definition.cron:
         checks.wrong(f"{at}.cron", "is required")
+    elif definition.cron and len(definition.cron.split()) > CRON_FIELDS:
+        checks.wrong(f"{at}.cron", "has more than five fields")  # six would begin with seconds
+    if definition.time_zone.startswith(OF_ONE_MACHINE):
+        checks.wrong(f"{at}.time_zone", f"{definition.time_zone!r} is no name of a time zone")
     try:
         next_time(definition.cron or "* * * * *", definition.time_zone, after=Instant(0))
     except InvalidField as wrong:

@@ -113,8 +113,12 @@ class Hybrid:
     @classmethod
     def with_services(cls, *services: str, goods: bool = True, existing: bool = False) -> Hybrid:
         hybrid = cls(Life([satellite(), over_the_top()]))
+        hybrid.become(*services, goods=goods, existing=existing)
+        return hybrid
+
+    def become(self, *services: str, goods: bool = True, existing: bool = False) -> None:
         taken_over = Existing(provider="P", account_number="7", holds_everything=False)
-        hybrid.perform(
+        self.perform(
             BecomeSubscriber(
                 number="S1",
                 type="HYBRID",
@@ -125,7 +129,6 @@ class Hybrid:
                 existing=(taken_over,) if existing else (),
             )
         )
-        return hybrid
 
     @classmethod
     def served(cls, *services: str) -> Hybrid:

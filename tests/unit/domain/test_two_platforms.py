@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import (
     Activate,
+    ChangeDistribution,
     ChangeSubscriber,
     Deactivate,
+    Move,
     ShortTermDeactivate,
     StopServices,
 )
@@ -18,13 +21,14 @@ from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import (
     SECOND,
     Account,
+    Distributor,
     Instant,
     RequestState,
     State,
     SyncState,
 )
-from support.hybrid import BOX, PHONE, Hybrid, added, fitted, on
-from support.life import START
+from support.hybrid import BOX, PHONE, Hybrid, added, fitted, on, over_the_top, satellite
+from support.life import START, Life
 
 TOMORROW = Instant(START + 86_400 * SECOND)
 JAAN = ChangeSubscriber(Account(name="Jaan"))
@@ -129,6 +133,17 @@ def test_taking_away_links_nobody() -> None:
     assert other.life.there.link("Q") is None
     other.perform(StopServices((on("SPORT"),)))
     assert other.life.there.link("Q") is None
+
+
+def test_a_service_that_moves_links_its_provider_even_if_it_is_off() -> None:
+    app, tv = Distributor(code="APP"), Distributor(code="TV")
+    both = Hybrid(Life([satellite(), replace(over_the_top(), distributors=(app, tv))]))
+    both.become("SPORT", "OTTX")
+    both.reject("Q")
+    both.serve()
+    moved = Move(provider="Q", from_distributor="APP", to_distributor="TV", service="OTTX")
+    both.perform(ChangeDistribution((moved,)))
+    assert both.pending("Q") == ["ACTION BECOME_SUBSCRIBER"]
 
 
 def test_a_refused_link_is_told() -> None:

@@ -57,8 +57,8 @@ def linked(before: Subscription | None, after: Subscription, action: AnyAction) 
     """Returns the providers that know the subscriber after the action, in the order of linking.
 
     While the subscription is on, an action links the providers at which it adds, starts or moves
-    services or items, and the providers that Become Subscriber, Replace and Add Usage name.
-    Removing something links no provider.
+    services or items, whether or not the services are on, and the providers that Become Subscriber,
+    Replace and Add Usage name. Removing something links no provider.
     """
     if not after.on:
         return after.linked
@@ -106,12 +106,13 @@ def _named(action: AnyAction) -> set[str]:
             return services | {item.provider for item in action.items}
         case AddUsage():
             return {action.provider}
+        case ChangeDistribution():
+            return {m.provider for m in action.moves if m.from_distributor != m.to_distributor}
         case (
             AddItems()
             | RemoveItems()
             | SwapItem()
             | SwapService()
-            | ChangeDistribution()
             | ChangeLocation()
             | ChangeSubscriber()
             | CancelUsage()

@@ -35,7 +35,9 @@ def check(life: Life) -> None:
         if life.desired.number in platform.untold:
             continue
         held = platform.subscribers.get(life.desired.number, Subscriber())
-        assert {Goods(*item[1:]) for item in held.items} <= reserved, "held, yet not reserved"
+        rented = [goods for (_, goods), u in held.usages.items() if u.end_time > life.now]
+        goods = {item[1:] for item in held.items}.union(*rented)
+        assert {Goods(*each) for each in goods} <= reserved, "held, yet not reserved"
 
 
 def _check_state(life: Life) -> None:

@@ -13,8 +13,9 @@ from generic_provider_server.domain.actions import (
 )
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.due import due_time
+from generic_provider_server.domain.subscription.names_used import goods_named
 from generic_provider_server.domain.subscription.records import ActionState
-from generic_provider_server.domain.values import Address, State, SyncState
+from generic_provider_server.domain.values import Address, Goods, State, SyncState
 from support.hybrid import BOX, CARD, Hybrid, fitted, on, swapped
 
 
@@ -50,6 +51,7 @@ def test_a_refused_cancellation_of_the_film_is_a_refused_correction() -> None:
     assert one.reason(swap) is None
     assert one.life.link("P").sync_state is SyncState.OUT_OF_SYNC
     assert one.life.link("P").last_error
+    assert Goods(*CARD) in goods_named(one.life.there)
 
 
 def test_without_its_card_the_film_is_not_on_the_platform() -> None:

@@ -48,6 +48,8 @@ def goods_named(aggregate: Aggregate) -> set[Goods]:
         named.update([item.goods for item in link.confirmed.items])
         for entitlement in link.confirmed.entitlements:
             named.update(entitlement.goods)
+        for posted in link.confirmed.usages:
+            named.update(posted.goods)
         for pending in link.queue:
             services, items = _carried(pending.request)
             named.update([item.goods for item in items])

@@ -270,7 +270,7 @@ class Books:
         self._settle()
         for code, link in self.links.items():
             if self.sync_state(code) is SyncState.IN_SYNC:
-                link.refused = False
+                link.refused, link.withheld = False, []
 
     def _settle(self) -> None:
         while self.acts and all(req.state is not PENDING for req in self.acts[0].requests):

@@ -27,7 +27,11 @@ from .platform import (
     doubted,
     has,
 )
+from .state import Sub
 from .undo import Undo
+
+State = tuple[Act, Sub | None, Sub, object]
+"""An action, the states before and after it, and what was taken back of it."""
 
 
 class Rebase(Undo):
@@ -42,20 +46,26 @@ class Rebase(Undo):
         elif req.touched:
             link.confirmed = doubted(link.confirmed, req.order)
         act = req.act
-        own_usage = act and isinstance(act.action, do.AddUsage | do.CancelUsage)
-        if act is None or (req.order.type in UDR and not own_usage):
+        if act is None or (req.order.type in UDR and _own_usage(act) != req.order.parts[0][0][1]):
             link.refused = req.correction = True
             if req.order.type is BECOME:
-                self._rebase(req)
+                self._rebase(req, self._states())
             self._end()
             return
+        former = self._states()
         if act.error in (None, Reason.CHANGED_BY_ROLLBACK):
             act.error = reason
         self._undo(act, req)
-        self._rebase(req)
+        self._rebase(req, former)
         self._end()
 
-    def _rebase(self, rejected: Req | None) -> None:
+    def _states(self) -> list[State]:
+        return [(act, act.before, act.after, self._told(act)) for act in self.acts]
+
+    def _told(self, act: Act) -> object:
+        return act.whole, len(act.taken_back)
+
+    def _rebase(self, rejected: Req, states: list[State]) -> None:
         former = self.desired
         while True:
             self._replay()
@@ -67,12 +77,16 @@ class Rebase(Undo):
                 break
             for act in again:
                 act.whole = True
-        for code in self.providers if not rejected or not rejected.correction else ():
-            changed = self.plan(self.image(former, code), self.image(self.desired, code), code)
-            names = {key for order in changed for key in order.names}
-            self._reconcile(
-                code, names, rejected if rejected and rejected.provider == code else None
-            )
+        if rejected.correction:
+            return
+        changes: list[tuple[Sub | None, Sub | None]] = [(former, self.desired)]
+        changes += [(old, new) for act, old, new, told in states if self._told(act) != told]
+        for code in self.providers:
+            names: set[Key] = set()
+            for old, new in changes:
+                for order in self.plan(self.image(old, code), self.image(new, code), code):
+                    names |= order.names
+            self._reconcile(code, names, rejected if rejected.provider == code else None)
 
     def _replay(self) -> None:
         """Computes *desired* anew, and undoes actions that are not valid any more."""
@@ -167,6 +181,15 @@ class Rebase(Undo):
         state = self.desired if not self.acts else state
         wanted = self.image(state, req.provider)
         return not _wants(wanted, req.order)
+
+
+def _own_usage(act: Act) -> str:
+    """Returns the reference of the usage record that the action adds or cancels."""
+    match act.action:
+        case do.AddUsage(reference=reference) | do.CancelUsage(usage=reference):
+            return reference
+        case _:
+            return ""
 
 
 def _wants(wanted: Held, order: Order) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from generic_provider_server.domain.actions import (
     ChangeLocation,
     ChangeSubscriber,
+    Replace,
     ShortTermDeactivate,
     StopServices,
     Terminate,
@@ -17,8 +18,9 @@ from generic_provider_server.domain.values import (
     Instant,
     RequestMethod,
     RequestSettings,
+    State,
 )
-from support.hybrid import Hybrid, added, on, swapped
+from support.hybrid import BOX, CARD, Hybrid, added, item, on, swapped
 
 JAAN, TARTU = Account(name="Jaan"), Address(city="Tartu")
 
@@ -136,3 +138,43 @@ def test_an_action_that_links_a_provider_only_now_stays_ahead_of_later_ones() ->
     one.serve()
     assert one.life.in_sync("Q")
     assert not one.life.differences("Q")
+
+
+def with_a_refused_correction() -> Hybrid:
+    """P has refused SPORT, which was to heal the platform."""
+    one = Hybrid.served("NEWS", "OTTX")
+    one.life.switch("P", effective=False)
+    one.perform(added("SPORT"))
+    one.life.switch("P", effective=True)
+    one.perform(added("OTTY"))
+    assert one.reject("P") == "ACTIVATE_SERVICE SPORT"
+    one.serve()
+    return one
+
+
+def test_what_an_undone_action_left_is_corrected_although_a_later_action_changed_it_back() -> None:
+    one = with_a_refused_correction()
+    one.perform(ChangeSubscriber(JAAN))
+    one.perform(ChangeSubscriber(Account(name="Mari")))
+    one.cancel("P", after_a_hand_over=True)
+    assert one.pending("P") == ["ROLLBACK UPDATE_SUBSCRIBER"]
+
+
+def test_all_elements_of_an_undone_action_are_corrected_after_a_refused_correction() -> None:
+    one = with_a_refused_correction()
+    one.perform(replaced_by("FILM", "OTTX", "OTTY"))
+    one.perform(replaced_by("NEWS", "SPORT", "OTTX", "OTTY"))
+    assert one.accept("P") == "DEACTIVATE_SERVICE NEWS"
+    assert one.reject("P") == "ACTIVATE_SERVICE FILM"
+    assert "ROLLBACK ACTIVATE_SERVICE NEWS" in one.pending("P")
+
+
+def replaced_by(*services: str) -> Replace:
+    return Replace(
+        state=State.EFFECTIVE,
+        type="HYBRID",
+        holder=Account(name="Mari"),
+        address=Address(city="Tallinn"),
+        items=(item(CARD), item(BOX)),
+        services=tuple([on(service) for service in services]),
+    )

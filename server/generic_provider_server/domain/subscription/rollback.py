@@ -4,6 +4,7 @@ corrects the platforms.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import assert_never
 
 from msgspec.structs import replace
@@ -11,7 +12,7 @@ from msgspec.structs import replace
 from ..actions import AtomicAction
 from ..catalogue import Catalogue
 from ..platform.compare import compare, missing
-from ..platform.effect import entitlements_of, has
+from ..platform.effect import Name, entitlements_of, has
 from ..platform.effect import names as names_of
 from ..platform.image import Known, PlatformImage, Request
 from ..platform.plan import plan
@@ -47,22 +48,41 @@ def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: Action
         _undo(ledger, provider=provider, rejected=rejected)
     cause = replace(error, reason=Reason.DEPENDS_ON_REJECTED)
     replayed = replay_until_stable(ledger, cause=cause)
+    changes = [(ledger.before.desired, ledger.desired), *_taken_back(ledger)]
     for link, catalogue in ledger.effective():
         spared = rejected.request if link.provider == provider else None
-        changed = plan(
-            ledger.image(ledger.before.desired, catalogue),
-            ledger.image(ledger.desired, catalogue),
-            catalogue=catalogue,
-        )
         reconcile(
             ledger,
             link.provider,
             catalogue,
             never=spared,
-            names=frozenset().union(*map(names_of, changed)),
+            names=_names_of_changes(ledger, changes, catalogue),
             asked=replayed,
             cause=cause,
         )
+
+
+def _taken_back(ledger: Ledger) -> Iterator[tuple[Subscription | None, Subscription]]:
+    """Yields the former states before and after each action of which something was taken back now.
+
+    A later action may want again what the action had changed, so *desired* does not show it.
+    """
+    state = ledger.before.settled_state
+    for former in ledger.before.performed:
+        before, state = state, after(state, former, catalogues=ledger.catalogues)
+        now = ledger.action(former.id)
+        if (now.undone, now.taken_back) != (former.undone, former.taken_back):
+            yield before, state
+
+
+def _names_of_changes(
+    ledger: Ledger,
+    changes: Iterable[tuple[Subscription | None, Subscription]],
+    catalogue: Catalogue,
+) -> frozenset[Name]:
+    images = [(ledger.image(a, catalogue), ledger.image(b, catalogue)) for a, b in changes]
+    plans = [plan(old, new, catalogue=catalogue) for old, new in images]
+    return frozenset().union(*[names_of(request) for requests in plans for request in requests])
 
 
 def refuse_correction(

@@ -128,7 +128,7 @@ class Rebase(Undo):
     def _replaceable(self, act: Act, code: str) -> bool:
         """Tells whether the action's pending requests there may be replaced as a whole."""
         linked = act.before.linked if act.before else set()
-        only_now = code in act.after.linked and code not in linked
+        only_now = code in act.after.linked - linked and code not in act.links
         mine = act.at_provider(code)
         if not self.effective(code) or (code in act.ineffective and not only_now):
             return False

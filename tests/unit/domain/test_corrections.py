@@ -5,6 +5,7 @@ from __future__ import annotations
 from generic_provider_server.domain.actions import (
     ChangeLocation,
     ChangeSubscriber,
+    Deactivate,
     Replace,
     ShortTermDeactivate,
     StopServices,
@@ -20,7 +21,7 @@ from generic_provider_server.domain.values import (
     RequestSettings,
     State,
 )
-from support.hybrid import BOX, CARD, Hybrid, added, item, on, swapped
+from support.hybrid import BOX, CARD, PHONE, Hybrid, added, fitted, item, on, swapped
 
 JAAN, TARTU = Account(name="Jaan"), Address(city="Tartu")
 
@@ -178,3 +179,33 @@ def replaced_by(*services: str) -> Replace:
         items=(item(CARD), item(BOX)),
         services=tuple([on(service) for service in services]),
     )
+
+
+def test_a_rejection_changes_nothing_for_an_action_that_linked_a_provider_while_it_was_off() -> (
+    None
+):
+    one = Hybrid.served("NEWS")
+    one.perform(added("SPORT"))
+    one.life.switch("Q", effective=False)
+    one.perform(added("FILM", "OTTX"))
+    one.life.switch("Q", effective=True)
+    one.perform(added("OTTY"))
+    assert one.pending("Q") == ["ACTION BECOME_SUBSCRIBER OTTX OTTY"]
+    one.reject("P")
+    assert one.pending("Q") == ["ACTION BECOME_SUBSCRIBER OTTX OTTY"]
+
+
+def test_what_was_performed_while_a_provider_was_off_comes_last_if_a_replay_links_it() -> None:
+    one = Hybrid.served("NEWS", "SPORT")
+    one.perform(Deactivate())
+    one.life.switch("Q", effective=False)
+    one.perform(fitted(PHONE, at="Q"))
+    one.perform(added("OTTX"))
+    one.life.switch("Q", effective=True)
+    one.perform(added("OTTY"))
+    one.reject("P")
+    assert one.pending("Q") == [
+        "ACTION BECOME_SUBSCRIBER",
+        "ACTION ACTIVATE_SERVICE OTTY",
+        "ACTION ACTIVATE_SERVICE OTTX",
+    ]

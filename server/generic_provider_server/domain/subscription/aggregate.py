@@ -176,7 +176,8 @@ class Performed(Value, frozen=True, kw_only=True):
     """An action that is not settled. Parts are only added to `taken_back`, never removed from it.
 
     `whole_activation`, `whole_deactivation`: providers that get one request for the whole
-    subscription. `ineffective`: providers that were not effective when the action was performed.
+    subscription. `ineffective`: providers of the subscription that were not effective when the
+    action was performed; `linked_then`: those of them that it linked then.
     `automatic` is True if the service performed the action because an end was due; if the action is
     taken back, it does not become due again. `scheduled` is True if the service performed the
     action at the time for which a caller had scheduled it. `next_index`: the first free index in
@@ -195,6 +196,7 @@ class Performed(Value, frozen=True, kw_only=True):
     whole_activation: tuple[str, ...] = ()
     whole_deactivation: tuple[str, ...] = ()
     ineffective: tuple[str, ...] = ()
+    linked_then: tuple[str, ...] = ()
     next_index: int = 0
     requested: tuple[Requested, ...] = ()
     outcomes: tuple[Outcome, ...] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
 from ..actions import (
@@ -30,6 +32,7 @@ from ..actions import (
     Terminate,
 )
 from ..catalogue import Catalogues
+from ..platform.compare import compare
 from ..platform.image import Known, PlatformImage
 from ..refusals import InvalidField, Reason, Refused
 from ..rules.apply import apply
@@ -92,7 +95,9 @@ def perform(
     ledger = Ledger(aggregate or Aggregate(desired=state), circumstances)
     ledger.base = aggregate.settled_state if aggregate else None
     ledger.desired = state
-    activation, deactivation = _whole(resolved, state, circumstances.catalogues)
+    codes = _providers(before, state)
+    activation, deactivation = _whole(resolved, codes, circumstances.catalogues)
+    ineffective = tuple([code for code in codes if not ledger.catalogues[code].effective])
     performed = Performed(
         id=action_id,
         unit=ledger.new_unit(),
@@ -105,7 +110,8 @@ def perform(
         scheduled=scheduled,
         whole_activation=activation,
         whole_deactivation=deactivation,
-        ineffective=tuple([c for c in state.linked if not ledger.catalogues[c].effective]),
+        ineffective=ineffective,
+        linked_then=tuple([code for code in ineffective if code in _linked(before, state)]),
     )
     ledger.change(performed)
     for code in state.linked:
@@ -163,18 +169,28 @@ def with_action(action: AnyAction, refused: Refused) -> Refused:
     return refused
 
 
+def _providers(before: Subscription | None, state: Subscription) -> list[str]:
+    """Returns the providers that are linked, and those that a replay may link."""
+    codes = dict.fromkeys(state.linked)
+    for each in (before, state) if before else (state,):
+        codes.update(dict.fromkeys([service.provider for service in each.services]))
+        codes.update(dict.fromkeys([item.provider for item in each.items]))
+    return list(codes)
+
+
+def _linked(before: Subscription | None, state: Subscription) -> set[str]:
+    return {*state.linked} - {*(before.linked if before else ())}
+
+
 def _whole(
-    action: AnyAction, state: Subscription, catalogues: Catalogues
+    action: AnyAction, codes: Iterable[str], catalogues: Catalogues
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Returns the providers that get one request for the whole subscription: first those that get
     it on activation, then those on deactivation.
-
-    They include the providers of services that are off, because a replay may link these providers.
     """
     if isinstance(action, PerServiceAction):
         return (), ()
     _: WholeAction = action  # mypy reports an action of none of the three unions
-    codes = dict.fromkeys([*state.linked, *[service.provider for service in state.services]])
     settings = [(code, catalogues[code].provider.request_settings) for code in codes]
     whole = RequestMethod.WHOLE_SUBSCRIPTION
     if isinstance(action, WholeActivation):
@@ -242,7 +258,7 @@ def _concerns(
     ledger: Ledger, provider: str, before: Subscription | None, state: Subscription
 ) -> bool:
     catalogue = ledger.catalogues[provider]
-    return ledger.image(before, catalogue) != ledger.image(state, catalogue)
+    return bool(compare(ledger.image(before, catalogue), ledger.image(state, catalogue)))
 
 
 def _serves_already(action: AnyAction, provider: str) -> bool:

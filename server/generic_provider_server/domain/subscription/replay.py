@@ -137,7 +137,8 @@ def _replaceable(
     request of a later unit: the requests of an older unit must not follow those of a newer unit.
     """
     performed = ledger.action(replayed.action)
-    left_out = provider in performed.ineffective and not replayed.links(provider)
+    links_now = replayed.links(provider) and provider not in performed.linked_then
+    left_out = provider in performed.ineffective and not links_now
     link, leased = ledger.links[provider], ledger.leased(provider)
     units = [pending.unit for pending in link.queue if pending.number in leased] if leased else []
     return (

@@ -21,6 +21,7 @@ from generic_provider_server.domain.refusals import InvalidField, Reason, Refuse
 from generic_provider_server.domain.values import Goods, Item, Provider
 from support.catalogues import aluxsat, ott
 from support.life import Life
+from support.rejecting import refuse, services
 from support.subscribers import goods, on, online, said, served, viewer
 
 SPORT = on("MAIN", "SPORT")
@@ -72,6 +73,15 @@ def test_a_required_distributor_stays_in_use() -> None:
     life.perform(RemoveItems(("1",), goods_type="DECODER"))
     refused = refusal(life, RemoveServices((SPORT,)))
     assert refused.reason is Reason.REQUIRED_DISTRIBUTOR_MISSING
+
+
+def test_an_action_is_undone_as_a_whole_if_what_is_left_lacks_a_required_distributor() -> None:
+    life = with_main(required_goods_types=())
+    life.perform(replace(viewer(points=()), provider="ALUXSAT"))
+    life.serve("ALUXSAT")
+    life.perform(AddServices((SPORT, on("TWIN1", "SPORT"))))
+    refuse(life)
+    assert services(life) == {}
 
 
 def test_a_subscription_that_has_ended_requires_nothing() -> None:

@@ -119,8 +119,8 @@ def _undo(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
     for attempt in _attempts(performed, provider, rejected.request):
         try:
             state = after(before, attempt, catalogues=ledger.catalogues)
-        except Refused:
-            continue
+        except Refused:  # what would be left breaks a rule
+            break
         if attempt.undone or _is_taken_back(ledger, catalogue, rejected.request, before, state):
             ledger.change(attempt)
             return

@@ -87,7 +87,7 @@ class Crm:
         kinds = [self._add_service, self._add_item, self._switch, self._switch, self._change]
         if state.services:
             kinds += [self._start_or_stop, self._start_or_stop, self._remove_service]
-            kinds += [self._swap_service, self._change_terms]
+            kinds += [self._swap_service, self._change_terms, self._move_service]
         if state.items:
             kinds += [self._remove_item, self._swap_item, self._swap_item, self._move]
         if state.on:
@@ -204,10 +204,23 @@ class Crm:
         )
         return ChangeDistribution((moved,))
 
+    def _move_service(self, state: Subscription, _: Instant) -> AnyAction:
+        service = self._some(state)
+        provider = next(p for p in self.providers if p.code == service.provider)
+        moved = Move(
+            provider=service.provider,
+            from_distributor=service.distributor,
+            to_distributor=self.chance.choice(provider.distributors).code,
+            service=service.service,
+        )
+        return ChangeDistribution((moved,))
+
     def _add_usage(self, state: Subscription, now: Instant) -> AnyAction:
         provider = self._provider()
+        named = self.chance.choice(provider.distributors).code
         return AddUsage(
             provider=provider.code,
+            distributor=self.chance.choice(("", named)),
             service=self._service(provider, ServiceKind.USAGE),
             quantity=1,
             start_time=now,

@@ -146,10 +146,16 @@ class Lifetime:
         action = self._crm().become(NUMBER)
         served = {service.provider for service in action.services}
         if self.chance.random() < 0.2 and not action.draft:
-            code = self.chance.choice(sorted(served))
-            everything = self.chance.random() < 0.6
-            existing = Existing(provider=code, account_number="77", holds_everything=everything)
-            action = replace(action, existing=(existing,))
+            codes = self.chance.sample(sorted(served), self.chance.randint(1, len(served)))
+            taken_over = [
+                Existing(
+                    provider=code,
+                    account_number="77",
+                    holds_everything=self.chance.random() < 0.6,
+                )
+                for code in codes
+            ]
+            action = replace(action, existing=tuple(taken_over))
         if not self._performed(action):
             self._begin()
             return

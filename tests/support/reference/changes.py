@@ -22,6 +22,7 @@ from .state import (
     Svc,
     add_item,
     add_service,
+    distributor_of,
     need,
     service_of,
 )
@@ -261,6 +262,8 @@ def _add_usage(sub: Sub, action: do.AddUsage, providers: Providers, now: int) ->
     provider = providers[action.provider]
     service = service_of(provider, action.service)
     where = action.distributor or _first_place(sub, provider, service)
+    offered = distributor_of(provider, where).allowed_services
+    need(not offered or service.code in offered, "the distributor does not offer the service")
     need(_has_required(sub, provider, service, where), "the required service is not on")
     sub.usages.pop(action.reference, None)  # a record that is over leaves its place
     sub.usages[action.reference] = Usage(

@@ -153,13 +153,15 @@ def end_of(record: object) -> int:
     return end
 
 
-def depth(provider: Provider, distributor: str) -> int:
-    """Returns how many distributors this one requires. It may be unknown, because a platform may
-    have reported it.
+def rank(provider: Provider, distributor: str) -> tuple[int, int]:
+    """Returns how many distributors this one requires, and its position among all. It may be
+    unknown, because a platform may have reported it; such distributors are the last.
     """
-    found = {each.code: each.required_distributor for each in provider.distributors}
-    required = found.get(distributor)
-    return 1 + depth(provider, required) if required else 0
+    codes = [each.code for each in provider.distributors]
+    if distributor not in codes:
+        return len(codes), 0
+    required = distributor_of(provider, distributor).required_distributor
+    return 1 + rank(provider, required)[0] if required else 0, codes.index(distributor)
 
 
 def plan(held: Held, wanted: Held, provider: Provider) -> list[Order]:
@@ -194,7 +196,7 @@ def _differences(
         keys = keys if missing else [k for k in held.kind(kind) if surplus(k)]
         source = wanted if missing else held
         if kind != "usage":
-            keys.sort(key=lambda k: (depth(provider, str(k[1])), repr(k)), reverse=not missing)
+            keys.sort(key=lambda k: (rank(provider, str(k[1])), repr(k)), reverse=not missing)
         return [Order(type_, ((key, source.there[key]),)) for key in keys]
 
     return [

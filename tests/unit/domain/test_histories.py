@@ -6,30 +6,36 @@ A failure tells the steps of the shortest history found that leads to it, and it
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import Random
 
 import pytest
 
-from generic_provider_server.domain.values import RequestState
+from generic_provider_server.domain.values import Provider, RequestState
 from support.figures import Figure
 from support.fresh import play_fresh
 from support.lifetimes import CALM, STORMY, UNREFUSED, Lifetime, Step, providers
 from support.must_hold import check_confirmed
 from support.soak import histories
+from support.worlds import world
 
 FRESH = histories(suite=500, soak=8_500, at_once=250)
-PROVIDERS = pytest.mark.parametrize("among", [1, 2], ids=["one provider", "two providers"])
+PROVIDERS = pytest.mark.parametrize("among", ["two providers", "any providers"])
 HISTORIES = "histories on the domain"
 
 Steps = Sequence[tuple[Step, int]]
 
 
+def providers_for(among: str, start: int) -> list[Provider]:
+    return providers() if among == "two providers" else world(Random(start))
+
+
 @PROVIDERS
 @FRESH
 async def test_whatever_happens_what_is_in_sync_is_on_the_platform(
-    among: int, chunk: str, count: int, figure: Figure
+    among: str, chunk: str, count: int, figure: Figure
 ) -> None:
     async def play(start: int, steps: Steps, story: list[str]) -> None:
-        lifetime = Lifetime(providers()[:among], tell=story.append)
+        lifetime = Lifetime(providers_for(among, start), tell=story.append)
         lifetime.play(start, steps)
         lifetime.drain()
         lifetime.heal()
@@ -41,10 +47,10 @@ async def test_whatever_happens_what_is_in_sync_is_on_the_platform(
 @PROVIDERS
 @FRESH
 async def test_no_order_that_nobody_refused_is_lost(
-    among: int, chunk: str, count: int, figure: Figure
+    among: str, chunk: str, count: int, figure: Figure
 ) -> None:
     async def play(start: int, steps: Steps, story: list[str]) -> None:
-        lifetime = Lifetime(providers()[:among], tell=story.append, refusing=False)
+        lifetime = Lifetime(providers_for(among, start), tell=story.append, refusing=False)
         lifetime.play(start, steps)
         lifetime.drain()
         rejected = [f for f in lifetime.life.finals.values() if f.state is RequestState.REJECTED]
@@ -57,10 +63,10 @@ async def test_no_order_that_nobody_refused_is_lost(
 @PROVIDERS
 @FRESH
 async def test_without_doubt_the_platform_is_confirmed_to_hold_what_is_wanted(
-    among: int, chunk: str, count: int, figure: Figure
+    among: str, chunk: str, count: int, figure: Figure
 ) -> None:
     async def play(start: int, steps: Steps, story: list[str]) -> None:
-        lifetime = Lifetime(providers()[:among], tell=story.append)
+        lifetime = Lifetime(providers_for(among, start), tell=story.append)
         lifetime.play(start, steps)
         lifetime.drain()
         check_confirmed(lifetime.life)

@@ -38,6 +38,7 @@ from support.lifetimes import CALM, STORMY, UNREFUSED, Lifetime, Step, providers
 from support.reference.mirror import Mirror
 from support.soak import histories
 from support.subscribers import MARI, TALLINN, goods, on, online, viewer
+from support.worlds import world
 
 WHOLE = RequestMethod.WHOLE_SUBSCRIPTION
 WHOLE_SUBSCRIPTION = RequestSettings(activation_method=WHOLE, deactivation_method=WHOLE)
@@ -67,7 +68,6 @@ ONLINE = Provider(
     ),
 )
 AMONG = {
-    "two platforms": [SATELLITE, ONLINE],
     "whole subscriptions": [
         replace(SATELLITE, request_settings=WHOLE_SUBSCRIPTION),
         replace(ONLINE, request_settings=replace(WHOLE_SUBSCRIPTION, term_end_on_platform=True)),
@@ -88,6 +88,7 @@ AMONG = {
         ONLINE,
     ],
     "four viewing points": providers(),
+    "any providers": [],
 }
 
 
@@ -113,7 +114,8 @@ async def test_the_service_does_what_the_model_does(
 ) -> None:
     async def play(start: int, steps: Sequence[tuple[Step, int]], story: list[str]) -> None:
         refusing = weights is not UNREFUSED
-        Mirrored(AMONG[among], tell=story.append, refusing=refusing).play(start, steps)
+        providers = AMONG[among] or world(Random(start))
+        Mirrored(providers, tell=story.append, refusing=refusing).play(start, steps)
 
     await play_fresh("model", among, len(weights), chunk, count=count, weights=weights, play=play)
     figure("histories against the model", count)

@@ -1,0 +1,77 @@
+"""Makes random providers, so that histories meet every setting and every kind of viewing point."""
+
+from __future__ import annotations
+
+from random import Random
+
+from generic_provider_server.domain.values import (
+    DeliverySettings,
+    Distributor,
+    GoodsMapping,
+    Provider,
+    ProviderState,
+    RequestMethod,
+    RequestSettings,
+    Service,
+    ServiceKind,
+)
+
+TYPES = ("SMARTCARD", "DECODER", "MODEM")
+TERMED = ("NEWS", "SPORT", "FILM", "KIDS")
+USAGE = ("RENT", "VOD")
+
+
+def world(chance: Random) -> list[Provider]:
+    """Returns one to three providers. The first has goods."""
+    codes = ("OTT", "WEB")[: chance.choice((0, 1, 1, 2))]
+    first = _provider("ALUXSAT", chance, goods=chance.randint(1, 3))
+    return [first, *[_provider(code, chance, goods=chance.randint(0, 3)) for code in codes]]
+
+
+def _provider(code: str, chance: Random, *, goods: int) -> Provider:
+    types = chance.sample(TYPES, goods)
+    methods = chance.choices(list(RequestMethod), k=2)
+    return Provider(
+        code=code,
+        state=ProviderState.EFFECTIVE,
+        distributors=tuple(_distributors(types, chance)),
+        services=(
+            *[Service(code=each, provider_service_id=_shared(each, chance)) for each in TERMED],
+            *[_usage(each, chance) for each in USAGE],
+        ),
+        goods=tuple([GoodsMapping(each, f"{code} {each}") for each in types]),
+        request_settings=RequestSettings(
+            activation_method=methods[0],
+            deactivation_method=methods[1],
+            term_end_on_platform=chance.random() < 0.5,
+        ),
+        delivery_settings=DeliverySettings(max_delivery_attempts=chance.randint(0, 3)),
+    )
+
+
+def _distributors(types: list[str], chance: Random) -> list[Distributor]:
+    made: list[Distributor] = []
+    for code in ("MAIN", "TWIN", "ROOM")[: chance.randint(1, 3)]:
+        required = chance.choice(["", *[each.code for each in made]])
+        made.append(
+            Distributor(
+                code=code,
+                required_distributor=required,
+                required_goods_types=tuple(chance.sample(types, chance.randint(0, len(types)))),
+                allowed_services=TERMED[:2] + USAGE[:1] if made and chance.random() < 0.3 else (),
+                max_services=chance.choice((None, None, 2, 3)),
+            )
+        )
+    return made
+
+
+def _shared(code: str, chance: Random) -> str:
+    """Returns the platform's id. Several services may have the same one."""
+    return chance.choice((code, "BASIC", "PLUS"))
+
+
+def _usage(code: str, chance: Random) -> Service:
+    required = chance.choice(("", *TERMED))
+    return Service(
+        code=code, provider_service_id=code, kind=ServiceKind.USAGE, required_service=required
+    )

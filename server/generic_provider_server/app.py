@@ -26,6 +26,7 @@ from .rpc.calls import Calls, add_service
 from .rpc.reflecting import add_reflection
 from .rpc.servicers import SERVICES, servicers
 from .rpc.timing import Observe
+from .services.action_waits import ActionWaits
 from .services.archiving import archiving_loop
 from .services.auditing import Auditing
 from .services.clock import Clock
@@ -35,7 +36,6 @@ from .services.periodic_step import Loop
 from .services.presence import Presence, connected
 from .services.rereading import Rereading
 from .services.resetting import Resetting
-from .services.settling import Settling
 from .services.watching import Watching
 from .store.archives.folder import archive_folder
 from .store.database.engine import StoreGone, StoreLost
@@ -122,7 +122,7 @@ async def running(
         calls = _calls(settings, auditing, stack)
         _run(_watching(store, on_gone), stack=stack)
         delivery = Delivery(store, max_streams=settings.max_streams)
-        settling = Settling(store)
+        waits = ActionWaits(store)
         presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
         await stack.enter_async_context(presence.announced())
         await stack.enter_async_context(Clock(store, _duties(store, settings)).running())
@@ -138,7 +138,7 @@ async def running(
         _run(archiving_loop(store, folder), stack=stack)
 
         served = servicers(
-            store, delivery, settling, presence, resetting, watching=watchers, folder=folder
+            store, delivery, waits, presence, resetting, watching=watchers, folder=folder
         )
         health = Health(store, max_watchers=settings.max_streams)
 
@@ -154,7 +154,7 @@ async def running(
 
         stack.push_async_callback(_drain, calls, seconds=settings.drain_seconds)
         stack.callback(resetting.draining.set)
-        stack.callback(settling.drain)
+        stack.callback(waits.drain)
         stack.callback(watchers.drain, SHUTTING_DOWN)
         stack.push_async_callback(delivery.drain, SHUTTING_DOWN)
         stack.enter_context(health.serving())

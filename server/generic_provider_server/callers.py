@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from .regular_file import check_regular
-from .rpc.access import Known, Proof, Role, digest_of, known
+from .rpc.access import KnownCaller, Proof, Role, digest_of, known
 
 PLAIN_ROLES = tuple(str(role) for role in Role if role is not Role.ADAPTER)
 ROLES = (*PLAIN_ROLES, "adapter:PROVIDER")
@@ -113,7 +113,7 @@ def checked_name(name: str) -> str:
     return name
 
 
-def known_callers(file: Path, *, again: bool = False) -> Mapping[Proof, Known]:
+def known_callers(file: Path, *, again: bool = False) -> Mapping[Proof, KnownCaller]:
     """Maps each credential to its caller. Raises WrongCallers.
 
     If the file is read `again`, a file that names no caller is wrong, because an editor or a full
@@ -122,7 +122,7 @@ def known_callers(file: Path, *, again: bool = False) -> Mapping[Proof, Known]:
     callers = read_callers(file)
     if again and not callers and file.read_bytes() != HEADING.encode():
         raise WrongCallers(f"{file}: names no caller")
-    found: dict[Proof, Known] = {}
+    found: dict[Proof, KnownCaller] = {}
     for name, caller in callers.items():
         who = known(name, frozenset(caller.roles))
         proofs: list[Proof] = [*map(bytes.fromhex, caller.tokens), *caller.certificates]

@@ -24,7 +24,7 @@ from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
-from generic_provider_server.services.settling import Settling
+from generic_provider_server.services.action_waits import ActionWaits
 
 Stream = grpc.aio.UnaryStreamCall[
     api.StreamPendingRequestsRequest, api.StreamPendingRequestsResponse
@@ -45,13 +45,13 @@ def settings(tmp_path: Path) -> Settings:
 def received(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Set when a caller waits for an action."""
     event = asyncio.Event()
-    waits = Settling.action
+    waits = ActionWaits.action
 
-    async def noted(self: Settling, action: int, *, wait: float) -> object:
+    async def noted(self: ActionWaits, action: int, *, wait: float) -> object:
         event.set()
         return await waits(self, action, wait=wait)
 
-    monkeypatch.setattr(Settling, "action", noted)
+    monkeypatch.setattr(ActionWaits, "action", noted)
     return event
 
 

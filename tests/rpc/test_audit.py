@@ -37,7 +37,11 @@ from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
-from generic_provider_server.rpc.audited_calls import CHANGES, COUNTED, READS
+from generic_provider_server.rpc.audited_calls import (
+    RECORDED_EACH,
+    RECORDED_IF_REFUSED,
+    RECORDED_TOGETHER,
+)
 from support.callers import allow
 from support.calling import METHODS, Caller
 
@@ -78,8 +82,8 @@ async def latest(
 
 
 def test_it_is_decided_of_every_rpc_what_is_recorded() -> None:
-    assert METHODS.keys() == READS | COUNTED | CHANGES
-    assert len(METHODS) == len(READS) + len(COUNTED) + len(CHANGES)
+    assert METHODS.keys() == RECORDED_IF_REFUSED | RECORDED_TOGETHER | RECORDED_EACH
+    assert len(METHODS) == len(RECORDED_IF_REFUSED) + len(RECORDED_TOGETHER) + len(RECORDED_EACH)
 
 
 async def test_every_change_leaves_one_entry_that_says_who_did_what_to_what(
@@ -98,12 +102,20 @@ async def test_every_change_leaves_one_entry_that_says_who_did_what_to_what(
     stream = provisioning.StreamPendingRequestsRequest(provider="P", adapter="a")
     await caller.call("StreamPendingRequests", stream)
 
-    found = await latest(crm, lambda found: {each.method for each in found} >= CHANGES | COUNTED)
-    of_changes = [each for each in found[::-1] if each.method in CHANGES and each.performed_by]
-    of_changes += [each for each in found[::-1] if each.method in CHANGES and not each.performed_by]
-    assert {method for method, _ in expected} == CHANGES
-    assert len(found) - len(of_changes) == len([each for each in found if each.method in COUNTED])
-    assert not any(each.method in READS for each in found)
+    found = await latest(
+        crm, lambda found: {each.method for each in found} >= RECORDED_EACH | RECORDED_TOGETHER
+    )
+    of_changes = [
+        each for each in found[::-1] if each.method in RECORDED_EACH and each.performed_by
+    ]
+    of_changes += [
+        each for each in found[::-1] if each.method in RECORDED_EACH and not each.performed_by
+    ]
+    assert {method for method, _ in expected} == RECORDED_EACH
+    assert len(found) - len(of_changes) == len(
+        [each for each in found if each.method in RECORDED_TOGETHER]
+    )
+    assert not any(each.method in RECORDED_IF_REFUSED for each in found)
     for method, facts in expected:
         matching = [each for each in of_changes if each.method == method and _shows(each, facts)]
         assert len(matching) == 1, (method, facts, [e for e in of_changes if e.method == method])

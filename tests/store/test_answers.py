@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Handed
-from generic_provider_server.commands.operate import CancelRequest
 from generic_provider_server.commands.respond import Response
 from generic_provider_server.domain.actions import AddServices
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from generic_provider_server.commands.archive import DeleteArchive
-from generic_provider_server.commands.operate import CancelRequest
+from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.domain.actions import ChangeSubscriber
 from generic_provider_server.domain.archive import ArchiveState
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Claim, Handed
-from generic_provider_server.commands.hold import Extend, Release
-from generic_provider_server.commands.operate import CancelRequest
+from generic_provider_server.commands.live_leases import Extend, Release
 from generic_provider_server.commands.respond import Respond, Response, respond
 from generic_provider_server.domain.lease import ResponseStatus, stream_of
 from generic_provider_server.domain.subscription.records import WaitingFor

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from generic_provider_server.commands.operate import CancelRequest
+from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.domain.actions import AddItems, SwapItem, Terminate
 from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.refusals import Reason, Refused

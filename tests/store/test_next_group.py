@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any
 
 from generic_provider_server.commands.claim import Claim
-from generic_provider_server.commands.hold import Release
+from generic_provider_server.commands.live_leases import Release
 from generic_provider_server.commands.perform import Perform
 from generic_provider_server.domain.lease import Lease
 from generic_provider_server.store.notices.notice import Notice

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from generic_provider_server.commands.operate import CancelRequest, ResolveRequest
+from generic_provider_server.commands.cancel_or_resolve import CancelRequest, ResolveRequest
 from generic_provider_server.commands.perform import Done
 from generic_provider_server.domain.actions import AddServices
 from generic_provider_server.domain.lease import ResponseCode

@@ -15,11 +15,11 @@ from msgspec.structs import replace
 from peewee import Database
 
 from generic_provider_server.commands.archive import CreateArchive, MoveLines, TakeArchive
+from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.cleaning import DropEntries
-from generic_provider_server.commands.due import DoDue, EndDelays, ExpireOverdue
+from generic_provider_server.commands.due import EndDelays, ExpireOverdue, PerformDue
 from generic_provider_server.commands.end_leases import end_of_other_servers, end_of_silent
-from generic_provider_server.commands.hold import Disown
-from generic_provider_server.commands.operate import CancelRequest
+from generic_provider_server.commands.live_leases import Disown
 from generic_provider_server.commands.respond import Response
 from generic_provider_server.commands.scheduled import CancelScheduled
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection
@@ -216,7 +216,7 @@ async def _live(url: str) -> None:
         Disown(server="server"),
         EndDelays(),
         ExpireOverdue(provider=PROVIDER),
-        DoDue(subscription=number(9), duty="ends"),
+        PerformDue(subscription=number(9), duty="ends"),
         CancelRequest(request=handed[5].requests[0].number, reason="stuck"),
     ):
         await store.do(command)

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from generic_provider_server.commands.end_leases import end_of_silent
-from generic_provider_server.commands.hold import Withdraw
+from generic_provider_server.commands.live_leases import Withdraw
 from generic_provider_server.commands.servers import Forget
 from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.refusals import Reason, Refused

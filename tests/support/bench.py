@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.end_leases import end_of_stream
-from generic_provider_server.commands.hold import Extend, LeaseState, Release
+from generic_provider_server.commands.live_leases import Extend, LeaseState, Release
 from generic_provider_server.commands.perform import Done, Perform
 from generic_provider_server.commands.providers import CreateProvider, SetProviderState
 from generic_provider_server.commands.respond import Response, Verdict, respond

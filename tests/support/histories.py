@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from generic_provider_server.commands.operate import CancelRequest, ResolveRequest
+from generic_provider_server.commands.cancel_or_resolve import CancelRequest, ResolveRequest
 from generic_provider_server.commands.scheduled import CancelScheduled
 from generic_provider_server.domain.actions import Terminate
 from generic_provider_server.domain.refusals import Refused

@@ -20,7 +20,10 @@ from generic_provider_server.domain.platform.reported import Reported
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.subscription.aggregate import Aggregate, Link, Pending
 from generic_provider_server.domain.subscription.due import next_end, usage_is_over
-from generic_provider_server.domain.subscription.lifecycle import (
+from generic_provider_server.domain.subscription.names_used import names_the_same
+from generic_provider_server.domain.subscription.perform import perform
+from generic_provider_server.domain.subscription.report import CLOCKS, overtaken, report
+from generic_provider_server.domain.subscription.request_outcomes import (
     accept,
     accepted_late,
     count_attempt,
@@ -29,9 +32,6 @@ from generic_provider_server.domain.subscription.lifecycle import (
     reject,
     touch,
 )
-from generic_provider_server.domain.subscription.names_used import names_the_same
-from generic_provider_server.domain.subscription.perform import perform
-from generic_provider_server.domain.subscription.report import CLOCKS, overtaken, report
 from generic_provider_server.domain.subscription.reset import plan_reset
 from generic_provider_server.domain.subscription.transition import (
     ActionChange,

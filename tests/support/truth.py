@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 
 from generic_provider_server.domain.platform.image import image
 from generic_provider_server.domain.rules.rules import check
-from generic_provider_server.domain.subscription.after import after
 from generic_provider_server.domain.subscription.aggregate import Aggregate, Link, Pending
 from generic_provider_server.domain.subscription.due import without_usage
 from generic_provider_server.domain.subscription.records import RequestRecord, SubscriptionRecord
+from generic_provider_server.domain.subscription.state_after import after
 from generic_provider_server.domain.values import RequestState, SyncState
 
 from .bench import Bench

@@ -14,7 +14,7 @@ import click
 from generic_provider import Client, ProvisioningError, SubscriptionAction
 
 from ..desk.output import Output, one_line, say
-from .batch_outcome import Outcome, Refused
+from .batch_outcome import Outcome, RefusedLines
 from .failures import words_of
 from .files.action_lines import Line, Lines
 from .files.text import FILE, Text
@@ -82,11 +82,11 @@ def batch(
     same person runs the same command again, it performs only what is missing. The same lines a
     month later need --again, or a file of another name.
 
-    Refused lines are written to FILE.refused, and the reasons to standard error.
+    RefusedLines lines are written to FILE.refused, and the reasons to standard error.
     """
     client.performed_by = performed_by or client.performed_by
     run = run or (str(uuid4()) if again else "")
-    with Text(file) as text, Refused(file) as refused:
+    with Text(file) as text, RefusedLines(file) as refused:
         outcome = Outcome(validate_only=validate_only)
         actions = _actions(client, text, outcome=outcome, refused=refused, most=batch_size, run=run)
         if wait:
@@ -102,7 +102,7 @@ def batch(
 
 
 def _actions(
-    client: Client, text: Text, *, outcome: Outcome, refused: Refused, most: int, run: str
+    client: Client, text: Text, *, outcome: Outcome, refused: RefusedLines, most: int, run: str
 ) -> Iterator[SubscriptionAction]:
     """Performs the actions of the lines, and yields those that are not refused."""
     lines = Lines(text, again=run)
@@ -124,7 +124,7 @@ def _actions(
             bar.reached(group[-1].number)
 
 
-def _say_how_to_continue(outcome: Outcome, refused: Refused, line: int, run: str) -> None:
+def _say_how_to_continue(outcome: Outcome, refused: RefusedLines, line: int, run: str) -> None:
     instead = f", with --run {run} instead of --again" if run else ""
     said = f"{outcome.summary(refused)}, up to line {line}"
     say(f"{said}; run the same command again to continue{instead}", err=True)

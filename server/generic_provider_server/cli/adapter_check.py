@@ -12,10 +12,10 @@ import click
 from generic_provider import RequestType
 
 from ..conformance.check import NotJudged, checking
-from ..conformance.offer import Offer, offer_of
-from ..conformance.play import Terms
+from ..conformance.named_parts import Offer, offer_of
 from ..conformance.reports import write_junit
 from ..conformance.rules import RuleVerdict
+from ..conformance.scenario_steps import Terms
 from ..desk.output import json_line, say, show_table
 from .failures import REFUSED
 from .files.provider_file import read_provider

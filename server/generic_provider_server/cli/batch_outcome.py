@@ -21,7 +21,7 @@ REJECTED = (ActionState.REJECTED, ActionState.PARTLY_REJECTED)
 LONGEST_WAIT = timedelta(seconds=30)
 
 
-class Refused:
+class RefusedLines:
     """Writes the file of refused lines. The file exists only if a line was refused."""
 
     def __init__(self, file: Path) -> None:
@@ -81,7 +81,7 @@ class Outcome:
                 say(f"line {line}: {rejection(settled)}", err=True)
             yield settled
 
-    def summary(self, refused: Refused) -> str:
+    def summary(self, refused: RefusedLines) -> str:
         would = "would be " if self.validate_only else ""
         done = f"{self._new} {would}done"
         if self._scheduled:
@@ -94,7 +94,7 @@ class Outcome:
             said += f", see {refused.file}"
         return f"{said}; {_counts(self._after)}" if self._after else said
 
-    def exit_code(self, refused: Refused) -> int:
+    def exit_code(self, refused: RefusedLines) -> int:
         rejected = any(self._after[ActionState.name_of(each)] for each in REJECTED)
         return REFUSED if refused.count or rejected else 0
 

@@ -10,7 +10,7 @@ import click
 
 from generic_provider import Client, DifferenceKind, ResetRunDefinition
 
-from ..desk.advised import command
+from ..desk.command_lines import command
 from ..desk.output import Output
 from .files.text import FILE, Text
 from .remote import remote

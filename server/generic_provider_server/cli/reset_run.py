@@ -19,7 +19,7 @@ from generic_provider import (
     ResetRunState,
 )
 
-from ..desk.advised import command
+from ..desk.command_lines import command
 from ..desk.output import Output, console, moment, say, show_table, write_csv
 from ..desk.resets import counts, preview_lines, run_lines
 from .listing import limit_option, page_size, within

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..domain.subscription.due import next_end, usage_is_over
-from ..domain.subscription.lifecycle import end_usage, expire
 from ..domain.subscription.records import Who
+from ..domain.subscription.request_outcomes import end_usage, expire
 from ..domain.values import Value
 from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
@@ -54,7 +54,7 @@ class ExpireOverdue(Value, frozen=True, kw_only=True):
         )
 
 
-class DoDue(Value, frozen=True, kw_only=True):
+class PerformDue(Value, frozen=True, kw_only=True):
     """Does what is due at a subscription: removes usage records that have ended, and performs ends
     and scheduled actions in the order in which they were due.
 

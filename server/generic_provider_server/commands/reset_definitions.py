@@ -23,8 +23,8 @@ from ..domain.values import Instant
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .repeats import created_before
+from .reset_run_times import next_time
 from .reset_runs import archived_since
-from .schedules import next_time
 
 
 def needs_of(request_id: str) -> Needs:

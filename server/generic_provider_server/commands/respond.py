@@ -10,8 +10,8 @@ from ..domain.lease import Lease, LeaseEnd, ResponseCode, ResponseStatus, lease_
 from ..domain.platform.effect import Name, names
 from ..domain.platform.image import Request
 from ..domain.subscription.aggregate import Aggregate, Pending
-from ..domain.subscription.lifecycle import accepted_late
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, request_number
+from ..domain.subscription.request_outcomes import accepted_late
 from ..domain.values import RequestState, Value
 from ..domain.verdicts import judge_final, judge_pending
 from ..store.notices.tally import ANSWERS

@@ -9,10 +9,10 @@ import grpc
 from generic_provider.v1 import provisioning_service_pb2 as v1
 from generic_provider.v1 import resources_pb2 as resources
 
+from .fake_service import Answer
 from .lease import CheckedLease
-from .play import Play, said
 from .rules import Broken
-from .stage import Answer
+from .scenario_steps import Play, said
 
 MOST_REPEATS = 3
 HELD_SECONDS = 1.0

@@ -12,9 +12,9 @@ from generic_provider.v1.provisioning_service_pb2_grpc import (
 )
 
 from . import answering, connecting, working
-from .play import LEAST_CREDIT, Play, Terms
+from .fake_service import Stage
 from .rules import Broken, Findings, Gone, RuleVerdict
-from .stage import Stage
+from .scenario_steps import LEAST_CREDIT, Play, Terms
 
 GRACE_SECONDS = 1.0
 Scenario = Callable[[Play], Awaitable[None]]

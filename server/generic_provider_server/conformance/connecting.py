@@ -5,8 +5,8 @@ from __future__ import annotations
 import grpc
 
 from .lease import Message, heartbeat, now
-from .play import Play
 from .rules import Broken
+from .scenario_steps import Play
 from .working import one_answer
 
 CUTS = 12

@@ -10,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from generic_provider.v1 import resources_pb2 as v1
 
-from .offer import Offer
+from .named_parts import Offer
 
 UNKNOWN_TYPE = 999
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from .lease import CheckedLease, now
-from .play import Play
 from .rules import Broken
+from .scenario_steps import Play
 from .subscriber import Subscriber
 
 AGAIN_SECONDS = 0.3

@@ -15,7 +15,7 @@ from generic_provider import (
     WaitingFor,
 )
 
-from .advised import advised
+from .command_lines import advised
 from .facts import Platform
 from .output import moment, time_until
 from .wording import error

@@ -25,9 +25,9 @@ from generic_provider import (
 
 from .actions import in_brief, outcome
 from .advice import Again, next_step
-from .advised import command
 from .archived import more_in
 from .coming_changes import coming
+from .command_lines import command
 from .facts import Facts, Platform, facts_of
 from .output import Output, age, json_line, moment, plain, say, show_table
 from .wording import (

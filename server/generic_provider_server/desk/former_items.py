@@ -16,7 +16,7 @@ from generic_provider import (
     SubscriptionNotFound,
 )
 
-from .advised import advised
+from .command_lines import advised
 from .output import moment
 from .wording import error
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from generic_provider import PreviewResetRunResponse, RequestType, ResetRun, ResetRunState
 
-from .advised import advised, command
+from .command_lines import advised, command
 from .output import counted, moment
 
 GUARD_LEAST = 100

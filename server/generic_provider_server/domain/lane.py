@@ -12,7 +12,7 @@ from itertools import takewhile
 from msgspec.structs import replace
 
 from .lease import Lease, LeaseEnd, back_off
-from .subscription import lifecycle
+from .subscription import request_outcomes
 from .subscription.aggregate import Aggregate, Pending
 from .subscription.transition import Circumstances, Transition
 from .values import SECOND, Instant, Value
@@ -179,7 +179,7 @@ def accept(
 ) -> LaneChange:
     """Accepts the first request of the lease. The lease ends after its last request."""
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
-    transition = lifecycle.accept(
+    transition = request_outcomes.accept(
         aggregate,
         unanswered[0].number,
         circumstances=circumstances,
@@ -201,7 +201,7 @@ def reject(
 ) -> LaneChange:
     """Rejects the first request of the lease. The lease ends: no later request was applied."""
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
-    transition = lifecycle.reject(
+    transition = request_outcomes.reject(
         aggregate,
         unanswered[0].number,
         circumstances=_off_lease(circumstances, lane),
@@ -262,11 +262,11 @@ def end(
     leased, first = {pending.number for pending in unanswered}, unanswered[0]
     sent = leased if cause is not LeaseEnd.NOT_SENT else set[int]()
     circumstances = _off_lease(circumstances, lane)
-    transition = lifecycle.touch(
+    transition = request_outcomes.touch(
         aggregate, lane.provider, numbers=sent, circumstances=circumstances
     )
     if cause in COUNTED:
-        transition = lifecycle.count_attempt(
+        transition = request_outcomes.count_attempt(
             transition.aggregate,
             first.number,
             delay=back_off(first.attempts + 1, jitter=jitter) if delay is None else delay,

@@ -133,7 +133,7 @@ the health, so it is not in this table.
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownCaller:
     """A caller that the file of callers names, with what it may call."""
 
     name: str
@@ -141,7 +141,7 @@ class Known:
     rights: Rights
 
 
-def known(name: str, roles: frozenset[str]) -> Known:
+def known(name: str, roles: frozenset[str]) -> KnownCaller:
     kinds = {role.partition(":")[0] for role in roles}
     own = frozenset(role.partition(":")[2] for role in roles if role.startswith("adapter:"))
     rights = {
@@ -149,7 +149,7 @@ def known(name: str, roles: frozenset[str]) -> Known:
         for rpc, allowed in ALLOWED.items()
         if allowed & kinds
     }
-    return Known(name=name, roles=roles, rights=rights)
+    return KnownCaller(name=name, roles=roles, rights=rights)
 
 
 def digest_of(token: str) -> bytes:
@@ -162,7 +162,7 @@ def digest_of(token: str) -> bytes:
 class Access:
     """Judges calls by the file of callers as it was last read."""
 
-    def __init__(self, callers: Mapping[Proof, Known], *, secure: bool) -> None:
+    def __init__(self, callers: Mapping[Proof, KnownCaller], *, secure: bool) -> None:
         self.callers = callers
         self._secure = secure
         self.refused: dict[str, tuple[int, float]] = {}
@@ -242,7 +242,7 @@ class Admitted:
         if self._provider is not None:
             self.check_provider(self._provider)
 
-    def _found(self) -> Known:
+    def _found(self) -> KnownCaller:
         found = self._access.callers.get(self._proof)
         if found is None:
             raise _unknown(self._proof)

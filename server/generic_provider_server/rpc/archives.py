@@ -16,10 +16,10 @@ from ..store.read.archives import ArchiveFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
 from . import encode
+from .call_digest import contents_of, digest
 from .checks import CALLERS_ID, Checks
 from .incoming import IncomingCall
 from .paging import page_of
-from .repeats import contents_of, digest
 
 
 class ArchiveCalls:

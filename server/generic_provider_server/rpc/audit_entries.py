@@ -10,12 +10,12 @@ from ..store.read.audit import AuditFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
 from . import encode
-from .audited_calls import CHANGES, COUNTED, READS
+from .audited_calls import RECORDED_EACH, RECORDED_IF_REFUSED, RECORDED_TOGETHER
 from .checks import CALLERS_ID, NAME, Checks
 from .incoming import IncomingCall
 from .paging import page_of
 
-METHODS = READS | COUNTED | CHANGES
+METHODS = RECORDED_IF_REFUSED | RECORDED_TOGETHER | RECORDED_EACH
 LAST_CODE = 16
 
 

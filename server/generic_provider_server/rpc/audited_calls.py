@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor
 from msgspec.structs import replace
 
-from ..commands.hold import LeaseState, Release
+from ..commands.live_leases import LeaseState, Release
 from ..commands.perform import Done
 from ..commands.report import EntryResult, Outcome
 from ..commands.reset_definitions import Submit
@@ -27,7 +27,7 @@ from .access import EVERY_ROLE, Identity
 from .checks import CALLERS_ID, CODE, NAME
 from .errors import STATUS
 
-READS = frozenset(
+RECORDED_IF_REFUSED = frozenset(
     {
         "ExtendLeases",
         "GetAction",
@@ -55,10 +55,10 @@ READS = frozenset(
 )
 """These calls are recorded only if they were refused because of the caller's roles."""
 
-COUNTED = frozenset({"DownloadArchive", "PullPendingRequests", "StreamPendingRequests"})
+RECORDED_TOGETHER = frozenset({"DownloadArchive", "PullPendingRequests", "StreamPendingRequests"})
 """Many of these calls share one entry, because adapters repeat them as long as they run."""
 
-CHANGES = frozenset(
+RECORDED_EACH = frozenset(
     {
         "ApproveResetRun",
         "BatchPerformActions",
@@ -134,7 +134,7 @@ class CallAudit:
     @property
     def of_change(self) -> bool:
         """Tells whether the call changes something if it succeeds."""
-        return self._method in CHANGES and not getattr(self._request, "validate_only", False)
+        return self._method in RECORDED_EACH and not getattr(self._request, "validate_only", False)
 
     def entry(self, asked: Sequence[Asked[Any]]) -> AuditEntry | None:
         """Returns the entry with the outcome of the commands.
@@ -156,13 +156,17 @@ class CallAudit:
 
     def succeeded(self) -> None:
         """Records a call that no transaction has recorded. Call this also when a stream is open."""
-        if self._method in COUNTED:
+        if self._method in RECORDED_TOGETHER:
             self._auditing.count(replace(self._bare(), done=1))
         elif self.of_change and (self.malformed or not self._recorded):
             self._auditing.add(replace(self._bare(), refused=self.malformed))
 
     def refused(self, refused: Refused) -> None:
-        if self.of_change or self._method in COUNTED or refused.reason is Reason.PERMISSION_DENIED:
+        if (
+            self.of_change
+            or self._method in RECORDED_TOGETHER
+            or refused.reason is Reason.PERMISSION_DENIED
+        ):
             code, reason = STATUS[refused.reason].value[0], refused.reason.value
             self._auditing.refuse(replace(self._bare(), code=code, reason=reason, refused=1))
 

@@ -19,9 +19,9 @@ from google.protobuf.message_factory import GetMessageClass
 from ..domain.refusals import Reason, Refused
 from ..services.auditing import Auditing
 from .access import Access, Context
+from .call_limit import CALL, CallLimit, size_of
 from .errors import internal, refuse
 from .incoming import IncomingCall, Rpc, rpc_of
-from .intake import CALL, Intake, size_of
 from .timing import Observe, timed
 
 
@@ -146,10 +146,10 @@ def add_service(
     Each RPC is a method `(request, call)` of the servicer. `observe` is called when a call has
     ended.
     """
-    intake = Intake()
+    limit = CallLimit()
     handlers = {
         method.name: timed(
-            method.name, _handler(method, getattr(servicer, method.name), calls, intake), observe
+            method.name, _handler(method, getattr(servicer, method.name), calls, limit), observe
         )
         for method in descriptor.methods
     }
@@ -158,7 +158,7 @@ def add_service(
 
 
 def _handler(
-    method: MethodDescriptor, behaviour: Callable[..., Any], calls: Calls, intake: Intake
+    method: MethodDescriptor, behaviour: Callable[..., Any], calls: Calls, limit: CallLimit
 ) -> grpc.RpcMethodHandler[Any, Any]:
     rpc = rpc_of(method)
     encode = GetMessageClass(method.output_type).SerializeToString
@@ -169,7 +169,7 @@ def _handler(
     if method.client_streaming:
         streamed = _streamed(rpc, behaviour, calls)
         return grpc.stream_unary_rpc_method_handler(streamed, None, encode)
-    unary = _unary(rpc, behaviour, calls, intake)
+    unary = _unary(rpc, behaviour, calls, limit)
     return grpc.unary_unary_rpc_method_handler(unary, None, encode)
 
 
@@ -177,7 +177,7 @@ def _unary(
     rpc: Rpc,
     behaviour: Callable[[Any, IncomingCall], Awaitable[Message]],
     calls: Calls,
-    intake: Intake,
+    limit: CallLimit,
 ) -> Callable[[bytes, Context], Awaitable[Message]]:
     async def run(raw: bytes, context: Context) -> Message:
         call = calls.incoming(rpc, context)
@@ -185,7 +185,7 @@ def _unary(
             calls.begin(call)
             try:
                 request = rpc.checked(raw, call)
-                with intake.taken(size_of(request) if rpc.is_batch else CALL):
+                with limit.taken(size_of(request) if rpc.is_batch else CALL):
                     response = await behaviour(request, call)
                 call.succeeded()
                 return response

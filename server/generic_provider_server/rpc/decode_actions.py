@@ -11,10 +11,10 @@ from ..commands.perform import Perform
 from ..commands.scheduled import Schedule
 from ..domain import actions as a
 from ..domain.values import Goods, Instant, Priority, State
+from .call_digest import contents_of, digest
 from .checks import CALLERS_ID, NAME, Checks
 from .decode_parts import MOST_PARTS, account, address, items, selections
 from .incoming import IncomingCall
-from .repeats import contents_of, digest
 
 LARGEST = 2**63 - 1
 LATER = Instant(0)

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from generic_provider.v1 import reset_service_pb2 as api
 
-from ..commands.schedules import next_time
+from ..commands.reset_run_times import next_time
 from ..domain.refusals import InvalidField
 from ..domain.resets.records import ResetDefinition
 from ..domain.subscription.differences import DifferenceKind

@@ -13,7 +13,7 @@ from ..domain.refusals import InvalidField
 from ..domain.subscription.records import Who
 from ..services.auditing import Auditing
 from .access import ALLOWED, Admitted, Context, Identity, Role, certificate_of
-from .audited_calls import READS, CallAudit
+from .audited_calls import RECORDED_IF_REFUSED, CallAudit
 from .checks import CALLERS_ID, Checks
 
 
@@ -60,7 +60,7 @@ class IncomingCall:
         """Records the call in the audit trail, unless this was done already. Call this when the
         call has succeeded, or its stream is open.
         """
-        if not self._recorded and self.rpc.name not in READS:
+        if not self._recorded and self.rpc.name not in RECORDED_IF_REFUSED:
             self.audit.succeeded()
         self._recorded = True
 

@@ -12,12 +12,12 @@ from ..commands.providers import CreateProvider, SetProviderState, UpdateProvide
 from ..domain.catalogue import catalogue_of
 from ..domain.values import ProviderState
 from ..store.store import Store
+from .call_digest import contents_of, digest
 from .checks import CALLERS_ID, Checks
 from .decode_providers import etag_of, provider_of
 from .encode_providers import provider as provider_message
 from .incoming import IncomingCall
 from .paging import page_of
-from .repeats import contents_of, digest
 
 
 class ProviderServicer:

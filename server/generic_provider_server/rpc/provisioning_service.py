@@ -11,7 +11,7 @@ from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
 from ..commands.claim import Demand, Handed
-from ..commands.hold import Extend, LeaseState, Release
+from ..commands.live_leases import Extend, LeaseState, Release
 from ..domain.lease import Lease, lease_of, stream_of, token_of
 from ..domain.refusals import Reason, Refused
 from ..domain.values import SECOND

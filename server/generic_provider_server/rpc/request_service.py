@@ -3,7 +3,7 @@ from __future__ import annotations
 from generic_provider.v1 import request_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
-from ..commands.operate import CancelRequest, ResolveRequest
+from ..commands.cancel_or_resolve import CancelRequest, ResolveRequest
 from ..domain.archive import request_missing
 from ..domain.lease import ResponseStatus
 from ..domain.refusals import Reason, not_found

@@ -13,12 +13,12 @@ from ..commands.reset_definitions import (
 from ..domain.refusals import Reason, not_found
 from ..domain.resets.records import DefinitionState
 from . import encode, encode_resets
+from .call_digest import contents_of, digest
 from .checks import CALLERS_ID, Checks
 from .decode_providers import etag_of
 from .decode_resets import definition_of
 from .incoming import IncomingCall
 from .paging import first_page, page_of
-from .repeats import contents_of, digest
 from .reset_runs import ResetRuns
 
 

@@ -12,10 +12,10 @@ from generic_provider.v1 import (
     subscription_service_pb2,
 )
 
+from ..services.action_waits import ActionWaits
 from ..services.delivery import Delivery
 from ..services.presence import Presence
 from ..services.resetting import Resetting
-from ..services.settling import Settling
 from ..services.watching import Watching
 from ..store.archives.folder import ArchiveFolder
 from ..store.store import Store
@@ -36,7 +36,7 @@ SERVICES = (PROVIDER, SUBSCRIPTION, PROVISIONING, REQUEST, RESET)
 def servicers(
     store: Store,
     delivery: Delivery,
-    settling: Settling,
+    waits: ActionWaits,
     presence: Presence,
     resetting: Resetting,
     *,
@@ -45,7 +45,7 @@ def servicers(
 ) -> tuple[tuple[ServiceDescriptor, object], ...]:
     return (
         (PROVIDER, ProviderServicer(store)),
-        (SUBSCRIPTION, SubscriptionServicer(store, settling, watching)),
+        (SUBSCRIPTION, SubscriptionServicer(store, waits, watching)),
         (PROVISIONING, ProvisioningServicer(store, delivery)),
         (REQUEST, RequestServicer(store, presence, folder)),
         (RESET, ResetServicer(store, resetting)),

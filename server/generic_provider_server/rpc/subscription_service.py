@@ -9,7 +9,7 @@ from ..domain.actions import ActionKind
 from ..domain.refusals import Reason, Refused, not_found
 from ..domain.subscription.records import ActionState
 from ..domain.values import State, SyncState
-from ..services.settling import Settling
+from ..services.action_waits import ActionWaits
 from ..services.watching import Watching
 from ..store.read.filters import ActionFilter, SubscriptionFilter
 from ..store.read.queries import Queries
@@ -28,9 +28,9 @@ MOST_IN_BATCH = 1_000
 
 
 class SubscriptionServicer(EventStreams):
-    def __init__(self, store: Store, settling: Settling, watching: Watching) -> None:
+    def __init__(self, store: Store, waits: ActionWaits, watching: Watching) -> None:
         super().__init__(store, watching)
-        self._settling = settling
+        self._waits = waits
 
     async def PerformAction(
         self, request: api.PerformActionRequest, call: IncomingCall
@@ -79,7 +79,7 @@ class SubscriptionServicer(EventStreams):
             checks.wrong("action", "is required, or a request_id")
         wait = checks.wait(request)
         found = await self._action_of(checks, request)
-        record = found and await self._settling.action(found, wait=wait)
+        record = found and await self._waits.action(found, wait=wait)
         if not record:
             name = request.WhichOneof("key") or "action"
             key = str(getattr(request, name))

@@ -28,7 +28,7 @@ from ..store.read.archivable_runs import START, Page, Place
 from ..store.read.queries import Queries
 from ..store.store import Store
 from .periodic_step import Loop
-from .portions import Portion
+from .transaction_size import TransactionSize
 
 POLL_SECONDS = 1.0
 """The service checks this often whether there is an archive to be made."""
@@ -57,7 +57,7 @@ class Archiving:
     def __init__(self, store: Store, folder: ArchiveFolder) -> None:
         self._store = store
         self._folder = folder
-        self._portion = Portion(store, least=LEAST_MOVED, most=MOST_MOVED)
+        self._transactions = TransactionSize(store, least=LEAST_MOVED, most=MOST_MOVED)
 
     async def step(self) -> None:
         """Makes the next archive. Pauses after an error, because a person may have to act."""
@@ -118,7 +118,7 @@ class Archiving:
         question = partial(Queries.archivable, archive=archive, part=part, after=after)
         began = time.monotonic()
         page = await self._store.read(question)
-        self._portion.done(commands=0)
+        self._transactions.done(commands=0)
         await self._pause(time.monotonic() - began)
         return page
 
@@ -127,11 +127,11 @@ class Archiving:
         try:
             await asyncio.to_thread(self._folder.publish, archive)
             contents = await asyncio.to_thread(self._contents, archive)
-            while lines := await asyncio.to_thread(_few, contents, self._portion.size):
+            while lines := await asyncio.to_thread(_few, contents, self._transactions.size):
                 moved = await self._store.do(MoveLines(archive=archive, lines=lines))
                 archive = _still_ours(moved)
-                self._portion.done(len(lines))
-                await self._pause(self._portion.seconds)
+                self._transactions.done(len(lines))
+                await self._pause(self._transactions.seconds)
         except DamagedArchive as damaged:
             await self._stop_at(archive, str(damaged))
             raise
@@ -167,7 +167,7 @@ class Archiving:
         """Pauses beside live changes, as long as the last step took, so that archives take at most
         half of the time.
         """
-        if self._portion.others:
+        if self._transactions.others:
             await asyncio.sleep(seconds)
 
 

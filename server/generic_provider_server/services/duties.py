@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from ..commands.cleaning import DropAudit, DropEntries, DropEvents
-from ..commands.due import DoDue, EndDelays, ExpireOverdue
+from ..commands.due import EndDelays, ExpireOverdue, PerformDue
 from ..commands.end_leases import EndLeases, end_of_overdue
 from ..domain.archive import DAY
 from ..domain.audit import DAYS_OF_AUDIT
@@ -110,11 +110,11 @@ def _audit(queries: Queries, *, days: int) -> Iterable[DropAudit]:
     return [DropAudit(before=before)] if queries.audit_is_old(before=before) else []
 
 
-def _ends(queries: Queries) -> Iterable[DoDue]:
+def _ends(queries: Queries) -> Iterable[PerformDue]:
     due = queries.subscriptions_due()
-    return [DoDue(subscription=number, duty="ends") for number in due]
+    return [PerformDue(subscription=number, duty="ends") for number in due]
 
 
-def _scheduled(queries: Queries) -> Iterable[DoDue]:
+def _scheduled(queries: Queries) -> Iterable[PerformDue]:
     due = queries.subscriptions_with_scheduled()
-    return [DoDue(subscription=number, duty="scheduled") for number in due]
+    return [PerformDue(subscription=number, duty="scheduled") for number in due]

@@ -10,7 +10,7 @@ import msgspec
 import structlog
 
 from ..commands.end_leases import end_of_other_servers, end_of_silent
-from ..commands.hold import Disown
+from ..commands.live_leases import Disown
 from ..commands.servers import Forget
 from ..domain.refusals import Refused
 from ..domain.values import SECOND, Value

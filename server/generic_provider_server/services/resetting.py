@@ -19,8 +19,8 @@ from ..store.memory.set_aside import Unprocessable
 from ..store.store import Store
 from .duties import TICK
 from .periodic_step import Loop
-from .portions import Portion
 from .surveying import Survey, in_sync_and_holding, survey
+from .transaction_size import TransactionSize
 
 LEAST_SENT, MOST_SENT = 10, 400
 QUERIES = 10
@@ -71,7 +71,7 @@ class Resetting:
         self._sleep = sleep
         self._tasks: dict[int, asyncio.Task[None]] = {}
         self._loop = Loop("reset_runs", self.step, seconds=TICK)
-        self._portion = Portion(store, least=LEAST_SENT, most=MOST_SENT)
+        self._transactions = TransactionSize(store, least=LEAST_SENT, most=MOST_SENT)
         self.draining = asyncio.Event()
 
     def start(self) -> None:
@@ -177,7 +177,7 @@ class Resetting:
         return await self._store.do(count)
 
     async def _send(self, run: RunRecord, pace: Pace) -> RunRecord | None:
-        most = pace.most(self._portion.size)
+        most = pace.most(self._transactions.size)
         numbers = await self._next(run, most)
         if numbers and (wait := pace.seconds_until(len(numbers))):
             await self._sleep(wait)
@@ -189,7 +189,7 @@ class Resetting:
                 log.exception("not_reset", run=run_id(run.id), subscription=error.subscription)
                 send = replace(send, broken=send.broken | {error.subscription})
             else:
-                self._portion.done(len(numbers))
+                self._transactions.done(len(numbers))
                 return sent
 
     async def _next(self, run: RunRecord, limit: int) -> list[str]:

@@ -14,7 +14,7 @@ from operator import methodcaller
 from typing import Any, TypeVar
 
 from ..domain.refusals import Reason, Refused
-from ..store.read.events import MOST_ROWS, Bounds, EventsAt
+from ..store.read.events import MOST_ROWS, Bounds, StoredEvents
 from ..store.read.queries import Queries
 from ..store.store import Store
 from .event_places import BEGINNING, Drain, Heartbeat, Place, Sent, Told, Wanted
@@ -74,7 +74,7 @@ class Watching:
         self._watchers: set[_Watcher] = set()
         self._next = 0
         """The number of the first row that has not been announced to the waiting watchers."""
-        self._recent: deque[EventsAt] = deque(maxlen=RECENT_ROWS)
+        self._recent: deque[StoredEvents] = deque(maxlen=RECENT_ROWS)
         self._waiting: set[_Waiting] = set()
         self._changed = asyncio.Event()
         self._reading = asyncio.Semaphore(1)
@@ -192,11 +192,11 @@ class Watching:
             timer.cancel()
             self._waiting.discard(waiting)
 
-    async def _rows(self, place: Place) -> list[EventsAt]:
+    async def _rows(self, place: Place) -> list[StoredEvents]:
         """Returns some rows from the place on, at least one."""
         if self._recent and self._recent[0].number <= place.row:
             return [row for row in self._recent if row.number >= place.row]
-        rows: list[EventsAt] = await self.read(methodcaller("event_rows", place.row))
+        rows: list[StoredEvents] = await self.read(methodcaller("event_rows", place.row))
         if not rows or rows[0].number > place.row:
             raise self._too_old(place, oldest=rows[0].number if rows else self._next)
         return rows
@@ -226,7 +226,7 @@ class Watching:
         if len(rows) == MOST_ROWS:
             self._changed.set()
 
-    def _announce(self, row: EventsAt) -> None:
+    def _announce(self, row: StoredEvents) -> None:
         self._recent.append(row)
         self._next = row.number + 1
         kinds = {event.kind for event in row.events}
@@ -265,7 +265,7 @@ def _tell(waiting: _Waiting, row: int) -> None:
         waiting.found.set_result(row)
 
 
-def _told(row: EventsAt, place: Place, wanted: Wanted) -> list[Told]:
+def _told(row: StoredEvents, place: Place, wanted: Wanted) -> list[Told]:
     """Returns the wanted events of the row after the place.
 
     The place after the last event of a row is in the next row, so it stays known when this row is

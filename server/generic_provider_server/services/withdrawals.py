@@ -10,7 +10,7 @@ import structlog
 
 from ..commands.claim import Handed
 from ..commands.end_leases import end_of_stream
-from ..commands.hold import Withdraw
+from ..commands.live_leases import Withdraw
 from ..domain.refusals import Reason, Refused
 from ..store.store import Store
 from .streams import AdapterStream

@@ -28,8 +28,8 @@ from .memory.memory import Memory
 from .memory.set_aside import SetAside
 from .notices.listener import Listener
 from .notices.listeners import Listeners
+from .read.endable_read import EndableRead
 from .read.queries import Queries
-from .read.reading import Reading
 from .sign_of_life import SignOfLife
 from .waits import USUAL, Waits
 from .write.command import Asked, Audit, Command
@@ -126,7 +126,7 @@ class Store:
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
         """Runs a query on what is committed. If the caller is cancelled, the query ends."""
-        loop, reading = asyncio.get_running_loop(), Reading()
+        loop, reading = asyncio.get_running_loop(), EndableRead()
         try:
             return await loop.run_in_executor(self._threads, self._answer, question, reading)
         except asyncio.CancelledError:
@@ -148,7 +148,7 @@ class Store:
             raise StoreGone(self.sign_of_life.outdated)
         self._writer.check()
 
-    def _answer(self, question: Callable[[Queries], Result], reading: Reading) -> Result:
+    def _answer(self, question: Callable[[Queries], Result], reading: EndableRead) -> Result:
         """Runs the query. If the connection was lost, it tries once more with a new one, unless the
         first attempt took long, because then the database does not answer.
         """
@@ -163,7 +163,7 @@ class Store:
                 raise
             return self._answer_now(question, reading)
 
-    def _answer_now(self, question: Callable[[Queries], Result], reading: Reading) -> Result:
+    def _answer_now(self, question: Callable[[Queries], Result], reading: EndableRead) -> Result:
         with reading.ended_by(self._queries.ender()):
             if self.shared:
                 self._queries.refresh()

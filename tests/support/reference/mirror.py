@@ -8,7 +8,7 @@ from generic_provider_server.domain.actions import AnyAction
 from generic_provider_server.domain.platform.reported import Reported
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.due import next_end, usage_is_over
-from generic_provider_server.domain.subscription.lifecycle import end_usage
+from generic_provider_server.domain.subscription.request_outcomes import end_usage
 from generic_provider_server.domain.values import SECOND, Instant, Provider
 
 from ..life import Life, Lost

@@ -26,7 +26,7 @@ from generic_provider_server.domain.lane import (
 )
 from generic_provider_server.domain.lease import Lease, LeaseEnd, ResponseCode
 from generic_provider_server.domain.refusals import Refused
-from generic_provider_server.domain.subscription import lifecycle
+from generic_provider_server.domain.subscription import request_outcomes
 from generic_provider_server.domain.subscription.aggregate import Aggregate, Pending
 from generic_provider_server.domain.subscription.perform import perform
 from generic_provider_server.domain.subscription.transition import Circumstances, Transition
@@ -174,11 +174,13 @@ class Story:
         free = [p for p in self.queue if p.number not in self.lane.leased(self.queue)]
         if free:
             chosen = free[number % len(free)].number
-            self._take(lifecycle.reject(self.there, chosen, circumstances=self.circumstances))
+            self._take(
+                request_outcomes.reject(self.there, chosen, circumstances=self.circumstances)
+            )
 
     def expire(self, _: int) -> None:
         if not self.lane.is_leased:
-            self._take(lifecycle.expire(self.there, "SAT", circumstances=self.circumstances))
+            self._take(request_outcomes.expire(self.there, "SAT", circumstances=self.circumstances))
 
     def _change(self, change: LaneChange) -> None:
         if change.lane.lease != self.lane.lease:

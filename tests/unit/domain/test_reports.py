@@ -19,8 +19,8 @@ from generic_provider_server.domain.platform.image import (
     PlatformImage,
 )
 from generic_provider_server.domain.platform.reported import (
-    Reading,
     Reported,
+    ReportedElements,
     ReportedEntitlement,
     ReportedItem,
 )
@@ -233,7 +233,7 @@ def test_a_service_whose_card_has_left_is_known_by_its_serial_numbers(distributo
     left = ReportedEntitlement(
         provider_service_id="1001", distributor=distributor, serial_numbers=("3", "1")
     )
-    reading = Reading(
+    reading = ReportedElements(
         Reported(items=items, entitlements=(left,)),
         images=(PlatformImage(known=Known.YES, entitlements=(there,)), NOTHING),
         catalogue=Catalogue(aluxsat()),
@@ -255,7 +255,7 @@ def test_a_service_of_new_items_or_of_former_ones_with_the_same_numbers_is_uncer
     on = ReportedEntitlement(
         provider_service_id="1004", distributor=distributor, serial_numbers=("1", "5")
     )
-    reading = Reading(
+    reading = ReportedElements(
         Reported(items=items, entitlements=(on,)),
         images=(PlatformImage(known=Known.YES, entitlements=(there,)), NOTHING),
         catalogue=Catalogue(aluxsat()),

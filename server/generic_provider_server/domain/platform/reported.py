@@ -47,7 +47,7 @@ The element that names the id is ignored.
 """
 
 
-class Reading:
+class ReportedElements:
     """The elements of an image that the report about one subscriber means. `unknown` lists the ids
     that the provider does not have.
 

@@ -17,7 +17,7 @@ from ..values import RequestState, RequestType
 from .aggregate import ActionError, Pending, changed_by
 from .ledger import Ledger
 from .queueing import correction, of_action
-from .standing import Replayed, served_before, state_at
+from .what_remains import Replayed, served_before, state_at
 
 
 def reconcile(

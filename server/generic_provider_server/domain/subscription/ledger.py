@@ -16,9 +16,9 @@ from ..platform.effect import doubt, services_of
 from ..platform.image import NOTHING, PlatformImage, image
 from ..refusals import Refused
 from ..values import RequestState, RequestType, Subscription, SyncState
-from .after import after
 from .aggregate import Aggregate, Link, Outcome, Pending, Performed, Requested, in_order
 from .expected import Expected
+from .state_after import after
 from .transition import ActionChange, Circumstances, Finished, Transition
 from .undone import Undone, undone
 

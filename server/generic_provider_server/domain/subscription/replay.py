@@ -9,7 +9,6 @@ from ..platform.effect import effect, has
 from ..platform.image import Known, PlatformImage, Request
 from ..refusals import Refused
 from ..values import RequestState, RequestType
-from .after import after
 from .aggregate import (
     ActionError,
     Link,
@@ -21,7 +20,8 @@ from .correct import pointless
 from .due import without_usage
 from .ledger import Ledger
 from .queueing import enqueue_own, plan_performed
-from .standing import Replayed, nothing_happened, served_before, wholly_undone
+from .state_after import after
+from .what_remains import Replayed, nothing_happened, served_before, wholly_undone
 
 SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, RequestState.EXPIRED})
 

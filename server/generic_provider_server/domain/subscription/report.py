@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ..platform.compare import Part
 from ..platform.image import NOTHING, Known, PlatformImage
-from ..platform.reported import Reading, Reported, Unknown
+from ..platform.reported import Reported, ReportedElements, Unknown
 from ..values import SECOND, Instant, Value
 from .aggregate import Aggregate, Link
 from .ledger import Ledger
@@ -64,15 +64,17 @@ def report(
     if held is not None:
         catalogue = ledger.catalogues[provider]
         wanted = ledger.image(ledger.desired, catalogue)
-        reading = Reading(held, images=(link.confirmed, wanted), catalogue=catalogue)
-        confirmed, unknown = _confirmed(link.confirmed, wanted, reading), tuple(reading.unknown)
+        elements = ReportedElements(held, images=(link.confirmed, wanted), catalogue=catalogue)
+        confirmed, unknown = _confirmed(link.confirmed, wanted, elements), tuple(elements.unknown)
     if confirmed == link.confirmed and not link.taken_over:
         return Applied(transition=Transition(aggregate=aggregate), unknown=unknown)
     ledger.links[provider] = replace(link, confirmed=confirmed, taken_over=False)
     return Applied(transition=ledger.transition(), unknown=unknown)
 
 
-def _confirmed(former: PlatformImage, wanted: PlatformImage, reading: Reading) -> PlatformImage:
+def _confirmed(
+    former: PlatformImage, wanted: PlatformImage, elements: ReportedElements
+) -> PlatformImage:
     """Returns the confirmed image after the report.
 
     A report has no holder and no address, so these stay certain only if the platform certainly knew
@@ -84,8 +86,8 @@ def _confirmed(former: PlatformImage, wanted: PlatformImage, reading: Reading) -
         known=Known.YES,
         holder_certain=former.holder_certain and was_known,
         address_certain=former.address_certain and was_known,
-        items=_replaced(former.items, wanted.items, reading.items),
-        entitlements=_replaced(former.entitlements, wanted.entitlements, reading.entitlements),
+        items=_replaced(former.items, wanted.items, elements.items),
+        entitlements=_replaced(former.entitlements, wanted.entitlements, elements.entitlements),
     )
 
 

@@ -18,7 +18,6 @@ from ..platform.image import Known, PlatformImage, Request
 from ..platform.plan import plan
 from ..refusals import Reason, Refused
 from ..values import RequestState, RequestType, Subscription
-from .after import after
 from .aggregate import (
     ActionError,
     HolderPart,
@@ -35,7 +34,8 @@ from .aggregate import (
 from .correct import reconcile
 from .ledger import Ledger
 from .replay import replay_until_stable
-from .standing import before_action, nothing_happened, wholly_undone
+from .state_after import after
+from .what_remains import before_action, nothing_happened, wholly_undone
 
 
 def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError) -> None:

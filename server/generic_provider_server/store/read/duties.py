@@ -8,7 +8,7 @@ from typing import Any
 
 from ...domain.lane import GRACE
 from ...domain.values import Instant
-from ..database import due_statements as sql
+from ..database import duty_statements as sql
 from .base import BaseQueries
 
 MOST_DUE = 200

@@ -26,7 +26,7 @@ class Bounds(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class EventsAt:
+class StoredEvents:
     """A row of events, with its number in the order of the commits and the time of its commit."""
 
     number: int
@@ -42,10 +42,10 @@ class EventQueries(BaseQueries):
         oldest = self._rows(EventRow.select(fn.MIN(EventRow.number).alias("oldest")))[0].oldest
         return Bounds(next_row if oldest is None else oldest, next_row)
 
-    def event_rows(self, first: int) -> list[EventsAt]:
+    def event_rows(self, first: int) -> list[StoredEvents]:
         """Returns some rows from the number `first` on, in their order."""
         query = EventRow.select().where(EventRow.number >= first).order_by(EventRow.number)
         return [
-            EventsAt(row.number, row.time, events_of(bytes(row.document)))
+            StoredEvents(row.number, row.time, events_of(bytes(row.document)))
             for row in self._rows(query.limit(MOST_ROWS))
         ]

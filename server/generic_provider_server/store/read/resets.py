@@ -23,7 +23,7 @@ from ...domain.resets.records import (
 )
 from ...domain.subscription.records import SubscriptionRecord
 from ...domain.values import Instant, RequestState
-from ..database import due_statements as sql
+from ..database import duty_statements as sql
 from ..database.archive_models import ArchivedRow
 from ..database.models import (
     LinkRow,

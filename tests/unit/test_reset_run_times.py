@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from generic_provider_server.commands.schedules import next_time
+from generic_provider_server.commands.reset_run_times import next_time
 from generic_provider_server.domain.refusals import InvalidField
 from generic_provider_server.domain.values import SECOND, Instant
 

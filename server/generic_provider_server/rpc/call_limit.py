@@ -19,7 +19,7 @@ batches of 100.
 """
 
 
-class Intake:
+class CallLimit:
     """The size of all running calls of one service.
 
     Each service has its own limit, so that the calls of a CRM never keep out the calls of adapters

@@ -14,7 +14,7 @@ class GivenUp(Exception):
 AGAIN_SECONDS = 0.1
 
 
-class Reading:
+class EndableRead:
     """One read. It runs on one thread, and any other thread may give it up."""
 
     def __init__(self) -> None:

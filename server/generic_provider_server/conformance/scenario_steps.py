@@ -11,10 +11,10 @@ from datetime import timedelta
 from generic_provider.v1 import provisioning_service_pb2 as v1
 from generic_provider.v1.resources_pb2 import ProvisioningRequest, RequestType
 
+from .fake_service import Answer, Stage
 from .lease import CheckedLease, CheckedStream
-from .offer import Offer
+from .named_parts import Offer
 from .rules import Broken, Findings, Gone
-from .stage import Answer, Stage
 from .subscriber import Subscriber
 
 QUIET_SECONDS = 1.0

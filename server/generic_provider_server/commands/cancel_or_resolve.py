@@ -6,8 +6,8 @@ from ..domain.archive import request_missing
 from ..domain.lease import LeaseEnd
 from ..domain.refusals import Reason, Refused
 from ..domain.subscription.aggregate import Aggregate, Pending
-from ..domain.subscription.lifecycle import accept, reject
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, Who, request_number
+from ..domain.subscription.request_outcomes import accept, reject
 from ..domain.values import Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction

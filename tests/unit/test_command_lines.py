@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from generic_provider_server.cli.connecting.options import connection_options
-from generic_provider_server.desk.advised import ROLES, advised, command
+from generic_provider_server.desk.command_lines import ROLES, advised, command
 from generic_provider_server.desk.output import say
 from generic_provider_server.rpc.access import ALLOWED
 

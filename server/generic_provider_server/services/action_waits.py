@@ -19,7 +19,7 @@ process may settle.
 """
 
 
-class Settling:
+class ActionWaits:
     """Returns actions to waiting callers when a commit settles them.
 
     It belongs to the event loop.

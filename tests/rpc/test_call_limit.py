@@ -19,7 +19,7 @@ from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
-from generic_provider_server.rpc.intake import CALL
+from generic_provider_server.rpc.call_limit import CALL
 from support.calling import Caller, Refusal
 
 MOST = 10
@@ -30,7 +30,7 @@ BECOME = subscriptions.PerformActionRequest(
 
 @pytest.fixture(autouse=True)
 def _few(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("generic_provider_server.rpc.intake.MOST_TAKEN", CALL * MOST)
+    monkeypatch.setattr("generic_provider_server.rpc.call_limit.MOST_TAKEN", CALL * MOST)
 
 
 @asynccontextmanager

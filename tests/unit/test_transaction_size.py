@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from generic_provider_server.services.portions import Portion
+from generic_provider_server.services.transaction_size import TransactionSize
 from generic_provider_server.store.notices.listeners import Listeners
 from generic_provider_server.store.notices.notice import Notice
 
@@ -28,14 +28,14 @@ def test_a_task_does_more_at_once_alone_and_keeps_its_share_beside_others(
     others: list[int], sizes: list[int]
 ) -> None:
     store: Any = SimpleNamespace(listeners=Listeners())
-    portion = Portion(store, least=10, most=400)
+    transactions = TransactionSize(store, least=10, most=400)
     seen = []
     for commands in others:
         notice = Notice()
         notice.tally.commands = 1 + commands
-        notice.tally.seconds = portion.size * SECONDS_OF_ONE
+        notice.tally.seconds = transactions.size * SECONDS_OF_ONE
         store.listeners.tell_committed(notice)
-        portion.done(portion.size)
-        seen.append(portion.size)
+        transactions.done(transactions.size)
+        seen.append(transactions.size)
 
     assert seen == sizes

@@ -10,12 +10,12 @@ from ..actions import BecomeSubscriber, ServiceListAction
 from ..catalogue import Catalogues
 from ..refusals import Refused
 from ..values import RequestState, Subscription
-from .after import after
 from .aggregate import (
     Performed,
     Requested,
 )
 from .ledger import Ledger
+from .state_after import after
 
 STANDS = frozenset({RequestState.COMPLETED, RequestState.EXPIRED})
 

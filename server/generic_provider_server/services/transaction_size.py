@@ -14,7 +14,7 @@ TURNS = 4
 """A task processes at least one item for this many commands of others, so it never starves."""
 
 
-class Portion:
+class TransactionSize:
     """The size of the transactions of one background task.
 
     `size`: how many items the next transaction of the task processes, from `least` to `most`. The

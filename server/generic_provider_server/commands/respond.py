@@ -7,16 +7,15 @@ from typing import assert_never
 from ..domain.archive import Archived
 from ..domain.lane import Lane, accept, reject
 from ..domain.lease import Lease, LeaseEnd, ResponseCode, ResponseStatus, lease_of, streams_of
-from ..domain.platform.effect import Name, names
-from ..domain.platform.image import Request
+from ..domain.platform.effect import names
 from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, request_number
-from ..domain.subscription.request_outcomes import accepted_late
 from ..domain.values import RequestState, Value
 from ..domain.verdicts import judge_final, judge_pending
 from ..store.notices.tally import ANSWERS
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
+from .late_answers import make_uncertain, note_late_acceptance
 
 NEVER_ISSUED = "this lease token was never issued for this request"
 
@@ -120,7 +119,7 @@ def _judge_pending(
     else:
         text = "the lease has ended; the request comes again"
         if response.status is ResponseStatus.ACCEPTED:
-            _accepted_late(transaction, lease, pending.request, state, names=names(pending.request))
+            make_uncertain(transaction, lease, pending.request, state, names=names(pending.request))
     return Verdict(response.request, code, state, text)
 
 
@@ -168,9 +167,8 @@ def _judge_settled(
     transaction: Transaction, response: Response, lease: Lease, stored: RequestRecord
 ) -> Verdict:
     code = judge_final(stored.state, response.status)
-    if response.status is ResponseStatus.ACCEPTED and stored.handover != lease.handover:
-        named = _doubtful(transaction, stored)
-        _accepted_late(transaction, lease, stored.request, stored.state, names=named)
+    if response.status is ResponseStatus.ACCEPTED:
+        note_late_acceptance(transaction, lease, stored)
     message = "" if code is ResponseCode.DUPLICATE else f"the request is {stored.state.name}"
     return Verdict(response.request, code, stored.state, message)
 
@@ -181,44 +179,3 @@ def _judge_archived(response: Response, stored: Archived) -> Verdict:
         return Verdict(response.request, ResponseCode.DUPLICATE, stored.state)
     text = f"the request is {stored.state.name}, and archived"
     return Verdict(response.request, ResponseCode.CONFLICT, stored.state, text)
-
-
-def _doubtful(transaction: Transaction, stored: RequestRecord) -> frozenset[Name]:
-    """Returns the elements that a late acceptance of the request makes uncertain.
-
-    A COMPLETED request makes an element uncertain only if a later request that was handed over
-    names the element too. The outcome of the later request does not matter.
-    """
-    if stored.state is not RequestState.COMPLETED:
-        return names(stored.request)
-    queue = transaction.subscription(stored.subscription).aggregate.queue(stored.provider)
-    leased = transaction.lane(stored.provider, stored.subscription).leased(queue)
-    later = [p.request for p in queue if p.touched or p.number in leased]
-    later += [other.request for other in transaction.handed_over_after(stored)]
-    return names(stored.request) & frozenset().union(*map(names, later))
-
-
-def _accepted_late(
-    transaction: Transaction,
-    lease: Lease,
-    request: Request,
-    state: RequestState,
-    *,
-    names: frozenset[Name],
-) -> None:
-    """Makes the named elements uncertain, because the platform was changed, and nobody knows
-    when.
-    """
-    record = transaction.record(lease.subscription)
-    if record is None or record.aggregate.link(lease.provider) is None:
-        return
-    change = accepted_late(
-        record.aggregate,
-        lease.provider,
-        request,
-        state=state,
-        names=names,
-        circumstances=transaction.circumstances(lease.subscription),
-    )
-    if change.aggregate != record.aggregate:
-        transaction.put(lease.subscription, change)

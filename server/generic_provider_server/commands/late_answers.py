@@ -1,0 +1,59 @@
+"""Records acceptances that arrive after the request was settled, or after its lease has ended."""
+
+from __future__ import annotations
+
+from ..domain.lease import Lease
+from ..domain.platform.effect import Name, names
+from ..domain.platform.image import Request
+from ..domain.subscription.records import RequestRecord
+from ..domain.subscription.request_outcomes import accepted_late
+from ..domain.values import RequestState
+from ..store.write.transaction import Transaction
+
+
+def note_late_acceptance(transaction: Transaction, lease: Lease, stored: RequestRecord) -> None:
+    """Records an acceptance of a settled request, unless it repeats the answer that settled it."""
+    if stored.handover != lease.handover:
+        named = _doubtful(transaction, stored)
+        make_uncertain(transaction, lease, stored.request, stored.state, names=named)
+
+
+def _doubtful(transaction: Transaction, stored: RequestRecord) -> frozenset[Name]:
+    """Returns the elements that a late acceptance of the request makes uncertain.
+
+    A COMPLETED request makes an element uncertain only if a later request that was handed over
+    names the element too. The outcome of the later request does not matter.
+    """
+    if stored.state is not RequestState.COMPLETED:
+        return names(stored.request)
+    queue = transaction.subscription(stored.subscription).aggregate.queue(stored.provider)
+    leased = transaction.lane(stored.provider, stored.subscription).leased(queue)
+    later = [p.request for p in queue if p.touched or p.number in leased]
+    later += [other.request for other in transaction.handed_over_after(stored)]
+    return names(stored.request) & frozenset().union(*map(names, later))
+
+
+def make_uncertain(
+    transaction: Transaction,
+    lease: Lease,
+    request: Request,
+    state: RequestState,
+    *,
+    names: frozenset[Name],
+) -> None:
+    """Makes the named elements uncertain, because the platform was changed, and nobody knows
+    when.
+    """
+    record = transaction.record(lease.subscription)
+    if record is None or record.aggregate.link(lease.provider) is None:
+        return
+    change = accepted_late(
+        record.aggregate,
+        lease.provider,
+        request,
+        state=state,
+        names=names,
+        circumstances=transaction.circumstances(lease.subscription),
+    )
+    if change.aggregate != record.aggregate:
+        transaction.put(lease.subscription, change)

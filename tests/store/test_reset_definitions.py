@@ -15,6 +15,7 @@ from generic_provider_server.domain.resets.records import (
     ResetDefinition,
     RunState,
 )
+from generic_provider_server.domain.subscription.records import Who
 from support.bench import Bench
 from support.resets import OLEV, Runs
 
@@ -119,6 +120,22 @@ async def test_a_definition_is_deleted_only_while_it_was_never_executed(runs: Ru
     with pytest.raises(Refused) as refused:
         await store.do(DeleteDefinition(id=used.id))
     assert refused.value.reason is Reason.RUN_NOT_EDITABLE
+
+
+async def test_a_due_run_is_that_of_its_submitter_whoever_changed_the_state(runs: Runs) -> None:
+    definition = await runs.define(cron="0 * * * *")
+    mari = Who(performed_by="Mari")
+    await runs.bench.store.do(Submit(id=definition.id, digest=b"", hold=True, who=mari))
+    for state in (DefinitionState.NOT_EFFECTIVE, DefinitionState.EFFECTIVE):
+        change = SetDefinitionState(id=definition.id, state=state, who=OLEV)
+        changed = await runs.bench.store.do(change)
+
+    runs.bench.clock.advance(3_600)
+    await runs.work()
+
+    run = await runs.bench.store.read(lambda queries: queries.reset_run(1))
+    assert run is not None
+    assert (run.who, changed.who) == (mari, OLEV)
 
 
 async def test_no_run_begins_of_a_definition_that_is_not_effective(runs: Runs) -> None:

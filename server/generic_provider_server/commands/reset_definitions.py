@@ -154,7 +154,7 @@ class Submit:
                 ) if number else None
         former = definition_of(transaction, self.id)
         self._check(transaction, former)
-        record = replace(former, submitted=True, hold=self.hold)
+        record = replace(former, submitted=True, hold=self.hold, submitter=self.who)
         run = None
         due = _due(former.definition, now=transaction.now)
         if due is None:
@@ -203,7 +203,7 @@ class BeginDue:
             return None
         run = None
         if transaction.open_reset_run(self.id) is None:
-            record, run = begin(transaction, record, who=record.who)
+            record, run = begin(transaction, record, who=record.submitter or record.who)
         due = _due(replace(record.definition, run_at=None), now=transaction.now)
         transaction.put_reset_definition(replace(record, next_run_time=due))
         return run

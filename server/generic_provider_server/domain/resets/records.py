@@ -109,7 +109,8 @@ class DefinitionRecord(Value, frozen=True, kw_only=True):
     """A definition as it is stored.
 
     `used` is True if a run of this version has begun, so that an update makes a new version.
-    `runs`: the number of runs of all versions.
+    `runs`: the number of runs of all versions. `who` made the last change. `submitter` submitted
+    the definition; None if an earlier release stored it.
     """
 
     id: int
@@ -125,6 +126,7 @@ class DefinitionRecord(Value, frozen=True, kw_only=True):
     etag: int = 1
     next_run_time: Instant | None = None
     who: Who = Who()
+    submitter: Who | None = None
 
 
 class RunRecord(Value, frozen=True, kw_only=True):

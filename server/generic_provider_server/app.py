@@ -132,7 +132,7 @@ async def running(
         if settings.metrics:
             recording = Recording(store, presence, watchers)
             observe = _record(recording, calls, show or _shown_at(settings), stack)
-        resetting = Resetting(store)
+        resetting = Resetting(store, max_watchers=settings.max_streams)
         _run(resetting, stack=stack)
         folder = archive_folder(settings.archive_folder, settings.database)
         _run(archiving_loop(store, folder), stack=stack)

@@ -135,7 +135,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             description="How many adapter streams may be open at the same time. As many clients "
-            "may watch events, and as many the health.",
+            "may watch events, as many reset runs, and as many the health.",
         ),
     ] = 2000
     metrics: Annotated[

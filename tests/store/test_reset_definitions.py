@@ -126,9 +126,12 @@ async def test_a_due_run_is_that_of_its_submitter_whoever_changed_the_state(runs
     definition = await runs.define(cron="0 * * * *")
     mari = Who(performed_by="Mari")
     await runs.bench.store.do(Submit(id=definition.id, digest=b"", hold=True, who=mari))
-    for state in (DefinitionState.NOT_EFFECTIVE, DefinitionState.EFFECTIVE):
-        change = SetDefinitionState(id=definition.id, state=state, who=OLEV)
-        changed = await runs.bench.store.do(change)
+    off, on = (
+        SetDefinitionState(id=definition.id, state=state, who=OLEV)
+        for state in (DefinitionState.NOT_EFFECTIVE, DefinitionState.EFFECTIVE)
+    )
+    await runs.bench.store.do(off)
+    changed = await runs.bench.store.do(on)
 
     runs.bench.clock.advance(3_600)
     await runs.work()

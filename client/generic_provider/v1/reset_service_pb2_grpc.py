@@ -257,7 +257,7 @@ class ResetServiceServicer(object):
         """Sends the current state of the run, then again whenever it has changed, at most once a second. The
         stream ends when the run has ended; its requests have been created by then.
 
-        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

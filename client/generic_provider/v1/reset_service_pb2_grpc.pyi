@@ -123,7 +123,7 @@ class ResetServiceStub:
     """Sends the current state of the run, then again whenever it has changed, at most once a second. The
     stream ends when the run has ended; its requests have been created by then.
 
-    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
     ApproveResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]
     """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
@@ -234,7 +234,7 @@ class ResetServiceAsyncStub(ResetServiceStub):
     """Sends the current state of the run, then again whenever it has changed, at most once a second. The
     stream ends when the run has ended; its requests have been created by then.
 
-    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
+    Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
     ApproveResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]  # type: ignore[assignment]
     """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
@@ -420,7 +420,7 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         """Sends the current state of the run, then again whenever it has changed, at most once a second. The
         stream ends when the run has ended; its requests have been created by then.
 
-        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, DRAINING.
+        Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
 
     @_abc_1.abstractmethod

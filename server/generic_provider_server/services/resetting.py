@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -13,7 +14,7 @@ import structlog
 from ..commands.reset_definitions import BeginDue
 from ..commands.reset_runs import Count, DropHeld, SetTotal, Take
 from ..commands.reset_sending import Send
-from ..domain.refusals import Refused
+from ..domain.refusals import Reason, Refused
 from ..domain.resets.records import EntryOutcome, RunRecord, RunState, Stage, run_id
 from ..store.memory.set_aside import Unprocessable
 from ..store.store import Store
@@ -57,15 +58,20 @@ class Pace:
 
 
 class Resetting:
-    """Works on reset runs. `draining` is set when the server shuts down."""
+    """Works on reset runs. `draining` is set when the server shuts down. `max_watchers`: so many
+    calls may watch runs at the same time.
+    """
 
     def __init__(
         self,
         store: Store,
         *,
+        max_watchers: int = 1,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
+        self._max_watchers = max_watchers
+        self._watchers = 0
         self._store = store
         self._now = now
         self._sleep = sleep
@@ -76,6 +82,18 @@ class Resetting:
 
     def start(self) -> None:
         self._loop.start()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Counts a watcher while the block runs. Raises Refused if there are too many."""
+        if self._watchers >= self._max_watchers:
+            text = f"this server has {self._max_watchers} watchers of reset runs already"
+            raise Refused(Reason.TOO_MANY_STREAMS, text)
+        self._watchers += 1
+        try:
+            yield
+        finally:
+            self._watchers -= 1
 
     async def step(self) -> None:
         """Begins runs that are due, ends those that were held too long, and starts to work on the

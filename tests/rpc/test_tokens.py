@@ -7,6 +7,7 @@ from base64 import urlsafe_b64encode
 import msgspec
 
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
+from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from support.calling import Caller, Refusal
 from support.wrong_actions import become, on
@@ -30,6 +31,16 @@ async def test_a_forged_position_is_no_page_token(caller: Caller) -> None:
         assert refusal.fields == ("page_token",)
     listed.page_token = token
     assert len((await caller.call("ListActions", listed)).actions) == 1
+
+
+async def test_an_id_has_only_the_form_in_which_it_was_given(caller: Caller) -> None:
+    performed = await caller.call("PerformAction", become(services=[on("MAIN", "S1")]))
+    (request,) = performed.requests
+    full_width = request.number.translate({ord("0"): "\uff10"})
+    for number in (f"R0{request.number[1:]}", full_width, request.number.lower()):
+        refusal = await caller.call("GetRequest", requests.GetRequestRequest(request=number))
+        assert isinstance(refusal, Refusal), number
+        assert refusal.reason == "REQUEST_NOT_FOUND"
 
 
 async def test_a_lease_token_with_another_last_character_was_never_issued(caller: Caller) -> None:

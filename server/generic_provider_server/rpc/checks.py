@@ -34,7 +34,7 @@ LONGEST_DURATION = 315_576_000_000
 LAST_SECOND = 253_402_300_799
 """The last second that a Timestamp may have: 9999-12-31T23:59:59Z."""
 
-_NUMBERED = re.compile(r"([A-Z])(\d{10,18})")
+_NUMBERED = re.compile(r"([A-Z])([0-9]{10}|[1-9][0-9]{10,17})")
 
 
 CONTROL = frozenset({"Cc", "Zl", "Zp"})
@@ -186,4 +186,4 @@ def _given(field: str, message: Message) -> Any:
 
 def _spoken(seconds: float) -> str:
     days = seconds / 86_400
-    return f"{days:g} d" if days >= 1 and days.is_integer() else f"{seconds:g} s"
+    return f"{days:.0f} d" if days >= 1 and days.is_integer() else f"{seconds:g} s"

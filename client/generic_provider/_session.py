@@ -182,7 +182,9 @@ class Session:
                 await self._answers.flushed()
 
     async def _give_back(self, token: str) -> None:
-        """Releases a lease whose other requests must not be begun."""
+        """Sends the answers that are ready, then releases the lease. Requests of the lease that have
+        not begun must not begin any more.
+        """
         await self._flush(_FLUSH_SECONDS)
         try:
             await self._client.release_leases([token])

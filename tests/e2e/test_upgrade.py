@@ -106,7 +106,7 @@ def _open(server: Server) -> None:
 async def test_old_servers_run_on_the_new_schema_until_they_are_replaced(
     more: int, before: dict[str, str], postgres: Databases, tmp_path: Path
 ) -> None:
-    """`more`: so many actions are performed between two steps of the upgrade."""
+    """`more`: the number of actions that are performed between two steps of the upgrade."""
     database = postgres.create_database()
     servers = [Server(tmp_path, database=database, name=f"server-{n}") for n in range(2)]
     with ExitStack() as stack:

@@ -53,7 +53,7 @@ async def check_refusal(
 
 
 MANY = forms("many", suite=30, soak=600)
-"""So many by chance for each RPC."""
+"""The number of random messages for each RPC."""
 
 
 @MANY

@@ -25,7 +25,7 @@ ACCEPTED, REJECTED, RETRY_LATER = ResponseStatus
 async def lease(bench: Bench) -> Handed:
     """Two requests of one action on S1, whom the platform knows, at SAT."""
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(AddServices((SPORT, NEWS)), "S1")
     (handed,) = await bench.claim("SAT")
     assert len(handed.requests) == 2
@@ -161,7 +161,7 @@ async def test_a_rejection_takes_its_part_of_the_action_back(bench: Bench, lease
     assert (action.error.reason, action.error.error_code) == (Reason.REJECTED_BY_PLATFORM, "E42")
     assert len(action.taken_back) == 1
 
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     action = await bench.action(lease.requests[0].action)
     assert action.state is ActionState.PARTLY_REJECTED
     assert await bench.sync_state("S1", "SAT") is SyncState.IN_SYNC
@@ -177,7 +177,7 @@ async def test_a_rejection_ends_its_lease(bench: Bench, lease: Handed) -> None:
 
 async def test_an_action_of_which_all_is_rejected_did_not_happen(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     done = await bench.perform(ADD_SPORT, "S1")
     (lease,) = await bench.claim("SAT")
     await bench.answer(lease, status=REJECTED)
@@ -188,7 +188,7 @@ async def test_an_action_of_which_all_is_rejected_did_not_happen(bench: Bench) -
 
 async def test_a_later_action_that_depends_on_a_rejected_one_is_rejected(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(ADD_SPORT, "S1")
     later = await bench.perform(REMOVE_SPORT, "S1")
     (lease,) = await bench.claim("SAT")
@@ -204,7 +204,7 @@ async def test_a_later_action_that_depends_on_a_rejected_one_is_rejected(bench: 
 
 async def test_the_rejection_of_a_correction_stays_out_of_sync(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(ADD_SPORT, "S1")
     (stuck,) = await bench.claim("SAT")
     await bench.store.do(

@@ -20,7 +20,7 @@ async def test_a_reset_run_is_archived_with_the_last_of_its_requests(
     runs = Runs(bench)
     for number in ("S1", "S2"):
         await bench.become(viewer(number))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     run = await runs.run(full=True)
     first, second = await bench.claim("SAT")
     await bench.accept(first)
@@ -29,7 +29,7 @@ async def test_a_reset_run_is_archived_with_the_last_of_its_requests(
     assert len(await runs.entries(run)) == 2
     assert (await runs.settled(run)).completed == len(first.requests)
 
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(3 * DAY)
     whole = await archivist.make()
     assert archivist.contents(whole).requests == [each.number for each in second.requests]
@@ -60,9 +60,9 @@ async def test_only_runs_of_its_provider_that_ended_long_ago_are_in_an_archive(
 ) -> None:
     runs = Runs(bench)
     await runs.outage("S1")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     old, other = await runs.run(), await runs.run(provider="WEB")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(3 * DAY)
     held, young = await runs.run(hold=True), await runs.run()
 
@@ -95,7 +95,7 @@ async def test_a_reset_run_does_not_go_back_to_a_time_whose_requests_are_archive
     runs = Runs(bench)
     await bench.become(viewer("S1"))
     before = bench.clock.now
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(3 * DAY)
     await archivist.make(provider="WEB")
     await runs.run(platform_restored_to=before)

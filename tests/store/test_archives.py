@@ -21,10 +21,10 @@ async def test_what_is_old_and_settled_leaves_the_tables_for_a_file(
 ) -> None:
     old = await bench.become(viewer("S1"))
     more = await bench.perform(ADD_SPORT, "S1")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(10 * DAY)
     young = await bench.perform(REMOVE_SPORT, "S1")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(3 * DAY)
 
     archive = await archivist.make(days=5)
@@ -42,13 +42,13 @@ async def test_what_is_old_and_settled_leaves_the_tables_for_a_file(
 async def test_what_is_pending_unsettled_or_young_stays(bench: Bench, archivist: Archivist) -> None:
     await bench.become(viewer("S1"))
     await bench.perform(ADD_STREAM, "S1")
-    await bench.drain("SAT")
-    await bench.drain("WEB")
+    await bench.accept_all("SAT")
+    await bench.accept_all("WEB")
     half = await bench.perform(RENAMED, "S1")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(3 * DAY)
     young = await bench.become(viewer("S2"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(DAY)
 
     await archivist.make()
@@ -61,7 +61,7 @@ async def test_the_last_error_of_a_link_stays_until_there_is_a_later_one(
     bench: Bench, archivist: Archivist
 ) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     (first,) = await rejected(bench)
     bench.clock.advance(3 * DAY)
     await archivist.make()
@@ -80,10 +80,10 @@ async def test_an_action_is_archived_with_the_last_of_its_requests(
     await bench.become(viewer("S1"))
     await bench.perform(ADD_STREAM, "S1")
     for provider in ("SAT", "WEB"):
-        await bench.drain(provider)
+        await bench.accept_all(provider)
     both = await bench.perform(RENAMED, "S1", request_id="order-1")
     for provider in ("SAT", "WEB"):
-        await bench.drain(provider)
+        await bench.accept_all(provider)
     bench.clock.advance(3 * DAY)
 
     satellite = await archivist.make(provider="SAT")
@@ -148,11 +148,11 @@ async def test_archives_that_hold_a_subscription_are_named_until_they_are_delete
     bench: Bench, archivist: Archivist
 ) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(3 * DAY)
     one = await archivist.make()
     await bench.perform(ADD_SPORT, "S1")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(3 * DAY)
     two = await archivist.make()
 
@@ -192,7 +192,7 @@ async def test_a_call_with_an_archived_request_id_is_a_new_one(
     await bench.become(viewer("S1"))
     first = await bench.perform(ADD_SPORT, "S1", request_id="order-1")
     await bench.perform(REMOVE_SPORT, "S1")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(3 * DAY)
     await archivist.make()
 

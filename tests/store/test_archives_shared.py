@@ -37,7 +37,7 @@ async def two(url: str, clock: HandClock, tmp_path: Path) -> AsyncIterator[list[
             benches.append(Bench(store, clock))
         await benches[0].add_provider(SATELLITE)
         await benches[0].become(viewer("S1"))
-        await benches[0].drain("SAT")
+        await benches[0].accept_all("SAT")
         clock.advance(3 * DAY)
         yield [Archivist(bench, tmp_path) for bench in benches]
 

@@ -84,7 +84,7 @@ async def test_usage_that_is_over_waits_for_its_lease_without_keeping_the_clock_
     bench: Bench,
 ) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     done = await bench.perform(film(bench, seconds=5), "S1")
     (handed,) = await bench.claim("SAT", lease=60)
     await bench.pass_time(6)
@@ -102,7 +102,7 @@ async def test_usage_that_is_over_waits_for_its_lease_without_keeping_the_clock_
 async def test_usage_that_is_over_is_not_shown_while_an_action_is_unsettled(bench: Bench) -> None:
     await bench.become(viewer("S1"))
     await bench.perform(film(bench, seconds=5), "S1")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(ChangeLocation(Address(city="Narva")), "S1")
     catalogues = bench.store.catalogues
     record = await bench.subscription("S1")
@@ -194,8 +194,8 @@ async def test_what_a_later_action_wants_as_well_is_asked_for_when_it_was_refuse
     """The rest would have switched all off, so the termination had nothing to ask for."""
     await bench.become(viewer("S1"))
     await bench.perform(ADD_STREAM, "S1")
-    await bench.drain("SAT")
-    await bench.drain("WEB")
+    await bench.accept_all("SAT")
+    await bench.accept_all("WEB")
     await bench.perform(Rest(Instant(bench.clock.now + 3_600 * SECOND)), "S1")
     done = await bench.perform(Terminate(), "S1")
     (handed,) = await bench.claim("WEB")
@@ -206,7 +206,7 @@ async def test_what_a_later_action_wants_as_well_is_asked_for_when_it_was_refuse
         (RequestType.DEACTIVATE_SERVICE, done.action.id)
     ]
     await bench.accept(again)
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     assert await bench.sync_state("S1", "WEB") is SyncState.IN_SYNC
     assert (await bench.action(done.action.id)).state is ActionState.SETTLED
 

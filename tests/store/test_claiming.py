@@ -87,7 +87,7 @@ async def test_only_the_first_unit_is_handed_over(bench: Bench) -> None:
 
 async def test_no_more_is_handed_over_than_there_is_credit(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     done = await bench.perform(AddServices((SPORT, NEWS)), "S1")
     await bench.become(viewer("S2"))
     (lease,) = await bench.claim("SAT", credit=1)

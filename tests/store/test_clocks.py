@@ -27,7 +27,7 @@ SHORT = Waits(patience=4.0)
 
 @pytest.fixture
 def step(monkeypatch: pytest.MonkeyPatch) -> Step:
-    """Sets the clock by so many seconds."""
+    """Returns a function that moves the clock by a number of seconds."""
 
     def by(seconds: int) -> None:
         ahead = seconds * 10**9

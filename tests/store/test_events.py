@@ -76,7 +76,7 @@ async def kinds(bench: Bench) -> list[str]:
 
 async def test_causes_come_before_their_effects(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
 
     assert (await kinds(bench))[2:] == [
         "ACTION_EXECUTED",
@@ -90,7 +90,7 @@ async def test_causes_come_before_their_effects(bench: Bench) -> None:
 
 async def test_a_rollback_is_told_with_its_cause_and_what_depends_on_it(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     sport = await bench.perform(ADD_SPORT, "S1", reference="order 7")
     stop = await bench.perform(REMOVE_SPORT, "S1")
     before = len(await told(bench))
@@ -131,7 +131,7 @@ async def test_a_provider_is_told_when_it_starts_and_stops(bench: Bench) -> None
 
 async def test_a_reset_run_is_told_when_it_is_held_and_when_it_has_ended(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     runs = Runs(bench)
     held = await runs.run(provider="SAT", full=True, hold=True)
     await bench.store.do(Cancel(run_number=held.id))

@@ -30,7 +30,7 @@ async def test_the_gauges_show_what_is_pending_and_how_late_each_duty_is(bench: 
     assert idle.providers["SAT"].next_expiry == WINDOW
     for number in ("S1", "S2", "S3", "S4"):
         await bench.become(viewer(number))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(Rest(until=Instant(bench.clock.now + 40 * SECOND)), "S4")
     await bench.schedule(ADD_NEWS, "S4", 100)
     for number in ("S1", "S2", "S3"):

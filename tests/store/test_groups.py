@@ -92,11 +92,11 @@ async def test_a_later_action_sees_what_an_earlier_one_of_its_group_did(bench: B
 
 async def test_a_late_acceptance_sees_what_was_answered_within_its_group(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(ADD_SPORT, "S1")
     (late,) = await bench.claim("SAT")
     await bench.release(late.lane.lease)
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(REMOVE_SPORT, "S1")
     (removal,) = await bench.claim("SAT")
 
@@ -217,7 +217,7 @@ async def test_a_request_made_and_ended_in_one_group_is_not_pending(bench: Bench
 async def test_an_action_performed_and_rejected_in_one_group_is_rejected(bench: Bench) -> None:
     await bench.become(viewer("S1"))
     await bench.become(viewer("S2"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(ADD_SPORT, "S1")
     await bench.perform(ADD_STREAM, "S2")
     (first,) = await bench.claim("SAT")
@@ -228,7 +228,7 @@ async def test_an_action_performed_and_rejected_in_one_group_is_rejected(bench: 
         performing(ADD_NEWS, "S2"),
         refuse(second),
     )
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
 
     assert isinstance(done, Done)
     assert (await bench.action(done.action.id)).state is ActionState.SETTLED

@@ -31,9 +31,9 @@ async def test_whoever_dies_at_whatever_step_a_request_is_live_or_in_one_complet
         step += 1
         for action in (ADD_SPORT, REMOVE_SPORT):
             await bench.perform(action, "S1")
-        await bench.drain("SAT")
+        await bench.accept_all("SAT")
         run = await runs.run(full=True)
-        await bench.drain("SAT")
+        await bench.accept_all("SAT")
         known[run.id] = len(await runs.entries(run))
         bench.clock.advance(3 * DAY)
         made |= set(await numbers(bench))
@@ -69,7 +69,7 @@ async def test_an_archive_that_cannot_be_written_fails_and_takes_nothing(
     bench: Bench, archivist: Archivist
 ) -> None:
     done = await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(3 * DAY)
     asked = await archivist.ask()
     part = archivist.path / f".{asked.id}-{bench.store.server}.part"
@@ -87,7 +87,7 @@ async def test_a_file_altered_before_anything_was_taken_out_is_given_up(
     bench: Bench, archivist: Archivist
 ) -> None:
     done = await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(3 * DAY)
     archive = await _written(archivist)
     _alter(archivist, archive)
@@ -108,7 +108,7 @@ async def test_a_file_altered_later_holds_up_its_archive_until_it_is_as_it_was(
         monkeypatch.setattr(archiving, name, 1)
     await bench.become(viewer("S1"))
     await bench.become(viewer("S2"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(3 * DAY)
     archive = await _written(archivist, moved=2)
     whole = _alter(archivist, archive)

@@ -45,25 +45,25 @@ async def test_the_same_serial_number_of_another_goods_type_is_another_item(benc
 
 async def test_an_item_stays_reserved_until_its_removal_is_settled(bench: Bench) -> None:
     await bench.become(viewer("S1", serial="shared"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     done = await bench.perform(SWAP, "S1")
     removal = next(r.number for r in done.requests if r.request.item is not None)
     refused = await refusal(bench)
     assert refused is not None
     assert refused.metadata["request"] == f"R{removal:010d}"
 
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     assert await refusal(bench) is None
     assert await refusal(bench, serial="new") is not None
 
 
 async def test_the_items_of_a_terminated_subscription_come_free(bench: Bench) -> None:
     await bench.become(viewer("S1", serial="shared"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(Terminate(), "S1")
     assert await refusal(bench) is not None
 
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.become(viewer("S2", serial="shared"))
 
 
@@ -76,11 +76,11 @@ async def test_an_item_never_sent_comes_free_at_once(bench: Bench) -> None:
 
 async def test_an_item_whose_removal_is_rejected_stays_in_use(bench: Bench) -> None:
     await bench.become(viewer("S1", serial="shared"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(SWAP, "S1")
     (handed,) = await bench.claim("SAT")
     await bench.answer(handed, status=ResponseStatus.REJECTED)
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
 
     assert await refusal(bench) is not None
     assert await refusal(bench, serial="new") is None
@@ -88,7 +88,7 @@ async def test_an_item_whose_removal_is_rejected_stays_in_use(bench: Bench) -> N
 
 async def test_an_item_that_may_be_on_the_platform_stays_reserved(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     done = await bench.perform(ADD_DECODER, "S1")
     await bench.claim("SAT")
     await bench.store.do(
@@ -99,24 +99,24 @@ async def test_an_item_that_may_be_on_the_platform_stays_reserved(bench: Bench) 
         await bench.perform(ADD_DECODER, "S2")
     assert refused.value.reason is Reason.ITEM_IN_USE
 
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(ADD_DECODER, "S2")
 
 
 async def test_a_late_acceptance_names_an_item_that_another_has_by_now(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     done = await bench.perform(ADD_DECODER, "S1")
     (late,) = await bench.claim("SAT")
     await bench.store.do(
         CancelRequest(request=done.requests[0].number, reason="stuck", end_lease=True)
     )
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.become(viewer("S2"))
     await bench.perform(ADD_DECODER, "S2")
     await bench.answer(late)
 
     (item,) = [i for i in (await bench.confirmed("S1", "SAT")).items if not i.certain]
     assert item.goods == DECODER.goods
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     assert DECODER in (await bench.subscription("S2")).aggregate.desired.items

@@ -21,7 +21,7 @@ ACCEPTED, REJECTED, RETRY_LATER = ResponseStatus
 async def lease(bench: Bench) -> Handed:
     """Two requests of one action on S1, whom the platform knows, at SAT."""
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(AddServices((SPORT, NEWS)), "S1")
     (handed,) = await bench.claim("SAT")
     assert len(handed.requests) == 2
@@ -36,18 +36,18 @@ async def test_a_late_acceptance_of_a_pending_request_makes_it_uncertain(
     assert (verdict.code, verdict.state) == (ResponseCode.STALE, RequestState.PENDING)
     assert not all(e.certain for e in (await bench.confirmed("S1", "SAT")).entitlements)
 
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     assert await bench.sync_state("S1", "SAT") is SyncState.IN_SYNC
 
 
 async def test_a_late_acceptance_of_a_cancelled_request_is_corrected(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     done = await bench.perform(ADD_SPORT, "S1")
     (late,) = await bench.claim("SAT")
     await bench.release(late.lane.lease)
     await bench.store.do(CancelRequest(request=done.requests[0].number, reason="wrong"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     verdict = await bench.answer(late)
     assert (verdict.code, verdict.state) == (ResponseCode.STALE, RequestState.REJECTED)
     before = await bench.subscription("S1")
@@ -64,7 +64,7 @@ async def test_an_acceptance_after_a_rejection_on_its_lease_is_not_believed(
     bench: Bench,
 ) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     swap = SwapService(provider="SAT", distributor="MAIN", old_service="BASIC", new_service="SPORT")
     await bench.perform(swap, "S1")
     (lease,) = await bench.claim("SAT")
@@ -74,7 +74,7 @@ async def test_an_acceptance_after_a_rejection_on_its_lease_is_not_believed(
     assert (verdict.code, verdict.state) == (ResponseCode.STALE, RequestState.CANCELLED)
     assert await bench.sync_state("S1", "SAT") is SyncState.PENDING
 
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     assert await bench.sync_state("S1", "SAT") is SyncState.IN_SYNC
 
 
@@ -82,7 +82,7 @@ async def test_a_late_acceptance_of_what_was_accepted_since_changes_nothing(
     bench: Bench, lease: Handed
 ) -> None:
     await bench.release(lease.lane.lease)
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     before = await bench.subscription("S1")
     verdict = await bench.answer(lease)
 
@@ -95,13 +95,13 @@ async def test_a_late_acceptance_of_what_was_changed_since_makes_it_uncertain(
 ) -> None:
     await bench.become(viewer("S1"))
     await bench.perform(ADD_STREAM, "S1")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(ADD_SPORT, "S1")
     (late,) = await bench.claim("SAT")
     await bench.release(late.lane.lease)
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(REMOVE_SPORT, "S1")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     verdict = await bench.answer(late)
 
     assert verdict.code is ResponseCode.DUPLICATE

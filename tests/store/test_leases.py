@@ -180,7 +180,7 @@ async def test_expiry_spares_what_is_on_a_lease(bench: Bench, lease: Handed) -> 
 
 async def test_a_request_that_was_given_back_tells_which_adapter_had_it_last(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     done = await bench.perform(AddServices((SPORT, NEWS)), "S1")
     (released,) = await bench.claim("SAT", stream="one")
     await bench.release(released.lane.lease)

@@ -15,7 +15,7 @@ async def test_everything_is_there_when_the_store_is_opened_again(
     bench: Bench, url: str, clock: HandClock
 ) -> None:
     first = await bench.perform(viewer("S1"), "S1", request_id="order-1")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     second = await bench.perform(ADD_SPORT, "S1")
     (lease,) = await bench.claim("SAT")
     providers = dict(bench.store.providers)

@@ -19,7 +19,7 @@ OPERATOR = Who(performed_by="Olev")
 async def done(bench: Bench) -> Done:
     """One pending request of S1, whom the platform knows, at SAT."""
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     return await bench.perform(ADD_SPORT, "S1")
 
 
@@ -56,7 +56,7 @@ async def test_a_cancelled_request_is_rejected_and_its_part_taken_back(
 async def test_the_request_is_answered_as_it_is_stored_with_its_settled_action_s_reference(
     bench: Bench, done: Done
 ) -> None:
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     done = await bench.perform(ADD_NEWS, "S1", reference="order 7")
     await bench.claim("SAT")
 
@@ -133,7 +133,7 @@ async def test_only_the_first_pending_request_is_resolved(bench: Bench, done: Do
 
 async def test_a_refused_resolution_ends_no_lease(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     done = await bench.perform(AddServices((SPORT, NEWS)), "S1")
     (lease,) = await bench.claim("SAT")
     with pytest.raises(Refused) as refused:
@@ -148,7 +148,7 @@ async def test_a_refused_resolution_ends_no_lease(bench: Bench) -> None:
 
 
 async def test_a_request_that_is_not_pending_is_not_cancelled(bench: Bench, done: Done) -> None:
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     for command in (cancel(done), resolve(done)):
         with pytest.raises(Refused) as refused:
             await bench.store.do(command)

@@ -76,7 +76,7 @@ async def test_a_repeated_request_id_answers_with_the_same_action_as_it_is_now(
     bench: Bench,
 ) -> None:
     first = await bench.perform(viewer("S1"), "S1", request_id="order-1")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     again = await bench.perform(viewer("S1"), "S1", request_id="order-1")
 
     assert again.action.id == first.action.id
@@ -165,9 +165,9 @@ async def test_actions_settle_when_all_their_requests_are_final_and_in_order(
 ) -> None:
     first = await bench.become(viewer("S1"))
     second = await bench.perform(ADD_STREAM, "S1")
-    await bench.drain("WEB")
+    await bench.accept_all("WEB")
     assert (await bench.action(second.action.id)).state is ActionState.EXECUTED
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
 
     for done in (first, second):
         assert (await bench.action(done.action.id)).state is ActionState.SETTLED

@@ -123,12 +123,12 @@ async def test_what_subscriptions_name_does_not_change(bench: Bench, changed: Pr
     assert refused.value.reason is Reason.PROVIDER_IN_USE
     assert refused.value.metadata["count"] == "2"
 
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     for number in ("S1", "S2"):
         await bench.perform(Terminate(), number)
         with pytest.raises(Refused):
             await bench.store.do(update(changed))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.store.do(update(changed))
 
 
@@ -151,7 +151,7 @@ async def test_a_provider_grows_while_it_is_used(bench: Bench) -> None:
 
 async def test_what_happened_while_it_was_not_effective_is_out_of_sync(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.stop_provider("SAT")
     await bench.perform(Terminate(), "S1")
     await bench.start_provider("SAT")

@@ -33,7 +33,7 @@ async def house(bench: Bench) -> Bench:
     await bench.become(viewer("S2", draft=True))
     bench.clock.advance(60)
     await bench.become(viewer("S4"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.perform(Deactivate(), "S4", reference="order-4")
     (lease,) = await bench.claim("SAT")
     await bench.answer(lease, status=ResponseStatus.REJECTED, error_code="E4")
@@ -195,7 +195,7 @@ async def test_requests_are_paged_newest_or_oldest_first(house: Bench) -> None:
 async def test_the_backlog_counts_what_is_pending(bench: Bench) -> None:
     for number in ("S1", "S2", "S3"):
         await bench.become(viewer(number))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(1_000)
     first = await bench.perform(ADD_SPORT, "S1")
     await bench.perform(REMOVE_SPORT, "S1")

@@ -63,7 +63,7 @@ async def test_a_run_can_be_about_what_a_platform_refused(runs: Runs) -> None:
 async def test_a_full_run_sends_everything_of_everybody_again(runs: Runs) -> None:
     for number in ("S1", "S2"):
         await runs.bench.become(viewer(number))
-    await runs.bench.drain("SAT")
+    await runs.bench.accept_all("SAT")
     run = await runs.run(full=True)
 
     assert (run.total, run.out_of_sync, run.requests_created) == (2, 2, 6)
@@ -74,7 +74,7 @@ async def test_a_full_run_sends_everything_of_everybody_again(runs: Runs) -> Non
 async def test_a_run_that_recreates_skips_what_an_adapter_has_in_work(runs: Runs) -> None:
     for number in ("S1", "S2"):
         await runs.bench.become(viewer(number))
-    await runs.bench.drain("SAT")
+    await runs.bench.accept_all("SAT")
     await runs.bench.perform(ADD_NEWS, "S1")
     await runs.bench.claim("SAT")
     run = await runs.run(recreate=True)
@@ -90,13 +90,13 @@ async def test_a_platform_that_was_restored_gets_exactly_what_it_has_forgotten(r
     for number in ("S1", "S2", "S3"):
         await bench.become(viewer(number))
     await bench.perform(ADD_SPORT, "S3")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     bench.clock.advance(60)
     restored_to = bench.clock.now
     await bench.perform(ADD_NEWS, "S1")
     await bench.perform(REMOVE_SPORT, "S3")
     await bench.become(viewer("S4"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
 
     run = await runs.run(platform_restored_to=restored_to)
     made = await bench.requests(RequestFilter(reset_run=run.id, oldest_first=True))
@@ -105,6 +105,6 @@ async def test_a_platform_that_was_restored_gets_exactly_what_it_has_forgotten(r
         ("S3", RequestType.DEACTIVATE_SERVICE),
         ("S4", RequestType.BECOME_SUBSCRIBER),
     ]
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     for number in ("S1", "S2", "S3", "S4"):
         assert await bench.sync_state(number, "SAT") is SyncState.IN_SYNC

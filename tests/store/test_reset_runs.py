@@ -34,7 +34,7 @@ async def test_a_run_brings_everybody_in_sync_and_a_second_one_creates_nothing(r
     assert (run.total, run.examined, run.out_of_sync, run.requests_created) == (3, 3, 3, 3)
     assert await runs.outcomes(run) == {"S1": CREATED, "S2": CREATED, "S3": CREATED}
     assert await runs.settled(run) == Settled(pending=3)
-    await runs.bench.drain("SAT")
+    await runs.bench.accept_all("SAT")
     assert await runs.settled(run) == Settled(completed=3)
     for number in ("S1", "S2", "S3"):
         assert await runs.bench.sync_state(number, "SAT") is SyncState.IN_SYNC
@@ -57,7 +57,7 @@ async def test_a_held_run_does_exactly_what_its_entries_said(runs: Runs) -> None
     """Actions in between change what would be needed, or are new."""
     await runs.outage("S1", "S2", "S3")
     await runs.bench.become(viewer("S4"))
-    await runs.bench.drain("SAT")
+    await runs.bench.accept_all("SAT")
     run = await runs.run(hold=True)
     assert run.state is RunState.HELD
     planned = await runs.entries(run)
@@ -89,7 +89,7 @@ async def test_a_held_run_does_exactly_what_its_entries_said(runs: Runs) -> None
 async def test_the_guard_holds_a_run_that_would_switch_off_too_much(runs: Runs) -> None:
     numbers = [f"S{n:03d}" for n in range(120)]
     await runs.bench.become_all([viewer(number) for number in numbers])
-    await runs.bench.drain("SAT")
+    await runs.bench.accept_all("SAT")
     await runs.bench.stop_provider("SAT")
     for number in numbers[:13]:
         await runs.bench.perform(Deactivate(), number)
@@ -103,7 +103,7 @@ async def test_the_guard_holds_a_run_that_would_switch_off_too_much(runs: Runs) 
 async def test_the_guard_says_both_numbers_and_an_approval_lets_the_run_go_on(runs: Runs) -> None:
     numbers = [f"S{n:03d}" for n in range(100)]
     await runs.bench.become_all([viewer(number) for number in numbers])
-    await runs.bench.drain("SAT")
+    await runs.bench.accept_all("SAT")
     await runs.bench.stop_provider("SAT")
     for number in numbers[:11]:
         await runs.bench.perform(Terminate(), number)
@@ -129,7 +129,7 @@ async def test_few_subscriptions_or_a_guard_of_0_hold_nothing(
     runs: Runs, subscriptions: int, percent: float | None
 ) -> None:
     await runs.bench.become_all([viewer(f"S{n:03d}") for n in range(subscriptions)])
-    await runs.bench.drain("SAT")
+    await runs.bench.accept_all("SAT")
     await runs.bench.stop_provider("SAT")
     for n in range(50):
         await runs.bench.perform(Deactivate(), f"S{n:03d}")

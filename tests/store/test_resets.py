@@ -50,7 +50,7 @@ def types(done: ResetDone) -> list[RequestType]:
 async def drifted(bench: Bench) -> Bench:
     """S1 has SPORT since SAT was not effective, and SAT does not know it."""
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.stop_provider("SAT")
     await bench.perform(ADD_SPORT, "S1")
     await bench.start_provider("SAT")
@@ -66,7 +66,7 @@ async def test_a_reset_sends_what_the_platform_lacks_and_then_it_is_in_sync(
     (request,) = done.requests
     stored = await drifted.request(request.number)
     assert (stored.origin, stored.performed_by) == (RequestOrigin.RESET, "Olev")
-    await drifted.drain("SAT")
+    await drifted.accept_all("SAT")
     assert await drifted.sync_state("S1", "SAT") is SyncState.IN_SYNC
 
 
@@ -76,7 +76,7 @@ async def test_nothing_is_sent_twice_and_nothing_to_whom_is_in_sync(drifted: Ben
     assert types(await reset(drifted)) == []
     assert (await drifted.subscription("S1")).revision == revision
 
-    await drifted.drain("SAT")
+    await drifted.accept_all("SAT")
     assert types(await reset(drifted)) == []
 
 
@@ -92,7 +92,7 @@ async def test_a_preview_says_what_would_be_sent_and_changes_nothing(drifted: Be
 
 async def test_a_full_reset_sends_everything_again_but_once(bench: Bench) -> None:
     await bench.become(viewer("S1", "BASIC", "NEWS"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
 
     done = await reset(bench, full=True)
     assert types(done) == [
@@ -102,7 +102,7 @@ async def test_a_full_reset_sends_everything_again_but_once(bench: Bench) -> Non
         RequestType.ACTIVATE_SERVICE,
     ]
     assert types(await reset(bench, full=True)) == []
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     assert await bench.sync_state("S1", "SAT") is SyncState.IN_SYNC
 
 
@@ -110,7 +110,7 @@ async def test_recreating_cancels_what_is_pending_and_sends_the_subscriber_once(
     bench: Bench,
 ) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     pending = (await bench.perform(ADD_NEWS, "S1")).action.requests[0]
 
     done = await reset(bench, recreate=True)
@@ -118,7 +118,7 @@ async def test_recreating_cancels_what_is_pending_and_sends_the_subscriber_once(
     assert [each.service for each in done.requests[0].request.services] == ["BASIC", "NEWS"]
     assert (await bench.request(pending)).state is RequestState.CANCELLED
     assert types(await reset(bench, recreate=True)) == []
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     assert await bench.sync_state("S1", "SAT") is SyncState.IN_SYNC
 
 
@@ -161,7 +161,7 @@ async def test_a_provider_that_does_not_serve_the_subscription_is_refused(
 
 async def test_a_repeat_names_the_requests_of_the_first_call(drifted: Bench) -> None:
     first = await reset(drifted, request_id="r1")
-    await drifted.drain("SAT")
+    await drifted.accept_all("SAT")
     repeat = await reset(drifted, request_id="r1")
     assert repeat.numbers == tuple([request.number for request in first.requests])
     assert (await reset(drifted, request_id="r2")).requests == ()
@@ -184,8 +184,8 @@ async def test_a_reset_tries_again_what_the_platform_refused(drifted: Bench) -> 
 async def test_every_platform_is_reset_unless_one_is_named(bench: Bench) -> None:
     await bench.become(viewer("S1"))
     await bench.perform(ADD_STREAM, "S1")
-    await bench.drain("SAT")
-    await bench.drain("WEB")
+    await bench.accept_all("SAT")
+    await bench.accept_all("WEB")
 
     done = await reset(bench, full=True)
     assert {request.provider for request in done.requests} == {"SAT", "WEB"}

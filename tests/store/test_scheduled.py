@@ -56,7 +56,7 @@ async def kinds(bench: Bench) -> list[str]:
 
 async def test_an_action_is_performed_when_it_is_due_and_not_before(bench: Bench) -> None:
     await bench.become(viewer("S1"))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     done = await bench.schedule(ADD_SPORT, "S1", 60, reference="order-1")
     assert (done.action.state, done.action.execute_time) == (ActionState.SCHEDULED, None)
     assert done.subscription == await bench.subscription("S1")
@@ -327,7 +327,7 @@ async def test_what_the_clock_performs_does_not_count_as_unsettled(bench: Bench)
 async def test_a_scheduled_action_gives_way_to_live_ones_unless_it_is_live(bench: Bench) -> None:
     for number in ("S1", "S2", "S3"):
         await bench.become(viewer(number))
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.schedule(ADD_SPORT, "S1", 10)
     await bench.schedule(ADD_SPORT, "S2", 11, bulk=False)
     await bench.pass_time(12)
@@ -339,7 +339,7 @@ async def test_a_scheduled_action_gives_way_to_live_ones_unless_it_is_live(bench
 async def test_an_automatic_end_gives_way_to_live_actions(bench: Bench) -> None:
     await bench.become(viewer("S1"))
     await bench.perform(Rest(Instant(bench.clock.now + 10 * SECOND)), "S1")
-    await bench.drain("SAT")
+    await bench.accept_all("SAT")
     await bench.pass_time(10)
     assert [each.bulk for each in (await bench.subscription("S1")).aggregate.queue("SAT")] == [True]
 

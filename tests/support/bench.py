@@ -176,9 +176,9 @@ class Bench:
         for position in range(len(handed.requests)):
             await self.answer(handed, position)
 
-    async def drain(self, provider: str) -> None:
+    async def accept_all(self, provider: str) -> None:
         """Accepts requests until none is ready."""
-        while handed := await self.claim(provider, stream="drain", credit=1_000):
+        while handed := await self.claim(provider, stream="accept all", credit=1_000):
             responses = [
                 Response(
                     request=request.number,

@@ -176,7 +176,7 @@ def provider_off(stage: Stage) -> Iterator[None]:
 
 
 def not_reset(stage: Stage) -> Iterator[None]:
-    """Changes subscriptions while the provider is not effective, and does not reset them."""
+    """Leaves out of sync what `provider_off` has changed, and resets it at the end."""
     yield
     definition = stage.crm.create_reset_run_definition(
         ResetRunDefinition(provider=CODE, name="all")

@@ -353,9 +353,9 @@ class Lifetime:
         assert self.life.report(link.provider, held)
         platform.untold.discard(NUMBER)
 
-    def drain(self) -> None:
-        """Answers all requests, as adapters whose platforms apply what they can. Nothing stays
-        pending.
+    def answer_all(self) -> None:
+        """Answers requests as an adapter does whose platform applies everything that it can, until
+        none is pending.
         """
         for provider in self.providers:
             self.life.switch(provider.code, effective=True)
@@ -365,7 +365,7 @@ class Lifetime:
                 check(self.life)
             if not self._pending():
                 return
-        raise AssertionError("the backlogs do not drain")
+        raise AssertionError("requests are still pending")
 
     def heal(self) -> None:
         """Resets the subscription and answers the requests. Then no difference may be left."""

@@ -109,11 +109,11 @@ class Server(rpc.ProvisioningServiceServicer):
         self.released: asyncio.Queue[v1.ReleaseLeasesRequest] = asyncio.Queue()
         self.extended: asyncio.Queue[list[str]] = asyncio.Queue()
         self.most_seconds: float | None = None
-        """How long an extended lease lasts, if that is less than was asked for."""
+        """If it is set, an extended lease lasts for this time, instead of the requested time."""
         self.dead: set[str] = set()
         self.silent = False
         self.losing = 0
-        """So many answers of SendResponses are lost on their way."""
+        """The server loses the answers to this many calls of SendResponses."""
         self.may_answer = asyncio.Event()
         self.may_answer.set()
         self.refused: set[str] = set()

@@ -98,7 +98,7 @@ class Runs:
         """Adds SPORT to some subscriptions while SAT is not effective. The others do not change."""
         calm = [f"C{n:03d}" for n in range(steady)]
         await self.bench.become_all([viewer(number) for number in (*drifting, *calm)])
-        await self.bench.drain("SAT")
+        await self.bench.accept_all("SAT")
         await self.bench.stop_provider("SAT")
         await asyncio.gather(*[self.bench.perform(ADD_SPORT, number) for number in drifting])
         await self.bench.start_provider("SAT")

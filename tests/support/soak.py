@@ -10,7 +10,9 @@ ROUNDS = int(os.environ.get("ROUNDS", "1"))
 """`make soak` takes this many times as long as usual."""
 
 LONGER = 5
-"""So many times as many histories are in a chunk of the long form: each run collects its chunks."""
+"""A chunk of the long form has this many times as many histories as a chunk of the short form.
+Bigger chunks mean fewer tests, which pytest must collect in each run.
+"""
 
 
 def forms(name: str, *, suite: object, soak: object) -> pytest.MarkDecorator:

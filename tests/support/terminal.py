@@ -1,4 +1,4 @@
-"""Runs the program on a real terminal of some width."""
+"""Runs the command `generic-provider` on a pseudo-terminal of a given width."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from support.processes import Server
 def on_terminal(
     *arguments: str, server: Server | None = None, columns: int = 80, **environment: str
 ) -> tuple[int, str]:
-    """Returns the exit code, and everything that the terminal shows."""
+    """Runs the command until it ends. Returns its exit code and everything that the terminal showed."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     inherited = {name: text for name, text in os.environ.items() if name != "COLUMNS"}

@@ -106,7 +106,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     unsettled or scheduled.
     """
     ERROR_REASON_RUN_NOT_EDITABLE: _ErrorReason.ValueType  # 54
-    """A run of the definition has begun, so it cannot be deleted. Metadata: reset_run_definition."""
+    """The reset run definition cannot be deleted, because a run of it exists. Set its state to
+    NOT_EFFECTIVE instead. Metadata: reset_run_definition.
+    """
     ERROR_REASON_RUN_NOT_EFFECTIVE: _ErrorReason.ValueType  # 55
     """The definition of the run is NOT_EFFECTIVE. Metadata: reset_run_definition."""
     ERROR_REASON_RUN_IN_PROGRESS: _ErrorReason.ValueType  # 56
@@ -255,7 +257,9 @@ whether an adapter is connected. Or it has 200 scheduled actions. Metadata: subs
 unsettled or scheduled.
 """
 ERROR_REASON_RUN_NOT_EDITABLE: ErrorReason.ValueType  # 54
-"""A run of the definition has begun, so it cannot be deleted. Metadata: reset_run_definition."""
+"""The reset run definition cannot be deleted, because a run of it exists. Set its state to
+NOT_EFFECTIVE instead. Metadata: reset_run_definition.
+"""
 ERROR_REASON_RUN_NOT_EFFECTIVE: ErrorReason.ValueType  # 55
 """The definition of the run is NOT_EFFECTIVE. Metadata: reset_run_definition."""
 ERROR_REASON_RUN_IN_PROGRESS: ErrorReason.ValueType  # 56

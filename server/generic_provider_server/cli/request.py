@@ -162,7 +162,7 @@ def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -
     type=click.FloatRange(0.1),
     default=1,
     show_default=True,
-    help="Ask the server every so many seconds.",
+    help="The number of seconds between two calls to the server.",
 )
 @remote
 def tail(client: Client, output: Output, /, *, last: int, interval: float, **filters: Any) -> None:

@@ -29,7 +29,7 @@ from ..store.write.transaction import Transaction
 from .repeats import created_before
 
 CREATED = (ActionState.EXECUTED, ActionState.SETTLED, ActionState.PARTLY_REJECTED)
-"""In these states the subscription of an action exists."""
+"""If an action that creates a subscription is in one of these states, the subscription exists."""
 
 FEW_PARTS = 40
 MOST_BYTES = 256 * 1024

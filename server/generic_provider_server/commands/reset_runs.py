@@ -134,11 +134,11 @@ class SetTotal(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count(Step):
-    """Adds the results of a survey to the run's counters. In the stage PLAN it also writes the
-    planned entries.
+    """Adds to the run's counters what was found at a number of subscriptions, which were examined
+    without a change. In the stage PLAN it also writes the planned entries.
 
-    `last`: true if the stage ends with this survey. `in_sync`: how many subscriptions hold an
-    entitlement and were not examined, because they are in sync.
+    `last`: true if the stage ends with these subscriptions. `in_sync`: the number of subscriptions
+    that hold an entitlement and were not examined, because they are in sync.
     """
 
     findings: tuple[Finding, ...] = ()

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 OTHER_REQUESTS = "other requests would be needed than were planned"
 MOST_NAMED = 5
 WRITTEN = 100
-"""The changes of so many subscriptions are written together. PostgreSQL works on them while the
+"""The changes of this many subscriptions are written together. PostgreSQL works on them while the
 next ones are computed.
 """
 SKIPPING = frozenset(

@@ -126,7 +126,7 @@ class Rebase(Undo):
                 self._cancel(req)
 
     def _replaceable(self, act: Act, code: str) -> bool:
-        """Tells whether the action's pending requests there may be replaced as a whole."""
+        """Tells whether all pending requests of the action at this provider may be replaced."""
         linked = act.before.linked if act.before else set()
         only_now = code in act.after.linked - linked and code not in act.links
         mine = act.at_provider(code)

@@ -37,7 +37,7 @@ async def test_whatever_happens_what_is_in_sync_is_on_the_platform(
     async def play(start: int, steps: Steps, story: list[str]) -> None:
         lifetime = Lifetime(providers_for(among, start), tell=story.append)
         lifetime.play(start, steps)
-        lifetime.drain()
+        lifetime.answer_all()
         lifetime.heal()
 
     await play_fresh("stormy", among, chunk, count=count, weights=STORMY, play=play)
@@ -52,7 +52,7 @@ async def test_no_order_that_nobody_refused_is_lost(
     async def play(start: int, steps: Steps, story: list[str]) -> None:
         lifetime = Lifetime(providers_for(among, start), tell=story.append, refusing=False)
         lifetime.play(start, steps)
-        lifetime.drain()
+        lifetime.answer_all()
         rejected = [f for f in lifetime.life.finals.values() if f.state is RequestState.REJECTED]
         assert not rejected
 
@@ -68,7 +68,7 @@ async def test_without_doubt_the_platform_is_confirmed_to_hold_what_is_wanted(
     async def play(start: int, steps: Steps, story: list[str]) -> None:
         lifetime = Lifetime(providers_for(among, start), tell=story.append)
         lifetime.play(start, steps)
-        lifetime.drain()
+        lifetime.answer_all()
         check_confirmed(lifetime.life)
 
     await play_fresh("calm", among, chunk, count=count, weights=CALM, play=play)

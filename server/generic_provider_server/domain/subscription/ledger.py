@@ -1,5 +1,6 @@
-"""Defines the working copy of an aggregate for one change. `transition` returns the change as
-values.
+"""Defines the ledger: a mutable copy of an aggregate, on which one change is computed.
+
+`Ledger.transition` returns the result as a frozen value.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from .undone import Undone, undone
 
 
 class Ledger:
-    """A mutable copy of an aggregate, which is used within one pure function only.
+    """A mutable copy of an aggregate. Each pure function that computes a change makes its own.
 
     `as_expected`: the providers whose platforms are expected to hold the same as before.
     `as_wanted`: the providers whose platforms are expected to hold what the CRM wants, because the

@@ -15,7 +15,7 @@ class Circumstances(Value, frozen=True, kw_only=True):
     """The inputs of a change besides the aggregate.
 
     `leased`: for each provider, the numbers of the requests that a live lease covers.
-    `next_numbers` returns the first of so many free request numbers in a row.
+    `next_numbers(count)` reserves consecutive request numbers, and returns the first.
     """
 
     now: Instant

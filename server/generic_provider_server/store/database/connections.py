@@ -52,7 +52,9 @@ def checked(url: str) -> str:
 
 
 def connect(url: str, *, waits: Waits = USUAL) -> psycopg.Connection[Any]:
-    """Opens a connection on which every statement is a transaction, unless one is begun."""
+    """Opens a connection in autocommit mode: each statement is committed by itself, unless BEGIN
+    was sent before.
+    """
     made = _Connection.connect(url, autocommit=True, **_options(url, waits=waits))
     made.answer_seconds = waits.patience
     return made

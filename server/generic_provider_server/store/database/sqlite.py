@@ -161,7 +161,8 @@ def _failures_told() -> Iterator[None]:
 
 
 def failure_of(error: BaseException | None) -> StoreLost | StoreDamaged | None:
-    """Returns what the error says about the file, or None if it says nothing.
+    """Returns a StoreLost or a StoreDamaged if the file of the database caused the error, otherwise
+    None.
 
     If the end of a transaction fails, the error that describes the file is the cause or the context
     of the error that is raised.

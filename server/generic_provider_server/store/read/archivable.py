@@ -157,8 +157,10 @@ def _with_actions(query: Any) -> Any:
 
 
 def _taken(archive: ArchiveRecord) -> Expression:
-    """Returns the condition for requests that the archive takes, unless a subscription shows them
-    as its last error.
+    """Returns the condition that a request must fulfil to be archived.
+
+    A request that a subscription shows as its last error is not archived even if it fulfils the
+    condition; the caller leaves it out.
     """
     conditions = [
         RequestRow.state != int(RequestState.PENDING),

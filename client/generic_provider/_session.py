@@ -182,8 +182,8 @@ class Session:
                 await self._answers.flushed()
 
     async def _give_back(self, token: str) -> None:
-        """Sends the answers that are ready, then releases the lease. Requests of the lease that have
-        not begun must not begin any more.
+        """Sends the answers that are ready, then releases the lease. No other request of the lease
+        may begin any more.
         """
         await self._flush(_FLUSH_SECONDS)
         try:

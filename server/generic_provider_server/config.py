@@ -134,8 +134,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=1,
-            description="How many adapter streams may be open at the same time. As many clients "
-            "may watch events, as many reset runs, and as many the health.",
+            description="The largest number of adapter streams that a server process keeps open at "
+            "the same time. The same limit applies to its watchers of events, to those of reset "
+            "runs, and to those of its health.",
         ),
     ] = 2000
     metrics: Annotated[

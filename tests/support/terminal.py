@@ -15,7 +15,7 @@ from support.processes import Server
 def on_terminal(
     *arguments: str, server: Server | None = None, columns: int = 80, **environment: str
 ) -> tuple[int, str]:
-    """Runs the command until it ends. Returns its exit code and everything that the terminal showed."""
+    """Runs the command until it ends. Returns its exit code, and what the terminal showed."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
     inherited = {name: text for name, text in os.environ.items() if name != "COLUMNS"}

@@ -58,7 +58,8 @@ FIELDS = (
     click.option(
         "--full",
         is_flag=True,
-        help="Send everything again, and remove everything else that the service knows of.",
+        help="Send everything again, and remove everything else that, as far as the service knows, "
+        "the platform holds.",
     ),
     click.option(
         "--recreate", is_flag=True, help="Also send the accounts, if the platform has lost them."

@@ -5,7 +5,7 @@ import pytest
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Handed
 from generic_provider_server.commands.respond import Response
-from generic_provider_server.domain.actions import AddServices
+from generic_provider_server.domain.actions import AddServices, RemoveServices
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.subscription.records import ActionState, WaitingFor
@@ -268,3 +268,23 @@ async def test_what_follows_a_retry_on_its_lease_may_have_been_done(
     corrections = [r for r in await bench.requests() if r.origin is RequestOrigin.ROLLBACK]
 
     assert [r.type for r in corrections] == [RequestType.DEACTIVATE_SERVICE]
+
+
+@pytest.mark.parametrize("cancelled", [False, True])
+async def test_a_late_acceptance_counts_what_a_rejection_took_from_its_lease(
+    bench: Bench, lease: Handed, *, cancelled: bool
+) -> None:
+    await bench.release(lease.lane.lease)
+    (again,) = await bench.claim("SAT")
+    await bench.accept(again)
+    await bench.perform(RemoveServices((SPORT, NEWS)), "S1")
+    (off,) = await bench.claim("SAT")
+    assert off.requests[1].request.service == lease.requests[0].request.service
+    await bench.answer(off, status=REJECTED)
+    if cancelled:
+        await bench.store.do(CancelRequest(request=off.requests[1].number, reason="stuck"))
+
+    await bench.answer(lease)
+
+    confirmed = await bench.confirmed("S1", "SAT")
+    assert [e.service for e in confirmed.entitlements if not e.certain] == ["SPORT"]

@@ -27,8 +27,8 @@ def _doubtful(transaction: Transaction, stored: RequestRecord) -> frozenset[Name
     if stored.state is not RequestState.COMPLETED:
         return names(stored.request)
     queue = transaction.subscription(stored.subscription).aggregate.queue(stored.provider)
-    leased = transaction.lane(stored.provider, stored.subscription).leased(queue)
-    later = [p.request for p in queue if p.touched or p.number in leased]
+    lane = transaction.lane(stored.provider, stored.subscription)
+    later = [pending.request for pending in queue if pending.touched or lane.covers(pending)]
     later += [other.request for other in transaction.handed_over_after(stored)]
     return names(stored.request) & frozenset().union(*map(names, later))
 

@@ -223,7 +223,7 @@ class ChangeSubscriber(Action, frozen=True, tag="change_subscriber"):
 
 class AddUsage(Action, frozen=True, kw_only=True, tag="add_usage"):
     """If `distributor` is empty, the action uses the first distributor in use that offers the
-    service and has the goods that it requires.
+    service, and on which the service that it requires is on.
     """
 
     kind: ClassVar[ActionKind] = ActionKind.ADD_USAGE

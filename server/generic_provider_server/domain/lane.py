@@ -275,8 +275,9 @@ def end(
             error_description=error_description,
         )
     left = transition.aggregate.queue(lane.provider)
+    ended = _ended(lane)
     return LaneChange(
-        lane=_ended(lane),
+        lane=ended if sent else replace(ended, unit=0),  # it must not count as handed over
         transition=transition,
         freed=len(leased),
         unanswered=tuple([pending for pending in left if pending.number in sent]),

@@ -230,6 +230,7 @@ class Transaction(Resets):
         pending = finished.pending
         lane = self.lane(finished.provider, transition.aggregate.desired.number)
         handed_over = lane.covers(pending)
+        unanswered = UNANSWERED if pending.touched or handed_over else 0
         row = {
             "number": pending.number,
             "state": int(finished.state),
@@ -240,7 +241,7 @@ class Transaction(Resets):
             "attempts": pending.attempts + (answered is not None),
             "last_adapter": lane.adapter if handed_over else "",
             "last_delivery_time": lane.lease_start if handed_over else None,
-            "handover": answered.handover if answered else UNANSWERED if pending.touched else 0,
+            "handover": answered.handover if answered else unanswered,
         }
         self._write(sql.SETTLE_REQUEST, pending.number, row)
         self.notice.tally.settle(finished, now=self.now)

@@ -16,7 +16,6 @@ from generic_provider_server.domain.actions import (
     Selection,
     SwapItem,
 )
-from generic_provider_server.domain.catalogue import Catalogue
 from generic_provider_server.domain.platform.image import Request
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.subscription.records import ActionState
@@ -137,8 +136,8 @@ class Hybrid:
         return hybrid
 
     def set_methods(self, provider: str, settings: RequestSettings) -> None:
-        changed = replace(self.life.catalogues[provider].provider, request_settings=settings)
-        self.life.catalogues[provider] = Catalogue(changed)
+        former = self.life.catalogues[provider].provider
+        self.life.change(replace(former, request_settings=settings))
 
     def perform(self, action: AnyAction) -> int:
         number = self.life.perform(action)

@@ -255,8 +255,10 @@ class Life:
 
     def switch(self, provider: str, *, effective: bool) -> None:
         state = ProviderState.EFFECTIVE if effective else ProviderState.NOT_EFFECTIVE
-        changed = replace(self.catalogues[provider].provider, state=state)
-        self.catalogues[provider] = Catalogue(changed)
+        self.change(replace(self.catalogues[provider].provider, state=state))
+
+    def change(self, provider: Provider) -> None:
+        self.catalogues[provider.code] = Catalogue(provider)
 
     def reset(self, provider: str, *, full: bool = False, recreate: bool = False) -> None:
         planned = plan_reset(

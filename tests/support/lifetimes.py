@@ -16,6 +16,7 @@ from generic_provider_server.domain.values import (
     SECOND,
     DeliverySettings,
     Provider,
+    RequestMethod,
     Service,
     ServiceKind,
 )
@@ -329,9 +330,22 @@ class Lifetime:
 
     def _switch(self) -> None:
         code = self.chance.choice(self.providers).code
+        if self.chance.random() < 0.3:
+            self._set_methods(self.life.catalogues[code].provider)
+            return
         effective = not self.life.catalogues[code].effective
         self.tell(f"{code} is {'' if effective else 'not '}effective")
         self.life.switch(code, effective=effective)
+
+    def _set_methods(self, provider: Provider) -> None:
+        activation, deactivation = self.chance.choices(list(RequestMethod), k=2)
+        settings = replace(
+            provider.request_settings,
+            activation_method=activation,
+            deactivation_method=deactivation,
+        )
+        self.tell(f"{provider.code} has {settings}")
+        self.life.change(replace(provider, request_settings=settings))
 
     def _report(self) -> None:
         """Reports what the platform holds. Perhaps somebody changed the platform before."""

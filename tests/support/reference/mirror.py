@@ -138,9 +138,9 @@ class Mirror(Life):
                 return
             self.perform(end, automatic=True)
 
-    def switch(self, provider: str, *, effective: bool) -> None:
-        super().switch(provider, effective=effective)
-        self.model.providers[provider] = self.catalogues[provider].provider
+    def change(self, provider: Provider) -> None:
+        super().change(provider)
+        self.model.providers[provider.code] = provider
 
     def reset(self, provider: str, *, full: bool = False, recreate: bool = False) -> None:
         self.doing = f"reset {provider} {full} {recreate}"

@@ -23,7 +23,9 @@ ORDERS = 60
 
 @asynccontextmanager
 async def shop(folder: Path) -> AsyncIterator[Shop]:
-    """On a server process of its own, so that what it sends is on its way for a while."""
+    """Yields a shop with a server process of its own, because messages then take some time to
+    arrive.
+    """
     with ServerProcess(folder) as server:
         async with AsyncClient(server.address) as crm:
             found = Shop(server.address, crm)

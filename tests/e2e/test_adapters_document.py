@@ -53,7 +53,7 @@ def code() -> str:
 
 
 def first_cells(title: str) -> list[str]:
-    """What is in code style in the rows of the table of a section, up to the last column."""
+    """Returns the words in code style in the table of a section, without the last column."""
     section = PAGE.split(f"## {title}\n")[1].split("\n## ")[0]
     rows = [line for line in section.splitlines() if line.startswith("| `")]
     return [name for row in rows for name in re.findall(r"`(\w+)`", row.rsplit("|", 2)[0])]
@@ -125,7 +125,7 @@ def test_every_rule_is_told() -> None:
 
 
 def keys(of: Descriptor) -> Iterator[str]:
-    """The keys of a TOML file, those of tables within it too."""
+    """Yields the keys of a TOML file, also those of its inner tables."""
     for field in of.fields:
         if field.name in OUTPUT_ONLY:
             continue

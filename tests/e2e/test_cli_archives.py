@@ -28,7 +28,7 @@ def server(url: str, tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 def request_number(server: Server, url: str) -> str:
-    """Of S1, settled 100 days ago."""
+    """Returns the number of a request of S1 that was settled 100 days ago."""
     with Client(server.address) as crm:
         crm.create_provider(provider(CODE))
         crm.set_provider_state(CODE, state="EFFECTIVE")
@@ -88,7 +88,9 @@ def test_old_requests_go_into_a_file_that_is_read_and_deleted(
 
 
 def _check_audit(server: Server) -> None:
-    """The refused and the successful deletion, and nothing that was archived."""
+    """Checks that the audit trail has the refused and the successful deletion, and nothing that was
+    archived.
+    """
     about = ("audit", "list", "--method=DeleteArchive", "--resource=Z0000000001")
     refused = (*about, "--refused", "--code=FAILED_PRECONDITION")
     wait_until(lambda: bool(told_as_json(*refused, server=server)), what="it is written")

@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def campaign() -> str:
-    """Unlike that of every other test."""
+    """Returns the name of a campaign that no other test uses."""
     return f"C{uuid4()}"
 
 

@@ -36,7 +36,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def keys(server: Server) -> tuple[str, str, str, str]:
-    """A subscription with a holder, and an action, whose request was rejected; and a definition."""
+    """Returns the keys of a subscription, of an action and its rejected request, and of a
+    definition.
+    """
     with Client(server.address, performed_by=NAME) as crm:
         provider = Provider(code="P", display_name=NAME)
         provider.distributors.add(code="MAIN", display_name=NAME)

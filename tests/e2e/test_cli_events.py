@@ -25,7 +25,7 @@ STOP = actions.StopServices(services=[("MAIN", "SPORT")])
 
 @contextmanager
 def _tail(server: Server, *options: str) -> Iterator[tuple[Iterator[str], list[str]]]:
-    """The lines of `events tail`, and what it says on standard error when Ctrl-C has ended it."""
+    """Yields the lines of `events tail`, and a list that gets its standard error after Ctrl-C."""
     process = Forked("events", "tail", "--server", server.address, *options)
     said: list[str] = []
     try:

@@ -37,7 +37,7 @@ def crm(server: Server) -> Iterator[Client]:
 
 @pytest.fixture
 def campaign() -> str:
-    """Unlike that of every other test."""
+    """Returns the name of a campaign that no other test uses."""
     return f"{uuid4()}"
 
 
@@ -46,7 +46,7 @@ def _row(number: int, campaign: str, *, name: str = "Tamm") -> str:
 
 
 def _performed(server: Server, campaign: str) -> list[str]:
-    """The numbers of the subscriptions, sorted."""
+    """Returns the numbers of the subscriptions in their order."""
     done = told_as_json("action", "list", f"--reference={campaign}", server=server)
     return sorted(each["subscription"].partition("-")[0] for each in done)
 

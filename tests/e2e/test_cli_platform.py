@@ -30,7 +30,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 
 def _served(number: str) -> actions.Action:
-    """A subscriber whom the platform serves already, on account `A` + number."""
+    """Returns the action for a subscriber whom the platform serves already, on account `A` +
+    number.
+    """
     account = ExistingAccount(provider=CODE, account_number=f"A{number}", holds_everything=True)
     return actions.BecomeSubscriber(
         type="DTH",

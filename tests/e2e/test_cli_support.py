@@ -53,7 +53,7 @@ def crm(server: Server) -> Iterator[Client]:
 
 @pytest.fixture
 def provider(server: Server, tmp_path: Path) -> str:
-    """Effective, and unlike that of every other test."""
+    """Creates an effective provider that no other test uses."""
     code = f"P{uuid4()}"
     file = tmp_path / "provider.toml"
     file.write_text(PROVIDER.format(code=code))
@@ -275,7 +275,7 @@ def test_a_request_in_work_is_cancelled_only_by_ending_its_lease(
 
 @contextmanager
 def _tail(server: Server, *options: str) -> Iterator[Iterator[str]]:
-    """The lines of `request tail`, which must end well at Ctrl-C."""
+    """Yields the lines of `request tail`, and checks that it ends without an error at Ctrl-C."""
     tail = "request", "tail", "--server", server.address, "--interval=0.1", *options
     process = Forked(*tail, err=2)
     try:

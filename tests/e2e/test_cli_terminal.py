@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture(scope="module")
 def keys(server: Server) -> list[str]:
-    """What a person needs for the next command about a subscription with a rejected request."""
+    """Creates a subscription with a rejected request, and returns keys for commands about it."""
     with Client(server.address, performed_by="mari") as crm:
         provider = Provider(code=PROVIDER)
         provider.distributors.add(code="MAIN")

@@ -39,7 +39,7 @@ def crm(server: Server) -> Iterator[Client]:
 
 @pytest.fixture
 def provider(crm: Client) -> str:
-    """Effective, and unlike that of every other test."""
+    """Creates an effective provider that no other test uses."""
     new = Provider(code=f"P{uuid4()}"[:9])
     new.distributors.add(code="MAIN", required_goods_types=["SMARTCARD"])
     new.services.add(code="SPORT", provider_service_id="1001")
@@ -57,7 +57,7 @@ def card() -> str:
 
 @pytest.fixture
 def number(crm: Client, provider: str, card: str) -> str:
-    """A subscription whose platform holds everything."""
+    """Creates a subscription whose platform holds everything."""
     become = actions.BecomeSubscriber(
         type="DTH",
         provider=provider,
@@ -77,7 +77,7 @@ def _explained(server: Server, key: str) -> str:
 
 
 def _swapped(crm: Client, number: str, *, old: str) -> str:
-    """The serial number of the new card."""
+    """Swaps the card, and returns the serial number of the new one."""
     new = f"{uuid4().int}"[:12]
     swap = actions.SwapItem(old_serial_number=old, new_item=("MAIN", "SMARTCARD", new))
     crm.perform(swap, subscription=number, reference="T-77")

@@ -36,7 +36,7 @@ SERVING = (
 
 @pytest.fixture(scope="module")
 def own_key(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
-    """A client certificate that the server's CA has not signed."""
+    """Returns a client certificate that the server's CA has not signed, and its key."""
     openssl = shutil.which("openssl")
     if openssl is None:
         pytest.skip("there is no openssl")
@@ -206,7 +206,7 @@ def test_a_probe_learns_from_the_exit_code_whether_a_server_serves(
 
 @contextmanager
 def draining() -> Iterator[str]:
-    """A server that says that it does not serve."""
+    """Runs a server whose health is NOT_SERVING, and yields its address."""
     server = grpc.server(ThreadPoolExecutor(1))
     servicer = HealthServicer()
     servicer.set("", HealthCheckResponse.NOT_SERVING)

@@ -202,7 +202,7 @@ def fill(ballast: Path) -> None:
 
 
 def perform_until_refused(crm: Client) -> int:
-    """How many actions were acknowledged."""
+    """Returns the number of actions that were acknowledged."""
     for n in range(1_000):
         try:
             crm.perform(BECOME, subscription=f"S{n}")

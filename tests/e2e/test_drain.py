@@ -43,7 +43,7 @@ def settings(tmp_path: Path) -> Settings:
 
 @pytest.fixture
 def received(monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Set when a caller waits for an action."""
+    """Returns an event that is set when a caller waits for an action."""
     event = asyncio.Event()
     waits = ActionWaits.action
 

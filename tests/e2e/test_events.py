@@ -56,7 +56,7 @@ async def shop(url: str) -> AsyncIterator[Shop]:
 
 
 async def answer(crm: AsyncClient, status: ResponseStatus.ValueType, code: str = "") -> None:
-    """Everything that is ready gets this answer."""
+    """Gives this answer to every request that is ready."""
     handed = await crm.pull("P", adapter="a")
     responses = [
         ProvisioningResponse(
@@ -157,7 +157,7 @@ async def test_a_wrong_cursor_is_refused(shop: Shop) -> None:
 
 
 def test_an_iterator_goes_on_when_the_server_was_stopped_and_killed(tmp_path: Path) -> None:
-    """The server loses nothing, and says nothing twice; the caller does nothing for it."""
+    """The watcher gets every event once, and the caller need not do anything for it."""
     with Server(tmp_path) as server, Client(server.address) as crm:
         crm.create_provider(PROVIDER)
         crm.set_provider_state("P", state="EFFECTIVE")
@@ -185,7 +185,7 @@ def _hear(address: str, numbers: list[str], heard: list[str]) -> None:
 async def test_a_watcher_that_does_not_read_costs_a_bounded_amount(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The server makes a few megabytes of messages ahead, and others get everything meanwhile."""
+    """The server makes a few megabytes of messages in advance, and the others get everything."""
     made = 0
     original = EventStreams._event  # noqa: SLF001
 

@@ -79,7 +79,7 @@ async def _served(adapter: Adapter) -> AsyncIterator[None]:
 
 
 async def _results(address: str, *wanted: actions.Action) -> list[str]:
-    """What became of the actions on S1, one after the other."""
+    """Performs the actions on S1 one after the other, and returns the result of each."""
     results = list[str]()
     async with AsyncClient(address) as crm:
         for action in wanted:
@@ -124,7 +124,7 @@ async def _play_on_cards(address: str, adapter: Adapter, products: dict[str, set
 
 @contextmanager
 def _platform(held: dict[str, Any]) -> Iterator[str]:
-    """An OTT platform. `held`: what it holds, by path."""
+    """Runs an OTT platform, and yields its address. `held`: what the platform holds, by path."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_PUT(self) -> None:

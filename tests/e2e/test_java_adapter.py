@@ -42,7 +42,7 @@ CHANGES = (
 
 @pytest.fixture
 def classpath(tmp_path: Path) -> str:
-    """The stubs, compiled, and the libraries."""
+    """Compiles the stubs, and returns the class path with them and the libraries."""
     if not (PLUGIN.exists() and PROTOC.exists() and shutil.which("javac")):
         pytest.skip(
             "needs Debian's openjdk-17-jdk-headless, protobuf-compiler, libgrpc-java and "

@@ -60,8 +60,9 @@ def test_killed_at_random_an_archive_is_made_in_the_end(
 
 
 def wait_for_work(client: Client, archive: Archive, folder: Path, *, writing: bool) -> None:
-    """Until a server goes on with the archive, if it is not made yet: it takes requests out of the
-    database or, where that is said, writes into a file of its own."""
+    """Waits until a server continues the archive, or the archive is made. A server continues it
+    when it removes requests from the database or, if `writing`, writes a file.
+    """
 
     def progress() -> tuple[int, int]:
         parts = len([*folder.glob(".Z*.part")]) if writing else 0
@@ -81,7 +82,7 @@ def live(url: str) -> set[int]:
 
 
 def check(url: str, folder: Path, everything: set[int]) -> None:
-    """What is in a file is still live only while its archive is not completed."""
+    """Checks that a request in a file is still live only while its archive is not completed."""
     with closing(copying(url)) as database:
         archived = dict(database.run("SELECT number, archive FROM archived").fetchall())
         creating = {

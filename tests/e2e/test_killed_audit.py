@@ -31,8 +31,8 @@ CALLERS, BATCH = 6, 300
 async def test_every_change_has_its_entry_when_the_server_is_killed_under_load(
     url: str, tmp_path: Path, rounds: int
 ) -> None:
-    """The numbers in the entries are exactly those of the actions in the database, although calls
-    were not repeated and some of them were cut off.
+    """The numbers in the entries are exactly those of the actions in the database, although some
+    calls were cut off and not repeated.
     """
     chance = dice("killed audit", rounds)
     acknowledged: list[str] = []

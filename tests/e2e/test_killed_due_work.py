@@ -80,7 +80,7 @@ async def test_killed_in_the_middle_everything_due_is_done_once_and_in_order(
 
 
 def _scheduled(number: str, n: int, due: datetime) -> Iterator[PerformActionRequest]:
-    """One of these is not allowed when it is due."""
+    """Yields scheduled actions. One of them is not allowed when it is due."""
     steps: list[actions.Action] = [
         actions.ChangeLocation(address=Address(city=f"first {n}")),
         actions.Deactivate(),
@@ -102,7 +102,9 @@ def _kill(server: Server) -> None:
 
 
 async def _check(crm: AsyncClient, start: datetime) -> None:
-    """Each action was performed once, or rejected; the platform gets them in their order."""
+    """Checks that each action was performed once or rejected, and that the platform gets them in
+    order.
+    """
     while [each async for each in crm.list_actions(state="SCHEDULED")]:
         await asyncio.sleep(0.05)
     taken = await accept_everything(crm, "P")

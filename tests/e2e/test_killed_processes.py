@@ -128,8 +128,9 @@ def _check(crm: Client, acknowledged: list[str], folder: Path) -> None:
 
 
 def _check_platform(platform: Platform, subscription: Subscription) -> None:
-    """It holds what the CRM says. An answer that came late, of a lease that another had after it,
-    may have left a doubt, which is said, and which a reset takes away."""
+    """Checks that the platform holds what the CRM says. After a late answer an element may be
+    uncertain: then the service says so, and a reset removes the uncertainty.
+    """
     (link,) = subscription.provider_links
     assert {each.kind for each in link.differences} <= {DifferenceKind.UNCERTAIN}
     assert link.sync_state == (SyncState.OUT_OF_SYNC if link.differences else SyncState.IN_SYNC)
@@ -142,7 +143,9 @@ def _check_platform(platform: Platform, subscription: Subscription) -> None:
 
 
 def _check_order(platform: Platform) -> None:
-    """Only the last request of a subscription may come again; a new one is always a later one."""
+    """Checks that only the last request of a subscription arrives again, and that new ones are
+    later.
+    """
     last: dict[str, str] = defaultdict(str)
     for line in platform.journal():
         assert line.request >= last[line.subscription], line

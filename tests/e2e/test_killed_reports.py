@@ -57,7 +57,7 @@ async def test_a_report_whose_server_is_killed_is_sent_again_and_misses_nobody_b
 
 
 async def _killed(server: Server, chance: random.Random) -> None:
-    """The server dies while the report comes in."""
+    """Kills the server while a report arrives."""
     last, sent = chance.randrange(1, SUBSCRIBERS), asyncio.Event()
 
     async def entries() -> AsyncIterator[PlatformSubscription]:
@@ -78,7 +78,7 @@ async def _killed(server: Server, chance: random.Random) -> None:
 
 
 async def _entries() -> AsyncIterator[PlatformSubscription]:
-    """All but the first are on the platform; from some the service is gone."""
+    """Yields the entries of all subscribers but the first. Some of them have lost the service."""
     for n in range(1, SUBSCRIBERS):
         on = (
             []

@@ -66,7 +66,7 @@ def _served(number: str) -> PerformActionRequest:
 
 
 def _outage(crm: Client, *, on: bool) -> None:
-    """Everybody gets FILM, or loses it, while the provider is not effective."""
+    """Adds FILM to all subscriptions, or removes it, while the provider is not effective."""
     crm.set_provider_state("P", state="NOT_EFFECTIVE")
     kind = actions.AddServices if on else actions.RemoveServices
     changes = [actions.request(kind(services=[FILM]), subscription=each) for each in NUMBERS]
@@ -75,7 +75,7 @@ def _outage(crm: Client, *, on: bool) -> None:
 
 
 def _killed(server: Server, crm: Client, chance: random.Random) -> ResetRun:
-    """A run during whose plan or sending, or before whose approval, the server is killed."""
+    """Starts a run, and kills the server while it plans or sends, or before it is approved."""
     fields = ResetRunDefinition(
         name="night", provider="P", max_switch_off_percent=0, subscriptions_per_second=PACE
     )

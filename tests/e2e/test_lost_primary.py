@@ -20,7 +20,7 @@ CUSTOMERS = 20
 
 
 def either(one: PostgresServer, other: PostgresServer, *, database: str) -> str:
-    """The URL of whichever can be written."""
+    """Returns a URL that leads to the one of the two servers that can be written."""
     hosts = ",".join(quote(str(each.folder), safe="") for each in (one, other))
     base, name = urlsplit(one.base), urlsplit(database).path
     return (
@@ -92,7 +92,7 @@ async def _more(acknowledged: list[str]) -> None:
 async def _order(
     client: AsyncClient, customer: int, acknowledged: list[str], *, enough: asyncio.Event
 ) -> None:
-    """One subscriber after the other, each known by its answer."""
+    """Creates subscribers one after the other, and records the acknowledged actions."""
     order = 0
     while not enough.is_set():
         become = actions.BecomeSubscriber(type="DTH", provider=CODE, services=[])

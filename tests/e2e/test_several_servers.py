@@ -97,7 +97,7 @@ class Faults:
     freezes: Counter[str] = field(default_factory=Counter)
 
     async def happen(self, rounds: int) -> None:
-        """Each of them once in a round, one after the other."""
+        """Causes each fault once in a round, one after the other."""
         kinds = [
             self.kill_a_server,
             self.kill_an_adapter,
@@ -126,7 +126,7 @@ class Faults:
         adapter.start()
 
     def freeze_an_adapter(self) -> None:
-        """For less or more than the lease."""
+        """Freezes an adapter for a time that is shorter or longer than a lease."""
         adapter = self.chance.choice(self.adapters)
         adapter.send(signal.SIGSTOP)
         self.freezes[adapter.name] += 1
@@ -239,7 +239,7 @@ def _out_of_order(platform: Platform, freezes: Counter[str]) -> set[str]:
 
 
 def _check_platform(platform: Platform, subscription: Subscription, *, late: set[str]) -> None:
-    """It holds what the CRM says; or it may not, and that is said."""
+    """Checks that the platform holds what the CRM says, or that the service says it may not."""
     (link,) = subscription.provider_links
     number = subscription.number
     holds = platform.holds(number)

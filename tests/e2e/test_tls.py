@@ -79,7 +79,7 @@ async def test_a_client_without_tls_is_not_let_in(address: str) -> None:
 
 @pytest.fixture
 def files(tmp_path: Path) -> dict[str, Path]:
-    """The files of a client, which a test replaces."""
+    """Returns the files of a client, which a test replaces."""
     named = {name: tmp_path / name for name in ("ca", "cert", "key")}
     for name, source in ("ca", "ca.pem"), ("cert", "crm.pem"), ("key", "crm.key"):
         shutil.copy(CERTIFICATES / source, named[name])

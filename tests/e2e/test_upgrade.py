@@ -42,7 +42,7 @@ PATIENCE = 600
 
 @pytest.fixture(scope="module")
 def before(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    """The environment in which a process runs the code of the release before."""
+    """Returns the environment in which a process runs the code of the previous release."""
     git = shutil.which("git")
     known = git and subprocess.run(
         [git, "-C", str(ROOT), "archive", BEFORE, "client", "server"],

@@ -39,7 +39,7 @@ def server(tmp_path: Path, postgres: Databases, metrics: str) -> Iterator[Server
 
 
 def children(server: Server) -> set[int]:
-    """The server processes; what else Python starts beside them is none."""
+    """Returns the server processes, without the other processes that Python starts."""
     found = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text().split()
     return {int(pid) for pid in found if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()}
 

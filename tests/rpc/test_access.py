@@ -94,7 +94,7 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 
 
 def request_for(rpc: str, provider: str) -> Any:
-    """Nothing more than the provider, so that nobody who is allowed changes anything."""
+    """Returns a request with the provider only, so that a call that is allowed changes nothing."""
     kind = GetMessageClass(METHODS[rpc].input_type)
     field = METHODS[rpc].input_type.fields_by_name.get("provider")
     request: Any = kind(provider=provider) if field and not field.message_type else kind()
@@ -182,7 +182,7 @@ async def test_the_watchers_of_the_health_are_bounded(house: House) -> None:
 
 
 async def prepared(operator: AsyncClient) -> None:
-    """A pending request at P."""
+    """Creates a pending request at P."""
     made = Provider(code="P", distributors=[Distributor(code="M")])
     made.services.append(Service(code="S", provider_service_id="1"))
     await operator.create_provider(made)
@@ -417,7 +417,7 @@ async def test_after_many_hosts_with_wrong_credentials_one_line_has_their_number
 async def test_a_refused_call_with_a_large_message_does_not_wait(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Otherwise the messages of all calls that wait would fill the memory."""
+    """If it waited, the messages of all waiting calls would fill the memory."""
     monkeypatch.setattr(access, "DELAY_SECONDS", 60.0)
     guessing = Caller(house.channel, metadata=bearer("guess"))
     large = b"x" * (access.MOST_HELD + 1)

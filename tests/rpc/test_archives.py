@@ -45,7 +45,7 @@ async def client(caller: Caller, address: str) -> AsyncIterator[AsyncClient]:
 
 @pytest.fixture
 async def answer(client: AsyncClient, url: str) -> ProvisioningResponse:
-    """That of the only request, of S1, which was settled long ago."""
+    """Returns the answer that settled the only request long ago; it is a request of S1."""
     items = [("MAIN", goods, "1") for goods in ("SMARTCARD", "DECODER")]
     become = actions.BecomeSubscriber(type="DTH", provider="P", items=items)
     await client.perform(become, subscription="S1")

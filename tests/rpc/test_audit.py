@@ -74,7 +74,7 @@ async def trail(crm: AsyncClient, **filters: Any) -> list[AuditEntry]:
 async def latest(
     crm: AsyncClient, enough: Callable[[list[AuditEntry]], bool], **filters: Any
 ) -> list[AuditEntry]:
-    """The entries that match, as soon as there are enough: some are written a little later."""
+    """Waits until enough entries match, because some are written later, and returns them."""
     async with asyncio.timeout(30):
         while not enough(found := await trail(crm, **filters)):
             await asyncio.sleep(0.05)
@@ -315,7 +315,7 @@ async def test_entries_name_the_proven_caller_with_its_roles_and_count_wrong_cre
 
 
 def _unproven(found: list[AuditEntry]) -> list[str]:
-    """The host of each call with wrong credentials."""
+    """Returns the host of each call with wrong credentials."""
     return [host for e in found if e.code == 16 for host in e.refused * [e.caller]]
 
 

@@ -45,7 +45,7 @@ CALLS = {
 async def ask(
     request: pytest.FixtureRequest, caller: Caller, address: str
 ) -> AsyncIterator[tuple[Ask, set[str]]]:
-    """And the names of the calls that were done."""
+    """Yields a function that makes calls with one of the clients, and the names of these calls."""
     del caller  # it has set the provider up
     done: set[str] = set()
 
@@ -105,7 +105,7 @@ async def _served(ask: Ask, number: str) -> None:
 
 
 async def _report(ask: Ask) -> None:
-    """The platform does not know S1, and has another service on for S2."""
+    """Reports that the platform does not know S1, and that another service is on for S2."""
     held = [PlatformSubscription(subscription="S1", missing=True)]
     told = await ask(
         "report_platform_state", "P", held, observed_time=datetime.now(UTC) + timedelta(hours=1)

@@ -35,7 +35,7 @@ def _few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @asynccontextmanager
 async def full(caller: Caller) -> AsyncIterator[None]:
-    """As many calls of the CRM are waiting as the server takes in."""
+    """While the block runs, as many calls of the CRM wait as the server takes in."""
     done = await caller.call("PerformAction", BECOME)
     stub = SubscriptionServiceStub(caller.channel)
     waiting = subscriptions.GetActionRequest(action=done.action.id, wait=Duration(seconds=20))

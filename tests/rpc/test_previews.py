@@ -17,7 +17,7 @@ COUNT = 230
 
 @pytest.fixture
 async def drifted(caller: Caller) -> Caller:
-    """P has missed one service of each of many subscribers, whom it serves already."""
+    """Creates many subscribers whom P serves already; P lacks one service of each."""
     await _set_state(caller, pb.PROVIDER_STATE_NOT_EFFECTIVE)
     acts = []
     for n in range(COUNT):

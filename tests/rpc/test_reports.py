@@ -39,13 +39,13 @@ Example = ReportPlatformStateResponse.Example
 
 @pytest.fixture
 async def crm(address: str, caller: Caller) -> AsyncIterator[AsyncClient]:  # noqa: ARG001
-    """A client where provider P is effective."""
+    """Yields a client of a server on which provider P is effective."""
     async with AsyncClient(address) as client:
         yield client
 
 
 def soon() -> datetime:
-    """What was final until now is older than the report, whatever the clocks."""
+    """Returns a time for a report that is later than all answers, even if clocks differ."""
     return datetime.now(UTC) + timedelta(minutes=6)
 
 
@@ -66,7 +66,7 @@ async def served_already(crm: AsyncClient, *numbers: str, everything: bool = Tru
 
 
 def there(number: str, *services: str, **who: Any) -> PlatformSubscription:
-    """The card and the box, and what is on for the card."""
+    """Returns the report of one subscription: its card, its box, and the services that are on."""
     return PlatformSubscription(
         **(who or {"subscription": number}),
         items=[

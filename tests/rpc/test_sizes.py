@@ -20,7 +20,9 @@ SUBSCRIPTIONS = 400
 
 
 def become(n: int) -> subscriptions.PerformActionRequest:
-    """Four viewing points with twenty services each."""
+    """Returns an action that creates a subscription of four viewing points with twenty services
+    each.
+    """
     become_subscriber = subscriptions.BecomeSubscriber(
         type="DTH",
         provider="P",
@@ -96,7 +98,9 @@ async def _all_pages(caller: Caller) -> list[str]:
 
 
 async def _stream(channel: grpc.aio.Channel) -> tuple[int, int]:
-    """How many requests come with the greatest credit, and the largest message."""
+    """Returns the number of requests that arrive with the greatest credit, and the size of the
+    largest message.
+    """
     request = provisioning.StreamPendingRequestsRequest(
         provider="P", adapter="a", max_in_flight=10_000, include_target=True
     )

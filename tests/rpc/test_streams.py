@@ -61,7 +61,7 @@ async def add(caller: Caller, subscription: str, *services: str) -> None:
 
 @asynccontextmanager
 async def stream(address: str, name: str, *, max_in_flight: int) -> AsyncIterator[Stream]:
-    """On a connection of its own."""
+    """Opens a stream on a connection of its own."""
     async with grpc.aio.insecure_channel(address) as channel:
         request = api.StreamPendingRequestsRequest(
             provider="P", adapter=name, max_in_flight=max_in_flight
@@ -72,7 +72,7 @@ async def stream(address: str, name: str, *, max_in_flight: int) -> AsyncIterato
 
 
 async def handed(call: Stream) -> api.StreamPendingRequestsResponse.Batch:
-    """The next batch."""
+    """Returns the next batch."""
     async with asyncio.timeout(20):
         while True:
             message = await call.read()

@@ -26,7 +26,7 @@ async def store(url: str, clock: HandClock) -> AsyncIterator[Store]:
 
 @pytest_asyncio.fixture
 async def bench(store: Store, clock: HandClock) -> Bench:
-    """The store with two providers, SAT and WEB, both effective."""
+    """Returns a bench whose store has two providers, SAT and WEB, both effective."""
     bench = Bench(store, clock)
     await bench.add_provider(SATELLITE)
     await bench.add_provider(WEB)

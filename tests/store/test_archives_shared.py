@@ -28,7 +28,7 @@ def url(postgres: Databases) -> str:
 
 @pytest.fixture
 async def two(url: str, clock: HandClock, tmp_path: Path) -> AsyncIterator[list[Archivist]]:
-    """Both alive, and one settled request that is three days old."""
+    """Yields two live processes on a database with one settled request that is three days old."""
     async with AsyncExitStack() as stack:
         benches = []
         for _ in range(2):

@@ -191,7 +191,7 @@ async def test_the_clock_goes_on_at_once_while_more_is_due(bench: Bench) -> None
 async def test_what_a_later_action_wants_as_well_is_asked_for_when_it_was_refused_earlier(
     bench: Bench,
 ) -> None:
-    """The rest would have switched all off, so the termination had nothing to ask for."""
+    """The Rest would have switched everything off, so Terminate created no request."""
     await bench.become(viewer("S1"))
     await bench.perform(ADD_STREAM, "S1")
     await bench.accept_all("SAT")
@@ -222,7 +222,7 @@ async def _accept_at_once(bench: Bench, handed: Handed) -> None:
 async def _with_large_requests(
     bench: Bench, *, services: int = 240, term_end: Instant | None = None
 ) -> None:
-    """S1 with BASIC and many services, each of whose requests takes 4 KiB."""
+    """Creates S1 with BASIC and many services. The request for each service takes 4 KiB."""
     codes = [f"P{n}" for n in range(services)]
     many = tuple([Service(code=code, provider_service_id=code) for code in codes])
     wider = replace(SATELLITE, services=(*SATELLITE.services, *many))

@@ -44,7 +44,7 @@ def entry_of(bench: Bench, number: int, **facts: Any) -> AuditEntry:
 
 
 async def stored(bench: Bench, **wanted: Any) -> list[AuditEntry]:
-    """The entries that match, read in pages of two."""
+    """Returns the entries that match, and reads them in pages of two."""
     found: list[AuditEntry] = []
     while True:
         before = found[-1].key if found else None
@@ -73,7 +73,7 @@ async def test_an_entry_is_written_with_its_change_and_counts_all_commands_of_it
 async def test_entries_are_found_by_every_filter(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also if only two rows are examined for a page."""
+    """They are found even if the query examines only two rows for a page."""
     first = entry_of(bench, 1, subscription="S1", performed_by="mari", roles=("crm", "support"))
     facts: list[dict[str, Any]] = [
         {"provider": "SAT", "method": "SendResponses", "caller": "cas", "done": 9, "refused": 1},

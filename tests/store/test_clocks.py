@@ -41,7 +41,7 @@ def step(monkeypatch: pytest.MonkeyPatch) -> Step:
 
 @pytest.fixture
 async def bench(url: str, step: Step) -> AsyncIterator[Bench]:
-    """Without a clock by hand."""
+    """Yields a bench whose store uses the real clock, not the clock of the test."""
     step(0)
     bench = Bench(open_store(url, waits=SHORT), HandClock())
     await bench.add_provider(SATELLITE)

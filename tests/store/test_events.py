@@ -64,7 +64,7 @@ async def test_every_change_is_told_once_and_in_order_whatever_happens(
 
 
 async def told(bench: Bench) -> list[Event]:
-    """Everything that the store has."""
+    """Returns all events in the store."""
     found = Told(bench.store, 1)
     await found.read()
     return found.events

@@ -72,7 +72,9 @@ def answer(bench: Bench, handed: Handed, status: ResponseStatus) -> Command[Any]
 
 
 def refuse(handed: Handed) -> Command[Any]:
-    """An operator refuses the request. Unlike an answer it comes after the actions before it."""
+    """Returns the command with which an operator rejects the request. Unlike an answer, the command
+    runs after the actions that were queued before it.
+    """
     return ResolveRequest(
         request=handed.requests[0].number, accepted=False, reason="the test", end_lease=True
     )

@@ -128,7 +128,9 @@ async def test_a_file_altered_later_holds_up_its_archive_until_it_is_as_it_was(
 
 
 async def _written(archivist: Archivist, *, moved: int = 0) -> ArchiveRecord:
-    """One whose file has its name, and that many lines of it are taken out of the tables."""
+    """Returns an archive whose file has its final name. The rows of `moved` of its lines are
+    removed from the tables.
+    """
     now, step = await archivist.ask(), 0
     while not now.checksum:
         step += 1
@@ -142,7 +144,7 @@ async def _written(archivist: Archivist, *, moved: int = 0) -> ArchiveRecord:
 
 
 def _alter(archivist: Archivist, archive: ArchiveRecord) -> bytes:
-    """Changes a byte; gives what was there."""
+    """Changes a byte, and returns its former value."""
     file = archivist.path / archive.file
     whole = file.read_bytes()
     file.write_bytes(whole[:40] + bytes([whole[40] ^ 1]) + whole[41:])

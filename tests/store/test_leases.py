@@ -16,7 +16,7 @@ from support.examples import ADD_SPORT, ADD_STREAM, NEWS, SATELLITE, SPORT, view
 
 @pytest.fixture
 async def lease(bench: Bench) -> Handed:
-    """One request of S1, on a lease of 30 s."""
+    """Hands over one request of S1, on a lease of 30 s."""
     await bench.become(viewer("S1"))
     (handed,) = await bench.claim("SAT", lease=30)
     return handed

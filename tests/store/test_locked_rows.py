@@ -49,7 +49,7 @@ async def bench(postgres_url: str) -> AsyncIterator[Bench]:
 
 @contextmanager
 def stranger(url: str, statement: str) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
-    """Somebody who has run the statement and has not committed."""
+    """Runs the statement on a connection of its own, and rolls it back at the end."""
     with psycopg.connect(url) as connection:
         connection.execute(statement.encode())
         yield connection

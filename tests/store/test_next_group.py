@@ -123,7 +123,7 @@ class Recorded:
 
 
 async def _done_before(bench: Bench, first: Sequence[Command[Any]], late: Command[Any]) -> int:
-    """How many of the commands that were asked for first are done in earlier groups than `late`."""
+    """Returns how many commands of `first` run in an earlier group than `late`."""
     done = 0
     ran: list[Command[Any]] = []
     held = Held()

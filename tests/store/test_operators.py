@@ -17,7 +17,7 @@ OPERATOR = Who(performed_by="Olev")
 
 @pytest.fixture
 async def done(bench: Bench) -> Done:
-    """One pending request of S1, whom the platform knows, at SAT."""
+    """Creates one pending request at SAT, for S1, whom the platform knows."""
     await bench.become(viewer("S1"))
     await bench.accept_all("SAT")
     return await bench.perform(ADD_SPORT, "S1")

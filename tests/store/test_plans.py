@@ -118,7 +118,7 @@ Asked = dict[str, Sequence[Any]]
 
 @pytest.fixture
 def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
-    """Every statement from now on, with the parameters of its first use."""
+    """Collects every statement from now on, with the parameters of its first use."""
     found: Asked = {}
 
     def note(statement: Any, parameters: Any) -> None:
@@ -148,7 +148,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
 
 @pytest.fixture
 def postgres_url(postgres: Databases) -> Iterator[str]:
-    """A database that nobody uses afterwards."""
+    """Yields a database that no other test uses."""
     made = postgres.create_database()
     yield made
     postgres.drop_database(made)
@@ -188,7 +188,7 @@ async def test_everything_hot_uses_an_index(url: str, asked: Asked, size: Size) 
 
 
 async def _live(url: str) -> None:
-    """What callers, adapters and the clock do."""
+    """Does what callers, adapters and the clock do."""
     store = open_store(url)
     bench = Bench(store, HandClock())
     presence = Presence(store, list)
@@ -263,7 +263,7 @@ async def _reset(bench: Bench) -> None:
 
 
 async def _archive(bench: Bench) -> None:
-    """A page is archived, as if it was old, and then looked for."""
+    """Archives a page as if it was old, then searches for its requests."""
     store, later = bench.store, bench.clock.now
     create = CreateArchive(created_before=later, digest=b"", request_id="night")
     archive = replace(await store.do(create), worker="server")
@@ -296,7 +296,7 @@ async def _archive(bench: Bench) -> None:
 
 
 async def _look(bench: Bench) -> None:
-    """What people and the CRM ask."""
+    """Runs the queries of people and of the CRM."""
     (request,) = (await bench.requests(RequestFilter(subscription=number(3))))[:1]
     await bench.request(request.number)
     await bench.action(request.action)
@@ -341,7 +341,7 @@ async def _look(bench: Bench) -> None:
 
 
 def _plans(url: str, asked: Asked) -> Iterator[tuple[str, list[str]]]:
-    """Each statement, and what is wrong with how it is answered."""
+    """Yields each statement with the faults of its plan."""
     if url.startswith("sqlite:"):
         with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as sqlite:
             for statement, parameters in asked.items():
@@ -364,19 +364,22 @@ def _explained_by_sqlite(
 
 
 def _is_large(alias: str, statement: str) -> bool:
-    """Peewee calls its tables t1, t2, …"""
+    """Tells whether the alias stands for a large table. Peewee names its tables t1, t2, …"""
     found = re.search(rf'"(\w+)" AS "{alias}"', statement)
     return (found[1] if found else alias) in LARGE and not _counts(statement)
 
 
 def _counts(statement: str) -> bool:
-    """Adding up what is pending reads all of it; that is done once for all streams. So does a count
-    of the subscriptions of a reset run, once for each run."""
+    """Tells whether the statement counts, and therefore reads, all pending requests (once for all
+    streams) or all subscriptions of a reset run (once for each run).
+    """
     return 'SUM("t1"."pending")' in statement or 'COUNT(1) AS "links"' in statement
 
 
 def _walks(statement: str) -> bool:
-    """A reset run with a filter reads all subscriptions, page by page, once."""
+    """Tells whether a reset run with a filter runs the statement: it reads all subscriptions once,
+    page by page.
+    """
     return 'ORDER BY "t2"."subscription"' in statement
 
 

@@ -24,8 +24,9 @@ from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, REMOVE_SPORT, view
 
 @pytest.fixture
 async def house(bench: Bench) -> Bench:
-    """S1 in sync at SAT with an account number, S2 a draft, S3 pending at SAT and WEB, S4 off at
-    SAT and rejected there; a minute between them."""
+    """Creates four subscriptions, one a minute: S1 is in sync at SAT and has an account number, S2
+    is a draft, S3 is pending at SAT and WEB, and S4 is off at SAT, which has rejected a request.
+    """
     await bench.become(viewer("S1"))
     (lease,) = await bench.claim("SAT")
     await bench.answer(lease, account_number="A-1")

@@ -23,7 +23,7 @@ MINUTES = 360_000_000
 
 
 def customer(number: str) -> BecomeSubscriber:
-    """A subscriber of WEB, who had STREAM there before."""
+    """Returns the action that creates a subscriber who already had STREAM at WEB."""
     return BecomeSubscriber(
         number=number,
         type="OTT",
@@ -39,7 +39,7 @@ async def served(bench: Bench, *numbers: str) -> None:
 
 
 async def begun(bench: Bench, *, most: float = 100) -> Reporting:
-    """A complete report that was read just now."""
+    """Begins a complete report of a platform that was read just now."""
     terms = Terms(
         provider="WEB",
         observed_time=Instant(bench.clock.now + MINUTES),

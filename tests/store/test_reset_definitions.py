@@ -26,7 +26,7 @@ def runs(bench: Bench) -> Runs:
 
 
 async def test_a_recurring_run_begins_when_it_is_due_and_never_twice_at_a_time(runs: Runs) -> None:
-    """2027-01-15 08:00 is when the clock of these tests begins."""
+    """The clock of these tests begins at 2027-01-15 08:00."""
     await runs.outage("S1")
     definition = await runs.define(cron="0 * * * *", time_zone="Europe/Tallinn")
     submitted, run = await runs.bench.store.do(

@@ -34,7 +34,7 @@ class Healed(History):
         await History._say_goodbye(self)  # noqa: SLF001 - slots leave `super` no class
 
     async def _heal(self, **fields: Any) -> None:
-        """Everybody is in sync after one run whose requests are accepted."""
+        """Checks that every subscription is in sync after one run whose requests are accepted."""
         await self._reset(**fields)
         await self._drain()
         for aggregate in await self.truth.aggregates():
@@ -134,8 +134,9 @@ class Restored(Healed):
                 self.platforms[code].subscribers[number] = held
 
     async def _check_only_what_was_lost(self, sent: list[RequestRecord], time: Instant) -> None:
-        """Only what a request names that the platform accepted after that time; a lost account is
-        sent with everything."""
+        """Checks that the run sent only what is named by requests that the platform accepted after
+        `time`. A lost account is sent with everything.
+        """
         for request in sent:
             lost = await self._accepted(request, time)
             named = {name for each in lost for name in names(each.request)}

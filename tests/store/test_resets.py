@@ -48,7 +48,7 @@ def types(done: ResetDone) -> list[RequestType]:
 
 @pytest.fixture
 async def drifted(bench: Bench) -> Bench:
-    """S1 has SPORT since SAT was not effective, and SAT does not know it."""
+    """S1 got SPORT while SAT was not effective, so SAT does not have it."""
     await bench.become(viewer("S1"))
     await bench.accept_all("SAT")
     await bench.stop_provider("SAT")

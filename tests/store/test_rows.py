@@ -202,7 +202,7 @@ def engine(url: str) -> Iterator[Engine]:
 
 
 def stored(engine: Engine, statement: Bulk, row: Row, select: str) -> Any:
-    """The row as it is read once it is written; each of its columns says something."""
+    """Writes the row, and returns it as it is read afterwards. No column of it may be empty."""
     assert all(row.values())
     with engine.transaction() as (tables, _):
         tables.write(statement, [row])

@@ -49,7 +49,7 @@ async def state(bench: Bench, number: str = "S1") -> State:
 
 
 async def kinds(bench: Bench) -> list[str]:
-    """The unsettled actions on S1 after its creation, in their order."""
+    """Returns the kinds of the unsettled actions on S1 after its creation, in their order."""
     performed = (await bench.subscription("S1")).aggregate.performed
     return [each.action.kind.name for each in performed if each.action.kind.value > 1]
 

@@ -52,7 +52,7 @@ def life_of(bench: Bench) -> SignOfLife:
 
 
 def fall_silent(bench: Bench) -> None:
-    """The process writes no sign of life any more, and does not take its last one back."""
+    """From now on the process writes no sign of life, and does not remove its last one."""
     life_of(bench)._try = lambda: True  # type: ignore[method-assign]  # noqa: SLF001
 
 

@@ -45,7 +45,7 @@ class Watcher:
         self.place = BEGINNING
 
     async def next(self) -> list[Told] | Drain | None:
-        """Nothing for a heartbeat."""
+        """Returns what the watcher gets next; None if it is a heartbeat."""
         sent = await anext(self.sent)
         match sent:
             case Heartbeat(place):

@@ -106,7 +106,7 @@ class Archivist:
         return found
 
     async def holding(self, requests: Iterable[int]) -> dict[int, ArchiveRecord | None]:
-        """The archive of each request, if it is in one."""
+        """Returns for each request the archive that contains it, or None."""
         return await self.bench.store.read(
             lambda queries: {number: queries.archive_holding(number) for number in requests}
         )

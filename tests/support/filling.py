@@ -109,8 +109,9 @@ def _copy_stuck(database: Copying, table: str, *, key: str, first: int, count: i
 
 
 def _tables_of_subscriptions(database: Copying) -> list[tuple[str, str]]:
-    """Each with the column that names the subscription; not the audit trail, whose keys are no
-    numbers that could be counted on."""
+    """Returns the tables with rows of subscriptions, each with its column for the subscription. The
+    audit trail is left out, because its keys are not consecutive numbers.
+    """
     columns = database.run(database.columns).fetchall()
     return [("subscription", "number")] + [
         (table, column)

@@ -29,7 +29,9 @@ DROP = (
 
 
 def empty_data() -> Path:
-    """The data of a server without databases, made once: that takes a second of CPU."""
+    """Returns the folder with the data of a server without databases. It is made only once, because
+    that takes a second of CPU.
+    """
     initdb = Path(program("initdb"))
     made = f"{initdb} {initdb.stat().st_mtime_ns} {os.geteuid()}"
     kept = Path(tempfile.gettempdir()) / f"gp-pg-empty-{zlib.crc32(made.encode()):x}"

@@ -72,7 +72,7 @@ RENAMED = {"attempts": "delivery_attempts", "kind": "action"}
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """A complete one, under its name."""
+    """Returns a complete archive under its final name."""
     part = tmp_path / "part"
     with ArchiveWriter(part, OPENING) as writer:
         for line in LINES:

@@ -12,7 +12,7 @@ from generic_provider_server.domain.values import SECOND, Instant
 
 
 def due(cron: str, start: str, count: int, *, zone: str = "Europe/Tallinn") -> list[str]:
-    """The next times in UTC, one after the other."""
+    """Returns the next times in UTC."""
     at = Instant(int(datetime.fromisoformat(start).timestamp()) * SECOND)
     times = []
     for _ in range(count):

@@ -33,7 +33,7 @@ def file_option(command: F) -> F:
 
 @click.group()
 def caller() -> None:
-    """Say who may call the server, and with which roles.
+    """Add, remove and list those who may call the server, with their roles.
 
     These commands write the file that `generic-provider serve --callers` reads. Running servers
     follow a change within 5 seconds.

@@ -105,8 +105,9 @@ OTHER_ACTIONS: list[tuple[AnyAction, frozenset[State]]] = [
 
 
 def life_in(state: State) -> Life:
-    """SPORT and FILM are on in it as far as the state allows, NEWS was stopped, and Solaris is
-    being watched."""
+    """Returns a subscription in this state. SPORT and FILM are on as far as the state allows, NEWS
+    was stopped, and Solaris is being watched.
+    """
     life = served(viewer(SPORT, NEWS, FILM, draft=state is DRAFT))
     if state is not DRAFT:
         life.perform(StopServices((NEWS,)))

@@ -199,7 +199,7 @@ def test_a_rest_whose_end_is_refused_goes_on_without_one() -> None:
 
 
 def test_an_end_touches_no_provider_that_the_subscription_is_not_linked_to() -> None:
-    """It is the replay that counts: it meets the term as over already."""
+    """The replay decides it: there the term is over already."""
     life = Life(served(viewer(SPORT)).providers)
     term = on("MAIN", "SPORT", term_end=TOMORROW)
     life.perform(viewer(term, online("MAIN", "SPORT")))

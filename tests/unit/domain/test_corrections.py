@@ -142,7 +142,7 @@ def test_an_action_that_links_a_provider_only_now_stays_ahead_of_later_ones() ->
 
 
 def with_a_refused_correction() -> Hybrid:
-    """P has refused SPORT, which was to heal the platform."""
+    """Returns a subscription at which P has rejected SPORT, which was sent to heal the platform."""
     one = Hybrid.served("NEWS", "OTTX")
     one.life.switch("P", effective=False)
     one.perform(added("SPORT"))

@@ -36,7 +36,7 @@ def refusal(life: Life, action: AnyAction) -> Refused:
 
 
 def with_main(**changed: object) -> Life:
-    """A life whose ALUXSAT has that changed of its distributor MAIN."""
+    """Returns a life whose provider ALUXSAT has these changes of its distributor MAIN."""
     provider = aluxsat()
     main, *twins = provider.distributors
     changes = replace(main, **changed)

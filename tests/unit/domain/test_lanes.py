@@ -124,7 +124,9 @@ class Story:
             self._change(reject(self.lane, self.there, circumstances=self.circumstances))
 
     def end(self, number: int) -> None:
-        """The lease ends for any reason: what was on it is touched, the first lost an attempt."""
+        """Ends the lease for any reason. Its requests are touched, and a failed attempt of the
+        first may count.
+        """
         if not self.lane.is_leased:
             return
         cause = list(LeaseEnd)[number % len(LeaseEnd)]
@@ -172,7 +174,7 @@ class Story:
         self._check()
 
     def cancel(self, number: int) -> None:
-        """An operator cancels a request that is on no lease."""
+        """Rejects a request that is on no lease, as an operator does."""
         free = [p for p in self.queue if p.number not in self.lane.leased(self.queue)]
         if free:
             chosen = free[number % len(free)].number
@@ -195,7 +197,7 @@ class Story:
             self._take(change.transition, answered=True)
 
     def _take(self, transition: Transition, *, answered: bool = False) -> None:
-        """Only an answer takes a request from the lease."""
+        """Takes over the transition. Checks that only an answer took a request from the lease."""
         leased = self.lane.leased(self.queue)
         if answered:
             leased -= {finished.pending.number for finished in transition.finished}
@@ -261,7 +263,7 @@ def test_a_lane_keeps_its_states_its_order_and_its_credit(steps: list[tuple[obje
 
 @pytest.mark.parametrize("seconds", [1, 10, 100, 1_000])
 def test_a_server_that_extends_a_lease_keeps_what_another_has_promised(seconds: int) -> None:
-    """And the duration that is kept with the lease is never less than what is left of it."""
+    """The stored duration of the lease is also never shorter than the time that is left of it."""
     now, left = Instant(5_000 * SECOND), 60 * SECOND
     lane = Lane(
         provider="SAT",

@@ -34,8 +34,8 @@ def _from_zero() -> None:
 
 
 def chain(*, closed: bool = False) -> Provider:
-    """Each distributor requires the one before it; the last one first, so that each chain is
-    long.
+    """Returns a provider on which each distributor requires the one with the previous number. The
+    last one comes first, so that each chain is long.
     """
     distributors = [
         Distributor(

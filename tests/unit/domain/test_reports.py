@@ -43,14 +43,14 @@ def held(*entitlements: ReportedEntitlement) -> Reported:
 
 
 def found(life: Life, said_by_platform: Reported | None) -> tuple[tuple[str, str], ...]:
-    """The ids that the provider does not have."""
+    """Applies the report, and returns the ids that the provider does not have."""
     told = report(life.there, SAT, held=said_by_platform, circumstances=life.circumstances)
     life.aggregate = told.transition.aggregate
     return told.unknown
 
 
 def healing(life: Life) -> list[str]:
-    """What a reset asks for."""
+    """Returns the requests that a reset creates."""
     life.reset(SAT)
     return said(life.queue(SAT))
 

@@ -31,7 +31,7 @@ SPORT, NEWS = on("MAIN", "SPORT"), on("MAIN", "NEWS")
 
 
 def asked(*, done: bool = True) -> Life:
-    """NEWS is being added; the platform has done it, or has not, and its answer is lost."""
+    """Adds NEWS. The platform has applied it if `done`, but its answer is lost."""
     life = served(viewer(SPORT))
     life.perform(AddServices((NEWS,)))
     life.lease("ALUXSAT")
@@ -42,7 +42,7 @@ def asked(*, done: bool = True) -> Life:
 
 
 def heal(life: Life) -> list[str]:
-    """One reset that is served; what it asked for."""
+    """Resets the platform, which accepts everything, and returns the requests."""
     life.reset("ALUXSAT")
     requests = said(life.serve("ALUXSAT"))
     assert life.in_sync("ALUXSAT")
@@ -216,7 +216,7 @@ def test_a_late_acceptance_that_something_else_has_overtaken_leaves_doubt() -> N
 
 
 def film(life: Life) -> AddUsage:
-    """The same one, for an hour from now."""
+    """Returns the same usage in each call, for an hour from now."""
     return AddUsage(
         provider="ALUXSAT",
         service="VOD",

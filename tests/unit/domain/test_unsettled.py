@@ -21,7 +21,7 @@ def moved(n: int) -> ChangeLocation:
 
 
 def waiting(count: int) -> Hybrid:
-    """That many actions wait, because there is no adapter."""
+    """Returns a subscription with this many unsettled actions, because there is no adapter."""
     one = Hybrid.served("NEWS")
     one.life.perform(Rest(Instant(START + HOUR * SECOND)))
     for n in range(count - 1):

@@ -21,6 +21,8 @@ class Part(Protocol):
 
 
 Element = TypeVar("Element", bound=Part)
+Parts = tuple[Part, ...]
+Index = dict[Hashable, Part]
 
 
 class Sides(Value, Generic[Element], frozen=True):
@@ -100,6 +102,24 @@ def surplus(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element
     """Returns the held elements, certain or not, that are not wanted."""
     keys = {element.key for element in wanted}
     return tuple([element for element in held if element.key not in keys])
+
+
+_last: list[tuple[tuple[Parts, Index], ...]] = [()]
+
+
+def by_key(parts: Parts) -> Index:
+    """Returns the parts by their keys.
+
+    The last two results are kept: thousands of requests, one after the other, are looked for in
+    the same parts.
+    """
+    kept = _last[0]  # one read, because threads share it
+    for known, index in kept:
+        if known is parts:
+            return index
+    index = {part.key: part for part in parts}
+    _last[0] = (*kept[-1:], (parts, index))
+    return index
 
 
 def _sides(held: tuple[Element, ...], wanted: tuple[Element, ...]) -> Sides[Element]:

@@ -11,7 +11,7 @@ from typing import Literal, assert_never
 from msgspec.structs import replace
 
 from ..values import RequestType
-from .compare import Element, compare, missing, surplus
+from .compare import Element, by_key, compare
 from .image import (
     NOTHING,
     Entitlement,
@@ -243,9 +243,14 @@ def _with_parts(known: PlatformImage, requests: Sequence[Request]) -> PlatformIm
 
 
 def _has_parts(there: tuple[Part, ...], named: tuple[Part, ...], *, adds: bool) -> bool:
-    if adds:
-        return not missing(there, named)
-    return len(surplus(there, named)) == len(there)
+    index = by_key(there)
+    found = [index.get(part.key) for part in named]
+    if not adds:
+        return not any(found)
+    return all(
+        part is not None and part.certain and part.content == wanted.content
+        for part, wanted in zip(found, named, strict=True)
+    )
 
 
 def _doubted(there: tuple[Part, ...], named: tuple[Part, ...]) -> tuple[Part, ...]:

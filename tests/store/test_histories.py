@@ -13,7 +13,7 @@ from support.store_histories import play_on_store
 
 
 @pytest.mark.timeout(600)  # for making a failing history short; one that holds takes no second
-@histories(suite=500, soak=5_000, at_once=100)
+@histories(suite=430, soak=5_000, at_once=86)
 async def test_whatever_happens_what_is_in_sync_is_on_the_platform(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
 ) -> None:

@@ -87,13 +87,25 @@ def postgres() -> Iterator[Databases]:
         yield found
 
 
+def _prepare(url: str) -> None:
+    engine = engine_of(url)
+    engine.prepare()
+    engine.close()
+
+
+@pytest.fixture(scope="session")
+def _empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with the service's tables, which each test copies instead of making them."""
+    file = tmp_path_factory.mktemp("empty") / "store.db"
+    _prepare(f"sqlite:///{file}")
+    return file
+
+
 @pytest.fixture(scope="session")
 def _one_for_all(postgres: Databases) -> Iterator[tuple[str, Remembered]]:
     """A database with the service's tables, for one test after the other."""
     made = postgres.create_database()
-    engine = engine_of(made)
-    engine.prepare()
-    engine.close()
+    _prepare(made)
     remembered = Remembered(made)
     yield made, remembered
     remembered.close()
@@ -113,7 +125,8 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of one kind."""
     match request.param:
         case "sqlite":
-            return f"sqlite:///{tmp_path / 'store.db'}"
+            empty = request.getfixturevalue("_empty_file")
+            return f"sqlite:///{shutil.copy(empty, tmp_path / 'store.db')}"
         case "postgresql":
             return str(request.getfixturevalue("postgres_url"))
         case kind:

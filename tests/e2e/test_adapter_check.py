@@ -22,7 +22,6 @@ from support.naive_adapter import NaiveAdapter, StackingAdapter
 SLOW = "--slow-type", "update-address"
 IMPATIENT = "--patience", "2"
 TIMES = (1.1, 1.3, 2)
-pytestmark = pytest.mark.xdist_group("adapter check")
 
 
 def usual(seconds: float) -> Serve:

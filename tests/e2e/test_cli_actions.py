@@ -30,9 +30,6 @@ goods = [
 LATER = "2999-12-31T23:00+02:00"
 
 
-pytestmark = pytest.mark.xdist_group("cli actions")
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("actions")

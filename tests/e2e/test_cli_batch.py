@@ -24,9 +24,6 @@ services = [
 MANY = 1200
 
 
-pytestmark = pytest.mark.xdist_group("cli batch")
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder: Path = tmp_path_factory.mktemp("batch")

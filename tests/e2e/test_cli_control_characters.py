@@ -22,7 +22,6 @@ from support.command_line import run
 from support.processes import Server
 from support.terminal import on_terminal
 
-pytestmark = pytest.mark.xdist_group("cli control characters")
 TITLE, CLEAR, BACKWARDS = "\x1b]0;owned\x07", "\x9b2J", "\u202e"
 SAID = f"{CLEAR}not{TITLE} on\r this card\nR0000000001 COMPLETED{BACKWARDS}"
 NAME = f"Mari{BACKWARDS}iraM"

@@ -19,7 +19,6 @@ from support.forking import PROGRAM
 from support.processes import Server
 from support.pulling import accept_all, answer
 
-pytestmark = pytest.mark.xdist_group("cli files")
 HEADING = "subscription,reference,become_subscriber.type,become_subscriber.holder.name"
 
 

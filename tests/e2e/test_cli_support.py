@@ -36,9 +36,6 @@ goods = [
 """
 
 
-pytestmark = pytest.mark.xdist_group("cli support")
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     with Server(tmp_path_factory.mktemp("support")) as running:

@@ -12,7 +12,6 @@ from support.command_line import run
 from support.processes import Server
 from support.terminal import on_terminal
 
-pytestmark = pytest.mark.xdist_group("cli terminal")
 PROVIDER = "ALUXSAT-SATELLITE-NORTH"
 CARD = "0012345678901234"
 SAID = "not on this card " * 20

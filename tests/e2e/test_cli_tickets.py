@@ -22,8 +22,6 @@ from support.command_line import run, told_as_json
 from support.processes import Server
 from support.pulling import accept_all, answer, take
 
-pytestmark = pytest.mark.xdist_group("cli tickets")
-
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:

@@ -16,7 +16,6 @@ from support.forking import PROGRAM, Forked
 from support.processes import PATIENCE, Server, wait_until
 from support.pulling import answer
 
-pytestmark = pytest.mark.xdist_group("cli times")
 PROVIDER = "WEB"
 
 

@@ -23,7 +23,6 @@ from support.command_line import run, run_process
 from support.processes import Server, simulated_adapter, wait_until
 from support.scraping import free_port
 
-pytestmark = pytest.mark.xdist_group("cli tls")
 CERTIFICATES = Path(__file__).parent / "certificates"
 CA = f"--ca={CERTIFICATES / 'ca.pem'}"
 CLIENT = f"--cert={CERTIFICATES / 'crm.pem'}", f"--key={CERTIFICATES / 'crm.key'}"

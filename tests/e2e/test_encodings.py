@@ -12,7 +12,7 @@ from support.command_line import run_process
 from support.postgres import Databases
 from support.processes import Server
 
-pytestmark = [pytest.mark.postgresql, pytest.mark.xdist_group("encodings")]
+pytestmark = pytest.mark.postgresql
 NAME = "Žižka Õun €"
 
 

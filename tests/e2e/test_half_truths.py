@@ -18,7 +18,6 @@ from support.command_line import run, run_process
 from support.forking import PROGRAM
 from support.processes import Server
 
-pytestmark = pytest.mark.xdist_group("half truths")
 NAME = "Жаба €"
 
 

@@ -189,7 +189,8 @@ class SubscribedService(Value, frozen=True, kw_only=True):
 
     `term_over` is True if the term has ended: the service stays off until its term changes.
     `stopped_by_term` is True if that end switched the service off, so that a later term starts it
-    again.
+    again. `stopped_by_hand` is True if Stop Services switched it off, and nothing has started it
+    since.
     """
 
     provider: str
@@ -199,6 +200,7 @@ class SubscribedService(Value, frozen=True, kw_only=True):
     term_end: Instant | None = None
     term_over: bool = False
     stopped_by_term: bool = False
+    stopped_by_hand: bool = False
 
     @property
     def place(self) -> tuple[str, str, str]:

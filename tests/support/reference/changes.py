@@ -125,14 +125,15 @@ def _start(sub: Sub, action: do.StartServices) -> None:
     for place in _chosen(sub, action):
         svc = sub.services[place]
         need(svc.state not in ON and not svc.over, "it is on, or its term is over")
-        sub.services[place] = replace(svc, state=sub.state, by_term=False)
+        sub.services[place] = replace(svc, state=sub.state, by_term=False, by_hand=False)
 
 
 def _stop(sub: Sub, action: do.StopServices) -> None:
     need(sub.on, "not in this state")
     for place in _chosen(sub, action):
         need(sub.services[place].state in ON, "it is not on")
-        sub.services[place] = replace(sub.services[place], state=State.NOT_EFFECTIVE)
+        off = replace(sub.services[place], state=State.NOT_EFFECTIVE, by_hand=True)
+        sub.services[place] = off
     _last_one(sub)
 
 
@@ -149,7 +150,7 @@ def _term_over(sub: Sub, action: do.StopServices, now: int) -> None:
     need(places, "no term is over")
     for place in places:
         svc = sub.services[place]
-        switched = svc.state is sub.state
+        switched = svc.state is sub.state and not svc.by_hand
         sub.services[place] = replace(svc, state=State.NOT_EFFECTIVE, over=True, by_term=switched)
     if sub.on and was_on and not sub.any_on():
         _last_one(sub)

@@ -30,12 +30,15 @@ class NotAllowed(Exception):
 
 @dataclass(frozen=True)
 class Svc:
-    """A service. `over` is True if its term has ended, `by_term` if that end switched it off."""
+    """A service. `over` is True if its term has ended, `by_term` if that end switched it off, and
+    `by_hand` if the CRM did.
+    """
 
     state: State
     term_end: int | None = None
     over: bool = False
     by_term: bool = False
+    by_hand: bool = False
 
     @property
     def live(self) -> bool:
@@ -88,7 +91,7 @@ class Sub:
             if svc.state in origin:
                 off = svc.over and target in ON
                 state = State.NOT_EFFECTIVE if off else target
-                self.services[key] = replace(svc, state=state)
+                self.services[key] = replace(svc, state=state, by_hand=svc.by_hand and off)
 
 
 def need(condition: object, why: str) -> None:

@@ -97,6 +97,15 @@ def test_a_late_renewal_leaves_off_what_somebody_switched_off(way: AnyAction) ->
     assert not life.desired.services[0].on
 
 
+def test_a_late_renewal_leaves_off_what_was_stopped_by_hand_with_the_last_service() -> None:
+    life = served(viewer(on("MAIN", "SPORT", term_end=TOMORROW), NEWS))
+    life.perform(StopServices((SPORT, NEWS)))
+    life.wait(DAY)
+    life.perform(StartServices((NEWS,)))
+    life.perform(ChangeTerms((on("MAIN", "SPORT", term_end=IN_A_WEEK),)))
+    assert [service.service for service in life.desired.services if service.on] == ["NEWS"]
+
+
 def test_another_change_of_the_state_ends_the_effect_of_the_term_end() -> None:
     life = served(viewer(on("MAIN", "SPORT", term_end=TOMORROW)))
     life.wait(DAY)

@@ -34,7 +34,7 @@ def start_services(subscription: Subscription, action: StartServices) -> Subscri
     def start(service: SubscribedService) -> SubscribedService:
         if service.on or service.term_over:
             raise _not_allowed(action.kind.name, service)
-        return replace(service, state=target)
+        return replace(service, state=target, stopped_by_hand=False)
 
     services = _each(subscription, action.services, start)
     return replace(subscription, services=services, state=target)
@@ -47,7 +47,7 @@ def stop_services(subscription: Subscription, action: StopServices, *, at: Insta
     def stop(service: SubscribedService) -> SubscribedService:
         if not service.on:
             raise _not_allowed(action.kind.name, service)
-        return replace(service, state=State.NOT_EFFECTIVE)
+        return replace(service, state=State.NOT_EFFECTIVE, stopped_by_hand=True)
 
     return _off_if_last(subscription, _each(subscription, action.services, stop))
 
@@ -63,7 +63,7 @@ def _end_terms(subscription: Subscription, action: StopServices, *, at: Instant)
         raise _not_allowed(action.kind.name, _find(subscription, action.services[0].place))
 
     def stop(service: SubscribedService) -> SubscribedService:
-        followed = service.state is subscription.state
+        followed = service.state is subscription.state and not service.stopped_by_hand
         off = replace(service, state=State.NOT_EFFECTIVE)
         return replace(off, term_over=True, stopped_by_term=followed)
 

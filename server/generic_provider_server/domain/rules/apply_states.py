@@ -61,8 +61,9 @@ def switch(
     def follow(service: SubscribedService) -> SubscribedService:
         if service.state not in sources:
             return service
-        stays_off = service.term_over and target in ON
-        return replace(service, state=State.NOT_EFFECTIVE if stays_off else target)
+        if service.term_over and target in ON:
+            return replace(service, state=State.NOT_EFFECTIVE)
+        return replace(service, state=target, stopped_by_hand=False)
 
     services = tuple([follow(service) for service in subscription.services])
     return replace(subscription, state=target, until=until, services=services)

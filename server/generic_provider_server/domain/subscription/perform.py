@@ -169,13 +169,12 @@ def with_action(action: AnyAction, refused: Refused) -> Refused:
     return refused
 
 
-def _providers(before: Subscription | None, state: Subscription) -> list[str]:
+def _providers(before: Subscription | None, state: Subscription) -> Iterable[str]:
     """Returns the providers that are linked, and those that a replay may link."""
-    codes = dict.fromkeys(state.linked)
-    for each in (before, state) if before else (state,):
-        codes.update(dict.fromkeys([service.provider for service in each.services]))
-        codes.update(dict.fromkeys([item.provider for item in each.items]))
-    return list(codes)
+    states = (before, state) if before else (state,)
+    named = [service.provider for each in states for service in each.services]
+    named += [item.provider for each in states for item in each.items]
+    return dict.fromkeys([*state.linked, *named])
 
 
 def _linked(before: Subscription | None, state: Subscription) -> set[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from generic_provider_server.domain.platform.image import image
-from generic_provider_server.domain.rules.rules import check
+from generic_provider_server.domain.rules.invariants import check
 from generic_provider_server.domain.subscription.aggregate import Aggregate, Link, Pending
 from generic_provider_server.domain.subscription.due import without_usage
 from generic_provider_server.domain.subscription.records import RequestRecord, SubscriptionRecord

@@ -52,7 +52,7 @@ from .apply_services import (
 )
 from .apply_states import become_subscriber, finish, replaced, switch
 from .apply_usage import add_usage, cancel_usage
-from .rules import check, in_future, linked
+from .invariants import check, in_future, linked
 
 EFFECTIVE = frozenset({State.EFFECTIVE})
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from ..actions import ChangeDistribution, Move, RemoveItems, SwapItem
 from ..refusals import InvalidField, Reason, Refused
 from ..values import Item, Subscription
-from .rules import service_not_found
+from .invariants import service_not_found
 
 
 def add_items(subscription: Subscription, items: tuple[Item, ...]) -> Subscription:

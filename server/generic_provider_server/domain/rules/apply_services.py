@@ -18,7 +18,7 @@ from ..actions import (
 from ..catalogue import Catalogues, catalogue_of
 from ..refusals import InvalidField, Reason, Refused
 from ..values import ON, Instant, ServiceKind, State, SubscribedService, Subscription
-from .rules import already_there, in_future, latest, service_not_found
+from .invariants import already_there, in_future, latest, service_not_found
 
 
 def add_services(

@@ -9,7 +9,7 @@ from ..catalogue import Catalogues, catalogue_of
 from ..refusals import InvalidField, Reason, Refused
 from ..values import FINAL, ON, TIMED, Instant, State, SubscribedService, Subscription
 from .apply_services import selected
-from .rules import in_future, latest
+from .invariants import in_future, latest
 
 
 def become_subscriber(

@@ -8,7 +8,7 @@ from ..actions import AddUsage, CancelUsage
 from ..catalogue import Catalogue, Catalogues, catalogue_of
 from ..refusals import InvalidField, Reason, Refused
 from ..values import Instant, Service, ServiceKind, Subscription, Usage
-from .rules import in_future, in_use
+from .invariants import in_future, in_use
 
 
 def add_usage(

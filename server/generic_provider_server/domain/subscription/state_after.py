@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from ..actions import BecomeSubscriber
 from ..catalogue import Catalogues
 from ..rules.apply import apply
-from ..rules.rules import check
+from ..rules.invariants import check
 from ..values import ON, Item, State, SubscribedService, Subscription, Usage
 from .aggregate import (
     HolderPart,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -11,11 +12,15 @@ from generic_provider import (
     Adapter,
     AsyncClient,
     ProvisioningRequest,
+    ProvisioningResponse,
     Reject,
     RequestState,
+    ResponseCode,
+    ResponseStatus,
     actions,
 )
 from generic_provider.v1 import provisioning_service_pb2 as api
+from generic_provider_server.store.memory import subscriptions
 from support.calling import Caller
 from support.provisioning_server import serving
 
@@ -81,3 +86,41 @@ async def become(crm: AsyncClient, number: str) -> ProvisioningRequest:
     )
     await crm.get_action(done.action.id, wait=timedelta(seconds=30))
     return await crm.get_request(done.requests[0].number)
+
+
+@pytest.mark.usefixtures("caller")
+async def test_answers_do_not_collect_the_names_of_a_long_queue_again_and_again(
+    address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points = "MAIN", "TWIN1", "TWIN2", "TWIN3"
+    goods = "SMARTCARD", "DECODER"
+    collected, collect = list[Any](), vars(subscriptions)["goods_named"]
+
+    def goods_named(aggregate: Any) -> Any:
+        collected.append(aggregate)
+        return collect(aggregate)
+
+    become = actions.BecomeSubscriber(
+        type="DTH",
+        provider="P",
+        items=[(point, each, f"{each}{point}") for point in points for each in goods],
+        services=[(point, f"S{n}") for point in points for n in range(20)],
+    )
+    async with AsyncClient(address) as crm:
+        (created,) = (await crm.perform(become, subscription="S")).requests
+        await crm.resolve_request(created.number, status="ACCEPTED", reason="looked")
+        await crm.perform(actions.Deactivate(), subscription="S")
+        pull = api.PullPendingRequestsRequest(provider="P", adapter="a", max_requests=20)
+        (lease,) = (await Caller(crm.channel).call("PullPendingRequests", pull)).subscriptions
+        accepted = [
+            ProvisioningResponse(
+                request=each.number, lease_token=lease.lease_token, status=ResponseStatus.ACCEPTED
+            )
+            for each in lease.requests
+        ]
+        monkeypatch.setattr(subscriptions, "goods_named", goods_named)
+        results = await crm.send_responses("P", responses=accepted)
+
+    assert {each.code for each in results} == {ResponseCode.APPLIED}
+    assert len(results) == 20
+    assert len(collected) <= 1

@@ -20,7 +20,7 @@ from generic_provider_server.domain.platform.reported import Reported
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.subscription.aggregate import Aggregate, Link, Pending
 from generic_provider_server.domain.subscription.due import next_end, usage_is_over
-from generic_provider_server.domain.subscription.names_used import names_the_same
+from generic_provider_server.domain.subscription.names_used import names_kept, names_the_same
 from generic_provider_server.domain.subscription.perform import perform
 from generic_provider_server.domain.subscription.report import CLOCKS, overtaken, report
 from generic_provider_server.domain.subscription.request_outcomes import (
@@ -333,6 +333,8 @@ class Life:
             named = names_of(former) if former else NO_NAMES
             assert names_after(former, named, transition) == names_of(self.aggregate)
             if former and names_the_same(former, transition):
+                assert named == names_of(self.aggregate)
+            if former and names_kept(former, transition):
                 assert named == names_of(self.aggregate)
         for link in self.aggregate.links:
             held = link.expected(now=self.now)

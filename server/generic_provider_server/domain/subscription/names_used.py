@@ -45,17 +45,25 @@ def goods_named(aggregate: Aggregate) -> set[Goods]:
     for performed in aggregate.performed:
         named.update(goods_of(performed.action))
     for link in aggregate.links:
-        named.update([item.goods for item in link.confirmed.items])
-        for entitlement in link.confirmed.entitlements:
-            named.update(entitlement.goods)
-        for posted in link.confirmed.usages:
-            named.update(posted.goods)
+        _add_goods(named, link.confirmed)
         for pending in link.queue:
-            services, items = _carried(pending.request)
-            named.update([item.goods for item in items])
-            for service in services:
-                named.update([item.goods for item in service.items])
+            _add_carried(named, pending.request)
     return named
+
+
+def _add_goods(named: set[Goods], image: PlatformImage) -> None:
+    named.update([item.goods for item in image.items])
+    for entitlement in image.entitlements:
+        named.update(entitlement.goods)
+    for posted in image.usages:
+        named.update(posted.goods)
+
+
+def _add_carried(named: set[Goods], request: Request) -> None:
+    services, items = _carried(request)
+    named.update([item.goods for item in items])
+    for service in services:
+        named.update([item.goods for item in service.items])
 
 
 def goods_of(action: AnyAction) -> set[Goods]:
@@ -140,6 +148,50 @@ def names_the_same(former: Aggregate, transition: Transition) -> bool:
         and not (transition.actions or transition.finished)
         and all(adds(pending.request) for _, pending in transition.created)
         and [each.confirmed for each in after.links] == [each.confirmed for each in former.links]
+    )
+
+
+def names_kept(former: Aggregate, transition: Transition) -> bool:
+    """Tells whether the CRM still names everything that the transition changes in the queues and on
+    the platforms, so that the reserved items and the parts of providers certainly stay the same.
+
+    This costs less than to collect the names of a long queue.
+    """
+    after = transition.aggregate
+    if after.desired is not former.desired or after.base is not former.base:
+        return False
+    if not after.desired.live or _frame(former) != _frame(after):
+        return False
+    named, places = {item.goods for item in after.desired.items}, set[Place]()
+    _add_state(places, after.desired)
+    goods, changed = set[Goods](), set[Place]()
+    ended = [(each.provider, each.pending) for each in transition.finished]
+    for provider, pending in (*ended, *transition.created):
+        _add_carried(goods, pending.request)
+        _add_request(changed, provider, pending.request)
+    for before, link in zip(former.links, after.links, strict=True):
+        for old, new in ((before, link), (link, before)):
+            image = _without(old.confirmed, new.confirmed)
+            _add_goods(goods, image)
+            _add_image(changed, link.provider, image)
+    return goods <= named and changed <= places
+
+
+def _frame(aggregate: Aggregate) -> tuple[list[str], list[int]]:
+    """Returns the providers, and the identities of the unsettled actions."""
+    return (
+        [link.provider for link in aggregate.links],
+        [id(performed.action) for performed in aggregate.performed],
+    )
+
+
+def _without(image: PlatformImage, other: PlatformImage) -> PlatformImage:
+    """Returns the parts of an image that are not the same objects in the other one."""
+    there = {id(part) for part in (*other.entitlements, *other.items, *other.usages)}
+    return PlatformImage(
+        entitlements=tuple([part for part in image.entitlements if id(part) not in there]),
+        items=tuple([part for part in image.items if id(part) not in there]),
+        usages=tuple([part for part in image.usages if id(part) not in there]),
     )
 
 

@@ -16,7 +16,7 @@ from support.calling import Caller
 CHAIN, GOODS = ("MAIN", "TWIN1", "TWIN2", "TWIN3"), ("SMARTCARD", "DECODER")
 
 MOST = 2 * 1024 * 1024
-SUBSCRIPTIONS = 400
+SUBSCRIPTIONS = 200
 
 
 def become(n: int) -> subscriptions.PerformActionRequest:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from io import StringIO
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
-from signal import SIGKILL, Signals
+from signal import SIGINT, SIGKILL, Signals, default_int_handler, signal
 from subprocess import PIPE, Popen, TimeoutExpired
 from typing import IO
 
@@ -118,6 +118,7 @@ def _output(wanted: int) -> tuple[IO[str], Connection]:
 def _become(
     arguments: Sequence[str], environment: Mapping[str, str], out: Connection, err: Connection
 ) -> None:
+    signal(SIGINT, default_int_handler)  # a run in the background ignores it
     os.dup2(out.fileno(), 1)
     os.dup2(err.fileno(), 2)
     out.close()

@@ -183,7 +183,8 @@ def _swap_service(sub: Sub, action: do.SwapService) -> None:
     old = sub.services.pop((*at, action.old_service), None)
     need(old and action.old_service != action.new_service, "no such service")
     assert old is not None
-    add_service(sub, (*at, action.new_service), Svc(old.state, action.term_end))
+    new = Svc(old.state, action.term_end, by_hand=old.by_hand)
+    add_service(sub, (*at, action.new_service), new)
 
 
 def _remove_items(sub: Sub, action: do.RemoveItems) -> None:

@@ -191,7 +191,7 @@ async def test_whom_a_complete_report_does_not_name_is_missing(crm: AsyncClient)
 async def test_whom_a_faulty_entry_of_a_complete_report_names_is_not_missing(
     crm: AsyncClient,
 ) -> None:
-    await served_already(crm, "S1", "S2", "S3")
+    await served_already(crm, "S1", "S2", "S3", "S5")
     twice = ExistingAccount(provider="P", account_number="AS3", holds_everything=True)
     again = actions.BecomeSubscriber(
         type="DTH", provider="P", services=[("MAIN", "S1")], existing=[twice]
@@ -201,12 +201,14 @@ async def test_whom_a_faulty_entry_of_a_complete_report_names_is_not_missing(
         PlatformSubscription(subscription="S1", items=[PlatformItem()]),
         there("S2", subscription="S2", account_number="AS1"),
         there("", account_number="AS3"),
+        there("S5", subscription="S5", account_number="A" * 65),
     ]
 
     told = await crm.report_platform_state("P", faulty, observed_time=soon(), complete=True)
 
-    assert (told.received, told.unknown_subscriptions, told.missing) == (3, 3, 0)
-    assert [await differences(crm, number) for number in ("S1", "S2", "S3", "S4")] == [[]] * 4
+    assert (told.received, told.unknown_subscriptions, told.missing) == (4, 4, 0)
+    named = ("S1", "S2", "S3", "S4", "S5")
+    assert [await differences(crm, number) for number in named] == [[]] * 5
 
 
 async def test_a_complete_report_that_lacks_too_many_is_refused_and_what_it_names_stays(

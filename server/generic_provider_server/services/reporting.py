@@ -38,15 +38,17 @@ class Terms(Value, frozen=True, kw_only=True):
 class Subscriber(Value, frozen=True, kw_only=True):
     """An entry of a report as it was sent.
 
-    `wrong`: why the entry is malformed. `nameless`: true if its names are malformed too. Without
-    `held` the platform does not know the subscriber.
+    `by_number` and `by_account`: the names by which the subscription is found; a malformed name is
+    left out. `wrong`: why the entry is malformed. Without `held` the platform does not know the
+    subscriber.
     """
 
     account_number: str = ""
     subscription: str = ""
     held: Reported | None = None
     wrong: str = ""
-    nameless: bool = False
+    by_number: str = ""
+    by_account: str = ""
 
 
 class Example(Value, frozen=True, kw_only=True):
@@ -86,13 +88,14 @@ class Reporting:
         if self.terms.complete:
             names = [Entry(subscription=each, held=None, doubtful=True) for each in doubtful]
             for entries in _parts(names, MOST_IN_TRANSACTION):
-                await self._apply(entries)
+                await self._apply(entries, audit=None)
         for part in _parts(named, MOST_IN_TRANSACTION):
             entries = [
                 Entry(subscription=number, account_number=each.account_number, held=each.held)
                 for each, number in part
             ]
-            for (each, number), result in zip(part, await self._apply(entries), strict=True):
+            results = await self._apply(entries, audit=self.audit)
+            for (each, number), result in zip(part, results, strict=True):
                 self._count(each, number, result)
 
     async def finish(self) -> int:
@@ -106,7 +109,7 @@ class Reporting:
             async for numbers in self._missing():
                 entries = [Entry(subscription=number, held=None) for number in numbers]
                 for part in _parts(entries, MOST_IN_TRANSACTION):
-                    results = await self._apply(part)
+                    results = await self._apply(part, audit=self.audit)
                     self.outcomes[Outcome.MISSING] += sum(
                         each.outcome is Outcome.MISSING for each in results
                     )
@@ -121,21 +124,20 @@ class Reporting:
         Those entries are counted as unknown, but their subscriptions do not count as missing.
         """
         provider = self.terms.provider
-        accounts = {each.account_number for each in subscribers if not each.subscription}
+        accounts = {each.by_account for each in subscribers if not each.by_number}
         known = await self.store.read(lambda queries: queries.with_accounts(provider, accounts))
         named, doubtful = [], list[str]()
         for each in subscribers:
-            numbers = [each.subscription] if each.subscription else known.get(each.account_number)
-            why = each.wrong or _unclear(numbers or ())
+            numbers = [each.by_number] if each.by_number else known.get(each.by_account, [])
+            why = each.wrong or _unclear(numbers)
             if numbers and not why:
                 named.append((each, numbers[0]))
                 continue
             self._count_unknown(each, why)
-            if not each.nameless:
-                doubtful += numbers or ()
+            doubtful += numbers
         return named, doubtful
 
-    async def _apply(self, entries: Sequence[Entry]) -> list[EntryResult]:
+    async def _apply(self, entries: Sequence[Entry], *, audit: Audit | None) -> list[EntryResult]:
         """Applies the entries, and returns the outcome of each.
 
         Subscriptions that cannot be processed are set aside, and the others are applied without
@@ -151,7 +153,7 @@ class Reporting:
                 report_time=self._report_time,
             )
             try:
-                done = iter(await self.store.do(report, audit=self.audit))
+                done = iter(await self.store.do(report, audit=audit))
             except Unprocessable as error:
                 broken.add(error.subscription)
                 continue

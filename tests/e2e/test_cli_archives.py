@@ -60,7 +60,7 @@ def test_old_requests_go_into_a_file_that_is_read_and_deleted(
     for what in ("request", "action"):
         listed = run(what, "list", "--subscription=S1", server=server)
         assert listed.stderr == "Older requests of the subscription are in Z0000000001.\n"
-    assert "confirmed   by no request in the database" in explained.stdout
+    assert "confirmed   by requests that are not in the database" in explained.stdout
     (told,) = told_as_json("subscription", "explain", "S1", server=server)
     assert told["archives"] == [archive]
     missing = run("request", "show", request_number, server=server)
@@ -83,7 +83,7 @@ def test_old_requests_go_into_a_file_that_is_read_and_deleted(
     assert deleted.stdout.startswith("Z0000000001 DELETED: deleted by ")
     assert list((tmp_path / "archives").iterdir()) == []
     explained = run("subscription", "explain", "S1", server=server)
-    assert "confirmed   by no request in the database" in explained.stdout
+    assert "confirmed   by requests that are not in the database" in explained.stdout
     _check_audit(server)
 
 

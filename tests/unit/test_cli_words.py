@@ -57,6 +57,11 @@ def test_an_option_in_front_of_its_command_belongs_after_it(typed: tuple[str, ..
         ("request", "list", "--created-from=9999-12-31T23:59:59-14:00"),
         ("action", "rest", "S1", "--until=0001-01-01T00:00+14:00"),
         ("archive", "create", "--older-than=99999999999d"),
+        ("subscription", "list", "--timeout=inf"),
+        ("health", "--timeout=1e300"),
+        ("request", "tail", "--interval=nan"),
+        ("adapter", "simulate", "--provider=P", "--delay=1e300"),
+        ("adapter", "check", "--patience=inf"),
     ],
 )
 def test_a_time_or_span_that_no_calendar_has_is_wrong_usage(typed: tuple[str, ...]) -> None:

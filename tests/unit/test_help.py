@@ -24,7 +24,8 @@ def _commands(
 def test_every_option_is_explained() -> None:
     for context in _commands(generic_provider, None, "generic-provider"):
         options = [each for each in context.command.params if isinstance(each, click.Option)]
-        assert [each.opts for each in options if not each.help] == [], context.command_path
+        silent = [each.opts for each in options if (each.help or "None ").startswith("None ")]
+        assert silent == [], context.command_path
 
 
 def test_no_line_of_any_help_is_longer_than_a_terminal_is_wide() -> None:

@@ -212,10 +212,20 @@ def cancel(client: Client, output: Output, *, action_id: str, performed_by: str)
 @click.option("--subscription", default="", help="The number of the subscription.")
 @click.option("--reference", default="", help="The order, ticket or campaign.")
 @click.option(
-    "--kind", "kinds", cls=NamedOption, type=Named(ActionKind), multiple=True, help="The kind."
+    "--kind",
+    "kinds",
+    cls=NamedOption,
+    type=Named(ActionKind),
+    multiple=True,
+    help="List only those of this kind.",
 )
 @click.option(
-    "--state", "states", cls=NamedOption, type=Named(ActionState), multiple=True, help="The state."
+    "--state",
+    "states",
+    cls=NamedOption,
+    type=Named(ActionState),
+    multiple=True,
+    help="List only those in this state.",
 )
 @click.option("--performed-by", default="", help="Who performed the action.")
 @created_options

@@ -82,7 +82,7 @@ def batch(
     same person runs the same command again, it performs only what is missing. The same lines a
     month later need --again, or a file of another name.
 
-    RefusedLines lines are written to FILE.refused, and the reasons to standard error.
+    Refused lines are written to FILE.refused, and the reasons to standard error.
     """
     client.performed_by = performed_by or client.performed_by
     run = run or (str(uuid4()) if again else "")

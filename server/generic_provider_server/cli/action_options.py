@@ -96,14 +96,24 @@ HOLDER = (
     _option("--holder-name", "holder__name", help="The holder's name."),
     _option("--holder-email", "holder__email", help="The holder's email address."),
     _option("--holder-phone", "holder__phone", help="The holder's telephone number."),
-    _many("--holder-parameter", "holder__parameters", Entry(), help="What the platform needs."),
+    _many(
+        "--holder-parameter",
+        "holder__parameters",
+        Entry(),
+        help="An extra value for the platform: KEY=VALUE.",
+    ),
 )
 ADDRESS = (
     _many("--address-line", "address__lines", click.STRING, help="A line of the address."),
     _option("--city", "address__city", help="The city of the address."),
     _option("--postal-code", "address__postal_code", help="The postal code of the address."),
     _option("--country", "address__country", help="The country of the address."),
-    _many("--address-parameter", "address__parameters", Entry(), help="What the platform needs."),
+    _many(
+        "--address-parameter",
+        "address__parameters",
+        Entry(),
+        help="An extra value for the platform: KEY=VALUE.",
+    ),
 )
 EXISTING = (
     _many(
@@ -230,7 +240,10 @@ ACTIONS = {
             _instant("--start-time", required=True, help="The beginning of the usage."),
             _instant("--end-time", required=True, help="The end of the usage."),
             _many(
-                "--parameter", "parameters", Entry(), help="What the platform needs, e.g. the film."
+                "--parameter",
+                "parameters",
+                Entry(),
+                help="An extra value for the platform, e.g. the film: KEY=VALUE.",
             ),
         ),
     ),

@@ -23,6 +23,7 @@ from .connecting.connection import Connection
 from .connecting.options import connection_options
 from .failures import REFUSED
 from .remote import remote
+from .values import Seconds
 
 SHARE = click.FloatRange(0, 1)
 
@@ -60,7 +61,7 @@ def adapter() -> None:
     help="Reject requests of a type (* = any) about a service, item, distributor or usage, "
     "e.g. 'ACTIVATE_SERVICE:FILM=E42:not on this card'. May be repeated.",
 )
-@click.option("--delay", type=float, default=0, help="How many seconds each request takes.")
+@click.option("--delay", type=Seconds(0), default=0, help="How many seconds each request takes.")
 @click.option("--fail", type=SHARE, default=0, help="The share of requests to answer RETRY_LATER.")
 @click.option(
     "--lose",

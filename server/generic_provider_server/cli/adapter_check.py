@@ -20,7 +20,7 @@ from ..desk.output import json_line, say, show_table
 from .failures import REFUSED
 from .files.provider_file import read_provider
 from .files.text import FILE
-from .values import Named, NamedOption
+from .values import Named, NamedOption, Seconds
 
 
 @click.command()
@@ -52,14 +52,14 @@ from .values import Named, NamedOption
 )
 @click.option(
     "--patience",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(),
     default=35,
     show_default=True,
     help="How many seconds to wait for each step that the adapter must do.",
 )
 @click.option(
     "--wait",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(),
     default=60,
     show_default=True,
     help="How many seconds to wait for the adapter to connect at first.",

@@ -88,7 +88,12 @@ def _ago(span: timedelta) -> datetime:
 @archive.command("list")
 @click.option("--provider", default="", help="Archives that were made for this provider only.")
 @click.option(
-    "--state", "states", cls=NamedOption, type=Named(ArchiveState), multiple=True, help="The state."
+    "--state",
+    "states",
+    cls=NamedOption,
+    type=Named(ArchiveState),
+    multiple=True,
+    help="List only those in this state.",
 )
 @click.option(
     "--subscription", default="", help="Archives that contain requests of this subscription."

@@ -13,6 +13,7 @@ from .connecting.connection import Connection
 from .connecting.options import connection_options
 from .connecting.reaching import refuse_unreachable
 from .failures import REFUSED, NotReached
+from .values import Seconds
 
 CHECK = "/grpc.health.v1.Health/Check"
 LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -23,7 +24,7 @@ LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 @click.option("--service", default="", help="One service of the contract. Default: the server.")
 @click.option(
     "--timeout",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(),
     default=5,
     show_default=True,
     help="How many seconds to wait for the server.",

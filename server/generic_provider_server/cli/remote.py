@@ -17,6 +17,7 @@ from .connecting.connection import Connection
 from .connecting.options import connection_options
 from .connecting.reaching import refuse_unreachable
 from .field_options import naming_options
+from .values import Seconds
 
 P = ParamSpec("P")
 
@@ -60,7 +61,7 @@ def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[
     json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
     timeout = click.option(
         "--timeout",
-        type=click.FloatRange(min=0.1),
+        type=Seconds(),
         default=10,
         show_default=True,
         help="How many seconds to wait for the server.",

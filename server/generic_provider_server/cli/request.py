@@ -22,7 +22,7 @@ from ..desk.wording import about, address, error, holder, item, usage, waits
 from .listing import created_options, limit_option, name_archives, page_size, within
 from .remote import remote
 from .request_tail import changes
-from .values import INSTANT, Named, NamedOption
+from .values import INSTANT, Named, NamedOption, Seconds
 
 F = TypeVar("F", bound=Callable[..., None])
 FILTERS = (
@@ -30,7 +30,12 @@ FILTERS = (
     click.option("--subscription", default="", help="Requests of this subscription."),
     click.option("--account-number", default="", help="The platform's own account number."),
     click.option(
-        "--type", "types", cls=NamedOption, type=Named(RequestType), multiple=True, help="The type."
+        "--type",
+        "types",
+        cls=NamedOption,
+        type=Named(RequestType),
+        multiple=True,
+        help="List only those of this type.",
     ),
     click.option(
         "--state",
@@ -38,7 +43,7 @@ FILTERS = (
         cls=NamedOption,
         type=Named(RequestState),
         multiple=True,
-        help="The state.",
+        help="List only those in this state.",
     ),
     click.option(
         "--origin",
@@ -159,7 +164,7 @@ def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -
 )
 @click.option(
     "--interval",
-    type=click.FloatRange(0.1),
+    type=Seconds(),
     default=1,
     show_default=True,
     help="The number of seconds between two calls to the server.",

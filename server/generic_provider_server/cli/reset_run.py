@@ -194,7 +194,7 @@ def cancel(client: Client, output: Output, /, *, reset_run: str, reason: str) ->
     cls=NamedOption,
     type=Named(ResetRunState),
     multiple=True,
-    help="The state.",
+    help="List only those in this state.",
 )
 @limit_option
 @remote
@@ -229,7 +229,7 @@ def list_(
     cls=NamedOption,
     type=Named(EntryOutcome),
     multiple=True,
-    help="The outcome.",
+    help="List only those with this outcome.",
 )
 @limit_option
 @remote

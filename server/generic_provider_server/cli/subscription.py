@@ -40,7 +40,7 @@ def subscription() -> None:
     cls=NamedOption,
     type=Named(SubscriptionState),
     multiple=True,
-    help="The state.",
+    help="List only those in this state.",
 )
 @click.option(
     "--sync-state",

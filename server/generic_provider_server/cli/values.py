@@ -4,6 +4,7 @@ gets.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +17,22 @@ from .files.times import time_of
 from .files.toml_messages import span_of
 
 WIDEST = 60
+DAY_SECONDS = 86_400
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds, up to a day."""
+
+    def __init__(self, least: float = 0.1) -> None:
+        super().__init__(least, DAY_SECONDS)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        seconds: float = super().convert(value, param, ctx)
+        if math.isnan(seconds):  # every range contains it
+            self.fail(f"{value} is not a number of seconds.", param, ctx)
+        return seconds
 
 
 class Named(click.ParamType[str]):
@@ -52,7 +69,7 @@ class NamedOption(click.Option):
         super().__init__(*args, **attributes)
         if isinstance(self.type, Named) and len("|".join(self.type.names)) > WIDEST:
             self.metavar = "NAME"
-            self.help = f"{self.help or ''} One of {', '.join(self.type.names)}.".lstrip()
+            self.help = f"{self.help} One of {', '.join(self.type.names)}."
 
 
 class Instant(click.ParamType[datetime]):

@@ -163,8 +163,8 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
         when = moment(platform.confirmation, "settle_time")
         yield f"  confirmed   {when} by {_request(platform.confirmation)}"
     elif platform.provider and not platform.report:
-        told = archived or link.confirmed.ByteSize()
-        yield f"  confirmed   {'by no request in the database' if told else 'nothing yet'}"
+        gone = "by requests that are not in the database"
+        yield f"  confirmed   {gone if archived or link.confirmed.ByteSize() else 'nothing yet'}"
     if platform.report and _is_newer(platform.report, platform.confirmation):
         when = moment(platform.report, "time")
         yield f"  reported    {when}, if that report named the subscription"

@@ -28,11 +28,9 @@ from ..actions import (
     SwapItem,
     SwapService,
 )
-from ..platform.effect import adds
 from ..platform.image import PlatformImage, ProvisionedItem, ProvisionedService, Request
 from ..values import Goods, Subscription
 from .aggregate import Aggregate
-from .transition import Transition
 
 
 def goods_named(aggregate: Aggregate) -> set[Goods]:
@@ -45,13 +43,13 @@ def goods_named(aggregate: Aggregate) -> set[Goods]:
     for performed in aggregate.performed:
         named.update(goods_of(performed.action))
     for link in aggregate.links:
-        _add_goods(named, link.confirmed)
+        add_goods(named, link.confirmed)
         for pending in link.queue:
-            _add_carried(named, pending.request)
+            add_carried(named, pending.request)
     return named
 
 
-def _add_goods(named: set[Goods], image: PlatformImage) -> None:
+def add_goods(named: set[Goods], image: PlatformImage) -> None:
     named.update([item.goods for item in image.items])
     for entitlement in image.entitlements:
         named.update(entitlement.goods)
@@ -59,7 +57,7 @@ def _add_goods(named: set[Goods], image: PlatformImage) -> None:
         named.update(posted.goods)
 
 
-def _add_carried(named: set[Goods], request: Request) -> None:
+def add_carried(named: set[Goods], request: Request) -> None:
     services, items = _carried(request)
     named.update([item.goods for item in items])
     for service in services:
@@ -123,107 +121,27 @@ def uses_of(aggregate: Aggregate) -> frozenset[Use]:
     places: set[Place] = set()
     for state in (aggregate.desired, aggregate.base):
         if state is not None and state.live:
-            _add_state(places, state)
+            add_state(places, state)
     for performed in aggregate.performed:
-        places.update(_of_action(performed.action))
+        places.update(parts_of_action(performed.action))
         if isinstance(performed.action, SwapItem):
             places.update(_swapped_in(performed.action, aggregate))
     for link in aggregate.links:
-        _add_image(places, link.provider, link.confirmed)
+        add_image(places, link.provider, link.confirmed)
         for pending in link.queue:
-            _add_request(places, link.provider, pending.request)
-    return _uses_of(frozenset(places))
-
-
-def names_the_same(former: Aggregate, transition: Transition) -> bool:
-    """Tells whether the transition certainly changes neither the reserved items nor the parts of
-    providers.
-
-    A reset that only adds to what a platform holds sends only what the CRM wants. But what it
-    removes may have a service code that only the catalogue knows.
-    """
-    after = transition.aggregate
-    return (
-        after.desired is former.desired
-        and not (transition.actions or transition.finished)
-        and all(adds(pending.request) for _, pending in transition.created)
-        and [each.confirmed for each in after.links] == [each.confirmed for each in former.links]
-    )
-
-
-def names_kept(former: Aggregate, transition: Transition) -> bool:
-    """Tells whether the CRM still names everything that the transition changes in the queues and on
-    the platforms, so that the reserved items and the parts of providers certainly stay the same.
-
-    This costs less than to collect the names of a long queue.
-    """
-    after = transition.aggregate
-    if after.desired is not former.desired or after.base is not former.base:
-        return False
-    if not after.desired.live or _frame(former) != _frame(after):
-        return False
-    named, places = {item.goods for item in after.desired.items}, set[Place]()
-    _add_state(places, after.desired)
-    goods, changed = set[Goods](), set[Place]()
-    ended = [(each.provider, each.pending) for each in transition.finished]
-    for provider, pending in (*ended, *transition.created):
-        _add_carried(goods, pending.request)
-        _add_request(changed, provider, pending.request)
-    for before, link in zip(former.links, after.links, strict=True):
-        for old, new in ((before, link), (link, before)):
-            image = _without(old.confirmed, new.confirmed)
-            _add_goods(goods, image)
-            _add_image(changed, link.provider, image)
-    return goods <= named and changed <= places
-
-
-def _frame(aggregate: Aggregate) -> tuple[list[str], list[int]]:
-    """Returns the providers, and the identities of the unsettled actions."""
-    return (
-        [link.provider for link in aggregate.links],
-        [id(performed.action) for performed in aggregate.performed],
-    )
-
-
-def _without(image: PlatformImage, other: PlatformImage) -> PlatformImage:
-    """Returns the parts of an image that are not the same objects in the other one."""
-    there = {id(part) for part in (*other.entitlements, *other.items, *other.usages)}
-    return PlatformImage(
-        entitlements=tuple([part for part in image.entitlements if id(part) not in there]),
-        items=tuple([part for part in image.items if id(part) not in there]),
-        usages=tuple([part for part in image.usages if id(part) not in there]),
-    )
-
-
-def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | None:
-    """Returns the parts that the transition adds to those that the aggregate names. Returns None if
-    the transition may also change the reserved items, or remove parts.
-
-    An unsettled action never removes parts, because the state before the action is kept.
-    """
-    changes, linked = transition.actions, len(transition.aggregate.links)
-    if transition.finished or len(changes) != 1 or len(former.links) != linked:
-        return None
-    action = changes[0].performed.action
-    if changes[0].settled or not isinstance(action, ServiceListAction):
-        return None
-    places = set(_of_action(action))
-    for provider, pending in transition.created:
-        if pending.request.usage:  # a cancellation may name items that are nowhere else
-            return None
-        _add_request(places, provider, pending.request)
-    return _uses_of(frozenset(places))
+            add_request(places, link.provider, pending.request)
+    return uses_of_places(frozenset(places))
 
 
 def uses_named(action: AnyAction) -> frozenset[Use]:
     """Returns the parts of each provider that a scheduled action names, in the same form as
     `uses_of`.
     """
-    return _uses_of(frozenset(places_named(action)))
+    return uses_of_places(frozenset(places_named(action)))
 
 
 def places_named(action: AnyAction) -> list[Place]:
-    places = _of_action(action)
+    places = parts_of_action(action)
     if isinstance(action, BecomeSubscriber):
         codes = [action.provider, *[each.provider for each in action.existing]]
         places += [("*", code, "", "") for code in codes]
@@ -233,7 +151,7 @@ def places_named(action: AnyAction) -> list[Place]:
 
 
 @lru_cache(PLACES_KEPT)
-def _uses_of(places: frozenset[Place]) -> frozenset[Use]:
+def uses_of_places(places: frozenset[Place]) -> frozenset[Use]:
     uses: set[Use] = set()
     for kind, provider, distributor, code in places:
         uses.add((provider, "*"))
@@ -246,7 +164,7 @@ def _uses_of(places: frozenset[Place]) -> frozenset[Use]:
     return frozenset(uses)
 
 
-def _add_state(places: set[Place], state: Subscription) -> None:
+def add_state(places: set[Place], state: Subscription) -> None:
     for code in state.linked:
         places.add(("*", code, "", ""))
     for service in state.services:
@@ -257,7 +175,7 @@ def _add_state(places: set[Place], state: Subscription) -> None:
         places.add(("s", usage.provider, usage.distributor, usage.service))
 
 
-def _add_image(places: set[Place], provider: str, image: PlatformImage) -> None:
+def add_image(places: set[Place], provider: str, image: PlatformImage) -> None:
     for entitlement in image.entitlements:
         places.add(("s", provider, entitlement.distributor, entitlement.service))
     for item in image.items:
@@ -266,7 +184,7 @@ def _add_image(places: set[Place], provider: str, image: PlatformImage) -> None:
         places.add(("s", provider, posted.usage.distributor, posted.usage.service))
 
 
-def _add_request(places: set[Place], provider: str, request: Request) -> None:
+def add_request(places: set[Place], provider: str, request: Request) -> None:
     services, items = _carried(request)
     for service in services:
         places.add(("s", provider, service.distributor, service.service))
@@ -274,7 +192,7 @@ def _add_request(places: set[Place], provider: str, request: Request) -> None:
         places.add(("g", provider, item.distributor, item.goods_type))
 
 
-def _of_action(action: AnyAction) -> list[Place]:
+def parts_of_action(action: AnyAction) -> list[Place]:
     """Returns the places that an action adds. Those of a swapped item are not included."""
     match action:
         case AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms():

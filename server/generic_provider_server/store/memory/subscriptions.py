@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 from ...domain.lane import Lane
 from ...domain.subscription.aggregate import Aggregate
-from ...domain.subscription.names_used import Use, goods_named, uses_added, uses_of
+from ...domain.subscription.names_changed import uses_added
+from ...domain.subscription.names_used import Use, goods_named, uses_of
 from ...domain.subscription.records import SubscriptionRecord
 from ...domain.subscription.transition import Transition
 from ...domain.values import Goods

@@ -14,7 +14,8 @@ from ...domain.lane import UNANSWERED, Lane, LaneChange, end
 from ...domain.lease import LeaseEnd
 from ...domain.subscription.aggregate import Aggregate, Pending
 from ...domain.subscription.events import Event, EventKind, events_of
-from ...domain.subscription.names_used import names_kept, names_the_same, uses_named
+from ...domain.subscription.names_changed import names_unchanged
+from ...domain.subscription.names_used import uses_named
 from ...domain.subscription.records import (
     ActionRecord,
     ActionState,
@@ -31,9 +32,6 @@ from ..memory.set_aside import Unprocessable
 from ..memory.subscriptions import names_after
 from ..notices.tally import ACTIONS, CREATED, LOSSES, LOST
 from .resets import Resets
-
-LONG = 50
-"""The names of a queue with more requests than this are collected only if they may have changed."""
 
 
 class Transaction(Resets):
@@ -86,10 +84,7 @@ class Transaction(Resets):
         former = record.aggregate if record else None
         self.subscriptions[subscription] = revised(record, transition.aggregate, now=self.now)
         self.events += events_of(former, transition)
-        if former is not None and (
-            names_the_same(former, transition)
-            or (_has_long_queue(former) and names_kept(former, transition))
-        ):
+        if former is not None and names_unchanged(former, transition):
             self._changed.setdefault(subscription, None)
         else:
             self._change_names(subscription, former, transition)
@@ -282,10 +277,6 @@ class Transaction(Resets):
             "taken_back": self._taken_back[performed.id],
         }
         self._write(sql.CHANGE_ACTION, performed.id, row)
-
-
-def _has_long_queue(aggregate: Aggregate) -> bool:
-    return any(len(link.queue) > LONG for link in aggregate.links)
 
 
 def state_of(change: ActionChange) -> ActionState:

@@ -1,0 +1,113 @@
+"""Tells whether a change may change the names that a subscription uses, so that they are collected
+anew only if they may have changed.
+"""
+
+from __future__ import annotations
+
+from ..actions import ServiceListAction
+from ..platform.effect import adds
+from ..platform.image import PlatformImage
+from ..values import Goods
+from .aggregate import Aggregate
+from .names_used import (
+    Place,
+    Use,
+    add_carried,
+    add_goods,
+    add_image,
+    add_request,
+    add_state,
+    parts_of_action,
+    uses_of_places,
+)
+from .transition import Transition
+
+LONG = 50
+"""`names_kept` is cheaper than to collect the names of a queue with more requests than this."""
+
+
+def names_unchanged(former: Aggregate, transition: Transition) -> bool:
+    """Tells whether the transition certainly changes neither the reserved items nor the parts of
+    providers.
+    """
+    if names_the_same(former, transition):
+        return True
+    long = any(len(link.queue) > LONG for link in former.links)
+    return long and names_kept(former, transition)
+
+
+def names_the_same(former: Aggregate, transition: Transition) -> bool:
+    """Tells whether the transition only creates requests, and these name nothing new.
+
+    A reset that only adds to what a platform holds sends only what the CRM wants. But what it
+    removes may have a service code that only the catalogue knows.
+    """
+    after = transition.aggregate
+    return (
+        after.desired is former.desired
+        and not (transition.actions or transition.finished)
+        and all(adds(pending.request) for _, pending in transition.created)
+        and [each.confirmed for each in after.links] == [each.confirmed for each in former.links]
+    )
+
+
+def names_kept(former: Aggregate, transition: Transition) -> bool:
+    """Tells whether the CRM still names everything that the transition changes in the queues and on
+    the platforms, so that the reserved items and the parts of providers certainly stay the same.
+    """
+    after = transition.aggregate
+    if after.desired is not former.desired or after.base is not former.base:
+        return False
+    if not after.desired.live or _frame(former) != _frame(after):
+        return False
+    named, places = {item.goods for item in after.desired.items}, set[Place]()
+    add_state(places, after.desired)
+    goods, changed = set[Goods](), set[Place]()
+    ended = [(each.provider, each.pending) for each in transition.finished]
+    for provider, pending in (*ended, *transition.created):
+        add_carried(goods, pending.request)
+        add_request(changed, provider, pending.request)
+    for before, link in zip(former.links, after.links, strict=True):
+        for old, new in ((before, link), (link, before)):
+            image = _without(old.confirmed, new.confirmed)
+            add_goods(goods, image)
+            add_image(changed, link.provider, image)
+    return goods <= named and changed <= places
+
+
+def _frame(aggregate: Aggregate) -> tuple[list[str], list[int]]:
+    """Returns the providers, and the identities of the unsettled actions."""
+    return (
+        [link.provider for link in aggregate.links],
+        [id(performed.action) for performed in aggregate.performed],
+    )
+
+
+def _without(image: PlatformImage, other: PlatformImage) -> PlatformImage:
+    """Returns the parts of an image that are not the same objects in the other one."""
+    there = {id(part) for part in (*other.entitlements, *other.items, *other.usages)}
+    return PlatformImage(
+        entitlements=tuple([part for part in image.entitlements if id(part) not in there]),
+        items=tuple([part for part in image.items if id(part) not in there]),
+        usages=tuple([part for part in image.usages if id(part) not in there]),
+    )
+
+
+def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | None:
+    """Returns the parts that the transition adds to those that the aggregate names. Returns None if
+    the transition may also change the reserved items, or remove parts.
+
+    An unsettled action never removes parts, because the state before the action is kept.
+    """
+    changes, linked = transition.actions, len(transition.aggregate.links)
+    if transition.finished or len(changes) != 1 or len(former.links) != linked:
+        return None
+    action = changes[0].performed.action
+    if changes[0].settled or not isinstance(action, ServiceListAction):
+        return None
+    places = set(parts_of_action(action))
+    for provider, pending in transition.created:
+        if pending.request.usage:  # a cancellation may name items that are nowhere else
+            return None
+        add_request(places, provider, pending.request)
+    return uses_of_places(frozenset(places))

@@ -70,7 +70,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_collection_finish() -> None:
-    """Frees the garbage collection of what stays until the end."""
+    """Excludes from garbage collection what stays until the end."""
     gc.collect()
     gc.freeze()
 

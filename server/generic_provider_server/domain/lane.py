@@ -102,13 +102,11 @@ class Lane(Value, frozen=True, kw_only=True):
 
     def unanswered(self, queue: Iterable[Pending]) -> tuple[Pending, ...]:
         """Returns the requests of the queue that the live lease still covers."""
-        found = list[Pending]()
-        for pending in queue if self.lease_until > 0 else ():
-            if (pending.unit, pending.index) > (self.unit, self.last):
-                break  # the rest of the queue, which can be long, comes later
-            if self.covers(pending):
-                found.append(pending)
-        return tuple(found)
+        if self.lease_until <= 0:
+            return ()
+        last = self.unit, self.last
+        near = takewhile(lambda p: (p.unit, p.index) <= last, queue)  # the rest can be long
+        return tuple([pending for pending in near if self.covers(pending)])
 
     def leased(self, queue: Iterable[Pending]) -> frozenset[int]:
         """Returns the numbers of the requests of the queue that the live lease still covers."""

@@ -19,8 +19,8 @@ MOST_NAMES, MOST_SUBSCRIPTIONS, MOST_CODES = 100, 10_000, 1_000
 MOST_NUMBER = 2**32 - 1
 CRON_FIELDS = 5
 OF_ONE_MACHINE = ("localtime", "posixrules", "posix/", "right/", "Factory")
-"""Files beside those of the time zones. They mean something else on another machine, or count leap
-seconds.
+"""Names that are no time zones of IANA, though many machines have such files. They mean something
+else on another machine, or count leap seconds.
 """
 
 

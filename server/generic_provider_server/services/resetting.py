@@ -58,15 +58,15 @@ class Pace:
 
 
 class Resetting:
-    """Works on reset runs. `draining` is set when the server shuts down. `max_watchers`: so many
-    calls may watch runs at the same time.
+    """Works on reset runs. `draining` is set when the server shuts down. `max_watchers`: the
+    largest number of calls that watch runs at the same time.
     """
 
     def __init__(
         self,
         store: Store,
         *,
-        max_watchers: int = 1,
+        max_watchers: int,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:

@@ -16,7 +16,7 @@ from ..store.write.command import Command
 from .duties import Duty
 from .periodic_step import Loop
 
-FEW, MANY = 10, 30
+FEW, MANY = 6, 30
 """How many commands of a duty are queued together: few, or many if callers keep the writer busy, so
 that groups are large.
 """

@@ -53,7 +53,7 @@ def _subscriber(message: api.PlatformSubscription) -> Subscriber:
         checks.wrong("subscription", "is required, or account_number")
     account = checks.text("account_number", printable(message.account_number))
     number = checks.text("subscription", message.subscription)
-    malformed = {field for field, _ in checks.violations}
+    malformed = frozenset([field for field, _ in checks.violations])
     held = None if message.missing else _held(checks, message)
     wrong = "; ".join(f"{field} {why}" for field, why in checks.violations)[:TEXT]
     return Subscriber(
@@ -61,8 +61,7 @@ def _subscriber(message: api.PlatformSubscription) -> Subscriber:
         subscription=number[:CODE],
         held=held,
         wrong=wrong,
-        by_account="" if "account_number" in malformed else account,
-        by_number="" if "subscription" in malformed else number,
+        malformed=malformed,
     )
 
 

@@ -38,17 +38,23 @@ class Terms(Value, frozen=True, kw_only=True):
 class Subscriber(Value, frozen=True, kw_only=True):
     """An entry of a report as it was sent.
 
-    `by_number` and `by_account`: the names by which the subscription is found; a malformed name is
-    left out. `wrong`: why the entry is malformed. Without `held` the platform does not know the
-    subscriber.
+    `wrong`: why the entry is malformed. `malformed`: which of the two names are malformed; nothing
+    is looked up by them. Without `held` the platform does not know the subscriber.
     """
 
     account_number: str = ""
     subscription: str = ""
     held: Reported | None = None
     wrong: str = ""
-    by_number: str = ""
-    by_account: str = ""
+    malformed: frozenset[str] = frozenset()
+
+    @property
+    def by_number(self) -> str:
+        return "" if "subscription" in self.malformed else self.subscription
+
+    @property
+    def by_account(self) -> str:
+        return "" if "account_number" in self.malformed else self.account_number
 
 
 class Example(Value, frozen=True, kw_only=True):

@@ -24,10 +24,9 @@ def reset_subscription(
     """Send the platform what it lacks, and remove what it should not hold. If the platform is in
     sync, nothing is sent.
 
-    `full` sends everything again, and removes everything else that, as far as the service
-    knows, the platform holds. `recreate` also sends
-    the account, if the platform has lost it. Without a provider, every effective provider is reset.
-    `validate_only` changes nothing.
+    `full` sends everything again, and removes everything else that, as far as the service knows,
+    the platform holds. `recreate` also sends the account, if the platform has lost it. Without a
+    provider, every effective provider is reset. `validate_only` changes nothing.
     """
     request = v1.ResetSubscriptionRequest(
         subscription=subscription,

@@ -80,7 +80,7 @@ class Instant(click.ParamType[datetime]):
     ) -> datetime:
         try:
             return value if isinstance(value, datetime) else time_of(value)
-        except (ValueError, OverflowError):
+        except ValueError:
             self.fail(f"{value!r} is not a time like 2030-01-31T18:00+02:00", param, ctx)
 
 

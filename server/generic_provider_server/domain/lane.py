@@ -277,9 +277,8 @@ def end(
             error_description=error_description,
         )
     left = transition.aggregate.queue(lane.provider)
-    ended = _ended(lane)
     return LaneChange(
-        lane=ended if sent else replace(ended, unit=0),  # it must not count as handed over
+        lane=_ended(lane if sent else replace(lane, unit=0)),  # else it counts as handed over
         transition=transition,
         freed=len(leased),
         unanswered=tuple([pending for pending in left if pending.number in sent]),

@@ -18,6 +18,7 @@ Optional = Literal["first", "max_switch_off_percent", "subscriptions_per_second"
 MOST_NAMES, MOST_SUBSCRIPTIONS, MOST_CODES = 100, 10_000, 1_000
 MOST_NUMBER = 2**32 - 1
 CRON_FIELDS = 5
+EVERY_MINUTE = "* * * * *"
 OF_ONE_MACHINE = ("localtime", "posixrules", "posix/", "right/", "Factory")
 """Names that are no time zones of IANA, though many machines have such files. They mean something
 else on another machine, or count leap seconds.
@@ -93,14 +94,16 @@ def _check_times(checks: Checks, definition: ResetDefinition, at: str) -> None:
 def _check_schedule(
     checks: Checks, message: api.ResetRunDefinition, definition: ResetDefinition, at: str
 ) -> None:
+    cron = definition.cron or EVERY_MINUTE
     if message.WhichOneof("schedule") == "cron" and not definition.cron:
         checks.wrong(f"{at}.cron", "is required")
-    elif definition.cron and len(definition.cron.split()) > CRON_FIELDS:
+    elif len(cron.split()) > CRON_FIELDS:
         checks.wrong(f"{at}.cron", "has more than five fields")  # six would begin with seconds
+        cron = EVERY_MINUTE
     if definition.time_zone.startswith(OF_ONE_MACHINE):
         checks.wrong(f"{at}.time_zone", f"{definition.time_zone!r} is no name of a time zone")
     try:
-        next_time(definition.cron or "* * * * *", definition.time_zone, after=Instant(0))
+        next_time(cron, definition.time_zone, after=Instant(0))
     except InvalidField as wrong:
         for field, why in wrong.violations:
             checks.wrong(f"{at}.{field}", why)

@@ -33,7 +33,7 @@ class ResetRuns:
     def __init__(self, store: Store, resetting: Resetting) -> None:
         self._store = store
         self._resetting = resetting
-        self._reads: dict[int, asyncio.Task[tuple[api.ResetRun, bool]]] = {}
+        self._reads: dict[str, asyncio.Task[tuple[api.ResetRun, bool]]] = {}
 
     async def PreviewResetRun(
         self, request: api.PreviewResetRunRequest, call: IncomingCall
@@ -167,7 +167,7 @@ class ResetRuns:
     async def WatchResetRun(
         self, request: api.WatchResetRunRequest, call: IncomingCall
     ) -> AsyncIterator[api.WatchResetRunResponse]:
-        number, last = _number(Checks(), request.reset_run), None
+        last = None
         with self._resetting.watching():
             shown, is_open = await self._watched(request.reset_run)
             while True:
@@ -179,18 +179,18 @@ class ResetRuns:
                 try:
                     await asyncio.wait_for(self._resetting.draining.wait(), WATCH_SECONDS)
                 except TimeoutError:
-                    shown, is_open = await self._latest(number, request.reset_run)
+                    shown, is_open = await self._latest(request.reset_run)
                     continue
                 raise Refused(Reason.DRAINING, "this server process is shutting down")
 
-    async def _latest(self, number: int, name: str) -> tuple[api.ResetRun, bool]:
+    async def _latest(self, name: str) -> tuple[api.ResetRun, bool]:
         """Reads the run once a second for all its watchers, because all requests of the run are
         counted.
         """
-        read = self._reads.get(number)
+        read = self._reads.get(name)
         if read is None:
-            read = self._reads[number] = asyncio.create_task(self._watched(name))
-            asyncio.get_running_loop().call_later(WATCH_SECONDS / 2, self._reads.pop, number, None)
+            read = self._reads[name] = asyncio.create_task(self._watched(name))
+            asyncio.get_running_loop().call_later(WATCH_SECONDS / 2, self._reads.pop, name, None)
         return await asyncio.shield(read)
 
     async def _watched(self, name: str) -> tuple[api.ResetRun, bool]:

@@ -11,10 +11,9 @@ from ...desk.output import say
 def time_of(text: str) -> datetime:
     """Returns the time that an option gives.
 
-    If the text has no time zone, prints which time it means. Raises ValueError or OverflowError.
+    If the text has no time zone, prints which time it means. Raises ValueError.
     """
-    given = datetime.fromisoformat(text)
-    given.astimezone(UTC)
+    given = _given(text)
     if given.utcoffset() is not None:
         return given
     taken = given.astimezone()
@@ -24,15 +23,20 @@ def time_of(text: str) -> datetime:
 
 def timestamp_of(text: str) -> str:
     """Returns the time that a line gives, in the form of the contract. Raises ValueError."""
-    try:
-        given = datetime.fromisoformat(text)
-        given.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError(f"{text!r} is not a time like 2030-01-31T02:00Z") from None
+    given = _given(text)
     if given.utcoffset() is None:
         _say_once()
         given = given.astimezone()
     return given.isoformat()
+
+
+def _given(text: str) -> datetime:
+    try:
+        given = datetime.fromisoformat(text)
+        given.astimezone(UTC)  # fails if the time is outside of the years 1 to 9999
+    except (ValueError, OverflowError):
+        raise ValueError(f"{text!r} is not a time like 2030-01-31T02:00Z") from None
+    return given
 
 
 @cache

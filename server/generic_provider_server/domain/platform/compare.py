@@ -105,6 +105,9 @@ def surplus(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element
 
 
 _last: list[tuple[tuple[Parts, Index], ...]] = [()]
+"""Has one element, which `by_key` replaces: the parts of its last two results, each with the result
+itself.
+"""
 
 
 def by_key(parts: Parts) -> Index:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -95,9 +96,6 @@ def perform(
     ledger = Ledger(aggregate or Aggregate(desired=state), circumstances)
     ledger.base = aggregate.settled_state if aggregate else None
     ledger.desired = state
-    codes = _providers(before, state)
-    activation, deactivation = _whole(resolved, codes, circumstances.catalogues)
-    ineffective = tuple([code for code in codes if not ledger.catalogues[code].effective])
     performed = Performed(
         id=action_id,
         unit=ledger.new_unit(),
@@ -108,10 +106,7 @@ def perform(
         bulk=bulk,
         automatic=automatic,
         scheduled=scheduled,
-        whole_activation=activation,
-        whole_deactivation=deactivation,
-        ineffective=ineffective,
-        linked_then=tuple([code for code in ineffective if code in _linked(before, state)]),
+        **_at_providers(resolved, before, state, ledger.catalogues),
     )
     ledger.change(performed)
     for code in state.linked:
@@ -177,8 +172,19 @@ def _providers(before: Subscription | None, state: Subscription) -> Iterable[str
     return dict.fromkeys([*state.linked, *named])
 
 
-def _linked(before: Subscription | None, state: Subscription) -> set[str]:
-    return {*state.linked} - {*(before.linked if before else ())}
+def _at_providers(
+    action: AnyAction, before: Subscription | None, state: Subscription, catalogues: Catalogues
+) -> dict[str, Any]:
+    """Returns those fields of a Performed that name providers."""
+    codes, linked = _providers(before, state), before.linked if before else ()
+    activation, deactivation = _whole(action, codes, catalogues)
+    off = tuple([code for code in codes if not catalogues[code].effective])
+    return {
+        "whole_activation": activation,
+        "whole_deactivation": deactivation,
+        "ineffective": off,
+        "linked_then": tuple([c for c in off if c in state.linked and c not in linked]),
+    }
 
 
 def _whole(

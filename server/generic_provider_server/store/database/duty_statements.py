@@ -6,13 +6,13 @@ is mostly "nothing". To build these queries each time would take longer than to 
 
 from __future__ import annotations
 
+from .statements import HAS_RUN_OUT
+
 LEASES_RAN_OUT = (
-    "SELECT subscription FROM lane WHERE status = 1 AND lease_until > ? AND "
-    "(server = ? AND lease_until <= ? OR server = '' AND lease_until <= ?) "
-    "AND subscription NOT IN ({}) LIMIT ?"
+    f"SELECT subscription FROM lane WHERE {HAS_RUN_OUT} AND subscription NOT IN ({{}}) LIMIT ?"
 )
 DELAYS_ARE_OVER = "SELECT 1 FROM lane WHERE status = 2 AND ready_time <= ? LIMIT 1"
-OVERDUE = (
+REQUESTS_OVERDUE = (
     "SELECT subscription FROM request WHERE provider = ? AND state = 1 AND create_time < ? "
     "AND subscription NOT IN ({}) LIMIT ?"
 )
@@ -33,7 +33,7 @@ RUNS_WITHOUT_WORKER = (
     "AND server NOT IN (SELECT id FROM server WHERE id <> ?)"
 )
 RUNS_HELD_TOO_LONG = "SELECT id FROM reset_run WHERE held_since <= ?"
-NEXT_ARCHIVE = (
+ARCHIVE_TO_MAKE = (
     "SELECT worker, server.id AS living FROM archive LEFT JOIN server ON server.id = worker "
     "WHERE state = 1 ORDER BY number LIMIT 1"
 )

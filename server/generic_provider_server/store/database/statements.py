@@ -69,11 +69,11 @@ SCHEDULED = (
 REQUESTS_OF_ACTION = (
     "SELECT number FROM request WHERE subscription = ? AND action = ? ORDER BY number"
 )
-RAN_OUT = (
-    "SELECT subscription FROM lane WHERE status = 1 AND lease_until > ? AND "
-    "(server = ? AND lease_until <= ? OR server = '' AND lease_until <= ?) "
-    "ORDER BY lease_until LIMIT ?"
+HAS_RUN_OUT = (
+    "status = 1 AND lease_until > ? AND "
+    "(server = ? AND lease_until <= ? OR server = '' AND lease_until <= ?)"
 )
+RAN_OUT = f"SELECT subscription FROM lane WHERE {HAS_RUN_OUT} ORDER BY lease_until LIMIT ?"
 LEASED_TO_STREAM = (
     "SELECT subscription FROM lane WHERE provider = ? AND status = 1 AND stream = ? LIMIT ?"
 )

@@ -55,13 +55,13 @@ class DutyQueries(BaseQueries):
 
     def archive_waits_for(self, server: str) -> bool:
         """Tells whether there is an archive to be made that no other living process works on."""
-        found = self._select(sql.NEXT_ARCHIVE)
+        found = self._select(sql.ARCHIVE_TO_MAKE)
         return any(row.living is None or row.worker == server for row in found)
 
     def _has_overdue(self, provider: str) -> bool:
         settings = self._memory.providers.catalogues[provider].provider.delivery_settings
         before = self.now() - settings.pending_window
-        return bool(self._due(sql.OVERDUE, provider, before, duty="expiry", most=1))
+        return bool(self._due(sql.REQUESTS_OVERDUE, provider, before, duty="expiry", most=1))
 
     def _due(self, statement: str, *parameters: Any, duty: str, most: int) -> list[str]:
         """Returns at most `most` subscriptions, without those that the duty has set aside."""

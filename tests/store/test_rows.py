@@ -17,7 +17,7 @@ from generic_provider_server.domain.subscription.aggregate import (
     ActionError,
     Aggregate,
     Pending,
-    Performed,
+    UnsettledAction,
 )
 from generic_provider_server.domain.subscription.records import (
     ActionOrigin,
@@ -115,7 +115,7 @@ SUBSCRIPTION = SubscriptionRecord(
 PERFORMED = replace(
     SUBSCRIPTION.aggregate,
     performed=(
-        Performed(
+        UnsettledAction(
             id=6,
             unit=2,
             at=Instant(5),

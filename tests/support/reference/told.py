@@ -16,10 +16,10 @@ from generic_provider_server.domain.subscription.aggregate import (
     HolderPart,
     ItemPart,
     Part,
-    Performed,
     ProviderPart,
     ServicesPart,
     StatePart,
+    UnsettledAction,
     UsagePart,
 )
 from generic_provider_server.domain.values import Goods, RequestType, Subscription
@@ -28,7 +28,7 @@ from .platform import ADDRESS, HOLDER, KNOWN, Entitled, Held, Key, Order, record
 from .state import Sub
 
 
-def parts(performed: Performed) -> list[tuple[object, ...]]:
+def parts(performed: UnsettledAction) -> list[tuple[object, ...]]:
     if performed.undone:
         return []
     return sorted([p for part in performed.taken_back for p in told_part(part)], key=repr)

@@ -172,7 +172,7 @@ class Requested(Value, frozen=True):
     provider_service_id: str = ""
 
 
-class Performed(Value, frozen=True, kw_only=True):
+class UnsettledAction(Value, frozen=True, kw_only=True):
     """An action that is not settled. Parts are only added to `taken_back`, never removed from it.
 
     `whole_activation`, `whole_deactivation`: providers that get one request for the whole
@@ -208,14 +208,14 @@ class Performed(Value, frozen=True, kw_only=True):
         return Methods(provider in self.whole_activation, provider in self.whole_deactivation)
 
 
-def changed_by(performed: Performed, cause: ActionError) -> Performed:
+def changed_by(performed: UnsettledAction, cause: ActionError) -> UnsettledAction:
     """Records that the action is still valid, but that the rejection `cause` has changed its
     effect.
     """
     return error_once(performed, replace(cause, reason=Reason.CHANGED_BY_ROLLBACK))
 
 
-def error_once(performed: Performed, error: ActionError) -> Performed:
+def error_once(performed: UnsettledAction, error: ActionError) -> UnsettledAction:
     """Keeps the first rejection as the action's error.
 
     A later rejection replaces the error only if its reason is CHANGED_BY_ROLLBACK.
@@ -236,7 +236,7 @@ class Aggregate(Value, frozen=True, kw_only=True):
 
     desired: Subscription
     base: Subscription | None = None
-    performed: tuple[Performed, ...] = ()
+    performed: tuple[UnsettledAction, ...] = ()
     links: tuple[Link, ...] = ()
     next_unit: int = 1
 
@@ -254,7 +254,7 @@ class Aggregate(Value, frozen=True, kw_only=True):
         link = self.link(provider)
         return link.queue if link else ()
 
-    def action(self, number: int) -> Performed | None:
+    def action(self, number: int) -> UnsettledAction | None:
         """Returns the unsettled action with that number."""
         for performed in self.performed:
             if performed.id == number:

@@ -8,7 +8,7 @@ from enum import IntEnum
 import msgspec
 
 from ..values import RequestState
-from .aggregate import Aggregate, Performed
+from .aggregate import Aggregate, UnsettledAction
 from .transition import ActionChange, Finished, Transition
 from .undone import Undone
 
@@ -93,7 +93,7 @@ def _rollback(
     finished: Finished,
     changes: Iterable[ActionChange],
     *,
-    former: Mapping[int, Performed],
+    former: Mapping[int, UnsettledAction],
     subscription: str,
 ) -> Iterator[Event]:
     """Yields the event of the rollback if the rejected request has caused a rollback."""
@@ -113,7 +113,7 @@ def _rollback(
 
 
 def _dependents(
-    cause: int, changes: Iterable[ActionChange], former: Mapping[int, Performed]
+    cause: int, changes: Iterable[ActionChange], former: Mapping[int, UnsettledAction]
 ) -> tuple[int, ...]:
     """Returns the actions that were rejected because the action `cause` was taken back."""
     undone = [change.performed.id for change in changes if change.performed.undone]

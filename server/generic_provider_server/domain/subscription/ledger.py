@@ -17,7 +17,7 @@ from ..platform.effect import doubt, services_of
 from ..platform.image import NOTHING, PlatformImage, image
 from ..refusals import Refused
 from ..values import RequestState, RequestType, Subscription, SyncState
-from .aggregate import Aggregate, Link, Outcome, Pending, Performed, Requested, in_order
+from .aggregate import Aggregate, Link, Outcome, Pending, Requested, UnsettledAction, in_order
 from .expected import Expected
 from .state_after import after
 from .transition import ActionChange, Circumstances, Finished, Transition
@@ -64,7 +64,7 @@ class Ledger:
         self.links = {link.provider: link for link in aggregate.links}
         self.next_unit = aggregate.next_unit
         self.finished: list[Finished] = []
-        self.settled: list[Performed] = []
+        self.settled: list[UnsettledAction] = []
         self.taken_back: dict[int, tuple[Undone, ...]] = {}
         self.added: set[str] = set()
         self.as_expected: set[str] = set()
@@ -184,7 +184,7 @@ class Ledger:
             confirmed = doubt(confirmed, pending.request)
         self.finish(provider, pending, state, confirmed=confirmed, recreated=recreated)
 
-    def is_pending(self, performed: Performed) -> bool:
+    def is_pending(self, performed: UnsettledAction) -> bool:
         for link in self.links.values():
             for pending in link.queue:
                 if pending.action == performed.id:
@@ -203,16 +203,18 @@ class Ledger:
         if unit > link.delivered_unit:
             self.links[provider] = replace(link, delivered_unit=unit)
 
-    def action(self, number: int) -> Performed:
+    def action(self, number: int) -> UnsettledAction:
         """Returns the current value of the unsettled action with that number."""
         return self.performed[number]
 
-    def change(self, changed: Performed) -> Performed:
+    def change(self, changed: UnsettledAction) -> UnsettledAction:
         """Replaces the unsettled action that has the same number."""
         self.performed[changed.id] = changed
         return changed
 
-    def change_action(self, number: int, change: Callable[[Performed], Performed]) -> None:
+    def change_action(
+        self, number: int, change: Callable[[UnsettledAction], UnsettledAction]
+    ) -> None:
         self.change(change(self.action(number)))
 
     def settle(self) -> None:
@@ -229,7 +231,7 @@ class Ledger:
                 self.base = after(self.base, first, catalogues=self.catalogues)
 
     def tell_taken_back(
-        self, before: Subscription | None, performed: Performed, state: Subscription
+        self, before: Subscription | None, performed: UnsettledAction, state: Subscription
     ) -> None:
         """Records the changes of the action that the rejections have taken back."""
         whole = replace(performed, taken_back=(), undone=False)
@@ -320,7 +322,7 @@ class Ledger:
             if former is None or performed.error != former.error or performed.id in self.taken_back:
                 yield self._action_change(performed, settled=False)
 
-    def _action_change(self, performed: Performed, *, settled: bool) -> ActionChange:
+    def _action_change(self, performed: UnsettledAction, *, settled: bool) -> ActionChange:
         return ActionChange(
             performed=performed,
             settled=settled,

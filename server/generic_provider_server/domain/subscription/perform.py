@@ -39,7 +39,7 @@ from ..refusals import InvalidField, Reason, Refused
 from ..rules.apply import apply
 from ..rules.resolve import resolve
 from ..values import RequestMethod, Subscription
-from .aggregate import Aggregate, Link, Performed
+from .aggregate import Aggregate, Link, UnsettledAction
 from .due import spent
 from .ledger import Ledger
 from .queueing import enqueue, enqueue_own, plan_performed
@@ -96,7 +96,7 @@ def perform(
     ledger = Ledger(aggregate or Aggregate(desired=state), circumstances)
     ledger.base = aggregate.settled_state if aggregate else None
     ledger.desired = state
-    performed = Performed(
+    performed = UnsettledAction(
         id=action_id,
         unit=ledger.new_unit(),
         at=ledger.now,
@@ -175,7 +175,7 @@ def _providers(before: Subscription | None, state: Subscription) -> Iterable[str
 def _at_providers(
     action: AnyAction, before: Subscription | None, state: Subscription, catalogues: Catalogues
 ) -> dict[str, Any]:
-    """Returns those fields of a Performed that name providers."""
+    """Returns the fields of an UnsettledAction that name providers."""
     codes, linked = _providers(before, state), before.linked if before else ()
     activation, deactivation = _whole(action, codes, catalogues)
     off = tuple([code for code in codes if not catalogues[code].effective])
@@ -236,7 +236,7 @@ def _account_only(held: PlatformImage) -> PlatformImage:
 
 
 def _plan(
-    ledger: Ledger, performed: Performed, before: Subscription | None, state: Subscription
+    ledger: Ledger, performed: UnsettledAction, before: Subscription | None, state: Subscription
 ) -> None:
     """Adds the requests to the queue.
 

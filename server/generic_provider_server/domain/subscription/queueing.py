@@ -9,14 +9,14 @@ from msgspec.structs import replace
 from ..platform.image import Known, Request
 from ..platform.plan import plan_action, plan_healing
 from ..values import RequestOrigin, RequestType, Subscription
-from .aggregate import Pending, Performed
+from .aggregate import Pending, UnsettledAction
 from .ledger import Ledger
 
 
 def plan_performed(
     ledger: Ledger,
     provider: str,
-    performed: Performed,
+    performed: UnsettledAction,
     before: Subscription | None,
     state: Subscription,
 ) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
@@ -84,7 +84,7 @@ def enqueue_own(ledger: Ledger, provider: str, requests: Sequence[Request], *, a
 
 
 def of_action(
-    ledger: Ledger, request: Request, *, performed: Performed, unit: int, index: int
+    ledger: Ledger, request: Request, *, performed: UnsettledAction, unit: int, index: int
 ) -> Pending:
     return Pending(
         unit=unit,

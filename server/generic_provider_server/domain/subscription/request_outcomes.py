@@ -22,7 +22,7 @@ from .aggregate import (
     Aggregate,
     LastError,
     Pending,
-    Performed,
+    UnsettledAction,
 )
 from .correct import reconcile
 from .due import without_usage
@@ -119,7 +119,7 @@ def _corrects(ledger: Ledger, pending: Pending) -> bool:
     match ledger.action(pending.action) if pending.action else None:
         case None:
             return True
-        case Performed(action=AddUsage(reference=own) | CancelUsage(usage=own)):
+        case UnsettledAction(action=AddUsage(reference=own) | CancelUsage(usage=own)):
             return usage is not None and usage.reference != own
         case _:
             return usage is not None

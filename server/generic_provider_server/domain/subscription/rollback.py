@@ -24,10 +24,10 @@ from .aggregate import (
     ItemPart,
     Part,
     Pending,
-    Performed,
     ProviderPart,
     ServicesPart,
     StatePart,
+    UnsettledAction,
     UsagePart,
     error_once,
 )
@@ -127,7 +127,7 @@ def _undo(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
     ledger.change(wholly_undone(performed))
 
 
-def _attempts(performed: Performed, provider: str, request: Request) -> list[Performed]:
+def _attempts(performed: UnsettledAction, provider: str, request: Request) -> list[UnsettledAction]:
     """Returns the possible ways to take the request's part back: first the way that takes back
     least, last the whole action.
     """

@@ -15,10 +15,10 @@ from .aggregate import (
     HolderPart,
     ItemPart,
     Part,
-    Performed,
     ProviderPart,
     ServicesPart,
     StatePart,
+    UnsettledAction,
     UsagePart,
 )
 from .due import spent
@@ -27,7 +27,7 @@ Owned = TypeVar("Owned", Item, SubscribedService, Usage)
 
 
 def after(
-    before: Subscription | None, performed: Performed, *, catalogues: Catalogues
+    before: Subscription | None, performed: UnsettledAction, *, catalogues: Catalogues
 ) -> Subscription:
     """Returns the state after the action, without the parts that were taken back. Raises Refused.
 
@@ -46,7 +46,7 @@ def after(
 
 
 def _undone(
-    before: Subscription | None, performed: Performed, *, catalogues: Catalogues
+    before: Subscription | None, performed: UnsettledAction, *, catalogues: Catalogues
 ) -> Subscription:
     """Returns the state after the whole action was taken back.
 

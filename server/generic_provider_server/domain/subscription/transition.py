@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 
 from ..catalogue import Catalogues
 from ..values import Instant, RequestState, Value
-from .aggregate import Aggregate, Pending, Performed
+from .aggregate import Aggregate, Pending, UnsettledAction
 from .undone import Undone
 
 
@@ -41,7 +41,7 @@ class ActionChange(Value, frozen=True, kw_only=True):
     `taken_back` lists what was taken back; it is None if the list did not change.
     """
 
-    performed: Performed
+    performed: UnsettledAction
     settled: bool
     taken_back: tuple[Undone, ...] | None = None
 

@@ -11,8 +11,8 @@ from ..catalogue import Catalogues
 from ..refusals import Refused
 from ..values import RequestState, Subscription
 from .aggregate import (
-    Performed,
     Requested,
+    UnsettledAction,
 )
 from .ledger import Ledger
 from .state_after import after
@@ -66,7 +66,7 @@ def _stands_without_request(ledger: Ledger, action: int) -> bool:
     )
 
 
-def _listed_without_request(performed: Performed, catalogues: Catalogues) -> bool:
+def _listed_without_request(performed: UnsettledAction, catalogues: Catalogues) -> bool:
     action = performed.action
     return isinstance(action, ServiceListAction) and any(
         Requested(each.provider) not in performed.requested
@@ -80,7 +80,7 @@ def _listed_without_request(performed: Performed, catalogues: Catalogues) -> boo
     )
 
 
-def before_action(ledger: Ledger, action: int) -> tuple[Subscription | None, Performed]:
+def before_action(ledger: Ledger, action: int) -> tuple[Subscription | None, UnsettledAction]:
     """Returns the state before the action, and the action with its results so far."""
     state = ledger.base
     for performed in ledger.performed.values():
@@ -100,7 +100,7 @@ def state_at(ledger: Ledger, unit: int) -> Subscription:
     return state or ledger.desired
 
 
-def served_before(performed: Performed) -> set[str]:
+def served_before(performed: UnsettledAction) -> set[str]:
     """Returns the providers that served the customer before the action.
 
     Nothing is sent to them, so no platform can reject that part of the action.
@@ -109,5 +109,5 @@ def served_before(performed: Performed) -> set[str]:
     return {e.provider for e in action.existing} if isinstance(action, BecomeSubscriber) else set()
 
 
-def wholly_undone(performed: Performed) -> Performed:
+def wholly_undone(performed: UnsettledAction) -> UnsettledAction:
     return replace(performed, undone=True)

@@ -69,7 +69,7 @@ class Existing(Value, frozen=True, kw_only=True):
 
 
 class Move(Value, frozen=True, kw_only=True):
-    """Moves a service or an item. Exactly one of `service` and `goods` is set."""
+    """Moves a service or an item to another distributor. Either `service` or `goods` is set."""
 
     provider: str
     from_distributor: str
@@ -151,7 +151,8 @@ class StartServices(Action, frozen=True, tag="start_services"):
 class StopServices(Action, frozen=True, tag="stop_services"):
     """Stops services.
 
-    If `term_over` is True, each service stops because its term is over, whatever its live state is.
+    If `term_over` is True, each service stops because its term has ended, also if it is switched
+    off already.
     """
 
     kind: ClassVar[ActionKind] = ActionKind.STOP_SERVICES
@@ -193,7 +194,8 @@ class RemoveItems(Action, frozen=True, tag="remove_items"):
 
 class SwapItem(Action, frozen=True, kw_only=True, tag="swap_item"):
     """Replaces an item. `goods_type`, `provider` and `distributor` select the old item if its
-    serial number is not enough. Without a `new_goods_type` the goods type stays.
+    serial number is not enough. If `new_goods_type` is empty, the new item has the goods type of
+    the old item.
     """
 
     kind: ClassVar[ActionKind] = ActionKind.SWAP_ITEM
@@ -223,7 +225,8 @@ class ChangeSubscriber(Action, frozen=True, tag="change_subscriber"):
 
 class AddUsage(Action, frozen=True, kw_only=True, tag="add_usage"):
     """If `distributor` is empty, the action uses the first distributor in use that offers the
-    service, and on which the service that it requires is on.
+    service. If the service requires another service, the distributor must have that service
+    switched on.
     """
 
     kind: ClassVar[ActionKind] = ActionKind.ADD_USAGE
@@ -297,6 +300,6 @@ DivisibleAction = (
     | AddUsage
     | CancelUsage
 )
-"""Actions that are taken back in part: only the part that the rejected request carried."""
+"""Actions of which a rejection takes back only the part that the rejected request carried."""
 
 AnyAction = AtomicAction | DivisibleAction

@@ -11,7 +11,7 @@ from .values import SECOND, Instant, Provider, RequestState, Value
 
 DAY = 86_400 * SECOND
 SHOWN_OF_CHECKSUM = 16
-"""The name of an archive's file contains this many digits of the checksum."""
+"""The file name of an archive contains this number of digits of the file's checksum."""
 
 
 class ArchiveState(IntEnum):
@@ -54,7 +54,7 @@ class ArchiveRecord(Value, frozen=True, kw_only=True):
 
     @property
     def file(self) -> str:
-        """The name of the file. It is empty until the file is written."""
+        """The name of the archive file. It is empty until the file is written."""
         return file_name(self.id, self.checksum) if self.checksum else ""
 
 
@@ -79,15 +79,15 @@ def archive_id(number: int) -> str:
 def file_name(archive: str, checksum: str) -> str:
     """Returns the name of an archive's file.
 
-    The name contains a part of the checksum: so a file can be checked without its server, and no
-    two archives have the same name, even if an older database was restored in between.
+    The name contains a part of the checksum. So a person can check the file without the server, and
+    no two archives have the same file name, even if an older database was restored.
     """
     return f"{archive}-{checksum[:SHOWN_OF_CHECKSUM]}.ndjson.gz"
 
 
 def final_before(now: Instant, providers: Iterable[Provider]) -> Instant:
-    """Returns an instant so long ago that no adapter still works on a request that reached a final
-    state before that instant.
+    """Returns the end of the time that an archive covers. No adapter still works on a request that
+    reached a final state before this instant.
     """
     longest = max((each.delivery_settings.max_lease_time for each in providers), default=0)
     return Instant(now - longest - DAY)
@@ -109,8 +109,8 @@ def request_missing(request: str, archive: ArchiveRecord | None) -> Refused:
 
 
 def restored_too_early(archive: ArchiveRecord) -> str:
-    """Returns why a platform cannot be reset from the time to which it was restored: `archive`
-    contains requests that were settled later.
+    """Returns the refusal for a reset after a restore: the platform lost requests that are in
+    `archive`, and not in the database any more.
     """
     return f"requests that were settled after that time are in archive {archive.id}"
 

@@ -7,11 +7,11 @@ from msgspec.structs import replace
 from .values import Instant, Value
 
 DAYS_OF_AUDIT = 730
-"""Entries are kept this many days, unless the setting says otherwise."""
+"""The server keeps audit entries for this number of days if the setting is absent."""
 
 
 class AuditEntry(Value, frozen=True, kw_only=True):
-    """Says who did what: one entry for a call, or for many refused calls of the same kind.
+    """An entry about one call, or about many refused calls of the same kind.
 
     `time` and `call` together identify the entry. `resource` is the id of what the call created or
     changed. `detail` is the kind of an action, the new state, or the reason that the caller gave.
@@ -45,7 +45,5 @@ class AuditEntry(Value, frozen=True, kw_only=True):
         return f"{self.call:016x}"
 
     def plus(self, more: AuditEntry) -> AuditEntry:
-        """Returns the entry with the counts of `more` added, which is another part of the same
-        entry.
-        """
+        """Returns the entry with the counts of `more` added. Both are parts of one entry."""
         return replace(self, done=self.done + more.done, refused=self.refused + more.refused)

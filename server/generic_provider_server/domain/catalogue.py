@@ -1,4 +1,4 @@
-"""Indexes the parts of a provider, and checks the rules that a provider itself must obey."""
+"""Indexes the parts of a provider by their codes, and checks that the provider is consistent."""
 
 from __future__ import annotations
 
@@ -58,9 +58,7 @@ class Catalogue:
             ) from None
 
     def offered(self, service: str, *, distributor: str) -> Service:
-        """Returns the service if it is available on the distributor, and raises Refused
-        otherwise.
-        """
+        """Returns the service if the distributor offers it; raises Refused otherwise."""
         found = self.service(service)
         allowed = self.distributor(distributor).allowed_services
         if allowed and service not in allowed:
@@ -99,7 +97,7 @@ Catalogues = Mapping[str, Catalogue]
 
 
 def _depths(required: Mapping[str, str]) -> dict[str, int]:
-    """Returns for each distributor how many others it requires, directly and indirectly."""
+    """Returns the number of distributors that each distributor requires, directly or indirectly."""
     depths: dict[str, int] = {}
     for first in required:
         chain, code = list[str](), first
@@ -179,9 +177,9 @@ def _wrong_distributors(provider: Provider) -> Iterator[tuple[str, str]]:
 
 
 def _wrong_requirement(code: str, required: dict[str, str], fine: set[str]) -> str:
-    """Says what is wrong with the chain of requirements that begins at the distributor.
+    """Describes the error in the chain of requirements that begins at the distributor.
 
-    `fine` collects the distributors without a cycle, so that no part of a long chain is followed
+    `fine` collects the distributors without a cycle, so that no part of a long chain is checked
     twice.
     """
     chain = {code: None}

@@ -18,16 +18,16 @@ from .subscription.transition import Circumstances, Transition
 from .values import SECOND, Instant, Value
 
 UNANSWERED = -1
-"""What a request's row contains in place of the number of its last hand-over, if a hand-over ended
-without an answer.
+"""If a hand-over of a request ended without an answer, the row of the request contains this value
+instead of the number of the last hand-over.
 """
 
 COUNTED = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.RETRY_LATER})
-"""The ends of a lease that count as a failed attempt of its first unanswered request."""
+"""If a lease ends for one of these reasons, its first unanswered request has a failed attempt."""
 
 GRACE = 5 * SECOND
-"""A lease that belongs to no process is ended this many microseconds after `lease_until`, because
-the clocks of two processes differ by less.
+"""A lease that belongs to no process ends this number of microseconds after `lease_until`, because
+the clocks of two processes may differ by almost this time.
 """
 
 
@@ -45,9 +45,9 @@ class Lane(Value, frozen=True, kw_only=True):
     the number of the last lease; `lease_duration` is the time for which the lease was given or last
     extended.
 
-    `server` is the process that gave or last extended the lease. Only that process ends the lease
-    when it runs out, because `lease_until` is a time of this process's own steady clock. After a
-    drain `server` is empty, and `lease_until` is a time of the clock that all processes share.
+    `server` is the process that gave or last extended the lease. Only this process may end the
+    lease when it runs out, because `lease_until` is a time of its steady clock. After a drain
+    `server` is empty, and `lease_until` is a time of the clock that all processes share.
     """
 
     provider: str
@@ -75,7 +75,7 @@ class Lane(Value, frozen=True, kw_only=True):
     def overdue(self, *, server: str, steady: Instant, now: Instant) -> bool:
         """Tells whether the lease ran out and `server` may end it.
 
-        `steady` and `now` are the times of that server.
+        `steady` is the time of the server's steady clock, `now` the time of day.
         """
         if self.server == server:
             return self.is_leased and self.lease_until <= steady
@@ -88,7 +88,7 @@ class Lane(Value, frozen=True, kw_only=True):
         return self.lease_until - steady
 
     def is_on(self, lease: Lease | None) -> bool:
-        """Tells whether this lease is the lane's live lease."""
+        """Tells whether the live lease of the lane is `lease`."""
         return self.is_leased and self.lease == lease
 
     @property
@@ -105,7 +105,7 @@ class Lane(Value, frozen=True, kw_only=True):
         if self.lease_until <= 0:
             return ()
         last = self.unit, self.last
-        near = takewhile(lambda p: (p.unit, p.index) <= last, queue)  # the rest can be long
+        near = takewhile(lambda p: (p.unit, p.index) <= last, queue)  # the queue may be long
         return tuple([pending for pending in near if self.covers(pending)])
 
     def leased(self, queue: Iterable[Pending]) -> frozenset[int]:
@@ -126,7 +126,7 @@ class Lane(Value, frozen=True, kw_only=True):
 
 
 class LaneChange(Value, frozen=True, kw_only=True):
-    """A lane after a change, and what else the change requires.
+    """A changed lane, and the other effects of the change.
 
     `transition`: the change of the subscription; None if only the lane changes. `freed`: the number
     of requests that leave the lease; negative for a claim. `answered` is True if the first request
@@ -154,7 +154,9 @@ def claim(
     steady: Instant,
     now: Instant,
 ) -> LaneChange:
-    """Hands over `requests`, the first ones of `Lane.due`. `steady`: the server's steady clock."""
+    """Hands over `requests`. They must be the first requests of `Lane.due`. `steady`: the server's
+    steady clock.
+    """
     given = replace(
         lane,
         handover=lane.handover + 1,
@@ -201,7 +203,9 @@ def reject(
     error_description: str = "",
     reference_number: str = "",
 ) -> LaneChange:
-    """Rejects the first request of the lease. The lease ends: no later request was applied."""
+    """Rejects the first request of the lease. The lease ends, because the adapter has not applied
+    the later requests.
+    """
     unanswered = lane.unanswered(aggregate.queue(lane.provider))
     transition = request_outcomes.reject(
         aggregate,
@@ -218,11 +222,10 @@ def reject(
 def extend(
     lane: Lane, *, server: str, duration: int | None, most: int, steady: Instant, now: Instant
 ) -> LaneChange:
-    """Extends the lease to `duration` from now, but to at most `most` after its start. It never
-    shortens the lease.
+    """Extends the lease to `duration` from now, but to at most `most` after its start.
 
-    If `duration` is None, `lease_duration` is used. From now on the lease belongs to `server`;
-    `steady` is the time of that process's steady clock.
+    The function never shortens a lease. If `duration` is None, `lease_duration` is used. From now
+    on the lease belongs to `server`; `steady` is the time of that process's steady clock.
     """
     duration = duration or lane.lease_duration
     left = lane.lease_until - (steady if lane.server == server else now)
@@ -237,7 +240,7 @@ def extend(
 
 
 def disown(lane: Lane, *, steady: Instant, now: Instant) -> LaneChange:
-    """Keeps the lease live, but takes it from the process to which it belongs.
+    """Keeps the lease live, but it belongs to no process afterwards.
 
     `steady` is the time of that process's steady clock.
     """
@@ -278,7 +281,7 @@ def end(
         )
     left = transition.aggregate.queue(lane.provider)
     return LaneChange(
-        lane=_ended(lane if sent else replace(lane, unit=0)),  # else it counts as handed over
+        lane=_ended(lane if sent else replace(lane, unit=0)),  # the unit was not handed over
         transition=transition,
         freed=len(leased),
         unanswered=tuple([pending for pending in left if pending.number in sent]),

@@ -48,7 +48,9 @@ class LeaseEnd(IntEnum):
 
 
 class Lease(Value, frozen=True, array_like=True):
-    """One hand-over of a subscription's requests (`first` to `last` of a unit) to one stream."""
+    """One hand-over of a subscription's requests to one stream: the requests of a unit from index
+    `first` to `last`.
+    """
 
     provider: str
     subscription: str

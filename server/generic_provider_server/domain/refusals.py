@@ -1,5 +1,5 @@
-"""Defines refusals. Each has a reason for programs, a sentence for people, and the ids that concern
-it.
+"""Defines refusals. A refusal has a reason for programs, a sentence for people, and ids in
+`metadata`.
 """
 
 from __future__ import annotations
@@ -67,8 +67,8 @@ class Reason(StrEnum):
 class Refused(Exception):
     """An expected refusal.
 
-    Nothing has changed, except perhaps if the reason is STORE_UNAVAILABLE. `metadata` has the ids
-    of what caused the refusal, for example of a subscription.
+    Nothing has changed, except perhaps if the reason is STORE_UNAVAILABLE. `metadata` contains the
+    ids of the objects that caused the refusal, for example of a subscription.
     """
 
     def __init__(self, reason: Reason, message: str, **metadata: str) -> None:
@@ -79,18 +79,18 @@ class Refused(Exception):
 
 
 def not_found(reason: Reason, name: str) -> Refused:
-    """Returns the refusal for what does not exist.
+    """Returns the refusal for an object that does not exist.
 
-    `reason` says whether that is a subscription, a request or something else.
+    `reason` says whether the object is a subscription, a request or something else.
     """
     kind = reason.removesuffix("_NOT_FOUND").lower()
     return Refused(reason, f"there is no {kind.replace('_', ' ')} {name!r}", **{kind: name})
 
 
 class InvalidField(Refused):
-    """Refuses input that is wrong whatever the database contains.
+    """Refuses input that is wrong in itself, independent of the database.
 
-    `violations` are pairs of field and fault.
+    `violations` are pairs of a field and its error.
     """
 
     def __init__(self, *violations: tuple[str, str]) -> None:

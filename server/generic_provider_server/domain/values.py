@@ -1,6 +1,6 @@
 """Defines the immutable values of the business: providers, subscriptions, and their parts.
 
-Instants are microseconds since 1970 in UTC. Enum numbers are those of the contract.
+Instants are microseconds since 1970 in UTC. Enums have the same numbers as in the protos.
 """
 
 from __future__ import annotations
@@ -226,9 +226,9 @@ class Usage(Value, frozen=True, kw_only=True):
 class Subscription(Value, frozen=True, kw_only=True):
     """What the CRM wants. `former` keeps the services that were last swapped or removed.
 
-    `linked`: providers that know the subscriber, or should know it. `stopped_by_term` is True if
-    the subscription became NOT_EFFECTIVE when the term of its last active service ended, so that a
-    later term makes it EFFECTIVE again.
+    `linked`: providers whose platforms know the subscriber, or should know the subscriber.
+    `stopped_by_term` is True if the subscription became NOT_EFFECTIVE when the term of its last
+    active service ended, so that a later term makes it EFFECTIVE again.
     """
 
     number: str

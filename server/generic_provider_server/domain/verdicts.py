@@ -1,4 +1,4 @@
-"""Judges the answers of adapters, by the state of the request and of its lane."""
+"""Decides the verdict on an answer of an adapter, from the state of the request and of its lane."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .values import RequestState
 def judge_pending(
     lane: Lane, queue: Sequence[Pending], pending: Pending, lease: Lease
 ) -> ResponseCode:
-    """Returns the verdict on an answer to a pending request, which was sent with the token of
+    """Returns the verdict on an answer to a pending request. The answer carried the token of
     `lease`.
     """
     if not lease.covers(unit=pending.unit, index=pending.index):

@@ -1,4 +1,4 @@
-"""Compares two platform images. Every comparison of what a platform holds is made here."""
+"""Compares two platform images. No other module compares images."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ Index = dict[Hashable, Part]
 class Sides(Value, Generic[Element], frozen=True):
     """The differences of one kind of element.
 
-    `surplus`: elements that are held and not wanted. `missing`: wanted elements that are not held,
-    or are held uncertainly or with other contents.
+    `surplus`: elements that the platform holds and should not hold. `missing`: elements that the
+    platform should hold and lacks, or holds uncertainly or with other contents.
     """
 
     surplus: tuple[Element, ...] = ()
@@ -42,10 +42,9 @@ class Sides(Value, Generic[Element], frozen=True):
 class Comparison(Value, frozen=True, kw_only=True):
     """The differences between a held and a wanted image.
 
-    `become` is True if the platform should know the subscriber, and it is not certain that it does.
-    `holder` and `address` are True if the two images differ there, or if the held value is
-    uncertain; they are False if the platform need not know the subscriber, or does not certainly
-    know it.
+    `become` is True if the platform should know the subscriber, and does not certainly know it.
+    `holder` and `address` are True if the holder or the address differs or is uncertain. They are
+    False if the platform need not know the subscriber, or does not certainly know it.
     """
 
     become: bool = False
@@ -63,8 +62,8 @@ SAME = Comparison()
 
 
 def compare(held: PlatformImage, wanted: PlatformImage) -> Comparison:
-    """Compares the images. The result is falsy if a platform that holds `held` needs no request to
-    hold `wanted`.
+    """Compares the images. The result is false as a condition if the platform needs no request to
+    change `held` into `wanted`.
 
     If the platform need not know the subscriber, holder and address are not compared.
     """
@@ -83,7 +82,7 @@ def compare(held: PlatformImage, wanted: PlatformImage) -> Comparison:
 
 
 def missing(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element, ...]:
-    """Returns the wanted elements that are not held, or are held uncertainly or with other
+    """Returns the wanted elements that the platform lacks, or holds uncertainly or with other
     contents.
     """
     there = {element.key: element for element in held}
@@ -99,24 +98,24 @@ def missing(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element
 
 
 def surplus(held: Iterable[Element], wanted: Iterable[Element]) -> tuple[Element, ...]:
-    """Returns the held elements, certain or not, that are not wanted."""
+    """Returns the elements that the platform holds or may hold, and should not hold."""
     keys = {element.key for element in wanted}
     return tuple([element for element in held if element.key not in keys])
 
 
 _last: list[tuple[tuple[Parts, Index], ...]] = [()]
-"""Has one element, which `by_key` replaces: the parts of its last two results, each with the result
-itself.
+"""The cache of `by_key`. Its one element contains the arguments and the results of the last two
+calls.
 """
 
 
 def by_key(parts: Parts) -> Index:
-    """Returns the parts by their keys.
+    """Returns the parts in a dictionary by their keys.
 
-    The last two results are kept: thousands of requests, one after the other, are looked for in
-    the same parts.
+    The last two dictionaries are cached, because a caller may search the same parts for thousands
+    of requests.
     """
-    kept = _last[0]  # one read, because threads share it
+    kept = _last[0]  # the cache is read only once, because threads share it
     for known, index in kept:
         if known is parts:
             return index

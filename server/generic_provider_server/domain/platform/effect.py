@@ -1,4 +1,4 @@
-"""Computes the platform image after requests that were applied, or that may have been applied."""
+"""Computes how requests change a platform image, if the platform has applied them or may have."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .image import (
 
 Field = Literal["entitlements", "items", "usages"]
 Name = tuple[str, Hashable]
-"""Names one element of a platform image by its kind and its key."""
+"""The name of an element of a platform image: its kind and its key."""
 
 SUBSCRIBER: Name = "known", None
 HOLDER: Name = "holder", None
@@ -55,7 +55,9 @@ def services_of(request: Request) -> tuple[ProvisionedService, ...]:
 
 
 def effect(known: PlatformImage, request: Request) -> PlatformImage:
-    """Returns the image after the request was applied. What the request names is certain."""
+    """Returns the image after the request was applied. The elements that the request names become
+    certain.
+    """
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             return _become(known, request)
@@ -87,7 +89,9 @@ def effects(known: PlatformImage, requests: Sequence[Request]) -> PlatformImage:
 
 
 def has(known: PlatformImage, request: Request) -> bool:
-    """Tells whether the image certainly contains the request's effect already."""
+    """Tells whether the request would change nothing, because the image certainly contains its
+    effect.
+    """
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:
             return not compare(replace(known, usages=()), effect(NOTHING, request))
@@ -169,7 +173,7 @@ def names(request: Request) -> frozenset[Name]:
 
 def field_of(request: Request) -> Field:
     """Returns the field of the image that the request changes. Raises ValueError if the request
-    changes the whole subscriber.
+    changes the subscriber as a whole.
     """
     field = _FIELDS[request.type]
     if field is None:
@@ -302,8 +306,8 @@ def _become(known: PlatformImage, request: Request) -> PlatformImage:
 def _doubt_become(known: PlatformImage, request: Request) -> PlatformImage:
     """Returns the image after a BECOME_SUBSCRIBER that may have been applied.
 
-    A subscriber that certainly existed still exists. Everything else is either as before or as
-    requested.
+    A subscriber that certainly existed still exists. Each element is either as before or as the
+    request says.
     """
     before = doubt_everything(known)
     return replace(

@@ -1,4 +1,4 @@
-"""Defines the platform image: what a platform should hold, does hold, or may hold."""
+"""Defines the platform image: what a platform should hold, holds, or may hold of a subscription."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class ProvisionedItem(Value, frozen=True, kw_only=True):
 
     @property
     def content(self) -> None:
-        """It is always None, because an item has nothing but its identity."""
+        """Always None, because an item has no contents besides its identity."""
 
     @property
     def goods(self) -> Goods:
@@ -60,7 +60,8 @@ class ProvisionedItem(Value, frozen=True, kw_only=True):
 
 
 class Entitlement(Value, frozen=True, kw_only=True):
-    """A platform service that is on. Its distributor, platform id and goods identify it.
+    """A platform service that is switched on for the goods of a distributor. Its distributor,
+    platform id and goods identify it.
 
     `service`: the first of the CRM's services with this platform id. `term_end` is set only if the
     provider's settings say that the platform gets term ends.
@@ -98,16 +99,18 @@ class PostedUsage(Value, frozen=True, kw_only=True):
 
     @property
     def content(self) -> tuple[str, str, int, Instant, Instant]:
-        """Another record may get the reference after this one was cancelled."""
+        """The contents of the record. Two records with the same reference are different if their
+        contents differ: a new record may get the reference of a cancelled record.
+        """
         usage = self.usage
         return usage.distributor, usage.service, usage.quantity, usage.start_time, usage.end_time
 
 
 class PlatformImage(Value, frozen=True, kw_only=True):
-    """What a platform should hold, does hold, or may hold for a subscription.
+    """What a platform should hold, holds, or may hold of a subscription.
 
-    `closed` is True if the subscription has ended. If such a subscription should hold nothing, a
-    platform that does not know it needs no request.
+    `closed` is True if the subscription has ended. If an ended subscription should have no
+    elements, a platform that does not know it needs no request.
     """
 
     known: Known = Known.NO
@@ -125,8 +128,8 @@ class PlatformImage(Value, frozen=True, kw_only=True):
         return not (self.items or self.entitlements or self.usages)
 
     def lacks_nothing(self, wanted: PlatformImage) -> bool:
-        """Tells whether the subscription has ended, is unknown to the platform, and should hold
-        nothing.
+        """Tells whether the subscription has ended, should have no elements, and is unknown to the
+        platform.
         """
         unknown = self.known is Known.NO and self.holds_nothing
         return wanted.closed and unknown and wanted.holds_nothing
@@ -136,7 +139,7 @@ NOTHING = PlatformImage()
 
 
 class ProvisionedService(Value, frozen=True, kw_only=True):
-    """A service as a request carries it, with the goods of its distributor in their order."""
+    """A service in a request, with the goods of its distributor in the distributor's order."""
 
     service: str
     provider_service_id: str
@@ -158,7 +161,7 @@ class ProvisionedService(Value, frozen=True, kw_only=True):
 
 
 class Request(Value, frozen=True, kw_only=True):
-    """A change that the platform is asked to make. The type decides which fields are set."""
+    """The contents of a provisioning request. Its type decides which fields are set."""
 
     type: RequestType
     holder: Account | None = None
@@ -173,7 +176,7 @@ class Request(Value, frozen=True, kw_only=True):
 def image(subscription: Subscription, catalogue: Catalogue, *, now: Instant) -> PlatformImage:
     """Returns what the platform should hold for the subscription.
 
-    Usage that has ended is left out.
+    Usage records that have ended are left out.
     """
     code = catalogue.code
     if code not in subscription.linked:
@@ -240,7 +243,7 @@ def _usages(
     *,
     now: Instant,
 ) -> tuple[PostedUsage, ...]:
-    """Returns the usage records that have not ended and whose distributor has all the goods that it
+    """Returns the usage records that have not ended, if their distributor has all goods that it
     requires.
     """
     posted: list[PostedUsage] = []
@@ -253,8 +256,8 @@ def _usages(
 
 
 def _merged(one: Entitlement, other: Entitlement) -> Entitlement:
-    """Merges two services with the same platform id into one entitlement, which is on while either
-    service is on.
+    """Merges two services with the same platform id into one entitlement. It is on as long as one
+    of the two services is on.
     """
     ends = one.term_end, other.term_end
     return msgspec.structs.replace(
@@ -289,7 +292,7 @@ def missing_goods(
 
 
 def unexpired(known: PlatformImage, *, now: Instant) -> PlatformImage:
-    """Returns the image without the usage that has ended, because such usage must not count as a
+    """Returns the image without ended usage records, because an ended record must not count as a
     difference.
     """
     if not known.usages or all(posted.usage.end_time > now for posted in known.usages):

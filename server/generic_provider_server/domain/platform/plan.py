@@ -23,7 +23,7 @@ from .image import (
 
 
 class Methods(Value, frozen=True):
-    """Says for which changes one request for the whole subscription is sent."""
+    """The changes for which the provider gets one request for the whole subscription."""
 
     whole_activation: bool = False
     whole_deactivation: bool = False
@@ -35,7 +35,8 @@ PER_SERVICE = Methods()
 def plan(
     held: PlatformImage, wanted: PlatformImage, *, catalogue: Catalogue
 ) -> tuple[Request, ...]:
-    """Returns the requests that bring a platform from `held` to `wanted`; none if nothing differs.
+    """Returns the requests that change a platform from `held` to `wanted`; no requests if both are
+    equal.
 
     An uncertain element of `held` is sent again if it is wanted, and removed if it is not.
     """
@@ -55,8 +56,8 @@ def plan_action(
     catalogue: Catalogue,
     methods: Methods,
 ) -> tuple[Request, ...]:
-    """Returns the requests of an action: its changes, except those that `expected` certainly
-    contains already.
+    """Returns the requests for the changes of an action, without changes that `expected` certainly
+    contains.
     """
     requests = plan(before, after, catalogue=catalogue)
     if expected != before:
@@ -76,8 +77,8 @@ def plan_healing(
 ) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
     """Returns two groups of requests: first those that heal the platform, then those of the action.
 
-    Together they are all requests that an out-of-sync platform needs. A request belongs to the
-    action if it names an element that the action changes; every other request heals.
+    Together, the two groups bring an OUT_OF_SYNC platform to the state of the CRM. A request
+    belongs to the action if it names an element that the action changes; every other request heals.
     BECOME_SUBSCRIBER names all elements.
     """
     if not compare(expected, before):
@@ -113,8 +114,8 @@ def become(
 def _requests(
     found: Comparison, held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
 ) -> Iterator[Request]:
-    """Yields the requests in such an order that no viewing point in use ever lacks the points and
-    goods that it requires.
+    """Yields the requests in an order in which no distributor in use ever lacks the distributors
+    and goods that it requires.
     """
     if found.holder:
         yield Request(
@@ -136,7 +137,7 @@ def _requests(
 
 
 def _joined(requests: tuple[Request, ...], methods: Methods) -> tuple[Request, ...]:
-    """Joins requests into one request for the whole subscription, if `methods` says so."""
+    """Replaces the requests by one request for the whole subscription if `methods` says so."""
     whole: dict[RequestType, RequestType] = {}
     if methods.whole_activation:
         whole[RequestType.ACTIVATE_SERVICE] = RequestType.ACTIVATE_SUBSCRIBER
@@ -159,7 +160,7 @@ def _usage_requests(
 ) -> tuple[list[Request], list[Request]]:
     """Returns the requests that cancel usage records, and those that add them.
 
-    A record that another one with the same reference replaces is cancelled first.
+    If a record replaces another record with the same reference, the old record is cancelled first.
     """
     if not usages:
         return [], []
@@ -193,9 +194,7 @@ def _usage(
 def provisioned(
     entitlement: Entitlement, side: PlatformImage, catalogue: Catalogue
 ) -> ProvisionedService:
-    """Returns the entitlement as a request carries it, with its items as they are in the image
-    `side`.
-    """
+    """Returns the entitlement in the form of a request, with its items in the image `side`."""
     service = _service_of(entitlement, catalogue)
     return ProvisionedService(
         service=entitlement.service or (service.code if service else ""),

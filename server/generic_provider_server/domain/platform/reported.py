@@ -14,8 +14,8 @@ from .image import Entitlement, PlatformImage, ProvisionedItem
 class ReportedItem(Value, frozen=True, kw_only=True):
     """An item in a report.
 
-    `goods_type` is the CRM's name, `provider_goods_type` the platform's name; one of the two is
-    enough.
+    At least one name of its goods type is set: `goods_type` is the CRM's name,
+    `provider_goods_type` the platform's name.
     """
 
     serial_number: str
@@ -32,28 +32,27 @@ class ReportedEntitlement(Value, frozen=True, kw_only=True):
 
 
 class Reported(Value, frozen=True, kw_only=True):
-    """A report about one subscriber: everything that the platform holds except usage, which is
-    never reported.
-    """
+    """A report about one subscriber: everything that the platform holds except usage records."""
 
     items: tuple[ReportedItem, ...] = ()
     entitlements: tuple[ReportedEntitlement, ...] = ()
 
 
 Unknown = tuple[str, str]
-"""An id that the provider does not have, and a text that says so.
+"""An id in a report that the provider does not have, and a text about it.
 
 The element that names the id is ignored.
 """
 
 
 class ReportedElements:
-    """The elements of an image that the report about one subscriber means. `unknown` lists the ids
-    that the provider does not have.
+    """Translates the report about one subscriber into the elements of a platform image. `unknown`
+    lists the ids that the provider does not have.
 
-    If the report names no distributor, the distributor is found by the goods: first in the reported
-    items, then in `images`, in their order. The first image is what is confirmed. If several
-    distributors fit, the result has the element once for each of them, and each is uncertain.
+    If the report names no distributor, the goods decide: their distributor is searched first in the
+    reported items, then in each of `images`. The first image is *confirmed*. If several
+    distributors fit, the result contains the element once for each distributor, and each is
+    uncertain.
     """
 
     def __init__(
@@ -96,27 +95,24 @@ class ReportedElements:
         return None
 
     def _goods_of(self, serial_number: str) -> Goods:
-        """Returns the item with that serial number.
+        """Returns the item with the serial number.
 
-        Its goods type is empty if no item with that number is known.
+        Its goods type is empty if the serial number is unknown.
         """
         return next(iter(self._known(serial_number)), Goods("", serial_number))
 
     def _known(self, serial_number: str, *, at: str = "") -> list[Goods]:
-        """Returns the known items with that serial number.
-
-        Those on the distributor `at` come first.
-        """
+        """Returns the known items with the serial number, first those on the distributor `at`."""
         there = [item for items in self._items for item in items]
         there.sort(key=lambda item: item.distributor != at)
         return [item.goods for item in there if item.serial_number == serial_number]
 
     def _goods_named(self, serial_numbers: Sequence[str], *, at: str) -> list[Goods]:
-        """Returns the goods of one entitlement, which are of different types.
+        """Returns the goods of one entitlement.
 
-        Items of different types may have the same serial number. So numbers for which exactly one
-        item is reported on the distributor `at` are assigned first, then numbers with the fewest
-        possible items.
+        Each has a different type, but items of different types may have the same serial number. So
+        serial numbers for which exactly one item is reported on the distributor `at` are assigned
+        first, then serial numbers with the fewest possible items.
         """
         known = {each: self._known(each, at=at) for each in serial_numbers}
         reported = [item.goods for item in self.items if not at or item.distributor == at]
@@ -143,11 +139,11 @@ class ReportedElements:
         return next(filter(None, on), set())
 
     def _entitlements_of(self, reported: ReportedEntitlement) -> Iterator[Entitlement]:
-        """Yields the entitlements that the report means.
+        """Yields the entitlements for one entry of the report.
 
-        If the serial numbers fit reported items and also a confirmed entitlement with other goods,
-        yields both. Yields nothing if only usage services have this platform id, because usage is
-        not reported.
+        If the serial numbers fit both reported items and a confirmed entitlement with other goods,
+        yields both entitlements. Yields nothing if only usage services have this platform id,
+        because usage is not reported.
         """
         platform_id = reported.provider_service_id
         services = self._catalogue.services.values()
@@ -180,8 +176,9 @@ class ReportedElements:
     def _former(self, reported: ReportedEntitlement) -> list[Entitlement]:
         """Returns the confirmed entitlements with the same serial numbers.
 
-        If their goods have left the platform, no item tells their types any more. Entitlements that
-        are only wanted do not count, because items of other types may have the same serial numbers.
+        They are needed if the platform has lost the goods, because then no reported item has these
+        serial numbers. Entitlements that the CRM wants and the platform has not confirmed do not
+        count, because items of other types may have the same serial numbers.
         """
         serials = sorted(reported.serial_numbers)
         return [
@@ -209,9 +206,9 @@ class ReportedElements:
     def _goods_on(self, distributor: str, named: Sequence[Goods]) -> tuple[Goods, ...]:
         """Returns the goods of the entitlement, in the distributor's order.
 
-        If everything that the distributor requires is installed and includes the named goods,
-        returns all these goods, because a platform may know an entitlement by its card alone.
-        Otherwise returns only the named goods.
+        If all goods that the distributor requires are installed, and the goods in the report are
+        among them, returns all goods that the distributor requires: a platform may know an
+        entitlement by its card alone. Otherwise returns only the goods in the report.
         """
         found = self._catalogue.distributors.get(distributor)
         required = found.required_goods_types if found else ()

@@ -11,14 +11,14 @@ from ..subscription.records import Who
 from ..values import SECOND, Instant, RequestType, Value
 
 GUARD_PERCENT = 10.0
-"""The guard's limit if the definition has none."""
+"""The limit of the guard in percent if the definition has no limit."""
 
 GUARD_LEAST = 100
-"""The guard holds a run only if at least this number of subscriptions have an entitlement."""
+"""The guard stops a run only if at least this number of subscriptions have an entitlement."""
 
 HELD_AT_MOST = 24 * 3_600 * SECOND
 DAYS_OF_ENTRIES = 730
-"""Entries are kept this many days, unless the setting says otherwise."""
+"""The server keeps the entries of a run for this number of days if the setting is absent."""
 
 
 def definition_id(number: int) -> str:
@@ -46,8 +46,8 @@ class RunState(IntEnum):
 
 
 class Stage(IntEnum):
-    """What a RUNNING run does: it counts for its guard, writes its plan, sends what is needed now,
-    or sends what a person approved.
+    """The work of a RUNNING run: it counts for its guard, writes its plan, sends the requests that
+    are needed now, or sends the requests that a person approved.
     """
 
     COUNT = 1
@@ -109,8 +109,8 @@ class DefinitionRecord(Value, frozen=True, kw_only=True):
     """A definition as it is stored.
 
     `used` is True if a run of this version has begun, so that an update makes a new version.
-    `runs`: the number of runs of all versions. `who` made the last change. `submitter` submitted
-    the definition; None if an earlier release stored it.
+    `runs`: the number of runs of all versions. `who`: the author of the last change. `submitter`:
+    the person or program that submitted the definition; None if an earlier release stored it.
     """
 
     id: int
@@ -130,11 +130,12 @@ class DefinitionRecord(Value, frozen=True, kw_only=True):
 
 
 class RunRecord(Value, frozen=True, kw_only=True):
-    """A run. It keeps the definition with which it began.
+    """A reset run. It keeps the version of the definition with which it began.
 
     `hold` is True while the run waits for an approval. `cursor`: the last subscription that was
     examined in this stage. `server`: the process that works on the run. `holding`, `losing`: the
-    two numbers that the guard compares. `request_id`: the id of the call that submitted the run.
+    subscriptions with an entitlement, and those of which the run would take an entitlement. The
+    guard compares the two numbers. `request_id`: the id of the call that submitted the run.
     """
 
     id: int

@@ -50,7 +50,7 @@ def swap_item(subscription: Subscription, action: SwapItem) -> Subscription:
 
 
 def change_distribution(subscription: Subscription, action: ChangeDistribution) -> Subscription:
-    """Performs all moves at once, so two cards may change places."""
+    """Makes all moves at the same time, so two cards may change places."""
     services, items = list(subscription.services), list(subscription.items)
     for move in action.moves:
         if move.goods is not None:
@@ -67,7 +67,7 @@ def _positions(
 ) -> list[int]:
     """Returns the positions of the item in `subscription.items`.
 
-    They may be at several providers; the goods type is the same at all of them.
+    Several providers may have the item, all with the same goods type.
     """
     found = [
         n

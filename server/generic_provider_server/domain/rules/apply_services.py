@@ -53,9 +53,9 @@ def stop_services(subscription: Subscription, action: StopServices, *, at: Insta
 
 
 def _end_terms(subscription: Subscription, action: StopServices, *, at: Instant) -> Subscription:
-    """Stops the listed services whose term is over.
+    """Stops each listed service whose term has ended.
 
-    A service whose term end was taken back in the meantime does not stop.
+    A service does not stop if a rollback has taken its term end back.
     """
     over = {service.place for service in subscription.services if ended(service, at=at)}
     selected = [selection for selection in action.services if selection.place in over]
@@ -71,7 +71,7 @@ def _end_terms(subscription: Subscription, action: StopServices, *, at: Instant)
 
 
 def ended(service: SubscribedService, *, at: Instant) -> bool:
-    """Tells whether the service has a term end that is not after `at`."""
+    """Tells whether the term of the service has ended at the time `at`."""
     return service.term_end is not None and service.term_end <= at
 
 
@@ -89,7 +89,7 @@ def change_terms(
 ) -> Subscription:
     """Changes term ends.
 
-    A service that its former term end stopped starts again. If the subscription became
+    A service that stopped at its former term end starts again. If the subscription became
     NOT_EFFECTIVE because the term of its last service ended, it becomes EFFECTIVE again.
     """
     terms = {selection.place: selection.term_end for selection in action.services}

@@ -51,8 +51,8 @@ def switch(
     until: Instant | None,
     at: Instant,
 ) -> Subscription:
-    """Changes the state of the subscription, and of its services that are in a state of `sources`,
-    to `target`.
+    """Changes the state of the subscription to `target`, and also the state of each service whose
+    state is in `sources`.
 
     A service whose term has ended stays off.
     """

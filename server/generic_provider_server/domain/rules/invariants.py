@@ -44,9 +44,7 @@ def check(
 
 
 def in_use(subscription: Subscription) -> set[tuple[str, str]]:
-    """Returns pairs of provider and distributor, for every distributor with a live service or an
-    item.
-    """
+    """Returns each distributor that has a live service or an item, with its provider."""
     used = {(item.provider, item.distributor) for item in subscription.items}
     if subscription.live:
         used |= {(service.provider, service.distributor) for service in subscription.services}
@@ -54,11 +52,11 @@ def in_use(subscription: Subscription) -> set[tuple[str, str]]:
 
 
 def linked(before: Subscription | None, after: Subscription, action: AnyAction) -> tuple[str, ...]:
-    """Returns the providers that know the subscriber after the action, in the order of linking.
+    """Returns the linked providers after the action, in the order in which they were linked.
 
-    While the subscription is on, an action links the providers at which it adds, starts or moves
-    services or items, whether or not the services are on, and the providers that Become Subscriber,
-    Replace and Add Usage name. Removing something links no provider.
+    While the subscription is on, an action links each provider at which it adds, starts or moves a
+    service or an item, also if the service is off. Become Subscriber, Replace and Add Usage link
+    each provider that they name. The removal of a service or an item links no provider.
     """
     if not after.on:
         return after.linked
@@ -77,9 +75,7 @@ def in_future(moment: Instant | None, *, at: Instant, field: str) -> None:
 
 
 def _gained(before: Subscription | None, after: Subscription) -> set[str]:
-    """Returns the providers at which the action switches a service on, or adds an item, on a
-    distributor that did not have it before.
-    """
+    """Returns the providers at which a distributor has a new item or a newly started service."""
     gained: set[str] = set()
     if before is None or before.services is not after.services:
         on = {service.place for service in before.services if service.on} if before else set()
@@ -163,7 +159,7 @@ def _check_services(
 
 
 def already_there(before: Subscription, service: SubscribedService) -> Refused:
-    """Returns the refusal for a service that the subscription had before the action."""
+    """Returns the refusal of an action that adds a service which the subscription has already."""
     starts = ""
     if service.state is State.NOT_EFFECTIVE and (before.on or before.state is State.NOT_EFFECTIVE):
         starts = "; change-terms starts it" if service.term_over else "; start-services starts it"

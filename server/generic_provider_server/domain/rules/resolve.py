@@ -1,4 +1,6 @@
-"""Completes an action: adds the provider that the caller may leave out if there is only one."""
+"""Completes an action with the providers that the caller has not named. A caller may leave a
+provider out if only one provider is possible.
+"""
 
 from __future__ import annotations
 
@@ -99,7 +101,7 @@ def _moves(
 
 
 def _with_goods(move: Move, items: tuple[Item, ...]) -> Move:
-    """Adds the goods types, because a move names its item by the serial number only."""
+    """Adds the goods type to the move, because a caller names only the serial number."""
     if move.goods is None or move.goods.goods_type:
         return move
     at = move.provider, move.from_distributor, move.goods.serial_number

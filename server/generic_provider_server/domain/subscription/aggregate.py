@@ -59,12 +59,13 @@ class LastError(Value, frozen=True, kw_only=True):
 class Link(Value, frozen=True, kw_only=True):
     """The link between a subscription and one platform.
 
-    `delivered_unit`: the latest unit of which a request was handed over or answered; older units
-    get no new requests. `refused_correction` is True if a request that no action created was
-    rejected since the link was last in sync or reset. Then nothing is healed. `withheld`:
-    corrections that are not created before the next reset, because the platform rejected the same
-    request. `taken_over` is True if the platform served the customer before, and nobody knows yet
-    what it holds. `settle_time`: when a request at the platform last reached a final state.
+    `delivered_unit`: the latest unit with a request that was handed over or answered; no older unit
+    gets new requests. `refused_correction` is True if a request that no action created was rejected
+    since the link was last in sync or reset. Then the next action does not heal the platform.
+    `withheld`: corrections that the service does not create before the next reset, because the
+    platform has rejected them once. `taken_over` is True if the platform served the customer
+    before, and nobody knows yet what it holds. `settle_time`: when a request at the platform last
+    reached a final state.
     """
 
     provider: str
@@ -114,7 +115,7 @@ class ItemPart(Value, frozen=True, kw_only=True, tag="item"):
 
 
 class HolderPart(Value, frozen=True, kw_only=True, tag="holder"):
-    """The holder and the address, which an update request carried."""
+    """The holder and the address, taken back because an update request was rejected."""
 
     holder: bool = True
     address: bool = True
@@ -125,11 +126,11 @@ class UsagePart(Value, frozen=True, kw_only=True, tag="usage"):
 
 
 class StatePart(Value, frozen=True, kw_only=True, tag="state"):
-    """The subscription's state and all its services."""
+    """The state of the subscription, with all its services."""
 
 
 class ProviderPart(Value, frozen=True, kw_only=True, tag="provider"):
-    """Everything that the subscription has at one provider, and the link."""
+    """All services, items and usage records of the subscription at one provider, and the link."""
 
     provider: str
 
@@ -162,9 +163,8 @@ class Outcome(Value, frozen=True):
 
 
 class Requested(Value, frozen=True):
-    """An entitlement for which an action had a request.
-
-    A BECOME_SUBSCRIBER is for all entitlements at its provider.
+    """An entitlement for which an action had a request; all entitlements at the provider if
+    `distributor` is empty, because the request was a BECOME_SUBSCRIBER.
     """
 
     provider: str
@@ -173,15 +173,16 @@ class Requested(Value, frozen=True):
 
 
 class UnsettledAction(Value, frozen=True, kw_only=True):
-    """An action that is not settled. Parts are only added to `taken_back`, never removed from it.
+    """An action that is not settled.
 
     `whole_activation`, `whole_deactivation`: providers that get one request for the whole
     subscription. `ineffective`: providers of the subscription that were not effective when the
-    action was performed; `linked_then`: those of them that it linked then.
-    `automatic` is True if the service performed the action because an end was due; if the action is
-    taken back, it does not become due again. `scheduled` is True if the service performed the
-    action at the time for which a caller had scheduled it. `next_index`: the first free index in
-    the action's unit. `requested`: the entitlements for which the action ever had a request.
+    action was performed; `linked_then`: the providers of `ineffective` that the action linked.
+    `automatic` is True for an automatic end, which does not become due again if it is taken back.
+    `taken_back`: the parts of the action that were taken back; it never becomes shorter.
+    `scheduled` is True if the service performed the action at the time for which a caller had
+    scheduled it. `next_index`: the first free index in the action's unit. `requested`: the
+    entitlements for which the action ever had a request.
     """
 
     id: int
@@ -229,9 +230,9 @@ def error_once(performed: UnsettledAction, error: ActionError) -> UnsettledActio
 
 
 class Aggregate(Value, frozen=True, kw_only=True):
-    """A subscription with everything that is not settled.
+    """A subscription with its unsettled actions and its links.
 
-    `base` is None while Become Subscriber is unsettled, and while nothing is unsettled.
+    `base` is None while Become Subscriber is unsettled, and while no action is unsettled.
     """
 
     desired: Subscription

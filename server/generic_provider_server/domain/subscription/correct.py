@@ -30,13 +30,13 @@ def reconcile(
     asked: Sequence[Replayed] = (),
     cause: ActionError | None = None,
 ) -> None:
-    """Creates, as the newest unit, the requests that the platform still needs.
+    """Creates a new unit with the corrections that the platform still needs.
 
-    Of the corrections that are pending, only those that are not needed any more are cancelled.
-    `never`: the request that was just rejected; it is withheld until the next reset. `names`: the
-    elements that are corrected even if a correction was rejected earlier. `asked`: the actions as
-    they were replayed because of `cause`; if one of these actions has no request at this provider
-    and needs one, the new request belongs to it.
+    Cancels pending corrections that it does not need any more. `never`: the request that was just
+    rejected; it is not sent again before the next reset. `names`: the elements that are corrected
+    even if a correction was rejected earlier. `asked`: the actions that were replayed because of
+    `cause`. If one of them needs a request here and has none, the new request belongs to this
+    action.
     """
     _cancel_pointless(ledger, provider, catalogue)
     if not (needed := _needed(ledger, provider, catalogue)):
@@ -63,10 +63,10 @@ def reconcile(
 
 
 def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> None:
-    """Cancels corrections that are not needed at their place in the order.
+    """Cancels corrections that are not needed at their place in the queue.
 
-    Each correction is judged by the state before its unit, so that the change of a later action
-    does not make it pointless.
+    Each correction is compared with the state before its unit, so a later action does not make it
+    pointless.
     """
     leased = ledger.leased(provider)
     queue = ledger.links[provider].queue
@@ -81,7 +81,7 @@ def _cancel_pointless(ledger: Ledger, provider: str, catalogue: Catalogue) -> No
 def _needed(ledger: Ledger, provider: str, catalogue: Catalogue) -> tuple[Request, ...]:
     """Returns the requests that the platform still needs.
 
-    There are none if the account was taken over and its contents are unknown, because the platform
+    Returns no requests if the account was taken over and its contents are unknown: the platform
     then waits for a reset.
     """
     expected = ledger.expected(provider)
@@ -100,7 +100,7 @@ def _not_withheld(
 ) -> list[Request]:
     """Returns the corrections that may be sent.
 
-    The request `never`, which was just rejected, is withheld from now on.
+    From now on the correction `never` is not sent either, because it was just rejected.
     """
     link = ledger.links[provider]
     if never is not None and never in corrections and never not in link.withheld:
@@ -142,9 +142,10 @@ def _owners(
 
 
 def pointless(wanted: PlatformImage, request: Request) -> bool:
-    """Tells whether the request's effect is not wanted.
+    """Tells whether the CRM does not want the effect of the request.
 
-    A usage record is also cancelled if another record with its reference is wanted in its place.
+    The cancellation of a usage record is also needed if the CRM wants another record with the same
+    reference.
     """
     match request.type:
         case RequestType.BECOME_SUBSCRIBER:

@@ -54,10 +54,10 @@ def differences(
     now: Instant,
     names_pending: bool = False,
 ) -> tuple[Difference, ...]:
-    """Returns the differences. The result is empty exactly if `plan` returns no request.
+    """Returns the differences. The result is empty if and only if `plan` returns no request.
 
-    If `names_pending` is True, the texts say that pending requests count as accepted. Without it,
-    differences of different times can be compared.
+    If `names_pending` is True, the texts say that pending requests count as accepted. If it is
+    False, the texts do not change when requests are answered, so that two lists can be compared.
     """
     held = link.expected(now=now)
     verbs = AFTER_PENDING if names_pending and link.queue else NOW

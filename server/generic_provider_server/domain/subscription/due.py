@@ -1,6 +1,6 @@
-"""Finds what is due for a subscription.
+"""Finds the automatic end that is due for a subscription.
 
-Automatic ends are not stored: they follow from the subscription's state.
+Automatic ends are not stored, because they follow from the state of the subscription.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def due_time(aggregate: Aggregate, *, leased: Callable[[str], AbstractSet[int]])
     """Returns the earliest time at which the service must change the subscription by itself, or
     None.
 
-    `leased` returns the numbers of the requests that a live lease of the provider covers. Such
+    `leased` returns the numbers of the requests that a live lease of the provider covers. Leased
     requests expire only after the lease has ended.
     """
     subscription = aggregate.desired
@@ -93,7 +93,7 @@ def usage_is_over(aggregate: Aggregate, *, now: Instant) -> bool:
 def spent(before: Subscription, action: AnyAction, *, at: Instant) -> Subscription:
     """Returns the state before an automatic end, with that end marked as done.
 
-    An end that is not due at `at` in this state is not marked.
+    An end is marked only if it is due at the time `at`.
     """
     if not isinstance(action, StopServices):
         came = before.until is not None and before.until <= at
@@ -116,9 +116,9 @@ def without_usage(subscription: Subscription, *, now: Instant) -> Subscription:
 
 
 def _usages(aggregate: Aggregate) -> list[Usage]:
-    """Returns the usage that the CRM wants, and the usage that the platforms hold.
+    """Returns the usage records that the CRM wants or a platform holds.
 
-    Both end by themselves.
+    A usage record ends by itself.
     """
     held = [posted.usage for link in aggregate.links for posted in link.confirmed.usages]
     return [*aggregate.desired.usages, *held]

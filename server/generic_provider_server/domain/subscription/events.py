@@ -13,7 +13,7 @@ from .transition import ActionChange, Finished, Transition
 from .undone import Undone
 
 DAYS_OF_EVENTS = 7
-"""Events are kept this many days, unless the setting says otherwise."""
+"""The server keeps events for this number of days if the setting is absent."""
 
 
 class EventKind(IntEnum):
@@ -34,8 +34,8 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `kind`: an EventKind, or a number that a newer version has written. `number`: the number of the
     action, request or reset run; or the new state. `providers`: the providers that the event
     concerns; for an action, all providers of its subscription. `former`: the former sync state, or
-    0 for a new link. The last three fields are only for a rollback: the rejected request, the later
-    actions that were rejected too, and what was taken back of the action.
+    0 for a new link. The last three fields are only set for a rollback: the rejected request, the
+    later actions that were rejected too, and the parts of the action that were taken back.
     """
 
     kind: int
@@ -50,7 +50,7 @@ class Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 def events_of(before: Aggregate | None, transition: Transition) -> list[Event]:
-    """Returns the events of a change. The event of a cause precedes those of its effects.
+    """Returns the events of a change. The event of a cause precedes the events of its effects.
 
     `before`: the subscription before the change, or None if it is new.
     """

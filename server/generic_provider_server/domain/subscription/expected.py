@@ -1,4 +1,4 @@
-"""Computes what a platform is expected to hold, once for all units of a queue."""
+"""Computes *expected* for each unit of a queue."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ class _Fold(NamedTuple):
 class Expected:
     """Computes `Link.expected` for links that change.
 
-    All units together take as long as one, because each computation continues the previous
-    computation.
+    A computation for all units takes as long as for the last unit, because each continues the
+    previous computation.
     """
 
     def __init__(self, *, now: Instant) -> None:

@@ -1,4 +1,4 @@
-"""Defines the ledger: a mutable copy of an aggregate, on which one change is computed.
+"""Defines the ledger: a mutable copy of an aggregate, on which a function computes one change.
 
 `Ledger.transition` returns the result as a frozen value.
 """
@@ -25,11 +25,12 @@ from .undone import Undone, undone
 
 
 class Ledger:
-    """A mutable copy of an aggregate. Each pure function that computes a change makes its own.
+    """A mutable copy of an aggregate. Each function that computes a change makes its own copy, so
+    the function stays pure.
 
     `as_expected`: the providers whose platforms are expected to hold the same as before.
     `as_wanted`: the providers whose platforms are expected to hold what the CRM wants, because the
-    requests of this change were planned from exactly that. `added`: the providers that get new
+    new requests were planned from the state of the CRM. `added`: the providers that get new
     requests.
     """
 
@@ -107,7 +108,7 @@ class Ledger:
     def add(self, provider: str, added: Sequence[Pending]) -> None:
         """Adds new requests to the queue in the order of their units.
 
-        Each action records for which entitlements it had requests.
+        An action records the entitlements of its requests.
         """
         if not added:
             return
@@ -177,7 +178,7 @@ class Ledger:
     ) -> None:
         """Ends a request without an answer.
 
-        If it was handed over, what it names becomes uncertain.
+        If the request was handed over, the elements that it names become uncertain.
         """
         confirmed = self.links[provider].confirmed
         if pending.touched:
@@ -218,7 +219,9 @@ class Ledger:
         self.change(change(self.action(number)))
 
     def settle(self) -> None:
-        """Moves every settled action, in order, from the unsettled actions into `base`."""
+        """Applies each action that is settled now to `base`, in order, and removes it from the
+        unsettled actions.
+        """
         while self.performed:
             first = next(iter(self.performed.values()))
             if self.is_pending(first):
@@ -233,7 +236,7 @@ class Ledger:
     def tell_taken_back(
         self, before: Subscription | None, performed: UnsettledAction, state: Subscription
     ) -> None:
-        """Records the changes of the action that the rejections have taken back."""
+        """Records which changes of the action the rejections have taken back."""
         whole = replace(performed, taken_back=(), undone=False)
         try:
             applied = after(before, whole, catalogues=self.catalogues)
@@ -242,9 +245,7 @@ class Ledger:
         self.taken_back[performed.id] = undone(applied, state)
 
     def _as_it_was(self, action: int) -> tuple[Subscription, Subscription]:
-        """Returns the subscription before and after the action, from the aggregate before this
-        change.
-        """
+        """Returns the subscription before and after the action, from the unchanged aggregate."""
         state = self.before.settled_state
         for performed in self.before.performed:
             former, state = state, after(state, performed, catalogues=self.catalogues)
@@ -301,9 +302,9 @@ class Ledger:
     def _differs(self, link: Link) -> bool:
         """Tells whether the link is out of sync.
 
-        A link whose requests were just planned is in sync. If neither *expected* nor what the CRM
-        wants has changed, the answer is the same as before, because parts of a provider that are in
-        use never change, and only usage ends by itself.
+        A link whose requests were just planned is in sync. If neither *expected* nor the state of
+        the CRM has changed, the result is the same as before: only usage records end by themselves,
+        and nobody can change parts of a provider that are in use.
         """
         if link.provider in self.as_wanted:
             return False

@@ -1,5 +1,5 @@
-"""Tells whether a change may change the names that a subscription uses, so that they are collected
-anew only if they may have changed.
+"""Tells whether a change may change the names that a subscription uses. Only then are the names
+collected anew.
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ from .names_used import (
 from .transition import Transition
 
 LONG = 50
-"""`names_kept` is cheaper than to collect the names of a queue with more requests than this."""
+"""If a queue has more requests than this, a call of `names_kept` is cheaper than collecting the
+names.
+"""
 
 
 def names_unchanged(former: Aggregate, transition: Transition) -> bool:
@@ -37,10 +39,11 @@ def names_unchanged(former: Aggregate, transition: Transition) -> bool:
 
 
 def names_the_same(former: Aggregate, transition: Transition) -> bool:
-    """Tells whether the transition only creates requests, and these name nothing new.
+    """Tells whether the transition only creates requests that name nothing new.
 
-    A reset that only adds to what a platform holds sends only what the CRM wants. But what it
-    removes may have a service code that only the catalogue knows.
+    This is so for a reset that only adds elements, because it sends only elements that the CRM
+    wants. A request that removes an element may have a service code that only the catalogue
+    contains.
     """
     after = transition.aggregate
     return (
@@ -52,8 +55,8 @@ def names_the_same(former: Aggregate, transition: Transition) -> bool:
 
 
 def names_kept(former: Aggregate, transition: Transition) -> bool:
-    """Tells whether the CRM still names everything that the transition changes in the queues and on
-    the platforms, so that the reserved items and the parts of providers certainly stay the same.
+    """Tells whether the CRM names all elements that the transition changes in queues and images.
+    Then the reserved items and the used parts of providers stay the same.
     """
     after = transition.aggregate
     if after.desired is not former.desired or after.base is not former.base:
@@ -84,7 +87,7 @@ def _frame(aggregate: Aggregate) -> tuple[list[str], list[int]]:
 
 
 def _without(image: PlatformImage, other: PlatformImage) -> PlatformImage:
-    """Returns the parts of an image that are not the same objects in the other one."""
+    """Returns the parts of an image that are not the same objects in the other image."""
     there = {id(part) for part in (*other.entitlements, *other.items, *other.usages)}
     return PlatformImage(
         entitlements=tuple([part for part in image.entitlements if id(part) not in there]),
@@ -94,10 +97,10 @@ def _without(image: PlatformImage, other: PlatformImage) -> PlatformImage:
 
 
 def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | None:
-    """Returns the parts that the transition adds to those that the aggregate names. Returns None if
-    the transition may also change the reserved items, or remove parts.
+    """Returns the parts of providers that the transition names and the aggregate does not.
 
-    An unsettled action never removes parts, because the state before the action is kept.
+    Returns None if the transition may also change the reserved items, or remove parts. An unsettled
+    action never removes parts, because the aggregate keeps the state before the action.
     """
     changes, linked = transition.actions, len(transition.aggregate.links)
     if transition.finished or len(changes) != 1 or len(former.links) != linked:
@@ -107,7 +110,8 @@ def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | No
         return None
     places = set(parts_of_action(action))
     for provider, pending in transition.created:
-        if pending.request.usage:  # a cancellation may name items that are nowhere else
+        # A cancellation may name items that are in no other request, action or image.
+        if pending.request.usage:
             return None
         add_request(places, provider, pending.request)
     return uses_of_places(frozenset(places))

@@ -34,8 +34,8 @@ from .aggregate import Aggregate
 
 
 def goods_named(aggregate: Aggregate) -> set[Goods]:
-    """Returns the items reserved for the subscription: those of *desired*, of an unsettled action,
-    and those that a platform holds, certainly or not.
+    """Returns the items that are reserved for the subscription: the items of *desired*, of its
+    unsettled actions, and the items that a platform holds or may hold.
     """
     named = {item.goods for item in aggregate.desired.items}
     if aggregate.base is not None:
@@ -106,9 +106,9 @@ distributor, and the code of the service or goods type.
 """
 
 PLACES_KEPT = 10_000
-"""The uses of at most this many sets of places are cached.
+"""The cache of `uses_of` has at most this number of entries.
 
-The cache helps because most subscribers have one of a few products.
+It helps because most subscribers have one of a few products.
 """
 
 
@@ -193,7 +193,7 @@ def add_request(places: set[Place], provider: str, request: Request) -> None:
 
 
 def parts_of_action(action: AnyAction) -> list[Place]:
-    """Returns the places that an action adds. Those of a swapped item are not included."""
+    """Returns the places that an action names, without the places of a swapped item."""
     match action:
         case AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms():
             return [("s", s.provider, s.distributor, s.service) for s in action.services]

@@ -124,7 +124,9 @@ def _applied(
     circumstances: Circumstances,
     automatic: bool,
 ) -> tuple[AnyAction, Subscription]:
-    """Returns the action with every provider named, and the state after it."""
+    """Returns the action with every provider named, and the state of the subscription after the
+    action.
+    """
     try:
         resolved = resolve(action, before)
         start = before
@@ -137,8 +139,8 @@ def _applied(
 
 
 def _check_unsettled(aggregate: Aggregate) -> None:
-    """Refuses the action if too many are unsettled. Automatic ends and scheduled actions do not
-    count.
+    """Refuses the action if the subscription has too many unsettled actions. Automatic ends and
+    scheduled actions do not count.
     """
     waiting = sum(not (each.automatic or each.scheduled) for each in aggregate.performed)
     if waiting >= MOST_UNSETTLED:
@@ -165,7 +167,7 @@ def with_action(action: AnyAction, refused: Refused) -> Refused:
 
 
 def _providers(before: Subscription | None, state: Subscription) -> Iterable[str]:
-    """Returns the providers that are linked, and those that a replay may link."""
+    """Returns the linked providers, and the providers that a replay may link."""
     states = (before, state) if before else (state,)
     named = [service.provider for each in states for service in each.services]
     named += [item.provider for each in states for item in each.items]
@@ -190,12 +192,12 @@ def _at_providers(
 def _whole(
     action: AnyAction, codes: Iterable[str], catalogues: Catalogues
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Returns the providers that get one request for the whole subscription: first those that get
-    it on activation, then those on deactivation.
+    """Returns the providers that get one request for the whole subscription: first for an
+    activation, then for a deactivation.
     """
     if isinstance(action, PerServiceAction):
         return (), ()
-    _: WholeAction = action  # mypy reports an action of none of the three unions
+    _: WholeAction = action  # mypy reports an action that is in none of the three unions
     settings = [(code, catalogues[code].provider.request_settings) for code in codes]
     whole = RequestMethod.WHOLE_SUBSCRIPTION
     if isinstance(action, WholeActivation):
@@ -206,8 +208,8 @@ def _whole(
 def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:
     """Links a provider.
 
-    If the platform already serves the customer, *confirmed* becomes what the CRM wants, or an
-    account with unknown contents.
+    If the platform already serves the customer, *confirmed* becomes the state that the CRM wants,
+    or an account with unknown contents.
     """
     if code not in ledger.links:
         ledger.links[code] = Link(provider=code)
@@ -238,9 +240,9 @@ def _account_only(held: PlatformImage) -> PlatformImage:
 def _plan(
     ledger: Ledger, performed: UnsettledAction, before: Subscription | None, state: Subscription
 ) -> None:
-    """Adds the requests to the queue.
+    """Adds the requests of the action to the queues.
 
-    The requests that heal a platform are in a unit of their own, before the action's unit.
+    Requests that heal a platform get a unit of their own, before the unit of the action.
     """
     plans = {}
     for link, catalogue in ledger.effective():
@@ -267,7 +269,7 @@ def _concerns(
 
 
 def _serves_already(action: AnyAction, provider: str) -> bool:
-    """Tells whether the caller says that the platform already serves the new subscriber."""
+    """Tells whether the platform already serves the new subscriber, according to the caller."""
     return isinstance(action, BecomeSubscriber) and any(
         existing.provider == provider for existing in action.existing
     )

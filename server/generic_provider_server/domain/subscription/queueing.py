@@ -23,8 +23,8 @@ def plan_performed(
     """Returns the requests that heal the platform before the action's unit, and the action's own
     requests.
 
-    Nothing is healed if a correction was rejected, nor if an account was taken over and its
-    contents are unknown: in both cases the platform waits for a reset.
+    No request heals the platform if a correction was rejected, or if an account was taken over and
+    its contents are unknown: in both cases the platform waits for a reset.
     """
     catalogue = ledger.catalogues[provider]
     link = ledger.links[provider]

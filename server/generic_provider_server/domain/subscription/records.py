@@ -13,12 +13,12 @@ from .undone import Undone
 
 
 def request_number(number: int) -> str:
-    """Returns the number of a request as callers see it; empty for 0."""
+    """Returns the number of a request in the form for callers; an empty text for 0."""
     return f"R{number:010d}" if number else ""
 
 
 def action_id(number: int) -> str:
-    """Returns the id of an action as callers see it; empty for 0."""
+    """Returns the id of an action in the form for callers; an empty text for 0."""
     return f"A{number:010d}" if number else ""
 
 
@@ -81,13 +81,12 @@ def revised(
 
 
 class ActionRecord(Value, frozen=True, kw_only=True):
-    """An action as it is stored.
+    """The row of an action in the database.
 
     `performed`: the encoded message of the call without its `request_id`; empty if the service
-    performed the action by itself. `action`: the same action with every provider named; None in
-    rows that the first versions wrote. `due_time`: the time at which a SCHEDULED action is due;
-    None in every other state. `expected_revision`, `bulk`: the values in the call that scheduled
-    the action.
+    performed the action by itself. `action`: the action with every provider named; None in rows of
+    the first versions. `due_time`: the time at which a SCHEDULED action is due; None in every other
+    state. `expected_revision`, `bulk`: the values in the call that scheduled the action.
     """
 
     id: int
@@ -148,9 +147,9 @@ def request_record(
     lane: Lane | None = None,
     waiting_for: WaitingFor | None = None,
 ) -> RequestRecord:
-    """Returns a pending request as it is stored and shown.
+    """Returns the record of a pending request.
 
-    `lane`: the lane with its current hand-over.
+    `lane`: the lane of its queue, with the current hand-over.
     """
     performed = aggregate.action(pending.action)
     link = aggregate.link(provider)

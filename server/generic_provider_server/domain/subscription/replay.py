@@ -29,8 +29,7 @@ SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, Reques
 def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
     """Replays the actions.
 
-    As long as nothing is left of an action after the replay, takes it back as a whole and repeats
-    the replay.
+    If no part of an action took effect, takes the action back as a whole, and replays again.
     """
     replayed = _replay(ledger, cause=cause)
     while nothing_left := [
@@ -43,7 +42,7 @@ def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]
 
 
 def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
-    """Computes *desired* anew, and adapts the pending requests of each action to the new states."""
+    """Computes *desired* anew, and changes the pending requests of each action accordingly."""
     state = ledger.base
     replayed = []
     own = _own_requests(ledger)
@@ -87,8 +86,8 @@ def _bring_in_line(
     *,
     cause: ActionError,
 ) -> None:
-    """Replaces the action's requests at the provider, or cancels the requests that are not needed
-    any more.
+    """Replaces the pending requests of the action at the provider, or cancels requests that are not
+    needed any more.
     """
     performed = ledger.action(replayed.action)
     if provider in served_before(performed):
@@ -102,8 +101,8 @@ def _bring_in_line(
 def _cancel_pointless(
     ledger: Ledger, provider: str, replayed: Replayed, mine: Sequence[Pending]
 ) -> None:
-    """Cancels the requests that the action no longer needs, and those whose effect the platform
-    already has.
+    """Cancels requests that the action no longer needs, and requests whose effect the platform
+    already holds.
     """
     leased = ledger.leased(provider)
     undone = ledger.action(replayed.action).undone
@@ -120,8 +119,8 @@ def _cancel_pointless(
 
 
 def _needless(ahead: PlatformImage, wanted: PlatformImage, request: Request) -> bool:
-    """Tells whether the platform will already have the request's effect when the request arrives,
-    or will not know the subscriber then.
+    """Tells whether the request would change nothing when it reaches the platform, because the
+    platform then holds its effect already, or does not know the subscriber.
     """
     become = request.type is RequestType.BECOME_SUBSCRIBER
     unknown = ahead.known is Known.NO and wanted.known is Known.YES and not become
@@ -133,8 +132,8 @@ def _replaceable(
 ) -> bool:
     """Tells whether the action's requests at the provider may be replaced as a whole.
 
-    They may not if one of them already has a result there, nor if the platform has received a
-    request of a later unit: the requests of an older unit must not follow those of a newer unit.
+    They may not if one of them was answered, or if the platform has received a request of a later
+    unit: requests of an older unit must not follow requests of a newer unit.
     """
     performed = ledger.action(replayed.action)
     links_now = replayed.links(provider) and provider not in performed.linked_then

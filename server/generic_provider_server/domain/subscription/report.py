@@ -1,4 +1,4 @@
-"""Replaces *confirmed* of a subscription by what a platform reports."""
+"""Replaces *confirmed* of a subscription by the contents of a platform report."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ Element = TypeVar("Element", bound=Part)
 class Applied(Value, frozen=True, kw_only=True):
     """The result of a report.
 
-    `unknown`: ids that the provider does not have; elements that name them are left out.
+    `unknown`: ids in the report that the provider does not have; the result leaves out elements
+    that name such an id.
     """
 
     transition: Transition
@@ -53,10 +54,10 @@ def counts_as_missing(aggregate: Aggregate, provider: str, *, observed_time: Ins
 def report(
     aggregate: Aggregate, provider: str, *, held: Reported | None, circumstances: Circumstances
 ) -> Applied:
-    """Replaces the confirmed items and entitlements, and nothing else.
+    """Replaces only the confirmed items and entitlements.
 
-    If `held` is None, the platform does not know the subscriber. If the report says nothing new,
-    the aggregate stays the same.
+    If `held` is None, the platform does not know the subscriber. If the report agrees with
+    *confirmed*, the aggregate stays the same object.
     """
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]
@@ -96,8 +97,8 @@ def _replaced(
 ) -> tuple[Element, ...]:
     """Returns the elements of the report.
 
-    An unchanged element keeps its known parameters. If no element differs, returns `former`, so
-    that the order stays.
+    An unchanged element keeps its known parameters. If no element differs, returns `former`,
+    because the order of its elements must not change.
     """
     known = {part.key: part for part in (*wanted, *former)}
     now = {part.key: _as_known(known.get(part.key), part) for part in read}

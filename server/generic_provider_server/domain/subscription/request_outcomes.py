@@ -1,6 +1,6 @@
-"""Changes an aggregate when something happens to a request.
+"""Changes an aggregate after an answer to a request, or its end without an answer.
 
-Each function is pure. `perform` is the change by an action.
+Each function is pure.
 """
 
 from __future__ import annotations
@@ -45,7 +45,8 @@ def accept(
 ) -> Transition:
     """Completes the request, because the platform has applied it.
 
-    `said`: if a person answered in the name of the platform, that person and the reason.
+    `said`: the person who answered in the name of the platform, and the reason; empty if an adapter
+    answered.
     """
     provider, pending = _find(aggregate, number)
     ledger = Ledger(aggregate, circumstances)
@@ -112,8 +113,8 @@ def reject(
 def _corrects(ledger: Ledger, pending: Pending) -> bool:
     """Tells whether the CRM keeps its change although the request is rejected.
 
-    This is so for usage that was bought earlier and that an action sends along with its own
-    changes.
+    The CRM keeps a usage record that was bought before the action, and that the action sends with
+    its own changes.
     """
     usage = pending.request.usage
     match ledger.action(pending.action) if pending.action else None:
@@ -147,7 +148,7 @@ def end_usage(aggregate: Aggregate, *, circumstances: Circumstances) -> Transiti
     """Removes usage records that have ended. Pending requests for these records expire, unless a
     live lease covers them.
 
-    `base` keeps the records while an action is unsettled, so that a replayed Cancel Usage finds
+    `base` keeps the records while an action is unsettled, so that a replay of Cancel Usage finds
     them.
     """
     ledger = Ledger(aggregate, circumstances)
@@ -187,8 +188,8 @@ def count_attempt(
 ) -> Transition:
     """Counts a failed attempt of the request.
 
-    The request is not handed over again for `delay` microseconds. If it has reached the provider's
-    limit of attempts, it is rejected instead.
+    The request is not handed over again for `delay` microseconds. If the request has reached the
+    provider's limit of attempts, the function rejects it instead.
     """
     provider, pending = _find(aggregate, number)
     tried = replace(
@@ -229,7 +230,7 @@ def accepted_late(
     """Handles a late answer ACCEPTED: the platform was changed, and nobody knows when.
 
     `names`: the elements of the request that become uncertain. `state`: the state of the request.
-    If the CRM has taken back what the request was for, the platform is corrected at once.
+    If the CRM has taken the change back, a new request corrects the platform at once.
     """
     ledger = Ledger(aggregate, circumstances)
     link = ledger.links[provider]

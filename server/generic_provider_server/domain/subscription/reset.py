@@ -25,7 +25,7 @@ class PlannedReset(NamedTuple):
     requests: tuple[Request, ...]
 
     def transition(self, *, bulk: bool = False, run: int = 0, performed_by: str = "") -> Transition:
-        """Returns the change. Call it only once."""
+        """Returns the transition of the reset. Call this function only once."""
         if self.requests:
             enqueue(
                 self.ledger,
@@ -51,11 +51,11 @@ def plan_reset(
     """Plans the requests that bring the platform to the state of the CRM. A subscription in sync
     needs no request.
 
-    If `full` is True, all wanted elements are sent again, and all others that the platform may hold
-    are removed. If `recreate` is True, the pending requests are cancelled and the whole subscriber
-    is sent in one BECOME_SUBSCRIBER. No live lease may cover a request then. If the same
-    BECOME_SUBSCRIBER is pending already, nothing changes. `lost`: requests that the platform
-    accepted and may have lost since.
+    If `full` is True, all wanted elements are sent again, and all other elements that the platform
+    may hold are removed. If `recreate` is True, the pending requests are cancelled and the whole
+    subscriber is sent in one BECOME_SUBSCRIBER. A caller may set `recreate` only if no live lease
+    covers a request. If an equal BECOME_SUBSCRIBER is pending already, the plan is empty. `lost`:
+    requests that the platform has accepted, but may have lost.
     """
     ledger = Ledger(aggregate, circumstances)
     if recreate:
@@ -70,8 +70,9 @@ def plan_reset(
 
 
 def doubted(link: Link, *, full: bool, recreate: bool, lost: Sequence[Request] = ()) -> Link:
-    """Returns the link after those elements were made uncertain on which the reset must not rely:
-    all elements if `full` or `recreate` is True, otherwise those that `lost` names.
+    """Returns the link with more uncertain elements, which the reset then sends again or removes:
+    all elements if `full` or `recreate` is True, otherwise the elements that the requests `lost`
+    name.
     """
     confirmed = link.confirmed
     if full or recreate:

@@ -1,5 +1,5 @@
-"""Handles a rejected request: takes its part of the action back, replays later actions, and
-corrects the platforms.
+"""Handles a rejected request: takes back the part of the action that the request carried, replays
+later actions, and corrects the platforms.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .what_remains import before_action, nothing_happened, wholly_undone
 
 
 def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError) -> None:
-    """Takes back what the rejected request of an action carried."""
+    """Takes back the part of the action that the rejected request carried."""
     ledger.change_action(rejected.action, lambda action: error_once(action, error))
     _cancel_behind(ledger, provider=provider, rejected=rejected)
     if nothing_happened(ledger, rejected.action):
@@ -63,9 +63,11 @@ def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: Action
 
 
 def _taken_back(ledger: Ledger) -> Iterator[tuple[Subscription | None, Subscription]]:
-    """Yields the former states before and after each action of which something was taken back now.
+    """Yields the former states before and after each action of which this rollback took a part
+    back.
 
-    A later action may want again what the action had changed, so *desired* does not show it.
+    *desired* does not show every part that was taken back, because a later action may want the same
+    change.
     """
     state = ledger.before.settled_state
     for former in ledger.before.performed:
@@ -88,8 +90,8 @@ def _names_of_changes(
 def refuse_correction(
     ledger: Ledger, *, provider: str, rejected: Pending, error: ActionError
 ) -> None:
-    """Records a rejected correction. The CRM keeps its state, and the platform is not healed before
-    a reset.
+    """Records a rejected correction. The CRM keeps its state, and no action heals the platform
+    before the next reset.
 
     If a BECOME_SUBSCRIBER was rejected, each later action sends it anew, with the action's own
     changes.
@@ -119,7 +121,7 @@ def _undo(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
     for attempt in _attempts(performed, provider, rejected.request):
         try:
             state = after(before, attempt, catalogues=ledger.catalogues)
-        except Refused:  # what would be left breaks a rule
+        except Refused:  # without this part, the action breaks a rule
             break
         if attempt.undone or _is_taken_back(ledger, catalogue, rejected.request, before, state):
             ledger.change(attempt)
@@ -128,8 +130,8 @@ def _undo(ledger: Ledger, *, provider: str, rejected: Pending) -> None:
 
 
 def _attempts(performed: UnsettledAction, provider: str, request: Request) -> list[UnsettledAction]:
-    """Returns the possible ways to take the request's part back: first the way that takes back
-    least, last the whole action.
+    """Returns the possible ways to take back the request's part of the action: first the smallest
+    part, last the whole action.
     """
     whole = wholly_undone(performed)
     if isinstance(performed.action, AtomicAction):
@@ -182,11 +184,11 @@ def _is_taken_back(
     before: Subscription | None,
     state: Subscription,
 ) -> bool:
-    """Tells whether `state` does not contain any more what the rejected request was to add, or
-    contains again what it was to remove.
+    """Tells whether the effect of the rejected request is undone in `state`: its additions are
+    gone, and its removals are there again.
 
-    After a rejected BECOME_SUBSCRIBER, the provider must be unlinked, or everything there must be
-    as before the action.
+    After a rejected BECOME_SUBSCRIBER, the provider must be unlinked, or the subscription must have
+    the same there as before the action.
     """
     old, new = ledger.image(before, catalogue), ledger.image(state, catalogue)
     match request.type:
@@ -212,8 +214,8 @@ def _is_taken_back(
 
 
 def _kept(old: PlatformImage, new: PlatformImage, request: Request) -> bool:
-    """Tells whether everything that the request was to remove and that was wanted before the action
-    is wanted now.
+    """Tells whether the CRM wants all elements that the request removes and that it wanted before
+    the action.
     """
     if request.type is RequestType.DEACTIVATE_SUBSCRIBER:
         wanted, there = {e.key for e in old.entitlements}, {e.key for e in new.entitlements}

@@ -16,8 +16,8 @@ def scheduled(
 ) -> AnyAction:
     """Returns the action with every provider named.
 
-    Raises Refused if the action names something that its provider does not have. Whether the
-    subscription's state allows the action is not checked before the action is due.
+    Raises Refused if the action names something that its provider does not have. The state of the
+    subscription is checked only when the action is due.
     """
     try:
         resolved = resolve(action, subscription)

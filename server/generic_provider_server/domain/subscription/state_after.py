@@ -29,9 +29,9 @@ Owned = TypeVar("Owned", Item, SubscribedService, Usage)
 def after(
     before: Subscription | None, performed: UnsettledAction, *, catalogues: Catalogues
 ) -> Subscription:
-    """Returns the state after the action, without the parts that were taken back. Raises Refused.
+    """Returns the state after the action, without the parts that were taken back.
 
-    The function is pure: the same arguments always give the same state.
+    Raises Refused. Equal arguments give an equal state.
     """
     if performed.automatic and before is not None:
         before = spent(before, performed.action, at=performed.at)
@@ -148,7 +148,8 @@ def _item_back(before: Subscription | None, state: Subscription, part: ItemPart)
 def _provider_back(before: Subscription | None, state: Subscription, provider: str) -> Subscription:
     """Restores the provider's services, items and usage as they were before the action.
 
-    Before Become Subscriber there were none, so the services of the provider become DRAFT.
+    Before Become Subscriber the subscription had no services, so the services of the provider
+    become DRAFT.
     """
     if before is None:
         drafted = tuple([_drafted(s) if s.provider == provider else s for s in state.services])

@@ -1,6 +1,6 @@
 """Computes what the platform should hold after some requests.
 
-It is for adapters that overwrite a whole subscriber.
+Adapters need this if they overwrite a whole subscriber.
 """
 
 from __future__ import annotations

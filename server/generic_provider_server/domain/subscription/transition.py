@@ -12,7 +12,7 @@ from .undone import Undone
 
 
 class Circumstances(Value, frozen=True, kw_only=True):
-    """The inputs of a change besides the aggregate.
+    """The inputs of a change, without the aggregate.
 
     `leased`: for each provider, the numbers of the requests that a live lease covers.
     `next_numbers(count)` reserves consecutive request numbers, and returns the first.
@@ -47,9 +47,10 @@ class ActionChange(Value, frozen=True, kw_only=True):
 
 
 class Transition(Value, frozen=True, kw_only=True):
-    """The results of a change: the new aggregate, and what else the store must write.
+    """The result of a change: the new aggregate, with the requests and actions that the store must
+    write.
 
-    `left_out`: providers that an action concerns and that get no requests, because they are not
+    `left_out`: providers that an action concerns, but that get no requests because they are not
     effective.
     """
 

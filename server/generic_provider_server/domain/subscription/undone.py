@@ -13,11 +13,12 @@ Element = TypeVar("Element", Item, Usage)
 
 
 class Undone(Value, frozen=True, kw_only=True):
-    """One part of a subscription that was taken back, as it is after the rollback.
+    """One part of a subscription that was taken back. Its values are the values after the rollback.
 
     Exactly one field besides `provider` and `gone` is set. `link` is True if the provider does not
-    serve the subscription any more. `gone` is True if the action had added the service, item or
-    usage record, which is now gone again (a service is REMOVED); otherwise it is back.
+    serve the subscription any more. `gone` is True if the rollback has removed a service, item or
+    usage record that the action had added; False if the rollback has restored it. A removed service
+    has the state REMOVED.
     """
 
     provider: str = ""
@@ -32,8 +33,8 @@ class Undone(Value, frozen=True, kw_only=True):
 
 
 def undone(applied: Subscription, restored: Subscription) -> tuple[Undone, ...]:
-    """Returns the differences between the subscription after the whole action, and after what is
-    left of the action.
+    """Returns the differences between the subscription after the whole action, and after the action
+    without the parts that were taken back.
     """
     return tuple(_differences(applied, restored))
 

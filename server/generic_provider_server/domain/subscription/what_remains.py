@@ -1,4 +1,4 @@
-"""Decides whether anything is left of an action after some of its requests were rejected."""
+"""Decides whether any part of an action took effect, after some of its requests were rejected."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ class Replayed(NamedTuple):
     after: Subscription
 
     def links(self, provider: str) -> bool:
-        """Tells whether this action links the provider."""
+        """Tells whether the action itself links the provider."""
         linked = self.before.linked if self.before else ()
         return provider in self.after.linked and provider not in linked
 
 
 def nothing_happened(ledger: Ledger, action: int) -> bool:
-    """Tells whether a request of the action was rejected, and no part of the action is left or
-    pending.
+    """Tells whether a request of the action was rejected, and no part of the action took effect or
+    is pending.
     """
     performed = ledger.action(action)
     outcomes = performed.outcomes
@@ -49,7 +49,7 @@ def nothing_happened(ledger: Ledger, action: int) -> bool:
 
 
 def _stands_without_request(ledger: Ledger, action: int) -> bool:
-    """Tells whether a part of the action is left because it needed no request, or got none."""
+    """Tells whether a part of the action took effect without a request."""
     before, performed = before_action(ledger, action)
     if served_before(performed) or _listed_without_request(performed, ledger.catalogues):
         return True
@@ -103,7 +103,7 @@ def state_at(ledger: Ledger, unit: int) -> Subscription:
 def served_before(performed: UnsettledAction) -> set[str]:
     """Returns the providers that served the customer before the action.
 
-    Nothing is sent to them, so no platform can reject that part of the action.
+    The service sends nothing to them, so their platforms cannot reject the action.
     """
     action = performed.action
     return {e.provider for e in action.existing} if isinstance(action, BecomeSubscriber) else set()

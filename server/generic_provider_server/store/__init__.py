@@ -1,1 +1,1 @@
-"""Stores everything: one thread writes, others read."""
+"""Stores all values in the database: one thread writes, other threads read."""

@@ -1,4 +1,4 @@
-"""Measures how long the other processes have been silent."""
+"""Measures for how long other processes have written no sign of life."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from .waits import Waits
 
 
 class Others:
-    """The signs of life of the other processes, as this process has seen them change.
+    """The last changes of the signs of life of other processes.
 
-    Only the monotonic clock of this process counts, and only the time in which it has read the
-    signs regularly. After a pause of this process, the silence of every other process counts from 0
-    again. `signs`: the signs that were read last.
+    Their age is measured with the monotonic clock of this process. It includes only time in which
+    this process has read the signs regularly. After a pause of this process, the silence of every
+    other process counts from 0 again. `signs`: the signs of life at the last reading.
     """
 
     def __init__(self, waits: Waits) -> None:
@@ -25,7 +25,7 @@ class Others:
         self._seen_at = -math.inf
 
     def observe(self, signs: Mapping[str, int], *, at: float) -> None:
-        """Records the signs of life of all processes. `at`: the time after they were read."""
+        """Records the signs of life of all processes. `at`: the time after the reading."""
         with self._lock:
             if at - self._seen_at > self._waits.fresh:
                 self._changed = dict.fromkeys(self._changed, at)
@@ -45,7 +45,7 @@ class Others:
     def last_of(self, server: str, *, at: float) -> tuple[int | None, float]:
         """Returns the server's last sign of life, and for how many seconds it has been silent.
 
-        The seconds are 0 if this process has not read the signs recently.
+        The seconds are 0 if this process has not read the signs of life recently.
         """
         with self._lock:
             silent = max(0.0, self._seen_at - self._changed.setdefault(server, at))

@@ -1,4 +1,4 @@
-"""Writes the sign of life of this process, and reads those of the other processes."""
+"""Writes the sign of life of this process, and reads the signs of life of other processes."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ INSERT INTO server (id, seen_time, document)
 VALUES (%(server)s, (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint, %(document)s)
 ON CONFLICT (id) DO UPDATE
 SET seen_time = GREATEST(EXCLUDED.seen_time, server.seen_time + 1), document = EXCLUDED.document"""
-"""Writes the sign of life. Other processes do not use `seen_time` as a time: they only check
-whether it has changed.
+"""Writes the sign of life. Other processes only check whether `seen_time` has changed; they do not
+compare it with their clocks.
 """
 
 SIGNS = "SELECT id, seen_time FROM server"
@@ -40,9 +40,9 @@ class SignOfLife:
     """Writes and reads the signs of life. It has a thread and a connection of its own, so that a
     busy writer does not delay it.
 
-    `document`: what the other processes see of this process. Any thread may replace it. `lost`:
-    true if the last sign of life could not be written. `outdated`: why this version must not run
-    any more; empty if it may run.
+    `document`: the published streams of this process. Any thread may replace it. `lost`: true if
+    the last sign of life could not be written. `outdated`: why this version must not run any more;
+    empty if it may run.
     """
 
     def __init__(

@@ -79,7 +79,7 @@ class Store:
 
     @property
     def providers(self) -> Mapping[str, ProviderRecord]:
-        """All providers as they were last committed."""
+        """The committed state of all providers."""
         return self._memory.providers.records
 
     @property
@@ -107,9 +107,9 @@ class Store:
     async def do(self, command: Command[Result], *, audit: Audit | None = None) -> Result:
         """Runs and commits the command.
 
-        If it raises Refused, nothing has changed. The only exception is STORE_UNAVAILABLE: nobody
-        knows whether the command was committed. `audit`: the call whose entry of the audit trail is
-        written in the same transaction.
+        If it raises Refused, nothing has changed, except with the reason STORE_UNAVAILABLE: then
+        nobody knows whether the command was committed. `audit`: the call whose entry of the audit
+        trail is written in the same transaction.
         """
         (asked,) = await self.do_all([command], audit=audit)
         return asked.outcome()
@@ -117,15 +117,15 @@ class Store:
     async def do_all(
         self, commands: Sequence[Command[Result]], *, audit: Audit | None = None
     ) -> list[Asked[Result]]:
-        """Runs and commits the commands, at least one, in the given order. If one is refused, the
-        others are run nevertheless.
+        """Runs and commits the commands, at least one, in the given order. If a command is refused,
+        the other commands run nevertheless.
         """
         asked, done = self._writer.ask(commands, audit=audit)
         await done
         return asked
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
-        """Runs a query on what is committed. If the caller is cancelled, the query ends."""
+        """Runs a query on the committed state. If the caller is cancelled, the query ends."""
         loop, reading = asyncio.get_running_loop(), EndableRead()
         try:
             return await loop.run_in_executor(self._threads, self._answer, question, reading)
@@ -149,8 +149,8 @@ class Store:
         self._writer.check()
 
     def _answer(self, question: Callable[[Queries], Result], reading: EndableRead) -> Result:
-        """Runs the query. If the connection was lost, it tries once more with a new one, unless the
-        first attempt took long, because then the database does not answer.
+        """Runs the query. If the connection was lost, runs it once more on a new connection, unless
+        the first attempt took long, because then the database does not answer.
         """
         if self.sign_of_life is not None and self.sign_of_life.lost:
             raise unavailable("read")
@@ -170,7 +170,7 @@ class Store:
             return question(self._queries)
 
     def steady(self) -> Instant:
-        """Returns the time by which the leases of this process are measured."""
+        """Returns the time of the steady clock, which measures the leases of this process."""
         return self._memory.steady()
 
     def is_alive(self) -> bool:
@@ -199,7 +199,9 @@ class Store:
             await self.sign_of_life.stop()
 
     def _close_reader(self, everyone: threading.Barrier) -> None:
-        """Lets each thread close its own connection; the barrier makes every thread do it."""
+        """Closes the connection of one thread. The barrier makes sure that every thread runs this
+        function once.
+        """
         everyone.wait()
         self._queries.close()
 

@@ -1,4 +1,4 @@
-"""Defines how long a process waits for the database and for the other processes."""
+"""Defines how long a process waits for the database and for other processes."""
 
 from __future__ import annotations
 
@@ -28,19 +28,20 @@ class Waits:
 
     @property
     def grace(self) -> float:
-        """Other processes end a lease of a silent process when its duration and this time have
-        passed. This time is longer than `fresh`, so the lease has run out by then.
+        """After a process has become silent, other processes end a lease of that process when the
+        duration of the lease and this time have passed. This time is longer than `fresh`, so the
+        lease has run out.
         """
         return self.patience / 2
 
     @property
     def lock(self) -> float:
-        """How long a group waits for a lock."""
+        """The longest wait of a group for a lock."""
         return self.patience / 10
 
     @property
     def blocked(self) -> float:
-        """How long a command that needs a locked row is tried, from the moment of its call."""
+        """The longest time, from the call, for which a command that needs a locked row is tried."""
         return self.patience / 2
 
 

@@ -23,11 +23,11 @@ _NAMED = re.compile(r"Z\d+-([0-9a-f]{16})\.ndjson\.gz")
 
 
 class DamagedArchive(Exception):
-    """Says that the file is not an archive, or not the one that was written."""
+    """The file is not an archive, or its contents have changed since it was written."""
 
 
 class ArchiveWriter:
-    """Writes a file. The file is complete and durable only after `finish`."""
+    """Writes an archive file. The file is complete and durable only after `finish`."""
 
     def __init__(self, path: Path, opening: Opening) -> None:
         self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
@@ -70,11 +70,11 @@ def _line(line: Opening | Content | Closing) -> bytes:
 
 
 class ArchiveFile:
-    """Reads a complete file. Raises DamagedArchive if it is not the file that was written, and
-    OSError if it cannot be read.
+    """Reads a complete file. Raises DamagedArchive if the file has changed since it was written,
+    and OSError if it cannot be read.
 
-    `checksum` is the SHA-256 of the file, or its first digits. Without it, the digits in the file's
-    name are used, if the file still has its original name.
+    `checksum` is the SHA-256 of the file, or its first digits. If it is empty, the digits in the
+    file's name are used, as long as nobody has renamed the file.
     """
 
     def __init__(self, path: Path, *, checksum: str = "") -> None:
@@ -93,9 +93,10 @@ class ArchiveFile:
         self.counts: Counter[str] = Counter()
 
     def contents(self) -> Iterator[Content]:
-        """Yields every line between the first and the last. It can be called once.
+        """Yields every line except the first and the last.
 
-        The file is proved to be whole only when the iterator has ended without an error.
+        Call it only once. The file is known to be whole only when the iterator has ended without an
+        error.
         """
         for line in self._lines:
             if isinstance(line, Closing):

@@ -22,8 +22,9 @@ class ArchiveFolder:
     """The folder of the archives' files.
 
     A name that begins with a dot belongs to a file that is not complete, or whose checksum is not
-    stored yet. `make`: true if the folder is created when it is needed. A folder that several
-    machines share must exist, because an empty folder could be a share that is not mounted.
+    stored yet. `make`: true if the server creates a missing folder. A folder that several machines
+    share must exist already, because the server cannot distinguish a missing folder from a share
+    that is not mounted.
     """
 
     def __init__(self, path: Path | None, *, make: bool) -> None:
@@ -43,8 +44,8 @@ class ArchiveFolder:
             raise _unusable(f"{folder}: {error.strerror}") from None
 
     def writer(self, archive: ArchiveRecord) -> tuple[ArchiveWriter, Path]:
-        """Opens a file for the archive's worker. Files of other workers stay, because these workers
-        may be alive.
+        """Opens a file for the archive's worker. Files of other workers are not removed, because
+        these workers may be alive.
         """
         path = self._folder / f".{archive.id}-{archive.worker}.part"
         opening = Opening(
@@ -74,12 +75,14 @@ class ArchiveFolder:
         return ArchiveFile(self._file(archive), checksum=archive.checksum)
 
     def clear(self, archive: ArchiveRecord) -> None:
-        """Removes hidden files, when nobody works on the archive any more."""
+        """Removes the hidden files of an archive. Call it when no process works on the archive any
+        more.
+        """
         for path in self._folder.glob(f".{archive.id}-*"):
             path.unlink(missing_ok=True)
 
     def remove(self, archive: ArchiveRecord) -> None:
-        """Removes the file for good. A second call changes nothing. Raises Refused."""
+        """Removes the file permanently. A second call changes nothing. Raises Refused."""
         try:
             self._file(archive).unlink(missing_ok=True)
             self._sync()
@@ -87,7 +90,7 @@ class ArchiveFolder:
             raise _unusable(f"{self._folder}: {error.strerror}") from None
 
     def pieces(self, archive: ArchiveRecord, *, offset: int) -> Iterator[bytes]:
-        """Yields the file from the offset on.
+        """Yields the contents of the file from the offset on, in pieces.
 
         Raises Refused if the file cannot be read or its size differs from the archive's record.
         After the whole file was read, it also raises Refused if the checksum differs.
@@ -118,7 +121,7 @@ class ArchiveFolder:
         return self._folder / f".{archive.file}"
 
     def _sync(self) -> None:
-        """Makes the names of the files durable."""
+        """Makes the names of the files in the folder durable."""
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)

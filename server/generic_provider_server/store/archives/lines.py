@@ -34,7 +34,7 @@ class Opening(_Line, frozen=True, kw_only=True, tag="archive", omit_defaults=Fal
 
 
 class RequestLine(_Line, frozen=True, kw_only=True, tag="request"):
-    """A request as it was stored. `contents`: what the platform was asked to do."""
+    """The row of a request. `contents`: the change that the platform had to make."""
 
     number: str
     provider: str
@@ -61,10 +61,10 @@ class RequestLine(_Line, frozen=True, kw_only=True, tag="request"):
 
 
 class ActionLine(_Line, frozen=True, kw_only=True, tag="action"):
-    """An action as it was stored.
+    """The row of an action.
 
-    `contents`: what was asked for. `performed`: the call itself, which is a PerformActionRequest,
-    encoded by Protocol Buffers.
+    `contents`: the action with its parameters. `performed`: the message of the call, an encoded
+    PerformActionRequest.
     """
 
     id: str
@@ -86,8 +86,8 @@ class ActionLine(_Line, frozen=True, kw_only=True, tag="action"):
 
 
 class RunLine(_Line, frozen=True, kw_only=True, tag="reset_run"):
-    """A reset run. In the file, its entries follow it. `contents`: all that was stored about the
-    run.
+    """The row of a reset run. In the file, the entries of the run follow it. `contents`: the stored
+    document of the run.
     """
 
     id: str
@@ -100,7 +100,9 @@ class RunLine(_Line, frozen=True, kw_only=True, tag="reset_run"):
 
 
 class EntryLine(_Line, frozen=True, kw_only=True, tag="reset_run_entry"):
-    """The outcome of a reset run for one subscription. `contents`: the entry as it was stored."""
+    """The outcome of a reset run for one subscription. `contents`: the stored document of the
+    entry.
+    """
 
     reset_run: str
     subscription: str
@@ -109,7 +111,9 @@ class EntryLine(_Line, frozen=True, kw_only=True, tag="reset_run_entry"):
 
 
 class AuditLine(_Line, frozen=True, kw_only=True, tag="audit"):
-    """An entry of the audit trail. `code`: a gRPC status code. The log has the same lines."""
+    """An entry of the audit trail. `code`: a gRPC status code. The server also writes these lines
+    to its log.
+    """
 
     id: str
     time: datetime

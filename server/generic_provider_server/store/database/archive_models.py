@@ -32,7 +32,7 @@ class ArchiveRow(Model):
 
 
 class ArchivedRow(Model):
-    """What is stored for ever about a request that was archived."""
+    """A row about an archived request. It is never removed."""
 
     number = BigIntegerField(primary_key=True)
     state = SmallIntegerField()

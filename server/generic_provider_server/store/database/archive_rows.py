@@ -1,4 +1,4 @@
-"""Converts archives, and what is stored about archived requests, to rows and back."""
+"""Converts records of archives and of archived requests to rows and back."""
 
 from __future__ import annotations
 

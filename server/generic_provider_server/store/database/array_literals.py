@@ -1,7 +1,6 @@
-"""Writes arrays as PostgreSQL reads them in texts.
+"""Writes arrays as literals of PostgreSQL.
 
-psycopg converts the elements of a list one by one in Python, which takes longer than everything
-else that it does.
+The driver psycopg would convert the elements of a list one by one in Python, which is slow.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ def _elements(values: Sequence[Any]) -> str:
 
 
 def _texts(values: Sequence[str]) -> str:
-    """Escapes all texts at once, with NUL between them."""
+    """Escapes all texts with one call, joined by the character NUL."""
     joined = "\0".join(values)
     if joined.count("\0") != len(values) - 1:
         raise ValueError("a text contains the character NUL")

@@ -1,4 +1,4 @@
-"""Builds statements that change many rows at once, in the SQL of both databases.
+"""Builds statements that change many rows, in the SQL of both databases.
 
 SQLite runs the statement once for every row. PostgreSQL gets all rows with one statement, as the
 literal of an array for each column. The models name the columns.
@@ -34,10 +34,10 @@ TYPES: Mapping[type[Field[Any]], str] = {
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bulk:
-    """A statement, and the columns that it takes from each row, in their order.
+    """A statement for many rows, and the columns that are its parameters.
 
-    `every`: true if the statement must change every given row. If it changes fewer rows, another
-    process has changed them first.
+    `every`: true if the statement must change every given row; if it changes fewer rows, another
+    process has changed a row first.
     """
 
     sqlite: str
@@ -61,8 +61,8 @@ def insert(
     """Returns the statement that inserts rows. If `every` is true, no row may exist already.
 
     `unused`: true if no row can exist, because each key is used only once. Then PostgreSQL does not
-    look for one, which takes a fifth of the time. `defaults`: columns that are not given, and get
-    the defaults of the model.
+    search for existing rows, which saves a fifth of the time. `defaults`: columns that get the
+    default value of the model.
     """
     conflict = "" if unused else " ON CONFLICT DO NOTHING"
     columns = [column for column in _columns(table) if column not in _names(defaults)]
@@ -72,7 +72,7 @@ def insert(
 def upsert(
     table: type[Model], *, add: Collection[Field[Any]] = (), but: Collection[Field[Any]] = ()
 ) -> Bulk:
-    """Returns the statement that inserts rows, or changes those that exist.
+    """Returns the statement that inserts rows, or changes rows that exist already.
 
     `add`: columns whose new value is added to the old value. `but`: columns that are not changed; a
     new row has their defaults.
@@ -100,7 +100,8 @@ def update(
     """Returns the statement that changes the columns `changed` of the rows with the given keys.
 
     Without `changed`, it changes all columns. `but`: columns that are not changed. `keep`: columns
-    that a null does not change. `raise_only`: columns that a smaller value does not change.
+    that keep their value if the new value is null. `raise_only`: columns that keep their value if
+    the new value is smaller.
     """
     name, key, kept, raised = _name(table), _key(table), _names(keep), _names(raise_only)
     columns = [c for c in _names(changed) or _columns(table) if c not in {*key, *_names(but)}]
@@ -169,7 +170,7 @@ def _joined(table: type[Model], columns: Iterable[str]) -> str:
 
 
 def _arrays(table: type[Model], columns: Collection[str]) -> str:
-    """Returns SQL in which the given rows are a table `v`."""
+    """Returns the SQL of a table `v` that contains the given rows."""
     types = {field.column_name: TYPES[type(field)] for field in _meta(table).sorted_fields}
     arrays = ", ".join(f"%s::{types[column]}[]" for column in columns)
     return f"unnest({arrays}) AS v({', '.join(columns)})"

@@ -1,4 +1,4 @@
-"""Opens connections to PostgreSQL, which end when the database does not answer."""
+"""Opens connections to PostgreSQL. A connection ends when the database does not answer."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ CONNECTION: dict[str, Any] = {
 }
 RETRY_SECONDS = 1.0
 MIGRATION_LOCK_SECONDS = 20
-"""How long a migration waits for a lock."""
+"""A migration waits at most this time for a lock."""
 
 
 def checked(url: str) -> str:
     """Checks the URL and returns it in its usual form. Raises UnsupportedDatabase.
 
-    If the host contains an @, it is the rest of a password. Such a host is not resolved, because a
-    name server would see the password.
+    If the host contains an @, a part of a password was taken for the host. Such a host is not
+    resolved, because a name server would see the password.
     """
     try:
         parts = psycopg.conninfo.conninfo_to_dict(url)
@@ -52,8 +52,8 @@ def checked(url: str) -> str:
 
 
 def connect(url: str, *, waits: Waits = USUAL) -> psycopg.Connection[Any]:
-    """Opens a connection in autocommit mode: each statement is committed by itself, unless BEGIN
-    was sent before.
+    """Opens a connection in autocommit mode: the database commits each statement by itself, unless
+    a BEGIN preceded it.
     """
     made = _Connection.connect(url, autocommit=True, **_options(url, waits=waits))
     made.answer_seconds = waits.patience
@@ -97,8 +97,8 @@ class Reader(PostgresqlDatabase):
         self._failed_at = -math.inf
 
     def _connect(self) -> psycopg.Connection[Any]:
-        """Threads connect one after the other. If one of them has waited without success, the next
-        ones fail at once for RETRY_SECONDS.
+        """Threads connect one after the other. After a connection attempt has timed out, all
+        attempts within RETRY_SECONDS fail immediately.
         """
         if time.monotonic() - self._failed_at < RETRY_SECONDS:
             raise psycopg.OperationalError("the database could not be reached just now")
@@ -110,7 +110,7 @@ class Reader(PostgresqlDatabase):
 
 
 def _options(url: str, *, waits: Waits | None = None) -> dict[str, Any]:
-    """Returns the options of a connection. Options in the URL override ours.
+    """Returns the options of a connection. Options in the URL override these options.
 
     A process that hangs within a transaction loses its locks after `patience`.
     """
@@ -118,7 +118,7 @@ def _options(url: str, *, waits: Waits | None = None) -> dict[str, Any]:
     patience = (waits or USUAL).patience
     ours = {**CONNECTION, "connect_timeout": max(2, int(patience / 2))}
     options = {name: value for name, value in ours.items() if name not in said}
-    # otherwise the encoding of the role or of the environment would be used
+    # otherwise the driver would use the encoding of the role or of the environment
     options["client_encoding"] = "UTF8"
     if "options" in said:
         return options

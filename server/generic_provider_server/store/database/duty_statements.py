@@ -1,7 +1,8 @@
-"""Contains the SQL of the questions that a server asks several times a second, although the answer
-is mostly "nothing". To build these queries each time would take longer than to run them.
+"""Contains the SQL of queries that a server runs several times a second, and that mostly find
+nothing.
 
-`({})` is the list of the subscriptions that were set aside.
+The statements are constants, because building such a query takes longer than running it. `({})` is
+the list of the subscriptions that were set aside.
 """
 
 from __future__ import annotations

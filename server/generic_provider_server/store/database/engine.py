@@ -15,39 +15,41 @@ from .number_blocks import Numbers
 from .process_clock import ProcessClock
 
 UNREADABLE = (InterfaceError, DatabaseError)
-"""The errors of a query when the database is lost, or does not belong to this service."""
+"""The errors of a query if the connection to the database is lost, or the database is not of this
+service.
+"""
 
 
 class UnsupportedDatabase(Exception):
-    """Says that the database URL is of an unknown kind, or names a database that cannot be used."""
+    """The database URL has an unknown scheme, or names a database that the service cannot use."""
 
 
 class StoreInUse(Exception):
-    """Says that another server has this SQLite database open."""
+    """Another server has this SQLite database open."""
 
 
 class StoreLost(Exception):
-    """Says that the database cannot be reached, so nobody knows whether the running transaction was
+    """The database cannot be reached, so nobody knows whether the running transaction was
     committed.
     """
 
 
 class StoreDamaged(Exception):
-    """Says that the database file is damaged. Only a person can repair it."""
+    """The database file is damaged. Only a person can repair it."""
 
 
 class StoreGone(StoreLost):
-    """Says that the database file is not in its place any more, so what is written now would be
-    lost, or that this version must not use the database any more.
+    """The database file was moved or removed, so that new changes would be lost; or this version of
+    the service must not use the database any more.
     """
 
 
 class Overtaken(Exception):
-    """Says that another process has changed the same data first. Run the transaction again."""
+    """Another process has changed the same rows first. Run the transaction again."""
 
 
 class Locked(Exception):
-    """Says that another process, or a person, holds a lock that the transaction needs."""
+    """Another process, or a person, holds a lock that the transaction needs."""
 
 
 DATABASE_ERRORS = (
@@ -59,14 +61,13 @@ DATABASE_ERRORS = (
     psycopg.Error,
     sqlite3.Error,
 )
-"""The errors that the database itself causes, and not a command."""
+"""Errors that the database causes, and not a command."""
 
 
 class Tables(Protocol):
     """The tables within a transaction.
 
-    Statements mark parameters with `?`. The rows that they return are tuples, and have the columns
-    as attributes.
+    Statements mark parameters with `?`. A returned row is a tuple with the columns as attributes.
     """
 
     def select(self, statement: str, parameters: Sequence[Any] = (), /) -> list[Any]: ...
@@ -93,7 +94,7 @@ class Tables(Protocol):
         ...
 
     def tell(self, messages: Iterable[str], /) -> None:
-        """Notifies the other processes when the transaction is committed."""
+        """Notifies the other processes as soon as the transaction is committed."""
         ...
 
 
@@ -112,8 +113,8 @@ class Engine(Protocol):
     ) -> AbstractContextManager[tuple[Tables, Numbers]]:
         """Begins a transaction, and commits it at the end of the block.
 
-        `lock_wait`: the seconds to wait for a lock; None means the usual time. Raises StoreLost for
-        every fault of the connection.
+        `lock_wait`: the seconds to wait for a lock; None means the default. Raises StoreLost for
+        every error of the connection.
         """
         ...
 
@@ -126,13 +127,13 @@ class Engine(Protocol):
         ...
 
     def check(self) -> None:
-        """Checks that the database is still there. Raises StoreGone."""
+        """Checks that the database file was not removed or replaced. Raises StoreGone."""
         ...
 
     def tidy(self) -> bool:
-        """Gives disk space back while nobody writes. Returns whether there is nothing left to do.
+        """Frees disk space while no command is queued.
 
-        Call it on the thread that writes.
+        Returns whether it has finished. Call it on the thread that writes.
         """
         ...
 

@@ -20,11 +20,13 @@ MIGRATIONS = Path(__file__).parent / "migrations"
 NEWEST = max(int(file.name[:4]) for file in MIGRATIONS.glob("[0-9]*.py"))
 """The number of the newest change of the schema that this version knows."""
 OLDEST = 8
-"""Servers whose newest change has at least this number can run on the schema of this version. Raise
-it with a change that removes what older servers still use.
+"""Servers whose newest change of the schema has at least this number can run on the schema of this
+version. Raise the number with a change that removes a table or column which older servers use.
 """
 OLDEST_SCHEMA = "oldest_schema"
-"""The name of the setting by which a database says which servers can run on its schema."""
+"""The name of the setting in the database with the number that servers need to run on its
+schema.
+"""
 HISTORY = "schema_migration"
 LOCK = 7_236_801
 """The number of the lock for migrations of a PostgreSQL database. Nothing else uses this number."""
@@ -50,7 +52,7 @@ def migrate(database: Database) -> Sequence[str]:
         Setting.insert_many(facts).on_conflict_ignore().execute()
         counters = [{"name": name, "value": 0} for name in (*COUNTERS, "event")]
         Counter.insert_many(counters).on_conflict_ignore().execute()
-        if all(each.path for each in runner.status()):  # else a newer version has decided it
+        if all(each.path for each in runner.status()):  # otherwise a newer version has set it
             row = Setting.insert(name=OLDEST_SCHEMA, value=str(OLDEST).encode())
             row.on_conflict(conflict_target=[Setting.name], preserve=[Setting.value]).execute()
     return done
@@ -70,9 +72,7 @@ def why_too_old(oldest: bytes) -> str:
 
 
 def status(database: Database) -> list[tuple[str, str]]:
-    """Returns every change of the schema, with the time at which it was made, or with the word
-    "pending".
-    """
+    """Returns every change of the schema, with its time or the word "pending"."""
     found = Runner(database, directory=str(MIGRATIONS)).status()
     return [(each.name, str(each.applied or "pending")) for each in found]
 

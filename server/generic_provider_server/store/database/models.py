@@ -18,8 +18,8 @@ from peewee import (
 
 
 class Setting(Model):
-    """A fact of this store: its id, the key of the lease tokens, or the oldest schema whose servers
-    may run on it.
+    """A value of this store: its id, the key of the lease tokens, or the oldest schema whose
+    servers may run on the database.
     """
 
     name = TextField(primary_key=True)
@@ -27,7 +27,9 @@ class Setting(Model):
 
 
 class Counter(Model):
-    """The last number given to a thing of each kind, for example a subscription or a request."""
+    """The last number that was given to an object of one kind, for example to a subscription or a
+    request.
+    """
 
     name = TextField(primary_key=True)
     value = BigIntegerField()
@@ -76,12 +78,12 @@ class SubscriptionRow(Model):
 
 
 class LinkRow(Model):
-    """A subscription at a provider, with the columns that are searched. The link itself is in the
-    document.
+    """A link of a subscription to a provider, with the columns that queries need.
 
-    `sync_state` only says whether the link is OUT_OF_SYNC. Of the other links, those with a lane
-    are PENDING. `holds`: 1 if the platform has confirmed an entitlement. `report_time`: the time at
-    which the last complete report that named the subscription began.
+    The link itself is in the document of the subscription. `sync_state` only says whether the link
+    is OUT_OF_SYNC. Another link is PENDING if it has a lane, otherwise IN_SYNC. `holds`: 1 if the
+    platform has confirmed an entitlement. `report_time`: the time at which the last complete report
+    that named the subscription began.
     """
 
     provider = TextField()
@@ -97,7 +99,9 @@ class LinkRow(Model):
 
 
 class ItemRow(Model):
-    """The reservation of an item. The item is on at most one subscription."""
+    """The reservation of an item for a subscription. An item is reserved for at most one
+    subscription.
+    """
 
     goods_type = TextField()
     serial_number = TextField()
@@ -176,7 +180,7 @@ class RequestRow(Model):
 
 
 class LaneRow(Model):
-    """A row for each provider and subscription with pending requests. Claims read it.
+    """A row for a subscription with pending requests at a provider. Claims search this table.
 
     `status`: the number of its LaneState. `count`: the number of requests on its live lease.
     `head`: the number of its first pending request. `ready_since`: the time for which that request
@@ -236,7 +240,7 @@ class ResetDefinitionRow(Model):
 
 
 class ResetRunRow(Model):
-    """A reset run, with the columns that are searched.
+    """A reset run, with the columns that queries need.
 
     `server`: the process that works on the run.
     """
@@ -265,10 +269,10 @@ class ResetEntryRow(Model):
 
 
 class EventRow(Model):
-    """The events of one transaction. If they are many, they have several rows.
+    """The events of one transaction; many events have several rows.
 
-    A cursor names a row and a place in it. The numbers ascend in the order of the commits, without
-    gaps.
+    A cursor consists of the number of a row and a place in the row. The numbers of the rows ascend
+    in the order of the commits, without gaps.
     """
 
     number = BigIntegerField(primary_key=True)

@@ -1,7 +1,7 @@
-"""Reserves the numbers of subscriptions, actions, requests and archives. No number is given twice;
-gaps are allowed.
+"""Reserves the numbers of subscriptions, actions, requests and archives.
 
-A number is reserved while the subscription is locked, so the numbers of one subscription ascend.
+Each number is used at most once; gaps are allowed. A number is reserved while the subscription is
+locked, so the numbers within one subscription ascend.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ ASCENDING = ("action", "request")
 """The numbers from these counters ascend within a subscription."""
 
 FEW = 32
-"""At least this many numbers are reserved at once."""
+"""The smallest number of numbers that one statement reserves."""
 
 
 class Reserve(NamedTuple):
     """Reserves numbers of a counter. `take(name, count)` reserves `count` numbers and returns the
     first of them minus one.
 
-    `usual`: how many numbers a transaction usually needs.
+    `usual`: the number of numbers that a transaction usually needs.
     """
 
     take: Callable[[str, int], int]
@@ -30,7 +30,7 @@ class Reserve(NamedTuple):
 
 
 class Numbers:
-    """The numbers that a transaction can give.
+    """The reserved numbers of a transaction.
 
     `last`: for each counter, the number that was given last. `end`: for each counter, the last
     number that is reserved.
@@ -43,8 +43,8 @@ class Numbers:
         self._reserve = reserve
 
     def next(self, name: str, count: int = 1) -> int:
-        """Returns the first of the `count` numbers that `give` gives next. They follow each
-        other.
+        """Returns the first of the next `count` numbers, which are consecutive. The numbers are
+        used only when `give` is called.
         """
         if self._reserve and self.end[name] - self.last[name] < count:
             more = FEW + max(self._reserve.usual.get(name, 0), self.given[name], count)
@@ -55,11 +55,11 @@ class Numbers:
         return self.last[name] + 1
 
     def drop_spare(self) -> None:
-        """Gives none of the reserved numbers of actions and requests any more, and leaves a gap."""
+        """Drops the unused reserved numbers of actions and requests, which leaves a gap."""
         for name in ASCENDING:
             self.end[name] = self.last[name]
 
     def give(self, name: str, count: int = 1) -> None:
-        """Gives the `count` numbers that `next` has returned."""
+        """Marks the `count` numbers that `next` has returned as used."""
         self.last[name] += count
         self.given[name] += count

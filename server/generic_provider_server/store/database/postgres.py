@@ -39,9 +39,9 @@ SIGNS_OF_A_START = (
     "timeout",
     "read-only",
 )
-"""Texts in libpq's errors which mean that the database will be ready soon.
+"""Texts in errors of libpq which mean that the database will be ready soon.
 
-The driver gives no other sign.
+The driver has no error code for this.
 """
 
 AGAIN = (
@@ -49,13 +49,13 @@ AGAIN = (
     errors.SerializationFailure,
     errors.QueryCanceled,
 )
-"""After these errors the transaction can be run again: it was undone, and nothing else has
-failed.
+"""After these errors the transaction can be run again, because the database has rolled it back, and
+nothing else has failed.
 """
 
 CLOCK = "SELECT (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint * 1000"
-# The reservation need not reach the disk at once: the database's log contains it before the first
-# transaction that uses the numbers.
+# The reservation need not be written to disk immediately: the database's log contains it before the
+# first transaction that uses the numbers.
 SOON = "WITH soon AS (SELECT set_config('synchronous_commit', 'off', true))"
 RESERVE = f"{SOON} UPDATE counter SET value = value + %s FROM soon WHERE name = %s RETURNING value"
 GIVE_BACK = f"{SOON} UPDATE counter SET value = %s FROM soon WHERE name = %s AND value = %s"
@@ -79,8 +79,7 @@ class PostgresEngine:
     def prepare(self) -> Sequence[str]:
         """Upgrades the schema.
 
-        If that fails, raises StoreLost if a later attempt may succeed, otherwise
-        UnsupportedDatabase.
+        Raises StoreLost if a later attempt may succeed, and UnsupportedDatabase if not.
         """
         database = database_of(self._url)
         try:
@@ -133,7 +132,7 @@ class PostgresEngine:
         return Reader(self._url, waits=self._waits)
 
     def check(self) -> None:
-        """Does nothing, because the database's server has the files."""
+        """Does nothing, because PostgreSQL itself manages its files."""
 
     def tidy(self) -> bool:
         return True
@@ -149,8 +148,8 @@ class PostgresEngine:
         return self._writing, self._aside
 
     def _is_closed(self) -> bool:
-        """Tells whether the database has ended a session, for example because a process that was
-        frozen kept its transaction open for too long.
+        """Tells whether the database has closed the session, for example because a frozen process
+        kept its transaction open for too long.
         """
         return any(each is not None and each.closed for each in (self._writing, self._aside))
 
@@ -187,10 +186,11 @@ def _transaction(
 class PostgresTables:
     """The tables of PostgreSQL within a transaction.
 
-    Writes are sent at once, so that the database works on them while the next ones are built. The
-    next statement that returns rows waits for their results. `commit` sends the last statements and
-    the COMMIT together. So a process that hangs never holds the locks of rows that every process
-    changes. `pipeline`: open while the results of writes are awaited.
+    Writing statements are sent immediately, so that the database executes them while the process
+    builds further statements. The next statement that returns rows waits for their results.
+    `commit` sends the last statements and the COMMIT together. So a process that hangs never holds
+    locks on rows that every process changes. `pipeline`: open while the results of writes are
+    awaited.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
@@ -230,7 +230,7 @@ class PostgresTables:
         self._written.append((statement, len(rows), result))
 
     def _end_writes(self) -> None:
-        """Waits for the results of the writes."""
+        """Waits for the results of the writing statements."""
         self.pipeline.close()
         written, self._written = self._written, []
         for statement, count, result in written:
@@ -260,7 +260,9 @@ def _columns(statement: Bulk, rows: Sequence[Row]) -> list[str]:
 
 
 def _check_encoding(database: Any) -> None:
-    """Raises UnsupportedDatabase if the database cannot store every text without a change."""
+    """Raises UnsupportedDatabase if the encoding of the database cannot store every text
+    unchanged.
+    """
     ((encoding,),) = database.execute_sql("SHOW server_encoding").fetchall()
     if encoding != "UTF8":
         raise UnsupportedDatabase(
@@ -270,7 +272,9 @@ def _check_encoding(database: Any) -> None:
 
 
 def _may_only_read(database: Any) -> bool:
-    """Tells whether the role, and not a standby, is the reason why nothing can be written."""
+    """Tells whether the database refuses to write because of the role, and not because it is a
+    standby.
+    """
     try:
         database.rollback()
         ((standby, read_only),) = database.execute_sql(
@@ -289,7 +293,7 @@ def _reserve(connection: psycopg.Connection[Any], name: str, count: int) -> int:
 
 
 def _give_back(connection: psycopg.Connection[Any], numbers: Numbers) -> None:
-    """Gives reserved numbers back, unless another process has reserved more in the meantime."""
+    """Gives unused reserved numbers back, unless another process has reserved later numbers."""
     spare = [
         (numbers.last[name], name, end)
         for name, end in numbers.end.items()

@@ -1,6 +1,6 @@
 """Keeps the time of a process.
 
-This time never stops and never jumps back, whatever other clocks do.
+This time never stops and never jumps back, even if the system clock does.
 """
 
 from __future__ import annotations
@@ -9,15 +9,17 @@ import time
 from collections.abc import Callable
 
 SLOWER = 1_000
-"""While this clock is ahead of the clock that it follows, this clock runs slower by 1/SLOWER."""
+"""While this clock is ahead of the clock that it follows, it runs slower by the fraction
+1/SLOWER.
+"""
 
 
 class ProcessClock:
     """The time in nanoseconds since 1970, advanced by the monotonic clock of the process.
 
     It follows another clock. If the other clock is ahead, this clock jumps forwards at once; if the
-    other clock is behind, this clock becomes a little slower. It begins with the first time that
-    `follow` gets.
+    other clock is behind, this clock becomes a little slower. It starts with the time of the first
+    call of `follow`.
     """
 
     def __init__(self, monotonic: Callable[[], int] = time.monotonic_ns) -> None:
@@ -41,5 +43,7 @@ class ProcessClock:
         return self._monotonic() + self._ahead
 
     def steady(self) -> int:
-        """Returns a time that advances evenly. Leases are measured by it."""
+        """Returns a time that advances evenly. The durations of leases are measured by this
+        time.
+        """
         return self._monotonic() + (self._first or 0)

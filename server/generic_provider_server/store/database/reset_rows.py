@@ -1,6 +1,6 @@
 """Converts reset runs to rows and back.
 
-The document contains everything; columns contain only what is searched.
+The document contains the whole value; the columns contain only values that queries need.
 """
 
 from __future__ import annotations

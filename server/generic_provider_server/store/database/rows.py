@@ -42,7 +42,7 @@ def rows_of(cursor: Any) -> list[Any]:
 
 @cache
 def _row_type(columns: tuple[str, ...]) -> Any:
-    return cast(Any, namedtuple("Row", columns, rename=True))._make  # noqa: PYI024 - columns differ
+    return cast(Any, namedtuple("Row", columns, rename=True))._make  # noqa: PYI024 - columns vary
 
 
 def provider_row(record: ProviderRecord) -> Row:
@@ -97,7 +97,7 @@ def subscription_of_row(row: Any) -> SubscriptionRecord:
 
 
 def link_row(subscription: str, link: Link) -> Row:
-    """Returns the columns of a link that are searched.
+    """Returns the columns of a link that queries need.
 
     The row of its lane shows whether requests are pending.
     """
@@ -112,8 +112,8 @@ def link_row(subscription: str, link: Link) -> Row:
 
 
 def searched_of(link: Link) -> tuple[bool, str, bool]:
-    """Returns what is searched: whether the link is out of sync, the account number, and whether
-    the platform holds services.
+    """Returns the values of a link that queries need: whether it is OUT_OF_SYNC, the account
+    number, and whether the platform holds services.
     """
     out_of_sync = link.sync_state is SyncState.OUT_OF_SYNC
     return out_of_sync, link.account_number, bool(link.confirmed.entitlements)
@@ -122,7 +122,7 @@ def searched_of(link: Link) -> tuple[bool, str, bool]:
 def lane_row(lane: Lane, queue: Sequence[Pending], *, now: Instant) -> Row:
     """Returns the row of a lane.
 
-    `queue`: the pending requests of the subscription at that provider, at least one.
+    `queue`: the pending requests of the subscription at the provider; it is not empty.
     """
     head = queue[0]
     return {

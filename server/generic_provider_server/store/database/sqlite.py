@@ -29,7 +29,7 @@ from .statements import ALONE, IN_ORDER, SET_COUNTER, SKIP_LOCKED
 PREFIX = "sqlite:///"
 TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
 MOST_KEYS = 500
-"""One IN (…) has at most this many keys."""
+"""The greatest number of keys in one IN (…)."""
 PATIENCE_MS = 10_000
 """The server waits this many milliseconds for another program that has locked the database."""
 PAGE_BYTES = 2_048
@@ -38,9 +38,9 @@ few rows on each of 17 pages.
 """
 CHECKPOINT_PAGES = 8_000
 LARGEST_WAL = 32 * 1024 * 1024
-"""When the WAL begins anew, its file is cut to this many bytes.
+"""When SQLite starts to overwrite the WAL, it truncates the file to this number of bytes.
 
-During a long read it may become larger.
+During a long read the WAL may become larger.
 """
 
 DAMAGED = (
@@ -56,15 +56,15 @@ FAILURES: Mapping[int, str] = {
     sqlite3.SQLITE_CORRUPT: DAMAGED,
     sqlite3.SQLITE_NOTADB: DAMAGED,
 }
-"""The failures of the database file, by SQLite's codes.
+"""Error codes of SQLite that mean a fault of the database file.
 
-Failures of a statement are not in the table.
+Errors of a statement are not in the table.
 """
 
 sqlite3.register_adapter(bytes, bytes)
 sqlite3.register_adapter(NoneType, lambda null: null)
-"""Return the value itself. Without an adapter for its type, the module searches the value for one,
-which takes longer than everything else that it does with the value.
+"""Adapters that return the value itself. Without them, the module `sqlite3` searches for an adapter
+of each value, which is slow.
 """
 
 
@@ -101,12 +101,12 @@ class SqliteEngine:
     def transaction(
         self,
         *,
-        lock_wait: float | None = None,  # noqa: ARG002 - nobody else has locks
+        lock_wait: float | None = None,  # noqa: ARG002 - no other session has locks
     ) -> Iterator[tuple[Tables, Numbers]]:
         """Begins a transaction.
 
-        It succeeds only if the file that was written still has the name of the database, so what is
-        acknowledged is in that file.
+        It succeeds only if the written file still has the name of the database, so that every
+        acknowledged change is in that file.
         """
         with _failures_told(), self._database.atomic("IMMEDIATE"):
             tables = SqliteTables(self._database.cursor())
@@ -151,7 +151,9 @@ class SqliteEngine:
 
 @contextmanager
 def _failures_told() -> Iterator[None]:
-    """Raises StoreLost or StoreDamaged if the file cannot be used. The message says what to do."""
+    """Raises StoreLost or StoreDamaged if the file cannot be used. The message tells the operator
+    what to do.
+    """
     try:
         yield
     except (PeeweeException, sqlite3.Error) as error:
@@ -211,7 +213,7 @@ class SqliteTables:
 
 @cache
 def _values_of(statement: Bulk) -> Callable[[Row], Any]:
-    """Returns the function that takes from a row the values that the statement needs."""
+    """Returns a function that gets the statement's parameters from a row."""
     if len(statement.columns) == 1:  # itemgetter would return the value itself and not a tuple
         (column,) = statement.columns
         return lambda row: (row[column],)
@@ -220,7 +222,9 @@ def _values_of(statement: Bulk) -> Callable[[Row], Any]:
 
 @cache
 def _spoken(statement: str) -> str:
-    """Returns the statement without locks, because the transaction has the whole database."""
+    """Returns the statement without its locking clause, because a transaction of SQLite locks the
+    whole database.
+    """
     return statement.replace(SKIP_LOCKED, "").replace(IN_ORDER, "").replace(ALONE, "")
 
 
@@ -233,7 +237,7 @@ def sqlite_path(url: str) -> Path:
 
 
 def _refuse_foreign(path: Path) -> None:
-    """Refuses a file that is no database of this service, before anything is written to it."""
+    """Refuses a database of another program before the service writes to it."""
     source = f"{path.absolute().as_uri()}?mode=ro"
     try:
         with closing(sqlite3.connect(source, uri=True)) as there:
@@ -250,7 +254,7 @@ def _refuse_foreign(path: Path) -> None:
 def _writer_of(path: Path) -> SqliteDatabase:
     """Returns the connection that writes.
 
-    It is durable at every commit, and the only one that makes checkpoints.
+    Its commits are durable. No other connection makes checkpoints.
     """
     return SqliteDatabase(
         str(path),

@@ -9,7 +9,7 @@ from pathlib import Path
 from .engine import StoreGone, StoreInUse, UnsupportedDatabase
 
 Place = tuple[int, int]
-"""Identifies a file by its device and inode, whatever its names are."""
+"""Identifies a file by its device and inode, independent of its name."""
 
 _held: set[Place] = set()
 
@@ -27,8 +27,8 @@ class SqliteFile:
     """Holds the lock on the file from before the first connection until after the last one.
 
     Nothing else in the process may open the file. When any descriptor of the file is closed, SQLite
-    loses its own locks in this process. The next program that opens the file with SQLite then
-    believes that it is the only one, and deletes the WAL with acknowledged changes.
+    loses its own locks in this process. Then the next program that opens the file with SQLite finds
+    no lock, and deletes the WAL with acknowledged changes.
     """
 
     def __init__(self, path: Path) -> None:
@@ -56,20 +56,20 @@ class SqliteFile:
         self._wal: Place | None = None
 
     def note_wal(self) -> None:
-        """Remembers the WAL. Call it while a connection is open that will stay open, because
+        """Records the identity of the WAL. From then on a connection must stay open, because
         closing the last connection removes the WAL.
         """
         self._wal = self._wal or _find(self._wal_path)
 
     def check(self) -> None:
-        """Raises StoreGone if the file that is in use, or its WAL, is not in its place any more."""
+        """Raises StoreGone if the file in use, or its WAL, was moved or removed."""
         if _find(self._path) != self._place:
             raise StoreGone(f"the database file {self._path} was removed or replaced")
         if self._wal is not None and _find(self._wal_path) != self._wal:
             raise StoreGone(f"the file {self._wal_path} was removed or replaced")
 
     def close(self) -> None:
-        """Gives the lock up. Call it after the last connection was closed."""
+        """Releases the lock. Call it after the last connection was closed."""
         _held.discard(self._place)
         os.close(self._descriptor)
 

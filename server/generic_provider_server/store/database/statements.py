@@ -1,4 +1,4 @@
-"""Contains the SQL of the hot path. `?` marks a parameter for both databases.
+"""Contains the SQL of the most frequent statements. `?` marks a parameter for both databases.
 
 Conditions of partial indexes are literals, because PostgreSQL's generic plans do not use such an
 index for a parameter.
@@ -28,14 +28,14 @@ from .models import (
 
 SKIP_LOCKED = " FOR UPDATE SKIP LOCKED"
 IN_ORDER = " ORDER BY number FOR UPDATE"
-"""Endings of a SELECT that lock its rows, in databases to which several processes write.
+"""Locking clauses of a SELECT, for databases to which several processes write.
 
-A command that searches never waits for a lock: it skips rows that are locked.
+A command that searches for rows never waits for a lock: it skips locked rows.
 """
 
 SETTINGS = "SELECT name, value FROM setting"
 PROBE = "UPDATE setting SET value = value"
-"""Changes nothing, but makes the database write."""
+"""Changes no value, but makes the database write."""
 SUBSCRIPTIONS = f"SELECT {columns_of(SubscriptionRow)} FROM subscription WHERE number IN ({{}})"
 SUBSCRIPTION = f"SELECT {columns_of(SubscriptionRow)} FROM subscription WHERE number = ?"
 LOCK = f"SELECT number, revision FROM subscription WHERE number IN ({{}}){IN_ORDER}"
@@ -151,8 +151,8 @@ ADD_REQUEST = insert(RequestRow, unused=True, defaults=SETTLED)
 TRY_REQUEST = update(RequestRow, *TRIED, where=STILL_PENDING, every=False)
 SETTLE_REQUEST = update(RequestRow, *SETTLED, RequestRow.state, where=STILL_PENDING)
 ADDING = (ADD_REQUEST_ID, ADD_ACTION, END_SCHEDULE, ADD_REQUEST)
-"""The additions of a group are written first, because later commands of the group may already
-change what it adds.
+"""The additions of a group are written first, because later commands of the group may change the
+new rows.
 """
 
 NEXT_EVENT = "UPDATE counter SET value = value + 1 WHERE name = 'event'"

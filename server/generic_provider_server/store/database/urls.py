@@ -1,4 +1,4 @@
-"""Hides the passwords in database URLs. Every place that shows a URL uses `hidden`."""
+"""Hides the passwords in database URLs. A URL may be shown only after a call of `hidden`."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ _PARAMETER = re.compile(r"[?&;]([^?&;=]*)=")
 
 
 def hidden(url: str) -> str:
-    """Returns the URL without anything that may belong to a password, however the password is
-    written.
+    """Returns the URL without any text that may belong to a password.
 
-    A password that contains @, / or ? is wrong in a URL, but must not be shown either. So
-    everything between the first colon and the last @ is hidden, and everything after a password
-    parameter. If the text is no URL of a database, only its first word is shown.
+    A password that contains @, / or ? is wrong in a URL, but must not be shown either. So the
+    result hides all text between the first colon and the last @, and all text after a password
+    parameter. If the text is no URL of a database, the result is only its first word.
     """
     if url.startswith("sqlite:"):
         return url
@@ -32,12 +31,12 @@ def hidden(url: str) -> str:
     user, colon, _ = user.partition(":")
     shown = scheme[0] + user + (colon and f":{MASK}") + at
     if not all(_HOST.fullmatch(each) for each in re.split("[/?]", place)[0].split(",")):
-        return shown + MASK  # it is a password, because the host is missing
+        return shown + MASK  # the text is a password, because the host is missing
     return shown + place + (password and MASK)
 
 
 def _cut(rest: str) -> tuple[str, str]:
-    """Cuts the URL after the name of its first parameter that is a password."""
+    """Cuts the URL off after the name of its first parameter with a password."""
     for parameter in _PARAMETER.finditer(rest):
         if "pass" in unquote(parameter[1]).lower():
             return rest[: parameter.end()], rest[parameter.end() :]

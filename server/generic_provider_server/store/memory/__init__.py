@@ -1,1 +1,1 @@
-"""Keeps in memory what a process needs between transactions."""
+"""Keeps values in memory that a process needs between transactions."""

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 SHARE = 20
-"""Full scans take at most 1/SHARE of the time."""
+"""Full scans take at most the fraction 1/SHARE of the time."""
 
 
 class FullScan:
-    """Tells when to scan everything: at the earliest `seconds` after the last full scan.
+    """Decides when a caller scans all rows: at the earliest `seconds` after the last full scan.
 
-    In between, callers scan only what they know to be new.
+    In between, callers scan only rows that they know to be new.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -22,7 +22,7 @@ class FullScan:
 
     @contextmanager
     def turn(self) -> Iterator[bool]:
-        """Yields whether the block must scan everything, and measures how long the block takes."""
+        """Yields whether the block must scan all rows, and measures the duration of the block."""
         began = time.monotonic()
         due = began >= self._due_at
         yield due

@@ -1,4 +1,4 @@
-"""Keeps in memory what a process remembers between transactions."""
+"""Keeps values in memory that a process needs between transactions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from .subscriptions import RecentSubscriptions
 
 @dataclass(slots=True)
 class Memory:
-    """What a process remembers between transactions.
+    """The values that a process keeps between transactions.
 
-    `clock` returns nanoseconds since 1970; `steady_clock` too, but it advances evenly. `last`: the
-    time of the last transaction. Only the writer's thread uses these values, with two exceptions:
-    any thread may read the clocks and `life`, and readers also replace `providers` as a whole.
+    `clock` and `steady_clock` return nanoseconds since 1970; `steady_clock` advances evenly.
+    `last`: the time of the last transaction. Only the writer's thread uses these values, with two
+    exceptions: any thread may read the clocks and `life`, and readers also replace `providers` as a
+    whole.
     """
 
     clock: Callable[[], int]
@@ -35,7 +36,7 @@ class Memory:
         return Instant(self.clock() // 1_000)
 
     def steady(self) -> Instant:
-        """Returns the time by which leases are measured."""
+        """Returns the time of the steady clock, which measures leases."""
         return Instant(self.steady_clock() // 1_000)
 
     def tick(self) -> Instant:
@@ -44,6 +45,6 @@ class Memory:
         return self.last
 
     def forget(self) -> None:
-        """Forgets what a transaction that failed may have recorded."""
+        """Drops all values that a failed transaction may have recorded."""
         self.subscriptions.forget()
         self.scan_starts.forget()

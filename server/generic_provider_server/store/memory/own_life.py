@@ -9,7 +9,8 @@ import time
 class Life:
     """The last sign of life that this process has written. Any thread may use it.
 
-    A process that has the database for itself writes no sign, and always counts as alive.
+    A process that shares its database with no other process writes no sign of life, and always
+    counts as alive.
     """
 
     def __init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Keeps every provider in memory as it is committed."""
+"""Keeps the committed state of every provider in memory."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Select = Callable[[str], Iterable[Any]]
 
 
 class Providers(NamedTuple):
-    """All providers as they are committed.
+    """The committed state of all providers.
 
-    When a provider has changed, the whole value is replaced.
+    After a change of a provider, a new value replaces this value.
     """
 
     records: Mapping[str, ProviderRecord]
     catalogues: Mapping[str, Catalogue]
 
     def as_stored(self, select: Select, etags: str) -> Providers:
-        """Returns the providers as they are stored now. If no etag has changed, returns this value
-        itself.
+        """Returns the providers as the database contains them now: this value itself if no etag has
+        changed.
 
-        `etags` is the statement that reads the etags, and may lock them.
+        `etags` is the statement that reads the etags; it may also lock the rows.
         """
         stored = {row.code: row.etag for row in select(etags)}
         if stored == {code: record.etag for code, record in self.records.items()}:

@@ -1,9 +1,9 @@
-"""Decides where a claim begins to scan the ready lanes, and whether there are any.
+"""Decides where a claim begins to scan the ready lanes, and whether it needs to scan.
 
 While an old snapshot is open, PostgreSQL keeps dead entries in its indexes. The entries of lanes
-that were handed over lie before the entries of ready lanes. So a claim begins where the last claim
-found something, unless a commit made an older lane ready. From time to time a claim scans
-everything.
+that were handed over precede the entries of ready lanes. So a claim begins at the place where the
+last claim found a lane, unless a commit made an older lane ready. From time to time a claim scans
+the whole index.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ Lanes = tuple[str, int]
 
 
 class ScanStarts:
-    """Remembers for live and bulk lanes where to begin, and at which providers nothing is ready.
+    """Keeps the place at which a claim begins to scan live and bulk lanes, and the providers
+    without a ready lane.
 
-    Any thread records what became ready; only the writer's thread scans.
+    Any thread records lanes that became ready; only the writer's thread scans.
     """
 
     def __init__(self) -> None:
@@ -36,23 +37,23 @@ class ScanStarts:
         )
 
     def note(self, ready: Mapping[str, int]) -> None:
-        """Records for each provider in `ready` since when its oldest newly ready lane has been
-        ready.
+        """Records new ready lanes. `ready`: for each provider, the instant since which the oldest
+        of its new ready lanes is ready.
         """
         if ready:
             self._empty -= ready.keys()
             self._noted.append(ready)
 
     def note_empty(self, provider: str) -> None:
-        """Records that the running transaction has handed over all that was ready."""
+        """Records that the running transaction has handed over all ready lanes of a provider."""
         self._empty.add(provider)
 
     def is_empty(self, provider: str) -> bool:
-        """Tells whether nothing is ready at the provider, as far as this process knows."""
+        """Tells whether the provider has no ready lane, as far as this process knows."""
         return provider in self._empty
 
     def forget(self) -> None:
-        """Forgets at which providers nothing was ready."""
+        """Forgets which providers had no ready lane."""
         self._empty.clear()
 
     @contextmanager
@@ -74,8 +75,7 @@ class ScanStarts:
 class Scan:
     """One scan of ready lanes. `start`: the instant at which it begins.
 
-    `found`: the instant since which the first lane that was found has been ready; None if nothing
-    was found.
+    `found`: the instant since which the first found lane is ready; None if the scan found no lane.
     """
 
     def __init__(self, start: int) -> None:

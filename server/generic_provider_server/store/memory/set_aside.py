@@ -1,4 +1,4 @@
-"""Sets subscriptions aside that could not be processed, so that no other subscription has to wait
+"""Sets subscriptions aside that a duty could not process, so that no other subscription has to wait
 for them.
 """
 
@@ -11,13 +11,13 @@ from ...domain.values import SECOND, Instant, Value
 
 MOST_KEPT = 1_000
 FORGOTTEN_AFTER = 3_600 * SECOND
-"""If an entry's next attempt was due this long ago, the entry is dropped: obviously nothing was
-left to be done.
+"""An entry is dropped if its next attempt was due this time ago and has not happened: the
+subscription then needs no processing any more.
 """
 
 
 class Unprocessable(Exception):
-    """Says that a subscription cannot be processed. The cause of the exception says why."""
+    """A subscription cannot be processed. The cause of the exception says why."""
 
     def __init__(self, subscription: str) -> None:
         super().__init__(f"subscription {subscription} cannot be processed")
@@ -38,7 +38,7 @@ class SetAsides:
     """The subscriptions that this process has set aside. The writer's thread adds them; any thread
     reads them.
 
-    The pauses between two attempts grow from a second to five minutes.
+    The pause between two attempts grows from a second to five minutes.
     """
 
     def __init__(self) -> None:
@@ -61,7 +61,7 @@ class SetAsides:
         return entry
 
     def remove(self, subscriptions: Iterable[str], duty: str) -> None:
-        """Removes the subscriptions, because they could be processed."""
+        """Removes the entries of subscriptions that were processed successfully."""
         if self._entries:
             done = {(duty, subscription) for subscription in subscriptions}
             self._entries = {key: e for key, e in self._entries.items() if key not in done}

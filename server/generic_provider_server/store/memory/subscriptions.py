@@ -1,7 +1,8 @@
-"""Keeps recently used subscriptions in memory as they are committed, because after a change the
-answer of an adapter soon needs the subscription again.
+"""Keeps the committed state of recently used subscriptions in memory, because soon after a change
+the answer of an adapter needs the subscription again.
 
-If other processes write to the database, a subscription is checked before it is used.
+If other processes write to the database, a cached subscription is compared with its revision in the
+database before it is used.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def names_of(aggregate: Aggregate) -> Names:
 
 
 def names_after(former: Aggregate | None, names: Names, transition: Transition) -> Names:
-    """Returns the names after the transition. `names`: those of `former`, the state before it."""
+    """Returns the names after the transition. `names`: the names of `former`, the state before the
+    transition.
+    """
     added = uses_added(former, transition) if former else None
     if added is None:
         return names_of(transition.aggregate)
@@ -51,7 +54,7 @@ class Kept(NamedTuple):
 
 class RecentSubscriptions:
     def __init__(self) -> None:
-        # a plain dict takes longer to find its oldest key, the more keys before it were removed
+        # a dict finds its oldest key more slowly if many keys were removed
         self._kept: OrderedDict[str, Kept] = OrderedDict()
 
     def get(self, subscription: str) -> Kept | None:

@@ -1,4 +1,4 @@
-"""Receives notifications of what other processes commit to a PostgreSQL database."""
+"""Receives notifications about commits of other processes to a PostgreSQL database."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Listener:
         self._connection: psycopg.Connection[Any] | None = None
 
     def start(self) -> None:
-        """Raises StoreLost, UnsupportedDatabase."""
+        """Connects, and starts the thread. Raises StoreLost, UnsupportedDatabase."""
         try:
             self._connection = self._listening()
         except psycopg.OperationalError as error:
@@ -91,7 +91,7 @@ class Listener:
                 checked_at = time.monotonic()
 
     def _listening(self) -> psycopg.Connection[Any]:
-        """Returns a connection that has been proved to receive notifications."""
+        """Returns a connection that has received a test notification."""
         connection = connect(self._url, waits=self._waits)
         try:
             if self._receives(connection):
@@ -106,8 +106,8 @@ class Listener:
         )
 
     def _receives(self, connection: psycopg.Connection[Any]) -> bool:
-        """Sends a test notification, and tells whether the connection receives it, or any other
-        notification, in time.
+        """Sends a test notification, and returns whether the connection receives this or any other
+        notification in time.
         """
         connection.execute(f"LISTEN {CHANNEL}")
         with connect(self._url) as other:

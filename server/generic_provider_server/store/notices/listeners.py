@@ -19,12 +19,12 @@ class Listeners:
     `before_commit`: called on the writer's thread with each Transaction, after its commands and
     before its changes are written. `at_once`: called on the thread that has committed, or has
     received the notification of another process's commit, before that thread does anything else.
-    All others are called on the event loop.
+    The functions of all other lists are called on the event loop.
 
     `committed`: called after each commit of any process, before the callers of this process get
-    their answers. `missed`: called when a connection was lost, so that commits may be unknown here.
-    `reached`: called with False when the database cannot be reached, and with True when it can be
-    reached again.
+    their answers. `missed`: called when a connection was lost, because this process may have missed
+    notifications of commits. `reached`: called with False when the database cannot be reached, and
+    with True when it can be reached again.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class Listeners:
     def tell_lost(self) -> None:
         """Reports that the database is lost.
 
-        Nobody knows whether the group that was being written was committed.
+        Nobody knows whether the running transaction was committed.
         """
         _call(self.missed)
         _call(self.reached, False)  # noqa: FBT003 - the listeners' only argument
@@ -69,7 +69,7 @@ class Listeners:
     def tell_damaged(self, error: BaseException) -> None:
         """Reports that the database file is damaged.
 
-        It counts as damaged from now on, even if most of it can still be read and written.
+        The file counts as damaged from now on, even if the server can read and write most of it.
         """
         if not self._damaged:
             log.error("database_damaged", error=str(error))

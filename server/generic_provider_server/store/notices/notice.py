@@ -1,4 +1,6 @@
-"""Defines what listeners learn of a commit, in this process and in the others."""
+"""Defines the notice of a commit, which the listeners of this process and of other
+processes get.
+"""
 
 from __future__ import annotations
 
@@ -14,22 +16,22 @@ from ...domain.lease import server_of
 from .tally import Tally, counting
 
 MOST_IN_MESSAGE = 40
-"""A message has at most this many streams or providers, because a notification has at most 8,000
-bytes.
+"""The greatest number of streams or providers in one message, because a notification of PostgreSQL
+has at most 8,000 bytes.
 """
 
 
 class Notice(msgspec.Struct, frozen=True):
-    """What a commit changed.
+    """The changes of a commit that listeners need.
 
     `ready`: the providers at which a lane became ready, each with the time since which the oldest
     of these lanes has been ready. For each stream: `freed` is the decrease of the number of its
     leased requests, negative if more were leased; `ran_out` counts requests of leases that ran out;
-    `heard` contains streams whose adapter sent something; `stopped` contains streams that want
-    nothing more. `settled`: the actions that are settled now. `audited`: what was written to the
-    audit trail. `tally`: what the metrics count. `handed_over`: for each stream of this process,
-    what a listener handed over to it before the commit. `audited`, `tally` and `handed_over` are
-    empty in the notice of another process.
+    `heard` contains streams whose adapter sent something; `stopped` contains streams that take no
+    more requests. `settled`: the actions that the commit settled. `audited`: the new entries of the
+    audit trail. `tally`: the counts for the metrics. `handed_over`: for each stream of this
+    process, the leases that a listener gave to it before the commit. `audited`, `tally` and
+    `handed_over` are empty in the notice of another process.
     """
 
     ready: dict[str, int] = msgspec.field(default_factory=dict)
@@ -70,7 +72,7 @@ class Notice(msgspec.Struct, frozen=True):
 
 
 _Facts = tuple[int, int, bool, bool]
-"""The facts of one stream, as in Notice: freed, ran out, heard, stopped."""
+"""The values of one stream in a notice: `freed`, `ran_out`, `heard` and `stopped`."""
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True):
@@ -80,7 +82,9 @@ class _Message(msgspec.Struct, frozen=True, array_like=True):
 
 
 def notice_in(message: str, *, server: str) -> Notice | None:
-    """Returns what another process has committed, or None if `server` itself sent the message."""
+    """Returns the notice in a message of another process, or None if `server` itself sent the
+    message.
+    """
     found = msgspec.json.decode(message, type=_Message)
     if found.server == server:
         return None

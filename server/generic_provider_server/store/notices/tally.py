@@ -1,4 +1,4 @@
-"""Counts what a group of commands does. The metrics add it up after the commit."""
+"""Counts the results of a group of commands. The metrics add the counts up after the commit."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ LOST = "leases_lost_total"
 HANDOVER = "handover_seconds"
 SETTLE = "settle_seconds"
 REFUSED = "REFUSED"
-"""The outcome of an action that was not allowed, so that nothing of it is stored."""
+"""The outcome of an action that was not allowed. Such an action is not stored."""
 
 LOSSES = frozenset({LeaseEnd.RAN_OUT, LeaseEnd.STREAM_BROKE, LeaseEnd.OPERATOR, LeaseEnd.NOT_SENT})
-"""The ends of a lease that the adapter did not ask for."""
+"""The ends of a lease that no call of the adapter has caused."""
 
 
 def counting() -> defaultdict[Any, int]:
@@ -33,9 +33,9 @@ def counting() -> defaultdict[Any, int]:
 
 
 class Tally(msgspec.Struct):
-    """`counts`: how often something happened; a key is the name of a metric with the values of its
-    labels. `spans`: durations in microseconds; a key is the name of a metric with a provider.
-    `commands` and `seconds`: the size of the group, and how long its transaction took.
+    """The counts of one group. `counts`: numbers by metric; a key is the name of a metric with the
+    values of its labels. `spans`: durations in microseconds by metric and provider. `commands`,
+    `seconds`: the size of the group, and the duration of its transaction.
     """
 
     counts: defaultdict[tuple[object, ...], int] = msgspec.field(default_factory=counting)

@@ -11,10 +11,9 @@ PAUSE_SECONDS = 0.02
 
 
 class Throttle:
-    """Collects ready lanes until they may be sent.
+    """Collects notifications about ready lanes until they may be sent.
 
-    `unsent`: the providers of which other processes are still to be notified, each with the time
-    since which its oldest lane has been ready.
+    `unsent`: the providers of these lanes, each with the time since which its oldest lane is ready.
     """
 
     def __init__(self, server: str) -> None:
@@ -24,7 +23,7 @@ class Throttle:
         self._sending: set[str] = set()
 
     def messages(self, notice: Notice) -> Iterator[str]:
-        """Returns the messages to send with the current commit."""
+        """Returns the messages that the current commit sends."""
         for provider, since in notice.ready.items():
             self.unsent[provider] = min(since, self.unsent.get(provider, since))
         then = time.monotonic() - PAUSE_SECONDS
@@ -33,7 +32,7 @@ class Throttle:
         return notice.messages(self._server, ready=ready)
 
     def sent(self) -> None:
-        """Records that the commit was successful, so that the messages were sent."""
+        """Records that the commit has sent the messages."""
         now = time.monotonic()
         for provider in self._sending:
             self._sent_at[provider] = now

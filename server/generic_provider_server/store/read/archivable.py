@@ -1,8 +1,8 @@
-"""Finds what an archive takes, one page at a time, as the lines of its file.
+"""Finds the rows that an archive takes, page by page, and converts them to lines of its file.
 
-A page reads a bounded number of rows, in the order of their numbers. A row that an archive may take
-now can be taken at any later time: final states, settled actions and ended runs never change, and
-only a later error replaces the last error of a link.
+A page reads a bounded number of rows, in the order of their numbers. If an archive may take a row
+now, it may take the row at any later time too: final states, settled actions and ended runs never
+change, and a link keeps its last error until a later error replaces it.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from .archivable_runs import START, ArchivableRuns, Page, Place
 
 MOST_ROWS = 500
 DISORDER = 3_600 * SECOND
-"""Numbers ascend with time, except those of transactions that run at the same time, and no
-transaction takes as long as this.
+"""Numbers ascend with time, except among transactions that run at the same time, and every
+transaction is shorter than this span.
 
-So if a row was created this long after an archive's `created_before`, all rows with greater numbers
+So if a row was created this span after an archive's `created_before`, all rows with greater numbers
 were created after `created_before` too.
 """
 
@@ -51,8 +51,8 @@ _ACTION_ORIGINS = _names(ActionOrigin)
 
 class Archivable(ArchivableRuns):
     def archivable(self, archive: ArchiveRecord, part: int, *, after: Place = START) -> Page | None:
-        """Returns the next page of a part of the file: the page that follows `after`. The parts are
-        numbered from 0; returns None if there is no such part.
+        """Returns the page after `after` in one part of the file. The parts have numbers from 0;
+        returns None if the file has no such part.
         """
         parts: Sequence[Callable[..., Page]] = (
             self._request_page,
@@ -63,7 +63,7 @@ class Archivable(ArchivableRuns):
         return parts[part](archive, place=after) if part < len(parts) else None
 
     def _request_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
-        """Finds requests. Each action follows the last of its requests."""
+        """Finds requests and their actions. Each action follows its last request."""
         number, after = RequestRow.number, place.number
         end, more = self._end(archive, number, RequestRow.create_time, after=after)
         query = _with_actions(RequestRow.select()).where(
@@ -103,7 +103,9 @@ class Archivable(ArchivableRuns):
         return Page(lines, Place(end) if more else None)
 
     def _audit_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
-        """Finds entries of the audit trail; for an archive of one provider, those that name it."""
+        """Finds entries of the audit trail: all entries, or the entries that name the provider of
+        the archive.
+        """
         after = place.number
         end, more = self._end(archive, AuditRow.time, AuditRow.time, after=after)
         before = min(archive.created_before, archive.final_before)
@@ -127,8 +129,8 @@ class Archivable(ArchivableRuns):
         return found[0].number, found[0].create_time < archive.created_before + DISORDER
 
     def _siblings(self, archive: ArchiveRecord, *, after: int, end: int) -> list[Any]:
-        """Returns all requests of the actions of a page. `taken`: whether the archive takes the
-        request.
+        """Returns all requests of the actions of a page. `taken`: true for a request that the
+        archive takes.
         """
         each, taken = RequestRow, _taken(archive).alias("taken")
         page = _of_page("subscription", "action", after=after, end=end).distinct().alias("page")
@@ -159,8 +161,7 @@ def _with_actions(query: Any) -> Any:
 def _taken(archive: ArchiveRecord) -> Expression:
     """Returns the condition that a request must fulfil to be archived.
 
-    A request that a subscription shows as its last error is not archived even if it fulfils the
-    condition; the caller leaves it out.
+    The caller must leave out requests that a subscription shows as its last error.
     """
     conditions = [
         RequestRow.state != int(RequestState.PENDING),
@@ -174,8 +175,8 @@ def _taken(archive: ArchiveRecord) -> Expression:
 
 
 def _last_of_actions(siblings: Iterable[Any], *, besides: set[int]) -> dict[int, int]:
-    """Returns the actions of which the archive takes all requests, by the number of their last
-    request.
+    """Returns the actions of which the archive takes all requests. The key is the number of the
+    action's last request.
     """
     requests: defaultdict[int, list[int]] = defaultdict(list)
     kept = set()

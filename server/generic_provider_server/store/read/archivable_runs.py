@@ -21,7 +21,9 @@ MOST_ROWS = 500
 
 
 class Place(NamedTuple):
-    """A place between rows: after a number and, for the entries of a run, a subscription."""
+    """A place in the order of rows: after the number of a run and, within its entries, after a
+    subscription.
+    """
 
     number: int
     subscription: str = ""
@@ -42,7 +44,7 @@ class Page(NamedTuple):
 
 class ArchivableRuns(BaseQueries):
     def _run_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
-        """Returns the next run with its first entries, or more entries of the run in `place`."""
+        """Returns the next run with its first entries, or further entries of the run in `place`."""
         lines: list[Content] = []
         if not place.subscription:
             row = self._next_run(archive, after=place.number)
@@ -83,7 +85,7 @@ class ArchivableRuns(BaseQueries):
     def _is_over(self, run: RunRecord, archive: ArchiveRecord) -> bool:
         """Tells whether the run and its requests ended long ago.
 
-        A run is kept as long as one of its requests is the last error of a link.
+        A run is not archived as long as one of its requests is the last error of a link.
         """
         before = min(archive.created_before, archive.final_before)
         if run.end_time is None or run.end_time >= before:

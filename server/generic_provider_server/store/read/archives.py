@@ -44,7 +44,7 @@ class ArchiveQueries(BaseQueries):
         return [archive_of_row(row) for row in self._rows(query)]
 
     def archives_with(self, subscription: str) -> list[str]:
-        """Returns the ids of the newest archives that contain requests of the subscription."""
+        """Returns the ids of the newest archives with requests of the subscription."""
         there = tuple(each for each in ArchiveState if each is not ArchiveState.DELETED)
         wanted = ArchiveFilter(subscription=subscription, states=there)
         return [each.id for each in self.archives(wanted, before=0, limit=MOST_NAMED)]

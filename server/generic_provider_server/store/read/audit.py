@@ -25,7 +25,8 @@ class AuditFilter(Value, frozen=True, kw_only=True):
     time_to: Instant | None = None
 
     def scans(self) -> bool:
-        """Tells whether no index serves the filter, so that the query examines many other entries.
+        """Tells whether the filter has no suitable index, so that the query examines many other
+        entries.
 
         One person or system may have millions of entries, one subscription has few.
         """

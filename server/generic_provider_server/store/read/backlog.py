@@ -22,10 +22,10 @@ from .base import BaseQueries
 
 
 class Backlog(Value, frozen=True, kw_only=True):
-    """What is pending at a provider.
+    """The pending requests of a provider.
 
-    `by_age`: the number of pending requests in each class of age. A class ends at an age in
-    microseconds; the last class (None) has no end.
+    `by_age`: the number of pending requests in each age class. The key is the greatest age of the
+    class in microseconds; None for the last class.
     """
 
     pending: int
@@ -73,7 +73,7 @@ class BacklogQueries(BaseQueries):
         )
 
     def oldest_leases(self, streams: Sequence[str]) -> dict[str, Instant]:
-        """Returns the time at which the oldest live lease of each of these streams was given."""
+        """Returns for each stream the time at which its oldest live lease was given."""
         query = (
             LaneRow.select(LaneRow.stream, fn.MIN(LaneRow.lease_start))
             .where(SQL("status = 1"), LaneRow.stream.in_(list(streams)))
@@ -91,7 +91,9 @@ class BacklogQueries(BaseQueries):
         return [(row.id, bytes(row.document)) for row in self._rows(ServerRow.select())]
 
     def backlog_size(self, provider: str) -> tuple[int, int]:
-        """Returns the number of pending requests, and the age of the oldest one in microseconds."""
+        """Returns the number of pending requests, and the age of the oldest pending request in
+        microseconds.
+        """
         query = LaneRow.select(
             fn.COALESCE(fn.SUM(LaneRow.pending), 0).alias("pending"),
             fn.MIN(LaneRow.ready_since).alias("oldest"),

@@ -16,7 +16,9 @@ from ..database.rows import lane_of_row, request_of_row, rows_of
 from ..memory.memory import Memory
 
 MOST_EXAMINED = 50_000
-"""If no index serves the filter of a list, at most this many rows are examined for one page."""
+"""If the filter of a list has no suitable index, the query examines at most this number of rows for
+one page.
+"""
 
 
 class BaseQueries:
@@ -25,7 +27,9 @@ class BaseQueries:
         self._memory = memory
 
     def ender(self) -> Callable[[], None]:
-        """Returns a function that ends the statement on the connection of this thread."""
+        """Returns a function that cancels the running statement on the connection of this
+        thread.
+        """
         connection = cast(Any, self._database).connection()
         end: Callable[[], None] = getattr(connection, "interrupt", None) or connection.cancel
         return end
@@ -42,7 +46,9 @@ class BaseQueries:
             self._memory.providers = stored
 
     def _select(self, statement: str, *parameters: Any) -> list[Any]:
-        """Runs a statement that marks parameters with `?`. That is faster than to build a query."""
+        """Runs a statement whose parameters are marked with `?`. This is faster than building a
+        query.
+        """
         database = cast(Any, self._database)
         marked = statement.replace("?", database.param)
         return rows_of(database.execute_sql(marked, parameters or None))
@@ -51,7 +57,9 @@ class BaseQueries:
         return rows_of(cast(Any, self._database).execute(query))
 
     def _last_examined(self, key: Any, conditions: list[Expression], order: Any) -> Any:
-        """Returns the key of the last of the next MOST_EXAMINED rows; None if fewer are left."""
+        """Returns the key of the last of the next MOST_EXAMINED rows; None if there are
+        fewer rows.
+        """
         rows = key.model.select(key).order_by(order)
         if conditions:
             rows = rows.where(*conditions)
@@ -59,7 +67,7 @@ class BaseQueries:
         return found[0][0] if found else None
 
     def _requests(self, rows: Iterable[Any]) -> list[RequestRecord]:
-        """Returns the requests, each with its account number and with what it waits for."""
+        """Returns the requests, each with its account number and the reason why it waits."""
         records = [request_of_row(row) for row in rows]
         if not records:
             return []
@@ -80,7 +88,7 @@ class BaseQueries:
         ]
 
     def _shown(self, record: RequestRecord, lane: Any | None) -> RequestRecord:
-        """Returns a pending request with what it waits for. `lane`: the row of its lane."""
+        """Returns a pending request with the reason why it waits. `lane`: the row of its lane."""
         if record.state is not RequestState.PENDING or lane is None:
             return record
         if lane.status == LaneState.LEASED and lane_of_row(lane).lease.covers(

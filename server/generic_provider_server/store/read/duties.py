@@ -1,5 +1,5 @@
-"""Contains the queries of the clock's duties. The cost of a query depends on what is due, not on
-the history.
+"""Contains the queries of the clock's duties. The cost of a query depends on the due work, not on
+the number of stored rows.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ MOST_DUE = 200
 
 
 class DutyQueries(BaseQueries):
-    """Queries of the clock's duties. They leave out subscriptions that the duty has set aside."""
+    """Queries of the clock's duties. The queries leave out subscriptions that the duty has set
+    aside.
+    """
 
     def now(self) -> Instant:
         return self._memory.now()
@@ -24,7 +26,9 @@ class DutyQueries(BaseQueries):
         return self._memory.steady()
 
     def leases_ran_out(self, server: str, *, since: Instant) -> bool:
-        """Tells whether leases ran out after `since` that the server must end."""
+        """Tells whether there are leases that ran out after `since` and that the server
+        must end.
+        """
         times = since - GRACE, server, self._memory.steady(), self._memory.now() - GRACE
         return bool(self._due(sql.LEASES_RAN_OUT, *times, duty="leases", most=1))
 
@@ -33,7 +37,7 @@ class DutyQueries(BaseQueries):
         return bool(self._select(sql.DELAYS_ARE_OVER, self.now()))
 
     def providers_with_overdue(self) -> list[str]:
-        """Returns the providers with requests that have waited longer than their window."""
+        """Returns the providers with requests that have waited longer than the provider allows."""
         return [code for code in self._memory.providers.catalogues if self._has_overdue(code)]
 
     def subscriptions_due(self) -> list[str]:
@@ -54,7 +58,7 @@ class DutyQueries(BaseQueries):
         return bool(self._select(sql.AUDIT_IS_OLD, before))
 
     def archive_waits_for(self, server: str) -> bool:
-        """Tells whether there is an archive to be made that no other living process works on."""
+        """Tells whether an archive waits to be made, and no other living process works on it."""
         found = self._select(sql.ARCHIVE_TO_MAKE)
         return any(row.living is None or row.worker == server for row in found)
 

@@ -1,4 +1,4 @@
-"""Ends reads that nobody waits for any more, so that they do not occupy a thread."""
+"""Ends queries whose caller does not wait any more, so that they do not occupy a thread."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from contextlib import contextmanager
 
 
 class GivenUp(Exception):
-    """Says that nobody waits for the read any more."""
+    """The caller does not wait for the query any more."""
 
 
 AGAIN_SECONDS = 0.1
 
 
 class EndableRead:
-    """One read. It runs on one thread, and any other thread may give it up."""
+    """One query, or several in a row. It runs on one thread; any other thread may end it."""
 
     def __init__(self) -> None:
         self.given_up = False
@@ -27,7 +27,7 @@ class EndableRead:
     def ended_by(self, end: Callable[[], None]) -> Iterator[None]:
         """While the block runs a statement, `give_up` ends it by calling `end`.
 
-        Raises GivenUp if the read was given up already.
+        Raises GivenUp if `give_up` was called before.
         """
         with self._lock:
             if self.given_up:
@@ -36,14 +36,14 @@ class EndableRead:
         try:
             yield
         finally:
-            # waits for an `end` that runs, so that it ends no statement of the next read
+            # waits for a running `end`, which must not end a statement of the next query
             with self._lock:
                 self._end = None
             self._ended.set()
 
     def give_up(self) -> None:
-        """Ends the read. It tries again until the read has ended, because the first try may come
-        before the statement has begun. A try may take as long as opening a connection to the
+        """Ends the query. Calls `end` again until the query has ended, because the first call may
+        come before the statement has begun. A call may take as long as opening a connection to the
         database.
         """
         while True:

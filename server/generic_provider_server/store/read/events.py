@@ -36,14 +36,18 @@ class StoredEvents:
 
 class EventQueries(BaseQueries):
     def event_bounds(self) -> Bounds:
-        """Returns the bounds. If no row is stored, both are the number of the next row."""
+        """Returns the bounds of the stored rows. If no row is stored, both are the number of the
+        next row.
+        """
         counter = Counter.select(Counter.value).where(Counter.name == "event")
         next_row = self._rows(counter)[0].value + 1
         oldest = self._rows(EventRow.select(fn.MIN(EventRow.number).alias("oldest")))[0].oldest
         return Bounds(next_row if oldest is None else oldest, next_row)
 
     def event_rows(self, first: int) -> list[StoredEvents]:
-        """Returns some rows from the number `first` on, in their order."""
+        """Returns at least one row, and perhaps more, from the number `first` on, in ascending
+        order.
+        """
         query = EventRow.select().where(EventRow.number >= first).order_by(EventRow.number)
         return [
             StoredEvents(row.number, row.time, events_of(bytes(row.document)))

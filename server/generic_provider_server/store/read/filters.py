@@ -95,7 +95,7 @@ def action_conditions(wanted: ActionFilter) -> list[Expression]:
     conditions: list[Any] = _equal(texts) + _any_of(((ActionRow.kind, wanted.kinds),))
     conditions += _named(ActionRow.reference, wanted.reference)
     if wanted.states == (ActionState.SCHEDULED,):
-        # a query of its own, because SQLite would read all actions in the order of their ids
+        # a subquery, because SQLite would otherwise read all actions in the order of their ids
         waiting = ActionRow.select(ActionRow.id).where(SQL("due_time IS NOT NULL"), *_equal(texts))
         conditions.append(ActionRow.id.in_(waiting))
     else:
@@ -125,7 +125,7 @@ def request_conditions(
     conditions = _equal(texts) + _any_of(numbers) + _named(RequestRow.reference, wanted.reference)
     if wanted.reset_run:
         conditions.append(RequestRow.reset_run == wanted.reset_run)
-        # needed for the partial index of requests that resets made
+        # needed to use the partial index of requests that resets created
         conditions.append(RequestRow.reset_run != SQL("0"))
     if wanted.account_number:
         linked = LinkRow.select(LinkRow.subscription).where(
@@ -151,10 +151,10 @@ def _link_conditions(wanted: SubscriptionFilter) -> list[Any]:
 
 
 def _in_states(states: set[SyncState]) -> Any:
-    """Returns the condition for these states.
+    """Returns the condition for these sync states.
 
-    A stored PENDING link differs from an IN_SYNC link only by its lane, which exists while requests
-    are pending.
+    In the table, a PENDING link differs from an IN_SYNC link only by its lane, which exists while
+    requests are pending.
     """
     lane = LaneRow.select().where(
         LaneRow.subscription == LinkRow.subscription, LaneRow.provider == LinkRow.provider
@@ -182,7 +182,7 @@ def _equal(pairs: Iterable[tuple[Any, object]]) -> list[Expression]:
 def _named(column: Any, value: str) -> list[Expression]:
     """Returns conditions on a column whose partial index contains only non-empty values.
 
-    They repeat that restriction, so that the index is used.
+    The conditions repeat that restriction, so that the database uses the index.
     """
     return [column == value, column != SQL("''")] if value else []
 

@@ -1,6 +1,7 @@
 """Contains the queries for the gauges of the metrics.
 
-Their cost depends on what is pending, due or out of sync now, not on the history.
+Their cost depends on pending requests, due work and links out of sync, not on the number of stored
+rows.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ..database.models import (
 from .base import BaseQueries
 
 MOST_RUNS = 1_000
-"""The last reset runs, at most this many, are counted by their state."""
+"""The states of at most this number of the newest reset runs are counted."""
 
 FIRST_UNIT = """
 SELECT provider, COUNT(*) AS requests FROM request WHERE state = 1 AND unit = (
@@ -37,10 +38,10 @@ SELECT provider, COUNT(*) AS requests FROM request WHERE state = 1 AND unit = (
 
 
 class ProviderGauges(Value, frozen=True, kw_only=True):
-    """What is pending at a provider. Spans are seconds.
+    """The pending requests of a provider, in numbers.
 
-    `next_expiry`: the time until the oldest request expires, negative if it should have expired; if
-    nothing is pending, the time until a request that is created now would expire.
+    Spans are seconds. `next_expiry`: the time until the oldest request expires, negative if it
+    should have expired; if no request is pending, the time until a new request would expire.
     """
 
     effective: bool
@@ -51,7 +52,8 @@ class ProviderGauges(Value, frozen=True, kw_only=True):
 
 
 class Gauges(Value, frozen=True, kw_only=True):
-    """`lags`: for each duty, by how many seconds the most overdue work is late.
+    """The gauges of the metrics. `lags`: for each duty, the seconds since its most overdue work was
+    due.
 
     `unsettled_actions`: actions with requests that are pending.
     """
@@ -126,8 +128,8 @@ class GaugeQueries(BaseQueries):
         return lanes
 
     def _add(self, lanes: _Lanes, row: Any, *, ready: int) -> None:
-        """Adds the lanes of one state, and counts what their requests wait for.
-        `BaseQueries._shown` decides this for a single request by the same rules.
+        """Adds the lanes of one state, and counts the reasons why their requests wait.
+        `BaseQueries._shown` determines the reason of a single request by the same rules.
         """
         lanes.oldest = _first(lanes.oldest, row.oldest)
         head, waits_for = {

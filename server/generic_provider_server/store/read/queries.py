@@ -1,4 +1,4 @@
-"""Contains the queries of the committed state. Each runs on a reader's thread."""
+"""Contains the queries of the committed state. They run on the threads of readers."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ class Queries(
         return [(number, records.get(number)) for number in numbers]
 
     def readable(self, numbers: Sequence[str]) -> dict[str, SubscriptionRecord]:
-        """Returns those of the subscriptions that can be read."""
+        """Returns the subscriptions without those whose document cannot be read."""
         query = SubscriptionRow.select().where(SubscriptionRow.number.in_(numbers))
         records: dict[str, SubscriptionRecord] = {}
         for row in self._rows(query) if numbers else ():
@@ -118,8 +118,8 @@ class Queries(
     def action_of_call(self, request_id: str) -> int:
         """Returns the number of the action that a call with this `request_id` performed, or 0.
 
-        What is stored for the request id of another kind of call can look like the number of an
-        action. So the action must name the request id.
+        The stored result of another kind of call can be the same text as the id of an action. So
+        the action itself must contain the request id.
         """
         rows = self._rows(RequestIdRow.select().where(RequestIdRow.id == request_id))
         if not rows or not NUMBER.fullmatch(rows[0].created):
@@ -170,7 +170,7 @@ class Queries(
     ) -> list[RequestRecord]:
         """Returns requests, the newest or the oldest first.
 
-        If `after` is not 0, only requests that follow this number in the order are returned.
+        If `after` is not 0, only requests that follow this number in the chosen order are returned.
         `until`: the last number that the query examines.
         """
         number, oldest_first = RequestRow.number, wanted.oldest_first

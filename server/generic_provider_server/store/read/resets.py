@@ -39,13 +39,17 @@ from ..write.resets import accepted_of_rows
 from .backlog import BacklogQueries
 
 IS_OUT_OF_SYNC, HOLDS = LinkRow.sync_state == SQL("3"), LinkRow.holds == SQL("1")
-"""These conditions are literals, so that the partial indexes are used."""
+"""These conditions are literals, because a database does not use a partial index for a
+parameter.
+"""
 
 MOST_KEYS = 500
 
 
 class ResetsDue(NamedTuple):
-    """Definitions that are due, runs to work on, and runs that were held too long."""
+    """The definitions that are due, the runs that have to be continued, and the runs that have
+    waited too long for an approval.
+    """
 
     definitions: list[int]
     running: list[int]
@@ -54,7 +58,7 @@ class ResetsDue(NamedTuple):
 
 class ResetReads(BacklogQueries):
     def resets_due(self, server: str) -> ResetsDue:
-        """Returns what is due for a server. Runs that another live server works on are left out."""
+        """Returns the due work for a server, without runs on which another living server works."""
         now = self._memory.now()
         definitions = self._select(sql.DEFINITIONS_DUE, now)
         running = self._select(sql.RUNS_WITHOUT_WORKER, server)
@@ -157,7 +161,7 @@ class ResetReads(BacklogQueries):
         if _filters(definition):
             found = self._candidates(definition, SubscriptionRow, after=after, limit=limit)
         else:
-            # a join may read every subscription before the first one that is out of sync
+            # a join may read many subscriptions before the first that is out of sync
             numbers = self.reset_numbers(definition, after=after, limit=limit)
             chosen = SubscriptionRow.select().where(SubscriptionRow.number.in_(numbers))
             found = self._rows(chosen.order_by(SubscriptionRow.number)) if numbers else []

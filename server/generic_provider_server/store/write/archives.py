@@ -37,7 +37,7 @@ class Archives:
         return self._first(sql.ARCHIVE_FREE, number)
 
     def next(self) -> ArchiveRecord | None:
-        """Returns the oldest archive that is not made yet."""
+        """Returns the oldest archive that is not complete."""
         return self._first(sql.NEXT_ARCHIVE)
 
     def settled_after(self, since: Instant, *, provider: str) -> ArchiveRecord | None:
@@ -66,12 +66,12 @@ class Archives:
         return self.find(archived.archive) if archived else None
 
     def move(self, archive: int, lines: Sequence[Content]) -> int:
-        """Removes from the tables what these lines of an archive's file contain, and returns the
-        number of requests among them.
+        """Removes the rows of these lines of an archive file from the tables, and returns the
+        number of removed requests.
 
-        An action or a run stays in the tables as long as one of its requests does. The file may
-        contain such an action or run, because a request can become archivable while the file is
-        written. Entries of a run are removed after the run.
+        An action or a run stays in the tables as long as one of its requests stays. The file may
+        contain such an action or run nevertheless, because a request can become archivable while
+        the file is written. The entries of a run are removed after the run.
         """
         archived = [_archived(line, archive) for line in lines if isinstance(line, RequestLine)]
         self._tables.write(sql.ADD_ARCHIVED, map(archived_row, archived))

@@ -1,4 +1,6 @@
-"""Keeps the commands that wait for a lock of another session, so that no other command waits."""
+"""Keeps the commands that wait for a lock of another session, so that other commands need
+not wait.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +12,16 @@ from .loaded import Needs
 
 LEAST_PAUSE = 0.05
 LONGEST_ROUND = 0.2
-"""After trying blocked commands for this many seconds, the writer runs the next group."""
+"""The writer tries blocked commands for at most this number of seconds, then it runs the next
+group.
+"""
 DUTY_SHARE = 0.2
-"""A duty's command waits at most this share of the time for which other commands wait. The pause
-between two attempts is at most that long too.
+"""The command of a duty waits at most for this share of the time for which other commands wait. The
+pause between two attempts is at most as long.
 """
 SUSPECT_SECONDS = 60.0
-"""What a blocked command names counts as locked for this many seconds, even after the command was
-given up.
+"""The rows that a blocked command names count as locked for this number of seconds, even after the
+command was given up.
 """
 
 Name = tuple[str, object]
@@ -36,11 +40,11 @@ N = TypeVar("N", bound=Named)
 
 
 class Blocked(Generic[N]):
-    """The commands that wait for a lock, in their order, and what they name: subscriptions, items,
-    request ids and requests.
+    """The commands that wait for a lock, in their order, and the rows that they name:
+    subscriptions, items, request ids and requests.
 
-    The database does not say which of these is locked. So every other command that names one of
-    them waits too. `seconds`: how long a command may wait from the moment of its call.
+    The database does not say which row is locked. So every other command that names one of these
+    rows waits too. `seconds`: how long a command may wait from the moment of its call.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -60,8 +64,8 @@ class Blocked(Generic[N]):
         self._suspect(command)
 
     def without(self, group: Iterable[N]) -> list[N]:
-        """Returns the commands that name nothing that counts as locked, and adds the others to the
-        waiting commands.
+        """Returns the commands that name no row that counts as locked, and adds the other commands
+        to the waiting commands.
         """
         free = list[N]()
         for command in group:
@@ -89,7 +93,7 @@ class Blocked(Generic[N]):
         return expired
 
     def attempts(self) -> Iterator[N]:
-        """Yields each command that names nothing that an earlier waiting command names.
+        """Yields each waiting command, unless an earlier waiting command names one of its rows.
 
         The caller runs the command, and calls `add` if the command is still blocked. All attempts
         together take about a fifth of the time at most.
@@ -117,7 +121,7 @@ class Blocked(Generic[N]):
 
     def _given_up_at(self, command: N) -> float:
         """Returns the time at which the command is given up. The command of a duty is given up
-        sooner, because the duty is repeated and other commands wait for this one.
+        sooner, because the duty is repeated, and other commands wait for its command.
         """
         return command.asked_at + self._seconds * (DUTY_SHARE if command.needs.duty else 1)
 
@@ -134,7 +138,7 @@ class Blocked(Generic[N]):
 
 
 def names_of(command: Named) -> set[Name]:
-    """Returns what the command names. If it names nothing, returns the kind of the command."""
+    """Returns the rows that the command names; if it names none, the kind of the command."""
     needs = command.needs
     names: set[Name] = {("subscription", each) for each in needs.subscriptions}
     names |= {("item", each) for each in needs.goods}

@@ -31,10 +31,11 @@ MOST_IN_ROW = 500
 
 
 class Changes(Loaded):
-    """What the transaction has read and changed.
+    """The rows that a transaction has read and changed.
 
-    `notice`: what the listeners get after the commit. `server`: the id of this process. `_changed`:
-    the changed subscriptions, each with its names, or None if they are the stored ones.
+    `notice`: the notice that the listeners get after the commit. `server`: the id of this process.
+    `_changed`: the changed subscriptions, each with its names, or None if the names have not
+    changed.
     """
 
     def __init__(
@@ -60,8 +61,8 @@ class Changes(Loaded):
         self._taken_back: dict[int, bytes | None] = {}
 
     def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:
-        """Locks the subscriptions. Numbers that were reserved before are not used any more, because
-        other processes may have given greater ones to these subscriptions in the meantime.
+        """Locks the subscriptions. Earlier reserved numbers are not used any more, because other
+        processes may have given greater numbers to these subscriptions in the meantime.
         """
         revisions = super()._locked(statement, numbers)
         if revisions:
@@ -113,7 +114,7 @@ class Changes(Loaded):
         self._audited[entry.key] = former.plus(entry) if former else entry
 
     def flush(self) -> None:
-        """Writes all collected changes, except the rows that every process changes. The transaction
+        """Writes all collected changes, except in rows that every process changes. The transaction
         continues.
         """
         self._put_subscriptions()
@@ -125,8 +126,8 @@ class Changes(Loaded):
     def finish(self) -> None:
         """Writes the rows that every process changes.
 
-        They come last, so that they are locked only briefly. The counter of the event rows is the
-        very last one, so the numbers of event rows ascend in the order of the commits.
+        They are written last, so that they are locked only briefly. The counter of the event rows
+        is the very last row, so the numbers of event rows ascend in the order of the commits.
         """
         counted = sorted((*use, count) for use, count in self._uses.items() if count)
         rows = [{"provider": code, "thing": thing, "uses": n} for code, thing, n in counted]
@@ -212,12 +213,12 @@ class Changes(Loaded):
 
 
 def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[tuple[Bulk, Row]]:
-    """Yields the links that differ from the stored ones, each with the statement that writes it."""
+    """Yields the changed links, each with the statement that writes it."""
     stored = {link.provider: searched_of(link) for link in former.links} if former else {}
     for link in aggregate.links:
         old, new = stored.get(link.provider), searched_of(link)
         if old != new:
-            # the other columns have indexes of their own, which need not be changed then
+            # then the indexes on the other columns need no change
             only_sync = old is not None and old[1:] == new[1:]
             statement = sql.SET_SYNC_STATE if only_sync else sql.PUT_LINK
             yield statement, link_row(aggregate.desired.number, link)
@@ -241,7 +242,7 @@ def _item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
 def batched_events(events: Iterable[Event]) -> Iterator[list[Event]]:
     """Yields the events in rows of about MOST_IN_ROW events.
 
-    The event of a rollback counts as several.
+    The event of a rollback counts as several events, because it is long.
     """
     row: list[Event] = []
     size = 0

@@ -13,15 +13,15 @@ class Cleaning(Changes):
     """Removes rows that no command loads."""
 
     def drop_events(self, *, before: Instant, most: int) -> None:
-        """Removes rows of events that are older than `before`: the oldest, and at most `most`."""
+        """Removes at most `most` rows of events that are older than `before`, the oldest first."""
         rows = self._tables.select(sql.OLDEST_EVENTS, (most,))
         old = [row.number for row in takewhile(lambda row: row.time < before, rows)]
         if old:
             self._tables.run(sql.DROP_EVENTS, (old[-1],))
 
     def drop_audit(self, *, before: Instant, most: int) -> None:
-        """Removes entries of the audit trail that are older than `before`: the oldest, and at most
-        `most`.
+        """Removes at most `most` entries of the audit trail that are older than `before`, the
+        oldest first.
         """
         old = self._tables.select(sql.OLDEST_AUDIT, (before, most))
         self._tables.write(sql.DROP_AUDIT, [{"time": each.time, "call": each.call} for each in old])

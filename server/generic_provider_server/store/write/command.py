@@ -18,7 +18,7 @@ Result_co = TypeVar("Result_co", covariant=True)
 class Command(Protocol[Result_co]):
     """A change that runs on the writer's thread.
 
-    `needs` says what to load, `run` makes the change.
+    `needs` names the rows to load, `run` makes the change.
     """
 
     def needs(self) -> Needs: ...
@@ -30,18 +30,18 @@ class Audit(Protocol):
     """A call that is recorded in the audit trail, in the transaction that makes its change."""
 
     def entry(self, asked: Sequence[Asked[Any]], /) -> AuditEntry | None:
-        """Returns the entry for those commands of the call that ran in one transaction.
+        """Returns the entry for the commands of the call that ran in one transaction.
 
-        If the commands of a call run in several transactions, each of these transactions adds its
-        counts to the same entry. The writer's thread calls this method.
+        If the commands of a call run in several transactions, each transaction adds its counts to
+        the same entry. The writer's thread calls this method.
         """
         ...
 
 
 @dataclass(slots=True, eq=False)
 class Awaited:
-    """What the caller of one or several commands awaits. `left`: how many of the commands have not
-    run yet.
+    """The object that the caller of one or several commands awaits. `left`: the number of commands
+    that have not run yet.
     """
 
     future: asyncio.Future[None]
@@ -58,8 +58,8 @@ class Asked(Generic[Result]):
     """A queued command, and its result or error after it has run.
 
     `asked_at`: when it was queued, by the monotonic clock. `audit`: the call that queued it.
-    `blocked`: true while it waits for a lock that somebody else holds. `repeated`: true if an
-    earlier call with the same request_id has made the change.
+    `blocked`: true while it waits for a lock of another session. `repeated`: true if an earlier
+    call with the same request_id has made the change.
     """
 
     command: Command[Result]

@@ -1,4 +1,4 @@
-"""Finds in the tables the subscriptions for which a command has work to do."""
+"""Finds the subscriptions that a command has to process."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LONGEST_LEASE = 2**62
 class FindingWork(Cleaning):
     """Finds subscriptions. The command then locks and loads them with `load_free`.
 
-    Each query returns at most `most` subscriptions, and leaves out those that are set aside from
-    the command's duty. `processed`: the subscriptions that the command has processed so far; if the
-    command fails, the last of them is the cause.
+    Each query returns at most `most` subscriptions, without those that are set aside from the
+    command's duty. `processed`: the subscriptions that the command has processed so far; if the
+    command fails, the last subscription is the cause.
     """
 
     processed: Sequence[str] = ()
@@ -34,7 +34,7 @@ class FindingWork(Cleaning):
             self._set_aside = self._memory.set_asides.subscriptions(needs.duty, now=self.now)
 
     def one_by_one(self, numbers: Iterable[str]) -> Iterator[str]:
-        """Yields the subscriptions, and records which one is being processed."""
+        """Yields the subscriptions, and records which subscription is being processed."""
         self.processed = processed = list[str]()
         for number in numbers:
             processed.append(number)
@@ -49,20 +49,20 @@ class FindingWork(Cleaning):
 
     def ran_out(self, *, since: Instant, most: int) -> list[str]:
         """Returns the subscriptions with leases that ran out after `since` and that this process
-        must end: its own leases, and those that belong to no process.
+        must end: its own leases, and leases that belong to no process.
         """
         limits = since - GRACE, self.server, self.steady, self.now - GRACE
         return self._found(sql.RAN_OUT, *limits, most=most)
 
     def note_empty(self, provider: str) -> None:
-        """Records that nothing is ready at the provider, unless a subscription is set aside."""
+        """Records that the provider has no ready lane, unless a subscription is set aside."""
         self.notice.ready.pop(provider, None)
         if not self._set_aside:
             self._memory.scan_starts.note_empty(provider)
 
     def made_ready(self) -> dict[str, list[str]]:
-        """Returns the subscriptions of which requests may become ready with this transaction, for
-        each provider at which nothing else is ready. The oldest come first.
+        """Returns the subscriptions whose requests may become ready with this transaction, the
+        oldest first. Leaves out providers that have other ready lanes.
         """
         found = defaultdict[str, list[tuple[Instant, int, str]]](list)
         for provider, number in self._changed_lanes:
@@ -98,7 +98,7 @@ class FindingWork(Cleaning):
         return ready + self._found(sql.OVERDUE_DELAYED, provider, limit, most=most)
 
     def end_delays(self) -> int:
-        """Makes ready the lanes whose delay has ended.
+        """Sets the state of lanes whose delay has ended to READY.
 
         Returns the number of providers with such lanes.
         """
@@ -116,7 +116,7 @@ class FindingWork(Cleaning):
         return uses
 
     def sign_of(self, server: str) -> int | None:
-        """Returns the server's sign of life as it is stored now; None if there is none."""
+        """Returns the stored sign of life of the server; None if the server has no row."""
         found = self._tables.select(sql.SIGN, (server,))
         return found[0].seen_time if found else None
 

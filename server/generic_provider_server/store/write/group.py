@@ -41,8 +41,8 @@ class GroupCommit:
     ) -> Notice:
         """Runs the commands and commits.
 
-        `probe`: if true, the transaction writes something even if the group is empty, which shows
-        whether the store can be written.
+        `probe`: if true, the transaction writes to the database even if the group is empty, to find
+        out whether the database can be written.
         """
         memory, needs = self._memory, [asked.needs for asked in group]
         with self._engine.transaction(lock_wait=lock_wait) as (tables, numbers):

@@ -1,4 +1,4 @@
-"""Loads the rows that one transaction needs: in bulk, and each row only once."""
+"""Loads the rows that one transaction needs, in bulk, and each row only once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .archives import Archives
 
 
 class Needs(Value, frozen=True, kw_only=True):
-    """What a command reads, so that a few statements load a whole group.
+    """The rows that a command reads, so that a few statements can load the rows of a whole group.
 
     `searches`: the command searches the tables itself, so it runs after the changes of the other
     commands are written. `set_up`: the command changes providers, so no other command may use them
@@ -49,15 +49,15 @@ SEARCHES = Needs(searches=True)
 
 
 class Loaded:
-    """Everything that was read, as the commands of the group have changed it.
+    """The loaded rows, with the changes of the group's commands.
 
     A loaded subscription is locked: no other process can change it before the commit.
     """
 
     def __init__(self, tables: Tables, *, memory: Memory, shared: bool) -> None:
-        """Begins with nothing loaded.
+        """Creates an empty set of rows.
 
-        `now` and `steady` are the time of the transaction, by the two clocks of the process.
+        `now` and `steady` are the time of the transaction, from the two clocks of the process.
         """
         self._tables = tables
         self.archives = Archives(tables)
@@ -85,10 +85,10 @@ class Loaded:
         return self._memory.life.is_fresh()
 
     def load(self, needs: Sequence[Needs]) -> None:
-        """Loads what the commands need.
+        """Loads the rows that the commands need.
 
-        Request ids come last. So if this transaction sees a change of another process, it also sees
-        the request id of that change.
+        Request ids are loaded last: so if this transaction sees a change of another process, it
+        also sees the request id of that change.
         """
         numbers = set[str]().union(*[need.subscriptions for need in needs])
         requests = set[int]().union(*[need.requests for need in needs])
@@ -118,7 +118,7 @@ class Loaded:
         return [number for number in numbers if number in self.subscriptions]
 
     def _end_overdue(self, numbers: Iterable[str]) -> None:
-        """Ends the leases of these subscriptions that ran out, right after they were loaded."""
+        """Ends the leases of these subscriptions that ran out, immediately after loading."""
         raise NotImplementedError
 
     def _load_waiting(self, numbers: Iterable[str]) -> list[str]:
@@ -127,9 +127,9 @@ class Loaded:
         return missing
 
     def _locked(self, statement: str, numbers: Collection[str]) -> dict[str, int] | None:
-        """Locks the subscriptions and returns the revisions of those that are locked.
+        """Locks the subscriptions, and returns the revisions of the locked subscriptions.
 
-        Returns None if no other process can exist.
+        Returns None if the database has only one process.
         """
         if not self._shared:
             return None
@@ -153,11 +153,11 @@ class Loaded:
             self.lanes[lane.subscription][lane.provider] = lane
 
     def _recall(self, number: str, revisions: dict[str, int] | None) -> bool:
-        """Takes the subscription from the cache, and returns whether it is cached and current.
+        """Loads the subscription from the cache, and returns whether it is cached and current.
 
-        `revisions`: the revisions of the locked subscriptions; None if no other process can exist.
-        If another process can exist, lanes are not taken from the cache, because they also change
-        without a new revision of their subscription.
+        `revisions`: the revisions of the locked subscriptions; None if the database has only one
+        process. If it can have several, lanes are not taken from the cache, because a lane can
+        change without a new revision of its subscription.
         """
         kept = self._recent.get(number)
         if kept is None:
@@ -171,7 +171,7 @@ class Loaded:
         return True
 
     def keep_recent(self) -> None:
-        """Caches the subscriptions after everything is committed."""
+        """Caches the subscriptions after the commit."""
         for number, record in self.subscriptions.items():
             if record is not None:
                 kept = Kept(record, self.lanes[number], self.names.get(number))
@@ -195,9 +195,7 @@ class Loaded:
         return self.actions[number]
 
     def flush(self) -> None:
-        """Writes the changes that were collected, so that a query finds the rows as they were
-        changed.
-        """
+        """Writes the collected changes, so that a query finds the changed rows."""
         raise NotImplementedError
 
     def first_due(self, subscription: str) -> ActionRecord | None:
@@ -221,9 +219,7 @@ class Loaded:
         return [each.action for each in found if each.action and self._is_due(each)]
 
     def handed_over_after(self, record: RequestRecord) -> list[RequestRecord]:
-        """Returns requests of the same lane that come later in the order, were handed over and are
-        final.
-        """
+        """Returns later requests of the same lane that were handed over and have a final state."""
         self.flush()
         place = record.subscription, record.provider, record.unit, record.unit, record.index
         return [request_of_row(row) for row in self._tables.select(sql.LATER_REQUESTS, place)]

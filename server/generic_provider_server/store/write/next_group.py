@@ -1,5 +1,5 @@
-"""Decides which commands make up the next group, so that neither adapters nor the CRM wait for
-ever.
+"""Decides which commands are in the next group, so that neither adapters nor the CRM wait
+for ever.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ MOST_IN_GROUP = 400
 but at least 1.
 """
 SHARE = MOST_IN_GROUP // 4
-"""While adapters are at work, all other commands together get at least this size of a group."""
+"""While adapters are active, all other commands of a group may together have at least this size."""
 SEARCH = MOST_IN_GROUP // 20
-"""The size of a command of an adapter that searches for its subscriptions: a claim may find
-hundreds, but mostly finds few.
+"""The size of a command of an adapter that searches for subscriptions: a claim may find hundreds of
+subscriptions, but mostly finds few.
 """
 
 
@@ -29,12 +29,11 @@ Q = TypeVar("Q", bound=Queued)
 
 
 class CommandQueue(Generic[Q]):
-    """The commands of adapters, and those of everybody else, each in the order in which they were
-    queued.
+    """Two queues of commands: one of adapters, one of all other callers.
 
-    A command of an adapter goes into the very next group, so the CRM cannot keep adapters waiting.
-    While other commands wait, the commands of adapters take at most half of a group, so adapters
-    cannot keep the CRM waiting.
+    A command of an adapter runs in the very next group, so adapters never wait for the CRM. While
+    other commands wait, the commands of adapters take at most half of a group, so the CRM does not
+    wait long for adapters.
     """
 
     def __init__(self) -> None:
@@ -51,10 +50,10 @@ class CommandQueue(Generic[Q]):
     def next_group(self) -> list[Q]:
         """Returns the commands of the next group.
 
-        While adapters are at work, the other commands get as much of the group as adapters, but at
-        least `SHARE`, so that new requests do not come faster than adapters answer them. Adapters
-        count as at work if this group or the previous one has a command of an adapter, because a
-        round trip of an adapter takes two groups.
+        While adapters are active, all other commands together have the same size as the commands of
+        adapters, but at least `SHARE`, so that actions do not create requests faster than adapters
+        answer them. Adapters count as active if this group or the previous group has a command of
+        an adapter, because a round trip of an adapter takes two groups.
         """
         group, size = _taken(self._adapters, MOST_IN_GROUP // 2 if self._others else MOST_IN_GROUP)
         worked, self._adapters_work = self._adapters_work, bool(group)
@@ -63,9 +62,9 @@ class CommandQueue(Generic[Q]):
 
 
 def _taken(waiting: deque[Q], most: int) -> tuple[list[Q], int]:
-    """Takes commands from the front up to the size `most`, but at least one.
+    """Takes commands from the front of the queue up to the size `most`, but at least one command.
 
-    Returns them with their size.
+    Returns the commands with their size.
     """
     taken: list[Q] = []
     size = 0

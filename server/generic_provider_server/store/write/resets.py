@@ -1,4 +1,4 @@
-"""Reads and writes reset runs within a transaction. They are few, so they are read one by one."""
+"""Reads and writes reset runs within a transaction, one by one, because there are few."""
 
 from __future__ import annotations
 
@@ -23,7 +23,9 @@ from .finding_work import FindingWork
 
 
 class Resets(FindingWork):
-    """The definitions and runs within a transaction. What was read is locked until the commit."""
+    """The definitions and runs within a transaction. A row that was read is locked until the
+    commit.
+    """
 
     def reset_definition(self, number: int) -> DefinitionRecord | None:
         found = self._tables.select(sql.RESET_DEFINITION, (number,))
@@ -45,7 +47,7 @@ class Resets(FindingWork):
         return run_of_row(found[0]) if found else None
 
     def put_reset_run(self, record: RunRecord) -> None:
-        # a run is stored as HELD only once, and only once in a final state
+        # a run becomes HELD only once, and reaches a final state only once
         if record.state is not RunState.RUNNING:
             held = record.state is RunState.HELD
             kind = EventKind.RESET_RUN_HELD if held else EventKind.RESET_RUN_FINISHED
@@ -58,7 +60,9 @@ class Resets(FindingWork):
         return [entry_of_row(row) for row in found]
 
     def put_reset_entries(self, entries: Iterable[Entry], *, planned: bool = False) -> None:
-        """Writes entries. `planned`: true if the run's plan contains them, so that rows exist."""
+        """Writes entries of a run. `planned`: true if the plan of the run contains the entries, so
+        that their rows exist.
+        """
         statement = sql.PUT_RESET_ENTRY if planned else sql.ADD_RESET_ENTRY
         self._tables.write(statement, [entry_row(entry) for entry in entries])
 

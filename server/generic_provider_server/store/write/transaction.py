@@ -1,5 +1,5 @@
-"""Collects the changes of one transaction: commands make them in memory, `flush` writes them in
-bulk.
+"""Collects the changes of one transaction: commands change values in memory, `flush` writes the
+changes in bulk.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ from .resets import Resets
 
 
 class Transaction(Resets):
-    """The working set of a group.
+    """The rows of a group and their changes.
 
-    Values are immutable, so a command that is refused before its `put` leaves nothing behind.
+    Values are immutable, so a command that is refused before its `put` has changed nothing.
     """
 
     def circumstances(self, subscription: str) -> Circumstances:
@@ -74,7 +74,7 @@ class Transaction(Resets):
         answered: Lane | None = None,
         new_action: ActionRecord | None = None,
     ) -> ActionRecord | None:
-        """Changes the subscription by the transition. Returns `new_action` in its state after the
+        """Applies the transition to its subscription. Returns `new_action` in its state after the
         transition.
 
         `answered`: the lane with the lease of the answer that finished the first request.
@@ -175,7 +175,8 @@ class Transaction(Resets):
     def _end_overdue_lease(self, lane: Lane) -> None:
         """Ends the lease.
 
-        If the subscription cannot be processed, the error names it, whichever command loaded it.
+        If the subscription cannot be processed, the error names the subscription, independent of
+        the command that loaded it.
         """
         try:
             self.end_lease(lane, LeaseEnd.RAN_OUT)
@@ -282,7 +283,7 @@ class Transaction(Resets):
 def state_of(change: ActionChange) -> ActionState:
     """Returns the action's state.
 
-    An action is REJECTED as soon as nothing of it remains, even before it is settled. The other
+    An action is REJECTED as soon as all of it was taken back, even before it is settled. Other
     results are known when it is settled.
     """
     performed = change.performed

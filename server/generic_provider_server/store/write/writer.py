@@ -1,7 +1,7 @@
-"""Does the group commit: the commands that arrive during a commit make up the next group.
+"""Does the group commit: the commands that arrive during a commit are the next group.
 
 One thread writes. It loads each group with a few statements, runs its commands in order in memory,
-writes the changes in bulk and commits once. Only then are the callers answered.
+writes the changes in bulk and commits once. The callers get their results after the commit.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ RETRY_SECONDS = 1.0
 IDLE_SECONDS = 5.0
 """After this many seconds without a command, the database is tidied up."""
 MOST_ATTEMPTS = 10
-"""If other processes always change the same rows first, a group is run at most this often; then its
-commands are run one by one.
+"""The greatest number of attempts to run a group if other processes always change the same rows
+first; then its commands run one by one.
 """
 
 PARTING_SECONDS = 0.5
 """After this many seconds, the search for the commands that need a lock ends."""
 NO_WAIT = 0.005
-"""If a lock is not given within this many seconds, somebody else holds it."""
+"""After this wait in seconds for a lock, another session counts as its holder."""
 
 log = structlog.get_logger()
 
@@ -82,7 +82,7 @@ class Writer:
         self._thread.start()
 
     async def stop(self) -> None:
-        """Finishes what was queued, then ends the thread."""
+        """Runs the queued commands, then ends the thread."""
         with self._wanted:
             self._stopping = True
             self._wanted.notify()
@@ -95,7 +95,9 @@ class Writer:
     def ask(
         self, commands: Sequence[Command[Result]], *, audit: Audit | None = None
     ) -> tuple[list[Asked[Result]], asyncio.Future[None]]:
-        """Queues the commands. Returns them with a future that is done when all have run."""
+        """Queues the commands. Returns the queued commands with a future that is done when all of
+        them have run.
+        """
         awaited, now = Awaited(self._loop.create_future(), len(commands)), time.monotonic()
         asked = [Asked(each, each.needs(), awaited, now, audit) for each in commands]
         with self._wanted:
@@ -125,9 +127,9 @@ class Writer:
     def _next_group(self) -> list[Asked[Any]] | None:
         """Waits for the next group. Returns None if the writer stops.
 
-        The group is empty if no command is queued, but notifications for other processes are due,
-        blocked commands are to be tried, a lost store may be reached again, or no command was
-        queued for a while.
+        The group is empty if no command is queued, and the writer has another task: to send
+        notifications to other processes, to try blocked commands, to reconnect to a lost database,
+        or to tidy the database up.
         """
         with self._wanted:
             if self._throttle.unsent:
@@ -172,9 +174,9 @@ class Writer:
     ) -> list[Notice]:
         """Runs the group as one transaction.
 
-        If another process has changed the same rows first, it runs the group again. If that does
-        not help, it runs the commands one by one. Commands that need a lock which somebody else
-        holds are added to the blocked ones.
+        If another process has changed the same rows first, it runs the group again. If that fails
+        several times, it runs the commands one by one. Commands that need a lock of another session
+        are added to the blocked commands.
         """
         try:
             return [self._commit(group, lock_wait=lock_wait)]
@@ -184,7 +186,7 @@ class Writer:
         except Locked:
             self._memory.forget()
             return self._part(group, until=until or time.monotonic() + PARTING_SECONDS)
-        except Exception as error:  # noqa: BLE001 - the callers get it
+        except Exception as error:  # noqa: BLE001 - the callers get the error
             self._memory.forget()
             if self._is_worth_another_attempt(group, error) and attempt < MOST_ATTEMPTS:
                 again = attempt + 1
@@ -196,10 +198,10 @@ class Writer:
             return []
 
     def _part(self, group: Sequence[Asked[Any]], *, until: float) -> list[Notice]:
-        """Halves the group again and again, until the commands that need a lock which somebody else
-        holds are alone. Runs the other commands.
+        """Halves the group again and again, to find the commands that need a lock of another
+        session, and runs the other commands.
 
-        After the time `until`, all commands that are left count as blocked.
+        After the time `until`, all remaining commands count as blocked.
         """
         if len(group) == 1 or time.monotonic() > until:
             for asked in group:
@@ -215,7 +217,7 @@ class Writer:
         """Tells whether the group may succeed if it runs again.
 
         If a single command could not process a subscription, that subscription is set aside. A
-        command that searches for its subscriptions then finds the others.
+        command that searches for its subscriptions then finds only other subscriptions.
         """
         if not isinstance(error, Unprocessable) or len(group) != 1:
             return isinstance(error, Overtaken)
@@ -241,9 +243,9 @@ class Writer:
             asked.error = error
 
     def _lose(self, group: Sequence[Asked[Any]], lost: StoreLost) -> None:
-        """Fails the whole group.
+        """Fails all commands of the group.
 
-        Nothing is run again, because nobody knows whether it was committed.
+        They are not run again, because nobody knows whether the group was committed.
         """
         self._memory.forget()
         self._throttle.forget()

@@ -1,4 +1,6 @@
-"""Server processes that share a PostgreSQL database, and how it keeps its hot tables small."""
+"""Lets several server processes share a PostgreSQL database, and keeps tables small whose rows
+change often.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +16,8 @@ CREATE TABLE server (
     id {text} NOT NULL PRIMARY KEY, seen_time {integer} NOT NULL, document {bytes} NOT NULL
 )
 """
-# Rows that are changed at every step have room for their next version in the same page, and the
-# dead ones are removed long before they are a fifth of the table, which is the default.
+# In tables whose rows change often, each page has room for new versions of its rows, and the
+# database removes old versions long before they are a fifth of the table, which is the default.
 STORAGE = """
 ALTER TABLE lane SET (
     fillfactor = 50, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0.02,

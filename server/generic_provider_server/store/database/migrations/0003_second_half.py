@@ -1,5 +1,6 @@
-"""The domain's action is stored beside the caller's bytes. A lane's `age` is called what it is: the
-instant since which its first request is ready. The time of a lease that has ended is 0.
+"""Stores the domain's action beside the encoded message of the caller. Renames the column `age` of
+a lane to `ready_since`: the instant since which its first request is ready. Sets `lease_until` to 0
+if the lease has ended.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Adds archives, and what is stored for ever about the requests in them."""
+"""Adds the tables of archives and of archived requests."""
 
 from __future__ import annotations
 

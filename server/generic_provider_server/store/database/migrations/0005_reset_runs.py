@@ -15,8 +15,9 @@ SQLITE_TYPES = {"i2": "INTEGER", "i4": "INTEGER", "i8": "INTEGER", "text": "TEXT
     "without_rowid": "WITHOUT ROWID",
 }
 
-# The documents say which platforms hold an entitlement. Here the state of the subscription decides
-# (2 and 4 mean that it is on), and the next change of the subscription corrects the column.
+# Only the documents say exactly which platforms hold an entitlement. This migration derives the
+# column from the state of the subscription (2 and 4 mean that it is on); the next change of the
+# subscription corrects the column.
 CHANGES = """
 CREATE TABLE reset_definition (
     id {i8} NOT NULL PRIMARY KEY, provider {text} NOT NULL, state {i2} NOT NULL,

@@ -1,4 +1,4 @@
-"""A link remembers the last complete report that named it."""
+"""Adds to each link the time of the last complete report that named its subscription."""
 
 from __future__ import annotations
 

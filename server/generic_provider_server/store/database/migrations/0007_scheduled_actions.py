@@ -1,4 +1,4 @@
-"""Adds the columns of scheduled actions, and the indexes that contain only those."""
+"""Adds the columns of scheduled actions, and indexes that contain only scheduled actions."""
 
 from __future__ import annotations
 

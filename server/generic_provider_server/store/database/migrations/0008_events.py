@@ -1,5 +1,5 @@
-"""Adds the events. PostgreSQL stores their documents uncompressed, because compressing costs more
-than it saves.
+"""Adds the events. PostgreSQL stores their documents uncompressed, because compression takes more
+time than it saves.
 """
 
 from __future__ import annotations

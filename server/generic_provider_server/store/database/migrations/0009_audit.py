@@ -1,5 +1,5 @@
-"""Adds the audit trail. Its rows are in the order of time: SQLite keeps them so, without another
-index.
+"""Adds the audit trail. SQLite stores its rows in the order of time, so the table needs no other
+index for this order.
 """
 
 from __future__ import annotations

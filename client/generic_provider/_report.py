@@ -60,8 +60,10 @@ class Report:
     async def send_async(
         self, rpc: Any, entries: AsyncIterable[Entry] | Iterable[Entry], *, metadata: Any
     ) -> Response:
+        self._call = call = rpc(metadata=metadata)
+        writing = asyncio.create_task(self._write(entries))
         try:
-            return await _told(rpc(self._messages_async(entries), metadata=metadata))
+            return await _told(call)
         except asyncio.CancelledError:
             if self._failure:
                 raise self._failure from None
@@ -69,6 +71,9 @@ class Report:
         except Internal as error:
             if error.reason:
                 raise
+        finally:
+            writing.cancel()
+            await asyncio.wait([writing])
         # A failed write hides the server's status from grpc.aio, so a second call asks for the
         # status.
         await _told(rpc([self._nobody], metadata=metadata))
@@ -91,18 +96,21 @@ class Report:
             return
         yield self._message
 
-    async def _messages_async(
-        self, entries: AsyncIterable[Entry] | Iterable[Entry]
-    ) -> AsyncIterator[Message]:
-        """Yields the messages. If the entries raise something, grpc.aio cancels the call."""
+    async def _write(self, entries: AsyncIterable[Entry] | Iterable[Entry]) -> None:
+        """Writes the messages.
+
+        grpc.aio could do this, but it would wait for entries for ever after the call has failed.
+        """
         try:
             async for entry in _each(entries):
                 if (full := self._add(entry)) is not None:
-                    yield full
-        except Exception as error:
-            self._failure = error
-            raise
-        yield self._message
+                    await self._call.write(full)
+            await self._call.write(self._message)
+            await self._call.done_writing()
+        except Exception as error:  # noqa: BLE001 - whatever it is, `send_async` raises it
+            if not self._call.done():  # otherwise the status of the call says why
+                self._failure = error
+                self._call.cancel()
 
     def _add(self, entry: Entry) -> Message | None:
         """Adds the entry.

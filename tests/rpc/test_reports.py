@@ -261,6 +261,8 @@ async def test_a_complete_report_that_does_not_come_to_its_end_misses_nobody(
                 broken.set()
             with pytest.raises((asyncio.CancelledError, Exception)):
                 await report
+            with pytest.raises(StopAsyncIteration):  # nothing waits for entries any more
+                await anext(entries)
     async with AsyncClient(address) as client:
         told = await client.report_platform_state("P", [there("S2")], observed_time=soon())
     assert (told.unchanged, told.changed) in ((1, 0), (0, 1))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest, ResolveRequest
 from generic_provider_server.commands.perform import Done
@@ -145,6 +146,21 @@ async def test_a_refused_resolution_ends_no_lease(bench: Bench) -> None:
     assert refused.value.reason is Reason.REQUEST_NOT_FIRST
 
     assert (await bench.answer(lease)).code is ResponseCode.APPLIED
+
+
+@pytest.mark.parametrize("kind", ["CANCEL", "ACCEPT", "REJECT"])
+async def test_who_repeats_a_call_whose_answer_was_lost_gets_the_answer(
+    bench: Bench, done: Done, kind: str
+) -> None:
+    call = cancel(done) if kind == "CANCEL" else resolve(done, accepted=kind == "ACCEPT")
+    reconnected = replace(call, who=Who(performed_by="Olev", caller="::1:40002"))
+    first = await bench.store.do(replace(call, who=Who(performed_by="Olev", caller="::1:40001")))
+
+    assert await bench.store.do(reconnected) == first
+    for other in (replace(call, reason="stuc"), replace(call, who=Who(performed_by="Ott"))):
+        with pytest.raises(Refused) as refused:
+            await bench.store.do(other)
+        assert refused.value.reason is Reason.REQUEST_NOT_PENDING
 
 
 async def test_a_request_that_is_not_pending_is_not_cancelled(bench: Bench, done: Done) -> None:

@@ -132,7 +132,8 @@ class RequestServiceServicer(object):
     def CancelRequest(self, request, context):
         """Rejects a request in the operator's name: the request becomes REJECTED with
         CANCELLED_BY_OPERATOR, and its change is taken back in the CRM. If the request had been handed
-        over, the elements that it names are uncertain, and new requests correct them.
+        over, the elements that it names are uncertain, and new requests correct them. A repeat with the
+        same `reason` and `performed_by` changes nothing and returns the request.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED.
         """
@@ -142,7 +143,8 @@ class RequestServiceServicer(object):
 
     def ResolveRequest(self, request, context):
         """Answers a request in the name of the platform. The operator must have checked the platform. Only
-        the subscription's first pending request at the provider can be resolved.
+        the subscription's first pending request at the provider can be resolved. A repeat with the same
+        `status`, `reason` and `performed_by` changes nothing and returns the request.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED,
         REQUEST_NOT_FIRST.

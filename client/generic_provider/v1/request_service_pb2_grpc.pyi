@@ -53,13 +53,15 @@ class RequestServiceStub:
     CancelRequest: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.CancelRequestRequest, _request_service_pb2.CancelRequestResponse]
     """Rejects a request in the operator's name: the request becomes REJECTED with
     CANCELLED_BY_OPERATOR, and its change is taken back in the CRM. If the request had been handed
-    over, the elements that it names are uncertain, and new requests correct them.
+    over, the elements that it names are uncertain, and new requests correct them. A repeat with the
+    same `reason` and `performed_by` changes nothing and returns the request.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED.
     """
     ResolveRequest: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.ResolveRequestRequest, _request_service_pb2.ResolveRequestResponse]
     """Answers a request in the name of the platform. The operator must have checked the platform. Only
-    the subscription's first pending request at the provider can be resolved.
+    the subscription's first pending request at the provider can be resolved. A repeat with the same
+    `status`, `reason` and `performed_by` changes nothing and returns the request.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED,
     REQUEST_NOT_FIRST.
@@ -150,13 +152,15 @@ class RequestServiceAsyncStub(RequestServiceStub):
     CancelRequest: _aio.UnaryUnaryMultiCallable[_request_service_pb2.CancelRequestRequest, _request_service_pb2.CancelRequestResponse]  # type: ignore[assignment]
     """Rejects a request in the operator's name: the request becomes REJECTED with
     CANCELLED_BY_OPERATOR, and its change is taken back in the CRM. If the request had been handed
-    over, the elements that it names are uncertain, and new requests correct them.
+    over, the elements that it names are uncertain, and new requests correct them. A repeat with the
+    same `reason` and `performed_by` changes nothing and returns the request.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED.
     """
     ResolveRequest: _aio.UnaryUnaryMultiCallable[_request_service_pb2.ResolveRequestRequest, _request_service_pb2.ResolveRequestResponse]  # type: ignore[assignment]
     """Answers a request in the name of the platform. The operator must have checked the platform. Only
-    the subscription's first pending request at the provider can be resolved.
+    the subscription's first pending request at the provider can be resolved. A repeat with the same
+    `status`, `reason` and `performed_by` changes nothing and returns the request.
 
     Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED,
     REQUEST_NOT_FIRST.
@@ -262,7 +266,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_request_service_pb2.CancelRequestResponse, _abc.Awaitable[_request_service_pb2.CancelRequestResponse]]:
         """Rejects a request in the operator's name: the request becomes REJECTED with
         CANCELLED_BY_OPERATOR, and its change is taken back in the CRM. If the request had been handed
-        over, the elements that it names are uncertain, and new requests correct them.
+        over, the elements that it names are uncertain, and new requests correct them. A repeat with the
+        same `reason` and `performed_by` changes nothing and returns the request.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED.
         """
@@ -274,7 +279,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.ResolveRequestResponse, _abc.Awaitable[_request_service_pb2.ResolveRequestResponse]]:
         """Answers a request in the name of the platform. The operator must have checked the platform. Only
-        the subscription's first pending request at the provider can be resolved.
+        the subscription's first pending request at the provider can be resolved. A repeat with the same
+        `status`, `reason` and `performed_by` changes nothing and returns the request.
 
         Errors: INVALID_FIELD, REQUEST_NOT_FOUND, REQUEST_NOT_PENDING, REQUEST_LEASED,
         REQUEST_NOT_FIRST.

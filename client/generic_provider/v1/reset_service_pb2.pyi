@@ -560,7 +560,8 @@ class UpdateResetRunDefinitionRequest(_message.Message):
     """The person or system that makes this change, as the caller names it. At most 100 characters."""
     @_builtins.property
     def definition(self) -> Global___ResetRunDefinition:
-        """The id names the definition to replace. If `etag` is not empty, it must be the current etag.
+        """The id names the definition to replace. If `etag` is not empty, it must be the current etag,
+        or the one before it if this call repeats the last update.
         Other output fields are ignored.
         """
 

@@ -266,7 +266,8 @@ class ResetServiceServicer(object):
     def ApproveResetRun(self, request, context):
         """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
         needs other requests by now, its entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for
-        it. A proven caller cannot approve a run that it has submitted itself.
+        it. A proven caller cannot approve a run that it has submitted itself. A repeat with the same
+        `reason` and `performed_by` changes nothing and returns the run.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
         """

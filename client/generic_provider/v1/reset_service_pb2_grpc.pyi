@@ -128,7 +128,8 @@ class ResetServiceStub:
     ApproveResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]
     """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
     needs other requests by now, its entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for
-    it. A proven caller cannot approve a run that it has submitted itself.
+    it. A proven caller cannot approve a run that it has submitted itself. A repeat with the same
+    `reason` and `performed_by` changes nothing and returns the run.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
     """
@@ -239,7 +240,8 @@ class ResetServiceAsyncStub(ResetServiceStub):
     ApproveResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]  # type: ignore[assignment]
     """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
     needs other requests by now, its entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for
-    it. A proven caller cannot approve a run that it has submitted itself.
+    it. A proven caller cannot approve a run that it has submitted itself. A repeat with the same
+    `reason` and `performed_by` changes nothing and returns the run.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
     """
@@ -431,7 +433,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_reset_service_pb2.ApproveResetRunResponse, _abc.Awaitable[_reset_service_pb2.ApproveResetRunResponse]]:
         """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
         needs other requests by now, its entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for
-        it. A proven caller cannot approve a run that it has submitted itself.
+        it. A proven caller cannot approve a run that it has submitted itself. A repeat with the same
+        `reason` and `performed_by` changes nothing and returns the run.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
         """

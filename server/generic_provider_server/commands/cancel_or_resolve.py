@@ -8,9 +8,11 @@ from ..domain.refusals import Reason, Refused
 from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, Who, request_number
 from ..domain.subscription.request_outcomes import accept, reject
-from ..domain.values import Value
+from ..domain.values import RequestState, Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
+
+MOST_SAID = 1_000
 
 
 class CancelRequest(Value, frozen=True, kw_only=True):
@@ -28,6 +30,9 @@ class CancelRequest(Value, frozen=True, kw_only=True):
         return Needs(requests=frozenset({self.request}))
 
     def run(self, transaction: Transaction) -> RequestRecord:
+        code, rejected = Reason.CANCELLED_BY_OPERATOR.value, RequestState.REJECTED
+        if done := _done_before(transaction, self, state=rejected, error_code=code):
+            return done
         aggregate = _off_lease(
             transaction, *_pending(transaction, self.request), end=self.end_lease
         )
@@ -37,7 +42,7 @@ class CancelRequest(Value, frozen=True, kw_only=True):
             self.request,
             circumstances=transaction.circumstances(subscription),
             reason=Reason.CANCELLED_BY_OPERATOR,
-            error_code=Reason.CANCELLED_BY_OPERATOR.value,
+            error_code=code,
             error_description=_said(self.who, self.reason),
         )
         transaction.put(subscription, change)
@@ -61,6 +66,10 @@ class ResolveRequest(Value, frozen=True, kw_only=True):
         return Needs(requests=frozenset({self.request}))
 
     def run(self, transaction: Transaction) -> RequestRecord:
+        state = RequestState.COMPLETED if self.accepted else RequestState.REJECTED
+        error_code = "" if self.accepted else self.error_code
+        if done := _done_before(transaction, self, state=state, error_code=error_code):
+            return done
         record, provider, pending = _pending(transaction, self.request)
         subscription = record.aggregate.desired.number
         first = record.aggregate.queue(provider)[0]
@@ -92,6 +101,27 @@ class ResolveRequest(Value, frozen=True, kw_only=True):
             )
         transaction.put(subscription, change)
         return _stored(transaction, self.request)
+
+
+def _done_before(
+    transaction: Transaction,
+    call: CancelRequest | ResolveRequest,
+    *,
+    state: RequestState,
+    error_code: str,
+) -> RequestRecord | None:
+    """Returns the request if the same call, whose answer was lost, has ended it before.
+
+    The caller's address is not compared, because it differs after a reconnection.
+    """
+    stored = _stored(transaction, call.request)
+    said, by = stored.error_description, call.who.performed_by
+    person = said[: said.find(f": {call.reason}"[:100])]
+    same = said.startswith(by) and said == f"{person}: {call.reason}"[:MOST_SAID]
+    if not same or (stored.state, stored.error_code) != (state, error_code):
+        return None
+    transaction.repeated = True
+    return stored
 
 
 def _pending(transaction: Transaction, number: int) -> tuple[SubscriptionRecord, str, Pending]:
@@ -146,4 +176,4 @@ def _stored(transaction: Transaction, number: int) -> RequestRecord:
 
 def _said(who: Who, reason: str) -> str:
     person = " at ".join([each for each in (who.performed_by, who.caller) if each])
-    return f"{person}: {reason}"[:1000]
+    return f"{person}: {reason}"[:MOST_SAID]

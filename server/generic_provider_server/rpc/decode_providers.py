@@ -112,4 +112,5 @@ def etag_of(checks: Checks, field: str, etag: str) -> int | None:
     checks.text(field, etag, most=CODE)
     if not etag:
         return None
-    return int(etag) if etag.isascii() and etag.isdigit() and len(etag) < CODE / 4 else 0
+    issued = etag.isascii() and etag.isdigit() and len(etag) < CODE / 4
+    return (int(etag) if issued else 0) or -1

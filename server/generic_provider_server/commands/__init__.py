@@ -1,4 +1,4 @@
 """Contains the commands.
 
-Each makes one change on the writer's thread, in a transaction, and may run twice.
+Each command makes one change on the writer's thread, in a transaction, and may run twice.
 """

@@ -53,7 +53,7 @@ class CreateArchive(Value, frozen=True, kw_only=True):
 
 
 class TakeArchive(Value, frozen=True, kw_only=True):
-    """Makes a server process the worker of the oldest archive that is not made yet.
+    """Makes a server process the worker of the oldest archive that is not complete.
 
     Returns None if there is no such archive, or if its worker is another process that is alive.
     """
@@ -94,9 +94,9 @@ class PutArchive(Value, frozen=True, kw_only=True):
 
 
 class MoveLines(Value, frozen=True, kw_only=True):
-    """Removes from the tables what the next lines of the complete file contain.
+    """Removes the rows of the next lines of the complete file from the tables.
 
-    Returns None if another process has taken over.
+    Returns None if another process is the worker now.
     """
 
     archive: ArchiveRecord
@@ -148,7 +148,7 @@ def existing(transaction: Transaction, number: int) -> ArchiveRecord:
 
 
 def works_on(transaction: Transaction, archive: ArchiveRecord) -> bool:
-    """Locks the archive, and tells whether its worker and its progress are still those of
+    """Locks the archive, and tells whether its worker and its progress are the same as in
     `archive`, the record that the worker has.
     """
     found = transaction.archives.lock(archive.number)
@@ -156,7 +156,7 @@ def works_on(transaction: Transaction, archive: ArchiveRecord) -> bool:
 
 
 def check_deletable(record: ArchiveRecord, checksum: str) -> None:
-    """Raises Refused if there is no file to delete, or if `checksum` is not that of the file."""
+    """Raises Refused if the archive has no file, or if the file has another checksum."""
     facts = {"archive": record.id, "state": record.state.name}
     if record.state not in (ArchiveState.COMPLETED, ArchiveState.DELETED):
         text = f"archive {record.id} is {record.state.name}: there is no file to delete"

@@ -1,4 +1,4 @@
-"""Writes the entries of the audit trail that are written apart from a change."""
+"""Writes entries of the audit trail for calls that changed nothing."""
 
 from __future__ import annotations
 
@@ -23,9 +23,12 @@ class AddEntries(Value, frozen=True, kw_only=True):
 
 
 class RefuseItem(Value, frozen=True, gc=True):
-    """Stands for a malformed item of a batch, so that it is counted with the other items."""
+    """A command in place of a malformed item of a batch, so that the item is counted with the other
+    items.
+    """
 
-    # when it is raised, its traceback refers to this command: only the collector frees this cycle
+    # the traceback of the raised error refers to this command, and only the garbage collector frees
+    # such a cycle
     refused: Refused
 
     def needs(self) -> Needs:

@@ -50,8 +50,8 @@ class CancelRequest(Value, frozen=True, kw_only=True):
 
 
 class ResolveRequest(Value, frozen=True, kw_only=True):
-    """Answers a request in the name of a person who has checked the platform, so that nothing
-    becomes uncertain.
+    """Answers a request in the name of a person who has checked the platform. No element becomes
+    uncertain.
     """
 
     request: int
@@ -147,7 +147,7 @@ def _off_lease(
     *,
     end: bool,
 ) -> Aggregate:
-    """Takes the request off its lease, and returns the subscription afterwards.
+    """Ends the lease of the request, if it is leased, and returns the subscription.
 
     Raises Refused if the lease may not be ended.
     """

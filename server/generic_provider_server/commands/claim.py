@@ -18,30 +18,32 @@ from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 
 MOST_AT_ONCE = 500
-"""One claim gives a stream at most this many requests."""
+"""The greatest number of requests that one claim gives to a stream."""
 
 MOST_BULK_AT_ONCE = 100
-"""One claim hands over at most this many bulk subscriptions, because live actions wait for the
-claim.
+"""The greatest number of bulk subscriptions in one claim. It is small, because live actions wait
+for the claim.
 """
 
 MOST_BYTES = 1024 * 1024
-"""One claim gives a stream requests of at most this many bytes in their stored form, because a pull
-gets its requests in one message.
+"""The greatest size in bytes, in stored form, of the requests that one claim gives to a stream: a
+pull gets its requests in one message.
 """
 
 MORE_BYTES = 512
-"""Each request needs this many bytes in a message, in addition to its stored form."""
+"""The number of bytes that each request needs in a message in addition to its stored form."""
 
 LIVE_TURNS = 4
-"""While live and bulk subscriptions wait, this many live ones are handed over for each bulk one."""
+"""While live and bulk subscriptions wait, the server hands over this number of live subscriptions
+for each bulk subscription.
+"""
 
 
 class Demand(Value, frozen=True, kw_only=True):
     """A stream or a pull that can take requests. Durations are in microseconds.
 
-    `credit` returns how many requests it can take now. Its argument is what the running transaction
-    has changed so far, because this may have freed credit since the demand was made.
+    `credit` returns the number of requests that it can take now. The argument of `credit` is the
+    notice of the running transaction, which may have freed credit.
     """
 
     stream: str
@@ -52,7 +54,7 @@ class Demand(Value, frozen=True, kw_only=True):
 
 
 class Handed(Value, frozen=True):
-    """The requests of one subscription on a new lease."""
+    """Requests of one subscription that were handed over on a new lease."""
 
     lane: Lane
     account_number: str
@@ -62,11 +64,11 @@ class Handed(Value, frozen=True):
 
 
 class Claim(Value, frozen=True, kw_only=True):
-    """Hands over ready requests, oldest first, to the demands in their order.
+    """Hands over ready requests, the oldest first, to the demands in their order.
 
-    `server`: this process, which then has the leases. It hands nothing over while its last sign of
-    life is too old. `turn`: the number of the claim, by which `weave` decides when a bulk
-    subscription comes.
+    `server`: this process, which gives the leases. It gives no lease while its last sign of life is
+    too old. `turn`: the number of the claim, by which `weave` decides when a bulk subscription
+    comes.
     """
 
     provider: str
@@ -96,9 +98,9 @@ class Claim(Value, frozen=True, kw_only=True):
     def hand_over(
         self, transaction: Transaction, ready: Iterable[str]
     ) -> Iterator[tuple[str, Handed]]:
-        """Hands over requests of these subscriptions, which the transaction has made ready, so that
-        their lanes are written only once. Nothing else may be ready at the provider. Yields each
-        lease with its stream.
+        """Hands over requests that the running transaction has made ready, so that their lanes are
+        written only once. The provider must have no other ready requests. Yields each lease with
+        its stream.
         """
         if not self._is_possible(transaction):
             return
@@ -195,8 +197,8 @@ def _share(transaction: Transaction, demand: Demand) -> int:
 
 
 def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...], int]:
-    """Returns the requests from the front that fit into `room` bytes, but at least one, and the
-    bytes that are left.
+    """Returns the first requests that fit into `room` bytes, but at least one request, and the
+    number of unused bytes.
     """
     for n, each in enumerate(pending):
         size = len(encode(each.request)) + MORE_BYTES
@@ -209,8 +211,8 @@ def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...
 def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:
     """Yields LIVE_TURNS live subscriptions, then one bulk subscription, and so on.
 
-    It begins at the place `turn` of this order, counted from 0. When one list is empty, the rest of
-    the other list follows.
+    It begins at the place `turn` of this order, counted from 0. When one list is at its end, the
+    remaining subscriptions of the other list follow.
     """
     lives, bulks = iter(live), iter(bulk)
     while True:

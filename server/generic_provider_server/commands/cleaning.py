@@ -1,6 +1,4 @@
-"""Removes what is older than the service keeps it: events, entries of the audit trail, entries of
-reset runs.
-"""
+"""Removes rows that are too old: events, entries of the audit trail, entries of reset runs."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ class DropAudit(Value, frozen=True, kw_only=True):
 
 
 class DropEntries(Value, frozen=True, kw_only=True):
-    """Removes the first entries of a run that ended long ago. Such a run never changes."""
+    """Removes the first entries of a run that ended long ago, and so never changes again."""
 
     run_number: int
 

@@ -1,4 +1,6 @@
-"""Does what is due without a call: retries, expiry, ends and scheduled actions."""
+"""Makes changes that are due at a certain time: retries, expiry, automatic ends and scheduled
+actions.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,7 @@ SERVICE = Who(performed_by="generic-provider", caller="generic-provider")
 
 
 class EndDelays(Value, frozen=True, kw_only=True):
-    """Makes the lanes ready whose delay is over."""
+    """Changes lanes whose delay is over from DELAYED to READY."""
 
     def needs(self) -> Needs:
         return SEARCHES
@@ -26,8 +28,8 @@ class EndDelays(Value, frozen=True, kw_only=True):
 
 
 class ExpireOverdue(Value, frozen=True, kw_only=True):
-    """Expires the requests of lanes that have no live lease, and whose first request has waited
-    longer than the provider's window.
+    """Expires the requests of lanes that have no live lease and whose first request has waited
+    longer than the provider allows.
     """
 
     provider: str
@@ -55,10 +57,10 @@ class ExpireOverdue(Value, frozen=True, kw_only=True):
 
 
 class PerformDue(Value, frozen=True, kw_only=True):
-    """Does what is due at a subscription: removes usage records that have ended, and performs ends
-    and scheduled actions in the order in which they were due.
+    """Makes the changes of a subscription that are due: removes usage records that have ended, and
+    performs automatic ends and scheduled actions in the order of their due times.
 
-    An end comes before a scheduled action that was due at the same time.
+    If both were due at the same time, the automatic end comes first.
     """
 
     subscription: str
@@ -78,7 +80,7 @@ class PerformDue(Value, frozen=True, kw_only=True):
             pass
 
     def _perform_next(self, transaction: Transaction) -> bool:
-        """Performs the action that was due first. Returns whether there was one."""
+        """Performs the action that was due first. Returns whether an action was due."""
         number = self.subscription
         scheduled = transaction.first_due(number)
         until = (scheduled and scheduled.due_time) or transaction.now

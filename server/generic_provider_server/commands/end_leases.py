@@ -13,9 +13,10 @@ from .claim import MOST_AT_ONCE
 
 
 class Progress(Value, frozen=True):
-    """The number of subscriptions that were `found`, and of those that were free to be changed.
+    """`found`: the number of subscriptions that were found.
 
-    Run the command again until none is found.
+    `done`: the number of these subscriptions that no other process had locked. Run the command
+    again until no subscription is found.
     """
 
     found: int
@@ -23,11 +24,11 @@ class Progress(Value, frozen=True):
 
 
 class EndLeases(Value, frozen=True, kw_only=True):
-    """Ends the leases for which `broken` is true, with this `cause`. Leases that ran out end too,
-    because they end when their subscriptions are loaded.
+    """Ends the leases for which `broken` is true, with this `cause`.
 
-    `find` returns at most `MOST_AT_ONCE` subscriptions. When these are locked, `unless` is called;
-    if it returns true, nothing ends. The functions below create the command.
+    Leases that ran out end too, whenever a subscription is loaded. `find` returns at most
+    `MOST_AT_ONCE` subscriptions. `unless` is called when the subscriptions are locked; if it
+    returns true, no lease ends. The functions below create the command.
     """
 
     find: Callable[[Transaction], list[str]]
@@ -52,7 +53,8 @@ class EndLeases(Value, frozen=True, kw_only=True):
     def _end(self, transaction: Transaction, lane: Lane) -> None:
         """Ends the lease.
 
-        If the lease was pulled from a server that has died, the lease stays live until it runs out.
+        If an adapter pulled the lease from a server that has died, the lease stays live until it
+        runs out.
         """
         if lane.stream or self.cause is not LeaseEnd.STREAM_BROKE:
             transaction.end_lease(lane, self.cause)
@@ -61,14 +63,14 @@ class EndLeases(Value, frozen=True, kw_only=True):
 
 
 def end_of_overdue(*, since: Instant) -> EndLeases:
-    """Ends the leases that ran out after `since`: those of this process, and those that belong to
-    no process.
+    """Ends leases that ran out after `since`: leases of this process, and leases that belong to no
+    process.
     """
     return EndLeases(find=lambda transaction: transaction.ran_out(since=since, most=MOST_AT_ONCE))
 
 
 def end_of_stream(provider: str, stream: str) -> EndLeases:
-    """Ends the leases of a stream that broke."""
+    """Ends the leases of a stream whose connection was lost."""
     return EndLeases(
         find=lambda transaction: transaction.leased_to_stream(provider, stream, most=MOST_AT_ONCE),
         broken=lambda lane: lane.stream == stream,
@@ -76,12 +78,13 @@ def end_of_stream(provider: str, stream: str) -> EndLeases:
 
 
 def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
-    """Ends those leases of a silent server that last at most `longest` microseconds, and so have
-    run out by every process's clock.
+    """Ends the leases of a silent server that last at most `longest` microseconds, and so have run
+    out by the clock of every process.
 
     `sign`: the last sign of life of the server, as this process knows it. If the database contains
-    a newer one, no lease ends, because the server may have given new leases. A server writes its
-    sign of life before it gives leases, so a process that sees a new lease also sees the new sign.
+    a newer sign of life, no lease ends, because the server may have given new leases. A server
+    writes its sign of life before it gives leases, so a process that sees a new lease also sees the
+    new sign of life.
     """
     return EndLeases(
         find=lambda transaction: transaction.leased_by_server(
@@ -94,7 +97,7 @@ def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
 
 
 def end_of_other_servers(server: str) -> EndLeases:
-    """Ends the leases of all other servers. Use it only if no other server can run."""
+    """Ends the leases of all other servers. Call it only if no other server can be running."""
     return EndLeases(
         find=lambda transaction: transaction.leased_by_other_servers(server, most=MOST_AT_ONCE),
         broken=lambda lane: lane.server not in ("", server),

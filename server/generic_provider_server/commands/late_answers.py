@@ -1,4 +1,4 @@
-"""Records acceptances that arrive after the request was settled, or after its lease has ended."""
+"""Handles late answers ACCEPTED: the request has reached a final state, or its lease has ended."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from ..store.write.transaction import Transaction
 
 
 def note_late_acceptance(transaction: Transaction, lease: Lease, stored: RequestRecord) -> None:
-    """Records an acceptance of a settled request, unless it repeats the answer that settled it."""
+    """Records the acceptance of a request that has a final state. Ignores a repetition of the
+    answer that caused this state.
+    """
     if stored.handover != lease.handover:
         named = _doubtful(transaction, stored)
         make_uncertain(transaction, lease, stored.request, stored.state, names=named)
@@ -21,8 +23,8 @@ def note_late_acceptance(transaction: Transaction, lease: Lease, stored: Request
 def _doubtful(transaction: Transaction, stored: RequestRecord) -> frozenset[Name]:
     """Returns the elements that a late acceptance of the request makes uncertain.
 
-    A COMPLETED request makes an element uncertain only if a later request that was handed over
-    names the element too. The outcome of the later request does not matter.
+    If the request is COMPLETED, an element becomes uncertain only if a later request that was
+    handed over names the element too, whatever the outcome of the later request is.
     """
     if stored.state is not RequestState.COMPLETED:
         return names(stored.request)

@@ -1,4 +1,4 @@
-"""Extends and releases live leases, which it finds by their tokens."""
+"""Extends and releases live leases by their tokens."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class LeaseState(Value, frozen=True):
 
 
 class Extend(Value, frozen=True, kw_only=True):
-    """Extends leases. `server`: this process, which has the leases from now on.
+    """Extends leases. `server`: this process, to which the leases belong from now on.
 
     `duration`: microseconds from now; None means the duration of the hand-over or of the last
     extension.
@@ -60,7 +60,7 @@ class Extend(Value, frozen=True, kw_only=True):
 
 
 class Release(Value, frozen=True, kw_only=True):
-    """Releases leases. If `stop` is true, the streams of these leases get nothing more."""
+    """Releases leases. If `stop` is true, the streams of these leases get no more requests."""
 
     leases: tuple[Lease | None, ...]
     stop: bool = False
@@ -84,7 +84,9 @@ class Release(Value, frozen=True, kw_only=True):
 
 
 class Withdraw(Value, frozen=True, kw_only=True):
-    """Ends leases that the server has not sent, so no request of them can have been applied."""
+    """Ends leases that the server has not sent, so that no adapter can have applied their
+    requests.
+    """
 
     leases: tuple[Lease, ...]
 
@@ -99,7 +101,9 @@ class Withdraw(Value, frozen=True, kw_only=True):
 
 
 class Disown(Value, frozen=True, kw_only=True):
-    """Gives up the leases of a server that drained: they stay live until they run out."""
+    """Makes the leases of a server that drained belong to no process. They stay live until they run
+    out.
+    """
 
     server: str
 
@@ -119,7 +123,7 @@ class Disown(Value, frozen=True, kw_only=True):
 
 
 def live_lane(transaction: Transaction, lease: Lease | None) -> Lane | None:
-    """Returns the lane if exactly this lease is live on it."""
+    """Returns the lane if `lease` is its live lease."""
     if lease is None:
         return None
     lane = transaction.lane(lease.provider, lease.subscription)

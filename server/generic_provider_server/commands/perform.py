@@ -1,4 +1,4 @@
-"""Performs actions. Each one is stored with its requests in one transaction."""
+"""Performs actions. An action and its requests are stored in one transaction."""
 
 from __future__ import annotations
 
@@ -29,22 +29,23 @@ from ..store.write.transaction import Transaction
 from .repeats import created_before
 
 CREATED = (ActionState.EXECUTED, ActionState.SETTLED, ActionState.PARTLY_REJECTED)
-"""If an action that creates a subscription is in one of these states, the subscription exists."""
+"""The states of a Become Subscriber action in which its subscription exists."""
 
 FEW_PARTS = 40
 MOST_BYTES = 256 * 1024
 MOST_REQUEST_BYTES = 1024 * 1024
-"""All requests of an action together have at most this many bytes, because the answer to the call
-carries them.
+"""The greatest size in bytes of all requests of an action together, because the response to the
+call contains them.
 """
 
 
 class Done(Value, frozen=True):
-    """What an action made, or would make: a preview has no ids and numbers.
+    """The result of an action, or of its preview, which has no ids and numbers.
 
-    `subscription`: None only if the action that creates it is still scheduled, or never created it.
-    `repeated`: true if an earlier call performed the action; its requests must then be read in
-    their current state. `left_out`: providers that were not effective, so nothing was sent to them.
+    `subscription`: None only if a scheduled action has not created the subscription yet, or never
+    will. `repeated`: true if an earlier call performed the action; then the caller must read the
+    current state of its requests. `left_out`: providers that got no requests because they were not
+    effective.
     """
 
     action: ActionRecord
@@ -57,10 +58,10 @@ class Done(Value, frozen=True):
 class Perform(Value, frozen=True, kw_only=True):
     """Performs an action.
 
-    `original`: the call as it was made; empty for an automatic end. `digest`: the digest of the
-    call's contents, by which a repeat is recognised. `automatic`: true for an end that the service
-    performs by itself. `scheduled`: the scheduled action that is due. `with_requests`: true if the
-    caller wants the requests that the action created.
+    `original`: the message of the call; empty for an automatic end. `digest`: the digest of the
+    message; a repeat has the same digest. `automatic`: true for an end that the service performs by
+    itself. `scheduled`: the scheduled action that is due. `with_requests`: true if the caller wants
+    the requests that the action created.
     """
 
     action: AnyAction
@@ -193,10 +194,10 @@ def _as_it_is(transaction: Transaction, action: int) -> Done:
 
 
 def free_number(transaction: Transaction) -> str:
-    """Returns the next number that no subscription has, because the CRM may have chosen numbers
-    itself.
+    """Returns the next unused subscription number.
 
-    A number is lost if the call is refused or only previews.
+    The CRM may have chosen numbers itself, so the next number may be in use. If the call is refused
+    or is a preview, its number is never used.
     """
     while True:
         number = f"S{transaction.take('subscription'):010d}"
@@ -219,7 +220,7 @@ def created_requests(transaction: Transaction, change: Transition) -> tuple[Requ
 def _check_size(change: Transition) -> None:
     """Refuses a subscription or requests that are too large.
 
-    Each part has a limit of its own, so this can happen only if there are many parts.
+    Each part has its own limit, so only the number of parts can make them too large.
     """
     desired = change.aggregate.desired
     if len(desired.items) + len(desired.services) + len(desired.usages) < FEW_PARTS:

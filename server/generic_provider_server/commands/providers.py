@@ -52,7 +52,8 @@ class CreateProvider(Value, frozen=True, kw_only=True):
 class UpdateProvider(Value, frozen=True, kw_only=True):
     """Changes a provider.
 
-    It runs after the other commands of the group, so that everything that they name is counted.
+    The command runs after the other commands of the group, so that all parts which they name are
+    counted.
     """
 
     provider: Provider
@@ -135,8 +136,8 @@ def _check_unused(transaction: Transaction, former: Provider, provider: Provider
 
 
 def changed_things(former: Provider, provider: Provider) -> Iterator[tuple[str, str]]:
-    """Yields pairs of part and change, for all changes that are allowed only while no subscription
-    names the part.
+    """Yields each change that is allowed only while no subscription names the changed part,
+    together with this part.
     """
     if former.request_settings.term_end_on_platform != (
         provider.request_settings.term_end_on_platform

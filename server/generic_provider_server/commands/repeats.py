@@ -1,4 +1,4 @@
-"""Recognises repeated calls, so that calls with one request_id make something only once."""
+"""Recognises repeated calls, so that calls with the same `request_id` make a change only once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from ..store.write.transaction import Transaction
 
 
 def created_before(transaction: Transaction, request_id: str, digest: bytes) -> str:
-    """Returns what an earlier call with the same id created, or an empty text.
+    """Returns the id of the object that an earlier call with the same `request_id` created, or an
+    empty text.
 
     Raises Refused if the earlier call had other contents.
     """

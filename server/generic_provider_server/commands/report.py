@@ -1,4 +1,4 @@
-"""Applies a part of a platform's report."""
+"""Applies a part of a platform report."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Outcome(Enum):
 class EntryResult(Value, frozen=True, kw_only=True):
     """The outcome of one entry.
 
-    `why`: the reason why the entry is unknown. `unknown`: ids that the provider does not have.
-    `repeat_after`: the time from which a reading of the platform is new enough, for an entry that
-    is skipped; None while requests are pending.
+    `why`: the reason why its subscriber is unknown. `unknown`: ids in the entry that the provider
+    does not have. `repeat_after`: only for a skipped entry; the platform must be read again at this
+    time or later; None while requests are pending.
     """
 
     outcome: Outcome
@@ -34,10 +34,10 @@ class EntryResult(Value, frozen=True, kw_only=True):
 
 
 class Entry(Value, frozen=True, kw_only=True):
-    """What a report says about one subscription.
+    """The part of a report about one subscription.
 
-    Without `held` the platform does not know the subscription. A `doubtful` entry only keeps the
-    subscription from counting as missing.
+    If `held` is None, the platform does not know the subscription. A `doubtful` entry has only one
+    effect: the subscription does not count as missing.
     """
 
     subscription: str

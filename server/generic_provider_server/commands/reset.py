@@ -16,13 +16,13 @@ from .perform import created_requests
 from .repeats import created_before
 
 CREATED = "requests:"
-"""What is stored for the request id of a reset begins with this text; the numbers of the requests
-that the reset created follow.
+"""The text that is stored for the `request_id` of a reset begins with this word. The numbers of the
+created requests follow.
 """
 
 
 class ResetDone(Value, frozen=True):
-    """What a reset created.
+    """The requests that a reset created.
 
     `numbers`: if the call is a repeat, the numbers of the requests that the earlier call created.
     """
@@ -36,7 +36,7 @@ class ResetSubscription(Value, frozen=True, kw_only=True):
     """Resets one subscription.
 
     `provider`: the provider at which it is reset; if empty, it is reset at every effective
-    provider. `digest`: the digest of the call, by which a repeat is recognised.
+    provider. `digest`: the digest of the call; a repeat has the same digest.
     """
 
     subscription: str

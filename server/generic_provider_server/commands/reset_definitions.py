@@ -134,7 +134,7 @@ class SetDefinitionState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submit:
-    """Schedules the definition, or begins a run of it if it has no schedule."""
+    """Schedules the definition; if it has no schedule, begins a run."""
 
     id: int
     digest: bytes
@@ -188,7 +188,7 @@ class Submit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BeginDue:
-    """Begins a run of the definition if it is due, and computes when the next run is due."""
+    """Begins a run of the definition if a run is due, and computes when the next run is due."""
 
     id: int
 
@@ -196,8 +196,8 @@ class BeginDue:
         return Needs()
 
     def run(self, transaction: Transaction) -> RunRecord | None:
-        """Returns the run. Returns None if no run began, because the definition is not due any more
-        or its previous run has not ended.
+        """Returns the new run. Returns None if no run began, because the definition is not due any
+        more, or because its previous run has not ended.
         """
         record = transaction.reset_definition(self.id)
         if record is None or record.next_run_time is None or record.next_run_time > transaction.now:

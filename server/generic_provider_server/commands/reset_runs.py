@@ -44,7 +44,9 @@ def share(losing: int, holding: int) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Take:
-    """Makes `server` the process that works on the run, unless another live process does."""
+    """Makes `server` the process that works on the run, unless another living process works
+    on it.
+    """
 
     run_number: int
     server: str
@@ -67,17 +69,19 @@ class Take:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A step of a run. It does nothing if another server works on the run, or if the run has ended.
+    """One step of a run.
 
-    `before`: the run as the server knows it.
+    It changes nothing if another server works on the run, or if the run has ended. `before`: the
+    record of the run that the server has.
     """
 
     before: RunRecord
 
     def current(self, transaction: Transaction) -> RunRecord | None:
-        """Returns the current run.
+        """Returns the current record of the run.
 
-        Returns None if another server has the run, or if its stage or cursor differs from `before`.
+        Returns None if another server works on the run, or if its stage or cursor differs from
+        `before`.
         """
         found = transaction.reset_run(self.before.id)
         if found is None or found.state is not RunState.RUNNING:
@@ -94,14 +98,14 @@ class Step:
 
 
 def _also(run: RunRecord, text: str) -> str:
-    """Returns the message of the run with a text added to it, so that the message still says why
-    the run was held.
+    """Adds a text to the message of the run, and returns the new message. It still contains the
+    reason why the run was held.
     """
     return "; ".join(filter(None, (run.message, text)))
 
 
 def _obstacle(transaction: Transaction, definition: ResetDefinition) -> str:
-    """Returns why a run of the definition cannot continue; empty if it can."""
+    """Returns the reason why a run of the definition cannot continue; empty if it can continue."""
     if not transaction.catalogues[definition.provider].effective:
         return f"provider {definition.provider} is not effective any more"
     archive = archived_since(transaction, definition)
@@ -134,11 +138,11 @@ class SetTotal(Step):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Count(Step):
-    """Adds to the run's counters what was found at a number of subscriptions, which were examined
-    without a change. In the stage PLAN it also writes the planned entries.
+    """Adds the findings of examined subscriptions to the counters of the run.
 
-    `last`: true if the stage ends with these subscriptions. `in_sync`: the number of subscriptions
-    that hold an entitlement and were not examined, because they are in sync.
+    In the stage PLAN it also writes the planned entries. `last`: true if the stage ends after these
+    subscriptions. `in_sync`: the number of subscriptions that hold an entitlement and were not
+    examined, because they are in sync.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -187,7 +191,7 @@ def _planned(run: int, finding: Finding) -> Entry:
 
 
 def _decided(run: RunRecord, *, now: Instant) -> RunRecord:
-    """Decides how the run continues when all subscriptions have been examined."""
+    """Decides the next stage of the run after all subscriptions were examined."""
     percent, most = share(run.losing, run.holding), run.definition.guard_percent
     too_many = run.holding >= GUARD_LEAST and 0 < most < percent
     why = (
@@ -207,8 +211,8 @@ def _decided(run: RunRecord, *, now: Instant) -> RunRecord:
 class Approve:
     """Lets a held run continue.
 
-    `proven`: true if credentials prove who calls. Then the caller must not be the one who submitted
-    the run.
+    `proven`: true if credentials prove who calls. Then the caller must not be the caller who
+    submitted the run.
     """
 
     run_number: int

@@ -23,8 +23,8 @@ log = structlog.get_logger()
 OTHER_REQUESTS = "other requests would be needed than were planned"
 MOST_NAMED = 5
 WRITTEN = 100
-"""The changes of this many subscriptions are written together. PostgreSQL works on them while the
-next ones are computed.
+"""The number of subscriptions whose changes are written together. PostgreSQL executes the
+statements while the process computes the next changes.
 """
 SKIPPING = frozenset(
     {EntryOutcome.SKIPPED, EntryOutcome.SUPERSEDED, EntryOutcome.CHANGED_SINCE_PREVIEW}
@@ -35,7 +35,8 @@ SKIPPING = frozenset(
 class Send(Step):
     """Resets the next subscriptions.
 
-    `last`: true if no subscription follows them. `broken`: those that cannot be read.
+    `last`: true if they are the last subscriptions of the run. `broken`: subscriptions that cannot
+    be read.
     """
 
     numbers: tuple[str, ...]
@@ -46,7 +47,8 @@ class Send(Step):
         return Needs(subscriptions=frozenset(self.numbers) - self.broken)
 
     def run(self, transaction: Transaction) -> RunRecord | None:
-        # `current` is called second: it fails the run if requests were archived before this read
+        # `current` is called after this read: it fails the run if requests were archived before the
+        # read
         lost = _lost(transaction, self.before, self.numbers)
         run = self.current(transaction)
         if run is None:
@@ -74,7 +76,7 @@ class Send(Step):
         return run
 
     def _begun(self, transaction: Transaction, run: RunRecord) -> dict[str, Entry]:
-        """Returns the entries with which the run begins: those of its plan, if it has one."""
+        """Returns the entries of the run's plan, or new entries if the run has no plan."""
         if run.stage is Stage.SEND_PLANNED:
             until = self.numbers[-1] if self.numbers else ""
             planned = transaction.planned(run.id, after=run.cursor, until=until)
@@ -86,8 +88,8 @@ class Send(Step):
 
 
 def _left(run: RunRecord) -> int:
-    """Returns the most entries that the run may still have, if it is limited to a number of
-    subscriptions.
+    """Returns the number of entries that the run may still create, if the number of its
+    subscriptions is limited.
     """
     first = run.definition.first
     if run.stage is Stage.SEND_PLANNED or first is None:
@@ -108,7 +110,7 @@ def _lost(
 def _send(
     transaction: Transaction, run: RunRecord, entry: Entry, *, lost: Sequence[Request]
 ) -> Entry | None:
-    """Resets one subscription. Returns None if the run does not concern it."""
+    """Resets one subscription. Returns None if the run does not select the subscription."""
     number, planned = entry.subscription, entry.outcome is EntryOutcome.PLANNED
     record = transaction.record(number)
     if record is None:
@@ -147,7 +149,7 @@ def _send(
 
 
 def _changes(planned: Sequence[Difference], found: Sequence[Difference]) -> str:
-    """Returns in words what has changed since the plan."""
+    """Describes the changes since the plan was made."""
     said = [f"new: {each.text}" for each in found if each not in planned]
     said += [f"gone: {each.text}" for each in planned if each not in found]
     if not said:

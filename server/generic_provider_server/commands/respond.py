@@ -174,7 +174,9 @@ def _judge_settled(
 
 
 def _judge_archived(response: Response, stored: Archived) -> Verdict:
-    """Judges by the outcome only, because no adapter works any more on an archived request."""
+    """Decides the verdict from the outcome only, because no adapter works on an archived request
+    any more.
+    """
     if judge_final(stored.state, response.status) is ResponseCode.DUPLICATE:
         return Verdict(response.request, ResponseCode.DUPLICATE, stored.state)
     text = f"the request is {stored.state.name}, and archived"

@@ -1,4 +1,4 @@
-"""Schedules actions, cancels them, and performs those that are due."""
+"""Schedules and cancels actions, and performs scheduled actions that are due."""
 
 from __future__ import annotations
 
@@ -16,15 +16,16 @@ from ..store.write.transaction import Transaction
 from .perform import Done, Perform, free_number
 
 MOST_SCHEDULED = 200
-"""The limit of scheduled actions of a subscription."""
+"""The greatest number of scheduled actions of a subscription."""
 
 LARGEST_REVISION = 2**63 - 1
 
 
 class Schedule(Value, frozen=True, kw_only=True):
-    """Stores an action that is performed at `time`, or performs it if that time has come.
+    """Stores an action that will be performed at `time`.
 
-    `bulk`: true if the action has the priority BULK when it is performed later.
+    If `time` is not in the future, performs the action now. `bulk`: true if the action has the
+    priority BULK when it is performed later.
     """
 
     perform: Perform
@@ -71,7 +72,9 @@ class Schedule(Value, frozen=True, kw_only=True):
 
 
 def _storable(revision: int | None) -> int | None:
-    """Returns the revision, or one that no subscription reaches and a database can store."""
+    """Returns the revision. If it is too large for the database, returns a smaller revision that no
+    subscription reaches.
+    """
     return revision if revision is None else min(revision, LARGEST_REVISION)
 
 
@@ -115,7 +118,9 @@ class CancelScheduled(Value, frozen=True, kw_only=True):
 
 
 def perform_scheduled(transaction: Transaction, record: ActionRecord) -> None:
-    """Performs a scheduled action that is due. If it is not allowed any more, it is rejected."""
+    """Performs a scheduled action that is due. If the action is not allowed any more,
+    rejects it.
+    """
     if record.action is None:
         raise LookupError(f"scheduled action {record.id} has no contents")
     perform = Perform(
@@ -138,7 +143,7 @@ def perform_scheduled(transaction: Transaction, record: ActionRecord) -> None:
 def _end(
     transaction: Transaction, record: ActionRecord, state: ActionState, error: ActionError
 ) -> ActionRecord:
-    """Ends a scheduled action that is not performed."""
+    """Ends a scheduled action without performing it."""
     number = record.subscription
     subscription = transaction.record(number)
     links = subscription.aggregate.links if subscription else ()

@@ -8,7 +8,9 @@ from ..store.write.transaction import Transaction
 
 
 class Forget(Value, frozen=True, kw_only=True):
-    """Removes a server that is silent, unless it has written another sign of life than `sign`."""
+    """Removes the row of a silent server, unless the server has written a newer sign of life than
+    `sign`.
+    """
 
     server: str
     sign: int

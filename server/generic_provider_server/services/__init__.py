@@ -1,3 +1,3 @@
-"""Contains what runs on the event loop: streams, duties of the clock, presence, callers that
-wait.
+"""Contains the parts of the server that run on the event loop: streams, duties, presence, waiting
+callers.
 """

@@ -20,9 +20,9 @@ process may settle.
 
 
 class ActionWaits:
-    """Returns actions to waiting callers when a commit settles them.
+    """Returns an action to waiting callers when a commit settles the action.
 
-    It belongs to the event loop.
+    Use it only on the event loop.
     """
 
     def __init__(self, store: Store) -> None:
@@ -37,14 +37,14 @@ class ActionWaits:
                 settled.set()
 
     def drain(self) -> None:
-        """Returns to all waiting callers the action in its current state."""
+        """Returns to each waiting caller its action in the current state."""
         self._draining = True
         for waiting in self._waiting.values():
             for settled in waiting:
                 settled.set()
 
     async def action(self, action: int, *, wait: float) -> ActionRecord | None:
-        """Returns the action when it is settled, or after `wait` seconds.
+        """Returns the action as soon as it is settled, but at the latest after `wait` seconds.
 
         Returns None if the action does not exist.
         """

@@ -1,9 +1,10 @@
 """Makes archives in the background, one after the other.
 
-First the whole file is written, and nothing changes in the tables. When the file is complete and
+First the whole file is written, while the tables stay unchanged. When the file is complete and
 durable, its checksum is stored. Then the file gets its final name, and its lines are removed from
-the tables, a few in each transaction. So at any time a request is in the tables or in one complete
-file. If a process is killed, another process sees in the archive's record what is left to do.
+the tables, a few in each transaction. So each request is at any time in the tables or in one
+complete file. If a process is killed, another process continues, because the record of the archive
+shows the progress.
 """
 
 from __future__ import annotations
@@ -31,12 +32,12 @@ from .periodic_step import Loop
 from .transaction_size import TransactionSize
 
 POLL_SECONDS = 1.0
-"""The service checks this often whether there is an archive to be made."""
+"""The pause, in seconds, between two checks whether an archive waits to be made."""
 
 AFTER_TROUBLE_SECONDS = 10.0
 LEAST_MOVED, MOST_MOVED = 250, 1_000
-"""How many lines one transaction removes: the least while others use the writer, because they may
-have to wait for it.
+"""The smallest and the greatest number of lines that one transaction removes: the smallest while
+other commands wait for the writer.
 """
 
 PROGRESS_SECONDS = 1.0
@@ -50,7 +51,7 @@ def archiving_loop(store: Store, folder: ArchiveFolder) -> Loop:
 
 
 class TakenOver(Exception):
-    """Says that another server process has become the archive's worker."""
+    """Another server process has become the worker of the archive."""
 
 
 class Archiving:
@@ -60,7 +61,9 @@ class Archiving:
         self._transactions = TransactionSize(store, least=LEAST_MOVED, most=MOST_MOVED)
 
     async def step(self) -> None:
-        """Makes the next archive. Pauses after an error, because a person may have to act."""
+        """Makes the next archive. Pauses after an error, because perhaps only a person can solve
+        it.
+        """
         try:
             await self.work()
         except TakenOver:
@@ -70,7 +73,7 @@ class Archiving:
             raise
 
     async def work(self) -> None:
-        """Makes the next archive, if there is one and no other process makes it."""
+        """Makes the next archive, unless another process works on it or no archive waits."""
         server = self._store.server
         if not await self._store.read(lambda queries: queries.archive_waits_for(server)):
             return
@@ -83,7 +86,7 @@ class Archiving:
             await self._move(archive)
 
     async def _written(self, archive: ArchiveRecord) -> ArchiveRecord | None:
-        """Writes the file. Returns None if that failed."""
+        """Writes the file. Returns None if an error occurred."""
         try:
             writer, part = await asyncio.to_thread(self._folder.writer, archive)
             with writer:
@@ -123,7 +126,7 @@ class Archiving:
         return page
 
     async def _move(self, archive: ArchiveRecord) -> None:
-        """Removes from the tables what the file contains."""
+        """Removes the rows that the file contains from the tables."""
         try:
             await asyncio.to_thread(self._folder.publish, archive)
             contents = await asyncio.to_thread(self._contents, archive)
@@ -142,13 +145,15 @@ class Archiving:
         await asyncio.to_thread(self._folder.clear, archive)
 
     def _contents(self, archive: ArchiveRecord) -> Iterator[Content]:
-        """Returns the lines that are not yet removed from the tables."""
+        """Returns the lines whose rows are still in the tables."""
         contents = self._folder.open(archive).contents()
         deque(islice(contents, archive.moved), maxlen=0)
         return contents
 
     async def _stop_at(self, archive: ArchiveRecord, why: str) -> None:
-        """Gives up a file that cannot be read, but only if nothing was removed from the tables."""
+        """Marks the archive as failed if its file cannot be read, but only if no row was removed
+        from the tables yet.
+        """
         if archive.moved:
             await self._put(replace(archive, message=why))
         else:
@@ -164,8 +169,8 @@ class Archiving:
         return _still_ours(await self._store.do(PutArchive(archive=archive)))
 
     async def _pause(self, seconds: float) -> None:
-        """Pauses beside live changes, as long as the last step took, so that archives take at most
-        half of the time.
+        """Pauses for the duration of the last step if other commands use the writer, so that
+        archives take at most half of the time.
         """
         if self._transactions.others:
             await asyncio.sleep(seconds)
@@ -182,7 +187,7 @@ def _still_ours(archive: ArchiveRecord | None) -> ArchiveRecord:
 
 
 def _counted(archive: ArchiveRecord, lines: Sequence[Content]) -> ArchiveRecord:
-    """Returns the record in which the requests among the lines are counted."""
+    """Returns the record with the requests of these lines counted."""
     requests = [line for line in lines if isinstance(line, RequestLine)]
     if not requests:
         return archive

@@ -1,8 +1,8 @@
-"""Writes the entries of calls that changed nothing, and logs every entry that was written.
+"""Writes the audit entries of calls that changed nothing, and logs every written entry.
 
-The entry of a change is written with the change. Refused calls and hand-overs are collected here
-and written twice a second. Whatever a caller does, the number of entries is bounded: after a few
-refused calls in the same minute, the others are counted together.
+The entry of a change is written in the transaction of the change. Entries of refused calls and
+hand-overs are collected here, and written twice a second. No caller can cause an unlimited number
+of entries: after a few refused calls in the same minute, one entry counts the further calls.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from .periodic_step import Loop
 WRITE_SECONDS = 0.5
 MINUTE = 60 * SECOND
 MOST_ALONE = 10
-"""At most this many refused calls of a caller have entries of their own in a minute."""
+"""The greatest number of refused calls of a caller in a minute that have an entry of their own."""
 
 MOST_CALLERS = 1_000
-"""At most this many unproven callers with refused calls are counted separately in a minute. Proven
-callers are always counted separately, so that no other host can hide their calls; the file of
-callers bounds their number.
+"""The greatest number of unproven callers whose refused calls in a minute are counted separately.
+Refused calls of proven callers are always counted separately, so that no other host can hide them;
+the file of callers limits their number.
 """
 
 MOST_WAITING = 10_000
@@ -42,7 +42,9 @@ log = structlog.get_logger()
 
 
 class Auditing:
-    """`write_lines` writes committed entries to the log."""
+    """Collects audit entries until they are written. `write_lines` writes committed entries to the
+    log.
+    """
 
     def __init__(self, store: Store, write_lines: Callable[[Iterable[AuditEntry]], None]) -> None:
         self._store = store
@@ -58,7 +60,7 @@ class Auditing:
         self._loop.start()
 
     async def stop(self) -> None:
-        """Writes what waits. Call it after the last call has ended."""
+        """Writes the collected entries. Call it after the last call has ended."""
         await self._loop.stop()
         with suppress(Refused):
             await self._write()
@@ -74,11 +76,11 @@ class Auditing:
         self._waiting[entry.key] = former.plus(entry) if former else entry
 
     def count(self, entry: AuditEntry) -> None:
-        """Counts the call in one entry with all calls of its kind in the same minute."""
+        """Counts the call in one entry together with all calls of its kind in the same minute."""
         self._add_alike(_of_host(entry))
 
     def refuse(self, entry: AuditEntry) -> None:
-        """Adds a refused call."""
+        """Collects the entry of a refused call."""
         alike = _of_host(entry)
         count = self._counted(alike.caller, proven=bool(entry.roles))
         if 0 < count <= MOST_ALONE:
@@ -117,9 +119,10 @@ class Auditing:
         self.add(replace(bare, call=int.from_bytes(digest) >> 1))
 
     async def _write(self) -> None:
-        """Writes the waiting entries. If the store cannot be reached, they wait for the next try.
+        """Writes the collected entries.
 
-        A call may then be counted twice, because nobody knows whether its entry was committed.
+        If the store cannot be reached, they are written by the next attempt. A call may then be
+        counted twice, because nobody knows whether its entry was committed.
         """
         waiting, self._waiting = self._waiting, {}
         if self._lost:
@@ -140,6 +143,6 @@ def _minute_of(time: Instant) -> Instant:
 
 
 def _of_host(entry: AuditEntry) -> AuditEntry:
-    """Returns the entry without the port of the caller's address."""
+    """Removes the port from the caller's address in the entry."""
     host = entry.peer.rpartition(":")[0]
     return replace(entry, caller=host if entry.caller == entry.peer else entry.caller, peer=host)

@@ -1,4 +1,6 @@
-"""Runs the duties of the service. Each has its own period and is independent of the others."""
+"""Runs the duties of the service. Each duty has its own period, and is independent of the other
+duties.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,11 @@ from .duties import Duty
 from .periodic_step import Loop
 
 FEW, MANY = 6, 30
-"""How many commands of a duty are queued together: few, or many if callers keep the writer busy, so
+"""The number of commands of a duty that are queued together: few, or many if the writer is busy, so
 that groups are large.
 """
 BUSY_SECONDS = 0.02
-"""If commands take longer, the writer is busy."""
+"""If commands take longer than this time in seconds, the writer is busy."""
 
 
 class Clock:
@@ -42,7 +44,7 @@ class Clock:
             await asyncio.gather(*[loop.stop() for loop in self._loops])
 
     async def do_everything(self) -> bool:
-        """Runs each duty once, one after the other. Returns whether there may be more to do."""
+        """Runs each duty once, one after the other. Returns whether a duty may have more work."""
         return any([await self._do(duty) for duty in self._duties])
 
     async def _do(self, duty: Duty) -> bool:
@@ -55,10 +57,11 @@ class Clock:
         return len(done) >= MOST_DUE and len(failed) < len(done)
 
     async def _do_each(self, commands: Sequence[Command[object]]) -> list[object]:
-        """Runs the commands, and pauses after a few for as long as these took.
+        """Runs a few commands at a time.
 
-        So a hundred thousand ends that are due in the same second take at most half of an idle
-        writer's time, and no call waits for many of them.
+        After each few, pauses for as long as they took: if a hundred thousand automatic ends are
+        due in the same second, they take at most half of the writer's time, and no call waits for
+        many of them.
         """
         done, most = list[object](), FEW
         while len(done) < len(commands):
@@ -74,7 +77,7 @@ class Clock:
 def _was_set_aside(error: BaseException) -> bool:
     """Tells whether the store has set the subscription aside.
 
-    If so, the store has logged the error and tries again later.
+    Then the store has logged the error, and the duty tries again later.
     """
     if isinstance(error, Refused):
         return error.reason is not Reason.STORE_UNAVAILABLE

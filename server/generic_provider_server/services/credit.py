@@ -1,7 +1,7 @@
-"""Counts how much of its credit a stream has used.
+"""Counts the used credit of a stream.
 
 The thread that commits a group, or receives a notification of another process's commit, counts
-before it does anything else. So a claim can use the credit that all earlier answers have freed.
+first. So a claim can use the credit that all earlier answers have freed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Credit:
     def left(self, committing: Notice = NOTHING) -> int:
         """Returns the unused credit.
 
-        `committing`: what the running transaction has changed so far.
+        `committing`: the notice of the running transaction.
         """
         with self._lock:
             return self.most - sum(self._used(committing))

@@ -22,7 +22,7 @@ from .streams import AdapterStream, Cut, Drain
 from .withdrawals import RETRY_SECONDS, Withdrawals
 
 POLL_SECONDS = 1.0
-"""The seconds between two queries for what other processes have made ready.
+"""The seconds between two queries for lanes that other processes have made ready.
 
 The queries are needed if a notification is lost.
 """
@@ -31,7 +31,9 @@ log = structlog.get_logger()
 
 
 class Delivery:
-    """Hands ready requests over to the streams with credit. It belongs to the event loop."""
+    """Hands ready requests over to the streams with credit. Use it only on the event loop, unless a
+    method says otherwise.
+    """
 
     def __init__(self, store: Store, *, max_streams: int) -> None:
         self.streams: dict[str, AdapterStream] = {}
@@ -49,8 +51,8 @@ class Delivery:
 
     def hand_over(self, transaction: Transaction) -> None:
         """Gives streams with credit leases on the requests that the transaction makes ready, so
-        that no claim has to find them later. It leaves out providers at which other requests are
-        ready. The writer's thread calls it before the changes are written.
+        that no claim has to find them later. It leaves out providers with other ready requests. The
+        writer's thread calls it before the changes are written.
         """
         if self._draining:
             return
@@ -58,7 +60,7 @@ class Delivery:
             streams = self._waiting(provider, transaction.notice)
             if streams:
                 claim = self._claim_of(provider, tuple([stream.demand() for stream in streams]))
-                # one by one, so that those before a failure are known
+                # one by one, so that the leases before a failure are known
                 for stream_id, handed in claim.hand_over(transaction, subscriptions):
                     transaction.notice.handed_over[stream_id].append(handed)
 
@@ -85,7 +87,9 @@ class Delivery:
         self._serve_soon(ready)
 
     def _pass_on(self, shares: Mapping[str, Sequence[Handed]]) -> None:
-        """Passes leases on to their streams. Withdraws those of streams that ended or must stop."""
+        """Passes leases on to their streams. Withdraws the leases of streams that ended or must
+        stop.
+        """
         unwanted: list[Handed] = []
         for stream_id, handed in shares.items():
             stream = self.streams.get(stream_id)
@@ -96,7 +100,7 @@ class Delivery:
         self._withdrawals.begin(unwanted)
 
     def stop_streams(self, streams: Iterable[str]) -> None:
-        """Hands nothing more over on these streams.
+        """Stops all hand-overs on these streams.
 
         Each stream ends when its last lease has ended.
         """
@@ -126,7 +130,7 @@ class Delivery:
                 self._withdrawals.end_leases(stream)
 
     async def pull(self, provider: str, demand: Demand, *, wait: float) -> tuple[Handed, ...]:
-        """Hands over what is ready, or what becomes ready within `wait` seconds."""
+        """Hands over requests that are ready, or that become ready within `wait` seconds."""
         deadline = time.monotonic() + wait
         with self._listening(provider) as ready:
             while True:
@@ -140,10 +144,10 @@ class Delivery:
                 await self._wait(ready, most=left)
 
     def still_good(self, handed: Sequence[Handed]) -> tuple[Handed, ...]:
-        """Returns the leases that may be sent now, and withdraws the others.
+        """Returns the leases that may be sent now, and withdraws the other leases.
 
-        A lease may be sent if at least half of it is left, and only while this process shows that
-        it is alive.
+        A lease may be sent if at least half of its duration remains, and only while the last sign
+        of life of this process is fresh.
         """
         now, alive = self._store.steady(), self._store.is_alive()
         good, late = list[Handed](), list[Handed]()
@@ -156,13 +160,13 @@ class Delivery:
         return tuple(good)
 
     def cut(self) -> None:
-        """Ends every stream, because the state of its leases is unknown. The adapters reconnect."""
+        """Ends every stream, because the state of the leases is unknown. The adapters reconnect."""
         for stream in self.streams.values():
             stream.stopping = True
             stream.events.put_nowait(Cut())
 
     async def drain(self, reason: str) -> None:
-        """Sends `drain` on every stream and hands nothing more over. The leases stay valid."""
+        """Sends `drain` on every stream, and stops all hand-overs. The leases stay live."""
         self._draining = reason
         self._serve_soon(set(self._ready))
         await asyncio.gather(*self._dispatchers.values())
@@ -219,9 +223,9 @@ class Delivery:
         ready.set()
 
     async def _wait(self, ready: asyncio.Event, *, most: float = math.inf) -> None:
-        """Waits for a commit, but at most `most` seconds.
+        """Waits for a commit for at most `most` seconds.
 
-        If other processes write, waits at most one poll interval.
+        If other processes may write, waits for at most the interval of the queries.
         """
         wait = min(most, POLL_SECONDS if self._store.shared else math.inf)
         with suppress(TimeoutError):
@@ -229,9 +233,10 @@ class Delivery:
                 await ready.wait()
 
     async def _serve(self, provider: str) -> bool:
-        """Claims requests once for all streams with credit. Returns whether more may be ready.
+        """Claims requests once for all streams with credit.
 
-        Requests claimed for a stream that was stopped or has ended in the meantime are withdrawn.
+        Returns whether more requests may be ready. Withdraws requests that were claimed for a
+        stream which was stopped or has ended in the meantime.
         """
         if self._store.nothing_is_ready(provider):
             return False
@@ -245,9 +250,9 @@ class Delivery:
         return any(shares)
 
     def _waiting(self, provider: str, committing: Notice = NOTHING) -> list[AdapterStream]:
-        """Returns the streams with credit; each time, another one is first. Any thread may call it.
+        """Returns the streams with credit, each time with another stream first.
 
-        `committing`: what the running transaction has changed so far.
+        Any thread may call it. `committing`: the notice of the running transaction.
         """
         everyone = list(self.streams.values())
         waiting = [s for s in everyone if s.provider == provider and s.wants_more(committing)]

@@ -1,4 +1,4 @@
-"""Lists the duties that the service does by itself, each with its period."""
+"""Lists the duties of the service, each with its period."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ..store.write.command import Command
 
 TICK = 0.25
 FULL_SCAN_SECONDS = 5.0
-"""Leases that ran out long ago are searched for once in this many seconds.
+"""The seconds between two searches for leases that ran out long ago.
 
-The search is this rare because, while an old snapshot is open, PostgreSQL also reads the index
-entries of leases that were answered.
+The search is rare, because PostgreSQL also reads the index entries of answered leases while an old
+snapshot is open.
 """
 
 ENTRIES_SECONDS = 5.0
@@ -31,11 +31,11 @@ ENTRIES_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Duty:
-    """Something that the service does by itself. Every `seconds`, `due` returns the commands to run
-    now.
+    """Work that the service repeats by itself.
 
-    Every process has every duty, so another process may be faster. Therefore each command checks
-    again what is due, under the lock of what it changes. A command changes a bounded number of
+    Every `seconds`, the clock calls `due` and runs the commands that it returns. Every process has
+    every duty, so another process may have done the work first. Therefore each command locks its
+    rows, and checks again whether the change is due. A command changes a bounded number of
     subscriptions. `due` returns at most MOST_DUE commands; if it returns that many, it is called
     again at once.
     """
@@ -52,8 +52,8 @@ def duties(
     days_of_events: int = DAYS_OF_EVENTS,
     days_of_audit: int = DAYS_OF_AUDIT,
 ) -> tuple[Duty, ...]:
-    """Returns all duties. `server`: this process; the duty `leases` ends only its leases, and those
-    of no process.
+    """Returns all duties. `server`: this process; the duty `leases` ends only leases of this
+    process, and leases of no process.
     """
     return (
         Duty(name="leases", due=RanOut(server).due),
@@ -68,8 +68,8 @@ def duties(
 
 
 class RanOut:
-    """Ends leases that ran out. Remembers the time before which every lease that ran out has been
-    ended.
+    """Ends leases that ran out. Keeps the time up to which all leases that ran out have
+    been ended.
     """
 
     def __init__(self, server: str) -> None:

@@ -1,4 +1,6 @@
-"""Defines the filter of a watcher of events, its place, and the events that it gets."""
+"""Defines the filter of a watcher, its place in the order of events, and the events that it
+gets.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ class Wanted(NamedTuple):
 
 
 class Told(NamedTuple):
-    """An event, the place after it, and its time."""
+    """An event with its time, and the place after the event."""
 
     after: Place
     time: Instant

@@ -1,4 +1,4 @@
-"""Repeats a step on the event loop."""
+"""Calls a function again and again on the event loop."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ log = structlog.get_logger()
 
 
 class Loop:
-    """Runs `step` again `seconds` after it has ended, or at once if it returns something true.
+    """Runs `step` again `seconds` after it has ended, or immediately if it returns a true value.
 
-    If a step fails, the error is logged and the step is repeated. Nothing is logged if the store
-    cannot be reached.
+    If `step` fails, the error is logged, except if the store cannot be reached, and `step` runs
+    again.
     """
 
     def __init__(self, name: str, step: Callable[[], Awaitable[object]], *, seconds: float) -> None:

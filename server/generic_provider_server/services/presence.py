@@ -1,4 +1,4 @@
-"""Publishes which streams this process has, and ends the leases of processes that are silent."""
+"""Publishes the streams of this process, and ends the leases of silent processes."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def connected(stream: AdapterStream) -> Connected:
 class Presence:
     """Coordinates this process with the other processes on its database.
 
-    Within the block `announced` the other processes see the streams of this process. When another
-    process is silent, its leases are ended as soon as they have run out by every process's clock.
+    Within the block `announced`, this process publishes its streams. When another process is
+    silent, its leases are ended as soon as they have run out by every process's clock.
     """
 
     def __init__(self, store: Store, streams: Callable[[], list[Connected]]) -> None:
@@ -75,8 +75,8 @@ class Presence:
             await self._sign_off()
 
     async def attend(self) -> None:
-        """Publishes the streams of this process, and ends the leases of processes that are
-        silent.
+        """Publishes the current streams of this process, and ends the leases of silent
+        processes.
         """
         life = self._store.sign_of_life
         if life is None:
@@ -105,9 +105,9 @@ class Presence:
         return [*self._streams(), *elsewhere]
 
     async def _sign_off(self) -> None:
-        """Gives up the leases of this process; they stay live until they run out.
+        """Makes the leases of this process belong to no process; they stay live until they run out.
 
-        If the database cannot be reached, other processes end these leases.
+        If the database cannot be reached, other processes will end these leases.
         """
         try:
             await until_none_is_found(self._store, Disown(server=self._store.server))

@@ -1,4 +1,4 @@
-"""Applies a platform's report, part by part, and counts the outcomes."""
+"""Applies a platform report, part by part, and counts the outcomes."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from ..store.store import Store
 from ..store.write.command import Audit
 
 MOST_IN_TRANSACTION = 200
-"""One transaction applies at most this many subscriptions, so that other calls do not wait long for
-it.
+"""The greatest number of subscriptions in one transaction. It is small, so that other calls do not
+wait long for the transaction.
 """
 
 BROKEN = EntryResult(outcome=Outcome.UNKNOWN, why="it cannot be processed and was set aside")
@@ -36,10 +36,11 @@ class Terms(Value, frozen=True, kw_only=True):
 
 
 class Subscriber(Value, frozen=True, kw_only=True):
-    """An entry of a report as it was sent.
+    """An entry of a report.
 
-    `wrong`: why the entry is malformed. `malformed`: which of the two names are malformed; nothing
-    is looked up by them. Without `held` the platform does not know the subscriber.
+    `wrong`: the reason why the entry is malformed. `malformed`: the names of the subscriber that
+    are malformed, so that no subscription is searched by them. If `held` is None, the platform does
+    not know the subscriber.
     """
 
     account_number: str = ""
@@ -58,7 +59,7 @@ class Subscriber(Value, frozen=True, kw_only=True):
 
 
 class Example(Value, frozen=True, kw_only=True):
-    """Something that is not known here: a subscriber, or an id that the report names for a
+    """An example of an unknown name in a report: a subscriber, or an id in the entry of a
     subscriber.
     """
 
@@ -88,7 +89,7 @@ class Reporting:
             self._report_time = await self.store.read(lambda queries: queries.now())
 
     async def take(self, subscribers: Sequence[Subscriber]) -> None:
-        """Applies a part of the report. When this returns, the part is committed."""
+        """Applies a part of the report. The part is committed when the function returns."""
         self.received += len(subscribers)
         named, doubtful = await self._named(subscribers)
         if self.terms.complete:
@@ -105,7 +106,7 @@ class Reporting:
                 self._count(each, number, result)
 
     async def finish(self) -> int:
-        """Ends a report that was sent completely.
+        """Ends a report after its last part.
 
         Returns how many subscriptions are OUT_OF_SYNC now.
         """
@@ -146,8 +147,7 @@ class Reporting:
     async def _apply(self, entries: Sequence[Entry], *, audit: Audit | None) -> list[EntryResult]:
         """Applies the entries, and returns the outcome of each.
 
-        Subscriptions that cannot be processed are set aside, and the others are applied without
-        them.
+        Subscriptions that cannot be processed are set aside; all other entries are applied.
         """
         broken = set[str]()
         while True:
@@ -209,8 +209,8 @@ class Reporting:
                 )
 
     async def _missing(self) -> AsyncIterator[list[str]]:
-        """Yields the numbers of the linked subscriptions that the report does not name, and that
-        count as unknown to the platform for this reason.
+        """Yields the numbers of the linked subscriptions that count as unknown to the platform,
+        because the report does not name them.
         """
         provider, observed_time = self.terms.provider, self.terms.observed_time
         page = await self._unnamed(after="")
@@ -233,7 +233,9 @@ class Reporting:
 
 
 def _unclear(numbers: Sequence[str]) -> str:
-    """Returns why an account number does not name one subscription; empty if it does."""
+    """Returns the reason why an account number does not name exactly one subscription; empty if it
+    does.
+    """
     if not numbers:
         return "no subscription has this account number"
     several = ", ".join(numbers[:3])

@@ -1,4 +1,4 @@
-"""Reads files again when they have changed."""
+"""Reads files again after a change."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ..regular_file import check_regular
 from .periodic_step import Loop
 
 CHECK_SECONDS, SETTLED_SECONDS = 4.0, 1.0
-"""A file that has changed is read only when it has stayed the same for SETTLED_SECONDS, because a
-program may still be writing it.
+"""A changed file is read only after it has stayed the same for SETTLED_SECONDS, because a program
+may still be writing the file.
 """
 
 log = structlog.get_logger()
@@ -22,8 +22,8 @@ log = structlog.get_logger()
 class Rereading(Loop):
     """Calls `read` at once, and again whenever the contents of the files have changed.
 
-    Raises OSError if the first call of `read` raises it. If a later call raises it, the error is
-    logged, and what was read before stays in force.
+    Raises OSError if the first call of `read` raises it. If a later call raises OSError, the error
+    is logged, and the earlier contents stay in force.
     """
 
     def __init__(self, name: str, files: Sequence[Path], read: Callable[[], None]) -> None:
@@ -34,7 +34,7 @@ class Rereading(Loop):
         read()
 
     async def _check(self) -> None:
-        # the contents, not the times: a disk of another machine may have a clock of its own
+        # contents are compared, not times, because a disk of another machine may have another clock
         contents = await asyncio.to_thread(self._contents)
         if contents == self._seen:
             return
@@ -64,8 +64,8 @@ class Rereading(Loop):
 
 
 def _content(file: Path) -> bytes | str:
-    """Returns the contents of the file, or the reason why it cannot be read. A new reason is a
-    change too.
+    """Returns the contents of the file, or the reason why it cannot be read. A new reason counts as
+    a change too.
     """
     try:
         check_regular(file)

@@ -1,4 +1,4 @@
-"""Begins reset runs when they are due, and works on the runs that no other server has."""
+"""Begins reset runs when they are due, and works on runs on which no other server works."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from .transaction_size import TransactionSize
 
 LEAST_SENT, MOST_SENT = 10, 400
 QUERIES = 10
-"""The progress of the examination is stored after this many queries."""
+"""The number of queries after which the progress of the examination is stored."""
 
 AFTER_FAILURE = 1.0
-"""A run that had an error is continued after this many seconds."""
+"""The seconds after which a run continues that had an error."""
 
 log = structlog.get_logger()
 
@@ -42,13 +42,15 @@ class Pace:
         self._free_at = now()
 
     def most(self, size: int) -> int:
-        """Returns how many of the next `size` subscriptions to send at once: at most what the limit
-        allows in a quarter of a second.
+        """Returns the number of subscriptions for the next step: at most `size`, and at most the
+        number that the limit allows in a quarter of a second.
         """
         return size if self._per_second is None else min(size, self._per_second // 4 + 1)
 
     def seconds_until(self, count: int) -> float:
-        """Returns the seconds to wait before the next `count` subscriptions are sent."""
+        """Returns the seconds to wait before the requests of the next `count` subscriptions are
+        created.
+        """
         if self._per_second is None:
             return 0.0
         now = self._now()
@@ -96,8 +98,8 @@ class Resetting:
             self._watchers -= 1
 
     async def step(self) -> None:
-        """Begins runs that are due, ends those that were held too long, and starts to work on the
-        running ones that no other server works on.
+        """Begins runs that are due, ends runs that have waited too long for an approval, and starts
+        to work on running runs on which no other server works.
         """
         server = self._store.server
         due = await self._store.read(lambda queries: queries.resets_due(server))
@@ -112,7 +114,7 @@ class Resetting:
     async def stop(self) -> None:
         """Stops the work.
 
-        What is done is committed; another server, or this one later, continues the run.
+        The finished steps are committed; another server, or this server later, continues the run.
         """
         self.draining.set()
         await self._loop.stop()
@@ -122,7 +124,7 @@ class Resetting:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def finished(self) -> None:
-        """Waits until this server works on no run."""
+        """Waits until this server does not work on any run."""
         await asyncio.gather(*self._tasks.values())
 
     async def _run(self, number: int) -> None:
@@ -159,7 +161,9 @@ class Resetting:
         return await self._send(run, pace)
 
     async def _surveyed(self, run: RunRecord) -> Survey:
-        """Examines the next subscriptions, with several queries if no entries are written."""
+        """Examines the next subscriptions: with one query if entries are written, otherwise with
+        several queries.
+        """
         definition, first = run.definition, run.definition.first
         planned = run.stage is Stage.PLAN
         found = Survey((), run.cursor, examined=0, holding=0, losing=0, last=False)

@@ -1,4 +1,4 @@
-"""Holds the state of one adapter's stream at the server, and the events on it."""
+"""Defines the server's state of an adapter's stream, and the items that a stream sends."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .credit import NOTHING, Credit
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """The server ends the stream; the leases of the stream stay valid."""
+    """The server ends the stream; the leases of the stream stay live."""
 
     reason: str
 
@@ -26,7 +26,9 @@ class Cut:
 
 
 StreamEvent = tuple[Handed, ...] | Drain | Cut | None
-"""What a stream sends next. None means that the stream ends, because all its leases have ended."""
+"""The next item that a stream sends. None means that the stream ends, because all its leases have
+ended.
+"""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -48,7 +50,7 @@ class AdapterStream:
     claimed: asyncio.Event = field(default_factory=asyncio.Event)
     """This event is cleared while a claim for the stream runs, and set otherwise.
 
-    Whoever ends the leases of the stream first waits for the event.
+    A task that ends the leases of the stream must wait for the event first.
     """
     events: asyncio.Queue[tuple[Handed, ...] | Drain | Cut | None] = field(
         default_factory=asyncio.Queue

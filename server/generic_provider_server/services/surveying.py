@@ -1,4 +1,4 @@
-"""Computes from the committed state what a reset run would find, and changes nothing."""
+"""Computes the findings of a reset run from the committed state, and changes nothing."""
 
 from __future__ import annotations
 
@@ -16,15 +16,17 @@ from ..store.read.queries import Queries
 from ..store.store import Store
 
 AT_ONCE = 100
-"""One query examines at most this many subscriptions, so that no other query waits long."""
+"""The greatest number of subscriptions that one query examines, so that other queries do not wait
+long.
+"""
 
 
 class Survey(NamedTuple):
     """The findings among the next subscriptions, up to the number `cursor`.
 
     `examined`: how many subscriptions were examined; `holding` of them hold an entitlement, and
-    `losing` of them would lose one. `last`: true if nothing is left to examine, because no
-    subscription follows, or because there are as many findings as the run may have.
+    `losing` of them would lose one. `last`: true if the examination is complete, because there is
+    no further subscription, or because the run may not have more findings.
     """
 
     findings: tuple[Finding, ...]
@@ -35,7 +37,7 @@ class Survey(NamedTuple):
     last: bool
 
     def plus(self, following: Survey) -> Survey:
-        """Returns this survey together with the one that follows it."""
+        """Adds the survey of the following subscriptions."""
         return Survey(
             findings=self.findings + following.findings,
             cursor=following.cursor,
@@ -55,8 +57,8 @@ def survey(
     most: int | None = None,
     described: bool = False,
 ) -> Survey:
-    """Examines the next subscriptions whose numbers follow `after`: at most AT_ONCE, and none after
-    the finding number `most`. A finding is a subscription for which the run would do something.
+    """Examines the next subscriptions whose numbers follow `after`: at most AT_ONCE subscriptions,
+    and none after the finding number `most`.
     """
     records = queries.reset_candidates(definition, after=after, limit=AT_ONCE)
     circumstances = Circumstances(
@@ -134,7 +136,7 @@ async def totals_of(store: Store, definition: ResetDefinition) -> Totals:
 
 
 def in_sync_and_holding(queries: Queries, definition: ResetDefinition) -> int:
-    """Returns the number of subscriptions that hold an entitlement and that the run does not
-    examine.
+    """Returns the number of subscriptions that hold an entitlement, but that the run does not
+    examine, because they are IN_SYNC.
     """
     return queries.count_holding(definition) if definition.plain else 0

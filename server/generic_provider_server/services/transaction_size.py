@@ -1,4 +1,4 @@
-"""Decides how much background work one transaction does."""
+"""Decides how many items of background work one transaction processes."""
 
 from __future__ import annotations
 
@@ -6,21 +6,23 @@ from ..store.notices.notice import Notice
 from ..store.store import Store
 
 SHORT, LONG = 0.005, 0.04
-"""The target duration of one transaction, in seconds: SHORT while others use the writer; otherwise
-it grows up to LONG.
+"""The target duration of one transaction, in seconds: SHORT while other commands use the writer;
+otherwise up to LONG.
 """
 GROWTH = 1.5
 TURNS = 4
-"""A task processes at least one item for this many commands of others, so it never starves."""
+"""The number of commands of other callers for which a task processes at least one item, so that the
+task never starves.
+"""
 
 
 class TransactionSize:
     """The size of the transactions of one background task.
 
     `size`: how many items the next transaction of the task processes, from `least` to `most`. The
-    task calls `done` after each transaction. `others`: whether anybody else has used the writer
-    since the previous call of `done`. `seconds`: how long the last transaction took, whoever it
-    was for.
+    task calls `done` after each transaction. `others`: whether other commands have used the writer
+    since the previous call of `done`. `seconds`: the duration of the last transaction, with the
+    commands of all callers.
     """
 
     def __init__(self, store: Store, *, least: int, most: int) -> None:
@@ -33,9 +35,10 @@ class TransactionSize:
         store.listeners.committed.append(self._note)
 
     def done(self, size: int = 0, *, commands: int = 1) -> None:
-        """Computes the next size from the last transaction.
+        """Computes the next size.
 
-        `size`: the items that it processed. `commands`: the commands of the task in it.
+        `size`: the number of items that the last transaction processed. `commands`: the number of
+        the task's commands in that transaction.
         """
         others, self._commands = self._commands - commands, 0
         self.others = others > 0

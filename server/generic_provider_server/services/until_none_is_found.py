@@ -9,7 +9,7 @@ from ..store.store import Store
 from ..store.write.command import Command
 
 LOCKED_SECONDS = 0.5
-"""The pause, in seconds, while another process has locked everything that was found."""
+"""The pause, in seconds, while another process has locked all subscriptions that were found."""
 
 
 async def until_none_is_found(store: Store, command: Command[Progress]) -> None:

@@ -1,4 +1,4 @@
-"""Sends the stored events to those who watch them."""
+"""Sends the stored events to watchers."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ Result = TypeVar("Result")
 
 HEARTBEAT = 5.0, 10.0
 """A watcher that gets no event for some seconds gets a heartbeat. The number of seconds is drawn at
-random between these two.
+random between these two limits.
 """
 
 POLL_SECONDS = 0.25
-"""The seconds between two queries for new events that no notification has announced."""
+"""The seconds between two queries for new events, in case a notification was lost."""
 
 PAUSE_SECONDS = 0.02
 LAST_SECONDS = 1.0
-"""How long a stream may take for its last messages when the server shuts down."""
+"""The seconds that a stream gets for its last messages when the server shuts down."""
 
 RECENT_ROWS = 32
-"""How many rows are kept in memory, so that many watchers cost one query."""
+"""The number of rows that are cached, so that many watchers need only one query."""
 
 _CURSOR = re.compile(r"([0-9a-f]{32})-(\d{1,18})-(\d{1,9})")
 
 
 @dataclass(slots=True, eq=False)
 class _Watcher:
-    """`place`: the place up to which the watcher has got events; None if it has got everything."""
+    """`place`: the place up to which the watcher has got events; None if it has got all events."""
 
     task: asyncio.Task[Any] | None
     place: Place | None
@@ -50,8 +50,8 @@ class _Watcher:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
-    """A watcher that has got everything. It waits for a row that may contain an event that it
-    wants; the number of the row is at least `first`.
+    """A watcher that has got all events. It waits for a row, with a number of at least `first`,
+    that may contain an event for its filter.
     """
 
     wanted: Wanted
@@ -62,10 +62,10 @@ class _Waiting:
 
 
 class Watching:
-    """Follows the rows of events while somebody watches. It belongs to the event loop.
+    """Reads new rows of events while there are watchers. Use it only on the event loop.
 
-    Each new row is read once for all watchers that wait. A watcher that is behind reads the rows by
-    itself, one row after the other. Only one such watcher reads at a time.
+    Each new row is read once for all watchers that wait. A watcher that has not got all events yet
+    reads the rows by itself, one after the other. Only one such watcher reads at a time.
     """
 
     def __init__(self, store: Store, *, max_watchers: int) -> None:
@@ -96,14 +96,14 @@ class Watching:
         asyncio.get_running_loop().call_later(LAST_SECONDS, self._cut)
 
     def _cut(self) -> None:
-        """Ends the streams that still wait for a watcher who does not read."""
+        """Ends the streams whose watcher does not read the last messages."""
         for watcher in self._watchers:
             if watcher.task:
                 watcher.task.cancel()
 
     def watchers(self) -> tuple[int, int]:
-        """Returns the number of watchers, and by how many events the slowest of them is behind,
-        which is an estimate from the newest rows. Any thread may call it.
+        """Returns the number of watchers, and an estimate of the events that the slowest watcher
+        has not got yet. Any thread may call it.
         """
         watchers, recent = list(self._watchers), list(self._recent)
         behind = self._next - min([w.place.row for w in watchers if w.place], default=self._next)
@@ -114,21 +114,25 @@ class Watching:
         return f"{self._store.id}-{place.row}-{place.events}"
 
     def place(self, cursor: str) -> Place:
-        """Returns the place that the cursor names. Raises Refused if another store has given it."""
+        """Returns the place that the cursor names. Raises Refused if the cursor is from another
+        store.
+        """
         found = _CURSOR.fullmatch(cursor)
         if not found or found[1] != self._store.id:
             raise _unknown(cursor)
         return Place(int(found[2]), int(found[3]))
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
-        """Reads for a watcher. Only one watcher reads at a time, so that threads stay free."""
+        """Reads rows for a watcher. Only one watcher reads at a time, so that threads remain for
+        other queries.
+        """
         async with self._reading:
             return await self._store.read(question)
 
     async def watch(self, wanted: Wanted, start: Place | None) -> AsyncIterator[Sent]:
-        """Yields the events after `start` (None: from now on), and heartbeats between them.
+        """Yields the events after `start`, with heartbeats in between.
 
-        Raises Refused.
+        If `start` is None, yields new events only. Raises Refused.
         """
         bounds = await self.read(methodcaller("event_bounds"))
         place = self._checked(start, bounds)
@@ -176,11 +180,12 @@ class Watching:
         yield Drain(self._draining)
 
     async def _match(self, wanted: Wanted, place: Place, *, until: float) -> int:
-        """Waits until a row is there that the watcher may want, or until the time `until`.
+        """Waits for a row that may contain an event for the watcher, but at most until the time
+        `until`.
 
-        Returns the number of that row, or the number that the next row will have. The watcher wants
-        no row with a smaller number. A timer ends the wait: an asyncio timeout would lose the rows
-        that arrive before the task runs again.
+        Returns the number of this row or, if none has arrived, of the next row. The watcher needs
+        no row with a smaller number. A timer ends the wait, because an asyncio timeout would lose
+        rows that arrive before the task runs again.
         """
         waiting = _Waiting(wanted, place.row)
         loop = asyncio.get_running_loop()
@@ -193,7 +198,7 @@ class Watching:
             self._waiting.discard(waiting)
 
     async def _rows(self, place: Place) -> list[StoredEvents]:
-        """Returns some rows from the place on, at least one."""
+        """Returns at least one row, and perhaps more, from the place on."""
         if self._recent and self._recent[0].number <= place.row:
             return [row for row in self._recent if row.number >= place.row]
         rows: list[StoredEvents] = await self.read(methodcaller("event_rows", place.row))
@@ -204,8 +209,8 @@ class Watching:
     async def _follow(self) -> None:
         """Reads new rows, and announces them to the waiting watchers.
 
-        If the store cannot be reached, the streams of these watchers end, because another server
-        may reach it.
+        If the store cannot be reached, ends the streams of these watchers, because another server
+        may reach the store.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(POLL_SECONDS):
@@ -266,10 +271,10 @@ def _tell(waiting: _Waiting, row: int) -> None:
 
 
 def _told(row: StoredEvents, place: Place, wanted: Wanted) -> list[Told]:
-    """Returns the wanted events of the row after the place.
+    """Returns the events of the row that follow the place and pass the filter.
 
-    The place after the last event of a row is in the next row, so it stays known when this row is
-    removed.
+    The place after the last event of a row is the start of the next row, so it remains valid after
+    the row is removed.
     """
     skipped = place.events if place.row == row.number else 0
     places = [Place(row.number, n + 1) for n in range(len(row.events) - 1)]

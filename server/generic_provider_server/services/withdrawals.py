@@ -33,17 +33,17 @@ class Withdrawals:
         self._running: set[asyncio.Task[None]] = set()
 
     def begin(self, handed: Sequence[Handed]) -> None:
-        """Withdraws the leases, which no stream gets."""
+        """Withdraws leases that were given for no existing stream."""
         if handed:
             self._in_background(self._withdraw(handed))
 
     def end_leases(self, stream: AdapterStream) -> None:
-        """Ends the leases of the stream, which has ended."""
+        """Ends the leases of a stream that has ended."""
         self._in_background(self._end_leases(stream))
 
     async def finish(self) -> None:
-        """Waits until the leases that no stream gets are withdrawn, also those of a running commit,
-        so that they need not run out. If the database does not answer, it gives up.
+        """Waits until all withdrawals are committed, including the leases of a running commit, so
+        that these leases need not run out. Gives up if the database does not answer.
         """
         with suppress(TimeoutError, Refused):
             async with asyncio.timeout(FINISH_SECONDS):
@@ -53,7 +53,7 @@ class Withdrawals:
 
     async def _end_leases(self, stream: AdapterStream) -> None:
         await stream.claimed.wait()
-        # a commit that was running may have given leases to the stream; they are withdrawn first
+        # a running commit may have given leases to the stream; these leases are withdrawn first
         await self._withdraw(())
         end = end_of_stream(stream.provider, stream.id)
         await _persistently(lambda: until_none_is_found(self._store, end))
@@ -74,7 +74,7 @@ def _withdrawal(handed: Sequence[Handed]) -> Withdraw:
 
 
 async def _persistently(change: Callable[[], Awaitable[None]]) -> None:
-    """Makes the change. If the store cannot be reached, it tries again until it succeeds."""
+    """Makes the change. If the store cannot be reached, tries again until the change succeeds."""
     while True:
         try:
             return await change()

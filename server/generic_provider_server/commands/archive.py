@@ -78,7 +78,7 @@ class TakeArchive(Value, frozen=True, kw_only=True):
 class PutArchive(Value, frozen=True, kw_only=True):
     """Stores the progress of the archive's worker.
 
-    Returns None if another process has taken over.
+    Returns None if another process is the worker now.
     """
 
     archive: ArchiveRecord

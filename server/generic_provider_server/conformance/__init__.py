@@ -1,1 +1,3 @@
-"""Tests adapters in any language. A fake server causes faults and checks the rules for adapters."""
+"""Tests adapters in any language. A fake server causes faults, and checks whether the adapter keeps
+the rules.
+"""

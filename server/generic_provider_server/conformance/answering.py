@@ -1,4 +1,4 @@
-"""Contains scenarios that check how an adapter applies requests and answers them."""
+"""Contains scenarios that check how an adapter applies and answers requests."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ async def in_order(play: Play) -> None:
 
 
 async def piled_up(play: Play) -> None:
-    """Holds back the verdict on the first answer, so that later answers wait in the adapter."""
+    """Delays the verdict on the first answer, so that later answers wait in the adapter."""
     one = await play.newcomer(rule=3)
     first = one.become()
     play.stage.held[first.number] = HELD_SECONDS
@@ -55,7 +55,8 @@ async def piled_up(play: Play) -> None:
 
 async def done_twice(play: Play) -> None:
     """Sends each type of request twice, the second time with a new number. So the second request
-    adds what the platform already holds, or removes what it does not hold any more.
+    adds an element that the platform already holds, or removes an element that it does not hold any
+    more.
     """
     one = await play.newcomer(rule=5)
     items = (

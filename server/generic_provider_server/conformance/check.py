@@ -1,4 +1,4 @@
-"""Runs all scenarios against one adapter, from its first stream to the verdicts."""
+"""Runs all scenarios against one adapter, and returns the verdicts."""
 
 from __future__ import annotations
 
@@ -42,11 +42,11 @@ SCENARIOS: tuple[tuple[str, Scenario], ...] = (
 
 
 class NotJudged(Exception):
-    """Says why the check could not begin."""
+    """The check could not begin."""
 
 
 class Check:
-    """Waits for an adapter at `address`, and runs the scenarios."""
+    """Waits until an adapter connects to `address`, and runs the scenarios."""
 
     def __init__(self, address: str, stage: Stage, findings: Findings, *, terms: Terms) -> None:
         self.address = address
@@ -54,7 +54,7 @@ class Check:
         self._play = Play(stage, findings, terms)
 
     async def connected(self) -> str:
-        """Returns the name of the adapter when it has connected."""
+        """Waits until the adapter has connected, and returns its name."""
         stage, seconds = self._play.stage, self._play.terms.first_stream.total_seconds()
         if not await stage.until(lambda: stage.streams, seconds=seconds):
             raise NotJudged(f"no adapter connected to {self.address} within {seconds:g} s")
@@ -78,7 +78,7 @@ class Check:
 
 @asynccontextmanager
 async def checking(listen: str, *, terms: Terms) -> AsyncIterator[Check]:
-    """Serves the check. Raises OSError if it cannot serve at the address."""
+    """Starts the fake server of the check. Raises OSError if it cannot listen on the address."""
     findings = Findings()
     stage = Stage(findings)
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])

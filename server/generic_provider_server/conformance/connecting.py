@@ -12,15 +12,15 @@ from .working import one_answer
 CUTS = 12
 CUTTING_SECONDS = 30.0
 AT_ONCE_SECONDS = 0.7
-"""If 12 pauses together are shorter than this, the adapter does not pause.
+"""If 12 pauses together are shorter than this time, the adapter does not pause.
 
-An adapter with random pauses is this fast only once in ten million checks.
+Random pauses are so short only once in ten million checks.
 """
 SAME_SECONDS = 0.02
 DRAIN_SECONDS = 2.0
 SILENCE_SECONDS = 30.0
 REFUSALS = 7
-# The padding of 1.9 MiB is in fields that only a later contract could have, which every reader
+# The padding of 1.9 MiB is in fields with unknown numbers, which every reader of Protocol Buffers
 # skips.
 PADDING = (b"\x7a\x7f" + bytes(127)) * 15_000
 
@@ -111,7 +111,7 @@ async def refused_streams(play: Play) -> None:
 
 
 async def one_stream(play: Play) -> None:
-    """Counts the streams at the end of the check, when no stream is about to end or begin."""
+    """Counts the streams at the end of the check, when no stream is ending or beginning."""
     count = sum(stream.open and not stream.drained for stream in play.stage.streams)
     if count > 1:
         raise Broken(1, f"{count} streams at once; is more than one adapter connected?")

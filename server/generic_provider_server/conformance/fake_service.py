@@ -1,4 +1,4 @@
-# ruff: noqa: ARG002, N802 - the contract names methods and arguments
+# ruff: noqa: ARG002, N802 - the protos define the names of methods and arguments
 """Contains a ProvisioningService that scenarios control, and that records what an adapter does."""
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ class Stage(ProvisioningServiceServicer):
         self.streams: list[CheckedStream] = []
         self.answers: list[Answer] = []
         self.forced: dict[str, Code] = {}
-        """For each of these requests, the verdict on the next answer, whatever verdict would be
-        right.
+        """The verdict on the next answer to each of these requests, even if another verdict would
+        be right.
         """
         self.lost: dict[str, grpc.StatusCode] = {}
-        """For each of these requests, the status with which the next call that answers it fails.
-        The answers are applied nevertheless.
+        """The status with which the next call that answers each of these requests fails. The
+        answers are applied nevertheless.
         """
         self.held: dict[str, float] = {}
-        """For each of these requests, the number of seconds after which the call that answers it
-        returns its verdicts. The answers are applied at once.
+        """The delay in seconds of the call that answers each of these requests. The answers are
+        applied without the delay.
         """
         self.refusing = 0
-        """The number of streams that are still to be refused."""
+        """The number of further streams that the server refuses."""
         self._findings = findings
         self._leases: dict[str, CheckedLease] = {}
         self._newest: dict[str, CheckedLease] = {}
@@ -57,7 +57,7 @@ class Stage(ProvisioningServiceServicer):
         self._something = asyncio.Event()
 
     def current(self) -> CheckedStream | None:
-        """Returns the newest stream, unless it has ended or is about to end."""
+        """Returns the newest stream, unless it has ended or is ending."""
         newest = self.streams[-1] if self.streams else None
         usable = newest and newest.open and not (newest.drained or newest.stopped)
         return newest if usable else None
@@ -66,9 +66,9 @@ class Stage(ProvisioningServiceServicer):
         return [each for each in self.answers if each.request == request.number]
 
     async def until(self, condition: Callable[[], object], *, seconds: float) -> bool:
-        """Waits until the condition is true, and returns whether it is.
+        """Waits until the condition is true or the time is over, and returns whether it is true.
 
-        It is checked whenever the adapter has done something, and when the time is over.
+        The condition is checked after each call of the adapter.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -87,8 +87,8 @@ class Stage(ProvisioningServiceServicer):
     ) -> CheckedLease:
         """Hands the requests over on a new lease. An older lease of these requests ends.
 
-        `spent`: the share of the lease's duration that is over when the message arrives, from 0 to
-        1.
+        `spent`: the share of the lease's duration, from 0 to 1, that has passed when the message
+        arrives.
         """
         token = f"lease-{len(self._leases) + 1}"
         lease = CheckedLease(token, requests, stream=on, timed=timed, seconds=seconds)

@@ -84,8 +84,8 @@ class CheckedLease:
     ) -> None:
         """Creates a lease.
 
-        If `timed` is False, the lease stays live until it is ended, even beyond its duration. If
-        `seconds` is 0, the duration is the one that the adapter asked for.
+        If `timed` is False, the lease does not run out; it stays live until it is ended. If
+        `seconds` is 0, the lease has the duration that the adapter asked for.
         """
         self.token = token
         self.stream = stream
@@ -94,7 +94,7 @@ class CheckedLease:
         self.given_at = now()
         self.extended_at: list[float] = []
         self.to_be_taken = False
-        """True if the next extension is to end the lease."""
+        """True if the server ends the lease at the next extension."""
         self.released = False
         asked = stream.request.lease_duration.ToTimedelta() or DEFAULT_LEASE
         self.seconds = seconds or asked.total_seconds()
@@ -126,7 +126,7 @@ class CheckedLease:
     def message(self, *, late: float) -> Message:
         """Returns the message that hands the lease over.
 
-        `late`: the seconds that seem to have passed since the message was sent.
+        `late`: the seconds by which the message pretends to be delayed.
         """
         first = self.requests[0]
         given = SubscriptionRequests(

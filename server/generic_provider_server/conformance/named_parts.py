@@ -1,5 +1,5 @@
-"""Defines what the requests of the check name: a viewing point, its goods, and services of the
-platform.
+"""Defines the parts that the requests of the check name: a distributor, its goods, and services of
+the platform.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class Offer:
         return self._point().code
 
     def goods(self) -> list[GoodsMapping]:
-        """Returns the goods of the viewing point: those that it requires, or all goods of the
-        provider if it requires none.
+        """Returns the goods that the distributor requires, or all goods of the provider if it
+        requires none.
         """
         if not self.provider.services:
             return [GoodsMapping(goods_type="SMARTCARD", provider_goods_type="SMARTCARD")]
@@ -46,7 +46,9 @@ class Offer:
         return next(kinds, self.find(self.service))
 
     def _point(self) -> Distributor:
-        """Returns the first viewing point that requires no other one and offers the service."""
+        """Returns the first distributor that offers the service and requires no other
+        distributor.
+        """
         return next(
             (
                 each
@@ -62,9 +64,10 @@ class Offer:
 
 
 def offer_of(provider: Provider | None, service: str | None) -> Offer:
-    """Returns the offer. Raises ValueError if the provider does not offer the service.
+    """Returns the service with the distributor that offers it.
 
-    If `service` is None, the provider's first service that is charged by time is taken.
+    Raises ValueError if the provider does not offer the service. If `service` is None, takes the
+    provider's first service of the kind TERMED.
     """
     termed = [
         each.code

@@ -1,4 +1,4 @@
-"""Writes verdicts for programs that collect the results of tests."""
+"""Writes the verdicts in the format of JUnit."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .rules import RuleVerdict
 
 
 def write_junit(verdicts: Iterable[RuleVerdict], file: Path, *, error: str = "") -> None:
-    """Writes one test case for each rule, or one with the error if nothing was checked.
+    """Writes one test case for each rule, or one test case with the error if no rule was checked.
 
     A test case is skipped if the rule could not be checked, and failed if the rule is broken.
     """

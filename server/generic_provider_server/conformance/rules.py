@@ -26,7 +26,7 @@ RULES: Final = {
 
 
 class Broken(Exception):
-    """Says that a rule was broken, so the rest of the scenario cannot be run."""
+    """The adapter broke a rule, so the scenario cannot continue."""
 
     def __init__(self, rule: int, what: str) -> None:
         super().__init__(what)
@@ -34,7 +34,7 @@ class Broken(Exception):
 
 
 class Gone(Broken):
-    """Says that no stream is left, so no further scenario can be run."""
+    """The adapter has no stream any more, so no further scenario can run."""
 
 
 class RuleVerdict(NamedTuple):
@@ -45,10 +45,10 @@ class RuleVerdict(NamedTuple):
 
 
 class Findings:
-    """Collects what was observed.
+    """Collects the observations for one rule.
 
-    After one violation the verdict is that the rule is broken. Without a violation, one proof is
-    enough for the verdict that it is kept.
+    After one violation, the verdict is that the adapter breaks the rule. Without a violation, one
+    proof is enough for the verdict that the adapter keeps the rule.
     """
 
     def __init__(self) -> None:

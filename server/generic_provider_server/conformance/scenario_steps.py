@@ -18,20 +18,20 @@ from .rules import Broken, Findings, Gone
 from .subscriber import Subscriber
 
 QUIET_SECONDS = 1.0
-"""For this many seconds the check watches that an adapter does not do something forbidden."""
+"""The seconds for which the check waits whether the adapter does something forbidden."""
 LEAST_CREDIT = 10
 MOST_GIVEN = 5
-"""The limit of leases for the same request, if the adapter releases each because it arrived too
+"""The limit of leases for one request if the adapter releases each lease because it arrived too
 late.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """The terms of a check: what its user says about the adapter and its platform."""
+    """The settings of a check, which describe the adapter and its platform."""
 
     offer: Offer
-    """What the platform can do, and a service that it can switch on."""
+    """The parts of the provider, and a service that the platform can switch on."""
     rejecting: str | None = None
     """A service that the platform rejects."""
     down: str | None = None
@@ -39,11 +39,15 @@ class Terms:
     slow_type: RequestType.ValueType | None = None
     """A request type for which the adapter needs longer than a second."""
     first_stream: timedelta = timedelta(seconds=60)
-    """The time to wait for the first stream, because an adapter may still have to be started."""
+    """The time to wait for the first stream, because a person may still have to start the
+    adapter.
+    """
     patience: timedelta = timedelta(seconds=35)
-    """The time to wait for what must come. An adapter may pause for 30 s before it reconnects."""
+    """The time to wait for a reaction of the adapter. An adapter may pause for 30 s before it
+    reconnects.
+    """
     slow: bool = False
-    """If True, the scenarios that take minutes are run too."""
+    """If True, the check also runs scenarios that take minutes."""
 
 
 class Play:
@@ -52,7 +56,8 @@ class Play:
         self.findings = findings
         self.terms = terms
         self.patience = terms.patience.total_seconds()
-        # The numbers differ from those of an earlier check, which the platform may remember.
+        # The numbers differ from the numbers of an earlier check, because the platform may still
+        # hold its subscribers.
         self._numbers = itertools.count(int(time.time()) * 1_000 % 10**10)
 
     async def stream(self) -> CheckedStream:
@@ -65,7 +70,7 @@ class Play:
     async def reconnected(self, old: CheckedStream) -> float:
         """Waits for the next stream.
 
-        Returns the seconds between the end of the old stream and the start of the next.
+        Returns the seconds between the end of the old stream and the start of the next stream.
         """
         streams = self.stage.streams
         later = streams.index(old) + 1
@@ -102,9 +107,7 @@ class Play:
         raise Broken(rule, f"{request.number} was not answered within {self.patience:g} s")
 
     async def _kept(self, request: ProvisioningRequest) -> bool:
-        """Hands the request over. Returns whether the adapter keeps the lease, and does not release
-        it.
-        """
+        """Hands the request over. Returns False if the adapter releases the lease."""
         lease = await self.give(request)
         await self.stage.until(lambda: lease.done or lease.released, seconds=self.patience)
         return not lease.released
@@ -124,7 +127,7 @@ class Play:
         return one
 
     def work(self, one: Subscriber) -> ProvisioningRequest:
-        """Returns a request of the type for which the adapter takes longest, if this is known."""
+        """Returns a request of the slowest type, if the user of the check has named it."""
         slow = self.terms.slow_type
         return one.activate() if slow is None else one.of(slow)
 

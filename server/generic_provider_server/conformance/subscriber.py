@@ -1,4 +1,4 @@
-"""Invents subscribers, and makes requests about them."""
+"""Invents subscribers, and creates requests for them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Subscriber:
         return self.of(v1.REQUEST_TYPE_DEACTIVATE_SERVICE)
 
     def stray(self) -> v1.ProvisioningRequest:
-        """Makes a request that switches off an entitlement without a viewing point."""
+        """Creates a request that switches off an entitlement without a distributor."""
         request = self.deactivate()
         request.service.distributor = ""
         for item in request.service.items:
@@ -63,13 +63,11 @@ class Subscriber:
         return request
 
     def unknown(self) -> v1.ProvisioningRequest:
-        """Makes a request of a type that no contract defines."""
+        """Creates a request of a type that the protos do not define."""
         return self._request(v1.RequestType.ValueType(UNKNOWN_TYPE))
 
     def of(self, kind: v1.RequestType.ValueType, *, service: str = "") -> v1.ProvisioningRequest:
-        """Makes a request of the type `kind`, with the fields that every request has and those of
-        this type.
-        """
+        """Creates a request of the type `kind`, with all fields that such a request has."""
         on = self._on(self._offer.find(service or self._offer.service))
         match kind:
             case v1.REQUEST_TYPE_BECOME_SUBSCRIBER:

@@ -1,4 +1,4 @@
-"""Contains scenarios with requests for which an adapter takes long."""
+"""Contains scenarios with requests that take an adapter long."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from .subscriber import Subscriber
 
 AGAIN_SECONDS = 0.3
 ON_THE_WAY_SECONDS = 0.5
-"""For this many seconds after a newer lease is sent, an answer with the older token may still
+"""The seconds after a newer lease is sent in which an answer with the older token may still
 arrive.
 """
 SHARE_OF_LEASE = 0.8
-"""Work takes this share of its lease, so it could be answered in time without an extension."""
+"""The share of the lease that the work takes. It is so small that an answer would be in time
+without an extension.
+"""
 LEAST_LEASE = 1.0
 NO_SLOW_TYPE = "work that lasts, because --slow-type was not given"
 
@@ -103,8 +105,8 @@ async def _taken(play: Play, lease: CheckedLease) -> None:
 
 
 def _side_by_side(play: Play, *leases: CheckedLease) -> None:
-    """Reports whether the adapter works on several leases at the same time. An adapter that does
-    not breaks no rule.
+    """Reports whether the adapter works on several leases at the same time. No rule demands
+    this.
     """
     firsts = [play.stage.answers_to(lease.requests[0]) for lease in leases]
     if not all(firsts):
@@ -115,7 +117,9 @@ def _side_by_side(play: Play, *leases: CheckedLease) -> None:
 
 
 async def old_lease(play: Play) -> None:
-    """Hands over a lease of which most is over, as a server does after it was suspended."""
+    """Hands over a lease whose duration has mostly passed, as a server does that was suspended
+    before.
+    """
     one, stream = await play.newcomer(rule=13), await play.stream()
     request = one.activate()
     lease = play.stage.give([request], on=stream, timed=False, spent=0.8)

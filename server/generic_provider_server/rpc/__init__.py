@@ -1,1 +1,3 @@
-"""Serves the contract: decodes messages, calls a service, encodes its result."""
+"""Implements the RPCs of the protos: decodes the message, calls a service, and encodes the
+result.
+"""

@@ -1,4 +1,4 @@
-"""Decides who may make which calls: defines the roles, has one table of all RPCs, and judges each
+"""Decides who may make which calls. Defines the roles and the table of all RPCs, and checks each
 call.
 """
 
@@ -23,22 +23,24 @@ Context = grpc.aio.ServicerContext[Any, Any]
 Proof = bytes | str
 """The digest of a token, or the common name of a client certificate; empty if neither is given."""
 Rights = Mapping[str, frozenset[str] | None]
-"""The RPCs that a caller may call. The value is the providers for which it may call them; None
-means every provider.
+"""The RPCs that a caller may call, each with the providers for which it may be called; None means
+every provider.
 """
 
 PERIOD_SECONDS = 60.0
 FREE = 10
-"""After this many calls of a host with wrong credentials within the period, further ones wait."""
+"""The number of calls with wrong credentials from one host within the period after which further
+such calls wait.
+"""
 DELAY_SECONDS = 1.0
 MOST_HOSTS, MOST_WAITING = 1_000, 100
-"""At most this many hosts are counted, and at most this many calls wait, so that memory stays
-bounded.
-"""
+"""The greatest numbers of counted hosts and of waiting calls. They limit the memory."""
 MOST_LINES = 20
-"""At most this many refused calls within the period have a log line of their own."""
+"""The greatest number of refused calls within the period that have a log line of their own."""
 MOST_HELD = 64 * 1024
-"""A call with more bytes does not wait, because gRPC keeps its message until the call ends."""
+"""A call with a larger message, in bytes, does not wait, because gRPC keeps the message until the
+call ends.
+"""
 
 log = structlog.get_logger()
 
@@ -54,14 +56,14 @@ class Role(StrEnum):
 
 
 EVERY_ROLE = frozenset(map(str, Role))
-"""The roles of everybody if the settings name no file of callers. Here ADAPTER is for all
+"""The roles of every caller if the settings name no file of callers. ADAPTER is then for all
 providers.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Says who makes a call: the proven name, the roles of the caller, and the peer's address."""
+    """The identity of a caller: the proven name, the roles, and the address of the client."""
 
     name: str
     peer: str
@@ -127,14 +129,14 @@ ALLOWED: Mapping[str, frozenset[Role]] = {
     "CancelResetRun": OPERATOR,
     "ServerReflectionInfo": frozenset(Role),
 }
-"""The roles that may call each RPC. Support, operators and auditors may read. Everybody may check
-the health, so it is not in this table.
+"""The roles that may call each RPC. Support, operators and auditors may call every RPC that only
+reads. Everybody may call the health check, so it is not in this table.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class KnownCaller:
-    """A caller that the file of callers names, with what it may call."""
+    """A caller in the file of callers, with the RPCs that it may call."""
 
     name: str
     roles: frozenset[str]
@@ -153,14 +155,14 @@ def known(name: str, roles: frozenset[str]) -> KnownCaller:
 
 
 def digest_of(token: str) -> bytes:
-    """Returns the SHA-256 of the token. Such a fast digest is enough: tokens are long and random,
-    so nobody can try all of them.
+    """Returns the SHA-256 of the token. This fast digest is safe, because tokens are long and
+    random, so nobody can try all tokens.
     """
     return sha256(token.encode()).digest()
 
 
 class Access:
-    """Judges calls by the file of callers as it was last read."""
+    """Checks calls against the last contents of the file of callers."""
 
     def __init__(self, callers: Mapping[Proof, KnownCaller], *, secure: bool) -> None:
         self.callers = callers
@@ -170,14 +172,17 @@ class Access:
         self._calls = self._lines = 0
 
     def admit(self, rpc: str, context: Context) -> Admitted:
-        """Returns the call, which is not checked yet. Raises Refused if the caller is unknown."""
+        """Identifies the caller of a call. The result is not checked yet. Raises Refused if the
+        caller is unknown.
+        """
         return Admitted(self, rpc, _proof(context, secure=self._secure))
 
     async def slow_down(self, host: str, *, size: int) -> None:
-        """Counts a call whose credentials were refused, and waits if there are too many such calls
-        of its host. `size`: the bytes of its message.
+        """Counts a call whose credentials were refused, and waits if the host has made too many
+        such calls.
 
-        Calls of the same host with right credentials do not wait.
+        `size`: the size of the message in bytes. Calls with right credentials from the same host do
+        not wait.
         """
         count = self._count(host, now=time.monotonic())
         self._log(host, count)
@@ -193,7 +198,8 @@ class Access:
         if not self._calls:
             asyncio.get_running_loop().call_later(PERIOD_SECONDS, self._sum_up)
         self._calls += 1
-        if str(count).rstrip("0") == "1":  # only the calls 1, 10, 100, … of a host are logged
+        # Only the calls number 1, 10, 100, … of a host are logged.
+        if str(count).rstrip("0") == "1":
             self._lines += 1
             if self._lines <= MOST_LINES:
                 log.warning("credentials_refused", host=host, calls=count)
@@ -229,7 +235,7 @@ class Admitted:
         self.known = self._found()
 
     def check(self) -> None:
-        """Raises Refused if the caller may not make the call, or may not make it any more."""
+        """Raises Refused if the caller may not make the call now."""
         found = self.known = self._found()
         if self._rpc not in found.rights:
             needed = ", ".join(sorted(map(_named, ALLOWED[self._rpc])))

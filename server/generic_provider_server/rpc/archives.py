@@ -1,4 +1,6 @@
-"""Answers the calls of RequestService about archives. The class is a part of the servicer."""
+"""Answers the calls of RequestService about archives. The servicer of RequestService inherits the
+class.
+"""
 
 from __future__ import annotations
 

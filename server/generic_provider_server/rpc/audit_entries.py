@@ -1,4 +1,4 @@
-"""Answers the call of RequestService about the audit trail."""
+"""Answers the call ListAuditEntries of RequestService."""
 
 from __future__ import annotations
 

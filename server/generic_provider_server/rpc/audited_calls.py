@@ -1,4 +1,4 @@
-"""Decides what the audit trail records about each RPC, and makes the entries of calls."""
+"""Decides which calls have an entry in the audit trail, and creates the entries."""
 
 from __future__ import annotations
 
@@ -53,10 +53,10 @@ RECORDED_IF_REFUSED = frozenset(
         "WatchResetRun",
     }
 )
-"""These calls are recorded only if they were refused because of the caller's roles."""
+"""RPCs that are recorded only if a call was refused because of the caller's roles."""
 
 RECORDED_TOGETHER = frozenset({"DownloadArchive", "PullPendingRequests", "StreamPendingRequests"})
-"""Many of these calls share one entry, because adapters repeat them as long as they run."""
+"""RPCs that adapters call again and again. Many calls share one entry."""
 
 RECORDED_EACH = frozenset(
     {
@@ -83,12 +83,14 @@ RECORDED_EACH = frozenset(
         "UpdateResetRunDefinition",
     }
 )
-"""Each of these calls has an entry of its own."""
+"""RPCs of which each call has an entry of its own."""
 
 DONE = (ResponseCode.APPLIED, ResponseCode.DUPLICATE)
 NOT_DONE = (Outcome.SKIPPED, Outcome.UNKNOWN)
 REPEATED = " (repeated)"
-"""Marks an entry if an earlier call with the same request_id did the same, or a part of it."""
+"""The mark of an entry whose call, or a part of it, repeats an earlier call with the same
+`request_id`.
+"""
 RESOURCES = ("request", "action", "archive", "reset_run", "definition")
 FIELDS = (
     "performed_by",
@@ -104,10 +106,10 @@ FIELDS = (
 
 
 class CallAudit:
-    """Makes the entry about one call.
+    """Creates the audit entry of one call.
 
-    `request`: its message, or the first message of a stream; None if it could not be decoded.
-    `malformed`: how many items of the call are in no command, because they are malformed.
+    `request`: the message, or the first message of a stream; None if it could not be decoded.
+    `malformed`: the number of items without a command, because they are malformed.
     """
 
     __slots__ = (
@@ -139,8 +141,7 @@ class CallAudit:
     def entry(self, asked: Sequence[Asked[Any]]) -> AuditEntry | None:
         """Returns the entry with the outcome of the commands.
 
-        Returns None if a call with a single command is refused, because `refused` records that
-        call.
+        Returns None if the only command of a call is refused, because `refused` records that call.
         """
         batch = self._method == "BatchPerformActions"
         if not self.of_change or (not batch and any(each.error for each in asked)):
@@ -187,7 +188,7 @@ class CallAudit:
 
 
 def _counts(asked: Asked[Any]) -> tuple[int, int]:
-    """Returns how many items of the command were done, and how many were not."""
+    """Returns how many items of the command were done, and how many were refused."""
     match asked.result:
         case _ if asked.error:
             return 0, 1
@@ -196,7 +197,7 @@ def _counts(asked: Asked[Any]) -> tuple[int, int]:
         case (EntryResult(), *_) as results:
             done = [each.outcome not in NOT_DONE for each in results]
         case (LeaseState(), *_) as states if isinstance(asked.command, Release):
-            # a lease that has ended before is not refused
+            # a lease that had ended before does not count as refused
             return sum([each.live for each in states]), asked.command.leases.count(None)
         case _:
             return 1, 0
@@ -204,8 +205,8 @@ def _counts(asked: Asked[Any]) -> tuple[int, int]:
 
 
 def _subject(asked: Asked[Any]) -> dict[str, str]:
-    """Returns those facts about what the command created or changed that the message of the call
-    does not contain, for example a new id.
+    """Returns the facts about the created or changed object that the message of the call does not
+    contain, for example a new id.
     """
     found: Any = asked.result
     if isinstance(asked.command, Submit):
@@ -235,14 +236,14 @@ def _subject(asked: Asked[Any]) -> dict[str, str]:
 
 
 def _facts(request: Any) -> dict[str, str]:
-    """Returns the facts in the message: who does what, and to what."""
+    """Returns the facts in the message: who makes the call, and which object it changes."""
     fields = _fields_of(request.DESCRIPTOR)
     if "actions" in fields:
         return _common(request.actions)
     given = {name: getattr(request, name) for name in fields}
     provider = given.get("provider", "")
     resource = next((given[name] for name in RESOURCES if name in given), "")
-    if not isinstance(resource, str):  # the fields of a definition
+    if not isinstance(resource, str):  # the fields of a reset definition
         provider, resource = resource.provider, resource.id
     if not isinstance(provider, str):  # the fields of a provider
         provider = provider.code
@@ -258,7 +259,7 @@ def _facts(request: Any) -> dict[str, str]:
 
 
 def _common(actions: Sequence[Any]) -> dict[str, str]:
-    """Returns the facts that all actions of a batch have in common."""
+    """Returns the facts that are equal in all actions of a batch."""
     if not actions:
         return {}
     first = _facts(actions[0])

@@ -7,7 +7,7 @@ from typing import Protocol
 
 
 class Identified(Protocol):
-    """A request that creates something, once for each `request_id`."""
+    """A message with a `request_id`: the call creates an object only once for each `request_id`."""
 
     request_id: str
 
@@ -15,7 +15,7 @@ class Identified(Protocol):
 
 
 def contents_of(request: Identified) -> bytes:
-    """Returns the whole contents of the call except the `request_id`."""
+    """Returns the encoded message of the call without the `request_id`."""
     request_id, request.request_id = request.request_id, ""
     contents = request.SerializeToString(deterministic=True)
     request.request_id = request_id
@@ -23,7 +23,7 @@ def contents_of(request: Identified) -> bytes:
 
 
 def digest(contents: bytes, *, of: str) -> bytes:
-    """Returns a digest of the contents and of the first 16 characters of the RPC's name, which
-    differ between the RPCs.
+    """Returns a digest of the contents and the RPC. The first 16 characters of an RPC's name are
+    enough to distinguish it.
     """
     return blake2b(contents, digest_size=16, person=of.encode()[:16]).digest()

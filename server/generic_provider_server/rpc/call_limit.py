@@ -1,6 +1,4 @@
-"""Bounds the number of calls that a server works on, so that no caller waits long because of other
-callers.
-"""
+"""Limits the number of running calls, so that no caller waits long because of other callers."""
 
 from __future__ import annotations
 
@@ -12,7 +10,7 @@ from generic_provider.v1.subscription_service_pb2 import BatchPerformActionsRequ
 from ..domain.refusals import Reason, Refused
 
 CALL = 4
-"""The size of a call without a batch. Each item of a batch adds 1."""
+"""The size of a call that is no batch. A batch is larger by 1 for each item."""
 MOST_TAKEN = 4_000
 """The limit for the sizes of all running unary calls of a service: 1,000 single calls, or 38
 batches of 100.
@@ -22,8 +20,8 @@ batches of 100.
 class CallLimit:
     """The size of all running calls of one service.
 
-    Each service has its own limit, so that the calls of a CRM never keep out the calls of adapters
-    and operators.
+    Each service has its own limit, so that calls of a CRM cannot cause the refusal of calls of
+    adapters and operators.
     """
 
     def __init__(self) -> None:

@@ -1,5 +1,5 @@
-"""Registers a servicer's methods, and adds what all calls need: judges the caller, encodes
-refusals, and drains.
+"""Registers the methods of a servicer. For every call, checks the caller, encodes refusals, and
+handles a drain.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from .timing import Observe, timed
 
 
 class Calls:
-    """Counts the running calls. When a server drains, it refuses new calls and waits for the
-    running ones.
+    """Counts the running calls.
 
-    `access` is None if everybody may do everything. `secure` is True if callers may have
-    certificates, which take time to read in each call.
+    When a server drains, it refuses new calls and waits for the running calls. `access` is None if
+    every caller may make every call. `secure` is True if callers may have certificates; reading a
+    certificate takes time in each call.
     """
 
     def __init__(self, auditing: Auditing, *, access: Access | None = None, secure: bool) -> None:
@@ -42,7 +42,7 @@ class Calls:
         self._idle = asyncio.Event()
         self._lasting: dict[IncomingCall, asyncio.Task[Any]] = {}
         self.on_refused_credentials: list[Callable[[str], None]] = []
-        """Each listener gets the host of every call whose credentials were refused."""
+        """Functions that are called with the host of every call whose credentials were refused."""
         self._ending = set[asyncio.Task[None]]()
 
     def check_serving(self) -> None:
@@ -54,17 +54,18 @@ class Calls:
         return IncomingCall(rpc, context, auditing=self._auditing, secure=self._secure)
 
     def begin(self, call: IncomingCall) -> None:
-        """Begins a call, which must be ended by `end`. Raises Refused.
+        """Begins a call, and checks the caller before the message is decoded.
 
-        The caller is judged here, before the message is decoded.
+        Raises Refused. A call of `end` must follow.
         """
         self.let_in(call)
         self._count += 1
 
     def let_in(self, call: IncomingCall) -> None:
-        """Judges a call, which must be given to `let_out` when it ends. Raises Refused.
+        """Checks the caller of a call.
 
-        A drain does not wait for a call that is only let in.
+        Raises Refused. A call of `let_out` must follow. A drain does not wait for a call that is
+        only let in.
         """
         access, rpc = self._access, call.rpc.name
         admitted = call.admitted = access.admit(rpc, call.context) if access else None
@@ -84,7 +85,7 @@ class Calls:
             self._idle.set()
 
     def judge_again(self) -> None:
-        """Ends the lasting calls whose callers may not make them any more.
+        """Ends long calls whose callers may not make them any more.
 
         All other calls end soon by themselves.
         """
@@ -98,7 +99,9 @@ class Calls:
                 ending.add_done_callback(self._ending.discard)
 
     async def fail(self, call: IncomingCall, error: Exception, *, size: int = 0) -> NoReturn:
-        """Ends the call with the status for the exception. `size`: the bytes of its message."""
+        """Ends the call with the status for the exception. `size`: the size of the message in
+        bytes.
+        """
         refused = error if isinstance(error, Refused) else internal(call.rpc.full_name)
         if refused.reason is not Reason.UNAUTHENTICATED:
             call.audit.refused(refused)
@@ -125,12 +128,12 @@ class Calls:
 async def _end(task: asyncio.Task[Any], context: Context, refused: Refused) -> None:
     """Cancels the task of a call, and sends the status.
 
-    The cancelled task itself may not be able to send the status: if its client is slow, the task is
-    cancelled while it is within gRPC.
+    The cancelled task itself cannot always send the status: if the client is slow, the task is
+    cancelled inside gRPC.
     """
     task.cancel()
     await asyncio.wait([task])
-    with suppress(grpc.aio.BaseError):  # every abort raises one
+    with suppress(grpc.aio.BaseError):  # every `abort` raises an exception
         await refuse(context, refused)
 
 
@@ -143,7 +146,7 @@ def add_service(
 ) -> None:
     """Registers every RPC of the service.
 
-    Each RPC is a method `(request, call)` of the servicer. `observe` is called when a call has
+    The servicer has a method `(request, call)` for each RPC. `observe` is called when a call has
     ended.
     """
     limit = CallLimit()
@@ -162,7 +165,7 @@ def _handler(
 ) -> grpc.RpcMethodHandler[Any, Any]:
     rpc = rpc_of(method)
     encode = GetMessageClass(method.output_type).SerializeToString
-    # no deserializer: gRPC would decode the message before the caller is judged
+    # no deserializer: gRPC would decode the message before the caller is checked
     if method.server_streaming:
         stream = _streaming(rpc, behaviour, calls)
         return grpc.unary_stream_rpc_method_handler(stream, None, encode)

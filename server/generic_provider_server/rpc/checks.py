@@ -20,8 +20,8 @@ Part = TypeVar("Part")
 Read = TypeVar("Read")
 
 CODE, NAME, TEXT, CALLERS_ID = 64, 200, 1_000, 100
-"""The longest values, in characters: CODE for codes and numbers, NAME for names and lines, TEXT for
-descriptions, CALLERS_ID for the ids that callers give.
+"""The greatest lengths in characters: CODE for codes and numbers, NAME for names and lines, TEXT
+for descriptions, CALLERS_ID for ids that callers choose.
 """
 
 MOST_PARAMETERS = 32
@@ -29,23 +29,23 @@ MOST_PARAMETER_BYTES = 4 * 1024
 NANOS = 1_000_000_000
 LONGEST_WAIT = 30
 LONGEST_DURATION = 315_576_000_000
-"""A Duration has at most this many seconds."""
+"""The greatest Duration in seconds."""
 
 LAST_SECOND = 253_402_300_799
-"""The last second that a Timestamp may have: 9999-12-31T23:59:59Z."""
+"""The greatest Timestamp in seconds: 9999-12-31T23:59:59Z."""
 
 _NUMBERED = re.compile(r"([A-Z])([0-9]{10}|[1-9][0-9]{10,17})")
 
 
 CONTROL = frozenset({"Cc", "Zl", "Zp"})
-"""The Unicode categories that a single line must not contain: controls, line and paragraph
-separators.
+"""The Unicode categories of characters that a single line must not contain: control characters,
+line and paragraph separators.
 """
 
 
 def forbidden(value: str, *, most: int) -> str:
-    """Returns the first character that the text must not contain, or an empty text. `most` tells
-    the kind of text.
+    """Returns the first character that the text must not contain, or an empty text. `most` is the
+    length limit of the text; it distinguishes codes, names and descriptions.
 
     Codes contain no control or format characters; names and lines contain no control characters. A
     description may have several lines.
@@ -57,7 +57,7 @@ def forbidden(value: str, *, most: int) -> str:
 
 
 class Checks:
-    """Collects the violations of one request. Read every field, then call `done`."""
+    """Collects the violations of one message. Read every field, then call `done`."""
 
     def __init__(self) -> None:
         self.violations: list[tuple[str, str]] = []
@@ -66,7 +66,7 @@ class Checks:
         self.violations.append((field, why))
 
     def done(self) -> None:
-        """Raises InvalidField if a field was wrong."""
+        """Raises InvalidField with all violations if a field was wrong."""
         if self.violations:
             raise InvalidField(*self.violations)
 
@@ -85,7 +85,9 @@ class Checks:
         return self.text(field, value, required=True)
 
     def numbered(self, field: str, value: str, *, letter: str) -> int:
-        """Returns the number in an id such as R0000000042; 0 if the text is no such id."""
+        """Returns the number in an id such as R0000000042; 0 if the text is not an id of
+        this form.
+        """
         self.code(field, value)
         found = _NUMBERED.fullmatch(value)
         return int(found[2]) if found and found[1] == letter else 0

@@ -18,7 +18,7 @@ from .incoming import IncomingCall
 
 LARGEST = 2**63 - 1
 LATER = Instant(0)
-"""Takes the place of a wrong instant until the violations are raised."""
+"""The value for a wrong instant. It is never used, because the violations are raised first."""
 
 
 def perform_of(
@@ -26,8 +26,8 @@ def perform_of(
 ) -> Perform | Schedule:
     """Returns the command that performs or schedules the action.
 
-    `with_requests`: whether its result contains the requests. Raises InvalidField, which names
-    every fault.
+    `with_requests`: true if the result contains the requests. Raises InvalidField with every
+    violation.
     """
     checks = Checks()
     kind = request.WhichOneof("action")

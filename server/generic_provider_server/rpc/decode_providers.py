@@ -107,7 +107,7 @@ def _delivery_settings(checks: Checks, message: pb.DeliverySettings) -> Delivery
 def etag_of(checks: Checks, field: str, etag: str) -> int | None:
     """Returns the etag to compare, or None if the caller gave none.
 
-    An etag that was never issued matches nothing.
+    An etag that was never issued equals no stored etag.
     """
     checks.text(field, etag, most=CODE)
     if not etag:

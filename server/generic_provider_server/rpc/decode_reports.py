@@ -1,4 +1,6 @@
-"""Decodes reports of platforms. Only a malformed entry is refused; all others are applied."""
+"""Decodes platform reports. A malformed entry does not prevent the other entries from being
+applied.
+"""
 
 from __future__ import annotations
 
@@ -17,11 +19,13 @@ MOST_ITEMS = 1_000
 EVERYTHING = 100.0
 MOST_ENTITLEMENTS = 2_000
 LONGEST_AHEAD = 86_400 * SECOND
-"""An adapter's clock may be ahead of the server's by at most this many microseconds."""
+"""The greatest time in microseconds by which an adapter's clock may be ahead of the
+server's clock.
+"""
 
 
 def terms_of(request: api.ReportPlatformStateRequest) -> Terms:
-    """Returns the terms of the whole report, which the first message contains."""
+    """Returns the settings of the whole report, which the first message contains."""
     checks = Checks()
     provider = checks.code("provider", request.provider)
     observed_time = checks.instant("observed_time", request, required=True)

@@ -20,8 +20,8 @@ MOST_NUMBER = 2**32 - 1
 CRON_FIELDS = 5
 EVERY_MINUTE = "* * * * *"
 OF_ONE_MACHINE = ("localtime", "posixrules", "posix/", "right/", "Factory")
-"""Names that are no time zones of IANA, though many machines have such files. They mean something
-else on another machine, or count leap seconds.
+"""Names of time zone files on many machines that are not in the database of IANA. Their meaning
+differs between machines, or they count leap seconds.
 """
 
 
@@ -98,7 +98,8 @@ def _check_schedule(
     if message.WhichOneof("schedule") == "cron" and not definition.cron:
         checks.wrong(f"{at}.cron", "is required")
     elif len(cron.split()) > CRON_FIELDS:
-        checks.wrong(f"{at}.cron", "has more than five fields")  # six would begin with seconds
+        # In an expression of six fields, the first would be the seconds.
+        checks.wrong(f"{at}.cron", "has more than five fields")
         cron = EVERY_MINUTE
     if definition.time_zone.startswith(OF_ONE_MACHINE):
         checks.wrong(f"{at}.time_zone", f"{definition.time_zone!r} is no name of a time zone")

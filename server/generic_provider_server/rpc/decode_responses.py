@@ -1,4 +1,6 @@
-"""Decodes the answers of adapters. Only a malformed answer is refused; all others are judged."""
+"""Decodes the answers of adapters. A malformed answer does not prevent the other answers from being
+judged.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +18,17 @@ from .checks import CODE, TEXT, Checks
 DAY = 86_400
 MOST_TOGETHER = 100
 UNPRINTABLE = frozenset({"Cc", "Cf", "Zl", "Zp"})
-"""The categories of characters that are replaced: controls, formats, line separators and paragraph
+"""The Unicode categories of replaced characters: control and format characters, line and paragraph
 separators.
 """
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedAnswers:
-    """The answers of one call: those that can be judged, and the faults of all others.
+    """The answers of one call: well-formed answers, and the violations of malformed answers.
 
-    `commands`: each judges at most MOST_TOGETHER answers, because other commands wait for it.
+    `commands`: each command judges at most MOST_TOGETHER answers, because other commands wait for
+    it.
     """
 
     request: api.SendResponsesRequest
@@ -77,11 +80,10 @@ def _response(checks: Checks, message: api.ProvisioningResponse) -> Response:
 
 
 def printable(text: str) -> str:
-    """Replaces characters that an answer must not contain, so that no answer is refused because of
-    them.
+    """Replaces forbidden characters, so that no answer is refused because of a character.
 
-    Line ends, tabs and NUL become blanks, blanks at both ends are removed, and other controls
-    become a replacement character.
+    Line ends, tabs and NUL become blanks, blanks at both ends are removed, and other control
+    characters become a replacement character.
     """
     if not text.isprintable():
         text = "".join([_printed(character) for character in text])

@@ -1,7 +1,7 @@
-"""Encodes values.
+"""Encodes values as messages.
 
-An empty map or list is given to a message as None, because Protocol Buffers needs as much time for
-an empty value as for a full one.
+An empty map or list is passed as None, because Protocol Buffers is slow even for an empty map or
+list.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def now() -> Instant:
 def timestamp(instant: Instant | None) -> Timestamp | None:
     """Returns a Timestamp.
 
-    It is cached, because many messages of a transaction have the same one: copy it into messages,
-    and never change it.
+    The result is cached, because many messages of a transaction have the same time: copy it into
+    messages, and never change it.
     """
     if instant is None:
         return None
@@ -76,8 +76,8 @@ def subscription(
 ) -> pb.Subscription:
     """Encodes a subscription.
 
-    `full_at`: the instant for which differences and confirmed states are added. If it is None, they
-    are left out.
+    `full_at`: the time for which differences and confirmed states are computed; if it is None, the
+    message contains none.
     """
     desired = record.aggregate.desired
     services = (*desired.services, *desired.former) if former else desired.services
@@ -206,7 +206,7 @@ def difference(each: Difference) -> pb.Difference:
 def target(held: PlatformImage, code: str, catalogues: Catalogues) -> pb.PlatformTarget:
     """Encodes a target.
 
-    The services name their items without parameters, because the items themselves have them.
+    The items of its services have no parameters, because the list of items contains them.
     """
     catalogue = catalogues[code]
     bare = replace(held, items=tuple([replace(item, parameters={}) for item in held.items]))

@@ -43,9 +43,9 @@ def action(
 
 
 def _performed(record: ActionRecord) -> api.PerformActionRequest:
-    """Returns the message of the call that made the action.
+    """Returns the message of the call that performed the action.
 
-    If the service performed the action by itself, returns a message that would do the same.
+    If the service performed the action by itself, returns a message with the same effect.
     """
     if record.performed:
         performed = api.PerformActionRequest.FromString(record.performed)

@@ -1,4 +1,4 @@
-"""Encodes refusals: maps each reason to a status, and makes the details that clients read."""
+"""Encodes refusals: maps each reason to a status, and creates the details for clients."""
 
 from __future__ import annotations
 
@@ -81,7 +81,8 @@ _GROUPS: Mapping[grpc.StatusCode, Iterable[Reason]] = {
 STATUS: Mapping[Reason, grpc.StatusCode] = {
     reason: status for status, reasons in _GROUPS.items() for reason in reasons
 }
-"""The status of each reason for which a call is refused. All other reasons occur only in actions.
+"""The gRPC status for each reason of a refused call. Reasons that are not in the table occur only
+as errors of actions.
 """
 
 log = structlog.get_logger()
@@ -92,7 +93,9 @@ def shortened(text: str, most: int) -> str:
 
 
 def violations_of(refused: Refused) -> list[tuple[str, str]]:
-    """Returns pairs of field and fault: the first ten faults, then the number of the others."""
+    """Returns pairs of a field and its violation: the first ten, then the number of further
+    violations.
+    """
     if not isinstance(refused, InvalidField):
         return []
     shown = [(shortened(f, 100), shortened(w, 120)) for f, w in refused.violations]
@@ -101,7 +104,7 @@ def violations_of(refused: Refused) -> list[tuple[str, str]]:
 
 
 def details_of(refused: Refused) -> Status:
-    """Returns the google.rpc.Status of a refusal. It stays well below 4 KiB."""
+    """Returns the google.rpc.Status of a refusal. It is always much smaller than 4 KiB."""
     code = STATUS[refused.reason].value[0]
     status = Status(code=code, message=shortened(refused.message, 300))
     info = ErrorInfo(reason=refused.reason.value, domain=DOMAIN, metadata=metadata_of(refused))
@@ -132,7 +135,7 @@ def _add(status: Status, detail: ErrorInfo | BadRequest | RetryInfo) -> None:
 
 
 def internal(name: str) -> Refused:
-    """Logs the exception under an id. The client gets only the id."""
+    """Logs the exception with a new id. The client gets only this id."""
     error = secrets.token_hex(4)
     log.error("call_failed", rpc=name, error=error, exc_info=sys.exception())
     return Refused(

@@ -1,4 +1,4 @@
-"""Answers WatchEvents. The class is a part of the servicer."""
+"""Answers the call WatchEvents. The servicer of SubscriptionService inherits the class."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from .checks import Checks
 from .incoming import IncomingCall
 
 AT_ONCE = 100
-"""The bodies of this many events are read from the database at once."""
+"""The number of events whose bodies are read from the database together."""
 
 KINDS = EventKind
 OF_ACTIONS = frozenset({KINDS.ACTION_EXECUTED, KINDS.ACTION_SETTLED})
@@ -93,8 +93,8 @@ class EventStreams:
 
 
 class _Bodies(NamedTuple):
-    """The present state of the actions, requests, subscriptions and runs that events name. What is
-    archived is missing.
+    """The current state of the actions, requests, subscriptions and runs that events name, without
+    archived objects.
     """
 
     actions: dict[int, ActionRecord]

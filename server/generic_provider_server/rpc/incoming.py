@@ -20,8 +20,8 @@ from .checks import CALLERS_ID, Checks
 class IncomingCall:
     """A call, with the identity of its caller.
 
-    `admitted` is None if everybody may do everything. `request`: the message, or the first message
-    of a stream; None until it is decoded.
+    `admitted` is None if every caller may make every call. `request`: the message, or the first
+    message of a stream; None until it is decoded.
     """
 
     __slots__ = (
@@ -49,7 +49,9 @@ class IncomingCall:
 
     @property
     def audit(self) -> CallAudit:
-        """Makes the call's entry of the audit trail. Use it only after the message was decoded."""
+        """Creates the call's entry in the audit trail. Call it only after the message was
+        decoded.
+        """
         if self._audit is None:
             self._audit = CallAudit(
                 self._auditing, self.rpc.name, self.identity, request=self.request
@@ -57,8 +59,8 @@ class IncomingCall:
         return self._audit
 
     def succeeded(self) -> None:
-        """Records the call in the audit trail, unless this was done already. Call this when the
-        call has succeeded, or its stream is open.
+        """Records the call in the audit trail, unless it is recorded already. Call it when the call
+        has succeeded, or its stream is open.
         """
         if not self._recorded and self.rpc.name not in RECORDED_IF_REFUSED:
             self.audit.succeeded()
@@ -70,7 +72,7 @@ class IncomingCall:
 
     @property
     def identity(self) -> Identity:
-        if self._identity is None:  # gRPC takes microseconds to tell it
+        if self._identity is None:  # reading the address from gRPC takes microseconds
             self._identity = self._identified(self.peer)
         return self._identity
 
@@ -92,9 +94,10 @@ class IncomingCall:
 
 
 class Rpc(NamedTuple):
-    """A method of the contract. A call is lasting if it may wait, or is a stream.
+    """An RPC of the protos.
 
-    `is_batch`: whether its message contains several actions.
+    Its calls are long if they may wait, or are streams. `is_batch`: true if its message contains
+    several actions.
     """
 
     name: str
@@ -106,7 +109,7 @@ class Rpc(NamedTuple):
 
     def checked(self, raw: bytes, call: IncomingCall) -> Any:
         """Decodes the message. Raises Refused if the caller may not make the call for the provider
-        in it.
+        in the message.
         """
         request = call.request = self.decode(raw)
         if self.names_provider:
@@ -122,7 +125,7 @@ class Rpc(NamedTuple):
 
 
 def plain_address(peer: str) -> str:
-    """Returns the address as a person writes it. gRPC writes `ipv6:%5B::1%5D:50051`."""
+    """Returns the address in the usual form. The form of gRPC is `ipv6:%5B::1%5D:50051`."""
     kind, _, address = peer.partition(":")
     return unquote(address) if kind in {"ipv4", "ipv6"} else peer
 

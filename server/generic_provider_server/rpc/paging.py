@@ -1,6 +1,6 @@
-"""Makes the pages of lists.
+"""Divides lists into pages.
 
-A token is valid only with the filters of its list, and a page never exceeds the size of a message.
+A page token is valid only with the filters of its list. A page always fits into one message.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ class Page(Generic[Position]):
     def cut(
         self, shown: Iterable[tuple[Position, Shown]], *, then: Position | None = None
     ) -> tuple[list[Shown], str]:
-        """Returns the items that fit, and the token of the next page.
+        """Returns the items that fit into the page, and the token of the next page.
 
-        If all of `shown` fits, the token is empty, unless `then` says after which position the
-        list continues. `shown` should have `size` + 1 items if the list is that long.
+        The token is empty if all items of `shown` fit, and `then`, the position after which the
+        list continues, is not set. If the list has more than `size` items, `shown` must have `size`
+        + 1 items.
         """
         page: list[Shown] = []
         last, size = self.after, 0
@@ -66,7 +67,7 @@ class Page(Generic[Position]):
 
 
 def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) -> Page[Position]:
-    """Returns the page that `page_size` and `page_token` ask for.
+    """Returns the page for `page_size` and `page_token`.
 
     `start` is the position before the first item of the list.
     """
@@ -81,7 +82,7 @@ def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) ->
 
 
 def first_page(shown: Iterable[Shown]) -> list[Shown]:
-    """Returns the first items: as many as fit into a message."""
+    """Returns as many of the first items as fit into one message."""
     page, _ = Page(size=sys.maxsize, after=0, filters=b"", key=b"").cut(enumerate(shown))
     return page
 

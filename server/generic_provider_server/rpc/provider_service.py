@@ -1,5 +1,5 @@
-"""Answers ProviderService. Providers are decoded and encoded in a thread, because a large one takes
-tens of milliseconds, for which the event loop must not wait.
+"""Answers ProviderService. Providers are decoded and encoded in a thread, because a large provider
+takes tens of milliseconds, which would block the event loop.
 """
 
 from __future__ import annotations

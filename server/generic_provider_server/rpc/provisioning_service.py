@@ -27,26 +27,25 @@ from .decode_responses import answers_of
 from .incoming import IncomingCall
 
 HEARTBEAT = 5.0, 10.0
-"""After this many seconds without a message the server sends a heartbeat.
+"""The limits of the random time, in seconds, after which a silent stream gets a heartbeat.
 
-The time is random between the two values, so that streams that were opened together do not send
-together.
+The time is random, so that streams which were opened together do not get their heartbeats together.
 """
 
 ANSWER_SECONDS = 1.0
-"""A heartbeat waits at most this many seconds for the backlog, because adapters begin nothing when
-12 s have passed without a message.
+"""The greatest time in seconds that a heartbeat waits for the backlog: an adapter begins no request
+after 12 s without a message.
 """
 
 COUNT_SECONDS = 2.0
-"""The backlog of a provider is counted once for all its streams, and not again within this many
-seconds.
-"""
+"""The seconds for which all streams of a provider share one count of its backlog."""
 
 MOST_AT_ONCE = 1_000
 MOST_BYTES = 1024 * 1024
 ADDED_BYTES = 32
-"""At most this many bytes are added to each subscription's message when it is sent."""
+"""The greatest number of bytes that are added to the message of each subscription when it
+is sent.
+"""
 
 Shown = tuple[Handed, api.SubscriptionRequests]
 
@@ -179,7 +178,9 @@ class ProvisioningServicer:
         return message
 
     def _on_time(self, batch: Sequence[Shown]) -> list[api.SubscriptionRequests]:
-        """Returns the messages that may still be sent, each with the time left of its lease."""
+        """Returns the messages that may still be sent, each with the remaining time of its
+        lease.
+        """
         good = {each.lane.lease for each in self._delivery.still_good([h for h, _ in batch])}
         shown = [(handed, message) for handed, message in batch if handed.lane.lease in good]
         now = self._store.steady()
@@ -213,7 +214,9 @@ class ProvisioningServicer:
         return self._sent(api.StreamPendingRequestsResponse(heartbeat=heartbeat))
 
     async def _backlog_in_time(self, provider: str) -> tuple[int, int]:
-        """Returns the last known backlog if the database is slow, so that no heartbeat is late."""
+        """Returns the backlog. If the database is slow, returns an earlier count, so that no
+        heartbeat is late.
+        """
         known = self._backlogs.get(provider)
         try:
             async with asyncio.timeout(None if known is None else ANSWER_SECONDS):
@@ -285,7 +288,7 @@ def _batches(shown: Iterable[Shown]) -> Iterator[list[Shown]]:
 
 
 def _batch(subscriptions: list[api.SubscriptionRequests]) -> api.StreamPendingRequestsResponse:
-    """Makes the message so that each subscription is copied only once."""
+    """Creates the message and copies each subscription only once."""
     response = api.StreamPendingRequestsResponse()
     response.batch.subscriptions.extend(subscriptions)
     return response

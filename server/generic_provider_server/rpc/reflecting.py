@@ -1,4 +1,4 @@
-"""Describes the contract to known callers (server reflection)."""
+"""Implements server reflection of gRPC for known callers."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ from .incoming import IncomingCall
 from .paging import page_of
 
 MOST_SHOWN = 100
-"""A backlog names at most this many of the subscriptions that are set aside."""
+"""The greatest number of subscriptions set aside that a backlog names."""
 
 
 class RequestServicer(ArchiveCalls, AuditCalls):

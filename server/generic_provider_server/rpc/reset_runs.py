@@ -1,4 +1,6 @@
-"""Answers the calls of ResetService about reset runs. The class is a part of the servicer."""
+"""Answers the calls of ResetService about reset runs. The servicer of ResetService inherits the
+class.
+"""
 
 from __future__ import annotations
 
@@ -24,8 +26,8 @@ from .paging import page_of
 
 WATCH_SECONDS = 1.0
 MOST_SURVEYED = 2_000
-"""At most this many subscriptions are examined for one page, even if few of them are out of
-sync.
+"""The greatest number of subscriptions that are examined for one page, even if few of them are
+OUT_OF_SYNC.
 """
 
 
@@ -94,7 +96,7 @@ class ResetRuns:
     ) -> tuple[list[Finding], str]:
         """Returns at most `most` findings after the position `after`.
 
-        If the limit was reached, it also returns the position from which to continue.
+        If the limit was reached, it also returns the position at which the next page begins.
         """
         found: list[Finding] = []
         for _ in range(MOST_SURVEYED // AT_ONCE):
@@ -184,8 +186,8 @@ class ResetRuns:
                 raise Refused(Reason.DRAINING, "this server process is shutting down")
 
     async def _latest(self, name: str) -> tuple[api.ResetRun, bool]:
-        """Reads the run once a second for all its watchers, because all requests of the run are
-        counted.
+        """Reads the run once a second for all its watchers together, because the query counts all
+        requests of the run.
         """
         read = self._reads.get(name)
         if read is None:
@@ -240,8 +242,8 @@ class ResetRuns:
 def _number(checks: Checks, name: str) -> int:
     """Returns the number of the run.
 
-    Call this after all other fields were read, because it raises InvalidField with all violations.
-    Raises Refused if the name cannot be that of a run.
+    Call it after all other fields were read, because it raises InvalidField with all violations.
+    Raises Refused if no run can have this id.
     """
     number = checks.numbered("reset_run", name, letter="U")
     checks.done()

@@ -143,8 +143,8 @@ class ResetServicer(ResetRuns):
 def _number(checks: Checks, name: str, *, field: str = "definition") -> int:
     """Returns the number of the definition.
 
-    Call this after all other fields were read, because it raises InvalidField with all violations.
-    Raises Refused if the name cannot be that of a definition.
+    Call it after all other fields were read, because it raises InvalidField with all violations.
+    Raises Refused if no definition can have this id.
     """
     number = checks.numbered(field, name, letter="D")
     checks.done()

@@ -1,4 +1,4 @@
-"""Lists every service of the contract with its servicer."""
+"""Lists every service of the protos with its servicer."""
 
 from __future__ import annotations
 

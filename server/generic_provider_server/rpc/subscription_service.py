@@ -88,7 +88,7 @@ class SubscriptionServicer(EventStreams):
         return api.GetActionResponse(action=action(record, self._store.catalogues))
 
     async def _action_of(self, checks: Checks, request: api.GetActionRequest) -> int:
-        """Returns the number of the requested action, or 0 if there is none.
+        """Returns the number of the requested action, or 0 if it does not exist.
 
         Raises InvalidField.
         """

@@ -1,4 +1,4 @@
-"""Measures how long calls take, for the metrics."""
+"""Measures the duration of calls for the metrics."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ import grpc
 from .access import Context
 
 Observe = Callable[[str, str, float], None]
-"""Is called with the name of the method, the status code and the seconds of each call that has
-ended.
+"""A function that is called after each call, with the name of the method, the status code and the
+duration in seconds.
 """
 
 
 def timed(
     method: str, handler: grpc.RpcMethodHandler[Any, Any], observe: Observe | None
 ) -> grpc.RpcMethodHandler[Any, Any]:
-    """Returns a handler that does the same as `handler` and measures each call."""
+    """Returns a handler that calls `handler` and measures each call."""
     if observe is None:
         return handler
     coders = handler.request_deserializer, handler.response_serializer
@@ -67,8 +67,8 @@ def _measured(method: str, context: Context, observe: Observe) -> Iterator[None]
 
 
 def _code(context: Context) -> str:
-    """Returns the status with which the call was refused. A call without a status was given up by
-    its client.
+    """Returns the status of a refused call. If there is no status, the client has cancelled the
+    call.
     """
-    status: Any = context.code()  # the code is the number 0 until it is set
+    status: Any = context.code()  # the code has the number 0 until it is set
     return (status if isinstance(status, grpc.StatusCode) else grpc.StatusCode.CANCELLED).name

@@ -132,7 +132,8 @@ class ResetServiceServicer(object):
         pending. A reset also sends again what the platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
-        current state. With `validate_only` nothing changes, and the requests have no numbers.
+        current state. The id is kept until the last of these requests is archived. With `validate_only`
+        nothing changes, and the requests have no numbers.
 
         Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
         serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),

@@ -46,7 +46,8 @@ class ResetServiceStub:
     pending. A reset also sends again what the platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
-    current state. With `validate_only` nothing changes, and the requests have no numbers.
+    current state. The id is kept until the last of these requests is archived. With `validate_only`
+    nothing changes, and the requests have no numbers.
 
     Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
     serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
@@ -158,7 +159,8 @@ class ResetServiceAsyncStub(ResetServiceStub):
     pending. A reset also sends again what the platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
-    current state. With `validate_only` nothing changes, and the requests have no numbers.
+    current state. The id is kept until the last of these requests is archived. With `validate_only`
+    nothing changes, and the requests have no numbers.
 
     Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
     serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),
@@ -273,7 +275,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         pending. A reset also sends again what the platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
-        current state. With `validate_only` nothing changes, and the requests have no numbers.
+        current state. The id is kept until the last of these requests is archived. With `validate_only`
+        nothing changes, and the requests have no numbers.
 
         Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
         serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),

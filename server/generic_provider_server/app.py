@@ -121,18 +121,18 @@ async def running(
         _run(auditing, stack=stack)
         calls = _calls(settings, auditing, stack)
         _run(_watching(store, on_gone), stack=stack)
-        delivery = Delivery(store, max_streams=settings.max_streams)
+        delivery = Delivery(store)
         waits = ActionWaits(store)
         presence = Presence(store, lambda: [connected(each) for each in delivery.streams.values()])
         await stack.enter_async_context(presence.announced())
         await stack.enter_async_context(Clock(store, _duties(store, settings)).running())
-        watchers = Watching(store, max_watchers=settings.max_streams)
+        watchers = Watching(store)
         _run(watchers, stack=stack)
         observe = None
         if settings.metrics:
             recording = Recording(store, presence, watchers)
             observe = _record(recording, calls, show or _shown_at(settings), stack)
-        resetting = Resetting(store, max_watchers=settings.max_streams)
+        resetting = Resetting(store)
         _run(resetting, stack=stack)
         folder = archive_folder(settings.archive_folder, settings.database)
         _run(archiving_loop(store, folder), stack=stack)
@@ -236,10 +236,10 @@ def _add_services(
 
 def _calls(settings: Settings, auditing: Auditing, stack: AsyncExitStack) -> Calls:
     secure, file = settings.tls_certificate is not None, settings.callers
-    if file is None:
-        return Calls(auditing, secure=secure)
-    access = Access({}, secure=secure)
-    calls = Calls(auditing, access=access, secure=secure)
+    access = Access({}, secure=secure) if file else None
+    calls = Calls(auditing, access=access, secure=secure, max_streams=settings.max_streams)
+    if file is None or access is None:
+        return calls
     calls.on_refused_credentials.append(auditing.refuse_credentials)
 
     def read() -> None:

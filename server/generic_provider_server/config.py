@@ -135,8 +135,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         Meta(
             ge=1,
             description="The largest number of adapter streams that a server process keeps open at "
-            "the same time. The same limit applies to its watchers of events, to those of reset "
-            "runs, and to those of its health.",
+            "the same time. The same limit applies to each other kind of stream: watchers of "
+            "events, of reset runs and of the health, platform reports, and downloads of archives.",
         ),
     ] = 2000
     metrics: Annotated[

@@ -309,7 +309,7 @@ class Unrecorded(Auditing):
 async def test_a_stream_that_its_client_does_not_read_ends_too() -> None:
     operator = access.known("operator", frozenset({"operator"}))
     judge = access.Access({access.digest_of("token"): operator}, secure=False)
-    calls = Calls(Unrecorded(), access=judge, secure=False)
+    calls = Calls(Unrecorded(), access=judge, secure=False, max_streams=9)
     server = grpc.aio.server()
     add_service(server, REQUEST, Flood(), calls)
     address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"

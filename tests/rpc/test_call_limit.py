@@ -5,22 +5,28 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
 
 import grpc.aio
 import pytest
 from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from generic_provider import AsyncClient, actions
+from generic_provider.v1 import provider_service_pb2 as providers
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider.v1.subscription_service_pb2_grpc import SubscriptionServiceStub
+from generic_provider_server.app import running
+from generic_provider_server.config import Settings
 from generic_provider_server.rpc.call_limit import CALL
-from support.calling import Caller, Refusal
+from support.calling import METHODS, Caller, Refusal
 
 MOST = 10
 BECOME = subscriptions.PerformActionRequest(
@@ -111,3 +117,39 @@ async def test_long_lists_of_adapters_and_operators_are_one_call(caller: Caller)
 
     assert len(released.results) == len(tokens)
     assert list(defined.definition.subscriptions) == tokens
+
+
+async def test_the_open_streams_of_each_rpc_are_bounded(tmp_path: Path) -> None:
+    database = f"sqlite:///{tmp_path / 'x.db'}"
+    settings = Settings(listen="127.0.0.1:0", database=database, max_streams=1)
+    opened = {
+        "StreamPendingRequests": provisioning.StreamPendingRequestsRequest(
+            provider="P", adapter="a"
+        ),
+        "ReportPlatformState": provisioning.ReportPlatformStateRequest(),
+        "WatchEvents": subscriptions.WatchEventsRequest(),
+    }
+    async with running(settings) as address, AsyncClient(address) as client:
+        caller = Caller(client.channel)
+        await client.create_provider(pb.Provider(code="P"))
+        for rpc, request in opened.items():
+            kept = await _opened(caller, rpc, request)
+            refused = await caller.call(rpc, request)
+            assert (rpc, refused.reason) == (rpc, "TOO_MANY_STREAMS")
+            kept.cancel()
+            while getattr(refused, "reason", "") == "TOO_MANY_STREAMS":
+                refused = await caller.call(rpc, request)
+
+
+async def _opened(caller: Caller, rpc: str, request: Message) -> Any:
+    """Returns a call that the server counts as an open stream."""
+    path = f"/{METHODS[rpc].containing_service.full_name}/{rpc}"
+    if METHODS[rpc].client_streaming:
+        report: Any = caller.channel.stream_unary(path)()
+        await report.wait_for_connection()
+        await caller.call("ListProviders", providers.ListProvidersRequest())
+        return report
+    open_stream: Any = caller.channel.unary_stream(path)
+    stream = open_stream(request.SerializeToString())
+    await stream.read()
+    return stream

@@ -43,7 +43,7 @@ def stream() -> AdapterStream:
 
 @pytest.fixture
 def delivery(store: Store, stream: AdapterStream) -> Delivery:
-    delivery = Delivery(store, max_streams=1)
+    delivery = Delivery(store)
     delivery.streams[stream.id] = stream
     return delivery
 
@@ -85,7 +85,7 @@ async def test_a_lease_that_ran_out_as_another_began_counts_as_well(
 async def test_what_is_claimed_while_its_stream_ends_goes_back_without_an_attempt(
     ending: str, bench: Bench, stream: AdapterStream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    delivery = Delivery(bench.store, max_streams=1)
+    delivery = Delivery(bench.store)
     (number,) = (request.number for request in (await bench.become(viewer("S1"))).requests)
     claim = delivery._claim  # noqa: SLF001 - what ends the stream comes between
     left = asyncio.Event()
@@ -176,7 +176,7 @@ async def test_a_failed_hand_over_keeps_those_before_it(
 async def test_what_is_handed_over_with_its_action_to_a_stream_that_ends_goes_back(
     ending: str, bench: Bench, stream: AdapterStream
 ) -> None:
-    delivery = Delivery(bench.store, max_streams=1)
+    delivery = Delivery(bench.store)
     reached, ended = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 

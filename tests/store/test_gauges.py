@@ -63,7 +63,7 @@ async def test_the_gauges_show_what_is_pending_and_how_late_each_duty_is(bench: 
 
 
 async def test_a_server_shows_that_it_cannot_reach_its_database(store: Store) -> None:
-    watching = Watching(store, max_watchers=1)
+    watching = Watching(store)
     recording = Recording(store, Presence(store, list), watching)
     shown = []
     for tell in (store.listeners.tell_lost, store.listeners.tell_found):

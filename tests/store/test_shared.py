@@ -247,7 +247,7 @@ async def test_a_claim_sees_what_was_freed_elsewhere_since_it_was_asked_for(
 ) -> None:
     async with processes(url, clock) as (one, two, _):
         stream = stream_at(one)
-        Delivery(one.store, max_streams=10).streams[stream.id] = stream
+        Delivery(one.store).streams[stream.id] = stream
         for number in ("S1", "S2", "S3"):
             await one.become(viewer(number))
         (lease,) = await one.claim("SAT", stream=stream.id, credit=1)
@@ -263,7 +263,7 @@ async def test_a_claim_sees_what_was_freed_elsewhere_since_it_was_asked_for(
 
 async def test_credit_is_freed_by_answers_that_come_elsewhere(url: str, clock: HandClock) -> None:
     async with processes(url, clock) as (one, two, _):
-        delivery = Delivery(one.store, max_streams=10)
+        delivery = Delivery(one.store)
         stream = stream_at(one)
         with delivery.stream(stream):
             for n in range(20):

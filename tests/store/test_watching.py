@@ -33,7 +33,7 @@ ALL = Wanted()
 
 @pytest_asyncio.fixture
 async def watching(store: Store) -> AsyncIterator[Watching]:
-    watching = Watching(store, max_watchers=2)
+    watching = Watching(store)
     watching.start()
     yield watching
     await watching.stop()
@@ -214,14 +214,6 @@ async def test_a_cursor_of_another_store_or_from_the_future_is_unknown(
         with pytest.raises(Refused) as refused:
             watching.place(cursor)
         assert refused.value.reason is Reason.CURSOR_UNKNOWN
-
-
-async def test_one_watcher_too_many_is_refused(watching: Watching) -> None:
-    async with watcher(watching), watcher(watching):
-        with pytest.raises(Refused) as refused:
-            async with watcher(watching):
-                pass
-    assert refused.value.reason is Reason.TOO_MANY_STREAMS
 
 
 async def test_a_server_that_shuts_down_ends_every_stream(watching: Watching) -> None:

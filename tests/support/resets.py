@@ -43,7 +43,7 @@ class Runs:
     slept: Slept = field(default_factory=Slept)
 
     def resetting(self) -> Resetting:
-        return Resetting(self.bench.store, max_watchers=1, now=self.slept, sleep=self.slept.sleep)
+        return Resetting(self.bench.store, now=self.slept, sleep=self.slept.sleep)
 
     async def define(self, **fields: Any) -> DefinitionRecord:
         definition = ResetDefinition(**{"name": "after the outage", "provider": "SAT", **fields})

@@ -74,7 +74,7 @@ async def play_on_store(
 async def _world(url: str, kind: type[History]) -> AsyncIterator[World]:
     clock = HandClock()
     store = open_store(url, clock=clock)
-    bench, delivery = Bench(store, clock), Delivery(store, max_streams=100)
+    bench, delivery = Bench(store, clock), Delivery(store)
     for provider in two_providers():
         await bench.add_provider(provider)
     platforms = {provider.code: SimulatedPlatform() for provider in two_providers()}

@@ -208,7 +208,8 @@ class ProvisioningServiceServicer(object):
         Subscriptions and ids that the service does not know are counted and ignored; they never make
         the report fail.
 
-        Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, DRAINING, STORE_UNAVAILABLE.
+        Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, TOO_MANY_STREAMS, DRAINING,
+        STORE_UNAVAILABLE.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -143,7 +143,8 @@ class ProvisioningServiceStub:
     Subscriptions and ids that the service does not know are counted and ignored; they never make
     the report fail.
 
-    Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, DRAINING, STORE_UNAVAILABLE.
+    Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, TOO_MANY_STREAMS, DRAINING,
+    STORE_UNAVAILABLE.
     """
 
 @_typing.type_check_only
@@ -261,7 +262,8 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     Subscriptions and ids that the service does not know are counted and ignored; they never make
     the report fail.
 
-    Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, DRAINING, STORE_UNAVAILABLE.
+    Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, TOO_MANY_STREAMS, DRAINING,
+    STORE_UNAVAILABLE.
     """
 
 class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -412,7 +414,8 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         Subscriptions and ids that the service does not know are counted and ignored; they never make
         the report fail.
 
-        Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, DRAINING, STORE_UNAVAILABLE.
+        Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, TOO_MANY_STREAMS, DRAINING,
+        STORE_UNAVAILABLE.
         """
 
 def add_ProvisioningServiceServicer_to_server(servicer: ProvisioningServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -216,7 +216,7 @@ class RequestServiceServicer(object):
         again with the offset that was reached. If the whole file is sent in one stream and turns out
         to be altered, the stream ends with CHECKSUM_MISMATCH.
 
-        Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH.
+        Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, TOO_MANY_STREAMS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

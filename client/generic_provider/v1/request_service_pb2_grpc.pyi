@@ -109,7 +109,7 @@ class RequestServiceStub:
     again with the offset that was reached. If the whole file is sent in one stream and turns out
     to be altered, the stream ends with CHECKSUM_MISMATCH.
 
-    Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH.
+    Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, TOO_MANY_STREAMS.
     """
     DeleteArchive: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.DeleteArchiveRequest, _request_service_pb2.DeleteArchiveResponse]
     """Deletes the file of a COMPLETED archive for good. The service still knows the numbers and final
@@ -208,7 +208,7 @@ class RequestServiceAsyncStub(RequestServiceStub):
     again with the offset that was reached. If the whole file is sent in one stream and turns out
     to be altered, the stream ends with CHECKSUM_MISMATCH.
 
-    Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH.
+    Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, TOO_MANY_STREAMS.
     """
     DeleteArchive: _aio.UnaryUnaryMultiCallable[_request_service_pb2.DeleteArchiveRequest, _request_service_pb2.DeleteArchiveResponse]  # type: ignore[assignment]
     """Deletes the file of a COMPLETED archive for good. The service still knows the numbers and final
@@ -364,7 +364,7 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         again with the offset that was reached. If the whole file is sent in one stream and turns out
         to be altered, the stream ends with CHECKSUM_MISMATCH.
 
-        Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH.
+        Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, TOO_MANY_STREAMS.
         """
 
     @_abc_1.abstractmethod

@@ -43,6 +43,33 @@ class CallLimit:
             self._taken -= size
 
 
+class StreamLimit:
+    """The number of open streams of one RPC, in either direction.
+
+    Each RPC has its own limit, so that the streams of one kind never keep out those of another.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._open = 0
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Counts a stream while the block runs. Raises Refused if there are too many streams."""
+        if self._open >= self._most:
+            raise Refused(
+                Reason.TOO_MANY_STREAMS,
+                f"this server process has {self._most} streams of this RPC already; "
+                "try another process or later",
+                max_streams=str(self._most),
+            )
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+
+
 def size_of(batch: BatchPerformActionsRequest) -> int:
     """Returns the size of a batch of actions. Every other call has the size CALL, because batches
     of answers are bounded by the credit of adapters.

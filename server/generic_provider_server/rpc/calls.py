@@ -19,7 +19,7 @@ from google.protobuf.message_factory import GetMessageClass
 from ..domain.refusals import Reason, Refused
 from ..services.auditing import Auditing
 from .access import Access, Context
-from .call_limit import CALL, CallLimit, size_of
+from .call_limit import CALL, CallLimit, StreamLimit, size_of
 from .errors import internal, refuse
 from .incoming import IncomingCall, Rpc, rpc_of
 from .timing import Observe, timed
@@ -31,9 +31,18 @@ class Calls:
     When a server drains, it refuses new calls and waits for the running calls. `access` is None if
     every caller may make every call. `secure` is True if callers may have certificates; reading a
     certificate takes time in each call.
+    `max_streams`: the largest number of open streams of each RPC.
     """
 
-    def __init__(self, auditing: Auditing, *, access: Access | None = None, secure: bool) -> None:
+    def __init__(
+        self,
+        auditing: Auditing,
+        *,
+        access: Access | None = None,
+        secure: bool,
+        max_streams: int,
+    ) -> None:
+        self.max_streams = max_streams
         self._auditing = auditing
         self._access = access
         self._secure = secure
@@ -165,12 +174,13 @@ def _handler(
 ) -> grpc.RpcMethodHandler[Any, Any]:
     rpc = rpc_of(method)
     encode = GetMessageClass(method.output_type).SerializeToString
+    streams = StreamLimit(calls.max_streams)
     # no deserializer: gRPC would decode the message before the caller is checked
     if method.server_streaming:
-        stream = _streaming(rpc, behaviour, calls)
+        stream = _streaming(rpc, behaviour, calls, streams)
         return grpc.unary_stream_rpc_method_handler(stream, None, encode)
     if method.client_streaming:
-        streamed = _streamed(rpc, behaviour, calls)
+        streamed = _streamed(rpc, behaviour, calls, streams)
         return grpc.stream_unary_rpc_method_handler(streamed, None, encode)
     unary = _unary(rpc, behaviour, calls, limit)
     return grpc.unary_unary_rpc_method_handler(unary, None, encode)
@@ -201,16 +211,21 @@ def _unary(
 
 
 def _streaming(
-    rpc: Rpc, behaviour: Callable[[Any, IncomingCall], AsyncIterator[Message]], calls: Calls
+    rpc: Rpc,
+    behaviour: Callable[[Any, IncomingCall], AsyncIterator[Message]],
+    calls: Calls,
+    limit: StreamLimit,
 ) -> Callable[[bytes, Context], AsyncIterator[Message]]:
     async def run(raw: bytes, context: Context) -> AsyncIterator[Message]:
         call = calls.incoming(rpc, context)
         try:
             calls.begin(call)
             try:
-                async for response in behaviour(rpc.checked(raw, call), call):
-                    call.succeeded()
-                    yield response
+                request = rpc.checked(raw, call)
+                with limit.opened():
+                    async for response in behaviour(request, call):
+                        call.succeeded()
+                        yield response
             finally:
                 calls.end(call)
         except Exception as error:  # noqa: BLE001 - every exception becomes a status
@@ -220,7 +235,10 @@ def _streaming(
 
 
 def _streamed(
-    rpc: Rpc, behaviour: Callable[[Any, IncomingCall], Awaitable[Message]], calls: Calls
+    rpc: Rpc,
+    behaviour: Callable[[Any, IncomingCall], Awaitable[Message]],
+    calls: Calls,
+    limit: StreamLimit,
 ) -> Callable[[AsyncIterator[bytes], Context], Awaitable[Message]]:
     async def decoded(raws: AsyncIterator[bytes], call: IncomingCall) -> AsyncIterator[Any]:
         # only the first message names the provider
@@ -235,7 +253,8 @@ def _streamed(
         try:
             calls.begin(call)
             try:
-                response = await behaviour(decoded(raws, call), call)
+                with limit.opened():
+                    response = await behaviour(decoded(raws, call), call)
                 call.succeeded()
                 return response
             finally:

@@ -170,20 +170,19 @@ class ResetRuns:
         self, request: api.WatchResetRunRequest, call: IncomingCall
     ) -> AsyncIterator[api.WatchResetRunResponse]:
         last = None
-        with self._resetting.watching():
-            shown, is_open = await self._watched(request.reset_run)
-            while True:
-                if shown != last:
-                    last = shown
-                    yield api.WatchResetRunResponse(reset_run=shown)
-                if not is_open:
-                    return
-                try:
-                    await asyncio.wait_for(self._resetting.draining.wait(), WATCH_SECONDS)
-                except TimeoutError:
-                    shown, is_open = await self._latest(request.reset_run)
-                    continue
-                raise Refused(Reason.DRAINING, "this server process is shutting down")
+        shown, is_open = await self._watched(request.reset_run)
+        while True:
+            if shown != last:
+                last = shown
+                yield api.WatchResetRunResponse(reset_run=shown)
+            if not is_open:
+                return
+            try:
+                await asyncio.wait_for(self._resetting.draining.wait(), WATCH_SECONDS)
+            except TimeoutError:
+                shown, is_open = await self._latest(request.reset_run)
+                continue
+            raise Refused(Reason.DRAINING, "this server process is shutting down")
 
     async def _latest(self, name: str) -> tuple[api.ResetRun, bool]:
         """Reads the run once a second for all its watchers together, because the query counts all

@@ -35,10 +35,9 @@ class Delivery:
     method says otherwise.
     """
 
-    def __init__(self, store: Store, *, max_streams: int) -> None:
+    def __init__(self, store: Store) -> None:
         self.streams: dict[str, AdapterStream] = {}
         self._store = store
-        self._max_streams = max_streams
         self._ready: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self._dispatchers: dict[str, asyncio.Task[None]] = {}
         self._turns: defaultdict[str, int] = defaultdict(int)
@@ -113,7 +112,8 @@ class Delivery:
     @contextmanager
     def stream(self, stream: AdapterStream) -> Iterator[AdapterStream]:
         """Serves the stream while the block runs. When the stream ends, its leases end."""
-        self._admit(stream)
+        self._refuse_while_draining()
+        catalogue_of(self._store.catalogues, stream.provider)
         self.streams[stream.id] = stream
         if stream.provider not in self._dispatchers:
             task = asyncio.create_task(self._dispatch(stream.provider))
@@ -173,16 +173,6 @@ class Delivery:
         await self._withdrawals.finish()
         for stream in list(self.streams.values()):
             stream.events.put_nowait(Drain(reason))
-
-    def _admit(self, stream: AdapterStream) -> None:
-        self._refuse_while_draining()
-        catalogue_of(self._store.catalogues, stream.provider)
-        if len(self.streams) >= self._max_streams:
-            raise Refused(
-                Reason.TOO_MANY_STREAMS,
-                f"this server holds {self._max_streams} streams already; try another or later",
-                max_streams=str(self._max_streams),
-            )
 
     def _refuse_while_draining(self) -> None:
         if self._draining:

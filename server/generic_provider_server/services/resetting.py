@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 
@@ -14,7 +13,7 @@ import structlog
 from ..commands.reset_definitions import BeginDue
 from ..commands.reset_runs import Count, DropHeld, SetTotal, Take
 from ..commands.reset_sending import Send
-from ..domain.refusals import Reason, Refused
+from ..domain.refusals import Refused
 from ..domain.resets.records import EntryOutcome, RunRecord, RunState, Stage, run_id
 from ..store.memory.set_aside import Unprocessable
 from ..store.store import Store
@@ -60,20 +59,15 @@ class Pace:
 
 
 class Resetting:
-    """Works on reset runs. `draining` is set when the server shuts down. `max_watchers`: the
-    largest number of calls that watch runs at the same time.
-    """
+    """Works on reset runs. `draining` is set when the server shuts down."""
 
     def __init__(
         self,
         store: Store,
         *,
-        max_watchers: int,
         now: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._max_watchers = max_watchers
-        self._watchers = 0
         self._store = store
         self._now = now
         self._sleep = sleep
@@ -84,18 +78,6 @@ class Resetting:
 
     def start(self) -> None:
         self._loop.start()
-
-    @contextmanager
-    def watching(self) -> Iterator[None]:
-        """Counts a watcher while the block runs. Raises Refused if there are too many."""
-        if self._watchers >= self._max_watchers:
-            text = f"this server has {self._max_watchers} watchers of reset runs already"
-            raise Refused(Reason.TOO_MANY_STREAMS, text)
-        self._watchers += 1
-        try:
-            yield
-        finally:
-            self._watchers -= 1
 
     async def step(self) -> None:
         """Begins runs that are due, ends runs that have waited too long for an approval, and starts

@@ -68,9 +68,8 @@ class Watching:
     reads the rows by itself, one after the other. Only one such watcher reads at a time.
     """
 
-    def __init__(self, store: Store, *, max_watchers: int) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._most = max_watchers
         self._watchers: set[_Watcher] = set()
         self._next = 0
         """The number of the first row that has not been announced to the waiting watchers."""
@@ -136,8 +135,6 @@ class Watching:
         """
         bounds = await self.read(methodcaller("event_bounds"))
         place = self._checked(start, bounds)
-        if len(self._watchers) >= self._most:
-            raise Refused(Reason.TOO_MANY_STREAMS, f"this server has {self._most} watchers already")
         if not self._watchers:
             self._next = bounds.next
             self._recent.clear()

@@ -196,9 +196,9 @@ class ReportIncomplete(FailedPrecondition):
 
 
 class TooManyUnsettled(FailedPrecondition):
-    """The subscription has 500 unsettled actions.
+    """The subscription has 500 unsettled actions or 5,000 pending requests.
 
-    The metadata has `subscription` and `unsettled`.
+    The metadata has `subscription`, `unsettled` and `pending`.
     """
 
 

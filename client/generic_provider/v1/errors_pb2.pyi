@@ -101,9 +101,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_REQUEST_NOT_FIRST: _ErrorReason.ValueType  # 53
     """An earlier request of the subscription must be resolved first. Metadata: first."""
     ERROR_REASON_TOO_MANY_UNSETTLED: _ErrorReason.ValueType  # 68
-    """The subscription has 500 unsettled actions, without automatic ends and scheduled actions; check
-    whether an adapter is connected. Or it has 200 scheduled actions. Metadata: subscription, and
-    unsettled or scheduled.
+    """The subscription has 500 unsettled actions, without automatic ends and scheduled actions, or
+    5,000 pending requests; check whether an adapter is connected. Or it has 200 scheduled actions.
+    Metadata: subscription; unsettled and pending, or scheduled.
     """
     ERROR_REASON_RUN_NOT_EDITABLE: _ErrorReason.ValueType  # 54
     """The reset run definition cannot be deleted, because a run of it exists. Set its state to
@@ -252,9 +252,9 @@ ERROR_REASON_REQUEST_LEASED: ErrorReason.ValueType  # 52
 ERROR_REASON_REQUEST_NOT_FIRST: ErrorReason.ValueType  # 53
 """An earlier request of the subscription must be resolved first. Metadata: first."""
 ERROR_REASON_TOO_MANY_UNSETTLED: ErrorReason.ValueType  # 68
-"""The subscription has 500 unsettled actions, without automatic ends and scheduled actions; check
-whether an adapter is connected. Or it has 200 scheduled actions. Metadata: subscription, and
-unsettled or scheduled.
+"""The subscription has 500 unsettled actions, without automatic ends and scheduled actions, or
+5,000 pending requests; check whether an adapter is connected. Or it has 200 scheduled actions.
+Metadata: subscription; unsettled and pending, or scheduled.
 """
 ERROR_REASON_RUN_NOT_EDITABLE: ErrorReason.ValueType  # 54
 """The reset run definition cannot be deleted, because a run of it exists. Set its state to

@@ -8,6 +8,7 @@ import pytest
 
 from generic_provider_server.domain.actions import ChangeLocation, Rest
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.subscription import perform as domain
 from generic_provider_server.domain.subscription.perform import MOST_UNSETTLED
 from generic_provider_server.domain.values import SECOND, Address, Instant, State
 from support.hybrid import Hybrid
@@ -36,6 +37,16 @@ def test_a_subscription_without_an_adapter_takes_no_more_than_500_actions() -> N
     assert refused.value.reason is Reason.TOO_MANY_UNSETTLED
     one.accept("P")
     one.perform(moved(-1))
+
+
+def test_a_subscription_with_very_many_pending_requests_takes_no_more_actions(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(domain, "MOST_PENDING", 3)
+    one = waiting(3)
+    with pytest.raises(Refused) as refused:
+        one.perform(moved(-1))
+    assert refused.value.metadata["pending"] == "3"
 
 
 def test_what_the_clock_performs_is_never_refused_for_their_number() -> None:

@@ -50,6 +50,11 @@ MOST_UNSETTLED = 500
 replayed.
 """
 
+MOST_PENDING = 5_000
+"""A subscription with this many pending requests takes no more actions, because a rejection goes
+through all of them.
+"""
+
 WholeActivation = Activate | EndResting | ShortTermActivate | EndShortTermDeactivation
 """Actions that a provider may get as one ACTIVATE_SUBSCRIBER."""
 
@@ -139,18 +144,20 @@ def _applied(
 
 
 def _check_unsettled(aggregate: Aggregate) -> None:
-    """Refuses the action if the subscription has too many unsettled actions. Automatic ends and
-    scheduled actions do not count.
+    """Refuses the action if too many actions are unsettled, or if too many requests are pending.
+    Automatic ends and scheduled actions do not count as unsettled.
     """
     waiting = sum(not (each.automatic or each.scheduled) for each in aggregate.performed)
-    if waiting >= MOST_UNSETTLED:
+    pending = sum(len(link.queue) for link in aggregate.links)
+    if waiting >= MOST_UNSETTLED or pending >= MOST_PENDING:
         number = aggregate.desired.number
         raise Refused(
             Reason.TOO_MANY_UNSETTLED,
-            f"subscription {number} has {waiting} actions that wait for a platform; "
-            "is there an adapter?",
+            f"subscription {number} has {waiting} actions with {pending} requests that wait for a "
+            "platform; is there an adapter?",
             subscription=number,
             unsettled=str(waiting),
+            pending=str(pending),
         )
 
 

@@ -4,8 +4,9 @@ import pytest
 
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Handed
+from generic_provider_server.commands.live_leases import Release, Withdraw
 from generic_provider_server.commands.respond import Response
-from generic_provider_server.domain.actions import AddServices, RemoveServices
+from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.subscription.records import ActionState, WaitingFor
@@ -271,18 +272,25 @@ async def test_what_follows_a_retry_on_its_lease_may_have_been_done(
 
 
 @pytest.mark.parametrize("cancelled", [False, True])
+@pytest.mark.parametrize("then", ["nothing", "a narrower lease", "a lease that was not sent"])
 async def test_a_late_acceptance_counts_what_a_rejection_took_from_its_lease(
-    bench: Bench, lease: Handed, *, cancelled: bool
+    bench: Bench, lease: Handed, then: str, *, cancelled: bool
 ) -> None:
+    twin = Selection(provider="SAT", distributor="TWIN", service="BASIC")
     await bench.release(lease.lane.lease)
-    (again,) = await bench.claim("SAT")
-    await bench.accept(again)
-    await bench.perform(RemoveServices((SPORT, NEWS)), "S1")
+    await bench.perform(AddServices((twin,)), "S1")
+    await bench.accept_all("SAT")
+    await bench.perform(RemoveServices((twin, SPORT, NEWS)), "S1")
     (off,) = await bench.claim("SAT")
-    assert off.requests[1].request.service == lease.requests[0].request.service
+    assert off.requests[2].request.service == lease.requests[0].request.service
     await bench.answer(off, status=REJECTED)
+    if then != "nothing":
+        (narrower,) = await bench.claim("SAT", credit=1)
+        end = Release if then == "a narrower lease" else Withdraw
+        await bench.store.do(end(leases=(narrower.lane.lease,)))
     if cancelled:
-        await bench.store.do(CancelRequest(request=off.requests[1].number, reason="stuck"))
+        await bench.store.do(CancelRequest(request=off.requests[2].number, reason="stuck"))
+        assert (await bench.request(off.requests[2].number)).last_adapter == "adapter of stream"
 
     await bench.answer(lease)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from generic_provider_server.commands.claim import Handed
 from generic_provider_server.commands.respond import Response, Verdict, respond
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
+from generic_provider_server.domain.platform.effect import Name, doubt_only, names
 from generic_provider_server.domain.platform.image import Request
 from generic_provider_server.domain.subscription.records import RequestRecord
 from generic_provider_server.domain.values import (
@@ -56,6 +57,7 @@ class Adapters:
     """The leases that the adapters know. The server's answers must agree with them. `lapsed`: for
     each stream, the number of requests on leases that ran out since the adapter last sent
     something. `lost`: requests that the platform has applied and that were never answered.
+    `handed`: all requests in the order of their hand-overs.
     """
 
     bench: Bench
@@ -72,6 +74,7 @@ class Adapters:
     applied: set[int] = field(default_factory=set)
     streams: list[AdapterStream] = field(default_factory=list)
     lapsed: dict[str, int] = field(default_factory=dict)
+    handed: list[RequestRecord] = field(default_factory=list)
 
     def _connect(self, provider: str) -> None:
         stream = AdapterStream(
@@ -109,6 +112,7 @@ class Adapters:
         assert work.place not in self.live, "a second live lease"
         assert self.truth.effective(work.place[0]), "handed over while not effective"
         self.live[work.place] = work
+        self.handed += work.handed.requests
 
     async def _serve(self) -> None:
         if not self.live:
@@ -182,10 +186,24 @@ class Adapters:
         status = ACCEPTED if done else self.chance.choice((REJECTED, RETRY_LATER))
         request = work.handed.requests[position]
         before = await self.bench.request(request.number)
+        confirmed = await self.bench.confirmed(request.subscription, request.provider)
         verdict = await self._respond(work, self._response(work, position, status))
         expected = code or _verdict_on_late(before, status)
         assert (verdict.code, verdict.state) == (expected, before.state)
         assert (await self.bench.request(request.number)).state is before.state
+        repeated = before.handover == work.handed.lane.handover
+        if before.state is RequestState.COMPLETED and status is ACCEPTED and not repeated:
+            doubted = doubt_only(confirmed, request.request, self._named_later(request))
+            there = await self.bench.confirmed(request.subscription, request.provider)
+            assert there == doubted, "after a late acceptance"
+
+    def _named_later(self, request: RequestRecord) -> set[Name]:
+        """Returns the elements that requests name which were handed over after this one."""
+        numbers = [each.number for each in self.handed]
+        last = len(numbers) - numbers[::-1].index(request.number)
+        place = request.provider, request.subscription
+        later = [r for r in self.handed[last:] if (r.provider, r.subscription) == place]
+        return names(request.request) & set[Name]().union(*[names(r.request) for r in later])
 
     def _response(self, work: HeldLease, position: int, status: ResponseStatus) -> Response:
         return Response(

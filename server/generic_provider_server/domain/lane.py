@@ -131,7 +131,7 @@ class LaneChange(Value, frozen=True, kw_only=True):
     `transition`: the change of the subscription; None if only the lane changes. `freed`: the number
     of requests that leave the lease; negative for a claim. `answered` is True if the first request
     that the transition finishes was answered under the lease. `unanswered`: the requests that are
-    still pending and whose hand-over ended without an answer. `ran_out` is True if the lease ran
+    still pending and whose hand-over ended before they were answered. `ran_out` is True if the lease ran
     out: its requests use credit until the adapter sends something.
     """
 
@@ -215,8 +215,15 @@ def reject(
         error_description=error_description,
         reference_number=reference_number,
     )
-    lane, freed = _ended(lane), len(unanswered)
-    return LaneChange(lane=lane, transition=transition, freed=freed, answered=True)
+    rest = {pending.number for pending in unanswered[1:]}
+    left = transition.aggregate.queue(lane.provider) if rest else ()
+    return LaneChange(
+        lane=_ended(lane),
+        transition=transition,
+        freed=len(unanswered),
+        answered=True,
+        unanswered=tuple([pending for pending in left if pending.number in rest]),
+    )
 
 
 def extend(

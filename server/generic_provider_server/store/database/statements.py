@@ -149,10 +149,16 @@ TRIED = (
 SETTLED = (*TRIED, RequestRow.settle_time, RequestRow.reference_number)
 ADD_REQUEST = insert(RequestRow, unused=True, defaults=SETTLED)
 TRY_REQUEST = update(RequestRow, *TRIED, where=STILL_PENDING, every=False)
-SETTLE_REQUEST = update(RequestRow, *SETTLED, RequestRow.state, where=STILL_PENDING)
-ADDING = (ADD_REQUEST_ID, ADD_ACTION, END_SCHEDULE, ADD_REQUEST)
+SETTLE_REQUEST = update(
+    RequestRow,
+    *SETTLED,
+    RequestRow.state,
+    keep=(RequestRow.last_adapter, RequestRow.last_delivery_time, RequestRow.handover),
+    where=STILL_PENDING,
+)
+ADDING = (ADD_REQUEST_ID, ADD_ACTION, END_SCHEDULE, ADD_REQUEST, TRY_REQUEST)
 """The additions of a group are written first, because later commands of the group may change the
-new rows.
+new rows. Then follow the hand-overs that ended, because a request may be settled after them.
 """
 
 NEXT_EVENT = "UPDATE counter SET value = value + 1 WHERE name = 'event'"

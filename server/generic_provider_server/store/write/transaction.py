@@ -217,7 +217,7 @@ class Transaction(Resets):
             "attempts": pending.attempts,
             "last_adapter": lane.adapter,
             "last_delivery_time": lane.lease_start,
-            "handover": lane.handover,
+            "handover": UNANSWERED,
         }
         self._write(sql.TRY_REQUEST, pending.number, row)
 
@@ -232,7 +232,7 @@ class Transaction(Resets):
         pending = finished.pending
         lane = self.lane(finished.provider, transition.aggregate.desired.number)
         handed_over = lane.covers(pending)
-        unanswered = UNANSWERED if pending.touched or handed_over else 0
+        unanswered = UNANSWERED if pending.touched or handed_over else None
         row = {
             "number": pending.number,
             "state": int(finished.state),
@@ -241,7 +241,7 @@ class Transaction(Resets):
             "error_description": finished.error_description,
             "reference_number": finished.reference_number,
             "attempts": pending.attempts + (answered is not None),
-            "last_adapter": lane.adapter if handed_over else "",
+            "last_adapter": lane.adapter if handed_over else None,
             "last_delivery_time": lane.lease_start if handed_over else None,
             "handover": answered.handover if answered else unanswered,
         }

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from msgspec.structs import replace
 
+from generic_provider_server.commands.due import PerformDue
 from generic_provider_server.commands.providers import UpdateProvider
 from generic_provider_server.commands.scheduled import MOST_SCHEDULED, CancelScheduled
 from generic_provider_server.domain.actions import (
@@ -17,6 +18,7 @@ from generic_provider_server.domain.actions import (
     AddServices,
     AnyAction,
     ChangeLocation,
+    ChangeTerms,
     Deactivate,
     EndResting,
     RemoveItems,
@@ -29,7 +31,7 @@ from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.events import EventKind
 from generic_provider_server.domain.subscription.perform import MOST_UNSETTLED
 from generic_provider_server.domain.subscription.records import ActionOrigin, ActionState, Who
-from generic_provider_server.domain.values import SECOND, Address, Instant, State
+from generic_provider_server.domain.values import SECOND, Address, Instant, RequestType, State
 from generic_provider_server.store.read.duties import MOST_DUE
 from generic_provider_server.store.read.filters import ActionFilter
 from support.bench import Bench
@@ -37,6 +39,7 @@ from support.examples import ADD_NEWS, ADD_SPORT, NEWS, SATELLITE, SPORT, card, 
 from support.told import Told
 
 TALLINN = ZoneInfo("Europe/Tallinn")
+BASIC = Selection(provider="SAT", distributor="MAIN", service="BASIC")
 SCHEDULED = ActionFilter(states=(ActionState.SCHEDULED,))
 
 
@@ -100,6 +103,31 @@ async def test_what_was_due_during_a_downtime_is_done_in_the_order_in_which_it_w
     assert await kinds(bench) == done.split()
     added = [each.service for each in (await bench.subscription("S1")).aggregate.desired.services]
     assert added == ["BASIC", "NEWS", "SPORT"]
+
+
+@pytest.mark.parametrize("end", [True, False])
+@pytest.mark.parametrize(("later", "state"), [(1, "PENDING"), (-1, "EXPIRED")])
+async def test_requests_that_were_overdue_expire_before_what_was_due_later(
+    bench: Bench, later: int, state: str, *, end: bool
+) -> None:
+    """The action's own request expires with them only if it was due before."""
+    window = SATELLITE.delivery_settings.pending_window // SECOND
+    await bench.become(viewer("S1"))
+    await bench.accept_all("SAT")
+    if end:
+        term = Instant(bench.clock.now + (window + 10 + later) * SECOND)
+        await bench.perform(ChangeTerms((replace(BASIC, term_end=term),)), "S1")
+    else:
+        await bench.schedule(Deactivate(), "S1", window + 10 + later)
+    bench.clock.advance(10)
+    await bench.perform(ADD_SPORT, "S1")
+    bench.clock.advance(window + 3_600)
+
+    await bench.store.do(PerformDue(subscription="S1", duty="ends"))
+    await bench.pass_time(0)
+
+    made = [r for r in await bench.requests() if r.type is RequestType.DEACTIVATE_SERVICE]
+    assert {request.state.name for request in made} == {state}
 
 
 async def test_an_end_comes_before_a_scheduled_action_of_the_same_time(bench: Bench) -> None:

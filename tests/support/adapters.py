@@ -197,13 +197,13 @@ class Adapters:
             there = await self.bench.confirmed(request.subscription, request.provider)
             assert there == doubted, "after a late acceptance"
 
-    def _named_later(self, request: RequestRecord) -> set[Name]:
+    def _named_later(self, request: RequestRecord) -> frozenset[Name]:
         """Returns the elements that requests name which were handed over after this one."""
         numbers = [each.number for each in self.handed]
         last = len(numbers) - numbers[::-1].index(request.number)
         place = request.provider, request.subscription
         later = [r for r in self.handed[last:] if (r.provider, r.subscription) == place]
-        return names(request.request) & set[Name]().union(*[names(r.request) for r in later])
+        return names(request.request) & frozenset().union(*[names(r.request) for r in later])
 
     def _response(self, work: HeldLease, position: int, status: ResponseStatus) -> Response:
         return Response(

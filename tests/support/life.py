@@ -19,7 +19,7 @@ from generic_provider_server.domain.platform.image import PlatformImage, Request
 from generic_provider_server.domain.platform.reported import Reported
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.subscription.aggregate import Aggregate, Link, Pending
-from generic_provider_server.domain.subscription.due import next_end, usage_is_over
+from generic_provider_server.domain.subscription.due import next_end, overdue, usage_is_over
 from generic_provider_server.domain.subscription.names_changed import names_kept, names_the_same
 from generic_provider_server.domain.subscription.perform import perform
 from generic_provider_server.domain.subscription.report import CLOCKS, overtaken, report
@@ -240,6 +240,11 @@ class Life:
         self._end_lease_of(number)
         act = accept if number in self.done else reject
         self._take(act(self.there, number, circumstances=self.circumstances))
+
+    def overdue(self, provider: str) -> bool:
+        """Tells whether what is pending expires now."""
+        queue, catalogue = self.there.queue(provider), self.catalogues[provider]
+        return provider not in self.leases and overdue(queue, catalogue, at=self.now)
 
     def expire(self, provider: str) -> None:
         assert provider not in self.leases, "what is leased does not expire"

@@ -27,10 +27,11 @@ from .must_hold import check, check_healed
 from .platform import subscriber
 from .reporting import drift, reported
 from .wider_acting import WiderCrm
+from .worlds import WINDOWS
 
 NUMBER = "S0000000309"
 SERIALS = ("1", "2", "3", "4", "5")
-SHORTEST_WINDOW = 48 * 3_600 * SECOND
+HOUR = 3_600 * SECOND
 
 
 class Step(Enum):
@@ -87,16 +88,18 @@ UNREFUSED: dict[Step, int] = {
 
 def providers() -> list[Provider]:
     """Returns two providers with usage services. One rejects a request after three attempts, the
-    other after five.
+    other after five; pending requests expire after two days, or after seven.
     """
     rent = Service(code="RENT", provider_service_id="R", kind=ServiceKind.USAGE)
     return [
         replace(
             provider,
             services=(*provider.services, rent),
-            delivery_settings=DeliverySettings(max_delivery_attempts=attempts),
+            delivery_settings=DeliverySettings(
+                max_delivery_attempts=attempts, pending_window=hours * HOUR
+            ),
         )
-        for provider, attempts in ((aluxsat(), 3), (ott(), 5))
+        for provider, attempts, hours in ((aluxsat(), 3, 48), (ott(), 5, 168))
     ]
 
 
@@ -320,32 +323,33 @@ class Lifetime:
             self.life.resolve(number)
 
     def _expire(self) -> None:
-        """Expires requests, after the live lease, if there is one, has ended."""
-        oldest = self.life.now - SHORTEST_WINDOW
+        """Expires the requests of which the first is older than the window, unless it is leased."""
         for link in self._pending():
-            leased = link.provider in self.life.leases
-            if not leased and link.queue[0].create_time <= oldest:
+            if self.life.overdue(link.provider):
                 self.tell(f"what is pending at {link.provider} expires")
                 self.life.expire(link.provider)
 
     def _switch(self) -> None:
         code = self.chance.choice(self.providers).code
         if self.chance.random() < 0.3:
-            self._set_methods(self.life.catalogues[code].provider)
+            self._set(self.life.catalogues[code].provider)
             return
         effective = not self.life.catalogues[code].effective
         self.tell(f"{code} is {'' if effective else 'not '}effective")
         self.life.switch(code, effective=effective)
 
-    def _set_methods(self, provider: Provider) -> None:
+    def _set(self, provider: Provider) -> None:
+        """Changes the settings that may always be changed."""
         activation, deactivation = self.chance.choices(list(RequestMethod), k=2)
         settings = replace(
             provider.request_settings,
             activation_method=activation,
             deactivation_method=deactivation,
         )
-        self.tell(f"{provider.code} has {settings}")
-        self.life.change(replace(provider, request_settings=settings))
+        window = self.chance.choice(WINDOWS)
+        delivery = replace(provider.delivery_settings, pending_window=window)
+        self.tell(f"{provider.code} has {settings}, {delivery}")
+        self.life.change(replace(provider, request_settings=settings, delivery_settings=delivery))
 
     def _report(self) -> None:
         """Reports what the platform holds. Perhaps somebody changed the platform before."""

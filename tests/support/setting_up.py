@@ -16,7 +16,7 @@ from support.catalogues import aluxsat, ott
 
 def two_providers() -> list[Provider]:
     """Returns two providers with usage services. One rejects a request after three attempts, the
-    other after five.
+    other after five; pending requests expire after two days, or after seven.
     """
     rent = Service(code="RENT", provider_service_id="R", kind=ServiceKind.USAGE)
     return [
@@ -24,8 +24,10 @@ def two_providers() -> list[Provider]:
             provider,
             services=(*provider.services, rent),
             delivery_settings=DeliverySettings(
-                max_delivery_attempts=attempts, max_lease_time=3_600 * SECOND + SECOND // 4
+                max_delivery_attempts=attempts,
+                max_lease_time=3_600 * SECOND + SECOND // 4,
+                pending_window=hours * 3_600 * SECOND,
             ),
         )
-        for provider, attempts in ((aluxsat(), 3), (ott(), 5))
+        for provider, attempts, hours in ((aluxsat(), 3, 48), (ott(), 5, 168))
     ]

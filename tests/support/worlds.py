@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from generic_provider_server.domain.values import (
+    SECOND,
     DeliverySettings,
     Distributor,
     GoodsMapping,
@@ -19,6 +20,7 @@ from generic_provider_server.domain.values import (
 TYPES = ("SMARTCARD", "DECODER", "MODEM")
 TERMED = ("NEWS", "SPORT", "FILM", "KIDS")
 USAGE = ("RENT", "VOD")
+WINDOWS = tuple([hours * 3_600 * SECOND for hours in (48, 50, 168, 1_000)])
 
 
 def world(chance: Random) -> list[Provider]:
@@ -45,7 +47,9 @@ def _provider(code: str, chance: Random, *, goods: int) -> Provider:
             deactivation_method=methods[1],
             term_end_on_platform=chance.random() < 0.5,
         ),
-        delivery_settings=DeliverySettings(max_delivery_attempts=chance.randint(0, 3)),
+        delivery_settings=DeliverySettings(
+            max_delivery_attempts=chance.randint(0, 3), pending_window=chance.choice(WINDOWS)
+        ),
     )
 
 

@@ -4,10 +4,10 @@ actions.
 
 from __future__ import annotations
 
-from ..domain.subscription.due import next_end, usage_is_over
+from ..domain.subscription.due import first_end, next_end, overdue, usage_is_over
 from ..domain.subscription.records import Who
 from ..domain.subscription.request_outcomes import end_usage, expire
-from ..domain.values import Value
+from ..domain.values import Instant, Value
 from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
@@ -43,24 +43,16 @@ class ExpireOverdue(Value, frozen=True, kw_only=True):
             self.provider, limit=transaction.now - window, most=MOST_AT_ONCE
         )
         for number in transaction.one_by_one(transaction.load_free(found)):
-            self._expire(transaction, number)
+            _expire(transaction, self.provider, number, at=transaction.now)
         return len(found)
-
-    def _expire(self, transaction: Transaction, number: str) -> None:
-        record = transaction.record(number)
-        if record is None or transaction.lane(self.provider, number).is_leased:
-            return
-        circumstances = transaction.circumstances(number)
-        transaction.put(
-            number, expire(record.aggregate, self.provider, circumstances=circumstances)
-        )
 
 
 class PerformDue(Value, frozen=True, kw_only=True):
     """Makes the changes of a subscription that are due: removes usage records that have ended, and
     performs automatic ends and scheduled actions in the order of their due times.
 
-    If both were due at the same time, the automatic end comes first.
+    If both were due at the same time, the automatic end comes first. Requests that were overdue
+    before an action was due expire first, so that those of the action do not expire with them.
     """
 
     subscription: str
@@ -86,6 +78,10 @@ class PerformDue(Value, frozen=True, kw_only=True):
         until = (scheduled and scheduled.due_time) or transaction.now
         record = transaction.record(number)
         end = next_end(record.aggregate.desired, now=until) if record else None
+        if record is not None and (end or scheduled):
+            due = first_end(record.aggregate.desired) if end else until
+            for link in record.aggregate.links:
+                _expire(transaction, link.provider, number, at=due or until)
         if end is not None:
             Perform(
                 action=end,
@@ -98,3 +94,15 @@ class PerformDue(Value, frozen=True, kw_only=True):
         elif scheduled is not None:
             perform_scheduled(transaction, scheduled)
         return end is not None or scheduled is not None
+
+
+def _expire(transaction: Transaction, provider: str, number: str, *, at: Instant) -> None:
+    """Expires the pending requests at the provider if no lease is live and the first one was
+    overdue at that time.
+    """
+    record = transaction.record(number)
+    if record is None or transaction.lane(provider, number).is_leased:
+        return
+    if overdue(record.aggregate.queue(provider), transaction.catalogues[provider], at=at):
+        circumstances = transaction.circumstances(number)
+        transaction.put(number, expire(record.aggregate, provider, circumstances=circumstances))

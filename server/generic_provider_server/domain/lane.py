@@ -131,8 +131,8 @@ class LaneChange(Value, frozen=True, kw_only=True):
     `transition`: the change of the subscription; None if only the lane changes. `freed`: the number
     of requests that leave the lease; negative for a claim. `answered` is True if the first request
     that the transition finishes was answered under the lease. `unanswered`: the requests that are
-    still pending and whose hand-over ended before they were answered. `ran_out` is True if the lease ran
-    out: its requests use credit until the adapter sends something.
+    still pending and whose hand-over ended before they were answered. `ran_out` is True if the
+    lease ran out: its requests use credit until the adapter sends something.
     """
 
     lane: Lane

@@ -118,6 +118,12 @@ class Mirror(Life):
             self.model.reject(req)
         self.compare()
 
+    def overdue(self, provider: str) -> bool:
+        self.doing = f"overdue {provider}"
+        told = super().overdue(provider)
+        self.same("overdue", told, self.model.overdue(provider))
+        return told
+
     def expire(self, provider: str) -> None:
         self.doing = f"expire {provider}"
         super().expire(provider)

@@ -63,6 +63,12 @@ class Model(Rebase):
             self._reconcile(req.provider, fresh, None, owners=False)
         self._end()
 
+    def overdue(self, code: str) -> bool:
+        queue = self.links[code].queue
+        window = self.providers[code].delivery_settings.pending_window
+        leased = any(req.leased for req in queue)
+        return not leased and any(req.time + window <= self.now for req in queue[:1])
+
     def expire(self, code: str) -> None:
         link = self.links[code]
         for req in list(link.queue):

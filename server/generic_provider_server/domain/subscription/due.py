@@ -5,7 +5,7 @@ Automatic ends are not stored, because they follow from the state of the subscri
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 
 from msgspec.structs import replace
@@ -18,9 +18,10 @@ from ..actions import (
     Selection,
     StopServices,
 )
+from ..catalogue import Catalogue
 from ..rules.apply_services import ended
 from ..values import Instant, State, Subscription, Usage
-from .aggregate import Aggregate
+from .aggregate import Aggregate, Pending
 
 ENDS: dict[State, AnyAction] = {
     State.IN_RESTING: EndResting(),
@@ -79,6 +80,20 @@ def next_end(subscription: Subscription, *, now: Instant) -> AnyAction | None:
         ),
         term_over=True,
     )
+
+
+def first_end(subscription: Subscription) -> Instant | None:
+    """Returns the time of the automatic end that comes first."""
+    moments = [each for each in (_first_term(subscription), subscription.until) if each]
+    return min(moments, default=None)
+
+
+def overdue(queue: Sequence[Pending], catalogue: Catalogue, *, at: Instant) -> bool:
+    """Tells whether the first pending request has waited as long as the provider's window. Then all
+    of them expire, unless a lease is live.
+    """
+    window = catalogue.provider.delivery_settings.pending_window
+    return bool(queue) and queue[0].create_time + window <= at
 
 
 def usage_is_over(aggregate: Aggregate, *, now: Instant) -> bool:

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from generic_provider_server.domain.platform.effect import names
-from generic_provider_server.domain.resets.records import RunRecord, RunState
+from generic_provider_server.domain.resets.records import EntryOutcome, RunRecord, RunState
+from generic_provider_server.domain.subscription.differences import DifferenceKind
 from generic_provider_server.domain.subscription.records import RequestRecord
 from generic_provider_server.domain.values import Instant, RequestState, RequestType, SyncState
 from generic_provider_server.store.read.filters import RequestFilter
@@ -28,10 +29,37 @@ class Healed(History):
     """Plays a history with a reset run at every provider, plain or in full, before the end."""
 
     async def _say_goodbye(self) -> None:
+        await self._approve_later()
         full = self.chance.random() < 0.3
         await self._heal(full=full)
         assert await self._reset() == [], "a second run has something to do"
         await History._say_goodbye(self)  # noqa: SLF001 - slots leave `super` no class
+
+    async def _approve_later(self) -> None:
+        """Checks that an approved run sends exactly its plan, whatever has happened since then."""
+        provider, runs = self.chance.choice(self.providers).code, Runs(self.bench)
+        kinds = self.chance.sample(list(DifferenceKind), self.chance.randrange(5))
+        run = await runs.run(
+            hold=True,
+            provider=provider,
+            subscriptions=self.subscriptions,
+            difference_kinds=tuple(kinds),
+        )
+        planned = {each.subscription: each for each in await runs.entries(run)}
+        for _ in range(self.chance.randrange(4)):
+            await self._act()
+        states = await self._sync_states(provider)
+        created = await self._created(await runs.approve(run))
+        for each in await runs.entries(run):
+            types = tuple([r.type for r in created if r.subscription == each.subscription])
+            sent = each.outcome is EntryOutcome.REQUESTS_CREATED
+            assert types == (planned[each.subscription].types if sent else ()), each
+            in_sync = states[each.subscription] is not SyncState.OUT_OF_SYNC
+            assert in_sync or each.outcome is not EntryOutcome.SUPERSEDED, each
+
+    async def _sync_states(self, provider: str) -> dict[str, SyncState]:
+        found = [(a.desired.number, a.link(provider)) for a in await self.truth.aggregates()]
+        return {number: link.sync_state for number, link in found if link}
 
     async def _heal(self, **fields: Any) -> None:
         """Checks that every subscription is in sync after one run whose requests are accepted."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from generic_provider_server.commands import cleaning
-from generic_provider_server.domain.actions import Deactivate, Terminate
+from generic_provider_server.domain.actions import ChangeLocation, Deactivate, Terminate
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.resets.records import (
     EntryOutcome,
@@ -11,11 +11,11 @@ from generic_provider_server.domain.resets.records import (
     Settled,
 )
 from generic_provider_server.domain.subscription.differences import DifferenceKind
-from generic_provider_server.domain.values import RequestOrigin, RequestType, SyncState
+from generic_provider_server.domain.values import Address, RequestOrigin, RequestType, SyncState
 from generic_provider_server.services.surveying import totals_of
 from generic_provider_server.store.read.filters import RequestFilter
 from support.bench import Bench
-from support.examples import ADD_NEWS, viewer
+from support.examples import ADD_NEWS, REMOVE_SPORT, viewer
 from support.resets import Runs
 
 CREATED, SUPERSEDED = EntryOutcome.REQUESTS_CREATED, EntryOutcome.SUPERSEDED
@@ -85,6 +85,24 @@ async def test_a_held_run_does_exactly_what_its_entries_said(runs: Runs) -> None
     made = await runs.bench.requests(RequestFilter(reset_run=run.id))
     assert [request.subscription for request in made] == ["S3"]
     assert (approved.requests_created, approved.skipped) == (1, 2)
+
+
+async def test_what_the_filters_do_not_find_any_more_has_changed_unless_it_is_in_sync(
+    runs: Runs,
+) -> None:
+    await runs.outage("S1", "S2")
+    run = await runs.run(hold=True, difference_kinds=(DifferenceKind.SERVICE_MISSING,))
+    await runs.bench.stop_provider("SAT")
+    await runs.bench.perform(ChangeLocation(Address(city="Narva")), "S1")
+    for number in ("S1", "S2"):
+        await runs.bench.perform(REMOVE_SPORT, number)
+    await runs.bench.start_provider("SAT")
+
+    approved = await runs.approve(run)
+
+    changed = EntryOutcome.CHANGED_SINCE_PREVIEW
+    assert await runs.outcomes(run) == {"S1": changed, "S2": SUPERSEDED}
+    assert (approved.requests_created, approved.skipped) == (0, 2)
 
 
 async def test_the_guard_holds_a_run_that_would_switch_off_too_much(runs: Runs) -> None:

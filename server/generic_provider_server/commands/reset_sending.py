@@ -12,7 +12,9 @@ from msgspec.structs import replace
 from ..domain.platform.image import Request
 from ..domain.resets.examine import examine
 from ..domain.resets.records import Entry, EntryOutcome, RunRecord, RunState, Stage, run_id
+from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.differences import Difference
+from ..domain.values import SyncState
 from ..store.database.engine import DATABASE_ERRORS
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
@@ -135,7 +137,7 @@ def _send(
         log.exception("reset_failed", subscription=number, run=run_id(run.id))
         return _failed(entry)
     if found is None or change is None:
-        return replace(entry, outcome=EntryOutcome.SUPERSEDED) if planned else None
+        return _nothing_to_send(entry, record.aggregate, run) if planned else None
     if planned and digest_of(found.requests) != entry.digest:
         message = _changes(entry.differences, found.differences)
         return replace(entry, outcome=EntryOutcome.CHANGED_SINCE_PREVIEW, message=message)
@@ -146,6 +148,15 @@ def _send(
         requests=len(change.created),
         account_number=found.account_number,
     )
+
+
+def _nothing_to_send(entry: Entry, aggregate: Aggregate, run: RunRecord) -> Entry:
+    """Returns the entry of a planned subscription for which the run would send nothing now."""
+    link = aggregate.link(run.definition.provider)
+    if link is not None and link.sync_state is SyncState.OUT_OF_SYNC:
+        changed = EntryOutcome.CHANGED_SINCE_PREVIEW
+        return replace(entry, outcome=changed, message="the run's filters do not find it any more")
+    return replace(entry, outcome=EntryOutcome.SUPERSEDED)
 
 
 def _changes(planned: Sequence[Difference], found: Sequence[Difference]) -> str:

@@ -72,6 +72,12 @@ async def requests(bench: Bench, **wanted: object) -> list[tuple[str, RequestTyp
     return [(request.subscription, request.type) for request in found]
 
 
+async def test_an_account_number_is_that_of_the_platform_of_the_request(house: Bench) -> None:
+    await house.perform(ADD_STREAM, "S1")
+    found = await house.requests(RequestFilter(account_number="A-1"))
+    assert [(each.provider, each.account_number) for each in found] == [("SAT", "A-1")]
+
+
 async def test_what_is_unknown_is_not_found(house: Bench) -> None:
     assert await house.store.read(lambda queries: queries.subscription("S9")) is None
     assert await house.store.read(lambda queries: queries.action(99)) is None

@@ -128,10 +128,17 @@ def request_conditions(
         # needed to use the partial index of requests that resets created
         conditions.append(RequestRow.reset_run != SQL("0"))
     if wanted.account_number:
-        linked = LinkRow.select(LinkRow.subscription).where(
-            *_named(LinkRow.account_number, wanted.account_number)
+        named = _named(LinkRow.account_number, wanted.account_number)
+        conditions.append(
+            RequestRow.subscription.in_(LinkRow.select(LinkRow.subscription).where(*named))
         )
-        conditions.append(RequestRow.subscription.in_(linked))
+        # the subscription's other platforms have other account numbers
+        link = LinkRow.select(SQL("1")).where(
+            LinkRow.subscription == RequestRow.subscription,
+            LinkRow.provider == RequestRow.provider,
+            *named,
+        )
+        conditions.append(fn.EXISTS(link))
     if wanted.item_serial:
         named = f'"serial_number":{encode(wanted.item_serial).decode()}'
         conditions.append(text_of(RequestRow.document).contains(named))

@@ -168,7 +168,7 @@ async def test_a_lease_carries_at_most_a_mebibyte_of_a_large_unit(bench: Bench) 
 
 async def test_a_term_end_comes_however_many_requests_it_makes(bench: Bench) -> None:
     end = Instant(bench.clock.now + 1_000 * SECOND)
-    await _with_large_requests(bench, services=300, term_end=end)
+    await _with_large_requests(bench, services=250, term_end=end)
     await bench.pass_time(1_001)
     desired = (await bench.subscription("S1")).aggregate.desired
 

@@ -5,13 +5,21 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
-from generic_provider_server.domain.actions import AddServices, Rest
-from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.actions import AddServices, RemoveServices, Rest, Selection
+from generic_provider_server.domain.refusals import InvalidField, Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState, WaitingFor
-from generic_provider_server.domain.values import RequestType, State, SyncState
+from generic_provider_server.domain.values import (
+    Distributor,
+    GoodsMapping,
+    Provider,
+    RequestType,
+    Service,
+    State,
+    SyncState,
+)
 from generic_provider_server.store.read.filters import ActionFilter
 from support.bench import Bench
-from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, SPORT, viewer
+from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, SPORT, card, viewer
 
 
 async def test_an_action_is_kept_with_its_requests_and_the_new_state(bench: Bench) -> None:
@@ -31,6 +39,30 @@ async def test_an_action_is_kept_with_every_provider_named(bench: Bench) -> None
     done = await bench.perform(AddServices((replace(SPORT, provider=""),)), "S1")
 
     assert (await bench.action(done.action.id)).action == ADD_SPORT
+
+
+async def test_services_that_no_message_could_carry_together_are_refused(bench: Bench) -> None:
+    """A reset or an End may send all of them in one request, each with the items of its place."""
+    goods = [f"GOODS{n}" for n in range(4)]
+    codes = [f"S{n}" for n in range(90)]
+    provider = Provider(
+        code="P",
+        distributors=(Distributor(code="MAIN", required_goods_types=tuple(goods)),),
+        services=tuple([Service(code=code, provider_service_id=code) for code in codes]),
+        goods=tuple([GoodsMapping(each, each) for each in goods]),
+    )
+    places = [Selection(provider="P", distributor="MAIN", service=code) for code in codes]
+    item = replace(card("1"), provider="P", parameters={"chip": "x" * 4_000})
+    items = [replace(item, goods_type=each, serial_number=each) for each in goods]
+    await bench.add_provider(provider)
+    await bench.become(replace(viewer("S1"), items=tuple(items), services=tuple(places[:30])))
+    await bench.perform(AddServices(tuple(places[30:60])), "S1")
+
+    with pytest.raises(InvalidField, match="with their items"):
+        await bench.perform(AddServices(tuple(places[60:])), "S1")
+
+    await bench.perform(RemoveServices(tuple(places[:30])), "S1")
+    await bench.perform(AddServices(tuple(places[60:])), "S1")
 
 
 async def test_an_action_on_two_providers_makes_requests_for_each(bench: Bench) -> None:

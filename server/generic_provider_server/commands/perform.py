@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from msgspec.structs import replace
 
 from ..domain.actions import AnyAction, BecomeSubscriber
+from ..domain.catalogue import Catalogues
 from ..domain.refusals import InvalidField, Reason, Refused
 from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.names_used import goods_of
@@ -22,7 +25,7 @@ from ..domain.subscription.records import (
     revised,
 )
 from ..domain.subscription.transition import Transition
-from ..domain.values import Goods, Instant, RequestOrigin, RequestType, Value
+from ..domain.values import Goods, Instant, RequestOrigin, RequestType, Subscription, Value
 from ..store.database.documents import encode
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
@@ -35,7 +38,7 @@ FEW_PARTS = 40
 MOST_BYTES = 256 * 1024
 MOST_REQUEST_BYTES = 1024 * 1024
 """The greatest size in bytes of all requests of an action together, because the response to the
-call contains them.
+call contains them; and of all services of one provider, because one request may contain them.
 """
 
 
@@ -104,7 +107,7 @@ class Perform(Value, frozen=True, kw_only=True):
             scheduled=self.scheduled is not None,
         )
         if not self.automatic:
-            _check_size(change)
+            _check_size(change, former, catalogues=transaction.catalogues)
         _check_items(transaction, change.aggregate)
         if self.validate_only:
             return _preview(transaction, change, former, record)
@@ -217,7 +220,9 @@ def created_requests(transaction: Transaction, change: Transition) -> tuple[Requ
     return tuple(sorted(requests, key=lambda request: request.origin is not RequestOrigin.RESET))
 
 
-def _check_size(change: Transition) -> None:
+def _check_size(
+    change: Transition, former: SubscriptionRecord | None, *, catalogues: Catalogues
+) -> None:
     """Refuses a subscription or requests that are too large.
 
     Each part has its own limit, so only the number of parts can make them too large.
@@ -232,6 +237,25 @@ def _check_size(change: Transition) -> None:
     for what, (size, most) in sizes.items():
         if size > most:
             raise InvalidField((what, f"would have {size} bytes, at most {most} are allowed"))
+    size = _size_together(desired, catalogues)
+    before = _size_together(former.aggregate.desired, catalogues) if former else 0
+    if size > max(before, MOST_REQUEST_BYTES):
+        why = f"would have {size} bytes with their items, at most {MOST_REQUEST_BYTES} are allowed"
+        raise InvalidField(("services", why))
+
+
+def _size_together(state: Subscription, catalogues: Catalogues) -> int:
+    """Returns the bytes that all services of one provider need in one request, which a reset or an
+    End may send. Each service carries the items of its distributor.
+    """
+    items, sizes = Counter[tuple[str, str]](), Counter[str]()
+    for item in state.items:
+        items[item.provider, item.distributor] += len(encode(item))
+    for service in state.services if state.live else ():
+        parameters = catalogues[service.provider].services[service.service].parameters
+        sizes[service.provider] += items[service.provider, service.distributor]
+        sizes[service.provider] += len(encode(parameters))
+    return max(sizes.values(), default=0)
 
 
 def _check_items(transaction: Transaction, aggregate: Aggregate) -> None:

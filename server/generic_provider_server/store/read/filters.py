@@ -122,21 +122,22 @@ def request_conditions(
         (RequestRow.state, wanted.states),
         (RequestRow.origin, wanted.origins),
     )
-    conditions = _equal(texts) + _any_of(numbers) + _named(RequestRow.reference, wanted.reference)
+    conditions: list[Any] = _equal(texts) + _any_of(numbers)
+    conditions += _named(RequestRow.reference, wanted.reference)
     if wanted.reset_run:
         conditions.append(RequestRow.reset_run == wanted.reset_run)
         # needed to use the partial index of requests that resets created
         conditions.append(RequestRow.reset_run != SQL("0"))
     if wanted.account_number:
-        named = _named(LinkRow.account_number, wanted.account_number)
+        has_it = _named(LinkRow.account_number, wanted.account_number)
         conditions.append(
-            RequestRow.subscription.in_(LinkRow.select(LinkRow.subscription).where(*named))
+            RequestRow.subscription.in_(LinkRow.select(LinkRow.subscription).where(*has_it))
         )
         # the subscription's other platforms have other account numbers
         link = LinkRow.select(SQL("1")).where(
             LinkRow.subscription == RequestRow.subscription,
             LinkRow.provider == RequestRow.provider,
-            *named,
+            *has_it,
         )
         conditions.append(fn.EXISTS(link))
     if wanted.item_serial:

@@ -11,10 +11,16 @@ from typing import Any
 import pytest
 
 from generic_provider_server.domain.platform.effect import names
-from generic_provider_server.domain.resets.records import EntryOutcome, RunRecord, RunState
+from generic_provider_server.domain.resets.records import (
+    EntryOutcome,
+    ResetDefinition,
+    RunRecord,
+    RunState,
+)
 from generic_provider_server.domain.subscription.differences import DifferenceKind
 from generic_provider_server.domain.subscription.records import RequestRecord
 from generic_provider_server.domain.values import Instant, RequestState, RequestType, SyncState
+from generic_provider_server.services.surveying import totals_of
 from generic_provider_server.store.read.filters import RequestFilter
 from support.figures import Figure
 from support.histories import History
@@ -48,6 +54,7 @@ class Healed(History):
         planned = {each.subscription: each for each in await runs.entries(run)}
         for _ in range(self.chance.randrange(4)):
             await self._act()
+        await self._check_guard(run.definition)
         states = await self._sync_states(provider)
         created = await self._created(await runs.approve(run))
         for each in await runs.entries(run):
@@ -56,6 +63,13 @@ class Healed(History):
             assert types == (planned[each.subscription].types if sent else ()), each
             in_sync = states[each.subscription] is not SyncState.OUT_OF_SYNC
             assert in_sync or each.outcome is not EntryOutcome.SUPERSEDED, each
+
+    async def _check_guard(self, definition: ResetDefinition) -> None:
+        """Checks that the guard counts the platform's state after the pending requests."""
+        links = [a.link(definition.provider) for a in await self.truth.aggregates()]
+        now = self.bench.clock.now
+        holding = sum(bool(link.expected(now=now).entitlements) for link in links if link)
+        assert (await totals_of(self.bench.store, definition)).holding == holding
 
     async def _sync_states(self, provider: str) -> dict[str, SyncState]:
         found = [(a.desired.number, a.link(provider)) for a in await self.truth.aggregates()]

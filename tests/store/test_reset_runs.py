@@ -119,6 +119,30 @@ async def test_the_guard_holds_a_run_that_would_switch_off_too_much(runs: Runs) 
     assert totals.subscriptions == 0
 
 
+@pytest.mark.parametrize(
+    ("accepted", "pending_off", "pending_on", "held"), [(120, 20, 0, True), (100, 0, 15, False)]
+)
+async def test_the_guard_counts_what_pending_requests_switch_on_and_off(
+    runs: Runs, accepted: int, pending_off: int, pending_on: int, *, held: bool
+) -> None:
+    bench, numbers = runs.bench, [f"S{n:03d}" for n in range(accepted)]
+    await bench.become_all([viewer(number) for number in numbers])
+    await bench.accept_all("SAT")
+    await bench.stop_provider("SAT")
+    for number in numbers[:11]:
+        await bench.perform(Terminate(), number)
+    await bench.start_provider("SAT")
+    for number in numbers[11 : 11 + pending_off]:
+        await bench.perform(Deactivate(), number)
+    await bench.become_all([viewer(f"T{n:03d}") for n in range(pending_on)])
+
+    definition = (await runs.define()).definition
+    totals = await totals_of(bench.store, definition)
+    holding = accepted - pending_off + pending_on
+    assert (totals.holding, totals.losing, totals.held(definition)) == (holding, 11, held)
+    assert ((await runs.run()).state is RunState.HELD) is held
+
+
 async def test_the_guard_says_both_numbers_and_an_approval_lets_the_run_go_on(runs: Runs) -> None:
     numbers = [f"S{n:03d}" for n in range(100)]
     await runs.bench.become_all([viewer(number) for number in numbers])

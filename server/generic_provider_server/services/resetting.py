@@ -19,7 +19,7 @@ from ..store.memory.set_aside import Unprocessable
 from ..store.store import Store
 from .duties import TICK
 from .periodic_step import Loop
-from .surveying import Survey, in_sync_and_holding, survey
+from .surveying import Survey, holding_besides, survey
 from .transaction_size import TransactionSize
 
 LEAST_SENT, MOST_SENT = 10, 400
@@ -167,7 +167,7 @@ class Resetting:
         definition, found = run.definition, await self._surveyed(run)
         in_sync = 0
         if found.last:
-            in_sync = await self._store.read(partial(in_sync_and_holding, definition=definition))
+            in_sync = await holding_besides(self._store, definition)
         count = Count(
             before=run,
             findings=found.findings,

@@ -11,7 +11,7 @@ from ..domain.catalogue import Catalogues
 from ..domain.resets.examine import Finding, examine, holds, loses
 from ..domain.resets.records import GUARD_LEAST, ResetDefinition
 from ..domain.subscription.transition import Circumstances
-from ..domain.values import RequestType
+from ..domain.values import RequestType, SyncState
 from ..store.read.queries import Queries
 from ..store.store import Store
 
@@ -113,7 +113,7 @@ class Totals(NamedTuple):
 
 async def totals_of(store: Store, definition: ResetDefinition) -> Totals:
     requests, subscriptions, losing = Counter[RequestType](), 0, 0
-    holding = await store.read(partial(in_sync_and_holding, definition=definition))
+    holding = await holding_besides(store, definition)
     cursor, last = "", False
     while not last:
         left = None if definition.first is None else definition.first - subscriptions
@@ -135,8 +135,30 @@ async def totals_of(store: Store, definition: ResetDefinition) -> Totals:
     return Totals(subscriptions, requests, holding, losing)
 
 
-def in_sync_and_holding(queries: Queries, definition: ResetDefinition) -> int:
-    """Returns the number of subscriptions that hold an entitlement, but that the run does not
-    examine, because they are IN_SYNC.
+async def holding_besides(store: Store, definition: ResetDefinition) -> int:
+    """Returns the number of subscriptions that are expected to hold an entitlement, but that the
+    run does not examine, because they are not OUT_OF_SYNC.
     """
-    return queries.count_holding(definition) if definition.plain else 0
+    if not definition.plain:
+        return 0
+    holding = await store.read(lambda queries: queries.count_holding(definition))
+    after = None
+    while after != "":
+        ask = partial(_change_of_holding, definition=definition, after=after or "")
+        change, after = await store.read(ask)
+        holding += change
+    return holding
+
+
+def _change_of_holding(
+    queries: Queries, definition: ResetDefinition, *, after: str
+) -> tuple[int, str]:
+    """Returns by how many subscriptions the pending requests after the subscription `after` change
+    the number of those that hold an entitlement, and where to continue; an empty text at the end.
+    """
+    records, end = queries.with_pending(definition, after=after, limit=AT_ONCE)
+    change, now = 0, queries.now()
+    for link in [record.aggregate.link(definition.provider) for record in records]:
+        if link is not None and link.sync_state is not SyncState.OUT_OF_SYNC:
+            change += bool(link.expected(now=now).entitlements) - bool(link.confirmed.entitlements)
+    return change, end

@@ -26,6 +26,7 @@ from ...domain.values import Instant, RequestState
 from ..database import duty_statements as sql
 from ..database.archive_models import ArchivedRow
 from ..database.models import (
+    LaneRow,
     LinkRow,
     RequestRow,
     ResetDefinitionRow,
@@ -172,8 +173,29 @@ class ResetReads(BacklogQueries):
         return self._count(definition, [IS_OUT_OF_SYNC] if definition.plain else [])
 
     def count_holding(self, definition: ResetDefinition) -> int:
-        """Returns the number of subscriptions that hold an entitlement and are not OUT_OF_SYNC."""
+        """Returns the number of subscriptions that are not OUT_OF_SYNC and whose platform has
+        confirmed an entitlement.
+        """
         return self._count(definition, [HOLDS, LinkRow.sync_state != SQL("3")])
+
+    def with_pending(
+        self, definition: ResetDefinition, *, after: str, limit: int
+    ) -> tuple[list[SubscriptionRecord], str]:
+        """Returns the next subscriptions in the filter that have pending requests at the provider,
+        and the number of the last one that was examined; an empty text if no other follows.
+        """
+        lanes = LaneRow.select(LaneRow.subscription).where(
+            LaneRow.provider == definition.provider, LaneRow.subscription > after
+        )
+        lanes = lanes.order_by(LaneRow.subscription).limit(limit)
+        numbers = [row.subscription for row in self._rows(lanes)]
+        end = numbers[-1] if len(numbers) == limit else ""
+        if definition.subscriptions:
+            numbers = sorted({*numbers} & {*definition.subscriptions})
+        chosen = SubscriptionRow.number.in_(numbers)
+        found = SubscriptionRow.select().where(chosen, *_filters(definition))
+        records = [_readable(row) for row in self._rows(found)] if numbers else []
+        return [record for record in records if record is not None], end
 
     def accepted_since(
         self, provider: str, since: Instant, *, subscriptions: Collection[str]

@@ -1,4 +1,6 @@
-"""The command `generic-provider`. Its commands are nouns with verbs; each noun has a module."""
+"""The command `generic-provider`. Its subcommands consist of a noun and a verb; each noun has a
+module.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,7 @@ COMMANDS = (
 
 
 class _Commands(click.Group):
-    """Imports the module of a command only when the command is called, because to import all
+    """Imports the module of a command only when the command is called, because the import of all
     modules takes long.
     """
 
@@ -54,7 +56,7 @@ class _Commands(click.Group):
 def generic_provider() -> None:
     """Stands between a pay-TV CRM and its CAS and OTT platforms.
 
-    `generic-provider serve` runs the server; the other commands talk to a running one.
+    `generic-provider serve` runs the server; the other commands connect to a running server.
 
     \b
     Exit codes: 0 done, 1 refused, 2 wrong usage, 3 server not reached.

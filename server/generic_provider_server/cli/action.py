@@ -43,7 +43,7 @@ COMMON: tuple[click.Parameter, ...] = (
     click.Option(
         ["--at"],
         type=INSTANT,
-        help="The time at which the service performs the action. By default it does so now.",
+        help="The time at which the service performs the action. Default: now.",
     ),
     click.Option(
         ["--bulk/--live"],
@@ -113,7 +113,9 @@ def _command(name: str, verb: Verb) -> click.Command:
 
 
 def _check(common: Common, *, part: bool) -> None:
-    """Refuses options that contradict each other. `part`: only a part of a value is given."""
+    """Refuses options that contradict each other. `part`: true if only a part of a value is
+    given.
+    """
     if common.wait and (common.validate_only or common.at):
         raise click.UsageError("--wait does not go together with --validate-only or --at")
     if common.at and common.at < datetime.now(UTC):
@@ -217,7 +219,7 @@ def cancel(client: Client, output: Output, *, action_id: str, performed_by: str)
     cls=NamedOption,
     type=Named(ActionKind),
     multiple=True,
-    help="List only those of this kind.",
+    help="List only actions of this kind.",
 )
 @click.option(
     "--state",
@@ -225,7 +227,7 @@ def cancel(client: Client, output: Output, *, action_id: str, performed_by: str)
     cls=NamedOption,
     type=Named(ActionState),
     multiple=True,
-    help="List only those in this state.",
+    help="List only actions in this state.",
 )
 @click.option("--performed-by", default="", help="Who performed the action.")
 @created_options
@@ -265,7 +267,7 @@ def _performed(done: PerformActionResponse) -> list[str]:
 
 
 def _notes(done: PerformActionResponse) -> Iterator[str]:
-    """Yields remarks for the person who performs the action, if the result may be a surprise."""
+    """Yields remarks about a result that may surprise the person who performs the action."""
     if done.repeated:
         yield "performed by an earlier call with the same request id; nothing was changed now"
     for provider in done.providers_left_out:

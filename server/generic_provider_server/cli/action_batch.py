@@ -23,7 +23,7 @@ from .remote import remote
 
 LATE = "its schedule_time is in the past, so it is not scheduled but performed now"
 MOST_BYTES = 3 * 1024 * 1024
-"""A call has at most this many bytes. A server takes 4 MiB."""
+"""The greatest size of a call in bytes. A server accepts 4 MiB."""
 
 
 class Result(NamedTuple):
@@ -31,7 +31,7 @@ class Result(NamedTuple):
     action: SubscriptionAction | None = None
     repeated: bool = False
     reason: str = ""
-    """The reason why there is no action; empty if there is one."""
+    """The reason why the line contains no valid action; empty if it contains one."""
 
 
 @click.command()
@@ -41,17 +41,15 @@ class Result(NamedTuple):
     type=click.IntRange(1, 1000),
     default=500,
     show_default=True,
-    help="How many actions one call carries.",
+    help="The number of actions in one call.",
 )
 @click.option("--validate-only", is_flag=True, help="Check every line, and change nothing.")
 @click.option(
     "--again",
     is_flag=True,
-    help="Perform all lines anew, also those that an earlier run of the same file performed.",
+    help="Perform all lines anew, also lines that an earlier run of the file performed.",
 )
-@click.option(
-    "--run", default="", help="The run that --again began and that was interrupted: continue it."
-)
+@click.option("--run", default="", help="Continue the interrupted run that --again began.")
 @click.option("--wait", is_flag=True, help="Wait until all actions are settled, and count them.")
 @click.option(
     "--performed-by",
@@ -74,13 +72,13 @@ def batch(
     """Perform the actions of FILE, line by line; - is standard input.
 
     Each line is a PerformActionRequest in JSON. If the name of FILE ends with .csv, it is CSV: its
-    columns are paths of fields, like subscription or add_services.services[0].distributor. An
-    action that has no fields, like terminate, is named in the column "action". FILE may be
-    compressed by gzip.
+    columns are paths of fields, like subscription or add_services.services[0].distributor. The
+    column "action" names an action that has no fields, like terminate. FILE may be compressed by
+    gzip.
 
-    A line without request_id gets one that is computed from the file's name and the line. So if the
-    same person runs the same command again, it performs only what is missing. The same lines a
-    month later need --again, or a file of another name.
+    If a line has no request_id, the command computes one from the file's name and the line. So if
+    the same person runs the command again, it performs only the missing lines. To perform the same
+    lines again a month later, give --again or rename the file.
 
     Refused lines are written to FILE.refused, and the reasons to standard error.
     """
@@ -104,7 +102,7 @@ def batch(
 def _actions(
     client: Client, text: Text, *, outcome: Outcome, refused: RefusedLines, most: int, run: str
 ) -> Iterator[SubscriptionAction]:
-    """Performs the actions of the lines, and yields those that are not refused."""
+    """Performs the actions of the lines, and yields the actions that were not refused."""
     lines = Lines(text, again=run)
     with LinesBar(text) as bar:
         for group in _groups(lines, most=most):

@@ -1,7 +1,7 @@
 """Defines the actions and their options.
 
-The name of an option's parameter is the field that it fills: `holder__name` fills `holder.name`,
-and `services__term_end` fills `term_end` of each service.
+The parameter of an option has the name of the field that it fills: `holder__name` fills
+`holder.name`, and `services__term_end` fills `term_end` of each service.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ SOME_SERVICES = _many("--service", "services", SERVICE, help="A service.")
 ITEMS = _many("--item", "items", ITEM, required=True, help="A card, box or other item.")
 SOME_ITEMS = _many("--item", "items", ITEM, help="A card, box or other item.")
 TERM_END = _instant("--term-end", "services__term_end", help="The time at which the services stop.")
-UNTIL = _instant("--until", required=True, help="The time at which the state ends by itself.")
+UNTIL = _instant("--until", required=True, help="The time at which the state ends automatically.")
 TYPE = _option("--type", required=True, help="Your name for this type of subscription, e.g. DTH.")
 HOLDER = (
     _option("--holder-number", "holder__number", help="The CRM's account number."),
@@ -149,7 +149,7 @@ ACTIONS = {
     ),
     "activate": Verb("Switch a subscription on."),
     "deactivate": Verb("Switch a subscription off."),
-    "rest": Verb("Let a subscription rest; the rest ends by itself.", (UNTIL,)),
+    "rest": Verb("Let a subscription rest until a time.", (UNTIL,)),
     "end-resting": Verb("End a rest."),
     "short-term-activate": Verb("Switch a subscription on until a time.", (UNTIL,)),
     "end-short-term-activation": Verb("End a short-term activation early."),
@@ -170,8 +170,8 @@ ACTIONS = {
         (
             PROVIDER,
             _option("--distributor", required=True, help="The viewing point of both services."),
-            _option("--old-service", required=True, help="The service that goes."),
-            _option("--new-service", required=True, help="The service that comes."),
+            _option("--old-service", required=True, help="The old service, which is replaced."),
+            _option("--new-service", required=True, help="The new service."),
             _instant("--term-end", help="The time at which the new service stops."),
         ),
     ),
@@ -190,7 +190,7 @@ ACTIONS = {
     "swap-item": Verb(
         "Replace an item by another.",
         (
-            _option("--old-serial-number", required=True, help="The item that goes."),
+            _option("--old-serial-number", required=True, help="The old item, which is replaced."),
             _option("--goods-type", help="The goods type of the old item."),
             _option(
                 "--new-item",
@@ -235,7 +235,7 @@ ACTIONS = {
                 type=click.IntRange(1),
                 default=1,
                 show_default=True,
-                help="How much is used.",
+                help="The amount that is used.",
             ),
             _instant("--start-time", required=True, help="The beginning of the usage."),
             _instant("--end-time", required=True, help="The end of the usage."),

@@ -61,7 +61,7 @@ def adapter() -> None:
     help="Reject requests of a type (* = any) about a service, item, distributor or usage, "
     "e.g. 'ACTIVATE_SERVICE:FILM=E42:not on this card'. May be repeated.",
 )
-@click.option("--delay", type=Seconds(0), default=0, help="How many seconds each request takes.")
+@click.option("--delay", type=Seconds(0), default=0, help="The seconds that each request takes.")
 @click.option("--fail", type=SHARE, default=0, help="The share of requests to answer RETRY_LATER.")
 @click.option(
     "--lose",
@@ -69,9 +69,17 @@ def adapter() -> None:
     default=0,
     help="The share of answers to lose after the request was applied.",
 )
-@click.option("--die-after", type=int, default=0, help="Die after this number of applied requests.")
 @click.option(
-    "--freeze-after", type=int, default=0, help="Freeze after this number of applied requests."
+    "--die-after",
+    type=int,
+    default=0,
+    help="End without an answer after this number of applied requests.",
+)
+@click.option(
+    "--freeze-after",
+    type=int,
+    default=0,
+    help="Stop reacting after this number of applied requests.",
 )
 @click.option(
     "--max-in-flight",
@@ -97,7 +105,8 @@ def simulate_(
 ) -> None:
     """Serve a provider with a simulated platform, until Ctrl-C.
 
-    The platform rejects what a real one would reject, and has the faults that the options name.
+    The platform rejects the requests that a real platform would reject, and has the faults that the
+    options name.
     """
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s")
     try:
@@ -122,12 +131,10 @@ def simulate_(
 
 @adapter.command()
 @memory_option
-@click.option(
-    "--journal", is_flag=True, help="Print everything that was applied or rejected, in order."
-)
-@click.option("--report", is_flag=True, help="Print it as lines for `platform report`.")
+@click.option("--journal", is_flag=True, help="Print all applied and rejected requests, in order.")
+@click.option("--report", is_flag=True, help="Print the contents as lines for `platform report`.")
 def memory(*, memory: Path, journal: bool, report: bool) -> None:
-    """Print what a simulated platform holds."""
+    """Print the contents of a simulated platform."""
     with platform_in(memory) as platform:
         if report:
             for subscriber in reported(platform):
@@ -150,10 +157,10 @@ def memory(*, memory: Path, journal: bool, report: bool) -> None:
 @memory_option
 @remote
 def compare(client: Client, output: Output, *, provider: str, memory: Path) -> None:
-    """Compare what a simulated platform holds with the CRM.
+    """Compare a simulated platform with the CRM.
 
-    Prints every subscription that is not in sync, and every one that is shown in sync although the
-    platform holds something else.
+    Prints every subscription that is not in sync, or that is shown in sync although the platform
+    holds something else.
     """
     with platform_in(memory) as platform:
         wrong = list(differences(client, platform, provider=provider))

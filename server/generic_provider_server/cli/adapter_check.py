@@ -29,18 +29,18 @@ from .values import Named, NamedOption, Seconds
     default="127.0.0.1:50052",
     show_default=True,
     metavar="HOST:PORT",
-    help="The address for the adapter, without TLS. Port 0 takes a free one.",
+    help="The address for the adapter, without TLS. Port 0 means a free port.",
 )
 @click.option(
     "--provider-file",
     type=FILE,
-    help="The TOML file of the provider, as for `provider apply`. The check asks for its services "
-    "and goods; without it, for a SMARTCARD on MAIN.",
+    help="The TOML file of the provider, as for `provider apply`. The check uses its services "
+    "and goods. Without a file, it uses a SMARTCARD on MAIN.",
 )
 @click.option(
     "--service",
-    help="A service that the platform can switch on. Default: the first one of --provider-file, "
-    "else SPORT.",
+    help="A service that the platform can switch on. Default: the first service of "
+    "--provider-file, or SPORT.",
 )
 @click.option("--rejecting", metavar="SERVICE", help="A service that the adapter rejects.")
 @click.option("--down", metavar="SERVICE", help="A service for which the platform is down.")
@@ -55,14 +55,14 @@ from .values import Named, NamedOption, Seconds
     type=Seconds(),
     default=35,
     show_default=True,
-    help="How many seconds to wait for each step that the adapter must do.",
+    help="The seconds to wait for each step of the adapter.",
 )
 @click.option(
     "--wait",
     type=Seconds(),
     default=60,
     show_default=True,
-    help="How many seconds to wait for the adapter to connect at first.",
+    help="The seconds to wait for the adapter's first connection.",
 )
 @click.option(
     "--slow", is_flag=True, help="Add the tests that take minutes, e.g. a server that hangs."
@@ -113,9 +113,10 @@ def check(
 
 
 def _verdicts(listen: str, terms: Terms, *, junit: Path | None, as_json: bool) -> list[RuleVerdict]:
-    """Runs the check, and writes the file for JUnit if there is one."""
+    """Runs the check, and writes the verdicts to the file for JUnit if the user names one."""
     if junit:
-        junit.touch()  # it fails now, and not after the check
+        # If the file cannot be written, the command fails now and not after the check.
+        junit.touch()
     try:
         verdicts = asyncio.run(_check(listen, terms, as_json=as_json))
     except NotJudged as error:

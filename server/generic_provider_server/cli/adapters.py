@@ -14,7 +14,7 @@ from .remote import remote
 @click.option("--provider", default="", help="List only adapters of this provider.")
 @remote
 def adapters(client: Client, output: Output, *, provider: str) -> None:
-    """List the adapters that are connected, to any server process."""
+    """List the adapters that are connected to any server process."""
     output.messages(
         client.list_adapters(provider=provider),
         {

@@ -1,4 +1,4 @@
-"""Finds the command that performs an action again."""
+"""Builds the command line that performs an action again."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from .values import Entry, Named, Parts, kebab
 
 
 def again(found: SubscriptionAction) -> Sequence[str]:
-    """Returns the words of the command; empty if its options cannot express exactly what the action
-    asked for, or if only one of several services or items was rejected.
+    """Returns the words of the command line. Returns nothing if options cannot express exactly the
+    action, or if only one of several services or items was rejected.
     """
     field = found.performed.WhichOneof("action") or ""
     name = kebab(field)
@@ -38,7 +38,9 @@ def again(found: SubscriptionAction) -> Sequence[str]:
 
 
 def _asked(name: str, words: Sequence[str], *, kind: type[Message]) -> Message | None:
-    """Returns what the command would ask for; None if it does not accept the options."""
+    """Returns the message that the command line would send; None if the command does not accept the
+    options.
+    """
     command = click.Command(name, params=[*ACTIONS[name].options, WHOLE])
     try:
         options = command.make_context(name, [*words]).params
@@ -64,7 +66,7 @@ def _words(option: click.Option, asked: Message) -> Iterator[str]:
 
 
 def _values(message: Any, first: str, *rest: str) -> Iterator[Any]:
-    """Yields the values of the field, or of a field within it, that are set."""
+    """Yields the values that are set in the field, or in a field inside the field."""
     value = next((value for field, value in message.ListFields() if field.name == first), ())
     if isinstance(value, Mapping):
         value = value.items()

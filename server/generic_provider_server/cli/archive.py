@@ -23,9 +23,9 @@ from .values import INSTANT, SPAN, Named, NamedOption
 
 POLL_SECONDS = 0.5
 NOTHING_OLD = (
-    "No request is old enough: one that was created before that time is archived when its action "
-    "is settled, it has had its final state for 24 hours plus the longest max_lease_time of all "
-    "providers, and no subscription shows it as its last error."
+    "No request is old enough. A request that was created before that time is archived when its "
+    "action is settled, the request has had its final state for 24 hours plus the longest "
+    "max_lease_time of all providers, and no subscription shows it as the last error."
 )
 PERFORMED_BY = click.option(
     "--performed-by", default="", help="Who does this. Default: the user of this machine."
@@ -34,7 +34,7 @@ PERFORMED_BY = click.option(
 
 @click.group()
 def archive() -> None:
-    """Move old requests out of the database into files, and read these."""
+    """Move old requests out of the database into files, and read the files."""
 
 
 archive.add_command(show)
@@ -64,7 +64,7 @@ def create(
 ) -> None:
     """Make an archive of old requests and the actions that created them.
 
-    The service makes it in the background. Ctrl-C ends only the waiting.
+    The service writes the archive in the background. Ctrl-C ends only the waiting.
     """
     if (older_than is None) == (created_before is None):
         raise click.UsageError("give either --older-than or --created-before")
@@ -80,7 +80,9 @@ def create(
 
 
 def _ago(span: timedelta) -> datetime:
-    """Returns the time before that span, but none before 1970, because nothing is that old."""
+    """Returns the time that is the span before now, but at least the year 1970, because no request
+    is older.
+    """
     now = datetime.now(UTC)
     return now - min(span, now - datetime.fromtimestamp(0, UTC))
 
@@ -93,7 +95,7 @@ def _ago(span: timedelta) -> datetime:
     cls=NamedOption,
     type=Named(ArchiveState),
     multiple=True,
-    help="List only those in this state.",
+    help="List only archives in this state.",
 )
 @click.option(
     "--subscription", default="", help="Archives that contain requests of this subscription."
@@ -124,7 +126,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
 def download(client: Client, output: Output, *, number: str, to: Path | None) -> None:
     """Download an archive's file and check it.
 
-    The file keeps its name, unless --to gives it another.
+    Without --to, the file has the same name as on the server.
     """
     found = client.get_archive(number)
     file = to or Path(found.file or found.id)
@@ -133,7 +135,7 @@ def download(client: Client, output: Output, *, number: str, to: Path | None) ->
     part = file.with_name(f"{file.name}.part")
     try:
         if _received(client, found, part) != found.checksum:
-            raise click.ClickException("the file that came is not the archive: try again")
+            raise click.ClickException("the downloaded file is not the archive: try again")
         part.rename(file)
     finally:
         part.unlink(missing_ok=True)
@@ -148,7 +150,7 @@ def download(client: Client, output: Output, *, number: str, to: Path | None) ->
 @PERFORMED_BY
 @remote
 def delete(client: Client, output: Output, /, *, number: str, **options: Any) -> None:
-    """Delete an archive's file for good."""
+    """Delete an archive's file permanently."""
     deleted = client.delete_archive(number, **options)
     output.message(deleted, _line(deleted))
 
@@ -166,7 +168,7 @@ def _received(client: Client, archive: Archive, part: Path) -> str:
 
 
 def _made(client: Client, made: Archive) -> Archive:
-    """Returns the archive when it is made or has failed."""
+    """Waits until the archive is complete or has failed, and returns it."""
     with progress() as bar:
         task = bar.add_task(made.id, total=None)
         while made.state == ArchiveState.CREATING:

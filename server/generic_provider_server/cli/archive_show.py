@@ -1,4 +1,4 @@
-"""`generic-provider archive show` shows what is in an archive's file, without a server."""
+"""`generic-provider archive show` shows the contents of an archive's file without a server."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _present(_: click.Context, __: click.Parameter, file: Path) -> Path:
 @click.option(
     "--request", "requests", multiple=True, help="Show this request, its action, and who did what."
 )
-@click.option("--subscription", default="", help="Show everything of this subscription.")
+@click.option("--subscription", default="", help="Show all lines about this subscription.")
 @click.option("--reset-run", "run", default="", help="Show this reset run, with its entries.")
 @click.option("--checksum", default="", help="The SHA-256 that the file should have.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
@@ -53,9 +53,9 @@ def show(
     checksum: str,
     as_json: bool,
 ) -> None:
-    """Check an archive's FILE and show what is in it.
+    """Check an archive's FILE and show its contents.
 
-    If the file was cut short or altered, nothing is shown.
+    If the file was cut short or altered, the command shows no contents.
     """
     try:
         found = ArchiveFile(file, checksum=checksum.lower())

@@ -28,7 +28,9 @@ def code(entry: AuditEntry) -> str:
 
 
 def _counts(entry: AuditEntry) -> str:
-    """Returns the numbers of items or calls, unless there is one and the outcome describes it."""
+    """Returns the numbers of items or calls. Returns no numbers for a single item or call, because
+    the outcome describes it.
+    """
     if entry.done + entry.refused <= 1 and (entry.code or not entry.refused):
         return ""
     counts = {"done": entry.done, "refused": entry.refused}
@@ -83,9 +85,11 @@ def audit() -> None:
     type=Named(only=[each.name for each in grpc.StatusCode]),
     multiple=True,
     metavar="CODE",
-    help="Calls that ended so, for example PERMISSION_DENIED.",
+    help="Calls with this status, for example PERMISSION_DENIED.",
 )
-@click.option("--refused", is_flag=True, help="Calls of which something was refused.")
+@click.option(
+    "--refused", is_flag=True, help="Calls that were refused, or of which an item was refused."
+)
 @click.option("--time-from", type=INSTANT, help="Calls that began at or after this time.")
 @click.option("--time-to", type=INSTANT, help="Calls that began before this time.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with every field.")

@@ -1,4 +1,4 @@
-"""`generic-provider backlog` shows what is pending at a provider."""
+"""`generic-provider backlog` shows the pending requests of a provider in numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .remote import remote
 @click.argument("provider", default="")
 @remote
 def backlog(client: Client, output: Output, *, provider: str) -> None:
-    """Show what is pending at PROVIDER, or at each provider."""
+    """Show the numbers of pending requests of PROVIDER, or of each provider."""
     if provider:
         found = client.get_backlog(provider)
         output.message(found, *_lines(found))

@@ -1,4 +1,4 @@
-"""`generic-provider caller` writes the file that says who may call the server."""
+"""`generic-provider caller` writes the file of callers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..options import DESCRIBED
 F = TypeVar("F", bound=Callable[..., object])
 SETTING = DESCRIBED["callers"]
 SHOWN = 8
-"""The id of a token consists of this many digits of its digest."""
+"""The number of digits of a token's digest that are its id."""
 
 
 def file_option(command: F) -> F:
@@ -33,7 +33,7 @@ def file_option(command: F) -> F:
 
 @click.group()
 def caller() -> None:
-    """Add, remove and list those who may call the server, with their roles.
+    """Add, remove and list the callers of the server, with their roles.
 
     These commands write the file that `generic-provider serve --callers` reads. Running servers
     follow a change within 5 seconds.
@@ -60,7 +60,7 @@ def caller() -> None:
 @click.option(
     "--change-roles",
     is_flag=True,
-    help="Give a caller that exists other roles, for all its tokens and certificates.",
+    help="Change the roles of a caller, for all its tokens and certificates.",
 )
 @file_option
 def add(
@@ -73,8 +73,8 @@ def add(
 ) -> None:
     """Add a caller, and print its new token.
 
-    The token is printed only once: the file contains only its digest. A caller that exists already
-    gets the token or the certificates in addition to what it has.
+    The token is printed only once: the file contains only its digest. If the caller exists already,
+    its other tokens and certificates stay valid.
     """
     token, digest = new_token()
     try:
@@ -98,7 +98,9 @@ def add(
             certificates=_union(former.certificates, certificates),
         )
         say(f"{name}: {', '.join(roles)}" if same else change, err=True)
-        if tokens:  # before the file is written: nobody knows a token that was not printed
+        # The token is printed before the file is written, because nobody knows a token that was not
+        # printed.
+        if tokens:
             say("Keep this token; it is not shown again:", err=True)
             say(token)
 

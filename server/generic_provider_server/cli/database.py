@@ -38,7 +38,7 @@ def database() -> None:
 @database.command()
 @url_option
 def upgrade(*, url: str) -> None:
-    """Bring the schema to this version, before servers of this version start.
+    """Upgrade the schema to this version, before servers of this version start.
 
     On SQLite no server may run during the upgrade; on PostgreSQL servers may run.
     """
@@ -51,9 +51,9 @@ def upgrade(*, url: str) -> None:
 @database.command()
 @url_option
 def status(*, url: str) -> None:
-    """Show every change of the schema and when it was made.
+    """Show every change of the schema with its time.
 
-    The exit code is 1 if some are pending.
+    The exit code is 1 if changes are pending.
     """
     changes = _told(lambda: _status(url))
     show_table(("change", "made"), changes)

@@ -14,7 +14,7 @@ from .failures import REFUSED
 @click.command()
 @connection_options(default=None)
 def demo(*, connection: Connection) -> None:
-    """Show from end to end what the service does, within a minute.
+    """Demonstrate the service from end to end within a minute.
 
     The demo runs real processes. Without --server it starts a server of its own. It configures a
     provider, subscribes families, and shows an action that breaks a rule, a rejection by the

@@ -1,4 +1,4 @@
-"""`generic-provider events` shows what happens."""
+"""`generic-provider events` shows the events of the service."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ BEGINNING = "beginning"
 
 @click.group()
 def events() -> None:
-    """Show what happens, in the order in which it happens."""
+    """Show the events of the service, in their order."""
 
 
 @events.command()
@@ -27,11 +27,11 @@ def events() -> None:
     "start",
     metavar="CURSOR",
     default="",
-    help="Begin after this event, or with the oldest stored one: beginning. Default: with what "
-    "happens from now on.",
+    help="Begin after the event with this cursor. 'beginning' means the oldest stored event. "
+    "Default: only new events.",
 )
-@click.option("--provider", default="", help="Show only what concerns this provider.")
-@click.option("--subscription", default="", help="Show only what concerns this subscription.")
+@click.option("--provider", default="", help="Show only events of this provider.")
+@click.option("--subscription", default="", help="Show only events of this subscription.")
 @click.option(
     "--kind",
     "kinds",

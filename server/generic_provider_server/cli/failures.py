@@ -17,7 +17,9 @@ from ..desk.output import say
 
 REFUSED, NOT_REACHED = 1, 3
 OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO)
-"""The errors of the system if a terminal is gone, or if the disk for the output is full."""
+"""The system errors that mean that a terminal was closed, or that the disk for the output
+is full.
+"""
 
 
 class NotReached(click.ClickException):
@@ -26,7 +28,9 @@ class NotReached(click.ClickException):
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Turns each exception that is not a fault of the program into a message and an exit code."""
+    """Converts exceptions to a message and an exit code, except exceptions that are faults of the
+    program.
+    """
     try:
         yield
     except ProvisioningError as error:
@@ -50,7 +54,7 @@ def told() -> Iterator[None]:
 
 
 def _hinted(error: click.ClickException) -> click.ClickException:
-    """Says in the message of an error where an option belongs that is in front of its command."""
+    """Adds a hint to the error of an option that was given before its command."""
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return error
     if not isinstance(error.ctx.command, click.Group):
@@ -60,7 +64,7 @@ def _hinted(error: click.ClickException) -> click.ClickException:
 
 
 def cause(error: OSError) -> str:
-    """Returns the part of the error that a person can mend: the file, and what is wrong with it."""
+    """Returns the part of the error that helps a person: the file, and its error."""
     if error.filename is None and error.errno in OF_OUTPUT:
         return f"standard output cannot be written: {error.strerror}"
     file = f"{error.filename}: " if error.filename else ""

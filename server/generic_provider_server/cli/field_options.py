@@ -1,4 +1,4 @@
-"""Translates the fields that an error of the server names into options of the command."""
+"""Replaces names of fields in an error of the server by options of the command."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ OTHERS = {
     "schedule_time": "at",
     "subscriptions_per_second": "pace",
 }
-"""The fields whose option has a parameter of another name."""
+"""The fields whose option has a parameter with another name."""
 WORD = re.compile(r"(?<!['\"\w.-])[a-z]+(?:_[a-z]+)+(?!['\"\w.-])")
-"""A name of a field within a sentence. Names in quotes are values."""
+"""Matches a field name in a sentence. Words in quotes are values."""
 INDEX = re.compile(r"\[(\d*)[^\]]*\]")
 
 
 def naming_options(error: E, command: click.Command) -> E:
-    """Returns the same error with the options in place of the fields."""
+    """Returns the error with options in place of fields."""
     options = {
         (each.name or "").rstrip("_"): max(each.opts, key=len)
         for each in command.params
@@ -52,7 +52,7 @@ def _sentence(text: str, options: Mapping[str, str]) -> str:
 
 
 def _option(field: str, options: Mapping[str, str]) -> str:
-    """Returns the option that fills the field, or the field if there is none."""
+    """Returns the option that fills the field, or the field if no option fills it."""
     parts = INDEX.sub("", field).split(".")
     for first in range(len(parts)):
         for last in range(len(parts), first, -1):

@@ -28,8 +28,8 @@ COLUMNS: Mapping[str, Callable[[Subscription], object]] = {
 def find(client: Client, output: Output, key: str, *, include_former: bool = False) -> Subscription:
     """Finds the one subscription with this key.
 
-    If the key is the serial number of an item that is on no subscription now, prints where the item
-    was.
+    If the key is the serial number of an item that is on no subscription now, prints the former
+    subscription.
     """
     try:
         return look_up(client, output, key, include_former=include_former)
@@ -45,7 +45,7 @@ def look_up(
     """Finds the one subscription with this number, serial number, or account number (of a platform
     or of the CRM).
 
-    If several subscriptions have it, prints a list and exits.
+    If several subscriptions have this key, prints a list and exits.
     """
     try:
         return client.get_subscription(key, include_former=include_former)

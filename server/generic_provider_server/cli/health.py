@@ -27,11 +27,11 @@ LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
     type=Seconds(),
     default=5,
     show_default=True,
-    help="How many seconds to wait for the server.",
+    help="The seconds to wait for the server.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def health(*, connection: Connection, service: str, timeout: float, as_json: bool) -> None:
-    """Print whether a server serves, once. This is for probes.
+    """Print whether a server serves, once. The command is for probes.
 
     \b
     Exit codes: 0 it serves, 1 it does not (it drains, or has lost its database),

@@ -25,22 +25,24 @@ def limit_option(command: F) -> F:
         type=click.IntRange(0),
         default=100,
         show_default=True,
-        help="Show at most this many; 0 shows all.",
+        help="The greatest number of results; 0 shows all.",
     )(command)
 
 
 def created_options(command: F) -> F:
     since = click.option(
-        "--created-from", type=INSTANT, help="List what was created at or after this time."
+        "--created-from",
+        type=INSTANT,
+        help="List only objects that were created at or after this time.",
     )
     until = click.option(
-        "--created-to", type=INSTANT, help="List what was created before this time."
+        "--created-to", type=INSTANT, help="List only objects that were created before this time."
     )
     return since(until(command))
 
 
 def page_size(limit: int) -> int:
-    """Returns one more than the limit, so that the page shows whether the list has more items."""
+    """Returns the limit plus one, so that the page shows whether the list has more items."""
     return min(limit + 1, LARGEST_PAGE) if limit else LARGEST_PAGE
 
 

@@ -1,6 +1,5 @@
-"""Completes a new holder or address.
-
-Fields that the options do not name stay, unless the whole value is given.
+"""Completes a new holder or address with the present values of fields that no option names, unless
+--whole is given.
 """
 
 from __future__ import annotations
@@ -12,19 +11,19 @@ import click
 from generic_provider import Address, Client, PerformActionRequest
 
 PARTS = {"change-location": "address", "change-subscriber": "holder"}
-"""The commands that replace a value of the subscription, each with the name of the value."""
+"""The commands that replace a value of the subscription, with the name of the value."""
 
 WHOLE = click.Option(
     ["--whole"],
     is_flag=True,
-    help="Empty the fields that no option names. Without --whole they stay as they are.",
+    help="Empty the fields that no option names. Without --whole, these fields do not change.",
 )
 
 
 def merge(client: Client, request: PerformActionRequest, *, command: str, whole: bool) -> None:
-    """Fills the fields of the new holder or address that no option names with their present values.
+    """Fills fields of the new holder or address that no option names with their present values.
 
-    The server refuses the request if somebody changes the subscription in the meantime.
+    The server refuses the request if the subscription changes in the meantime.
     """
     name = PARTS[command]
     change = getattr(request, command.replace("-", "_"))

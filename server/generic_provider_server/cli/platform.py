@@ -1,4 +1,4 @@
-"""`generic-provider platform` reports what a platform really holds."""
+"""`generic-provider platform` sends platform reports: what a platform really holds."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def platform() -> None:
 
 @platform.command()
 @click.argument("file", type=FILE)
-@click.option("--provider", required=True, help="The provider that the platform belongs to.")
+@click.option("--provider", required=True, help="The provider of the platform.")
 @click.option(
     "--observed-time",
     type=INSTANT,
@@ -34,7 +34,8 @@ def platform() -> None:
 @click.option(
     "--complete",
     is_flag=True,
-    help="FILE names every subscriber of the platform: whoever is not in it is missing there.",
+    help="FILE names every subscriber of the platform. A subscription that FILE does not name "
+    "counts as missing.",
 )
 @click.option(
     "--max-missing-percent",
@@ -56,13 +57,14 @@ def report(
 ) -> None:
     """Report what the platform holds, as FILE says.
 
-    Each line is a PlatformSubscription in JSON: account_number or subscription, and all of its
-    items and entitlements, or missing. Or FILE is CSV, named *.csv: its columns are paths of
-    fields, like account_number or items[0].serial_number. FILE may be compressed by gzip; - is
-    standard input.
+    Each line is a PlatformSubscription in JSON: account_number or subscription, with all items and
+    entitlements, or with missing. Or FILE is CSV, named *.csv: its columns are paths of fields,
+    like account_number or items[0].serial_number. FILE may be compressed by gzip; - is standard
+    input.
 
-    Nothing is sent to the platform. What differs from the CRM is out of sync then, and a reset
-    brings the platform to the state of the CRM. The same file may be reported again.
+    Nothing is sent to the platform. If the report differs from the CRM, the subscription is
+    OUT_OF_SYNC afterwards, and a reset brings the platform to the state of the CRM. The same file
+    may be reported again.
     """
     if observed_time is None and not file.is_file():
         raise click.UsageError("--observed-time is missing: a pipe has no time of its last change")
@@ -83,8 +85,8 @@ def report(
 def _entries(text: Text, bar: LinesBar) -> Iterator[PlatformSubscription]:
     """Yields the entries of the text.
 
-    A wrong line ends the report, because in a complete report the subscriber of that line would
-    count as missing.
+    A wrong line ends the report, because the subscriber of that line would otherwise count as
+    missing in a complete report.
     """
     for line in sources(text, PlatformSubscription.DESCRIPTOR):
         try:
@@ -110,7 +112,8 @@ def _lines(told: ReportPlatformStateResponse) -> Iterator[str]:
         yield f"skipped: {told.skipped_pending} with pending requests; repeat when they are settled"
     if recent := told.skipped - told.skipped_pending:
         yield f"skipped: {recent} had requests less than 5 minutes before the observed time;"
-        after = told.repeat_after.ToDatetime() + timedelta(seconds=1)  # shown to the second
+        # The time is shown in whole seconds.
+        after = told.repeat_after.ToDatetime() + timedelta(seconds=1)
         yield f"  read the platform again at {after:%Y-%m-%d %H:%M:%SZ} or later and report that"
 
 

@@ -1,4 +1,4 @@
-"""Shows the progress of a command on standard error, if that is a terminal."""
+"""Shows the progress of a command on standard error if standard error is a terminal."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
 
 
 def _written(client: Client, former: Provider | None, wanted: Provider) -> tuple[Provider, str]:
-    """Creates or updates the provider. Returns it, and a word for what was done."""
+    """Creates or updates the provider. Returns the provider, and a word for the change."""
     if former is None:
         return client.create_provider(wanted), "created"
     wanted.etag = former.etag
@@ -89,7 +89,7 @@ def _written(client: Client, former: Provider | None, wanted: Provider) -> tuple
 
 
 def _difference(former: Provider | None, wanted: Provider) -> list[str]:
-    """Returns what would be done, in words. A field that is not set gets the server's default."""
+    """Describes the changes. A field that is not set gets the server's default."""
     complete = Provider()
     for method in ("activation_method", "deactivation_method"):
         setattr(complete.request_settings, method, RequestMethod.PER_SERVICE)
@@ -112,7 +112,7 @@ def _changed(former: Provider | None, now: Provider) -> list[str]:
 
 
 def _created(now: Provider) -> Iterator[str]:
-    """Yields the codes of everything that the new provider has."""
+    """Yields the codes of all parts of the new provider."""
     yield from _codes("distributors", [each.code for each in now.distributors])
     yield from _codes("services", [each.code for each in now.services])
     yield from _codes("goods", [each.goods_type for each in now.goods])
@@ -169,8 +169,8 @@ MEANING = {
 def set_state(client: Client, output: Output, *, code: str, state: str) -> None:
     """Make a provider effective, or not effective.
 
-    While a provider is not effective, actions change the CRM only: no requests are created for
-    the provider, and none are handed over. Once it is effective again, the next action on a
+    While a provider is not effective, actions change the CRM only: the service creates and hands
+    over no requests for the provider. Once it is effective again, the next action on a
     subscription, or a reset, sends what the platform lacks.
     """
     found = client.set_provider_state(code, state=STATES[state])

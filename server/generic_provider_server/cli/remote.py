@@ -23,7 +23,9 @@ P = ParamSpec("P")
 
 
 class _Client(Client):
-    """Does not repeat a call if TLS is used wrongly, because the next attempt would fail too."""
+    """A client that does not repeat a call if TLS is used wrongly, because the next attempt would
+    fail too.
+    """
 
     def __init__(self, connection: Connection, *, timeout: timedelta) -> None:
         super().__init__(
@@ -64,7 +66,7 @@ def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[
         type=Seconds(),
         default=10,
         show_default=True,
-        help="How many seconds to wait for the server.",
+        help="The seconds to wait for the server.",
     )
     return connection_options()(timeout(json(run)))
 

@@ -35,7 +35,7 @@ FILTERS = (
         cls=NamedOption,
         type=Named(RequestType),
         multiple=True,
-        help="List only those of this type.",
+        help="List only requests of this type.",
     ),
     click.option(
         "--state",
@@ -43,7 +43,7 @@ FILTERS = (
         cls=NamedOption,
         type=Named(RequestState),
         multiple=True,
-        help="List only those in this state.",
+        help="List only requests in this state.",
     ),
     click.option(
         "--origin",
@@ -81,14 +81,18 @@ def filter_options(command: F) -> F:
 
 @click.group()
 def request() -> None:
-    """Show single requests, and settle those that a platform cannot apply."""
+    """Show requests, and settle requests that a platform cannot apply."""
 
 
 @request.command("list")
 @filter_options
 @created_options
-@click.option("--settled-from", type=INSTANT, help="List what became final at or after this time.")
-@click.option("--settled-to", type=INSTANT, help="List what became final before this time.")
+@click.option(
+    "--settled-from", type=INSTANT, help="List requests that became final at or after this time."
+)
+@click.option(
+    "--settled-to", type=INSTANT, help="List requests that became final before this time."
+)
 @click.option("--oldest-first", is_flag=True, help="List the oldest requests first.")
 @limit_option
 @remote
@@ -160,7 +164,7 @@ def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -
     type=click.IntRange(0),
     default=10,
     show_default=True,
-    help="Begin with this many requests that are there already.",
+    help="Begin with this number of existing requests.",
 )
 @click.option(
     "--interval",
@@ -171,7 +175,7 @@ def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -
 )
 @remote
 def tail(client: Client, output: Output, /, *, last: int, interval: float, **filters: Any) -> None:
-    """Follow requests: print each one that is new or has changed, until Ctrl-C."""
+    """Follow requests: print each new or changed request, until Ctrl-C."""
     try:
         for each in changes(client, filters, last=last, interval=interval):
             output.message(each, _tail_line(each))

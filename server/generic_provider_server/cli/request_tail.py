@@ -13,12 +13,12 @@ from generic_provider import Client, ProvisioningRequest, RequestState
 PENDING = "PENDING"
 FINAL = tuple(name for name in vars(RequestState) if name.isupper() and name != PENDING)
 MOST_PENDING = 1000
-"""Only this many of the newest pending requests are compared. Older ones in a long queue do not
-change.
+"""The number of the newest pending requests that are compared. Older requests in a long queue do
+not change.
 """
 OVERLAP = timedelta(seconds=10)
-"""Settled requests are read again from this long ago, because requests are not committed in the
-order of their times.
+"""The time span for which requests with a final state are read again, because requests are not
+committed in the order of their times.
 """
 BEGINNING = datetime.fromtimestamp(0, UTC) + OVERLAP
 
@@ -26,14 +26,14 @@ BEGINNING = datetime.fromtimestamp(0, UTC) + OVERLAP
 def changes(
     client: Client, filters: Mapping[str, Any], *, last: int, interval: float
 ) -> Iterator[ProvisioningRequest]:
-    """Yields the last requests, then each request that is new or has changed. It never ends.
+    """Yields the last requests, then each new or changed request, without an end.
 
-    All times are the server's, because its clock may differ from that of this machine.
+    All times are from the server, because its clock may differ from the clock of this machine.
     """
     newest = list(islice(client.list_requests(**filters, page_size=max(last, 1)), max(last, 1)))
     known = {each.number: _state(each) for each in newest}
     since = max(map(_last_time, newest), default=BEGINNING)
-    # what has come or changed since the first reading is printed after the next one
+    # requests that change after the first reading are printed after the next reading
     first = newest[0].number if newest else ""
     before = [each for each in _now(client, filters, since) if each.number <= first]
     known = {each.number: _state(each) for each in before} | known
@@ -49,7 +49,9 @@ def changes(
 def _now(
     client: Client, filters: Mapping[str, Any], since: datetime
 ) -> Iterator[ProvisioningRequest]:
-    """Yields the pending requests, and the requests settled since `since`, the oldest first."""
+    """Yields the pending requests, and the requests that became final after `since`, the oldest
+    first.
+    """
     states = filters["states"] or (PENDING, *FINAL)
     final = [state for state in states if state != PENDING]
     rest = {**filters, "page_size": MOST_PENDING}

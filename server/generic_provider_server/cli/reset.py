@@ -23,17 +23,24 @@ def reset() -> None:
 @reset.command()
 @click.argument("key", metavar=KEY)
 @click.option(
-    "--provider", default="", help="Reset only this platform. Default: every effective one."
+    "--provider",
+    default="",
+    help="Reset only the platform of this provider. Default: every effective provider.",
 )
-@click.option("--preview", is_flag=True, help="Show what would be sent, and change nothing.")
+@click.option(
+    "--preview",
+    is_flag=True,
+    help="Show the requests that a reset would create, and change nothing.",
+)
 @click.option(
     "--full",
     is_flag=True,
-    help="Send everything again, and remove everything else that, as far as the service knows, "
-    "the platform holds.",
+    help="Send all elements again, and remove all other elements that the platform may hold.",
 )
 @click.option(
-    "--recreate", is_flag=True, help="Also send the account, if the platform has lost it."
+    "--recreate",
+    is_flag=True,
+    help="Also create the account again. Use it if the platform has lost the account.",
 )
 @click.option("--request-id", default="", help="A repeat with the same id creates nothing.")
 @remote
@@ -47,8 +54,8 @@ def subscription(
     preview: bool,
     **options: Any,
 ) -> None:
-    """Reset one subscription: send its platforms what they lack, and remove what they should not
-    hold.
+    """Reset one subscription: send its platforms the elements that they lack, and remove elements
+    that they should not hold.
     """
     found = find(client, output, key)
     done = client.reset_subscription(

@@ -53,16 +53,17 @@ FIELDS = (
     click.option(
         "--first",
         type=click.IntRange(1),
-        help="Reset only the first subscriptions, at most this number.",
+        help="Reset at most this number of subscriptions.",
     ),
     click.option(
         "--full",
         is_flag=True,
-        help="Send everything again, and remove everything else that, as far as the service knows, "
-        "the platform holds.",
+        help="Send all elements again, and remove all other elements that the platform may hold.",
     ),
     click.option(
-        "--recreate", is_flag=True, help="Also send the accounts, if the platform has lost them."
+        "--recreate",
+        is_flag=True,
+        help="Also create the accounts again. Use it if the platform has lost the accounts.",
     ),
     click.option(
         "--restored-to", type=INSTANT, help="The time to which the platform was restored."
@@ -70,8 +71,9 @@ FIELDS = (
     click.option(
         "--max-switch-off-percent",
         type=click.FloatRange(0, 100),
-        help="Hold the run if it would switch something off for a greater share of those that hold "
-        "an entitlement (default: 10; 0: never). If fewer than 100 hold one, the run goes on.",
+        help="Hold the run if it would take an entitlement from a greater share of the "
+        "subscriptions that hold one (default: 10; 0: never). If fewer than 100 subscriptions hold "
+        "an entitlement, the run continues.",
     ),
     click.option(
         "--pace", type=click.IntRange(1), help="Reset at most this many subscriptions in a second."

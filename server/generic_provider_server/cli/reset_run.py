@@ -70,7 +70,7 @@ run.add_command(define)
 def preview(
     client: Client, output: Output, /, *, definition: str, as_csv: bool, limit: int
 ) -> None:
-    """Show what a run would send now, and change nothing."""
+    """Show the requests that a run would create now, and change nothing."""
     size = page_size(limit)
     entries = within(limit, _entries(client, definition, size))
     if as_csv:
@@ -111,8 +111,10 @@ def _differences(entries: Iterator[PreviewResetRunResponse.Entry]) -> Iterator[l
 
 @run.command()
 @click.argument("definition", metavar="DEFINITION")
-@click.option("--hold", is_flag=True, help="Hold the run until it is approved.")
-@click.option("--watch", is_flag=True, help="Watch the run until it has ended or is held.")
+@click.option("--hold", is_flag=True, help="Hold the run until an operator approves it.")
+@click.option(
+    "--watch", is_flag=True, help="Watch the run until it has ended or waits for its approval."
+)
 @remote
 def submit(client: Client, output: Output, /, *, definition: str, hold: bool, watch: bool) -> None:
     """Begin a run, or activate the schedule of its definition."""
@@ -194,7 +196,7 @@ def cancel(client: Client, output: Output, /, *, reset_run: str, reason: str) ->
     cls=NamedOption,
     type=Named(ResetRunState),
     multiple=True,
-    help="List only those in this state.",
+    help="List only runs in this state.",
 )
 @limit_option
 @remote
@@ -229,7 +231,7 @@ def list_(
     cls=NamedOption,
     type=Named(EntryOutcome),
     multiple=True,
-    help="List only those with this outcome.",
+    help="List only entries with this outcome.",
 )
 @limit_option
 @remote

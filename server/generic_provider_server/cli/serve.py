@@ -55,8 +55,8 @@ def _default(setting: Described) -> str:
 def serve(*, config: Path | None, print_settings: bool, **options: object) -> None:
     """Run the server until SIGTERM or Ctrl-C.
 
-    A setting is taken from its option, else from the environment variable in brackets, else from
-    the file, else it has its default.
+    The value of a setting is its option; else the environment variable in brackets; else the value
+    in the file; else the default.
     """
     try:
         in_force = read_settings(options, file=config)

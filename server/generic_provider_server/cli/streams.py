@@ -1,4 +1,4 @@
-"""Makes standard input, output and error safe to use, even if they are closed or have another
+"""Prepares standard input, output and error for use, even if they are closed or have another
 encoding.
 """
 
@@ -14,8 +14,8 @@ from ..desk.output import say
 
 
 def prepare_streams() -> None:
-    """Opens standard streams that are closed. In streams of another encoding, escapes replace the
-    characters that it does not have.
+    """Opens standard streams that are closed. If a stream has another encoding than UTF-8, escapes
+    replace characters that the encoding does not have.
     """
     # otherwise a database file could get the descriptor of a standard stream, to which other code
     # writes
@@ -46,7 +46,7 @@ def output_written() -> Iterator[None]:
         try:
             sys.stdout.flush()
         except OSError:
-            # Python writes the rest again when it ends, and would then print a traceback
+            # Python writes the unwritten output again at its end, and would then print a traceback
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise
 

@@ -1,4 +1,6 @@
-"""`generic-provider subscription` shows what the CRM wants and what platforms hold."""
+"""`generic-provider subscription` shows the states of subscriptions in the CRM and on the
+platforms.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
 @click.option("--include-former", is_flag=True, help="Also show swapped and removed services.")
 @remote
 def show(client: Client, output: Output, *, key: str, include_former: bool) -> None:
-    """Show a subscription as the CRM wants it."""
+    """Show the state of a subscription in the CRM."""
     found = find(client, output, key, include_former=include_former)
     output.message(found, *_lines(found))
 
@@ -78,8 +80,8 @@ def show(client: Client, output: Output, *, key: str, include_former: bool) -> N
 def explain(client: Client, output: Output, *, key: str) -> None:
     """Explain the state of a subscription at its platforms, and what to do.
 
-    If KEY is the serial number of an item that is on no subscription now, it shows where the item
-    was.
+    If KEY is the serial number of an item that is on no subscription now, the command shows its
+    former subscription.
     """
     try:
         found = look_up(client, output, key)

@@ -1,5 +1,5 @@
-"""Defines the types of options and arguments: how a person writes a value, and what the command
-gets.
+"""Defines the types of options and arguments: they convert the text of a person to the value for
+the command.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class Seconds(click.FloatRange):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
         seconds: float = super().convert(value, param, ctx)
-        if math.isnan(seconds):  # every range contains it
+        if math.isnan(seconds):  # every range contains this value
             self.fail(f"{value} is not a number of seconds.", param, ctx)
         return seconds
 
@@ -61,8 +61,8 @@ class Named(click.ParamType[str]):
 
 
 class NamedOption(click.Option):
-    """An option whose value is Named. If the names are too long for a line, the help lists them as
-    the results show them, because a help text is broken into lines after each hyphen.
+    """An option whose value is Named. If the names are too long for a line, the help lists them
+    with underscores, because the help breaks lines after a hyphen.
     """
 
     def __init__(self, *args: Any, **attributes: Any) -> None:
@@ -97,7 +97,7 @@ class Span(click.ParamType[timedelta]):
 
 
 class Parts(click.ParamType[dict[str, Any]]):
-    """The fields of a message, with colons between them. The first few may be left out."""
+    """The fields of a message, with colons between them. The first fields may be left out."""
 
     name = "parts"
 
@@ -125,7 +125,7 @@ class Parts(click.ParamType[dict[str, Any]]):
 
 
 class Entry(click.ParamType[tuple[str, str]]):
-    """An entry of a map."""
+    """An entry of a map, written as KEY=VALUE."""
 
     name = "KEY=VALUE"
 

@@ -1,3 +1,3 @@
-"""Defines the options that say how to connect to a server, and finds out why a server was not
+"""Defines the options for the connection to a server, and finds out why a server was not
 reached.
 """

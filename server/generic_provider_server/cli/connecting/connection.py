@@ -1,4 +1,4 @@
-"""Describes how to connect to a server."""
+"""Defines the settings of a connection to a server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Connection:
         return Client(self.server, tls=self.tls()).uses_tls
 
     def tls(self) -> TlsFiles | bool | None:
-        """Returns the argument `tls` of a client."""
+        """Returns the argument `tls` for the constructor of a client."""
         if self.files:
             return TlsFiles(**self.files)
         return False if self.insecure else None
@@ -53,7 +53,7 @@ class Connection:
         return context
 
     def filled_from(self, profile: Connection) -> Connection:
-        """Fills the fields that this connection leaves empty from a profile."""
+        """Fills the empty fields of this connection from a profile."""
         filled = {
             each.name: getattr(self, each.name) or getattr(profile, each.name)
             for each in dataclasses.fields(self)
@@ -67,7 +67,7 @@ class Connection:
         return Connection(**filled)
 
     def environment(self) -> dict[str, str]:
-        """Returns the variables with which another process connects in the same way."""
+        """Returns the environment variables for another process that uses the same connection."""
         given = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         return {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items() if value}
 

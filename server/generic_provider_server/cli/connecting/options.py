@@ -1,4 +1,4 @@
-"""Defines the options that say how to connect to a server. Each has an environment variable."""
+"""Defines the options for the connection to a server. Each option has an environment variable."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from .profiles import FILE, checked_token, profile_for
 
 R = TypeVar("R")
 IN = "connection_"
-"""Prefix of these options' parameter names. It keeps them apart from a command's own parameters,
-like `key`.
+"""The prefix of the parameter names of these options. So they differ from a command's own
+parameters, like `key`.
 """
 DEFAULT = "localhost:50051"
 PEM = click.Path(exists=True, dir_okay=False, readable=True, path_type=Path)
@@ -107,7 +107,7 @@ def _options(default: str | None) -> list[Callable[[Callable[..., R]], Callable[
             "ca",
             type=PEM,
             metavar="FILE",
-            words="The CA of the server's certificate (PEM). Default: those of this machine.",
+            words="The CA of the server's certificate (PEM). Default: the CAs of this machine.",
         ),
         _server(default),
     ]

@@ -1,4 +1,6 @@
-"""Reads the settings file of the commands that connect. Each of its tables is a profile."""
+"""Reads the settings file of the commands that connect to a server. Each of its tables is a
+profile.
+"""
 
 from __future__ import annotations
 
@@ -26,9 +28,9 @@ TOKEN = re.compile(r"[\w.~+/-]+=*", re.ASCII)
 def profile_for(server: str, *, name: str | None) -> Connection:
     """Returns the connection that the profile describes.
 
-    Without a `name` it uses the profile `default`. If there is none, or if it is for another
-    server, it returns a plain connection. Raises UsageError with a sentence about what is wrong in
-    the file.
+    If `name` is empty, uses the profile `default`. If this profile does not exist, or is for
+    another server, returns a connection without settings. Raises UsageError, which names the error
+    in the file.
     """
     file, chosen = Path.home() / FILE, name or USUAL
     profiles = _profiles(file, needed=name)
@@ -47,8 +49,8 @@ def profile_for(server: str, *, name: str | None) -> Connection:
 
 
 def checked_token(text: str) -> str:
-    """Returns the token. Raises ValueError if a server would not understand it; the message does
-    not contain the text.
+    """Returns the token. Raises ValueError if no server accepts such a token; the error message
+    does not contain the token.
     """
     if not TOKEN.fullmatch(text):
         raise ValueError("a token consists of letters, digits and the characters . ~ + / - _ =")
@@ -94,7 +96,7 @@ def _connection(profile: Mapping[str, Any], *, folder: Path) -> Connection:
 
 def _check(key: str, value: object) -> None:
     if key not in KEYS:
-        near = [each for each in KEYS if key.startswith(each)]  # cacert is ca, and not cert
+        near = [each for each in KEYS if key.startswith(each)]  # cacert means ca, and not cert
         near = near or difflib.get_close_matches(key, KEYS, n=1)
         raise ValueError(f"{key} is not a setting" + (f"; did you mean {near[0]}?" if near else ""))
     if not isinstance(value, bool if key == "insecure" else str):
@@ -107,6 +109,6 @@ def _check(key: str, value: object) -> None:
 def _token(file: Path) -> str:
     try:
         return checked_token(file.read_text(encoding="utf-8").strip())
-    except ValueError as wrong:  # its own message may quote the file
+    except ValueError as wrong:  # the message of the original error may quote the file
         cause = wrong if not isinstance(wrong, UnicodeError) else "the file is not text"
         raise ValueError(f"token_file: {file}: {cause}") from None

@@ -1,6 +1,5 @@
-"""Makes a connection of its own to find out why a server was not reached.
-
-If TLS is used wrongly, gRPC says only that a socket was closed or that a handshake failed.
+"""Finds out why a server was not reached, with a connection of its own: if TLS is used wrongly, the
+errors of gRPC only say that a socket was closed or that a handshake failed.
 """
 
 from __future__ import annotations
@@ -15,19 +14,17 @@ from .connection import Connection
 
 PATIENCE = 2.0
 OTHER_NAME = (62, 64)
-"""The codes of OpenSSL for a certificate that is for other host names, or other addresses."""
+"""The error codes of OpenSSL for a certificate of another host name or address."""
 MOST_NAMES = 10
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
-"""An HTTP/2 client begins a connection with this. A server answers, or closes the connection with a
-reason.
-"""
+"""The first bytes of an HTTP/2 client. A server answers, or closes the connection with a reason."""
 PLACE = re.compile(r"(?:dns:|ipv[46]:)?(\[[^\]]+\]|[^:/,]+):(\d+)")
 
 
 def refuse_unreachable(connection: Connection, *, again: bool = False) -> None:
     """Raises NotReached if the reason is a host name without an address, or the wrong use of TLS.
 
-    If `again` is True, another attempt follows, so only a permanent reason counts.
+    If `again` is True, another attempt follows, so only permanent reasons are raised.
     """
     if why := _why_not_reached(connection, again=again):
         raise NotReached(f"{connection.server} was not reached: {why}")

@@ -1,1 +1,1 @@
-"""Reads the files that commands get: lines of messages, CSV, and TOML."""
+"""Reads the input files of commands: lines of messages, CSV, and TOML."""

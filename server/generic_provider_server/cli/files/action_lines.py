@@ -14,20 +14,20 @@ from .message_lines import is_csv, message_of, sources
 from .text import Text
 
 ACTION = "action"
-"""The name of the column for the actions that have no fields."""
+"""The name of the CSV column for actions that have no fields."""
 
 
 class Line(NamedTuple):
     number: int
     source: bytes
-    """The line as it is in the text, without the line end."""
+    """The line in the text, without its line end."""
     request: PerformActionRequest | None
     wrong: str = ""
-    """The reason why there is no request; empty if there is one."""
+    """The reason why the line is wrong; empty if it contains a request."""
 
     def is_late(self, action: SubscriptionAction) -> bool:
-        """Tells whether the line has a schedule time and its action was performed at once
-        nevertheless.
+        """Tells whether the action was performed immediately although the line has a
+        schedule time.
         """
         timed = self.request is not None and self.request.HasField("schedule_time")
         return timed and action.state != ActionState.SCHEDULED
@@ -36,8 +36,8 @@ class Line(NamedTuple):
 class Lines:
     """Reads the actions of a text.
 
-    They can be read only once. With another value of `again`, the same lines get other request ids,
-    and so they are other actions.
+    The lines can be read only once. With another value of `again`, equal lines get other request
+    ids, and so perform new actions.
     """
 
     def __init__(self, text: Text, *, again: str = "") -> None:

@@ -1,4 +1,4 @@
-"""Reads one row of CSV from each line, and undoes what spreadsheets do to cells."""
+"""Reads one row of CSV from each line, and removes changes that spreadsheets make to cells."""
 
 from __future__ import annotations
 
@@ -14,12 +14,14 @@ csv.field_size_limit(LARGEST_CELL)
 
 
 def delimiter_of(heading: str) -> str:
-    """Returns the delimiter that occurs most often in the heading."""
+    """Returns the most frequent delimiter in the heading."""
     return max(DELIMITERS, key=QUOTED.sub("", heading).count)
 
 
 def cells_of(line: str, delimiter: str) -> list[str]:
-    """Returns the cells of a line. Raises ValueError with the reason why the line is no row."""
+    """Returns the cells of a line. Raises ValueError with the reason if the line is not a row of
+    CSV.
+    """
     try:
         rows = [*csv.reader([line], delimiter=delimiter, strict=True)]
     except csv.Error as error:

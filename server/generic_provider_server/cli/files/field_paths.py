@@ -1,4 +1,4 @@
-"""Handles paths of fields, like `add_services.services[0].distributor`."""
+"""Checks and applies paths of fields, like `add_services.services[0].distributor`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LEAVES = ("google.protobuf.Timestamp", "google.protobuf.Duration")
 
 
 def why_unknown(path: str, of: Descriptor, *, beside: Collection[str] = ()) -> str:
-    """Returns the reason why no text can fill the field to which the path leads; empty if a text
-    can. `beside`: other names that are allowed.
+    """Returns the reason why no text can fill the field at this path; empty if a text can fill it.
+    `beside`: other allowed names.
     """
     first, _, rest = path.partition(".")
     part = PART.fullmatch(first)
@@ -41,9 +41,9 @@ def no_field(name: str, of: Descriptor, *, beside: Collection[str] = ()) -> str:
 
 
 def nested(cells: Iterable[tuple[str, str]]) -> dict[str, Any]:
-    """Returns the message that the texts make, in JSON form.
+    """Returns the message with these texts in its fields, in the JSON form.
 
-    Empty elements of a list are left out.
+    Leaves out empty elements of lists.
     """
     root: dict[str, Any] = {}
     places = {"": root}

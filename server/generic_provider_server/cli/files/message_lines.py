@@ -24,8 +24,8 @@ TIMESTAMP = "google.protobuf.Timestamp"
 BOOLEANS = {"true": True, "false": False}
 JSON_SUFFIXES = {".json", ".jsonl", ".ndjson"}
 LONGEST = 1024 * 1024
-"""A line may have this many bytes. That is far more than any valid message has, and not too much
-for one call.
+"""The greatest length of a line in bytes. Every valid message is much shorter, and a call can carry
+such a line.
 """
 
 
@@ -34,12 +34,12 @@ class Source(NamedTuple):
     source: bytes
     """The line as it is in the text, without the line end."""
     fields: dict[str, Any] | str
-    """The fields of the message, or the reason why there are none."""
+    """The fields of the message, or the reason why the line is wrong."""
 
 
 def is_csv(text: Text) -> bool:
-    """Tells whether the text is CSV. If the name does not say so, the first line decides: it is
-    either JSON or a heading of CSV.
+    """Tells whether the text is CSV. If the name of the file does not end with .csv, the first line
+    decides: it is either JSON or a heading of CSV.
     """
     suffixes = {suffix.lower() for suffix in Path(text.name).suffixes}
     if ".csv" in suffixes or suffixes & JSON_SUFFIXES:
@@ -49,12 +49,12 @@ def is_csv(text: Text) -> bool:
 
 
 def sources(text: Text, of: Descriptor, *, beside: Collection[str] = ()) -> Iterator[Source]:
-    """Reads the lines that are not empty. `beside` names columns of CSV that are not paths."""
+    """Reads the lines that are not empty. `beside`: names of CSV columns that are not paths."""
     return _rows(text, of, beside) if is_csv(text) else _objects(text)
 
 
 def message_of(fields: dict[str, Any] | str, message: M) -> M:
-    """Fills the message with the fields. Raises ValueError with the reason why that fails."""
+    """Fills the message with the fields. Raises ValueError with the reason if a field is wrong."""
     if isinstance(fields, str):
         raise ValueError(fields)
     try:
@@ -70,7 +70,7 @@ def _objects(text: Text) -> Iterator[Source]:
 
 
 def _rows(text: Text, of: Descriptor, beside: Collection[str]) -> Iterator[Source]:
-    # bytes that are not text are the fault of one line, so the other lines stay good
+    # if one line contains bytes that are not UTF-8, the other lines are still valid
     lines = ((n, line, line.decode(errors="surrogateescape")) for n, line in enumerate(text, 1))
     _, _, heading = next(lines, (0, b"", ""))
     delimiter = delimiter_of(heading)
@@ -127,7 +127,7 @@ def _fields(
 
 
 def _as_proto(fields: dict[str, Any], of: Descriptor, *, at: str = "") -> dict[str, Any]:
-    """Replaces short names of enum values by their numbers, and texts of booleans by booleans.
+    """Replaces short names of enum values by numbers, and texts like "true" by booleans.
 
     Raises ValueError with the path of a wrong field.
     """

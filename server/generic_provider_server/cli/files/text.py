@@ -1,6 +1,6 @@
 """Opens the text that a command reads: a file, a pipe or standard input.
 
-A pipe can be read only once. A file that is not text is refused before the command uses its first
+A pipe can be read only once. If a file is not text, it is refused before the command uses the first
 line.
 """
 
@@ -29,7 +29,7 @@ SPREADSHEETS = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
 
 class Text:
-    """The lines of a text in UTF-8, without their ends. They can be read again and again."""
+    """The lines of a text in UTF-8, without their ends. They can be read several times."""
 
     def __init__(self, path: Path) -> None:
         real = path.resolve() if str(path).startswith("/dev/") else path
@@ -53,7 +53,7 @@ class Text:
         self._opened.close()
 
     def __iter__(self) -> Iterator[bytes]:
-        position = self._start  # there may be several readers at a time
+        position = self._start  # several readers may read at the same time
         while True:
             self._content.seek(position)
             line = self._content.readline()
@@ -82,7 +82,8 @@ def _content(path: Path, opened: ExitStack) -> IO[bytes]:
     head = _head(content)
     if b"\0" in head:
         raise click.ClickException(f"{path} contains NUL bytes, so it is not text in UTF-8")
-    if b"\r" in head and b"\n" not in head:  # old spreadsheet programs end lines in this way
+    # Old spreadsheet programs end lines with a carriage return.
+    if b"\r" in head and b"\n" not in head:
         content = _copied((each.replace(b"\r", b"\n") for each in _chunks(content)), opened)
     return content
 

@@ -1,4 +1,4 @@
-"""Reads times. A time without a time zone is in the zone of this machine."""
+"""Reads times. A time without a time zone is a time in the zone of this machine."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from ...desk.output import say
 
 
 def time_of(text: str) -> datetime:
-    """Returns the time that an option gives.
+    """Returns the time in the value of an option.
 
-    If the text has no time zone, prints which time it means. Raises ValueError.
+    If the text has no time zone, prints the time with its zone. Raises ValueError.
     """
     given = _given(text)
     if given.utcoffset() is not None:
@@ -22,7 +22,7 @@ def time_of(text: str) -> datetime:
 
 
 def timestamp_of(text: str) -> str:
-    """Returns the time that a line gives, in the form of the contract. Raises ValueError."""
+    """Returns the time in a line as text with a time zone. Raises ValueError."""
     given = _given(text)
     if given.utcoffset() is None:
         _say_once()

@@ -29,7 +29,7 @@ SCALARS: Mapping[int, tuple[type | tuple[type, ...], str]] = {
 
 
 class WrongKeys(ValueError):
-    """Says that keys are wrong. The message has one line for each key."""
+    """Keys of a TOML file are wrong. The message has one line for each key."""
 
 
 def fill(
@@ -39,7 +39,7 @@ def fill(
     output_only: Collection[str],
     required: Collection[str],
 ) -> None:
-    """Writes the table into the message.
+    """Fills the message from the table.
 
     Raises WrongKeys. A key in `output_only` counts as unknown.
     """
@@ -58,7 +58,7 @@ def short_name(enum: EnumDescriptor, number: int) -> str:
 
 
 def value_named(enum: EnumDescriptor, text: str) -> int | None:
-    """Returns the enum value with this short name, written as in the contract or as on the command
+    """Returns the enum value with this short name, in the form of the protos or of the command
     line.
     """
     name = _prefix(enum) + text.upper().replace("-", "_")
@@ -128,7 +128,7 @@ def _texts(value: object) -> dict[str, str]:
 
 
 def span_of(value: object) -> timedelta:
-    """Returns the duration that the text means. Raises ValueError."""
+    """Returns the duration in the text. Raises ValueError."""
     found = SPAN.fullmatch(value) if isinstance(value, str) else None
     if not found:
         raise ValueError(f'{value!r} is not a span like "30 s", "10 min", "1 h" or "7 d"')

@@ -1,4 +1,4 @@
-"""Writes a message as TOML, from which `fill` reads it again."""
+"""Writes a message as TOML. `fill` can read the result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def toml_of(message: Message, *, leave_out: Collection[str]) -> str:
-    """Returns the fields that are set, one on each line.
+    """Returns the set fields as TOML, one field on each line.
 
     In a list of messages, each message is on its own line.
     """
@@ -60,9 +60,9 @@ def _key(name: str) -> str:
 
 
 def _span(span: timedelta) -> str:
-    """Returns the span in the largest unit that divides it, so that `fill` can read it.
+    """Returns the span in the form that `fill` reads, in the largest unit without a fraction.
 
-    Parts of a second are rounded.
+    Seconds are rounded.
     """
     seconds = round(span.total_seconds())
     unit, size = next(each for each in UNITS if seconds % each[1] == 0)

@@ -1,4 +1,4 @@
-"""Turns services and items, as callers give them, into messages."""
+"""Converts services and items in the form of callers to messages."""
 
 from __future__ import annotations
 

@@ -23,13 +23,15 @@ log = logging.getLogger("generic_provider")
 _BATCH = 1000
 _KEPT = 10_000
 _LATER = ServerUnavailable, DeadlineExceeded, Unauthenticated, PermissionDenied
-"""After these errors the answers are sent again, because the answers have not caused the error."""
+"""The statuses after which the answers are sent again, because the answers have not caused the
+error.
+"""
 
 
 class Answers:
-    """Sends answers in the order of `put`, and keeps the answers that arrived too late.
+    """Sends answers in the order of `put`, and keeps answers that the server has not accepted.
 
-    While a SendResponses runs, the next batch is collected.
+    While a SendResponses runs, further answers are collected for the next batch.
     """
 
     def __init__(self, client: AsyncClient, provider: str) -> None:
@@ -42,10 +44,10 @@ class Answers:
         self._none.set()
 
     def known(self, request: str) -> ProvisioningResponse | None:
-        """Returns the answer that was found for the request and that the server has not accepted,
-        if there is one.
+        """Returns an earlier answer to the request that the server has not accepted, if there is
+        one.
 
-        A RETRY_LATER is left out, because the routine has to run again.
+        Never returns a RETRY_LATER, because the routine has to run again.
         """
         found = self._waiting.get(request) or self._kept.get(request)
         return found if found and found.status != ResponseStatus.RETRY_LATER else None
@@ -80,7 +82,7 @@ class Answers:
             raise
         except ProvisioningError as refusal:
             if len(batch) > 1:
-                for each in batch:  # one bad answer must not make the others fail
+                for each in batch:  # one bad answer must not prevent the other answers
                     await self._send([each])
                 return
             log.error("the answer to %s was refused: %s", batch[0].request, refusal)  # noqa: TRY400
@@ -106,7 +108,7 @@ class Answers:
 
     def _settle(self, sent: ProvisioningResponse, *, keep: bool) -> None:
         if self._waiting.get(sent.request) is not sent:
-            return  # a newer answer, under a newer token, was put in the meantime
+            return  # a newer answer, under a newer token, was queued in the meantime
         del self._waiting[sent.request]
         if keep:
             self._kept[sent.request] = sent

@@ -24,7 +24,7 @@ def create_archive(
 ) -> Call[v1.CreateArchiveResponse, v1.Archive]:
     """Move old requests, of one provider or of all, out of the database into a file.
 
-    The call returns an archive that is CREATING; `get_archive` shows its progress.
+    The call returns the archive in the state CREATING; `get_archive` shows its progress.
     """
     request = v1.CreateArchiveRequest(
         provider=provider,
@@ -66,10 +66,11 @@ def list_archives(
 def download_archive(
     _: Caller, archive: str, *, offset: int = 0
 ) -> Watch[v1.DownloadArchiveResponse, bytes]:
-    """Get an archive's file in pieces, from the offset on. If the stream breaks, it is continued.
+    """Get an archive's file in pieces, from the offset on. If the stream breaks, a new stream
+    continues it.
 
     After the last piece the call raises ChecksumMismatch if the file was altered. The server cannot
-    check this if the stream broke: then compare the SHA-256 with the archive's `checksum`.
+    check a file whose stream broke: then compare the SHA-256 with the archive's `checksum`.
     """
     request = v1.DownloadArchiveRequest(archive=archive, offset=offset)
 
@@ -83,7 +84,7 @@ def download_archive(
 def delete_archive(
     caller: Caller, archive: str, *, checksum: str, performed_by: str = ""
 ) -> Call[v1.DeleteArchiveResponse, v1.Archive]:
-    """Delete an archive's file for good. The checksum must be that of the archive."""
+    """Delete an archive's file permanently. The checksum must be the archive's `checksum`."""
     request = v1.DeleteArchiveRequest(
         archive=archive, checksum=checksum, performed_by=performed_by or caller.performed_by
     )
@@ -107,7 +108,7 @@ def list_audit_entries(
 ) -> Pages[v1.ListAuditEntriesResponse, v1.AuditEntry]:
     """List the entries of the audit trail that match all filters, the newest first.
 
-    `refused`: list only calls of which something was refused.
+    `refused`: list only calls that were refused, or of which an item was refused.
     """
     request = v1.ListAuditEntriesRequest(
         methods=methods,

@@ -1,4 +1,4 @@
-"""Contains what Client and AsyncClient have in common: the address of the server, and the names of
+"""Contains the common parts of Client and AsyncClient: the address of the server, and the names of
 its calls.
 """
 
@@ -32,7 +32,7 @@ class Base:
         timeout: timedelta = timedelta(seconds=30),
     ) -> None:
         """Creates a client. TLS is used unless the address belongs to this machine; `tls` overrides
-        that. `tls=TlsFiles(ca=…)` names the files of TLS.
+        this default. `tls=TlsFiles(ca=…)` names the files of TLS.
 
         If the server is unavailable, a call is repeated until `timeout`. This is safe for all
         calls.
@@ -53,7 +53,7 @@ class Base:
     def _rpc(self, response: type[Message]) -> Any:
         rpc = self._rpcs.get(response)
         if rpc is None:
-            with self._lock:  # otherwise the call could keep a former channel
+            with self._lock:  # otherwise the call could use a former channel
                 rpc = self._rpcs[response] = self.channel.unary_unary(
                     PATHS[response.DESCRIPTOR.full_name], _SERIALIZE, response.FromString
                 )
@@ -71,9 +71,10 @@ class Base:
 
     @functools.cached_property
     def channel(self) -> Any:
-        """The channel to the server, for calls of its other services, for example health checks.
+        """The channel to the server.
 
-        It is created when it is first needed, because channels do not survive a fork.
+        Use it for calls of other services, for example health checks. The channel is created when
+        it is first needed, because channels do not survive a fork.
         """
         raise NotImplementedError
 

@@ -25,7 +25,7 @@ Item = TypeVar("Item")
 
 class Caller(Protocol):
     performed_by: str
-    """The `performed_by` of changes whose call names nobody."""
+    """The `performed_by` of changes if the caller does not name a person or system."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,14 @@ class Call(Generic[Response, Result]):
     response: type[Response]
     read: Callable[[Response], Result]
     wait: timedelta = timedelta()
-    """The time that the call may wait at the server, in addition to the timeout."""
+    """The time for which the server may hold the call, in addition to the timeout."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pages(Generic[Response, Item]):
     """A list that is read page by page.
 
-    `follows` puts the token of the next page into `request`.
+    `follows` sets the token of the next page in `request`.
     """
 
     request: Any
@@ -61,7 +61,7 @@ class Watch(Generic[Response, Item]):
     """A stream that can be opened again with its request at any time.
 
     `read` returns None for a message that contains nothing for the caller. `lasting`: true if the
-    stream never ends by itself; once it was open, it is opened again however long that takes.
+    stream never ends by itself; after the first success, attempts to open it again never end.
     """
 
     request: Message
@@ -71,7 +71,7 @@ class Watch(Generic[Response, Item]):
 
 
 def chosen(kind: type[Enumeration], one: int | str | None, many: Iterable[int | str]) -> list[Any]:
-    """Returns the values of an enumeration, from numbers or short names."""
+    """Converts numbers or short names to values of an enumeration."""
     several = (many,) if isinstance(many, int | str) else many
     return [kind.of(each) for each in (*(() if one is None else (one,)), *several)]
 

@@ -1,4 +1,4 @@
-"""Defines how to connect to a server, and how often to try."""
+"""Defines the settings of a connection to a server, and the delays between attempts."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     # concurrent calls, so that open streams would delay the answers.
     ("grpc.use_local_subchannel_pool", 1),
 )
-# a server that stops cancels the calls that it has not started
+# a stopping server cancels the calls that it has not started
 RESOURCE_EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 NOT_DONE = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED})
 _PLACE = r"(?:\[[^\s\[\]]+\]|[^\s:/,\[\]]+):\d{1,5}"
@@ -37,7 +37,7 @@ _ADDRESS = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """The address of a server, and the credentials of the caller."""
+    """The address of a server, and the credentials for it."""
 
     address: str
     token: str | None = field(default=None, repr=False)
@@ -98,7 +98,9 @@ def _is_loopback(host: str) -> bool:
 
 
 def delays(first: float, most: float) -> Iterator[float]:
-    """Yields the seconds between attempts. They grow exponentially, with full jitter."""
+    """Yields the delays between attempts in seconds. The delays grow exponentially, with full
+    jitter.
+    """
     limit = first
     while True:
         yield random.uniform(0, limit)
@@ -109,7 +111,7 @@ class Tries:
     """Limits the attempts of one call by its deadline.
 
     A call is repeated only after a status in NOT_DONE, or if the server had too many other calls
-    and asks for a repeat.
+    and has asked for a repeat.
     """
 
     def __init__(self, limit: timedelta) -> None:
@@ -121,7 +123,7 @@ class Tries:
         return max(0.0, self._until - time.monotonic())
 
     def delay_after(self, error: grpc.RpcError) -> float:
-        """Returns the seconds until the next attempt, or raises the error if there is none."""
+        """Returns the seconds until the next attempt, or raises the error if no attempt follows."""
         asked = retry_delay(error) if error.code() is RESOURCE_EXHAUSTED else None
         if error.code() in NOT_DONE or asked is not None:
             self._unavailable = error
@@ -129,5 +131,5 @@ class Tries:
             if delay < self.seconds_left():
                 return delay
         if error.code() is grpc.StatusCode.DEADLINE_EXCEEDED and self._unavailable:
-            error = self._unavailable  # this error says why no answer arrived in time
+            error = self._unavailable  # this error explains why no answer arrived in time
         raise error_of(error) from None

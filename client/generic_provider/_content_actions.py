@@ -15,14 +15,14 @@ from generic_provider.v1.resources_pb2 import Account, Address
 
 
 def AddServices(*, services: Iterable[ServiceLike]) -> v1.AddServices:
-    """Adds services. They take the subscription's state."""
+    """Adds services. Each new service gets the state of the subscription."""
     return v1.AddServices(services=services_of(services))
 
 
 def StartServices(*, services: Iterable[ServiceLike]) -> v1.StartServices:
-    """Starts services that are off: they take the subscription's state.
+    """Starts services that are off: each gets the state of the subscription.
 
-    A subscription that is NOT_EFFECTIVE becomes EFFECTIVE, with only these services on.
+    A NOT_EFFECTIVE subscription becomes EFFECTIVE, and only these services are on.
     """
     return v1.StartServices(services=services_of(services))
 
@@ -80,7 +80,7 @@ def RemoveItems(
 ) -> v1.RemoveItems:
     """Removes cards and boxes.
 
-    The other arguments select them if the serial numbers are not enough.
+    The other arguments select the items if the serial numbers are not enough.
     """
     return v1.RemoveItems(
         serial_numbers=several("serial_numbers", serial_numbers),
@@ -93,7 +93,7 @@ def RemoveItems(
 def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = "") -> v1.SwapItem:
     """Replaces an old item by a new one.
 
-    `goods_type` is that of the old item; it is needed if the serial number is not enough.
+    `goods_type` is the type of the old item; it is needed if several items have the serial number.
     """
     return v1.SwapItem(
         old_serial_number=old_serial_number, goods_type=goods_type, new_item=item_of(new_item)
@@ -101,7 +101,7 @@ def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = ""
 
 
 def ChangeDistribution(*, moves: Iterable[v1.ChangeDistribution.Move]) -> v1.ChangeDistribution:
-    """Performs each `Move` of a service or an item to another distributor: all of them or none."""
+    """Moves services and items to other distributors. Either all moves are made or none."""
     return v1.ChangeDistribution(moves=moves)
 
 

@@ -1,4 +1,4 @@
-"""Turns failed calls and refused items into exceptions."""
+"""Converts failed calls and refused items to exceptions."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _BY_CODE: dict[grpc.StatusCode, type[ProvisioningError]] = {
 
 
 def class_of(reason: str, code: grpc.StatusCode) -> type[ProvisioningError]:
-    """Returns the class of a reason; for an unknown reason, the class of the status."""
+    """Returns the exception class of a reason; for an unknown reason, the class of the status."""
     return _BY_REASON.get(reason) or _BY_CODE.get(code, ProvisioningError)
 
 
@@ -77,7 +77,9 @@ def error_of(error: grpc.RpcError) -> ProvisioningError:
 
 
 def retry_delay(error: grpc.RpcError) -> float | None:
-    """Returns the seconds after which the server allows a repeat; None if it names no time."""
+    """Returns the seconds after which the client may repeat the call; None if the server names no
+    time.
+    """
     found = error_details_pb2.RetryInfo()
     for detail in _details(error):
         if detail.Unpack(found):
@@ -103,7 +105,7 @@ def error_of_item(error: ItemError) -> ProvisioningError:
 
 
 def _details(error: grpc.RpcError) -> Iterator[any_pb2.Any]:
-    # these are named tuples, or have the type of grpc.aio
+    # the pairs are named tuples, or have the type of grpc.aio
     trailing: Any = error.trailing_metadata() or ()
     for key, value in trailing:
         if key == "grpc-status-details-bin" and isinstance(value, bytes):

@@ -49,10 +49,9 @@ class _Fault:
 
 
 class FakePlatform:
-    """A platform in memory, which applies requests, records them, and fails on demand.
+    """A platform in memory that applies and records requests, and fails on demand.
 
-    It rejects changes of a subscriber that it does not know. A request that comes again changes
-    nothing.
+    It rejects changes of an unknown subscriber. A repeated request changes nothing.
     """
 
     def __init__(self) -> None:
@@ -67,14 +66,14 @@ class FakePlatform:
         self,
         error: Exception,
         *,
-        type: RequestType.ValueType | str | None = None,  # noqa: A002 - the contract names it
+        type: RequestType.ValueType | str | None = None,  # noqa: A002 - the protos define this name
         service: str = "",
         times: float = float("inf"),
     ) -> None:
         """Make the next `times` requests of this type and service fail with the error, for example
         a Reject.
 
-        `service` is the CRM's code. A criterion that is not given matches every request.
+        `service` is the CRM's code. An argument that is not given matches every request.
         """
         chosen = None if type is None else RequestType.of(type)
         self._faults.append(_Fault(error, chosen, service, times))

@@ -1,4 +1,4 @@
-"""Runs an adapter's routines for the requests that were handed over to it."""
+"""Runs an adapter's routines for the requests that it got."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class HeldLease:
         """The time at which the lease runs out, by the stream's estimate of the server's clock."""
 
     def is_late(self) -> bool:
-        """Tells whether more than half of the lease is over."""
+        """Tells whether more than half of the lease's duration has passed."""
         return self._runs_out_at - self.source.time() < self.duration / 2
 
     def extend(self, duration: timedelta, *, since: float) -> None:
@@ -50,8 +50,9 @@ class HeldLease:
         self._runs_out_at = max(self._runs_out_at, until)
 
     def end(self, *, given_back: bool) -> None:
-        """Ends the lease. The adapter finishes and answers what has begun, and begins nothing more.
+        """Ends the lease.
 
+        The adapter finishes and answers requests that have begun, and begins no others.
         `given_back`: true if the lease need not be released any more.
         """
         self._runs_out_at = float("-inf")
@@ -72,7 +73,7 @@ class HeldLease:
         return bool(self.requests) and self.requests[0].number == request.number
 
     def learn(self, account_number: str) -> None:
-        """Sets the account number in later requests, because they were handed over before it was
+        """Sets the account number in later requests, which were handed over before the number was
         known.
         """
         self.account_number = account_number or self.account_number
@@ -116,7 +117,7 @@ class Lanes:
     def take(self, lease: HeldLease) -> None:
         """Adds a lease.
 
-        It replaces an older lease of the same subscription, because the older one has ended.
+        It replaces an older lease of the same subscription, which must have ended.
         """
         self._newest[lease.subscription] = lease
         if lease.subscription not in self._lanes:
@@ -130,7 +131,7 @@ class Lanes:
         return [lease for lease in self._newest.values() if lease.running()]
 
     def end(self, leases: Iterable[HeldLease]) -> list[TokenOnStream]:
-        """Ends the leases, and returns them, because they must be released."""
+        """Ends the leases, and returns the leases that must be released."""
         ended = list(leases)
         for lease in ended:
             lease.end(given_back=True)
@@ -148,9 +149,9 @@ class Lanes:
         return self.end(lease for lease in self.live() if not lease.begun)
 
     async def finished(self) -> list[TokenOnStream]:
-        """Waits until everything that has begun is done.
+        """Waits until all requests that have begun are done.
 
-        Returns the leases with requests that were not begun.
+        Returns the leases with requests that have not begun.
         """
         if self._lanes:
             await asyncio.wait(self._lanes.values())

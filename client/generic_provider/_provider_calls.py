@@ -46,9 +46,9 @@ def list_providers(
 def update_provider(
     caller: Caller, provider: Provider, *, performed_by: str = ""
 ) -> Call[v1.UpdateProviderResponse, Provider]:
-    """Replace everything of a provider except its state.
+    """Replace all fields of a provider except its state.
 
-    If `etag` is set, it must be the current one.
+    If `etag` is set, it must be the current etag.
     """
     request = v1.UpdateProviderRequest(
         provider=provider, performed_by=performed_by or caller.performed_by

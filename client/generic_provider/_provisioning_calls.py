@@ -24,10 +24,10 @@ def pull(
     include_target: bool = False,
     wait: timedelta | None = None,
 ) -> Call[v1.PullPendingRequestsResponse, v1.PullPendingRequestsResponse]:
-    """Take pending requests. Their leases end when they are answered, released, or run out.
+    """Take pending requests.
 
-    A lease begins when the server hands the requests over: count its time from the start of the
-    call plus `waited`.
+    A lease ends when all its requests are answered, or when it is released or runs out. A lease
+    begins when the server hands the requests over: this is the start of the call plus `waited`.
     """
     request = v1.PullPendingRequestsRequest(
         provider=provider,
@@ -46,7 +46,7 @@ def send_responses(
 ) -> Call[v1.SendResponsesResponse, list[v1.ResponseResult]]:
     """Send up to 1000 answers, and get one result for each, in order.
 
-    It is safe to send them again.
+    It is safe to send the answers again.
     """
     return Call(
         v1.SendResponsesRequest(provider=provider, responses=responses),
@@ -77,7 +77,7 @@ def release_leases(
 ) -> Call[v1.ReleaseLeasesResponse, list[v1.LeaseResult]]:
     """Release up to 1000 leases. Their unanswered requests are handed over again.
 
-    With `stop`, the server hands nothing more over on the streams that gave these leases.
+    With `stop`, the server hands no more requests over on the streams that gave these leases.
     """
     return Call(
         v1.ReleaseLeasesRequest(lease_tokens=several("lease_tokens", lease_tokens), stop=stop),

@@ -1,4 +1,4 @@
-"""Detects that this process was suspended, because after that messages may wait to be read."""
+"""Detects that this process was suspended. After a suspension, unread messages may be waiting."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 
 BEAT_SECONDS = 0.2
 LATE_SECONDS = 0.5
-"""If the timer is late by at least this many seconds, the process was suspended."""
+"""The delay of the timer, in seconds, that means that the process was suspended."""
 
 READING_SECONDS = 0.3
-"""For this many seconds after a suspension, nothing is begun, because a message may report the end
-of a lease.
+"""The seconds after a suspension in which no request begins, because an unread message may report
+the end of a lease.
 """
 
 

@@ -1,4 +1,4 @@
-"""Sends what a platform holds, as the messages of one report."""
+"""Sends the messages of a platform report."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Response = v1.ReportPlatformStateResponse
 
 
 class Report:
-    """A report. Its entries are read only as fast as the server takes them."""
+    """A platform report. Its entries are read only as fast as the server accepts them."""
 
     def __init__(
         self,
@@ -80,16 +80,16 @@ class Report:
         raise ServerUnavailable("the server has ended the report; send it again")
 
     def _messages(self, entries: Iterable[Entry]) -> Iterator[Message]:
-        """Yields the messages.
+        """Yields the messages of the report.
 
-        A thread of gRPC reads them, and would only log an exception of the entries. So `send`
-        raises this exception.
+        A thread of gRPC calls this iterator, and would only log an exception of the entries. So
+        `send` raises this exception.
         """
         try:
             for entry in entries:
                 if (full := self._add(entry)) is not None:
                     yield full
-        except Exception as error:  # noqa: BLE001 - whatever it is, `send` raises it
+        except Exception as error:  # noqa: BLE001 - `send` raises the exception
             self._failure = error
             self._begun.wait()
             self._call.cancel()
@@ -97,9 +97,8 @@ class Report:
         yield self._message
 
     async def _write(self, entries: AsyncIterable[Entry] | Iterable[Entry]) -> None:
-        """Writes the messages.
-
-        grpc.aio could do this, but it would wait for entries for ever after the call has failed.
+        """Writes the messages. grpc.aio could write them by itself, but after a failed call it
+        would wait for further entries for ever.
         """
         try:
             async for entry in _each(entries):
@@ -115,8 +114,8 @@ class Report:
     def _add(self, entry: Entry) -> Message | None:
         """Adds the entry.
 
-        If it does not fit into the current message, returns that message, which is complete, and
-        begins a new one.
+        If it does not fit into the current message, returns this message, and begins a new message
+        with the entry.
         """
         full, size = None, entry.ByteSize() + 8
         count = len(self._message.platform_subscriptions)

@@ -1,4 +1,4 @@
-"""Defines the calls of RequestService, except those about archives and the audit trail."""
+"""Defines the calls of RequestService, except the calls about archives and the audit trail."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def list_requests(
     provider: str = "",
     subscription: str = "",
     account_number: str = "",
-    type: RequestType.ValueType | str | None = None,  # noqa: A002 - the contract names it
+    type: RequestType.ValueType | str | None = None,  # noqa: A002 - the protos define this name
     types: Iterable[RequestType.ValueType | str] = (),
     state: RequestState.ValueType | str | None = None,
     states: Iterable[RequestState.ValueType | str] = (),
@@ -114,7 +114,7 @@ def resolve_request(
 
 
 def get_backlog(_: Caller, provider: str) -> Call[v1.GetBacklogResponse, v1.GetBacklogResponse]:
-    """Summarise what is pending at a provider."""
+    """Get the numbers of pending requests of a provider."""
     request = v1.GetBacklogRequest(provider=provider)
     return Call(request, v1.GetBacklogResponse, lambda backlog: backlog)
 

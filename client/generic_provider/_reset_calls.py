@@ -21,12 +21,12 @@ def reset_subscription(
     request_id: str = "",
     performed_by: str = "",
 ) -> Call[v1.ResetSubscriptionResponse, v1.ResetSubscriptionResponse]:
-    """Send the platform what it lacks, and remove what it should not hold. If the platform is in
-    sync, nothing is sent.
+    """Send the platform the elements that it lacks, and remove elements that it should not hold.
 
-    `full` sends everything again, and removes everything else that, as far as the service knows,
-    the platform holds. `recreate` also sends the account, if the platform has lost it. Without a
-    provider, every effective provider is reset. `validate_only` changes nothing.
+    If the platform is in sync, no request is created. `full` sends all elements again, and removes
+    all other elements that the platform may hold. `recreate` also creates the account again: use it
+    if the platform has lost the account. Without a provider, every effective provider is reset.
+    `validate_only` changes nothing.
     """
     request = v1.ResetSubscriptionRequest(
         subscription=subscription,
@@ -47,7 +47,9 @@ def create_reset_run_definition(
     request_id: str = "",
     performed_by: str = "",
 ) -> Call[v1.CreateResetRunDefinitionResponse, v1.ResetRunDefinition]:
-    """Create a definition of a reset of many subscriptions. Nothing runs before it is submitted."""
+    """Create a definition of a reset of many subscriptions. No run begins before the definition is
+    submitted.
+    """
     request = v1.CreateResetRunDefinitionRequest(
         definition=definition,
         request_id=request_id or str(uuid4()),
@@ -84,7 +86,7 @@ def list_reset_run_definitions(
 def update_reset_run_definition(
     caller: Caller, definition: v1.ResetRunDefinition, *, performed_by: str = ""
 ) -> Call[v1.UpdateResetRunDefinitionResponse, v1.ResetRunDefinition]:
-    """Replace everything of a definition except its state.
+    """Replace all fields of a definition except its state.
 
     The definition must be submitted again afterwards.
     """
@@ -97,7 +99,7 @@ def update_reset_run_definition(
 def delete_reset_run_definition(
     caller: Caller, definition: str, *, performed_by: str = ""
 ) -> Call[v1.DeleteResetRunDefinitionResponse, None]:
-    """Delete a definition of which no run has ever begun."""
+    """Delete a definition that never had a run."""
     request = v1.DeleteResetRunDefinitionRequest(
         definition=definition, performed_by=performed_by or caller.performed_by
     )
@@ -132,8 +134,8 @@ def preview_reset_run(
     page_token: str = "",
     without_totals: bool = False,
 ) -> Call[v1.PreviewResetRunResponse, v1.PreviewResetRunResponse]:
-    """Get a page of the subscriptions that a run would reset now. The first page has the totals;
-    without them it comes sooner.
+    """Get a page of the subscriptions that a run would reset now. The first page contains the
+    totals of the run, unless they are switched off, which is faster.
 
     `definition`: an id, or a definition that does not exist yet.
     """
@@ -208,7 +210,7 @@ def list_reset_run_entries(
 
 
 def watch_reset_run(_: Caller, reset_run: str) -> Watch[v1.WatchResetRunResponse, v1.ResetRun]:
-    """Yield the run at once, and again whenever it has changed, until it has ended."""
+    """Yield the run immediately, and again after each change, until the run has ended."""
     request = v1.WatchResetRunRequest(reset_run=reset_run)
     return Watch(request, v1.WatchResetRunResponse, lambda message: message.reset_run)
 

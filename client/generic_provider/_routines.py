@@ -1,4 +1,4 @@
-"""Chooses the routine of an adapter for a request, and turns the routine's result into an
+"""Chooses the routine of an adapter for a request, and converts the routine's result to an
 answer.
 """
 
@@ -47,14 +47,14 @@ class Routines:
         self._reported: set[int] = set()
 
     def front(self, requests: Sequence[ProvisioningRequest]) -> list[ProvisioningRequest]:
-        """Returns the first requests: those that one call of a routine applies together."""
+        """Returns the first requests: as many as one call of a routine applies together."""
         return list(takewhile(self._by_target, requests)) or [requests[0]]
 
     async def answer(self, work: Work, pool: Executor) -> ProvisioningResponse | PlatformDown:
-        """Answers the requests that `front` returned. The answer has no number and no token. No
-        exception of a routine is raised.
+        """Answers the requests that `front` returned.
 
-        If the platform is down, it returns PlatformDown, whose `retry_after` is a timedelta.
+        The answer contains no request number and no token. Exceptions of routines are not raised.
+        If the platform is down, returns PlatformDown, whose `retry_after` is a timedelta.
         """
         first = work.requests[0]
         routine: Callable[[Any], object] | None = self._routine(first)
@@ -64,13 +64,13 @@ class Routines:
         ended = await _ended(routine, argument, pool)
         try:
             return _answer(first, ended)
-        except Exception as error:  # noqa: BLE001 - it is logged
+        except Exception as error:  # noqa: BLE001 - the exception is logged
             return _given_back(first, error)
 
     def _by_target(self, request: ProvisioningRequest) -> bool:
-        """Tells whether the target routine does the request.
+        """Tells whether the target routine applies the request.
 
-        A target contains no usage records, and nothing that this version does not know.
+        A target contains no usage records, and no elements that this version does not know.
         """
         rest = request.type in _IN_TARGET and request.type not in self.by_type
         return rest and self.target is not None
@@ -91,17 +91,18 @@ class Routines:
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """Carries an exception past futures, because futures cannot carry StopIteration, and SystemExit
-    would end the process.
+    """Contains an exception of a routine. It is returned as a value, because a future cannot have
+    the exception StopIteration, and SystemExit would end the process.
     """
 
     error: BaseException
 
 
 async def _ended(routine: Callable[[Any], object], argument: object, pool: Executor) -> object:
-    """Returns what the routine returned, or _Raised.
+    """Returns the result of the routine, or _Raised.
 
-    The routine has a task of its own, so that only this task ends if the routine cancels itself.
+    The routine runs in a task of its own, so that only this task ends if the routine cancels
+    itself.
     """
     try:
         ended = await asyncio.create_task(_run(routine, argument, pool))
@@ -117,7 +118,7 @@ async def _run(routine: Callable[[Any], Any], argument: object, pool: Executor) 
     """Runs a coroutine function on the loop, and a plain function in a thread."""
     try:
         if inspect.iscoroutinefunction(routine) or inspect.iscoroutinefunction(
-            getattr(routine, "__call__", None)  # noqa: B004 - of an instance, it may be a coroutine
+            getattr(routine, "__call__", None)  # noqa: B004 - an instance may have a coroutine
         ):
             return await routine(argument)
         context = contextvars.copy_context()
@@ -173,7 +174,7 @@ def _given_back(request: ProvisioningRequest, error: BaseException) -> Provision
     log.error("%s failed and comes again", request.number, exc_info=error)
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - the log has what can be said of it
+    except Exception:  # noqa: BLE001 - the log contains the error
         text = ""
     return _refusal(ResponseStatus.RETRY_LATER, type(error).__name__, text)
 
@@ -192,9 +193,9 @@ def _refusal(
 
 
 def _text(request: ProvisioningRequest, given: str | float | None) -> str:
-    """Returns the text of a code or description.
+    """Returns a code or description as a text.
 
-    Something that is not a text is converted, and logged.
+    A value that is not a text is converted and logged.
     """
     if not isinstance(given, str | int | float):
         log.error("%s: a code or a text is a str, not %r", request.number, given)
@@ -204,7 +205,7 @@ def _text(request: ProvisioningRequest, given: str | float | None) -> str:
 def _delay(request: ProvisioningRequest, given: timedelta | float | None) -> timedelta | None:
     """Returns the delay.
 
-    A number counts as seconds. Something that is not a delay is logged and left out.
+    A number counts as seconds. A value that is not a delay is logged and ignored.
     """
     if given is None or isinstance(given, timedelta):
         return given

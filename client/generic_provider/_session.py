@@ -1,4 +1,4 @@
-"""Runs an adapter once, from its first stream to its last answer."""
+"""Runs an adapter from its first stream to its last answer."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ log = logging.getLogger("generic_provider")
 _MOST_TOKENS = 1000
 _FLUSH_SECONDS = 10.0
 _SHORTEST_PAUSE = 0.1
-"""The least number of seconds between two extensions, because a lease that reaches `max_lease_time`
-is extended only a little.
+"""The smallest number of seconds between two extensions. It is needed, because the server extends a
+lease only a little when it reaches `max_lease_time`.
 """
 
 
@@ -94,7 +94,7 @@ class Session:
         elif lease.is_late():
             log.warning("the lease of %s came too late: it is given back", lease.subscription)
             self._start(self._release([lease.handed]))
-            source.left.set()  # the new stream sets its clock anew
+            source.left.set()  # the new stream sets its clock again
         else:
             self._lanes.take(lease)
             self._extend_within(lease.duration / 3)
@@ -138,7 +138,9 @@ class Session:
                     await self._extend_sooner.wait()
 
     async def _extend(self) -> None:
-        """Extends all leases, each time after a third of the shortest duration that was granted."""
+        """Extends all leases, each time after a third of the shortest duration that the server has
+        granted.
+        """
         while True:
             await self._extension_due()
             leases, now = self._lanes.running(), time.monotonic()
@@ -164,7 +166,7 @@ class Session:
                 lease.end(given_back=True)
 
     async def _finish(self) -> None:
-        """Releases the requests that have not begun; finishes and answers those that have."""
+        """Releases requests that have not begun; finishes and answers requests that have begun."""
         await self._release(self._lanes.stop())
         rest = await self._lanes.finished()
         # after this time the leases have run out, and answers would arrive too late
@@ -182,8 +184,8 @@ class Session:
                 await self._answers.flushed()
 
     async def _give_back(self, token: str) -> None:
-        """Sends the answers that are ready, then releases the lease. No other request of the lease
-        may begin any more.
+        """Sends the answers that are ready, then releases the lease. No further request of the
+        lease may begin.
         """
         await self._flush(_FLUSH_SECONDS)
         try:
@@ -192,7 +194,7 @@ class Session:
             log.warning("a lease was not released and will run out: %s", error)
 
     async def _release(self, leases: Sequence[TokenOnStream]) -> None:
-        """Releases the leases, and stops the streams that gave them."""
+        """Releases the leases, and stops the streams on which they were given."""
         for start in range(0, len(leases), _MOST_TOKENS):
             some = leases[start : start + _MOST_TOKENS]
             for _, stream in some:

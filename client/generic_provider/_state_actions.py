@@ -15,7 +15,7 @@ from generic_provider.v1.resources_pb2 import Account, Address
 
 def BecomeSubscriber(
     *,
-    type: str,  # noqa: A002 - the contract names it
+    type: str,  # noqa: A002 - the protos define this name
     provider: str = "",
     holder: Account | None = None,
     address: Address | None = None,
@@ -44,7 +44,9 @@ def BecomeSubscriber(
 def ExistingAccount(
     *, provider: str, account_number: str, holds_everything: bool = False
 ) -> v1.ExistingAccount:
-    """Names an account that the customer already has on a platform. Nothing is sent to it."""
+    """Names an account that the customer already has on a platform. The service sends no request to
+    this platform.
+    """
     return v1.ExistingAccount(
         provider=provider, account_number=account_number, holds_everything=holds_everything
     )
@@ -61,7 +63,7 @@ def Deactivate() -> v1.Deactivate:
 
 
 def Rest(*, until: datetime) -> v1.Rest:
-    """Lets an EFFECTIVE subscription rest until the given time. Another Rest moves the end."""
+    """Lets an EFFECTIVE subscription rest until the given time. A second Rest changes the end."""
     return v1.Rest(until=instant("until", until))
 
 
@@ -73,7 +75,7 @@ def EndResting() -> v1.EndResting:
 def ShortTermActivate(*, until: datetime) -> v1.ShortTermActivate:
     """Switches a DRAFT or NOT_EFFECTIVE subscription on until the given time.
 
-    Another ShortTermActivate moves the end.
+    A second ShortTermActivate changes the end.
     """
     return v1.ShortTermActivate(until=instant("until", until))
 
@@ -86,7 +88,7 @@ def EndShortTermActivation() -> v1.EndShortTermActivation:
 def ShortTermDeactivate(*, until: datetime) -> v1.ShortTermDeactivate:
     """Switches an EFFECTIVE subscription off until the given time.
 
-    Another ShortTermDeactivate moves the end.
+    A second ShortTermDeactivate changes the end.
     """
     return v1.ShortTermDeactivate(until=instant("until", until))
 
@@ -109,15 +111,15 @@ def Regret() -> v1.Regret:
 def Replace(
     *,
     state: SubscriptionState.ValueType | str,
-    type: str,  # noqa: A002 - the contract names it
+    type: str,  # noqa: A002 - the protos define this name
     until: datetime | None = None,
     holder: Account | None = None,
     address: Address | None = None,
     items: Iterable[ItemLike] = (),
     services: Iterable[ServiceLike] = (),
 ) -> v1.Replace:
-    """Brings the subscription from any live state to exactly the given state, and removes what is
-    not named.
+    """Changes the subscription from any live state to exactly the given state, and removes all
+    parts that are not named.
     """
     return v1.Replace(
         state=SubscriptionState.of(state),

@@ -1,4 +1,4 @@
-"""Keeps one stream of pending requests open, and reconnects it after every end."""
+"""Keeps one stream of pending requests open, and reconnects after every end of the stream."""
 
 from __future__ import annotations
 
@@ -23,16 +23,18 @@ from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServic
 
 log = logging.getLogger("generic_provider")
 SILENCE_SECONDS = 30.0
-"""If no message has arrived for this many seconds, the stream is opened anew."""
+"""The seconds without a message after which the stream is opened again."""
 SILENT_SECONDS = 12.0
-"""If no message has arrived for this many seconds, no request is begun.
+"""The seconds without a message after which no request begins.
 
-Heartbeats come at least every 10 s.
+The server sends heartbeats at least every 10 s.
 """
 RECONNECT_SECONDS = (0.5, 30.0)
 Hook = TypeVar("Hook", bound=Callable[..., object])
 END_SECONDS = 5.0
-"""A server needs at most this many seconds to end a stopped stream whose leases have ended."""
+"""The longest time, in seconds, that a server needs to end a stopped stream whose leases have
+ended.
+"""
 
 
 class Stream:
@@ -45,20 +47,22 @@ class Stream:
         self.heard = False
         self.drained = False
         self.left = asyncio.Event()
-        """This event is set when the stream has ended or hands nothing more over."""
+        """This event is set when the stream has ended, or will deliver no more requests."""
         self.token = ""
         """The token of one of the stream's leases. It identifies the stream to the server."""
         self.stopped = False
-        """True if the server was told to hand nothing more over on the stream."""
+        """True if a call has stopped the stream, so that the server hands no more requests over."""
 
     def time(self) -> float:
-        """Estimates the server's time in seconds since 1970; the result is never behind it."""
+        """Estimates the server's time in seconds since 1970. The estimate is never earlier than the
+        server's time.
+        """
         return time.monotonic() + (self._ahead or 0.0)
 
     def set_clock(self, message: StreamPendingRequestsResponse) -> float:
         """Sets the clock by the message, and returns the time at which the message was sent.
 
-        A message of an older server does not contain this time; then it is estimated.
+        A message of an older server does not contain this time; then the time is estimated.
         """
         sent = self.time()
         if message.HasField("sent_time"):
@@ -81,7 +85,7 @@ class Receiver(Protocol):
     def receive(self, given: SubscriptionRequests, *, source: Stream, sent: float) -> None: ...
 
     def cut(self, source: Stream) -> None:
-        """The streams call this when the leases that the stream `source` gave have ended."""
+        """A function that is called when the leases of the stream `source` have ended."""
 
     async def ready(self) -> None:
         """Waits until a stream may be opened."""
@@ -152,14 +156,14 @@ class Streams:
             drained_before = stream.drained
 
     def unstopped(self) -> list[TokenOnStream]:
-        """Returns one lease of each stream that has given leases and was not told to stop."""
+        """Returns one lease of each stream that has delivered leases and was not stopped."""
         return [(each.token, each) for each in self._open if each.token and not each.stopped]
 
     async def end(self) -> None:
         """Closes all streams.
 
-        It first waits until the server has ended the stopped streams, because leases may still
-        arrive on them.
+        First waits until the server has ended the stopped streams, because leases may still arrive
+        on them.
         """
         stopped = [task for stream, task in self._open.items() if stream.stopped]
         if stopped:

@@ -36,7 +36,7 @@ def perform(
     schedule_time: datetime | None = None,
     validate_only: bool = False,
 ) -> Call[v1.PerformActionResponse, v1.PerformActionResponse]:
-    """Perform one action. With `validate_only`, return what it would do, and change nothing.
+    """Perform one action. With `validate_only`, return a preview of the result, and change nothing.
 
     With a `schedule_time` in the future, the service performs the action then. The default priority
     is LIVE; for a scheduled action it is BULK. A repeat with the same `request_id` changes nothing
@@ -65,7 +65,7 @@ class Results(list[v1.SubscriptionAction | ProvisioningError]):
             each.action if each.HasField("action") else error_of_item(each.error) for each in done
         )
         self.repeated = [each.repeated for each in done]
-        """Tells for each result whether an earlier call performed the action."""
+        """For each result, True if an earlier call performed the action."""
 
 
 def batch_perform(
@@ -115,7 +115,7 @@ def get_subscription(
 ) -> Call[v1.GetSubscriptionResponse, Subscription]:
     """Get a subscription with its differences and confirmed states.
 
-    `include_former` adds its last 100 former services.
+    `include_former` adds the last 100 services that were swapped or removed.
     """
     return Call(
         v1.GetSubscriptionRequest(subscription=subscription, include_former=include_former),
@@ -128,7 +128,7 @@ def list_subscriptions(
     _: Caller,
     *,
     provider: str = "",
-    type: str = "",  # noqa: A002 - the contract names it
+    type: str = "",  # noqa: A002 - the protos define this name
     state: SubscriptionState.ValueType | str | None = None,
     states: Iterable[SubscriptionState.ValueType | str] = (),
     sync_state: SyncState.ValueType | str | None = None,
@@ -142,7 +142,7 @@ def list_subscriptions(
 ) -> Pages[v1.ListSubscriptionsResponse, Subscription]:
     """List the subscriptions that match all filters, in the order of their numbers.
 
-    They have no differences and no confirmed states.
+    The subscriptions have no differences and no confirmed states.
     """
     request = v1.ListSubscriptionsRequest(
         provider=provider,
@@ -198,15 +198,16 @@ def watch_events(
     kinds: Iterable[EventKind.ValueType | str] = (),
     on_heartbeat: Callable[[str], object] = bool,
 ) -> Watch[v1.WatchEventsResponse, v1.Event]:
-    """Yield what happens, each event once and in order. The iterator reconnects and resumes itself.
+    """Yield the events, each event once and in order.
 
-    It begins after the event with the cursor `start_after`, or with the oldest stored event, or
-    with what happens from now on. Keep the cursor of each event that you have handled, best in the
-    same transaction as its effect; after a restart begin after it.
+    The iterator reconnects and resumes by itself. It begins after the event with the cursor
+    `start_after`, or with the oldest stored event, or with the next new event. Store the cursor of
+    each event that you have handled, best in the same transaction as its effect; after a restart,
+    begin after this cursor.
 
-    `on_heartbeat` is called with the cursor of each heartbeat. This cursor is after all events
-    that the filters left out. Keep it too if events are rare: they are stored for a few days only,
-    and then their cursors are too old.
+    `on_heartbeat` is called with the cursor of each heartbeat. This cursor is after all events that
+    the filters excluded. Store it too if events are rare: events are stored for a few days only,
+    and older cursors are refused.
     """
     request = v1.WatchEventsRequest(
         provider=provider, subscription=subscription, kinds=chosen(EventKind, kind, kinds)

@@ -1,4 +1,6 @@
-"""Reads the files of TLS, again and again, because they are replaced while programs run."""
+"""Reads the files of TLS again for each new connection, because they are replaced while programs
+run.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +19,10 @@ _File = str | PathLike[str] | None
 
 class TlsFiles:
     """The files of TLS (PEM): the CA of the server's certificate, and your certificate with its
-    key. Without `ca`, the certificates of well-known CAs are accepted.
+    key. Without `ca`, certificates of well-known CAs are accepted.
 
     The files are read again when a new connection to the server is needed, so they can be replaced
-    while the program runs. Raises OSError if one cannot be read at the start; later, the former
+    while the program runs. Raises OSError if a file cannot be read at the start; later, the former
     contents stay in force.
     """
 
@@ -32,8 +34,8 @@ class TlsFiles:
         self._credentials = grpc.ssl_channel_credentials(*self._contents)
 
     def credentials(self) -> grpc.ChannelCredentials:
-        """Returns credentials with the present contents of the files: the same object as before, if
-        no file has changed.
+        """Returns credentials with the current contents of the files. If no file has changed,
+        returns the same object as before.
         """
         try:
             contents = self._read()
@@ -48,7 +50,7 @@ class TlsFiles:
         return self._credentials
 
     def expired(self) -> str:
-        """Returns a sentence if the client certificate has expired; empty if it has not, or if the
+        """Returns a sentence if the client certificate has expired; empty if it is valid, or if the
         file contains no certificate.
         """
         try:

@@ -1,4 +1,4 @@
-"""Converts plain Python values to the values of the contract."""
+"""Converts plain Python values to values of the protos."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ def timedelta_of(argument: str, value: timedelta) -> timedelta:
 
 
 def several(argument: str, values: Iterable[str]) -> Iterable[str]:
-    """Returns the values. Raises TypeError for a single text, which would be taken as a list of its
-    letters.
+    """Returns the values. Raises TypeError for a single text, because Python would treat it as a
+    list of letters.
     """
     if isinstance(values, str):
         raise TypeError(f"{argument} must be several texts, not {values!r}")
@@ -48,9 +48,9 @@ def several(argument: str, values: Iterable[str]) -> Iterable[str]:
 
 
 def number(argument: str, value: str | int | None) -> str:
-    """Returns the platform's number as a text.
+    """Returns the number that the platform gave as a text.
 
-    Raises TypeError or ValueError if the value cannot be a number.
+    Raises TypeError or ValueError if the value cannot be such a number.
     """
     if isinstance(value, bool) or not isinstance(value, str | int | None):
         raise TypeError(f"{argument} must be a text, not {value!r}")

@@ -17,8 +17,8 @@ from generic_provider._calls import Item, Response, Watch
 from generic_provider._connection import Tries
 
 SILENCE_SECONDS = 30.0
-"""A lasting stream that is silent for this long is opened again; a server sends something at least
-every 10 s.
+"""The seconds after which a silent lasting stream is opened again. A server sends a message at
+least every 10 s.
 """
 
 Cancel = Callable[[], object]
@@ -31,13 +31,13 @@ def _call(cancel: Cancel) -> object:
 class Watched(Generic[Response, Item]):
     """A stream with all attempts to open it.
 
-    `more`: true if the stream is to be opened again, after `delay` seconds.
+    `more`: true if the stream has to be opened again, after `delay` seconds.
     """
 
     def __init__(self, watch: Watch[Response, Item], timeout: timedelta) -> None:
         self._watch = watch
         self._tries = Tries(timeout)
-        # a lasting stream that was open once is opened again however long that takes
+        # attempts to open a lasting stream again never end
         self._limit = timedelta.max if watch.lasting else timeout
         self._heard = time.monotonic()
         self._silent = False
@@ -46,9 +46,10 @@ class Watched(Generic[Response, Item]):
 
     @contextmanager
     def opened(self, cancel: Cancel, *, call: Callable[[Cancel], object] = _call) -> Iterator[None]:
-        """Reads the stream while the block runs. `call`: calls `cancel` from another thread.
+        """The block reads the stream.
 
-        Raises the exception for an error after which the stream is not opened again.
+        `call`: its `cancel` may be called from another thread. Raises the exception for an error
+        after which the stream is not opened again.
         """
         ended = threading.Event()
         self._silent = False

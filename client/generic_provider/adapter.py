@@ -35,9 +35,9 @@ class Adapter:
     as the key.
 
     A routine that returns accepts its request. It returns None, the platform's account number, or
-    `Accepted`. It rejects with `Reject`. `RetryLater` and every other exception make the request
-    come again later. `PlatformDown` gives all requests back. Coroutine functions run on the event
-    loop, plain functions run in threads.
+    `Accepted`. It raises `Reject` to reject the request. After `RetryLater` and every other
+    exception, the request comes again later. `PlatformDown` gives all requests back. Coroutine
+    functions run on the event loop, plain functions run in threads.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Adapter:
         """Creates an adapter. If the process dies, its requests come again after `lease_duration`.
 
         Leases are extended while a routine runs. TLS is used unless the address belongs to this
-        machine; `tls` overrides that.
+        machine; `tls` overrides this default.
         """
         self._target = Target(address, token=token, tls=tls)
         self._request = StreamPendingRequestsRequest(
@@ -88,19 +88,19 @@ class Adapter:
     def otherwise(self, routine: R) -> R:
         """Registers the routine for all other types that this version knows.
 
-        If it returns, the request is accepted.
+        If the routine returns, the request is accepted.
         """
         self._only_one_for_the_rest()
         self._routines.rest = routine
         return routine
 
     def target(self, routine: T) -> T:
-        """Registers a routine that writes the target of several requests at once, for all other
-        types.
+        """Registers a routine for all other types that writes the target of several requests
+        together.
 
-        If it returns, all of these requests are accepted. `Reject` rejects the first one, and the
-        others come again with a new target. A target contains no usage records: ADD_UDR and
-        CANCEL_UDR need a routine of their own.
+        If the routine returns, all these requests are accepted. `Reject` rejects the first request,
+        and the other requests come again with a new target. A target contains no usage records:
+        ADD_UDR and CANCEL_UDR need a routine of their own.
         """
         self._only_one_for_the_rest()
         self._routines.target = routine
@@ -122,13 +122,15 @@ class Adapter:
         return hook
 
     def run(self) -> None:
-        """Serves until SIGTERM or Ctrl-C. After a second signal, it does not wait for requests in
-        work.
+        """Serves until SIGTERM or Ctrl-C. After a second signal, does not wait for requests that
+        have begun.
         """
         asyncio.run(self._serve_until_signal())
 
     async def serve(self) -> None:
-        """Serves until `stop`. If it is cancelled, requests in work are handed over again."""
+        """Serves until `stop`. If the task is cancelled, requests that have begun are handed over
+        again.
+        """
         threads = min(self._request.max_in_flight, _MOST_THREADS)
         pool = ThreadPoolExecutor(threads, thread_name_prefix=self._request.adapter)
         client = AsyncClient(
@@ -154,8 +156,8 @@ class Adapter:
             pool.shutdown(wait=False, cancel_futures=True)
 
     def stop(self) -> None:
-        """Stops serving: begins nothing more. `serve` returns when everything that has begun is
-        answered.
+        """Stops serving: no further request begins. `serve` returns when all requests that have
+        begun are answered.
 
         From another thread, call it through `loop.call_soon_threadsafe`.
         """

@@ -63,7 +63,7 @@ def _async_watch(
 class AsyncClient(Base):
     """The client for asyncio. It has the same methods as Client.
 
-    It belongs to the event loop that uses it first.
+    An AsyncClient can be used only on the event loop that uses it first.
     """
 
     perform = _async(subscription.perform)

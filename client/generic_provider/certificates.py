@@ -9,15 +9,15 @@ from functools import lru_cache
 BEGIN, END = b"-----BEGIN CERTIFICATE-----", b"-----END CERTIFICATE-----"
 SEQUENCE, UTC_TIME = 0x30, 0x17
 SHORT = 0x80
-"""If the first byte of a length is below this, it is the length. Otherwise it says how many of the
-next bytes contain the length.
+"""If the first byte of a length is smaller than this value, it is the length. Otherwise it is the
+number of following bytes with the length.
 """
 
 
 @lru_cache(maxsize=1_000)
 def expiry_of(pem: bytes) -> float:
-    """Returns the time at which the first certificate expires, in seconds since 1970. TLS must have
-    accepted the certificate before.
+    """Returns the time at which the first certificate in the file expires, in seconds since 1970.
+    TLS must have accepted the file before.
     """
     first = pem[pem.index(BEGIN) : pem.index(END) + len(END)]
     der = ssl.PEM_cert_to_DER_cert(first.decode())
@@ -34,7 +34,7 @@ def expiry_of(pem: bytes) -> float:
 
 
 def _part(der: bytes) -> tuple[int, bytes, bytes]:
-    """Returns the tag and the content of the first part, and what follows it."""
+    """Returns the tag and the content of the first part, and the bytes after this part."""
     length, begin = der[1], 2
     if length >= SHORT:
         begin += length - SHORT
@@ -44,6 +44,6 @@ def _part(der: bytes) -> tuple[int, bytes, bytes]:
 
 
 def _time(text: str, *, short: bool) -> float:
-    if short:  # the years 1950 to 2049, by definition
+    if short:  # years with two digits are 1950 to 2049, by definition
         text = ("20" if text < "50" else "19") + text
     return datetime.strptime(f"{text[:-1]}+0000", "%Y%m%d%H%M%S%z").timestamp()

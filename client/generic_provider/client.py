@@ -125,8 +125,8 @@ class Client(Base):
         """Report what the platform holds for each subscriber, in any number of entries.
 
         `observed_time`: the time at which reading the platform began. `complete`: the platform does
-        not know a subscriber whom no entry names. The call has no timeout and is not repeated:
-        after ServerUnavailable send the whole report again, which is harmless.
+        not know a subscriber whom no entry names. The call has no timeout and is not repeated.
+        After ServerUnavailable, send the whole report again, which is always safe.
         """
         report = Report(
             provider,

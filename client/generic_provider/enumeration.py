@@ -1,4 +1,4 @@
-"""Contains what the contract's enumerations have in common."""
+"""Contains the common methods of all enumerations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract's enumerations under short names: `RequestType.ACTIVATE_SERVICE`.
+"""The enumerations of the protos under short names: `RequestType.ACTIVATE_SERVICE`.
 
 Members are the plain numbers of the generated messages, with their types.
 """
@@ -54,7 +54,7 @@ class ServiceKind(Enumeration):
 
 
 class RequestMethod(Enumeration):
-    """How activations (deactivations) of a whole subscription are sent to the platform."""
+    """The form in which the (de)activation of a whole subscription is sent to the platform."""
 
     ValueType: TypeAlias = resources.RequestMethod.ValueType
     PER_SERVICE = resources.REQUEST_METHOD_PER_SERVICE
@@ -62,7 +62,9 @@ class RequestMethod(Enumeration):
 
 
 class SubscriptionState(Enumeration):
-    """The state of a subscription. CANCELLED and REGRETTED are final; the others are "live"."""
+    """The state of a subscription. CANCELLED and REGRETTED are final; the other states are
+    "live".
+    """
 
     ValueType: TypeAlias = resources.SubscriptionState.ValueType
     DRAFT = resources.SUBSCRIPTION_STATE_DRAFT
@@ -101,7 +103,7 @@ class SyncState(Enumeration):
 
 
 class RequestType(Enumeration):
-    """What a provisioning request asks of the platform."""
+    """The change that a provisioning request asks of the platform."""
 
     ValueType: TypeAlias = resources.RequestType.ValueType
     BECOME_SUBSCRIBER = resources.REQUEST_TYPE_BECOME_SUBSCRIBER
@@ -129,7 +131,7 @@ class RequestState(Enumeration):
 
 
 class RequestOrigin(Enumeration):
-    """What created a provisioning request."""
+    """The cause of a provisioning request."""
 
     ValueType: TypeAlias = resources.RequestOrigin.ValueType
     ACTION = resources.REQUEST_ORIGIN_ACTION
@@ -148,7 +150,7 @@ class ArchiveState(Enumeration):
 
 
 class WaitingFor(Enumeration):
-    """What a pending request waits for."""
+    """The reason why a pending request waits."""
 
     ValueType: TypeAlias = resources.WaitingFor.ValueType
     ADAPTER = resources.WAITING_FOR_ADAPTER
@@ -219,7 +221,7 @@ class ActionState(Enumeration):
 
 
 class ActionOrigin(Enumeration):
-    """What caused an action."""
+    """The cause of an action."""
 
     ValueType: TypeAlias = subscription.ActionOrigin.ValueType
     CALLER = subscription.ACTION_ORIGIN_CALLER
@@ -227,7 +229,7 @@ class ActionOrigin(Enumeration):
 
 
 class EventKind(Enumeration):
-    """What happened; each kind is a field of an event's `change`."""
+    """The kind of an event. Each kind is a field of the event's `change`."""
 
     ValueType: TypeAlias = subscription.EventKind.ValueType
     ACTION_EXECUTED = subscription.EVENT_KIND_ACTION_EXECUTED
@@ -258,7 +260,7 @@ class ResetRunDefinitionState(Enumeration):
 
 
 class ResetRunState(Enumeration):
-    """The state of a reset run. HELD and RUNNING are open; the others are final."""
+    """The state of a reset run. HELD and RUNNING are open; the other states are final."""
 
     ValueType: TypeAlias = resets.ResetRunState.ValueType
     HELD = resets.RESET_RUN_STATE_HELD

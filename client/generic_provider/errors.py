@@ -12,7 +12,7 @@ from generic_provider.v1.errors_pb2 import FieldViolation
 class ProvisioningError(Exception):
     """A call, or an item of a batch, was refused or failed.
 
-    This class itself is raised only for statuses that have no class below.
+    This class itself is raised only for statuses without a subclass.
     """
 
     def __init__(
@@ -29,14 +29,14 @@ class ProvisioningError(Exception):
         self.reason = reason
         """The name of an ErrorReason without its prefix; empty if the server gave none."""
         self.metadata = dict(metadata or {})
-        """What caused the refusal, by name: for example the `provider`."""
+        """The objects that caused the refusal, by name: for example the `provider`."""
         self.code = code
         self.violations = tuple(violations)
         """The first ten wrong fields, for INVALID_FIELD."""
 
 
 class InvalidArgument(ProvisioningError):
-    """The input is wrong, whatever the state of the data is."""
+    """The input is wrong in itself, independent of the stored state."""
 
 
 class InvalidField(InvalidArgument):
@@ -44,7 +44,7 @@ class InvalidField(InvalidArgument):
 
 
 class NotFound(ProvisioningError):
-    """What the call names does not exist; the metadata says what that is."""
+    """An object that the call names does not exist. The metadata names the object."""
 
 
 class ProviderNotFound(NotFound):
@@ -76,14 +76,14 @@ class ActionNotFound(NotFound):
 
 
 class RequestNotFound(NotFound):
-    """There is no such request.
+    """The request does not exist.
 
     If it was archived, the metadata has `archive`, and `deleted` if that archive was deleted.
     """
 
 
 class ArchiveNotFound(NotFound):
-    """There is no such archive, or it has no file that can be read.
+    """The archive does not exist, or it has no readable file.
 
     In the second case the metadata has `state`.
     """
@@ -132,11 +132,11 @@ class ActionNotScheduled(FailedPrecondition):
 
 
 class RequiredDistributorMissing(FailedPrecondition):
-    """The action would use a distributor without the distributor that it requires."""
+    """After the action, a distributor would lack the distributor that it requires."""
 
 
 class RequiredServiceMissing(FailedPrecondition):
-    """The action would use a service without the service that it requires."""
+    """After the action, a service would lack the service that it requires."""
 
 
 class ServiceNotAvailable(FailedPrecondition):
@@ -171,8 +171,8 @@ class ProviderIncomplete(FailedPrecondition):
 
 
 class ProviderInUse(FailedPrecondition):
-    """Subscriptions use the part of the provider that would change: `thing` in the metadata.
-    `count` is their number.
+    """Subscriptions use the part of the provider that the call would change. The metadata has
+    `thing`, the part, and `count`, the number of subscriptions.
     """
 
 
@@ -189,7 +189,7 @@ class RequestNotFirst(FailedPrecondition):
 
 
 class ReportIncomplete(FailedPrecondition):
-    """A complete report does not name enough of the linked subscriptions.
+    """A complete report names too few of the linked subscriptions.
 
     The entries of the report were applied. The metadata has `linked`, `most` and `missing`.
     """
@@ -219,7 +219,7 @@ class RunNotHeld(FailedPrecondition):
 
 
 class ChecksumMismatch(FailedPrecondition):
-    """An archive's file is not the one that was written, or the call named another checksum."""
+    """An archive's file has changed since it was written, or the call named another checksum."""
 
 
 class ArchiveFolderNotWritable(FailedPrecondition):
@@ -227,7 +227,7 @@ class ArchiveFolderNotWritable(FailedPrecondition):
 
 
 class Aborted(ProvisioningError):
-    """Another caller has changed what the call would change. Read it again and decide again."""
+    """Another caller has changed the same object first. Read the object again, and decide again."""
 
 
 class EtagMismatch(Aborted):
@@ -245,12 +245,12 @@ class OutOfRange(ProvisioningError):
 class CursorTooOld(OutOfRange):
     """Events after the cursor were removed, because they were too old.
 
-    Read again what you keep a copy of, and watch from now on.
+    Read all objects of which you keep a copy again, and watch new events.
     """
 
 
 class CursorUnknown(OutOfRange):
-    """This store has not given the cursor: another store has, or a backup was restored since."""
+    """The cursor is not from this store, or a backup was restored after the cursor was given."""
 
 
 class ResourceExhausted(ProvisioningError):
@@ -262,11 +262,11 @@ class TooManyStreams(ResourceExhausted):
 
 
 class TooManyCalls(ResourceExhausted):
-    """The server had too many calls until the deadline, so it has done nothing."""
+    """The server had too many calls until the deadline. It has not processed this call."""
 
 
 class Unauthenticated(ProvisioningError):
-    """The server does not know the token or the client certificate, or none was given."""
+    """The server does not know the token or the client certificate, or the call had neither."""
 
 
 class PermissionDenied(ProvisioningError):
@@ -279,7 +279,7 @@ class PermissionDenied(ProvisioningError):
 class ServerUnavailable(ProvisioningError):
     """The server was not reached before the deadline.
 
-    Nobody knows whether the call was done. A repeat with the same `request_id` is safe.
+    Nobody knows whether the call was processed. A repeat with the same `request_id` is safe.
     """
 
 
@@ -288,15 +288,17 @@ class Draining(ServerUnavailable):
 
 
 class StoreUnavailable(ServerUnavailable):
-    """The server cannot reach its database, and nobody knows whether the call was done."""
+    """The server cannot reach its database, and nobody knows whether the change was committed."""
 
 
 class DeadlineExceeded(ProvisioningError):
     """No answer arrived before the deadline.
 
-    Nobody knows whether the call was done. A repeat with the same `request_id` is safe.
+    Nobody knows whether the call was processed. A repeat with the same `request_id` is safe.
     """
 
 
 class Internal(ProvisioningError):
-    """The service has a fault. Its log has the id that the message contains."""
+    """The service has a fault. The message contains an id, which the log of the service contains
+    too.
+    """

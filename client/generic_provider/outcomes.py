@@ -1,4 +1,4 @@
-"""Defines the results of a routine: what it returns and raises."""
+"""Defines the results of a routine: return values and exceptions."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from generic_provider.v1.resources_pb2 import PlatformTarget, ProvisioningReques
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted:
-    """A routine returns this to accept its request and to pass on numbers of the platform."""
+    """The result of a routine that accepts its request and returns numbers from the platform."""
 
     account_number: str = ""
     reference_number: str = ""
@@ -23,7 +23,7 @@ class Accepted:
 
 
 class Reject(Exception):
-    """The platform rejects the request for good, and the change is taken back in the CRM."""
+    """The platform rejects the request permanently, and the change is taken back in the CRM."""
 
     code: str = ""
     text: str = ""
@@ -37,8 +37,8 @@ class Reject(Exception):
 class RetryLater(Exception):
     """The platform cannot apply this one request now.
 
-    The argument is a delay, or a text that says why. Without `delay`, the server chooses a delay. A
-    number counts as seconds.
+    The argument is a delay, or a text with the reason. Without `delay`, the server chooses a delay.
+    A number counts as seconds.
     """
 
     delay: timedelta | float | None = None
@@ -59,7 +59,7 @@ class RetryLater(Exception):
 class PlatformDown(Exception):
     """The platform cannot be reached. All requests are given back, and no attempt is counted.
 
-    The argument is how long the adapter pauses, or a text for the log. A number counts as seconds.
+    The argument is the pause of the adapter, or a text for the log. A number counts as seconds.
     """
 
     retry_after: timedelta | float = timedelta(seconds=30)
@@ -79,15 +79,15 @@ class PlatformDown(Exception):
 class Work:
     """Several requests of one subscription, and their common target.
 
-    A routine of `Adapter.target` gets it, because the interface of its platform can only overwrite
-    everything that a subscriber has.
+    It is the argument of a routine of `Adapter.target`, for platforms that can only overwrite a
+    whole subscriber.
     """
 
     subscription: str
     account_number: str
     requests: Sequence[ProvisioningRequest]
     target: PlatformTarget
-    """What the platform should hold when all the requests are done."""
+    """The contents that the platform should hold after all these requests."""
 
 
 Outcome = str | Accepted | None

@@ -8,10 +8,10 @@ from generic_provider.enums import ResponseStatus
 
 @dataclass(slots=True)
 class Stats:
-    """Shows what an adapter is doing now. The values change while it runs."""
+    """The current state of an adapter in numbers. The values change while it runs."""
 
     streams: int = 0
-    """The number of open streams: one, or more while a server drains."""
+    """The number of open streams: normally one; more while a server drains."""
     connects: int = 0
     in_work: int = 0
     accepted: int = 0

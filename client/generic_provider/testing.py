@@ -96,7 +96,7 @@ def request(
     account_number: str | None = None,
     **parts: Unpack[Parts],
 ) -> ProvisioningRequest:
-    """Returns a request as a server makes it. Parts that its type carries and that are not given
+    """Returns a request in the form of a server. Parts that its type needs and that are not given
     are invented.
 
     Each request has a new number, unless `number` is given.
@@ -127,7 +127,7 @@ def run(
 ) -> ProvisioningResponse:
     """Runs the adapter's routine for the request, and returns the answer that a server would get.
 
-    Raises PlatformDown if the routine does. `target` is for a routine that was registered by
+    Raises PlatformDown if the routine raises it. `target` is for a routine that was registered by
     `adapter.target`. If an event loop is already running, await `run_async` instead.
     """
     return asyncio.run(run_async(adapter, request, target=target))

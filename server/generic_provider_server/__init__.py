@@ -4,6 +4,6 @@ from __future__ import annotations
 
 import os
 
-# gRPC's library writes its own lines to standard error, between the lines of the log. This variable
-# stops that; the library reads it when it is first imported.
+# The library of gRPC writes its own lines to standard error, between the lines of the log. This
+# variable prevents these lines; the library reads it when it is first imported.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")

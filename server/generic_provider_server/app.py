@@ -44,7 +44,7 @@ from .store.waits import Waits
 
 SHUTTING_DOWN = "this server process is shutting down"
 WATCH_SECONDS = 1.0
-"""The seconds between two checks that the database file is still in its place."""
+"""The seconds between two checks whether the database file was moved or removed."""
 ATTEMPTS, ATTEMPT_SECONDS = 10, 1.0
 """The number of attempts, and the seconds between them, to reach a database at the start."""
 
@@ -58,10 +58,10 @@ async def serve(
     port_shared: bool = False,
     show: Show | None = None,
 ) -> None:
-    """Serves until SIGTERM or SIGINT, then drains. `running` explains the arguments.
+    """Serves until SIGTERM or SIGINT, then drains.
 
-    Raises StoreInUse, StoreLost and UnsupportedDatabase, OSError if an address cannot be bound (any
-    more), and StoreGone after the database file was removed or replaced.
+    `running` explains the arguments. Raises StoreInUse, StoreLost and UnsupportedDatabase, OSError
+    if an address cannot be bound, and StoreGone after the database file was removed or replaced.
     """
     configure_logs(settings)
     stop, gone = asyncio.Event(), list[Exception]()
@@ -92,7 +92,8 @@ async def serve(
 def _spare_collections() -> None:
     """Makes garbage collections short and rare, because a full one would take tens of milliseconds.
 
-    The objects that exist after the start are never garbage, and few later objects are in cycles.
+    The objects that exist after the start are never garbage, and few later objects are in reference
+    cycles.
     """
     gc.collect()
     gc.freeze()
@@ -107,12 +108,13 @@ async def running(
     on_gone: Callable[[Exception], None] = lambda _: None,
     show: Show | None = None,
 ) -> AsyncIterator[str]:
-    """Runs a server while the block runs, and yields the address that it serves on.
+    """Runs a server while the block runs, and yields its address.
 
-    The parts are stopped in the reverse order of their start. If `port_shared` is True, other
-    processes may serve on the same port. `on_gone` is called again and again while the database
-    file is gone, and once if the server cannot serve on its address any more. `show` gets
-    the metrics of this process; without it they are served at the address of the settings.
+    The parts of the server stop in the reverse order of their start. If `port_shared` is True,
+    other processes may serve on the same port. `on_gone` is called again and again while the
+    database file is gone, and once if the server cannot listen on its address any more. `show`
+    serves the metrics of this process; if it is None, they are served at the address of the
+    settings.
     """
     async with AsyncExitStack() as stack:
         store = await _reached(partial(_open, settings))
@@ -176,7 +178,9 @@ def _duties(store: Store, settings: Settings) -> tuple[Duty, ...]:
 
 
 def _record(recording: Recording, calls: Calls, show: Show, stack: AsyncExitStack) -> Observe:
-    """Records and shows the metrics. Returns the function that gets each call that has ended."""
+    """Records and serves the metrics. Returns the function that records each call that has
+    ended.
+    """
     _run(recording.loop, stack=stack)
     calls.on_refused_credentials.append(recording.refused_credentials)
     stack.enter_context(show(recording.figures))
@@ -206,7 +210,7 @@ def _open(settings: Settings) -> Store:
 
 
 async def _reached(opened: Callable[[], Store]) -> Store:
-    """Opens the store. If the database is just starting, waits for it."""
+    """Opens the store. If the database is starting up, waits until it is ready."""
     for attempt in range(ATTEMPTS):
         try:
             return opened()
@@ -251,7 +255,7 @@ def _calls(settings: Settings, auditing: Auditing, stack: AsyncExitStack) -> Cal
 
 
 def _addresses(settings: Settings, stack: AsyncExitStack) -> list[Address]:
-    """Returns every address of the settings. Clients use the first."""
+    """Returns every address of the settings. Clients use the first address."""
     if settings.tls_certificate is None or settings.tls_key is None:
         return [(settings.listen, None)]
     certificates = Certificates(

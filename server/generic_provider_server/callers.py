@@ -25,7 +25,7 @@ MOST = 64
 TOKEN_BYTES = 32
 HEADING = "# The callers of Generic Provider: `generic-provider caller` writes this file.\n"
 LOCK_SECONDS = 10.0
-"""A change waits at most this long for the lock of the folder."""
+"""The longest wait, in seconds, for the lock of the folder."""
 _NAME = re.compile(r"[\w.@-]{1,64}", re.ASCII)
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SECRET = re.compile(r"[\w-]{32,}", re.ASCII)
@@ -33,11 +33,11 @@ _SEVERAL = re.compile(r"[*?,;|]")
 
 
 class WrongCallers(OSError):
-    """Says what is wrong in the file of callers. The message contains no secret."""
+    """The file of callers is wrong. The message names the error, and contains no secret."""
 
 
 class Caller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A caller of the file.
+    """A caller in the file of callers.
 
     Raises ValueError if a field is wrong. `tokens`: the SHA-256 of each token, in hexadecimal
     digits. `certificates`: common names.
@@ -52,7 +52,8 @@ class Caller(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             if not _is_role(role):
                 raise ValueError(f"{role!r} is not a role: {', '.join(ROLES)}")
         for token in self.tokens:
-            if not _DIGEST.fullmatch(token):  # it may be a token, so it is not shown
+            # The text may be a token, so the message does not contain it.
+            if not _DIGEST.fullmatch(token):
                 raise ValueError("an entry of tokens is not a SHA-256 in 64 hexadecimal digits")
         for name in self.certificates:
             if not _is_text(name):
@@ -65,8 +66,8 @@ def _is_role(role: str) -> bool:
 
 
 def _is_provider(code: str) -> bool:
-    """Tells whether the text can be the code of one provider. Any text can, except a pattern or a
-    list of codes: the role is for exactly one provider.
+    """Tells whether the text can be the code of one provider. A pattern or a list of codes cannot,
+    because the role is for exactly one provider.
     """
     return _is_text(code) and not _SEVERAL.search(code)
 
@@ -82,7 +83,7 @@ def new_token() -> tuple[str, str]:
 
 
 def read_callers(file: Path) -> dict[str, Caller]:
-    """Raises WrongCallers."""
+    """Reads the file of callers. Raises WrongCallers."""
     try:
         check_regular(file)
         tables = tomllib.loads(file.read_text(encoding="utf-8-sig"))
@@ -102,7 +103,7 @@ def read_callers(file: Path) -> dict[str, Caller]:
 
 def _without_secrets(error: object) -> str:
     """Returns the text without words that may be tokens, because a person may have written a token
-    at a wrong place.
+    in the wrong place.
     """
     return _SECRET.sub("…", str(error))
 
@@ -116,8 +117,8 @@ def checked_name(name: str) -> str:
 def known_callers(file: Path, *, again: bool = False) -> Mapping[Proof, KnownCaller]:
     """Maps each credential to its caller. Raises WrongCallers.
 
-    If the file is read `again`, a file that names no caller is wrong, because an editor or a full
-    disk may have emptied it, unless the command `caller remove` has removed the last caller.
+    If `again` is True, a file without callers is wrong, because an editor or a full disk may have
+    emptied it; unless the command `caller remove` has removed the last caller.
     """
     callers = read_callers(file)
     if again and not callers and file.read_bytes() != HEADING.encode():
@@ -138,9 +139,9 @@ def known_callers(file: Path, *, again: bool = False) -> Mapping[Proof, KnownCal
 def changed_callers(file: Path) -> Iterator[dict[str, Caller]]:
     """Yields the callers.
 
-    At the end of the block, writes them back, unless the block has failed. A reader never sees a
-    half written file, and changes at the same time do not overwrite each other. Raises
-    WrongCallers, and OSError if the file cannot be written.
+    At the end of the block, writes them back, unless the block has failed. A reader never finds an
+    incomplete file, and simultaneous changes do not overwrite each other. Raises WrongCallers, and
+    OSError if the file cannot be written.
     """
     file = file.resolve()
     folder = os.open(file.parent, os.O_RDONLY)
@@ -152,7 +153,8 @@ def changed_callers(file: Path) -> Iterator[dict[str, Caller]]:
         try:
             _write(file, text)
             os.fsync(folder)
-        except OSError as error:  # an error without a name would be taken for one of the output
+        # An error without a file name would look like an error of the output.
+        except OSError as error:
             raise WrongCallers(f"{file} cannot be written: {error.strerror}") from None
     finally:
         os.close(folder)
@@ -179,7 +181,7 @@ def _table(name: str, caller: Caller) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    part = file.with_name(f".{file.name}.part")  # the lock keeps other processes away
+    part = file.with_name(f".{file.name}.part")  # only one process at a time has the lock
     part.unlink(missing_ok=True)
     try:
         _write_part(part, file, text)
@@ -191,7 +193,7 @@ def _write(file: Path, text: str) -> None:
 
 def _write_part(part: Path, file: Path, text: str) -> None:
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as written:
-        if file.exists() and os.geteuid() == 0:  # the service's user must read it
+        if file.exists() and os.geteuid() == 0:  # the service's user must be able to read the file
             os.fchown(written.fileno(), file.stat().st_uid, file.stat().st_gid)
         written.write(text.encode())
         written.flush()

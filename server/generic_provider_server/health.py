@@ -28,9 +28,10 @@ MOST_OF_NAME = 200
 class _Servicer(health_pb2_grpc.HealthServicer):
     """Answers with the same status for each service of this server.
 
-    Anybody who reaches the address may watch, and each watcher keeps its message in memory, so
-    their number is limited. A watcher that does not receive its message makes nobody else wait;
-    with the servicer of the gRPC library it would, because that one writes under a lock.
+    Everybody who reaches the address may watch the health, and each watcher needs memory, so the
+    number of watchers is limited. A watcher that does not read its messages blocks no other
+    watcher; with the servicer of the gRPC library it would, because that servicer writes under a
+    lock.
     """
 
     def __init__(self, max_watchers: int) -> None:
@@ -75,7 +76,7 @@ class _Servicer(health_pb2_grpc.HealthServicer):
 class Health:
     """Answers the health checks.
 
-    The answer can be SERVING only within the block `serving`.
+    The status can be SERVING only within the block `serving`.
     """
 
     def __init__(self, store: Store, *, max_watchers: int) -> None:

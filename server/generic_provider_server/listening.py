@@ -1,4 +1,6 @@
-"""Serves gRPC on addresses, and begins anew there if gRPC ends its server by itself."""
+"""Serves gRPC on addresses, and starts a new gRPC server if the gRPC library ends its server by
+itself.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +14,14 @@ import structlog
 
 MOST_RECEIVED = 4 * 1024 * 1024
 CUT_OFF = 0.2
-"""Calls that still run after the drain are cancelled after this many seconds."""
+"""The seconds after a drain after which running calls are cancelled."""
 MOST_OF_CONNECTION = 2_500
-"""One connection may have this many calls and streams at a time. gRPC refuses further ones as
-UNAVAILABLE, before they take any time from other clients.
+"""The greatest number of simultaneous calls and streams on one connection. gRPC refuses further
+calls as UNAVAILABLE, before they take time from other clients.
 """
 MOST_PENDING = 10_000
-"""When this many calls of all clients have arrived and are not begun, gRPC cancels further calls.
+"""The greatest number of arrived calls of all clients that have not begun. gRPC cancels further
+calls.
 """
 OPTIONS = (
     ("grpc.max_receive_message_length", MOST_RECEIVED),
@@ -36,9 +39,9 @@ OPTIONS = (
     ("grpc.server.max_pending_requests_hard_limit", MOST_PENDING),
 )
 CHECK_SECONDS = 0.1
-"""The seconds between two checks that the gRPC server has not ended by itself."""
+"""The seconds between two checks whether the gRPC server has ended by itself."""
 BIND_SECONDS = 5.0
-"""For this many seconds, a new gRPC server tries to get the addresses of the ended one."""
+"""The seconds for which a new gRPC server tries to bind the addresses of the ended server."""
 
 Address = tuple[str, grpc.ServerCredentials | None]
 
@@ -48,9 +51,9 @@ log = structlog.get_logger()
 class Listening:
     """A gRPC server, which is replaced by a new one if it ends by itself.
 
-    gRPC for Python ends a server when a request comes whose path is not UTF-8, and anybody who
-    reaches the port can send one. Every connection is then cut, and nothing else is lost.
-    `on_failed` gets the error if no new server can be started.
+    gRPC for Python ends its server when a request arrives whose path is not UTF-8, and everybody
+    who reaches the port can send such a request. All connections are then closed; there is no other
+    damage. `on_failed` gets the error if no new server can be started.
     """
 
     def __init__(
@@ -99,9 +102,9 @@ class Listening:
     async def _keep(self) -> None:
         while not self._stopping:
             try:
-                # without a limit of time, it would wait until every call has ended
+                # without a time limit, it would wait until every call has ended
                 await self._server.wait_for_termination(CHECK_SECONDS)
-            except Exception as error:  # noqa: BLE001 - whatever ended it, a new one is needed
+            except Exception as error:  # noqa: BLE001 - a new server is needed in any case
                 log.error("grpc_server_ended", error=str(error))  # noqa: TRY400 - gRPC logs more
                 await self._begin_again()
 
@@ -120,8 +123,8 @@ class Listening:
                     self._on_failed(error)
 
     async def _begin_in_time(self) -> None:
-        """Tries for BIND_SECONDS to begin on the addresses, because a connection of another program
-        may use the port.
+        """Tries for BIND_SECONDS to bind the addresses, because a connection of another program may
+        use the port.
         """
         deadline = time.monotonic() + BIND_SECONDS
         while True:

@@ -27,7 +27,7 @@ INVALID_METADATA = "Invalid encoding on %s"
 MISREAD = re.compile(r"[\s='\"]")
 PAUSE_SECONDS, MOST_TEXTS = 60.0, 100
 AT_ONCE = 4_096
-"""If a pipe can be written to, it takes at least this many bytes without waiting."""
+"""The number of bytes that every writable pipe accepts without blocking."""
 
 
 def configure_logs(settings: Settings) -> None:
@@ -68,11 +68,11 @@ def configure_logs(settings: Settings) -> None:
 
 
 def audit_lines(settings: Settings) -> Callable[[Iterable[AuditEntry]], None]:
-    """Returns the function that writes entries of the audit trail, as `configure_logs` would write
-    them.
+    """Returns a function that writes entries of the audit trail in the same form as other log
+    lines.
 
-    There may be thousands of entries in a second, and for each of them structlog would take a tenth
-    of the time of a call.
+    It does not use structlog, which takes for one entry a tenth of the time of a call, because
+    there may be thousands of entries in a second.
     """
     shown = settings.log_level in (LogLevel.DEBUG, LogLevel.INFO)
     line_of = _json_line if settings.log_format is LogFormat.JSON else _console_line
@@ -99,13 +99,13 @@ def _console_line(line: AuditLine, written: str) -> str:
 
 
 def _utc(time: datetime) -> str:
-    """Returns the time as structlog writes it in all other lines."""
+    """Returns the time in the form that structlog uses."""
     return time.isoformat().replace("+00:00", "Z")
 
 
 def _quoted(fact: object) -> str:
-    """Returns the fact in quotes if a part of it could be read as another fact, as structlog does
-    so in all other lines.
+    """Returns the fact in quotes if it contains a blank or another special character, in the same
+    way as structlog.
     """
     text = str(fact)
     return repr(text) if MISREAD.search(text) else text
@@ -116,8 +116,8 @@ def _all_visible(_: object, __: str, event: EventDict) -> EventDict:
 
 
 class GrpcFilter(logging.Filter):
-    """Bounds what gRPC logs about calls that anybody can send: each text once a minute, and never a
-    value of the metadata, because it may be a token.
+    """Limits the log lines of gRPC about calls that everybody can send. Each text is logged only
+    once a minute. Values of metadata are never logged, because they may be tokens.
     """
 
     def __init__(self) -> None:
@@ -139,7 +139,7 @@ class GrpcFilter(logging.Filter):
 
 
 class _StandardError:
-    """Writes to standard error. No failure to write may stop the server.
+    """Writes to standard error. A failure to write never stops the server.
 
     A line that cannot be written, for example because the disk is full, is lost. A line is lost too
     if the program at the other end of the pipe or terminal does not read; when that program reads
@@ -154,7 +154,7 @@ class _StandardError:
         with suppress(OSError), self._lock:
             try:
                 file = sys.stderr.fileno()
-            except OSError:  # it is no file, but a buffer in memory
+            except OSError:  # the stream is a buffer in memory and not a file
                 sys.stderr.write(text)
                 return
             if self._dropped and _is_writable(file):
@@ -171,7 +171,7 @@ class _StandardError:
             os.write(file, line[start : start + AT_ONCE])
 
     def flush(self) -> None:
-        """Does nothing, because every line is written at once."""
+        """Does nothing, because every line is written immediately."""
 
 
 def _is_writable(file: int) -> bool:

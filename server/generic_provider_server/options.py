@@ -26,11 +26,11 @@ WORDS: Mapping[Any, str] = {
 
 
 class WrongSettings(ValueError):
-    """Says that the settings are wrong. The message has one line for each fault."""
+    """The settings are wrong. The message has one line for each error."""
 
 
 class Described(NamedTuple):
-    """One setting as help texts and tables show it."""
+    """The description of one setting in help texts and tables."""
 
     name: str
     type: Any
@@ -63,7 +63,7 @@ class Described(NamedTuple):
 
 
 class Given(NamedTuple):
-    """A value, and the place (an option, a variable or a line of the file) where it was given."""
+    """A value, and its origin: an option, a variable or a line of the file."""
 
     value: object
     origin: str
@@ -110,10 +110,10 @@ def read_settings(
     file: Path | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> InForce:
-    """Takes each setting from its option, else from the environment, else from the file, else its
-    default.
+    """Reads each setting: its option; else the environment variable; else the value in the file;
+    else the default.
 
-    An option with the value None was not given. Raises WrongSettings, which names every fault.
+    The value None means that an option is absent. Raises WrongSettings, which names every error.
     """
     given = {
         **_from_file(file),
@@ -170,7 +170,8 @@ def _converted(given: Mapping[str, Given]) -> tuple[dict[str, Any], list[str]]:
         try:
             values[name] = msgspec.convert(value, setting.type, strict=typed, dec_hook=_path)
         except msgspec.ValidationError:
-            shown = "the value" if "database" in name else repr(value)  # a URL has a password
+            # A URL may contain a password.
+            shown = "the value" if "database" in name else repr(value)
             wrong.append(f"{name} ({origin}): {shown} is not {setting.wanted}")
     return values, wrong
 

@@ -1,5 +1,5 @@
-"""Checks the files of TLS, and gives them to gRPC again when they have changed. gRPC itself reports
-a wrong file late, and does not name the file.
+"""Checks the files of TLS, and passes them to gRPC again when they have changed. gRPC itself
+reports a wrong file late and without its name.
 """
 
 from __future__ import annotations
@@ -35,16 +35,17 @@ class Certificates:
         return [file for file in (self._certificate, self._key, self._ca) if file]
 
     def read(self) -> None:
-        """Reads the files. Raises OSError with a sentence that names the file at fault.
+        """Reads the files.
 
-        A server may start with an expired certificate, because it has work that needs no clients.
+        Raises OSError with a sentence that names the wrong file. A server may start with an expired
+        certificate, because some of its work needs no clients.
         """
         before = [file.read_bytes() if file.is_file() else b"" for file in self.files]
         check_pem(certificate=self._certificate, key=self._key, ca=self._ca)
         if hasattr(self, "_read"):
             check_in_time(certificate=self._certificate, key=self._key)
         certificate, key, *clients = read = [file.read_bytes() for file in self.files]
-        if read != before:  # an old key does not fit a new certificate
+        if read != before:  # the old key does not belong to the new certificate
             raise OSError("the files of TLS changed while they were read")
         self._read = grpc.ssl_server_certificate_configuration(
             [(key, certificate)], root_certificates=clients[0] if clients else None
@@ -61,14 +62,14 @@ class Certificates:
         """Returns the credentials for one address. If `of_clients` is True, clients need
         certificates there.
 
-        Every new connection gets the certificate that was read last. Existing connections keep
+        Every new connection gets the last certificate that was read. Existing connections keep
         their certificate.
         """
         given = self._read
 
         def fresh() -> Any:
-            # a thread of gRPC calls this; if the result is None, gRPC keeps the certificate that it
-            # has
+            # a thread of gRPC calls this function; if the result is None, gRPC keeps its current
+            # certificate
             nonlocal given
             if self._read is given:
                 return None
@@ -81,7 +82,7 @@ class Certificates:
 
 
 def check_pem(*, certificate: Path, key: Path, ca: Path | None) -> None:
-    """Raises OSError with a sentence that names the option at fault."""
+    """Raises OSError with a sentence that names the wrong option."""
     for option, file in (
         ("--tls-certificate", certificate),
         ("--tls-key", key),
@@ -110,8 +111,8 @@ def check_pem(*, certificate: Path, key: Path, ca: Path | None) -> None:
 def check_in_time(*, certificate: Path, key: Path) -> None:
     """Raises OSError if the certificate has expired, or is not valid yet.
 
-    The module ssl checks the time only in a handshake. So a server and a client that trusts only
-    this file make a handshake in memory.
+    The module ssl checks the time only in a handshake. So the function makes a handshake in memory
+    between a server and a client that trusts only this file.
     """
     serving, asking = (
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER),

@@ -13,8 +13,9 @@ from .store.database.engine import StoreGone, StoreInUse, StoreLost, Unsupported
 
 
 class Gone(click.ClickException):
-    """Says that the database file was removed, or that this version must not use the database any
-    more. The process must not be started again: it would begin with an empty file, or end again.
+    """The database file was removed, or this version must not use the database any more. The
+    process must not be started again, because a new process would create an empty file, or would
+    end in the same way.
     """
 
     exit_code = 3
@@ -44,7 +45,7 @@ def run_one(
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Returns the factory of the faster event loop, if it is installed."""
+    """Returns the factory of uvloop's faster event loop if uvloop is installed."""
     try:
         import uvloop  # noqa: PLC0415
     except ImportError:

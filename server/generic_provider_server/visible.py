@@ -1,4 +1,4 @@
-"""Makes texts of other programs and persons harmless for a terminal."""
+"""Escapes characters in texts of other programs and persons that could control a terminal."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import json
 from unicodedata import category
 
 SHOWN = frozenset("\u200c\u200d")
-"""Format characters that need no escape: words of some languages contain them, and they change no
-other text.
+"""Format characters that need no escape, because words of some languages contain them, and they do
+not change other text.
 """
 
 

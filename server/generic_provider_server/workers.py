@@ -1,5 +1,5 @@
-"""Runs several server processes on one address: starts them together, and replaces each process
-that dies.
+"""Runs several server processes on one address: starts the processes together, and replaces each
+process that dies.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from .metrics.showing import Gathered, sent, shown
 from .running import Gone, run_one
 
 PAUSE = 1.0
-"""A process that died is replaced after this many seconds."""
+"""The seconds after which a dead process is replaced."""
 
 log = structlog.get_logger()
 
@@ -52,7 +52,7 @@ def run_workers(settings: Settings) -> None:
 class Workers:
     """The running processes. Each has a pipe on which it reports that it serves.
 
-    `gathered`: the figures that the processes send, if there are metrics. `gone` is set when a
+    `gathered`: the figures that the processes send, if the server has metrics. `gone` is set when a
     process has detected that no process can use the database any more.
     """
 
@@ -65,9 +65,9 @@ class Workers:
         self.gone = False
 
     def start(self) -> None:
-        """Starts all processes. Returns when all processes serve.
+        """Starts all processes.
 
-        Raises ClickException if one does not.
+        Returns when all processes serve. Raises ClickException if a process does not start.
         """
         for _ in range(self._count):
             self._start_one()
@@ -78,7 +78,7 @@ class Workers:
                 raise click.ClickException("a server process could not start; see its message")
 
     def watch(self) -> None:
-        """Replaces processes that die, until all have ended after `stop`."""
+        """Replaces processes that die, until all processes have ended after `stop`."""
         while self._processes:
             wait([process.sentinel for process in self._processes])
             for process in [each for each in self._processes if each.exitcode is not None]:
@@ -122,8 +122,8 @@ def _work(settings: Settings, told: Connection, figures: Connection | None) -> N
 
 @contextmanager
 def _shown(settings: Settings) -> Iterator[Gathered | None]:
-    """Serves the metrics of all processes while the block runs, if the settings have an address for
-    metrics.
+    """Serves the metrics of all processes while the block runs, if the settings contain an address
+    for metrics.
     """
     if not settings.metrics:
         yield None

@@ -1,4 +1,4 @@
-"""`generic-provider demo` shows step by step what the service does, with real processes."""
+"""`generic-provider demo` demonstrates the service step by step, with real processes."""
 
 from __future__ import annotations
 

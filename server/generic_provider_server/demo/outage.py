@@ -1,4 +1,6 @@
-"""Shows an outage: the CRM works without the platform, then a reset run repairs the differences."""
+"""Demonstrates an outage: the CRM works without the platform, then a reset run corrects the
+differences.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ PATIENCE = timedelta(seconds=30)
 
 
 class Outage:
-    """The steps of the outage. Call `begin` while no adapter runs, and `end` while one runs."""
+    """The steps of the outage. Call `begin` while no adapter runs, and `end` while an
+    adapter runs.
+    """
 
     def __init__(self, crm: Client, tell: Teller, *, provider: str, numbers: Sequence[str]) -> None:
         self.crm = crm

@@ -13,11 +13,11 @@ from pathlib import Path
 PROGRAM = (sys.executable, "-m", "generic_provider_server")
 PREFIX = "GENERIC_PROVIDER_"
 PATIENCE = 20
-"""A process is killed if it has not stopped after this many seconds."""
+"""The seconds after which a process that does not stop is killed."""
 
 
 class NotStarted(Exception):
-    """Says that a process ended before it was ready. The message is its output."""
+    """A process ended before it was ready. The message is its output."""
 
 
 @contextmanager

@@ -215,7 +215,7 @@ class Story:
         )
 
     def _told(self, action: SubscriptionAction) -> None:
-        """Tells what became of an action that the platform rejects. It must be the first rejected
+        """Prints the result of an action that the platform rejects. It must be the first rejected
         action of its subscription, because the first rollback event is shown.
         """
         settled = self._settled(action)

@@ -35,7 +35,7 @@ WIDTH = 80
 
 
 class Teller:
-    """Prints what happens while the demonstration runs."""
+    """Prints the progress of the demonstration."""
 
     def __init__(self) -> None:
         self._console = Console(width=WIDTH, highlight=False)
@@ -77,7 +77,7 @@ class Teller:
         self._console.print(f"[{colour}]outcome  [/{colour}] ← {action.id} {state}")
 
     def heard(self, event: Event) -> None:
-        """Prints the event of a rollback, as a CRM gets it that watches events."""
+        """Prints the event of a rollback, which a CRM gets if it watches events."""
         told = event.subscription_rolled_back
         self._console.print(
             f"[cyan]CRM hears[/cyan] ← {event.subscription} was rolled back,"

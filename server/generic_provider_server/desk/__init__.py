@@ -1,1 +1,1 @@
-"""Explains subscriptions to a person. The command line uses it."""
+"""Explains subscriptions to a person. The command line uses this package."""

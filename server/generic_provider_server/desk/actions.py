@@ -1,4 +1,4 @@
-"""Describes actions: what the caller wanted, what the result was, and what was taken back."""
+"""Describes actions: their contents, their results, and the parts that were taken back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def state(found: SubscriptionAction) -> str:
 
 
 def due(found: SubscriptionAction) -> str:
-    """Returns the time of a scheduled action; empty in every other state."""
+    """Returns the time of a scheduled action; empty for an action in another state."""
     scheduled = found.state == ActionState.SCHEDULED
     return moment(found.performed, "schedule_time") if scheduled else ""
 
@@ -60,7 +60,7 @@ def error(found: SubscriptionAction) -> str:
 
 
 def asked(performed: PerformActionRequest) -> str:
-    """Returns the contents of the action in words; empty if it has none."""
+    """Describes the contents of the action; empty if it has no contents."""
     chosen = performed.WhichOneof("action")
     if not chosen:
         return ""
@@ -94,7 +94,7 @@ def part_taken_back(part: Undone) -> str:
 
 
 def outcome(found: SubscriptionAction) -> Iterator[tuple[str, str]]:
-    """Yields what the caller wanted and what the result was, as pairs of a name and a text."""
+    """Yields the contents of the action and its result, as pairs of a name and a text."""
     if text := asked(found.performed):
         yield "asked", text
     if text := error(found):

@@ -1,4 +1,4 @@
-"""Advises the support desk what to do for a subscription at one provider."""
+"""Advises the support desk on the next step for a subscription at one provider."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ MANY_ATTEMPTS = 3
 TIME = "%Y-%m-%d %H:%M:%SZ"
 
 Again = Callable[[SubscriptionAction], Sequence[str]]
-"""Returns the words of the command that performs an action again; empty if no command can."""
+"""Returns the words of the command line that performs an action again; empty if no command line
+can.
+"""
 
 
 def next_step(platform: Platform, again: Again) -> str:
@@ -49,7 +51,7 @@ def next_step(platform: Platform, again: Again) -> str:
 
 
 def _for_the_crm(platform: Platform, again: Again) -> str:
-    """Returns the advice for a caller who may read subscriptions and actions only."""
+    """Returns the advice for a caller who may only read subscriptions and actions."""
     if platform.link.sync_state == SyncState.IN_SYNC:
         return _asked(platform, again) or "nothing: the platform holds what the CRM wants"
     who = "ask somebody with the role support, who may see more"
@@ -67,7 +69,9 @@ def _not_effective(platform: Platform) -> str:
 
 
 def _asked(platform: Platform, again: Again) -> str:
-    """Returns what the CRM must ask for; empty if it has asked for everything."""
+    """Returns the next action that the CRM must request; empty if it has requested all necessary
+    actions.
+    """
     if platform.not_sent:
         items = {
             f"--item={each.provider}:{each.distributor}:{goods_type}:SERIAL"
@@ -134,8 +138,8 @@ def _until_settled(platform: Platform, *, provider: Provider) -> str:
 
 
 def _until_answered(request: ProvisioningRequest, *, most: timedelta) -> str:
-    """Says what to do for a request that an adapter works on. `most`: the longest time that a lease
-    can last.
+    """Returns the advice for a request on which an adapter works. `most`: the longest possible
+    duration of a lease.
     """
     number, since = request.number, request.last_delivery_time.ToDatetime()
     said = (

@@ -12,8 +12,8 @@ THERE = (ArchiveState.CREATING, ArchiveState.COMPLETED)
 
 
 def archives_with(client: Client, subscription: str) -> list[Archive]:
-    """Returns the newest archives that contain requests of the subscription; none if the caller may
-    not read archives.
+    """Returns the newest archives that contain requests of the subscription; no archives if the
+    caller may not read archives.
     """
     found = client.list_archives(subscription=subscription, states=THERE, page_size=MOST_NAMED)
     try:

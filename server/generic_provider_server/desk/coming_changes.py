@@ -1,4 +1,4 @@
-"""Says which changes of a subscription the service will make by itself, and when."""
+"""Lists the changes of a subscription that the service will make by itself, with their times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes the commands that the output of a command advises."""
+"""Writes command lines that the output of a command recommends."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ ROLES: Mapping[tuple[str, ...], str] = {
     ("reset", "run", "cancel"): "operator",
     ("reset", "subscription"): "support or operator",
 }
-"""The roles that may run a command. Whoever gets the advice may run all other commands."""
+"""The roles that may run a command. A caller who gets the advice may run all other commands."""
 
 
 def advised(purpose: str, *words: str) -> str:
-    """Returns the purpose, the roles that the command needs, and the command."""
+    """Returns the purpose of the command, the roles that it needs, and the command line."""
     needed = (f" [role {roles}]" for start, roles in ROLES.items() if words[: len(start)] == start)
     return f"{purpose}{next(needed, '')}: {command(*words)}"
 
 
 def command(*words: str) -> str:
-    """Returns a command line that connects in the same way as the running command."""
+    """Returns a command line with the connection options of the running command."""
     return shlex.join(["generic-provider", *words, *_connection()])
 
 
 def _connection() -> Iterator[str]:
-    """Yields the options of the connection that were typed. Those from the environment count for
-    the next command too.
+    """Yields the options of the connection that the person has typed. Options from the environment
+    are not needed, because they also apply to the next command.
     """
     context = click.get_current_context(silent=True)
     for option in context.command.params if context else ():

@@ -1,4 +1,4 @@
-"""Describes events in few words."""
+"""Describes events in short texts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def lines(event: Event) -> Iterator[str]:
 
 
 def rollback(told: Event.SubscriptionRolledBack) -> Iterator[str]:
-    """Yields what a rollback took back, and why."""
+    """Describes the parts that a rollback took back, and its cause."""
     yield f"because {_request(told.request)}"
     for part in told.taken_back:
         yield part_taken_back(part)

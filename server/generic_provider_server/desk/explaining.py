@@ -1,7 +1,7 @@
 """Explains on one screen the state of a subscription at its platforms.
 
 Only the texts of the lines `difference` come from the server: domain.subscription.differences
-makes them.
+writes them.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ class Explanation(NamedTuple):
             say("", more_in(archives))
 
     def _sent(self, used: Usage) -> str:
-        """Returns in words what became of the newest request about a usage record; empty if the
-        caller may not read requests.
+        """Describes the newest request about a usage record and its state; empty if the caller may
+        not read requests.
         """
         for request in self.facts.requests or ():
             if request.usage.reference == used.reference and request.provider == used.provider:
@@ -200,7 +200,7 @@ def _is_newer(report: AuditEntry, accepted: ProvisioningRequest | None) -> bool:
 
 
 def _since(platform: Platform) -> str:
-    """Says whether the platform accepted a request after the last error."""
+    """Returns a text if the platform has accepted a request after the last error."""
     accepted, last = platform.confirmation, platform.link.last_error
     if not accepted or accepted.settle_time.ToDatetime() <= last.time.ToDatetime():
         return ""

@@ -1,4 +1,4 @@
-"""Reads from the server everything that explains the state of a subscription."""
+"""Reads all facts that explain the state of a subscription from the server."""
 
 from __future__ import annotations
 
@@ -37,21 +37,21 @@ MOST_REQUESTS = 50
 
 
 class Platform(NamedTuple):
-    """Everything that is known about the subscription at one provider."""
+    """All facts about the subscription at one provider."""
 
     subscription: str
     link: ProviderLink
     not_sent: Sequence[SubscribedService]
-    """The services that are on and are not sent to the platform, because goods are missing."""
+    """The services that are on, but were not sent to the platform, because goods are missing."""
     refused: SubscriptionAction | None
     """The newest action, if this platform rejected it or a part of it."""
     not_repeated: Sequence[SubscriptionAction]
     """The newest actions that this platform rejected and that nobody has repeated."""
     coming: Sequence[Usage]
-    """The usage that begins in the future."""
+    """The usage records that begin in the future."""
     provider: Provider | None = None
-    """The provider; None if the caller may not read providers. For such a caller all other fields
-    below are empty too.
+    """The provider; None if the caller may not read providers. For such a caller, all fields below
+    are empty too.
     """
     pending: Sequence[ProvisioningRequest] = ()
     confirmation: ProvisioningRequest | None = None
@@ -60,10 +60,10 @@ class Platform(NamedTuple):
     rejected: ProvisioningRequest | None = None
     """The request that caused the last error, if it is not archived."""
     report: AuditEntry | None = None
-    """The newest report of the platform that confirmed or changed anything."""
+    """The newest report of the platform that confirmed or changed the subscription."""
     switched_off: AuditEntry | None = None
-    """The call that made the provider not effective; None if it is effective, or if this is not
-    known.
+    """The call that made the provider not effective; None if the provider is effective, or if the
+    call is not known.
     """
 
 
@@ -71,7 +71,9 @@ class Facts(NamedTuple):
     subscription: Subscription
     platforms: list[Platform]
     actions: list[SubscriptionAction]
-    """Actions that are not scheduled, the newest first; more than are shown."""
+    """Actions that are not scheduled, the newest first. The explanation shows only the first of
+    them.
+    """
     scheduled: list[SubscriptionAction]
     requests: list[ProvisioningRequest] | None
     """The newest requests, the newest first; None if the caller may not read requests."""
@@ -147,8 +149,8 @@ def _newest_report(client: Client, code: str) -> AuditEntry | None:
 
 
 def _switched_off(client: Client, code: str) -> AuditEntry | None:
-    """Returns the oldest call since the provider was effective, because later calls may repeat
-    it.
+    """Returns the first call that made the provider not effective; later calls may only
+    repeat it.
     """
     calls = client.list_audit_entries(
         provider=code, methods=["SetProviderState"], codes=[grpc.StatusCode.OK], page_size=10

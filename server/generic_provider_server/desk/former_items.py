@@ -1,4 +1,4 @@
-"""Finds out where an item was that is on no subscription now."""
+"""Finds the former subscription of an item that is on no subscription now."""
 
 from __future__ import annotations
 
@@ -38,7 +38,8 @@ ENDS = {
 def former_requests(client: Client, serial: str) -> list[ProvisioningRequest]:
     """Returns the newest requests that added or removed the item.
 
-    Raises SubscriptionNotFound if there are none, or if the caller may not read requests.
+    Raises SubscriptionNotFound if there are no such requests, or if the caller may not read
+    requests.
     """
     before = ", now or before"
     try:
@@ -61,8 +62,8 @@ def _named(client: Client, serial: str) -> Iterator[ProvisioningRequest]:
 
 
 def where_it_was(request: ProvisioningRequest, serial: str) -> str:
-    """Returns a sentence that says which request removed the item and from which subscription, or
-    that its addition was refused.
+    """Returns a sentence about the item: the request that removed it with its subscription, or the
+    refusal of its addition.
     """
     when = moment(request, "settle_time") or moment(request, "create_time")
     if _removed(request):
@@ -73,8 +74,8 @@ def where_it_was(request: ProvisioningRequest, serial: str) -> str:
 
 
 def what_next(newest: ProvisioningRequest) -> str:
-    """Returns an advice. After a refused addition, the subscription has the explanation. A removed
-    item may still work on the platform.
+    """Returns the advice. If the addition was refused, `explain` of the subscription shows the
+    reason. A removed item may still work on the platform.
     """
     if not _removed(newest):
         return advised("see", "subscription", "explain", newest.subscription)

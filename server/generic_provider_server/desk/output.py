@@ -81,7 +81,7 @@ def json_line(value: object) -> str:
 
 
 def _needs_ascii() -> bool:
-    """Tells whether there are characters that standard output cannot encode."""
+    """Tells whether standard output cannot encode all characters."""
     return codecs.lookup(sys.stdout.encoding or "ascii").name != "utf-8"
 
 
@@ -107,15 +107,13 @@ def write_csv(heading: Iterable[str], rows: Iterable[Iterable[object]]) -> None:
 
 
 def _plain_cell(text: str) -> str:
-    """Returns the text with an apostrophe in front of it if a spreadsheet would run it as a
-    formula.
-    """
+    """Adds an apostrophe at the beginning of a text that a spreadsheet would run as a formula."""
     return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text
 
 
 def console() -> Console:
     """Returns a console on the current standard output."""
-    from rich.console import Console  # noqa: PLC0415 - most commands need none
+    from rich.console import Console  # noqa: PLC0415 - most commands need no console
 
     return Console(highlight=False, markup=False)
 
@@ -132,8 +130,8 @@ def moment(message: Message, field: str) -> str:
 
 
 def age(message: Message, field: str) -> str:
-    """Returns in words how long ago a timestamp field was, by this machine's clock, in its two
-    largest units.
+    """Returns in words how long ago a timestamp field was by this machine's clock, for example "2 h
+    5 min".
     """
     return _in_two_units(datetime.now(UTC) - getattr(message, field).ToDatetime(UTC))
 
@@ -160,7 +158,7 @@ def span(message: Message, field: str) -> str:
 
 
 def in_words(span: timedelta) -> str:
-    """Returns the duration in words, in the largest unit that divides it."""
+    """Returns the duration in words, in the largest unit without a fraction."""
     for size, unit in UNITS[:-1]:
         if span and span.total_seconds() % size == 0:
             return f"{span.total_seconds() / size:g} {unit}"

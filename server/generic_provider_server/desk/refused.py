@@ -43,7 +43,7 @@ def refused_by(provider: str, newest: Sequence[SubscriptionAction]) -> list[Subs
 
 
 def _repeats(later: SubscriptionAction, refused: SubscriptionAction) -> bool:
-    """Tells whether a later action takes the place of a refused one, whatever became of it."""
+    """Tells whether a later action repeats a refused action, independent of its own result."""
     if later.state in NOT_PERFORMED:
         return False
     if later.kind in REPLACING:
@@ -54,9 +54,9 @@ def _repeats(later: SubscriptionAction, refused: SubscriptionAction) -> bool:
 
 
 def _targets(action: SubscriptionAction) -> Iterator[object]:
-    """Yields what the action changes: its services, items or moves; if it has none, its one target,
-    for example a usage record. An added item counts as the same target if only its serial number
-    differs, and a service if only its term end differs.
+    """Yields the targets of the action: its services, items or moves, or a single target, for
+    example a usage record. Added items with different serial numbers are the same target, and so
+    are services with different term ends.
     """
     asked: Any = getattr(action.performed, action.performed.WhichOneof("action") or "", None)
     several = [part for field, parts in asked.ListFields() if field.is_repeated for part in parts]

@@ -1,4 +1,4 @@
-"""Describes reset runs in few words."""
+"""Describes reset runs in short texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .command_lines import advised, command
 from .output import counted, moment
 
 GUARD_LEAST = 100
-"""The guard holds a run only if at least this number of subscriptions have an entitlement."""
+"""The guard stops a run only if at least this number of subscriptions have an entitlement."""
 
 
 def preview_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Lays out tables so that no cell is ever cut, however narrow the terminal is.
+"""Formats tables without cutting a cell off, even in a narrow terminal.
 
 If a table is too wide, cells of the columns in FOLDING continue on further lines, between words. If
 the table is still too wide, the columns of each row, and those of the heading, are spread over
@@ -18,9 +18,9 @@ FOLDING = frozenset(
     {"about", "CRM: items", "description", "difference", "error", "platform: items", "platforms"}
     | {"asks", "reason", "requests", "seen", "services", "value", "why"}
 )
-"""The columns whose cells may continue on further lines: those with texts and lists.
+"""The columns whose cells may continue on further lines: columns with texts and lists.
 
-A person copies the keys in the other columns.
+Other columns contain keys, which a person copies.
 """
 
 
@@ -53,8 +53,8 @@ def _widest(table: Sequence[Sequence[str]]) -> list[int]:
 
 
 def _least(table: Sequence[Sequence[str]]) -> list[int]:
-    """Returns the least widths: a column that folds must hold its longest word, any other column
-    its longest cell.
+    """Returns the smallest widths: the longest word of a column that folds, the longest cell of any
+    other column.
     """
     return [
         max(cell_len(part) for cell in cells for part in _parts(cell, column=cells[0]))
@@ -71,7 +71,7 @@ def _needed(widths: Sequence[int]) -> int:
 
 
 def _narrowed(widest: Sequence[int], least: Sequence[int], *, width: int) -> list[int]:
-    """Makes the widest column narrower, again and again, until the row fits."""
+    """Reduces the width of the widest column again and again, until the row fits."""
     widths = [*widest]
     while _needed(widths) > width:
         _, narrowing = max((w, n) for n, w in enumerate(widths) if w > least[n])
@@ -82,8 +82,8 @@ def _narrowed(widest: Sequence[int], least: Sequence[int], *, width: int) -> lis
 def _split(
     widths: list[int], least: Sequence[int], *, foldable: Sequence[bool], width: int
 ) -> list[list[int]]:
-    """Returns the columns of each line of a row, if a row is split into several lines. Makes a
-    column that folds narrower, if it then has room, in few lines, beside the columns before it.
+    """Divides the columns of a row among several lines. A column that folds becomes narrower if it
+    then fits, in few lines, beside the preceding columns.
     """
     lines: list[list[int]] = [[0]]
     for column in range(1, len(widths)):

@@ -1,4 +1,4 @@
-"""Describes the parts of a subscription in few words."""
+"""Describes the parts of a subscription in short texts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .output import moment
 
 
 def about(request: ProvisioningRequest) -> str:
-    """Returns in words what a request is about, without the type of the request."""
+    """Describes the elements of a request, without its type."""
     if request.HasField("installed_item"):
         return item(request.installed_item)
     if request.HasField("usage"):
@@ -41,7 +41,7 @@ def about(request: ProvisioningRequest) -> str:
 
 
 def waits(request: ProvisioningRequest) -> str:
-    """Returns in words what a pending request waits for."""
+    """Describes the reason why a pending request waits."""
     name = WaitingFor.name_of(request.waiting_for)
     match request.waiting_for:
         case WaitingFor.ANSWER:
@@ -59,7 +59,7 @@ def error(request: ProvisioningRequest) -> str:
 
 
 def point(code: str) -> str:
-    """Returns the code of a viewing point, or words if a platform report named no viewing point."""
+    """Returns the code of a distributor, or a text if a platform report named no distributor."""
     return code or "(no viewing point)"
 
 
@@ -72,13 +72,13 @@ def service(found: SubscribedService) -> str:
 
 
 def service_in_brief(found: SubscribedService) -> str:
-    """Returns the text of a service, without its viewing point."""
+    """Describes a service, without its distributor."""
     until = f" until {moment(found, 'term_end')}" if found.HasField("term_end") else ""
     return f"{found.service} {ServiceState.name_of(found.state)}{until}"
 
 
 def not_sent(found: SubscribedService) -> str:
-    """Returns a service that is on and is not sent to the platform, and the reason."""
+    """Describes a service that is on, but was not sent to the platform, and the reason."""
     missing = " and ".join(found.missing_goods_types)
     verb = "is" if len(found.missing_goods_types) == 1 else "are"
     return f"{found.service} on {found.distributor}, because {missing} {verb} missing"

@@ -1,1 +1,1 @@
-"""Counts and measures what the server does, and shows it to Prometheus."""
+"""Counts and measures the work of the server, and serves the metrics to Prometheus."""

@@ -22,7 +22,7 @@ PREFIX = "generic_provider_"
 CALLS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 SPANS = (*CALLS, 60, 300, 1_800, 7_200, 86_400)
 SIZES = (1, 2, 5, 10, 20, 50, 100, 200, 400)
-"""CALLS, SPANS and SIZES are the upper ends of the buckets of histograms."""
+"""The upper limits of the buckets of histograms."""
 
 
 class Kind(Enum):
@@ -33,7 +33,7 @@ class Kind(Enum):
 
 class Family(NamedTuple):
     """A metric with its labels. `together` computes one value of a gauge from its values in all
-    processes; counters and histograms are added up.
+    processes; counters and histograms are summed.
     """
 
     name: str

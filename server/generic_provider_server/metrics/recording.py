@@ -1,4 +1,4 @@
-"""Records what one server process does, as figures for Prometheus."""
+"""Records the figures of one server process for Prometheus."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ from . import families as f
 from .figures import Figures, Key
 
 READ_SECONDS = 5.0
-"""The gauges of the database are read again after this many seconds."""
+"""The seconds between two readings of the gauges from the database."""
 
 SHARE, LONGEST_PAUSE = 100, 55.0
 """If reading the gauges takes s seconds, the next pause is SHARE · s seconds longer than usual, but
-at most LONGEST_PAUSE seconds longer. So reading takes little of the time.
+at most LONGEST_PAUSE seconds longer. So the readings take only a small share of the time.
 """
 
 STALE_SECONDS = 120.0
-"""After this many seconds, the gauges that were read last are not shown any more."""
+"""The seconds after which the gauges of the last reading are not shown any more."""
 
 FINAL = frozenset(RequestState) - {RequestState.PENDING}
 FAILURES = ("INTERNAL", "UNAVAILABLE")
@@ -50,7 +50,7 @@ OUTCOMES = (REFUSED, *[state.name for state in ActionState])
 
 
 class Recording:
-    """The figures of this process. It belongs to the event loop; any thread may call `figures`.
+    """The figures of this process. Use it only on the event loop; any thread may call `figures`.
 
     `loop`: reads the gauges of the database.
     """
@@ -73,7 +73,7 @@ class Recording:
         store.listeners.reached.append(self._reach)
 
     def figures(self) -> Figures:
-        """Returns a copy of the figures as they are now."""
+        """Returns a copy of the current figures."""
         copy = self._figures.copy()
         if time.monotonic() - self._read_at < STALE_SECONDS:
             copy.gauges.update(self._stored)
@@ -88,8 +88,8 @@ class Recording:
         return copy
 
     def observe(self, method: str, code: str, seconds: float) -> None:
-        """Counts a call that has ended. With the first call of a method, the counters of its
-        failures begin with 0, so that Prometheus sees the first failure as an increase.
+        """Counts a call that has ended. The first call of a method sets the counters of its
+        failures to 0, so that Prometheus detects the first failure as an increase.
         """
         if (f.RPC, method, code) not in self._figures.histograms:
             for failure in FAILURES:
@@ -103,7 +103,7 @@ class Recording:
     def _count(self, notice: Notice) -> None:
         tally = notice.tally
         if not tally.commands:
-            return  # another process counts for itself
+            return  # another process counts its own calls
         self._figures.observe((f.COMMIT,), tally.seconds)
         self._figures.observe((f.GROUP,), tally.commands)
         for counted, count in tally.counts.items():
@@ -112,8 +112,8 @@ class Recording:
             self._figures.observe(key, *[span / SECOND for span in spans])
 
     def _key(self, counted: tuple[object, ...]) -> Key:
-        """Returns the key with names in place of numbers. Counters that may follow begin with 0, so
-        that Prometheus sees their first count as an increase.
+        """Returns the key with names in place of numbers. Sets related counters to 0, so that
+        Prometheus detects their first count as an increase.
         """
         key = self._keys[counted] = tuple(
             [each.name if isinstance(each, IntEnum) else str(each) for each in counted]
@@ -144,7 +144,8 @@ class Recording:
             self._begin(*[(LOST, code, cause.name) for cause in LOSSES])
             self._begin(*[(ANSWERS, code, verdict.name) for verdict in ResponseCode])
             self._begin(*[(ROLLBACKS, code, extent) for extent in ("ACTION", "PART")])
-        usual, self._took = min(took, self._took), took  # the first reading opens a connection
+        # The first reading opens a connection, which takes long.
+        usual, self._took = min(took, self._took), took
         await asyncio.sleep(min(SHARE * usual, LONGEST_PAUSE))
 
 
@@ -168,7 +169,7 @@ def _shown(gauges: Gauges, connected: list[Connected]) -> Iterator[tuple[Key, fl
 
 
 def _used(connected: list[Connected]) -> Mapping[str, float]:
-    """Returns for each provider which part of the credit of its streams is used."""
+    """Returns for each provider the used share of the credit of its streams."""
     used: Counter[str] = Counter()
     most: Counter[str] = Counter()
     for each in connected:

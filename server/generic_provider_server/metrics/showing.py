@@ -1,4 +1,4 @@
-"""Shows the figures to Prometheus over HTTP: those of one process, or of all workers together."""
+"""Serves the figures of one process, or of all workers together, to Prometheus over HTTP."""
 
 from __future__ import annotations
 
@@ -22,16 +22,18 @@ from .figures import Figures, families
 
 Read = Callable[[], Figures]
 Show = Callable[[Read], AbstractContextManager[None]]
-"""While the block runs, shows the figures of a process, which `Read` returns at any time."""
+"""A function whose block serves the figures of a process; the `Read` function returns the current
+figures.
+"""
 
 SEND_SECONDS = 1.0
 STALE_SECONDS = 60.0
 MOST_CONNECTIONS = 20
-"""At most this many connections are served at the same time, each by a thread; further ones are
-closed at once.
+"""The greatest number of connections at the same time, each with its own thread; further
+connections are closed immediately.
 """
 CONNECTION_SECONDS = 10.0
-"""After this time a connection is closed, whatever it has sent or received."""
+"""The time after which a connection is closed in any case."""
 
 log = structlog.get_logger()
 
@@ -69,13 +71,13 @@ def shown(address: tuple[str, int], figures: Callable[[], Iterable[Figures]]) ->
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Logs nothing, because the log must not grow with each reading."""
+        """Logs no line, because the log must not grow with each reading."""
 
 
 class _Server(ThreadingWSGIServer):
-    """An HTTP server whose connections are bounded in number and in time."""
+    """An HTTP server with a limited number of connections, each with a limited time."""
 
-    # so that a client need not try again when several connect at once
+    # so that no client has to try again when several clients connect at the same time
     request_queue_size = 4 * MOST_CONNECTIONS
 
     def __init__(self, host: str, port: int) -> None:
@@ -95,19 +97,21 @@ class _Server(ThreadingWSGIServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Ends connections that are too old. The server calls this at least twice a second."""
+        """Closes connections that are too old. The server calls this function at least twice a
+        second.
+        """
         oldest = time.monotonic() - CONNECTION_SECONDS
         for connection, since in list(self._open.items()):
             if since < oldest:
-                with suppress(OSError):  # the client has closed it just now
+                with suppress(OSError):  # the client has closed the connection in the meantime
                     connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, *_: object) -> None:
-        """Says nothing, because every client that goes away too early would be in the log."""
+        """Logs no line, because every client that disconnects too early would cause one."""
 
 
 class Gathered:
-    """The figures of several processes, each as it sent them last."""
+    """The figures that several processes have sent last."""
 
     def __init__(self) -> None:
         self._ended = Figures()
@@ -147,7 +151,8 @@ class Gathered:
 def sent(connection: Connection, read: Read) -> Iterator[None]:
     """Sends the figures every second while the block runs, and once more at its end.
 
-    A thread of its own does so, because nothing may wait for a process that does not receive them.
+    A thread of its own sends them, because no other work may wait for a process that does not
+    receive the figures.
     """
     ending = threading.Event()
 

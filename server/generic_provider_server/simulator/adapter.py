@@ -1,4 +1,4 @@
-"""Runs the adapter of a simulated platform. Its behaviour can have faults."""
+"""Runs the adapter of a simulated platform. The adapter can have faults."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Simulation:
         self._performed = 0
 
     async def handle(self, request: ProvisioningRequest) -> str | None:
-        """Applies a request at once, while the lease is live. The delay follows the application."""
+        """Applies a request immediately, while the lease is live. The delay follows afterwards."""
         try:
             return self._do(request)
         finally:
@@ -72,8 +72,8 @@ class Simulation:
         return None
 
     def _misbehave(self) -> None:
-        """Dies, freezes or loses the answer, if the behaviour says so for this request. The
-        platform has already applied the request.
+        """Ends the process, freezes it or loses the answer, if the behaviour demands it for this
+        request. The platform has already applied the request.
         """
         self._performed += 1
         if self._performed == self._behaviour.die_after:

@@ -35,7 +35,7 @@ EMPTY: dict[str, Any] = {"holder": "", "items": [], "services": [], "usages": []
 
 
 class Line(NamedTuple):
-    """One entry of the journal: what an adapter did, or tried to do."""
+    """One entry of the journal: a change by an adapter, or a rejected request."""
 
     request: str
     subscription: str
@@ -82,7 +82,7 @@ class Platform:
             self._note(request, adapter, f"rejected {code}")
 
     def holds(self, subscription: str) -> dict[str, Any] | None:
-        """Returns what a subscriber holds, as sorted texts, or None if the subscriber is
+        """Returns the contents of a subscriber as sorted texts, or None if the subscriber is
         unknown.
         """
         row = self._database.execute(
@@ -95,7 +95,7 @@ class Platform:
         return [number for (number,) in rows]
 
     def journal(self, subscription: str = "") -> Iterator[Line]:
-        """Yields all entries about what was applied or rejected, in order."""
+        """Yields the entries about all applied and rejected requests, in order."""
         found = self._database.execute(
             "SELECT request, subscription, type, what, adapter, outcome FROM journal "
             "WHERE subscription = ? OR ? = '' ORDER BY id",
@@ -115,8 +115,8 @@ class Platform:
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:
-        """Runs the block in a transaction. If the block raises Reject, what it has recorded is
-        committed nevertheless.
+        """Runs the block in a transaction. If the block raises Reject, the transaction is committed
+        nevertheless.
         """
         self._database.execute("BEGIN IMMEDIATE")
         try:
@@ -132,11 +132,11 @@ def platform_in(path: Path) -> Iterator[Platform]:
 
 
 def performed(holds: dict[str, Any] | None, request: ProvisioningRequest) -> dict[str, Any] | None:
-    """Returns what the subscriber holds after the request, or None if the subscriber is unknown.
-    Raises Reject.
+    """Returns the contents of the subscriber after the request, or None if the subscriber is
+    unknown.
 
-    Removing something from an unknown subscriber is accepted, because the subscriber does not have
-    it.
+    Raises Reject. A removal from an unknown subscriber is accepted, because the subscriber does not
+    have the element.
     """
     kind = request.type
     if kind == RequestType.BECOME_SUBSCRIBER:
@@ -196,7 +196,7 @@ def _usage(request: ProvisioningRequest) -> str:
 
 
 def what(request: ProvisioningRequest) -> str:
-    """Returns in words what a request is about."""
+    """Describes the elements of a request."""
     if request.HasField("service") and not request.HasField("usage"):
         return f"{request.service.service}{_on(request.service.distributor)}"
     if request.HasField("usage"):
@@ -211,7 +211,7 @@ def what(request: ProvisioningRequest) -> str:
 
 
 def _on(point: str) -> str:
-    """Returns the viewing point in words. It is empty in a request for an element that a report
-    named without a viewing point.
+    """Describes the distributor. A request for an element that a report named without a distributor
+    has no distributor.
     """
     return f" on {point}" if point else ""

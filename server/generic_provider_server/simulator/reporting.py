@@ -1,4 +1,4 @@
-"""Reports what a simulated platform holds."""
+"""Reports the contents of a simulated platform."""
 
 from __future__ import annotations
 

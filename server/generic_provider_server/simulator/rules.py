@@ -1,4 +1,4 @@
-"""Defines what a simulated platform rejects, and how it misbehaves."""
+"""Defines which requests a simulated platform rejects."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Rule:
 
 
 def rule_of(text: str) -> Rule:
-    """Returns the rule that a text TYPE[:WHAT]=CODE[:TEXT] means. TYPE may be `*` for all types."""
+    """Returns the rule in a text TYPE[:WHAT]=CODE[:TEXT]. TYPE may be `*` for all types."""
     found = re.fullmatch(r"(\*|[A-Z_]+)(?::([^=]+))?=([^:]+)(?::(.*))?", text)
     if not found:
         raise WrongRule(f"{text!r} is not TYPE[:WHAT]=CODE[:TEXT]")

@@ -5,7 +5,7 @@ This file defines the reasons for which calls are refused.
 
 A refused call ends with a gRPC status and a google.rpc.ErrorInfo. Its domain is
 "generic_provider", its `reason` is the name of an ErrorReason without the prefix, and its
-metadata names what caused the refusal. With INVALID_ARGUMENT there is also a
+metadata names the objects that caused the refusal. With INVALID_ARGUMENT there is also a
 google.rpc.BadRequest with the first ten violations. Programs should use the reason; the message
 is for people. A refused call has changed nothing, except perhaps after STORE_UNAVAILABLE or
 INTERNAL.
@@ -42,10 +42,11 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_INVALID_FIELD: _ErrorReason.ValueType  # 1
     """INVALID_ARGUMENT
 
-    The input is wrong whatever the database contains. The violations name the wrong fields.
+    The input is wrong in itself, independent of the database. The violations name the wrong
+    fields.
     """
     ERROR_REASON_PROVIDER_NOT_FOUND: _ErrorReason.ValueType  # 10
-    """NOT_FOUND; the metadata names what was not found"""
+    """NOT_FOUND; the metadata names the missing object"""
     ERROR_REASON_DISTRIBUTOR_NOT_FOUND: _ErrorReason.ValueType  # 11
     ERROR_REASON_SERVICE_NOT_FOUND: _ErrorReason.ValueType  # 12
     ERROR_REASON_SUBSCRIPTION_NOT_FOUND: _ErrorReason.ValueType  # 13
@@ -56,7 +57,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """Metadata of a request that was archived: archive, and deleted if the archive was deleted."""
     ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: _ErrorReason.ValueType  # 18
     ERROR_REASON_RESET_RUN_NOT_FOUND: _ErrorReason.ValueType  # 19
-    """Metadata of a run that was archived and had requests: archive, which contains the last of them."""
+    """Metadata of a run that was archived and had requests: archive, the archive with its last
+    request.
+    """
     ERROR_REASON_ARCHIVE_NOT_FOUND: _ErrorReason.ValueType  # 20
     """There is no such archive, or its file cannot be read. Metadata: archive, and state if the archive
     exists.
@@ -74,9 +77,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ACTION_NOT_SCHEDULED: _ErrorReason.ValueType  # 60
     """The action is not SCHEDULED, so it cannot be cancelled. Metadata: action, state."""
     ERROR_REASON_REQUIRED_DISTRIBUTOR_MISSING: _ErrorReason.ValueType  # 41
-    """After the action a distributor would be in use without the distributor that it requires."""
+    """After the action, a distributor would be in use without the distributor that it requires."""
     ERROR_REASON_REQUIRED_SERVICE_MISSING: _ErrorReason.ValueType  # 42
-    """After the action a service would be used without the service that it requires."""
+    """After the action, a service would be in use without the service that it requires."""
     ERROR_REASON_SERVICE_NOT_AVAILABLE: _ErrorReason.ValueType  # 43
     """The distributor does not offer the service."""
     ERROR_REASON_SERVICE_LIMIT_EXCEEDED: _ErrorReason.ValueType  # 44
@@ -93,7 +96,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_PROVIDER_INCOMPLETE: _ErrorReason.ValueType  # 49
     """An effective provider needs at least one distributor and one service."""
     ERROR_REASON_PROVIDER_IN_USE: _ErrorReason.ValueType  # 50
-    """Subscriptions use the part of the provider that would change. Metadata: thing, count."""
+    """Subscriptions use the part of the provider that the call would change. Metadata: thing (the
+    part), count (the number of subscriptions).
+    """
     ERROR_REASON_REQUEST_NOT_PENDING: _ErrorReason.ValueType  # 51
     """The request already has a final state. Metadata: state."""
     ERROR_REASON_REQUEST_LEASED: _ErrorReason.ValueType  # 52
@@ -127,30 +132,31 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: _ErrorReason.ValueType  # 69
     """This server has no archive folder, or cannot write in it; the message says why."""
     ERROR_REASON_ETAG_MISMATCH: _ErrorReason.ValueType  # 70
-    """ABORTED: read again what you want to change, and decide again"""
+    """ABORTED: read the object again, and decide again"""
     ERROR_REASON_REVISION_MISMATCH: _ErrorReason.ValueType  # 71
     ERROR_REASON_CURSOR_TOO_OLD: _ErrorReason.ValueType  # 75
     """OUT_OF_RANGE
 
-    Events after the cursor were removed, because they were too old: the watcher must read the
-    subscriptions anew, and watch from now. Metadata: cursor, oldest (the cursor from which events
-    are kept).
+    Events after the cursor were removed, because they were too old: the watcher must read all
+    subscriptions again, and watch new events. Metadata: cursor, oldest (the cursor of the oldest
+    stored event).
     """
     ERROR_REASON_CURSOR_UNKNOWN: _ErrorReason.ValueType  # 76
-    """The cursor belongs to another database, or is ahead of this database, which was perhaps
-    exchanged, or restored from a back-up. Metadata: cursor.
+    """The cursor belongs to another database, or is later than all events of this database, which was
+    perhaps restored from a backup. Metadata: cursor.
     """
     ERROR_REASON_TOO_MANY_STREAMS: _ErrorReason.ValueType  # 80
     """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""
     ERROR_REASON_TOO_MANY_CALLS: _ErrorReason.ValueType  # 81
-    """This server process has about 1,000 calls of this service already, or as many in batches.
-    Nothing was done. Every unary RPC can be refused with this reason.
+    """This server process has about 1,000 running calls of this service already; a batch counts as
+    several calls. The server has not processed the call. Every unary RPC can be refused with this
+    reason.
     """
     ERROR_REASON_UNAUTHENTICATED: _ErrorReason.ValueType  # 85
     """UNAUTHENTICATED: every call can be refused with this reason
 
-    The server knows neither the token nor the client certificate, or none was given, or the caller
-    was removed while the call ran. A stream can end with this reason too.
+    The server knows neither the token nor the client certificate, or the call had neither, or the
+    caller was removed while the call ran. A stream can end with this reason too.
     """
     ERROR_REASON_PERMISSION_DENIED: _ErrorReason.ValueType  # 86
     """PERMISSION_DENIED: every call can be refused with this reason
@@ -193,10 +199,11 @@ ERROR_REASON_UNSPECIFIED: ErrorReason.ValueType  # 0
 ERROR_REASON_INVALID_FIELD: ErrorReason.ValueType  # 1
 """INVALID_ARGUMENT
 
-The input is wrong whatever the database contains. The violations name the wrong fields.
+The input is wrong in itself, independent of the database. The violations name the wrong
+fields.
 """
 ERROR_REASON_PROVIDER_NOT_FOUND: ErrorReason.ValueType  # 10
-"""NOT_FOUND; the metadata names what was not found"""
+"""NOT_FOUND; the metadata names the missing object"""
 ERROR_REASON_DISTRIBUTOR_NOT_FOUND: ErrorReason.ValueType  # 11
 ERROR_REASON_SERVICE_NOT_FOUND: ErrorReason.ValueType  # 12
 ERROR_REASON_SUBSCRIPTION_NOT_FOUND: ErrorReason.ValueType  # 13
@@ -207,7 +214,9 @@ ERROR_REASON_REQUEST_NOT_FOUND: ErrorReason.ValueType  # 17
 """Metadata of a request that was archived: archive, and deleted if the archive was deleted."""
 ERROR_REASON_RESET_RUN_DEFINITION_NOT_FOUND: ErrorReason.ValueType  # 18
 ERROR_REASON_RESET_RUN_NOT_FOUND: ErrorReason.ValueType  # 19
-"""Metadata of a run that was archived and had requests: archive, which contains the last of them."""
+"""Metadata of a run that was archived and had requests: archive, the archive with its last
+request.
+"""
 ERROR_REASON_ARCHIVE_NOT_FOUND: ErrorReason.ValueType  # 20
 """There is no such archive, or its file cannot be read. Metadata: archive, and state if the archive
 exists.
@@ -225,9 +234,9 @@ The state of the subscription or service does not allow the action. Metadata: ac
 ERROR_REASON_ACTION_NOT_SCHEDULED: ErrorReason.ValueType  # 60
 """The action is not SCHEDULED, so it cannot be cancelled. Metadata: action, state."""
 ERROR_REASON_REQUIRED_DISTRIBUTOR_MISSING: ErrorReason.ValueType  # 41
-"""After the action a distributor would be in use without the distributor that it requires."""
+"""After the action, a distributor would be in use without the distributor that it requires."""
 ERROR_REASON_REQUIRED_SERVICE_MISSING: ErrorReason.ValueType  # 42
-"""After the action a service would be used without the service that it requires."""
+"""After the action, a service would be in use without the service that it requires."""
 ERROR_REASON_SERVICE_NOT_AVAILABLE: ErrorReason.ValueType  # 43
 """The distributor does not offer the service."""
 ERROR_REASON_SERVICE_LIMIT_EXCEEDED: ErrorReason.ValueType  # 44
@@ -244,7 +253,9 @@ ERROR_REASON_PROVIDER_NOT_EFFECTIVE: ErrorReason.ValueType  # 48
 ERROR_REASON_PROVIDER_INCOMPLETE: ErrorReason.ValueType  # 49
 """An effective provider needs at least one distributor and one service."""
 ERROR_REASON_PROVIDER_IN_USE: ErrorReason.ValueType  # 50
-"""Subscriptions use the part of the provider that would change. Metadata: thing, count."""
+"""Subscriptions use the part of the provider that the call would change. Metadata: thing (the
+part), count (the number of subscriptions).
+"""
 ERROR_REASON_REQUEST_NOT_PENDING: ErrorReason.ValueType  # 51
 """The request already has a final state. Metadata: state."""
 ERROR_REASON_REQUEST_LEASED: ErrorReason.ValueType  # 52
@@ -278,30 +289,31 @@ Its entries were applied. Metadata: linked, most, and missing, which is the firs
 ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: ErrorReason.ValueType  # 69
 """This server has no archive folder, or cannot write in it; the message says why."""
 ERROR_REASON_ETAG_MISMATCH: ErrorReason.ValueType  # 70
-"""ABORTED: read again what you want to change, and decide again"""
+"""ABORTED: read the object again, and decide again"""
 ERROR_REASON_REVISION_MISMATCH: ErrorReason.ValueType  # 71
 ERROR_REASON_CURSOR_TOO_OLD: ErrorReason.ValueType  # 75
 """OUT_OF_RANGE
 
-Events after the cursor were removed, because they were too old: the watcher must read the
-subscriptions anew, and watch from now. Metadata: cursor, oldest (the cursor from which events
-are kept).
+Events after the cursor were removed, because they were too old: the watcher must read all
+subscriptions again, and watch new events. Metadata: cursor, oldest (the cursor of the oldest
+stored event).
 """
 ERROR_REASON_CURSOR_UNKNOWN: ErrorReason.ValueType  # 76
-"""The cursor belongs to another database, or is ahead of this database, which was perhaps
-exchanged, or restored from a back-up. Metadata: cursor.
+"""The cursor belongs to another database, or is later than all events of this database, which was
+perhaps restored from a backup. Metadata: cursor.
 """
 ERROR_REASON_TOO_MANY_STREAMS: ErrorReason.ValueType  # 80
 """RESOURCE_EXHAUSTED, with google.rpc.RetryInfo"""
 ERROR_REASON_TOO_MANY_CALLS: ErrorReason.ValueType  # 81
-"""This server process has about 1,000 calls of this service already, or as many in batches.
-Nothing was done. Every unary RPC can be refused with this reason.
+"""This server process has about 1,000 running calls of this service already; a batch counts as
+several calls. The server has not processed the call. Every unary RPC can be refused with this
+reason.
 """
 ERROR_REASON_UNAUTHENTICATED: ErrorReason.ValueType  # 85
 """UNAUTHENTICATED: every call can be refused with this reason
 
-The server knows neither the token nor the client certificate, or none was given, or the caller
-was removed while the call ran. A stream can end with this reason too.
+The server knows neither the token nor the client certificate, or the call had neither, or the
+caller was removed while the call ran. A stream can end with this reason too.
 """
 ERROR_REASON_PERMISSION_DENIED: ErrorReason.ValueType  # 86
 """PERMISSION_DENIED: every call can be refused with this reason
@@ -340,8 +352,8 @@ Global___ErrorReason: _TypeAlias = ErrorReason  # noqa: Y015
 
 @_typing.final
 class ItemError(_message.Message):
-    """The reason why one item of a batch was refused. It has the contents that the status of a single
-    call would have.
+    """The reason why one item of a batch was refused, with the same contents as the status of a single
+    call.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -400,7 +412,7 @@ Global___ItemError: _TypeAlias = ItemError  # noqa: Y015
 
 @_typing.final
 class FieldViolation(_message.Message):
-    """One fault of the input."""
+    """One error in the input."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

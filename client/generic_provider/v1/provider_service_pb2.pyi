@@ -173,7 +173,7 @@ class UpdateProviderRequest(_message.Message):
     @_builtins.property
     def provider(self) -> _resources_pb2.Provider:
         """The code names the provider to replace. `state` and times are ignored. If `etag` is not empty,
-        it must be the current etag, or the one before it if this call repeats the last update.
+        it must be the current etag; a repeat of the last update may also have the previous etag.
         """
 
     def __init__(

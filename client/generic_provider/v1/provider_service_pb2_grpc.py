@@ -98,7 +98,7 @@ class ProviderServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateProvider(self, request, context):
-        """Replaces everything of a provider except its state. These changes are always allowed: to add
+        """Replaces all fields of a provider except its state. These changes are always allowed: to add
         distributors, services and goods; to change display names, parameters, delivery settings and
         request methods; to widen allowed_services and max_services. Any other change of a part is
         allowed only while no live subscription, no unsettled action and no confirmed state of a

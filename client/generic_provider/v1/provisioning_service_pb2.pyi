@@ -32,7 +32,7 @@ class _ResponseStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Respon
     RESPONSE_STATUS_ACCEPTED: _ResponseStatus.ValueType  # 1
     """The platform has applied the request."""
     RESPONSE_STATUS_REJECTED: _ResponseStatus.ValueType  # 2
-    """The platform refuses the request for good."""
+    """The platform refuses the request permanently."""
     RESPONSE_STATUS_RETRY_LATER: _ResponseStatus.ValueType  # 3
     """The platform cannot apply this one request now."""
 
@@ -43,7 +43,7 @@ RESPONSE_STATUS_UNSPECIFIED: ResponseStatus.ValueType  # 0
 RESPONSE_STATUS_ACCEPTED: ResponseStatus.ValueType  # 1
 """The platform has applied the request."""
 RESPONSE_STATUS_REJECTED: ResponseStatus.ValueType  # 2
-"""The platform refuses the request for good."""
+"""The platform refuses the request permanently."""
 RESPONSE_STATUS_RETRY_LATER: ResponseStatus.ValueType  # 3
 """The platform cannot apply this one request now."""
 Global___ResponseStatus: _TypeAlias = ResponseStatus  # noqa: Y015
@@ -56,7 +56,7 @@ class _ResponseCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Response
     DESCRIPTOR: _descriptor.EnumDescriptor
     RESPONSE_CODE_UNSPECIFIED: _ResponseCode.ValueType  # 0
     RESPONSE_CODE_APPLIED: _ResponseCode.ValueType  # 1
-    """The server has taken the answer."""
+    """The answer has changed the request."""
     RESPONSE_CODE_DUPLICATE: _ResponseCode.ValueType  # 2
     """The request already has the same outcome."""
     RESPONSE_CODE_STALE: _ResponseCode.ValueType  # 3
@@ -68,18 +68,18 @@ class _ResponseCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Response
     RESPONSE_CODE_NOT_FOUND: _ResponseCode.ValueType  # 6
     """The provider has no such request."""
     RESPONSE_CODE_INVALID: _ResponseCode.ValueType  # 7
-    """The token was never issued for this request, or the answer is malformed: `message` says which
-    of the two.
+    """The token was never issued for this request, or the answer is malformed; `message` gives the
+    reason.
     """
 
 class ResponseCode(_ResponseCode, metaclass=_ResponseCodeEnumTypeWrapper):
-    """How the server judged an answer. Only APPLIED changes the request. A late ACCEPTED can make the
+    """The server's verdict on an answer. Only APPLIED changes the request. A late ACCEPTED can make the
     elements that the request names uncertain.
     """
 
 RESPONSE_CODE_UNSPECIFIED: ResponseCode.ValueType  # 0
 RESPONSE_CODE_APPLIED: ResponseCode.ValueType  # 1
-"""The server has taken the answer."""
+"""The answer has changed the request."""
 RESPONSE_CODE_DUPLICATE: ResponseCode.ValueType  # 2
 """The request already has the same outcome."""
 RESPONSE_CODE_STALE: ResponseCode.ValueType  # 3
@@ -91,8 +91,8 @@ RESPONSE_CODE_OUT_OF_ORDER: ResponseCode.ValueType  # 5
 RESPONSE_CODE_NOT_FOUND: ResponseCode.ValueType  # 6
 """The provider has no such request."""
 RESPONSE_CODE_INVALID: ResponseCode.ValueType  # 7
-"""The token was never issued for this request, or the answer is malformed: `message` says which
-of the two.
+"""The token was never issued for this request, or the answer is malformed; `message` gives the
+reason.
 """
 Global___ResponseCode: _TypeAlias = ResponseCode  # noqa: Y015
 
@@ -118,7 +118,7 @@ class StreamPendingRequestsRequest(_message.Message):
     """Asks the server to send `target` with each subscription."""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
-        """How long a lease lasts if it is not extended. 1 second to 1 hour. Default 30 seconds."""
+        """The duration of a lease that is not extended. 1 second to 1 hour. Default 30 seconds."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class StreamPendingRequestsResponse(_message.Message):
         def server_time(self) -> _timestamp_pb2.Timestamp: ...
         @_builtins.property
         def oldest_age(self) -> _duration_pb2.Duration:
-            """How long the oldest of these requests has been pending."""
+            """The time for which the oldest pending request has been pending."""
 
         def __init__(
             self,
@@ -234,9 +234,9 @@ class StreamPendingRequestsResponse(_message.Message):
     def drain(self) -> Global___StreamPendingRequestsResponse.Drain: ...
     @_builtins.property
     def sent_time(self) -> _timestamp_pb2.Timestamp:
-        """When the message was sent, by the clock that measures the leases of this stream. This clock is
-        never set, even if the clock of the server's machine is; compare it only with other messages of
-        the same stream.
+        """When the message was sent, by the clock that measures the leases of this stream. Compare this
+        time only with other messages of the same stream: a change of the system clock does not change
+        this clock.
         """
 
     def __init__(
@@ -279,17 +279,17 @@ class SubscriptionRequests(_message.Message):
     """The number of this attempt for the first request: 1, 2 …"""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
-        """How long the lease lasts, counted from `sent_time` of the message, if it is not extended. This
-        can be less than you asked for, because a part of the lease may be over.
+        """The duration of the lease from the `sent_time` of the message, if the lease is not extended. It
+        can be shorter than you asked for, because a part of the duration may have passed already.
         """
 
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]:
-        """Apply and answer them in this order."""
+        """The requests, in the order in which the adapter must apply and answer them."""
 
     @_builtins.property
     def target(self) -> _resources_pb2.PlatformTarget:
-        """What the platform should hold when these requests are done. Set only with include_target."""
+        """The contents that the platform should hold after these requests. Set only with include_target."""
 
     def __init__(
         self,
@@ -335,11 +335,13 @@ class PullPendingRequestsRequest(_message.Message):
     """Asks the server to send `target` with each subscription."""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
-        """How long a lease lasts if it is not extended. 1 second to 1 hour. Default 30 seconds."""
+        """The duration of a lease that is not extended. 1 second to 1 hour. Default 30 seconds."""
 
     @_builtins.property
     def wait(self) -> _duration_pb2.Duration:
-        """How long to wait if nothing is pending: 0 (default) to 30 seconds. A longer wait is taken as 30."""
+        """The longest wait if no request is ready: 0 (default) to 30 seconds. A longer wait counts as 30
+        seconds.
+        """
 
     def __init__(
         self,
@@ -377,7 +379,7 @@ class PullPendingRequestsResponse(_message.Message):
     def subscriptions(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriptionRequests]: ...
     @_builtins.property
     def oldest_age(self) -> _duration_pb2.Duration:
-        """How long the oldest of these requests has been pending."""
+        """The time for which the oldest pending request has been pending."""
 
     @_builtins.property
     def sent_time(self) -> _timestamp_pb2.Timestamp:
@@ -385,10 +387,9 @@ class PullPendingRequestsResponse(_message.Message):
 
     @_builtins.property
     def waited(self) -> _duration_pb2.Duration:
-        """How long the server worked on the call until `sent_time`, including the time in which it
-        waited. The rest of the call's duration may have passed after `sent_time`. So count the
-        duration of the leases from this instant: the arrival of the answer, less the duration of the
-        call, plus `waited`.
+        """The time for which the server worked on the call or waited, until `sent_time`. The remaining
+        time of the call may have passed after `sent_time`. So the duration of the leases begins at
+        this instant: the arrival of the answer, less the duration of the call, plus `waited`.
         """
 
     def __init__(
@@ -415,7 +416,7 @@ class SendResponsesRequest(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     RESPONSES_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """A provider's code. Answers to requests of other providers are judged NOT_FOUND."""
+    """A provider's code. An answer to a request of another provider gets the verdict NOT_FOUND."""
     @_builtins.property
     def responses(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProvisioningResponse]:
         """1 to 1000 answers."""
@@ -467,8 +468,8 @@ class ProvisioningResponse(_message.Message):
     """The platform's own transaction number. Up to 64 characters."""
     @_builtins.property
     def retry_delay(self) -> _duration_pb2.Duration:
-        """The delay of RETRY_LATER: 0 to 24 hours. Unset: 0 after the first attempt, then 1 s, 2 s, 4 s …
-        up to 5 minutes.
+        """The delay of RETRY_LATER: 0 to 24 hours. If unset, the delay is 0 after the first attempt, then
+        1 s, 2 s, 4 s … up to 5 minutes.
         """
 
     def __init__(
@@ -515,7 +516,7 @@ Global___SendResponsesResponse: _TypeAlias = SendResponsesResponse  # noqa: Y015
 
 @_typing.final
 class ResponseResult(_message.Message):
-    """How the server judged one answer."""
+    """The server's verdict on one answer."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -557,8 +558,8 @@ class ExtendLeasesRequest(_message.Message):
 
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
-        """How long the leases last from now on. 1 second to 1 hour. Unset: as long as at the hand-over or
-        at the last extension.
+        """The duration of the leases from now on. 1 second to 1 hour. If unset, each lease gets the
+        duration of its hand-over or of its last extension again.
         """
 
     def __init__(
@@ -611,7 +612,7 @@ class LeaseResult(_message.Message):
     """ExtendLeases: the lease is live. ReleaseLeases: the lease was live until this call."""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
-        """How long the lease lasts from now on. Unset if it has ended."""
+        """The remaining duration of the lease. Unset if the lease has ended."""
 
     def __init__(
         self,
@@ -635,8 +636,8 @@ class ReleaseLeasesRequest(_message.Message):
     LEASE_TOKENS_FIELD_NUMBER: _builtins.int
     STOP_FIELD_NUMBER: _builtins.int
     stop: _builtins.bool
-    """Stops the streams on which these leases were given: the server hands nothing more over on them,
-    and ends each stream when its last lease has ended.
+    """Stops the streams on which these leases were given: the server hands no more requests over on
+    these streams, and ends each stream when its last lease has ended.
     """
     @_builtins.property
     def lease_tokens(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -699,8 +700,9 @@ class ReportPlatformStateRequest(_message.Message):
     nothing, but it still names its subscriptions.
     """
     max_missing_percent: _builtins.float
-    """With `complete`: the greatest share of the linked subscriptions that may be missing without being
-    named. If there are more, the call is refused with REPORT_INCOMPLETE. 0 to 100. Default 5.
+    """With `complete`: the greatest share of the linked subscriptions, in percent, that the report
+    may leave out. If it leaves out more, the call is refused with REPORT_INCOMPLETE. 0 to 100.
+    Default 5.
     """
     @_builtins.property
     def observed_time(self) -> _timestamp_pb2.Timestamp:
@@ -733,7 +735,7 @@ Global___ReportPlatformStateRequest: _TypeAlias = ReportPlatformStateRequest  # 
 
 @_typing.final
 class PlatformSubscription(_message.Message):
-    """What the platform holds of one subscriber."""
+    """The contents of the platform for one subscriber."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -758,7 +760,7 @@ class PlatformSubscription(_message.Message):
 
     @_builtins.property
     def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlatformEntitlement]:
-        """All entitlements that are on. Those of usage services are ignored. At most 2000."""
+        """All entitlements that are on. Entitlements of usage services are ignored. At most 2000."""
 
     def __init__(
         self,
@@ -790,15 +792,15 @@ class PlatformItem(_message.Message):
     serial_number: _builtins.str
     """Mandatory."""
     goods_type: _builtins.str
-    """The CRM's goods type. If this field and `provider_goods_type` are empty, the goods type is the
-    one of the subscription's item with this serial number.
+    """The CRM's goods type. If this field and `provider_goods_type` are empty, the service takes the
+    goods type of the subscription's item with this serial number.
     """
     provider_goods_type: _builtins.str
     """The platform's goods type."""
     distributor: _builtins.str
-    """A distributor's code. If it is empty, the item is on the distributor where it is confirmed, or
-    else where the CRM has it. If there is no such distributor, the item is kept without a
-    distributor, and a reset removes it.
+    """A distributor's code. If it is empty, the service uses the distributor at which the item is
+    confirmed, otherwise the distributor of the item in the CRM. If both do not exist, the item has
+    no distributor, and a reset removes the item.
     """
     def __init__(
         self,
@@ -818,7 +820,7 @@ Global___PlatformItem: _TypeAlias = PlatformItem  # noqa: Y015
 
 @_typing.final
 class PlatformEntitlement(_message.Message):
-    """A service that is on."""
+    """An entitlement that is on."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -829,14 +831,14 @@ class PlatformEntitlement(_message.Message):
     provider_service_id: _builtins.str
     """The platform's own id of the service. Mandatory."""
     distributor: _builtins.str
-    """A distributor's code. If it is empty, the distributor is that of the items with these serial
-    numbers. If there are no serial numbers either, it is the distributor where this service is
-    confirmed to be on, or else where the CRM has it.
+    """A distributor's code. If it is empty, the service uses the distributor of the items with these
+    serial numbers. If there are no serial numbers either, it uses the distributor at which this
+    entitlement is confirmed, otherwise the distributor in the CRM.
     """
     @_builtins.property
     def serial_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The items for which the service is on. If the distributor requires further items and has them,
-        the entitlement counts for all of them: the card alone is enough.
+        the entitlement counts for all required items: the serial number of the card alone is enough.
         """
 
     @_builtins.property
@@ -861,15 +863,15 @@ Global___PlatformEntitlement: _TypeAlias = PlatformEntitlement  # noqa: Y015
 
 @_typing.final
 class ReportPlatformStateResponse(_message.Message):
-    """The result of a report. `received` is the sum of unchanged, changed, skipped and
-    unknown_subscriptions, and of the missing ones that were named.
+    """The result of a report. `received` is the sum of unchanged, changed, skipped,
+    unknown_subscriptions, and the missing subscriptions that the report names.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
     class Example(_message.Message):
-        """An entry or an id that is not known."""
+        """An entry or an id that the service does not know."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -920,17 +922,19 @@ class ReportPlatformStateResponse(_message.Message):
     changed: _builtins.int
     """Subscriptions for which the report has changed *confirmed*."""
     skipped: _builtins.int
-    """Subscriptions that requests may have changed since the platform was read."""
+    """Subscriptions that were skipped, because requests may have changed them since the platform was
+    read.
+    """
     missing: _builtins.int
-    """Subscriptions that the platform does not know any more: they were named as missing, or not named
-    in a complete report.
+    """Subscriptions that the platform does not know any more: the report names them as missing, or it
+    is complete and does not name them.
     """
     unknown_subscriptions: _builtins.int
     """Entries that are malformed, or whose subscription or account number is not found, is not
     unique, or is not linked to the provider.
     """
     unknown_ids: _builtins.int
-    """How often the report named goods types, services and distributors that the provider does not
+    """The number of goods types, services and distributors in the report that the provider does not
     have.
     """
     out_of_sync: _builtins.int
@@ -943,8 +947,8 @@ class ReportPlatformStateResponse(_message.Message):
 
     @_builtins.property
     def repeat_after(self) -> _timestamp_pb2.Timestamp:
-        """The least `observed_time` with which the other skipped subscriptions would not have been
-        skipped: read the platform again at this time or later, and report what it holds then.
+        """The earliest `observed_time` for a report of the other skipped subscriptions: read the platform
+        again at this time or later, and report its contents.
         """
 
     def __init__(

@@ -29,10 +29,10 @@ class ProvisioningServiceStub(object):
     """Adapters of platforms (conditional access, OTT …) use this service: they take pending requests,
     apply them on the platform, and answer them.
 
-    A lease hands pending requests of one subscription to one adapter, in order. Each subscription has
-    at most one live lease at each provider, so a platform gets the changes of a subscription in the
-    order in which they were made, whatever the number of adapters. Each request is delivered at least
-    once, so adapters must be idempotent.
+    A lease hands pending requests of one subscription to one adapter, in order. Each subscription
+    has at most one live lease at each provider, so a platform gets the changes of a subscription in
+    their order, even from several adapters. Each request is delivered at least once, so adapters
+    must be idempotent.
 
     Roles, if the server has a file of callers: adapter, for its provider only; operator.
     """
@@ -79,10 +79,10 @@ class ProvisioningServiceServicer(object):
     """Adapters of platforms (conditional access, OTT …) use this service: they take pending requests,
     apply them on the platform, and answer them.
 
-    A lease hands pending requests of one subscription to one adapter, in order. Each subscription has
-    at most one live lease at each provider, so a platform gets the changes of a subscription in the
-    order in which they were made, whatever the number of adapters. Each request is delivered at least
-    once, so adapters must be idempotent.
+    A lease hands pending requests of one subscription to one adapter, in order. Each subscription
+    has at most one live lease at each provider, so a platform gets the changes of a subscription in
+    their order, even from several adapters. Each request is delivered at least once, so adapters
+    must be idempotent.
 
     Roles, if the server has a file of callers: adapter, for its provider only; operator.
     """
@@ -142,8 +142,9 @@ class ProvisioningServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def PullPendingRequests(self, request, context):
-        """Does the same for adapters that poll. If nothing is pending, the call waits up to `wait`. The
-        leases of this call end only when they are answered, are released, or run out.
+        """Hands requests over to adapters that poll. If no request is ready, the call waits up to `wait`.
+        A lease of this call ends only when its requests are answered, when it is released, or when it
+        runs out.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
         """
@@ -186,15 +187,15 @@ class ProvisioningServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReportPlatformState(self, request_iterator, context):
-        """Tells the service what the platform really holds for each subscription, so that the service
-        finds differences. Report after a restore of the platform, at regular intervals, or for
-        accounts that were taken over while nobody knew their contents.
+        """Reports what the platform really holds for each subscription, so that the service finds
+        differences. Report after a restore of the platform, at regular intervals, or for accounts that
+        were taken over while nobody knew their contents.
 
-        For each named subscription the report replaces the confirmed items and entitlements, and
-        nothing else: holder, address and usage are not reported. Afterwards it is certain that the
-        platform knows the subscriber. The call sends nothing to the platform. Where the platform
-        differs from the CRM, the subscription is OUT_OF_SYNC at once, and the next reset, or the next
-        action on the subscription, brings the platform to the state of the CRM.
+        For each named subscription, the report replaces only the confirmed items and entitlements:
+        holder, address and usage are not reported. Afterwards it is certain that the platform knows
+        the subscriber. The call sends nothing to the platform. If the platform differs from the CRM,
+        the subscription is OUT_OF_SYNC immediately, and the next reset, or the next action on the
+        subscription, brings the platform to the state of the CRM.
 
         A subscription is skipped if it has pending requests at the provider, or if one of its requests
         reached its final state later than five minutes before `observed_time`, because the platform
@@ -205,8 +206,8 @@ class ProvisioningServiceServicer(object):
         effect. It is harmless to send the whole report again. If a subscription is named twice, the
         last entry counts.
 
-        Subscriptions and ids that the service does not know are counted and ignored; they never make
-        the report fail.
+        The service counts and ignores subscriptions and ids that it does not know; the report does not
+        fail because of them.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, TOO_MANY_STREAMS, DRAINING,
         STORE_UNAVAILABLE.
@@ -260,10 +261,10 @@ class ProvisioningService(object):
     """Adapters of platforms (conditional access, OTT …) use this service: they take pending requests,
     apply them on the platform, and answer them.
 
-    A lease hands pending requests of one subscription to one adapter, in order. Each subscription has
-    at most one live lease at each provider, so a platform gets the changes of a subscription in the
-    order in which they were made, whatever the number of adapters. Each request is delivered at least
-    once, so adapters must be idempotent.
+    A lease hands pending requests of one subscription to one adapter, in order. Each subscription
+    has at most one live lease at each provider, so a platform gets the changes of a subscription in
+    their order, even from several adapters. Each request is delivered at least once, so adapters
+    must be idempotent.
 
     Roles, if the server has a file of callers: adapter, for its provider only; operator.
     """

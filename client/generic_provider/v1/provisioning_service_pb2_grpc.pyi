@@ -30,10 +30,10 @@ class ProvisioningServiceStub:
     """Adapters of platforms (conditional access, OTT …) use this service: they take pending requests,
     apply them on the platform, and answer them.
 
-    A lease hands pending requests of one subscription to one adapter, in order. Each subscription has
-    at most one live lease at each provider, so a platform gets the changes of a subscription in the
-    order in which they were made, whatever the number of adapters. Each request is delivered at least
-    once, so adapters must be idempotent.
+    A lease hands pending requests of one subscription to one adapter, in order. Each subscription
+    has at most one live lease at each provider, so a platform gets the changes of a subscription in
+    their order, even from several adapters. Each request is delivered at least once, so adapters
+    must be idempotent.
 
     Roles, if the server has a file of callers: adapter, for its provider only; operator.
     """
@@ -93,8 +93,9 @@ class ProvisioningServiceStub:
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
     PullPendingRequests: _grpc.UnaryUnaryMultiCallable[_provisioning_service_pb2.PullPendingRequestsRequest, _provisioning_service_pb2.PullPendingRequestsResponse]
-    """Does the same for adapters that poll. If nothing is pending, the call waits up to `wait`. The
-    leases of this call end only when they are answered, are released, or run out.
+    """Hands requests over to adapters that poll. If no request is ready, the call waits up to `wait`.
+    A lease of this call ends only when its requests are answered, when it is released, or when it
+    runs out.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
     """
@@ -121,15 +122,15 @@ class ProvisioningServiceStub:
     Errors: INVALID_FIELD.
     """
     ReportPlatformState: _grpc.StreamUnaryMultiCallable[_provisioning_service_pb2.ReportPlatformStateRequest, _provisioning_service_pb2.ReportPlatformStateResponse]
-    """Tells the service what the platform really holds for each subscription, so that the service
-    finds differences. Report after a restore of the platform, at regular intervals, or for
-    accounts that were taken over while nobody knew their contents.
+    """Reports what the platform really holds for each subscription, so that the service finds
+    differences. Report after a restore of the platform, at regular intervals, or for accounts that
+    were taken over while nobody knew their contents.
 
-    For each named subscription the report replaces the confirmed items and entitlements, and
-    nothing else: holder, address and usage are not reported. Afterwards it is certain that the
-    platform knows the subscriber. The call sends nothing to the platform. Where the platform
-    differs from the CRM, the subscription is OUT_OF_SYNC at once, and the next reset, or the next
-    action on the subscription, brings the platform to the state of the CRM.
+    For each named subscription, the report replaces only the confirmed items and entitlements:
+    holder, address and usage are not reported. Afterwards it is certain that the platform knows
+    the subscriber. The call sends nothing to the platform. If the platform differs from the CRM,
+    the subscription is OUT_OF_SYNC immediately, and the next reset, or the next action on the
+    subscription, brings the platform to the state of the CRM.
 
     A subscription is skipped if it has pending requests at the provider, or if one of its requests
     reached its final state later than five minutes before `observed_time`, because the platform
@@ -140,8 +141,8 @@ class ProvisioningServiceStub:
     effect. It is harmless to send the whole report again. If a subscription is named twice, the
     last entry counts.
 
-    Subscriptions and ids that the service does not know are counted and ignored; they never make
-    the report fail.
+    The service counts and ignores subscriptions and ids that it does not know; the report does not
+    fail because of them.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, TOO_MANY_STREAMS, DRAINING,
     STORE_UNAVAILABLE.
@@ -152,10 +153,10 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     """Adapters of platforms (conditional access, OTT …) use this service: they take pending requests,
     apply them on the platform, and answer them.
 
-    A lease hands pending requests of one subscription to one adapter, in order. Each subscription has
-    at most one live lease at each provider, so a platform gets the changes of a subscription in the
-    order in which they were made, whatever the number of adapters. Each request is delivered at least
-    once, so adapters must be idempotent.
+    A lease hands pending requests of one subscription to one adapter, in order. Each subscription
+    has at most one live lease at each provider, so a platform gets the changes of a subscription in
+    their order, even from several adapters. Each request is delivered at least once, so adapters
+    must be idempotent.
 
     Roles, if the server has a file of callers: adapter, for its provider only; operator.
     """
@@ -212,8 +213,9 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
     PullPendingRequests: _aio.UnaryUnaryMultiCallable[_provisioning_service_pb2.PullPendingRequestsRequest, _provisioning_service_pb2.PullPendingRequestsResponse]  # type: ignore[assignment]
-    """Does the same for adapters that poll. If nothing is pending, the call waits up to `wait`. The
-    leases of this call end only when they are answered, are released, or run out.
+    """Hands requests over to adapters that poll. If no request is ready, the call waits up to `wait`.
+    A lease of this call ends only when its requests are answered, when it is released, or when it
+    runs out.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
     """
@@ -240,15 +242,15 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     Errors: INVALID_FIELD.
     """
     ReportPlatformState: _aio.StreamUnaryMultiCallable[_provisioning_service_pb2.ReportPlatformStateRequest, _provisioning_service_pb2.ReportPlatformStateResponse]  # type: ignore[assignment]
-    """Tells the service what the platform really holds for each subscription, so that the service
-    finds differences. Report after a restore of the platform, at regular intervals, or for
-    accounts that were taken over while nobody knew their contents.
+    """Reports what the platform really holds for each subscription, so that the service finds
+    differences. Report after a restore of the platform, at regular intervals, or for accounts that
+    were taken over while nobody knew their contents.
 
-    For each named subscription the report replaces the confirmed items and entitlements, and
-    nothing else: holder, address and usage are not reported. Afterwards it is certain that the
-    platform knows the subscriber. The call sends nothing to the platform. Where the platform
-    differs from the CRM, the subscription is OUT_OF_SYNC at once, and the next reset, or the next
-    action on the subscription, brings the platform to the state of the CRM.
+    For each named subscription, the report replaces only the confirmed items and entitlements:
+    holder, address and usage are not reported. Afterwards it is certain that the platform knows
+    the subscriber. The call sends nothing to the platform. If the platform differs from the CRM,
+    the subscription is OUT_OF_SYNC immediately, and the next reset, or the next action on the
+    subscription, brings the platform to the state of the CRM.
 
     A subscription is skipped if it has pending requests at the provider, or if one of its requests
     reached its final state later than five minutes before `observed_time`, because the platform
@@ -259,8 +261,8 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     effect. It is harmless to send the whole report again. If a subscription is named twice, the
     last entry counts.
 
-    Subscriptions and ids that the service does not know are counted and ignored; they never make
-    the report fail.
+    The service counts and ignores subscriptions and ids that it does not know; the report does not
+    fail because of them.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, TOO_MANY_STREAMS, DRAINING,
     STORE_UNAVAILABLE.
@@ -270,10 +272,10 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
     """Adapters of platforms (conditional access, OTT …) use this service: they take pending requests,
     apply them on the platform, and answer them.
 
-    A lease hands pending requests of one subscription to one adapter, in order. Each subscription has
-    at most one live lease at each provider, so a platform gets the changes of a subscription in the
-    order in which they were made, whatever the number of adapters. Each request is delivered at least
-    once, so adapters must be idempotent.
+    A lease hands pending requests of one subscription to one adapter, in order. Each subscription
+    has at most one live lease at each provider, so a platform gets the changes of a subscription in
+    their order, even from several adapters. Each request is delivered at least once, so adapters
+    must be idempotent.
 
     Roles, if the server has a file of callers: adapter, for its provider only; operator.
     """
@@ -340,8 +342,9 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provisioning_service_pb2.PullPendingRequestsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provisioning_service_pb2.PullPendingRequestsResponse, _abc.Awaitable[_provisioning_service_pb2.PullPendingRequestsResponse]]:
-        """Does the same for adapters that poll. If nothing is pending, the call waits up to `wait`. The
-        leases of this call end only when they are answered, are released, or run out.
+        """Hands requests over to adapters that poll. If no request is ready, the call waits up to `wait`.
+        A lease of this call ends only when its requests are answered, when it is released, or when it
+        runs out.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DRAINING.
         """
@@ -392,15 +395,15 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_provisioning_service_pb2.ReportPlatformStateRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_provisioning_service_pb2.ReportPlatformStateResponse, _abc.Awaitable[_provisioning_service_pb2.ReportPlatformStateResponse]]:
-        """Tells the service what the platform really holds for each subscription, so that the service
-        finds differences. Report after a restore of the platform, at regular intervals, or for
-        accounts that were taken over while nobody knew their contents.
+        """Reports what the platform really holds for each subscription, so that the service finds
+        differences. Report after a restore of the platform, at regular intervals, or for accounts that
+        were taken over while nobody knew their contents.
 
-        For each named subscription the report replaces the confirmed items and entitlements, and
-        nothing else: holder, address and usage are not reported. Afterwards it is certain that the
-        platform knows the subscriber. The call sends nothing to the platform. Where the platform
-        differs from the CRM, the subscription is OUT_OF_SYNC at once, and the next reset, or the next
-        action on the subscription, brings the platform to the state of the CRM.
+        For each named subscription, the report replaces only the confirmed items and entitlements:
+        holder, address and usage are not reported. Afterwards it is certain that the platform knows
+        the subscriber. The call sends nothing to the platform. If the platform differs from the CRM,
+        the subscription is OUT_OF_SYNC immediately, and the next reset, or the next action on the
+        subscription, brings the platform to the state of the CRM.
 
         A subscription is skipped if it has pending requests at the provider, or if one of its requests
         reached its final state later than five minutes before `observed_time`, because the platform
@@ -411,8 +414,8 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         effect. It is harmless to send the whole report again. If a subscription is named twice, the
         last entry counts.
 
-        Subscriptions and ids that the service does not know are counted and ignored; they never make
-        the report fail.
+        The service counts and ignores subscriptions and ids that it does not know; the report does not
+        fail because of them.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, REPORT_INCOMPLETE, TOO_MANY_STREAMS, DRAINING,
         STORE_UNAVAILABLE.

@@ -237,8 +237,8 @@ class CancelRequestRequest(_message.Message):
     reason: _builtins.str
     """Mandatory. Up to 1000 characters."""
     end_lease: _builtins.bool
-    """If an adapter has the request, its lease is ended first, as if it had not been answered. Without
-    `end_lease` such a request is refused with REQUEST_LEASED.
+    """If the request is on a live lease, the service ends the lease first, without an answer. Without
+    `end_lease`, the call is then refused with REQUEST_LEASED.
     """
     performed_by: _builtins.str
     def __init__(
@@ -299,8 +299,8 @@ class ResolveRequestRequest(_message.Message):
     account_number: _builtins.str
     """The platform's own account number, for an accepted BECOME_SUBSCRIBER. Up to 64 characters."""
     end_lease: _builtins.bool
-    """If an adapter has the request, its lease is ended first, as if it had not been answered. Without
-    `end_lease` such a request is refused with REQUEST_LEASED.
+    """If the request is on a live lease, the service ends the lease first, without an answer. Without
+    `end_lease`, the call is then refused with REQUEST_LEASED.
     """
     performed_by: _builtins.str
     def __init__(
@@ -426,10 +426,10 @@ class GetBacklogResponse(_message.Message):
         NEXT_ATTEMPT_TIME_FIELD_NUMBER: _builtins.int
         subscription: _builtins.str
         duty: _builtins.str
-        """The duty that leaves it out: "delivery" (to hand requests over), "leases" (to end leases that
-        ran out or whose stream broke), "expiry" (to expire old requests), "ends" (to end rests,
-        terms and usage), "scheduled" (to perform scheduled actions) or "reports" (to apply platform
-        reports).
+        """The duty from which the subscription is set aside: "delivery" (to hand requests over),
+        "leases" (to end leases that ran out or whose stream broke), "expiry" (to expire old
+        requests), "ends" (to end rests, terms and usage), "scheduled" (to perform scheduled actions)
+        or "reports" (to apply platform reports).
         """
         error: _builtins.str
         """The error. The log contains its traceback."""
@@ -471,7 +471,7 @@ class GetBacklogResponse(_message.Message):
     waiting_for_retry: _builtins.int
     """The number of subscriptions whose next request waits for the end of its delay."""
     blocked_subscriptions: _builtins.int
-    """The number of subscriptions with requests that wait for a leased or delayed one."""
+    """The number of subscriptions with requests that wait for a leased or delayed request."""
     out_of_sync_subscriptions: _builtins.int
     adapters: _builtins.int
     """The number of the provider's open streams, of all server processes."""
@@ -640,7 +640,7 @@ class Archive(_message.Message):
     FILE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     provider: _builtins.str
-    """The archive contains requests of this provider only. Empty = of all providers."""
+    """The archive contains requests of this provider only. Empty = requests of all providers."""
     state: Global___ArchiveState.ValueType
     requests_archived: _builtins.int
     """Number of requests that are in the file and no longer in the database."""
@@ -958,10 +958,10 @@ Global___DeleteArchiveResponse: _TypeAlias = DeleteArchiveResponse  # noqa: Y015
 class AuditEntry(_message.Message):
     """One call, or several calls of the same kind that are counted together.
 
-    Some calls are counted together, in one entry for each minute, caller and server process: calls
-    that hand requests over (StreamPendingRequests, PullPendingRequests) or send archives
-    (DownloadArchive), and refused calls of a caller after the first ten in a minute. Calls with
-    wrong credentials are counted together for each minute and host.
+    Three kinds of calls are counted together, in one entry for each minute, caller and server
+    process: calls that hand requests over (StreamPendingRequests, PullPendingRequests) calls that
+    send archives (DownloadArchive), and refused calls of a caller after the first ten in a minute.
+    Calls with wrong credentials are counted together for each minute and host.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -991,12 +991,14 @@ class AuditEntry(_message.Message):
     """The caller's network address."""
     performed_by: _builtins.str
     """The person or system that the caller named, without a proof. Empty for a batch whose items name
-    different ones.
+    different persons or systems.
     """
     provider: _builtins.str
     """The provider that the call named, or the only provider at which an action created requests."""
     subscription: _builtins.str
-    """The subscription that the call named or created. Empty for a batch that names several."""
+    """The subscription that the call named or created. Empty for a batch that names several
+    subscriptions.
+    """
     resource: _builtins.str
     """The id of the action, request, reset run, definition or archive that the call created or changed."""
     detail: _builtins.str
@@ -1075,7 +1077,7 @@ class ListAuditEntriesRequest(_message.Message):
     resource: _builtins.str
     """An id, as in AuditEntry."""
     refused: _builtins.bool
-    """The call was refused, or an item of the batch was."""
+    """The call was refused, or an item of the batch was refused."""
     page_size: _builtins.int
     """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
     even if more follow.

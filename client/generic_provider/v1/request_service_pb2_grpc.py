@@ -154,8 +154,8 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetBacklog(self, request, context):
-        """Summarises what is pending at a provider. The time that the call takes depends on the number of
-        pending requests, not on the number of settled requests.
+        """Returns the numbers of pending requests of a provider. The duration of the call depends on the
+        number of pending requests, not on the number of settled requests.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
         """
@@ -175,7 +175,7 @@ class RequestServiceServicer(object):
 
     def CreateArchive(self, request, context):
         """Moves old requests, and the actions that created them, out of the database into a compressed
-        file. The call returns an archive that is CREATING; the service does the work in the
+        file. The call returns an archive in the state CREATING; the service does the work in the
         background, and continues it after a restart. The service works on one archive at a time.
 
         A request is archived if it was created before `created_before`, its action is settled, it has
@@ -213,8 +213,8 @@ class RequestServiceServicer(object):
 
     def DownloadArchive(self, request, context):
         """Sends the file of a COMPLETED archive in pieces of at most 1 MiB. If the stream breaks, call
-        again with the offset that was reached. If the whole file is sent in one stream and turns out
-        to be altered, the stream ends with CHECKSUM_MISMATCH.
+        again with the offset that was reached. If one stream sends the whole file, and the file was
+        altered, the stream ends with CHECKSUM_MISMATCH.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, TOO_MANY_STREAMS.
         """
@@ -223,9 +223,9 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteArchive(self, request, context):
-        """Deletes the file of a COMPLETED archive for good. The service still knows the numbers and final
-        states of its requests: it never assigns the numbers again, and judges late answers as before.
-        A repeated call changes nothing.
+        """Deletes the file of a COMPLETED archive permanently. The service still knows the numbers and
+        final states of its requests: it never assigns the numbers again, and gives the same verdicts
+        on late answers as before. A repeated call changes nothing.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
         """

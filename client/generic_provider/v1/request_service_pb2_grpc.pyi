@@ -67,8 +67,8 @@ class RequestServiceStub:
     REQUEST_NOT_FIRST.
     """
     GetBacklog: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.GetBacklogRequest, _request_service_pb2.GetBacklogResponse]
-    """Summarises what is pending at a provider. The time that the call takes depends on the number of
-    pending requests, not on the number of settled requests.
+    """Returns the numbers of pending requests of a provider. The duration of the call depends on the
+    number of pending requests, not on the number of settled requests.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
     """
@@ -80,7 +80,7 @@ class RequestServiceStub:
     """
     CreateArchive: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.CreateArchiveRequest, _request_service_pb2.CreateArchiveResponse]
     """Moves old requests, and the actions that created them, out of the database into a compressed
-    file. The call returns an archive that is CREATING; the service does the work in the
+    file. The call returns an archive in the state CREATING; the service does the work in the
     background, and continues it after a restart. The service works on one archive at a time.
 
     A request is archived if it was created before `created_before`, its action is settled, it has
@@ -106,15 +106,15 @@ class RequestServiceStub:
     """
     DownloadArchive: _grpc.UnaryStreamMultiCallable[_request_service_pb2.DownloadArchiveRequest, _request_service_pb2.DownloadArchiveResponse]
     """Sends the file of a COMPLETED archive in pieces of at most 1 MiB. If the stream breaks, call
-    again with the offset that was reached. If the whole file is sent in one stream and turns out
-    to be altered, the stream ends with CHECKSUM_MISMATCH.
+    again with the offset that was reached. If one stream sends the whole file, and the file was
+    altered, the stream ends with CHECKSUM_MISMATCH.
 
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, TOO_MANY_STREAMS.
     """
     DeleteArchive: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.DeleteArchiveRequest, _request_service_pb2.DeleteArchiveResponse]
-    """Deletes the file of a COMPLETED archive for good. The service still knows the numbers and final
-    states of its requests: it never assigns the numbers again, and judges late answers as before.
-    A repeated call changes nothing.
+    """Deletes the file of a COMPLETED archive permanently. The service still knows the numbers and
+    final states of its requests: it never assigns the numbers again, and gives the same verdicts
+    on late answers as before. A repeated call changes nothing.
 
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -166,8 +166,8 @@ class RequestServiceAsyncStub(RequestServiceStub):
     REQUEST_NOT_FIRST.
     """
     GetBacklog: _aio.UnaryUnaryMultiCallable[_request_service_pb2.GetBacklogRequest, _request_service_pb2.GetBacklogResponse]  # type: ignore[assignment]
-    """Summarises what is pending at a provider. The time that the call takes depends on the number of
-    pending requests, not on the number of settled requests.
+    """Returns the numbers of pending requests of a provider. The duration of the call depends on the
+    number of pending requests, not on the number of settled requests.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
     """
@@ -179,7 +179,7 @@ class RequestServiceAsyncStub(RequestServiceStub):
     """
     CreateArchive: _aio.UnaryUnaryMultiCallable[_request_service_pb2.CreateArchiveRequest, _request_service_pb2.CreateArchiveResponse]  # type: ignore[assignment]
     """Moves old requests, and the actions that created them, out of the database into a compressed
-    file. The call returns an archive that is CREATING; the service does the work in the
+    file. The call returns an archive in the state CREATING; the service does the work in the
     background, and continues it after a restart. The service works on one archive at a time.
 
     A request is archived if it was created before `created_before`, its action is settled, it has
@@ -205,15 +205,15 @@ class RequestServiceAsyncStub(RequestServiceStub):
     """
     DownloadArchive: _aio.UnaryStreamMultiCallable[_request_service_pb2.DownloadArchiveRequest, _request_service_pb2.DownloadArchiveResponse]  # type: ignore[assignment]
     """Sends the file of a COMPLETED archive in pieces of at most 1 MiB. If the stream breaks, call
-    again with the offset that was reached. If the whole file is sent in one stream and turns out
-    to be altered, the stream ends with CHECKSUM_MISMATCH.
+    again with the offset that was reached. If one stream sends the whole file, and the file was
+    altered, the stream ends with CHECKSUM_MISMATCH.
 
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, TOO_MANY_STREAMS.
     """
     DeleteArchive: _aio.UnaryUnaryMultiCallable[_request_service_pb2.DeleteArchiveRequest, _request_service_pb2.DeleteArchiveResponse]  # type: ignore[assignment]
-    """Deletes the file of a COMPLETED archive for good. The service still knows the numbers and final
-    states of its requests: it never assigns the numbers again, and judges late answers as before.
-    A repeated call changes nothing.
+    """Deletes the file of a COMPLETED archive permanently. The service still knows the numbers and
+    final states of its requests: it never assigns the numbers again, and gives the same verdicts
+    on late answers as before. A repeated call changes nothing.
 
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
@@ -292,8 +292,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.GetBacklogRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.GetBacklogResponse, _abc.Awaitable[_request_service_pb2.GetBacklogResponse]]:
-        """Summarises what is pending at a provider. The time that the call takes depends on the number of
-        pending requests, not on the number of settled requests.
+        """Returns the numbers of pending requests of a provider. The duration of the call depends on the
+        number of pending requests, not on the number of settled requests.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
         """
@@ -317,7 +317,7 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.CreateArchiveResponse, _abc.Awaitable[_request_service_pb2.CreateArchiveResponse]]:
         """Moves old requests, and the actions that created them, out of the database into a compressed
-        file. The call returns an archive that is CREATING; the service does the work in the
+        file. The call returns an archive in the state CREATING; the service does the work in the
         background, and continues it after a restart. The service works on one archive at a time.
 
         A request is archived if it was created before `created_before`, its action is settled, it has
@@ -361,8 +361,8 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_request_service_pb2.DownloadArchiveResponse], _abc.AsyncIterator[_request_service_pb2.DownloadArchiveResponse]]:
         """Sends the file of a COMPLETED archive in pieces of at most 1 MiB. If the stream breaks, call
-        again with the offset that was reached. If the whole file is sent in one stream and turns out
-        to be altered, the stream ends with CHECKSUM_MISMATCH.
+        again with the offset that was reached. If one stream sends the whole file, and the file was
+        altered, the stream ends with CHECKSUM_MISMATCH.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, TOO_MANY_STREAMS.
         """
@@ -373,9 +373,9 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.DeleteArchiveRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.DeleteArchiveResponse, _abc.Awaitable[_request_service_pb2.DeleteArchiveResponse]]:
-        """Deletes the file of a COMPLETED archive for good. The service still knows the numbers and final
-        states of its requests: it never assigns the numbers again, and judges late answers as before.
-        A repeated call changes nothing.
+        """Deletes the file of a COMPLETED archive permanently. The service still knows the numbers and
+        final states of its requests: it never assigns the numbers again, and gives the same verdicts
+        on late answers as before. A repeated call changes nothing.
 
         Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
         """

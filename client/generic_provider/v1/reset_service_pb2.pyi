@@ -32,7 +32,7 @@ class _ResetRunDefinitionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrappe
     RESET_RUN_DEFINITION_STATE_NOT_EFFECTIVE: _ResetRunDefinitionState.ValueType  # 2
 
 class ResetRunDefinitionState(_ResetRunDefinitionState, metaclass=_ResetRunDefinitionStateEnumTypeWrapper):
-    """Whether runs of a definition may begin."""
+    """Says whether runs of a definition may begin."""
 
 RESET_RUN_DEFINITION_STATE_UNSPECIFIED: ResetRunDefinitionState.ValueType  # 0
 RESET_RUN_DEFINITION_STATE_EFFECTIVE: ResetRunDefinitionState.ValueType  # 1
@@ -84,13 +84,15 @@ class _EntryOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EntryOut
     """The requests are planned, and the run waits for its approval."""
     ENTRY_OUTCOME_REQUESTS_CREATED: _EntryOutcome.ValueType  # 2
     ENTRY_OUTCOME_SKIPPED: _EntryOutcome.ValueType  # 3
-    """Nothing could be sent. The message says why."""
+    """The run could not create requests. The message gives the reason."""
     ENTRY_OUTCOME_FAILED: _EntryOutcome.ValueType  # 4
     """The service has a fault. The message describes it."""
     ENTRY_OUTCOME_SUPERSEDED: _EntryOutcome.ValueType  # 5
-    """The subscription was in sync again before the run reached it, so nothing was sent."""
+    """The subscription was in sync again before the run reached it, so the run created no request."""
     ENTRY_OUTCOME_CHANGED_SINCE_PREVIEW: _EntryOutcome.ValueType  # 6
-    """The subscription needed other requests than those that were planned, so nothing was sent."""
+    """The subscription needed other requests than the planned requests, so the run created no
+    request.
+    """
 
 class EntryOutcome(_EntryOutcome, metaclass=_EntryOutcomeEnumTypeWrapper):
     """The outcome of a run for one subscription."""
@@ -100,13 +102,15 @@ ENTRY_OUTCOME_PLANNED: EntryOutcome.ValueType  # 1
 """The requests are planned, and the run waits for its approval."""
 ENTRY_OUTCOME_REQUESTS_CREATED: EntryOutcome.ValueType  # 2
 ENTRY_OUTCOME_SKIPPED: EntryOutcome.ValueType  # 3
-"""Nothing could be sent. The message says why."""
+"""The run could not create requests. The message gives the reason."""
 ENTRY_OUTCOME_FAILED: EntryOutcome.ValueType  # 4
 """The service has a fault. The message describes it."""
 ENTRY_OUTCOME_SUPERSEDED: EntryOutcome.ValueType  # 5
-"""The subscription was in sync again before the run reached it, so nothing was sent."""
+"""The subscription was in sync again before the run reached it, so the run created no request."""
 ENTRY_OUTCOME_CHANGED_SINCE_PREVIEW: EntryOutcome.ValueType  # 6
-"""The subscription needed other requests than those that were planned, so nothing was sent."""
+"""The subscription needed other requests than the planned requests, so the run created no
+request.
+"""
 Global___EntryOutcome: _TypeAlias = EntryOutcome  # noqa: Y015
 
 @_typing.final
@@ -162,18 +166,19 @@ class ResetRunDefinition(_message.Message):
     """
     max_switch_off_percent: _builtins.float
     """The guard. The service counts the subscriptions that are expected to hold an entitlement, among
-    those that pass `created_…`, `subscription_types` and `subscriptions`. If there are at least 100,
-    and the run would take an entitlement from more than this percentage of them, the run is HELD
-    before it sends anything. 0 to 100. Unset = 10; 0 = no guard.
+    the subscriptions that pass the filters `created_…`, `subscription_types` and `subscriptions`.
+    If there are at least 100, and the run would take an entitlement from more than this percentage
+    of them, the run is HELD before it sends anything. 0 to 100. Unset = 10; 0 = no guard.
     """
     subscriptions_per_second: _builtins.int
     """The largest number of subscriptions that the run resets in a second. At least 1. Unset = no limit;
     live requests are handed over first in any case.
     """
     cron: _builtins.str
-    """Runs again and again. The five fields are minute, hour, day of month, month and day of week,
-    e.g. `30 4 * * MON`. If a time does not exist because clocks are put forward, the run begins
-    directly after the change. If a time exists twice, the run begins once.
+    """Runs begin again and again. The five fields of the expression are minute, hour, day of month,
+    month and day of week, e.g. `30 4 * * MON`. If a time does not exist because clocks are put
+    forward, the run begins directly after the change. If a time exists twice, the run begins
+    once.
     """
     time_zone: _builtins.str
     """The time zone of `cron`, an IANA name, e.g. `Europe/Tallinn`. Default UTC."""
@@ -190,9 +195,9 @@ class ResetRunDefinition(_message.Message):
     checked.
     """
     performed_by: _builtins.str
-    """Output. Who made the last change, according to the call's `performed_by`."""
+    """Output. The author of the last change, according to the call's `performed_by`."""
     caller: _builtins.str
-    """Output. Who made the last change, according to the credentials."""
+    """Output. The author of the last change, according to the credentials."""
     @_builtins.property
     def created_from(self) -> _timestamp_pb2.Timestamp:
         """Subscriptions that were created at this time or later."""
@@ -229,8 +234,8 @@ class ResetRunDefinition(_message.Message):
 
     @_builtins.property
     def platform_restored_to(self) -> _timestamp_pb2.Timestamp:
-        """The platform was restored to its state of this time. The run sends again what the platform
-        accepted after that time, including removals, and nothing else. It excludes `full` and
+        """The platform was restored to its state of this time. The run sends only changes again that the
+        platform accepted after that time, including removals. This field excludes `full` and
         `recreate`. If requests that the platform accepted after that time may be archived, the
         definition is refused with INVALID_FIELD when it is previewed or submitted, and a run that has
         begun ends as FAILED.
@@ -238,7 +243,9 @@ class ResetRunDefinition(_message.Message):
 
     @_builtins.property
     def run_at(self) -> _timestamp_pb2.Timestamp:
-        """Runs once, at this time. If the time has passed, it runs when it is submitted."""
+        """The run begins once, at this time. If the time has passed, the run begins when the definition
+        is submitted.
+        """
 
     @_builtins.property
     def next_run_time(self) -> _timestamp_pb2.Timestamp:
@@ -340,8 +347,8 @@ class ResetRun(_message.Message):
     total: _builtins.int
     """The number of subscriptions that the run examines."""
     examined: _builtins.int
-    """How many of these subscriptions it has examined. A run with a guard or a plan first examines
-    all of them, then begins again at 0 when it sends.
+    """The number of subscriptions that the run has examined. A run with a guard or a plan first
+    examines all of them, then begins again at 0 when it creates requests.
     """
     out_of_sync: _builtins.int
     """The number of subscriptions that needed requests."""
@@ -351,7 +358,9 @@ class ResetRun(_message.Message):
     """The number of entries that FAILED."""
     requests_created: _builtins.int
     requests_completed: _builtins.int
-    """This and the next two numbers change while the platform answers, even when the run has ended."""
+    """This number and the next two numbers change while the platform answers, even after the end of
+    the run.
+    """
     requests_rejected: _builtins.int
     """The number of requests that are REJECTED, CANCELLED or EXPIRED."""
     requests_pending: _builtins.int
@@ -560,9 +569,8 @@ class UpdateResetRunDefinitionRequest(_message.Message):
     """The person or system that makes this change, as the caller names it. At most 100 characters."""
     @_builtins.property
     def definition(self) -> Global___ResetRunDefinition:
-        """The id names the definition to replace. If `etag` is not empty, it must be the current etag,
-        or the one before it if this call repeats the last update.
-        Other output fields are ignored.
+        """The id names the definition to replace. If `etag` is not empty, it must be the current etag; a
+        repeat of the last update may also have the previous etag. Other output fields are ignored.
         """
 
     def __init__(
@@ -703,8 +711,8 @@ class PreviewResetRunRequest(_message.Message):
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     without_totals: _builtins.bool
-    """The first page has no totals, so it comes sooner: for the totals, everything is examined that
-    the run would examine.
+    """The first page has no totals, so the call is faster: for the totals, the service must examine
+    all subscriptions of the run.
     """
     @_builtins.property
     def definition_fields(self) -> Global___ResetRunDefinition:
@@ -735,7 +743,7 @@ class PreviewResetRunResponse(_message.Message):
 
     @_typing.final
     class Entry(_message.Message):
-        """A subscription for which something would be sent."""
+        """A subscription for which the run would create requests."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -750,7 +758,7 @@ class PreviewResetRunResponse(_message.Message):
         def differences(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.Difference]: ...
         @_builtins.property
         def request_types(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.RequestType.ValueType]:
-            """The types of the requests that would be sent, in their order."""
+            """The types of the requests that the run would create, in their order."""
 
         def __init__(
             self,
@@ -768,7 +776,7 @@ class PreviewResetRunResponse(_message.Message):
 
     @_typing.final
     class TypeCount(_message.Message):
-        """Counts the requests of one type that would be sent."""
+        """The number of requests of one type that the run would create."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -801,13 +809,13 @@ class PreviewResetRunResponse(_message.Message):
         LOSING_FIELD_NUMBER: _builtins.int
         HELD_FIELD_NUMBER: _builtins.int
         subscriptions: _builtins.int
-        """The number of subscriptions for which something would be sent."""
+        """The number of subscriptions for which the run would create requests."""
         switch_off_percent: _builtins.float
         """`losing` as a percentage of `holding`; the guard compares it with its limit."""
         holding: _builtins.int
         """The number of subscriptions that are expected to hold an entitlement."""
         losing: _builtins.int
-        """How many of these subscriptions would lose at least one entitlement."""
+        """The number of subscriptions in `holding` that would lose at least one entitlement."""
         held: _builtins.bool
         """True if the guard would hold the run."""
         @_builtins.property
@@ -865,7 +873,7 @@ class SubmitResetRunDefinitionRequest(_message.Message):
     definition: _builtins.str
     """A definition's id."""
     hold: _builtins.bool
-    """True: each run only plans its requests, then is HELD until it is approved."""
+    """If true, each run only plans its requests, and is then HELD until it is approved."""
     request_id: _builtins.str
     """Makes a repeated call safe. 1 to 100 characters, unique among all callers. Empty = a repeat is treated
     as a new call.
@@ -1273,16 +1281,17 @@ class ResetSubscriptionRequest(_message.Message):
     provider: _builtins.str
     """Empty = every provider that serves the subscription and is effective."""
     full: _builtins.bool
-    """Sends everything again that the CRM wants, and removes everything else that the service knows
-    the platform to hold, or believes that it may hold. What was added to the platform without the
-    service stays there until ReportPlatformState reports it. The platform is assumed to know the
-    subscriber.
+    """Sends all elements again that the CRM wants, and removes all other elements that the platform
+    holds or may hold, as far as the service knows. Elements that were added to the platform
+    without the service stay there until ReportPlatformState reports them. The service assumes that
+    the platform knows the subscriber.
     """
     recreate: _builtins.bool
     """Use it when the platform has lost the account. It cancels pending requests (the CRM keeps their
-    changes) and sends one BECOME_SUBSCRIBER with everything; usage records follow in requests of
-    their own. While requests of the subscription are on a live lease at a provider, that provider
-    is refused with REQUEST_LEASED if it is named, and left out if no provider is named.
+    changes) and sends one BECOME_SUBSCRIBER with the whole subscriber; usage records follow in
+    requests of their own. While requests of the subscription are on a live lease at a provider, a
+    call that names this provider is refused with REQUEST_LEASED, and a call without a provider
+    skips it.
     """
     validate_only: _builtins.bool
     """Returns the requests that would be created, and changes nothing."""
@@ -1291,7 +1300,7 @@ class ResetSubscriptionRequest(_message.Message):
     as a new call.
     """
     performed_by: _builtins.str
-    """The person or system that wants the reset, as the caller names it. It is stored with the
+    """The person or system that wants the reset, as the caller names it. This name is stored with the
     requests. At most 100 characters.
     """
     def __init__(
@@ -1321,8 +1330,8 @@ class ResetSubscriptionResponse(_message.Message):
     PROVIDERS_LEFT_OUT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]:
-        """The new requests, in the order in which they are handed over. If all of them would exceed 2 MiB,
-        only the first ones are returned; ListRequests lists them all.
+        """The new requests, in the order in which they are handed over. If all requests would exceed 2
+        MiB, the message contains only the first requests; ListRequests returns all.
         """
 
     @_builtins.property

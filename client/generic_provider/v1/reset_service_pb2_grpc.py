@@ -127,9 +127,9 @@ class ResetServiceServicer(object):
     def ResetSubscription(self, request, context):
         """Creates the requests that remove the difference between what the platform is expected to hold
         and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
-        requests are handed over like all others, after those that are already pending. Pending
-        requests count as accepted, so nothing is sent twice while the requests of an earlier reset are
-        pending. A reset also sends again what the platform rejected before.
+        requests are handed over like all others, after the requests that are already pending. Pending
+        requests count as accepted, so a second reset creates no second request for the same element. A
+        reset also sends elements again that the platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
         current state. The id is kept until the last of these requests is archived. With `validate_only`
@@ -172,7 +172,7 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateResetRunDefinition(self, request, context):
-        """Replaces everything of a definition except its state. The definition must be submitted again
+        """Replaces all fields of a definition except its state. The definition must be submitted again
         afterwards. If a run of it has begun, the update makes a new version; runs keep the version
         with which they began.
 
@@ -183,7 +183,7 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def DeleteResetRunDefinition(self, request, context):
-        """Deletes a definition of which no run has ever begun. A definition with runs can only be made
+        """Deletes a definition that never had a run. A definition with runs can only be made
         NOT_EFFECTIVE.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
@@ -204,8 +204,8 @@ class ResetServiceServicer(object):
 
     def PreviewResetRun(self, request, context):
         """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
-        differences in words. The first page also has the totals, so the service must examine all
-        subscriptions of the run for it, which may take long. The call changes nothing.
+        differences in words. The first page also contains the totals. For the totals the service must
+        examine all subscriptions of the run, which may take long. The call changes nothing.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
         """
@@ -244,8 +244,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListResetRunEntries(self, request, context):
-        """Lists the outcome for each subscription, in the order of their numbers. A subscription for
-        which the run had nothing to send has no entry. Entries are removed two years after the run has
+        """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
+        entry if the run created no request for it. Entries are removed two years after the run has
         ended, unless a setting of the server says otherwise.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
@@ -255,8 +255,8 @@ class ResetServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def WatchResetRun(self, request, context):
-        """Sends the current state of the run, then again whenever it has changed, at most once a second. The
-        stream ends when the run has ended; its requests have been created by then.
+        """Sends the current state of the run, then again whenever it has changed, at most once a second.
+        The stream ends when the run has ended. All requests of the run then exist.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -266,9 +266,9 @@ class ResetServiceServicer(object):
 
     def ApproveResetRun(self, request, context):
         """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
-        needs other requests by now, its entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for
-        it. A proven caller cannot approve a run that it has submitted itself. A repeat with the same
-        `reason` and `performed_by` changes nothing and returns the run.
+        needs other requests now, its entry becomes CHANGED_SINCE_PREVIEW, and the run creates no
+        request for it. A proven caller cannot approve a run that it has submitted itself. A repeat
+        with the same `reason` and `performed_by` changes nothing and returns the run.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
         """

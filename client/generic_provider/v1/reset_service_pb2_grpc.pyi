@@ -41,9 +41,9 @@ class ResetServiceStub:
     ResetSubscription: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ResetSubscriptionRequest, _reset_service_pb2.ResetSubscriptionResponse]
     """Creates the requests that remove the difference between what the platform is expected to hold
     and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
-    requests are handed over like all others, after those that are already pending. Pending
-    requests count as accepted, so nothing is sent twice while the requests of an earlier reset are
-    pending. A reset also sends again what the platform rejected before.
+    requests are handed over like all others, after the requests that are already pending. Pending
+    requests count as accepted, so a second reset creates no second request for the same element. A
+    reset also sends elements again that the platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
     current state. The id is kept until the last of these requests is archived. With `validate_only`
@@ -70,14 +70,14 @@ class ResetServiceStub:
     Errors: INVALID_FIELD.
     """
     UpdateResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.UpdateResetRunDefinitionRequest, _reset_service_pb2.UpdateResetRunDefinitionResponse]
-    """Replaces everything of a definition except its state. The definition must be submitted again
+    """Replaces all fields of a definition except its state. The definition must be submitted again
     afterwards. If a run of it has begun, the update makes a new version; runs keep the version
     with which they began.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
     """
     DeleteResetRunDefinition: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.DeleteResetRunDefinitionRequest, _reset_service_pb2.DeleteResetRunDefinitionResponse]
-    """Deletes a definition of which no run has ever begun. A definition with runs can only be made
+    """Deletes a definition that never had a run. A definition with runs can only be made
     NOT_EFFECTIVE.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
@@ -90,8 +90,8 @@ class ResetServiceStub:
     """
     PreviewResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.PreviewResetRunRequest, _reset_service_pb2.PreviewResetRunResponse]
     """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
-    differences in words. The first page also has the totals, so the service must examine all
-    subscriptions of the run for it, which may take long. The call changes nothing.
+    differences in words. The first page also contains the totals. For the totals the service must
+    examine all subscriptions of the run, which may take long. The call changes nothing.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
     """
@@ -114,23 +114,23 @@ class ResetServiceStub:
     Errors: INVALID_FIELD.
     """
     ListResetRunEntries: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]
-    """Lists the outcome for each subscription, in the order of their numbers. A subscription for
-    which the run had nothing to send has no entry. Entries are removed two years after the run has
+    """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
+    entry if the run created no request for it. Entries are removed two years after the run has
     ended, unless a setting of the server says otherwise.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
     WatchResetRun: _grpc.UnaryStreamMultiCallable[_reset_service_pb2.WatchResetRunRequest, _reset_service_pb2.WatchResetRunResponse]
-    """Sends the current state of the run, then again whenever it has changed, at most once a second. The
-    stream ends when the run has ended; its requests have been created by then.
+    """Sends the current state of the run, then again whenever it has changed, at most once a second.
+    The stream ends when the run has ended. All requests of the run then exist.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
     ApproveResetRun: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]
     """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
-    needs other requests by now, its entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for
-    it. A proven caller cannot approve a run that it has submitted itself. A repeat with the same
-    `reason` and `performed_by` changes nothing and returns the run.
+    needs other requests now, its entry becomes CHANGED_SINCE_PREVIEW, and the run creates no
+    request for it. A proven caller cannot approve a run that it has submitted itself. A repeat
+    with the same `reason` and `performed_by` changes nothing and returns the run.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
     """
@@ -154,9 +154,9 @@ class ResetServiceAsyncStub(ResetServiceStub):
     ResetSubscription: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ResetSubscriptionRequest, _reset_service_pb2.ResetSubscriptionResponse]  # type: ignore[assignment]
     """Creates the requests that remove the difference between what the platform is expected to hold
     and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
-    requests are handed over like all others, after those that are already pending. Pending
-    requests count as accepted, so nothing is sent twice while the requests of an earlier reset are
-    pending. A reset also sends again what the platform rejected before.
+    requests are handed over like all others, after the requests that are already pending. Pending
+    requests count as accepted, so a second reset creates no second request for the same element. A
+    reset also sends elements again that the platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
     current state. The id is kept until the last of these requests is archived. With `validate_only`
@@ -183,14 +183,14 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD.
     """
     UpdateResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.UpdateResetRunDefinitionRequest, _reset_service_pb2.UpdateResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Replaces everything of a definition except its state. The definition must be submitted again
+    """Replaces all fields of a definition except its state. The definition must be submitted again
     afterwards. If a run of it has begun, the update makes a new version; runs keep the version
     with which they began.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND, ETAG_MISMATCH.
     """
     DeleteResetRunDefinition: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.DeleteResetRunDefinitionRequest, _reset_service_pb2.DeleteResetRunDefinitionResponse]  # type: ignore[assignment]
-    """Deletes a definition of which no run has ever begun. A definition with runs can only be made
+    """Deletes a definition that never had a run. A definition with runs can only be made
     NOT_EFFECTIVE.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
@@ -203,8 +203,8 @@ class ResetServiceAsyncStub(ResetServiceStub):
     """
     PreviewResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.PreviewResetRunRequest, _reset_service_pb2.PreviewResetRunResponse]  # type: ignore[assignment]
     """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
-    differences in words. The first page also has the totals, so the service must examine all
-    subscriptions of the run for it, which may take long. The call changes nothing.
+    differences in words. The first page also contains the totals. For the totals the service must
+    examine all subscriptions of the run, which may take long. The call changes nothing.
 
     Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
     """
@@ -227,23 +227,23 @@ class ResetServiceAsyncStub(ResetServiceStub):
     Errors: INVALID_FIELD.
     """
     ListResetRunEntries: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ListResetRunEntriesRequest, _reset_service_pb2.ListResetRunEntriesResponse]  # type: ignore[assignment]
-    """Lists the outcome for each subscription, in the order of their numbers. A subscription for
-    which the run had nothing to send has no entry. Entries are removed two years after the run has
+    """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
+    entry if the run created no request for it. Entries are removed two years after the run has
     ended, unless a setting of the server says otherwise.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
     """
     WatchResetRun: _aio.UnaryStreamMultiCallable[_reset_service_pb2.WatchResetRunRequest, _reset_service_pb2.WatchResetRunResponse]  # type: ignore[assignment]
-    """Sends the current state of the run, then again whenever it has changed, at most once a second. The
-    stream ends when the run has ended; its requests have been created by then.
+    """Sends the current state of the run, then again whenever it has changed, at most once a second.
+    The stream ends when the run has ended. All requests of the run then exist.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
     """
     ApproveResetRun: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ApproveResetRunRequest, _reset_service_pb2.ApproveResetRunResponse]  # type: ignore[assignment]
     """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
-    needs other requests by now, its entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for
-    it. A proven caller cannot approve a run that it has submitted itself. A repeat with the same
-    `reason` and `performed_by` changes nothing and returns the run.
+    needs other requests now, its entry becomes CHANGED_SINCE_PREVIEW, and the run creates no
+    request for it. A proven caller cannot approve a run that it has submitted itself. A repeat
+    with the same `reason` and `performed_by` changes nothing and returns the run.
 
     Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
     """
@@ -270,9 +270,9 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_reset_service_pb2.ResetSubscriptionResponse, _abc.Awaitable[_reset_service_pb2.ResetSubscriptionResponse]]:
         """Creates the requests that remove the difference between what the platform is expected to hold
         and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
-        requests are handed over like all others, after those that are already pending. Pending
-        requests count as accepted, so nothing is sent twice while the requests of an earlier reset are
-        pending. A reset also sends again what the platform rejected before.
+        requests are handed over like all others, after the requests that are already pending. Pending
+        requests count as accepted, so a second reset creates no second request for the same element. A
+        reset also sends elements again that the platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
         current state. The id is kept until the last of these requests is archived. With `validate_only`
@@ -323,7 +323,7 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.UpdateResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.UpdateResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.UpdateResetRunDefinitionResponse]]:
-        """Replaces everything of a definition except its state. The definition must be submitted again
+        """Replaces all fields of a definition except its state. The definition must be submitted again
         afterwards. If a run of it has begun, the update makes a new version; runs keep the version
         with which they began.
 
@@ -336,7 +336,7 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.DeleteResetRunDefinitionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.DeleteResetRunDefinitionResponse, _abc.Awaitable[_reset_service_pb2.DeleteResetRunDefinitionResponse]]:
-        """Deletes a definition of which no run has ever begun. A definition with runs can only be made
+        """Deletes a definition that never had a run. A definition with runs can only be made
         NOT_EFFECTIVE.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, RUN_NOT_EDITABLE.
@@ -361,8 +361,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.PreviewResetRunResponse, _abc.Awaitable[_reset_service_pb2.PreviewResetRunResponse]]:
         """Lists the subscriptions that a run would reset now, in the order of their numbers, with their
-        differences in words. The first page also has the totals, so the service must examine all
-        subscriptions of the run for it, which may take long. The call changes nothing.
+        differences in words. The first page also contains the totals. For the totals the service must
+        examine all subscriptions of the run, which may take long. The call changes nothing.
 
         Errors: INVALID_FIELD, RESET_RUN_DEFINITION_NOT_FOUND, PROVIDER_NOT_FOUND.
         """
@@ -409,8 +409,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.ListResetRunEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ListResetRunEntriesResponse, _abc.Awaitable[_reset_service_pb2.ListResetRunEntriesResponse]]:
-        """Lists the outcome for each subscription, in the order of their numbers. A subscription for
-        which the run had nothing to send has no entry. Entries are removed two years after the run has
+        """Lists the outcome for each subscription, in the order of their numbers. A subscription has no
+        entry if the run created no request for it. Entries are removed two years after the run has
         ended, unless a setting of the server says otherwise.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND.
@@ -422,8 +422,8 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.WatchResetRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_reset_service_pb2.WatchResetRunResponse], _abc.AsyncIterator[_reset_service_pb2.WatchResetRunResponse]]:
-        """Sends the current state of the run, then again whenever it has changed, at most once a second. The
-        stream ends when the run has ended; its requests have been created by then.
+        """Sends the current state of the run, then again whenever it has changed, at most once a second.
+        The stream ends when the run has ended. All requests of the run then exist.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, TOO_MANY_STREAMS, DRAINING.
         """
@@ -435,9 +435,9 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ApproveResetRunResponse, _abc.Awaitable[_reset_service_pb2.ApproveResetRunResponse]]:
         """Approves a HELD run: it creates exactly the requests that its entries show. If a subscription
-        needs other requests by now, its entry becomes CHANGED_SINCE_PREVIEW and nothing is sent for
-        it. A proven caller cannot approve a run that it has submitted itself. A repeat with the same
-        `reason` and `performed_by` changes nothing and returns the run.
+        needs other requests now, its entry becomes CHANGED_SINCE_PREVIEW, and the run creates no
+        request for it. A proven caller cannot approve a run that it has submitted itself. A repeat
+        with the same `reason` and `performed_by` changes nothing and returns the run.
 
         Errors: INVALID_FIELD, RESET_RUN_NOT_FOUND, RUN_NOT_HELD, PERMISSION_DENIED.
         """

@@ -3,7 +3,7 @@
 isort:skip_file
 This file defines the messages and enums that the services share.
 
-Conventions of the whole contract:
+Conventions of all services:
 
 * Business keys are plain strings: `provider` is a provider's code, `subscription` is a
   subscription's number, `request` is a provisioning request's number, `action` is a subscription
@@ -13,7 +13,7 @@ Conventions of the whole contract:
   descriptions and reasons have up to 1000. Codes, numbers and serial numbers neither begin nor end
   with a blank, and have no control or format characters; names, references and other single lines
   have no control characters. Codes that differ in upper and lower case are different codes.
-* The server sets fields marked "Output", and ignores them in what callers send.
+* The server sets fields marked "Output", and ignores them in messages of callers.
 * An enum value that a reader does not know is treated like UNSPECIFIED.
 * No message of the server exceeds 2 MiB, so every client works with gRPC's default limit of 4 MiB.
 """
@@ -50,7 +50,7 @@ class _ProviderStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Provide
     PROVIDER_STATE_EFFECTIVE: _ProviderState.ValueType  # 2
 
 class ProviderState(_ProviderState, metaclass=_ProviderStateEnumTypeWrapper):
-    """Whether a provider gets requests."""
+    """Says whether a provider gets requests."""
 
 PROVIDER_STATE_UNSPECIFIED: ProviderState.ValueType  # 0
 PROVIDER_STATE_NOT_EFFECTIVE: ProviderState.ValueType  # 1
@@ -95,7 +95,7 @@ class _RequestMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Request
     """One ACTIVATE_SUBSCRIBER (DEACTIVATE_SUBSCRIBER) with all services."""
 
 class RequestMethod(_RequestMethod, metaclass=_RequestMethodEnumTypeWrapper):
-    """How activations (deactivations) of a whole subscription are sent to the platform."""
+    """The form in which the activation (deactivation) of a whole subscription is sent to the platform."""
 
 REQUEST_METHOD_UNSPECIFIED: RequestMethod.ValueType  # 0
 REQUEST_METHOD_PER_SERVICE: RequestMethod.ValueType  # 1
@@ -129,7 +129,7 @@ class _SubscriptionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sub
     """The subscription was ended within the period in which the customer may withdraw."""
 
 class SubscriptionState(_SubscriptionState, metaclass=_SubscriptionStateEnumTypeWrapper):
-    """The state of a subscription. CANCELLED and REGRETTED are final; the others are "live"."""
+    """The state of a subscription. CANCELLED and REGRETTED are final; the other states are "live"."""
 
 SUBSCRIPTION_STATE_UNSPECIFIED: SubscriptionState.ValueType  # 0
 SUBSCRIPTION_STATE_DRAFT: SubscriptionState.ValueType  # 1
@@ -198,12 +198,12 @@ class _SyncStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SyncState.V
     SYNC_STATE_PENDING: _SyncState.ValueType  # 2
     """The platform will hold what the CRM wants when the pending requests are accepted."""
     SYNC_STATE_OUT_OF_SYNC: _SyncState.ValueType  # 3
-    """The platform does not hold what the CRM wants, or nobody knows, and no pending request changes
-    that. A reset changes it.
+    """The platform does not hold what the CRM wants, or nobody knows whether it does, and no pending
+    request changes that. A reset corrects the platform.
     """
 
 class SyncState(_SyncState, metaclass=_SyncStateEnumTypeWrapper):
-    """Whether the platform holds what the CRM wants."""
+    """Says whether the platform holds what the CRM wants."""
 
 SYNC_STATE_UNSPECIFIED: SyncState.ValueType  # 0
 SYNC_STATE_IN_SYNC: SyncState.ValueType  # 1
@@ -211,8 +211,8 @@ SYNC_STATE_IN_SYNC: SyncState.ValueType  # 1
 SYNC_STATE_PENDING: SyncState.ValueType  # 2
 """The platform will hold what the CRM wants when the pending requests are accepted."""
 SYNC_STATE_OUT_OF_SYNC: SyncState.ValueType  # 3
-"""The platform does not hold what the CRM wants, or nobody knows, and no pending request changes
-that. A reset changes it.
+"""The platform does not hold what the CRM wants, or nobody knows whether it does, and no pending
+request changes that. A reset corrects the platform.
 """
 Global___SyncState: _TypeAlias = SyncState  # noqa: Y015
 
@@ -224,9 +224,9 @@ class _RequestTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RequestTy
     DESCRIPTOR: _descriptor.EnumDescriptor
     REQUEST_TYPE_UNSPECIFIED: _RequestType.ValueType  # 0
     REQUEST_TYPE_BECOME_SUBSCRIBER: _RequestType.ValueType  # 1
-    """Create the subscriber, or bring it to exactly this: `account`, `address`, `services`,
-    `installed_items`. An existing subscriber gets everything in the request and loses everything
-    else.
+    """Create the subscriber, or change it to have exactly this `account` and `address`, and these
+    `services` and `installed_items`. An existing subscriber gets everything in the request and
+    loses everything else.
     """
     REQUEST_TYPE_ACTIVATE_SERVICE: _RequestType.ValueType  # 2
     """Switch `service` on."""
@@ -247,7 +247,7 @@ class _RequestTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RequestTy
     REQUEST_TYPE_ADD_UDR: _RequestType.ValueType  # 10
     """Post the usage record `usage` of `service`."""
     REQUEST_TYPE_CANCEL_UDR: _RequestType.ValueType  # 11
-    """Take the usage record `usage` back."""
+    """Cancel the usage record `usage`."""
 
 class RequestType(_RequestType, metaclass=_RequestTypeEnumTypeWrapper):
     """What a provisioning request asks the platform to do. Every type is idempotent: a request succeeds
@@ -256,9 +256,9 @@ class RequestType(_RequestType, metaclass=_RequestTypeEnumTypeWrapper):
 
 REQUEST_TYPE_UNSPECIFIED: RequestType.ValueType  # 0
 REQUEST_TYPE_BECOME_SUBSCRIBER: RequestType.ValueType  # 1
-"""Create the subscriber, or bring it to exactly this: `account`, `address`, `services`,
-`installed_items`. An existing subscriber gets everything in the request and loses everything
-else.
+"""Create the subscriber, or change it to have exactly this `account` and `address`, and these
+`services` and `installed_items`. An existing subscriber gets everything in the request and
+loses everything else.
 """
 REQUEST_TYPE_ACTIVATE_SERVICE: RequestType.ValueType  # 2
 """Switch `service` on."""
@@ -279,7 +279,7 @@ REQUEST_TYPE_UPDATE_ADDRESS: RequestType.ValueType  # 9
 REQUEST_TYPE_ADD_UDR: RequestType.ValueType  # 10
 """Post the usage record `usage` of `service`."""
 REQUEST_TYPE_CANCEL_UDR: RequestType.ValueType  # 11
-"""Take the usage record `usage` back."""
+"""Cancel the usage record `usage`."""
 Global___RequestType: _TypeAlias = RequestType  # noqa: Y015
 
 class _RequestState:
@@ -334,23 +334,27 @@ class _RequestOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Request
     REQUEST_ORIGIN_ACTION: _RequestOrigin.ValueType  # 1
     """An action on the subscription created the request."""
     REQUEST_ORIGIN_RESET: _RequestOrigin.ValueType  # 2
-    """A reset created the request, or an action that first repaired a difference at the platform."""
+    """A reset created the request, or an action created it to correct an earlier difference at the
+    platform.
+    """
     REQUEST_ORIGIN_ROLLBACK: _RequestOrigin.ValueType  # 3
-    """A rollback created the request: it corrects what the platform already holds of a change that was
-    taken back.
+    """A rollback created the request: the platform already holds a part of a change that was taken
+    back, and the request corrects this part.
     """
 
 class RequestOrigin(_RequestOrigin, metaclass=_RequestOriginEnumTypeWrapper):
-    """What created a provisioning request."""
+    """The cause of a provisioning request."""
 
 REQUEST_ORIGIN_UNSPECIFIED: RequestOrigin.ValueType  # 0
 REQUEST_ORIGIN_ACTION: RequestOrigin.ValueType  # 1
 """An action on the subscription created the request."""
 REQUEST_ORIGIN_RESET: RequestOrigin.ValueType  # 2
-"""A reset created the request, or an action that first repaired a difference at the platform."""
+"""A reset created the request, or an action created it to correct an earlier difference at the
+platform.
+"""
 REQUEST_ORIGIN_ROLLBACK: RequestOrigin.ValueType  # 3
-"""A rollback created the request: it corrects what the platform already holds of a change that was
-taken back.
+"""A rollback created the request: the platform already holds a part of a change that was taken
+back, and the request corrects this part.
 """
 Global___RequestOrigin: _TypeAlias = RequestOrigin  # noqa: Y015
 
@@ -373,7 +377,7 @@ class _WaitingForEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WaitingFor
     """It waits until the provider is effective."""
 
 class WaitingFor(_WaitingFor, metaclass=_WaitingForEnumTypeWrapper):
-    """What a pending request waits for."""
+    """The reason why a pending request waits."""
 
 WAITING_FOR_UNSPECIFIED: WaitingFor.ValueType  # 0
 WAITING_FOR_ADAPTER: WaitingFor.ValueType  # 1
@@ -448,8 +452,8 @@ Global___DifferenceKind: _TypeAlias = DifferenceKind  # noqa: Y015
 
 @_typing.final
 class Provider(_message.Message):
-    """A platform (conditional access, OTT …) as it is configured here. A provider has at most 1,000
-    distributors and 5,000 services, and 1 MiB in all.
+    """The configuration of a platform (conditional access, OTT …) in this service. A provider has at
+    most 1,000 distributors and 5,000 services, and 1 MiB in all.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -468,22 +472,24 @@ class Provider(_message.Message):
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     CALLER_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """Unique. It never changes. 1 to 64 characters."""
+    """The unique code of the provider, which never changes. 1 to 64 characters."""
     display_name: _builtins.str
     state: Global___ProviderState.ValueType
     """Output. SetProviderState changes it."""
     etag: _builtins.str
-    """Every change of the provider changes it. In UpdateProvider: empty = not checked."""
+    """Every change of the provider changes the etag. In UpdateProvider: empty = not checked."""
     performed_by: _builtins.str
-    """Output. Who made the last change, according to the call's `performed_by`."""
+    """Output. The author of the last change, according to the call's `performed_by`."""
     caller: _builtins.str
-    """Output. Who made the last change, according to the connection: the name of the caller in the
-    server's file of callers. Without that file, the name in the client's certificate, or the
+    """Output. The author of the last change, according to the credentials: the name of the caller in
+    the server's file of callers. Without that file, the name in the client's certificate, or the
     client's address.
     """
     @_builtins.property
     def distributors(self) -> _containers.RepeatedCompositeFieldContainer[Global___Distributor]:
-        """Their codes are unique within the provider. `required_distributor` must not form cycles."""
+        """The distributors. Their codes are unique within the provider. Their `required_distributor` must
+        not form cycles.
+        """
 
     @_builtins.property
     def services(self) -> _containers.RepeatedCompositeFieldContainer[Global___Service]:
@@ -491,7 +497,7 @@ class Provider(_message.Message):
 
     @_builtins.property
     def goods(self) -> _containers.RepeatedCompositeFieldContainer[Global___GoodsMapping]:
-        """Each goods type, of the CRM and of the platform, occurs once."""
+        """The goods types. Each name of a goods type, of the CRM or of the platform, occurs once."""
 
     @_builtins.property
     def request_settings(self) -> Global___RequestSettings: ...
@@ -557,8 +563,8 @@ class Distributor(_message.Message):
 
     @_builtins.property
     def required_goods_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The CRM's goods types that the distributor must have, otherwise its services are off on the
-        platform. Requests carry the goods in this order. Each type has a mapping in `goods`.
+        """The CRM's goods types that the distributor requires. While one is missing, its services are off
+        on the platform. Requests contain the goods in this order. Each type has a mapping in `goods`.
         """
 
     def __init__(
@@ -583,9 +589,9 @@ Global___Distributor: _TypeAlias = Distributor  # noqa: Y015
 
 @_typing.final
 class Service(_message.Message):
-    """A service of the CRM and what the platform calls it. Several services may have the same
-    `provider_service_id`. On one distributor they make one entitlement, which is on as long as one
-    of these services is on.
+    """A service of the CRM, with its id on the platform. Several services may have the same
+    `provider_service_id`. On one distributor they are one entitlement, which is on as long as one of
+    these services is on.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -653,7 +659,7 @@ Global___Service: _TypeAlias = Service  # noqa: Y015
 
 @_typing.final
 class GoodsMapping(_message.Message):
-    """A goods type of the CRM and what the platform calls it, e.g. DECODER and STB."""
+    """A goods type of the CRM with its name on the platform, e.g. DECODER and STB."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -679,7 +685,7 @@ Global___GoodsMapping: _TypeAlias = GoodsMapping  # noqa: Y015
 
 @_typing.final
 class RequestSettings(_message.Message):
-    """How requests are created for a provider."""
+    """The settings for the creation of a provider's requests."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -687,17 +693,17 @@ class RequestSettings(_message.Message):
     DEACTIVATION_METHOD_FIELD_NUMBER: _builtins.int
     TERM_END_ON_PLATFORM_FIELD_NUMBER: _builtins.int
     activation_method: Global___RequestMethod.ValueType
-    """Used by Activate, End Resting, Short-Term Activation and End Short-Term Deactivation. Default
-    PER_SERVICE.
+    """The method for the actions Activate, End Resting, Short-Term Activation and End Short-Term
+    Deactivation. Default PER_SERVICE.
     """
     deactivation_method: Global___RequestMethod.ValueType
-    """Used by Deactivate, Terminate, Rest, Short-Term Deactivation and End Short-Term Activation.
-    Default PER_SERVICE.
+    """The method for the actions Deactivate, Terminate, Rest, Short-Term Deactivation and End
+    Short-Term Activation. Default PER_SERVICE.
     """
     term_end_on_platform: _builtins.bool
-    """True: requests carry the term end, and the platform switches the service off by itself (one-way
-    smartcards); a moved term end creates an ACTIVATE_SERVICE. False: only this service knows the
-    term end, and at the term end the platform gets a DEACTIVATE_SERVICE.
+    """If true, requests contain the term end, and the platform switches the service off by itself
+    (one-way smartcards); a changed term end creates an ACTIVATE_SERVICE. If false, the platform
+    does not know the term end, and gets a DEACTIVATE_SERVICE at that time.
     """
     def __init__(
         self,
@@ -716,7 +722,7 @@ Global___RequestSettings: _TypeAlias = RequestSettings  # noqa: Y015
 
 @_typing.final
 class DeliverySettings(_message.Message):
-    """How requests are handed over to a provider's adapters."""
+    """The settings for handing requests over to a provider's adapters."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -729,11 +735,11 @@ class DeliverySettings(_message.Message):
     """
     @_builtins.property
     def pending_window(self) -> _duration_pb2.Duration:
-        """How long a request may stay pending before it expires. 48 hours to 3650 days. Default 7 days."""
+        """The time after which a pending request expires. 48 hours to 3650 days. Default 7 days."""
 
     @_builtins.property
     def max_lease_time(self) -> _duration_pb2.Duration:
-        """How long a lease can last in all, with its extensions. 1 second to 24 hours. Default 1 hour."""
+        """The longest duration of a lease with all its extensions. 1 second to 24 hours. Default 1 hour."""
 
     def __init__(
         self,
@@ -774,7 +780,9 @@ class Subscription(_message.Message):
     """The operator's name for this type of subscription, e.g. DTH, SPORTS_BAR."""
     state: Global___SubscriptionState.ValueType
     revision: _builtins.int
-    """Grows with every change; see PerformActionRequest.expected_revision."""
+    """A number that grows with every change of the subscription; see
+    PerformActionRequest.expected_revision.
+    """
     @_builtins.property
     def until(self) -> _timestamp_pb2.Timestamp:
         """The end of a rest or short term; otherwise unset."""
@@ -881,7 +889,7 @@ Global___Account: _TypeAlias = Account  # noqa: Y015
 
 @_typing.final
 class Address(_message.Message):
-    """Where a subscription is."""
+    """The address of a subscription."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -976,7 +984,8 @@ class InstalledItem(_message.Message):
     """May be empty in an action if the subscription has exactly one provider."""
     distributor: _builtins.str
     """The code of the viewing point. It is empty only in a request that removes an item which
-    ReportPlatformState reported without a known viewing point: find it by the serial number.
+    ReportPlatformState reported without a known viewing point: then find the item by its serial
+    number.
     """
     serial_number: _builtins.str
     """1 to 64 characters."""
@@ -1024,11 +1033,11 @@ class SubscribedService(_message.Message):
     state: Global___ServiceState.ValueType
     @_builtins.property
     def term_end(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the service stops by itself; unset = never."""
+        """The time at which the service stops automatically; unset = never."""
 
     @_builtins.property
     def missing_goods_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Output. Goods types that the distributor requires and that are not installed there. While one is
+        """Output. The goods types that the distributor requires and does not have. While a goods type is
         missing, the service is not sent to the platform, even if it is on.
         """
 
@@ -1171,18 +1180,18 @@ class ProviderLink(_message.Message):
     """The platform's own account number, from the answer to BECOME_SUBSCRIBER."""
     sync_state: Global___SyncState.ValueType
     repair_rejected: _builtins.bool
-    """True if the platform rejected a request that repairs a difference, after the link was last in
-    sync or reset. Then later actions do not repair the difference; only a reset does.
+    """True if the platform has rejected a request that corrects a difference since the link was last
+    in sync or reset. Then later actions do not correct the difference; only a reset does.
     """
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___Difference]:
-        """The differences between the CRM and the platform that will be left when all pending requests are
-        accepted. Only in GetSubscription.
+        """The differences between the CRM and the platform that will remain when all pending requests are
+        accepted. Set only in GetSubscription.
         """
 
     @_builtins.property
     def confirmed(self) -> Global___PlatformTarget:
-        """What the platform has confirmed. Only in GetSubscription."""
+        """The contents that the platform has confirmed. Set only in GetSubscription."""
 
     @_builtins.property
     def last_error(self) -> Global___ProviderLink.LastError:
@@ -1246,8 +1255,8 @@ Global___Difference: _TypeAlias = Difference  # noqa: Y015
 
 @_typing.final
 class PlatformTarget(_message.Message):
-    """Everything that a platform should hold, or holds, for one subscription. It is for platforms whose
-    interface overwrites the whole subscriber.
+    """All contents that a platform should hold, or holds, for one subscription. Adapters need this
+    message if the interface of the platform overwrites the whole subscriber.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1320,8 +1329,9 @@ class ProvisionedService(_message.Message):
     provider_service_id: _builtins.str
     """The platform's own id of the service."""
     distributor: _builtins.str
-    """The code of the viewing point. It is empty only in a request that switches off or removes what
-    ReportPlatformState reported without a known viewing point: find it by the id and the items.
+    """The code of the viewing point. It is empty only in a request that switches off an entitlement
+    which ReportPlatformState reported without a known viewing point: then find the entitlement by
+    its id and items.
     """
     kind: Global___ServiceKind.ValueType
     @_builtins.property
@@ -1391,7 +1401,9 @@ class ProvisioningRequest(_message.Message):
     WAITING_FOR_FIELD_NUMBER: _builtins.int
     RESET_RUN_FIELD_NUMBER: _builtins.int
     number: _builtins.str
-    """R and ten digits. Numbers grow. Pass the number to the platform as the transaction id."""
+    """R and ten digits. A later request has a greater number. Pass the number to the platform as the
+    transaction id.
+    """
     type: Global___RequestType.ValueType
     state: Global___RequestState.ValueType
     origin: Global___RequestOrigin.ValueType
@@ -1404,17 +1416,18 @@ class ProvisioningRequest(_message.Message):
     reference: _builtins.str
     """The action's reference."""
     performed_by: _builtins.str
-    """Who performed the action, according to the call's `performed_by`."""
+    """The person or system that performed the action, according to the call's `performed_by`."""
     error_code: _builtins.str
     """The platform's error code. While the request is pending: the code of the last RETRY_LATER."""
     error_description: _builtins.str
-    """The platform's description of the error. While the request is pending: that of the last
-    RETRY_LATER. If an operator cancelled or resolved the request: who did it, and why.
+    """The platform's description of the error. While the request is pending: the description of the
+    last RETRY_LATER. If an operator cancelled or resolved the request: the operator and the
+    reason.
     """
     reference_number: _builtins.str
     """The platform's own transaction number, from the answer."""
     delivery_attempts: _builtins.int
-    """The number of hand-overs that were answered or failed, plus the current one."""
+    """The number of hand-overs that were answered or failed, and of the current hand-over."""
     last_adapter: _builtins.str
     """The adapter that got the request last."""
     waiting_for: Global___WaitingFor.ValueType

@@ -3,7 +3,7 @@
 isort:skip_file
 This file defines the messages and enums that the services share.
 
-Conventions of the whole contract:
+Conventions of all services:
 
 * Business keys are plain strings: `provider` is a provider's code, `subscription` is a
   subscription's number, `request` is a provisioning request's number, `action` is a subscription
@@ -13,7 +13,7 @@ Conventions of the whole contract:
   descriptions and reasons have up to 1000. Codes, numbers and serial numbers neither begin nor end
   with a blank, and have no control or format characters; names, references and other single lines
   have no control characters. Codes that differ in upper and lower case are different codes.
-* The server sets fields marked "Output", and ignores them in what callers send.
+* The server sets fields marked "Output", and ignores them in messages of callers.
 * An enum value that a reader does not know is treated like UNSPECIFIED.
 * No message of the server exceeds 2 MiB, so every client works with gRPC's default limit of 4 MiB.
 """

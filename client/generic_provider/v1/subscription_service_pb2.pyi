@@ -102,9 +102,9 @@ class _ActionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionSta
     ACTION_STATE_EXECUTED: _ActionState.ValueType  # 2
     """The action was performed and is not settled."""
     ACTION_STATE_SETTLED: _ActionState.ValueType  # 3
-    """The action is settled, and nothing of it was taken back."""
+    """The action is settled, and no part of it was taken back."""
     ACTION_STATE_PARTLY_REJECTED: _ActionState.ValueType  # 4
-    """The action is settled, and a part of it was taken back: see taken_back."""
+    """The action is settled, and `taken_back` lists the parts of it that were taken back."""
     ACTION_STATE_REJECTED: _ActionState.ValueType  # 5
     """The whole action was taken back; or it was scheduled and was not allowed when it was due. In
     the second case it has no execute_time.
@@ -113,7 +113,7 @@ class _ActionStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionSta
     """The action was cancelled before it was performed."""
 
 class ActionState(_ActionState, metaclass=_ActionStateEnumTypeWrapper):
-    """The state of an action. An action is settled when all its requests, and those of all earlier
+    """The state of an action. An action is settled when all its requests, and all requests of earlier
     actions of the subscription, have reached a final state.
     """
 
@@ -123,9 +123,9 @@ ACTION_STATE_SCHEDULED: ActionState.ValueType  # 1
 ACTION_STATE_EXECUTED: ActionState.ValueType  # 2
 """The action was performed and is not settled."""
 ACTION_STATE_SETTLED: ActionState.ValueType  # 3
-"""The action is settled, and nothing of it was taken back."""
+"""The action is settled, and no part of it was taken back."""
 ACTION_STATE_PARTLY_REJECTED: ActionState.ValueType  # 4
-"""The action is settled, and a part of it was taken back: see taken_back."""
+"""The action is settled, and `taken_back` lists the parts of it that were taken back."""
 ACTION_STATE_REJECTED: ActionState.ValueType  # 5
 """The whole action was taken back; or it was scheduled and was not allowed when it was due. In
 the second case it has no execute_time.
@@ -147,7 +147,7 @@ class _ActionOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ActionOr
     """A rest, short term or term ended."""
 
 class ActionOrigin(_ActionOrigin, metaclass=_ActionOriginEnumTypeWrapper):
-    """What caused an action."""
+    """The cause of an action."""
 
 ACTION_ORIGIN_UNSPECIFIED: ActionOrigin.ValueType  # 0
 ACTION_ORIGIN_CALLER: ActionOrigin.ValueType  # 1
@@ -164,20 +164,21 @@ class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.Val
     DESCRIPTOR: _descriptor.EnumDescriptor
     PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
     PRIORITY_LIVE: _Priority.ValueType  # 1
-    """The default."""
+    """The default for actions that are not scheduled."""
     PRIORITY_BULK: _Priority.ValueType  # 2
-    """Use it for migrations and campaigns."""
+    """The priority for migrations and campaigns."""
 
 class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
-    """Whether the requests of the action are live or bulk. While both wait, four live subscriptions are
-    handed over for each bulk one. A live action makes all pending requests of its subscription live.
+    """Says whether the requests of the action are live or bulk. While both kinds wait, the server hands
+    over four live subscriptions for each bulk subscription. A live action makes all pending requests
+    of its subscription live.
     """
 
 PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
 PRIORITY_LIVE: Priority.ValueType  # 1
-"""The default."""
+"""The default for actions that are not scheduled."""
 PRIORITY_BULK: Priority.ValueType  # 2
-"""Use it for migrations and campaigns."""
+"""The priority for migrations and campaigns."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
 class _EventKind:
@@ -264,8 +265,8 @@ class PerformActionRequest(_message.Message):
     kept as long as the action.
     """
     reference: _builtins.str
-    """The CRM's order, ticket or campaign. Up to 200 characters. It can be searched for, and need not be
-    unique.
+    """The CRM's order, ticket or campaign. Up to 200 characters. ListActions can filter by it. It
+    need not be unique.
     """
     performed_by: _builtins.str
     """The person or system that makes this change, as the caller names it. Up to 100 characters."""
@@ -405,8 +406,8 @@ class BecomeSubscriber(_message.Message):
     type: _builtins.str
     """The operator's name for this type of subscription, e.g. DTH. 1 to 64 characters."""
     provider: _builtins.str
-    """The provider of the items and services that do not name a provider. It is linked even if
-    nothing uses it.
+    """The provider of the items and services that do not name a provider. This provider is linked
+    even if no item or service uses it.
     """
     draft: _builtins.bool
     @_builtins.property
@@ -443,7 +444,9 @@ Global___BecomeSubscriber: _TypeAlias = BecomeSubscriber  # noqa: Y015
 
 @_typing.final
 class ExistingAccount(_message.Message):
-    """An account that the customer already has on a platform. This action sends nothing to that platform."""
+    """An account that the customer already has on a platform. This action creates no requests for that
+    platform.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -454,9 +457,9 @@ class ExistingAccount(_message.Message):
     account_number: _builtins.str
     """The platform's own account number."""
     holds_everything: _builtins.bool
-    """True: the platform holds everything that this action names. False: only the account is known, and
-    the subscription is OUT_OF_SYNC at the provider until the platform's contents are reported, a
-    reset sends everything, or the platform accepts a BECOME_SUBSCRIBER.
+    """If true, the platform holds everything that this action names. If false, the contents of the
+    account are unknown, and the subscription is OUT_OF_SYNC at the provider until a report names
+    the contents, a reset sends all elements, or the platform accepts a BECOME_SUBSCRIBER.
     """
     def __init__(
         self,
@@ -475,7 +478,7 @@ Global___ExistingAccount: _TypeAlias = ExistingAccount  # noqa: Y015
 
 @_typing.final
 class Activate(_message.Message):
-    """Changes DRAFT or NOT_EFFECTIVE to EFFECTIVE. Services in those states change too, except those
+    """Changes DRAFT or NOT_EFFECTIVE to EFFECTIVE. Services in these states change too, except services
     whose term has ended.
     """
 
@@ -511,7 +514,9 @@ Global___Deactivate: _TypeAlias = Deactivate  # noqa: Y015
 
 @_typing.final
 class Rest(_message.Message):
-    """Changes EFFECTIVE to IN_RESTING. The rest ends by itself at `until`. Another Rest moves the end."""
+    """Changes EFFECTIVE to IN_RESTING. The rest ends automatically at `until`. A second Rest changes
+    the end.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -553,7 +558,7 @@ Global___EndResting: _TypeAlias = EndResting  # noqa: Y015
 @_typing.final
 class ShortTermActivate(_message.Message):
     """Changes DRAFT or NOT_EFFECTIVE to SHORT_TERM_EFFECTIVE. The short term ends by itself at `until`.
-    Another ShortTermActivate moves the end.
+    A second ShortTermActivate changes the end.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -595,8 +600,8 @@ Global___EndShortTermActivation: _TypeAlias = EndShortTermActivation  # noqa: Y0
 
 @_typing.final
 class ShortTermDeactivate(_message.Message):
-    """Changes EFFECTIVE to SHORT_TERM_NOT_EFFECTIVE. The short term ends by itself at `until`. Another
-    ShortTermDeactivate moves the end.
+    """Changes EFFECTIVE to SHORT_TERM_NOT_EFFECTIVE. The short term ends by itself at `until`. A second
+    ShortTermDeactivate changes the end.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -676,7 +681,7 @@ Global___Regret: _TypeAlias = Regret  # noqa: Y015
 
 @_typing.final
 class AddServices(_message.Message):
-    """Adds services. Each takes the subscription's state."""
+    """Adds services. Each new service gets the state of the subscription."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -700,9 +705,9 @@ Global___AddServices: _TypeAlias = AddServices  # noqa: Y015
 
 @_typing.final
 class StartServices(_message.Message):
-    """Starts live services that are not on: they take the subscription's state. On a NOT_EFFECTIVE
-    subscription they make the subscription EFFECTIVE, with only these services on. A service whose
-    term has ended is refused: use ChangeTerms instead.
+    """Starts live services that are not on: they get the state of the subscription. A NOT_EFFECTIVE
+    subscription becomes EFFECTIVE, and only these services are on. A service whose term has ended is
+    refused: use ChangeTerms instead.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -777,12 +782,12 @@ Global___RemoveServices: _TypeAlias = RemoveServices  # noqa: Y015
 
 @_typing.final
 class ChangeTerms(_message.Message):
-    """Sets or moves the term ends of termed services, or clears them if term_end is unset. A service
-    that its term end has stopped starts again (a late renewal): it takes the subscription's state.
-    If it was the subscription's last service, so that the term end made the subscription
-    NOT_EFFECTIVE, the subscription becomes EFFECTIVE again, unless its state has been changed in the
-    meantime. Services that somebody stopped stay off, and so does a subscription that somebody
-    deactivated.
+    """Sets the term ends of termed services, or clears them if term_end is unset. A service that has
+    stopped at its term end starts again (a late renewal): it gets the state of the subscription. If
+    it was the subscription's last service, so that the term end made the subscription NOT_EFFECTIVE,
+    the subscription becomes EFFECTIVE again, unless its state has been changed in the meantime.
+    Services that Stop Services switched off stay off, and a subscription that Deactivate switched
+    off stays off too.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -808,8 +813,8 @@ Global___ChangeTerms: _TypeAlias = ChangeTerms  # noqa: Y015
 @_typing.final
 class SwapService(_message.Message):
     """Replaces a service by another one on the same distributor: the old service becomes SWAPPED, and
-    the new one takes its state. The action is atomic: if the platform rejects a part, the whole
-    action is taken back.
+    the new service gets its former state. The action is atomic: if the platform rejects a part, the
+    whole action is taken back.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -919,7 +924,7 @@ class SwapItem(_message.Message):
     """The goods type of the old item; empty = any."""
     @_builtins.property
     def new_item(self) -> _resources_pb2.InstalledItem:
-        """If its provider and distributor are empty, the new item gets the values of the old item."""
+        """If its provider or distributor is empty, the new item gets the value of the old item."""
 
     def __init__(
         self,
@@ -1046,10 +1051,10 @@ Global___ChangeSubscriber: _TypeAlias = ChangeSubscriber  # noqa: Y015
 
 @_typing.final
 class AddUsage(_message.Message):
-    """Adds a usage record. The subscription, and the termed service that the usage service requires, must
-    be on. The record leaves the subscription at its end. It belongs to the goods of its distributor:
-    when a card is swapped before the end, the usage is cancelled for the old card and added for the
-    new one.
+    """Adds a usage record. The subscription, and the termed service that the usage service requires,
+    must be on. The record is removed from the subscription at its end. It belongs to the goods of
+    its distributor: when a card is swapped before the end, the usage is cancelled for the old card
+    and added for the new one.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1145,8 +1150,8 @@ Global___CancelUsage: _TypeAlias = CancelUsage  # noqa: Y015
 
 @_typing.final
 class Replace(_message.Message):
-    """Brings a subscription in any live state to exactly this state, and removes everything that is not
-    named. It is for CRMs that know states rather than actions. The action is atomic.
+    """Changes a subscription in any live state to exactly this state, and removes all parts that are
+    not named. This action is for CRMs that send states and not changes. The action is atomic.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1209,8 +1214,8 @@ class ServiceSelection(_message.Message):
     service: _builtins.str
     @_builtins.property
     def term_end(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the service stops by itself; unset = never. It must be in the future. Only for
-        termed services.
+        """The time at which the service stops automatically; unset = never. It must be in the future.
+        Only for termed services.
         """
 
     def __init__(
@@ -1239,7 +1244,9 @@ class PerformActionResponse(_message.Message):
     REPEATED_FIELD_NUMBER: _builtins.int
     PROVIDERS_LEFT_OUT_FIELD_NUMBER: _builtins.int
     repeated: _builtins.bool
-    """True: an earlier call with the same request_id performed the action; this call changed nothing."""
+    """True if an earlier call with the same request_id performed the action; then this call changed
+    nothing.
+    """
     @_builtins.property
     def action(self) -> Global___SubscriptionAction: ...
     @_builtins.property
@@ -1248,16 +1255,16 @@ class PerformActionResponse(_message.Message):
 
     @_builtins.property
     def requests(self) -> _containers.RepeatedCompositeFieldContainer[_resources_pb2.ProvisioningRequest]:
-        """The requests that the action created, in their current state. If the subscription was OUT_OF_SYNC
-        at a provider, the requests that repair the difference come first (origin RESET): the action does
-        not wait for them, and its own `requests` do not name them.
+        """The requests that the action created, in their current state. If the subscription was
+        OUT_OF_SYNC at a provider, requests that correct the earlier difference come first (origin
+        RESET). The action can be settled before them, and its field `requests` does not name them.
         """
 
     @_builtins.property
     def providers_left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Providers that got no requests because they were not effective. When such a provider is
-        effective again, the next action or a reset sends what its platform lacks. Empty if `repeated`
-        is true.
+        effective again, the next action or a reset sends the elements that its platform lacks. Empty
+        if `repeated` is true.
         """
 
     def __init__(
@@ -1284,7 +1291,7 @@ class SubscriptionAction(_message.Message):
     When the platform rejects a request of the action, the part that this request carried is taken
     back in the CRM; an atomic action is taken back as a whole. Later actions are checked again, and
     are rejected too if they are impossible now. A rejected request for a usage record is taken back
-    only in Add Usage and Cancel Usage. In other actions the usage had been bought earlier, so it
+    only in Add Usage and Cancel Usage. In other actions the usage was bought earlier, so the record
     stays in the CRM, and the subscription is OUT_OF_SYNC until the next reset.
     """
 
@@ -1314,8 +1321,8 @@ class SubscriptionAction(_message.Message):
     """
     @_builtins.property
     def performed(self) -> Global___PerformActionRequest:
-        """The message of the call that performed the action; for an automatic end, a message that would
-        do the same. Unset in answers to BatchPerformActions.
+        """The message of the call that performed the action; for an automatic end, a message with the
+        same effect. Unset in answers to BatchPerformActions.
         """
 
     @_builtins.property
@@ -1364,7 +1371,7 @@ Global___SubscriptionAction: _TypeAlias = SubscriptionAction  # noqa: Y015
 @_typing.final
 class ActionError(_message.Message):
     """The reason why an action, or a part of it, was taken back; or why a scheduled action was rejected
-    when it was due; or who cancelled it (reason CANCELLED_BY_OPERATOR).
+    when it was due; or, with the reason CANCELLED_BY_OPERATOR, who cancelled the action.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1381,7 +1388,7 @@ class ActionError(_message.Message):
     error_code: _builtins.str
     """The platform's error code."""
     error_description: _builtins.str
-    """The platform's description of the error, or the service's, if no request was rejected."""
+    """The platform's description of the error. If no request was rejected, the service's description."""
     def __init__(
         self,
         *,
@@ -1418,12 +1425,12 @@ class Undone(_message.Message):
     state: _resources_pb2.SubscriptionState.ValueType
     """The restored state of the subscription."""
     link: _builtins.bool
-    """True: the provider does not serve the subscription any more, because its platform rejected the
-    subscriber (BECOME_SUBSCRIBER).
+    """True if the provider does not serve the subscription any more, because its platform rejected
+    the subscriber (BECOME_SUBSCRIBER).
     """
     gone: _builtins.bool
-    """True: the action had added this service, item or usage record, and it is gone again. False: it
-    is back, because the action had changed or removed it.
+    """True if the rollback has removed this service, item or usage record, which the action had
+    added. False if the rollback has restored it, because the action had changed or removed it.
     """
     @_builtins.property
     def service(self) -> _resources_pb2.SubscribedService:
@@ -1431,7 +1438,7 @@ class Undone(_message.Message):
 
     @_builtins.property
     def item(self) -> _resources_pb2.InstalledItem:
-        """The item: see gone."""
+        """The item; `gone` says whether it was removed or restored."""
 
     @_builtins.property
     def holder(self) -> _resources_pb2.Account:
@@ -1443,7 +1450,7 @@ class Undone(_message.Message):
 
     @_builtins.property
     def usage(self) -> _resources_pb2.Usage:
-        """The usage record: see gone."""
+        """The usage record; `gone` says whether it was removed or restored."""
 
     def __init__(
         self,
@@ -1502,7 +1509,7 @@ class BatchPerformActionsResponse(_message.Message):
         ERROR_FIELD_NUMBER: _builtins.int
         REPEATED_FIELD_NUMBER: _builtins.int
         repeated: _builtins.bool
-        """True: an earlier call performed the action, and this call changed nothing."""
+        """True if an earlier call performed the action; then this call changed nothing."""
         @_builtins.property
         def action(self) -> Global___SubscriptionAction:
             """Without `performed`."""
@@ -1555,8 +1562,8 @@ class GetActionRequest(_message.Message):
     """The `request_id` of the call that created it."""
     @_builtins.property
     def wait(self) -> _duration_pb2.Duration:
-        """How long to wait for the action to be settled: 0 (default) to 30 seconds. A longer wait is taken as
-        30.
+        """The longest wait until the action is settled: 0 (default) to 30 seconds. A longer wait counts
+        as 30 seconds.
         """
 
     def __init__(
@@ -1875,7 +1882,7 @@ class WatchEventsRequest(_message.Message):
     start_after: _builtins.str
     """The cursor of an event or heartbeat: the stream begins after it."""
     from_beginning: _builtins.bool
-    """True: the stream begins with the oldest event that is kept."""
+    """If true, the stream begins with the oldest stored event."""
     provider: _builtins.str
     """The events that concern this provider. Actions concern all providers of their subscription."""
     subscription: _builtins.str
@@ -2080,7 +2087,7 @@ class Event(_message.Message):
 
         @_builtins.property
         def taken_back(self) -> _containers.RepeatedCompositeFieldContainer[Global___Undone]:
-            """What was taken back of the action so far."""
+            """All parts of the action that were taken back so far."""
 
         @_builtins.property
         def dependent_actions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -2150,7 +2157,7 @@ class Event(_message.Message):
 
     @_typing.final
     class ResetRunFinished(_message.Message):
-        """The run has ended; the platform may still have requests of it."""
+        """The run has ended; some of its requests may still be pending."""
 
         DESCRIPTOR: _descriptor.Descriptor
 
@@ -2211,8 +2218,8 @@ class Event(_message.Message):
     """The reference of the action."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """When the transaction of the event began. It can be a little earlier than the time of the
-        previous event.
+        """The time at which the transaction of the event began. It can be a little earlier than the time
+        of the previous event.
         """
 
     @_builtins.property

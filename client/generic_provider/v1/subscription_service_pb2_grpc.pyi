@@ -46,12 +46,12 @@ class SubscriptionServiceStub:
     state. With `validate_only` nothing changes: the action has no id, and the requests have no
     numbers.
 
-    With a `schedule_time` in the future the action is SCHEDULED, and the service performs it within a
-    second after that time. The actions of a subscription, and its ends, are performed in the order
-    in which they are due. Until then the action reserves nothing. The call only checks that
-    providers, distributors, services and goods types exist. If the action is not allowed when it is
-    due, it becomes REJECTED, and its error says why. validate_only always says what the action would
-    do now.
+    With a `schedule_time` in the future the action is SCHEDULED, and the service performs it
+    within a second after that time. The scheduled actions and the automatic ends of a subscription
+    are performed in the order of their due times. Until then the action reserves nothing. The call
+    only checks that providers, distributors, services and goods types exist. If the action is not
+    allowed when it is due, it becomes REJECTED, and its error says why. `validate_only` always
+    returns what the action would do now.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
     SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
@@ -91,17 +91,17 @@ class SubscriptionServiceStub:
     Errors: INVALID_FIELD.
     """
     WatchEvents: _grpc.UnaryStreamMultiCallable[_subscription_service_pb2.WatchEventsRequest, _subscription_service_pb2.WatchEventsResponse]
-    """Sends all events, in the order of the commits, each event once: first those after the cursor,
-    then new events, until the caller ends the call. Every event has a cursor: store the last
-    cursor, and resume after it whenever the stream has ended, at any server of the database.
+    """Sends all events, in the order of the commits, each event once: first the events after the
+    cursor, then new events, until the caller ends the call. Every event has a cursor: store the
+    last cursor, and resume after it whenever the stream has ended, at any server of the database.
     Events are kept for 7 days, unless a setting of the server says otherwise.
 
     The first message is a heartbeat, whose cursor is the place where the stream begins. While
     there is no event, a heartbeat follows at least every 10 seconds; its cursor is after all
-    events that were sent or that the filters left out. A server that shuts down sends `drain` and
+    events that were sent or that the filters excluded. A server that shuts down sends `drain` and
     ends the stream: open another stream. Reconnect when no message has arrived for 30 seconds.
 
-    A watcher that reads slowly does not delay others; it gets all events later.
+    A watcher that reads slowly does not delay other watchers; it gets all events later.
 
     Errors: INVALID_FIELD, CURSOR_TOO_OLD, CURSOR_UNKNOWN, TOO_MANY_STREAMS, DRAINING.
     """
@@ -124,12 +124,12 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     state. With `validate_only` nothing changes: the action has no id, and the requests have no
     numbers.
 
-    With a `schedule_time` in the future the action is SCHEDULED, and the service performs it within a
-    second after that time. The actions of a subscription, and its ends, are performed in the order
-    in which they are due. Until then the action reserves nothing. The call only checks that
-    providers, distributors, services and goods types exist. If the action is not allowed when it is
-    due, it becomes REJECTED, and its error says why. validate_only always says what the action would
-    do now.
+    With a `schedule_time` in the future the action is SCHEDULED, and the service performs it
+    within a second after that time. The scheduled actions and the automatic ends of a subscription
+    are performed in the order of their due times. Until then the action reserves nothing. The call
+    only checks that providers, distributors, services and goods types exist. If the action is not
+    allowed when it is due, it becomes REJECTED, and its error says why. `validate_only` always
+    returns what the action would do now.
 
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
     SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
@@ -169,17 +169,17 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     Errors: INVALID_FIELD.
     """
     WatchEvents: _aio.UnaryStreamMultiCallable[_subscription_service_pb2.WatchEventsRequest, _subscription_service_pb2.WatchEventsResponse]  # type: ignore[assignment]
-    """Sends all events, in the order of the commits, each event once: first those after the cursor,
-    then new events, until the caller ends the call. Every event has a cursor: store the last
-    cursor, and resume after it whenever the stream has ended, at any server of the database.
+    """Sends all events, in the order of the commits, each event once: first the events after the
+    cursor, then new events, until the caller ends the call. Every event has a cursor: store the
+    last cursor, and resume after it whenever the stream has ended, at any server of the database.
     Events are kept for 7 days, unless a setting of the server says otherwise.
 
     The first message is a heartbeat, whose cursor is the place where the stream begins. While
     there is no event, a heartbeat follows at least every 10 seconds; its cursor is after all
-    events that were sent or that the filters left out. A server that shuts down sends `drain` and
+    events that were sent or that the filters excluded. A server that shuts down sends `drain` and
     ends the stream: open another stream. Reconnect when no message has arrived for 30 seconds.
 
-    A watcher that reads slowly does not delay others; it gets all events later.
+    A watcher that reads slowly does not delay other watchers; it gets all events later.
 
     Errors: INVALID_FIELD, CURSOR_TOO_OLD, CURSOR_UNKNOWN, TOO_MANY_STREAMS, DRAINING.
     """
@@ -205,12 +205,12 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         state. With `validate_only` nothing changes: the action has no id, and the requests have no
         numbers.
 
-        With a `schedule_time` in the future the action is SCHEDULED, and the service performs it within a
-        second after that time. The actions of a subscription, and its ends, are performed in the order
-        in which they are due. Until then the action reserves nothing. The call only checks that
-        providers, distributors, services and goods types exist. If the action is not allowed when it is
-        due, it becomes REJECTED, and its error says why. validate_only always says what the action would
-        do now.
+        With a `schedule_time` in the future the action is SCHEDULED, and the service performs it
+        within a second after that time. The scheduled actions and the automatic ends of a subscription
+        are performed in the order of their due times. Until then the action reserves nothing. The call
+        only checks that providers, distributors, services and goods types exist. If the action is not
+        allowed when it is due, it becomes REJECTED, and its error says why. `validate_only` always
+        returns what the action would do now.
 
         Errors: INVALID_FIELD, PROVIDER_NOT_FOUND, DISTRIBUTOR_NOT_FOUND, SERVICE_NOT_FOUND,
         SUBSCRIPTION_NOT_FOUND, ITEM_NOT_FOUND, USAGE_NOT_FOUND, SUBSCRIPTION_EXISTS, REQUEST_ID_REUSED,
@@ -292,17 +292,17 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _subscription_service_pb2.WatchEventsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_subscription_service_pb2.WatchEventsResponse], _abc.AsyncIterator[_subscription_service_pb2.WatchEventsResponse]]:
-        """Sends all events, in the order of the commits, each event once: first those after the cursor,
-        then new events, until the caller ends the call. Every event has a cursor: store the last
-        cursor, and resume after it whenever the stream has ended, at any server of the database.
+        """Sends all events, in the order of the commits, each event once: first the events after the
+        cursor, then new events, until the caller ends the call. Every event has a cursor: store the
+        last cursor, and resume after it whenever the stream has ended, at any server of the database.
         Events are kept for 7 days, unless a setting of the server says otherwise.
 
         The first message is a heartbeat, whose cursor is the place where the stream begins. While
         there is no event, a heartbeat follows at least every 10 seconds; its cursor is after all
-        events that were sent or that the filters left out. A server that shuts down sends `drain` and
+        events that were sent or that the filters excluded. A server that shuts down sends `drain` and
         ends the stream: open another stream. Reconnect when no message has arrived for 30 seconds.
 
-        A watcher that reads slowly does not delay others; it gets all events later.
+        A watcher that reads slowly does not delay other watchers; it gets all events later.
 
         Errors: INVALID_FIELD, CURSOR_TOO_OLD, CURSOR_UNKNOWN, TOO_MANY_STREAMS, DRAINING.
         """

@@ -109,7 +109,7 @@ def test_every_verdict_is_explained() -> None:
 
 def test_every_error_of_the_service_is_explained() -> None:
     lists = re.findall(r"// Errors: ([^.]+)\.", CONTRACT)
-    named = {name for text in lists for name in text.split(", ")}
+    named = {name for text in lists for name in re.findall(r"[A-Z_]+", text)}
 
     assert named | {"STORE_UNAVAILABLE", "INTERNAL"} <= set(first_cells("Errors"))
 

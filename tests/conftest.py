@@ -24,6 +24,7 @@ settings.load_profile("untimed")
 
 use_memory()
 
+FAILED = pytest.StashKey[bool]()
 SEED = f"{fresh.VARIABLE}={fresh.SEED}"
 
 STORES = ("sqlite", pytest.param("postgresql", marks=pytest.mark.postgresql))
@@ -40,9 +41,12 @@ def pytest_report_header() -> str:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     report = yield
     if report.failed:
+        item.stash[FAILED] = True
         report.sections.append(("chance", SEED))
     return report
 
@@ -118,22 +122,22 @@ def _empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def _one_for_all(postgres: Databases) -> Iterator[tuple[str, Remembered]]:
+def _remembered(postgres: Databases) -> Iterator[Remembered]:
     """A database with the service's tables, for one test after the other."""
-    made = postgres.create_database()
-    _prepare(made)
-    remembered = Remembered(made)
-    yield made, remembered
-    remembered.close()
-    postgres.drop_database(made)
+    remembered = Remembered(postgres, _prepare)
+    yield remembered
+    remembered.drop()
 
 
 @pytest.fixture
-def postgres_url(_one_for_all: tuple[str, Remembered]) -> Iterator[str]:
+def postgres_url(request: pytest.FixtureRequest, _remembered: Remembered) -> Iterator[str]:
     """An empty database on PostgreSQL."""
-    url, remembered = _one_for_all
-    yield url
-    remembered.restore()
+    yield _remembered.url
+    if request.node.stash.get(FAILED, False):
+        # a store that the test has not closed stays alone in the former database
+        _remembered.make_another()
+    else:
+        _remembered.restore()
 
 
 @pytest.fixture(params=STORES)

@@ -13,7 +13,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -53,31 +53,6 @@ END_OTHERS = """
     WHERE datname = current_database() AND pid <> pg_backend_pid()"""
 
 
-class Remembered:
-    """The contents of a database, which can be restored faster than a new database is made.
-
-    The connection stays open, because then PostgreSQL keeps the prepared statements.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._connection = psycopg.connect(url, autocommit=True)
-        tables = [name for (name,) in self._connection.execute(TABLES)]
-        kept = "".join(f"CREATE TABLE first.{t} AS TABLE public.{t};" for t in tables)
-        again = "".join(f"DELETE FROM {t}; INSERT INTO {t} TABLE first.{t};" for t in tables)  # noqa: S608
-        self._connection.execute(
-            f"CREATE SCHEMA first; {kept} CREATE FUNCTION first.restore() RETURNS void "
-            f"LANGUAGE plpgsql AS $$ BEGIN {again} END $$".encode()
-        )
-
-    def restore(self) -> None:
-        """Ends all other sessions, and restores the contents."""
-        self._connection.execute(END_OTHERS)
-        self._connection.execute("SELECT first.restore()")
-
-    def close(self) -> None:
-        self._connection.close()
-
-
 @dataclass(slots=True)
 class Databases:
     """A server on which databases can be made. `base`: the URL of one of its databases."""
@@ -102,6 +77,48 @@ class Databases:
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             cursor = connection.execute(statement.encode(), parameters or None)
             return cursor.fetchall() if cursor.description else []
+
+
+class Remembered:
+    """A database that each test gets with the same contents, which `prepare` writes. To restore
+    them takes less time than to make a database.
+
+    The connection stays open, because then PostgreSQL keeps the prepared statements.
+    """
+
+    def __init__(self, server: Databases, prepare: Callable[[str], None]) -> None:
+        self._server = server
+        self._prepare = prepare
+        self._made: list[str] = []
+        self._make()
+
+    def make_another(self) -> None:
+        """Makes a database in place of the former one, which stays until `drop`."""
+        self._connection.close()
+        self._make()
+
+    def _make(self) -> None:
+        self.url = self._server.create_database()
+        self._made.append(self.url)
+        self._prepare(self.url)
+        self._connection = psycopg.connect(self.url, autocommit=True)
+        tables = [name for (name,) in self._connection.execute(TABLES)]
+        kept = "".join(f"CREATE TABLE first.{t} AS TABLE public.{t};" for t in tables)
+        again = "".join(f"DELETE FROM {t}; INSERT INTO {t} TABLE first.{t};" for t in tables)  # noqa: S608
+        self._connection.execute(
+            f"CREATE SCHEMA first; {kept} CREATE FUNCTION first.restore() RETURNS void "
+            f"LANGUAGE plpgsql AS $$ BEGIN {again} END $$".encode()
+        )
+
+    def restore(self) -> None:
+        """Ends all other sessions, and restores the contents."""
+        self._connection.execute(END_OTHERS)
+        self._connection.execute("SELECT first.restore()")
+
+    def drop(self) -> None:
+        self._connection.close()
+        for url in self._made:
+            self._server.drop_database(url)
 
 
 @dataclass(slots=True)

@@ -84,15 +84,15 @@ class Claim(Value, frozen=True, kw_only=True):
             return tuple([() for _ in self.demands])
         most = sum(_share(transaction, demand) for demand in self.demands)
         most_bulk = min(most, MOST_BULK_AT_ONCE)
-        live = transaction.ready(self.provider, bulk=0, most=most)
-        bulk = transaction.ready(self.provider, bulk=1, most=most_bulk)
+        live = transaction.search.ready(self.provider, bulk=0, most=most)
+        bulk = transaction.search.ready(self.provider, bulk=1, most=most_bulk)
         free = self._free(transaction, live, bulk)
         shares = tuple(
             [tuple(self._hand_over(transaction, demand, free)) for demand in self.demands]
         )
         handed = {each.lane.subscription for share in shares for each in share}
         if len(live) < most and len(bulk) < most_bulk and handed.issuperset([*live, *bulk]):
-            transaction.note_empty(self.provider)
+            transaction.search.note_empty(self.provider)
         return shares
 
     def hand_over(

@@ -19,7 +19,7 @@ class DropEvents(Value, frozen=True, kw_only=True):
         return SEARCHES
 
     def run(self, transaction: Transaction) -> None:
-        transaction.drop_events(before=self.before, most=MOST_EVENT_ROWS)
+        transaction.cleaning.drop_events(before=self.before, most=MOST_EVENT_ROWS)
 
 
 class DropAudit(Value, frozen=True, kw_only=True):
@@ -31,7 +31,7 @@ class DropAudit(Value, frozen=True, kw_only=True):
         return SEARCHES
 
     def run(self, transaction: Transaction) -> None:
-        transaction.drop_audit(before=self.before, most=MOST_DROPPED)
+        transaction.cleaning.drop_audit(before=self.before, most=MOST_DROPPED)
 
 
 class DropEntries(Value, frozen=True, kw_only=True):
@@ -43,4 +43,4 @@ class DropEntries(Value, frozen=True, kw_only=True):
         return SEARCHES
 
     def run(self, transaction: Transaction) -> None:
-        transaction.drop_first_entries(self.run_number, most=MOST_DROPPED)
+        transaction.cleaning.drop_reset_entries(self.run_number, most=MOST_DROPPED)

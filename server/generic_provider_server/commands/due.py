@@ -39,7 +39,7 @@ class ExpireOverdue(Value, frozen=True, kw_only=True):
 
     def run(self, transaction: Transaction) -> int:
         window = transaction.catalogues[self.provider].provider.delivery_settings.pending_window
-        found = transaction.overdue(
+        found = transaction.search.overdue(
             self.provider, limit=transaction.now - window, most=MOST_AT_ONCE
         )
         for number in transaction.one_by_one(transaction.load_free(found)):

@@ -8,6 +8,7 @@ from ..domain.lane import Lane, disown
 from ..domain.lease import LeaseEnd
 from ..domain.values import Instant, Value
 from ..store.write.loaded import Needs
+from ..store.write.search import Search
 from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
 
@@ -31,18 +32,18 @@ class EndLeases(Value, frozen=True, kw_only=True):
     returns true, no lease ends. The functions below create the command.
     """
 
-    find: Callable[[Transaction], list[str]]
+    find: Callable[[Search], list[str]]
     broken: Callable[[Lane], bool] = lambda _: False
     cause: LeaseEnd = LeaseEnd.STREAM_BROKE
-    unless: Callable[[Transaction], bool] = lambda _: False
+    unless: Callable[[Search], bool] = lambda _: False
 
     def needs(self) -> Needs:
         return Needs(searches=True, for_adapter=True, duty="leases")
 
     def run(self, transaction: Transaction) -> Progress:
-        found = self.find(transaction)
+        found = self.find(transaction.search)
         free = transaction.load_free(found)
-        if self.unless(transaction):
+        if self.unless(transaction.search):
             return Progress(found=0, done=0)
         for number in transaction.one_by_one(free):
             for lane in list(transaction.lanes[number].values()):
@@ -66,13 +67,13 @@ def end_of_overdue(*, since: Instant) -> EndLeases:
     """Ends leases that ran out after `since`: leases of this process, and leases that belong to no
     process.
     """
-    return EndLeases(find=lambda transaction: transaction.ran_out(since=since, most=MOST_AT_ONCE))
+    return EndLeases(find=lambda search: search.ran_out(since=since, most=MOST_AT_ONCE))
 
 
 def end_of_stream(provider: str, stream: str) -> EndLeases:
     """Ends the leases of a stream whose connection was lost."""
     return EndLeases(
-        find=lambda transaction: transaction.leased_to_stream(provider, stream, most=MOST_AT_ONCE),
+        find=lambda search: search.leased_to_stream(provider, stream, most=MOST_AT_ONCE),
         broken=lambda lane: lane.stream == stream,
     )
 
@@ -87,18 +88,16 @@ def end_of_silent(server: str, *, sign: int | None, longest: int) -> EndLeases:
     new sign of life.
     """
     return EndLeases(
-        find=lambda transaction: transaction.leased_by_server(
-            server, longest=longest, most=MOST_AT_ONCE
-        ),
+        find=lambda search: search.leased_by_server(server, longest=longest, most=MOST_AT_ONCE),
         broken=lambda lane: lane.server == server and lane.lease_duration <= longest,
         cause=LeaseEnd.RAN_OUT,
-        unless=lambda transaction: transaction.sign_of(server) != sign,
+        unless=lambda search: search.sign_of(server) != sign,
     )
 
 
 def end_of_other_servers(server: str) -> EndLeases:
     """Ends the leases of all other servers. Call it only if no other server can be running."""
     return EndLeases(
-        find=lambda transaction: transaction.leased_by_other_servers(server, most=MOST_AT_ONCE),
+        find=lambda search: search.leased_by_other_servers(server, most=MOST_AT_ONCE),
         broken=lambda lane: lane.server not in ("", server),
     )

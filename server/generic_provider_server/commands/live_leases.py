@@ -111,7 +111,7 @@ class Disown(Value, frozen=True, kw_only=True):
         return Needs(searches=True, duty="leases")
 
     def run(self, transaction: Transaction) -> Progress:
-        found = transaction.leased_by_server(self.server, most=MOST_AT_ONCE)
+        found = transaction.search.leased_by_server(self.server, most=MOST_AT_ONCE)
         free = transaction.load_free(found)
         for number in transaction.one_by_one(free):
             for lane in list(transaction.lanes[number].values()):

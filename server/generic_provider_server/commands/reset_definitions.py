@@ -54,7 +54,7 @@ class CreateDefinition:
             update_time=transaction.now,
             who=self.who,
         )
-        transaction.put_reset_definition(record)
+        transaction.resets.put_definition(record)
         if self.request_id:
             transaction.remember(self.request_id, created=str(record.id), digest=self.digest)
         return record
@@ -109,7 +109,7 @@ class DeleteDefinition:
                 f"definition {name} has a run, so it cannot be deleted; make it NOT_EFFECTIVE",
                 reset_run_definition=name,
             )
-        transaction.drop_reset_definition(self.id)
+        transaction.resets.drop_definition(self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +150,7 @@ class Submit:
             created = created_before(transaction, self.request_id, self.digest)
             if created:
                 number = int(created)
-                return definition_of(transaction, self.id), transaction.reset_run(
+                return definition_of(transaction, self.id), transaction.resets.run(
                     number
                 ) if number else None
         former = definition_of(transaction, self.id)
@@ -175,7 +175,7 @@ class Submit:
                 f"definition {name} is not effective",
                 reset_run_definition=name,
             )
-        run = transaction.open_reset_run(record.id)
+        run = transaction.resets.open_run(record.id)
         if run is not None:
             raise Refused(
                 Reason.RUN_IN_PROGRESS,
@@ -199,14 +199,14 @@ class BeginDue:
         """Returns the new run. Returns None if no run began, because the definition is not due any
         more, or because its previous run has not ended.
         """
-        record = transaction.reset_definition(self.id)
+        record = transaction.resets.definition(self.id)
         if record is None or record.next_run_time is None or record.next_run_time > transaction.now:
             return None
         run = None
-        if transaction.open_reset_run(self.id) is None:
+        if transaction.resets.open_run(self.id) is None:
             record, run = begin(transaction, record, who=record.submitter or record.who)
         due = _due(replace(record.definition, run_at=None), now=transaction.now)
-        transaction.put_reset_definition(replace(record, next_run_time=due))
+        transaction.resets.put_definition(replace(record, next_run_time=due))
         return run
 
 
@@ -226,12 +226,12 @@ def begin(
         who=who,
         request_id=request_id,
     )
-    transaction.put_reset_run(run)
+    transaction.resets.put_run(run)
     return replace(record, used=True, runs=record.runs + 1), run
 
 
 def definition_of(transaction: Transaction, number: int) -> DefinitionRecord:
-    record = transaction.reset_definition(number)
+    record = transaction.resets.definition(number)
     if record is None:
         raise not_found(Reason.RESET_RUN_DEFINITION_NOT_FOUND, definition_id(number))
     return record
@@ -261,5 +261,5 @@ def _check_not_archived(transaction: Transaction, definition: ResetDefinition) -
 
 def _changed(transaction: Transaction, record: DefinitionRecord, who: Who) -> DefinitionRecord:
     record = replace(record, update_time=transaction.now, etag=record.etag + 1, who=who)
-    transaction.put_reset_definition(record)
+    transaction.resets.put_definition(record)
     return record

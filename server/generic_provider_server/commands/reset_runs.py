@@ -55,15 +55,15 @@ class Take:
         return Needs()
 
     def run(self, transaction: Transaction) -> RunRecord | None:
-        found = transaction.reset_run(self.run_number)
+        found = transaction.resets.run(self.run_number)
         if found is None or found.state is not RunState.RUNNING:
             return None
         if found.server == self.server:
             return found
-        if found.server and transaction.is_served(found.server):
+        if found.server and transaction.resets.is_served(found.server):
             return None
         taken = replace(found, server=self.server)
-        transaction.put_reset_run(taken)
+        transaction.resets.put_run(taken)
         return taken
 
 
@@ -83,7 +83,7 @@ class Step:
         Returns None if another server works on the run, or if its stage or cursor differs from
         `before`.
         """
-        found = transaction.reset_run(self.before.id)
+        found = transaction.resets.run(self.before.id)
         if found is None or found.state is not RunState.RUNNING:
             return None
         known = self.before.server, self.before.stage, self.before.cursor
@@ -92,7 +92,7 @@ class Step:
         why = _obstacle(transaction, found.definition)
         if why:
             failed = replace(found, message=_also(found, why))
-            transaction.put_reset_run(ended(failed, RunState.FAILED, now=transaction.now))
+            transaction.resets.put_run(ended(failed, RunState.FAILED, now=transaction.now))
             return None
         return found
 
@@ -132,7 +132,7 @@ class SetTotal(Step):
         if found is None:
             return None
         counted = replace(found, total=self.total)
-        transaction.put_reset_run(counted)
+        transaction.resets.put_run(counted)
         return counted
 
 
@@ -169,12 +169,12 @@ class Count(Step):
             losing=found.losing + self.losing,
         )
         if found.stage is Stage.PLAN:
-            transaction.put_reset_entries(
+            transaction.resets.put_entries(
                 [_planned(found.id, finding) for finding in self.findings]
             )
         if self.last:
             counted = _decided(counted, now=transaction.now)
-        transaction.put_reset_run(counted)
+        transaction.resets.put_run(counted)
         return counted
 
 
@@ -256,7 +256,7 @@ class Approve:
             approved_by=by,
             message=_also(found, said),
         )
-        transaction.put_reset_run(approved)
+        transaction.resets.put_run(approved)
         return approved
 
 
@@ -280,7 +280,7 @@ class Cancel:
             RunState.CANCELLED,
             now=transaction.now,
         )
-        transaction.put_reset_run(cancelled)
+        transaction.resets.put_run(cancelled)
         return cancelled
 
 
@@ -294,16 +294,16 @@ class DropHeld:
         return Needs()
 
     def run(self, transaction: Transaction) -> None:
-        found = transaction.reset_run(self.run_number)
+        found = transaction.resets.run(self.run_number)
         if found is None or found.held_since is None:
             return
         if found.held_since <= transaction.now - HELD_AT_MOST:
             dropped = replace(found, message=_also(found, "nobody approved it within 24 h"))
-            transaction.put_reset_run(ended(dropped, RunState.CANCELLED, now=transaction.now))
+            transaction.resets.put_run(ended(dropped, RunState.CANCELLED, now=transaction.now))
 
 
 def run_of(transaction: Transaction, number: int) -> RunRecord:
-    found = transaction.reset_run(number)
+    found = transaction.resets.run(number)
     if found is None:
         raise not_found(Reason.RESET_RUN_NOT_FOUND, run_id(number))
     return found

@@ -69,19 +69,19 @@ class Send(Step):
                 entries.append(sent)
             if examined % WRITTEN == 0:
                 transaction.flush()
-        transaction.put_reset_entries(entries, planned=run.stage is Stage.SEND_PLANNED)
+        transaction.resets.put_entries(entries, planned=run.stage is Stage.SEND_PLANNED)
         run = _counted(run, self.numbers[:examined], entries)
         if self.last or len(entries) >= most:
             errors = RunState.COMPLETED_WITH_ERRORS if run.failed else RunState.COMPLETED
             run = ended(run, errors, now=transaction.now)
-        transaction.put_reset_run(run)
+        transaction.resets.put_run(run)
         return run
 
     def _begun(self, transaction: Transaction, run: RunRecord) -> dict[str, Entry]:
         """Returns the entries of the run's plan, or new entries if the run has no plan."""
         if run.stage is Stage.SEND_PLANNED:
             until = self.numbers[-1] if self.numbers else ""
-            planned = transaction.planned(run.id, after=run.cursor, until=until)
+            planned = transaction.resets.planned(run.id, after=run.cursor, until=until)
             return {entry.subscription: entry for entry in planned}
         skipped = EntryOutcome.SKIPPED
         return {
@@ -106,7 +106,8 @@ def _lost(
     if definition.platform_restored_to is None:
         return {}
     since = definition.platform_restored_to
-    return transaction.accepted_since(definition.provider, since, subscriptions=numbers)
+    transaction.flush()
+    return transaction.resets.accepted_since(definition.provider, since, subscriptions=numbers)
 
 
 def _send(

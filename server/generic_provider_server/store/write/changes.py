@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from functools import partial
 from operator import itemgetter
@@ -14,20 +14,23 @@ from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.events import Event
 from ...domain.subscription.names_used import Use
 from ...domain.subscription.records import SubscriptionRecord
-from ...domain.values import Goods
+from ...domain.values import Goods, Instant
 from ..database import statements as sql
 from ..database.audit_rows import audit_row
 from ..database.bulk import Bulk, Row
 from ..database.documents import encode
 from ..database.engine import Overtaken, Tables
+from ..database.event_rows import batched_events
 from ..database.number_blocks import Numbers
 from ..database.rows import lane_row, link_row, searched_of, subscription_row
 from ..memory.memory import Memory
 from ..memory.subscriptions import NO_NAMES, Names, names_of
 from ..notices.notice import Notice
-from .loaded import Loaded
-
-MOST_IN_ROW = 500
+from .archives import Archives
+from .cleaning import Cleaning
+from .loaded import Loaded, Needs
+from .resets import Resets
+from .search import Search
 
 
 class Changes(Loaded):
@@ -53,6 +56,17 @@ class Changes(Loaded):
         self.numbers = numbers
         self.notice = Notice()
         self.events: list[Event] = []
+        self.archives = Archives(tables)
+        self.cleaning = Cleaning(tables)
+        self.resets = Resets(tables, events=self.events, shared=shared)
+        self.search = Search(
+            tables,
+            memory=memory,
+            notice=self.notice,
+            server=server,
+            now=self.now,
+            steady=self.steady,
+        )
         self._audited: dict[tuple[int, int], AuditEntry] = {}
         self._changed: dict[str, Names | None] = {}
         self._changed_lanes: set[tuple[str, str]] = set()
@@ -68,6 +82,13 @@ class Changes(Loaded):
         if revisions:
             self.numbers.drop_spare()
         return revisions
+
+    def begin(self, needs: Needs) -> None:
+        """Prepares for a command. The writer calls it before each command."""
+        self.repeated = False
+        if needs.duty or needs.searches:
+            self.processed = list(needs.subscriptions)
+            self.search.set_aside = self._memory.set_asides.subscriptions(needs.duty, now=self.now)
 
     def record(self, subscription: str) -> SubscriptionRecord | None:
         if subscription not in self.subscriptions:
@@ -186,12 +207,41 @@ class Changes(Loaded):
         for use in uses:
             self._uses[use] += change
 
+    def uses(self, provider: str) -> dict[str, int]:
+        """Returns the number of subscriptions that name each part of the provider."""
+        uses = Counter(dict(self._tables.select(sql.USES, (provider,))))
+        uses.update({thing: n for (code, thing), n in self._uses.items() if code == provider})
+        return uses
+
     def _stored_names(self, number: str) -> Names:
         names = self.names.get(number)
         if names is None:
             stored = self.stored.get(number)
             names = self.names[number] = NO_NAMES if stored is None else names_of(stored)
         return names
+
+    def made_ready(self) -> dict[str, list[str]]:
+        """Returns the subscriptions whose requests may become ready with this transaction, the
+        oldest first. Leaves out providers that have other ready lanes.
+        """
+        found = defaultdict[str, list[tuple[Instant, int, str]]](list)
+        for provider, number in self._changed_lanes:
+            queue = self.existing(number).aggregate.queue(provider)
+            if queue and self._memory.scan_starts.is_empty(provider):
+                found[provider].append((queue[0].schedule_time, queue[0].number, number))
+        return {code: [number for *_, number in sorted(each)] for code, each in found.items()}
+
+    def end_delays(self) -> int:
+        """Sets the state of lanes whose delay has ended to READY.
+
+        Returns the number of providers with such lanes.
+        """
+        oldest = dict(self._tables.select(sql.DELAYS_OVER, (self.now,)))
+        if oldest:
+            self._tables.run(sql.END_DELAYS, (self.now,))
+            for provider, since in oldest.items():
+                self.notice.add_ready(provider, since)
+        return len(oldest)
 
     def _put_lanes(self) -> None:
         kept, gone = [], []
@@ -237,23 +287,6 @@ def _item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
         }
         for goods, subscription in sorted(reservations)
     ]
-
-
-def batched_events(events: Iterable[Event]) -> Iterator[list[Event]]:
-    """Yields the events in rows of about MOST_IN_ROW events.
-
-    The event of a rollback counts as several events, because it is long.
-    """
-    row: list[Event] = []
-    size = 0
-    for event in events:
-        row.append(event)
-        size += 1 + len(event.taken_back)
-        if size >= MOST_IN_ROW:
-            yield row
-            row, size = [], 0
-    if row:
-        yield row
 
 
 def _additions_first(statement: Bulk) -> int:

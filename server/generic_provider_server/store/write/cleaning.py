@@ -1,4 +1,6 @@
-"""Removes old rows within a transaction: events, entries of the audit trail, silent servers."""
+"""Removes old rows within a transaction: events, entries of the audit trail and of reset runs,
+silent servers.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +8,12 @@ from itertools import takewhile
 
 from ...domain.values import Instant
 from ..database import statements as sql
-from .changes import Changes
+from ..database.engine import Tables
 
 
-class Cleaning(Changes):
-    """Removes rows that no command loads."""
+class Cleaning:
+    def __init__(self, tables: Tables) -> None:
+        self._tables = tables
 
     def drop_events(self, *, before: Instant, most: int) -> None:
         """Removes at most `most` rows of events that are older than `before`, the oldest first."""
@@ -25,6 +28,12 @@ class Cleaning(Changes):
         """
         old = self._tables.select(sql.OLDEST_AUDIT, (before, most))
         self._tables.write(sql.DROP_AUDIT, [{"time": each.time, "call": each.call} for each in old])
+
+    def drop_reset_entries(self, run: int, *, most: int) -> None:
+        """Removes the first entries of the run, at most `most`."""
+        found = self._tables.select(sql.FIRST_ENTRIES, (run, most))
+        first = [{"run": row.run, "subscription": row.subscription} for row in found]
+        self._tables.write(sql.DROP_ENTRIES, first)
 
     def forget_server(self, server: str, *, sign: int) -> None:
         """Removes the server's row, unless the server has written another sign of life."""

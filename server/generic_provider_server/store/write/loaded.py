@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from msgspec import MsgspecError
 
@@ -18,7 +18,6 @@ from ..database.rows import action_of_row, lane_of_row, request_of_row, subscrip
 from ..memory.memory import Memory
 from ..memory.set_aside import Unprocessable
 from ..memory.subscriptions import Kept, Names
-from .archives import Archives
 
 
 class Needs(Value, frozen=True, kw_only=True):
@@ -60,7 +59,6 @@ class Loaded:
         `now` and `steady` are the time of the transaction, from the two clocks of the process.
         """
         self._tables = tables
-        self.archives = Archives(tables)
         self.now = memory.tick()
         self.steady = memory.steady()
         self._memory = memory
@@ -72,6 +70,7 @@ class Loaded:
         self.scheduled: dict[str, dict[int, ActionRecord]] = {}
         self.request_ids: dict[str, tuple[str, bytes]] = {}
         self.repeated = False
+        self.processed: Sequence[str] = ()
         self.reserved: dict[Goods, str] = {}
         self.asked_goods: set[Goods] = set()
         self.stored: dict[str, Aggregate | None] = {}
@@ -116,6 +115,13 @@ class Loaded:
         self._load_locked(free, revisions)
         self._end_overdue(free)
         return [number for number in numbers if number in self.subscriptions]
+
+    def one_by_one(self, numbers: Iterable[str]) -> Iterator[str]:
+        """Yields the subscriptions, and records which subscription is being processed."""
+        self.processed = processed = list[str]()
+        for number in numbers:
+            processed.append(number)
+            yield number
 
     def _end_overdue(self, numbers: Iterable[str]) -> None:
         """Ends the leases of these subscriptions that ran out, immediately after loading."""

@@ -10,6 +10,7 @@ from ...domain.resets.records import DefinitionRecord, Entry, RunRecord, RunStat
 from ...domain.subscription.events import Event, EventKind
 from ...domain.values import Instant
 from ..database import statements as sql
+from ..database.engine import Tables
 from ..database.reset_rows import (
     definition_of_row,
     definition_row,
@@ -19,39 +20,43 @@ from ..database.reset_rows import (
     run_row,
 )
 from ..database.rows import request_of_row
-from .finding_work import FindingWork
 
 
-class Resets(FindingWork):
+class Resets:
     """The definitions and runs within a transaction. A row that was read is locked until the
     commit.
     """
 
-    def reset_definition(self, number: int) -> DefinitionRecord | None:
+    def __init__(self, tables: Tables, *, events: list[Event], shared: bool) -> None:
+        self._tables = tables
+        self._events = events
+        self._shared = shared
+
+    def definition(self, number: int) -> DefinitionRecord | None:
         found = self._tables.select(sql.RESET_DEFINITION, (number,))
         return definition_of_row(found[0]) if found else None
 
-    def put_reset_definition(self, record: DefinitionRecord) -> None:
+    def put_definition(self, record: DefinitionRecord) -> None:
         self._tables.write(sql.PUT_RESET_DEFINITION, [definition_row(record)])
 
-    def drop_reset_definition(self, number: int) -> None:
+    def drop_definition(self, number: int) -> None:
         self._tables.run(sql.DROP_RESET_DEFINITION, (number,))
 
-    def reset_run(self, number: int) -> RunRecord | None:
+    def run(self, number: int) -> RunRecord | None:
         found = self._tables.select(sql.RESET_RUN, (number,))
         return run_of_row(found[0]) if found else None
 
-    def open_reset_run(self, definition: int) -> RunRecord | None:
+    def open_run(self, definition: int) -> RunRecord | None:
         """Returns the run of the definition that is HELD or RUNNING."""
         found = self._tables.select(sql.OPEN_RESET_RUN, (definition,))
         return run_of_row(found[0]) if found else None
 
-    def put_reset_run(self, record: RunRecord) -> None:
+    def put_run(self, record: RunRecord) -> None:
         # a run becomes HELD only once, and reaches a final state only once
         if record.state is not RunState.RUNNING:
             held = record.state is RunState.HELD
             kind = EventKind.RESET_RUN_HELD if held else EventKind.RESET_RUN_FINISHED
-            self.events.append(Event(kind, record.id, providers=(record.definition.provider,)))
+            self._events.append(Event(kind, record.id, providers=(record.definition.provider,)))
         self._tables.write(sql.PUT_RESET_RUN, [run_row(record)])
 
     def planned(self, run: int, *, after: str, until: str) -> list[Entry]:
@@ -59,17 +64,12 @@ class Resets(FindingWork):
         found = self._tables.select(sql.RESET_ENTRIES, (run, after, until))
         return [entry_of_row(row) for row in found]
 
-    def put_reset_entries(self, entries: Iterable[Entry], *, planned: bool = False) -> None:
+    def put_entries(self, entries: Iterable[Entry], *, planned: bool = False) -> None:
         """Writes entries of a run. `planned`: true if the plan of the run contains the entries, so
         that their rows exist.
         """
         statement = sql.PUT_RESET_ENTRY if planned else sql.ADD_RESET_ENTRY
         self._tables.write(statement, [entry_row(entry) for entry in entries])
-
-    def drop_first_entries(self, run: int, *, most: int) -> None:
-        found = self._tables.select(sql.FIRST_ENTRIES, (run, most))
-        first = [{"run": row.run, "subscription": row.subscription} for row in found]
-        self._tables.write(sql.DROP_ENTRIES, first)
 
     def is_served(self, server: str) -> bool:
         """Tells whether the server process is alive, as far as the database shows."""
@@ -80,8 +80,9 @@ class Resets(FindingWork):
     ) -> dict[str, list[Request]]:
         """Returns the requests that the provider's platform accepted after `since`, for each
         subscription in the order of settling.
+
+        Collected changes must be written before.
         """
-        self.flush()
         rows = self._tables.select_in(sql.ACCEPTED_OF, list(subscriptions))
         return accepted_of_rows(rows, provider, since)
 

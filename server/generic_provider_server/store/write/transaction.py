@@ -31,10 +31,10 @@ from ..database.rows import action_row, provider_row, request_row
 from ..memory.set_aside import Unprocessable
 from ..memory.subscriptions import names_after
 from ..notices.tally import ACTIONS, CREATED, LOSSES, LOST
-from .resets import Resets
+from .changes import Changes
 
 
-class Transaction(Resets):
+class Transaction(Changes):
     """The rows of a group and their changes.
 
     Values are immutable, so a command that is refused before its `put` has changed nothing.

@@ -34,7 +34,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     listen: Annotated[
         str,
-        Meta(description="Address to serve on, HOST:PORT or [IPV6]:PORT; port 0 takes a free one."),
+        Meta(description="Address to listen on, HOST:PORT or [IPV6]:PORT; port 0: a free port."),
     ] = "127.0.0.1:50051"
     database: Annotated[
         str,
@@ -48,35 +48,35 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="A direct URL of the same PostgreSQL database, if --database names a "
-            "pooler in transaction mode: such a pooler does not pass notifications on."
+            "pooler in transaction mode: such a pooler does not forward notifications."
         ),
     ] = ""
     archive_folder: Annotated[
         Path | None,
         Meta(
             description="The folder of the archives, which all servers of a database share. "
-            "Without it, an SQLite database has the folder DATABASE.archives beside it, and a "
-            "PostgreSQL database cannot be archived."
+            "Default on SQLite: the folder DATABASE.archives beside the database. Without a "
+            "folder, a PostgreSQL database has no archives."
         ),
     ] = None
     reset_entries_days: Annotated[
         int,
         Meta(
             ge=1,
-            description="For how many days after the end of a reset run its entries are kept, "
-            "unless they are archived earlier.",
+            description="The number of days after the end of a reset run for which its entries "
+            "are kept, unless they are archived earlier.",
         ),
     ] = DAYS_OF_ENTRIES
     event_days: Annotated[
         int,
-        Meta(ge=1, description="For how many days events are kept for those who watch them."),
+        Meta(ge=1, description="The number of days for which events are kept for watchers."),
     ] = DAYS_OF_EVENTS
     audit_days: Annotated[
         int,
         Meta(
             ge=1,
-            description="For how many days entries of the audit trail are kept, unless they "
-            "are archived earlier.",
+            description="The number of days for which entries of the audit trail are kept, unless "
+            "they are archived earlier.",
         ),
     ] = DAYS_OF_AUDIT
     workers: Annotated[
@@ -90,15 +90,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     callers: Annotated[
         Path | None,
         Meta(
-            description="The file that says who may call the server, and with which roles; "
-            "`generic-provider caller` writes it. Without it everybody may do everything."
+            description="The file of callers: who may call the server, with which roles; "
+            "`generic-provider caller` writes it. Without a file, every caller may make every call."
         ),
     ] = None
     listen_tokens: Annotated[
         str,
         Meta(
-            description="A second address, on which clients need no certificate though "
-            "--tls-client-ca is given: callers prove themselves by a token there."
+            description="A second address for callers with a token. Clients need no "
+            "certificate there, even if --tls-client-ca is given."
         ),
     ] = ""
     insecure: Annotated[
@@ -122,13 +122,13 @@ class Settings(Struct, frozen=True, kw_only=True):
         float,
         Meta(
             ge=0.5,
-            description="After how many seconds a database or another server process that is "
-            "silent counts as gone. All processes on a database need the same value.",
+            description="The number of seconds after which a silent database or server process "
+            "counts as dead. All processes on a database need the same value.",
         ),
     ] = 10
     drain_seconds: Annotated[
         float,
-        Meta(ge=0, description="How long running calls may finish after SIGTERM, in seconds."),
+        Meta(ge=0, description="The seconds that running calls get to finish after SIGTERM."),
     ] = 20
     max_streams: Annotated[
         int,
@@ -143,15 +143,14 @@ class Settings(Struct, frozen=True, kw_only=True):
         str,
         Meta(
             description="Address on which Prometheus reads the metrics of all processes over "
-            "HTTP, without TLS, as HOST:PORT or [IPV6]:PORT. Without it there are no "
-            "metrics."
+            "HTTP, without TLS, as HOST:PORT or [IPV6]:PORT. Default: no metrics."
         ),
     ] = ""
     log_level: Annotated[
-        LogLevel, Meta(description="The least severe messages that are logged.")
+        LogLevel, Meta(description="The lowest severity of messages in the log.")
     ] = LogLevel.INFO
     log_format: Annotated[
-        LogFormat, Meta(description="Log lines for people (console) or for programs (json).")
+        LogFormat, Meta(description="Format of log lines: for people (console) or programs (json).")
     ] = LogFormat.CONSOLE
 
     def __post_init__(self) -> None:

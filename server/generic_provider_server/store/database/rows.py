@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from functools import cache
 from typing import Any, cast
@@ -21,7 +21,14 @@ from ...domain.subscription.records import (
     SubscriptionRecord,
     Who,
 )
-from ...domain.values import Instant, RequestOrigin, RequestState, RequestType, SyncState
+from ...domain.values import (
+    Goods,
+    Instant,
+    RequestOrigin,
+    RequestState,
+    RequestType,
+    SyncState,
+)
 from .bulk import Row
 from .documents import (
     action_of,
@@ -117,6 +124,21 @@ def searched_of(link: Link) -> tuple[bool, str, bool]:
     """
     out_of_sync = link.sync_state is SyncState.OUT_OF_SYNC
     return out_of_sync, link.account_number, bool(link.confirmed.entitlements)
+
+
+def item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
+    """Returns the rows of items.
+
+    They are sorted, so that two processes never wait for each other.
+    """
+    return [
+        {
+            "goods_type": goods.goods_type,
+            "serial_number": goods.serial_number,
+            "subscription": subscription,
+        }
+        for goods, subscription in sorted(reservations)
+    ]
 
 
 def lane_row(lane: Lane, queue: Sequence[Pending], *, now: Instant) -> Row:

@@ -22,7 +22,7 @@ from ..database.documents import encode
 from ..database.engine import Overtaken, Tables
 from ..database.event_rows import batched_events
 from ..database.number_blocks import Numbers
-from ..database.rows import lane_row, link_row, searched_of, subscription_row
+from ..database.rows import item_rows, lane_row, link_row, searched_of, subscription_row
 from ..memory.memory import Memory
 from ..memory.subscriptions import NO_NAMES, Names, names_of
 from ..notices.notice import Notice
@@ -56,9 +56,6 @@ class Changes(Loaded):
         self.numbers = numbers
         self.notice = Notice()
         self.events: list[Event] = []
-        self.archives = Archives(tables)
-        self.cleaning = Cleaning(tables)
-        self.resets = Resets(tables, events=self.events, shared=shared)
         self.search = Search(
             tables,
             memory=memory,
@@ -82,6 +79,18 @@ class Changes(Loaded):
         if revisions:
             self.numbers.drop_spare()
         return revisions
+
+    @property
+    def archives(self) -> Archives:
+        return Archives(self._tables)
+
+    @property
+    def cleaning(self) -> Cleaning:
+        return Cleaning(self._tables)
+
+    @property
+    def resets(self) -> Resets:
+        return Resets(self._tables, events=self.events, shared=self._shared)
 
     def begin(self, needs: Needs) -> None:
         """Prepares for a command. The writer calls it before each command."""
@@ -192,11 +201,11 @@ class Changes(Loaded):
                 self.names[number] = names
             self.stored[number] = aggregate
         self._tables.write(sql.ADD_SUBSCRIPTION, sorted(added, key=itemgetter("number")))
-        self._tables.write(sql.RELEASE, _item_rows(released))
+        self._tables.write(sql.RELEASE, item_rows(released))
         asked = [each for each in reserved if each[0] in self.asked_goods]
         unasked = [each for each in reserved if each[0] not in self.asked_goods]
-        self._tables.write(sql.RESERVE, _item_rows(asked))
-        self._tables.write(sql.RESERVE_UNASKED, _item_rows(unasked))
+        self._tables.write(sql.RESERVE, item_rows(asked))
+        self._tables.write(sql.RESERVE_UNASKED, item_rows(unasked))
         self._tables.write(sql.PUT_SUBSCRIPTION, changed)
         for statement, rows in links.items():
             self._tables.write(statement, rows)
@@ -272,21 +281,6 @@ def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[tuple
             only_sync = old is not None and old[1:] == new[1:]
             statement = sql.SET_SYNC_STATE if only_sync else sql.PUT_LINK
             yield statement, link_row(aggregate.desired.number, link)
-
-
-def _item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
-    """Returns the rows of items.
-
-    They are sorted, so that two processes never wait for each other.
-    """
-    return [
-        {
-            "goods_type": goods.goods_type,
-            "serial_number": goods.serial_number,
-            "subscription": subscription,
-        }
-        for goods, subscription in sorted(reservations)
-    ]
 
 
 def _additions_first(statement: Bulk) -> int:

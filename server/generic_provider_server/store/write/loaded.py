@@ -62,7 +62,6 @@ class Loaded:
         self.now = memory.tick()
         self.steady = memory.steady()
         self._memory = memory
-        self._recent = memory.subscriptions
         self._shared = shared
         self.subscriptions: dict[str, SubscriptionRecord | None] = {}
         self.lanes: dict[str, dict[str, Lane]] = {}
@@ -165,7 +164,7 @@ class Loaded:
         process. If it can have several, lanes are not taken from the cache, because a lane can
         change without a new revision of its subscription.
         """
-        kept = self._recent.get(number)
+        kept = self._memory.subscriptions.get(number)
         if kept is None:
             return False
         if revisions is not None and revisions.get(number) != kept.record.revision:
@@ -181,7 +180,7 @@ class Loaded:
         for number, record in self.subscriptions.items():
             if record is not None:
                 kept = Kept(record, self.lanes[number], self.names.get(number))
-                self._recent.keep(number, kept)
+                self._memory.subscriptions.keep(number, kept)
 
     def request(self, number: int) -> RequestRecord | None:
         self.flush()

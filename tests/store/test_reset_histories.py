@@ -52,8 +52,11 @@ class Healed(History):
             difference_kinds=tuple(kinds),
         )
         planned = {each.subscription: each for each in await runs.entries(run)}
+        if self.chance.random() < 0.5:
+            await self.bench.stop_provider(provider)
         for _ in range(self.chance.randrange(4)):
             await self._act()
+        await self.bench.start_provider(provider)
         await self._check_guard(run.definition)
         states = await self._sync_states(provider)
         created = await self._created(await runs.approve(run))

@@ -9,18 +9,23 @@ from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest, ResolveRequest
+from generic_provider_server.commands.perform import Done
+from generic_provider_server.commands.report import Entry, Outcome, Report
+from generic_provider_server.commands.reset import ResetSubscription
 from generic_provider_server.commands.scheduled import CancelScheduled
-from generic_provider_server.domain.actions import Terminate
+from generic_provider_server.domain.actions import AnyAction, Terminate
 from generic_provider_server.domain.refusals import Refused
 from generic_provider_server.domain.subscription.aggregate import Pending
 from generic_provider_server.domain.subscription.records import ActionState
-from generic_provider_server.domain.values import RequestState, SyncState
+from generic_provider_server.domain.values import SECOND, Instant, RequestState, SyncState
 from generic_provider_server.store.read.filters import ActionFilter
 
 from .acting import Crm
 from .adapters import ACCEPTED, REJECTED, Adapters, Place
+from .reporting import reported
 from .truth import Truth
 
 WEIGHTS = {
@@ -31,6 +36,8 @@ WEIGHTS = {
     "late": 9,
     "operate": 6,
     "let time pass": 4,
+    "reset": 3,
+    "report": 3,
     "switch provider": 2,
 }
 
@@ -76,6 +83,8 @@ class History(Adapters):
             "late": self._late,
             "operate": self._operate,
             "let time pass": self._let_time_pass,
+            "reset": self._reset_one,
+            "report": self._report,
             "switch provider": self._switch_provider,
         }
         for kind, seed in steps:
@@ -98,17 +107,74 @@ class History(Adapters):
         perform = self.bench.perform
         if self.chance.random() < 0.15:
             perform = partial(self.bench.schedule, seconds=self._span())
+        preview = await self._preview(action, number)
         try:
             done = await perform(action, number, **asked)
         except Refused as refused:
             self.log.append(f"{number} {action}: {refused.reason}")
+            assert preview is None or perform is not self.bench.perform
             return
         made = done.action
+        if perform is self.bench.perform:
+            assert preview, "refused only as a preview"
+            assert _without_numbers(done) == _without_numbers(preview)
         self.log.append(f"{number} {action} -> {made.id} {made.state.name} {made.requests}")
         if self.chance.random() < 0.1:
             again = await perform(action, number, **asked)
             assert again.action == done.action
             assert again.subscription == done.subscription
+
+    async def _preview(self, action: AnyAction, number: str) -> Done | None:
+        """Returns what the action would do, or None if it is refused. A preview changes nothing."""
+        before = await self.truth.record(number)
+        try:
+            preview = await self.bench.perform(action, number, validate_only=True)
+        except Refused:
+            preview = None
+        assert await self.truth.record(number) == before
+        return preview
+
+    async def _reset_one(self) -> None:
+        """Resets a subscription after a preview, and then once more."""
+        number, way = self.chance.choice(self.subscriptions), self.chance.randrange(4)
+        reset = ResetSubscription(
+            subscription=number,
+            provider=self.chance.choice(("", self._any_provider())),
+            digest=b"",
+            full=way == 2,
+            recreate=way == 3,
+        )
+        try:
+            preview = await self.bench.store.do(replace(reset, validate_only=True))
+            done = await self.bench.store.do(reset)
+        except Refused as refused:
+            self.log.append(f"{number} is not reset: {refused.reason}")
+            return
+        self.log.append(f"{number} reset {way}: {[r.number for r in done.requests]}")
+        assert [r.request for r in preview.requests] == [r.request for r in done.requests]
+        if not reset.recreate:
+            assert not (await self.bench.store.do(reset)).requests, "reset twice"
+
+    def _any_provider(self) -> str:
+        return self.chance.choice(self.providers).code
+
+    async def _report(self) -> None:
+        """Reports what a platform holds of a subscription."""
+        number, provider = self.chance.choice(self.subscriptions), self._any_provider()
+        record = await self.truth.record(number)
+        link = record and record.aggregate.link(provider)
+        if not link:
+            return
+        there = self.platforms[provider].subscribers.get(number)
+        catalogue = self.bench.store.catalogues[provider]
+        held = reported(there, catalogue, known=link.confirmed, chance=self.chance)
+        time = Instant(self.bench.clock.now + self.chance.choice((0, 301)) * SECOND)
+        entries = (Entry(subscription=number, held=held),)
+        report = Report(provider=provider, observed_time=time, entries=entries)
+        (result,) = await self.bench.store.do(report)
+        self.log.append(f"{provider} reports {number}: {result.outcome.name}")
+        stale = bool(link.queue) or link.settle_time > time - 300 * SECOND
+        assert (result.outcome is Outcome.SKIPPED) == stale
 
     async def _lose(self) -> None:
         if self.live:
@@ -224,3 +290,10 @@ class History(Adapters):
         await self.truth.check_all()
         for stream in list(self.streams):
             self._disconnect(stream)
+
+
+def _without_numbers(done: Done) -> tuple[object, ...]:
+    requests = [(r.provider, r.type, r.origin, r.request) for r in done.requests]
+    aggregate = done.subscription and done.subscription.aggregate
+    states = aggregate and [(link.provider, link.sync_state) for link in aggregate.links]
+    return requests, aggregate and aggregate.desired, states, done.left_out

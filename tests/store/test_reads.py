@@ -78,6 +78,23 @@ async def test_an_account_number_is_that_of_the_platform_of_the_request(house: B
     assert [(each.provider, each.account_number) for each in found] == [("SAT", "A-1")]
 
 
+async def test_the_last_adapter_of_a_request_in_work_is_the_one_that_has_it(bench: Bench) -> None:
+    await bench.become(viewer("S1"))
+
+    async def last_of() -> list[int]:
+        found = [await requests(bench, last_adapter=f"adapter of {each}") for each in "ab"]
+        return [len(each) for each in found]
+
+    assert await bench.claim("SAT", stream="a")
+    assert await last_of() == [1, 0]
+    await bench.break_stream("SAT", "a")
+    assert await last_of() == [1, 0]
+    (second,) = await bench.claim("SAT", stream="b")
+    assert await last_of() == [0, 1]
+    await bench.accept(second)
+    assert await last_of() == [0, 1]
+
+
 async def test_what_is_unknown_is_not_found(house: Bench) -> None:
     assert await house.store.read(lambda queries: queries.subscription("S9")) is None
     assert await house.store.read(lambda queries: queries.action(99)) is None

@@ -9,8 +9,9 @@ from typing import Any
 
 from peewee import SQL, Expression, Field, fn
 
+from ...domain.lane import LaneState
 from ...domain.subscription.records import ActionState
-from ...domain.values import Instant, State, SyncState, Value
+from ...domain.values import Instant, RequestState, State, SyncState, Value
 from ..database.documents import encode
 from ..database.models import ActionRow, ItemRow, LaneRow, LinkRow, RequestRow, SubscriptionRow
 
@@ -114,7 +115,6 @@ def request_conditions(
         (RequestRow.provider, wanted.provider),
         (RequestRow.subscription, wanted.subscription),
         (RequestRow.action, wanted.action),
-        (RequestRow.last_adapter, wanted.last_adapter),
         (RequestRow.error_code, wanted.error_code),
     )
     numbers = (
@@ -128,6 +128,11 @@ def request_conditions(
         conditions.append(RequestRow.reset_run == wanted.reset_run)
         # needed to use the partial index of requests that resets created
         conditions.append(RequestRow.reset_run != SQL("0"))
+    if wanted.last_adapter:
+        leased = _on_lease()
+        in_work = fn.EXISTS(leased.where(LaneRow.adapter == wanted.last_adapter))
+        done = (RequestRow.last_adapter == wanted.last_adapter) & ~fn.EXISTS(leased)
+        conditions.append(in_work | done)
     if wanted.account_number:
         has_it = _named(LinkRow.account_number, wanted.account_number)
         conditions.append(
@@ -145,6 +150,18 @@ def request_conditions(
         conditions.append(text_of(RequestRow.document).contains(named))
     conditions += _period(RequestRow.create_time, wanted.created_from, wanted.created_to)
     return conditions + _period(RequestRow.settle_time, wanted.settled_from, wanted.settled_to)
+
+
+def _on_lease() -> Any:
+    """Returns the query for the live lease that a request is on."""
+    return LaneRow.select(SQL("1")).where(
+        RequestRow.state == int(RequestState.PENDING),
+        LaneRow.subscription == RequestRow.subscription,
+        LaneRow.provider == RequestRow.provider,
+        LaneRow.status == int(LaneState.LEASED),
+        LaneRow.unit == RequestRow.unit,
+        RequestRow.position.between(LaneRow.first, LaneRow.last),
+    )
 
 
 def _link_conditions(wanted: SubscriptionFilter) -> list[Any]:

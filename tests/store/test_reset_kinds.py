@@ -77,6 +77,9 @@ async def test_a_run_that_recreates_skips_what_an_adapter_has_in_work(runs: Runs
     await runs.bench.accept_all("SAT")
     await runs.bench.perform(ADD_NEWS, "S1")
     await runs.bench.claim("SAT")
+    elsewhere = await runs.run(recreate=True, distributors=("TWIN",))
+    refused = await runs.run(recreate=True, error_codes=("E7",))
+    assert await runs.outcomes(elsewhere) == await runs.outcomes(refused) == {}
     run = await runs.run(recreate=True)
 
     assert await runs.outcomes(run) == {"S1": EntryOutcome.SKIPPED, "S2": CREATED}

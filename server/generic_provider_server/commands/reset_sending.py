@@ -10,7 +10,7 @@ import structlog
 from msgspec.structs import replace
 
 from ..domain.platform.image import Request
-from ..domain.resets.examine import examine
+from ..domain.resets.examine import examine, selects
 from ..domain.resets.records import Entry, EntryOutcome, RunRecord, RunState, Stage, run_id
 from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.differences import Difference
@@ -118,16 +118,18 @@ def _send(
     record = transaction.record(number)
     if record is None:
         return None
-    if run.definition.recreate:
-        lane = transaction.lane(run.definition.provider, number)
-        if lane.is_leased:
-            message = f"its requests are on a live lease of adapter {lane.adapter}"
-            return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
+    circumstances = transaction.circumstances(number)
+    lane = transaction.lane(run.definition.provider, number)
+    if run.definition.recreate and lane.is_leased:
+        if not selects(run.definition, record.aggregate, circumstances=circumstances):
+            return None
+        message = f"its requests are on a live lease of adapter {lane.adapter}"
+        return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
     try:
         found = examine(
             record.aggregate,
             run.definition,
-            circumstances=transaction.circumstances(number),
+            circumstances=circumstances,
             lost=lost,
             described=planned,
         )

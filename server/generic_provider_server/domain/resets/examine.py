@@ -73,6 +73,17 @@ def examine(
     )
 
 
+def selects(
+    definition: ResetDefinition, aggregate: Aggregate, *, circumstances: Circumstances
+) -> bool:
+    """Tells whether the filters of a run that recreates select the subscription."""
+    link = aggregate.link(definition.provider)
+    if link is None or _is_left_out(link, definition, ()):
+        return False
+    found = _differences(aggregate, link, definition, circumstances, ())
+    return not definition.narrowed or any(_chosen(each, definition) for each in found)
+
+
 def holds(aggregate: Aggregate, provider: str, circumstances: Circumstances) -> bool:
     """Tells whether the platform is expected to hold an entitlement of the subscription."""
     link = aggregate.link(provider)

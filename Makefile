@@ -34,12 +34,9 @@ test: .venv/.ready ## all tests, or those of TESTS=tests/unit
 	$(PYTHON) -m pytest -n auto $(TESTS)
 
 QUICK = tests/unit tests/store tests/rpc/test_contract.py
-SLOW = tests/store/test_histories.py tests/store/test_reset_histories.py tests/store/test_plans.py \
-    tests/store/test_events.py::test_every_change_is_told_once_and_in_order_whatever_happens
 
 test-quick: .venv/.ready ## unit, contract and the store on SQLite, within 30 seconds
-	$(PYTHON) -m pytest -n auto -m "not soak and not postgresql" $(QUICK) \
-	    $(SLOW:%=--deselect %)
+	$(PYTHON) -m pytest -n auto -m "not soak and not postgresql and not slow" $(QUICK)
 
 soak: .venv/.ready ## what takes long, on both versions of PostgreSQL; longer with ROUNDS=2
 	@.ci/soak

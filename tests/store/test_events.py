@@ -55,6 +55,7 @@ class Watched(History):
             await self.told.check(subscription)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)  # for making a failing history short; one that holds takes no second
 @histories(suite=25, soak=2_000, at_once=25)
 async def test_every_change_is_told_once_and_in_order_whatever_happens(

@@ -11,6 +11,8 @@ from support.figures import Figure
 from support.soak import histories
 from support.store_histories import play_on_store
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.timeout(600)  # for making a failing history short; one that holds takes no second
 @histories(suite=430, soak=5_000, at_once=86)

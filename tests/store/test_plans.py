@@ -51,6 +51,8 @@ from support.postgres import Databases
 from support.resets import Runs
 from support.soak import forms
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(frozen=True)
 class Size:

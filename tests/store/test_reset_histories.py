@@ -29,6 +29,8 @@ from support.resets import Runs
 from support.soak import histories
 from support.store_histories import play_on_store
 
+pytestmark = pytest.mark.slow
+
 
 @dataclass(slots=True)
 class Healed(History):

@@ -23,9 +23,12 @@ def forms(name: str, *, suite: object, soak: object) -> pytest.MarkDecorator:
 
 def histories(*, suite: int, soak: int, at_once: int) -> pytest.MarkDecorator:
     """Returns a mark with the arguments `chunk`, a name, and `count` of a test that plays this many
-    histories.
+    histories. `make test-quick` plays only the first chunk.
     """
-    few = [pytest.param(f"{n}", at_once, id=f"{n}") for n in range(suite // at_once)]
+    few = [
+        pytest.param(f"{n}", at_once, id=f"{n}", marks=[pytest.mark.slow] if n else [])
+        for n in range(suite // at_once)
+    ]
     longer = LONGER * at_once
     many = [
         pytest.param(f"soak {n}", longer, id=f"soak {n}", marks=pytest.mark.soak)

@@ -156,7 +156,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         host, _ = self.address
         if self.metrics:
-            _address(self.metrics, option="--metrics", example="127.0.0.1:9464")
+            address_of(self.metrics, option="--metrics", example="127.0.0.1:9464")
         if (self.tls_certificate is None) != (self.tls_key is None):
             raise ValueError(
                 "tls_certificate and tls_key go together: give both or neither, "
@@ -170,7 +170,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         if self.tls_client_ca and not self.tls_certificate:
             raise ValueError("--tls-client-ca needs --tls-certificate and --tls-key")
         if self.listen_tokens:
-            _address(self.listen_tokens, option="--listen-tokens", example="0.0.0.0:50052")
+            address_of(self.listen_tokens, option="--listen-tokens", example="0.0.0.0:50052")
         if self.listen_tokens and not (self.tls_client_ca and self.callers):
             raise ValueError("--listen-tokens needs --tls-client-ca and --callers")
         if not (is_loopback(host) or self.tls_certificate or self.insecure):
@@ -187,14 +187,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def address(self) -> tuple[str, int]:
         """The host without brackets, and the port."""
-        return _address(self.listen, option="--listen", example="127.0.0.1:50051")
+        return address_of(self.listen, option="--listen", example="127.0.0.1:50051")
 
     @property
     def metrics_address(self) -> tuple[str, int]:
-        return _address(self.metrics, option="--metrics", example="127.0.0.1:9464")
+        return address_of(self.metrics, option="--metrics", example="127.0.0.1:9464")
 
 
-def _address(text: str, *, option: str, example: str) -> tuple[str, int]:
+def address_of(text: str, *, option: str, example: str) -> tuple[str, int]:
+    """Returns the host without brackets, and the port. Raises ValueError."""
     found = re.fullmatch(r"(\[[^\[\]]+\]|[^:\[\]]+):(\d{1,5})", text)
     if not found or int(found[2]) > LAST_PORT:
         raise ValueError(f"{option}: {text!r} is not HOST:PORT, like {example}")

@@ -62,6 +62,9 @@ def test_an_option_in_front_of_its_command_belongs_after_it(typed: tuple[str, ..
         ("request", "tail", "--interval=nan"),
         ("adapter", "simulate", "--provider=P", "--delay=1e300"),
         ("adapter", "check", "--patience=inf"),
+        ("adapter", "check", "--listen=nowhere"),
+        ("adapter", "simulate", "--provider=P", "--lease=nan"),
+        ("action", "get", "A0000000001", "--wait=nan"),
     ],
 )
 def test_a_time_or_span_that_no_calendar_has_is_wrong_usage(typed: tuple[str, ...]) -> None:

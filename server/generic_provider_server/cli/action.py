@@ -33,7 +33,7 @@ from .finding import KEY, find
 from .listing import created_options, limit_option, name_archives, page_size, within
 from .merging import PARTS, WHOLE, merge
 from .remote import remote
-from .values import INSTANT, Named, NamedOption
+from .values import INSTANT, Named, NamedOption, Number
 
 LONGEST_WAIT = 30
 PRIORITIES = {None: None, True: Priority.BULK, False: Priority.LIVE}
@@ -186,7 +186,7 @@ action.add_command(batch)
 @click.option("--request-id", is_flag=True, help="ACTION is the request id of the action.")
 @click.option(
     "--wait",
-    type=click.FloatRange(0, LONGEST_WAIT),
+    type=Number(0, LONGEST_WAIT),
     default=0,
     help="Seconds to wait for the action to be settled.",
 )

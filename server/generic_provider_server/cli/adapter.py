@@ -23,9 +23,9 @@ from .connecting.connection import Connection
 from .connecting.options import connection_options
 from .failures import REFUSED
 from .remote import remote
-from .values import Seconds
+from .values import Number, Seconds
 
-SHARE = click.FloatRange(0, 1)
+SHARE = Number(0, 1)
 
 
 memory_option = click.option(
@@ -89,7 +89,7 @@ def adapter() -> None:
     help="The largest number of unanswered requests.",
 )
 @click.option(
-    "--lease", type=click.FloatRange(1, 3600), default=30, help="The duration of leases in seconds."
+    "--lease", type=Number(1, 3600), default=30, help="The duration of leases in seconds."
 )
 def simulate_(
     *,

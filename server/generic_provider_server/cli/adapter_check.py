@@ -11,6 +11,7 @@ import click
 
 from generic_provider import RequestType
 
+from ..config import address_of
 from ..conformance.check import NotJudged, checking
 from ..conformance.named_parts import Offer, offer_of
 from ..conformance.reports import write_junit
@@ -23,9 +24,18 @@ from .files.text import FILE
 from .values import Named, NamedOption, Seconds
 
 
+def _address(ctx: click.Context, param: click.Parameter, listen: str) -> str:
+    try:
+        address_of(listen, option="--listen", example="127.0.0.1:50052")
+    except ValueError:
+        raise click.BadParameter(f"{listen!r} is not HOST:PORT", ctx, param) from None
+    return listen
+
+
 @click.command()
 @click.option(
     "--listen",
+    callback=_address,
     default="127.0.0.1:50052",
     show_default=True,
     metavar="HOST:PORT",

@@ -15,7 +15,7 @@ from .files.message_lines import message_of, sources
 from .files.text import FILE, Text
 from .progress import LinesBar
 from .remote import remote
-from .values import INSTANT
+from .values import INSTANT, Number
 
 
 @click.group()
@@ -39,7 +39,7 @@ def platform() -> None:
 )
 @click.option(
     "--max-missing-percent",
-    type=click.FloatRange(0, 100),
+    type=Number(0, 100),
     default=5,
     show_default=True,
     help="With --complete: refuse the report if a greater share of all subscriptions is missing.",

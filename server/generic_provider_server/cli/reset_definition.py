@@ -14,7 +14,7 @@ from ..desk.command_lines import command
 from ..desk.output import Output
 from .files.text import FILE, Text
 from .remote import remote
-from .values import INSTANT, Named, NamedOption
+from .values import INSTANT, Named, NamedOption, Number
 
 
 def _many(name: str, field: str, text: str, kind: Any = str) -> Any:
@@ -70,7 +70,7 @@ FIELDS = (
     ),
     click.option(
         "--max-switch-off-percent",
-        type=click.FloatRange(0, 100),
+        type=Number(0, 100),
         help="Hold the run if it would take an entitlement from a greater share of the "
         "subscriptions that hold one (default: 10; 0: never). If fewer than 100 subscriptions hold "
         "an entitlement, the run continues.",

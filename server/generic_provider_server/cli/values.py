@@ -20,19 +20,23 @@ WIDEST = 60
 DAY_SECONDS = 86_400
 
 
-class Seconds(click.FloatRange):
-    """A number of seconds, up to a day."""
-
-    def __init__(self, least: float = 0.1) -> None:
-        super().__init__(least, DAY_SECONDS)
+class Number(click.FloatRange):
+    """A number between two others."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> float:
-        seconds: float = super().convert(value, param, ctx)
-        if math.isnan(seconds):  # every range contains this value
-            self.fail(f"{value} is not a number of seconds.", param, ctx)
-        return seconds
+        number: float = super().convert(value, param, ctx)
+        if math.isnan(number):  # every range contains this value
+            self.fail(f"{value} is not a number.", param, ctx)
+        return number
+
+
+class Seconds(Number):
+    """A number of seconds, up to a day."""
+
+    def __init__(self, least: float = 0.1) -> None:
+        super().__init__(least, DAY_SECONDS)
 
 
 class Named(click.ParamType[str]):

@@ -60,6 +60,8 @@ async def test_a_lease_token_with_another_last_character_was_never_issued(caller
             for each in [*wrong, token]
         ],
     )
+    refusal = await caller.call("ListRequests", requests.ListRequestsRequest(page_token=token))
+    assert refusal.fields == ("page_token",)
     results = (await caller.call("SendResponses", answers)).results
     assert {each.code for each in results[:-1]} == {provisioning.RESPONSE_CODE_INVALID}
     assert results[-1].code == provisioning.RESPONSE_CODE_APPLIED

@@ -94,9 +94,10 @@ def _after(token: str, filters: bytes, start: Position, key: bytes) -> Position 
     if not token:
         return start
     body = verified(token, key)
-    if body is None:
+    try:
+        given, after = msgspec.msgpack.decode(body or b"", type=tuple[bytes, Any])
+    except msgspec.MsgspecError:  # it may be a lease token, which has the same key
         return None
-    given, after = msgspec.msgpack.decode(body, type=tuple[bytes, Any])
     return after if given == filters and type(after) is type(start) else None
 
 

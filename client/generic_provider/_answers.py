@@ -53,7 +53,9 @@ class Answers:
         return found if found and found.status != ResponseStatus.RETRY_LATER else None
 
     def put(self, answer: ProvisioningResponse) -> None:
-        """Queues the answer. It replaces an answer to the same request under an older token."""
+        """Queues the answer. The answer replaces an answer to the same request under an older
+        token.
+        """
         self._kept.pop(answer.request, None)
         self._waiting.pop(answer.request, None)
         self._waiting[answer.request] = answer

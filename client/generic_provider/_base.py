@@ -34,8 +34,8 @@ class Base:
         """Creates a client. TLS is used unless the address belongs to this machine; `tls` overrides
         this default. `tls=TlsFiles(ca=…)` names the files of TLS.
 
-        If the server is unavailable, a call is repeated until `timeout`. This is safe for all
-        calls.
+        If the server is unavailable, a call is repeated until `timeout`. The repetition is safe for
+        all calls.
         """
         self.performed_by = performed_by
         self._target = Target(address, token=token, tls=tls)

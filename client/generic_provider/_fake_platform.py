@@ -51,7 +51,7 @@ class _Fault:
 class FakePlatform:
     """A platform in memory that applies and records requests, and fails on demand.
 
-    It rejects changes of an unknown subscriber. A repeated request changes nothing.
+    The platform rejects changes of an unknown subscriber. A repeated request changes nothing.
     """
 
     def __init__(self) -> None:

@@ -117,7 +117,7 @@ class Lanes:
     def take(self, lease: HeldLease) -> None:
         """Adds a lease.
 
-        It replaces an older lease of the same subscription, which must have ended.
+        The new lease replaces an older lease of the same subscription, which must have ended.
         """
         self._newest[lease.subscription] = lease
         if lease.subscription not in self._lanes:

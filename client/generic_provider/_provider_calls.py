@@ -14,7 +14,7 @@ from generic_provider.v1.resources_pb2 import Provider
 def create_provider(
     caller: Caller, provider: Provider, *, request_id: str = "", performed_by: str = ""
 ) -> Call[v1.CreateProviderResponse, Provider]:
-    """Create a provider. It is not effective yet."""
+    """Create a provider, which is NOT_EFFECTIVE at first."""
     request = v1.CreateProviderRequest(
         provider=provider,
         request_id=request_id or str(uuid4()),

@@ -27,7 +27,7 @@ def pull(
     """Take pending requests.
 
     A lease ends when all its requests are answered, or when it is released or runs out. A lease
-    begins when the server hands the requests over: this is the start of the call plus `waited`.
+    begins when the server hands the requests over, which is the start of the call plus `waited`.
     """
     request = v1.PullPendingRequestsRequest(
         provider=provider,

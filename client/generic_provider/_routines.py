@@ -91,8 +91,8 @@ class Routines:
 
 @dataclass(frozen=True, slots=True)
 class _Raised:
-    """Contains an exception of a routine. It is returned as a value, because a future cannot have
-    the exception StopIteration, and SystemExit would end the process.
+    """Contains an exception of a routine. The exception is returned as a value, because a future
+    cannot have the exception StopIteration, and SystemExit would end the process.
     """
 
     error: BaseException

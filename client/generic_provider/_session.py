@@ -30,8 +30,8 @@ log = logging.getLogger("generic_provider")
 _MOST_TOKENS = 1000
 _FLUSH_SECONDS = 10.0
 _SHORTEST_PAUSE = 0.1
-"""The smallest number of seconds between two extensions. It is needed, because the server extends a
-lease only a little when it reaches `max_lease_time`.
+"""The smallest number of seconds between two extensions. The limit is needed, because the server
+extends a lease only a little when the lease reaches `max_lease_time`.
 """
 
 

@@ -94,7 +94,7 @@ class Receiver(Protocol):
 class Hooks:
     """The functions of the adapter's owner.
 
-    They are called on the event loop, one after the other, for each connection.
+    The functions are called on the event loop, one after the other, for each connection.
     """
 
     def __init__(self) -> None:

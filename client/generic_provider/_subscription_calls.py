@@ -200,10 +200,10 @@ def watch_events(
 ) -> Watch[v1.WatchEventsResponse, v1.Event]:
     """Yield the events, each event once and in order.
 
-    The iterator reconnects and resumes by itself. It begins after the event with the cursor
-    `start_after`, or with the oldest stored event, or with the next new event. Store the cursor of
-    each event that you have handled, best in the same transaction as its effect; after a restart,
-    begin after this cursor.
+    The iterator reconnects and resumes by itself. The iterator begins after the event with the
+    cursor `start_after`, or with the oldest stored event, or with the next new event. Store the
+    cursor of each event that you have handled, best in the same transaction as its effect; after a
+    restart, begin after this cursor.
 
     `on_heartbeat` is called with the cursor of each heartbeat. This cursor is after all events that
     the filters excluded. Store it too if events are rare: events are stored for a few days only,

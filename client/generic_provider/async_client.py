@@ -61,7 +61,7 @@ def _async_watch(
 
 
 class AsyncClient(Base):
-    """The client for asyncio. It has the same methods as Client.
+    """The client for asyncio. AsyncClient has the same methods as Client.
 
     An AsyncClient can be used only on the event loop that uses it first.
     """

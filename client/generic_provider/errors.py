@@ -262,7 +262,7 @@ class TooManyStreams(ResourceExhausted):
 
 
 class TooManyCalls(ResourceExhausted):
-    """The server had too many calls until the deadline. It has not processed this call."""
+    """The server had too many calls until the deadline. The server has not processed this call."""
 
 
 class Unauthenticated(ProvisioningError):

@@ -79,7 +79,7 @@ class PlatformDown(Exception):
 class Work:
     """Several requests of one subscription, and their common target.
 
-    It is the argument of a routine of `Adapter.target`, for platforms that can only overwrite a
+    A Work is the argument of a routine of `Adapter.target`, for platforms that can only overwrite a
     whole subscriber.
     """
 

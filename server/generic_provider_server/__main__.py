@@ -1,4 +1,4 @@
-"""The command `generic-provider`. It is also installed without the extra `server`."""
+"""The command `generic-provider`. The command is also installed without the extra `server`."""
 
 from __future__ import annotations
 

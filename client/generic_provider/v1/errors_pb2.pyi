@@ -61,8 +61,8 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     request.
     """
     ERROR_REASON_ARCHIVE_NOT_FOUND: _ErrorReason.ValueType  # 20
-    """There is no such archive, or its file cannot be read. Metadata: archive, and state if the archive
-    exists.
+    """The archive does not exist, or its file cannot be read. Metadata: archive, and state if the
+    archive exists.
     """
     ERROR_REASON_PROVIDER_EXISTS: _ErrorReason.ValueType  # 30
     """ALREADY_EXISTS"""
@@ -218,8 +218,8 @@ ERROR_REASON_RESET_RUN_NOT_FOUND: ErrorReason.ValueType  # 19
 request.
 """
 ERROR_REASON_ARCHIVE_NOT_FOUND: ErrorReason.ValueType  # 20
-"""There is no such archive, or its file cannot be read. Metadata: archive, and state if the archive
-exists.
+"""The archive does not exist, or its file cannot be read. Metadata: archive, and state if the
+archive exists.
 """
 ERROR_REASON_PROVIDER_EXISTS: ErrorReason.ValueType  # 30
 """ALREADY_EXISTS"""

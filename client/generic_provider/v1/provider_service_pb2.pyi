@@ -115,7 +115,7 @@ class ListProvidersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
     even if more follow.
     """
     page_token: _builtins.str

@@ -98,9 +98,9 @@ class ProviderServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def UpdateProvider(self, request, context):
-        """Replaces all fields of a provider except its state. These changes are always allowed: to add
-        distributors, services and goods; to change display names, parameters, delivery settings and
-        request methods; to widen allowed_services and max_services. Any other change of a part is
+        """Replaces all fields of a provider except its state. The following changes are always allowed:
+        to add distributors, services and goods; to change display names, parameters, delivery settings
+        and request methods; to widen allowed_services and max_services. Any other change of a part is
         allowed only while no live subscription, no unsettled action and no confirmed state of a
         platform names this part. An effective provider must keep at least one distributor and one
         service.

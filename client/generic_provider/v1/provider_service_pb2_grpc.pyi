@@ -52,9 +52,9 @@ class ProviderServiceStub:
     Errors: INVALID_FIELD.
     """
     UpdateProvider: _grpc.UnaryUnaryMultiCallable[_provider_service_pb2.UpdateProviderRequest, _provider_service_pb2.UpdateProviderResponse]
-    """Replaces all fields of a provider except its state. These changes are always allowed: to add
-    distributors, services and goods; to change display names, parameters, delivery settings and
-    request methods; to widen allowed_services and max_services. Any other change of a part is
+    """Replaces all fields of a provider except its state. The following changes are always allowed:
+    to add distributors, services and goods; to change display names, parameters, delivery settings
+    and request methods; to widen allowed_services and max_services. Any other change of a part is
     allowed only while no live subscription, no unsettled action and no confirmed state of a
     platform names this part. An effective provider must keep at least one distributor and one
     service.
@@ -94,9 +94,9 @@ class ProviderServiceAsyncStub(ProviderServiceStub):
     Errors: INVALID_FIELD.
     """
     UpdateProvider: _aio.UnaryUnaryMultiCallable[_provider_service_pb2.UpdateProviderRequest, _provider_service_pb2.UpdateProviderResponse]  # type: ignore[assignment]
-    """Replaces all fields of a provider except its state. These changes are always allowed: to add
-    distributors, services and goods; to change display names, parameters, delivery settings and
-    request methods; to widen allowed_services and max_services. Any other change of a part is
+    """Replaces all fields of a provider except its state. The following changes are always allowed:
+    to add distributors, services and goods; to change display names, parameters, delivery settings
+    and request methods; to widen allowed_services and max_services. Any other change of a part is
     allowed only while no live subscription, no unsettled action and no confirmed state of a
     platform names this part. An effective provider must keep at least one distributor and one
     service.
@@ -157,9 +157,9 @@ class ProviderServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provider_service_pb2.UpdateProviderRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provider_service_pb2.UpdateProviderResponse, _abc.Awaitable[_provider_service_pb2.UpdateProviderResponse]]:
-        """Replaces all fields of a provider except its state. These changes are always allowed: to add
-        distributors, services and goods; to change display names, parameters, delivery settings and
-        request methods; to widen allowed_services and max_services. Any other change of a part is
+        """Replaces all fields of a provider except its state. The following changes are always allowed:
+        to add distributors, services and goods; to change display names, parameters, delivery settings
+        and request methods; to widen allowed_services and max_services. Any other change of a part is
         allowed only while no live subscription, no unsettled action and no confirmed state of a
         platform names this part. An effective provider must keep at least one distributor and one
         service.

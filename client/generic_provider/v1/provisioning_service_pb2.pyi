@@ -146,8 +146,8 @@ class StreamPendingRequestsResponse(_message.Message):
 
     @_typing.final
     class Batch(_message.Message):
-        """Carries requests of one or more subscriptions. It has at most 1 MiB, unless one subscription
-        alone needs more.
+        """Carries requests of one or more subscriptions. A batch has at most 1 MiB, unless one
+        subscription alone needs more.
         """
 
         DESCRIPTOR: _descriptor.Descriptor
@@ -279,8 +279,9 @@ class SubscriptionRequests(_message.Message):
     """The number of this attempt for the first request: 1, 2 …"""
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
-        """The duration of the lease from the `sent_time` of the message, if the lease is not extended. It
-        can be shorter than you asked for, because a part of the duration may have passed already.
+        """The duration of the lease from the `sent_time` of the message, if the lease is not extended.
+        The duration can be shorter than you asked for, because a part of the duration may have passed
+        already.
         """
 
     @_builtins.property
@@ -437,9 +438,9 @@ Global___SendResponsesRequest: _TypeAlias = SendResponsesRequest  # noqa: Y015
 
 @_typing.final
 class ProvisioningResponse(_message.Message):
-    """One answer. The server never refuses its texts because of their characters: it replaces line ends,
-    tabs and NUL by blanks, removes blanks at both ends, and replaces other control and format
-    characters by U+FFFD.
+    """One answer. The server never refuses the texts of an answer because of their characters: it
+    replaces line ends, tabs and NUL by blanks, removes blanks at both ends, and replaces other
+    control and format characters by U+FFFD.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -609,7 +610,9 @@ class LeaseResult(_message.Message):
     LEASE_DURATION_FIELD_NUMBER: _builtins.int
     lease_token: _builtins.str
     live: _builtins.bool
-    """ExtendLeases: the lease is live. ReleaseLeases: the lease was live until this call."""
+    """In the response of ExtendLeases: the lease is live. In the response of ReleaseLeases: the lease
+    was live until this call.
+    """
     @_builtins.property
     def lease_duration(self) -> _duration_pb2.Duration:
         """The remaining duration of the lease. Unset if the lease has ended."""
@@ -689,8 +692,8 @@ class ReportPlatformStateRequest(_message.Message):
     MAX_MISSING_PERCENT_FIELD_NUMBER: _builtins.int
     PLATFORM_SUBSCRIPTIONS_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """A provider's code. Mandatory in the first message. This and the next three fields are read only
-    from the first message.
+    """A provider's code. Mandatory in the first message. The server reads `provider` and the next
+    three fields only from the first message.
     """
     complete: _builtins.bool
     """The report names every subscriber whom the platform knows. When the stream has been closed
@@ -745,7 +748,7 @@ class PlatformSubscription(_message.Message):
     ITEMS_FIELD_NUMBER: _builtins.int
     ENTITLEMENTS_FIELD_NUMBER: _builtins.int
     account_number: _builtins.str
-    """The platform's own account number, as answered to BECOME_SUBSCRIBER. Either this or
+    """The platform's own account number, as answered to BECOME_SUBSCRIBER. Either `account_number` or
     `subscription` is mandatory. If both are given, they must belong together.
     """
     subscription: _builtins.str
@@ -843,7 +846,7 @@ class PlatformEntitlement(_message.Message):
 
     @_builtins.property
     def term_end(self) -> _timestamp_pb2.Timestamp:
-        """Read only if the provider has term_end_on_platform. Unset: the entitlement has no end."""
+        """Read only if the provider has term_end_on_platform. If unset, the entitlement has no end."""
 
     def __init__(
         self,

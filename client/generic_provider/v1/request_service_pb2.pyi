@@ -134,7 +134,7 @@ class ListRequestsRequest(_message.Message):
     oldest_first: _builtins.bool
     """Default: newest first."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
     even if more follow.
     """
     page_token: _builtins.str
@@ -521,7 +521,7 @@ class ListAdaptersRequest(_message.Message):
     provider: _builtins.str
     """Empty = all providers."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000)."""
+    """Default 100, at most 1000 (a larger value counts as 1000)."""
     page_token: _builtins.str
     """The `next_page_token` of the previous page, which must have had the same filters."""
     def __init__(
@@ -645,7 +645,7 @@ class Archive(_message.Message):
     requests_archived: _builtins.int
     """Number of requests that are in the file and no longer in the database."""
     requests_total: _builtins.int
-    """Number of requests that are in the file. It grows while the file is written."""
+    """Number of requests that are in the file. The number grows while the file is written."""
     size_bytes: _builtins.int
     """Size of the file, in bytes."""
     checksum: _builtins.str
@@ -658,7 +658,7 @@ class Archive(_message.Message):
     message: _builtins.str
     """Why the archive FAILED, or why the service cannot continue, or who DELETED it and when."""
     file: _builtins.str
-    """Name of the file in the archive folder. It contains the first digits of the checksum."""
+    """Name of the file in the archive folder. The name contains the first digits of the checksum."""
     @_builtins.property
     def created_before(self) -> _timestamp_pb2.Timestamp:
         """The archive contains requests that were created before this time."""
@@ -809,7 +809,7 @@ class ListArchivesRequest(_message.Message):
     subscription: _builtins.str
     """The archive contains requests of this subscription."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
     even if more follow.
     """
     page_token: _builtins.str
@@ -1003,7 +1003,7 @@ class AuditEntry(_message.Message):
     """The id of the action, request, reset run, definition or archive that the call created or changed."""
     detail: _builtins.str
     """The kind of an action, the new state of a provider or a definition, or the `reason` that the
-    caller gave. It is cut off after 200 characters.
+    caller gave. The text is cut off after 200 characters.
     """
     code: _builtins.int
     """How the call ended: a google.rpc.Code, 0 for a call that was not refused. A batch with refused
@@ -1079,7 +1079,7 @@ class ListAuditEntriesRequest(_message.Message):
     refused: _builtins.bool
     """The call was refused, or an item of the batch was refused."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
     even if more follow.
     """
     page_token: _builtins.str

@@ -159,9 +159,9 @@ class ResetRunDefinition(_message.Message):
     first: _builtins.int
     """Limits the run to the first subscriptions, in the order of their numbers. At least 1."""
     full: _builtins.bool
-    """Has the meaning of `full` in ResetSubscription. The run examines all subscriptions of the provider."""
+    """The same as `full` in ResetSubscription. The run examines all subscriptions of the provider."""
     recreate: _builtins.bool
-    """Has the meaning of `recreate` in ResetSubscription. A subscription with requests on a live lease is
+    """The same as `recreate` in ResetSubscription. A subscription with requests on a live lease is
     SKIPPED.
     """
     max_switch_off_percent: _builtins.float
@@ -187,8 +187,8 @@ class ResetRunDefinition(_message.Message):
     submitted: _builtins.bool
     """Output. True if its schedule is active, or if a run was begun by a call."""
     version: _builtins.int
-    """Output. It begins with 1. An update makes a new version if a run of the current version has
-    begun.
+    """Output. The first version is 1. An update makes a new version if a run of the current version
+    has begun.
     """
     etag: _builtins.str
     """Every change of the definition changes the etag. In UpdateResetRunDefinition: empty = not
@@ -510,7 +510,7 @@ class ListResetRunDefinitionsRequest(_message.Message):
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
     even if more follow.
     """
     page_token: _builtins.str
@@ -705,7 +705,7 @@ class PreviewResetRunRequest(_message.Message):
     definition: _builtins.str
     """A definition's id."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries,
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries,
     or none, even if more follow.
     """
     page_token: _builtins.str
@@ -975,7 +975,7 @@ class ListResetRunsRequest(_message.Message):
     """A definition's id."""
     provider: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
     even if more follow.
     """
     page_token: _builtins.str
@@ -1036,7 +1036,7 @@ class ListResetRunEntriesRequest(_message.Message):
     reset_run: _builtins.str
     """A run's id."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
     even if more follow.
     """
     page_token: _builtins.str
@@ -1287,11 +1287,11 @@ class ResetSubscriptionRequest(_message.Message):
     the platform knows the subscriber.
     """
     recreate: _builtins.bool
-    """Use it when the platform has lost the account. It cancels pending requests (the CRM keeps their
-    changes) and sends one BECOME_SUBSCRIBER with the whole subscriber; usage records follow in
-    requests of their own. While requests of the subscription are on a live lease at a provider, a
-    call that names this provider is refused with REQUEST_LEASED, and a call without a provider
-    skips it.
+    """Set `recreate` when the platform has lost the account. The reset cancels pending requests (the
+    CRM keeps their changes) and sends one BECOME_SUBSCRIBER with the whole subscriber; usage
+    records follow in requests of their own. While requests of the subscription are on a live lease
+    at a provider, a call that names this provider is refused with REQUEST_LEASED, and a call
+    without a provider skips it.
     """
     validate_only: _builtins.bool
     """Returns the requests that would be created, and changes nothing."""

@@ -68,7 +68,9 @@ class _ServiceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ServiceKi
     DESCRIPTOR: _descriptor.EnumDescriptor
     SERVICE_KIND_UNSPECIFIED: _ServiceKind.ValueType  # 0
     SERVICE_KIND_TERMED: _ServiceKind.ValueType  # 1
-    """The service is charged by time, for example a channel package. It may have a term end."""
+    """The service is charged by time, for example a channel package. Such a service may have a term
+    end.
+    """
     SERVICE_KIND_USAGE: _ServiceKind.ValueType  # 2
     """The service is charged by consumption, for example VOD or PPV. Each consumption is a usage record."""
 
@@ -77,7 +79,9 @@ class ServiceKind(_ServiceKind, metaclass=_ServiceKindEnumTypeWrapper):
 
 SERVICE_KIND_UNSPECIFIED: ServiceKind.ValueType  # 0
 SERVICE_KIND_TERMED: ServiceKind.ValueType  # 1
-"""The service is charged by time, for example a channel package. It may have a term end."""
+"""The service is charged by time, for example a channel package. Such a service may have a term
+end.
+"""
 SERVICE_KIND_USAGE: ServiceKind.ValueType  # 2
 """The service is charged by consumption, for example VOD or PPV. Each consumption is a usage record."""
 Global___ServiceKind: _TypeAlias = ServiceKind  # noqa: Y015
@@ -366,30 +370,30 @@ class _WaitingForEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WaitingFor
     DESCRIPTOR: _descriptor.EnumDescriptor
     WAITING_FOR_UNSPECIFIED: _WaitingFor.ValueType  # 0
     WAITING_FOR_ADAPTER: _WaitingFor.ValueType  # 1
-    """It waits for an adapter that can take another request."""
+    """The request waits for an adapter that can take another request."""
     WAITING_FOR_ANSWER: _WaitingFor.ValueType  # 2
-    """It waits for the answer of the adapter that has it."""
+    """The request waits for the answer of the adapter that has it."""
     WAITING_FOR_RETRY: _WaitingFor.ValueType  # 3
-    """It waits for the end of the delay before the next attempt."""
+    """The request waits for the end of the delay before the next attempt."""
     WAITING_FOR_EARLIER_REQUEST: _WaitingFor.ValueType  # 4
-    """It waits for an earlier request of the same subscription."""
+    """The request waits for an earlier request of the same subscription."""
     WAITING_FOR_PROVIDER: _WaitingFor.ValueType  # 5
-    """It waits until the provider is effective."""
+    """The request waits until the provider is effective."""
 
 class WaitingFor(_WaitingFor, metaclass=_WaitingForEnumTypeWrapper):
     """The reason why a pending request waits."""
 
 WAITING_FOR_UNSPECIFIED: WaitingFor.ValueType  # 0
 WAITING_FOR_ADAPTER: WaitingFor.ValueType  # 1
-"""It waits for an adapter that can take another request."""
+"""The request waits for an adapter that can take another request."""
 WAITING_FOR_ANSWER: WaitingFor.ValueType  # 2
-"""It waits for the answer of the adapter that has it."""
+"""The request waits for the answer of the adapter that has it."""
 WAITING_FOR_RETRY: WaitingFor.ValueType  # 3
-"""It waits for the end of the delay before the next attempt."""
+"""The request waits for the end of the delay before the next attempt."""
 WAITING_FOR_EARLIER_REQUEST: WaitingFor.ValueType  # 4
-"""It waits for an earlier request of the same subscription."""
+"""The request waits for an earlier request of the same subscription."""
 WAITING_FOR_PROVIDER: WaitingFor.ValueType  # 5
-"""It waits until the provider is effective."""
+"""The request waits until the provider is effective."""
 Global___WaitingFor: _TypeAlias = WaitingFor  # noqa: Y015
 
 class _DifferenceKind:
@@ -406,9 +410,9 @@ class _DifferenceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Differ
     DIFFERENCE_KIND_ADDRESS: _DifferenceKind.ValueType  # 3
     """The address differs."""
     DIFFERENCE_KIND_SERVICE_MISSING: _DifferenceKind.ValueType  # 4
-    """A service is on in the CRM and off on the platform."""
+    """A service is on in the CRM, but off at the platform."""
     DIFFERENCE_KIND_SERVICE_SURPLUS: _DifferenceKind.ValueType  # 5
-    """A service is off in the CRM and on on the platform."""
+    """A service is off in the CRM, but on at the platform."""
     DIFFERENCE_KIND_ITEM_MISSING: _DifferenceKind.ValueType  # 6
     """The platform does not know an item."""
     DIFFERENCE_KIND_ITEM_SURPLUS: _DifferenceKind.ValueType  # 7
@@ -433,9 +437,9 @@ DIFFERENCE_KIND_HOLDER: DifferenceKind.ValueType  # 2
 DIFFERENCE_KIND_ADDRESS: DifferenceKind.ValueType  # 3
 """The address differs."""
 DIFFERENCE_KIND_SERVICE_MISSING: DifferenceKind.ValueType  # 4
-"""A service is on in the CRM and off on the platform."""
+"""A service is on in the CRM, but off at the platform."""
 DIFFERENCE_KIND_SERVICE_SURPLUS: DifferenceKind.ValueType  # 5
-"""A service is off in the CRM and on on the platform."""
+"""A service is off in the CRM, but on at the platform."""
 DIFFERENCE_KIND_ITEM_MISSING: DifferenceKind.ValueType  # 6
 """The platform does not know an item."""
 DIFFERENCE_KIND_ITEM_SURPLUS: DifferenceKind.ValueType  # 7
@@ -482,7 +486,7 @@ class Provider(_message.Message):
     """Output. The author of the last change, according to the call's `performed_by`."""
     caller: _builtins.str
     """Output. The author of the last change, according to the credentials: the name of the caller in
-    the server's file of callers. Without that file, the name in the client's certificate, or the
+    the server's file of callers. If the server has no such file: the name in the client's certificate, or the
     client's address.
     """
     @_builtins.property
@@ -983,7 +987,7 @@ class InstalledItem(_message.Message):
     provider: _builtins.str
     """May be empty in an action if the subscription has exactly one provider."""
     distributor: _builtins.str
-    """The code of the viewing point. It is empty only in a request that removes an item which
+    """The code of the viewing point. The code is empty only in a request that removes an item which
     ReportPlatformState reported without a known viewing point: then find the item by its serial
     number.
     """
@@ -1061,8 +1065,8 @@ Global___SubscribedService: _TypeAlias = SubscribedService  # noqa: Y015
 
 @_typing.final
 class Usage(_message.Message):
-    """A usage record (UDR): one consumption of a usage service. It is removed from the subscription at
-    its end.
+    """A usage record (UDR): one consumption of a usage service. The record is removed from the
+    subscription at its end.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1329,9 +1333,9 @@ class ProvisionedService(_message.Message):
     provider_service_id: _builtins.str
     """The platform's own id of the service."""
     distributor: _builtins.str
-    """The code of the viewing point. It is empty only in a request that switches off an entitlement
-    which ReportPlatformState reported without a known viewing point: then find the entitlement by
-    its id and items.
+    """The code of the viewing point. The code is empty only in a request that switches off an
+    entitlement which ReportPlatformState reported without a known viewing point: then find the
+    entitlement by its id and items.
     """
     kind: Global___ServiceKind.ValueType
     @_builtins.property

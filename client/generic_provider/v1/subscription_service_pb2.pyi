@@ -265,8 +265,8 @@ class PerformActionRequest(_message.Message):
     kept as long as the action.
     """
     reference: _builtins.str
-    """The CRM's order, ticket or campaign. Up to 200 characters. ListActions can filter by it. It
-    need not be unique.
+    """The CRM's order, ticket or campaign. Up to 200 characters. ListActions can filter by the
+    reference, which need not be unique.
     """
     performed_by: _builtins.str
     """The person or system that makes this change, as the caller names it. Up to 100 characters."""
@@ -391,7 +391,7 @@ Global___PerformActionRequest: _TypeAlias = PerformActionRequest  # noqa: Y015
 
 @_typing.final
 class BecomeSubscriber(_message.Message):
-    """Creates a subscription. It is EFFECTIVE, or DRAFT if `draft` is set."""
+    """Creates a subscription. The new subscription is EFFECTIVE, or DRAFT if `draft` is set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1010,7 +1010,7 @@ class ChangeLocation(_message.Message):
     ADDRESS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def address(self) -> _resources_pb2.Address:
-        """Mandatory. It replaces the former address as a whole."""
+        """Mandatory. The new address replaces the former address as a whole."""
 
     def __init__(
         self,
@@ -1034,7 +1034,7 @@ class ChangeSubscriber(_message.Message):
     HOLDER_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def holder(self) -> _resources_pb2.Account:
-        """Mandatory. It replaces the former holder as a whole."""
+        """Mandatory. The new holder replaces the former holder as a whole."""
 
     def __init__(
         self,
@@ -1052,9 +1052,9 @@ Global___ChangeSubscriber: _TypeAlias = ChangeSubscriber  # noqa: Y015
 @_typing.final
 class AddUsage(_message.Message):
     """Adds a usage record. The subscription, and the termed service that the usage service requires,
-    must be on. The record is removed from the subscription at its end. It belongs to the goods of
-    its distributor: when a card is swapped before the end, the usage is cancelled for the old card
-    and added for the new one.
+    must be on. The record is removed from the subscription at its end. A record belongs to the goods
+    of its distributor: when a card is swapped before the end, the usage is cancelled for the old
+    card and added for the new one.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1100,7 +1100,7 @@ class AddUsage(_message.Message):
     def start_time(self) -> _timestamp_pb2.Timestamp: ...
     @_builtins.property
     def end_time(self) -> _timestamp_pb2.Timestamp:
-        """It must be after the start and in the future."""
+        """The end must be after the start and in the future."""
 
     @_builtins.property
     def parameters(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -1200,7 +1200,7 @@ Global___Replace: _TypeAlias = Replace  # noqa: Y015
 
 @_typing.final
 class ServiceSelection(_message.Message):
-    """A service on a distributor."""
+    """Selects a service on a distributor."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1316,7 +1316,7 @@ class SubscriptionAction(_message.Message):
     state: Global___ActionState.ValueType
     origin: Global___ActionOrigin.ValueType
     caller: _builtins.str
-    """The name of the caller in the server's file of callers. Without that file, the name in the
+    """The name of the caller in the server's file of callers. If the server has no such file: the name in the
     client's certificate, or the client's address.
     """
     @_builtins.property
@@ -1715,7 +1715,7 @@ class ListSubscriptionsRequest(_message.Message):
     holder_number: _builtins.str
     """The CRM's account number of the holder."""
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
     even if more follow.
     """
     page_token: _builtins.str
@@ -1798,7 +1798,7 @@ class ListActionsRequest(_message.Message):
     reference: _builtins.str
     performed_by: _builtins.str
     page_size: _builtins.int
-    """Default 100, at most 1000 (a larger value is taken as 1000). A page may have fewer entries
+    """Default 100, at most 1000 (a larger value counts as 1000). A page may have fewer entries
     even if more follow.
     """
     page_token: _builtins.str
@@ -2218,8 +2218,8 @@ class Event(_message.Message):
     """The reference of the action."""
     @_builtins.property
     def time(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the transaction of the event began. It can be a little earlier than the time
-        of the previous event.
+        """The time at which the transaction of the event began. This time can be a little earlier than
+        the time of the previous event.
         """
 
     @_builtins.property

@@ -16,9 +16,9 @@ from .failures import REFUSED
 def demo(*, connection: Connection) -> None:
     """Demonstrate the service from end to end within a minute.
 
-    The demo runs real processes. Without --server it starts a server of its own. It configures a
-    provider, subscribes families, and shows an action that breaks a rule, a rejection by the
-    platform, the rollback of a swap, and a killed adapter. Then it checks the results.
+    The demo runs real processes. Without --server it starts a server of its own. The demo
+    configures a provider, subscribes families, and shows an action that breaks a rule, a rejection
+    by the platform, the rollback of a swap, and a killed adapter. Then it checks the results.
     """
     try:
         well = play(

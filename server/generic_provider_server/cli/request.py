@@ -151,7 +151,7 @@ def cancel(client: Client, output: Output, /, *, number: str, **options: Any) ->
 def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -> None:
     """Answer a request in the name of the platform, after you have checked the platform.
 
-    This works only for the first pending request of a subscription at its provider.
+    The command works only for the first pending request of a subscription at its provider.
     """
     done = client.resolve_request(number, **options)
     output.message(done, _settled(done))

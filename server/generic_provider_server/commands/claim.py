@@ -21,8 +21,8 @@ MOST_AT_ONCE = 500
 """The greatest number of requests that one claim gives to a stream."""
 
 MOST_BULK_AT_ONCE = 100
-"""The greatest number of bulk subscriptions in one claim. It is small, because live actions wait
-for the claim.
+"""The greatest number of bulk subscriptions in one claim. The number is small, because live actions
+wait for the claim.
 """
 
 MOST_BYTES = 1024 * 1024
@@ -66,9 +66,9 @@ class Handed(Value, frozen=True):
 class Claim(Value, frozen=True, kw_only=True):
     """Hands over ready requests, the oldest first, to the demands in their order.
 
-    `server`: this process, which gives the leases. It gives no lease while its last sign of life is
-    too old. `turn`: the number of the claim, by which `weave` decides when a bulk subscription
-    comes.
+    `server`: this process, which gives the leases. No lease is given while the last sign of life of
+    this process is too old. `turn`: the number of the claim, by which `weave` decides when a bulk
+    subscription comes.
     """
 
     provider: str
@@ -211,8 +211,8 @@ def fitting(pending: tuple[Pending, ...], room: int) -> tuple[tuple[Pending, ...
 def weave(live: list[str], bulk: list[str], *, turn: int) -> Iterator[str]:
     """Yields LIVE_TURNS live subscriptions, then one bulk subscription, and so on.
 
-    It begins at the place `turn` of this order, counted from 0. When one list is at its end, the
-    remaining subscriptions of the other list follow.
+    The iterator begins at the place `turn` of this order, counted from 0. When one list is at its
+    end, the remaining subscriptions of the other list follow.
     """
     lives, bulks = iter(live), iter(bulk)
     while True:

@@ -101,8 +101,8 @@ class Withdraw(Value, frozen=True, kw_only=True):
 
 
 class Disown(Value, frozen=True, kw_only=True):
-    """Makes the leases of a server that drained belong to no process. They stay live until they run
-    out.
+    """Makes the leases of a server that drained belong to no process. The leases stay live until
+    they run out.
     """
 
     server: str

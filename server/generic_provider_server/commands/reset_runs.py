@@ -71,8 +71,8 @@ class Take:
 class Step:
     """One step of a run.
 
-    It changes nothing if another server works on the run, or if the run has ended. `before`: the
-    record of the run that the server has.
+    A step changes nothing if another server works on the run, or if the run has ended. `before`:
+    the record of the run that the server has.
     """
 
     before: RunRecord
@@ -98,8 +98,8 @@ class Step:
 
 
 def _also(run: RunRecord, text: str) -> str:
-    """Adds a text to the message of the run, and returns the new message. It still contains the
-    reason why the run was held.
+    """Adds a text to the message of the run, and returns the new message. The new message still
+    contains the reason why the run was held.
     """
     return "; ".join(filter(None, (run.message, text)))
 

@@ -15,7 +15,7 @@ ON_THE_WAY_SECONDS = 0.5
 arrive.
 """
 SHARE_OF_LEASE = 0.8
-"""The share of the lease that the work takes. It is so small that an answer would be in time
+"""The share of the lease that the work takes. The share is so small that an answer would be in time
 without an extension.
 """
 LEAST_LEASE = 1.0

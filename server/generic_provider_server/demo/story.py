@@ -215,8 +215,8 @@ class Story:
         )
 
     def _told(self, action: SubscriptionAction) -> None:
-        """Prints the result of an action that the platform rejects. It must be the first rejected
-        action of its subscription, because the first rollback event is shown.
+        """Prints the result of an action that the platform rejects. The action must be the first
+        rejected action of its subscription, because the first rollback event is shown.
         """
         settled = self._settled(action)
         self.tell.requests(self.crm.list_requests(action=settled.id, oldest_first=True))

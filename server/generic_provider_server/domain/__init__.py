@@ -1,4 +1,4 @@
 """Contains the rules and values of the business.
 
-They are pure functions: they use no I/O, no clock and no random values.
+All functions are pure: they use no I/O, no clock and no random values.
 """

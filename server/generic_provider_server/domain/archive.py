@@ -24,10 +24,10 @@ class ArchiveState(IntEnum):
 class ArchiveRecord(Value, frozen=True, kw_only=True):
     """An archive of one provider, or of all providers if `provider` is empty.
 
-    It contains requests that were created before `created_before` and reached a final state before
-    `final_before`. `checksum` is the SHA-256 of the file; it is empty until the file is written.
-    `moved` is the number of lines of the file whose rows are already removed from the database.
-    `worker` is the server process that works on the archive.
+    The archive contains requests that were created before `created_before` and reached a final
+    state before `final_before`. `checksum` is the SHA-256 of the file; it is empty until the file
+    is written. `moved` is the number of lines of the file whose rows are already removed from the
+    database. `worker` is the server process that works on the archive.
     """
 
     number: int
@@ -54,7 +54,7 @@ class ArchiveRecord(Value, frozen=True, kw_only=True):
 
     @property
     def file(self) -> str:
-        """The name of the archive file. It is empty until the file is written."""
+        """The name of the archive file; empty until the file is written."""
         return file_name(self.id, self.checksum) if self.checksum else ""
 
 

@@ -45,5 +45,7 @@ class AuditEntry(Value, frozen=True, kw_only=True):
         return f"{self.call:016x}"
 
     def plus(self, more: AuditEntry) -> AuditEntry:
-        """Returns the entry with the counts of `more` added. Both are parts of one entry."""
+        """Returns the entry with the counts of `more` added; `more` is another part of the same
+        entry.
+        """
         return replace(self, done=self.done + more.done, refused=self.refused + more.refused)

@@ -41,9 +41,9 @@ class Lane(Value, frozen=True, kw_only=True):
     """The state of the hand-overs of one subscription's requests at one provider.
 
     The last lease is for the requests of `unit` from index `first` to `last` that are still
-    pending. It is live until `lease_until`, which is set to 0 when the lease ends. `handover` is
-    the number of the last lease; `lease_duration` is the time for which the lease was given or last
-    extended.
+    pending. The lease is live until `lease_until`, which is set to 0 when the lease ends.
+    `handover` is the number of the last lease; `lease_duration` is the time for which the lease was
+    given or last extended.
 
     `server` is the process that gave or last extended the lease. Only this process may end the
     lease when it runs out, because `lease_until` is a time of its steady clock. After a drain
@@ -154,8 +154,8 @@ def claim(
     steady: Instant,
     now: Instant,
 ) -> LaneChange:
-    """Hands over `requests`. They must be the first requests of `Lane.due`. `steady`: the server's
-    steady clock.
+    """Hands over `requests`. These requests must be the first requests of `Lane.due`. `steady`: the
+    server's steady clock.
     """
     given = replace(
         lane,

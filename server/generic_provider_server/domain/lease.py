@@ -122,7 +122,7 @@ def back_off(attempts: int, *, jitter: float) -> int:
 def stream_of(server: str) -> str:
     """Returns the id of a new stream.
 
-    It begins with the id of the process that serves the stream.
+    The id begins with the id of the process that serves the stream.
     """
     return f"{server}.{secrets.token_hex(6)}"
 

@@ -34,7 +34,7 @@ such calls wait.
 """
 DELAY_SECONDS = 1.0
 MOST_HOSTS, MOST_WAITING = 1_000, 100
-"""The greatest numbers of counted hosts and of waiting calls. They limit the memory."""
+"""The greatest numbers of counted hosts and of waiting calls. Both numbers limit the memory."""
 MOST_LINES = 20
 """The greatest number of refused calls within the period that have a log line of their own."""
 MOST_HELD = 64 * 1024

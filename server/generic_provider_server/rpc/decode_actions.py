@@ -18,7 +18,9 @@ from .incoming import IncomingCall
 
 LARGEST = 2**63 - 1
 LATER = Instant(0)
-"""The value for a wrong instant. It is never used, because the violations are raised first."""
+"""The value for a wrong instant. The value is never used, because the violations are raised
+first.
+"""
 
 
 def perform_of(

@@ -104,7 +104,7 @@ def violations_of(refused: Refused) -> list[tuple[str, str]]:
 
 
 def details_of(refused: Refused) -> Status:
-    """Returns the google.rpc.Status of a refusal. It is always much smaller than 4 KiB."""
+    """Returns the google.rpc.Status of a refusal. The status is always much smaller than 4 KiB."""
     code = STATUS[refused.reason].value[0]
     status = Status(code=code, message=shortened(refused.message, 300))
     info = ErrorInfo(reason=refused.reason.value, domain=DOMAIN, metadata=metadata_of(refused))

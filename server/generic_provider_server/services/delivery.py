@@ -50,8 +50,8 @@ class Delivery:
 
     def hand_over(self, transaction: Transaction) -> None:
         """Gives streams with credit leases on the requests that the transaction makes ready, so
-        that no claim has to find them later. It leaves out providers with other ready requests. The
-        writer's thread calls it before the changes are written.
+        that no claim has to find them later. The function leaves out providers with other ready
+        requests. The writer's thread calls it before the changes are written.
         """
         if self._draining:
             return

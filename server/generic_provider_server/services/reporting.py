@@ -18,8 +18,8 @@ from ..store.store import Store
 from ..store.write.command import Audit
 
 MOST_IN_TRANSACTION = 200
-"""The greatest number of subscriptions in one transaction. It is small, so that other calls do not
-wait long for the transaction.
+"""The greatest number of subscriptions in one transaction. The number is small, so that other calls
+do not wait long for the transaction.
 """
 
 BROKEN = EntryResult(outcome=Outcome.UNKNOWN, why="it cannot be processed and was set aside")

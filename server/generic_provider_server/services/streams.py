@@ -48,7 +48,7 @@ class AdapterStream:
     credit: Credit = field(init=False)
     stopping: bool = False
     claimed: asyncio.Event = field(default_factory=asyncio.Event)
-    """This event is cleared while a claim for the stream runs, and set otherwise.
+    """The event is cleared while a claim for the stream runs, and set otherwise.
 
     A task that ends the leases of the stream must wait for the event first.
     """

@@ -50,8 +50,8 @@ class _Watcher:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Waiting:
-    """A watcher that has got all events. It waits for a row, with a number of at least `first`,
-    that may contain an event for its filter.
+    """A watcher that has got all events. The watcher waits for a row, with a number of at least
+    `first`, that may contain an event for its filter.
     """
 
     wanted: Wanted

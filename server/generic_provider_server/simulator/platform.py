@@ -47,7 +47,7 @@ class Line(NamedTuple):
 
 class Platform:
     """A platform that applies requests and, like a real one, rejects changes of an unknown
-    subscriber. It accepts a repeated request.
+    subscriber. The platform accepts a repeated request.
     """
 
     def __init__(self, path: Path) -> None:

@@ -12,9 +12,9 @@ from .waits import Waits
 class Others:
     """The last changes of the signs of life of other processes.
 
-    Their age is measured with the monotonic clock of this process. It includes only time in which
-    this process has read the signs regularly. After a pause of this process, the silence of every
-    other process counts from 0 again. `signs`: the signs of life at the last reading.
+    Their age is measured with the monotonic clock of this process. The age includes only time in
+    which this process has read the signs regularly. After a pause of this process, the silence of
+    every other process counts from 0 again. `signs`: the signs of life at the last reading.
     """
 
     def __init__(self, waits: Waits) -> None:

@@ -37,8 +37,8 @@ log = structlog.get_logger()
 
 
 class SignOfLife:
-    """Writes and reads the signs of life. It has a thread and a connection of its own, so that a
-    busy writer does not delay it.
+    """Writes and reads the signs of life. This object has a thread and a connection of its own, so
+    that a busy writer does not delay it.
 
     `document`: the published streams of this process. Any thread may replace it. `lost`: true if
     the last sign of life could not be written. `outdated`: why this version must not run any more;

@@ -184,7 +184,7 @@ class Store:
         return self._memory.set_asides.entries(now=self._memory.now())
 
     async def close(self) -> None:
-        """Closes the store. It may be called more than once."""
+        """Closes the store. This function may be called more than once."""
         if self._closed:
             return
         self._closed = True

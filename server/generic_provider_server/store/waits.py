@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Waits:
-    """All waits, in seconds. They follow from `patience`: a process that has been silent for longer
-    counts as dead.
+    """All waits, in seconds. All values follow from `patience`: a process that has been silent for
+    longer counts as dead.
 
     All processes on a database must have the same patience. Otherwise two adapters could have a
     live lease of the same requests.

@@ -29,7 +29,7 @@ SPREADSHEETS = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 
 
 class Text:
-    """The lines of a text in UTF-8, without their ends. They can be read several times."""
+    """The lines of a text in UTF-8, without their ends. The lines can be read several times."""
 
     def __init__(self, path: Path) -> None:
         real = path.resolve() if str(path).startswith("/dev/") else path

@@ -256,8 +256,8 @@ def _usages(
 
 
 def _merged(one: Entitlement, other: Entitlement) -> Entitlement:
-    """Merges two services with the same platform id into one entitlement. It is on as long as one
-    of the two services is on.
+    """Merges two services with the same platform id into one entitlement. The entitlement is on as
+    long as one of the two services is on.
     """
     ends = one.term_end, other.term_end
     return msgspec.structs.replace(

@@ -176,9 +176,9 @@ class ReportedElements:
     def _former(self, reported: ReportedEntitlement) -> list[Entitlement]:
         """Returns the confirmed entitlements with the same serial numbers.
 
-        They are needed if the platform has lost the goods, because then no reported item has these
-        serial numbers. Entitlements that the CRM wants and the platform has not confirmed do not
-        count, because items of other types may have the same serial numbers.
+        These entitlements are needed if the platform has lost the goods, because then no reported
+        item has the serial numbers. Entitlements that the CRM wants and the platform has not
+        confirmed do not count, because items of other types may have the same serial numbers.
         """
         serials = sorted(reported.serial_numbers)
         return [

@@ -130,7 +130,7 @@ class DefinitionRecord(Value, frozen=True, kw_only=True):
 
 
 class RunRecord(Value, frozen=True, kw_only=True):
-    """A reset run. It keeps the version of the definition with which it began.
+    """A reset run. The run keeps the version of the definition with which it began.
 
     `hold` is True while the run waits for an approval. `cursor`: the last subscription that was
     examined in this stage. `server`: the process that works on the run. `holding`, `losing`: the

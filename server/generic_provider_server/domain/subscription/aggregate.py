@@ -1,5 +1,5 @@
-"""Defines the aggregate: a subscription with its unsettled actions and pending requests. It is
-always changed as a whole.
+"""Defines the aggregate: a subscription with its unsettled actions and pending requests. An
+aggregate is always changed as a whole.
 
 *desired* is what the CRM shows. *base* is the state that contains every settled action; *desired*
 equals *base* with the unsettled actions applied in order. Each link holds what a platform has

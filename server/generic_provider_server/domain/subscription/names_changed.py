@@ -41,8 +41,8 @@ def names_unchanged(former: Aggregate, transition: Transition) -> bool:
 def names_the_same(former: Aggregate, transition: Transition) -> bool:
     """Tells whether the transition only creates requests that name nothing new.
 
-    This is so for a reset that only adds elements, because it sends only elements that the CRM
-    wants. A request that removes an element may have a service code that only the catalogue
+    A reset that only adds elements is such a transition, because it sends only elements that the
+    CRM wants. A request that removes an element may have a service code that only the catalogue
     contains.
     """
     after = transition.aggregate

@@ -108,7 +108,7 @@ distributor, and the code of the service or goods type.
 PLACES_KEPT = 10_000
 """The cache of `uses_of` has at most this number of entries.
 
-It helps because most subscribers have one of a few products.
+The cache helps because most subscribers have one of a few products.
 """
 
 

@@ -132,8 +132,8 @@ def _replaceable(
 ) -> bool:
     """Tells whether the action's requests at the provider may be replaced as a whole.
 
-    They may not if one of them was answered, or if the platform has received a request of a later
-    unit: requests of an older unit must not follow requests of a newer unit.
+    The requests may not be replaced if one of them was answered, or if the platform has received a
+    request of a later unit: requests of an older unit must not follow requests of a newer unit.
     """
     performed = ledger.action(replayed.action)
     links_now = replayed.links(provider) and provider not in performed.linked_then

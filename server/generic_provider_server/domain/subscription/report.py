@@ -40,8 +40,8 @@ def counts_as_missing(aggregate: Aggregate, provider: str, *, observed_time: Ins
     """Tells whether the subscription counts as unknown to the platform because a complete report
     does not name it.
 
-    It does not count if it was created after the report, may have changed since the report, or has
-    ended and should hold nothing.
+    A subscription does not count if it was created after the report, may have changed since the
+    report, or has ended and should hold nothing.
     """
     link = aggregate.link(provider)
     if link is None or link.confirmed == NOTHING or overtaken(link, observed_time=observed_time):

@@ -32,7 +32,7 @@ class ArchiveRow(Model):
 
 
 class ArchivedRow(Model):
-    """A row about an archived request. It is never removed."""
+    """A row about an archived request. Such a row is never removed."""
 
     number = BigIntegerField(primary_key=True)
     state = SmallIntegerField()

@@ -119,7 +119,7 @@ class Engine(Protocol):
         ...
 
     def now(self) -> int:
-        """Returns the time in nanoseconds since 1970. It follows the database's clock."""
+        """Returns the time in nanoseconds since 1970. This time follows the database's clock."""
         ...
 
     def reader(self) -> Database:

@@ -17,9 +17,9 @@ SLOWER = 1_000
 class ProcessClock:
     """The time in nanoseconds since 1970, advanced by the monotonic clock of the process.
 
-    It follows another clock. If the other clock is ahead, this clock jumps forwards at once; if the
-    other clock is behind, this clock becomes a little slower. It starts with the time of the first
-    call of `follow`.
+    The process clock follows another clock. If the other clock is ahead, this clock jumps forwards
+    at once; if the other clock is behind, this clock becomes a little slower. The process clock
+    starts with the time of the first call of `follow`.
     """
 
     def __init__(self, monotonic: Callable[[], int] = time.monotonic_ns) -> None:

@@ -129,7 +129,7 @@ def searched_of(link: Link) -> tuple[bool, str, bool]:
 def item_rows(reservations: Iterable[tuple[Goods, str]]) -> list[Row]:
     """Returns the rows of items.
 
-    They are sorted, so that two processes never wait for each other.
+    The rows are sorted, so that two processes never wait for each other.
     """
     return [
         {

@@ -105,8 +105,8 @@ class SqliteEngine:
     ) -> Iterator[tuple[Tables, Numbers]]:
         """Begins a transaction.
 
-        It succeeds only if the written file still has the name of the database, so that every
-        acknowledged change is in that file.
+        The commit succeeds only if the written file still has the name of the database, so that
+        every acknowledged change is in that file.
         """
         with _failures_told(), self._database.atomic("IMMEDIATE"):
             tables = SqliteTables(self._database.cursor())

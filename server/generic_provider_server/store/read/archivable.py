@@ -84,7 +84,7 @@ class Archivable(ArchivableRuns):
         return Page(lines, Place(end) if more else None)
 
     def _action_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
-        """Finds actions without requests. They belong to no provider."""
+        """Finds actions without requests. Such actions belong to no provider."""
         if archive.provider:
             return Page((), None)
         after = place.number

@@ -46,8 +46,8 @@ class BaseQueries:
             self._memory.providers = stored
 
     def _select(self, statement: str, *parameters: Any) -> list[Any]:
-        """Runs a statement whose parameters are marked with `?`. This is faster than building a
-        query.
+        """Runs a statement whose parameters are marked with `?`. A fixed statement is faster than
+        building a query.
         """
         database = cast(Any, self._database)
         marked = statement.replace("?", database.param)

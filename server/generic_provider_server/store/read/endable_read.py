@@ -15,7 +15,7 @@ AGAIN_SECONDS = 0.1
 
 
 class EndableRead:
-    """One query, or several in a row. It runs on one thread; any other thread may end it."""
+    """One query, or several in a row. The query runs on one thread; any other thread may end it."""
 
     def __init__(self) -> None:
         self.given_up = False

@@ -156,8 +156,8 @@ class Changes(Loaded):
     def finish(self) -> None:
         """Writes the rows that every process changes.
 
-        They are written last, so that they are locked only briefly. The counter of the event rows
-        is the very last row, so the numbers of event rows ascend in the order of the commits.
+        These rows are written last, so that they are locked only briefly. The counter of the event
+        rows is the very last row, so the numbers of event rows ascend in the order of the commits.
         """
         counted = sorted((*use, count) for use, count in self._uses.items() if count)
         rows = [{"provider": code, "thing": thing, "uses": n} for code, thing, n in counted]

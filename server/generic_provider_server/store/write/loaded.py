@@ -26,10 +26,11 @@ class Needs(Value, frozen=True, kw_only=True):
     `searches`: the command searches the tables itself, so it runs after the changes of the other
     commands are written. `set_up`: the command changes providers, so no other command may use them
     at the same time. `duty`: the duty from which a subscription is set aside if the command cannot
-    process it. It is empty for commands of callers, who get the error themselves. `for_adapter`: an
-    adapter waits for the command, so it runs before the commands of the CRM. `scheduled`: the
-    subscriptions whose scheduled actions are read; they are among the `subscriptions`. `kind`: the
-    kind of the action that the command performs for a caller; refusals are counted by this kind.
+    process it. `duty` is empty for commands of callers, who get the error themselves.
+    `for_adapter`: an adapter waits for the command, so it runs before the commands of the CRM.
+    `scheduled`: the subscriptions whose scheduled actions are read; they are among the
+    `subscriptions`. `kind`: the kind of the action that the command performs for a caller; refusals
+    are counted by this kind.
     """
 
     searches: bool = False

@@ -1,7 +1,7 @@
 """Does the group commit: the commands that arrive during a commit are the next group.
 
-One thread writes. It loads each group with a few statements, runs its commands in order in memory,
-writes the changes in bulk and commits once. The callers get their results after the commit.
+One thread writes. The thread loads each group with a few statements, runs its commands in order in
+memory, writes the changes in bulk and commits once. The callers get their results after the commit.
 """
 
 from __future__ import annotations
@@ -245,7 +245,7 @@ class Writer:
     def _lose(self, group: Sequence[Asked[Any]], lost: StoreLost) -> None:
         """Fails all commands of the group.
 
-        They are not run again, because nobody knows whether the group was committed.
+        The commands are not run again, because nobody knows whether the group was committed.
         """
         self._memory.forget()
         self._throttle.forget()

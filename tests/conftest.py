@@ -10,7 +10,7 @@ import pytest
 from hypothesis import settings
 from xdist.remote import Producer
 
-from generic_provider_server.store.store import engine_of
+from generic_provider_server.store.opening import engine_of
 from support import fresh
 from support.distribution import Distribution, mix
 from support.figures import Figure, lines

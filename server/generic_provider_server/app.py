@@ -39,7 +39,8 @@ from .services.resetting import Resetting
 from .services.watching import Watching
 from .store.archives.folder import archive_folder
 from .store.database.engine import StoreGone, StoreLost
-from .store.store import Store, open_store
+from .store.opening import open_store
+from .store.store import Store
 from .store.waits import Waits
 
 SHUTTING_DOWN = "this server process is shutting down"

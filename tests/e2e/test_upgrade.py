@@ -27,7 +27,7 @@ from generic_provider import (
 )
 from generic_provider_server.store.database.engine import UnsupportedDatabase
 from generic_provider_server.store.database.migrate import NEWEST, OLDEST_SCHEMA
-from generic_provider_server.store.store import engine_of
+from generic_provider_server.store.opening import engine_of
 from support.command_line import run_process
 from support.postgres import Databases
 from support.processes import Server, simulated_adapter, wait_until

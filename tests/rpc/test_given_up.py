@@ -11,7 +11,7 @@ import pytest
 from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1.request_service_pb2_grpc import RequestServiceStub
 from generic_provider_server.store.read.queries import Queries
-from generic_provider_server.store.store import READERS
+from generic_provider_server.store.readers import READERS
 from support.calling import Caller
 from support.slow import FOREVER
 

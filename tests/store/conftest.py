@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from generic_provider_server.store.store import Store, open_store
+from generic_provider_server.store.opening import open_store
+from generic_provider_server.store.store import Store
 from support.archives import Archivist
 from support.bench import Bench, HandClock
 from support.examples import SATELLITE, WEB

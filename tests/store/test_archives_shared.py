@@ -14,7 +14,7 @@ from generic_provider_server.domain.archive import ArchiveRecord, ArchiveState
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.services.archiving import Archiving
 from generic_provider_server.store.archives.folder import ArchiveFolder
-from generic_provider_server.store.store import open_store
+from generic_provider_server.store.opening import open_store
 from support.archives import DAY, Archivist
 from support.bench import Bench, HandClock
 from support.examples import SATELLITE, viewer

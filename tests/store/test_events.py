@@ -19,7 +19,8 @@ from generic_provider_server.domain.refusals import Refused
 from generic_provider_server.domain.subscription.events import Event, EventKind
 from generic_provider_server.domain.values import SECOND, Instant, SyncState
 from generic_provider_server.store.database.event_rows import MOST_IN_ROW, batched_events
-from generic_provider_server.store.store import Store, open_store
+from generic_provider_server.store.opening import open_store
+from generic_provider_server.store.store import Store
 from support.bench import Bench, HandClock, performing
 from support.examples import ADD_SPORT, REMOVE_SPORT, SATELLITE, viewer
 from support.figures import Figure

@@ -16,7 +16,7 @@ from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.values import SECOND, Instant, State
 from generic_provider_server.services.clock import Clock
 from generic_provider_server.services.duties import duties
-from generic_provider_server.store.store import open_store
+from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.waits import Waits
 from support.bench import Bench, HandClock
 from support.examples import ADD_NEWS, ADD_SPORT, SATELLITE, WEB, viewer

@@ -11,7 +11,7 @@ import pytest
 
 from generic_provider_server.store.read.filters import RequestFilter
 from generic_provider_server.store.read.queries import Queries
-from generic_provider_server.store.store import READERS
+from generic_provider_server.store.readers import READERS
 from support.bench import Bench
 from support.examples import viewer
 from support.slow import FOREVER

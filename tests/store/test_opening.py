@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.store.database.engine import StoreInUse, UnsupportedDatabase
-from generic_provider_server.store.store import open_store
+from generic_provider_server.store.opening import open_store
 from support.bench import Bench, HandClock
 from support.examples import ADD_SPORT, viewer
 

@@ -34,6 +34,7 @@ from generic_provider_server.services.surveying import totals_of
 from generic_provider_server.store.archives.lines import RequestLine, RunLine, number_of
 from generic_provider_server.store.database.bulk import Bulk
 from generic_provider_server.store.database.sqlite import SqliteTables, _spoken
+from generic_provider_server.store.opening import engine_of, open_store
 from generic_provider_server.store.read.archivable import MOST_ROWS
 from generic_provider_server.store.read.archivable_runs import Place
 from generic_provider_server.store.read.archives import ArchiveFilter
@@ -43,7 +44,6 @@ from generic_provider_server.store.read.filters import (
     SubscriptionFilter,
 )
 from generic_provider_server.store.read.queries import Queries
-from generic_provider_server.store.store import engine_of, open_store
 from support.bench import Bench, HandClock
 from support.copying import BLOCK, MARK, copying
 from support.filling import PROVIDER, fill, number

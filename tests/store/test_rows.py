@@ -44,7 +44,7 @@ from generic_provider_server.store.database import archive_rows, rows
 from generic_provider_server.store.database import statements as sql
 from generic_provider_server.store.database.bulk import Bulk, Row
 from generic_provider_server.store.database.engine import Engine
-from generic_provider_server.store.store import engine_of
+from generic_provider_server.store.opening import engine_of
 from support.examples import ADD_SPORT, SATELLITE
 
 WHO = Who(performed_by="operator", caller="peer")

@@ -24,7 +24,7 @@ from generic_provider_server.domain.values import SECOND, Service
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.database.number_blocks import FEW
-from generic_provider_server.store.store import open_store
+from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.write.command import Command
 from generic_provider_server.store.write.loaded import Loaded, Needs
 from generic_provider_server.store.write.transaction import Transaction

@@ -18,9 +18,9 @@ from generic_provider_server.domain.subscription.records import WaitingFor
 from generic_provider_server.domain.values import SECOND, SyncState
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.presence import Presence
+from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.other_processes import Others
 from generic_provider_server.store.sign_of_life import SignOfLife
-from generic_provider_server.store.store import open_store
 from generic_provider_server.store.waits import Waits
 from support.bench import Bench, HandClock
 from support.examples import SATELLITE, WEB, viewer

@@ -14,7 +14,7 @@ import pytest
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.store.database.engine import StoreInUse
 from generic_provider_server.store.database.sqlite import SqliteEngine
-from generic_provider_server.store.store import open_store
+from generic_provider_server.store.opening import open_store
 from support.bench import Bench, HandClock
 from support.examples import SATELLITE, viewer
 

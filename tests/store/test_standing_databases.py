@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from generic_provider_server.domain.refusals import Reason, Refused
-from generic_provider_server.store.store import open_store
+from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.waits import Waits
 from generic_provider_server.store.write.transaction import Transaction
 from support.bench import Bench, HandClock

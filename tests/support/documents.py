@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from generic_provider_server.commands.live_leases import Disown
-from generic_provider_server.store.store import engine_of, open_store
+from generic_provider_server.store.opening import engine_of, open_store
 
 from .bench import Bench
 

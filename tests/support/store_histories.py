@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 
 from generic_provider_server.domain.values import SyncState
 from generic_provider_server.services.delivery import Delivery
-from generic_provider_server.store.store import open_store
+from generic_provider_server.store.opening import open_store
 
 from .bench import Bench, HandClock
 from .figures import Figure

@@ -11,7 +11,7 @@ from ..desk.output import say, show_table
 from ..options import DESCRIBED
 from ..store.database.engine import UNREADABLE, StoreInUse, StoreLost, UnsupportedDatabase
 from ..store.database.migrate import status as status_of
-from ..store.store import engine_of, reader_of
+from ..store.opening import engine_of, reader_of
 
 Result = TypeVar("Result")
 DATABASE = DESCRIBED["database"]

@@ -55,18 +55,7 @@ class GroupCommit:
                 tables, numbers, memory=memory, shared=self._engine.shared, server=self._server
             )
             transaction.load(needs)
-            for asked, need in zip(group, needs, strict=True):
-                if not need.searches:
-                    self._run(asked, need, transaction)
-            self._listeners.tell_before_commit(transaction)
-            transaction.flush()
-            for asked, need in zip(group, needs, strict=True):
-                if need.searches:
-                    self._run(asked, need, transaction)
-                    transaction.flush()
-            for entry in entries_of(group):
-                transaction.audit(entry)
-            transaction.finish()
+            self._run_all(group, transaction)
             if probe:
                 tables.run(sql.PROBE, ())
             if self._engine.shared:
@@ -78,6 +67,23 @@ class GroupCommit:
         if transaction.providers is not former.records:
             memory.providers = Providers(transaction.providers, transaction.catalogues)
         return transaction.notice
+
+    def _run_all(self, group: Sequence[Asked[Any]], transaction: Transaction) -> None:
+        """Runs the commands and writes their changes. Commands that search run last, so that they
+        find the changes of the other commands.
+        """
+        for asked in group:
+            if not asked.needs.searches:
+                self._run(asked, asked.needs, transaction)
+        self._listeners.tell_before_commit(transaction)
+        transaction.flush()
+        for asked in group:
+            if asked.needs.searches:
+                self._run(asked, asked.needs, transaction)
+                transaction.flush()
+        for entry in entries_of(group):
+            transaction.audit(entry)
+        transaction.finish()
 
     def _run(self, asked: Asked[Any], needs: Needs, transaction: Transaction) -> None:
         """Runs a command.

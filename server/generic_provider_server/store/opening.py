@@ -1,0 +1,146 @@
+"""Opens the store."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from typing import Any
+
+from peewee import Database
+
+from .database import statements as sql
+from .database.connections import PREFIXES, checked, database_of
+from .database.engine import Engine, UnsupportedDatabase
+from .database.postgres import PostgresEngine
+from .database.sqlite import PREFIX, SqliteEngine, sqlite_path, sqlite_reader
+from .database.sqlite_file import check_folder
+from .database.urls import hidden
+from .memory.memory import Memory
+from .notices.listener import Listener
+from .notices.listeners import Listeners
+from .read.queries import Queries
+from .readers import Readers
+from .sign_of_life import SignOfLife
+from .store import Store
+from .waits import USUAL, Waits
+from .write.writer import Writer
+
+
+def open_store(
+    url: str,
+    *,
+    clock: Callable[[], int] | None = None,
+    notifications: str = "",
+    waits: Waits = USUAL,
+) -> Store:
+    """Opens the database, and creates or upgrades it.
+
+    `clock`: returns nanoseconds since 1970, in place of the process's clock. `notifications`: a URL
+    of the same PostgreSQL database, on which LISTEN works. Raises UnsupportedDatabase, StoreInUse,
+    StoreLost.
+    """
+    engine = engine_of(url, waits=waits)
+    try:
+        engine.prepare()
+        memory = Memory(clock or engine.now, clock or engine.clock.steady)
+        return _opened(engine, memory, url=url, notifications=notifications or url, waits=waits)
+    except BaseException:
+        engine.close()
+        raise
+
+
+def _opened(engine: Engine, memory: Memory, *, url: str, notifications: str, waits: Waits) -> Store:
+    server, loop, listeners = secrets.token_hex(4), asyncio.get_running_loop(), Listeners()
+    reader: Any = engine.reader()
+    queries = Queries(reader, memory)
+    queries.refresh()
+    facts = {name: bytes(value) for name, value in reader.execute_sql(sql.SETTINGS)}
+    queries.close()
+    sign_of_life, listener = None, None
+    if engine.shared:
+        sign_of_life, listener = _connected(
+            url, notifications, memory, server=server, waits=waits, listeners=listeners
+        )
+    readers = Readers(
+        queries, shared=engine.shared, listeners=listeners, waits=waits, sign_of_life=sign_of_life
+    )
+    writer = Writer(engine, memory, server=server, loop=loop, listeners=listeners, waits=waits)
+    writer.start()
+    return Store(
+        server=server,
+        shared=engine.shared,
+        writer=writer,
+        listener=listener,
+        memory=memory,
+        readers=readers,
+        store_id=facts["store_id"].hex(),
+        token_key=facts["token_key"],
+        listeners=listeners,
+        waits=waits,
+        sign_of_life=sign_of_life,
+    )
+
+
+def _connected(
+    url: str,
+    notifications: str,
+    memory: Memory,
+    *,
+    server: str,
+    waits: Waits,
+    listeners: Listeners,
+) -> tuple[SignOfLife, Listener]:
+    """Starts the sign of life and the listener, which connect this process with the other processes
+    on its database.
+    """
+    loop = asyncio.get_running_loop()
+    sign_of_life = SignOfLife(
+        url, server=server, life=memory.life, waits=waits, loop=loop, listeners=listeners
+    )
+    sign_of_life.start()
+    try:
+        listener = Listener(
+            checked(notifications),
+            waits=waits,
+            server=server,
+            loop=loop,
+            listeners=listeners,
+            scan_starts=memory.scan_starts,
+        )
+        listener.start()
+    except BaseException:
+        sign_of_life.stopping.set()
+        raise
+    return sign_of_life, listener
+
+
+def engine_of(url: str, *, waits: Waits = USUAL) -> Engine:
+    """Returns the engine for the URL. Raises UnsupportedDatabase, StoreInUse."""
+    if url.startswith(PREFIX):
+        return SqliteEngine(url)
+    if url.startswith(PREFIXES):
+        return PostgresEngine(url, waits=waits)
+    raise _unsupported(url)
+
+
+def reader_of(url: str) -> Database:
+    """Opens an existing database, which other processes may have open.
+
+    Raises UnsupportedDatabase.
+    """
+    if url.startswith(PREFIX):
+        check_folder(sqlite_path(url))
+        if not sqlite_path(url).exists():
+            raise UnsupportedDatabase(f"there is no database {url}")
+        return sqlite_reader(sqlite_path(url))
+    if url.startswith(PREFIXES):
+        return database_of(checked(url))
+    raise _unsupported(url)
+
+
+def _unsupported(url: str) -> UnsupportedDatabase:
+    return UnsupportedDatabase(
+        f"{hidden(url)!r} is not a database URL; use sqlite:///RELATIVE/PATH.db, "
+        "sqlite:////ABSOLUTE/PATH.db or postgresql://USER@HOST/NAME"
+    )

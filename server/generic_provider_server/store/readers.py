@@ -1,0 +1,100 @@
+"""Reads the committed state on threads of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from peewee import InterfaceError, OperationalError, PeeweeException
+
+from ..domain.refusals import unavailable
+from .database.engine import StoreDamaged
+from .database.sqlite import failure_of
+from .notices.listeners import Listeners
+from .read.endable_read import EndableRead
+from .read.queries import Queries
+from .sign_of_life import SignOfLife
+from .waits import Waits
+
+Result = TypeVar("Result")
+
+READERS = 3
+UNREACHABLE = (OperationalError, InterfaceError)
+
+
+class Readers:
+    """The threads that read. Each has a connection of its own.
+
+    `shared` and `sign_of_life` are those of the store.
+    """
+
+    def __init__(
+        self,
+        queries: Queries,
+        *,
+        shared: bool,
+        listeners: Listeners,
+        waits: Waits,
+        sign_of_life: SignOfLife | None,
+    ) -> None:
+        self._queries = queries
+        self._shared = shared
+        self._listeners = listeners
+        self._waits = waits
+        self._sign_of_life = sign_of_life
+        self._threads = ThreadPoolExecutor(READERS, thread_name_prefix="store-reader")
+
+    async def read(self, question: Callable[[Queries], Result]) -> Result:
+        """Runs a query. If the caller is cancelled, the query ends."""
+        loop, reading = asyncio.get_running_loop(), EndableRead()
+        try:
+            return await loop.run_in_executor(self._threads, self._answer, question, reading)
+        except asyncio.CancelledError:
+            threading.Thread(target=reading.give_up, daemon=True).start()
+            raise
+        except (PeeweeException, sqlite3.Error) as error:
+            failure = failure_of(error)
+            if isinstance(failure, StoreDamaged):
+                self._listeners.tell_damaged(failure)
+            elif not isinstance(error, UNREACHABLE):
+                raise
+            raise unavailable("read") from error
+
+    def _answer(self, question: Callable[[Queries], Result], reading: EndableRead) -> Result:
+        """Runs the query. If the connection was lost, runs it once more on a new connection, unless
+        the first attempt took long, because then the database does not answer.
+        """
+        if self._sign_of_life is not None and self._sign_of_life.lost:
+            raise unavailable("read")
+        began = time.monotonic()
+        try:
+            return self._answer_now(question, reading)
+        except UNREACHABLE:
+            self._queries.close()
+            if reading.given_up or time.monotonic() - began > self._waits.patience / 2:
+                raise
+            return self._answer_now(question, reading)
+
+    def _answer_now(self, question: Callable[[Queries], Result], reading: EndableRead) -> Result:
+        with reading.ended_by(self._queries.ender()):
+            if self._shared:
+                self._queries.refresh()
+            return question(self._queries)
+
+    async def close(self) -> None:
+        everyone = threading.Barrier(READERS)
+        for _ in range(READERS):
+            self._threads.submit(self._close_reader, everyone)
+        await asyncio.to_thread(self._threads.shutdown)
+
+    def _close_reader(self, everyone: threading.Barrier) -> None:
+        """Closes the connection of one thread. The barrier makes sure that every thread runs this
+        function once.
+        """
+        everyone.wait()
+        self._queries.close()

@@ -60,8 +60,8 @@ class Pages(Generic[Response, Item]):
 class Watch(Generic[Response, Item]):
     """A stream that can be opened again with its request at any time.
 
-    `read` returns None for a message that contains nothing for the caller. `lasting`: true if the
-    stream never ends by itself; after the first success, attempts to open it again never end.
+    `read` returns None for a message without a result for the caller. `lasting`: true if the stream
+    never ends by itself; after the first success, attempts to open it again never end.
     """
 
     request: Message

@@ -52,7 +52,7 @@ class HeldLease:
     def end(self, *, given_back: bool) -> None:
         """Ends the lease.
 
-        The adapter finishes and answers requests that have begun, and begins no others.
+        The adapter finishes and answers requests that have begun, and begins no other requests.
         `given_back`: true if the lease need not be released any more.
         """
         self._runs_out_at = float("-inf")

@@ -106,7 +106,7 @@ class Report:
                     await self._call.write(full)
             await self._call.write(self._message)
             await self._call.done_writing()
-        except Exception as error:  # noqa: BLE001 - whatever it is, `send_async` raises it
+        except Exception as error:  # noqa: BLE001 - `send_async` raises the exception
             if not self._call.done():  # otherwise the status of the call says why
                 self._failure = error
                 self._call.cancel()

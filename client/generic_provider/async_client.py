@@ -125,7 +125,7 @@ class AsyncClient(Base):
         complete: bool = False,
         max_missing_percent: float | None = None,
     ) -> ReportPlatformStateResponse:
-        """Report what the platform holds for each subscriber. `Client.report_platform_state`
+        """Report the contents of the platform for each subscriber. `Client.report_platform_state`
         explains the arguments.
         """
         report = Report(

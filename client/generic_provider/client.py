@@ -122,7 +122,7 @@ class Client(Base):
         complete: bool = False,
         max_missing_percent: float | None = None,
     ) -> ReportPlatformStateResponse:
-        """Report what the platform holds for each subscriber, in any number of entries.
+        """Report the contents of the platform for each subscriber, in any number of entries.
 
         `observed_time`: the time at which reading the platform began. `complete`: the platform does
         not know a subscriber whom no entry names. The call has no timeout and is not repeated.

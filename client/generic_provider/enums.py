@@ -161,7 +161,7 @@ class WaitingFor(Enumeration):
 
 
 class DifferenceKind(Enumeration):
-    """The kind of a difference between the CRM and what a platform is expected to hold."""
+    """The kind of a difference between the CRM and *expected*, the image of a platform."""
 
     ValueType: TypeAlias = resources.DifferenceKind.ValueType
     SUBSCRIBER_MISSING = resources.DIFFERENCE_KIND_SUBSCRIBER_MISSING

@@ -160,7 +160,7 @@ def compare(client: Client, output: Output, *, provider: str, memory: Path) -> N
     """Compare a simulated platform with the CRM.
 
     Prints every subscription that is not in sync, or that is shown in sync although the platform
-    holds something else.
+    differs.
     """
     with platform_in(memory) as platform:
         wrong = list(differences(client, platform, provider=provider))

@@ -17,7 +17,7 @@ from .values import Entry, Named, Parts, kebab
 
 
 def again(found: SubscriptionAction) -> Sequence[str]:
-    """Returns the words of the command line. Returns nothing if options cannot express exactly the
+    """Returns the words of the command line. Returns no words if options cannot express exactly the
     action, or if only one of several services or items was rejected.
     """
     field = found.performed.WhichOneof("action") or ""

@@ -1,4 +1,4 @@
-"""`generic-provider audit` shows who did what, when, and with what outcome."""
+"""`generic-provider audit` shows the audit trail."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ CSV_COLUMNS: Mapping[str, Callable[[AuditEntry], object]] = {
 
 @click.group()
 def audit() -> None:
-    """Show who did what, when, to what, and with what outcome."""
+    """Show the audit trail: who changed which object, when, and with which outcome."""
 
 
 @audit.command("list")

@@ -1,4 +1,4 @@
-"""`generic-provider platform` sends platform reports: what a platform really holds."""
+"""`generic-provider platform` sends platform reports."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .values import INSTANT, Number
 
 @click.group()
 def platform() -> None:
-    """Report what a platform really holds."""
+    """Report the real contents of a platform."""
 
 
 @platform.command()
@@ -55,14 +55,14 @@ def report(
     complete: bool,
     max_missing_percent: float,
 ) -> None:
-    """Report what the platform holds, as FILE says.
+    """Report the contents of the platform from FILE.
 
     Each line is a PlatformSubscription in JSON: account_number or subscription, with all items and
     entitlements, or with missing. Or FILE is CSV, named *.csv: its columns are paths of fields,
     like account_number or items[0].serial_number. FILE may be compressed by gzip; - is standard
     input.
 
-    Nothing is sent to the platform. If the report differs from the CRM, the subscription is
+    A report creates no requests. If the report differs from the CRM, the subscription is
     OUT_OF_SYNC afterwards, and a reset brings the platform to the state of the CRM. The same file
     may be reported again.
     """

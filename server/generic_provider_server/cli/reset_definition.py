@@ -94,7 +94,7 @@ def _fields(command: Any) -> Any:
 @_fields
 @remote
 def define(client: Client, output: Output, /, **fields: Any) -> None:
-    """Define a run. Nothing is sent before it is submitted."""
+    """Define a run. No run begins before the definition is submitted."""
     made = client.create_reset_run_definition(_definition(**fields))
     preview = command("reset", "run", "preview", made.id)
     output.message(made, f"{made.id} {made.name}: see {preview}")

@@ -168,7 +168,7 @@ def _watched(client: Client, number: str) -> None:
 @click.option("--watch", is_flag=True, help="Watch the run until it has ended.")
 @remote
 def approve(client: Client, output: Output, /, *, reset_run: str, reason: str, watch: bool) -> None:
-    """Approve a held run: it sends exactly what its entries show."""
+    """Approve a held run. The run then creates exactly the requests in its entries."""
     done = client.approve_reset_run(reset_run, reason=reason)
     if watch and not output.as_json:
         _watched(client, reset_run)

@@ -78,7 +78,7 @@ def show(client: Client, output: Output, *, key: str, include_former: bool) -> N
 @click.argument("key", metavar=KEY)
 @remote
 def explain(client: Client, output: Output, *, key: str) -> None:
-    """Explain the state of a subscription at its platforms, and what to do.
+    """Explain the state of a subscription at its platforms, and recommend the next step.
 
     If KEY is the serial number of an item that is on no subscription now, the command shows its
     former subscription.

@@ -21,7 +21,7 @@ DAY_SECONDS = 86_400
 
 
 class Number(click.FloatRange):
-    """A number between two others."""
+    """A number between two limits."""
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None

@@ -43,9 +43,7 @@ def make_uncertain(
     *,
     names: frozenset[Name],
 ) -> None:
-    """Makes the named elements uncertain, because the platform was changed, and nobody knows
-    when.
-    """
+    """Makes the named elements uncertain, because the platform was changed at an unknown time."""
     record = transaction.record(lease.subscription)
     if record is None or record.aggregate.link(lease.provider) is None:
         return

@@ -154,7 +154,7 @@ def _send(
 
 
 def _nothing_to_send(entry: Entry, aggregate: Aggregate, run: RunRecord) -> Entry:
-    """Returns the entry of a planned subscription for which the run would send nothing now."""
+    """Returns the entry of a planned subscription that needs no requests now."""
     link = aggregate.link(run.definition.provider)
     if link is not None and link.sync_state is SyncState.OUT_OF_SYNC:
         changed = EntryOutcome.CHANGED_SINCE_PREVIEW

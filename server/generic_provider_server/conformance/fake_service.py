@@ -1,5 +1,7 @@
 # ruff: noqa: ARG002, N802 - the protos define the names of methods and arguments
-"""Contains a ProvisioningService that scenarios control, and that records what an adapter does."""
+"""Contains a ProvisioningService that scenarios control, and that records the calls of an
+adapter.
+"""
 
 from __future__ import annotations
 

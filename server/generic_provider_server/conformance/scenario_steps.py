@@ -18,7 +18,7 @@ from .rules import Broken, Findings, Gone
 from .subscriber import Subscriber
 
 QUIET_SECONDS = 1.0
-"""The seconds for which the check waits whether the adapter does something forbidden."""
+"""The seconds for which the check observes whether the adapter breaks a rule."""
 LEAST_CREDIT = 10
 MOST_GIVEN = 5
 """The limit of leases for one request if the adapter releases each lease because it arrived too

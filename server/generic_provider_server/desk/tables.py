@@ -1,8 +1,8 @@
 """Formats tables without cutting a cell off, even in a narrow terminal.
 
 If a table is too wide, cells of the columns in FOLDING continue on further lines, between words. If
-the table is still too wide, the columns of each row, and those of the heading, are spread over
-several lines.
+the table is still too wide, the columns of the heading and of each row are spread over several
+lines.
 """
 
 from __future__ import annotations

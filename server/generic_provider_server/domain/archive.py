@@ -1,4 +1,4 @@
-"""Defines archives, and what the database keeps about the requests in them."""
+"""Defines the records of archives, and of archived requests."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class ArchiveRecord(Value, frozen=True, kw_only=True):
 
 
 class Archived(Value, frozen=True, kw_only=True):
-    """What the database keeps for ever about a request that was archived."""
+    """The record of an archived request, which the database keeps for ever."""
 
     number: int
     state: RequestState
@@ -72,7 +72,7 @@ class Archived(Value, frozen=True, kw_only=True):
 
 
 def archive_id(number: int) -> str:
-    """Returns the id of the archive as callers see it."""
+    """Returns the id of the archive in the form for callers."""
     return f"Z{number:010d}"
 
 

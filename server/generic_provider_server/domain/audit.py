@@ -13,10 +13,10 @@ DAYS_OF_AUDIT = 730
 class AuditEntry(Value, frozen=True, kw_only=True):
     """An entry about one call, or about many refused calls of the same kind.
 
-    `time` and `call` together identify the entry. `resource` is the id of what the call created or
-    changed. `detail` is the kind of an action, the new state, or the reason that the caller gave.
-    `code` is a gRPC status code. `done` and `refused` count the items of a batch, or the calls of
-    the entry.
+    `time` and `call` together identify the entry. `resource` is the id of the object that the call
+    created or changed. `detail` is the kind of an action, the new state, or the reason that the
+    caller gave. `code` is a gRPC status code. `done` and `refused` count the items of a batch, or
+    the calls of the entry.
     """
 
     time: Instant
@@ -41,7 +41,7 @@ class AuditEntry(Value, frozen=True, kw_only=True):
 
     @property
     def id(self) -> str:
-        """The number of the call as callers see it."""
+        """The number of the call in the form for callers."""
         return f"{self.call:016x}"
 
     def plus(self, more: AuditEntry) -> AuditEntry:

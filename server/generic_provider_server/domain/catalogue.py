@@ -8,7 +8,7 @@ from .refusals import InvalidField, Reason, Refused, not_found
 from .values import Distributor, Provider, ProviderState, Service, ServiceKind
 
 MOST_NAMED = 20
-"""A message about a cycle names at most this many distributors."""
+"""The greatest number of distributors in a message about a cycle."""
 
 
 class Catalogue:
@@ -84,8 +84,8 @@ class Catalogue:
             ) from None
 
     def rank(self, distributor: str) -> tuple[int, int]:
-        """Returns a sort key that places each distributor after those that it requires, and
-        unknown distributors last.
+        """Returns a sort key: each distributor comes after the distributors that it requires, and
+        unknown distributors come last.
         """
         return (
             self.depths.get(distributor, len(self.depths)),

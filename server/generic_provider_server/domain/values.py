@@ -189,7 +189,7 @@ class SubscribedService(Value, frozen=True, kw_only=True):
 
     `term_over` is True if the term has ended: the service stays off until its term changes.
     `stopped_by_term` is True if that end switched the service off, so that a later term starts it
-    again. `stopped_by_hand` is True if Stop Services switched it off, and nothing has started it
+    again. `stopped_by_hand` is True if Stop Services switched it off, and no action has started it
     since.
     """
 
@@ -224,7 +224,8 @@ class Usage(Value, frozen=True, kw_only=True):
 
 
 class Subscription(Value, frozen=True, kw_only=True):
-    """What the CRM wants. `former` keeps the services that were last swapped or removed.
+    """The state of a subscription that the CRM wants. `former` keeps the services that were last
+    swapped or removed.
 
     `linked`: providers whose platforms know the subscriber, or should know the subscriber.
     `stopped_by_term` is True if the subscription became NOT_EFFECTIVE when the term of its last

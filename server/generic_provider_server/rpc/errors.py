@@ -19,8 +19,8 @@ from .access import Context
 DOMAIN = "generic_provider"
 MOST_VIOLATIONS = 10
 MOST_BYTES = 3_500
-"""The status, the message and the details together have at most this many bytes, because gRPC drops
-metadata of more than about 8 KiB.
+"""The greatest size in bytes of the status, the message and the details together, because gRPC
+drops metadata of more than about 8 KiB.
 """
 
 RETRY_SECONDS: Mapping[Reason, int] = {Reason.TOO_MANY_STREAMS: 5, Reason.TOO_MANY_CALLS: 1}

@@ -153,8 +153,9 @@ async def holding_besides(store: Store, definition: ResetDefinition) -> int:
 def _change_of_holding(
     queries: Queries, definition: ResetDefinition, *, after: str
 ) -> tuple[int, str]:
-    """Returns by how many subscriptions the pending requests after the subscription `after` change
-    the number of those that hold an entitlement, and where to continue; an empty text at the end.
+    """Returns how the pending requests of the subscriptions after `after` change the number of
+    subscriptions that hold an entitlement, and the place at which to continue; an empty text at the
+    end.
     """
     records, end = queries.with_pending(definition, after=after, limit=AT_ONCE)
     change, now = 0, queries.now()

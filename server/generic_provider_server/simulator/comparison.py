@@ -10,8 +10,8 @@ from .platform import EMPTY, Platform, item_text, service_text
 
 
 def differences(client: Client, platform: Platform, *, provider: str) -> Iterator[str]:
-    """Yields a line for each subscription that the CRM shows in sync although the platform holds
-    something else.
+    """Yields a line for each subscription that the CRM shows in sync although the platform
+    differs.
     """
     known = set(platform.subscriptions())
     for listed in client.list_subscriptions(provider=provider):

@@ -24,7 +24,7 @@ Result = TypeVar("Result")
 
 
 class Store:
-    """The open store. Create it with `opening.open_store`, and call everything on the event loop.
+    """The open store. Create it with `opening.open_store`, and call its methods on the event loop.
 
     `id`: the id of the store itself. `server`: the id of this process. `shared`: true if other
     processes may serve the same database. Only then is there a `sign_of_life`.
@@ -79,7 +79,7 @@ class Store:
             await self.read(lambda _: None)
 
     def nothing_is_ready(self, provider: str) -> bool:
-        """Tells whether it is certain that a claim would find nothing.
+        """Tells whether a claim would certainly find no request.
 
         If other processes may write, it is never certain.
         """

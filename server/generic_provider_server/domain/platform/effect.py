@@ -105,7 +105,7 @@ def has(known: PlatformImage, request: Request) -> bool:
 
 
 def holds(known: PlatformImage, request: Request) -> bool:
-    """Tells whether the image certainly contains everything that the request names, with the same
+    """Tells whether the image certainly contains all elements that the request names, with the same
     contents. The request must not change the whole subscriber.
     """
     return _has_parts(_parts(known, request), _named_parts(request), adds=True)

@@ -174,7 +174,7 @@ class Request(Value, frozen=True, kw_only=True):
 
 
 def image(subscription: Subscription, catalogue: Catalogue, *, now: Instant) -> PlatformImage:
-    """Returns what the platform should hold for the subscription.
+    """Returns the image that the platform should hold for the subscription.
 
     Usage records that have ended are left out.
     """

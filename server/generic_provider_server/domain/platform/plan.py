@@ -75,7 +75,8 @@ def plan_healing(
     catalogue: Catalogue,
     methods: Methods,
 ) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
-    """Returns two groups of requests: first those that heal the platform, then those of the action.
+    """Returns two groups of requests: first requests that heal the platform, then requests of the
+    action.
 
     Together, the two groups bring an OUT_OF_SYNC platform to the state of the CRM. A request
     belongs to the action if it names an element that the action changes; every other request heals.
@@ -158,7 +159,7 @@ def _joined(requests: tuple[Request, ...], methods: Methods) -> tuple[Request, .
 def _usage_requests(
     usages: Sides[PostedUsage], held: PlatformImage, wanted: PlatformImage, catalogue: Catalogue
 ) -> tuple[list[Request], list[Request]]:
-    """Returns the requests that cancel usage records, and those that add them.
+    """Returns the requests that cancel and add usage records.
 
     If a record replaces another record with the same reference, the old record is cancelled first.
     """

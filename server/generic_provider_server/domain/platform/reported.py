@@ -102,7 +102,9 @@ class ReportedElements:
         return next(iter(self._known(serial_number)), Goods("", serial_number))
 
     def _known(self, serial_number: str, *, at: str = "") -> list[Goods]:
-        """Returns the known items with the serial number, first those on the distributor `at`."""
+        """Returns the known items with the serial number; items on the distributor `at`
+        come first.
+        """
         there = [item for items in self._items for item in items]
         there.sort(key=lambda item: item.distributor != at)
         return [item.goods for item in there if item.serial_number == serial_number]
@@ -142,8 +144,8 @@ class ReportedElements:
         """Yields the entitlements for one entry of the report.
 
         If the serial numbers fit both reported items and a confirmed entitlement with other goods,
-        yields both entitlements. Yields nothing if only usage services have this platform id,
-        because usage is not reported.
+        yields both entitlements. Yields no entitlement if only usage services have this platform
+        id, because usage is not reported.
         """
         platform_id = reported.provider_service_id
         services = self._catalogue.services.values()

@@ -1,4 +1,6 @@
-"""Examines one subscription for a reset run: computes what the run would send, and why."""
+"""Examines one subscription for a reset run: computes the requests of the run, and their
+reasons.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +45,8 @@ def examine(
     lost: Sequence[Request] = (),
     described: bool = False,
 ) -> Finding | None:
-    """Returns what the run would do for the subscription, or None if it would send nothing.
+    """Returns the finding of the run for the subscription, or None if the subscription needs no
+    requests.
 
     `lost`: requests that the platform accepted and may have lost since. If `described` is True, the
     finding also contains the differences in words.

@@ -1,6 +1,4 @@
-"""Defines what the database keeps about reset runs: definitions, runs, and one entry for each
-subscription.
-"""
+"""Defines the records of reset runs: definitions, runs, and one entry for each subscription."""
 
 from __future__ import annotations
 
@@ -22,12 +20,12 @@ DAYS_OF_ENTRIES = 730
 
 
 def definition_id(number: int) -> str:
-    """Returns the id of a definition as callers see it; empty for 0."""
+    """Returns the id of a definition in the form for callers; empty for 0."""
     return f"D{number:010d}" if number else ""
 
 
 def run_id(number: int) -> str:
-    """Returns the id of a run as callers see it; empty for 0."""
+    """Returns the id of a run in the form for callers; empty for 0."""
     return f"U{number:010d}" if number else ""
 
 
@@ -66,7 +64,9 @@ class EntryOutcome(IntEnum):
 
 
 class ResetDefinition(Value, frozen=True, kw_only=True):
-    """Defines what a run does, and when. An empty filter excludes nothing."""
+    """Defines the subscriptions of a run, its options and its schedule. An empty filter excludes no
+    subscription.
+    """
 
     name: str
     provider: str
@@ -133,9 +133,10 @@ class RunRecord(Value, frozen=True, kw_only=True):
     """A reset run. The run keeps the version of the definition with which it began.
 
     `hold` is True while the run waits for an approval. `cursor`: the last subscription that was
-    examined in this stage. `server`: the process that works on the run. `holding`, `losing`: the
-    subscriptions with an entitlement, and those of which the run would take an entitlement. The
-    guard compares the two numbers. `request_id`: the id of the call that submitted the run.
+    examined in this stage. `server`: the process that works on the run. `holding`: the number of
+    subscriptions with an entitlement. `losing`: the number of subscriptions that would lose an
+    entitlement. The guard compares the two numbers. `request_id`: the id of the call that submitted
+    the run.
     """
 
     id: int

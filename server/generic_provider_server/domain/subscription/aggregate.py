@@ -1,10 +1,10 @@
 """Defines the aggregate: a subscription with its unsettled actions and pending requests. An
 aggregate is always changed as a whole.
 
-*desired* is what the CRM shows. *base* is the state that contains every settled action; *desired*
-equals *base* with the unsettled actions applied in order. Each link holds what a platform has
-*confirmed* and the queue of pending requests; *expected* is *confirmed* with the queue's effects
-applied.
+*desired* is the state that the CRM shows. *base* is the state that contains every settled action;
+*desired* equals *base* with the unsettled actions applied in order. Each link holds what a platform
+has *confirmed* and the queue of pending requests; *expected* is *confirmed* with the queue's
+effects applied.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ class Link(Value, frozen=True, kw_only=True):
     gets new requests. `refused_correction` is True if a request that no action created was rejected
     since the link was last in sync or reset. Then the next action does not heal the platform.
     `withheld`: corrections that the service does not create before the next reset, because the
-    platform has rejected them once. `taken_over` is True if the platform served the customer
-    before, and nobody knows yet what it holds. `settle_time`: when a request at the platform last
+    platform has rejected them once. `taken_over` is True if the platform already served the
+    customer, and its contents are still unknown. `settle_time`: when a request at the platform last
     reached a final state.
     """
 
@@ -152,8 +152,8 @@ class Outcome(Value, frozen=True):
     """The result of one request of an action.
 
     `recreated` is True if the request was cancelled because the whole subscriber is sent again.
-    `correction` is True if the request was rejected, but nothing of the action was taken back
-    because of that.
+    `correction` is True if the request was rejected, but no part of the action was taken back for
+    this reason.
     """
 
     provider: str

@@ -1,4 +1,4 @@
-"""Corrects what a platform holds after a rejection or a late answer."""
+"""Corrects a platform after a rejection or a late answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Lists the differences between what a platform is expected to hold and what the CRM wants."""
+"""Lists the differences between *expected*, the image of a platform, and the state that the CRM
+wants.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,5 @@
-"""Finds what a subscription uses: items, which are reserved for it, and parts of providers, which
-must not change while they are used.
+"""Finds the items and the parts of providers that a subscription uses. The items are reserved for
+it; the parts must not change while they are used.
 """
 
 from __future__ import annotations

@@ -46,13 +46,13 @@ from .queueing import enqueue, enqueue_own, plan_performed
 from .transition import Circumstances, Transition
 
 MOST_UNSETTLED = 500
-"""A subscription has at most this many unsettled actions, because after a rejection all of them are
-replayed.
+"""The greatest number of unsettled actions of a subscription. It is limited, because a rejection
+replays all of them.
 """
 
 MOST_PENDING = 5_000
-"""A subscription with this many pending requests takes no more actions, because a rejection goes
-through all of them.
+"""The number of pending requests at which a subscription accepts no more actions, because a
+rejection examines all of them.
 """
 
 WholeActivation = Activate | EndResting | ShortTermActivate | EndShortTermDeactivation

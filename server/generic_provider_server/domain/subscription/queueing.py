@@ -51,7 +51,7 @@ def enqueue(
     reset_run: int = 0,
     performed_by: str = "",
 ) -> None:
-    """Adds the requests of a reset, or those that heal a platform, in a unit of their own."""
+    """Adds requests of a reset, or requests that heal a platform, in a unit of their own."""
     added = [
         Pending(
             unit=unit,

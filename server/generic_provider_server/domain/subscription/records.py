@@ -1,4 +1,4 @@
-"""Defines what the database keeps about every provider, subscription, action and request."""
+"""Defines the records of providers, subscriptions, actions and requests in the database."""
 
 from __future__ import annotations
 

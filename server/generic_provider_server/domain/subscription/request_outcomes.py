@@ -227,7 +227,7 @@ def accepted_late(
     names: AbstractSet[Name],
     circumstances: Circumstances,
 ) -> Transition:
-    """Handles a late answer ACCEPTED: the platform was changed, and nobody knows when.
+    """Handles a late answer ACCEPTED: the platform was changed at an unknown time.
 
     `names`: the elements of the request that become uncertain. `state`: the state of the request.
     If the CRM has taken the change back, a new request corrects the platform at once.

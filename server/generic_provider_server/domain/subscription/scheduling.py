@@ -16,7 +16,7 @@ def scheduled(
 ) -> AnyAction:
     """Returns the action with every provider named.
 
-    Raises Refused if the action names something that its provider does not have. The state of the
+    Raises Refused if the action names a part that its provider does not have. The state of the
     subscription is checked only when the action is due.
     """
     try:

@@ -1,4 +1,4 @@
-"""Computes what the platform should hold after some requests.
+"""Computes the contents that a platform should hold after some requests.
 
 Adapters need this if they overwrite a whole subscriber.
 """

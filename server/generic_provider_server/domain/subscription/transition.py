@@ -38,7 +38,7 @@ class Finished(Value, frozen=True, kw_only=True):
 class ActionChange(Value, frozen=True, kw_only=True):
     """An action that is new, changed or settled.
 
-    `taken_back` lists what was taken back; it is None if the list did not change.
+    `taken_back` lists the parts that were taken back; None if the list did not change.
     """
 
     performed: UnsettledAction

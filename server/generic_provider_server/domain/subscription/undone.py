@@ -1,4 +1,4 @@
-"""Lists what a rollback took back."""
+"""Lists the parts of an action that a rollback took back."""
 
 from __future__ import annotations
 
@@ -65,6 +65,6 @@ def _differences(applied: Subscription, restored: Subscription) -> Iterator[Undo
 
 
 def _either(ones: tuple[Element, ...], others: tuple[Element, ...]) -> list[tuple[Element, bool]]:
-    """Returns the elements that only `ones` contains, then those that only `others` contains."""
+    """Returns the elements that are only in `ones`, then the elements that are only in `others`."""
     gone = [(each, True) for each in ones if each not in others]
     return gone + [(each, False) for each in others if each not in ones]

@@ -103,7 +103,7 @@ def state_at(ledger: Ledger, unit: int) -> Subscription:
 def served_before(performed: UnsettledAction) -> set[str]:
     """Returns the providers that served the customer before the action.
 
-    The service sends nothing to them, so their platforms cannot reject the action.
+    The service sends no requests to these providers, so their platforms cannot reject the action.
     """
     action = performed.action
     return {e.provider for e in action.existing} if isinstance(action, BecomeSubscriber) else set()

@@ -32,7 +32,7 @@ class ArchiveFolder:
         self._make = make
 
     def check(self) -> None:
-        """Raises Refused if nothing can be written in the folder."""
+        """Raises Refused if the server cannot write in the folder."""
         folder = self._folder
         probe = folder / f".probe-{secrets.token_hex(4)}"
         try:

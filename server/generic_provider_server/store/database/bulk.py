@@ -47,7 +47,9 @@ class Bulk:
 
 
 def columns_of(table: type[Model], *, wanted: Collection[str] = ()) -> str:
-    """Returns the columns of the table for a SELECT: all of them, or only those in `wanted`."""
+    """Returns the columns of the table for a SELECT: all columns, or only the columns in
+    `wanted`.
+    """
     return ", ".join([name for name in _columns(table) if not wanted or name in wanted])
 
 

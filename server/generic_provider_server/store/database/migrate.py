@@ -29,7 +29,7 @@ schema.
 """
 HISTORY = "schema_migration"
 LOCK = 7_236_801
-"""The number of the lock for migrations of a PostgreSQL database. Nothing else uses this number."""
+"""The number of the lock for migrations of a PostgreSQL database. No other lock has this number."""
 
 
 def migrate(database: Database) -> Sequence[str]:

@@ -1,7 +1,7 @@
 """Defines the tables as the migrations create them. Indexes are only in the migrations.
 
-The document of a subscription is its whole aggregate. The other tables contain what must be unique,
-counted, searched or claimed. Instants are microseconds since 1970.
+The document of a subscription is its whole aggregate. The other tables contain values that must be
+unique, counted, searched or claimed. Instants are microseconds since 1970.
 """
 
 from __future__ import annotations
@@ -140,7 +140,9 @@ class ActionRow(Model):
 
 
 class RequestIdRow(Model):
-    """A caller's `request_id`, what the call created, and a digest of the call."""
+    """A caller's `request_id`, the id of the object that the call created, and a digest of the
+    call.
+    """
 
     id = TextField(primary_key=True)
     created = TextField()

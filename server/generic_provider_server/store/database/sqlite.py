@@ -31,7 +31,7 @@ TABLE_NAMES = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT 
 MOST_KEYS = 500
 """The greatest number of keys in one IN (…)."""
 PATIENCE_MS = 10_000
-"""The server waits this many milliseconds for another program that has locked the database."""
+"""The milliseconds that the server waits for another program that has locked the database."""
 PAGE_BYTES = 2_048
 """The page size of a new database: a commit writes whole pages, and a single action changes only a
 few rows on each of 17 pages.

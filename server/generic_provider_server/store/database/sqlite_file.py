@@ -26,9 +26,9 @@ def check_folder(path: Path) -> None:
 class SqliteFile:
     """Holds the lock on the file from before the first connection until after the last one.
 
-    Nothing else in the process may open the file. When any descriptor of the file is closed, SQLite
-    loses its own locks in this process. Then the next program that opens the file with SQLite finds
-    no lock, and deletes the WAL with acknowledged changes.
+    No other code in the process may open the file. When any descriptor of the file is closed,
+    SQLite loses its own locks in this process. Then the next program that opens the file with
+    SQLite finds no lock, and deletes the WAL with acknowledged changes.
     """
 
     def __init__(self, path: Path) -> None:

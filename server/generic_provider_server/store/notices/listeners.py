@@ -78,7 +78,9 @@ class Listeners:
 
 
 def _call(listeners: list[Any], *arguments: object) -> None:
-    """Calls the listeners. If one fails, its error is logged, and the others are called."""
+    """Calls the listeners. If a listener fails, its error is logged, and the other listeners are
+    called.
+    """
     for listener in listeners:
         try:
             listener(*arguments)

@@ -68,7 +68,9 @@ class DutyQueries(BaseQueries):
         return bool(self._due(sql.REQUESTS_OVERDUE, provider, before, duty="expiry", most=1))
 
     def _due(self, statement: str, *parameters: Any, duty: str, most: int) -> list[str]:
-        """Returns at most `most` subscriptions, without those that the duty has set aside."""
+        """Returns at most `most` subscriptions, without subscriptions that the duty has set
+        aside.
+        """
         aside = sorted(self._memory.set_asides.subscriptions(duty, now=self.now()))
         marks = ",".join(["''", *"?" * len(aside)])
         return [row[0] for row in self._select(statement.format(marks), *parameters, *aside, most)]

@@ -100,7 +100,7 @@ class Queries(
         return [(number, records.get(number)) for number in numbers]
 
     def readable(self, numbers: Sequence[str]) -> dict[str, SubscriptionRecord]:
-        """Returns the subscriptions without those whose document cannot be read."""
+        """Returns the subscriptions whose documents can be read."""
         query = SubscriptionRow.select().where(SubscriptionRow.number.in_(numbers))
         records: dict[str, SubscriptionRecord] = {}
         for row in self._rows(query) if numbers else ():

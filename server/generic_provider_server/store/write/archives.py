@@ -63,7 +63,7 @@ class Archives:
         self._tables.write(sql.PUT_ARCHIVE, [archive_row(record)])
 
     def archived(self, request: int) -> Archived | None:
-        """Returns what is stored about a request that was archived."""
+        """Returns the record of an archived request."""
         found = self._tables.select(sql.ARCHIVED, (request,))
         return archived_of_row(found[0]) if found else None
 

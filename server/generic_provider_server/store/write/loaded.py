@@ -214,7 +214,9 @@ class Loaded:
         return action.due_time is not None and action.due_time <= self.now
 
     def _load_scheduled(self, subscriptions: Collection[str]) -> list[AnyAction]:
-        """Loads the scheduled actions of the subscriptions, and returns those that are due."""
+        """Loads the scheduled actions of the subscriptions, and returns the scheduled actions that
+        are due.
+        """
         self.scheduled.update({number: {} for number in subscriptions})
         for row in self._tables.select_in(sql.SCHEDULED, list(subscriptions)):
             try:

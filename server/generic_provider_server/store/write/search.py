@@ -17,8 +17,8 @@ LONGEST_LEASE = 2**62
 class Search:
     """Finds subscriptions. The command then locks and loads them with `load_free`.
 
-    Each query returns at most `most` subscriptions, without those in `set_aside`, which are set
-    aside from the command's duty.
+    Each query returns at most `most` subscriptions, without subscriptions in `set_aside`, which are
+    set aside from the command's duty.
     """
 
     def __init__(

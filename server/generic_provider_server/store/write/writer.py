@@ -34,14 +34,14 @@ Result = TypeVar("Result")
 RETRY_SECONDS = 1.0
 """The seconds between two attempts to reach a lost store again."""
 IDLE_SECONDS = 5.0
-"""After this many seconds without a command, the database is tidied up."""
+"""The seconds without a command after which the writer tidies the database up."""
 MOST_ATTEMPTS = 10
 """The greatest number of attempts to run a group if other processes always change the same rows
 first; then its commands run one by one.
 """
 
 PARTING_SECONDS = 0.5
-"""After this many seconds, the search for the commands that need a lock ends."""
+"""The greatest duration, in seconds, of the search for the commands that need a lock."""
 NO_WAIT = 0.005
 """After this wait in seconds for a lock, another session counts as its holder."""
 

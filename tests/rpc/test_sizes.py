@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import grpc.aio
+import pytest
 
 from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider.v1 import request_service_pb2 as requests
@@ -15,6 +16,7 @@ from support.calling import Caller
 
 CHAIN, GOODS = ("MAIN", "TWIN1", "TWIN2", "TWIN3"), ("SMARTCARD", "DECODER")
 
+ONE = requests.ListRequestsRequest(subscription="S000")
 MOST = 2 * 1024 * 1024
 SUBSCRIPTIONS = 200
 
@@ -83,6 +85,35 @@ async def test_a_batch_of_a_thousand_small_actions_is_answered_in_one_message(
 
     assert len(made.results) == 1_000
     assert caller.largest <= MOST
+
+
+async def test_what_does_not_fit_into_an_answer_is_left_out(
+    caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("paging", "subscription_service"):
+        monkeypatch.setattr(f"generic_provider_server.rpc.{module}.MOST_BYTES", 9_000)
+    for n in range(2):
+        await caller.call("PerformAction", become(n))
+    (request,) = (await caller.call("ListRequests", ONE)).requests
+    resolve = requests.ResolveRequestRequest(request=request.number, reason="looked")
+    resolve.status = provisioning.RESPONSE_STATUS_ACCEPTED
+    await caller.call("ResolveRequest", resolve)
+    stop = subscriptions.PerformActionRequest(subscription="S000", request_id="stop")
+    stop.deactivate.SetInParent()
+    wrong = subscriptions.PerformActionRequest(subscription="S002")
+    wrong.activate.SetInParent()
+
+    batch = subscriptions.BatchPerformActionsRequest(actions=[stop, wrong])
+    small = await caller.call("BatchPerformActions", batch)
+    batch.actions.extend([stop] * 20)
+    large = await caller.call("BatchPerformActions", batch)
+    repeated = await caller.call("PerformAction", stop)
+
+    assert len(small.results[0].action.requests) == 80
+    outcomes = [each.WhichOneof("outcome") for each in large.results]
+    assert outcomes == ["action", "error", *["action"] * 20]
+    assert all(not each.action.requests for each in large.results)
+    assert 0 < len(repeated.requests) < 80
 
 
 async def _all_pages(caller: Caller) -> list[str]:

@@ -1512,7 +1512,9 @@ class BatchPerformActionsResponse(_message.Message):
         """True if an earlier call performed the action; then this call changed nothing."""
         @_builtins.property
         def action(self) -> Global___SubscriptionAction:
-            """Without `performed`."""
+            """Without `performed`. If the answer would exceed 2 MiB, also without `requests`, `taken_back`
+            and `error`; GetAction returns them.
+            """
 
         @_builtins.property
         def error(self) -> _errors_pb2.ItemError: ...

@@ -44,7 +44,11 @@ class Page(Generic[Position]):
     key: bytes
 
     def cut(
-        self, shown: Iterable[tuple[Position, Shown]], *, then: Position | None = None
+        self,
+        shown: Iterable[tuple[Position, Shown]],
+        *,
+        then: Position | None = None,
+        beside: int = 0,
     ) -> tuple[list[Shown], str]:
         """Returns the items that fit into the page, and the token of the next page.
 
@@ -53,7 +57,7 @@ class Page(Generic[Position]):
         + 1 items.
         """
         page: list[Shown] = []
-        last, size = self.after, 0
+        last, size = self.after, beside
         for position, message in shown:
             size += message.ByteSize() + 8
             if len(page) == self.size or (page and size > MOST_BYTES):
@@ -81,9 +85,13 @@ def page_of(checks: Checks, request: Listing, *, start: Position, key: bytes) ->
     return Page(min(size or DEFAULT, MOST), start if after is None else after, filters, key)
 
 
-def first_page(shown: Iterable[Shown]) -> list[Shown]:
-    """Returns as many of the first items as fit into one message."""
-    page, _ = Page(size=sys.maxsize, after=0, filters=b"", key=b"").cut(enumerate(shown))
+def first_page(shown: Iterable[Shown], *, beside: int = 0) -> list[Shown]:
+    """Returns as many of the first items as fit into one message. `beside`: the size of the rest of
+    the message.
+    """
+    page, _ = Page(size=sys.maxsize, after=0, filters=b"", key=b"").cut(
+        enumerate(shown), beside=beside
+    )
     return page
 
 

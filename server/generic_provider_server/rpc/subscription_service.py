@@ -22,7 +22,7 @@ from .encode_actions import action, item_error
 from .errors import internal
 from .events import EventStreams
 from .incoming import IncomingCall
-from .paging import page_of
+from .paging import MOST_BYTES, first_page, page_of
 
 MOST_IN_BATCH = 1_000
 
@@ -41,13 +41,15 @@ class SubscriptionServicer(EventStreams):
         if done.repeated:
             numbers = done.action.requests
             requests = tuple(await self._store.read(lambda queries: queries.requests_of(numbers)))
-        return api.PerformActionResponse(
+        response = api.PerformActionResponse(
             action=action(done.action, catalogues),
             subscription=shown,
-            requests=[encode.request(each) for each in requests],
             repeated=done.repeated,
             providers_left_out=done.left_out,
         )
+        made = [encode.request(each) for each in requests]
+        response.requests.extend(first_page(made, beside=response.ByteSize()))
+        return response
 
     async def BatchPerformActions(
         self, request: api.BatchPerformActionsRequest, call: IncomingCall
@@ -57,7 +59,12 @@ class SubscriptionServicer(EventStreams):
         checks.done()
         commands = [_command(each, call) for each in request.actions]
         asked = await self._store.do_all(commands, audit=call.audit)
-        return api.BatchPerformActionsResponse(results=[self._result(each) for each in asked])
+        response = api.BatchPerformActionsResponse(results=[self._result(each) for each in asked])
+        if response.ByteSize() > MOST_BYTES:
+            for each in (result.action for result in response.results if result.HasField("action")):
+                for large in ("requests", "taken_back", "error"):
+                    each.ClearField(large)
+        return response
 
     def _result(self, asked: Asked[Done]) -> api.BatchPerformActionsResponse.Result:
         try:

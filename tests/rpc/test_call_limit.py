@@ -14,6 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
+from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from generic_provider import AsyncClient, actions
 from generic_provider.v1 import provider_service_pb2 as providers
@@ -139,6 +140,15 @@ async def test_the_open_streams_of_each_rpc_are_bounded(tmp_path: Path) -> None:
             kept.cancel()
             while getattr(refused, "reason", "") == "TOO_MANY_STREAMS":
                 refused = await caller.call(rpc, request)
+
+        reflection: Any = reflection_pb2_grpc.ServerReflectionStub(caller.channel)
+        asked = reflection_pb2.ServerReflectionRequest(list_services="")
+        kept = reflection.ServerReflectionInfo()
+        await kept.write(asked)
+        await kept.read()
+        with pytest.raises(grpc.aio.AioRpcError) as too_many:
+            await reflection.ServerReflectionInfo(iter([asked])).read()
+    assert too_many.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
 async def _opened(caller: Caller, rpc: str, request: Message) -> Any:

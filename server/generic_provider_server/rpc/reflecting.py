@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 
 from ..domain.refusals import Refused
 from .access import Context
+from .call_limit import StreamLimit
 from .calls import Calls
 from .incoming import Rpc
 
@@ -26,6 +27,7 @@ class Reflection(reflection_pb2_grpc.ServerReflectionServicer):
     def __init__(self, names: Iterable[str], calls: Calls) -> None:
         self._reflection: Any = reflection.aio.ReflectionServicer([*names, reflection.SERVICE_NAME])
         self._calls = calls
+        self._streams = StreamLimit(calls.max_streams)
 
     async def ServerReflectionInfo(
         self, requests: AsyncIterator[Any], context: Context
@@ -33,11 +35,11 @@ class Reflection(reflection_pb2_grpc.ServerReflectionServicer):
         call = self._calls.incoming(RPC, context)
         try:
             self._calls.let_in(call)
+            with self._streams.opened():
+                async for answer in self._reflection.ServerReflectionInfo(requests, context):
+                    yield answer
         except Refused as refused:
             await self._calls.fail(call, refused)
-        try:
-            async for answer in self._reflection.ServerReflectionInfo(requests, context):
-                yield answer
         finally:
             self._calls.let_out(call)
 

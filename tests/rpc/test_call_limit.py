@@ -141,7 +141,8 @@ async def test_the_open_streams_of_each_rpc_are_bounded(tmp_path: Path) -> None:
             while getattr(refused, "reason", "") == "TOO_MANY_STREAMS":
                 refused = await caller.call(rpc, request)
 
-        reflection: Any = reflection_pb2_grpc.ServerReflectionStub(caller.channel)
+        stub: Any = reflection_pb2_grpc.ServerReflectionStub
+        reflection = stub(caller.channel)
         asked = reflection_pb2.ServerReflectionRequest(list_services="")
         kept = reflection.ServerReflectionInfo()
         await kept.write(asked)

@@ -104,17 +104,13 @@ class ProvisioningServiceServicer(object):
         order. Work on different subscriptions in parallel.
         4. After an answer REJECTED or RETRY_LATER, drop the other requests of that lease.
         5. Be idempotent, with the request's `number` as the key. Pass it to the platform as its
-        transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds
-        what you should add, or does not hold what you should remove, also for CANCEL_UDR when the
-        card is gone. BECOME_SUBSCRIBER means "create, or bring to exactly this state": an existing
-        subscriber gets everything in the request and loses everything else. Between two requests
+        transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds the element that you should add, or does not hold the element that you should remove, also for CANCEL_UDR when the card is gone. BECOME_SUBSCRIBER means "create the subscriber, or change it to exactly this state": an existing subscriber gets all elements in the request and loses all other elements. Between two requests
         of one unit a distributor can be without its card (for example in a card swap on MAIN while
         TWIN1, which requires MAIN, is in use); if the platform forbids that, the adapter must
         combine the two requests.
         6. Keep the newest `lease_token` of each request number. If a request arrives again while you
         work on it, do not start it again; answer it once, with the newest token.
-        7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is
-        false, finish and answer what you have begun, and begin nothing more of that lease.
+        7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is false, finish and answer the requests that you have begun, and begin no other request of that lease.
         8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
         another answer for the same request.
         9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
@@ -130,8 +126,7 @@ class ProvisioningServiceServicer(object):
         never behind the server's clock. If a later message has a `sent_time` ahead of the computed
         time, correct the computed time to it. Begin no request of a lease whose duration is over,
         or on whose stream no message has arrived for 12 s, or whose stream has ended without
-        `drain`. Release those of its requests that you have not begun, through any server: no
-        attempt is counted, and they are handed over again at once. If a lease seems to be over, or
+        `drain`. Release the requests of such a lease that you have not begun, through any server: no attempt is counted, and the requests are handed over again immediately. If a lease seems to be over, or
         more than half over, when it arrives, release it and open a new stream, because then you
         compute the server's time anew.
 
@@ -155,7 +150,7 @@ class ProvisioningServiceServicer(object):
     def SendResponses(self, request, context):
         """Takes many answers, also of several leases. After the commit the call returns one result for
         each answer, in order. Each answer is judged separately, and a wrong answer does not affect the
-        others. It is safe to send the same answers again.
+        other answers. It is safe to send the same answers again.
 
         ACCEPTED: the request becomes COMPLETED. REJECTED: the request becomes REJECTED, and the change
         is taken back in the CRM. RETRY_LATER: the request is handed over again after a delay, and a
@@ -187,7 +182,7 @@ class ProvisioningServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReportPlatformState(self, request_iterator, context):
-        """Reports what the platform really holds for each subscription, so that the service finds
+        """Reports the real contents of the platform for each subscription, so that the service finds
         differences. Report after a restore of the platform, at regular intervals, or for accounts that
         were taken over while nobody knew their contents.
 

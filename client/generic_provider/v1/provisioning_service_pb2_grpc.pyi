@@ -59,17 +59,13 @@ class ProvisioningServiceStub:
         order. Work on different subscriptions in parallel.
      4. After an answer REJECTED or RETRY_LATER, drop the other requests of that lease.
      5. Be idempotent, with the request's `number` as the key. Pass it to the platform as its
-        transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds
-        what you should add, or does not hold what you should remove, also for CANCEL_UDR when the
-        card is gone. BECOME_SUBSCRIBER means "create, or bring to exactly this state": an existing
-        subscriber gets everything in the request and loses everything else. Between two requests
+        transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds the element that you should add, or does not hold the element that you should remove, also for CANCEL_UDR when the card is gone. BECOME_SUBSCRIBER means "create the subscriber, or change it to exactly this state": an existing subscriber gets all elements in the request and loses all other elements. Between two requests
         of one unit a distributor can be without its card (for example in a card swap on MAIN while
         TWIN1, which requires MAIN, is in use); if the platform forbids that, the adapter must
         combine the two requests.
      6. Keep the newest `lease_token` of each request number. If a request arrives again while you
         work on it, do not start it again; answer it once, with the newest token.
-     7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is
-        false, finish and answer what you have begun, and begin nothing more of that lease.
+     7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is false, finish and answer the requests that you have begun, and begin no other request of that lease.
      8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
         another answer for the same request.
      9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
@@ -85,8 +81,7 @@ class ProvisioningServiceStub:
         never behind the server's clock. If a later message has a `sent_time` ahead of the computed
         time, correct the computed time to it. Begin no request of a lease whose duration is over,
         or on whose stream no message has arrived for 12 s, or whose stream has ended without
-        `drain`. Release those of its requests that you have not begun, through any server: no
-        attempt is counted, and they are handed over again at once. If a lease seems to be over, or
+        `drain`. Release the requests of such a lease that you have not begun, through any server: no attempt is counted, and the requests are handed over again immediately. If a lease seems to be over, or
         more than half over, when it arrives, release it and open a new stream, because then you
         compute the server's time anew.
 
@@ -102,7 +97,7 @@ class ProvisioningServiceStub:
     SendResponses: _grpc.UnaryUnaryMultiCallable[_provisioning_service_pb2.SendResponsesRequest, _provisioning_service_pb2.SendResponsesResponse]
     """Takes many answers, also of several leases. After the commit the call returns one result for
     each answer, in order. Each answer is judged separately, and a wrong answer does not affect the
-    others. It is safe to send the same answers again.
+    other answers. It is safe to send the same answers again.
 
     ACCEPTED: the request becomes COMPLETED. REJECTED: the request becomes REJECTED, and the change
     is taken back in the CRM. RETRY_LATER: the request is handed over again after a delay, and a
@@ -122,7 +117,7 @@ class ProvisioningServiceStub:
     Errors: INVALID_FIELD.
     """
     ReportPlatformState: _grpc.StreamUnaryMultiCallable[_provisioning_service_pb2.ReportPlatformStateRequest, _provisioning_service_pb2.ReportPlatformStateResponse]
-    """Reports what the platform really holds for each subscription, so that the service finds
+    """Reports the real contents of the platform for each subscription, so that the service finds
     differences. Report after a restore of the platform, at regular intervals, or for accounts that
     were taken over while nobody knew their contents.
 
@@ -179,17 +174,13 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
         order. Work on different subscriptions in parallel.
      4. After an answer REJECTED or RETRY_LATER, drop the other requests of that lease.
      5. Be idempotent, with the request's `number` as the key. Pass it to the platform as its
-        transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds
-        what you should add, or does not hold what you should remove, also for CANCEL_UDR when the
-        card is gone. BECOME_SUBSCRIBER means "create, or bring to exactly this state": an existing
-        subscriber gets everything in the request and loses everything else. Between two requests
+        transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds the element that you should add, or does not hold the element that you should remove, also for CANCEL_UDR when the card is gone. BECOME_SUBSCRIBER means "create the subscriber, or change it to exactly this state": an existing subscriber gets all elements in the request and loses all other elements. Between two requests
         of one unit a distributor can be without its card (for example in a card swap on MAIN while
         TWIN1, which requires MAIN, is in use); if the platform forbids that, the adapter must
         combine the two requests.
      6. Keep the newest `lease_token` of each request number. If a request arrives again while you
         work on it, do not start it again; answer it once, with the newest token.
-     7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is
-        false, finish and answer what you have begun, and begin nothing more of that lease.
+     7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is false, finish and answer the requests that you have begun, and begin no other request of that lease.
      8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
         another answer for the same request.
      9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
@@ -205,8 +196,7 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
         never behind the server's clock. If a later message has a `sent_time` ahead of the computed
         time, correct the computed time to it. Begin no request of a lease whose duration is over,
         or on whose stream no message has arrived for 12 s, or whose stream has ended without
-        `drain`. Release those of its requests that you have not begun, through any server: no
-        attempt is counted, and they are handed over again at once. If a lease seems to be over, or
+        `drain`. Release the requests of such a lease that you have not begun, through any server: no attempt is counted, and the requests are handed over again immediately. If a lease seems to be over, or
         more than half over, when it arrives, release it and open a new stream, because then you
         compute the server's time anew.
 
@@ -222,7 +212,7 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     SendResponses: _aio.UnaryUnaryMultiCallable[_provisioning_service_pb2.SendResponsesRequest, _provisioning_service_pb2.SendResponsesResponse]  # type: ignore[assignment]
     """Takes many answers, also of several leases. After the commit the call returns one result for
     each answer, in order. Each answer is judged separately, and a wrong answer does not affect the
-    others. It is safe to send the same answers again.
+    other answers. It is safe to send the same answers again.
 
     ACCEPTED: the request becomes COMPLETED. REJECTED: the request becomes REJECTED, and the change
     is taken back in the CRM. RETRY_LATER: the request is handed over again after a delay, and a
@@ -242,7 +232,7 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     Errors: INVALID_FIELD.
     """
     ReportPlatformState: _aio.StreamUnaryMultiCallable[_provisioning_service_pb2.ReportPlatformStateRequest, _provisioning_service_pb2.ReportPlatformStateResponse]  # type: ignore[assignment]
-    """Reports what the platform really holds for each subscription, so that the service finds
+    """Reports the real contents of the platform for each subscription, so that the service finds
     differences. Report after a restore of the platform, at regular intervals, or for accounts that
     were taken over while nobody knew their contents.
 
@@ -302,17 +292,13 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
             order. Work on different subscriptions in parallel.
          4. After an answer REJECTED or RETRY_LATER, drop the other requests of that lease.
          5. Be idempotent, with the request's `number` as the key. Pass it to the platform as its
-            transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds
-            what you should add, or does not hold what you should remove, also for CANCEL_UDR when the
-            card is gone. BECOME_SUBSCRIBER means "create, or bring to exactly this state": an existing
-            subscriber gets everything in the request and loses everything else. Between two requests
+            transaction id, for ADD_UDR in any case. Answer ACCEPTED when the platform already holds the element that you should add, or does not hold the element that you should remove, also for CANCEL_UDR when the card is gone. BECOME_SUBSCRIBER means "create the subscriber, or change it to exactly this state": an existing subscriber gets all elements in the request and loses all other elements. Between two requests
             of one unit a distributor can be without its card (for example in a card swap on MAIN while
             TWIN1, which requires MAIN, is in use); if the platform forbids that, the adapter must
             combine the two requests.
          6. Keep the newest `lease_token` of each request number. If a request arrives again while you
             work on it, do not start it again; answer it once, with the newest token.
-         7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is
-            false, finish and answer what you have begun, and begin nothing more of that lease.
+         7. While you work on a lease, extend it after each third of its `lease_duration`. If `live` is false, finish and answer the requests that you have begun, and begin no other request of that lease.
          8. After UNAVAILABLE or DEADLINE_EXCEEDED, repeat SendResponses without changes. Never send
             another answer for the same request.
          9. APPLIED and DUPLICATE: the request is done. STALE: drop the request; it is sent again if it
@@ -328,8 +314,7 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
             never behind the server's clock. If a later message has a `sent_time` ahead of the computed
             time, correct the computed time to it. Begin no request of a lease whose duration is over,
             or on whose stream no message has arrived for 12 s, or whose stream has ended without
-            `drain`. Release those of its requests that you have not begun, through any server: no
-            attempt is counted, and they are handed over again at once. If a lease seems to be over, or
+            `drain`. Release the requests of such a lease that you have not begun, through any server: no attempt is counted, and the requests are handed over again immediately. If a lease seems to be over, or
             more than half over, when it arrives, release it and open a new stream, because then you
             compute the server's time anew.
 
@@ -357,7 +342,7 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_provisioning_service_pb2.SendResponsesResponse, _abc.Awaitable[_provisioning_service_pb2.SendResponsesResponse]]:
         """Takes many answers, also of several leases. After the commit the call returns one result for
         each answer, in order. Each answer is judged separately, and a wrong answer does not affect the
-        others. It is safe to send the same answers again.
+        other answers. It is safe to send the same answers again.
 
         ACCEPTED: the request becomes COMPLETED. REJECTED: the request becomes REJECTED, and the change
         is taken back in the CRM. RETRY_LATER: the request is handed over again after a delay, and a
@@ -395,7 +380,7 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_provisioning_service_pb2.ReportPlatformStateRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_provisioning_service_pb2.ReportPlatformStateResponse, _abc.Awaitable[_provisioning_service_pb2.ReportPlatformStateResponse]]:
-        """Reports what the platform really holds for each subscription, so that the service finds
+        """Reports the real contents of the platform for each subscription, so that the service finds
         differences. Report after a restore of the platform, at regular intervals, or for accounts that
         were taken over while nobody knew their contents.
 

@@ -1086,11 +1086,11 @@ class ListAuditEntriesRequest(_message.Message):
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def methods(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Names of RPCs. The entry is about a call of one of them."""
+        """Names of RPCs. The entry is about a call of one of these RPCs."""
 
     @_builtins.property
     def codes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Values of google.rpc.Code. The call ended with one of them."""
+        """Values of google.rpc.Code. The call ended with one of these codes."""
 
     @_builtins.property
     def time_from(self) -> _timestamp_pb2.Timestamp: ...

@@ -234,9 +234,9 @@ class RequestServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListAuditEntries(self, request, context):
-        """Lists entries of the audit trail, the newest first: who did what, when, to what, and with what
-        outcome. Every call that may change something has an entry, and so has every such call that was
-        refused, and every call that was refused because of the caller's roles. The entry of a change is
+        """Lists entries of the audit trail, the newest first: who changed which object, when, and with
+        which outcome. Every call that may change an object has an entry, also if it was refused. Every
+        call that was refused because of the caller's roles has an entry too. The entry of a change is
         committed together with the change. Reads and extensions of leases have no entries.
 
         Errors: INVALID_FIELD.

@@ -119,9 +119,9 @@ class RequestServiceStub:
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
     ListAuditEntries: _grpc.UnaryUnaryMultiCallable[_request_service_pb2.ListAuditEntriesRequest, _request_service_pb2.ListAuditEntriesResponse]
-    """Lists entries of the audit trail, the newest first: who did what, when, to what, and with what
-    outcome. Every call that may change something has an entry, and so has every such call that was
-    refused, and every call that was refused because of the caller's roles. The entry of a change is
+    """Lists entries of the audit trail, the newest first: who changed which object, when, and with
+    which outcome. Every call that may change an object has an entry, also if it was refused. Every
+    call that was refused because of the caller's roles has an entry too. The entry of a change is
     committed together with the change. Reads and extensions of leases have no entries.
 
     Errors: INVALID_FIELD.
@@ -218,9 +218,9 @@ class RequestServiceAsyncStub(RequestServiceStub):
     Errors: INVALID_FIELD, ARCHIVE_NOT_FOUND, CHECKSUM_MISMATCH, ARCHIVE_FOLDER_NOT_WRITABLE.
     """
     ListAuditEntries: _aio.UnaryUnaryMultiCallable[_request_service_pb2.ListAuditEntriesRequest, _request_service_pb2.ListAuditEntriesResponse]  # type: ignore[assignment]
-    """Lists entries of the audit trail, the newest first: who did what, when, to what, and with what
-    outcome. Every call that may change something has an entry, and so has every such call that was
-    refused, and every call that was refused because of the caller's roles. The entry of a change is
+    """Lists entries of the audit trail, the newest first: who changed which object, when, and with
+    which outcome. Every call that may change an object has an entry, also if it was refused. Every
+    call that was refused because of the caller's roles has an entry too. The entry of a change is
     committed together with the change. Reads and extensions of leases have no entries.
 
     Errors: INVALID_FIELD.
@@ -386,9 +386,9 @@ class RequestServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _request_service_pb2.ListAuditEntriesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_request_service_pb2.ListAuditEntriesResponse, _abc.Awaitable[_request_service_pb2.ListAuditEntriesResponse]]:
-        """Lists entries of the audit trail, the newest first: who did what, when, to what, and with what
-        outcome. Every call that may change something has an entry, and so has every such call that was
-        refused, and every call that was refused because of the caller's roles. The entry of a change is
+        """Lists entries of the audit trail, the newest first: who changed which object, when, and with
+        which outcome. Every call that may change an object has an entry, also if it was refused. Every
+        call that was refused because of the caller's roles has an entry too. The entry of a change is
         committed together with the change. Reads and extensions of leases have no entries.
 
         Errors: INVALID_FIELD.

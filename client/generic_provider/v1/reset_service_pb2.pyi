@@ -116,7 +116,7 @@ Global___EntryOutcome: _TypeAlias = EntryOutcome  # noqa: Y015
 @_typing.final
 class ResetRunDefinition(_message.Message):
     """Defines which subscriptions of a provider are reset, how, and when. A subscription must pass all
-    filters; an empty filter passes everything.
+    filters; an empty filter passes every subscription.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -125,11 +125,11 @@ class ResetServiceServicer(object):
     """
 
     def ResetSubscription(self, request, context):
-        """Creates the requests that remove the difference between what the platform is expected to hold
-        and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
-        requests are handed over like all others, after the requests that are already pending. Pending
-        requests count as accepted, so a second reset creates no second request for the same element. A
-        reset also sends elements again that the platform rejected before.
+        """Creates the requests that remove the differences between the expected contents of the platform
+        and the state that the CRM wants (origin RESET). A subscription in sync gets no requests. The
+        new requests are handed over like all other requests, after the requests that are already
+        pending. Pending requests count as accepted, so a second reset creates no second request for
+        the same element. A reset also sends elements again that the platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
         current state. The id is kept until the last of these requests is archived. With `validate_only`

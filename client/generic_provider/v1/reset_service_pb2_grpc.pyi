@@ -39,11 +39,11 @@ class ResetServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> ResetServiceAsyncStub: ...
     ResetSubscription: _grpc.UnaryUnaryMultiCallable[_reset_service_pb2.ResetSubscriptionRequest, _reset_service_pb2.ResetSubscriptionResponse]
-    """Creates the requests that remove the difference between what the platform is expected to hold
-    and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
-    requests are handed over like all others, after the requests that are already pending. Pending
-    requests count as accepted, so a second reset creates no second request for the same element. A
-    reset also sends elements again that the platform rejected before.
+    """Creates the requests that remove the differences between the expected contents of the platform
+    and the state that the CRM wants (origin RESET). A subscription in sync gets no requests. The
+    new requests are handed over like all other requests, after the requests that are already
+    pending. Pending requests count as accepted, so a second reset creates no second request for
+    the same element. A reset also sends elements again that the platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
     current state. The id is kept until the last of these requests is archived. With `validate_only`
@@ -152,11 +152,11 @@ class ResetServiceAsyncStub(ResetServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     ResetSubscription: _aio.UnaryUnaryMultiCallable[_reset_service_pb2.ResetSubscriptionRequest, _reset_service_pb2.ResetSubscriptionResponse]  # type: ignore[assignment]
-    """Creates the requests that remove the difference between what the platform is expected to hold
-    and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
-    requests are handed over like all others, after the requests that are already pending. Pending
-    requests count as accepted, so a second reset creates no second request for the same element. A
-    reset also sends elements again that the platform rejected before.
+    """Creates the requests that remove the differences between the expected contents of the platform
+    and the state that the CRM wants (origin RESET). A subscription in sync gets no requests. The
+    new requests are handed over like all other requests, after the requests that are already
+    pending. Pending requests count as accepted, so a second reset creates no second request for
+    the same element. A reset also sends elements again that the platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
     current state. The id is kept until the last of these requests is archived. With `validate_only`
@@ -268,11 +268,11 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _reset_service_pb2.ResetSubscriptionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_reset_service_pb2.ResetSubscriptionResponse, _abc.Awaitable[_reset_service_pb2.ResetSubscriptionResponse]]:
-        """Creates the requests that remove the difference between what the platform is expected to hold
-        and what the CRM wants (origin RESET). A subscription in sync gets no requests. The new
-        requests are handed over like all others, after the requests that are already pending. Pending
-        requests count as accepted, so a second reset creates no second request for the same element. A
-        reset also sends elements again that the platform rejected before.
+        """Creates the requests that remove the differences between the expected contents of the platform
+        and the state that the CRM wants (origin RESET). A subscription in sync gets no requests. The
+        new requests are handed over like all other requests, after the requests that are already
+        pending. Pending requests count as accepted, so a second reset creates no second request for
+        the same element. A reset also sends elements again that the platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
         current state. The id is kept until the last of these requests is archived. With `validate_only`

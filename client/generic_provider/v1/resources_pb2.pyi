@@ -229,8 +229,8 @@ class _RequestTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RequestTy
     REQUEST_TYPE_UNSPECIFIED: _RequestType.ValueType  # 0
     REQUEST_TYPE_BECOME_SUBSCRIBER: _RequestType.ValueType  # 1
     """Create the subscriber, or change it to have exactly this `account` and `address`, and these
-    `services` and `installed_items`. An existing subscriber gets everything in the request and
-    loses everything else.
+    `services` and `installed_items`. An existing subscriber gets all elements in the request and
+    loses all other elements.
     """
     REQUEST_TYPE_ACTIVATE_SERVICE: _RequestType.ValueType  # 2
     """Switch `service` on."""
@@ -254,15 +254,15 @@ class _RequestTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RequestTy
     """Cancel the usage record `usage`."""
 
 class RequestType(_RequestType, metaclass=_RequestTypeEnumTypeWrapper):
-    """What a provisioning request asks the platform to do. Every type is idempotent: a request succeeds
-    when the platform already holds what it adds, or does not hold what it removes.
+    """The change that a provisioning request asks for. Every type is idempotent: a request succeeds if
+    the platform already holds the added element, or does not hold the removed element.
     """
 
 REQUEST_TYPE_UNSPECIFIED: RequestType.ValueType  # 0
 REQUEST_TYPE_BECOME_SUBSCRIBER: RequestType.ValueType  # 1
 """Create the subscriber, or change it to have exactly this `account` and `address`, and these
-`services` and `installed_items`. An existing subscriber gets everything in the request and
-loses everything else.
+`services` and `installed_items`. An existing subscriber gets all elements in the request and
+loses all other elements.
 """
 REQUEST_TYPE_ACTIVATE_SERVICE: RequestType.ValueType  # 2
 """Switch `service` on."""
@@ -427,7 +427,9 @@ class _DifferenceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Differ
     """
 
 class DifferenceKind(_DifferenceKind, metaclass=_DifferenceKindEnumTypeWrapper):
-    """The kind of a difference between what the CRM wants and what a platform is expected to hold."""
+    """The kind of a difference between the state that the CRM wants and the expected contents of a
+    platform.
+    """
 
 DIFFERENCE_KIND_UNSPECIFIED: DifferenceKind.ValueType  # 0
 DIFFERENCE_KIND_SUBSCRIBER_MISSING: DifferenceKind.ValueType  # 1
@@ -1222,7 +1224,7 @@ Global___ProviderLink: _TypeAlias = ProviderLink  # noqa: Y015
 
 @_typing.final
 class Difference(_message.Message):
-    """One difference between what the CRM wants and what a platform is expected to hold."""
+    """One difference between the state that the CRM wants and the expected contents of a platform."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -277,7 +277,7 @@ class PerformActionRequest(_message.Message):
     priority: Global___Priority.ValueType
     """Default LIVE; for a scheduled action BULK."""
     validate_only: _builtins.bool
-    """Returns what the action would do, and changes nothing."""
+    """Returns a preview of the result, and changes nothing."""
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
         """When to perform the action. Unset or not in the future = now. A subscription has at most 200

@@ -115,7 +115,7 @@ class SubscriptionServiceServicer(object):
 
     def BatchPerformActions(self, request, context):
         """Performs many actions and returns one result for each action, in order. A refused action does
-        not affect the others. Actions on the same subscription are performed in order.
+        not affect the other actions. Actions on the same subscription are performed in order.
 
         Errors: INVALID_FIELD (of the batch itself). The results contain the errors of PerformAction.
         """

@@ -61,7 +61,7 @@ class SubscriptionServiceStub:
     """
     BatchPerformActions: _grpc.UnaryUnaryMultiCallable[_subscription_service_pb2.BatchPerformActionsRequest, _subscription_service_pb2.BatchPerformActionsResponse]
     """Performs many actions and returns one result for each action, in order. A refused action does
-    not affect the others. Actions on the same subscription are performed in order.
+    not affect the other actions. Actions on the same subscription are performed in order.
 
     Errors: INVALID_FIELD (of the batch itself). The results contain the errors of PerformAction.
     """
@@ -139,7 +139,7 @@ class SubscriptionServiceAsyncStub(SubscriptionServiceStub):
     """
     BatchPerformActions: _aio.UnaryUnaryMultiCallable[_subscription_service_pb2.BatchPerformActionsRequest, _subscription_service_pb2.BatchPerformActionsResponse]  # type: ignore[assignment]
     """Performs many actions and returns one result for each action, in order. A refused action does
-    not affect the others. Actions on the same subscription are performed in order.
+    not affect the other actions. Actions on the same subscription are performed in order.
 
     Errors: INVALID_FIELD (of the batch itself). The results contain the errors of PerformAction.
     """
@@ -226,7 +226,7 @@ class SubscriptionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_subscription_service_pb2.BatchPerformActionsResponse, _abc.Awaitable[_subscription_service_pb2.BatchPerformActionsResponse]]:
         """Performs many actions and returns one result for each action, in order. A refused action does
-        not affect the others. Actions on the same subscription are performed in order.
+        not affect the other actions. Actions on the same subscription are performed in order.
 
         Errors: INVALID_FIELD (of the batch itself). The results contain the errors of PerformAction.
         """

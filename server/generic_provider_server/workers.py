@@ -98,12 +98,12 @@ class Workers:
 
     def _start_one(self) -> None:
         context = get_context("spawn")
-        serving, told = context.Pipe(duplex=False)
+        serving, ready = context.Pipe(duplex=False)
         figures = self._gathered.new_process(context) if self._gathered else None
-        arguments = self._settings, told, figures
+        arguments = self._settings, ready, figures
         process = context.Process(target=_work, args=arguments, daemon=True)
         process.start()
-        told.close()
+        ready.close()
         if figures is not None:
             figures.close()
         self._processes[process] = serving
@@ -111,10 +111,10 @@ class Workers:
             process.terminate()
 
 
-def _work(settings: Settings, told: Connection, figures: Connection | None) -> None:
+def _work(settings: Settings, ready: Connection, figures: Connection | None) -> None:
     show = partial(sent, figures) if figures is not None else None
     try:
-        run_one(settings, on_serving=told.send, port_shared=True, show=show)
+        run_one(settings, on_serving=ready.send, port_shared=True, show=show)
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)

@@ -33,7 +33,7 @@ def test_the_demo_tells_the_main_job_and_finds_all_well() -> None:
     assert told.returncode == 0, told.stdout + told.stderr
     for expected in ("REQUIRED_DISTRIBUTOR_MISSING", "PARTLY_REJECTED", "(correction)", "SIGKILL"):
         assert expected in told.stdout
-    assert told.stdout.count("CRM hears") == 2
+    assert told.stdout.count("CRM gets event") == 2
     assert told.stdout.count("✓") == 4
 
 

@@ -17,8 +17,8 @@ from generic_provider_server.services.event_places import (
     Drain,
     Heartbeat,
     Place,
+    PlacedEvent,
     Sent,
-    Told,
     Wanted,
 )
 from generic_provider_server.services.watching import Watching
@@ -44,7 +44,7 @@ class Watcher:
         self.sent = sent
         self.place = BEGINNING
 
-    async def next(self) -> list[Told] | Drain | None:
+    async def next(self) -> list[PlacedEvent] | Drain | None:
         """Returns what the watcher gets next; None if it is a heartbeat."""
         sent = await anext(self.sent)
         match sent:
@@ -57,8 +57,8 @@ class Watcher:
                 self.place = told[-1].after
                 return told
 
-    async def take(self, count: int) -> list[Told]:
-        found: list[Told] = []
+    async def take(self, count: int) -> list[PlacedEvent]:
+        found: list[PlacedEvent] = []
         while len(found) < count:
             told = await self.next()
             found += told if isinstance(told, list) else []
@@ -76,7 +76,7 @@ async def watcher(
         yield found
 
 
-def kinds(told: list[Told]) -> list[str]:
+def kinds(told: list[PlacedEvent]) -> list[str]:
     return [EventKind(each.event.kind).name for each in told]
 
 

@@ -13,7 +13,7 @@ import click
 from click.testing import CliRunner, Result
 
 from generic_provider_server.cli import generic_provider
-from generic_provider_server.cli.failures import told
+from generic_provider_server.cli.failures import failures_printed
 from support.forking import Forked
 from support.processes import Server
 
@@ -22,7 +22,7 @@ class Program(click.Command):
     """Runs the whole program, with its error messages and exit codes."""
 
     def main(self, *arguments: Any, **options: Any) -> Any:
-        with told():
+        with failures_printed():
             sys.exit(generic_provider.main(*arguments, **{**options, "standalone_mode": False}))
 
 

@@ -21,7 +21,7 @@ def test_many_answers_are_judged_by_hundreds_and_told_in_order() -> None:
 
     answers = answers_of(request, key=b"key" * 12)
     judged = [response.request for each in answers.commands for response in each.responses]
-    told = answers.told([Verdict(n, ResponseCode.APPLIED, RequestState(2)) for n in judged])
+    told = answers.response([Verdict(n, ResponseCode.APPLIED, RequestState(2)) for n in judged])
 
     assert [len(each.responses) for each in answers.commands] == [100, 100, 49]
     assert [each.request for each in told.results] == [each.request for each in responses]

@@ -9,7 +9,7 @@ from importlib import import_module
 
 import click
 
-from .failures import told
+from .failures import failures_printed
 from .streams import output_written, prepare_streams, refuse_undecoded
 
 __all__ = ["generic_provider", "main"]
@@ -65,6 +65,6 @@ def generic_provider() -> None:
 
 def main() -> None:
     prepare_streams()
-    with told(), output_written():
+    with failures_printed(), output_written():
         refuse_undecoded(sys.argv)
         sys.exit(generic_provider(prog_name="generic-provider", standalone_mode=False))

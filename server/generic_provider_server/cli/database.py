@@ -42,7 +42,7 @@ def upgrade(*, url: str) -> None:
 
     On SQLite no server may run during the upgrade; on PostgreSQL servers may run.
     """
-    done = _told(lambda: _upgraded(url))
+    done = _without_traceback(lambda: _upgraded(url))
     for name in done:
         say(f"done: {name}")
     say("The schema is up to date.")
@@ -55,7 +55,7 @@ def status(*, url: str) -> None:
 
     The exit code is 1 if changes are pending.
     """
-    changes = _told(lambda: _status(url))
+    changes = _without_traceback(lambda: _status(url))
     show_table(("change", "made"), changes)
     if any(made == "pending" for _, made in changes):
         raise click.ClickException(
@@ -79,7 +79,7 @@ def _status(url: str) -> list[tuple[str, str]]:
         found.close()
 
 
-def _told(work: Callable[[], Result]) -> Result:
+def _without_traceback(work: Callable[[], Result]) -> Result:
     try:
         return work()
     except (UnsupportedDatabase, StoreInUse, StoreLost) as error:

@@ -27,7 +27,7 @@ class NotReached(click.ClickException):
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def failures_printed() -> Iterator[None]:
     """Converts exceptions to a message and an exit code, except exceptions that are faults of the
     program.
     """

@@ -32,14 +32,14 @@ def find(client: Client, output: Output, key: str, *, include_former: bool = Fal
     subscription.
     """
     try:
-        return look_up(client, output, key, include_former=include_former)
+        return search(client, output, key, include_former=include_former)
     except SubscriptionNotFound:
         for request in former_requests(client, key):
             say(where_it_was(request, key), err=True)
         raise
 
 
-def look_up(
+def search(
     client: Client, output: Output, key: str, *, include_former: bool = False
 ) -> Subscription:
     """Finds the one subscription with this number, serial number, or account number (of a platform

@@ -69,17 +69,17 @@ def report(
     if observed_time is None and not file.is_file():
         raise click.UsageError("--observed-time is missing: a pipe has no time of its last change")
     with Text(file) as text, LinesBar(text) as bar:
-        told = client.report_platform_state(
+        report = client.report_platform_state(
             provider,
             _entries(text, bar),
             observed_time=observed_time or datetime.fromtimestamp(file.stat().st_mtime, UTC),
             complete=complete,
             max_missing_percent=max_missing_percent,
         )
-    output.message(told, *_lines(told))
-    if told.examples and not output.as_json:
+    output.message(report, *_lines(report))
+    if report.examples and not output.as_json:
         say("")
-        show_table(("unknown", "which", "why"), map(_example, told.examples))
+        show_table(("unknown", "which", "why"), map(_example, report.examples))
 
 
 def _entries(text: Text, bar: LinesBar) -> Iterator[PlatformSubscription]:
@@ -99,21 +99,22 @@ def _entries(text: Text, bar: LinesBar) -> Iterator[PlatformSubscription]:
         bar.reached(line.number)
 
 
-def _lines(told: ReportPlatformStateResponse) -> Iterator[str]:
-    yield f"subscribers reported       {told.received}"
-    yield f"  as was known             {told.unchanged}"
-    yield f"  changed                  {told.changed}"
-    yield f"  skipped, requests since  {told.skipped}"
-    yield f"  unknown here             {told.unknown_subscriptions}"
-    yield f"missing on the platform    {told.missing}"
-    yield f"unknown ids                {told.unknown_ids}"
-    yield f"out of sync now            {told.out_of_sync}"
-    if told.skipped_pending:
-        yield f"skipped: {told.skipped_pending} with pending requests; repeat when they are settled"
-    if recent := told.skipped - told.skipped_pending:
+def _lines(report: ReportPlatformStateResponse) -> Iterator[str]:
+    yield f"subscribers reported       {report.received}"
+    yield f"  as was known             {report.unchanged}"
+    yield f"  changed                  {report.changed}"
+    yield f"  skipped, requests since  {report.skipped}"
+    yield f"  unknown here             {report.unknown_subscriptions}"
+    yield f"missing on the platform    {report.missing}"
+    yield f"unknown ids                {report.unknown_ids}"
+    yield f"out of sync now            {report.out_of_sync}"
+    if report.skipped_pending:
+        pending = report.skipped_pending
+        yield f"skipped: {pending} with pending requests; repeat when they are settled"
+    if recent := report.skipped - report.skipped_pending:
         yield f"skipped: {recent} had requests less than 5 minutes before the observed time;"
         # The time is shown in whole seconds.
-        after = told.repeat_after.ToDatetime() + timedelta(seconds=1)
+        after = report.repeat_after.ToDatetime() + timedelta(seconds=1)
         yield f"  read the platform again at {after:%Y-%m-%d %H:%M:%SZ} or later and report that"
 
 

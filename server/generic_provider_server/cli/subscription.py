@@ -22,7 +22,7 @@ from ..desk.former_items import former_requests, what_next, where_it_was
 from ..desk.output import Output, moment, say
 from ..desk.wording import heading, item, service
 from .again import again
-from .finding import COLUMNS, KEY, find, look_up
+from .finding import COLUMNS, KEY, find, search
 from .listing import created_options, limit_option, page_size, within
 from .remote import remote
 from .values import Named, NamedOption
@@ -84,7 +84,7 @@ def explain(client: Client, output: Output, *, key: str) -> None:
     former subscription.
     """
     try:
-        found = look_up(client, output, key)
+        found = search(client, output, key)
     except SubscriptionNotFound:
         former = former_requests(client, key)
         for request in former:

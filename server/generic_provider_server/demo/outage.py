@@ -18,7 +18,7 @@ from generic_provider import (
     actions,
 )
 
-from .telling import Teller
+from .printing import Printer
 
 PATIENCE = timedelta(seconds=30)
 
@@ -28,16 +28,18 @@ class Outage:
     adapter runs.
     """
 
-    def __init__(self, crm: Client, tell: Teller, *, provider: str, numbers: Sequence[str]) -> None:
+    def __init__(
+        self, crm: Client, printer: Printer, *, provider: str, numbers: Sequence[str]
+    ) -> None:
         self.crm = crm
-        self.tell = tell
+        self.printer = printer
         self.provider = provider
         self.numbers = numbers
 
     def begin(self) -> None:
-        self.tell.step("An outage: the platform is away, and the CRM goes on without it")
+        self.printer.step("An outage: the platform is away, and the CRM goes on without it")
         self.crm.set_provider_state(self.provider, state=ProviderState.NOT_EFFECTIVE)
-        self.tell.say(f"            {self.provider} is not effective: no requests are created")
+        self.printer.say(f"            {self.provider} is not effective: no requests are created")
         first, second, third, fourth = self.numbers
         moved = Address(lines=["7 New Road"], city="Sliema", country="MT")
         for number, said, action in (
@@ -46,12 +48,12 @@ class Outage:
             (third, "Add Services: FILM", actions.AddServices(services=[("MAIN", "FILM")])),
             (fourth, "Stop Services: SPORT", actions.StopServices(services=[("TWIN3", "SPORT")])),
         ):
-            self.tell.crm(f"{said} for {number}")
+            self.printer.crm(f"{said} for {number}")
             self.crm.perform(action, subscription=number)
-        self.tell.say("            all four are in force in the CRM; the platform has got none")
+        self.printer.say("            all four are in force in the CRM; the platform has got none")
 
     def end(self) -> None:
-        self.tell.step("The platform is back: a preview, then one reset run for everybody")
+        self.printer.step("The platform is back: a preview, then one reset run for everybody")
         self.crm.set_provider_state(self.provider, state=ProviderState.EFFECTIVE)
         definition = self.crm.create_reset_run_definition(
             ResetRunDefinition(name="after the outage", provider=self.provider)
@@ -61,7 +63,7 @@ class Outage:
         self._watch(run)
         in_sync = self._in_sync()
         text = f"subscriptions in sync: {in_sync} of {len(self.numbers)}"
-        self.tell.verdict(text, good=in_sync == len(self.numbers))
+        self.printer.verdict(text, good=in_sync == len(self.numbers))
 
     def _preview(self, definition: str) -> None:
         preview = self.crm.preview_reset_run(definition)
@@ -70,13 +72,13 @@ class Outage:
             for entry in preview.entries
             for n, each in enumerate(entry.differences)
         ]
-        self.tell.table("What the platform lacks", ("subscription", "difference"), rows)
+        self.printer.table("What the platform lacks", ("subscription", "difference"), rows)
         for each in preview.totals.requests:
-            self.tell.say(f"            {each.count} x {RequestType.name_of(each.type)}")
+            self.printer.say(f"            {each.count} x {RequestType.name_of(each.type)}")
 
     def _watch(self, run: str) -> None:
         """Waits until the platform has answered all requests of the run."""
-        with self.tell.progress(run) as update:
+        with self.printer.progress(run) as update:
             for last in self.crm.watch_reset_run(run):
                 update(last)
             deadline = time.monotonic() + PATIENCE.total_seconds()

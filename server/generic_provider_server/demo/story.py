@@ -31,7 +31,7 @@ from ..simulator.platform import Platform, platform_in
 from . import processes
 from .aluxsat import CHAIN, SERVICES, pair, provider
 from .outage import Outage
-from .telling import Teller
+from .printing import Printer
 
 Tls = TlsFiles | bool | None
 PATIENCE = timedelta(seconds=30)
@@ -55,7 +55,7 @@ class Story:
         environment: Mapping[str, str],
     ) -> None:
         self.run = secrets.token_hex(2).upper()
-        self.tell = Teller()
+        self.printer = Printer()
         self.server = server
         self.folder = folder
         self.code = "ALUXSAT" if own_server else f"ALUXSAT-{self.run}"
@@ -78,96 +78,98 @@ class Story:
                 self.rejection()
                 self.swap()
             self.killed_adapter(platform)
-            outage = Outage(self.crm, self.tell, provider=self.code, numbers=self.numbers)
+            outage = Outage(self.crm, self.printer, provider=self.code, numbers=self.numbers)
             outage.begin()
             with self._adapter("conax-4"):
                 outage.end()
             return self.account(platform)
 
     def set_up(self) -> None:
-        self.tell.step("Set-up: a provider with four viewing points, each requiring the one before")
+        self.printer.step(
+            "Set-up: a provider with four viewing points, each requiring the one before"
+        )
         self.crm.create_provider(provider(self.code))
         made = self.crm.set_provider_state(self.code, state=ProviderState.EFFECTIVE)
         for each in made.distributors:
             needs = f" requires {each.required_distributor}" if each.required_distributor else ""
-            self.tell.say(f"            {each.code}{needs}; a card and a box each")
-        self.tell.say(f"            services {', '.join(SERVICES)}; the provider is effective")
-        self.tell.say("            an adapter process starts: conax-1, for a simulated platform")
+            self.printer.say(f"            {each.code}{needs}; a card and a box each")
+        self.printer.say(f"            services {', '.join(SERVICES)}; the provider is effective")
+        self.printer.say("            an adapter process starts: conax-1, for a simulated platform")
 
     def subscribers(self) -> None:
-        self.tell.step("Four families become subscribers, with one to four viewing points")
+        self.printer.step("Four families become subscribers, with one to four viewing points")
         for n, name in enumerate(FAMILIES):
             points = CHAIN[: n + 1]
-            self.tell.crm(f"Become Subscriber: {name}, {', '.join(points)}")
+            self.printer.crm(f"Become Subscriber: {name}, {', '.join(points)}")
             started = time.monotonic()
             done = self.crm.perform(self._become(name, house=n, points=points))
             self.numbers.append(done.subscription.number)
             settled = self._settled(done.action)
             spent = (time.monotonic() - started) * 1_000
-            self.tell.say(
+            self.printer.say(
                 f"            {done.subscription.number} is on the platform after {spent:.0f} ms"
             )
-            self.tell.requests(self.crm.list_requests(action=settled.id))
-        self.tell.subscription(self.crm.get_subscription(self.numbers[-1]))
+            self.printer.requests(self.crm.list_requests(action=settled.id))
+        self.printer.subscription(self.crm.get_subscription(self.numbers[-1]))
 
     def refusal(self) -> None:
-        self.tell.step("An action that breaks a rule is refused at once, and nothing changes")
-        self.tell.crm(f"Add Services: NEWS on TWIN2 for {FAMILIES[0]}, who has only MAIN")
+        self.printer.step("An action that breaks a rule is refused at once, and nothing changes")
+        self.printer.crm(f"Add Services: NEWS on TWIN2 for {FAMILIES[0]}, who has only MAIN")
         try:
             self.crm.perform(
                 actions.AddServices(services=[("TWIN2", "NEWS")]), subscription=self.numbers[0]
             )
         except ProvisioningError as error:
-            self.tell.refused(error)
+            self.printer.refused(error)
 
     def rejection(self) -> None:
-        self.tell.step("The platform rejects an activation: the CRM's change is rolled back")
+        self.printer.step("The platform rejects an activation: the CRM's change is rolled back")
         number = self.numbers[1]
-        self.tell.crm(f"Add Services: NEWS on TWIN1 and FILM on MAIN for {FAMILIES[1]}")
+        self.printer.crm(f"Add Services: NEWS on TWIN1 and FILM on MAIN for {FAMILIES[1]}")
         done = self.crm.perform(
             actions.AddServices(services=[("TWIN1", "NEWS"), ("MAIN", "FILM")]),
             subscription=number,
         )
-        self._told(done.action)
-        self.tell.subscription(self.crm.get_subscription(number))
+        self._print_rejected(done.action)
+        self.printer.subscription(self.crm.get_subscription(number))
 
     def swap(self) -> None:
-        self.tell.step("A swap is atomic: its second half is rejected, its first half corrected")
+        self.printer.step("A swap is atomic: its second half is rejected, its first half corrected")
         number = self.numbers[2]
-        self.tell.crm(f"Swap Service: SPORT becomes KIDS on MAIN for {FAMILIES[2]}")
+        self.printer.crm(f"Swap Service: SPORT becomes KIDS on MAIN for {FAMILIES[2]}")
         done = self.crm.perform(
             actions.SwapService(distributor="MAIN", old_service="SPORT", new_service="KIDS"),
             subscription=number,
         )
-        self._told(done.action)
+        self._print_rejected(done.action)
         self._wait_for(lambda: not self.crm.get_backlog(self.code).pending)
-        self.tell.requests(
+        self.printer.requests(
             self.crm.list_requests(subscription=number, origin="ROLLBACK", oldest_first=True)
         )
-        self.tell.subscription(self.crm.get_subscription(number))
+        self.printer.subscription(self.crm.get_subscription(number))
 
     def killed_adapter(self, platform: Platform) -> None:
-        self.tell.step("An adapter is killed in the middle of its work: nothing is lost")
+        self.printer.step("An adapter is killed in the middle of its work: nothing is lost")
         before = sum(1 for _ in platform.journal())
-        self.tell.crm("Add Services: NEWS on MAIN and TWIN1, for all families at once")
+        self.printer.crm("Add Services: NEWS on MAIN and TWIN1, for all families at once")
         made = [self._news(number) for number in self.numbers]
         with self._adapter("conax-2", "--die-after=3") as victim:
             victim.wait(PATIENCE.total_seconds())
-        self.tell.say(
+        self.printer.say(
             "            conax-2 gets SIGKILL: its third request is applied, but not answered"
         )
-        self.tell.say("            conax-3 takes over: unanswered requests come again, in order")
-        self.tell.say("            the first two too: their answers had not left conax-2 yet")
+        self.printer.say("            conax-3 takes over: unanswered requests come again, in order")
+        self.printer.say("            the first two too: their answers had not left conax-2 yet")
         with self._adapter("conax-3"):
             for action in made:
                 self._settled(action)
-        self.tell.journal(list(platform.journal())[before:])
+        self.printer.journal(list(platform.journal())[before:])
 
     def account(self, platform: Platform) -> bool:
-        self.tell.step("The result")
+        self.printer.step("The result")
         requests = list(self.crm.list_requests(provider=self.code))
         states = Counter(RequestState.name_of(each.state) for each in requests)
-        self.tell.table("Requests by state", ("state", "requests"), sorted(states.items()))
+        self.printer.table("Requests by state", ("state", "requests"), sorted(states.items()))
         wrong = list(differences(self.crm, platform, provider=self.code))
         unsettled = [
             each
@@ -180,9 +182,9 @@ class Story:
             ("the platform holds what the CRM shows, for every subscriber", not wrong),
         )
         for text, good in said:
-            self.tell.verdict(text, good=good)
+            self.printer.verdict(text, good=good)
         for line in (*wrong, *unsettled):
-            self.tell.say(f"  {line}")
+            self.printer.say(f"  {line}")
         return all(good for _, good in said)
 
     def _become(self, name: str, *, house: int, points: tuple[str, ...]) -> actions.Action:
@@ -214,17 +216,17 @@ class Story:
             environment=self.environment,
         )
 
-    def _told(self, action: SubscriptionAction) -> None:
+    def _print_rejected(self, action: SubscriptionAction) -> None:
         """Prints the result of an action that the platform rejects. The action must be the first
         rejected action of its subscription, because the first rollback event is shown.
         """
         settled = self._settled(action)
-        self.tell.requests(self.crm.list_requests(action=settled.id, oldest_first=True))
-        self.tell.outcome(settled)
+        self.printer.requests(self.crm.list_requests(action=settled.id, oldest_first=True))
+        self.printer.outcome(settled)
         rolled_back = self.crm.watch_events(
             from_beginning=True, subscription=settled.subscription, kind="SUBSCRIPTION_ROLLED_BACK"
         )
-        self.tell.heard(next(rolled_back))
+        self.printer.rollback(next(rolled_back))
 
     def _settled(self, action: SubscriptionAction) -> SubscriptionAction:
         self.acknowledged.append(action.id)
@@ -259,5 +261,5 @@ def play(server: str, *, token: str, tls: Tls, environment: Mapping[str, str]) -
             environment=environment if server else {},
         )
         where = "a running server" if server else "a server of its own, on a fresh database"
-        story.tell.title(f"Generic Provider: the main job, on {where} ({address})")
+        story.printer.title(f"Generic Provider: the main job, on {where} ({address})")
         return story.play()

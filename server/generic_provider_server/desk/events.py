@@ -30,12 +30,12 @@ def lines(event: Event) -> Iterator[str]:
         yield from (f"  {line}" for line in rollback(event.subscription_rolled_back))
 
 
-def rollback(told: Event.SubscriptionRolledBack) -> Iterator[str]:
+def rollback(change: Event.SubscriptionRolledBack) -> Iterator[str]:
     """Describes the parts that a rollback took back, and its cause."""
-    yield f"because {_request(told.request)}"
-    for part in told.taken_back:
+    yield f"because {_request(change.request)}"
+    for part in change.taken_back:
         yield part_taken_back(part)
-    for action in told.dependent_actions:
+    for action in change.dependent_actions:
         yield f"{action} is rejected with it"
 
 

@@ -49,21 +49,21 @@ class Family(NamedTuple):
 
 
 def _gauge(
-    name: str, *labels: str, told: str, together: Callable[[Iterable[float]], float] = max
+    name: str, *labels: str, text: str, together: Callable[[Iterable[float]], float] = max
 ) -> Family:
-    return Family(name, labels, told, Kind.GAUGE, together)
+    return Family(name, labels, text, Kind.GAUGE, together)
 
 
-def _counter(name: str, *labels: str, told: str) -> Family:
-    return Family(name, labels, told, Kind.COUNTER)
+def _counter(name: str, *labels: str, text: str) -> Family:
+    return Family(name, labels, text, Kind.COUNTER)
 
 
-def _histogram(name: str, *labels: str, told: str, buckets: tuple[float, ...]) -> Family:
-    return Family(name, labels, told, Kind.HISTOGRAM, buckets=buckets)
+def _histogram(name: str, *labels: str, text: str, buckets: tuple[float, ...]) -> Family:
+    return Family(name, labels, text, Kind.HISTOGRAM, buckets=buckets)
 
 
-def _process(name: str, told: str, together: Callable[[Iterable[float]], float]) -> Family:
-    return Family("process_" + name, (), told, Kind.GAUGE, together)
+def _process(name: str, text: str, together: Callable[[Iterable[float]], float]) -> Family:
+    return Family("process_" + name, (), text, Kind.GAUGE, together)
 
 
 PENDING, OLDEST = "pending_requests", "oldest_pending_age_seconds"
@@ -76,49 +76,49 @@ REACHABLE, BUILD, REFUSED = "store_reachable", "build_info", "refused_credential
 COMMIT, GROUP, RPC = "commit_seconds", "group_commands", "rpc_seconds"
 
 FAMILIES = (
-    _gauge(PENDING, "provider", "waiting_for", told="Pending requests by what they wait for."),
-    _gauge(OLDEST, "provider", told="Age of the oldest pending request; 0 if there is none."),
+    _gauge(PENDING, "provider", "waiting_for", text="Pending requests by what they wait for."),
+    _gauge(OLDEST, "provider", text="Age of the oldest pending request; 0 if there is none."),
     _gauge(
         EXPIRY,
         "provider",
-        told="Time until the oldest pending request expires; if there is none, the whole window.",
+        text="Time until the oldest pending request expires; if there is none, the whole window.",
     ),
-    _gauge(OUT_OF_SYNC, "provider", told="Subscriptions whose platform differs from the CRM."),
-    _gauge(EFFECTIVE, "provider", told="1 if the provider is effective, else 0."),
-    _gauge(ADAPTERS, "provider", told="Open streams of adapters, at all server processes."),
-    _gauge(UNSETTLED, told="Actions of which requests are pending."),
-    _gauge(LAG, "duty", told="By how much the most overdue work of a duty is late."),
-    _gauge(CREDIT, "provider", told="Requests on streams divided by what the streams can take."),
-    _gauge(RUNS, "state", told="Reset runs by state, of the last 1,000."),
-    _gauge(WATCHERS, told="Open streams of events.", together=sum),
-    _gauge(WATCHER_LAG, told="Events that the slowest watcher has not got, estimated."),
-    _gauge(REACHABLE, told="1 if every process reaches its database, else 0.", together=min),
-    _gauge(BUILD, "version", told="Always 1; the label is the version of the server."),
-    _counter(ACTIONS, "kind", "outcome", told="Actions by each state that they have entered."),
-    _counter(CREATED, "provider", "type", "origin", told="Requests that were created."),
-    _counter(SETTLED, "provider", "type", "state", "origin", told="Requests by their final state."),
-    _counter(ANSWERS, "provider", "code", told="Answers of adapters by the service's verdict."),
+    _gauge(OUT_OF_SYNC, "provider", text="Subscriptions whose platform differs from the CRM."),
+    _gauge(EFFECTIVE, "provider", text="1 if the provider is effective, else 0."),
+    _gauge(ADAPTERS, "provider", text="Open streams of adapters, at all server processes."),
+    _gauge(UNSETTLED, text="Actions of which requests are pending."),
+    _gauge(LAG, "duty", text="By how much the most overdue work of a duty is late."),
+    _gauge(CREDIT, "provider", text="Requests on streams divided by what the streams can take."),
+    _gauge(RUNS, "state", text="Reset runs by state, of the last 1,000."),
+    _gauge(WATCHERS, text="Open streams of events.", together=sum),
+    _gauge(WATCHER_LAG, text="Events that the slowest watcher has not got, estimated."),
+    _gauge(REACHABLE, text="1 if every process reaches its database, else 0.", together=min),
+    _gauge(BUILD, "version", text="Always 1; the label is the version of the server."),
+    _counter(ACTIONS, "kind", "outcome", text="Actions by each state that they have entered."),
+    _counter(CREATED, "provider", "type", "origin", text="Requests that were created."),
+    _counter(SETTLED, "provider", "type", "state", "origin", text="Requests by their final state."),
+    _counter(ANSWERS, "provider", "code", text="Answers of adapters by the service's verdict."),
     _counter(
-        ROLLBACKS, "provider", "extent", told="Rejections by what they took back of the action."
+        ROLLBACKS, "provider", "extent", text="Rejections by what they took back of the action."
     ),
-    _counter(LOST, "provider", "cause", told="Leases that ended although the adapter had them."),
-    _counter(REFUSED, told="Calls with wrong credentials."),
+    _counter(LOST, "provider", "cause", text="Leases that ended although the adapter had them."),
+    _counter(REFUSED, text="Calls with wrong credentials."),
     _histogram(
         HANDOVER,
         "provider",
-        told="From the creation of a request to its first hand-over.",
+        text="From the creation of a request to its first hand-over.",
         buckets=SPANS,
     ),
     _histogram(
         SETTLE,
         "provider",
-        told="From the creation of a request to its final state.",
+        text="From the creation of a request to its final state.",
         buckets=SPANS,
     ),
-    _histogram(COMMIT, told="Duration of a transaction, from its begin on.", buckets=CALLS),
-    _histogram(GROUP, told="Commands that one transaction committed.", buckets=SIZES),
+    _histogram(COMMIT, text="Duration of a transaction, from its begin on.", buckets=CALLS),
+    _histogram(GROUP, text="Commands that one transaction committed.", buckets=SIZES),
     _histogram(
-        RPC, "method", "code", told="Duration of calls and streams that ended.", buckets=CALLS
+        RPC, "method", "code", text="Duration of calls and streams that ended.", buckets=CALLS
     ),
     _process("resident_memory_bytes", "Resident memory of all processes.", sum),
     _process("virtual_memory_bytes", "Virtual memory of all processes.", sum),

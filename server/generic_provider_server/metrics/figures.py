@@ -83,20 +83,20 @@ def _by_name(*values: Mapping[Key, Any]) -> defaultdict[str, list[tuple[Key, Any
 
 
 def _metric(family: Family, found: Iterable[tuple[Key, Any]]) -> Metric:
-    name, told, labels = family.shown_as, family.help, family.labels
+    name, text, labels = family.shown_as, family.help, family.labels
     match family.kind:
         case Kind.COUNTER:
-            counter = CounterMetricFamily(name, told, labels=labels)
+            counter = CounterMetricFamily(name, text, labels=labels)
             for key, count in found:
                 counter.add_metric(key, count)
             return counter
         case Kind.GAUGE:
-            gauge = GaugeMetricFamily(name, told, labels=labels)
+            gauge = GaugeMetricFamily(name, text, labels=labels)
             for key, values in found:
                 gauge.add_metric(key, family.together(values))
             return gauge
         case Kind.HISTOGRAM:
-            histogram = HistogramMetricFamily(name, told, labels=labels)
+            histogram = HistogramMetricFamily(name, text, labels=labels)
             for key, value in found:
                 ends = (*map(str, map(float, family.buckets)), "+Inf")
                 buckets = list(zip(ends, accumulate(value[:-1]), strict=True))

@@ -115,11 +115,11 @@ def summary(reporting: Reporting, *, out_of_sync: int) -> api.ReportPlatformStat
 
 
 def _example(example: Example) -> api.ReportPlatformStateResponse.Example:
-    told = api.ReportPlatformStateResponse.Example(why=example.why)
+    shown = api.ReportPlatformStateResponse.Example(why=example.why)
     if example.id:
-        told.id, told.of_subscription = example.id, example.subscription
+        shown.id, shown.of_subscription = example.id, example.subscription
     elif example.subscription:
-        told.subscription = example.subscription
+        shown.subscription = example.subscription
     else:
-        told.account_number = example.account_number
-    return told
+        shown.account_number = example.account_number
+    return shown

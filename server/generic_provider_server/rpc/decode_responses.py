@@ -35,14 +35,14 @@ class DecodedAnswers:
     commands: tuple[Respond, ...]
     malformed: dict[int, str]
 
-    def told(self, verdicts: Iterable[Verdict]) -> api.SendResponsesResponse:
+    def response(self, verdicts: Iterable[Verdict]) -> api.SendResponsesResponse:
         """Returns one result for each answer, in order."""
         judged = iter(verdicts)
         return api.SendResponsesResponse(
             results=[
                 _malformed(response.request, self.malformed[n])
                 if n in self.malformed
-                else _told(response.request, next(judged))
+                else _result(response.request, next(judged))
                 for n, response in enumerate(self.request.responses)
             ]
         )
@@ -101,7 +101,7 @@ def _malformed(request: str, why: str) -> api.ResponseResult:
     return api.ResponseResult(request=request[:CODE], code=code, message=why[:TEXT])
 
 
-def _told(request: str, verdict: Verdict) -> api.ResponseResult:
+def _result(request: str, verdict: Verdict) -> api.ResponseResult:
     return api.ResponseResult(
         request=request,
         code=api.ResponseCode.ValueType(verdict.code),

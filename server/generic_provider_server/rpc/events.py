@@ -19,7 +19,7 @@ from ..domain.subscription.records import (
     action_id,
     request_number,
 )
-from ..services.event_places import BEGINNING, Drain, Heartbeat, Place, Told, Wanted
+from ..services.event_places import BEGINNING, Drain, Heartbeat, Place, PlacedEvent, Wanted
 from ..services.watching import Watching
 from ..store.read.queries import Queries
 from ..store.store import Store
@@ -62,9 +62,9 @@ class EventStreams:
                 case Drain(reason):
                     drain = api.WatchEventsResponse.Drain(reason=reason)
                     yield api.WatchEventsResponse(drain=drain)
-                case told:
-                    for first in range(0, len(told), AT_ONCE):
-                        for each in await self._shown(told[first : first + AT_ONCE]):
+                case placed:
+                    for first in range(0, len(placed), AT_ONCE):
+                        for each in await self._shown(placed[first : first + AT_ONCE]):
                             yield api.WatchEventsResponse(event=each)
 
     def _heartbeat(self, place: Place) -> api.WatchEventsResponse:
@@ -73,16 +73,16 @@ class EventStreams:
         )
         return api.WatchEventsResponse(heartbeat=heartbeat)
 
-    async def _shown(self, told: Sequence[Told]) -> Iterator[api.Event]:
-        bodies = await self._watching.read(partial(_bodies, events=[each.event for each in told]))
+    async def _shown(self, placed: Sequence[PlacedEvent]) -> Iterator[api.Event]:
+        bodies = await self._watching.read(partial(_bodies, events=[each.event for each in placed]))
         catalogues = self._store.catalogues
-        return (self._event(each, bodies, catalogues) for each in told)
+        return (self._event(each, bodies, catalogues) for each in placed)
 
-    def _event(self, told: Told, bodies: _Bodies, catalogues: Catalogues) -> api.Event:
-        event = told.event
+    def _event(self, placed: PlacedEvent, bodies: _Bodies, catalogues: Catalogues) -> api.Event:
+        event = placed.event
         shown = api.Event(
-            cursor=self._watching.cursor(told.after),
-            time=encode.timestamp(told.time),
+            cursor=self._watching.cursor(placed.after),
+            time=encode.timestamp(placed.time),
             subscription=event.subscription,
             provider=event.providers[0] if len(event.providers) == 1 else "",
             reference=event.reference,

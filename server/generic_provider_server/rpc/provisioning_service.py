@@ -124,9 +124,9 @@ class ProvisioningServicer:
         answers = answers_of(request, key=self._store.token_key)
         call.audit.malformed = len(answers.malformed)
         if not answers.commands:
-            return answers.told(())
+            return answers.response(())
         asked = await self._store.do_all(answers.commands, audit=call.audit)
-        return answers.told([verdict for each in asked for verdict in each.outcome()])
+        return answers.response([verdict for each in asked for verdict in each.outcome()])
 
     async def ExtendLeases(
         self, request: api.ExtendLeasesRequest, call: IncomingCall

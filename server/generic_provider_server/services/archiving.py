@@ -107,14 +107,14 @@ class Archiving:
             last_create_time=None,
             last_settle_time=None,
         )
-        told, part, after = time.monotonic(), 0, START
+        stored_at, part, after = time.monotonic(), 0, START
         while page := await self._page(archive, part, after):
             if page.lines:
                 await asyncio.to_thread(writer.add, page.lines)
                 archive = _counted(archive, page.lines)
             part, after = (part + 1, START) if page.end is None else (part, page.end)
-            if time.monotonic() - told > PROGRESS_SECONDS:
-                told, archive = time.monotonic(), await self._put(archive)
+            if time.monotonic() - stored_at > PROGRESS_SECONDS:
+                stored_at, archive = time.monotonic(), await self._put(archive)
         return archive
 
     async def _page(self, archive: ArchiveRecord, part: int, after: Place) -> Page | None:

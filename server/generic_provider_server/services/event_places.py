@@ -36,7 +36,7 @@ class Wanted(NamedTuple):
         )
 
 
-class Told(NamedTuple):
+class PlacedEvent(NamedTuple):
     """An event with its time, and the place after the event."""
 
     after: Place
@@ -52,4 +52,4 @@ class Drain(NamedTuple):
     reason: str
 
 
-Sent = list[Told] | Heartbeat | Drain
+Sent = list[PlacedEvent] | Heartbeat | Drain

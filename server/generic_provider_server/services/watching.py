@@ -17,7 +17,7 @@ from ..domain.refusals import Reason, Refused
 from ..store.read.events import MOST_ROWS, Bounds, StoredEvents
 from ..store.read.queries import Queries
 from ..store.store import Store
-from .event_places import BEGINNING, Drain, Heartbeat, Place, Sent, Told, Wanted
+from .event_places import BEGINNING, Drain, Heartbeat, Place, PlacedEvent, Sent, Wanted
 from .periodic_step import Loop
 
 Result = TypeVar("Result")
@@ -166,10 +166,10 @@ class Watching:
                 place = max(place, Place(await self._match(wanted, place, until=beat)))
             for row in await self._rows(place) if place.row < self._next else ():
                 watcher.place = place
-                told = _told(row, place, wanted)
+                placed = _placed(row, place, wanted)
                 place = Place(row.number + 1)
-                if told:
-                    yield told
+                if placed:
+                    yield placed
                     beat = _next_beat()
             if time.monotonic() >= beat:
                 yield Heartbeat(place)
@@ -267,7 +267,7 @@ def _tell(waiting: _Waiting, row: int) -> None:
         waiting.found.set_result(row)
 
 
-def _told(row: StoredEvents, place: Place, wanted: Wanted) -> list[Told]:
+def _placed(row: StoredEvents, place: Place, wanted: Wanted) -> list[PlacedEvent]:
     """Returns the events of the row that follow the place and pass the filter.
 
     The place after the last event of a row is the start of the next row, so it remains valid after
@@ -275,11 +275,11 @@ def _told(row: StoredEvents, place: Place, wanted: Wanted) -> list[Told]:
     """
     skipped = place.events if place.row == row.number else 0
     places = [Place(row.number, n + 1) for n in range(len(row.events) - 1)]
-    told = [
-        Told(after, row.time, event)
+    placed = [
+        PlacedEvent(after, row.time, event)
         for after, event in zip((*places, Place(row.number + 1)), row.events, strict=True)
     ]
-    return [each for each in told[skipped:] if wanted.includes(each.event)]
+    return [each for each in placed[skipped:] if wanted.includes(each.event)]
 
 
 def _next_beat() -> float:

@@ -242,8 +242,8 @@ class PostgresTables:
             self._last.append((statement.postgres, columns))
 
     def tell(self, messages: Iterable[str], /) -> None:
-        if told := list(messages):
-            self._last.append((TELL, (CHANNEL, told)))
+        if sent := list(messages):
+            self._last.append((TELL, (CHANNEL, sent)))
 
     def commit(self) -> None:
         self._end_writes()

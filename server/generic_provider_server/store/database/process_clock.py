@@ -27,13 +27,13 @@ class ProcessClock:
         self._first: int | None = None
         self._ahead = self._at = 0
 
-    def follow(self, told: int) -> None:
+    def follow(self, other: int) -> None:
         """Follows the other clock.
 
-        `told`: the time that the other clock has shown, now or a little earlier.
+        `other`: the time that the other clock has shown, now or a little earlier.
         """
         at = self._monotonic()
-        ahead = told - at
+        ahead = other - at
         if self._first is None:
             self._first = self._ahead = ahead
         self._ahead = max(ahead, self._ahead - (at - self._at) // SLOWER)

@@ -88,7 +88,7 @@ class SqliteEngine:
     def prepare(self) -> Sequence[str]:
         """Upgrades the schema. Raises UnsupportedDatabase."""
         try:
-            with _failures_told():
+            with _named_failures():
                 done = migrate(self._database)
                 self._last = dict(self._database.execute_sql("SELECT name, value FROM counter"))
         except (StoreLost, StoreDamaged) as error:
@@ -108,7 +108,7 @@ class SqliteEngine:
         The commit succeeds only if the written file still has the name of the database, so that
         every acknowledged change is in that file.
         """
-        with _failures_told(), self._database.atomic("IMMEDIATE"):
+        with _named_failures(), self._database.atomic("IMMEDIATE"):
             tables = SqliteTables(self._database.cursor())
             numbers = Numbers(dict(self._last))
             yield tables, numbers
@@ -132,7 +132,7 @@ class SqliteEngine:
         """Writes the WAL into the database and empties it, unless another connection still reads
         from it.
         """
-        with _failures_told():
+        with _named_failures():
             self._database.execute_sql("PRAGMA busy_timeout = 0")
             try:
                 tidied = self._database.execute_sql("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
@@ -150,7 +150,7 @@ class SqliteEngine:
 
 
 @contextmanager
-def _failures_told() -> Iterator[None]:
+def _named_failures() -> Iterator[None]:
     """Raises StoreLost or StoreDamaged if the file cannot be used. The message tells the operator
     what to do.
     """

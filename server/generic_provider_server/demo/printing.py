@@ -34,7 +34,7 @@ from ..visible import visible
 WIDTH = 80
 
 
-class Teller:
+class Printer:
     """Prints the progress of the demonstration."""
 
     def __init__(self) -> None:
@@ -76,14 +76,14 @@ class Teller:
         colour = "green" if state == "SETTLED" else "red"
         self._console.print(f"[{colour}]outcome  [/{colour}] ← {action.id} {state}")
 
-    def heard(self, event: Event) -> None:
+    def rollback(self, event: Event) -> None:
         """Prints the event of a rollback, which a CRM gets if it watches events."""
-        told = event.subscription_rolled_back
+        change = event.subscription_rolled_back
         self._console.print(
-            f"[cyan]CRM hears[/cyan] ← {event.subscription} was rolled back,"
-            f" because of {told.request.number}"
+            f"[cyan]CRM gets event[/cyan] ← {event.subscription} was rolled back,"
+            f" because of {change.request.number}"
         )
-        for undone in told.taken_back:
+        for undone in change.taken_back:
             if undone.HasField("service"):
                 back = undone.service
                 now = ServiceState.name_of(back.state)

@@ -16,6 +16,7 @@ from generic_provider import (
     AsyncClient,
     Client,
     DifferenceKind,
+    Draining,
     ExistingAccount,
     InvalidField,
     PlatformEntitlement,
@@ -320,6 +321,21 @@ async def test_a_report_fills_an_account_that_was_taken_over(crm: AsyncClient) -
     await crm.resolve_request(request.number, status="ACCEPTED", reason="looked at it")
     found: Subscription = await crm.get_subscription("S1")
     assert found.provider_links[0].sync_state == SyncState.IN_SYNC
+
+
+async def test_a_report_that_sends_nothing_does_not_delay_a_server_that_drains(url: str) -> None:
+    sent, never = asyncio.Event(), asyncio.Event()
+    entries = _interrupted(there("S1"), 0, sent, never)
+    settings = Settings(listen="127.0.0.1:0", database=url, drain_seconds=3_600)
+    async with asyncio.timeout(30), running(settings) as address:
+        client = AsyncClient(address)
+        asked = client.report_platform_state("P", entries, observed_time=soon())
+        report = asyncio.create_task(asked)
+        await sent.wait()
+        assert [each async for each in client.list_providers()] == []
+    with pytest.raises(Draining):
+        await report
+    await client.close()
 
 
 async def test_a_server_that_drains_refuses_the_rest_of_a_report(url: str) -> None:

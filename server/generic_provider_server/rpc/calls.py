@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import grpc
 import grpc.aio
@@ -23,6 +23,8 @@ from .call_limit import CALL, CallLimit, StreamLimit, size_of
 from .errors import internal, refuse
 from .incoming import IncomingCall, Rpc, rpc_of
 from .timing import Observe, timed
+
+Result = TypeVar("Result")
 
 
 class Calls:
@@ -47,7 +49,7 @@ class Calls:
         self._access = access
         self._secure = secure
         self._count = 0
-        self._draining = False
+        self._draining = asyncio.Event()
         self._idle = asyncio.Event()
         self._lasting: dict[IncomingCall, asyncio.Task[Any]] = {}
         self.on_refused_credentials: list[Callable[[str], None]] = []
@@ -56,8 +58,20 @@ class Calls:
 
     def check_serving(self) -> None:
         """Raises Refused if the server drains."""
-        if self._draining:
+        if self._draining.is_set():
             raise Refused(Reason.DRAINING, "this server process is shutting down")
+
+    async def while_serving(self, awaited: Awaitable[Result]) -> Result:
+        """Waits for the result. Raises Refused as soon as the server drains."""
+        result = asyncio.ensure_future(awaited)
+        draining = asyncio.create_task(self._draining.wait())
+        try:
+            await asyncio.wait((result, draining), return_when=asyncio.FIRST_COMPLETED)
+            self.check_serving()
+            return await result
+        finally:
+            result.cancel()
+            draining.cancel()
 
     def incoming(self, rpc: Rpc, context: Context) -> IncomingCall:
         return IncomingCall(rpc, context, auditing=self._auditing, secure=self._secure)
@@ -90,7 +104,7 @@ class Calls:
     def end(self, call: IncomingCall) -> None:
         self.let_out(call)
         self._count -= 1
-        if self._draining and not self._count:
+        if self._draining.is_set() and not self._count:
             self._idle.set()
 
     def judge_again(self) -> None:
@@ -123,7 +137,7 @@ class Calls:
 
     async def drain(self, *, seconds: float) -> bool:
         """Waits until all calls have ended. Returns whether they ended in time."""
-        self._draining = True
+        self._draining.set()
         if not self._count:
             return True
         try:
@@ -243,8 +257,7 @@ def _streamed(
     async def decoded(raws: AsyncIterator[bytes], call: IncomingCall) -> AsyncIterator[Any]:
         # only the first message names the provider
         read: Callable[[bytes], Any] = partial(rpc.checked, call=call)
-        async for raw in raws:
-            calls.check_serving()
+        while (raw := await calls.while_serving(anext(raws, None))) is not None:
             yield read(raw)
             read = rpc.decode
 

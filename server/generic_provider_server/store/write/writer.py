@@ -155,9 +155,9 @@ class Writer:
         return self._stopping and not self._asked and not self._blocked
 
     def _try_blocked(self) -> None:
-        """Runs each blocked command in a group of its own, without waiting for locks."""
-        for asked in self._blocked.attempts():
-            self._tell([asked], self._run_group([asked], lock_wait=NO_WAIT))
+        """Runs the blocked commands in groups, without waiting for locks."""
+        for group in self._blocked.attempts():
+            self._tell(group, self._run_group(group, lock_wait=NO_WAIT))
         if expired := self._blocked.expired():
             log.warning("locks_not_given", commands=len(expired))
             for asked in expired:

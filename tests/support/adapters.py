@@ -79,7 +79,7 @@ class Adapters:
     def _connect(self, provider: str) -> None:
         stream = AdapterStream(
             provider=provider,
-            adapter="adapter",
+            adapter=self.chance.choice(("one", "two")),
             version="1",
             peer="peer",
             max_in_flight=self.chance.choice((1, 2, 3, 5, 100)),
@@ -210,7 +210,8 @@ class Adapters:
             request=work.handed.requests[position].number,
             lease_token=self.bench.token(work.handed),
             status=status,
-            error_code="" if status is ACCEPTED else "E",
+            error_code="" if status is ACCEPTED else self.chance.choice(("", "E", "E7")),
+            account_number=self.chance.choice(("", "77", "78")),
             retry_delay=self.chance.choice((None, 0, SECOND, 40 * SECOND)),
         )
 

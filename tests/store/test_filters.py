@@ -1,0 +1,97 @@
+"""Every filter of a list selects exactly what shows the wanted value, whatever has happened."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from generic_provider_server.domain.platform.image import Request
+from generic_provider_server.domain.subscription.names_used import goods_named
+from generic_provider_server.domain.values import SyncState, Value
+from generic_provider_server.store.read.filters import (
+    ActionFilter,
+    RequestFilter,
+    SubscriptionFilter,
+)
+from generic_provider_server.store.read.queries import Queries
+from support.figures import Figure
+from support.histories import History
+from support.soak import histories
+from support.store_histories import play_on_store
+
+MOST = 100_000
+Values = Callable[[Any], Sequence[Any]]
+"""Returns the values that an element of a list shows in one field."""
+
+
+def serials(request: Request) -> list[str]:
+    services = [request.service] if request.service else request.services
+    items = [*request.items, *[item for service in services for item in service.items]]
+    return [item.serial_number for item in [*items, *filter(None, [request.item])]]
+
+
+REQUESTS: dict[str, Values] = {
+    "provider": lambda r: [r.provider],
+    "subscription": lambda r: [r.subscription],
+    "account_number": lambda r: [r.account_number],
+    "types": lambda r: [r.type],
+    "states": lambda r: [r.state],
+    "origins": lambda r: [r.origin],
+    "action": lambda r: [r.action],
+    "last_adapter": lambda r: [r.last_adapter],
+    "error_code": lambda r: [r.error_code],
+    "item_serial": lambda r: serials(r.request),
+}
+ACTIONS: dict[str, Values] = {
+    "subscription": lambda a: [a.subscription],
+    "kinds": lambda a: [a.kind],
+    "states": lambda a: [a.state],
+    "performed_by": lambda a: [a.who.performed_by],
+}
+SUBSCRIPTIONS: dict[str, Values] = {
+    "provider": lambda s: [link.provider for link in s.aggregate.links],
+    "type": lambda s: [s.aggregate.desired.type],
+    "states": lambda s: [s.aggregate.desired.state],
+    "sync_states": lambda s: [link.sync_state for link in s.aggregate.links],
+    "account_number": lambda s: [link.account_number for link in s.aggregate.links],
+    "item_serial": lambda s: [goods.serial_number for goods in goods_named(s.aggregate)],
+}
+
+
+@dataclass(slots=True)
+class Listed(History):
+    """Plays a history, and compares each filter of each list with what the list shows."""
+
+    async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
+        await self._do(steps)
+        await self._compare(REQUESTS, Queries.requests, RequestFilter, after=0)
+        await self._compare(ACTIONS, Queries.actions, ActionFilter, before=0)
+        await self._compare(SUBSCRIPTIONS, Queries.subscriptions, SubscriptionFilter, after="")
+        return await History.play(self, ())  # `super` does not work in a class with slots
+
+    async def _compare(
+        self, fields: Mapping[str, Values], question: Any, kind: type[Value], **start: Any
+    ) -> None:
+        async def ask(**wanted: Any) -> list[Any]:
+            chosen = kind(**wanted)
+            return await self.bench.store.read(lambda q: question(q, chosen, limit=MOST, **start))
+
+        everything = await ask()
+        for field, values in fields.items():
+            shown = sorted({value for each in everything for value in values(each) if value})
+            for wanted in self.chance.sample(shown, min(len(shown), 3)):
+                one = (wanted,) if field.endswith("s") else wanted
+                found = [each for each in everything if wanted in values(each)]
+                assert await ask(**{field: one}) == found, (field, wanted)
+
+
+@pytest.mark.timeout(600)
+@histories(suite=10, soak=200, at_once=10)
+async def test_a_filter_selects_exactly_what_shows_its_value(
+    url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
+) -> None:
+    await play_on_store(url, tmp_path, chunk=chunk, count=count, figure=figure, kind=Listed)

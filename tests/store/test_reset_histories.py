@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from generic_provider_server.domain.platform.effect import names
+from generic_provider_server.domain.platform.named_elements import names
 from generic_provider_server.domain.resets.records import (
     EntryOutcome,
     ResetDefinition,

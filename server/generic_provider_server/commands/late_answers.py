@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..domain.lease import Lease
-from ..domain.platform.effect import Name, names
 from ..domain.platform.image import Request
+from ..domain.platform.named_elements import Name, names
 from ..domain.subscription.records import RequestRecord
 from ..domain.subscription.request_outcomes import accepted_late
 from ..domain.values import RequestState

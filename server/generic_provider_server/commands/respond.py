@@ -7,7 +7,7 @@ from typing import assert_never
 from ..domain.archive import Archived
 from ..domain.lane import Lane, accept, reject
 from ..domain.lease import Lease, LeaseEnd, ResponseCode, ResponseStatus, lease_of, streams_of
-from ..domain.platform.effect import names
+from ..domain.platform.named_elements import names
 from ..domain.subscription.aggregate import Aggregate, Pending
 from ..domain.subscription.records import RequestRecord, SubscriptionRecord, request_number
 from ..domain.values import RequestState, Value

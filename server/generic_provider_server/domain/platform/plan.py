@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from ..catalogue import Catalogue
 from ..values import Goods, RequestType, Service, ServiceKind, Value
 from .compare import Comparison, Sides, compare
-from .effect import effect, has, names
+from .effect import effect, has
 from .image import (
     Entitlement,
     Known,
@@ -20,6 +20,7 @@ from .image import (
     ProvisionedService,
     Request,
 )
+from .named_elements import names
 
 
 class Methods(Value, frozen=True):

@@ -9,9 +9,10 @@ from itertools import groupby
 from msgspec.structs import replace
 
 from ..catalogue import Catalogue
-from ..platform.effect import Name, has, holds
-from ..platform.effect import names as names_of
+from ..platform.effect import has, holds
 from ..platform.image import Known, PlatformImage, Request
+from ..platform.named_elements import Name
+from ..platform.named_elements import names as names_of
 from ..platform.plan import plan
 from ..values import RequestState, RequestType
 from .aggregate import ActionError, Pending, changed_by

@@ -13,15 +13,15 @@ from msgspec.structs import replace
 from ..actions import ServiceListAction
 from ..catalogue import Catalogue
 from ..platform.compare import compare
-from ..platform.effect import doubt, services_of
+from ..platform.doubt import doubt
 from ..platform.image import NOTHING, PlatformImage, image
-from ..refusals import Refused
+from ..platform.named_elements import services_of
 from ..values import RequestState, RequestType, Subscription, SyncState
 from .aggregate import Aggregate, Link, Outcome, Pending, Requested, UnsettledAction, in_order
 from .expected import Expected
 from .state_after import after
 from .transition import ActionChange, Circumstances, Finished, Transition
-from .undone import Undone, undone
+from .undone import Undone
 
 
 class Ledger:
@@ -232,26 +232,6 @@ class Ledger:
                 self.base = self.desired
             else:
                 self.base = after(self.base, first, catalogues=self.catalogues)
-
-    def tell_taken_back(
-        self, before: Subscription | None, performed: UnsettledAction, state: Subscription
-    ) -> None:
-        """Records which changes of the action the rejections have taken back."""
-        whole = replace(performed, taken_back=(), undone=False)
-        try:
-            applied = after(before, whole, catalogues=self.catalogues)
-        except Refused:
-            state, applied = self._as_it_was(performed.id)
-        self.taken_back[performed.id] = undone(applied, state)
-
-    def _as_it_was(self, action: int) -> tuple[Subscription, Subscription]:
-        """Returns the subscription before and after the action, from the unchanged aggregate."""
-        state = self.before.settled_state
-        for performed in self.before.performed:
-            former, state = state, after(state, performed, catalogues=self.catalogues)
-            if performed.id == action:
-                return former or state, state
-        raise LookupError(f"action {action} is not unsettled")
 
     def transition(self) -> Transition:
         self.settle()

@@ -5,8 +5,8 @@ collected anew.
 from __future__ import annotations
 
 from ..actions import ServiceListAction
-from ..platform.effect import adds
 from ..platform.image import PlatformImage
+from ..platform.named_elements import adds
 from ..values import Goods
 from .aggregate import Aggregate
 from .names_used import (

@@ -5,22 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
+from msgspec.structs import replace
+
 from ..platform.effect import effect, has
 from ..platform.image import Known, PlatformImage, Request
 from ..refusals import Refused
-from ..values import RequestState, RequestType
-from .aggregate import (
-    ActionError,
-    Link,
-    Pending,
-    changed_by,
-    error_once,
-)
+from ..values import RequestState, RequestType, Subscription
+from .aggregate import ActionError, Link, Pending, UnsettledAction, changed_by, error_once
 from .correct import pointless
 from .due import without_usage
 from .ledger import Ledger
 from .queueing import enqueue_own, plan_performed
 from .state_after import after
+from .undone import Undone, undone
 from .what_remains import Replayed, nothing_happened, served_before, wholly_undone
 
 SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, RequestState.EXPIRED})
@@ -52,8 +49,8 @@ def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
             state = after(before, performed, catalogues=ledger.catalogues)
         except Refused:
             former = ledger.action(performed.id)
-            undone = ledger.change(error_once(wholly_undone(former), cause))
-            state = after(before, undone, catalogues=ledger.catalogues)
+            refused = ledger.change(error_once(wholly_undone(former), cause))
+            state = after(before, refused, catalogues=ledger.catalogues)
         replayed.append(Replayed(performed.id, before, state))
         for code in state.linked:
             ledger.links.setdefault(code, Link(provider=code))
@@ -62,11 +59,33 @@ def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
             _bring_in_line(ledger, provider, replayed[-1], mine, cause=cause)
         changed = ledger.action(performed.id)
         if changed.taken_back or changed.undone:
-            ledger.tell_taken_back(before, changed, state)
+            ledger.taken_back[changed.id] = _taken_back(ledger, changed, replayed[-1])
     if state is None:
         raise ValueError("a replay without any state")
     ledger.desired = without_usage(state, now=ledger.now)
     return replayed
+
+
+def _taken_back(
+    ledger: Ledger, performed: UnsettledAction, replayed: Replayed
+) -> tuple[Undone, ...]:
+    """Returns the changes of the action that rejections have taken back."""
+    whole, state = replace(performed, taken_back=(), undone=False), replayed.after
+    try:
+        applied = after(replayed.before, whole, catalogues=ledger.catalogues)
+    except Refused:
+        state, applied = _as_it_was(ledger, performed.id)
+    return undone(applied, state)
+
+
+def _as_it_was(ledger: Ledger, action: int) -> tuple[Subscription, Subscription]:
+    """Returns the subscription before and after the action, from the unchanged aggregate."""
+    state = ledger.before.settled_state
+    for performed in ledger.before.performed:
+        former, state = state, after(state, performed, catalogues=ledger.catalogues)
+        if performed.id == action:
+            return former or state, state
+    raise LookupError(f"action {action} is not unsettled")
 
 
 def _own_requests(ledger: Ledger) -> dict[tuple[str, int], list[Pending]]:
@@ -105,13 +124,13 @@ def _cancel_pointless(
     already holds.
     """
     leased = ledger.leased(provider)
-    undone = ledger.action(replayed.action).undone
+    whole = ledger.action(replayed.action).undone
     wanted = ledger.image(replayed.after, ledger.catalogues[provider])
     for unit, requests in groupby(mine, key=lambda pending: pending.unit):
         ahead = ledger.expected(provider, before_unit=unit)
         for pending in requests:
             request = pending.request
-            in_vain = undone or pointless(wanted, request) or _needless(ahead, wanted, request)
+            in_vain = whole or pointless(wanted, request) or _needless(ahead, wanted, request)
             if in_vain and pending.number not in leased:
                 ledger.abandon(provider, pending, RequestState.CANCELLED)
             else:

@@ -10,8 +10,10 @@ from collections.abc import Set as AbstractSet
 from msgspec.structs import replace
 
 from ..actions import AddUsage, CancelUsage
-from ..platform.effect import Name, doubt, doubt_only, effect
+from ..platform.doubt import doubt, doubt_only
+from ..platform.effect import effect
 from ..platform.image import Request, unexpired
+from ..platform.named_elements import Name
 from ..refusals import Reason
 from ..values import (
     RequestState,

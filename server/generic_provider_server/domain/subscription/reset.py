@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from ..platform.effect import doubt, doubt_everything
+from ..platform.doubt import doubt, doubt_everything
 from ..platform.image import Known, Request
 from ..platform.plan import become, plan
 from ..values import RequestOrigin, RequestState, RequestType

@@ -12,9 +12,10 @@ from msgspec.structs import replace
 from ..actions import AtomicAction
 from ..catalogue import Catalogue
 from ..platform.compare import compare, missing
-from ..platform.effect import Name, entitlements_of, has
-from ..platform.effect import names as names_of
+from ..platform.effect import has
 from ..platform.image import Known, PlatformImage, Request
+from ..platform.named_elements import Name, entitlements_of
+from ..platform.named_elements import names as names_of
 from ..platform.plan import plan
 from ..refusals import Reason, Refused
 from ..values import RequestState, RequestType, Subscription

@@ -44,8 +44,7 @@ class Answers:
         self._none.set()
 
     def known(self, request: str) -> ProvisioningResponse | None:
-        """Returns an earlier answer to the request that the server has not accepted, if there is
-        one.
+        """Returns an earlier answer to the request, if the server has not accepted the answer yet.
 
         Never returns a RETRY_LATER, because the routine has to run again.
         """

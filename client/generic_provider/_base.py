@@ -53,7 +53,7 @@ class Base:
     def _rpc(self, response: type[Message]) -> Any:
         rpc = self._rpcs.get(response)
         if rpc is None:
-            with self._lock:  # otherwise the call could use a former channel
+            with self._lock:  # without the lock, the call could use a former channel
                 rpc = self._rpcs[response] = self.channel.unary_unary(
                     PATHS[response.DESCRIPTOR.full_name], _SERIALIZE, response.FromString
                 )

@@ -56,7 +56,7 @@ def SwapService(
     provider: str = "",
     term_end: datetime | None = None,
 ) -> v1.SwapService:
-    """Replaces an old service by a new one. `term_end` is the end of the new service."""
+    """Replaces an old service by a new service. `term_end` is the end of the new service."""
     return v1.SwapService(
         provider=provider,
         distributor=distributor,
@@ -91,7 +91,7 @@ def RemoveItems(
 
 
 def SwapItem(*, old_serial_number: str, new_item: ItemLike, goods_type: str = "") -> v1.SwapItem:
-    """Replaces an old item by a new one.
+    """Replaces an old item by a new item.
 
     `goods_type` is the type of the old item; it is needed if several items have the serial number.
     """
@@ -127,12 +127,12 @@ def Move(
 
 
 def ChangeLocation(*, address: Address) -> v1.ChangeLocation:
-    """Replaces the whole address by a new one."""
+    """Replaces the whole address by a new address."""
     return v1.ChangeLocation(address=address)
 
 
 def ChangeSubscriber(*, holder: Account) -> v1.ChangeSubscriber:
-    """Replaces the whole holder by a new one."""
+    """Replaces the whole holder by a new holder."""
     return v1.ChangeSubscriber(holder=holder)
 
 

@@ -120,7 +120,8 @@ class Session:
     async def _rest(self, ended: Sequence[TokenOnStream]) -> None:
         await self._flush(_FLUSH_SECONDS)
         await self._leave(ended)
-        while (seconds := self._down_until - asyncio.get_running_loop().time()) > 0:  # noqa: ASYNC110 - it may move
+        time = asyncio.get_running_loop().time
+        while (seconds := self._down_until - time()) > 0:  # noqa: ASYNC110 - the end may change
             await asyncio.sleep(seconds)
         self._platform_up.set()
 

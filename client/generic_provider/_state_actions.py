@@ -26,8 +26,8 @@ def BecomeSubscriber(
 ) -> v1.BecomeSubscriber:
     """Creates a subscription, EFFECTIVE unless `draft`.
 
-    `provider` is the provider of items and services that do not name one. `existing` names the
-    accounts that the customer already has on platforms.
+    `provider` is the provider of items and services that do not name a provider. `existing` names
+    the accounts that the customer already has on platforms.
     """
     return v1.BecomeSubscriber(
         type=type,
@@ -99,12 +99,16 @@ def EndShortTermDeactivation() -> v1.EndShortTermDeactivation:
 
 
 def Terminate() -> v1.Terminate:
-    """Ends the subscription and its services as CANCELLED. Its items can be used by others."""
+    """Ends the subscription and its services as CANCELLED. Its items are free for other
+    subscriptions.
+    """
     return v1.Terminate()
 
 
 def Regret() -> v1.Regret:
-    """Ends the subscription and its services as REGRETTED. Its items can be used by others."""
+    """Ends the subscription and its services as REGRETTED. Its items are free for other
+    subscriptions.
+    """
     return v1.Regret()
 
 

@@ -60,7 +60,8 @@ class Stream:
         return time.monotonic() + (self._ahead or 0.0)
 
     def set_clock(self, message: StreamPendingRequestsResponse) -> float:
-        """Sets the clock by the message, and returns the time at which the message was sent.
+        """Sets the clock to the time in the message, and returns the time at which the message was
+        sent.
 
         A message of an older server does not contain this time; then the time is estimated.
         """

@@ -133,7 +133,7 @@ def request(
 ) -> v1.PerformActionRequest:
     """Returns a whole request for `batch_perform`.
 
-    If no `request_id` is given, the request gets a random one.
+    If no `request_id` is given, the request gets a random `request_id`.
     """
     field = _FIELDS.get(getattr(action, "DESCRIPTOR", None))
     if field is None:

@@ -34,9 +34,9 @@ class Adapter:
     request is handed over at least once, so routines must be idempotent, with the request's number
     as the key.
 
-    A routine that returns accepts its request. Its result is None, the platform's account number,
-    or `Accepted`. A routine raises `Reject` to reject the request. After `RetryLater` and every
-    other exception, the request comes again later. `PlatformDown` gives all requests back.
+    When a routine returns, its request is accepted. The result is None, the platform's account
+    number, or `Accepted`. A routine raises `Reject` to reject the request. After `RetryLater` and
+    every other exception, the request comes again later. `PlatformDown` gives all requests back.
     Coroutine functions run on the event loop, plain functions run in threads.
     """
 

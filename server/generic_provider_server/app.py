@@ -91,7 +91,8 @@ async def serve(
 
 
 def _spare_collections() -> None:
-    """Makes garbage collections short and rare, because a full one would take tens of milliseconds.
+    """Makes garbage collections short and rare, because a full collection would take tens of
+    milliseconds.
 
     The objects that exist after the start are never garbage, and few later objects are in reference
     cycles.

@@ -66,8 +66,8 @@ def _is_role(role: str) -> bool:
 
 
 def _is_provider(code: str) -> bool:
-    """Tells whether the text can be the code of one provider. A pattern or a list of codes cannot,
-    because the role is for exactly one provider.
+    """Tells whether the text can be the code of one provider. A pattern or a list of codes is not
+    allowed, because the role is for exactly one provider.
     """
     return _is_text(code) and not _SEVERAL.search(code)
 

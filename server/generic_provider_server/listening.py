@@ -49,7 +49,7 @@ log = structlog.get_logger()
 
 
 class Listening:
-    """A gRPC server, which is replaced by a new one if it ends by itself.
+    """A gRPC server, which is replaced by a new gRPC server if it ends by itself.
 
     gRPC for Python ends its server when a request arrives whose path is not UTF-8, and everybody
     who reaches the port can send such a request. All connections are then closed; there is no other

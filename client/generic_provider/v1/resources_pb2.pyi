@@ -170,7 +170,7 @@ class _ServiceStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ServiceS
     SERVICE_STATE_CANCELLED: _ServiceState.ValueType  # 7
     SERVICE_STATE_REGRETTED: _ServiceState.ValueType  # 8
     SERVICE_STATE_SWAPPED: _ServiceState.ValueType  # 9
-    """Another service has replaced this one."""
+    """Another service has replaced this service."""
     SERVICE_STATE_REMOVED: _ServiceState.ValueType  # 10
 
 class ServiceState(_ServiceState, metaclass=_ServiceStateEnumTypeWrapper):
@@ -186,7 +186,7 @@ SERVICE_STATE_IN_RESTING: ServiceState.ValueType  # 6
 SERVICE_STATE_CANCELLED: ServiceState.ValueType  # 7
 SERVICE_STATE_REGRETTED: ServiceState.ValueType  # 8
 SERVICE_STATE_SWAPPED: ServiceState.ValueType  # 9
-"""Another service has replaced this one."""
+"""Another service has replaced this service."""
 SERVICE_STATE_REMOVED: ServiceState.ValueType  # 10
 Global___ServiceState: _TypeAlias = ServiceState  # noqa: Y015
 

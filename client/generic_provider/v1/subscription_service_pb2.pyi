@@ -912,7 +912,7 @@ Global___RemoveItems: _TypeAlias = RemoveItems  # noqa: Y015
 
 @_typing.final
 class SwapItem(_message.Message):
-    """Replaces an item by a new one. The action is atomic."""
+    """Replaces an item by a new item. The action is atomic."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -1054,7 +1054,7 @@ class AddUsage(_message.Message):
     """Adds a usage record. The subscription, and the termed service that the usage service requires,
     must be on. The record is removed from the subscription at its end. A record belongs to the goods
     of its distributor: when a card is swapped before the end, the usage is cancelled for the old
-    card and added for the new one.
+    card and added for the new card.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

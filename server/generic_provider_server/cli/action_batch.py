@@ -31,7 +31,7 @@ class Result(NamedTuple):
     action: SubscriptionAction | None = None
     repeated: bool = False
     reason: str = ""
-    """The reason why the line contains no valid action; empty if it contains one."""
+    """The reason why the line contains no valid action; empty if it contains a valid action."""
 
 
 @click.command()
@@ -76,7 +76,7 @@ def batch(
     column "action" names an action that has no fields, like terminate. FILE may be compressed by
     gzip.
 
-    If a line has no request_id, the command computes one from the file's name and the line. So if
+    If a line has no request_id, the command computes an id from the file's name and the line. So if
     the same person runs the command again, it performs only the missing lines. To perform the same
     lines again a month later, give --again or rename the file.
 

@@ -123,7 +123,9 @@ def check(
 
 
 def _verdicts(listen: str, terms: Terms, *, junit: Path | None, as_json: bool) -> list[RuleVerdict]:
-    """Runs the check, and writes the verdicts to the file for JUnit if the user names one."""
+    """Runs the check, and writes the verdicts to the file for JUnit, if the user names such
+    a file.
+    """
     if junit:
         # If the file cannot be written, the command fails now and not after the check.
         junit.touch()

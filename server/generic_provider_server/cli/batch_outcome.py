@@ -73,7 +73,7 @@ class Outcome:
         return bool(self._actions)
 
     def wait(self, client: Client) -> Iterator[SubscriptionAction]:
-        """Yields every action when it is settled, and prints the rejected ones."""
+        """Yields every action when it is settled, and prints the rejected actions."""
         for line, action in self._actions:
             settled = settled_action(client, action)
             self._after[state(settled)] += 1

@@ -97,8 +97,8 @@ class PerformDue(Value, frozen=True, kw_only=True):
 
 
 def _expire(transaction: Transaction, provider: str, number: str, *, at: Instant) -> None:
-    """Expires the pending requests at the provider if no lease is live and the first one was
-    overdue at that time.
+    """Expires the pending requests at the provider if no lease is live and the first pending
+    request was overdue at that time.
     """
     record = transaction.record(number)
     if record is None or transaction.lane(provider, number).is_leased:

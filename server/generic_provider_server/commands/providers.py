@@ -68,7 +68,7 @@ class UpdateProvider(Value, frozen=True, kw_only=True):
         former = provider_record(transaction, code)
         provider = replace(self.provider, state=former.provider.state)
         if provider == former.provider and self.etag in (None, former.etag, former.etag - 1):
-            return former  # if its etag is the former one, this call repeats the last change
+            return former  # if its etag is the former etag, this call repeats the last change
         if self.etag not in (None, former.etag):
             raise Refused(
                 Reason.ETAG_MISMATCH,

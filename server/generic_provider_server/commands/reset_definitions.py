@@ -74,7 +74,7 @@ class UpdateDefinition:
         former = definition_of(transaction, self.id)
         unchanged = self.definition == former.definition
         if unchanged and self.etag in (None, former.etag, former.etag - 1):
-            return former  # if its etag is the former one, this call repeats the last change
+            return former  # if its etag is the former etag, this call repeats the last change
         if self.etag not in (None, former.etag):
             raise Refused(
                 Reason.ETAG_MISMATCH,

@@ -244,7 +244,7 @@ class Story:
 
 
 def play(server: str, *, token: str, tls: Tls, environment: Mapping[str, str]) -> bool:
-    """Runs the demonstration on the given server, or on a new one if `server` is empty.
+    """Runs the demonstration on the given server, or on a new server if `server` is empty.
 
     `environment`: the variables with which other processes connect to the given server. Returns
     whether the final checks found no fault.

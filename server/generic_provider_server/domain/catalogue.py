@@ -119,7 +119,7 @@ def catalogue_of(catalogues: Catalogues, provider: str) -> Catalogue:
 
 
 def check_provider(provider: Provider) -> None:
-    """Raises InvalidField if the provider contradicts itself.
+    """Raises InvalidField if fields of the provider contradict each other.
 
     The error names every contradiction.
     """

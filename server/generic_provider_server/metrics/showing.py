@@ -107,7 +107,7 @@ class _Server(ThreadingWSGIServer):
                     connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, *_: object) -> None:
-        """Logs no line, because every client that disconnects too early would cause one."""
+        """Logs no line, because every client that disconnects too early would cause a line."""
 
 
 class Gathered:

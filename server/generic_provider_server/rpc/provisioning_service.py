@@ -225,7 +225,9 @@ class ProvisioningServicer:
             return known or (0, 0)
 
     async def _backlog(self, provider: str) -> tuple[int, int]:
-        """Returns the number of pending requests, and the age of the oldest one in microseconds."""
+        """Returns the number of pending requests, and the age of the oldest pending request in
+        microseconds.
+        """
         with self._counts[provider].turn() as due:
             if due:
                 backlog = await self._store.read(lambda queries: queries.backlog_size(provider))

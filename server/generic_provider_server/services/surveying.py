@@ -24,9 +24,10 @@ long.
 class Survey(NamedTuple):
     """The findings among the next subscriptions, up to the number `cursor`.
 
-    `examined`: how many subscriptions were examined; `holding` of them hold an entitlement, and
-    `losing` of them would lose one. `last`: true if the examination is complete, because there is
-    no further subscription, or because the run may not have more findings.
+    `examined`: how many subscriptions were examined; `holding`: the number of examined
+    subscriptions that hold an entitlement. `losing`: the number of examined subscriptions that
+    would lose an entitlement. `last`: true if the examination is complete, because there is no
+    further subscription, or because the run may not have more findings.
     """
 
     findings: tuple[Finding, ...]

@@ -46,7 +46,7 @@ class Line(NamedTuple):
 
 
 class Platform:
-    """A platform that applies requests and, like a real one, rejects changes of an unknown
+    """A platform that applies requests and, like a real platform, rejects changes of an unknown
     subscriber. The platform accepts a repeated request.
     """
 

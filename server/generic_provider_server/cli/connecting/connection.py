@@ -42,7 +42,7 @@ class Connection:
         return tls.expired() if isinstance(tls, TlsFiles) else ""
 
     def context(self) -> ssl.SSLContext:
-        """Returns the same settings for the module ssl.
+        """Returns an SSLContext with the same settings.
 
         Raises SSLError or ValueError if a file is wrong.
         """

@@ -270,7 +270,7 @@ def _merged(one: Entitlement, other: Entitlement) -> Entitlement:
 def _goods_of(
     catalogue: Catalogue, distributor: str, items: tuple[ProvisionedItem, ...]
 ) -> tuple[Goods, ...] | None:
-    """Returns the goods that the distributor requires, or None if one is missing."""
+    """Returns the goods that the distributor requires, or None if some of them are missing."""
     required = catalogue.distributors[distributor].required_goods_types
     if not required:
         return ()

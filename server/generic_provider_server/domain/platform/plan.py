@@ -80,8 +80,8 @@ def plan_healing(
     action.
 
     Together, the two groups bring an OUT_OF_SYNC platform to the state of the CRM. A request
-    belongs to the action if it names an element that the action changes; every other request heals.
-    BECOME_SUBSCRIBER names all elements.
+    belongs to the action if it names an element that the action changes; every other request heals
+    the platform. BECOME_SUBSCRIBER names all elements.
     """
     if not compare(expected, before):
         return (), plan_action(

@@ -185,8 +185,8 @@ class LaneRow(Model):
     """A row for a subscription with pending requests at a provider. Claims search this table.
 
     `status`: the number of its LaneState. `count`: the number of requests on its live lease.
-    `head`: the number of its first pending request. `ready_since`: the time for which that request
-    was scheduled.
+    `head`: the number of its first pending request. `ready_since`: the time for which the first
+    pending request was scheduled.
     """
 
     provider = TextField()

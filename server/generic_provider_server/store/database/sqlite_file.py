@@ -24,7 +24,8 @@ def check_folder(path: Path) -> None:
 
 
 class SqliteFile:
-    """Holds the lock on the file from before the first connection until after the last one.
+    """Holds the lock on the file from before the first connection opens until after the last
+    connection closes.
 
     No other code in the process may open the file. When any descriptor of the file is closed,
     SQLite loses its own locks in this process. Then the next program that opens the file with
@@ -32,8 +33,8 @@ class SqliteFile:
     """
 
     def __init__(self, path: Path) -> None:
-        """Creates the file if there is none, but not its folder, because a wrong path would then
-        be an empty database. Only its owner may read it.
+        """Creates a missing file, but not a missing folder, because otherwise a wrong path would
+        lead to an empty database. Only its owner may read it.
 
         Raises StoreInUse, UnsupportedDatabase.
         """

@@ -158,7 +158,7 @@ SETTLE_REQUEST = update(
 )
 ADDING = (ADD_REQUEST_ID, ADD_ACTION, END_SCHEDULE, ADD_REQUEST, TRY_REQUEST)
 """The additions of a group are written first, because later commands of the group may change the
-new rows. Then follow the hand-overs that ended, because a request may be settled after them.
+new rows. The hand-overs that ended are written next, because a request may be settled afterwards.
 """
 
 NEXT_EVENT = "UPDATE counter SET value = value + 1 WHERE name = 'event'"

@@ -40,7 +40,9 @@ class Memory:
         return Instant(self.steady_clock() // 1_000)
 
     def tick(self) -> Instant:
-        """Returns the time of a new transaction, which is later than that of the previous one."""
+        """Returns the time of a new transaction, which is later than the time of the previous
+        transaction.
+        """
         self.last = Instant(max(self.now(), self.last + 1))
         return self.last
 

@@ -59,7 +59,7 @@ class Tally(msgspec.Struct):
         self.spans[SETTLE, provider].append(now - pending.schedule_time)
 
     def roll_back(self, finished: Finished, transition: Transition) -> None:
-        """Counts the rollback if the rejection of the request has caused one."""
+        """Counts the rollback if the rejection of the request has caused a rollback."""
         if finished.state is not RequestState.REJECTED:
             return
         for change in transition.actions:

@@ -35,7 +35,7 @@ START = Place(0)
 class Page(NamedTuple):
     """A page of lines.
 
-    `end`: the place at which the next page begins; None if this page is the last one.
+    `end`: the place at which the next page begins; None after the last page.
     """
 
     lines: Sequence[Content]

@@ -35,7 +35,7 @@ class BaseQueries:
         return end
 
     def close(self) -> None:
-        """Closes the connection of this thread, if it has one."""
+        """Closes the connection of this thread, if the thread has a connection."""
         cast(Any, self._database).close()
 
     def refresh(self) -> None:

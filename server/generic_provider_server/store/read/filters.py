@@ -28,7 +28,7 @@ class SubscriptionFilter(Value, frozen=True, kw_only=True):
     holder_number: str = ""
 
     def scans(self) -> bool:
-        """Tells whether no index serves the filter, so that many others are examined."""
+        """Tells whether the filter has no suitable index, so that the query examines many rows."""
         indexed = self.item_serial or self.account_number or self.holder_number
         return not indexed and bool(self.type)
 
@@ -43,7 +43,7 @@ class ActionFilter(Value, frozen=True, kw_only=True):
     created_to: Instant | None = None
 
     def scans(self) -> bool:
-        """Tells whether no index serves the filter, so that many others are examined."""
+        """Tells whether the filter has no suitable index, so that the query examines many rows."""
         return not (self.subscription or self.reference) and bool(self.performed_by)
 
 
@@ -67,7 +67,7 @@ class RequestFilter(Value, frozen=True, kw_only=True):
     oldest_first: bool = False
 
     def scans(self) -> bool:
-        """Tells whether no index serves the filter, so that many others are examined."""
+        """Tells whether the filter has no suitable index, so that the query examines many rows."""
         indexed = self.subscription or self.account_number or self.reference or self.reset_run
         return not indexed and bool(self.item_serial or self.error_code or self.last_adapter)
 

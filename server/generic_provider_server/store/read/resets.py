@@ -182,7 +182,7 @@ class ResetReads(BacklogQueries):
         self, definition: ResetDefinition, *, after: str, limit: int
     ) -> tuple[list[SubscriptionRecord], str]:
         """Returns the next subscriptions in the filter that have pending requests at the provider,
-        and the number of the last one that was examined; an empty text if no other follows.
+        and the number of the last examined subscription; an empty text if no other follows.
         """
         lanes = LaneRow.select(LaneRow.subscription).where(
             LaneRow.provider == definition.provider, LaneRow.subscription > after

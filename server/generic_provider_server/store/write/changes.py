@@ -277,7 +277,7 @@ def _link_rows(aggregate: Aggregate, former: Aggregate | None) -> Iterator[tuple
     for link in aggregate.links:
         old, new = stored.get(link.provider), searched_of(link)
         if old != new:
-            # then the indexes on the other columns need no change
+            # an UPDATE of these columns alone changes no index of other columns
             only_sync = old is not None and old[1:] == new[1:]
             statement = sql.SET_SYNC_STATE if only_sync else sql.PUT_LINK
             yield statement, link_row(aggregate.desired.number, link)

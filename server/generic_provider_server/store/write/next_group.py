@@ -14,7 +14,7 @@ MOST_IN_GROUP = 400
 but at least 1.
 """
 SHARE = MOST_IN_GROUP // 4
-"""While adapters are active, all other commands of a group may together have at least this size."""
+"""The size that other commands of a group may always have together while adapters are active."""
 SEARCH = MOST_IN_GROUP // 20
 """The size of a command of an adapter that searches for subscriptions: a claim may find hundreds of
 subscriptions, but mostly finds few.

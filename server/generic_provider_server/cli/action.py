@@ -51,7 +51,7 @@ COMMON: tuple[click.Parameter, ...] = (
         help="--bulk is for campaigns: live requests go first. Default: --live; with --at: --bulk.",
     ),
     click.Option(
-        ["--validate-only"], is_flag=True, help="Show what the action would do, and change nothing."
+        ["--validate-only"], is_flag=True, help="Show a preview of the result, and change nothing."
     ),
     click.Option(
         ["--wait"],

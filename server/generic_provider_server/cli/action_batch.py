@@ -69,7 +69,7 @@ def batch(
     wait: bool,
     performed_by: str,
 ) -> None:
-    """Perform the actions of FILE, line by line; - is standard input.
+    """Perform the actions of FILE, line by line. FILE may be -, which is standard input.
 
     Each line is a PerformActionRequest in JSON. If the name of FILE ends with .csv, it is CSV: its
     columns are paths of fields, like subscription or add_services.services[0].distributor. The

@@ -155,14 +155,14 @@ ACTIONS = {
     "end-short-term-activation": Verb("End a short-term activation early."),
     "short-term-deactivate": Verb("Switch a subscription off until a time.", (UNTIL,)),
     "end-short-term-deactivation": Verb("End a short-term deactivation early."),
-    "terminate": Verb("Terminate a subscription: cancel services, release items."),
-    "regret": Verb("End a subscription within the customer's withdrawal period."),
+    "terminate": Verb("End a subscription, and release its items."),
+    "regret": Verb("End a subscription in its withdrawal period."),
     "add-services": Verb("Add services.", (SERVICES, TERM_END)),
     "start-services": Verb("Switch services on.", (SERVICES,)),
     "stop-services": Verb("Switch services off.", (SERVICES,)),
     "remove-services": Verb("Remove services.", (SERVICES,)),
     "change-terms": Verb(
-        "Set or move the term ends of services, or clear them (without --term-end).",
+        "Set the term ends of services. Without --term-end, clear them.",
         (SERVICES, TERM_END),
     ),
     "swap-service": Verb(
@@ -201,7 +201,7 @@ ACTIONS = {
         ),
     ),
     "change-distribution": Verb(
-        "Move services and items to other viewing points.",
+        "Move services or items to other distributors.",
         (
             _many(
                 "--service",
@@ -252,7 +252,7 @@ ACTIONS = {
         (_option("--usage", required=True, help="The reference of the usage record."),),
     ),
     "replace": Verb(
-        "Bring a subscription to exactly this state; remove what is not named.",
+        "Change a subscription to exactly this state. Remove parts that are not named.",
         (
             NamedOption(
                 ["--state"],

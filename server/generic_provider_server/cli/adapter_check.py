@@ -81,7 +81,7 @@ def _address(ctx: click.Context, param: click.Parameter, listen: str) -> str:
     "--junit",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Also write the verdicts to FILE, as JUnit does.",
+    help="Also write the verdicts to FILE, in the format of JUnit.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object for each rule.")
 def check(
@@ -98,7 +98,7 @@ def check(
     junit: Path | None,
     as_json: bool,
 ) -> None:
-    """Test your adapter with a server that causes faults, and check the rules of docs/adapters.md.
+    """Test your adapter with a server that causes faults. Checks the rules of docs/adapters.md.
 
     The server invents its subscribers: connect the adapter to a test platform. The exit code is 1
     if the adapter breaks a rule, or does not connect.

@@ -28,13 +28,13 @@ NOTHING_OLD = (
     "max_lease_time of all providers, and no subscription shows it as the last error."
 )
 PERFORMED_BY = click.option(
-    "--performed-by", default="", help="Who does this. Default: the user of this machine."
+    "--performed-by", default="", help="The name of the person. Default: the user of this machine."
 )
 
 
 @click.group()
 def archive() -> None:
-    """Move old requests out of the database into files, and read the files."""
+    """Move old requests into files, and read the files."""
 
 
 archive.add_command(show)
@@ -62,7 +62,7 @@ def create(
     no_wait: bool,
     **options: Any,
 ) -> None:
-    """Make an archive of old requests and the actions that created them.
+    """Make an archive of old requests and their actions.
 
     The service writes the archive in the background. Ctrl-C ends only the waiting.
     """

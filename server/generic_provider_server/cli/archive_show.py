@@ -38,7 +38,10 @@ def _present(_: click.Context, __: click.Parameter, file: Path) -> Path:
 @click.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path), callback=_present)
 @click.option(
-    "--request", "requests", multiple=True, help="Show this request, its action, and who did what."
+    "--request",
+    "requests",
+    multiple=True,
+    help="Show this request with its action and audit entries.",
 )
 @click.option("--subscription", default="", help="Show all lines about this subscription.")
 @click.option("--reset-run", "run", default="", help="Show this reset run, with its entries.")

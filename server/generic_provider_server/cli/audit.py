@@ -68,7 +68,7 @@ CSV_COLUMNS: Mapping[str, Callable[[AuditEntry], object]] = {
 
 @click.group()
 def audit() -> None:
-    """Show the audit trail: who changed which object, when, and with which outcome."""
+    """Show who changed which object, when, and the outcome."""
 
 
 @audit.command("list")

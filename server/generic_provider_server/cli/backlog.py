@@ -16,7 +16,7 @@ from .remote import remote
 @click.argument("provider", default="")
 @remote
 def backlog(client: Client, output: Output, *, provider: str) -> None:
-    """Show the numbers of pending requests of PROVIDER, or of each provider."""
+    """Show the numbers of pending requests. Without PROVIDER, shows each provider."""
     if provider:
         found = client.get_backlog(provider)
         output.message(found, *_lines(found))

@@ -33,7 +33,7 @@ def file_option(command: F) -> F:
 
 @click.group()
 def caller() -> None:
-    """Add, remove and list the callers of the server, with their roles.
+    """Add, remove and list the callers of the server.
 
     These commands write the file that `generic-provider serve --callers` reads. Running servers
     follow a change within 5 seconds.

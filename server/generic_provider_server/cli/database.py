@@ -38,7 +38,7 @@ def database() -> None:
 @database.command()
 @url_option
 def upgrade(*, url: str) -> None:
-    """Upgrade the schema to this version, before servers of this version start.
+    """Upgrade the schema to this version. Run the command before servers of this version start.
 
     On SQLite no server may run during the upgrade; on PostgreSQL servers may run.
     """

@@ -31,7 +31,7 @@ LOST = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 )
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 def health(*, connection: Connection, service: str, timeout: float, as_json: bool) -> None:
-    """Print whether a server serves, once. The command is for probes.
+    """Print the health of a server. The command is for probes.
 
     \b
     Exit codes: 0 it serves, 1 it does not (it drains, or has lost its database),

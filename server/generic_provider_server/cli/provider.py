@@ -33,7 +33,7 @@ STATES = {"effective": "EFFECTIVE", "not-effective": "NOT_EFFECTIVE"}
 
 @click.group()
 def provider() -> None:
-    """Configure platforms as providers: their distributors, services and goods."""
+    """Configure providers: distributors, services and goods."""
 
 
 @provider.command()
@@ -41,12 +41,12 @@ def provider() -> None:
 @click.option(
     "--effective", is_flag=True, help="Also make the provider effective, so that it gets requests."
 )
-@click.option("--dry-run", is_flag=True, help="Show what would change, and change nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the changes, but do not make them.")
 @remote
 def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_run: bool) -> None:
-    """Create the provider that the TOML FILE describes, or change it to match the file.
+    """Create or change the provider that FILE describes.
 
-    `provider show --toml` writes such a file.
+    FILE is TOML; `provider show --toml` writes such a file.
     """
     wanted = read_provider(file)
     if effective and not (wanted.distributors and wanted.services):

@@ -63,7 +63,7 @@ FILTERS = (
     click.option("--item-serial", default="", help="A serial number in the request."),
 )
 PERFORMED_BY = click.option(
-    "--performed-by", default="", help="Who does this. Default: the user of this machine."
+    "--performed-by", default="", help="The name of the person. Default: the user of this machine."
 )
 END_LEASE = click.option(
     "--end-lease", is_flag=True, help="If an adapter has the request, end its lease first."
@@ -81,7 +81,7 @@ def filter_options(command: F) -> F:
 
 @click.group()
 def request() -> None:
-    """Show requests, and settle requests that a platform cannot apply."""
+    """Show requests, and end requests that cannot be applied."""
 
 
 @request.command("list")
@@ -149,7 +149,7 @@ def cancel(client: Client, output: Output, /, *, number: str, **options: Any) ->
 @PERFORMED_BY
 @remote
 def resolve(client: Client, output: Output, /, *, number: str, **options: Any) -> None:
-    """Answer a request in the name of the platform, after you have checked the platform.
+    """Answer a request in the name of the platform. Check the platform first.
 
     The command works only for the first pending request of a subscription at its provider.
     """

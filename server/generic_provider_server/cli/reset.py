@@ -54,7 +54,7 @@ def subscription(
     preview: bool,
     **options: Any,
 ) -> None:
-    """Reset one subscription: send its platforms the elements that they lack, and remove elements
+    """Reset one subscription. Sends its platforms the elements that they lack, and removes elements
     that they should not hold.
     """
     found = find(client, output, key)

@@ -53,7 +53,7 @@ FAILED = (ResetRunState.FAILED, ResetRunState.CANCELLED)
 
 @click.group()
 def run() -> None:
-    """Reset many subscriptions of a provider: define, preview, submit, watch.
+    """Reset many subscriptions of a provider. Define a run, preview it, submit it, and watch it.
 
     Definitions have ids that begin with D, their runs have ids that begin with U.
     """
@@ -70,7 +70,7 @@ run.add_command(define)
 def preview(
     client: Client, output: Output, /, *, definition: str, as_csv: bool, limit: int
 ) -> None:
-    """Show the requests that a run would create now, and change nothing."""
+    """Show the requests that a run would create now. The preview changes nothing."""
     size = page_size(limit)
     entries = within(limit, _entries(client, definition, size))
     if as_csv:
@@ -132,7 +132,9 @@ def submit(client: Client, output: Output, /, *, definition: str, hold: bool, wa
 @click.argument("reset_run", metavar="RUN")
 @remote
 def watch_(client: Client, output: Output, *, reset_run: str) -> None:
-    """Watch a run with a progress bar until it has ended, or waits for its approval."""
+    """Watch a run with a progress bar. The command ends when the run has ended, or waits for its
+    approval.
+    """
     if not output.as_json:
         _watched(client, reset_run)
         return

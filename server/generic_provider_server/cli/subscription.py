@@ -78,9 +78,9 @@ def show(client: Client, output: Output, *, key: str, include_former: bool) -> N
 @click.argument("key", metavar=KEY)
 @remote
 def explain(client: Client, output: Output, *, key: str) -> None:
-    """Explain the state of a subscription at its platforms, and recommend the next step.
+    """Explain the state of a subscription at its platforms. Also recommends the next step.
 
-    If KEY is the serial number of an item that is on no subscription now, the command shows its
+    If you give the serial number of an item that is on no subscription now, the command shows its
     former subscription.
     """
     try:

@@ -170,6 +170,8 @@ def test_wrong_values_are_named_with_what_would_be_right(
         {"subscripton": "1", "activate": {}},
         {"subscription": "1", "add_services": {"services": [{}, {"servise": "EXTRA"}]}},
         {"subscription": "1", "addServices": {"services": [{"term_end": "later"}]}},
+        {"": "1", "activate": {}},
+        {"subscription": "1", "priority": "\ud800", "activate": {}},
     ]
     fine = _subscriber(f"1-{campaign}", campaign)
     fine["becomeSubscriber"]["holder"] = {"parameters": {"room": "5"}}
@@ -183,8 +185,10 @@ def test_wrong_values_are_named_with_what_would_be_right(
         "line 3: there is no 'subscripton'; did you mean 'subscription'?",
         "line 4: add_services.services[1]: there is no 'servise'; did you mean 'service'?",
         "line 5: addServices.services[0].term_end: 'later' is not a time like 2030-01-31T02:00Z",
+        "line 6: there is no ''",
+        "line 7: priority: '\\ud800' is not one of LIVE, BULK",
     ]
-    assert told.stdout.startswith("1 done, 5 refused")
+    assert told.stdout.startswith("1 done, 7 refused")
 
 
 def test_the_batch_files_of_the_manual_are_performed(tmp_path: Path) -> None:
@@ -276,11 +280,12 @@ def test_a_preview_of_a_file_changes_nothing_and_hinders_nothing(
         ("add_items.items.serial_number", "items needs a position: items[0]"),
         ("add_usage.parameters", "parameters needs a key: parameters.KEY"),
         ("request_id,request_id", "a column is named twice"),
+        ("\udcff", "there is no '\\udcff'"),
     ],
 )
 def test_an_unknown_column_is_wrong_usage(column: str, said: str, tmp_path: Path) -> None:
     file = tmp_path / "wrong.csv"
-    file.write_text(f"{column}\n")
+    file.write_text(f"{column}\n", errors="surrogateescape")
 
     refused = run("action", "batch", str(file))
 

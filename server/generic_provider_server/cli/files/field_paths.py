@@ -20,7 +20,8 @@ def why_unknown(path: str, of: Descriptor, *, beside: Collection[str] = ()) -> s
     first, _, rest = path.partition(".")
     part = PART.fullmatch(first)
     name, index = part.groups() if part else (first, None)
-    field = of.fields_by_name.get(name)
+    # a search in fields_by_name fails if the name contains bytes that are not UTF-8
+    field = {each.name: each for each in of.fields}.get(name)
     if field is None:
         return no_field(name, of, beside=beside)
     if is_map(field):

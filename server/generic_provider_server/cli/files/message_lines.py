@@ -16,7 +16,7 @@ from .csv_rows import cells_of, delimiter_of
 from .field_paths import is_map, nested, no_field, why_unknown
 from .text import Text
 from .times import timestamp_of
-from .toml_messages import enum_value
+from .toml_messages import enum_value, numbers_of
 
 M = TypeVar("M", bound=Message)
 
@@ -132,8 +132,8 @@ def _as_proto(fields: dict[str, Any], of: Descriptor, *, at: str = "") -> dict[s
     Raises ValueError with the path of a wrong field.
     """
     known = {name: field for field in of.fields for name in (field.name, field.json_name)}
-    if unknown := next((key for key in fields if key not in known), None):
-        raise ValueError(f"{at and at[:-1] + ': '}{no_field(unknown, of)}")
+    if unknown := [key for key in fields if key not in known]:
+        raise ValueError(f"{at and at[:-1] + ': '}{no_field(unknown[0], of)}")
     return {key: _value(value, known[key], at=f"{at}{key}") for key, value in fields.items()}
 
 
@@ -152,8 +152,8 @@ def _value(value: Any, field: FieldDescriptor, *, at: str) -> Any:
 def _single(value: Any, field: FieldDescriptor) -> Any:
     match value:
         case str() if field.enum_type and not value.isdigit():
-            named = field.enum_type.values_by_name.get(value)
-            return named.number if named else enum_value(field.enum_type, value)
+            number = numbers_of(field.enum_type).get(value)
+            return enum_value(field.enum_type, value) if number is None else number
         case str() if field.message_type and field.message_type.full_name == TIMESTAMP:
             return timestamp_of(value)
         case str() if field.cpp_type == FieldDescriptor.CPPTYPE_BOOL:

@@ -62,8 +62,14 @@ def value_named(enum: EnumDescriptor, text: str) -> int | None:
     line.
     """
     name = _prefix(enum) + text.upper().replace("-", "_")
-    value = enum.values_by_name.get(name)
-    return value.number if value and value.number else None
+    return numbers_of(enum).get(name) or None
+
+
+def numbers_of(enum: EnumDescriptor) -> dict[str, int]:
+    """Returns the values of the enum by name. Searched names may contain bytes that are not UTF-8,
+    with which a search in `values_by_name` fails.
+    """
+    return {value.name: value.number for value in enum.values}
 
 
 def _prefix(enum: EnumDescriptor) -> str:

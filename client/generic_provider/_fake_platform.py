@@ -79,7 +79,7 @@ class FakePlatform:
         self._faults.append(_Fault(error, chosen, service, times))
 
     async def do(self, request: ProvisioningRequest) -> Accepted:
-        """Applies a request of any type. The adapter uses it as its routine."""
+        """Applies a request of any type. The adapter uses this method as its routine."""
         if request.number not in self._answers:
             self._fail(request)
             self._answers[request.number] = self._done(request)

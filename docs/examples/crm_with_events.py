@@ -1,13 +1,14 @@
-"""A CRM that loses no order and no result, whenever it is killed.
+"""A CRM that loses no order and no result, even if it is killed.
 
     python crm_with_events.py localhost:50051 crm.db
 
 If the server has callers and TLS, the environment variables GENERIC_PROVIDER_CA (a file) and
-GENERIC_PROVIDER_TOKEN say how to reach it.
+GENERIC_PROVIDER_TOKEN contain the settings of the connection.
 
-It writes each order into its own database first, and sends it with the order's number as the
-request id. So an order that was sent and not noted is sent again, and is not performed twice. It
-follows the events, and stores the cursor in the transaction in which it stores what an event means.
+The CRM writes each order into its own database first, and sends the order with its number as the
+request id. So an order whose sending was not recorded is sent again, and is not performed twice.
+The CRM watches the events, and stores the cursor in the same transaction as the change that an
+event causes.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ KINDS = (EventKind.ACTION_SETTLED, EventKind.SUBSCRIPTION_ROLLED_BACK)
 
 
 def reached_by() -> dict[str, Any]:
-    """Returns how to reach the server, if it has TLS and callers."""
+    """Returns the settings of the connection, if the server has TLS and callers."""
     ca = os.environ.get("GENERIC_PROVIDER_CA")
     tls = TlsFiles(ca=ca) if ca else None
     return {"tls": tls, "token": os.environ.get("GENERIC_PROVIDER_TOKEN")}
@@ -80,7 +81,7 @@ class Crm:
         return number
 
     def send(self) -> None:
-        """Sends all orders that are not known to have been performed."""
+        """Sends all orders whose result is unknown."""
         rows = self._database.execute("SELECT id, request FROM orders WHERE state = 'OPEN'")
         for number, stored in rows.fetchall():
             request = PerformActionRequest.FromString(stored)
@@ -96,14 +97,15 @@ class Crm:
                 self._note(number, state="PERFORMED", subscription=done.subscription)
 
     def follow(self) -> Iterator[Event]:
-        """Yields each event after it is stored. After a restart it continues after the last one.
+        """Yields each event after its change is stored.
 
-        The server tells of everybody's actions, so some events belong to no order of ours.
+        After a restart, the iterator continues after the last event. The server sends the events of
+        all callers, so some events belong to no order of this CRM.
         """
         place = self._database.execute("SELECT cursor FROM place").fetchone()
         events = self._client.watch_events(
             start_after=place[0] if place else "",
-            from_beginning=True,  # if there is no cursor yet
+            from_beginning=True,  # if no cursor is stored yet
             kinds=KINDS,
             on_heartbeat=self._go_on_behind,
         )
@@ -114,7 +116,7 @@ class Crm:
             yield event
 
     def state(self, order: str) -> tuple[str, str] | None:
-        """Returns the state of an order and its error; None if the order is not one of ours."""
+        """Returns the state of an order and its error; None if the order is not from this CRM."""
         row = self._database.execute("SELECT state, error FROM orders WHERE id = ?", (order,))
         found: tuple[str, str] | None = row.fetchone()
         return found
@@ -125,7 +127,7 @@ class Crm:
         return str(number)
 
     def _apply(self, event: Event) -> None:
-        """Only the change of the order's row: applying an event twice does no harm."""
+        """Changes only the row of the order, so an event that is applied twice changes nothing."""
         settled = event.HasField("action_settled")
         action = (event.action_settled if settled else event.subscription_rolled_back).action
         error = f"{action.error.error_code} {action.error.error_description}".strip()
@@ -135,7 +137,7 @@ class Crm:
         )
 
     def _note(self, order: str, *, state: str, subscription: str = "", error: str = "") -> None:
-        # its result may have come as an event already, and stays
+        # the result may have arrived as an event already, and must not change
         with self._database:
             self._database.execute(
                 "UPDATE orders SET state = iif(state = 'OPEN', ?, state), error = error || ?, "

@@ -1,10 +1,11 @@
-"""An adapter for an OTT platform with an HTTP interface. It needs the standard library only.
+"""An adapter for an OTT platform with an HTTP interface. The adapter needs only the standard
+library and the client.
 
     python http_ott.py localhost:50051 STREAMFLIX http://ott.example.net/api
 
-The platform's interface overwrites the whole set: `PUT /subscribers/S0000000001` takes a JSON
+The platform's interface overwrites a whole subscriber: `PUT /subscribers/S0000000001` takes a JSON
 object with the devices and the products that the subscriber has from now on. A film is bought by
-`PUT /subscribers/S0000000001/purchases/ORDER` and cancelled by DELETE. All of them may be repeated.
+`PUT /subscribers/S0000000001/purchases/ORDER` and cancelled by DELETE. Each call may be repeated.
 """
 
 from __future__ import annotations
@@ -37,7 +38,9 @@ class Ott:
         self._url = url.rstrip("/")
 
     def call(self, method: str, *path: str, content: object = None) -> None:
-        """Makes one call. Raises what the adapter must answer if the platform does not do it."""
+        """Makes one call. If the platform refuses the call, raises the exception for the adapter's
+        answer.
+        """
         url = "/".join([self._url, *[quote(part, safe="") for part in path]])
         body = None if content is None else json.dumps(content).encode()
         headers = {"Content-Type": "application/json"}
@@ -59,14 +62,14 @@ class Ott:
         if error.code >= HTTPStatus.INTERNAL_SERVER_ERROR:
             return PlatformDown(text=f"{error.code} {text}")
         if error.code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
-            # our own password is wrong: that is no reason to take a customer's order back
+            # the adapter's password is wrong, which is no reason to take a customer's order back
             return PlatformDown(text=f"{error.code}: check the adapter's password")
         return Reject(str(error.code), text)
 
 
 def reached_by() -> dict[str, Any]:
-    """Returns how to reach the server, if it has TLS and callers: the environment variables
-    GENERIC_PROVIDER_CA (a file) and GENERIC_PROVIDER_TOKEN say so.
+    """Returns the settings of the connection, if the server has TLS and callers: the environment
+    variables GENERIC_PROVIDER_CA (a file) and GENERIC_PROVIDER_TOKEN.
     """
     ca = os.environ.get("GENERIC_PROVIDER_CA")
     tls = TlsFiles(ca=ca) if ca else None
@@ -83,7 +86,7 @@ def adapter_for(server: str, provider: str, ott: Ott) -> Adapter:
     @adapter.target
     def put(
         work: Work,
-    ) -> str:  # a plain function runs in a thread, so it may wait
+    ) -> str:  # a plain function runs in a thread, so it may block
         holds = {
             "name": work.target.holder.name,
             "devices": [item.serial_number for item in work.target.items],
@@ -105,7 +108,7 @@ def adapter_for(server: str, provider: str, ott: Ott) -> Adapter:
 
 
 def _purchase(request: ProvisioningRequest) -> tuple[str, str, str, str]:
-    """The reference of the usage record makes the call safe to repeat."""
+    """The call is safe to repeat, because it contains the reference of the usage record."""
     return "subscribers", request.subscription, "purchases", request.usage.reference
 
 

@@ -2,16 +2,17 @@
 
     python text_protocol_cas.py localhost:50051 CONAX cas.example.net 7071
 
-The protocol has one line for each command and one for each answer. A command begins with an id,
-and the answer repeats it. The CAS knows cards, and the products that each card may receive:
+The protocol has one line for each command and one line for each answer. A command begins with an
+id, and the answer begins with the same id. The CAS knows cards, and the products that each card may
+receive:
 
     R0000000042 ADD 0012345678 1001
     R0000000042 OK
     R0000000043 ADD 0012345678 1003
     R0000000043 ERR E42 not on this card
 
-`SET card product…` gives a card exactly these products, `ADD` and `DEL` change one product. All of
-them may be repeated: the CAS answers OK if there is nothing to do.
+`SET card product…` gives a card exactly these products, `ADD` and `DEL` change one product. Each
+command may be repeated: the CAS answers OK if the card already has the requested state.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ SECONDS = 10.0
 
 
 class Cas:
-    """One connection, which is opened when it is needed. Commands wait for one another."""
+    """One connection, which is opened when it is needed. Commands are sent one after the other."""
 
     def __init__(self, host: str, port: int) -> None:
         self._place = host, port
@@ -46,10 +47,10 @@ class Cas:
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def command(self, number: str, verb: str, *words: str) -> None:
-        """Sends one command. Raises Reject if the CAS refuses it, and PlatformDown if the CAS is
-        not there or does not answer.
+        """Sends one command. Raises Reject if the CAS refuses it, and PlatformDown if the CAS
+        cannot be reached or does not answer.
         """
-        # a serial number may contain a blank, which would begin another word
+        # a blank in a serial number would begin another word of the command
         line = " ".join([number, verb, *[quote(word, safe="") for word in words]])
         async with self._turn:
             try:
@@ -80,15 +81,15 @@ class Cas:
             if answer.partition(" ")[0] != line.partition(" ")[0]:
                 raise ConnectionError(f"{answer!r} answers another command")
         except BaseException:
-            writer.close()  # a late answer must not be read as that of the next command
+            writer.close()  # a late answer must not be read as the answer of the next command
             raise
         self._streams = reader, writer
         return answer
 
 
 def reached_by() -> dict[str, Any]:
-    """Returns how to reach the server, if it has TLS and callers: the environment variables
-    GENERIC_PROVIDER_CA (a file) and GENERIC_PROVIDER_TOKEN say so.
+    """Returns the settings of the connection, if the server has TLS and callers: the environment
+    variables GENERIC_PROVIDER_CA (a file) and GENERIC_PROVIDER_TOKEN.
     """
     ca = os.environ.get("GENERIC_PROVIDER_CA")
     tls = TlsFiles(ca=ca) if ca else None
@@ -126,13 +127,13 @@ def adapter_for(server: str, provider: str, cas: Cas) -> Adapter:
 
     @adapter.on(RequestType.ADD_INSTALLED_ITEM, RequestType.REMOVE_INSTALLED_ITEM)
     async def empty(request: ProvisioningRequest) -> None:
-        # a card that comes or goes has no products; requests of their own switch services on
+        # a new or removed card has no products; separate requests switch services on
         for card in cards([request.installed_item]):
             await cas.command(request.number, "SET", card)
 
     @adapter.on(RequestType.UPDATE_SUBSCRIBER, RequestType.UPDATE_ADDRESS)
     async def nothing(_: ProvisioningRequest) -> None:
-        """This CAS stores no names and addresses, so there is nothing to do."""
+        """Does nothing, because this CAS stores no names and addresses."""
 
     return adapter
 

@@ -1,7 +1,8 @@
-"""Every filter of a list selects exactly what shows the wanted value, whatever has happened."""
+"""Lists, filters, the backlog and claims agree with each other, whatever has happened."""
 
 from __future__ import annotations
 
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,11 @@ from typing import Any
 
 import pytest
 
+from generic_provider_server.commands.live_leases import Release
 from generic_provider_server.domain.platform.image import Request
 from generic_provider_server.domain.subscription.names_used import goods_named
-from generic_provider_server.domain.values import SyncState, Value
+from generic_provider_server.domain.subscription.records import RequestRecord, WaitingFor
+from generic_provider_server.domain.values import RequestState, SyncState, Value
 from generic_provider_server.store.read.filters import (
     ActionFilter,
     RequestFilter,
@@ -64,14 +67,37 @@ SUBSCRIPTIONS: dict[str, Values] = {
 
 @dataclass(slots=True)
 class Listed(History):
-    """Plays a history, and compares each filter of each list with what the list shows."""
+    """Plays a history, and compares what is shown of the same state."""
 
     async def play(self, steps: Sequence[tuple[str, int]]) -> list[SyncState]:
         await self._do(steps)
         await self._compare(REQUESTS, Queries.requests, RequestFilter, after=0)
         await self._compare(ACTIONS, Queries.actions, ActionFilter, before=0)
         await self._compare(SUBSCRIPTIONS, Queries.subscriptions, SubscriptionFilter, after="")
+        await self.bench.pass_time(0)
+        self._take_handed_over()
+        for provider in filter(self.truth.effective, [each.code for each in self.providers]):
+            await self._check_backlog(provider)
         return await History.play(self, ())  # `super` does not work in a class with slots
+
+    async def _check_backlog(self, provider: str) -> None:
+        wanted = RequestFilter(provider=provider, states=(RequestState.PENDING,))
+        pending = await self.bench.store.read(lambda q: q.requests(wanted, after=0, limit=MOST))
+        backlog = await self.bench.store.read(lambda q: q.backlog(provider))
+        waiting = defaultdict[WaitingFor | None, list[RequestRecord]](list)
+        for each in pending:
+            waiting[each.waiting_for].append(each)
+        stopped = [*waiting[WaitingFor.ANSWER], *waiting[WaitingFor.RETRY]]
+        behind = {each.subscription for each in waiting[WaitingFor.EARLIER_REQUEST]}
+        assert backlog.pending == len(pending) == sum(count for _, count in backlog.by_age)
+        assert backlog.leased == len(waiting[WaitingFor.ANSWER])
+        assert backlog.waiting_for_retry == len(waiting[WaitingFor.RETRY])
+        assert backlog.blocked_subscriptions == len(behind & {r.subscription for r in stopped})
+        assert dict(backlog.by_type) == Counter([each.type for each in pending])
+        claimed = await self.bench.claim(provider, credit=MOST)
+        handed = {request.number for each in claimed for request in each.requests}
+        assert handed == {each.number for each in waiting[WaitingFor.ADAPTER]}
+        await self.bench.store.do(Release(leases=tuple([each.lane.lease for each in claimed])))
 
     async def _compare(
         self, fields: Mapping[str, Values], question: Any, kind: type[Value], **start: Any
@@ -91,7 +117,7 @@ class Listed(History):
 
 @pytest.mark.timeout(600)
 @histories(suite=10, soak=200, at_once=10)
-async def test_a_filter_selects_exactly_what_shows_its_value(
+async def test_lists_filters_backlog_and_claims_agree(
     url: str, tmp_path: Path, chunk: str, count: int, figure: Figure
 ) -> None:
     await play_on_store(url, tmp_path, chunk=chunk, count=count, figure=figure, kind=Listed)

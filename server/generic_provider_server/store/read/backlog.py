@@ -45,12 +45,13 @@ AGES = (MINUTE, 10 * MINUTE, 60 * MINUTE, 1_440 * MINUTE)
 class BacklogQueries(BaseQueries):
     def backlog(self, provider: str) -> Backlog:
         now = self._memory.now()
-        blocked = (LaneRow.status != LaneState.READY) & (LaneRow.pending > LaneRow.count)
+        leased = (LaneRow.status == LaneState.LEASED) & (LaneRow.pending > LaneRow.count)
+        delayed = LaneRow.status == LaneState.DELAYED
         lanes = LaneRow.select(
             fn.COALESCE(fn.SUM(LaneRow.pending), 0).alias("pending"),
             fn.COALESCE(fn.SUM(LaneRow.count), 0).alias("leased"),
-            _count(LaneRow.head, LaneRow.status == LaneState.DELAYED).alias("delayed"),
-            _count(LaneRow.head, blocked).alias("blocked"),
+            _count(LaneRow.head, delayed).alias("delayed"),
+            _count(LaneRow.head, leased | (delayed & (LaneRow.pending > 1))).alias("blocked"),
         )
         (lane,) = self._rows(lanes.where(LaneRow.provider == provider))
         pending = (RequestRow.provider == provider) & SQL("state = 1")

@@ -13,7 +13,11 @@ import pytest
 from generic_provider_server.commands.live_leases import Release
 from generic_provider_server.domain.platform.image import Request
 from generic_provider_server.domain.subscription.names_used import goods_named
-from generic_provider_server.domain.subscription.records import RequestRecord, WaitingFor
+from generic_provider_server.domain.subscription.records import (
+    RequestRecord,
+    SubscriptionRecord,
+    WaitingFor,
+)
 from generic_provider_server.domain.values import RequestState, SyncState, Value
 from generic_provider_server.store.read.filters import (
     ActionFilter,
@@ -76,8 +80,8 @@ class Listed(History):
         await self._compare(SUBSCRIPTIONS, Queries.subscriptions, SubscriptionFilter, after="")
         await self.bench.pass_time(0)
         self._take_handed_over()
-        for provider in filter(self.truth.effective, [each.code for each in self.providers]):
-            await self._check_backlog(provider)
+        for provider in self.providers:
+            await self._check_backlog(provider.code)
         return await History.play(self, ())  # `super` does not work in a class with slots
 
     async def _check_backlog(self, provider: str) -> None:
@@ -87,17 +91,28 @@ class Listed(History):
         waiting = defaultdict[WaitingFor | None, list[RequestRecord]](list)
         for each in pending:
             waiting[each.waiting_for].append(each)
+        server = self.bench.store.server
+        gauges = (await self.bench.store.read(lambda q: q.gauges(server))).providers[provider]
+        assert gauges.waiting == {each: len(waiting[each]) for each in WaitingFor}
+        links = [s.aggregate.link(provider) for s in await self._everybody()]
+        drifted = [link for link in links if link and link.sync_state is SyncState.OUT_OF_SYNC]
+        assert gauges.out_of_sync == backlog.out_of_sync_subscriptions == len(drifted)
         stopped = [*waiting[WaitingFor.ANSWER], *waiting[WaitingFor.RETRY]]
         behind = {each.subscription for each in waiting[WaitingFor.EARLIER_REQUEST]}
         assert backlog.pending == len(pending) == sum(count for _, count in backlog.by_age)
         assert backlog.leased == len(waiting[WaitingFor.ANSWER])
-        assert backlog.waiting_for_retry == len(waiting[WaitingFor.RETRY])
-        assert backlog.blocked_subscriptions == len(behind & {r.subscription for r in stopped})
+        if self.truth.effective(provider):
+            assert backlog.waiting_for_retry == len(waiting[WaitingFor.RETRY])
+            assert backlog.blocked_subscriptions == len(behind & {r.subscription for r in stopped})
         assert dict(backlog.by_type) == Counter([each.type for each in pending])
         claimed = await self.bench.claim(provider, credit=MOST)
         handed = {request.number for each in claimed for request in each.requests}
         assert handed == {each.number for each in waiting[WaitingFor.ADAPTER]}
         await self.bench.store.do(Release(leases=tuple([each.lane.lease for each in claimed])))
+
+    async def _everybody(self) -> list[SubscriptionRecord]:
+        wanted = SubscriptionFilter()
+        return await self.bench.store.read(lambda q: q.subscriptions(wanted, after="", limit=MOST))
 
     async def _compare(
         self, fields: Mapping[str, Values], question: Any, kind: type[Value], **start: Any

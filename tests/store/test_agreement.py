@@ -12,13 +12,20 @@ import pytest
 
 from generic_provider_server.commands.live_leases import Release
 from generic_provider_server.domain.platform.image import Request
-from generic_provider_server.domain.subscription.names_used import goods_named
+from generic_provider_server.domain.subscription.names_used import (
+    Use,
+    goods_named,
+    uses_named,
+    uses_of,
+)
 from generic_provider_server.domain.subscription.records import (
+    ActionState,
     RequestRecord,
     SubscriptionRecord,
     WaitingFor,
 )
-from generic_provider_server.domain.values import RequestState, SyncState, Value
+from generic_provider_server.domain.values import Goods, RequestState, SyncState, Value
+from generic_provider_server.store.database.models import ItemRow, ProviderUse
 from generic_provider_server.store.read.filters import (
     ActionFilter,
     RequestFilter,
@@ -78,11 +85,27 @@ class Listed(History):
         await self._compare(REQUESTS, Queries.requests, RequestFilter, after=0)
         await self._compare(ACTIONS, Queries.actions, ActionFilter, before=0)
         await self._compare(SUBSCRIPTIONS, Queries.subscriptions, SubscriptionFilter, after="")
+        await self._check_names()
         await self.bench.pass_time(0)
         self._take_handed_over()
         for provider in self.providers:
             await self._check_backlog(provider.code)
         return await History.play(self, ())  # `super` does not work in a class with slots
+
+    async def _check_names(self) -> None:
+        """Checks which items are reserved, and how often each part of a provider is used."""
+        owners, uses = defaultdict[Goods, set[str]](set), Counter[Use]()
+        for aggregate in [each.aggregate for each in await self._everybody()]:
+            uses.update(uses_of(aggregate))
+            for goods in goods_named(aggregate):
+                owners[goods].add(aggregate.desired.number)
+        wanted = ActionFilter(states=(ActionState.SCHEDULED,))
+        for each in await self.bench.store.read(lambda q: q.actions(wanted, before=0, limit=MOST)):
+            uses.update(uses_named(each.action) if each.action else ())
+        items, used = await self.bench.store.read(_names)
+        assert {goods for goods, _ in items} == owners.keys()
+        assert all(owner in owners[goods] for goods, owner in items)
+        assert used == uses
 
     async def _check_backlog(self, provider: str) -> None:
         wanted = RequestFilter(provider=provider, states=(RequestState.PENDING,))
@@ -128,6 +151,14 @@ class Listed(History):
                 one = (wanted,) if field.endswith("s") else wanted
                 found = [each for each in everything if wanted in values(each)]
                 assert await ask(**{field: one}) == found, (field, wanted)
+
+
+def _names(queries: Queries) -> tuple[list[tuple[Goods, str]], dict[Use, int]]:
+    items, uses = ItemRow.select(), ProviderUse.select().where(ProviderUse.uses != 0)
+    return (
+        [(Goods(r.goods_type, r.serial_number), r.subscription) for r in queries._rows(items)],  # noqa: SLF001 - the tables themselves
+        {(row.provider, row.thing): row.uses for row in queries._rows(uses)},  # noqa: SLF001
+    )
 
 
 @pytest.mark.timeout(600)

@@ -134,4 +134,4 @@ def check_in_time(*, certificate: Path, key: Path) -> None:
 
 
 def _no_password() -> str:
-    raise OSError("--tls-key: the key is encrypted, and nobody is there to give the password")
+    raise OSError("--tls-key: the key is encrypted, and the server cannot ask for a password")

@@ -72,7 +72,7 @@ def test_so_is_one_in_a_file(server: Server, tmp_path: Path) -> None:
     done = _in_tallinn(server, "action", "batch", str(file))
 
     assert done.stdout == "2 done, 0 refused\n", done.stderr
-    assert done.stderr.count("taken in that of this machine, EET") == 1
+    assert done.stderr.count("times in the zone of this machine, EET") == 1
     untils = [
         told_as_json("subscription", "show", number, server=server)[0]["until"]
         for number in (first, second)

@@ -124,7 +124,9 @@ def _check(common: Common, *, part: bool) -> None:
             "the service performs the action now"
         )
     if common.at and part:
-        raise click.UsageError("--at needs --whole: what is kept now may be old by then")
+        raise click.UsageError(
+            "--at needs --whole: the present values may be outdated at that time"
+        )
 
 
 def _perform(
@@ -272,8 +274,8 @@ def _notes(done: PerformActionResponse) -> Iterator[str]:
         yield "performed by an earlier call with the same request id; nothing was changed now"
     for provider in done.providers_left_out:
         yield (
-            f"{provider} is not effective, so nothing was sent to it; once it is effective again, "
-            "the next action or a reset sends what it lacks"
+            f"{provider} is not effective, so it got no requests; once it is effective again, "
+            "the next action or a reset sends the elements that its platform lacks"
         )
     for each in done.subscription.services:
         if each.missing_goods_types:

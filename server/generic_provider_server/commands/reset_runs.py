@@ -195,8 +195,8 @@ def _decided(run: RunRecord, *, now: Instant) -> RunRecord:
     percent, most = share(run.losing, run.holding), run.definition.guard_percent
     too_many = run.holding >= GUARD_LEAST and 0 < most < percent
     why = (
-        f"it would switch something off for {run.losing} of {run.holding} subscriptions that hold "
-        f"an entitlement, {percent:.1f} %, and {most:g} % are allowed"
+        f"it would take an entitlement from {run.losing} of {run.holding} subscriptions that hold "
+        f"one, {percent:.1f} %, and {most:g} % are allowed"
     )
     if run.stage is Stage.PLAN:
         message = why if too_many else "its plan needs an approval"

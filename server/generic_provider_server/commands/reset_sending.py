@@ -22,7 +22,7 @@ from .reset_runs import Step, digest_of, ended
 
 log = structlog.get_logger()
 
-OTHER_REQUESTS = "other requests would be needed than were planned"
+OTHER_REQUESTS = "the subscription needs other requests than the planned requests"
 MOST_NAMED = 5
 WRITTEN = 100
 """The number of subscriptions whose changes are written together. PostgreSQL executes the

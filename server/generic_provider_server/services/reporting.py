@@ -202,7 +202,7 @@ class Reporting:
                 raise Refused(
                     Reason.REPORT_INCOMPLETE,
                     f"the report does not name at least {missing} of {linked} subscriptions, and "
-                    f"{terms.max_missing_percent:g} % may be missing; what it names was applied",
+                    f"{terms.max_missing_percent:g} % may be missing; its entries were applied",
                     linked=str(linked),
                     most=str(most),
                     missing=str(missing),

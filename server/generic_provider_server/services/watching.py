@@ -256,8 +256,8 @@ class Watching:
 def _unknown(cursor: str) -> Refused:
     return Refused(
         Reason.CURSOR_UNKNOWN,
-        f"this store has given no cursor {cursor!r}: it was given by another one, or after the "
-        "backup from which this one was restored",
+        f"the cursor {cursor!r} is not from this store: it is from another store, or was given "
+        "after the back-up from which this store was restored",
         cursor=cursor,
     )
 

@@ -42,4 +42,4 @@ def _given(text: str) -> datetime:
 @cache
 def _say_once() -> None:
     zone = datetime.now().astimezone().strftime("%Z")
-    say(f"Times without a time zone are taken in that of this machine, {zone}.", err=True)
+    say(f"Times without a time zone are times in the zone of this machine, {zone}.", err=True)

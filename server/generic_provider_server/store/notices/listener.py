@@ -101,8 +101,8 @@ class Listener:
             raise
         connection.close()
         raise UnsupportedDatabase(
-            "notifications of the database do not arrive: if there is a pooler in transaction mode "
-            "between, give a URL past it with --notifications-database"
+            "notifications of the database do not arrive: if the URL names a pooler in transaction "
+            "mode, give a direct URL with --notifications-database"
         )
 
     def _receives(self, connection: psycopg.Connection[Any]) -> bool:

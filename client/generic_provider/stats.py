@@ -1,3 +1,5 @@
+"""Defines the figures of a running adapter."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass

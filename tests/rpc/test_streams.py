@@ -14,7 +14,7 @@ from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1 import resources_pb2 as pb
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider.v1.provisioning_service_pb2_grpc import ProvisioningServiceStub
-from generic_provider_server.rpc.provisioning_service import ProvisioningServicer
+from generic_provider_server.services.backlogs import Backlogs
 from support.calling import Caller, Refusal
 
 ACCEPTED = api.RESPONSE_STATUS_ACCEPTED
@@ -258,8 +258,8 @@ async def test_a_heartbeat_does_not_wait_for_the_database(
     address: str, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("generic_provider_server.rpc.provisioning_service.HEARTBEAT", (0.1, 0.1))
-    monkeypatch.setattr("generic_provider_server.rpc.provisioning_service.COUNT_SECONDS", 0)
-    monkeypatch.setattr("generic_provider_server.rpc.provisioning_service.ANSWER_SECONDS", 0.1)
+    monkeypatch.setattr("generic_provider_server.services.backlogs.COUNT_SECONDS", 0)
+    monkeypatch.setattr("generic_provider_server.services.backlogs.ANSWER_SECONDS", 0.1)
     await subscribe(caller, 1)
     goes_on = asyncio.Event()
 
@@ -270,7 +270,7 @@ async def test_a_heartbeat_does_not_wait_for_the_database(
     async with stream(address, "a", max_in_flight=1) as call:
         first = await call.read()
         assert isinstance(first, api.StreamPendingRequestsResponse)
-        monkeypatch.setattr(ProvisioningServicer, "_backlog", never)
+        monkeypatch.setattr(Backlogs, "count", never)
         await handed(call)
         beat = await call.read()
     goes_on.set()

@@ -1,3 +1,5 @@
+"""Defines the command `demo`."""
+
 from __future__ import annotations
 
 import sys

@@ -1,3 +1,5 @@
+"""Defines the command `health`."""
+
 from __future__ import annotations
 
 import sys

@@ -1,11 +1,11 @@
+"""Answers the calls of ProvisioningService, which adapters make."""
+
 from __future__ import annotations
 
 import asyncio
 import random
 import time
-from collections import defaultdict
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from functools import partial
 
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
@@ -15,10 +15,10 @@ from ..commands.live_leases import Extend, LeaseState, Release
 from ..domain.lease import Lease, lease_of, stream_of, token_of
 from ..domain.refusals import Reason, Refused
 from ..domain.values import SECOND
+from ..services.backlogs import Backlogs
 from ..services.delivery import Delivery
 from ..services.reporting import Reporting
 from ..services.streams import AdapterStream, Cut, Drain
-from ..store.memory.full_scan import FullScan
 from ..store.store import Store
 from . import encode
 from .checks import Checks
@@ -31,14 +31,6 @@ HEARTBEAT = 5.0, 10.0
 
 The time is random, so that streams which were opened together do not get their heartbeats together.
 """
-
-ANSWER_SECONDS = 1.0
-"""The greatest time in seconds that a heartbeat waits for the backlog: an adapter begins no request
-after 12 s without a message.
-"""
-
-COUNT_SECONDS = 2.0
-"""The seconds for which all streams of a provider share one count of its backlog."""
 
 MOST_AT_ONCE = 1_000
 MOST_BYTES = 1024 * 1024
@@ -54,8 +46,7 @@ class ProvisioningServicer:
     def __init__(self, store: Store, delivery: Delivery) -> None:
         self._store = store
         self._delivery = delivery
-        self._counts: defaultdict[str, FullScan] = defaultdict(partial(FullScan, COUNT_SECONDS))
-        self._backlogs: dict[str, tuple[int, int]] = {}
+        self._backlogs = Backlogs(store)
 
     async def StreamPendingRequests(
         self, request: api.StreamPendingRequestsRequest, call: IncomingCall
@@ -104,7 +95,7 @@ class ProvisioningServicer:
         checks.done()
         await self._store.catalogue(provider)
         handed = await self._delivery.pull(provider, demand, wait=wait)
-        backlog, age = await self._backlog(provider)
+        backlog, age = await self._backlogs.count(provider)
         return api.PullPendingRequestsResponse(
             subscriptions=self._on_time([(each, self._shown(each)) for each in handed]),
             backlog=backlog,
@@ -202,7 +193,7 @@ class ProvisioningServicer:
         )
 
     async def _heartbeat(self, provider: str) -> api.StreamPendingRequestsResponse:
-        backlog, age = await self._backlog_in_time(provider)
+        backlog, age = await self._backlogs.count_in_time(provider)
         heartbeat = api.StreamPendingRequestsResponse.Heartbeat(
             server_time=encode.timestamp(encode.now()),
             backlog=backlog,
@@ -212,27 +203,6 @@ class ProvisioningServicer:
             ),
         )
         return self._sent(api.StreamPendingRequestsResponse(heartbeat=heartbeat))
-
-    async def _backlog_in_time(self, provider: str) -> tuple[int, int]:
-        """Returns the backlog. If the database is slow, returns an earlier count, so that no
-        heartbeat is late.
-        """
-        known = self._backlogs.get(provider)
-        try:
-            async with asyncio.timeout(None if known is None else ANSWER_SECONDS):
-                return await self._backlog(provider)
-        except TimeoutError:
-            return known or (0, 0)
-
-    async def _backlog(self, provider: str) -> tuple[int, int]:
-        """Returns the number of pending requests, and the age of the oldest pending request in
-        microseconds.
-        """
-        with self._counts[provider].turn() as due:
-            if due:
-                backlog = await self._store.read(lambda queries: queries.backlog_size(provider))
-                self._backlogs[provider] = backlog
-        return self._backlogs[provider]
 
 
 def _stream_of(

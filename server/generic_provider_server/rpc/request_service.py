@@ -1,3 +1,5 @@
+"""Answers the calls of RequestService."""
+
 from __future__ import annotations
 
 from generic_provider.v1 import request_service_pb2 as api

@@ -1,3 +1,5 @@
+"""Answers the calls of ResetService."""
+
 from __future__ import annotations
 
 from generic_provider.v1 import reset_service_pb2 as api

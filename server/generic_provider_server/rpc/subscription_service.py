@@ -1,3 +1,5 @@
+"""Answers the calls of SubscriptionService."""
+
 from __future__ import annotations
 
 from generic_provider.v1 import subscription_service_pb2 as api

@@ -13,7 +13,7 @@ from generic_provider.v1.resources_pb2 import GoodsMapping
 @dataclass(frozen=True, slots=True)
 class Offer:
     provider: Provider
-    """The provider as its file describes it; empty if there is no file."""
+    """The provider that its file describes; empty if there is no file."""
     service: str
 
     def __post_init__(self) -> None:

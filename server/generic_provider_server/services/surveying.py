@@ -59,7 +59,7 @@ def survey(
     described: bool = False,
 ) -> Survey:
     """Examines the next subscriptions whose numbers follow `after`: at most AT_ONCE subscriptions,
-    and none after the finding number `most`.
+    and at most until `most` findings are found.
     """
     records = queries.reset_candidates(definition, after=after, limit=AT_ONCE)
     circumstances = Circumstances(

@@ -28,7 +28,7 @@ UNREACHABLE = (OperationalError, InterfaceError)
 
 
 class Readers:
-    """The threads that run queries. Each has a connection of its own.
+    """The threads that run queries. Each thread has a connection of its own.
 
     `shared` and `sign_of_life` are those of the store.
     """

@@ -62,8 +62,8 @@ SAME = Comparison()
 
 
 def compare(held: PlatformImage, wanted: PlatformImage) -> Comparison:
-    """Compares the images. The result is false as a condition if the platform needs no request to
-    change `held` into `wanted`.
+    """Compares the images. `bool(result)` is False if the platform needs no request to change
+    `held` into `wanted`.
 
     If the platform need not know the subscriber, holder and address are not compared.
     """

@@ -89,7 +89,7 @@ class Parts(TypedDict, total=False):
 
 
 def request(
-    type: RequestType.ValueType | str,  # noqa: A002 - the contract names it
+    type: RequestType.ValueType | str,  # noqa: A002 - the protos define this name
     *,
     number: str = "",
     subscription: str = "S0000000001",

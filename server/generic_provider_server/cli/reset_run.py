@@ -143,7 +143,9 @@ def watch_(client: Client, output: Output, *, reset_run: str) -> None:
 
 
 def _watched(client: Client, number: str) -> None:
-    """Shows the run until it has ended or waits. Exits with 1 if the run failed."""
+    """Shows the run until it has ended or waits for its approval. Exits with 1 if the run
+    failed.
+    """
     from rich import progress as bars  # noqa: PLC0415 - most commands show no progress
 
     columns = bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn()

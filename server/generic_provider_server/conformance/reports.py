@@ -26,7 +26,7 @@ def write_junit(verdicts: Iterable[RuleVerdict], file: Path, *, error: str = "")
         case = ET.SubElement(
             suite, "testcase", classname="adapter", name=f"rule {verdict.rule}: {verdict.asks}"
         )
-        # XML cannot contain control characters, and an adapter may have sent some
+        # XML cannot contain control characters, and an adapter may have sent control characters
         seen = "".join(each if each.isprintable() else "?" for each in verdict.seen)
         match verdict.word:
             case "broken":

@@ -136,7 +136,7 @@ class Calls:
         await refuse(call.context, refused)
 
     async def drain(self, *, seconds: float) -> bool:
-        """Waits until all calls have ended. Returns whether they ended in time."""
+        """Waits until all calls have ended. Returns whether the calls ended in time."""
         self._draining.set()
         if not self._count:
             return True

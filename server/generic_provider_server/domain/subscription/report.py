@@ -15,7 +15,9 @@ from .ledger import Ledger
 from .transition import Circumstances, Transition
 
 CLOCKS = 300 * SECOND
-"""The largest difference to expect between a platform's clock and the server's, in microseconds."""
+"""The largest expected difference between a platform's clock and the server's clock, in
+microseconds.
+"""
 
 Element = TypeVar("Element", bound=Part)
 

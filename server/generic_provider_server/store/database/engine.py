@@ -1,4 +1,6 @@
-"""Defines the interface that the writer needs of a database. SQLite and PostgreSQL implement it."""
+"""Defines the interface that the writer needs of a database. SQLite and PostgreSQL implement this
+interface.
+"""
 
 from __future__ import annotations
 

@@ -15,6 +15,7 @@ from .domain.resets.records import DAYS_OF_ENTRIES
 from .domain.subscription.events import DAYS_OF_EVENTS
 
 LAST_PORT = 65535
+MOST_DAYS = 100 * 365
 
 
 class LogLevel(StrEnum):
@@ -63,18 +64,24 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=1,
+            le=MOST_DAYS,
             description="The number of days after the end of a reset run for which its entries "
             "are kept, unless they are archived earlier.",
         ),
     ] = DAYS_OF_ENTRIES
     event_days: Annotated[
         int,
-        Meta(ge=1, description="The number of days for which events are kept for watchers."),
+        Meta(
+            ge=1,
+            le=MOST_DAYS,
+            description="The number of days for which events are kept for watchers.",
+        ),
     ] = DAYS_OF_EVENTS
     audit_days: Annotated[
         int,
         Meta(
             ge=1,
+            le=MOST_DAYS,
             description="The number of days for which entries of the audit trail are kept, unless "
             "they are archived earlier.",
         ),
@@ -83,6 +90,7 @@ class Settings(Struct, frozen=True, kw_only=True):
         int,
         Meta(
             ge=1,
+            le=1_000,
             description="The number of server processes that share the address and the PostgreSQL "
             "database.",
         ),
@@ -122,18 +130,24 @@ class Settings(Struct, frozen=True, kw_only=True):
         float,
         Meta(
             ge=0.5,
+            le=3_600,
             description="The number of seconds after which a silent database or server process "
             "counts as dead. All processes on a database need the same value.",
         ),
     ] = 10
     drain_seconds: Annotated[
         float,
-        Meta(ge=0, description="The seconds that running calls get to finish after SIGTERM."),
+        Meta(
+            ge=0,
+            le=86_400,
+            description="The seconds that running calls get to finish after SIGTERM.",
+        ),
     ] = 20
     max_streams: Annotated[
         int,
         Meta(
             ge=1,
+            le=1_000_000,
             description="The largest number of adapter streams that a server process keeps open at "
             "the same time. The same limit applies to each other kind of stream: watchers of "
             "events, of reset runs and of the health, platform reports, and downloads of archives.",

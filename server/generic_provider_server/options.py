@@ -54,8 +54,9 @@ class Described(NamedTuple):
     def wanted(self) -> str:
         if self.choices:
             return f"one of {', '.join(self.choices)}"
-        least = get_args(self.type)[1].ge
-        return WORDS[self.plain] + ("" if least is None else f" of at least {least}")
+        limits = get_args(self.type)[1]
+        within = "" if limits.ge is None else f" from {limits.ge} to {limits.le}"
+        return WORDS[self.plain] + within
 
     @property
     def plain(self) -> Any:

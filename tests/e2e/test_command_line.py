@@ -166,7 +166,8 @@ def test_the_settings_in_force_are_printed_with_their_origins(tmp_path: Path) ->
         (("--listen", "nowhere"), "is not HOST:PORT"),
         (("--metrics", "9464"), "--metrics: '9464' is not HOST:PORT"),
         (("--database", "mysql://x/y"), "is not a database URL"),
-        (("--drain-seconds", "soon"), "'soon' is not a number of at least 0"),
+        (("--drain-seconds", "soon"), "'soon' is not a number from 0 to 86400"),
+        (("--audit-days", "99999999999"), "is not a whole number from 1 to 36500"),
         (("--tls-key", "key.pem"), "tls_certificate and tls_key go together"),
     ],
 )

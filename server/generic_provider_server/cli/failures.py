@@ -40,7 +40,7 @@ def failures_printed() -> Iterator[None]:
     except click.ClickException as error:
         text = StringIO()
         _hinted(error).show(text)
-        say(*text.getvalue().rstrip("\n").split("\n"), err=True)
+        say(*text.getvalue().expandtabs(2).rstrip("\n").split("\n"), err=True)
         sys.exit(error.exit_code)
     except click.Abort:
         say("Aborted!", err=True)

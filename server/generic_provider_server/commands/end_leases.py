@@ -8,8 +8,8 @@ from ..domain.lane import Lane, disown
 from ..domain.lease import LeaseEnd
 from ..domain.values import Instant, Value
 from ..store.write.loaded import Needs
-from ..store.write.search import Search
 from ..store.write.transaction import Transaction
+from ..store.write.work_queries import WorkQueries
 from .claim import MOST_AT_ONCE
 
 
@@ -32,10 +32,10 @@ class EndLeases(Value, frozen=True, kw_only=True):
     returns true, no lease ends. The functions below create the command.
     """
 
-    find: Callable[[Search], list[str]]
+    find: Callable[[WorkQueries], list[str]]
     broken: Callable[[Lane], bool] = lambda _: False
     cause: LeaseEnd = LeaseEnd.STREAM_BROKE
-    unless: Callable[[Search], bool] = lambda _: False
+    unless: Callable[[WorkQueries], bool] = lambda _: False
 
     def needs(self) -> Needs:
         return Needs(searches=True, for_adapter=True, duty="leases")

@@ -30,7 +30,7 @@ from .archives import Archives
 from .cleaning import Cleaning
 from .loaded import Loaded, Needs
 from .resets import Resets
-from .search import Search
+from .work_queries import WorkQueries
 
 
 class Changes(Loaded):
@@ -56,7 +56,7 @@ class Changes(Loaded):
         self.numbers = numbers
         self.notice = Notice()
         self.events: list[Event] = []
-        self.search = Search(
+        self.search = WorkQueries(
             tables,
             memory=memory,
             notice=self.notice,

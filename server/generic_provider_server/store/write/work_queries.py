@@ -1,4 +1,4 @@
-"""Finds the subscriptions that a command has to process."""
+"""Contains the queries for work: subscriptions that are ready, overdue or leased."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ..notices.notice import Notice
 LONGEST_LEASE = 2**62
 
 
-class Search:
+class WorkQueries:
     """Finds subscriptions. The command then locks and loads them with `load_free`.
 
     Each query returns at most `most` subscriptions, without subscriptions in `set_aside`, which are

@@ -18,13 +18,14 @@ from generic_provider_server.domain.values import (
     Instant,
     Provider,
     RequestState,
+    RequestType,
 )
 from generic_provider_server.domain.verdicts import judge_final
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
 
 from .bench import Bench
-from .platform import PlatformRefuses, SimulatedPlatform
+from .platform import PlatformRefuses, SimulatedPlatform, subscriber
 from .truth import Truth
 
 ACCEPTED, REJECTED, RETRY_LATER = ResponseStatus
@@ -142,12 +143,31 @@ class Adapters:
         """Applies the next request on the platform. Returns False if the platform refuses it."""
         if work.applied == len(work.handed.requests):
             return True
+        if not work.applied and self.chance.random() < 0.5 and self._overwrite(work):
+            return True
         request = work.handed.requests[work.applied]
         done = self._apply(
             (request.provider, request.subscription), request.number, request.request
         )
         work.applied += done
         return done
+
+    def _overwrite(self, work: HeldLease) -> bool:
+        """Brings the platform to the target at once, if the adapter has one, as adapters do whose
+        platform overwrites everything but usage.
+        """
+        (provider, subscription), requests = work.place, work.handed.requests
+        former = self.platforms[provider].subscribers.get(subscription)
+        known = former or requests[0].type is RequestType.BECOME_SUBSCRIBER
+        if not (known and work.handed.target) or any(each.request.usage for each in requests):
+            return False
+        now = subscriber(work.handed.target)
+        now.usages = former.usages if former else {}
+        self.platforms[provider].subscribers[subscription] = now
+        work.applied = len(requests)
+        self.applied |= {each.number for each in requests}
+        self.log.append(f"{work.place} is overwritten by the platform")
+        return True
 
     def _apply(self, place: Place, number: int, request: Request) -> bool:
         provider, subscription = place

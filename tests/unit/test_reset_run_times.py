@@ -38,6 +38,18 @@ def test_what_runs_every_hour_runs_every_hour_on_both_days() -> None:
     assert autumn == ["10-31 00:00", "10-31 01:00", "10-31 02:00", "10-31 03:00"]
 
 
+@pytest.mark.parametrize("zone", ["Europe/Tallinn", "Australia/Lord_Howe"])
+@pytest.mark.parametrize("cron", ["30 3 * * *", "*/20 1-3 * * *"])
+def test_no_time_comes_too_late_or_again(cron: str, zone: str) -> None:
+    """Tries every ten minutes of the days on which the zones set their clocks."""
+    for day in ("03-27", "04-03", "10-02", "10-30"):
+        start = int(datetime.fromisoformat(f"2027-{day}T00:00+00:00").timestamp())
+        moments = [Instant((start + 600 * n) * SECOND) for n in range(250)]
+        times = [next_time(cron, zone, after=moment) for moment in moments]
+        assert times == sorted(times)
+        assert all(time > moment for time, moment in zip(times, moments, strict=True))
+
+
 def test_a_time_is_that_of_its_zone() -> None:
     assert due("0 4 * * *", "2027-01-01T00:00+00:00", 1, zone="UTC") == ["01-01 04:00"]
     assert due("0 4 * * *", "2027-01-01T00:00+00:00", 1) == ["01-01 02:00"]

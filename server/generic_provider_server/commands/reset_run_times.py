@@ -22,9 +22,10 @@ def next_time(cron: str, time_zone: str, *, after: Instant) -> Instant:
         raise InvalidField(("time_zone", f"{time_zone!r} is no name of a time zone")) from None
     start = datetime.fromtimestamp(after / SECOND, UTC).astimezone(zone)
     try:
-        due = next(CronSim(cron, start))
+        found = (int(due.timestamp()) * SECOND for due in CronSim(cron, start))
+        # when clocks are set back, CronSim begins with times that have passed
+        return Instant(next(due for due in found if due > after))
     except CronSimError as error:
         raise InvalidField(("cron", f"is not an expression of five fields: {error}")) from None
     except StopIteration:
         raise InvalidField(("cron", "is not due within the next 50 years")) from None
-    return Instant(int(due.timestamp()) * SECOND)

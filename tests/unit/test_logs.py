@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import subprocess
 import sys
 
 import pytest
@@ -13,6 +14,26 @@ from generic_provider_server.config import LogFormat, Settings
 from generic_provider_server.domain.audit import AuditEntry
 from generic_provider_server.domain.values import Instant
 from generic_provider_server.logs import STANDARD_ERROR, audit_lines
+
+ONE_LINE_EACH = """
+import logging, structlog
+from generic_provider_server.config import Settings
+from generic_provider_server.domain.audit import AuditEntry
+from generic_provider_server.domain.values import Instant
+from generic_provider_server.logs import STANDARD_ERROR, audit_lines, configure_logs
+
+configure_logs(Settings())
+writes = []
+STANDARD_ERROR.write = writes.append
+structlog.get_logger().warning("said")
+logging.getLogger("library").warning("said")
+audit_lines(Settings())([AuditEntry(time=Instant(1), call=1, method="", caller="")])
+assert [text.count("\\n") for text in writes] == [1, 1, 1], writes
+"""
+
+
+def test_a_line_is_written_together_with_its_end_because_other_threads_write_too() -> None:
+    subprocess.run([sys.executable, "-c", ONE_LINE_EACH], check=True)
 
 
 @pytest.mark.timeout(20)

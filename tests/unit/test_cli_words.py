@@ -71,3 +71,13 @@ def test_a_time_or_span_that_no_calendar_has_is_wrong_usage(typed: tuple[str, ..
     refused = run(*typed)
     assert refused.exit_code == 2
     assert "Error: Invalid value for '--" in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("option", "needs"),
+    [("--holds-everything", "--existing"), ("--term-end=2030-01-01", "--service")],
+)
+def test_an_option_about_others_that_are_missing_is_wrong_usage(option: str, needs: str) -> None:
+    refused = run("action", "become-subscriber", "--type=DTH", option)
+    assert refused.exit_code == 2
+    assert refused.stderr.endswith(f" needs {needs}\n")

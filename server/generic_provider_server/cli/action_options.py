@@ -29,12 +29,23 @@ class Verb(NamedTuple):
     options: tuple[click.Parameter, ...] = ()
 
 
+OF_ELEMENTS = {
+    "existing__holds_everything": "--holds-everything needs --existing",
+    "services__term_end": "--term-end needs --service",
+}
+
+
 def message_fields(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Converts the values of options to keyword arguments of the action's message."""
+    """Converts the values of options to keyword arguments of the action's message.
+
+    Raises UsageError if an option fills the elements of a list, and there are none.
+    """
     fields: dict[str, Any] = {}
     for path in sorted(options):  # sorted, because a list must exist before its elements are filled
         value = options[path]
         if value is not None and value not in ("", (), False):
+            if path in OF_ELEMENTS and path.partition("__")[0] not in fields:
+                raise click.UsageError(OF_ELEMENTS[path])
             _put(fields, path.rstrip("_").split("__"), _plain(value))
     return fields
 

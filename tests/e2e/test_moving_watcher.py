@@ -19,7 +19,8 @@ from generic_provider import (
 )
 from generic_provider_server.app import running
 from generic_provider_server.config import Settings
-from generic_provider_server.domain.subscription.records import action_id, request_number
+from generic_provider_server.domain.subscription.records import action_id
+from generic_provider_server.domain.subscription.request_records import request_number
 from generic_provider_server.store.opening import open_store
 from support.figures import Figure
 from support.fresh import dice

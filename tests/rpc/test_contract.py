@@ -16,7 +16,7 @@ from generic_provider.v1 import subscription_service_pb2 as subscriptions
 from generic_provider_server.domain import actions, archive, lease, values
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.resets import records as reset_records
-from generic_provider_server.domain.subscription import differences, records
+from generic_provider_server.domain.subscription import differences, records, request_records
 from generic_provider_server.rpc.access import ALLOWED
 from generic_provider_server.rpc.errors import STATUS
 from generic_provider_server.rpc.servicers import SERVICES
@@ -32,7 +32,7 @@ ENUMS: list[tuple[type[IntEnum], Any]] = [
     (values.RequestState, resources_pb2.RequestState),
     (values.RequestOrigin, resources_pb2.RequestOrigin),
     (values.Priority, subscriptions.Priority),
-    (records.WaitingFor, resources_pb2.WaitingFor),
+    (request_records.WaitingFor, resources_pb2.WaitingFor),
     (records.ActionState, subscriptions.ActionState),
     (records.ActionOrigin, subscriptions.ActionOrigin),
     (actions.ActionKind, subscriptions.ActionKind),

@@ -18,12 +18,8 @@ from generic_provider_server.domain.subscription.names_used import (
     uses_named,
     uses_of,
 )
-from generic_provider_server.domain.subscription.records import (
-    ActionState,
-    RequestRecord,
-    SubscriptionRecord,
-    WaitingFor,
-)
+from generic_provider_server.domain.subscription.records import ActionState, SubscriptionRecord
+from generic_provider_server.domain.subscription.request_records import RequestRecord, WaitingFor
 from generic_provider_server.domain.values import Goods, RequestState, SyncState, Value
 from generic_provider_server.store.database.models import ItemRow, ProviderUse
 from generic_provider_server.store.read.filters import (

@@ -4,12 +4,13 @@ import pytest
 
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Handed
+from generic_provider_server.commands.judge_answers import Response
 from generic_provider_server.commands.live_leases import Release, Withdraw
-from generic_provider_server.commands.respond import Response
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.refusals import Reason
-from generic_provider_server.domain.subscription.records import ActionState, WaitingFor
+from generic_provider_server.domain.subscription.records import ActionState
+from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.domain.values import (
     RequestOrigin,
     RequestState,

@@ -7,8 +7,8 @@ import asyncio
 from msgspec.structs import replace
 
 from generic_provider_server.commands.claim import Demand, Handed
+from generic_provider_server.commands.judge_answers import Response
 from generic_provider_server.commands.providers import UpdateProvider
-from generic_provider_server.commands.respond import Response
 from generic_provider_server.domain.actions import (
     AddServices,
     AddUsage,

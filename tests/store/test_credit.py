@@ -13,10 +13,10 @@ import pytest
 
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Claim, Handed
+from generic_provider_server.commands.judge_answers import Respond, Response, respond
 from generic_provider_server.commands.live_leases import Extend, Release
-from generic_provider_server.commands.respond import Respond, Response, respond
 from generic_provider_server.domain.lease import ResponseStatus, stream_of
-from generic_provider_server.domain.subscription.records import WaitingFor
+from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.domain.values import SECOND, RequestState
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream

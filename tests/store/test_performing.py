@@ -7,7 +7,8 @@ from msgspec.structs import replace
 
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Rest, Selection
 from generic_provider_server.domain.refusals import InvalidField, Reason, Refused
-from generic_provider_server.domain.subscription.records import ActionState, WaitingFor
+from generic_provider_server.domain.subscription.records import ActionState
+from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.domain.values import (
     Distributor,
     GoodsMapping,

@@ -18,7 +18,7 @@ from generic_provider_server.domain.resets.records import (
     RunState,
 )
 from generic_provider_server.domain.subscription.differences import DifferenceKind
-from generic_provider_server.domain.subscription.records import RequestRecord
+from generic_provider_server.domain.subscription.request_records import RequestRecord
 from generic_provider_server.domain.values import Instant, RequestState, RequestType, SyncState
 from generic_provider_server.services.surveying import totals_of
 from generic_provider_server.store.read.filters import RequestFilter

@@ -13,23 +13,25 @@ from generic_provider_server.domain.archive import Archived, ArchiveRecord, Arch
 from generic_provider_server.domain.lane import Lane
 from generic_provider_server.domain.platform.image import Request
 from generic_provider_server.domain.refusals import Reason
-from generic_provider_server.domain.subscription.aggregate import (
-    ActionError,
-    Aggregate,
-    Pending,
-    UnsettledAction,
-)
+from generic_provider_server.domain.subscription.aggregate import Aggregate
+from generic_provider_server.domain.subscription.pending_requests import Pending
 from generic_provider_server.domain.subscription.records import (
     ActionOrigin,
     ActionRecord,
     ActionState,
     ProviderRecord,
-    RequestRecord,
     SubscriptionRecord,
     Who,
+)
+from generic_provider_server.domain.subscription.request_records import (
+    RequestRecord,
     request_record,
 )
 from generic_provider_server.domain.subscription.undone import Undone
+from generic_provider_server.domain.subscription.unsettled_actions import (
+    ActionError,
+    UnsettledAction,
+)
 from generic_provider_server.domain.values import (
     Account,
     Address,

@@ -14,7 +14,7 @@ from generic_provider_server.commands.live_leases import Withdraw
 from generic_provider_server.commands.servers import Forget
 from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.refusals import Reason, Refused
-from generic_provider_server.domain.subscription.records import WaitingFor
+from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.domain.values import SECOND, SyncState
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.presence import Presence

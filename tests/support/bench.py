@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.end_leases import end_of_stream
+from generic_provider_server.commands.judge_answers import Response, Verdict, respond
 from generic_provider_server.commands.live_leases import Extend, LeaseState, Release
 from generic_provider_server.commands.perform import Done, Perform
 from generic_provider_server.commands.providers import CreateProvider, SetProviderState
-from generic_provider_server.commands.respond import Response, Verdict, respond
 from generic_provider_server.commands.scheduled import Schedule
 from generic_provider_server.domain.actions import AnyAction, BecomeSubscriber
 from generic_provider_server.domain.lease import Lease, ResponseStatus, token_of
@@ -21,9 +21,9 @@ from generic_provider_server.domain.platform.image import PlatformImage
 from generic_provider_server.domain.subscription.records import (
     ActionRecord,
     ProviderRecord,
-    RequestRecord,
     SubscriptionRecord,
 )
+from generic_provider_server.domain.subscription.request_records import RequestRecord
 from generic_provider_server.domain.values import (
     SECOND,
     Instant,

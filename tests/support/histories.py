@@ -18,7 +18,7 @@ from generic_provider_server.commands.reset import ResetSubscription
 from generic_provider_server.commands.scheduled import CancelScheduled
 from generic_provider_server.domain.actions import AnyAction, Terminate
 from generic_provider_server.domain.refusals import Refused
-from generic_provider_server.domain.subscription.aggregate import Pending
+from generic_provider_server.domain.subscription.pending_requests import Pending
 from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import SECOND, Instant, RequestState, SyncState
 from generic_provider_server.store.read.filters import ActionFilter

@@ -18,9 +18,10 @@ from generic_provider_server.domain.platform.image import PlatformImage, Request
 from generic_provider_server.domain.platform.named_elements import Name, names
 from generic_provider_server.domain.platform.reported import Reported
 from generic_provider_server.domain.refusals import Reason
-from generic_provider_server.domain.subscription.aggregate import Aggregate, Link, Pending
+from generic_provider_server.domain.subscription.aggregate import Aggregate, Link
 from generic_provider_server.domain.subscription.due import next_end, overdue, usage_is_over
 from generic_provider_server.domain.subscription.names_changed import names_kept, names_the_same
+from generic_provider_server.domain.subscription.pending_requests import Pending
 from generic_provider_server.domain.subscription.perform import perform
 from generic_provider_server.domain.subscription.report import CLOCKS, overtaken, report
 from generic_provider_server.domain.subscription.request_outcomes import (

@@ -5,9 +5,10 @@ from __future__ import annotations
 from generic_provider_server.domain.platform.image import PlatformImage
 from generic_provider_server.domain.platform.plan import plan
 from generic_provider_server.domain.rules.invariants import check as check_rules
-from generic_provider_server.domain.subscription.aggregate import Link, Pending
+from generic_provider_server.domain.subscription.aggregate import Link
 from generic_provider_server.domain.subscription.due import without_usage
 from generic_provider_server.domain.subscription.names_used import goods_named
+from generic_provider_server.domain.subscription.pending_requests import Pending
 from generic_provider_server.domain.subscription.state_after import after
 from generic_provider_server.domain.subscription.transition import Finished
 from generic_provider_server.domain.values import (

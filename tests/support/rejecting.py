@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from generic_provider_server.domain.subscription.aggregate import ActionError
+from generic_provider_server.domain.subscription.unsettled_actions import ActionError
 from generic_provider_server.domain.values import (
     Subscription,
 )

@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 
 from generic_provider_server.domain.platform.image import image
 from generic_provider_server.domain.rules.invariants import check
-from generic_provider_server.domain.subscription.aggregate import Aggregate, Link, Pending
+from generic_provider_server.domain.subscription.aggregate import Aggregate, Link
 from generic_provider_server.domain.subscription.due import without_usage
-from generic_provider_server.domain.subscription.records import RequestRecord, SubscriptionRecord
+from generic_provider_server.domain.subscription.pending_requests import Pending
+from generic_provider_server.domain.subscription.records import SubscriptionRecord
+from generic_provider_server.domain.subscription.request_records import RequestRecord
 from generic_provider_server.domain.subscription.state_after import after
 from generic_provider_server.domain.values import RequestState, SyncState
 

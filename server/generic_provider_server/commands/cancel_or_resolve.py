@@ -5,9 +5,11 @@ from __future__ import annotations
 from ..domain.archive import request_missing
 from ..domain.lease import LeaseEnd
 from ..domain.refusals import Reason, Refused
-from ..domain.subscription.aggregate import Aggregate, Pending
-from ..domain.subscription.records import RequestRecord, SubscriptionRecord, Who, request_number
+from ..domain.subscription.aggregate import Aggregate
+from ..domain.subscription.pending_requests import Pending
+from ..domain.subscription.records import SubscriptionRecord, Who
 from ..domain.subscription.request_outcomes import accept, reject
+from ..domain.subscription.request_records import RequestRecord, request_number
 from ..domain.values import RequestState, Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from ..domain.catalogue import catalogue_of
 from ..domain.lane import Lane, claim
 from ..domain.platform.image import PlatformImage
-from ..domain.subscription.aggregate import Aggregate, Pending
-from ..domain.subscription.records import RequestRecord, request_record
+from ..domain.subscription.aggregate import Aggregate
+from ..domain.subscription.pending_requests import Pending
+from ..domain.subscription.request_records import RequestRecord, request_record
 from ..domain.subscription.target import target_after
 from ..domain.values import Value
 from ..store.database.documents import encode

@@ -16,13 +16,15 @@ from ..domain.subscription.records import (
     ActionOrigin,
     ActionRecord,
     ActionState,
-    RequestRecord,
     SubscriptionRecord,
-    WaitingFor,
     Who,
+    revised,
+)
+from ..domain.subscription.request_records import (
+    RequestRecord,
+    WaitingFor,
     request_number,
     request_record,
-    revised,
 )
 from ..domain.subscription.transition import Transition
 from ..domain.values import Goods, Instant, RequestOrigin, RequestType, Subscription, Value

@@ -7,7 +7,8 @@ from msgspec.structs import replace
 from ..domain.catalogue import catalogue_of
 from ..domain.refusals import Reason, Refused
 from ..domain.subscription.aggregate import Aggregate
-from ..domain.subscription.records import RequestRecord, Who
+from ..domain.subscription.records import Who
+from ..domain.subscription.request_records import RequestRecord
 from ..domain.subscription.reset import plan_reset
 from ..domain.values import Value
 from ..store.write.archives import key_of_reset

@@ -6,10 +6,10 @@ from msgspec.structs import replace
 
 from ..domain.actions import AnyAction, BecomeSubscriber
 from ..domain.refusals import Reason, Refused, not_found
-from ..domain.subscription.aggregate import ActionError
 from ..domain.subscription.events import Event, EventKind
 from ..domain.subscription.records import ActionRecord, ActionState, Who, action_id
 from ..domain.subscription.scheduling import scheduled
+from ..domain.subscription.unsettled_actions import ActionError
 from ..domain.values import Instant, Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction

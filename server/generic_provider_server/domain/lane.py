@@ -13,7 +13,8 @@ from msgspec.structs import replace
 
 from .lease import Lease, LeaseEnd, back_off
 from .subscription import request_outcomes
-from .subscription.aggregate import Aggregate, Pending
+from .subscription.aggregate import Aggregate
+from .subscription.pending_requests import Pending
 from .subscription.transition import Circumstances, Transition
 from .values import SECOND, Instant, Value
 

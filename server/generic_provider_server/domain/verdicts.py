@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from .lane import Lane
 from .lease import Lease, ResponseCode, ResponseStatus
-from .subscription.aggregate import Pending
+from .subscription.pending_requests import Pending
 from .values import RequestState
 
 

@@ -10,17 +10,18 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor
 from msgspec.structs import replace
 
+from ..commands.judge_answers import Verdict
 from ..commands.live_leases import LeaseState, Release
 from ..commands.perform import Done
 from ..commands.report import EntryResult, Outcome
 from ..commands.reset_definitions import Submit
-from ..commands.respond import Verdict
 from ..domain.archive import ArchiveRecord
 from ..domain.audit import AuditEntry
 from ..domain.lease import ResponseCode
 from ..domain.refusals import Reason, Refused
 from ..domain.resets.records import DefinitionRecord, RunRecord, definition_id, run_id
-from ..domain.subscription.records import ActionRecord, RequestRecord, action_id
+from ..domain.subscription.records import ActionRecord, action_id
+from ..domain.subscription.request_records import RequestRecord
 from ..services.auditing import Auditing
 from ..store.write.command import Asked
 from .access import EVERY_ROLE, Identity

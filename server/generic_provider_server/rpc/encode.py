@@ -26,12 +26,8 @@ from ..domain.platform.plan import provisioned
 from ..domain.resets.records import run_id
 from ..domain.subscription.aggregate import Aggregate, Link
 from ..domain.subscription.differences import Difference, differences
-from ..domain.subscription.records import (
-    RequestRecord,
-    SubscriptionRecord,
-    action_id,
-    request_number,
-)
+from ..domain.subscription.records import SubscriptionRecord, action_id
+from ..domain.subscription.request_records import RequestRecord, request_number
 from ..domain.values import (
     SECOND,
     Account,

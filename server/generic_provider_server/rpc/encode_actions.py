@@ -8,9 +8,10 @@ from generic_provider.v1 import subscription_service_pb2 as api
 from ..domain.actions import Selection, StopServices
 from ..domain.catalogue import Catalogues
 from ..domain.refusals import Reason, Refused
-from ..domain.subscription.aggregate import ActionError
-from ..domain.subscription.records import ActionRecord, action_id, request_number
+from ..domain.subscription.records import ActionRecord, action_id
+from ..domain.subscription.request_records import request_number
 from ..domain.subscription.undone import Undone
+from ..domain.subscription.unsettled_actions import ActionError
 from .encode import (
     account,
     address,

@@ -12,13 +12,8 @@ from generic_provider.v1 import subscription_service_pb2 as api
 from ..domain.catalogue import Catalogues
 from ..domain.resets.records import RunRecord, Settled, run_id
 from ..domain.subscription.events import Event, EventKind
-from ..domain.subscription.records import (
-    ActionRecord,
-    RequestRecord,
-    SubscriptionRecord,
-    action_id,
-    request_number,
-)
+from ..domain.subscription.records import ActionRecord, SubscriptionRecord, action_id
+from ..domain.subscription.request_records import RequestRecord, request_number
 from ..services.event_places import BEGINNING, Drain, Heartbeat, Place, PlacedEvent, Wanted
 from ..services.watching import Watching
 from ..store.read.queries import Queries

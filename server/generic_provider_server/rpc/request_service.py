@@ -9,7 +9,7 @@ from ..commands.cancel_or_resolve import CancelRequest, ResolveRequest
 from ..domain.archive import request_missing
 from ..domain.lease import ResponseStatus
 from ..domain.refusals import Reason, not_found
-from ..domain.subscription.records import RequestRecord
+from ..domain.subscription.request_records import RequestRecord
 from ..domain.values import (
     SECOND,
     Instant,

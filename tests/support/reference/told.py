@@ -12,7 +12,7 @@ from generic_provider_server.domain.platform.image import (
     ProvisionedService,
     Request,
 )
-from generic_provider_server.domain.subscription.aggregate import (
+from generic_provider_server.domain.subscription.unsettled_actions import (
     HolderPart,
     ItemPart,
     Part,

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from functools import reduce
 
 from generic_provider_server.domain.platform.compare import compare
-from generic_provider_server.domain.platform.effect import effect, effects
 from generic_provider_server.domain.platform.plan import plan
+from generic_provider_server.domain.platform.request_effects import effect, effects
 from generic_provider_server.domain.subscription.aggregate import Aggregate
 from generic_provider_server.domain.subscription.differences import differences
 from generic_provider_server.domain.subscription.ledger import Ledger

@@ -5,7 +5,7 @@ from functools import reduce
 import pytest
 
 from generic_provider_server.domain.actions import AddItems, Replace, SwapItem, Terminate
-from generic_provider_server.domain.platform.effect import effect, effects
+from generic_provider_server.domain.platform.request_effects import effect, effects
 from generic_provider_server.domain.values import State
 from support.subscribers import MARI, TALLINN, goods, on, served, viewer
 

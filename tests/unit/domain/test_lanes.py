@@ -27,7 +27,8 @@ from generic_provider_server.domain.lane import (
 from generic_provider_server.domain.lease import Lease, LeaseEnd, ResponseCode
 from generic_provider_server.domain.refusals import Refused
 from generic_provider_server.domain.subscription import request_outcomes
-from generic_provider_server.domain.subscription.aggregate import Aggregate, Pending
+from generic_provider_server.domain.subscription.aggregate import Aggregate
+from generic_provider_server.domain.subscription.pending_requests import Pending
 from generic_provider_server.domain.subscription.perform import perform
 from generic_provider_server.domain.subscription.transition import Circumstances, Transition
 from generic_provider_server.domain.values import SECOND, Instant, ProviderState

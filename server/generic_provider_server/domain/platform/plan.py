@@ -10,7 +10,6 @@ from msgspec.structs import replace
 from ..catalogue import Catalogue
 from ..values import Goods, RequestType, Service, ServiceKind, Value
 from .compare import Comparison, Sides, compare
-from .effect import effect, has
 from .image import (
     Entitlement,
     Known,
@@ -21,6 +20,7 @@ from .image import (
     Request,
 )
 from .named_elements import names
+from .request_effects import effect, has
 
 
 class Methods(Value, frozen=True):

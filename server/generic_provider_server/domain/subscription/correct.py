@@ -9,15 +9,16 @@ from itertools import groupby
 from msgspec.structs import replace
 
 from ..catalogue import Catalogue
-from ..platform.effect import has, holds
 from ..platform.image import Known, PlatformImage, Request
 from ..platform.named_elements import Name
 from ..platform.named_elements import names as names_of
 from ..platform.plan import plan
+from ..platform.request_effects import has, holds
 from ..values import RequestState, RequestType
-from .aggregate import ActionError, Pending, changed_by
 from .ledger import Ledger
+from .pending_requests import Pending
 from .queueing import correction, of_action
+from .unsettled_actions import ActionError, changed_by
 from .what_remains import Replayed, served_before, state_at
 
 

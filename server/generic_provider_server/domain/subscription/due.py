@@ -21,7 +21,8 @@ from ..actions import (
 from ..catalogue import Catalogue
 from ..rules.apply_services import ended
 from ..values import Instant, State, Subscription, Usage
-from .aggregate import Aggregate, Pending
+from .aggregate import Aggregate
+from .pending_requests import Pending
 
 ENDS: dict[State, AnyAction] = {
     State.IN_RESTING: EndResting(),

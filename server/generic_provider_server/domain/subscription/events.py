@@ -8,9 +8,10 @@ from enum import IntEnum
 import msgspec
 
 from ..values import RequestState
-from .aggregate import Aggregate, UnsettledAction
+from .aggregate import Aggregate
 from .transition import ActionChange, Finished, Transition
 from .undone import Undone
+from .unsettled_actions import UnsettledAction
 
 DAYS_OF_EVENTS = 7
 """The server keeps events for this number of days if the setting is absent."""

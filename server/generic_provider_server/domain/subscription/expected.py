@@ -5,10 +5,11 @@ from __future__ import annotations
 from itertools import takewhile
 from typing import NamedTuple
 
-from ..platform.effect import effects
 from ..platform.image import PlatformImage, unexpired
+from ..platform.request_effects import effects
 from ..values import Instant
-from .aggregate import Link, Pending
+from .aggregate import Link
+from .pending_requests import Pending
 
 
 class _Fold(NamedTuple):

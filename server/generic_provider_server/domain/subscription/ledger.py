@@ -17,11 +17,13 @@ from ..platform.doubt import doubt
 from ..platform.image import NOTHING, PlatformImage, image
 from ..platform.named_elements import services_of
 from ..values import RequestState, RequestType, Subscription, SyncState
-from .aggregate import Aggregate, Link, Outcome, Pending, Requested, UnsettledAction, in_order
+from .aggregate import Aggregate, Link
 from .expected import Expected
+from .pending_requests import Pending, in_order
 from .state_after import after
 from .transition import ActionChange, Circumstances, Finished, Transition
 from .undone import Undone
+from .unsettled_actions import Outcome, Requested, UnsettledAction
 
 
 class Ledger:

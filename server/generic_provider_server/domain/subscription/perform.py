@@ -39,11 +39,12 @@ from ..refusals import InvalidField, Reason, Refused
 from ..rules.apply import apply
 from ..rules.resolve import resolve
 from ..values import RequestMethod, Subscription
-from .aggregate import Aggregate, Link, UnsettledAction
+from .aggregate import Aggregate, Link
 from .due import spent
 from .ledger import Ledger
 from .queueing import enqueue, enqueue_own, plan_performed
 from .transition import Circumstances, Transition
+from .unsettled_actions import UnsettledAction
 
 MOST_UNSETTLED = 500
 """The greatest number of unsettled actions of a subscription. It is limited, because a rejection

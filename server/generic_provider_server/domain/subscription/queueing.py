@@ -9,8 +9,9 @@ from msgspec.structs import replace
 from ..platform.image import Known, Request
 from ..platform.plan import plan_action, plan_healing
 from ..values import RequestOrigin, RequestType, Subscription
-from .aggregate import Pending, UnsettledAction
 from .ledger import Ledger
+from .pending_requests import Pending
+from .unsettled_actions import UnsettledAction
 
 
 def plan_performed(

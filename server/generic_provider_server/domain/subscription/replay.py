@@ -7,17 +7,19 @@ from itertools import groupby
 
 from msgspec.structs import replace
 
-from ..platform.effect import effect, has
 from ..platform.image import Known, PlatformImage, Request
+from ..platform.request_effects import effect, has
 from ..refusals import Refused
 from ..values import RequestState, RequestType, Subscription
-from .aggregate import ActionError, Link, Pending, UnsettledAction, changed_by, error_once
+from .aggregate import Link
 from .correct import pointless
 from .due import without_usage
 from .ledger import Ledger
+from .pending_requests import Pending
 from .queueing import enqueue_own, plan_performed
 from .state_after import after
 from .undone import Undone, undone
+from .unsettled_actions import ActionError, UnsettledAction, changed_by, error_once
 from .what_remains import Replayed, nothing_happened, served_before, wholly_undone
 
 SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, RequestState.EXPIRED})

@@ -11,26 +11,22 @@ from msgspec.structs import replace
 
 from ..actions import AddUsage, CancelUsage
 from ..platform.doubt import doubt, doubt_only
-from ..platform.effect import effect
 from ..platform.image import Request, unexpired
 from ..platform.named_elements import Name
+from ..platform.request_effects import effect
 from ..refusals import Reason
 from ..values import (
     RequestState,
     RequestType,
 )
-from .aggregate import (
-    ActionError,
-    Aggregate,
-    LastError,
-    Pending,
-    UnsettledAction,
-)
+from .aggregate import Aggregate, LastError
 from .correct import reconcile
 from .due import without_usage
 from .ledger import Ledger
+from .pending_requests import Pending
 from .rollback import refuse_correction, roll_back
 from .transition import Circumstances, Transition
+from .unsettled_actions import ActionError, UnsettledAction
 
 UNCERTAIN_REASONS = frozenset({Reason.DELIVERY_ATTEMPTS_EXHAUSTED, Reason.CANCELLED_BY_OPERATOR})
 """Reasons for which the service rejects a request without an answer of the platform."""

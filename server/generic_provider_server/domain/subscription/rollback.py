@@ -12,19 +12,23 @@ from msgspec.structs import replace
 from ..actions import AtomicAction
 from ..catalogue import Catalogue
 from ..platform.compare import compare, missing
-from ..platform.effect import has
 from ..platform.image import Known, PlatformImage, Request
 from ..platform.named_elements import Name, entitlements_of
 from ..platform.named_elements import names as names_of
 from ..platform.plan import plan
+from ..platform.request_effects import has
 from ..refusals import Reason, Refused
 from ..values import RequestState, RequestType, Subscription
-from .aggregate import (
+from .correct import reconcile
+from .ledger import Ledger
+from .pending_requests import Pending
+from .replay import replay_until_stable
+from .state_after import after
+from .unsettled_actions import (
     ActionError,
     HolderPart,
     ItemPart,
     Part,
-    Pending,
     ProviderPart,
     ServicesPart,
     StatePart,
@@ -32,10 +36,6 @@ from .aggregate import (
     UsagePart,
     error_once,
 )
-from .correct import reconcile
-from .ledger import Ledger
-from .replay import replay_until_stable
-from .state_after import after
 from .what_remains import before_action, nothing_happened, wholly_undone
 
 

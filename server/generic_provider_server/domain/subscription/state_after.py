@@ -11,7 +11,8 @@ from ..catalogue import Catalogues
 from ..rules.apply import apply
 from ..rules.invariants import check
 from ..values import ON, Item, State, SubscribedService, Subscription, Usage
-from .aggregate import (
+from .due import spent
+from .unsettled_actions import (
     HolderPart,
     ItemPart,
     Part,
@@ -21,7 +22,6 @@ from .aggregate import (
     UnsettledAction,
     UsagePart,
 )
-from .due import spent
 
 Owned = TypeVar("Owned", Item, SubscribedService, Usage)
 

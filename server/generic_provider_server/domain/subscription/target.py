@@ -9,10 +9,11 @@ from msgspec.structs import replace
 
 from ..catalogue import Catalogue
 from ..platform.compare import compare
-from ..platform.effect import effects
 from ..platform.image import PlatformImage, image, unexpired
+from ..platform.request_effects import effects
 from ..values import Instant
-from .aggregate import Aggregate, Pending
+from .aggregate import Aggregate
+from .pending_requests import Pending
 
 
 def target_after(

@@ -7,8 +7,10 @@ from collections.abc import Set as AbstractSet
 
 from ..catalogue import Catalogues
 from ..values import Instant, RequestState, Value
-from .aggregate import Aggregate, Pending, UnsettledAction
+from .aggregate import Aggregate
+from .pending_requests import Pending
 from .undone import Undone
+from .unsettled_actions import UnsettledAction
 
 
 class Circumstances(Value, frozen=True, kw_only=True):

@@ -10,12 +10,9 @@ from ..actions import BecomeSubscriber, ServiceListAction
 from ..catalogue import Catalogues
 from ..refusals import Refused
 from ..values import RequestState, Subscription
-from .aggregate import (
-    Requested,
-    UnsettledAction,
-)
 from .ledger import Ledger
 from .state_after import after
+from .unsettled_actions import Requested, UnsettledAction
 
 STANDS = frozenset({RequestState.COMPLETED, RequestState.EXPIRED})
 

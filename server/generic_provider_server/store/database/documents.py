@@ -6,9 +6,10 @@ import msgspec
 
 from ...domain.actions import AnyAction
 from ...domain.platform.image import Request
-from ...domain.subscription.aggregate import ActionError, Aggregate
+from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.events import Event
 from ...domain.subscription.undone import Undone
+from ...domain.subscription.unsettled_actions import ActionError
 from ...domain.values import Provider
 
 encode = msgspec.json.Encoder().encode

@@ -10,17 +10,18 @@ from typing import Any, cast
 
 from ...domain.actions import ActionKind
 from ...domain.lane import Lane
-from ...domain.subscription.aggregate import Aggregate, Link, Pending
+from ...domain.subscription.aggregate import Aggregate, Link
 from ...domain.subscription.due import due_time
+from ...domain.subscription.pending_requests import Pending
 from ...domain.subscription.records import (
     ActionOrigin,
     ActionRecord,
     ActionState,
     ProviderRecord,
-    RequestRecord,
     SubscriptionRecord,
     Who,
 )
+from ...domain.subscription.request_records import RequestRecord
 from ...domain.values import (
     Goods,
     Instant,

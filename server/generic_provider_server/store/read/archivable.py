@@ -22,7 +22,8 @@ from peewee import JOIN, Expression, Field, fn
 from ...domain.actions import ActionKind
 from ...domain.archive import ArchiveRecord
 from ...domain.resets.records import run_id
-from ...domain.subscription.records import ActionOrigin, ActionState, action_id, request_number
+from ...domain.subscription.records import ActionOrigin, ActionState, action_id
+from ...domain.subscription.request_records import request_number
 from ...domain.values import SECOND, RequestOrigin, RequestState, RequestType
 from ..archives.lines import NOTHING, ActionLine, Content, RequestLine, audit_line, moment
 from ..database.audit_rows import AuditRow, entry_of_row

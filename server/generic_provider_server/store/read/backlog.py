@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from peewee import SQL, Expression, Field, Function, fn
 
 from ...domain.lane import LaneState
-from ...domain.subscription.records import RequestRecord
+from ...domain.subscription.request_records import RequestRecord
 from ...domain.values import Instant, RequestType, Value
 from ..database.models import (
     LaneRow,

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from peewee import Database, Expression
 
 from ...domain.lane import LaneState
-from ...domain.subscription.records import RequestRecord, WaitingFor
+from ...domain.subscription.request_records import RequestRecord, WaitingFor
 from ...domain.values import RequestState
 from ..database import statements as sql
 from ..database.rows import lane_of_row, request_of_row, rows_of

@@ -13,7 +13,7 @@ from peewee import SQL, Field, fn
 
 from ...domain.lane import LaneState
 from ...domain.resets.records import RunState
-from ...domain.subscription.records import WaitingFor
+from ...domain.subscription.request_records import WaitingFor
 from ...domain.values import SECOND, Instant, Value
 from ..database.models import (
     ActionRow,

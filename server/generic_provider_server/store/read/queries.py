@@ -11,7 +11,8 @@ from typing import Any
 from msgspec import MsgspecError
 from peewee import SQL, Expression, Field, PostgresqlDatabase, fn
 
-from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
+from ...domain.subscription.records import ActionRecord, SubscriptionRecord
+from ...domain.subscription.request_records import RequestRecord
 from ...domain.values import Instant
 from ..database import statements as sql
 from ..database.models import ActionRow, LinkRow, RequestIdRow, RequestRow, SubscriptionRow

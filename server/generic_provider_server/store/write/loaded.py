@@ -10,7 +10,8 @@ from ...domain.actions import ActionKind, AnyAction
 from ...domain.lane import Lane
 from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.names_used import goods_of
-from ...domain.subscription.records import ActionRecord, RequestRecord, SubscriptionRecord
+from ...domain.subscription.records import ActionRecord, SubscriptionRecord
+from ...domain.subscription.request_records import RequestRecord
 from ...domain.values import Goods, Value
 from ..database import statements as sql
 from ..database.engine import Overtaken, Tables

@@ -12,16 +12,12 @@ from msgspec.structs import replace
 from ...domain.catalogue import Catalogue
 from ...domain.lane import UNANSWERED, Lane, LaneChange, end
 from ...domain.lease import LeaseEnd
-from ...domain.subscription.aggregate import Aggregate, Pending
+from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.events import Event, EventKind, events_of
 from ...domain.subscription.names_changed import names_unchanged
 from ...domain.subscription.names_used import uses_named
-from ...domain.subscription.records import (
-    ActionRecord,
-    ActionState,
-    ProviderRecord,
-    revised,
-)
+from ...domain.subscription.pending_requests import Pending
+from ...domain.subscription.records import ActionRecord, ActionState, ProviderRecord, revised
 from ...domain.subscription.transition import ActionChange, Circumstances, Finished, Transition
 from ...domain.values import Goods, Instant
 from ..database import statements as sql

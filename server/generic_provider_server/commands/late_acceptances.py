@@ -5,8 +5,8 @@ from __future__ import annotations
 from ..domain.lease import Lease
 from ..domain.platform.image import Request
 from ..domain.platform.named_elements import Name, names
-from ..domain.subscription.records import RequestRecord
 from ..domain.subscription.request_outcomes import accepted_late
+from ..domain.subscription.request_records import RequestRecord
 from ..domain.values import RequestState
 from ..store.write.transaction import Transaction
 

@@ -26,7 +26,7 @@ BUCKETS = {f.name: f.buckets for f in FAMILIES if f.kind is Kind.HISTOGRAM}
 
 @dataclass(slots=True)
 class Figures:
-    """The figures of a process. The event loop changes them, and any thread may copy them.
+    """The figures of a process. The event loop changes the figures, and any thread may copy them.
 
     A histogram is the number of observations in each bucket, in the bucket without an end, and the
     sum of the observations.

@@ -143,7 +143,10 @@ def changed_callers(file: Path) -> Iterator[dict[str, Caller]]:
     incomplete file, and simultaneous changes do not overwrite each other. Raises WrongCallers, and
     OSError if the file cannot be written.
     """
-    file = file.resolve()
+    try:
+        file = file.resolve()
+    except RuntimeError:
+        raise WrongCallers(f"{file}: is a loop of symbolic links") from None
     folder = os.open(file.parent, os.O_RDONLY)
     try:
         _lock(folder, file)

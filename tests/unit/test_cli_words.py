@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from generic_provider import AuditEntry, InvalidField, ProvisioningError
@@ -81,3 +83,14 @@ def test_an_option_about_others_that_are_missing_is_wrong_usage(option: str, nee
     refused = run("action", "become-subscriber", "--type=DTH", option)
     assert refused.exit_code == 2
     assert refused.stderr.endswith(f" needs {needs}\n")
+
+
+@pytest.mark.parametrize(
+    "typed", [("caller", "remove", "ann", "--callers"), ("adapter", "memory", "--memory")]
+)
+def test_a_file_that_is_a_loop_of_links_is_named(typed: tuple[str, ...], tmp_path: Path) -> None:
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    refused = run(*typed, str(loop))
+    assert refused.exit_code in (1, 2)
+    assert str(loop) in refused.stderr

@@ -51,7 +51,10 @@ class Platform:
     """
 
     def __init__(self, path: Path) -> None:
-        self._database = sqlite3.connect(path, isolation_level=None, timeout=30)
+        try:
+            self._database = sqlite3.connect(path, isolation_level=None, timeout=30)
+        except sqlite3.OperationalError as error:
+            raise OSError(f"{path}: {error}") from error
         try:
             self._database.executescript(f"PRAGMA journal_mode = WAL; {SCHEMA}")
         except sqlite3.DatabaseError as error:

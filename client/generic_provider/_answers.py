@@ -31,7 +31,7 @@ error.
 class Answers:
     """Sends answers in the order of `put`, and keeps answers that the server has not accepted.
 
-    While a SendResponses runs, further answers are collected for the next batch.
+    While a call of SendResponses runs, further answers are collected for the next batch.
     """
 
     def __init__(self, client: AsyncClient, provider: str) -> None:

@@ -114,8 +114,8 @@ class Report:
     def _add(self, entry: Entry) -> Message | None:
         """Adds the entry.
 
-        If it does not fit into the current message, returns this message, and begins a new message
-        with the entry.
+        If the entry does not fit into the current message, returns that message, and begins a new
+        message with the entry.
         """
         full, size = None, entry.ByteSize() + 8
         count = len(self._message.platform_subscriptions)

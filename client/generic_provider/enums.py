@@ -120,7 +120,7 @@ class RequestType(Enumeration):
 
 
 class RequestState(Enumeration):
-    """The state of a provisioning request. All states except PENDING are final and never change."""
+    """The state of a provisioning request. A request that is not PENDING never changes its state."""
 
     ValueType: TypeAlias = resources.RequestState.ValueType
     PENDING = resources.REQUEST_STATE_PENDING
@@ -260,7 +260,9 @@ class ResetRunDefinitionState(Enumeration):
 
 
 class ResetRunState(Enumeration):
-    """The state of a reset run. HELD and RUNNING are open; the other states are final."""
+    """The state of a reset run. A run that is HELD or RUNNING can still change its state; the other
+    states are final.
+    """
 
     ValueType: TypeAlias = resets.ResetRunState.ValueType
     HELD = resets.RESET_RUN_STATE_HELD

@@ -77,7 +77,7 @@ def _is_text(text: str) -> bool:
 
 
 def new_token() -> tuple[str, str]:
-    """Returns a new token, and its digest in the form of the file."""
+    """Returns a new token, and its digest in hexadecimal, as the file of callers contains it."""
     token = secrets.token_urlsafe(TOKEN_BYTES)
     return token, digest_of(token).hex()
 

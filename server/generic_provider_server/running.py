@@ -13,9 +13,9 @@ from .store.database.engine import StoreGone, StoreInUse, StoreLost, Unsupported
 
 
 class Gone(click.ClickException):
-    """The database file was removed, or this version must not use the database any more. The
-    process must not be started again, because a new process would create an empty file, or would
-    end in the same way.
+    """The database file was removed, or this version must not use the database any more. Do
+    not start the server again: a new process would create an empty database file, or would stop
+    with this error again.
     """
 
     exit_code = 3

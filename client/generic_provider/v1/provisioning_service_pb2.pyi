@@ -834,8 +834,8 @@ class PlatformEntitlement(_message.Message):
     provider_service_id: _builtins.str
     """The platform's own id of the service. Mandatory."""
     distributor: _builtins.str
-    """A distributor's code. If it is empty, the service uses the distributor of the items with these
-    serial numbers. If there are no serial numbers either, it uses the distributor at which this
+    """A distributor's code. If it is empty, the service uses the distributor of the items in
+    `serial_numbers`. If there are no serial numbers either, it uses the distributor at which this
     entitlement is confirmed, otherwise the distributor in the CRM.
     """
     @_builtins.property

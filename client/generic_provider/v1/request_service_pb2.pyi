@@ -124,9 +124,9 @@ class ListRequestsRequest(_message.Message):
     account_number: _builtins.str
     """The platform's own account number."""
     action: _builtins.str
-    """An action's id."""
+    """Only requests of the action with this id."""
     reference: _builtins.str
-    """The reference of the action."""
+    """Only requests of actions with this reference."""
     last_adapter: _builtins.str
     error_code: _builtins.str
     item_serial: _builtins.str
@@ -994,7 +994,9 @@ class AuditEntry(_message.Message):
     different persons or systems.
     """
     provider: _builtins.str
-    """The provider that the call named, or the only provider at which an action created requests."""
+    """The provider that the call named. If the call named none: the provider at which its action
+    created requests, if there is only one.
+    """
     subscription: _builtins.str
     """The subscription that the call named or created. Empty for a batch that names several
     subscriptions.
@@ -1010,7 +1012,7 @@ class AuditEntry(_message.Message):
     items is not refused itself.
     """
     reason: _errors_pb2.ErrorReason.ValueType
-    """Why the call was refused."""
+    """Why the recorded call was refused."""
     done: _builtins.int
     """The number of items of a batch that were done; for other calls, the number of calls. For
     ReportPlatformState it is the number of subscriptions that the report confirmed or changed.

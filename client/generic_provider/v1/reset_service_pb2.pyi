@@ -348,7 +348,7 @@ class ResetRun(_message.Message):
     """The number of subscriptions that the run examines."""
     examined: _builtins.int
     """The number of subscriptions that the run has examined. A run with a guard or a plan first
-    examines all of them, then begins again at 0 when it creates requests.
+    examines all subscriptions; when it then creates requests, this number begins again at 0.
     """
     out_of_sync: _builtins.int
     """The number of subscriptions that needed requests."""

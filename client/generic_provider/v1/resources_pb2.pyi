@@ -299,7 +299,7 @@ class _RequestStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RequestS
     """The platform has applied the request."""
     REQUEST_STATE_REJECTED: _RequestState.ValueType  # 3
     """The platform or an operator rejected the request, or it reached the limit of attempts. If an
-    action had created it, the change was taken back in the CRM.
+    action created the request, the change of this action was taken back in the CRM.
     """
     REQUEST_STATE_CANCELLED: _RequestState.ValueType  # 4
     """The request is not needed any more. Nothing was taken back in the CRM."""
@@ -318,7 +318,7 @@ REQUEST_STATE_COMPLETED: RequestState.ValueType  # 2
 """The platform has applied the request."""
 REQUEST_STATE_REJECTED: RequestState.ValueType  # 3
 """The platform or an operator rejected the request, or it reached the limit of attempts. If an
-action had created it, the change was taken back in the CRM.
+action created the request, the change of this action was taken back in the CRM.
 """
 REQUEST_STATE_CANCELLED: RequestState.ValueType  # 4
 """The request is not needed any more. Nothing was taken back in the CRM."""
@@ -596,8 +596,8 @@ Global___Distributor: _TypeAlias = Distributor  # noqa: Y015
 @_typing.final
 class Service(_message.Message):
     """A service of the CRM, with its id on the platform. Several services may have the same
-    `provider_service_id`. On one distributor they are one entitlement, which is on as long as one of
-    these services is on.
+    `provider_service_id`. On one distributor, all services with the same `provider_service_id` are one
+    entitlement, which is on while at least one of these services is on.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

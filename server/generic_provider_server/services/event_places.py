@@ -11,7 +11,9 @@ from ..domain.values import Instant
 
 
 class Place(NamedTuple):
-    """A place between two events: after the first `events` events of the row number `row`."""
+    """A place between two events: after the first `events` events of the row of events whose
+    number is `row`.
+    """
 
     row: int
     events: int = 0

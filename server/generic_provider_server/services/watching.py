@@ -270,8 +270,8 @@ def _tell(waiting: _Waiting, row: int) -> None:
 def _placed(row: StoredEvents, place: Place, wanted: Wanted) -> list[PlacedEvent]:
     """Returns the events of the row that follow the place and pass the filter.
 
-    The place after the last event of a row is the start of the next row, so it remains valid after
-    the row is removed.
+    The place after the last event of a row is the start of the next row, so this place remains
+    valid after the earlier row is removed.
     """
     skipped = place.events if place.row == row.number else 0
     places = [Place(row.number, n + 1) for n in range(len(row.events) - 1)]

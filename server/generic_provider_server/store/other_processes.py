@@ -37,8 +37,8 @@ class Others:
     def silent_for(self, server: str, *, at: float) -> float:
         """Returns the seconds since the server's last sign of life.
 
-        If the server has never written a sign, returns the seconds since this function was first
-        called for it.
+        If the server has never written a sign of life, returns the seconds since the first call of
+        this function for that server.
         """
         return self.last_of(server, at=at)[1]
 

@@ -106,7 +106,7 @@ class ResetDefinition(Value, frozen=True, kw_only=True):
 
 
 class DefinitionRecord(Value, frozen=True, kw_only=True):
-    """A definition as it is stored.
+    """The definition of reset runs, as the database stores it.
 
     `used` is True if a run of this version has begun, so that an update makes a new version.
     `runs`: the number of runs of all versions. `who`: the author of the last change. `submitter`:

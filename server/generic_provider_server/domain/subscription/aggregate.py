@@ -90,14 +90,14 @@ class Aggregate(Value, frozen=True, kw_only=True):
         return link.queue if link else ()
 
     def action(self, number: int) -> UnsettledAction | None:
-        """Returns the unsettled action with that number."""
+        """Returns the unsettled action with that number, or None."""
         for performed in self.performed:
             if performed.id == number:
                 return performed
         return None
 
     def find(self, number: int) -> tuple[str, Pending] | None:
-        """Returns the pending request with that number, and its provider."""
+        """Returns the pending request with that number, and its provider; None if there is none."""
         for link in self.links:
             for pending in link.queue:
                 if pending.number == number:

@@ -98,7 +98,9 @@ def _carried(
 
 
 Use = tuple[str, str]
-"""A provider and one of its parts, in the form in which `uses_of` returns it."""
+"""The code of a provider, and a text that names one of its services, goods types or
+distributors.
+"""
 
 Place = tuple[str, str, str, str]
 """The kind (`s` a service, `g` a goods type, `*` the whole provider), the provider, the

@@ -77,8 +77,10 @@ class Outcome(Value, frozen=True):
 
 
 class Requested(Value, frozen=True):
-    """An entitlement for which an action had a request; all entitlements at the provider if
-    `distributor` is empty, because the request was a BECOME_SUBSCRIBER.
+    """An entitlement for which an action created a request.
+
+    If the request was a BECOME_SUBSCRIBER, `distributor` is empty, and the value stands for all
+    entitlements at the provider.
     """
 
     provider: str

@@ -111,8 +111,8 @@ class EntryLine(_Line, frozen=True, kw_only=True, tag="reset_run_entry"):
 
 
 class AuditLine(_Line, frozen=True, kw_only=True, tag="audit"):
-    """An entry of the audit trail. `code`: a gRPC status code. The server also writes these lines
-    to its log.
+    """An entry of the audit trail. `code`: a gRPC status code. The server also writes each
+    entry of the audit trail to its log.
     """
 
     id: str

@@ -44,7 +44,9 @@ class Page(NamedTuple):
 
 class ArchivableRuns(BaseQueries):
     def _run_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
-        """Returns the next run with its first entries, or further entries of the run in `place`."""
+        """Returns further entries of the run, if `place` is within a run. Otherwise returns the run
+        after `place`, with its first entries.
+        """
         lines: list[Content] = []
         if not place.subscription:
             row = self._next_run(archive, after=place.number)

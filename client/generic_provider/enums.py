@@ -120,7 +120,7 @@ class RequestType(Enumeration):
 
 
 class RequestState(Enumeration):
-    """The state of a provisioning request. A request that is not PENDING never changes its state."""
+    """The state of a provisioning request. Only a PENDING request can change its state."""
 
     ValueType: TypeAlias = resources.RequestState.ValueType
     PENDING = resources.REQUEST_STATE_PENDING

@@ -66,7 +66,7 @@ async def test_a_server_shows_that_it_cannot_reach_its_database(store: Store) ->
     watching = Watching(store)
     recording = Recording(store, Presence(store, list), watching)
     shown = []
-    for tell in (store.listeners.tell_lost, store.listeners.tell_found):
+    for tell in (store.listeners.notify_lost, store.listeners.notify_found):
         tell()
         shown.append(recording.figures().gauges["store_reachable",])
 

@@ -34,7 +34,7 @@ def test_a_task_does_more_at_once_alone_and_keeps_its_share_beside_others(
         notice = Notice()
         notice.tally.commands = 1 + commands
         notice.tally.seconds = transactions.size * SECONDS_OF_ONE
-        store.listeners.tell_committed(notice)
+        store.listeners.notify_committed(notice)
         transactions.done(transactions.size)
         seen.append(transactions.size)
 

@@ -91,7 +91,7 @@ class Watching:
         """Ends all streams."""
         self._draining = reason
         for waiting in self._waiting:
-            _tell(waiting, self._next)
+            _set_row(waiting, self._next)
         asyncio.get_running_loop().call_later(LAST_SECONDS, self._cut)
 
     def _cut(self) -> None:
@@ -186,7 +186,7 @@ class Watching:
         """
         waiting = _Waiting(wanted, place.row)
         loop = asyncio.get_running_loop()
-        timer = loop.call_later(until - time.monotonic(), lambda: _tell(waiting, self._next))
+        timer = loop.call_later(until - time.monotonic(), lambda: _set_row(waiting, self._next))
         self._waiting.add(waiting)
         try:
             return await waiting.found
@@ -242,7 +242,7 @@ class Watching:
                 and (not wanted.provider or wanted.provider in providers)
                 and (not wanted.subscription or wanted.subscription in subscriptions)
             ):
-                _tell(waiting, row.number)
+                _set_row(waiting, row.number)
 
     def _too_old(self, place: Place, *, oldest: int) -> Refused:
         return Refused(
@@ -262,7 +262,7 @@ def _unknown(cursor: str) -> Refused:
     )
 
 
-def _tell(waiting: _Waiting, row: int) -> None:
+def _set_row(waiting: _Waiting, row: int) -> None:
     if not waiting.found.done():
         waiting.found.set_result(row)
 

@@ -60,7 +60,7 @@ class Readers:
         except (PeeweeException, sqlite3.Error) as error:
             failure = failure_of(error)
             if isinstance(failure, StoreDamaged):
-                self._listeners.tell_damaged(failure)
+                self._listeners.notify_damaged(failure)
             elif not isinstance(error, UNREACHABLE):
                 raise
             raise unavailable("read") from error

@@ -105,12 +105,12 @@ class SignOfLife:
             self._close()
             if not self.lost:
                 log.error("sign_of_life_not_written", error=str(error))  # noqa: TRY400
-                self._loop.call_soon_threadsafe(self._listeners.tell_unreachable)
+                self._loop.call_soon_threadsafe(self._listeners.notify_unreachable)
             self.lost = True
             return False
         if self.lost:
             log.info("sign_of_life_written")
-            self._loop.call_soon_threadsafe(self._listeners.tell_found)
+            self._loop.call_soon_threadsafe(self._listeners.notify_found)
         self.lost = False
         return True
 

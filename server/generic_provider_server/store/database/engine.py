@@ -95,7 +95,7 @@ class Tables(Protocol):
         """Writes the rows immediately before the commit, so that they are locked only briefly."""
         ...
 
-    def tell(self, messages: Iterable[str], /) -> None:
+    def notify(self, messages: Iterable[str], /) -> None:
         """Notifies the other processes as soon as the transaction is committed."""
         ...
 

@@ -241,7 +241,7 @@ class PostgresTables:
         if columns := _columns(statement, list(rows)):
             self._last.append((statement.postgres, columns))
 
-    def tell(self, messages: Iterable[str], /) -> None:
+    def notify(self, messages: Iterable[str], /) -> None:
         if sent := list(messages):
             self._last.append((TELL, (CHANNEL, sent)))
 

@@ -207,7 +207,7 @@ class SqliteTables:
     def write_last(self, statement: Bulk, rows: Iterable[Row], /) -> None:
         self.write(statement, rows)
 
-    def tell(self, messages: Iterable[str], /) -> None:
+    def notify(self, messages: Iterable[str], /) -> None:
         """Does nothing, because there is no other process."""
 
 

@@ -66,7 +66,7 @@ class Listener:
                 if self._connection is None:
                     self._connection = self._listening()
                     log.info("notifications_found")
-                    self._loop.call_soon_threadsafe(self._listeners.tell_missed)
+                    self._loop.call_soon_threadsafe(self._listeners.notify_missed)
                 self._receive(self._connection)
             except (psycopg.Error, msgspec.MsgspecError, UnsupportedDatabase) as error:
                 if self._connection is not None:
@@ -82,8 +82,8 @@ class Listener:
                 notice = notice_in(notification.payload, server=self._server)
                 if notice is not None:
                     self._scan_starts.note(notice.ready)
-                    self._listeners.tell_at_once(notice)
-                    self._loop.call_soon_threadsafe(self._listeners.tell_committed, notice)
+                    self._listeners.notify_at_once(notice)
+                    self._loop.call_soon_threadsafe(self._listeners.notify_committed, notice)
                 if self._stopping.is_set():
                     return
             if time.monotonic() - checked_at > self._waits.patience / 2:

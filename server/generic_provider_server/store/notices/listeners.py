@@ -35,19 +35,19 @@ class Listeners:
         self.reached: list[Callable[[bool], None]] = []
         self._damaged = False
 
-    def tell_before_commit(self, transaction: object) -> None:
+    def notify_before_commit(self, transaction: object) -> None:
         _call(self.before_commit, transaction)
 
-    def tell_at_once(self, notice: Notice) -> None:
+    def notify_at_once(self, notice: Notice) -> None:
         _call(self.at_once, notice)
 
-    def tell_committed(self, notice: Notice) -> None:
+    def notify_committed(self, notice: Notice) -> None:
         _call(self.committed, notice)
 
-    def tell_missed(self) -> None:
+    def notify_missed(self) -> None:
         _call(self.missed)
 
-    def tell_lost(self) -> None:
+    def notify_lost(self) -> None:
         """Reports that the database is lost.
 
         Nobody knows whether the running transaction was committed.
@@ -55,18 +55,18 @@ class Listeners:
         _call(self.missed)
         _call(self.reached, False)  # noqa: FBT003 - the listeners' only argument
 
-    def tell_unreachable(self) -> None:
+    def notify_unreachable(self) -> None:
         """Reports that the sign of life could not be written.
 
         The streams may continue for a while.
         """
         _call(self.reached, False)  # noqa: FBT003
 
-    def tell_found(self) -> None:
+    def notify_found(self) -> None:
         if not self._damaged:
             _call(self.reached, True)  # noqa: FBT003
 
-    def tell_damaged(self, error: BaseException) -> None:
+    def notify_damaged(self, error: BaseException) -> None:
         """Reports that the database file is damaged.
 
         The file counts as damaged from now on, even if the server can read and write most of it.

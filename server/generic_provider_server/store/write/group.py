@@ -59,10 +59,10 @@ class GroupCommit:
             if probe:
                 tables.run(sql.PROBE, ())
             if self._engine.shared:
-                tables.tell(self.throttle.messages(transaction.notice))
+                tables.notify(self.throttle.messages(transaction.notice))
         self.throttle.sent()
         memory.scan_starts.note(transaction.notice.ready)
-        self._listeners.tell_at_once(transaction.notice)
+        self._listeners.notify_at_once(transaction.notice)
         transaction.keep_recent()
         if transaction.providers is not former.records:
             memory.providers = Providers(transaction.providers, transaction.catalogues)
@@ -75,7 +75,7 @@ class GroupCommit:
         for asked in group:
             if not asked.needs.searches:
                 self._run(asked, asked.needs, transaction)
-        self._listeners.tell_before_commit(transaction)
+        self._listeners.notify_before_commit(transaction)
         transaction.flush()
         for asked in group:
             if asked.needs.searches:

@@ -60,8 +60,8 @@ class Resets:
         self._tables.write(sql.PUT_RESET_RUN, [run_row(record)])
 
     def planned(self, run: int, *, after: str, until: str) -> list[Entry]:
-        """Returns the planned entries of the run for the subscriptions whose numbers follow `after`,
-        up to and including `until`.
+        """Returns the planned entries of the run for the subscriptions with numbers greater than
+        `after`, up to and including `until`.
         """
         found = self._tables.select(sql.RESET_ENTRIES, (run, after, until))
         return [entry_of_row(row) for row in found]

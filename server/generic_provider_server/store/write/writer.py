@@ -113,14 +113,14 @@ class Writer:
             group = self._blocked.without(asked)
             if group or self._throttle.unsent or self._lost:
                 self._tidy = False
-                self._tell(group, self._run_group(group))
+                self._answer_soon(group, self._run_group(group))
             elif not self._blocked:
                 self._tidy_up()
             if self._blocked.pause() == 0:
                 self._try_blocked()
         self._engine.close()
 
-    def _tell(self, group: Sequence[Asked[Any]], notices: list[Notice]) -> None:
+    def _answer_soon(self, group: Sequence[Asked[Any]], notices: list[Notice]) -> None:
         done = [asked for asked in group if not asked.blocked]
         self._loop.call_soon_threadsafe(self._answer, done, notices)
 
@@ -157,12 +157,12 @@ class Writer:
     def _try_blocked(self) -> None:
         """Runs the blocked commands in groups, without waiting for locks."""
         for group in self._blocked.attempts():
-            self._tell(group, self._run_group(group, lock_wait=NO_WAIT))
+            self._answer_soon(group, self._run_group(group, lock_wait=NO_WAIT))
         if expired := self._blocked.expired():
             log.warning("locks_not_given", commands=len(expired))
             for asked in expired:
                 asked.blocked, asked.error = False, unavailable("written")
-            self._tell(expired, [])
+            self._answer_soon(expired, [])
 
     def _run_group(
         self,
@@ -231,7 +231,7 @@ class Writer:
             log.warning("overtaken_too_often", attempts=MOST_ATTEMPTS)
             error = unavailable("written")
         elif isinstance(error, StoreDamaged):
-            self._loop.call_soon_threadsafe(self._listeners.tell_damaged, error)
+            self._loop.call_soon_threadsafe(self._listeners.notify_damaged, error)
             error = unavailable("written")
         elif isinstance(error, OperationalError | sqlite3.OperationalError):
             log.error("store_unavailable", exc_info=error)
@@ -254,7 +254,7 @@ class Writer:
         if not self._lost:
             log.error("store_lost", error=str(lost))
             self._lost = True
-            self._loop.call_soon_threadsafe(self._listeners.tell_lost)
+            self._loop.call_soon_threadsafe(self._listeners.notify_lost)
 
     def _commit(self, group: Sequence[Asked[Any]], *, lock_wait: float | None) -> Notice:
         began = time.perf_counter()
@@ -263,11 +263,11 @@ class Writer:
         if self._lost:
             log.info("store_found")
             self._lost = False
-            self._loop.call_soon_threadsafe(self._listeners.tell_found)
+            self._loop.call_soon_threadsafe(self._listeners.notify_found)
         return notice
 
     def _answer(self, group: Sequence[Asked[Any]], notices: list[Notice]) -> None:
         for notice in notices:
-            self._listeners.tell_committed(notice)
+            self._listeners.notify_committed(notice)
         for asked in group:
             asked.awaited.count_down()

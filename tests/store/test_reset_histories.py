@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass
@@ -90,13 +91,16 @@ class Healed(History):
         await self.truth.check_all()
 
     async def _reset(self, **fields: Any) -> list[RequestRecord]:
-        """Returns the requests that a run at each provider has created."""
+        """Returns the requests that a run at each provider has created: those of its preview."""
         created: list[RequestRecord] = []
         for provider in self.providers:
-            run = await Runs(self.bench).run(
-                provider=provider.code, subscriptions=self.subscriptions, **fields
-            )
-            created += await self._created(run)
+            chosen = {"provider": provider.code, "subscriptions": self.subscriptions, **fields}
+            definition = ResetDefinition(name="preview", **chosen)
+            totals = await totals_of(self.bench.store, definition)
+            made = await self._created(await Runs(self.bench).run(**chosen))
+            assert totals.requests == Counter([each.type for each in made])
+            assert totals.subscriptions == len({each.subscription for each in made})
+            created += made
         return created
 
     async def _created(self, run: RunRecord) -> list[RequestRecord]:

@@ -107,13 +107,11 @@ async def test_an_update_that_changes_nothing_keeps_the_etag(bench: Bench) -> No
 
 async def test_an_update_of_a_provider_that_was_changed_meanwhile_is_refused(bench: Bench) -> None:
     etag = bench.store.providers["SAT"].etag
-    for _ in range(2):  # the second call repeats the first one, whose answer was lost
-        changed = await bench.store.do(update(replace(SATELLITE, display_name="Satellite"), etag))
-        assert changed.etag == etag + 1
-    with pytest.raises(Refused) as refused:
-        await bench.store.do(update(replace(SATELLITE, display_name="Other"), etag))
-
-    assert refused.value.reason is Reason.ETAG_MISMATCH
+    await bench.store.do(update(replace(SATELLITE, display_name="Satellite"), etag))
+    for name in ("Satellite", "Other"):
+        with pytest.raises(Refused) as refused:
+            await bench.store.do(update(replace(SATELLITE, display_name=name), etag))
+        assert refused.value.reason is Reason.ETAG_MISMATCH
 
 
 @pytest.mark.parametrize("changed", [WITHOUT_BASIC, NEW_ID, NARROWED, TIMED])

@@ -88,7 +88,6 @@ async def test_a_definition_is_edited_by_etag_and_a_new_version_once_it_was_used
     )
     edited = await store.do(named)
     assert (edited.version, edited.definition.name) == (1, "b")
-    assert await store.do(named) == edited, "the answer may be lost"
     with pytest.raises(Refused) as refused:
         await store.do(
             UpdateDefinition(

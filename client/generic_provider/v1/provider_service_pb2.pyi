@@ -173,7 +173,7 @@ class UpdateProviderRequest(_message.Message):
     @_builtins.property
     def provider(self) -> _resources_pb2.Provider:
         """The code names the provider to replace. `state` and times are ignored. If `etag` is not empty,
-        it must be the current etag; a repeat of the last update may also have the previous etag.
+        it must be the current etag.
         """
 
     def __init__(

@@ -569,8 +569,8 @@ class UpdateResetRunDefinitionRequest(_message.Message):
     """The person or system that makes this change, as the caller names it. At most 100 characters."""
     @_builtins.property
     def definition(self) -> Global___ResetRunDefinition:
-        """The id names the definition to replace. If `etag` is not empty, it must be the current etag; a
-        repeat of the last update may also have the previous etag. Other output fields are ignored.
+        """The id names the definition to replace. If `etag` is not empty, it must be the current etag.
+        Other output fields are ignored.
         """
 
     def __init__(

@@ -66,9 +66,6 @@ class UpdateProvider(Value, frozen=True, kw_only=True):
     def run(self, transaction: Transaction) -> ProviderRecord:
         code = self.provider.code
         former = provider_record(transaction, code)
-        provider = replace(self.provider, state=former.provider.state)
-        if provider == former.provider and self.etag in (None, former.etag, former.etag - 1):
-            return former  # if its etag is the former etag, this call repeats the last change
         if self.etag not in (None, former.etag):
             raise Refused(
                 Reason.ETAG_MISMATCH,
@@ -76,6 +73,9 @@ class UpdateProvider(Value, frozen=True, kw_only=True):
                 provider=code,
                 etag=str(former.etag),
             )
+        provider = replace(self.provider, state=former.provider.state)
+        if provider == former.provider:
+            return former
         check_provider(provider)
         if provider.state is ProviderState.EFFECTIVE:
             check_complete(provider)

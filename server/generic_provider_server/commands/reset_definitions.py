@@ -72,9 +72,6 @@ class UpdateDefinition:
 
     def run(self, transaction: Transaction) -> DefinitionRecord:
         former = definition_of(transaction, self.id)
-        unchanged = self.definition == former.definition
-        if unchanged and self.etag in (None, former.etag, former.etag - 1):
-            return former  # if its etag is the former etag, this call repeats the last change
         if self.etag not in (None, former.etag):
             raise Refused(
                 Reason.ETAG_MISMATCH,
@@ -82,6 +79,8 @@ class UpdateDefinition:
                 reset_run_definition=definition_id(self.id),
                 etag=str(former.etag),
             )
+        if self.definition == former.definition:
+            return former
         catalogue_of(transaction.catalogues, self.definition.provider)
         record = replace(
             former,

@@ -112,5 +112,4 @@ def etag_of(checks: Checks, field: str, etag: str) -> int | None:
     checks.text(field, etag, most=CODE)
     if not etag:
         return None
-    issued = etag.isascii() and etag.isdigit() and len(etag) < CODE / 4
-    return (int(etag) if issued else 0) or -1
+    return int(etag) if etag.isascii() and etag.isdigit() and len(etag) < CODE / 4 else 0

@@ -4,9 +4,12 @@ import asyncio
 
 from generic_provider_server.commands.claim import MOST_BULK_AT_ONCE, Demand, Handed
 from generic_provider_server.domain.actions import AddServices
-from generic_provider_server.domain.values import SECOND, RequestType
+from generic_provider_server.domain.lease import stream_of
+from generic_provider_server.domain.values import SECOND, RequestState, RequestType
+from generic_provider_server.services.delivery import Delivery
+from generic_provider_server.services.streams import AdapterStream
 from support.bench import Bench
-from support.examples import ADD_SPORT, ADD_STREAM, NEWS, SPORT, viewer
+from support.examples import ADD_SPORT, ADD_STREAM, NEWS, SATELLITE, SPORT, viewer
 
 
 def demand(stream: str, credit: int, *, include_target: bool = False) -> Demand:
@@ -28,6 +31,32 @@ async def test_the_oldest_comes_first_whatever_its_number(bench: Bench) -> None:
         await bench.become(viewer(number))
 
     assert subscriptions(await bench.claim("SAT")) == ["S3", "S1", "S2"]
+
+
+async def test_what_is_overdue_is_not_handed_over_and_holds_nothing_up(bench: Bench) -> None:
+    for number in ("S1", "S2"):
+        await bench.become(viewer(number))
+    bench.clock.advance(SATELLITE.delivery_settings.pending_window / SECOND)
+    await bench.become(viewer("S3"))
+    stream = AdapterStream(
+        id=stream_of(bench.store.server),
+        provider="SAT",
+        adapter="adapter",
+        version="1",
+        peer="peer",
+        max_in_flight=1,
+        lease_duration=30 * SECOND,
+        include_target=False,
+    )
+    delivery = Delivery(bench.store)
+    with delivery.stream(stream):
+        handed = await asyncio.wait_for(stream.events.get(), 20)
+    await delivery.drain("the test is over")
+
+    assert isinstance(handed, tuple)
+    assert subscriptions(handed) == ["S3"]
+    found = [(each.subscription, each.state) for each in await bench.requests()]
+    assert found[:2] == [("S1", RequestState.EXPIRED), ("S2", RequestState.EXPIRED)]
 
 
 async def test_what_was_given_back_keeps_its_age(bench: Bench) -> None:

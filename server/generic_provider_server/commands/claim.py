@@ -17,6 +17,7 @@ from ..store.notices.notice import Notice
 from ..store.notices.tally import HANDOVER
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
+from .expiry import expire_overdue
 
 MOST_AT_ONCE = 500
 """The greatest number of requests that one claim gives to a stream."""
@@ -134,6 +135,9 @@ class Claim(Value, frozen=True, kw_only=True):
             number = next(ready, None)
             if number is None:
                 return
+            if expire_overdue(transaction, self.provider, number, at=transaction.now):
+                transaction.notice.add_ready(self.provider, transaction.now)  # others may be
+                continue
             aggregate = transaction.subscription(number).aggregate
             lane = transaction.lane(self.provider, number)
             due = lane.due(aggregate.queue(self.provider), now=transaction.now)

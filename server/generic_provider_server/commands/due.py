@@ -4,13 +4,14 @@ actions.
 
 from __future__ import annotations
 
-from ..domain.subscription.due import first_end, next_end, overdue, usage_is_over
+from ..domain.subscription.due import first_end, next_end, usage_is_over
 from ..domain.subscription.records import Who
-from ..domain.subscription.request_outcomes import end_usage, expire
-from ..domain.values import Instant, Value
+from ..domain.subscription.request_outcomes import end_usage
+from ..domain.values import Value
 from ..store.write.loaded import SEARCHES, Needs
 from ..store.write.transaction import Transaction
 from .claim import MOST_AT_ONCE
+from .expiry import expire_overdue
 from .perform import Perform
 from .scheduled import perform_scheduled
 
@@ -43,7 +44,7 @@ class ExpireOverdue(Value, frozen=True, kw_only=True):
             self.provider, limit=transaction.now - window, most=MOST_AT_ONCE
         )
         for number in transaction.one_by_one(transaction.load_free(found)):
-            _expire(transaction, self.provider, number, at=transaction.now)
+            expire_overdue(transaction, self.provider, number, at=transaction.now)
         return len(found)
 
 
@@ -81,7 +82,7 @@ class PerformDue(Value, frozen=True, kw_only=True):
         if record is not None and (end or scheduled):
             due = first_end(record.aggregate.desired) if end else until
             for link in record.aggregate.links:
-                _expire(transaction, link.provider, number, at=due or until)
+                expire_overdue(transaction, link.provider, number, at=due or until)
         if end is not None:
             Perform(
                 action=end,
@@ -94,15 +95,3 @@ class PerformDue(Value, frozen=True, kw_only=True):
         elif scheduled is not None:
             perform_scheduled(transaction, scheduled)
         return end is not None or scheduled is not None
-
-
-def _expire(transaction: Transaction, provider: str, number: str, *, at: Instant) -> None:
-    """Expires the pending requests at the provider if no lease is live and the first pending
-    request was overdue at that time.
-    """
-    record = transaction.record(number)
-    if record is None or transaction.lane(provider, number).is_leased:
-        return
-    if overdue(record.aggregate.queue(provider), transaction.catalogues[provider], at=at):
-        circumstances = transaction.circumstances(number)
-        transaction.put(number, expire(record.aggregate, provider, circumstances=circumstances))

@@ -12,6 +12,7 @@ from typing import Any
 from generic_provider_server.commands.claim import Claim
 from generic_provider_server.commands.live_leases import Release
 from generic_provider_server.commands.perform import Perform
+from generic_provider_server.domain.actions import AddServices, Selection
 from generic_provider_server.domain.lease import Lease
 from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.write.command import Command
@@ -92,6 +93,18 @@ def test_many_adapters_that_poll_leave_the_crm_its_share() -> None:
     claims = sum(each.needs.searches for each in group)
 
     assert (claims, len(group) - claims) == (10, MOST_IN_GROUP // 2)
+
+
+def test_actions_with_hundreds_of_services_share_a_group_with_few_others() -> None:
+    services = tuple(
+        [Selection(provider="SAT", distributor="MAIN", service=f"S{n}") for n in range(500)]
+    )
+    large = Perform(subscription="S1", action=AddServices(services))
+    queue: CommandQueue[Asked] = CommandQueue()
+    for _ in range(100):
+        queue.add(Asked(large.needs()))
+
+    assert len(queue.next_group()) == MOST_IN_GROUP // 51
 
 
 def test_without_adapters_the_crm_has_the_whole_group() -> None:

@@ -60,6 +60,12 @@ class Done(Value, frozen=True):
     left_out: tuple[str, ...] = ()
 
 
+PARTS = 10
+"""For every this many services and items that an action names, it counts as one more action in a
+group, so that no call waits for very many new requests.
+"""
+
+
 class Perform(Value, frozen=True, kw_only=True):
     """Performs an action.
 
@@ -89,6 +95,7 @@ class Perform(Value, frozen=True, kw_only=True):
             goods=frozenset(goods_of(self.action)),
             request_ids=frozenset({self.request_id} if self.request_id else ()),
             kind=None if self.validate_only else self.action.kind,
+            size=1 + _parts(self.action) // PARTS,
         )
 
     def run(self, transaction: Transaction) -> Done:
@@ -295,3 +302,8 @@ def _removal(transaction: Transaction, goods: Goods, owner: str) -> int:
             if removes and item is not None and item.goods == goods:
                 return pending.number
     return 0
+
+
+def _parts(action: AnyAction) -> int:
+    """Returns the number of services and items that the action names."""
+    return len(getattr(action, "services", ())) + len(getattr(action, "items", ()))

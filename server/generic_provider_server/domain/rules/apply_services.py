@@ -77,7 +77,7 @@ def ended(service: SubscribedService, *, at: Instant) -> bool:
 
 def remove_services(subscription: Subscription, action: RemoveServices) -> Subscription:
     removed = {selection.place for selection in action.services}
-    gone = [_find(subscription, selection.place) for selection in action.services]
+    gone = _found(subscription, action.services)
     kept = tuple([s for s in subscription.services if s.place not in removed])
     former = tuple([replace(s, state=State.REMOVED) for s in gone if s.state is not State.DRAFT])
     after = replace(subscription, former=latest(subscription.former + former))
@@ -177,8 +177,19 @@ def _each(
     selections: Iterable[Selection],
     change: Callable[[SubscribedService], SubscribedService],
 ) -> tuple[SubscribedService, ...]:
-    changed = {s.place: change(_find(subscription, s.place)) for s in selections}
+    changed = {s.place: change(s) for s in _found(subscription, selections)}
     return tuple([changed.get(service.place, service) for service in subscription.services])
+
+
+def _found(subscription: Subscription, selections: Iterable[Selection]) -> list[SubscribedService]:
+    services = {service.place: service for service in subscription.services}
+    found = []
+    for selection in selections:
+        service = services.get(selection.place)
+        if service is None:
+            raise service_not_found(subscription, selection.place)
+        found.append(service)
+    return found
 
 
 def _find(subscription: Subscription, place: tuple[str, str, str]) -> SubscribedService:

@@ -156,7 +156,7 @@ class Ledger:
         self.links[provider] = replace(
             link,
             confirmed=link.confirmed if confirmed is None else confirmed,
-            queue=tuple([other for other in link.queue if other is not pending]),
+            queue=_without(link.queue, pending),
             settle_time=self.now,
         )
         if pending.number:
@@ -311,3 +311,11 @@ class Ledger:
             settled=settled,
             taken_back=self.taken_back.get(performed.id),
         )
+
+
+def _without(queue: tuple[Pending, ...], pending: Pending) -> tuple[Pending, ...]:
+    """Returns the queue without the request, which is mostly near its beginning."""
+    for n, other in enumerate(queue):
+        if other is pending:
+            return queue[:n] + queue[n + 1 :]
+    return queue

@@ -31,7 +31,7 @@ class Needs(Value, frozen=True, kw_only=True):
     `for_adapter`: an adapter waits for the command, so it runs before the commands of the CRM.
     `scheduled`: the subscriptions whose scheduled actions are read; they are among the
     `subscriptions`. `kind`: the kind of the action that the command performs for a caller; refusals
-    are counted by this kind.
+    are counted by this kind. `size`: the least part of a group that the command counts as.
     """
 
     searches: bool = False
@@ -44,6 +44,7 @@ class Needs(Value, frozen=True, kw_only=True):
     request_ids: frozenset[str] = frozenset()
     requests: frozenset[int] = frozenset()
     kind: ActionKind | None = None
+    size: int = 1
 
 
 SEARCHES = Needs(searches=True)

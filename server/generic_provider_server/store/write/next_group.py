@@ -11,7 +11,7 @@ from .loaded import Needs
 
 MOST_IN_GROUP = 400
 """The greatest size of a group. The size of a command is the number of subscriptions that it names,
-but at least 1.
+but at least `Needs.size`.
 """
 SHARE = MOST_IN_GROUP // 4
 """The size that other commands of a group may always have together while adapters are active."""
@@ -79,4 +79,4 @@ def _taken(waiting: deque[Q], most: int) -> tuple[list[Q], int]:
 
 def _size(needs: Needs) -> int:
     searches = needs.searches and needs.for_adapter
-    return SEARCH if searches else max(1, len(needs.subscriptions))
+    return SEARCH if searches else max(needs.size, len(needs.subscriptions))

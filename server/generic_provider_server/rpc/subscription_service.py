@@ -46,11 +46,14 @@ class SubscriptionServicer(EventStreams):
         response = api.PerformActionResponse(
             action=action(done.action, catalogues),
             subscription=shown,
+            requests=[encode.request(each) for each in requests],
             repeated=done.repeated,
             providers_left_out=done.left_out,
         )
-        made = [encode.request(each) for each in requests]
-        response.requests.extend(first_page(made, beside=response.ByteSize()))
+        if response.ByteSize() > MOST_BYTES:
+            made = list(response.requests)
+            response.ClearField("requests")
+            response.requests.extend(first_page(made, beside=response.ByteSize()))
         return response
 
     async def BatchPerformActions(

@@ -156,6 +156,10 @@ def test_a_held_run_waits_for_its_approval_or_is_cancelled(server: Server, crm: 
     refused = run("reset", "run", "submit", definition, server=server)
     assert "RUN_IN_PROGRESS" in refused.stderr
     assert "CANCELLED" in _said(server, "reset", "run", "cancel", first.id, "--reason=no")
+    for verb, done in ("cancel", "cancelled"), ("approve", "approved"):
+        late = run("reset", "run", verb, first.id, "--reason=no", server=server)
+        said = f"Error: {first.id} is CANCELLED: nothing was {done}\n"
+        assert (late.exit_code, late.stderr) == (1, said)
 
     submitted = crm.submit_reset_run_definition(definition, hold=True).reset_run.id
     wait_until(lambda: crm.get_reset_run(submitted).state == ResetRunState.HELD, what="the plan")
@@ -181,3 +185,24 @@ def test_a_recurring_run_says_when_it_is_due(server: Server, crm: Client) -> Non
     said = _said(server, "reset", "run", "submit", definition)
     assert f"{definition} runs next at " in said
     assert "cron" in run("reset", "run", "define", "--provider=P", "--cron=x", server=server).stderr
+
+    state = ("reset", "run", "set-state", definition)
+    assert _said(server, *state, "not-effective").endswith("NOT_EFFECTIVE: no run of it begins\n")
+    assert not crm.get_reset_run_definition(definition).HasField("next_run_time")
+    assert "EFFECTIVE: it runs next at " in _said(server, *state, "effective")
+    assert _said(server, "reset", "run", "delete", definition) == f"{definition} deleted\n"
+    assert not list(crm.list_reset_run_definitions())
+
+
+def test_a_run_that_continues_is_named_when_its_definition_is_stopped(
+    server: Server, crm: Client
+) -> None:
+    _outage(crm, 1)
+    definition = _define(server)
+    held = _said(server, "reset", "run", "submit", definition, "--hold")
+    (first,) = crm.list_reset_runs()
+    assert held.endswith(f"it is HELD: see generic-provider reset run show {first.id}\n")
+    stopped = run("reset", "run", "set-state", definition, "not-effective", server=server)
+    assert f"generic-provider reset run cancel {first.id}" in stopped.stderr
+    refused = run("reset", "run", "delete", definition, server=server)
+    assert (refused.exit_code, "RUN_NOT_EDITABLE" in refused.stderr) == (1, True)

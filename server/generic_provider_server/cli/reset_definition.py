@@ -1,20 +1,31 @@
-"""`generic-provider reset run define` defines which subscriptions are reset, how, and when."""
+"""`generic-provider reset run define` defines which subscriptions are reset, how, and when.
+
+The other commands stop the schedule of a definition, and delete a definition.
+"""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from generic_provider import Client, DifferenceKind, ResetRunDefinition
+from generic_provider import (
+    Client,
+    DifferenceKind,
+    ResetRunDefinition,
+    ResetRunDefinitionState,
+    ResetRunState,
+)
 
 from ..desk.command_lines import command
-from ..desk.output import Output
+from ..desk.output import Output, moment, say
 from .files.text import FILE, Text
 from .remote import remote
-from .values import INSTANT, Named, NamedOption, Number
+from .values import INSTANT, Id, Named, NamedOption, Number
+
+OPEN = ("HELD", "RUNNING")
 
 
 def _many(name: str, field: str, text: str, kind: Any = str) -> Any:
@@ -100,6 +111,41 @@ def define(client: Client, output: Output, /, **fields: Any) -> None:
     output.message(made, f"{made.id} {made.name}: see {preview}")
 
 
+@click.command("set-state")
+@click.argument("definition", type=Id("D"), metavar="DEFINITION")
+@click.argument("state", type=Named(ResetRunDefinitionState))
+@remote
+def set_state(client: Client, output: Output, /, *, definition: str, state: str) -> None:
+    """Make a definition effective, or not effective.
+
+    While a definition is not effective, no run of it begins: its schedule is stopped. A run that
+    has begun continues.
+    """
+    done = client.set_reset_run_definition_state(definition, state=state)
+    output.message(done, f"{done.id} {done.name} {state}: {_next_run(done)}")
+    for run in client.list_reset_runs(definition=definition, states=OPEN):
+        cancel = command("reset", "run", "cancel", run.id)
+        say(f"{run.id} is still {ResetRunState.name_of(run.state)}; to end it: {cancel}", err=True)
+
+
+def _next_run(definition: ResetRunDefinition) -> str:
+    if definition.state == ResetRunDefinitionState.NOT_EFFECTIVE:
+        return "no run of it begins"
+    if due := moment(definition, "next_run_time"):
+        return f"it runs next at {due}"
+    return f"no run is due; to submit it: {command('reset', 'run', 'submit', definition.id)}"
+
+
+@click.command()
+@click.argument("definition", type=Id("D"), metavar="DEFINITION")
+@remote
+def delete(client: Client, output: Output, /, *, definition: str) -> None:
+    """Delete a definition that never had a run."""
+    client.delete_reset_run_definition(definition)
+    if not output.as_json:
+        say(f"{definition} deleted")
+
+
 def _definition(
     *,
     subscriptions_file: Path | None,
@@ -113,6 +159,11 @@ def _definition(
 ) -> ResetRunDefinition:
     if at and cron:
         raise click.UsageError("--at and --cron do not go together")
+    if at and at < datetime.now(UTC):
+        raise click.UsageError(
+            f"--at {at.astimezone(UTC):%Y-%m-%d %H:%M:%SZ} is in the past; without --at, "
+            "the run begins when the definition is submitted"
+        )
     given = {name: value for name, value in fields.items() if value is not None}
     definition = ResetRunDefinition(
         **given,

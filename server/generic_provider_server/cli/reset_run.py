@@ -24,8 +24,8 @@ from ..desk.output import Output, console, moment, say, show_table, write_csv
 from ..desk.resets import counts, preview_lines, run_lines
 from .listing import limit_option, page_size, within
 from .remote import remote
-from .reset_definition import define
-from .values import Named, NamedOption
+from .reset_definition import define, delete, set_state
+from .values import Id, Named, NamedOption
 
 PLACE = ("distributor", "service", "provider_service_id", "serial_number", "text")
 """The columns of a difference in CSV."""
@@ -48,6 +48,7 @@ RUN_COLUMNS: Mapping[str, Callable[[ResetRun], object]] = {
     "subscriptions": lambda each: each.out_of_sync,
     "requests": counts,
 }
+STOP = ". `reset run set-state {} not-effective` stops its schedule."
 FAILED = (ResetRunState.FAILED, ResetRunState.CANCELLED)
 
 
@@ -59,11 +60,12 @@ def run() -> None:
     """
 
 
-run.add_command(define)
+for each in (define, set_state, delete):
+    run.add_command(each)
 
 
 @run.command()
-@click.argument("definition", metavar="DEFINITION")
+@click.argument("definition", type=Id("D"), metavar="DEFINITION")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV, with a line for each difference.")
 @limit_option
 @remote
@@ -110,7 +112,7 @@ def _differences(entries: Iterator[PreviewResetRunResponse.Entry]) -> Iterator[l
 
 
 @run.command()
-@click.argument("definition", metavar="DEFINITION")
+@click.argument("definition", type=Id("D"), metavar="DEFINITION")
 @click.option("--hold", is_flag=True, help="Hold the run until an operator approves it.")
 @click.option(
     "--watch", is_flag=True, help="Watch the run until it has ended or waits for its approval."
@@ -125,11 +127,11 @@ def submit(client: Client, output: Output, /, *, definition: str, hold: bool, wa
     elif watch and not output.as_json:
         _watched(client, done.reset_run.id)
     else:
-        output.message(done.reset_run, _begun(done.reset_run))
+        output.message(done.reset_run, _begun(done.reset_run, hold=hold))
 
 
 @run.command("watch")
-@click.argument("reset_run", metavar="RUN")
+@click.argument("reset_run", type=Id("U"), metavar="RUN")
 @remote
 def watch_(client: Client, output: Output, *, reset_run: str) -> None:
     """Watch a run with a progress bar. The command ends when the run has ended, or waits for its
@@ -167,12 +169,13 @@ def _watched(client: Client, number: str) -> None:
 
 
 @run.command()
-@click.argument("reset_run", metavar="RUN")
+@click.argument("reset_run", type=Id("U"), metavar="RUN")
 @click.option("--reason", required=True, help="The reason, which is stored with the run.")
 @click.option("--watch", is_flag=True, help="Watch the run until it has ended.")
 @remote
 def approve(client: Client, output: Output, /, *, reset_run: str, reason: str, watch: bool) -> None:
     """Approve a held run. The run then creates exactly the requests in its entries."""
+    _check_open(client.get_reset_run(reset_run), "approved")
     done = client.approve_reset_run(reset_run, reason=reason)
     if watch and not output.as_json:
         _watched(client, reset_run)
@@ -181,18 +184,27 @@ def approve(client: Client, output: Output, /, *, reset_run: str, reason: str, w
 
 
 @run.command()
-@click.argument("reset_run", metavar="RUN")
+@click.argument("reset_run", type=Id("U", D=STOP), metavar="RUN")
 @click.option("--reason", default="", help="The reason, which is stored with the run.")
 @remote
 def cancel(client: Client, output: Output, /, *, reset_run: str, reason: str) -> None:
     """End a run. Requests that it has created stay pending."""
+    _check_open(client.get_reset_run(reset_run), "cancelled")
     done = client.cancel_reset_run(reset_run, reason=reason)
+    if done.state != ResetRunState.CANCELLED:  # the run has ended since it was read
+        _check_open(done, "cancelled")
     output.message(done, *run_lines(done))
+
+
+def _check_open(found: ResetRun, done: str) -> None:
+    if found.state not in (ResetRunState.HELD, ResetRunState.RUNNING):
+        state = ResetRunState.name_of(found.state)
+        raise click.ClickException(f"{found.id} is {state}: nothing was {done}")
 
 
 @run.command("list")
 @click.option("--definitions", is_flag=True, help="List definitions, not runs.")
-@click.option("--definition", default="", help="List the runs of this definition.")
+@click.option("--definition", type=Id("D"), default="", help="List the runs of this definition.")
 @click.option("--provider", default="", help="List the runs of this provider.")
 @click.option(
     "--state",
@@ -228,7 +240,7 @@ def list_(
 
 
 @run.command()
-@click.argument("reset_run", metavar="RUN")
+@click.argument("reset_run", type=Id("U"), metavar="RUN")
 @click.option(
     "--outcome",
     "outcomes",
@@ -264,6 +276,9 @@ def _requests(entry: ListResetRunEntriesResponse.Entry) -> int:
     return len(entry.request_types) if planned else entry.requests_created
 
 
-def _begun(found: ResetRun) -> str:
+def _begun(found: ResetRun, *, hold: bool = False) -> str:
     state = ResetRunState.name_of(found.state)
+    if hold:
+        plan = command("reset", "run", "show", found.id)
+        return f"{found.id} {state}: it makes its plan, then it is HELD: see {plan}"
     return f"{found.id} {state}: see {command('reset', 'run', 'watch', found.id)}"

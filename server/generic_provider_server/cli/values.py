@@ -5,6 +5,7 @@ the command.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any
@@ -17,6 +18,15 @@ from .files.times import time_of
 from .files.toml_messages import span_of
 
 WIDEST = 60
+IDS = {
+    "A": "an action",
+    "D": "a definition of reset runs",
+    "R": "a request",
+    "S": "a subscription",
+    "U": "a reset run",
+    "Z": "an archive",
+}
+"""The meaning of the first letter of an id that the server has assigned."""
 DAY_SECONDS = 86_400
 
 
@@ -74,6 +84,23 @@ class NamedOption(click.Option):
         if isinstance(self.type, Named) and len("|".join(self.type.names)) > WIDEST:
             self.metavar = "NAME"
             self.help = f"{self.help} One of {', '.join(self.type.names)}."
+
+
+class Id(click.ParamType[str]):
+    """An id that the server has assigned. `instead`: advice for each other kind of id."""
+
+    name = "id"
+
+    def __init__(self, letter: str, **instead: str) -> None:
+        self._letter, self._instead = letter, instead
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        given, letter = str(value), str(value)[:1]
+        if letter != self._letter and letter in IDS and re.fullmatch(r"[0-9]{10,}", given[1:]):
+            advice = self._instead.get(letter, "").format(given)
+            wanted = f"{IDS[self._letter]} ({self._letter}…)"
+            self.fail(f"{given} is {IDS[letter]}; give {wanted}{advice}", param, ctx)
+        return given
 
 
 class Instant(click.ParamType[datetime]):

@@ -54,7 +54,9 @@ def test_a_provider_is_applied_changed_listed_shown_and_set_not_effective(tmp_pa
             "SMALL unchanged"
         )
         file.write_text(PROVIDER.replace("Small", "Smaller"))
-        planned = run("provider", "apply", str(file), "--dry-run", server=server).stdout
+        dry = run("provider", "apply", str(file), "--dry-run", server=server)
+        planned = dry.stdout
+        assert dry.stderr.startswith("Not checked by the server: ")
         updated = run("provider", "apply", str(file), server=server).stdout
         assert updated.startswith("SMALL updated")
         assert updated.split("\n")[1:] == planned.split("\n")[1:]
@@ -99,6 +101,11 @@ def test_the_mistakes_of_a_file_are_reported_together_with_the_paths_of_the_file
         file.write_text("code = 'X'\nservices = [{ code = 'A', provider_service_id = '1' }, {}]\n")
         servers = run("provider", "apply", str(file), server=server)
 
+        file.write_text("code = 'X'\ndistributors = [{ code = 'A', required_distributor = 'B' }]\n")
+        planned = run("provider", "apply", str(file), "--dry-run", server=server)
+
+    wrong = f"{file}:\ndistributors[0].required_distributor: the file does not define 'B'\n"
+    assert (planned.exit_code, planned.stderr) == (1, f"Error: {wrong}")
     assert own.exit_code == 2
     for said in "kode: unknown key", "services[0].code: 5 is not a text", "\ncode: is required":
         assert said in own.stderr

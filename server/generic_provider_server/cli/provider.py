@@ -22,12 +22,16 @@ from generic_provider import (
 )
 
 from ..desk.output import Output, in_words, moment, say
-from .files.provider_file import OUTPUT_ONLY, read_provider
+from .files.provider_file import OUTPUT_ONLY, read_provider, wrong_references
 from .files.text import FILE
 from .files.toml_writing import toml_of
 from .remote import remote
 
 MOST_NAMED = 20
+NOT_CHECKED = (
+    "Not checked by the server: without --dry-run, it refuses values that are not allowed, and "
+    "changes of parts that subscriptions use (PROVIDER_IN_USE)."
+)
 STATES = {"effective": "EFFECTIVE", "not-effective": "NOT_EFFECTIVE"}
 
 
@@ -41,7 +45,11 @@ def provider() -> None:
 @click.option(
     "--effective", is_flag=True, help="Also make the provider effective, so that it gets requests."
 )
-@click.option("--dry-run", is_flag=True, help="Show the changes, but do not make them.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Show the changes, but do not make them. The server does not check them.",
+)
 @remote
 def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_run: bool) -> None:
     """Create or change the provider that FILE describes.
@@ -59,7 +67,7 @@ def apply(client: Client, output: Output, *, file: Path, effective: bool, dry_ru
     except ProviderNotFound:
         former = None
     if dry_run:
-        say(*_difference(former, wanted))
+        _show_difference(file, former, wanted)
         return
     try:
         now, done = _written(client, former, wanted)
@@ -86,6 +94,16 @@ def _written(client: Client, former: Provider | None, wanted: Provider) -> tuple
     wanted.etag = former.etag
     now = client.update_provider(wanted)
     return now, "unchanged" if now.etag == former.etag else "updated"
+
+
+def _show_difference(file: Path, former: Provider | None, wanted: Provider) -> None:
+    """Prints the changes, and checks as much of them as is possible without the server."""
+    said, *changed = _difference(former, wanted)
+    if wrong := [*wrong_references(wanted)]:
+        raise click.ClickException("\n".join([f"{file}:", *wrong]))
+    say(said, *changed)
+    if changed:
+        say(NOT_CHECKED, err=True)
 
 
 def _difference(former: Provider | None, wanted: Provider) -> list[str]:

@@ -134,7 +134,7 @@ def test_a_file_is_shown_without_a_server_and_refused_if_it_is_damaged(
     ]
     unknown = run("archive", "show", str(file), "--request=R0000000099")
     assert (unknown.exit_code, "has no request R0000000099" in unknown.stderr) == (1, True)
-    checked = run("archive", "show", str(file), "--checksum=c0ffee")
+    checked = run("archive", "show", str(file), f"--checksum={0:064}")
     assert (checked.exit_code, "is damaged: its SHA-256 is" in checked.stderr) == (1, True)
     file.write_bytes(file.read_bytes()[:-9])
     for arguments in ((), (f"--request={request_number}",), ("--json",)):

@@ -71,3 +71,4 @@ def test_a_wrong_cursor_is_refused(tmp_path: Path) -> None:
         refused = run("events", "tail", "--from=yesterday", server=server)
     assert refused.exit_code == 1
     assert "CURSOR_UNKNOWN" in refused.stderr
+    assert "Begin with --from beginning." in refused.stderr

@@ -46,11 +46,44 @@ def test_an_entry_shows_how_much_of_a_call_was_refused(entry: AuditEntry, shown:
     assert COLUMNS["outcome"](entry) == shown
 
 
-@pytest.mark.parametrize("typed", [("--profile", "x", "backlog"), ("action", "--json", "list")])
-def test_an_option_in_front_of_its_command_belongs_after_it(typed: tuple[str, ...]) -> None:
-    refused = run(*typed)
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("--json provider list", "give the option --json after the command"),
+        ("--server x provider list", "give the option --server after the command"),
+        ("--profile x backlog", "give the option --profile after the command"),
+        ("action --json list", "give the option --json after the command"),
+        ("--versoin", "No such option '--versoin'. Did you mean '--version'?"),
+    ],
+)
+def test_an_option_in_front_of_its_command_belongs_after_it(typed: str, said: str) -> None:
+    refused = run(*typed.split())
     assert refused.exit_code == 2
-    assert refused.stderr.endswith(": give it after the command\n")
+    assert refused.stderr.endswith(f"\nError: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        ("reset run preview U0000000001", "U0000000001 is a reset run; give a definition"),
+        ("reset run watch D0000000002", "D0000000002 is a definition of reset runs; give a reset"),
+        ("reset run cancel D0000000002", "`reset run set-state D0000000002 not-effective` stops"),
+        ("action get R0000000003", "R0000000003 is a request; give an action (A…)"),
+        ("request show A0000000004", "A0000000004 is an action; give a request (R…)"),
+        ("request list --reset-run D0000000002", "give a reset run (U…)"),
+        ("archive download R0000000003", "give an archive (Z…)"),
+        ("archive show {file} --checksum abc", "abc is not a SHA-256, which has 64 hex"),
+        ("reset run define --provider P --at 2001-01-01T00:00Z", "00:00:00Z is in the past"),
+    ],
+)
+def test_a_wrong_value_is_refused_before_the_server_is_called(
+    typed: str, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    refused = run(*typed.format(file=file).split())
+    assert refused.exit_code == 2
+    assert said in refused.stderr
 
 
 @pytest.mark.parametrize(

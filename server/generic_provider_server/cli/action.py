@@ -33,9 +33,10 @@ from .finding import KEY, find
 from .listing import created_options, limit_option, name_archives, page_size, within
 from .merging import PARTS, WHOLE, merge
 from .remote import remote
-from .values import INSTANT, Named, NamedOption, Number
+from .values import INSTANT, Id, Named, NamedOption, Number
 
 LONGEST_WAIT = 30
+ACTION = Id("A")
 PRIORITIES = {None: None, True: Priority.BULK, False: Priority.LIVE}
 COMMON: tuple[click.Parameter, ...] = (
     click.Option(["--request-id"], help="A repeat with the same id changes nothing."),
@@ -195,13 +196,15 @@ action.add_command(batch)
 @remote
 def get(client: Client, output: Output, *, action_id: str, request_id: bool, wait: float) -> None:
     """Show an action and its result."""
-    key = {"request_id" if request_id else "action": action_id}
-    found = client.get_action(**key, wait=timedelta(seconds=wait))
+    checked = action_id if request_id else ACTION.convert(action_id, None, None)
+    found = client.get_action(
+        **{"request_id" if request_id else "action": checked}, wait=timedelta(seconds=wait)
+    )
     output.message(found, *_lines(found))
 
 
 @action.command()
-@click.argument("action_id", metavar="ACTION")
+@click.argument("action_id", type=ACTION, metavar="ACTION")
 @click.option(
     "--performed-by", default="", help="Who cancels it. Default: the user of this machine."
 )

@@ -19,7 +19,7 @@ from .failures import REFUSED
 from .listing import limit_option, page_size, within
 from .progress import progress
 from .remote import remote
-from .values import INSTANT, SPAN, Named, NamedOption
+from .values import INSTANT, SPAN, Id, Named, NamedOption
 
 POLL_SECONDS = 0.5
 NOTHING_OLD = (
@@ -120,7 +120,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
 
 
 @archive.command()
-@click.argument("number", metavar="ARCHIVE")
+@click.argument("number", type=Id("Z"), metavar="ARCHIVE")
 @click.option("--to", type=click.Path(dir_okay=False, path_type=Path), help="The file to write.")
 @remote
 def download(client: Client, output: Output, *, number: str, to: Path | None) -> None:
@@ -143,7 +143,7 @@ def download(client: Client, output: Output, *, number: str, to: Path | None) ->
 
 
 @archive.command()
-@click.argument("number", metavar="ARCHIVE")
+@click.argument("number", type=Id("Z"), metavar="ARCHIVE")
 @click.option(
     "--checksum", required=True, help="The checksum of the archive, as `archive list` shows it."
 )

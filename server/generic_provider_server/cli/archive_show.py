@@ -25,6 +25,13 @@ from ..store.archives.lines import (
     RunLine,
     encode_line,
 )
+from .values import Id
+
+
+def _sha256(_: click.Context, __: click.Parameter, checksum: str) -> str:
+    if checksum and not re.fullmatch(r"[0-9a-fA-F]{64}", checksum):
+        raise click.BadParameter(f"{checksum} is not a SHA-256, which has 64 hexadecimal digits")
+    return checksum.lower()
 
 
 def _present(_: click.Context, __: click.Parameter, file: Path) -> Path:
@@ -40,12 +47,17 @@ def _present(_: click.Context, __: click.Parameter, file: Path) -> Path:
 @click.option(
     "--request",
     "requests",
+    type=Id("R"),
     multiple=True,
     help="Show this request with its action and audit entries.",
 )
 @click.option("--subscription", default="", help="Show all lines about this subscription.")
-@click.option("--reset-run", "run", default="", help="Show this reset run, with its entries.")
-@click.option("--checksum", default="", help="The SHA-256 that the file should have.")
+@click.option(
+    "--reset-run", "run", type=Id("U"), default="", help="Show this reset run, with its entries."
+)
+@click.option(
+    "--checksum", default="", callback=_sha256, help="The SHA-256 that the file should have."
+)
 @click.option("--json", "as_json", is_flag=True, help="One JSON object per line.")
 def show(
     *,
@@ -61,7 +73,7 @@ def show(
     If the file was cut short or altered, the command shows no contents.
     """
     try:
-        found = ArchiveFile(file, checksum=checksum.lower())
+        found = ArchiveFile(file, checksum=checksum)
         lines = list(_wanted(found, set(requests), subscription, run))
     except DamagedArchive as damaged:
         raise click.ClickException(str(damaged)) from None

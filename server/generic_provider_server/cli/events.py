@@ -6,14 +6,19 @@ from typing import Any
 
 import click
 
-from generic_provider import Client, EventKind
+from generic_provider import Client, CursorTooOld, CursorUnknown, EventKind
 
 from ..desk.events import lines
 from ..desk.output import Output, say
+from .failures import words_of
 from .remote import remote
 from .values import Named, NamedOption
 
 BEGINNING = "beginning"
+ANEW = (
+    "Begin with --from beginning. Then read the subscriptions of which you keep a copy again, "
+    "because events may be missing."
+)
 
 
 @click.group()
@@ -59,6 +64,8 @@ def tail(client: Client, output: Output, /, *, start: str, **filters: Any) -> No
         for event in watched:
             output.message(event, *lines(event))
             cursor = event.cursor
+    except (CursorTooOld, CursorUnknown) as error:
+        raise click.ClickException(f"{words_of(error)}\n{ANEW}") from None
     except KeyboardInterrupt:
         if cursor:
             say(f"To go on: --from {cursor}", err=True)

@@ -54,13 +54,22 @@ def failures_printed() -> Iterator[None]:
 
 
 def _hinted(error: click.ClickException) -> click.ClickException:
-    """Adds a hint to the error of an option that was given before its command."""
+    """Returns a clear error for an option that was given before its command."""
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return error
-    if not isinstance(error.ctx.command, click.Group):
+    if not _is_known(error.option_name, error.ctx.command, error.ctx):
         return error
-    words = f"{error.message}: give it after the command"
-    return click.NoSuchOption(error.option_name, words, error.possibilities, error.ctx)
+    return click.UsageError(f"give the option {error.option_name} after the command", error.ctx)
+
+
+def _is_known(option: str, command: click.Command, context: click.Context) -> bool:
+    """Tells whether the command has the option, or a command in its group."""
+    if any(option in each.opts for each in command.params):
+        return True
+    if not isinstance(command, click.Group):
+        return False
+    found = (command.get_command(context, name) for name in command.list_commands(context))
+    return any(_is_known(option, each, context) for each in found if each)
 
 
 def cause(error: OSError) -> str:

@@ -22,7 +22,7 @@ from ..desk.wording import about, address, error, holder, item, usage, waits
 from .listing import created_options, limit_option, name_archives, page_size, within
 from .remote import remote
 from .request_tail import changes
-from .values import INSTANT, Named, NamedOption, Seconds
+from .values import INSTANT, Id, Named, NamedOption, Seconds
 
 F = TypeVar("F", bound=Callable[..., None])
 FILTERS = (
@@ -53,8 +53,8 @@ FILTERS = (
         multiple=True,
         help="Why the request was created.",
     ),
-    click.option("--action", default="", help="The id of the action."),
-    click.option("--reset-run", default="", help="The id of the reset run."),
+    click.option("--action", type=Id("A"), default="", help="The id of the action."),
+    click.option("--reset-run", type=Id("U"), default="", help="The id of the reset run."),
     click.option("--reference", default="", help="The reference of the action."),
     click.option(
         "--adapter", "last_adapter", default="", help="The adapter that got the request last."
@@ -117,7 +117,7 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
 
 
 @request.command()
-@click.argument("number", metavar="REQUEST")
+@click.argument("number", type=Id("R"), metavar="REQUEST")
 @remote
 def show(client: Client, output: Output, *, number: str) -> None:
     """Show a request."""
@@ -126,7 +126,7 @@ def show(client: Client, output: Output, *, number: str) -> None:
 
 
 @request.command()
-@click.argument("number", metavar="REQUEST")
+@click.argument("number", type=Id("R"), metavar="REQUEST")
 @REASON
 @END_LEASE
 @PERFORMED_BY
@@ -138,7 +138,7 @@ def cancel(client: Client, output: Output, /, *, number: str, **options: Any) ->
 
 
 @request.command()
-@click.argument("number", metavar="REQUEST")
+@click.argument("number", type=Id("R"), metavar="REQUEST")
 @click.argument("status", type=Named(ResponseStatus, only=("ACCEPTED", "REJECTED")))
 @REASON
 @click.option("--error-code", default="", help="The platform's error code, for REJECTED.")

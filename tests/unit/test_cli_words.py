@@ -33,6 +33,29 @@ def test_a_message_names_the_options_of_the_command(said: str, shown: str) -> No
 
 
 @pytest.mark.parametrize(
+    ("command", "field", "option", "said"),
+    [
+        (
+            *("become-subscriber", "services[1].provider", "--service (number 2)"),
+            "names no provider: write PROVIDER:DISTRIBUTOR:SERVICE, or give --provider",
+        ),
+        (
+            *("add-items", "items[0].provider", "--item"),
+            "names no provider: write PROVIDER:DISTRIBUTOR:GOODS_TYPE:SERIAL_NUMBER",
+        ),
+        ("swap-service", "provider", "--provider", "is required: which"),
+    ],
+)
+def test_a_part_without_a_provider_shows_how_to_name_it(
+    command: str, field: str, option: str, said: str
+) -> None:
+    wrong = FieldViolation(field=field, description="is required: which")
+    shown = naming_options(InvalidField("", violations=[wrong]), action.commands[command])
+    (violation,) = shown.violations
+    assert (violation.field, violation.description) == (option, said)
+
+
+@pytest.mark.parametrize(
     ("entry", "shown"),
     [
         (AuditEntry(done=1), "OK"),

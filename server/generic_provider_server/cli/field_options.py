@@ -11,6 +11,8 @@ import click
 from generic_provider import ProvisioningError
 from generic_provider.v1.errors_pb2 import FieldViolation
 
+from .values import Parts
+
 E = TypeVar("E", bound=ProvisioningError)
 OTHERS = {
     "platform_restored_to": "restored_to",
@@ -37,14 +39,26 @@ def naming_options(error: E, command: click.Command) -> E:
         reason=error.reason,
         metadata=error.metadata,
         code=error.code,
-        violations=[
-            FieldViolation(
-                field=_option(each.field, options),
-                description=_sentence(each.description, options),
-            )
-            for each in error.violations
-        ],
+        violations=[_violation(each, options, command) for each in error.violations],
     )
+
+
+def _violation(
+    wrong: FieldViolation, options: Mapping[str, str], command: click.Command
+) -> FieldViolation:
+    option = _option(wrong.field, options)
+    form = _form(option.partition(" ")[0], command)
+    if form and wrong.field.endswith(".provider") and wrong.description.startswith("is required"):
+        other = ", or give --provider" if "provider" in options else ""
+        why = f"names no provider: write {form}{other}"
+        return FieldViolation(field=option, description=why)
+    return FieldViolation(field=option, description=_sentence(wrong.description, options))
+
+
+def _form(option: str, command: click.Command) -> str:
+    """Returns the form of the option's value with all parts; empty if the value has no parts."""
+    kinds = [each.type for each in command.params if option in each.opts]
+    return "".join([":".join(kind.fields).upper() for kind in kinds if isinstance(kind, Parts)])
 
 
 def _sentence(text: str, options: Mapping[str, str]) -> str:

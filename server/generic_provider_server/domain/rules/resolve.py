@@ -88,7 +88,7 @@ def _named(part: Named, default: str, at: str) -> Named:
         return part
     if not default:
         raise InvalidField(
-            (f"{at}provider", "is required: the subscription does not have exactly one")
+            (f"{at}provider", "is required: the subscription does not have exactly one provider")
         )
     return replace(part, provider=default)
 

@@ -268,6 +268,14 @@ def test_a_preview_of_a_file_changes_nothing_and_hinders_nothing(
     assert told.stderr == "1 done, 0 refused\n"
     assert [each["performed"]["performed_by"] for each in _performed(campaign, server)] == ["mari"]
 
+    again = run("action", "batch", str(file), "--validate-only", server=server)
+    assert again.stdout == "0 new, 1 done before (EXECUTED), 0 would be refused\n", again.output
+    (tmp_path / f"{file.name}.refused").write_text("kept")
+    _write(file, [_subscriber(f"1-{campaign}", "new")])
+    refused = run("action", "batch", str(file), "--validate-only", server=server)
+    assert refused.stdout == "0 would be done, 1 would be refused\n"
+    assert (tmp_path / f"{file.name}.refused").read_text() == "kept"
+
 
 @pytest.mark.parametrize(
     ("column", "said"),

@@ -11,7 +11,13 @@ from uuid import uuid4
 
 import click
 
-from generic_provider import Client, ProvisioningError, SubscriptionAction
+from generic_provider import (
+    ActionNotFound,
+    Client,
+    InvalidField,
+    ProvisioningError,
+    SubscriptionAction,
+)
 
 from ..desk.output import Output, one_line, say
 from .batch_outcome import Outcome, RefusedLines
@@ -24,6 +30,10 @@ from .remote import remote
 LATE = "its schedule_time is in the past, so it is not scheduled but performed now"
 MOST_BYTES = 3 * 1024 * 1024
 """The greatest size of a call in bytes. A server accepts 4 MiB."""
+
+
+Answer = tuple[SubscriptionAction | ProvisioningError, bool]
+"""The result of a line, and whether an earlier call has performed the line."""
 
 
 class Result(NamedTuple):
@@ -80,11 +90,12 @@ def batch(
     the same person runs the command again, it performs only the missing lines. To perform the same
     lines again a month later, give --again or rename the file.
 
-    Refused lines are written to FILE.refused, and the reasons to standard error.
+    Refused lines are written to FILE.refused, and the reasons to standard error. --validate-only
+    writes no file.
     """
     client.performed_by = performed_by or client.performed_by
     run = run or (str(uuid4()) if again else "")
-    with Text(file) as text, RefusedLines(file) as refused:
+    with Text(file) as text, RefusedLines(file, written=not validate_only) as refused:
         outcome = Outcome(validate_only=validate_only)
         actions = _actions(client, text, outcome=outcome, refused=refused, most=batch_size, run=run)
         if wait:
@@ -130,10 +141,14 @@ def _say_how_to_continue(outcome: Outcome, refused: RefusedLines, line: int, run
 
 def _perform(client: Client, group: list[Line], *, validate_only: bool) -> Iterator[Result]:
     requests = [line.request for line in group if line.request]
+    ids = [each.request_id for each in requests]
     for each in requests if validate_only else ():
         each.validate_only, each.request_id = True, ""
     done = client.batch_perform(requests) if requests else None
-    results = zip(done, done.repeated, strict=True) if done else iter(())
+    answers: list[Answer] = [*zip(done, done.repeated, strict=True)] if done else []
+    if validate_only:
+        answers = [*_with_earlier(client, ids, answers)]
+    results = iter(answers)
     for line in group:
         if not line.request:
             yield Result(line, reason=line.wrong)
@@ -143,6 +158,29 @@ def _perform(client: Client, group: list[Line], *, validate_only: bool) -> Itera
             yield Result(line, reason=words_of(action))
         else:
             yield Result(line, action, repeated)
+
+
+def _with_earlier(client: Client, ids: list[str], results: list[Answer]) -> Iterator[Answer]:
+    """Replaces previews of actions that an earlier run of the file has performed.
+
+    A call for each line would take long. An earlier run has performed the lines in their order, so
+    all lines are searched only if the first, the last or a refused line is found.
+    """
+    ends = 0, len(ids) - 1
+    wrong = [n for n, (done, _) in enumerate(results) if isinstance(done, ProvisioningError)]
+    found = {n: _earlier(client, ids[n]) for n in {*ends, *wrong} if ids}
+    if any(found.values()):
+        found |= {n: _earlier(client, ids[n]) for n in range(len(ids)) if n not in found}
+    for n, result in enumerate(results):
+        earlier = found.get(n)
+        yield (earlier, True) if earlier else result
+
+
+def _earlier(client: Client, request_id: str) -> SubscriptionAction | None:
+    try:
+        return client.get_action(request_id=request_id)
+    except (ActionNotFound, InvalidField):
+        return None
 
 
 def _groups(lines: Iterable[Line], *, most: int) -> Iterator[list[Line]]:

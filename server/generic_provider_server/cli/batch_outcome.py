@@ -22,14 +22,17 @@ LONGEST_WAIT = timedelta(seconds=30)
 
 
 class RefusedLines:
-    """Writes the file of refused lines. The file exists only if a line was refused."""
+    """Counts refused lines, and writes them to a file. The file exists only if a line was refused.
 
-    def __init__(self, file: Path) -> None:
+    If `written` is false, the file of an earlier run does not change.
+    """
+
+    def __init__(self, file: Path, *, written: bool) -> None:
         pipe = str(file) == "-" or str(file.parent) in ("/dev", "/dev/fd")
         self.file = Path("stdin.refused") if pipe else file.with_name(f"{file.name}.refused")
         self.count = 0
         try:
-            self._lines = self.file.open("wb")
+            self._lines = self.file.open("wb") if written else None
         except OSError as failed:
             raise click.ClickException(
                 f"{self.file}, the file for refused lines, cannot be written: {failed.strerror}; "
@@ -40,13 +43,16 @@ class RefusedLines:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._lines is None:
+            return
         self._lines.close()
         if not self.count:
             self.file.unlink(missing_ok=True)
 
     def add(self, line: Line, reason: str, *, heading: Callable[[], bytes]) -> None:
         say(*f"line {line.number}: {reason}".split("\n"), err=True)
-        self._lines.write((b"" if self.count else heading()) + line.source + b"\n")
+        if self._lines is not None:
+            self._lines.write((b"" if self.count else heading()) + line.source + b"\n")
         self.count += 1
 
 
@@ -90,7 +96,7 @@ class Outcome:
             states = next(iter(self._before)) if len(self._before) == 1 else _counts(self._before)
             done = f"{self._new} new, {self._before.total()} done before ({states})"
         said = f"{done}, {refused.count} {would}refused"
-        if refused.count:
+        if refused.count and not self.validate_only:
             said += f", see {refused.file}"
         return f"{said}; {_counts(self._after)}" if self._after else said
 

@@ -44,7 +44,7 @@ def _served(number: str) -> actions.Action:
 
 
 def _report(file: Path, *options: str, server: Server) -> Result:
-    later = (datetime.now(UTC) + timedelta(minutes=6)).isoformat()
+    later = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
     options = ("--provider", CODE, "--observed-time", later, *options)
     return run("platform", "report", str(file), *options, server=server)
 
@@ -115,6 +115,8 @@ def test_a_complete_report_that_lacks_too_many_is_refused(server: Server, tmp_pa
     told = _report(file, "--complete", server=server)
     assert told.exit_code == 1
     assert "[REPORT_INCOMPLETE]" in told.stderr
+    assert "subscribers reported       1\n" in told.stderr
+    assert "--max-missing-percent" in told.stderr
     assert _report(file, "--complete", "--max-missing-percent=100", server=server).exit_code == 0
 
 
@@ -152,6 +154,14 @@ def test_what_a_platform_holds_on_no_known_viewing_point_is_explained(
     assert f"SPORT (1001) on {shown}, SMARTCARD X9: is on the platform" in explained.stdout
     preview = run("reset", "subscription", "S1", "--preview", server=server).stdout
     assert f"{shown}:SPORT" in preview
+
+
+def test_a_file_without_subscribers_is_named(server: Server, tmp_path: Path) -> None:
+    file = tmp_path / "report.csv"
+    file.write_text("")
+    told = _report(file, server=server)
+    assert told.exit_code == 0, told.output
+    assert told.stderr == "report.csv names no subscriber\n"
 
 
 def test_a_report_to_nobody_says_that_the_server_was_not_reached(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ async def _report(ask: Ask) -> None:
     """Reports that the platform does not know S1, and that another service is on for S2."""
     held = [PlatformSubscription(subscription="S1", missing=True)]
     told = await ask(
-        "report_platform_state", "P", held, observed_time=datetime.now(UTC) + timedelta(hours=1)
+        "report_platform_state", "P", held, observed_time=datetime.now(UTC) + timedelta(minutes=5)
     )
     assert (told.received, told.missing, told.out_of_sync) == (1, 1, 1)
 

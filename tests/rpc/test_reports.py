@@ -46,8 +46,8 @@ async def crm(address: str, caller: Caller) -> AsyncIterator[AsyncClient]:  # no
 
 
 def soon() -> datetime:
-    """Returns a time for a report that is later than all answers, even if clocks differ."""
-    return datetime.now(UTC) + timedelta(minutes=6)
+    """Returns the latest time for a report, so that no answer counts as later."""
+    return datetime.now(UTC) + timedelta(minutes=5)
 
 
 async def served_already(crm: AsyncClient, *numbers: str, everything: bool = True) -> None:
@@ -129,6 +129,10 @@ async def test_what_requests_may_have_overtaken_is_skipped(crm: AsyncClient) -> 
     skipped = ReportPlatformStateResponse(received=2, skipped=2, skipped_pending=1)
     skipped.repeat_after.FromDatetime(after)
     assert told == skipped
+    everything = await crm.report_platform_state(
+        "P", [], observed_time=datetime.now(UTC), complete=True, max_missing_percent=0
+    )
+    assert everything == ReportPlatformStateResponse(unnamed_skipped=2)
     told = await crm.report_platform_state("P", before, observed_time=after)
     assert told == ReportPlatformStateResponse(
         received=2, skipped=1, skipped_pending=1, changed=1, out_of_sync=1
@@ -170,6 +174,18 @@ async def test_only_the_first_hundred_examples_are_told(crm: AsyncClient) -> Non
     told = await crm.report_platform_state("P", nobody, observed_time=soon())
     assert (told.received, told.unknown_subscriptions) == (2_500, 2_500)
     assert len(told.examples) == 100
+
+
+async def test_a_report_of_a_later_time_is_refused_with_the_time_of_the_server(
+    crm: AsyncClient,
+) -> None:
+    later = datetime.now(UTC) + timedelta(minutes=6)
+    with pytest.raises(InvalidField) as refused:
+        await crm.report_platform_state("P", [], observed_time=later)
+    (violation,) = refused.value.violations
+    assert violation.field == "observed_time"
+    clock = "is more than 5 minutes ahead of the server's clock, which shows 2"
+    assert violation.description.startswith(clock)
 
 
 async def test_whom_a_complete_report_does_not_name_is_missing(crm: AsyncClient) -> None:
@@ -219,7 +235,8 @@ async def test_a_complete_report_that_lacks_too_many_is_refused_and_what_it_name
     named = [there("S0")]
     with pytest.raises(ReportIncomplete) as refused:
         await crm.report_platform_state("P", named, observed_time=soon(), complete=True)
-    assert refused.value.metadata["linked"] == "10"
+    counts = {"received": "1", "changed": "1", "unchanged": "0", "skipped": "0"}
+    assert refused.value.metadata.items() >= {"linked": "10", **counts}.items()
     assert await differences(crm, "S0") == ["SERVICE_MISSING"]
     assert await differences(crm, "S1") == []
 

@@ -91,7 +91,8 @@ async def test_a_report_that_lacks_too_many_reads_no_further(
     with pytest.raises(Refused) as refused:
         await report.finish()
     assert refused.value.reason is Reason.REPORT_INCOMPLETE
-    assert refused.value.metadata == {"linked": "9", "most": "1", "missing": "2"}
+    counts = {"linked": "9", "most": "1", "missing": "2"}
+    assert refused.value.metadata.items() >= counts.items()
     assert await known(bench, "S0") is Known.YES
 
 

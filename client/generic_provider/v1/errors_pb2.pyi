@@ -126,8 +126,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     """
     ERROR_REASON_REPORT_INCOMPLETE: _ErrorReason.ValueType  # 59
     """A complete report leaves out more of the linked subscriptions than max_missing_percent allows.
-    Its entries were applied. Metadata: linked, most, and missing, which is the first count above
-    `most`.
+    Its entries were applied. Metadata: linked; most; missing, which is the first count above
+    `most`; and received, unchanged, changed, skipped and unknown_subscriptions, as in the response
+    to a report.
     """
     ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: _ErrorReason.ValueType  # 69
     """This server has no archive folder, or cannot write in it; the message says why."""
@@ -283,8 +284,9 @@ was altered. Metadata: archive, and state if there is no file.
 """
 ERROR_REASON_REPORT_INCOMPLETE: ErrorReason.ValueType  # 59
 """A complete report leaves out more of the linked subscriptions than max_missing_percent allows.
-Its entries were applied. Metadata: linked, most, and missing, which is the first count above
-`most`.
+Its entries were applied. Metadata: linked; most; missing, which is the first count above
+`most`; and received, unchanged, changed, skipped and unknown_subscriptions, as in the response
+to a report.
 """
 ERROR_REASON_ARCHIVE_FOLDER_NOT_WRITABLE: ErrorReason.ValueType  # 69
 """This server has no archive folder, or cannot write in it; the message says why."""

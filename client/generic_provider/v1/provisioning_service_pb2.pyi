@@ -710,7 +710,8 @@ class ReportPlatformStateRequest(_message.Message):
     @_builtins.property
     def observed_time(self) -> _timestamp_pb2.Timestamp:
         """The time at which you began to read the platform, by the clock of the platform or the adapter.
-        Mandatory in the first message. At most one day in the future.
+        Mandatory in the first message. At most five minutes ahead of the server's clock: a report of a
+        later time would overrule changes that the platform got after it was read.
         """
 
     @_builtins.property
@@ -918,6 +919,7 @@ class ReportPlatformStateResponse(_message.Message):
     OUT_OF_SYNC_FIELD_NUMBER: _builtins.int
     SKIPPED_PENDING_FIELD_NUMBER: _builtins.int
     REPEAT_AFTER_FIELD_NUMBER: _builtins.int
+    UNNAMED_SKIPPED_FIELD_NUMBER: _builtins.int
     received: _builtins.int
     """Subscriptions in the report."""
     unchanged: _builtins.int
@@ -944,6 +946,10 @@ class ReportPlatformStateResponse(_message.Message):
     """Subscriptions that are OUT_OF_SYNC at the provider now."""
     skipped_pending: _builtins.int
     """Subscriptions among `skipped` that have pending requests."""
+    unnamed_skipped: _builtins.int
+    """Subscriptions that a complete report does not name, and that do not count as missing, because
+    requests may have changed them since the platform was read. `skipped` does not contain them.
+    """
     @_builtins.property
     def examples(self) -> _containers.RepeatedCompositeFieldContainer[Global___ReportPlatformStateResponse.Example]:
         """The first 100 unknown entries and ids."""
@@ -968,10 +974,11 @@ class ReportPlatformStateResponse(_message.Message):
         out_of_sync: _builtins.int = ...,
         skipped_pending: _builtins.int = ...,
         repeat_after: _timestamp_pb2.Timestamp | None = ...,
+        unnamed_skipped: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["repeat_after", b"repeat_after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "examples", b"examples", "missing", b"missing", "out_of_sync", b"out_of_sync", "received", b"received", "repeat_after", b"repeat_after", "skipped", b"skipped", "skipped_pending", b"skipped_pending", "unchanged", b"unchanged", "unknown_ids", b"unknown_ids", "unknown_subscriptions", b"unknown_subscriptions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["changed", b"changed", "examples", b"examples", "missing", b"missing", "out_of_sync", b"out_of_sync", "received", b"received", "repeat_after", b"repeat_after", "skipped", b"skipped", "skipped_pending", b"skipped_pending", "unchanged", b"unchanged", "unknown_ids", b"unknown_ids", "unknown_subscriptions", b"unknown_subscriptions", "unnamed_skipped", b"unnamed_skipped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

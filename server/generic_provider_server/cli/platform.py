@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import click
 
-from generic_provider import Client, PlatformSubscription, ReportPlatformStateResponse
+from generic_provider import (
+    Client,
+    PlatformSubscription,
+    ReportIncomplete,
+    ReportPlatformStateResponse,
+)
 
 from ..desk.output import Output, say, show_table
+from .failures import words_of
 from .files.message_lines import message_of, sources
 from .files.text import FILE, Text
 from .progress import LinesBar
 from .remote import remote
 from .values import INSTANT, Number
+
+COUNTED = ("received", "unchanged", "changed", "skipped", "unknown_subscriptions")
+INCOMPLETE = (
+    "Check whether FILE names every subscriber of the platform. If it does, report it again with a "
+    "greater --max-missing-percent."
+)
 
 
 @click.group()
@@ -68,14 +80,21 @@ def report(
     """
     if observed_time is None and not file.is_file():
         raise click.UsageError("--observed-time is missing: a pipe has no time of its last change")
-    with Text(file) as text, LinesBar(text) as bar:
-        report = client.report_platform_state(
-            provider,
-            _entries(text, bar),
-            observed_time=observed_time or datetime.fromtimestamp(file.stat().st_mtime, UTC),
-            complete=complete,
-            max_missing_percent=max_missing_percent,
-        )
+    try:
+        with Text(file) as text, LinesBar(text) as bar:
+            report = client.report_platform_state(
+                provider,
+                _entries(text, bar),
+                observed_time=observed_time or datetime.fromtimestamp(file.stat().st_mtime, UTC),
+                complete=complete,
+                max_missing_percent=max_missing_percent,
+            )
+    except ReportIncomplete as error:
+        if error.metadata.keys() >= {*COUNTED}:  # an older server does not count them
+            say(*_counts(error.metadata), err=True)
+        raise click.ClickException(f"{words_of(error)}\n{INCOMPLETE}") from None
+    if not report.received:
+        say(f"{text.name} names no subscriber", err=True)
     output.message(report, *_lines(report))
     if report.examples and not output.as_json:
         say("")
@@ -99,12 +118,16 @@ def _entries(text: Text, bar: LinesBar) -> Iterator[PlatformSubscription]:
         bar.reached(line.number)
 
 
+def _counts(of: Mapping[str, object]) -> Iterator[str]:
+    yield f"subscribers reported       {of['received']}"
+    yield f"  as was known             {of['unchanged']}"
+    yield f"  changed                  {of['changed']}"
+    yield f"  skipped, requests since  {of['skipped']}"
+    yield f"  unknown here             {of['unknown_subscriptions']}"
+
+
 def _lines(report: ReportPlatformStateResponse) -> Iterator[str]:
-    yield f"subscribers reported       {report.received}"
-    yield f"  as was known             {report.unchanged}"
-    yield f"  changed                  {report.changed}"
-    yield f"  skipped, requests since  {report.skipped}"
-    yield f"  unknown here             {report.unknown_subscriptions}"
+    yield from _counts({name: getattr(report, name) for name in COUNTED})
     yield f"missing on the platform    {report.missing}"
     yield f"unknown ids                {report.unknown_ids}"
     yield f"out of sync now            {report.out_of_sync}"
@@ -116,6 +139,9 @@ def _lines(report: ReportPlatformStateResponse) -> Iterator[str]:
         # The time is shown in whole seconds.
         after = report.repeat_after.ToDatetime() + timedelta(seconds=1)
         yield f"  read the platform again at {after:%Y-%m-%d %H:%M:%SZ} or later and report that"
+    if unnamed := report.unnamed_skipped:
+        yield f"not named, but not missing: {unnamed} had requests since, or have pending requests;"
+        yield "  read the platform again when they are settled, and report that"
 
 
 def _example(example: ReportPlatformStateResponse.Example) -> tuple[str, str, str]:

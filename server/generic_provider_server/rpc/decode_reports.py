@@ -8,8 +8,10 @@ from generic_provider.v1 import provisioning_service_pb2 as api
 
 from ..commands.report import Outcome
 from ..domain.platform.reported import Reported, ReportedEntitlement, ReportedItem
-from ..domain.values import SECOND, Instant
+from ..domain.subscription.report import CLOCKS
+from ..domain.values import Instant
 from ..services.reporting import Example, Reporting, Subscriber, Terms
+from ..store.archives.lines import moment
 from . import encode
 from .checks import CODE, TEXT, Checks
 from .decode_responses import printable
@@ -18,10 +20,6 @@ MOST_SUBSCRIBERS = 1_000
 MOST_ITEMS = 1_000
 EVERYTHING = 100.0
 MOST_ENTITLEMENTS = 2_000
-LONGEST_AHEAD = 86_400 * SECOND
-"""The greatest time in microseconds by which an adapter's clock may be ahead of the
-server's clock.
-"""
 
 
 def terms_of(request: api.ReportPlatformStateRequest) -> Terms:
@@ -32,8 +30,10 @@ def terms_of(request: api.ReportPlatformStateRequest) -> Terms:
     percent = request.max_missing_percent if request.HasField("max_missing_percent") else 5.0
     if not 0 <= percent <= EVERYTHING:
         checks.wrong("max_missing_percent", f"is {percent:g}, allowed is 0 to 100")
-    if (observed_time or 0) > encode.now() + LONGEST_AHEAD:
-        checks.wrong("observed_time", "is more than a day ahead")
+    now = encode.now()
+    if (observed_time or 0) > now + CLOCKS:
+        clock = f"the server's clock, which shows {moment(now):%Y-%m-%d %H:%M:%SZ}"
+        checks.wrong("observed_time", f"is more than 5 minutes ahead of {clock}")
     checks.done()
     return Terms(
         provider=provider,
@@ -110,6 +110,7 @@ def summary(reporting: Reporting, *, out_of_sync: int) -> api.ReportPlatformStat
         examples=[_example(each) for each in reporting.examples],
         out_of_sync=out_of_sync,
         skipped_pending=reporting.skipped_pending,
+        unnamed_skipped=reporting.unnamed_skipped,
         repeat_after=encode.timestamp(reporting.repeat_after) if reporting.repeat_after else None,
     )
 

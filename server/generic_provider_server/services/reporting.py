@@ -11,7 +11,7 @@ from ..commands.report import Entry, EntryResult, Outcome, Report
 from ..domain.platform.reported import Reported
 from ..domain.refusals import Reason, Refused
 from ..domain.subscription.records import SubscriptionRecord
-from ..domain.subscription.report import counts_as_missing
+from ..domain.subscription.report import overtaken, should_be_named
 from ..domain.values import Instant, Value
 from ..store.memory.set_aside import Unprocessable
 from ..store.store import Store
@@ -78,6 +78,7 @@ class Reporting:
     audit: Audit | None = None
     received: int = 0
     unknown_ids: int = 0
+    unnamed_skipped: int = 0
     skipped_pending: int = 0
     repeat_after: Instant = Instant(0)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
@@ -120,6 +121,7 @@ class Reporting:
                     self.outcomes[Outcome.MISSING] += sum(
                         each.outcome is Outcome.MISSING for each in results
                     )
+                    self.unnamed_skipped += sum(each.outcome is Outcome.SKIPPED for each in results)
         return await self.store.read(lambda queries: queries.out_of_sync(provider))
 
     async def _named(
@@ -206,21 +208,38 @@ class Reporting:
                     linked=str(linked),
                     most=str(most),
                     missing=str(missing),
+                    **self._counts(),
                 )
+
+    def _counts(self) -> dict[str, str]:
+        return {
+            "received": str(self.received),
+            "unchanged": str(self.outcomes[Outcome.UNCHANGED]),
+            "changed": str(self.outcomes[Outcome.CHANGED]),
+            "skipped": str(self.outcomes[Outcome.SKIPPED]),
+            "unknown_subscriptions": str(self.outcomes[Outcome.UNKNOWN]),
+        }
 
     async def _missing(self) -> AsyncIterator[list[str]]:
         """Yields the numbers of the linked subscriptions that count as unknown to the platform,
         because the report does not name them.
         """
-        provider, observed_time = self.terms.provider, self.terms.observed_time
+        provider, observed = self.terms.provider, self.terms.observed_time
+        self.unnamed_skipped = 0
         page = await self._unnamed(after="")
         while page:
-            yield [
-                number
-                for number, record in page
-                if record is not None
-                and counts_as_missing(record.aggregate, provider, observed_time=observed_time)
-            ]
+            numbers = list[str]()
+            for number, record in page:
+                link = record.aggregate.link(provider) if record else None
+                if not (record and link):
+                    continue
+                if not should_be_named(record.aggregate, link, observed_time=observed):
+                    continue
+                if overtaken(link, observed_time=observed):
+                    self.unnamed_skipped += 1
+                else:
+                    numbers.append(number)
+            yield numbers
             page = await self._unnamed(after=page[-1][0])
 
     async def _unnamed(self, *, after: str) -> list[tuple[str, SubscriptionRecord | None]]:

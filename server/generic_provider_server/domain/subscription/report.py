@@ -38,17 +38,13 @@ def overtaken(link: Link, *, observed_time: Instant) -> bool:
     return bool(link.queue) or link.settle_time > observed_time - CLOCKS
 
 
-def counts_as_missing(aggregate: Aggregate, provider: str, *, observed_time: Instant) -> bool:
-    """Tells whether the subscription counts as unknown to the platform because a complete report
-    does not name it.
+def should_be_named(aggregate: Aggregate, link: Link, *, observed_time: Instant) -> bool:
+    """Tells whether a complete report should name the subscription.
 
-    A subscription does not count if it was created after the report, may have changed since the
-    report, or has ended and should hold nothing.
+    It need not name a subscription that was created after the report, or that has ended and should
+    hold nothing.
     """
-    link = aggregate.link(provider)
-    if link is None or link.confirmed == NOTHING or overtaken(link, observed_time=observed_time):
-        return False
-    if aggregate.desired.create_time > observed_time:
+    if link.confirmed == NOTHING or aggregate.desired.create_time > observed_time:
         return False
     return aggregate.desired.live or not link.confirmed.holds_nothing
 

@@ -58,6 +58,10 @@ def test_a_tail_shows_a_rollback_and_continues_after_it(tmp_path: Path) -> None:
             assert f"{again.action.id} is rejected with it" in next(lines)
         assert said[-1].startswith("To go on: --from ")
 
+        with _tail(server, "--from=beginning", "--kind=request-created") as (lines, _):
+            assert next(lines).endswith("BECOME_SUBSCRIBER MAIN:SPORT")
+            assert next(lines).endswith("DEACTIVATE_SERVICE MAIN:SPORT  for order 7")
+
         with _tail(server, "--from=beginning", "--json", f"--subscription={number}") as (lines, _):
             told = [json.loads(next(lines)) for _ in range(9)]
         for n, each in enumerate(told[:-1:4]):

@@ -48,7 +48,7 @@ def _what(event: Event) -> str:
             state = ActionState.name_of(action.state)
             return f"settled {_action(action)} {state} {error_of_action(action)}".rstrip()
         case "request_created":
-            return f"created {_request(event.request_created.request)}"
+            return f"created {_name(event.request_created.request)}"
         case "request_settled":
             request = event.request_settled.request
             return f"settled {_request(request)} {RequestState.name_of(request.state)}"
@@ -75,6 +75,12 @@ def _action(found: SubscriptionAction) -> str:
     return f"{found.id} {kind(found)}"
 
 
+def _name(found: ProvisioningRequest) -> str:
+    """Describes the request without its result: an event shows its present state, and so a request
+    that was only created may have a result.
+    """
+    return f"{found.number} {RequestType.name_of(found.type)} {about(found)}".rstrip()
+
+
 def _request(found: ProvisioningRequest) -> str:
-    name = RequestType.name_of(found.type)
-    return " ".join(filter(None, (found.number, name, about(found), error(found))))
+    return f"{_name(found)} {error(found)}".rstrip()

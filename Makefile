@@ -10,7 +10,7 @@ unexport PYTHONDONTWRITEBYTECODE
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: .venv/.ready ## the environment in .venv; every target below makes it when it is missing
+setup: .venv/.ready ## the environment in .venv; which every target below needs
 
 # The lock file decides what is in the environment; pyproject.toml only how the project is installed.
 .venv/.locked: requirements.lock
@@ -38,7 +38,7 @@ QUICK = tests/unit tests/store tests/rpc/test_contract.py
 test-quick: .venv/.ready ## unit, contract and the store on SQLite, within 30 seconds
 	$(PYTHON) -m pytest -n auto -m "not soak and not postgresql and not slow" $(QUICK)
 
-soak: .venv/.ready ## what takes long, on both versions of PostgreSQL; longer with ROUNDS=2
+soak: .venv/.ready ## long tests, on two PostgreSQL versions; longer: ROUNDS=2
 	@.ci/soak
 
 check: lint types layers verify lint-protos ## lint, types, layers, stubs and contract
@@ -60,7 +60,7 @@ format: .venv/.ready ## format, and fix what lint can fix
 bench: .venv/.ready ## measure; ARGUMENTS=--quick does so in two minutes
 	PYTHONPATH=tests $(PYTHON) -m bench $(ARGUMENTS)
 
-pictures: .venv-pictures/.ready ## draw docs/pictures; FILES="a.json b.json" are what `make bench` wrote
+pictures: .venv-pictures/.ready ## draw docs/pictures from FILES="a.json …" of `make bench`
 	.venv-pictures/bin/python -m bench.pictures docs/pictures $(FILES)
 
 .venv-pictures/.ready: bench/pictures.lock

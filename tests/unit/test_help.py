@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 
 from generic_provider_server.cli import generic_provider
+
+PROJECT = Path(__file__).parents[2]
 
 
 def _commands(
@@ -34,3 +38,19 @@ def test_no_line_of_any_help_is_longer_than_a_terminal_is_wide() -> None:
 
     assert len(helps) > 60
     assert [line for text in helps for line in text.splitlines() if len(line) > 80] == []
+
+
+def test_a_time_shows_its_format_in_the_help() -> None:
+    shown = {
+        context.command_path: context.command.get_help(context)
+        for context in _commands(generic_provider, None, "generic-provider")
+    }
+    for command, option in ("action activate", "--at"), ("request list", "--created-from"):
+        assert f"{option} YYYY-MM-DDTHH:MMZ" in shown[f"generic-provider {command}"]
+
+
+def test_no_line_of_make_help_is_longer_than_a_terminal_is_wide() -> None:
+    for file in "Makefile", "protos/generate.mk":
+        found = re.findall(r"^[a-z-]+:.*## (.*)", (PROJECT / file).read_text(), re.MULTILINE)
+        assert found
+        assert [text for text in found if len("  make ") + 13 + len(text) > 80] == []

@@ -114,6 +114,9 @@ class Instant(click.ParamType[datetime]):
         except ValueError:
             self.fail(f"{value!r} is not a time like 2030-01-31T18:00+02:00", param, ctx)
 
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:  # noqa: ARG002
+        return "YYYY-MM-DDTHH:MMZ"
+
 
 class Span(click.ParamType[timedelta]):
     name = "span"

@@ -72,7 +72,7 @@ class Outage:
             for entry in preview.entries
             for n, each in enumerate(entry.differences)
         ]
-        self.printer.table("What the platform lacks", ("subscription", "difference"), rows)
+        self.printer.table("What differs from the CRM", ("subscription", "difference"), rows)
         for each in preview.totals.requests:
             self.printer.say(f"            {each.count} x {RequestType.name_of(each.type)}")
 

@@ -158,8 +158,10 @@ class Story:
         self.printer.say(
             "            conax-2 gets SIGKILL: its third request is applied, but not answered"
         )
-        self.printer.say("            conax-3 takes over: unanswered requests come again, in order")
-        self.printer.say("            the first two too: their answers had not left conax-2 yet")
+        self.printer.say(
+            "            conax-2 had not sent its answers to the first two requests yet"
+        )
+        self.printer.say("            conax-3 takes over: all these requests come again, in order")
         with self._adapter("conax-3"):
             for action in made:
                 self._settled(action)

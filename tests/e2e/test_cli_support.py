@@ -231,6 +231,24 @@ def test_an_action_that_waits_says_that_no_adapter_is_connected(
     assert waited.stderr.startswith(f"no adapter of {provider} is connected; Ctrl-C ends only")
 
 
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("MAIN:SPROT", "did you mean 'SPORT'? see"),
+        ("mian:SPORT", "did you mean 'MAIN'? see"),
+        ("MAIN:X", "has no service 'X'; see"),
+    ],
+)
+def test_an_unknown_name_gets_a_similar_one_and_the_command_that_lists_all(
+    server: Server, crm: Client, provider: str, typed: str, meant: str
+) -> None:
+    number = _subscriber(crm, provider)
+    refused = run("action", "add-services", number, f"--service={typed}", server=server)
+    assert f"{meant}: generic-provider provider show {provider} [" in refused.stderr
+    unknown = run("provider", "show", "NONE", server=server)
+    assert "generic-provider provider list [PROVIDER_NOT_FOUND]" in unknown.stderr
+
+
 def test_requests_are_listed_shown_resolved_and_cancelled(
     server: Server, crm: Client, provider: str
 ) -> None:

@@ -17,6 +17,7 @@ from .connecting.connection import Connection
 from .connecting.options import connection_options
 from .connecting.reaching import refuse_unreachable
 from .field_options import naming_options
+from .unknown_names import names_suggested
 from .values import Seconds
 
 P = ParamSpec("P")
@@ -53,7 +54,7 @@ def remote(command: Callable[Concatenate[Client, Output, P], None]) -> Callable[
         as_json = bool(kwargs.pop("as_json"))
         timeout = timedelta(seconds=float(str(kwargs.pop("timeout"))))
         try:
-            with _Client(connection, timeout=timeout) as client:
+            with _Client(connection, timeout=timeout) as client, names_suggested(client):
                 command(client, Output(as_json), *args, **kwargs)
         except ProvisioningError as error:
             if isinstance(error, ServerUnavailable | DeadlineExceeded) and not error.reason:

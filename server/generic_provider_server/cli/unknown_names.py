@@ -1,0 +1,59 @@
+"""Adds a hint to an error about a name that a provider, or the service, does not have."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from difflib import get_close_matches
+
+from generic_provider import Client, Provider, ProvisioningError
+
+from ..desk.command_lines import advised
+
+KNOWN: Mapping[str, tuple[str, Callable[[Provider], list[str]]]] = {
+    "DISTRIBUTOR_NOT_FOUND": ("distributor", lambda found: [d.code for d in found.distributors]),
+    "SERVICE_NOT_FOUND": ("service", lambda found: [s.code for s in found.services]),
+    "GOODS_TYPE_NOT_MAPPED": ("goods_type", lambda found: [g.goods_type for g in found.goods]),
+}
+"""For each reason: the key of the unknown name, and the names that a provider has."""
+
+
+@contextmanager
+def names_suggested(client: Client) -> Iterator[None]:
+    """Adds the hint to an error in the block, if the caller may read the names."""
+    try:
+        yield
+    except ProvisioningError as error:
+        hint = ""
+        with suppress(ProvisioningError):
+            hint = _hint(error, client)
+        if not hint:
+            raise
+        raise type(error)(
+            f"{error.message}; {hint}",
+            reason=error.reason,
+            metadata=error.metadata,
+            code=error.code,
+            violations=error.violations,
+        ) from None
+
+
+def _hint(error: ProvisioningError, client: Client) -> str:
+    named = error.metadata
+    if "subscription" in named:  # the name exists, but not on this subscription
+        return ""
+    if error.reason == "PROVIDER_NOT_FOUND":
+        codes = [each.code for each in client.list_providers()]
+        return _did_you_mean(named.get("provider", ""), codes, "provider", "list")
+    if error.reason not in KNOWN:
+        return ""
+    key, names = KNOWN[error.reason]
+    provider = client.get_provider(named.get("provider", ""))
+    return _did_you_mean(named.get(key, ""), names(provider), "provider", "show", provider.code)
+
+
+def _did_you_mean(wrong: str, known: list[str], *words: str) -> str:
+    by_letters = {each.casefold(): each for each in known}
+    similar = get_close_matches(wrong.casefold(), by_letters, n=1)
+    meant = f"did you mean {by_letters[similar[0]]!r}? " if similar else ""
+    return meant + advised("see", *words)

@@ -74,14 +74,31 @@ def test_no_key_is_cut_however_narrow_the_terminal_is(
     assert "…" not in shown
 
 
-def test_the_tables_of_a_subscription_fit_a_terminal_whole(server: Server, keys: list[str]) -> None:
+def _too_long(shown: str) -> list[str]:
+    """Returns the lines that are wider than the terminal, except command lines."""
+    lines = click.unstyle(shown).splitlines()
+    return [each for each in lines if len(each) > 80 and "  generic-provider " not in each]
+
+
+def test_an_explanation_fits_a_terminal_whole(server: Server, keys: list[str]) -> None:
     code, shown = on_terminal("subscription", "explain", keys[1], server=server)
 
-    assert code == 0, shown
-    tables = shown.partition("last actions")[0]
-    assert [line for line in tables.splitlines() if len(click.unstyle(line)) > 80] == []
-    assert tables.count(CARD) == 2
-    assert PROVIDER in tables
+    assert (code, _too_long(shown)) == (0, [])
+    assert shown.partition("last actions")[0].count(CARD) == 2
+    assert PROVIDER in shown
+    assert f"\n{' ' * 14}generic-provider action add-services {keys[1]} " in shown
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [("provider", "set-state", PROVIDER, "effective"), ("archive", "create", "--older-than=9d")],
+)
+def test_a_long_text_is_folded_on_a_terminal(
+    server: Server, keys: list[str], typed: tuple[str, ...]
+) -> None:
+    code, shown = on_terminal(*typed, server=server)
+    assert (code, _too_long(shown)) == (0, []), keys
+    assert shown.count("\n") > 1
 
 
 def test_a_pipe_gets_each_row_whole_on_one_line(server: Server, keys: list[str]) -> None:

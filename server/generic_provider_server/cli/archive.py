@@ -13,7 +13,7 @@ import click
 
 from generic_provider import Archive, ArchiveState, Client
 
-from ..desk.output import Output, moment, say
+from ..desk.output import Output, moment, say_folded
 from .archive_show import show
 from .failures import REFUSED
 from .listing import limit_option, page_size, within
@@ -74,7 +74,7 @@ def create(
         made = _made(client, made)
     output.message(made, _line(made))
     if made.state == ArchiveState.COMPLETED and not made.requests_archived:
-        say(NOTHING_OLD, err=True)
+        say_folded(NOTHING_OLD, err=True)
     if made.state == ArchiveState.FAILED:
         sys.exit(REFUSED)
 

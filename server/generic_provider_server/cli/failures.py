@@ -13,7 +13,7 @@ import grpc
 
 from generic_provider import DeadlineExceeded, ProvisioningError, ServerUnavailable
 
-from ..desk.output import say
+from ..desk.output import say, say_folded
 
 REFUSED, NOT_REACHED = 1, 3
 OF_OUTPUT = (errno.ENOSPC, errno.EDQUOT, errno.EBADF, errno.EIO)
@@ -34,7 +34,7 @@ def failures_printed() -> Iterator[None]:
     try:
         yield
     except ProvisioningError as error:
-        say(*f"Error: {words_of(error)}".split("\n"), err=True)
+        say_folded(*f"Error: {words_of(error)}".split("\n"), err=True)
         unreached = isinstance(error, ServerUnavailable | DeadlineExceeded)
         sys.exit(NOT_REACHED if unreached else REFUSED)
     except click.ClickException as error:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from generic_provider import Client, Subscription, SubscriptionNotFound, SubscriptionState
 
 from ..desk.former_items import former_requests, where_it_was
-from ..desk.output import Output, moment, say
+from ..desk.output import Output, moment, say, say_folded
 from ..desk.wording import sync_states
 from .failures import REFUSED
 
@@ -35,7 +35,7 @@ def find(client: Client, output: Output, key: str, *, include_former: bool = Fal
         return search(client, output, key, include_former=include_former)
     except SubscriptionNotFound:
         for request in former_requests(client, key):
-            say(where_it_was(request, key), err=True)
+            say_folded(where_it_was(request, key), err=True)
         raise
 
 

@@ -20,7 +20,7 @@ from generic_provider import (
 )
 
 from ..desk.command_lines import command
-from ..desk.output import Output, console, moment, say, show_table, write_csv
+from ..desk.output import Output, console, moment, say_folded, show_table, write_csv
 from ..desk.resets import counts, preview_lines, run_lines
 from .listing import limit_option, page_size, within
 from .remote import remote
@@ -88,7 +88,7 @@ def preview(
     ]
     if rows:
         show_table(("subscription", "account", "difference"), rows)
-    say(*preview_lines(client.preview_reset_run(definition, page_size=1).totals))
+    say_folded(*preview_lines(client.preview_reset_run(definition, page_size=1).totals))
 
 
 def _entries(client: Client, definition: str, size: int) -> Iterator[PreviewResetRunResponse.Entry]:
@@ -163,7 +163,7 @@ def _watched(client: Client, number: str) -> None:
             )
             if last.state == ResetRunState.HELD:
                 break
-    say(*run_lines(last))
+    say_folded(*run_lines(last))
     if last.state in FAILED:
         sys.exit(1)
 

@@ -19,7 +19,7 @@ from generic_provider import (
 
 from ..desk.explaining import explained
 from ..desk.former_items import former_requests, what_next, where_it_was
-from ..desk.output import Output, moment, say
+from ..desk.output import Output, moment, say_folded
 from ..desk.wording import heading, item, service
 from .again import again
 from .finding import COLUMNS, KEY, find, search
@@ -90,7 +90,7 @@ def explain(client: Client, output: Output, *, key: str) -> None:
         for request in former:
             output.message(request, where_it_was(request, key))
         if not output.as_json:
-            say(what_next(former[0]))
+            say_folded(what_next(former[0]))
     else:
         explained(client, found, again=again).show(output)
 

@@ -29,7 +29,7 @@ from .archived import more_in
 from .coming_changes import coming
 from .command_lines import command
 from .facts import Facts, Platform, facts_of
-from .output import Output, age, json_line, moment, plain, say, show_table
+from .output import Output, age, json_line, moment, plain, say, say_folded, show_table
 from .wording import (
     about,
     address,
@@ -58,27 +58,27 @@ class Explanation(NamedTuple):
             say(json_line(self._as_json()))
             return
         subscription, platforms, actions, scheduled, _, archives = self.facts
-        say(*heading(subscription))
+        say_folded(*heading(subscription))
         for used in subscription.usages:
-            say(f"  usage     {usage(used)}{self._sent(used)}")
-        say("")
+            say_folded(f"  usage     {usage(used)}{self._sent(used)}")
+        say_folded("")
         show_table(POINTS, self._points())
         if lines := coming(subscription, scheduled):
-            say("", "coming", *lines)
+            say_folded("", "coming", *lines)
         if actions:
-            say("", "last actions")
+            say_folded("", "last actions")
         for action in actions[:ACTIONS_SHOWN]:
-            say(*self._action_lines(action))
+            say_folded(*self._action_lines(action))
         if len(actions) > ACTIONS_SHOWN:
             listed = "action", "list", "--subscription", subscription.number
-            say(f"  older ones: {command(*listed)}")
+            say_folded(f"  older ones: {command(*listed)}")
         for platform in platforms:
-            say("", *_lines(platform, subscription, archived=bool(archives)))
-            say(f"  next        {next_step(platform, self.again)}")
+            say_folded("", *_lines(platform, subscription, archived=bool(archives)))
+            say_folded(f"  next        {next_step(platform, self.again)}")
         if not platforms:
-            say("", "  next      nothing: the subscription has no platform")
+            say_folded("", "  next      nothing: the subscription has no platform")
         if archives:
-            say("", more_in(archives))
+            say_folded("", more_in(archives))
 
     def _sent(self, used: Usage) -> str:
         """Describes the newest request about a usage record and its state; empty if the caller may

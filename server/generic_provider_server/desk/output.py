@@ -15,6 +15,7 @@ from google.protobuf.json_format import MessageToDict, MessageToJson
 from google.protobuf.message import Message
 
 from ..visible import visible
+from .folding import folded_lines
 from .tables import heading_and_rows
 
 if TYPE_CHECKING:
@@ -29,7 +30,10 @@ class Output(NamedTuple):
 
     def message(self, message: Message, *lines: str) -> None:
         """Prints one message: as JSON, or as `lines` for people."""
-        say(*([one_line(message)] if self.as_json else lines))
+        if self.as_json:
+            say(one_line(message))
+        else:
+            say_folded(*lines)
 
     def messages(self, messages: Iterable[M], columns: Mapping[str, Callable[[M], object]]) -> None:
         """Prints many messages: as JSON, or as a table with a row for each. The functions in
@@ -50,6 +54,16 @@ def say(*lines: str, err: bool = False) -> None:
     """
     for line in lines:
         click.echo(visible(line), err=err)
+
+
+def say_folded(*lines: str, err: bool = False) -> None:
+    """Prints the lines like `say`, but folds long lines if the output is a terminal."""
+    if not (sys.stderr if err else sys.stdout).isatty():
+        say(*lines, err=err)
+        return
+    width = console().width
+    for line in lines:
+        say(*folded_lines(visible(line), width), err=err)
 
 
 def one_line(message: Message) -> str:

@@ -103,9 +103,9 @@ def _split(
 def _row(
     cells: Sequence[str], widths: Sequence[int], lines: Sequence[Sequence[int]]
 ) -> Iterator[str]:
-    folded = [[*_folded(cell, width)] for cell, width in zip(cells, widths, strict=True)]
+    texts = [[*folded(cell, width)] for cell, width in zip(cells, widths, strict=True)]
     for n, line in enumerate(lines):
-        for parts in zip_longest(*[folded[column] for column in line], fillvalue=""):
+        for parts in zip_longest(*[texts[column] for column in line], fillvalue=""):
             padded = [
                 part + " " * (widths[column] - cell_len(part))
                 for column, part in zip(line, parts, strict=True)
@@ -115,7 +115,8 @@ def _row(
                 yield INDENT * bool(n) + text
 
 
-def _folded(cell: str, width: int) -> Iterator[str]:
+def folded(cell: str, width: int) -> Iterator[str]:
+    """Divides the text between words into lines of at most the width, if no word is longer."""
     line, *words = cell.split(" ") if cell_len(cell) > width else [cell]
     for word in words:
         if cell_len(f"{line} {word}") <= width:

@@ -23,9 +23,10 @@ from .values import INSTANT, SPAN, Id, Named, NamedOption
 
 POLL_SECONDS = 0.5
 NOTHING_OLD = (
-    "No request is old enough. A request that was created before that time is archived when its "
-    "action is settled, the request has had its final state for 24 hours plus the longest "
-    "max_lease_time of all providers, and no subscription shows it as the last error."
+    "No request is old enough, so the archive contains at most reset runs, actions that created no "
+    "requests, and entries of the audit trail. A request that was created before that time is "
+    "archived when its action is settled, the request has had its final state for 24 hours plus "
+    "the longest max_lease_time of all providers, and no subscription shows it as the last error."
 )
 PERFORMED_BY = click.option(
     "--performed-by", default="", help="The name of the person. Default: the user of this machine."

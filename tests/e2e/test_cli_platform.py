@@ -196,6 +196,6 @@ def test_what_a_simulated_platform_reports_is_what_is_known(tmp_path: Path) -> N
     after = settled + timedelta(minutes=5, seconds=1)
     assert "skipped: 2 had requests less than 5 minutes before" in early.stdout
     assert f"read the platform again at {after:%Y-%m-%d %H:%M:%SZ} or later" in early.stdout
-    assert re.search(r"\n  reported    20\S+ \S+, if that report named", explained)
+    assert re.search(r"\n  reported    20\S+ \S+; if this report named", explained)
     assert "  as was known             2" in told.stdout
     assert "out of sync now            0" in told.stdout

@@ -231,6 +231,33 @@ def test_an_action_that_waits_says_that_no_adapter_is_connected(
     assert waited.stderr.startswith(f"no adapter of {provider} is connected; Ctrl-C ends only")
 
 
+def test_a_service_that_is_added_to_a_subscription_that_is_off_says_so(
+    server: Server, crm: Client, provider: str
+) -> None:
+    number = _subscriber(crm, provider)
+    answer(crm, provider)
+    crm.perform(actions.StopServices(services=[("MAIN", "SPORT")]), subscription=number)
+
+    def accept() -> None:
+        wait_until(
+            lambda: len(crm.get_subscription(number).services) == 2, what="the service is added"
+        )
+        answer(crm, provider)
+
+    with ThreadPoolExecutor() as aside:
+        accepted = aside.submit(accept)
+        film = "action", "add-services", number, "--service=MAIN:FILM", "--wait"
+        waited = run(*film, server=server)
+        accepted.result()
+    on = f"switch it on [role crm or operator]: generic-provider action activate {number}"
+    off = "FILM on MAIN, because the subscription is NOT_EFFECTIVE"
+    assert f"  not sent: {off}; if the subscription should be on now, {on}\n" in waited.stdout
+    assert waited.stderr.startswith("the action made no requests; it is settled when the earlier")
+    assert f"; if the subscription should be on now, {on}; if the custom" in _next(server, number)
+    explained = _said(server, "subscription", "explain", number)
+    assert f"  not sent    SPORT on MAIN, {off}\n" in explained
+
+
 @pytest.mark.parametrize(
     ("typed", "meant"),
     [
@@ -353,7 +380,8 @@ def test_a_subscription_is_reset_after_a_preview(
     answer(crm, provider)
     crm.set_provider_state(provider, state="NOT_EFFECTIVE")
     crm.perform(actions.AddServices(services=[("MAIN", "FILM")]), subscription=number)
-    assert f"{provider} is left out" in run("reset", "subscription", number, server=server).stderr
+    left_out = run("reset", "subscription", number, server=server).stderr
+    assert left_out == f"{provider} is left out: it is not effective\n"
     crm.set_provider_state(provider, state="EFFECTIVE")
 
     preview = _said(server, "reset", "subscription", serial, "--preview")

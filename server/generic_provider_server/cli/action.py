@@ -18,13 +18,13 @@ from generic_provider import (
     PerformActionResponse,
     PermissionDenied,
     Priority,
-    RequestType,
     SubscriptionAction,
+    SyncState,
 )
 
 from ..desk.actions import due, error, kind, outcome, state
-from ..desk.output import Output, counted, moment, say
-from ..desk.wording import about, address, holder, not_sent
+from ..desk.output import Output, moment, say_folded
+from ..desk.performed import performed_lines
 from .action_batch import batch
 from .action_options import ACTIONS, Verb, message_fields
 from .batch_outcome import REJECTED, settled_action
@@ -38,6 +38,9 @@ from .values import INSTANT, Id, Named, NamedOption, Number
 LONGEST_WAIT = 30
 ACTION = Id("A")
 PRIORITIES = {None: None, True: Priority.BULK, False: Priority.LIVE}
+WAITS_FOR_OTHERS = (
+    "the action made no requests; it is settled when the earlier actions of the subscription are"
+)
 COMMON: tuple[click.Parameter, ...] = (
     click.Option(["--request-id"], help="A repeat with the same id changes nothing."),
     click.Option(["--reference", "order"], help="The name of your order, ticket or campaign."),
@@ -106,7 +109,7 @@ def _command(name: str, verb: Verb) -> click.Command:
         if common.wait:
             _show_settled(client, output, done)
         else:
-            output.message(done, *_performed(done))
+            output.message(done, *performed_lines(done))
 
     options = (*verb.options, WHOLE) if name in PARTS else verb.options
     params = [_subscription(name), *options, *COMMON]
@@ -149,9 +152,13 @@ def _perform(
 
 def _show_settled(client: Client, output: Output, done: PerformActionResponse) -> None:
     if not output.as_json:
-        say(*_performed(done))
+        say_folded(*performed_lines(done))
     if done.action.state == ActionState.EXECUTED:
-        for code in sorted({each.provider for each in done.requests}):
+        if not done.requests:
+            say_folded(WAITS_FOR_OTHERS, err=True)
+        links = done.subscription.provider_links
+        pending = {each.provider for each in links if each.sync_state == SyncState.PENDING}
+        for code in sorted(pending.union([each.provider for each in done.requests])):
             _name_missing_adapter(client, code)
     settled = settled_action(client, done.action)
     output.message(settled, *_lines(settled))
@@ -162,7 +169,8 @@ def _show_settled(client: Client, output: Output, done: PerformActionResponse) -
 def _name_missing_adapter(client: Client, provider: str) -> None:
     with suppress(PermissionDenied):
         if not any(client.list_adapters(provider=provider)):
-            say(f"no adapter of {provider} is connected; Ctrl-C ends only the waiting", err=True)
+            waits = f"no adapter of {provider} is connected; Ctrl-C ends only the waiting"
+            say_folded(waits, err=True)
 
 
 def _subscription(name: str) -> click.Parameter:
@@ -255,38 +263,6 @@ def list_(client: Client, output: Output, /, *, limit: int, **filters: Any) -> N
         },
     )
     name_archives(client, filters["subscription"])
-
-
-def _performed(done: PerformActionResponse) -> list[str]:
-    made = done.action
-    types = [
-        f"{each.number or '(preview)'} {RequestType.name_of(each.type)} {about(each)}".rstrip()
-        for each in done.requests
-    ]
-    name = made.id or "(preview)"
-    count = counted(len(types), "request")
-    if due(made):
-        count = f"due {due(made)}"
-    first = f"{name} {state(made)}, subscription {made.subscription}, {count}"
-    return [first, *[f"  {line}" for line in (*types, *_notes(done))]]
-
-
-def _notes(done: PerformActionResponse) -> Iterator[str]:
-    """Yields remarks about a result that may surprise the person who performs the action."""
-    if done.repeated:
-        yield "performed by an earlier call with the same request id; nothing was changed now"
-    for provider in done.providers_left_out:
-        yield (
-            f"{provider} is not effective, so it got no requests; once it is effective again, "
-            "the next action or a reset sends the elements that its platform lacks"
-        )
-    for each in done.subscription.services:
-        if each.missing_goods_types:
-            yield f"not sent: {not_sent(each)}"
-    if done.action.kind == ActionKind.CHANGE_SUBSCRIBER:
-        yield f"holder: {holder(done.subscription.holder)}"
-    if done.action.kind == ActionKind.CHANGE_LOCATION:
-        yield f"address: {address(done.subscription.address)}"
 
 
 def _lines(found: SubscriptionAction) -> Iterator[str]:

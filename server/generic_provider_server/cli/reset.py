@@ -6,9 +6,16 @@ from typing import Any
 
 import click
 
-from generic_provider import Client, ProvisioningRequest, RequestType, Subscription, SyncState
+from generic_provider import (
+    Client,
+    ProviderState,
+    ProvisioningRequest,
+    RequestType,
+    Subscription,
+    SyncState,
+)
 
-from ..desk.output import Output, say
+from ..desk.output import Output, say_folded
 from ..desk.wording import about
 from . import reset_run
 from .finding import KEY, find
@@ -62,10 +69,11 @@ def subscription(
         found.number, provider=provider, validate_only=preview, **options
     )
     for code in done.providers_left_out:
-        why = "it is not effective, or an adapter works on its requests"
-        say(f"{code} is left out: {why}", err=True)
+        off = client.get_provider(code).state != ProviderState.EFFECTIVE
+        why = "it is not effective" if off else "an adapter works on its requests: try again later"
+        say_folded(f"{code} is left out: {why}", err=True)
     if not output.as_json:
-        say(*_lines(found, provider, preview=preview, sent=len(done.requests)))
+        say_folded(*_lines(found, provider, preview=preview, sent=len(done.requests)))
     if done.requests or output.as_json:
         output.messages(
             done.requests,

@@ -15,9 +15,11 @@ from generic_provider import (
     WaitingFor,
 )
 
+from .causes import cause
 from .command_lines import advised
 from .facts import Platform
 from .output import moment, time_until
+from .services_off import how_to_switch_on
 from .wording import error
 
 MANY_ATTEMPTS = 3
@@ -41,10 +43,8 @@ def next_step(platform: Platform, again: Again) -> str:
     if platform.pending:
         return _until_settled(platform, provider=provider)
     if state == SyncState.IN_SYNC:
-        return _asked(platform, again) or (
-            "nothing: the platform holds what the CRM wants; "
-            + _reset(platform, "if the customer sees otherwise, send everything again", "--full")
-        )
+        send = _reset(platform, "if the customer sees otherwise, send everything again", "--full")
+        return _asked(platform, again) or f"{_nothing(platform)}; {send}"
     if state == SyncState.OUT_OF_SYNC:
         return _out_of_sync(platform, again)
     return "repeat this command: the subscription is just changing"
@@ -53,9 +53,14 @@ def next_step(platform: Platform, again: Again) -> str:
 def _for_the_crm(platform: Platform, again: Again) -> str:
     """Returns the advice for a caller who may only read subscriptions and actions."""
     if platform.link.sync_state == SyncState.IN_SYNC:
-        return _asked(platform, again) or "nothing: the platform holds what the CRM wants"
+        return _asked(platform, again) or _nothing(platform)
     who = "ask somebody with the role support, who may see more"
-    return advised(who, "subscription", "explain", platform.subscription)
+    return advised(who, "subscription", "explain", platform.subscription.number)
+
+
+def _nothing(platform: Platform) -> str:
+    held = "nothing: the platform holds what the CRM wants"
+    return "; ".join(filter(None, (held, how_to_switch_on(platform.subscription))))
 
 
 def _not_effective(platform: Platform) -> str:
@@ -78,7 +83,7 @@ def _asked(platform: Platform, again: Again) -> str:
             for each in platform.not_sent
             for goods_type in each.missing_goods_types
         }
-        add = "action", "add-items", platform.subscription, *sorted(items)
+        add = "action", "add-items", platform.subscription.number, *sorted(items)
         return advised("install what is missing, with its serial number", *add)
     for refused in platform.not_repeated:
         return f"mend the cause of the refusal, then {_again(refused, again)}"
@@ -91,10 +96,7 @@ def _asked(platform: Platform, again: Again) -> str:
 def _out_of_sync(platform: Platform, again: Again) -> str:
     send = _reset(platform, "send what is missing (--preview shows it)")
     if not platform.link.repair_rejected:
-        return (
-            f"{platform.link.provider} was not effective when this was changed, or somebody else "
-            f"changed the platform, or its account was taken over; {send}"
-        )
+        return f"{cause(platform)}; {send}"
     said = f"mend the cause of the rejection, then {send}"
     if not platform.refused:
         return said
@@ -111,7 +113,7 @@ def _again(refused: SubscriptionAction, again: Again) -> str:
 
 def _reset(platform: Platform, purpose: str, *options: str) -> str:
     only = "--provider", platform.link.provider
-    return advised(purpose, "reset", "subscription", platform.subscription, *only, *options)
+    return advised(purpose, "reset", "subscription", platform.subscription.number, *only, *options)
 
 
 def _until_settled(platform: Platform, *, provider: Provider) -> str:

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from generic_provider import (
-    AuditEntry,
     Client,
     InstalledItem,
     Provider,
@@ -30,6 +29,7 @@ from .coming_changes import coming
 from .command_lines import command
 from .facts import Facts, Platform, facts_of
 from .output import Output, age, json_line, moment, plain, say, say_folded, show_table
+from .services_off import how_to_switch_on, not_sent_with_it, off_with_it
 from .wording import (
     about,
     address,
@@ -76,7 +76,8 @@ class Explanation(NamedTuple):
             say_folded("", *_lines(platform, subscription, archived=bool(archives)))
             say_folded(f"  next        {next_step(platform, self.again)}")
         if not platforms:
-            say_folded("", "  next      nothing: the subscription has no platform")
+            advice = how_to_switch_on(subscription)
+            say_folded("", f"  next      {advice or 'nothing: the subscription has no platform'}")
         if archives:
             say_folded("", more_in(archives))
 
@@ -165,9 +166,10 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
     elif platform.provider and not platform.report:
         gone = "by requests that are not in the database"
         yield f"  confirmed   {gone if archived or link.confirmed.ByteSize() else 'nothing yet'}"
-    if platform.report and _is_newer(platform.report, platform.confirmation):
+    if platform.report:
         when = moment(platform.report, "time")
-        yield f"  reported    {when}, if that report named the subscription"
+        named = "if this report named the subscription, it confirmed the items and services above"
+        yield f"  reported    {when}; {named}"
     held = link.confirmed
     if held.ByteSize() and held.holder != wanted.holder:
         yield f"  its holder  {holder(held.holder) or '(none)'}"
@@ -175,6 +177,8 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
         yield f"  its address {address(held.address) or '(none)'}"
     yield from (f"  difference  {each.text}" for each in link.differences)
     yield from (f"  not sent    {not_sent(each)}" for each in platform.not_sent)
+    if off := [each for each in off_with_it(wanted) if each.provider == link.provider]:
+        yield f"  not sent    {not_sent_with_it(wanted, off)}"
     yield from (f"  refused     {in_brief(each)}, not repeated" for each in platform.not_repeated)
     for each in platform.pending[:MOST_SHOWN]:
         since = f"created {age(each, 'create_time')} ago, {moment(each, 'create_time')}"
@@ -193,10 +197,6 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
         yield "  not shown   the provider, its requests and adapters: your roles may not read them"
     elif not platform.adapters:
         yield "  adapter     none is connected"
-
-
-def _is_newer(report: AuditEntry, accepted: ProvisioningRequest | None) -> bool:
-    return not accepted or report.time.ToDatetime() > accepted.settle_time.ToDatetime()
 
 
 def _since(platform: Platform) -> str:

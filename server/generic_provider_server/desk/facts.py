@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
-from itertools import islice, takewhile
+from itertools import dropwhile, islice, takewhile
 from typing import NamedTuple
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from generic_provider import (
     ActionState,
@@ -19,7 +20,6 @@ from generic_provider import (
     PermissionDenied,
     Provider,
     ProviderLink,
-    ProviderState,
     ProvisioningRequest,
     RequestNotFound,
     RequestState,
@@ -39,7 +39,7 @@ MOST_REQUESTS = 50
 class Platform(NamedTuple):
     """All facts about the subscription at one provider."""
 
-    subscription: str
+    subscription: Subscription
     link: ProviderLink
     not_sent: Sequence[SubscribedService]
     """The services that are on, but were not sent to the platform, because goods are missing."""
@@ -47,6 +47,8 @@ class Platform(NamedTuple):
     """The newest action, if this platform rejected it or a part of it."""
     not_repeated: Sequence[SubscriptionAction]
     """The newest actions that this platform rejected and that nobody has repeated."""
+    actions: Sequence[SubscriptionAction]
+    """The newest actions, the newest first."""
     coming: Sequence[Usage]
     """The usage records that begin in the future."""
     provider: Provider | None = None
@@ -60,10 +62,14 @@ class Platform(NamedTuple):
     rejected: ProvisioningRequest | None = None
     """The request that caused the last error, if it is not archived."""
     report: AuditEntry | None = None
-    """The newest report of the platform that confirmed or changed the subscription."""
+    """The newest report of the platform, if it is newer than `confirmation`. It may not have named
+    the subscription.
+    """
+    expired: ProvisioningRequest | None = None
+    """The newest request that expired, if it did so after `confirmation`."""
     switched_off: AuditEntry | None = None
-    """The call that made the provider not effective; None if the provider is effective, or if the
-    call is not known.
+    """The last call that made the provider not effective; None if no such call is known. Now the
+    provider may be effective again.
     """
 
 
@@ -117,28 +123,40 @@ def _platform(
     number, code = subscription.number, link.provider
     refused = refused_by(code, newest)
     platform = Platform(
-        subscription=number,
+        subscription=subscription,
         link=link,
         not_sent=[e for e in subscription.services if e.provider == code and e.missing_goods_types],
         refused=refused[0] if refused and refused[0] == newest[0] else None,
         not_repeated=refused,
+        actions=newest,
         coming=_coming(subscription, code),
     )
     try:
         provider = client.get_provider(code)
     except PermissionDenied:
         return platform
-    effective = provider.state == ProviderState.EFFECTIVE
     ours = partial(client.list_requests, subscription=number, provider=code)
+    accepted = next(ours(state=RequestState.COMPLETED, page_size=1), None)
+    expired = next(ours(state=RequestState.EXPIRED, page_size=1), None)
+    report = _newest_report(client, code)
     return platform._replace(
         provider=provider,
         pending=list(ours(state=RequestState.PENDING, oldest_first=True)),
-        confirmation=next(ours(state=RequestState.COMPLETED, page_size=1), None),
+        confirmation=accepted,
         adapters=list(client.list_adapters(provider=code)),
         rejected=_rejected(client, link),
-        report=_newest_report(client, code),
-        switched_off=None if effective else _switched_off(client, code),
+        report=report if report and _is_after(report.time, accepted) else None,
+        expired=expired if expired and _is_after(expired.settle_time, accepted) else None,
+        switched_off=_switched_off(client, code),
     )
+
+
+def _is_after(time: Timestamp, accepted: ProvisioningRequest | None) -> bool:
+    return not accepted or is_later(time, accepted.settle_time)
+
+
+def is_later(time: Timestamp, other: Timestamp) -> bool:
+    return time.ToDatetime() > other.ToDatetime()
 
 
 def _newest_report(client: Client, code: str) -> AuditEntry | None:
@@ -149,13 +167,14 @@ def _newest_report(client: Client, code: str) -> AuditEntry | None:
 
 
 def _switched_off(client: Client, code: str) -> AuditEntry | None:
-    """Returns the first call that made the provider not effective; later calls may only
-    repeat it.
+    """Returns the call that last made the provider not effective. Of several such calls without a
+    call between them that made it effective, the first is meant, because the others only repeat it.
     """
     calls = client.list_audit_entries(
         provider=code, methods=["SetProviderState"], codes=[grpc.StatusCode.OK], page_size=10
     )
-    off = [*takewhile(lambda each: each.detail == "NOT_EFFECTIVE", calls)]
+    since = dropwhile(lambda each: each.detail != "NOT_EFFECTIVE", calls)
+    off = [*takewhile(lambda each: each.detail == "NOT_EFFECTIVE", since)]
     return off[-1] if off else None
 
 

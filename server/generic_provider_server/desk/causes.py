@@ -1,0 +1,43 @@
+"""Names the possible causes of differences between the CRM and a platform."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from generic_provider import DifferenceKind
+
+from .facts import Platform, is_later
+from .output import moment
+
+
+def cause(platform: Platform) -> str:
+    """Returns the causes that are possible according to the facts."""
+    found = [*_possible(platform)]
+    if not found and platform.link.HasField("last_error"):
+        found = [f"{platform.link.provider} refused {platform.link.last_error.request}"]
+    return f"perhaps {' or '.join(found)}" if found else "the cause is not known"
+
+
+def _possible(platform: Platform) -> Iterator[str]:
+    code, off, actions = platform.link.provider, platform.switched_off, platform.actions
+    if off and actions and is_later(actions[0].create_time, off.time):
+        when = moment(off, "time")
+        yield f"{code} was made not effective at {when}, and what the CRM changed then was not sent"
+    if platform.expired:
+        number, when = platform.expired.number, moment(platform.expired, "settle_time")
+        yield f"{number} expired at {when}, because no adapter answered it in time"
+    if any(each.kind == DifferenceKind.UNCERTAIN for each in platform.link.differences):
+        yield _uncertain(platform)
+    if platform.report:
+        yield f"the report of {code} at {moment(platform.report, 'time')} showed other contents"
+
+
+def _uncertain(platform: Platform) -> str:
+    taken_over = {
+        existing.provider
+        for action in platform.actions
+        for existing in action.performed.become_subscriber.existing
+    }
+    if platform.link.provider in taken_over:
+        return "the platform had this account already, and nobody has reported its contents"
+    return "a request ended without an answer, so nobody knows whether the platform applied it"

@@ -184,6 +184,7 @@ def test_a_recurring_run_says_when_it_is_due(server: Server, crm: Client) -> Non
     definition = _define(server, "--cron=30 4 * * MON", "--time-zone=Europe/Tallinn")
     said = _said(server, "reset", "run", "submit", definition)
     assert f"{definition} runs next at " in said
+    assert said.endswith(f"generic-provider reset run set-state {definition} not-effective\n")
     assert "cron" in run("reset", "run", "define", "--provider=P", "--cron=x", server=server).stderr
 
     state = ("reset", "run", "set-state", definition)

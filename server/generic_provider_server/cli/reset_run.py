@@ -123,7 +123,8 @@ def submit(client: Client, output: Output, /, *, definition: str, hold: bool, wa
     done = client.submit_reset_run_definition(definition, hold=hold)
     if not done.HasField("reset_run"):
         due = moment(done.definition, "next_run_time")
-        output.message(done.definition, f"{definition} runs next at {due}")
+        stop = command("reset", "run", "set-state", definition, "not-effective")
+        output.message(done.definition, f"{definition} runs next at {due}; to stop it: {stop}")
     elif watch and not output.as_json:
         _watched(client, done.reset_run.id)
     else:

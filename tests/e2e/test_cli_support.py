@@ -396,6 +396,10 @@ def test_a_subscription_is_reset_after_a_preview(
     assert "no requests sent" in _said(server, "reset", "subscription", number)
     answer(crm, provider)
     assert "--full" in _next(server, number)
+    crm.perform(actions.StopServices(services=[("MAIN", "FILM")]), subscription=number)
+    take(crm, provider)
+    busy = run("reset", "subscription", number, "--recreate", server=server).stderr
+    assert busy == f"{provider} is left out: an adapter works on its requests: try again later\n"
 
 
 def test_a_reset_of_a_platform_that_does_not_serve_the_subscription_is_refused(

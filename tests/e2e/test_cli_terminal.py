@@ -90,14 +90,18 @@ def test_an_explanation_fits_a_terminal_whole(server: Server, keys: list[str]) -
 
 
 @pytest.mark.parametrize(
-    "typed",
-    [("provider", "set-state", PROVIDER, "effective"), ("archive", "create", "--older-than=9d")],
+    ("typed", "exit_code"),
+    [
+        (("provider", "set-state", PROVIDER, "effective"), 0),
+        (("archive", "create", "--older-than=9d"), 0),
+        (("action", "activate", "S1", "--at=2020-01-01T00:00Z"), 2),
+    ],
 )
 def test_a_long_text_is_folded_on_a_terminal(
-    server: Server, keys: list[str], typed: tuple[str, ...]
+    server: Server, keys: list[str], typed: tuple[str, ...], exit_code: int
 ) -> None:
     code, shown = on_terminal(*typed, server=server)
-    assert (code, _too_long(shown)) == (0, []), keys
+    assert (code, _too_long(shown)) == (exit_code, []), keys
     assert shown.count("\n") > 1
 
 

@@ -40,7 +40,7 @@ def failures_printed() -> Iterator[None]:
     except click.ClickException as error:
         text = StringIO()
         _hinted(error).show(text)
-        say(*text.getvalue().expandtabs(2).rstrip("\n").split("\n"), err=True)
+        say_folded(*text.getvalue().expandtabs(2).rstrip("\n").split("\n"), err=True)
         sys.exit(error.exit_code)
     except click.Abort:
         say("Aborted!", err=True)
@@ -49,7 +49,7 @@ def failures_printed() -> Iterator[None]:
         sys.stderr.close()
         sys.exit(REFUSED)
     except OSError as error:
-        say(f"Error: {cause(error)}", err=True)
+        say_folded(f"Error: {cause(error)}", err=True)
         sys.exit(REFUSED)
 
 

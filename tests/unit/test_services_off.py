@@ -15,8 +15,14 @@ OVER = datetime.now(UTC) - timedelta(days=1)
 @pytest.mark.parametrize(
     ("state", "services", "off", "command"),
     [
-        ("EFFECTIVE", ["NOT_EFFECTIVE"], [], ""),
-        ("SHORT_TERM_EFFECTIVE", ["NOT_EFFECTIVE"], [], ""),
+        ("EFFECTIVE", ["EFFECTIVE", "over"], [], ""),
+        (
+            "EFFECTIVE",
+            ["EFFECTIVE", "NOT_EFFECTIVE", "over"],
+            [],
+            "start-services S1 --service=P:MAIN:1",
+        ),
+        ("SHORT_TERM_EFFECTIVE", ["DRAFT"], [], "start-services S1 --service=P:MAIN:0"),
         ("DRAFT", ["DRAFT"], [0], "activate S1"),
         ("NOT_EFFECTIVE", ["NOT_EFFECTIVE", "DRAFT", "over"], [0, 1], "activate S1"),
         ("NOT_EFFECTIVE", ["over"], [], "change-terms S1 --service=P:MAIN:0 --term-end TIME"),
@@ -42,4 +48,5 @@ def test_the_advice_follows_from_the_states(
             service.term_end.FromDatetime(OVER)
 
     assert [int(each.service) for each in off_with_it(found)] == off
-    assert how_to_switch_on(found).rpartition("generic-provider action ")[2] == command
+    advice = how_to_switch_on(found, provider="P")
+    assert advice.rpartition("generic-provider action ")[2] == command

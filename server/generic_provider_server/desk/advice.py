@@ -60,7 +60,8 @@ def _for_the_crm(platform: Platform, again: Again) -> str:
 
 def _nothing(platform: Platform) -> str:
     held = "nothing: the platform holds what the CRM wants"
-    return "; ".join(filter(None, (held, how_to_switch_on(platform.subscription))))
+    switch_on = how_to_switch_on(platform.subscription, provider=platform.link.provider)
+    return "; ".join(filter(None, (held, switch_on)))
 
 
 def _not_effective(platform: Platform) -> str:

@@ -1,4 +1,4 @@
-"""Explains services that are off because the subscription is off or their terms are over."""
+"""Explains services that are off, and names the commands that switch them on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from generic_provider import ServiceState, SubscribedService, Subscription, Subs
 from .command_lines import advised
 from .output import moment
 
+ON = (SubscriptionState.EFFECTIVE, SubscriptionState.SHORT_TERM_EFFECTIVE)
 SWITCHING_ON = {
     SubscriptionState.DRAFT: "activate",
     SubscriptionState.NOT_EFFECTIVE: "activate",
@@ -18,7 +19,7 @@ SWITCHING_ON = {
 }
 """For each state in which a subscription is off: the command that switches it on."""
 FOLLOWING = ("DRAFT", "NOT_EFFECTIVE")
-"""The states of the services that Activate switches on."""
+"""The states of the services that Activate and Start Services switch on."""
 
 
 def off_with_it(found: Subscription) -> list[SubscribedService]:
@@ -36,24 +37,43 @@ def off_with_it(found: Subscription) -> list[SubscribedService]:
 
 def not_sent_with_it(found: Subscription, services: Sequence[SubscribedService]) -> str:
     """Names the services that are off, and the reason."""
-    names = ", ".join([f"{each.service} on {each.distributor}" for each in services])
     until = f" until {moment(found, 'until')}" if found.HasField("until") else ""
-    return f"{names}, because the subscription is {SubscriptionState.name_of(found.state)}{until}"
+    state = SubscriptionState.name_of(found.state)
+    return f"{_names(services)}, because the subscription is {state}{until}"
 
 
-def how_to_switch_on(found: Subscription) -> str:
-    """Returns the advice for a subscription that is off; empty if it is on, or if its end is final.
+def how_to_switch_on(found: Subscription, *, provider: str = "") -> str:
+    """Returns the advice for a subscription, or for services, that are off; empty if nothing can be
+    switched on. `provider`: only services of this provider count.
 
-    If the terms of all its services are over, only new term ends switch them on.
+    If the terms of all services of a subscription that is off are over, only new term ends switch
+    them on.
     """
+    services = [each for each in found.services if provider in ("", each.provider)]
+    if found.state in ON:
+        stopped = [each for each in services if _follows(each) and not _is_over(each)]
+        start = "start-services", found.number, *_places(stopped)
+        purpose = f"to switch {_names(stopped)} on, if wanted"
+        return advised(purpose, "action", *start) if stopped else ""
     if found.state not in SWITCHING_ON:
         return ""
-    if not off_with_it(found) and (over := [each for each in found.services if _is_over(each)]):
-        places = [f"--service={each.provider}:{each.distributor}:{each.service}" for each in over]
-        renew = "action", "change-terms", found.number, *places, "--term-end", "TIME"
+    if not off_with_it(found) and (over := [each for each in services if _is_over(each)]):
+        renew = "action", "change-terms", found.number, *_places(over), "--term-end", "TIME"
         return advised("the terms of its services are over; to renew them, if wanted", *renew)
     purpose = "if the subscription should be on now, switch it on"
     return advised(purpose, "action", SWITCHING_ON[found.state], found.number)
+
+
+def _names(services: Sequence[SubscribedService]) -> str:
+    return ", ".join([f"{each.service} on {each.distributor}" for each in services])
+
+
+def _places(services: Sequence[SubscribedService]) -> list[str]:
+    return [f"--service={each.provider}:{each.distributor}:{each.service}" for each in services]
+
+
+def _follows(service: SubscribedService) -> bool:
+    return ServiceState.name_of(service.state) in FOLLOWING
 
 
 def _is_over(service: SubscribedService) -> bool:

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from generic_provider_server.commands.answers import Response
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Handed
-from generic_provider_server.commands.judge_answers import Response
 from generic_provider_server.commands.live_leases import Release, Withdraw
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus

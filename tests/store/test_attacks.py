@@ -6,8 +6,8 @@ import asyncio
 
 from msgspec.structs import replace
 
+from generic_provider_server.commands.answers import Response
 from generic_provider_server.commands.claim import Demand, Handed
-from generic_provider_server.commands.judge_answers import Response
 from generic_provider_server.commands.providers import UpdateProvider
 from generic_provider_server.domain.actions import (
     AddServices,

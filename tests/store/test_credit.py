@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
+from generic_provider_server.commands.answers import Respond, Response, respond
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Claim, Handed
-from generic_provider_server.commands.judge_answers import Respond, Response, respond
 from generic_provider_server.commands.live_leases import Extend, Release
 from generic_provider_server.domain.lease import ResponseStatus, stream_of
 from generic_provider_server.domain.subscription.request_records import WaitingFor

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from generic_provider_server.commands.answers import Response, respond
 from generic_provider_server.commands.audit import RefuseItem
 from generic_provider_server.commands.cancel_or_resolve import ResolveRequest
 from generic_provider_server.commands.claim import Handed
-from generic_provider_server.commands.judge_answers import Response, respond
 from generic_provider_server.commands.perform import Done
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.refusals import Reason, Refused

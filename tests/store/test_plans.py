@@ -14,12 +14,12 @@ import pytest
 from msgspec.structs import replace
 from peewee import Database
 
+from generic_provider_server.commands.answers import Response
 from generic_provider_server.commands.archive import CreateArchive, MoveLines, TakeArchive
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.cleaning import DropEntries
 from generic_provider_server.commands.due import EndDelays, ExpireOverdue, PerformDue
 from generic_provider_server.commands.end_leases import end_of_other_servers, end_of_silent
-from generic_provider_server.commands.judge_answers import Response
 from generic_provider_server.commands.live_leases import Disown
 from generic_provider_server.commands.scheduled import CancelScheduled
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection

@@ -6,8 +6,8 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from generic_provider_server.commands.answers import Response, Verdict, respond
 from generic_provider_server.commands.claim import Handed
-from generic_provider_server.commands.judge_answers import Response, Verdict, respond
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.platform.doubt import doubt_only
 from generic_provider_server.domain.platform.image import Request

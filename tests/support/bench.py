@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from generic_provider_server.commands.answers import Response, Verdict, respond
 from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.end_leases import end_of_stream
-from generic_provider_server.commands.judge_answers import Response, Verdict, respond
 from generic_provider_server.commands.live_leases import Extend, LeaseState, Release
 from generic_provider_server.commands.perform import Done, Perform
 from generic_provider_server.commands.providers import CreateProvider, SetProviderState

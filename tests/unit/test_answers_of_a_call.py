@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
-from generic_provider_server.commands.judge_answers import Verdict
+from generic_provider_server.commands.answers import Verdict
 from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.values import RequestState
 from generic_provider_server.rpc.decode_responses import answers_of

@@ -199,7 +199,7 @@ class _EventKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventKind.V
     EVENT_KIND_PROVIDER_STATE_CHANGED: _EventKind.ValueType  # 9
 
 class EventKind(_EventKind, metaclass=_EventKindEnumTypeWrapper):
-    """The kinds of events. Each kind is a field of Event.change."""
+    """The kinds of events. For each kind, the oneof Event.change has a field with the same name."""
 
 EVENT_KIND_UNSPECIFIED: EventKind.ValueType  # 0
 EVENT_KIND_ACTION_EXECUTED: EventKind.ValueType  # 1

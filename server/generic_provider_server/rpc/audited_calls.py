@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.descriptor import Descriptor
 from msgspec.structs import replace
 
-from ..commands.judge_answers import Verdict
+from ..commands.answers import Verdict
 from ..commands.live_leases import LeaseState, Release
 from ..commands.perform import Done
 from ..commands.report import EntryResult, Outcome

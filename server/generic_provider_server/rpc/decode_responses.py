@@ -11,7 +11,7 @@ from unicodedata import category
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
-from ..commands.judge_answers import Respond, Response, Verdict, respond
+from ..commands.answers import Respond, Response, Verdict, respond
 from ..domain.lease import ResponseStatus
 from .checks import CODE, TEXT, Checks
 

@@ -58,8 +58,9 @@ def short_name(enum: EnumDescriptor, number: int) -> str:
 
 
 def value_named(enum: EnumDescriptor, text: str) -> int | None:
-    """Returns the enum value with this short name, in the form of the protos or of the command
-    line.
+    """Returns the number of the enum value with this short name, or None.
+
+    The name may be written as in the protos (PER_SERVICE) or as on the command line (per-service).
     """
     name = _prefix(enum) + text.upper().replace("-", "_")
     return numbers_of(enum).get(name) or None

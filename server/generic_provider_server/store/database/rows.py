@@ -107,7 +107,7 @@ def subscription_of_row(row: Any) -> SubscriptionRecord:
 def link_row(subscription: str, link: Link) -> Row:
     """Returns the columns of a link that queries need.
 
-    The row of its lane shows whether requests are pending.
+    No column says whether requests are pending: a link has pending requests if its lane has a row.
     """
     out_of_sync, account_number, holds = searched_of(link)
     return {

@@ -229,7 +229,7 @@ class ActionOrigin(Enumeration):
 
 
 class EventKind(Enumeration):
-    """The kind of an event. For each kind, the oneof `change` of an event has a field of that name."""
+    """The kind of an event. For each kind, the oneof `change` has a field with the same name."""
 
     ValueType: TypeAlias = subscription.EventKind.ValueType
     ACTION_EXECUTED = subscription.EVENT_KIND_ACTION_EXECUTED

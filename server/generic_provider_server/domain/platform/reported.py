@@ -176,7 +176,7 @@ class ReportedElements:
             )
 
     def _former(self, reported: ReportedEntitlement) -> list[Entitlement]:
-        """Returns the confirmed entitlements of the reported service with the reported serial numbers.
+        """Returns the confirmed entitlements that have the reported service and serial numbers.
 
         These entitlements are needed if the platform has lost the goods, because then no reported
         item has the serial numbers. Entitlements that the CRM wants and the platform has not

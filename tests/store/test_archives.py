@@ -4,7 +4,6 @@ import pytest
 
 from generic_provider_server.commands.archive import DeleteArchive
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
-from generic_provider_server.commands.reset import ResetSubscription
 from generic_provider_server.domain.actions import ChangeSubscriber
 from generic_provider_server.domain.archive import ArchiveState
 from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
@@ -200,20 +199,3 @@ async def test_a_call_with_an_archived_request_id_is_a_new_one(
     second = await bench.perform(ADD_SPORT, "S1", request_id="order-1")
     assert not second.repeated
     assert second.action.id > first.action.id
-
-
-async def test_the_request_id_of_a_reset_is_kept_as_long_as_its_requests(
-    bench: Bench, archivist: Archivist
-) -> None:
-    await bench.become(viewer("S1"))
-    await bench.accept_all("SAT")
-    reset = ResetSubscription(subscription="S1", digest=b"", full=True, request_id="call-1")
-    first = await bench.store.do(reset)
-    await bench.accept_all("SAT")
-    bench.clock.advance(3 * DAY)
-    repeat = await bench.store.do(reset)
-    await archivist.make()
-    later = await bench.store.do(reset)
-
-    assert repeat.numbers == tuple([each.number for each in first.requests])
-    assert (len(later.requests), later.numbers) == (len(first.requests), None)

@@ -165,6 +165,7 @@ async def test_a_repeat_names_the_requests_of_the_first_call(drifted: Bench) -> 
     repeat = await reset(drifted, request_id="r1")
     assert repeat.numbers == tuple([request.number for request in first.requests])
     assert (await reset(drifted, request_id="r2")).requests == ()
+    assert (await reset(drifted, request_id="r2")).numbers == ()
 
     with pytest.raises(Refused) as refused:
         await reset(drifted, request_id="r1", full=True)

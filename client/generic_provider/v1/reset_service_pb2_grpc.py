@@ -132,8 +132,7 @@ class ResetServiceServicer(object):
         the same element. A reset also sends elements again that the platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
-        current state. The id is kept until the last of these requests is archived. With `validate_only`
-        nothing changes, and the requests have no numbers.
+        current state. With `validate_only` nothing changes, and the requests have no numbers.
 
         Errors: INVALID_FIELD, SUBSCRIPTION_NOT_FOUND, PROVIDER_NOT_FOUND (also if the provider does not
         serve the subscription), PROVIDER_NOT_EFFECTIVE, REQUEST_LEASED (`recreate` only),

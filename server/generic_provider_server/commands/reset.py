@@ -11,7 +11,6 @@ from ..domain.subscription.records import Who
 from ..domain.subscription.request_records import RequestRecord
 from ..domain.subscription.reset import plan_reset
 from ..domain.values import Value
-from ..store.write.archives import key_of_reset
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .perform import created_requests
@@ -73,11 +72,11 @@ class ResetSubscription(Value, frozen=True, kw_only=True):
                 raise refusal
             else:
                 left_out.append(provider)
-        if repeatable and requests:
-            created = CREATED + ",".join([str(request.number) for request in requests])
-            transaction.remember(self.request_id, created=created, digest=self.digest)
-            key = key_of_reset(requests[-1].number)
-            transaction.remember(key, created=self.request_id, digest=self.digest)
+        if repeatable:
+            numbers = [str(request.number) for request in requests]
+            transaction.remember(
+                self.request_id, created=CREATED + ",".join(numbers), digest=self.digest
+            )
         return ResetDone(tuple(requests), tuple(left_out))
 
     def _providers(self, transaction: Transaction, aggregate: Aggregate) -> tuple[str, ...]:

@@ -22,13 +22,6 @@ from ..database.engine import Tables
 from ..database.reset_rows import run_of_row
 
 
-def key_of_reset(last: int) -> str:
-    """Returns the key under which the `request_id` of a reset is stored beside its other row, so
-    that an archive finds it by the last request of the reset. No caller's id has this form.
-    """
-    return f"\1{last}"
-
-
 class Archives:
     def __init__(self, tables: Tables) -> None:
         self._tables = tables
@@ -87,7 +80,6 @@ class Archives:
         gone = self._tables.select_in(sql.ACTIONS_WITHOUT_REQUESTS, actions)
         self._tables.write(sql.DROP_ACTION, [{"id": action.id} for action in gone])
         self._forget_calls(action.request_id for action in gone)
-        self._forget_resets([each.number for each in archived])
         self._move_runs(lines)
         entries = [line for line in lines if isinstance(line, AuditLine)]
         keys = [{"time": instant(each.time), "call": int(each.id, 16)} for each in entries]
@@ -105,10 +97,6 @@ class Archives:
             if isinstance(line, EntryLine)
         ]
         self._tables.write(sql.DROP_ENTRY, entries)
-
-    def _forget_resets(self, requests: Iterable[int]) -> None:
-        found = self._tables.select_in(sql.REQUEST_IDS, [key_of_reset(each) for each in requests])
-        self._forget_calls(each for row in found for each in (row.id, row.created))
 
     def _forget_calls(self, request_ids: Iterable[str]) -> None:
         self._tables.write(sql.DROP_REQUEST_ID, [{"id": each} for each in request_ids if each])

@@ -106,6 +106,9 @@ class Report:
                     await self._call.write(full)
             await self._call.write(self._message)
             await self._call.done_writing()
+        except asyncio.CancelledError:
+            self._call.cancel()
+            raise
         except Exception as error:  # noqa: BLE001 - `send_async` raises the exception
             if not self._call.done():  # otherwise the status of the call says why
                 self._failure = error

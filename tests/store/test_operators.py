@@ -157,7 +157,15 @@ async def test_who_repeats_a_call_whose_answer_was_lost_gets_the_answer(
     first = await bench.store.do(replace(call, who=Who(performed_by="Olev", caller="::1:40001")))
 
     assert await bench.store.do(reconnected) == first
-    for other in (replace(call, reason="stuc"), replace(call, who=Who(performed_by="Ott"))):
+    others = [
+        replace(call, reason="stuc"),
+        replace(call, who=Who(performed_by="Ott")),
+        replace(call, who=Who(performed_by="Ol", caller="::1:40002")),
+        replace(call, who=Who(caller="::1:40002")),
+    ]
+    if kind == "ACCEPT":
+        others.append(replace(reconnected, account_number="another"))
+    for other in others:
         with pytest.raises(Refused) as refused:
             await bench.store.do(other)
         assert refused.value.reason is Reason.REQUEST_NOT_PENDING

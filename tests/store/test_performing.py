@@ -66,6 +66,23 @@ async def test_services_that_no_message_could_carry_together_are_refused(bench: 
     await bench.perform(AddServices(tuple(places[60:])), "S1")
 
 
+async def test_services_do_not_count_items_that_their_viewing_point_does_not_require(
+    bench: Bench,
+) -> None:
+    codes = [f"S{n}" for n in range(300)]
+    provider = Provider(
+        code="P",
+        distributors=(Distributor(code="MAIN"),),
+        services=tuple([Service(code=code, provider_service_id=code) for code in codes]),
+        goods=(GoodsMapping("SMARTCARD", "SMARTCARD"),),
+    )
+    places = [Selection(provider="P", distributor="MAIN", service=code) for code in codes]
+    item = replace(card("1"), provider="P", parameters={"chip": "x" * 4_000})
+    await bench.add_provider(provider)
+
+    await bench.become(replace(viewer("S1"), items=(item,), services=tuple(places)))
+
+
 async def test_an_action_on_two_providers_makes_requests_for_each(bench: Bench) -> None:
     await bench.become(viewer("S1"))
     done = await bench.perform(ADD_STREAM, "S1")

@@ -70,7 +70,8 @@ class ResolveRequest(Value, frozen=True, kw_only=True):
     def run(self, transaction: Transaction) -> RequestRecord:
         state = RequestState.COMPLETED if self.accepted else RequestState.REJECTED
         error_code = "" if self.accepted else self.error_code
-        if done := _done_before(transaction, self, state=state, error_code=error_code):
+        done = _done_before(transaction, self, state=state, error_code=error_code)
+        if done and self._account_is_known(transaction, done):
             return done
         record, provider, pending = _pending(transaction, self.request)
         subscription = record.aggregate.desired.number
@@ -104,6 +105,12 @@ class ResolveRequest(Value, frozen=True, kw_only=True):
         transaction.put(subscription, change)
         return _stored(transaction, self.request)
 
+    def _account_is_known(self, transaction: Transaction, done: RequestRecord) -> bool:
+        link = transaction.subscription(done.subscription).aggregate.link(done.provider)
+        return not self.account_number or (
+            link is not None and link.account_number == self.account_number
+        )
+
 
 def _done_before(
     transaction: Transaction,
@@ -118,8 +125,10 @@ def _done_before(
     """
     stored = _stored(transaction, call.request)
     said, by = stored.error_description, call.who.performed_by
-    person = said[: said.find(f": {call.reason}"[:100])]
-    same = said.startswith(by) and said == f"{person}: {call.reason}"[:MOST_SAID]
+    begin, end = f"{by} at ", f": {call.reason}"
+    same = said == _said(call.who, call.reason)
+    if by and said.startswith(begin) and said.endswith(end):
+        same = ": " not in said[len(begin) : -len(end)]
     if not same or (stored.state, stored.error_code) != (state, error_code):
         return None
     transaction.repeated = True

@@ -255,11 +255,13 @@ def _check_size(
 
 def _size_together(state: Subscription, catalogues: Catalogues) -> int:
     """Returns the bytes that all services of one provider need in one request, which a reset or an
-    End may send. Each service carries the items of its distributor.
+    End may send. Each service carries the items that its distributor requires.
     """
     items, sizes = Counter[tuple[str, str]](), Counter[str]()
     for item in state.items:
-        items[item.provider, item.distributor] += len(encode(item))
+        distributor = catalogues[item.provider].distributors[item.distributor]
+        if item.goods_type in distributor.required_goods_types:
+            items[item.provider, item.distributor] += len(encode(item))
     for service in state.services if state.live else ():
         parameters = catalogues[service.provider].services[service.service].parameters
         sizes[service.provider] += items[service.provider, service.distributor]

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 from .loaded import Needs
+from .next_group import MOST_IN_GROUP, size_of
 
 LEAST_PAUSE = 0.05
 LONGEST_ROUND = 0.2
@@ -99,19 +99,20 @@ class Blocked(Generic[N]):
 
         The caller runs the group, and calls `add` for each command that is still blocked. Then the
         next group is a single command. Otherwise it is twice as large, because the end of one lock
-        often lets all of them run. Attempts in vain take about a fifth of the time at most.
+        often lets all of them run, but never larger than the other groups of the writer. Attempts
+        in vain take about a fifth of the time at most.
         """
         began = start = time.monotonic()
         if began < self._next_at:
             return
-        before, size, in_vain = set[Name](), 1, 0.0
+        before, most, in_vain = set[Name](), 1, 0.0
         free = self._free(before)
-        while start - began <= LONGEST_ROUND and (group := list(islice(free, size))):
+        while start - began <= LONGEST_ROUND and (group := _taken(free, most)):
             for command in group:
                 command.blocked = False
             yield group
             done, ended = self._settle(group, before), time.monotonic()
-            size = 2 * size if done else 1
+            most = 2 * most if done else 1
             in_vain += 0 if done else ended - start
             start = ended
         left = next(free, None)
@@ -161,3 +162,13 @@ def names_of(command: Named) -> set[Name]:
     names |= {("request id", each) for each in needs.request_ids}
     names |= {("request", each) for each in needs.requests}
     return names or {("kind", command.kind)}
+
+
+def _taken(free: Iterator[N], most: int) -> list[N]:
+    """Takes at most `most` commands, with the size of one group of the writer together."""
+    taken = list[N]()
+    size = 0
+    while len(taken) < most and size < MOST_IN_GROUP and (command := next(free, None)):
+        taken.append(command)
+        size += size_of(command.needs)
+    return taken

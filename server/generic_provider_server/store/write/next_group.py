@@ -69,7 +69,7 @@ def _taken(waiting: deque[Q], most: int) -> tuple[list[Q], int]:
     taken: list[Q] = []
     size = 0
     while waiting:
-        more = _size(waiting[0].needs)
+        more = size_of(waiting[0].needs)
         if taken and size + more > most:
             break
         taken.append(waiting.popleft())
@@ -77,6 +77,6 @@ def _taken(waiting: deque[Q], most: int) -> tuple[list[Q], int]:
     return taken, size
 
 
-def _size(needs: Needs) -> int:
+def size_of(needs: Needs) -> int:
     searches = needs.searches and needs.for_adapter
     return SEARCH if searches else max(needs.size, len(needs.subscriptions))

@@ -11,6 +11,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import structlog
@@ -193,7 +194,8 @@ class Writer:
                 return self._run_group(group, attempt=again, lock_wait=lock_wait, until=until)
             if len(group) > 1:
                 log.warning("group_failed", size=len(group), error=repr(error))
-                return [notice for asked in group for notice in self._run_group([asked])]
+                alone = partial(self._run_group, lock_wait=lock_wait, until=until)
+                return [notice for asked in group for notice in alone([asked])]
             self._fail(group, error)
             return []
 

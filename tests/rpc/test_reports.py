@@ -306,8 +306,15 @@ async def test_what_goes_wrong_in_the_entries_is_raised(address: str, crm: Async
         for entry in entries():
             yield entry
 
+    async def cancelled() -> AsyncIterator[PlatformSubscription]:
+        yield there("S1")
+        raise asyncio.CancelledError
+
     with pytest.raises(ZeroDivisionError):
         await crm.report_platform_state("P", later(), observed_time=soon())
+    with pytest.raises(asyncio.CancelledError):
+        async with asyncio.timeout(60):
+            await crm.report_platform_state("P", cancelled(), observed_time=soon())
     with Client(address) as plain, pytest.raises(ZeroDivisionError):
         await asyncio.to_thread(_report, plain, entries())
 

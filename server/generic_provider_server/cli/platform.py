@@ -90,15 +90,20 @@ def report(
                 max_missing_percent=max_missing_percent,
             )
     except ReportIncomplete as error:
-        if error.metadata.keys() >= {*COUNTED}:  # an older server does not count them
-            say(*_counts(error.metadata), err=True)
-        raise click.ClickException(f"{words_of(error)}\n{INCOMPLETE}") from None
+        raise _incomplete(error) from None
     if not report.received:
         say(f"{text.name} names no subscriber", err=True)
     output.message(report, *_lines(report))
     if report.examples and not output.as_json:
         say("")
         show_table(("unknown", "which", "why"), map(_example, report.examples))
+
+
+def _incomplete(error: ReportIncomplete) -> click.ClickException:
+    """Prints the counts of the report, and returns the error to raise."""
+    if error.metadata.keys() >= {*COUNTED}:  # an older server does not count them
+        say(*_counts(error.metadata), err=True)
+    return click.ClickException(f"{words_of(error)}\n{INCOMPLETE}")
 
 
 def _entries(text: Text, bar: LinesBar) -> Iterator[PlatformSubscription]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
-
 from msgspec.structs import replace
 
 from ..domain.actions import AnyAction, BecomeSubscriber
-from ..domain.catalogue import Catalogues
-from ..domain.refusals import InvalidField, Reason, Refused
+from ..domain.refusals import Reason, Refused
 from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.names_used import goods_of
 from ..domain.subscription.perform import perform
@@ -27,21 +24,14 @@ from ..domain.subscription.request_records import (
     request_record,
 )
 from ..domain.subscription.transition import Transition
-from ..domain.values import Goods, Instant, RequestOrigin, RequestType, Subscription, Value
-from ..store.database.documents import encode
+from ..domain.values import Goods, Instant, RequestOrigin, RequestType, Value
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction
 from .repeats import created_before
+from .sizes import check_size
 
 CREATED = (ActionState.EXECUTED, ActionState.SETTLED, ActionState.PARTLY_REJECTED)
 """The states of a Become Subscriber action in which its subscription exists."""
-
-FEW_PARTS = 40
-MOST_BYTES = 256 * 1024
-MOST_REQUEST_BYTES = 1024 * 1024
-"""The greatest size in bytes of all requests of an action together, because the response to the
-call contains them; and of all services of one provider, because one request may contain them.
-"""
 
 
 class Done(Value, frozen=True):
@@ -116,7 +106,7 @@ class Perform(Value, frozen=True, kw_only=True):
             scheduled=self.scheduled is not None,
         )
         if not self.automatic:
-            _check_size(change, former, catalogues=transaction.catalogues)
+            check_size(change, former, catalogues=transaction.catalogues)
         _check_items(transaction, change.aggregate)
         if self.validate_only:
             return _preview(transaction, change, former, record)
@@ -227,46 +217,6 @@ def created_requests(transaction: Transaction, change: Transition) -> tuple[Requ
         waiting = WaitingFor.ADAPTER if first else WaitingFor.EARLIER_REQUEST
         requests.append(request_record(aggregate, provider, pending, waiting_for=waiting))
     return tuple(sorted(requests, key=lambda request: request.origin is not RequestOrigin.RESET))
-
-
-def _check_size(
-    change: Transition, former: SubscriptionRecord | None, *, catalogues: Catalogues
-) -> None:
-    """Refuses a subscription or requests that are too large.
-
-    Each part has its own limit, so only the number of parts can make them too large.
-    """
-    desired = change.aggregate.desired
-    if len(desired.items) + len(desired.services) + len(desired.usages) < FEW_PARTS:
-        return
-    sizes = {
-        "subscription": (len(encode(desired)), MOST_BYTES),
-        "requests": (len(encode([p.request for _, p in change.created])), MOST_REQUEST_BYTES),
-    }
-    for what, (size, most) in sizes.items():
-        if size > most:
-            raise InvalidField((what, f"would have {size} bytes, at most {most} are allowed"))
-    size = _size_together(desired, catalogues)
-    before = _size_together(former.aggregate.desired, catalogues) if former else 0
-    if size > max(before, MOST_REQUEST_BYTES):
-        why = f"would have {size} bytes with their items, at most {MOST_REQUEST_BYTES} are allowed"
-        raise InvalidField(("services", why))
-
-
-def _size_together(state: Subscription, catalogues: Catalogues) -> int:
-    """Returns the bytes that all services of one provider need in one request, which a reset or an
-    End may send. Each service carries the items that its distributor requires.
-    """
-    items, sizes = Counter[tuple[str, str]](), Counter[str]()
-    for item in state.items:
-        distributor = catalogues[item.provider].distributors[item.distributor]
-        if item.goods_type in distributor.required_goods_types:
-            items[item.provider, item.distributor] += len(encode(item))
-    for service in state.services if state.live else ():
-        parameters = catalogues[service.provider].services[service.service].parameters
-        sizes[service.provider] += items[service.provider, service.distributor]
-        sizes[service.provider] += len(encode(parameters))
-    return max(sizes.values(), default=0)
 
 
 def _check_items(transaction: Transaction, aggregate: Aggregate) -> None:

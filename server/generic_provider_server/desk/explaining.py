@@ -160,16 +160,7 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
     state = f" ({_state(platform.provider)})" if platform.provider else ""
     account = f"account {link.account_number or '(none)'}"
     yield f"{link.provider}{state}  {account}  {SyncState.name_of(link.sync_state)}"
-    if platform.confirmation:
-        when = moment(platform.confirmation, "settle_time")
-        yield f"  confirmed   {when} by {_request(platform.confirmation)}"
-    elif platform.provider and not platform.report:
-        gone = "by requests that are not in the database"
-        yield f"  confirmed   {gone if archived or link.confirmed.ByteSize() else 'nothing yet'}"
-    if platform.report:
-        when = moment(platform.report, "time")
-        named = "if this report named the subscription, it confirmed the items and services above"
-        yield f"  reported    {when}; {named}"
+    yield from _confirmed(platform, archived=archived)
     held = link.confirmed
     if held.ByteSize() and held.holder != wanted.holder:
         yield f"  its holder  {holder(held.holder) or '(none)'}"
@@ -197,6 +188,20 @@ def _lines(platform: Platform, wanted: Subscription, *, archived: bool) -> Itera
         yield "  not shown   the provider, its requests and adapters: your roles may not read them"
     elif not platform.adapters:
         yield "  adapter     none is connected"
+
+
+def _confirmed(platform: Platform, *, archived: bool) -> Iterator[str]:
+    if platform.confirmation:
+        when = moment(platform.confirmation, "settle_time")
+        yield f"  confirmed   {when} by {_request(platform.confirmation)}"
+    elif platform.provider and not platform.report:
+        known = archived or platform.link.confirmed.ByteSize()
+        gone = "by requests that are not in the database"
+        yield f"  confirmed   {gone if known else 'nothing yet'}"
+    if platform.report:
+        when = moment(platform.report, "time")
+        named = "if this report named the subscription, it confirmed the items and services above"
+        yield f"  reported    {when}; {named}"
 
 
 def _since(platform: Platform) -> str:

@@ -1,0 +1,61 @@
+"""Refuses actions that make a subscription, or the messages about it, too large."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from ..domain.catalogue import Catalogues
+from ..domain.refusals import InvalidField
+from ..domain.subscription.records import SubscriptionRecord
+from ..domain.subscription.transition import Transition
+from ..domain.values import Subscription
+from ..store.database.documents import encode
+
+FEW_PARTS = 40
+MOST_BYTES = 256 * 1024
+MOST_REQUEST_BYTES = 1024 * 1024
+"""The greatest size in bytes of all requests of an action together, because the response to the
+call contains them; and of all services of one provider, because one request may contain them.
+"""
+
+
+def check_size(
+    change: Transition, former: SubscriptionRecord | None, *, catalogues: Catalogues
+) -> None:
+    """Refuses a subscription or requests that are too large.
+
+    Each part has its own limit, so only the number of parts can make them too large.
+    """
+    desired = change.aggregate.desired
+    if len(desired.items) + len(desired.services) + len(desired.usages) < FEW_PARTS:
+        return
+    sizes = {
+        "subscription": (len(encode(desired)), MOST_BYTES),
+        "requests": (len(encode([p.request for _, p in change.created])), MOST_REQUEST_BYTES),
+    }
+    for what, (size, most) in sizes.items():
+        if size > most:
+            raise InvalidField((what, f"would have {size} bytes, at most {most} are allowed"))
+    size = _size_together(desired, catalogues)
+    if size <= MOST_REQUEST_BYTES:
+        return
+    before = _size_together(former.aggregate.desired, catalogues) if former else 0
+    if size > before:
+        why = f"would have {size} bytes with their items, at most {MOST_REQUEST_BYTES} are allowed"
+        raise InvalidField(("services", why))
+
+
+def _size_together(state: Subscription, catalogues: Catalogues) -> int:
+    """Returns the bytes that all services of one provider need in one request, which a reset or an
+    End may send. Each service carries the items that its distributor requires.
+    """
+    items, sizes = Counter[tuple[str, str]](), Counter[str]()
+    for item in state.items:
+        distributor = catalogues[item.provider].distributors[item.distributor]
+        if item.goods_type in distributor.required_goods_types:
+            items[item.provider, item.distributor] += len(encode(item))
+    for service in state.services if state.live else ():
+        parameters = catalogues[service.provider].services[service.service].parameters
+        sizes[service.provider] += items[service.provider, service.distributor]
+        sizes[service.provider] += len(encode(parameters))
+    return max(sizes.values(), default=0)

@@ -141,8 +141,7 @@ class Count(Step):
     """Adds the findings of examined subscriptions to the counters of the run.
 
     In the stage PLAN it also writes the planned entries. `last`: true if the stage ends after these
-    subscriptions. `in_sync`: the number of subscriptions that hold an entitlement and were not
-    examined, because they are in sync.
+    subscriptions. `holding`: the number of subscriptions that hold an entitlement.
     """
 
     findings: tuple[Finding, ...] = ()
@@ -151,7 +150,6 @@ class Count(Step):
     holding: int
     losing: int
     last: bool = False
-    in_sync: int = 0
 
     def needs(self) -> Needs:
         return Needs()
@@ -165,7 +163,7 @@ class Count(Step):
             cursor=self.cursor,
             examined=found.examined + self.examined,
             out_of_sync=found.out_of_sync + len(self.findings),
-            holding=found.holding + self.holding + self.in_sync,
+            holding=found.holding + self.holding,
             losing=found.losing + self.losing,
         )
         if found.stage is Stage.PLAN:

@@ -165,18 +165,15 @@ class Resetting:
 
     async def _survey(self, run: RunRecord) -> RunRecord | None:
         definition, found = run.definition, await self._surveyed(run)
-        in_sync = 0
-        if found.last:
-            in_sync = await holding_besides(self._store, definition)
+        besides = await holding_besides(self._store, definition) if found.last else 0
         count = Count(
             before=run,
             findings=found.findings,
             cursor=found.cursor,
             examined=found.examined,
-            holding=found.holding,
+            holding=found.holding + besides,
             losing=found.losing,
             last=found.last,
-            in_sync=in_sync,
         )
         return await self._store.do(count)
 

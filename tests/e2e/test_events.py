@@ -195,11 +195,11 @@ async def test_a_watcher_that_does_not_read_costs_a_bounded_amount(
     made = 0
     original = EventStreams._event  # noqa: SLF001
 
-    def counted(*arguments: Any) -> api.Event:
+    def counted(*arguments: Any) -> api.WatchEventsResponse:
         nonlocal made
-        event = original(*arguments)
-        made += event.ByteSize()
-        return event
+        response = original(*arguments)
+        made += response.ByteSize()
+        return response
 
     monkeypatch.setattr(EventStreams, "_event", counted)
     async with grpc.aio.insecure_channel(shop.address) as channel:

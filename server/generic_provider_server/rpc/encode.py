@@ -1,7 +1,9 @@
 """Encodes values as messages.
 
-An empty map or list is passed as None, because Protocol Buffers is slow even for an empty map or
-list.
+A function with the parameter `into` fills this message and returns it. If `into` is None, it fills
+a new message. Callers pass a field of their own message, because Protocol Buffers copies every
+message that is passed to the constructor of another message, and a copy takes as long as creating
+the message. For speed, fields that are often empty are not set if they are empty.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from ..domain.platform.image import (
     PlatformImage,
     ProvisionedItem,
     ProvisionedService,
+    Request,
     missing_goods,
 )
 from ..domain.platform.plan import provisioned
@@ -44,15 +47,21 @@ def now() -> Instant:
     return Instant(time.time_ns() // 1_000)
 
 
-@lru_cache(1_000)
 def timestamp(instant: Instant | None) -> Timestamp | None:
+    return None if instant is None else _timestamp(instant)
+
+
+def put_time(into: Timestamp, instant: Instant) -> None:
+    into.CopyFrom(_timestamp(instant))
+
+
+@lru_cache(1_000)
+def _timestamp(instant: Instant) -> Timestamp:
     """Returns a Timestamp.
 
     The result is cached, because many messages of a transaction have the same time: copy it into
     messages, and never change it.
     """
-    if instant is None:
-        return None
     return Timestamp(seconds=instant // SECOND, nanos=instant % SECOND * 1_000)
 
 
@@ -69,123 +78,127 @@ def subscription(
     *,
     full_at: Instant | None = None,
     former: bool = False,
+    into: pb.Subscription | None = None,
 ) -> pb.Subscription:
     """Encodes a subscription.
 
     `full_at`: the time for which differences and confirmed states are computed; if it is None, the
     message contains none.
     """
-    desired = record.aggregate.desired
-    services = (*desired.services, *desired.former) if former else desired.services
-    return pb.Subscription(
-        number=desired.number,
-        type=desired.type,
-        state=pb.SubscriptionState.ValueType(desired.state),
-        until=timestamp(desired.until),
-        holder=account(desired.holder),
-        address=address(desired.address),
-        items=[item(each, catalogues) for each in desired.items] or None,
-        services=[_on_subscription(each, desired, catalogues) for each in services] or None,
-        usages=[usage(each) for each in desired.usages if each.end_time > (full_at or now())],
-        provider_links=[
-            _link(link, record.aggregate, catalogues, full_at=full_at)
-            for link in record.aggregate.links
-        ],
-        create_time=timestamp(record.create_time),
-        update_time=timestamp(record.update_time),
-        revision=record.revision,
-    )
-
-
-def account(holder: Account) -> pb.Account:
-    return pb.Account(
-        number=holder.number,
-        name=holder.name,
-        email=holder.email,
-        phone=holder.phone,
-        parameters=holder.parameters or None,
-    )
-
-
-def address(place: Address) -> pb.Address:
-    return pb.Address(
-        lines=place.lines or None,
-        city=place.city,
-        postal_code=place.postal_code,
-        country=place.country,
-        parameters=place.parameters or None,
-    )
-
-
-def item(each: Item, catalogues: Catalogues) -> pb.InstalledItem:
-    return pb.InstalledItem(
-        provider=each.provider,
-        distributor=each.distributor,
-        serial_number=each.serial_number,
-        goods_type=each.goods_type,
-        provider_goods_type=catalogues[each.provider].goods.get(each.goods_type, ""),
-        parameters=each.parameters or None,
-    )
-
-
-def subscribed_service(each: SubscribedService) -> pb.SubscribedService:
-    return pb.SubscribedService(
-        provider=each.provider,
-        distributor=each.distributor,
-        service=each.service,
-        state=pb.ServiceState.ValueType(each.state),
-        term_end=timestamp(each.term_end),
-    )
-
-
-def _on_subscription(
-    each: SubscribedService, state: Subscription, catalogues: Catalogues
-) -> pb.SubscribedService:
-    message = subscribed_service(each)
-    if each.on and (missing := missing_goods(state, each, catalogues[each.provider])):
-        message.missing_goods_types.extend(missing)
+    message, aggregate = into or pb.Subscription(), record.aggregate
+    desired = aggregate.desired
+    message.number = desired.number
+    message.type = desired.type
+    message.state = pb.SubscriptionState.ValueType(desired.state)
+    message.revision = record.revision
+    account(desired.holder, message.holder)
+    address(desired.address, message.address)
+    for each in desired.items:
+        item(each, catalogues, message.items.add())
+    for service in (*desired.services, *desired.former) if former else desired.services:
+        _on_subscription(service, desired, catalogues, message.services.add())
+    for used in desired.usages:
+        if used.end_time > (full_at or now()):
+            usage(used, message.usages.add())
+    for link in aggregate.links:
+        _link(link, aggregate, catalogues, message.provider_links.add(), full_at=full_at)
+    if desired.until is not None:
+        put_time(message.until, desired.until)
+    put_time(message.create_time, record.create_time)
+    put_time(message.update_time, record.update_time)
     return message
 
 
-def usage(each: Usage) -> pb.Usage:
-    return pb.Usage(
-        reference=each.reference,
-        provider=each.provider,
-        distributor=each.distributor,
-        service=each.service,
-        quantity=each.quantity,
-        start_time=timestamp(each.start_time),
-        end_time=timestamp(each.end_time),
-        create_time=timestamp(each.create_time),
-        parameters=each.parameters or None,
-    )
+def account(holder: Account, into: pb.Account) -> None:
+    into.number = holder.number
+    into.name = holder.name
+    if holder.email:
+        into.email = holder.email
+    if holder.phone:
+        into.phone = holder.phone
+    if holder.parameters:
+        into.parameters.update(holder.parameters)
+
+
+def address(place: Address, into: pb.Address) -> None:
+    into.city = place.city
+    if place.lines:
+        into.lines.extend(place.lines)
+    if place.postal_code:
+        into.postal_code = place.postal_code
+    if place.country:
+        into.country = place.country
+    if place.parameters:
+        into.parameters.update(place.parameters)
+
+
+def item(each: Item, catalogues: Catalogues, into: pb.InstalledItem) -> None:
+    into.provider = each.provider
+    into.distributor = each.distributor
+    into.serial_number = each.serial_number
+    into.goods_type = each.goods_type
+    into.provider_goods_type = catalogues[each.provider].goods.get(each.goods_type, "")
+    if each.parameters:
+        into.parameters.update(each.parameters)
+
+
+def subscribed_service(each: SubscribedService, into: pb.SubscribedService) -> None:
+    into.provider = each.provider
+    into.distributor = each.distributor
+    into.service = each.service
+    into.state = pb.ServiceState.ValueType(each.state)
+    if each.term_end is not None:
+        put_time(into.term_end, each.term_end)
+
+
+def _on_subscription(
+    each: SubscribedService,
+    state: Subscription,
+    catalogues: Catalogues,
+    into: pb.SubscribedService,
+) -> None:
+    subscribed_service(each, into)
+    if each.on and (missing := missing_goods(state, each, catalogues[each.provider])):
+        into.missing_goods_types.extend(missing)
+
+
+def usage(each: Usage, into: pb.Usage) -> None:
+    into.reference = each.reference
+    into.provider = each.provider
+    into.distributor = each.distributor
+    into.service = each.service
+    into.quantity = each.quantity
+    put_time(into.start_time, each.start_time)
+    put_time(into.end_time, each.end_time)
+    put_time(into.create_time, each.create_time)
+    if each.parameters:
+        into.parameters.update(each.parameters)
 
 
 def _link(
-    link: Link, aggregate: Aggregate, catalogues: Catalogues, *, full_at: Instant | None
-) -> pb.ProviderLink:
-    message = pb.ProviderLink(
-        provider=link.provider,
-        account_number=link.account_number,
-        sync_state=pb.SyncState.ValueType(link.sync_state),
-        repair_rejected=link.refused_correction or bool(link.withheld),
-    )
+    link: Link,
+    aggregate: Aggregate,
+    catalogues: Catalogues,
+    into: pb.ProviderLink,
+    *,
+    full_at: Instant | None,
+) -> None:
+    into.provider = link.provider
+    into.account_number = link.account_number
+    into.sync_state = pb.SyncState.ValueType(link.sync_state)
+    into.repair_rejected = link.refused_correction or bool(link.withheld)
     if error := link.last_error:
-        last = pb.ProviderLink.LastError(
-            request=request_number(error.request),
-            error_code=error.error_code,
-            error_description=error.error_description,
-            time=timestamp(error.time),
-        )
-        message.last_error.CopyFrom(last)
+        into.last_error.request = request_number(error.request)
+        into.last_error.error_code = error.error_code
+        into.last_error.error_description = error.error_description
+        put_time(into.last_error.time, error.time)
     if full_at is not None:
         catalogue = catalogues[link.provider]
         found = differences(
             link, aggregate.desired, catalogue=catalogue, now=full_at, names_pending=True
         )
-        message.differences.extend(map(difference, found))
-        message.confirmed.CopyFrom(target(link.confirmed, link.provider, catalogues))
-    return message
+        into.differences.extend(map(difference, found))
+        target(link.confirmed, link.provider, catalogues, into.confirmed)
 
 
 def difference(each: Difference) -> pb.Difference:
@@ -199,75 +212,110 @@ def difference(each: Difference) -> pb.Difference:
     )
 
 
-def target(held: PlatformImage, code: str, catalogues: Catalogues) -> pb.PlatformTarget:
+def target(held: PlatformImage, code: str, catalogues: Catalogues, into: pb.PlatformTarget) -> None:
     """Encodes a target.
 
     The items of its services have no parameters, because the list of items contains them.
     """
+    into.SetInParent()
     catalogue = catalogues[code]
     bare = replace(held, items=tuple([replace(item, parameters={}) for item in held.items]))
-    services = [provisioned(each, bare, catalogue) for each in held.entitlements]
-    return pb.PlatformTarget(
-        items=[_provisioned_item(each, code) for each in held.items],
-        services=[_provisioned_service(each, code) for each in services],
-        holder=account(held.holder) if held.holder else None,
-        address=address(held.address) if held.address else None,
-    )
+    for item in held.items:
+        _provisioned_item(item, code, into.items.add())
+    for each in held.entitlements:
+        _provisioned_service(provisioned(each, bare, catalogue), code, into.services.add())
+    if held.holder:
+        account(held.holder, into.holder)
+    if held.address:
+        address(held.address, into.address)
 
 
-def request(record: RequestRecord) -> pb.ProvisioningRequest:
-    asked, code = record.request, record.provider
-    return pb.ProvisioningRequest(
-        number=request_number(record.number),
-        type=pb.RequestType.ValueType(record.type),
-        state=pb.RequestState.ValueType(record.state),
-        origin=pb.RequestOrigin.ValueType(record.origin),
-        provider=code,
-        subscription=record.subscription,
-        account_number=record.account_number,
-        action=action_id(record.action),
-        reset_run=run_id(record.reset_run),
-        reference=record.reference,
-        performed_by=record.performed_by,
-        address=address(asked.address) if asked.address else None,
-        account=account(asked.holder) if asked.holder else None,
-        service=_provisioned_service(asked.service, code) if asked.service else None,
-        installed_item=_provisioned_item(asked.item, code) if asked.item else None,
-        services=[_provisioned_service(each, code) for each in asked.services] or None,
-        installed_items=[_provisioned_item(each, code) for each in asked.items] or None,
-        usage=usage(asked.usage) if asked.usage else None,
-        schedule_time=timestamp(record.schedule_time),
-        create_time=timestamp(record.create_time),
-        settle_time=timestamp(record.settle_time),
-        error_code=record.error_code,
-        error_description=record.error_description,
-        reference_number=record.reference_number,
-        delivery_attempts=record.attempts,
-        last_adapter=record.last_adapter,
-        last_delivery_time=timestamp(record.last_delivery_time),
-        next_delivery_time=timestamp(record.next_delivery_time),
-        waiting_for=pb.WaitingFor.ValueType(record.waiting_for or 0),
-    )
+def request(
+    record: RequestRecord, into: pb.ProvisioningRequest | None = None
+) -> pb.ProvisioningRequest:
+    message = into or pb.ProvisioningRequest()
+    message.number = request_number(record.number)
+    message.type = pb.RequestType.ValueType(record.type)
+    message.state = pb.RequestState.ValueType(record.state)
+    message.origin = pb.RequestOrigin.ValueType(record.origin)
+    message.provider = record.provider
+    message.subscription = record.subscription
+    message.account_number = record.account_number
+    if record.action:
+        message.action = action_id(record.action)
+    if record.reset_run:
+        message.reset_run = run_id(record.reset_run)
+    if record.reference:
+        message.reference = record.reference
+    if record.performed_by:
+        message.performed_by = record.performed_by
+    put_time(message.schedule_time, record.schedule_time)
+    put_time(message.create_time, record.create_time)
+    _put_contents(record.request, record.provider, message)
+    _put_answer(record, message)
+    _put_delivery(record, message)
+    return message
 
 
-def _provisioned_service(each: ProvisionedService, code: str) -> pb.ProvisionedService:
-    return pb.ProvisionedService(
-        service=each.service,
-        provider_service_id=each.provider_service_id,
-        distributor=each.distributor,
-        kind=pb.ServiceKind.ValueType(each.kind),
-        items=[_provisioned_item(one, code) for one in each.items] or None,
-        term_end=timestamp(each.term_end),
-        parameters=each.parameters or None,
-    )
+def _put_contents(asked: Request, code: str, into: pb.ProvisioningRequest) -> None:
+    if asked.service:
+        _provisioned_service(asked.service, code, into.service)
+    if asked.item:
+        _provisioned_item(asked.item, code, into.installed_item)
+    for service in asked.services:
+        _provisioned_service(service, code, into.services.add())
+    for item in asked.items:
+        _provisioned_item(item, code, into.installed_items.add())
+    if asked.holder:
+        account(asked.holder, into.account)
+    if asked.address:
+        address(asked.address, into.address)
+    if asked.usage:
+        usage(asked.usage, into.usage)
 
 
-def _provisioned_item(each: ProvisionedItem, code: str) -> pb.InstalledItem:
-    return pb.InstalledItem(
-        provider=code,
-        distributor=each.distributor,
-        serial_number=each.serial_number,
-        goods_type=each.goods_type,
-        provider_goods_type=each.provider_goods_type,
-        parameters=each.parameters or None,
-    )
+def _put_answer(record: RequestRecord, into: pb.ProvisioningRequest) -> None:
+    if record.settle_time is not None:
+        put_time(into.settle_time, record.settle_time)
+    if record.error_code:
+        into.error_code = record.error_code
+    if record.error_description:
+        into.error_description = record.error_description
+    if record.reference_number:
+        into.reference_number = record.reference_number
+
+
+def _put_delivery(record: RequestRecord, into: pb.ProvisioningRequest) -> None:
+    if record.attempts:
+        into.delivery_attempts = record.attempts
+    if record.last_adapter:
+        into.last_adapter = record.last_adapter
+    if record.last_delivery_time is not None:
+        put_time(into.last_delivery_time, record.last_delivery_time)
+    if record.next_delivery_time is not None:
+        put_time(into.next_delivery_time, record.next_delivery_time)
+    if record.waiting_for:
+        into.waiting_for = pb.WaitingFor.ValueType(record.waiting_for)
+
+
+def _provisioned_service(each: ProvisionedService, code: str, into: pb.ProvisionedService) -> None:
+    into.service = each.service
+    into.provider_service_id = each.provider_service_id
+    into.distributor = each.distributor
+    into.kind = pb.ServiceKind.ValueType(each.kind)
+    for item in each.items:
+        _provisioned_item(item, code, into.items.add())
+    if each.term_end is not None:
+        put_time(into.term_end, each.term_end)
+    if each.parameters:
+        into.parameters.update(each.parameters)
+
+
+def _provisioned_item(each: ProvisionedItem, code: str, into: pb.InstalledItem) -> None:
+    into.provider = code
+    into.distributor = each.distributor
+    into.serial_number = each.serial_number
+    into.goods_type = each.goods_type
+    into.provider_goods_type = each.provider_goods_type
+    if each.parameters:
+        into.parameters.update(each.parameters)

@@ -16,50 +16,58 @@ from .encode import (
     account,
     address,
     item,
+    put_time,
     subscribed_service,
-    timestamp,
     usage,
 )
 from .errors import STATUS, metadata_of, shortened, violations_of
 
 
 def action(
-    record: ActionRecord, catalogues: Catalogues, *, with_performed: bool = True
+    record: ActionRecord,
+    catalogues: Catalogues,
+    *,
+    with_performed: bool = True,
+    into: api.SubscriptionAction | None = None,
 ) -> api.SubscriptionAction:
-    return api.SubscriptionAction(
-        id=action_id(record.id),
-        subscription=record.subscription,
-        kind=api.ActionKind.ValueType(record.kind),
-        state=api.ActionState.ValueType(record.state),
-        performed=_performed(record) if with_performed else None,
-        origin=api.ActionOrigin.ValueType(record.origin),
-        taken_back=[undone(each, catalogues) for each in record.taken_back] or None,
-        error=_error(record.error) if record.error else None,
-        requests=[request_number(number) for number in record.requests] or None,
-        caller=record.who.caller,
-        create_time=timestamp(record.create_time),
-        execute_time=timestamp(record.execute_time),
-        settle_time=timestamp(record.settle_time),
-    )
+    message = into or api.SubscriptionAction()
+    message.id = action_id(record.id)
+    message.subscription = record.subscription
+    message.kind = api.ActionKind.ValueType(record.kind)
+    message.state = api.ActionState.ValueType(record.state)
+    message.origin = api.ActionOrigin.ValueType(record.origin)
+    message.caller = record.who.caller
+    put_time(message.create_time, record.create_time)
+    if with_performed:
+        _put_performed(record, message.performed)
+    if record.requests:
+        message.requests.extend([request_number(number) for number in record.requests])
+    for each in record.taken_back:
+        undone(each, catalogues, message.taken_back.add())
+    if record.error:
+        _put_error(record.error, message.error)
+    if record.execute_time is not None:
+        put_time(message.execute_time, record.execute_time)
+    if record.settle_time is not None:
+        put_time(message.settle_time, record.settle_time)
+    return message
 
 
-def _performed(record: ActionRecord) -> api.PerformActionRequest:
-    """Returns the message of the call that performed the action.
+def _put_performed(record: ActionRecord, into: api.PerformActionRequest) -> None:
+    """Puts the message of the call that performed the action.
 
-    If the service performed the action by itself, returns a message with the same effect.
+    If the service performed the action by itself, puts a message with the same effect.
     """
     if record.performed:
-        performed = api.PerformActionRequest.FromString(record.performed)
-        performed.request_id = record.request_id
-        return performed
-    made = api.PerformActionRequest(
-        subscription=record.subscription, performed_by=record.who.performed_by
-    )
-    contents = getattr(made, record.kind.name.lower())
+        into.ParseFromString(record.performed)
+        into.request_id = record.request_id
+        return
+    into.subscription = record.subscription
+    into.performed_by = record.who.performed_by
+    contents = getattr(into, record.kind.name.lower())
     contents.SetInParent()
     if isinstance(record.action, StopServices):
         contents.services.extend([_selection(each) for each in record.action.services])
-    return made
 
 
 def _selection(each: Selection) -> api.ServiceSelection:
@@ -72,31 +80,32 @@ def reason(value: Reason) -> errors_pb2.ErrorReason.ValueType:
     return errors_pb2.ErrorReason.Value(f"ERROR_REASON_{value.value}")
 
 
-def _error(error: ActionError) -> api.ActionError:
-    return api.ActionError(
-        reason=reason(error.reason),
-        request=request_number(error.request),
-        provider=error.provider,
-        error_code=error.error_code,
-        error_description=error.error_description,
-    )
+def _put_error(error: ActionError, into: api.ActionError) -> None:
+    into.reason = reason(error.reason)
+    into.request = request_number(error.request)
+    into.provider = error.provider
+    into.error_code = error.error_code
+    into.error_description = error.error_description
 
 
-def undone(each: Undone, catalogues: Catalogues) -> api.Undone:
-    message = api.Undone(
-        provider=each.provider,
-        service=subscribed_service(each.service) if each.service else None,
-        item=item(each.item, catalogues) if each.item else None,
-        holder=account(each.holder) if each.holder else None,
-        address=address(each.address) if each.address else None,
-        usage=usage(each.usage) if each.usage else None,
-        gone=each.gone,
-    )
+def undone(each: Undone, catalogues: Catalogues, into: api.Undone) -> None:
+    into.provider = each.provider
+    if each.service:
+        subscribed_service(each.service, into.service)
+    if each.item:
+        item(each.item, catalogues, into.item)
+    if each.holder:
+        account(each.holder, into.holder)
+    if each.address:
+        address(each.address, into.address)
+    if each.usage:
+        usage(each.usage, into.usage)
     if each.state:
-        message.state = resources_pb2.SubscriptionState.ValueType(each.state)
+        into.state = resources_pb2.SubscriptionState.ValueType(each.state)
     if each.link:
-        message.link = True
-    return message
+        into.link = True
+    if each.gone:
+        into.gone = True
 
 
 def item_error(refused: Refused) -> errors_pb2.ItemError:

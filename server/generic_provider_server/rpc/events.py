@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from functools import partial
-from typing import Any, NamedTuple, assert_never
+from typing import NamedTuple, assert_never
 
 from generic_provider.v1 import reset_service_pb2, resources_pb2
 from generic_provider.v1 import subscription_service_pb2 as api
@@ -60,7 +60,7 @@ class EventStreams:
                 case placed:
                     for first in range(0, len(placed), AT_ONCE):
                         for each in await self._shown(placed[first : first + AT_ONCE]):
-                            yield api.WatchEventsResponse(event=each)
+                            yield each
 
     def _heartbeat(self, place: Place) -> api.WatchEventsResponse:
         heartbeat = api.WatchEventsResponse.Heartbeat(
@@ -68,23 +68,24 @@ class EventStreams:
         )
         return api.WatchEventsResponse(heartbeat=heartbeat)
 
-    async def _shown(self, placed: Sequence[PlacedEvent]) -> Iterator[api.Event]:
+    async def _shown(self, placed: Sequence[PlacedEvent]) -> Iterator[api.WatchEventsResponse]:
         bodies = await self._watching.read(partial(_bodies, events=[each.event for each in placed]))
         catalogues = self._store.catalogues
         return (self._event(each, bodies, catalogues) for each in placed)
 
-    def _event(self, placed: PlacedEvent, bodies: _Bodies, catalogues: Catalogues) -> api.Event:
-        event = placed.event
-        shown = api.Event(
-            cursor=self._watching.cursor(placed.after),
-            time=encode.timestamp(placed.time),
-            subscription=event.subscription,
-            provider=event.providers[0] if len(event.providers) == 1 else "",
-            reference=event.reference,
-        )
-        change = _change(event, bodies, catalogues)
-        getattr(shown, EventKind(event.kind).name.lower()).CopyFrom(change)
-        return shown
+    def _event(
+        self, placed: PlacedEvent, bodies: _Bodies, catalogues: Catalogues
+    ) -> api.WatchEventsResponse:
+        event, response = placed.event, api.WatchEventsResponse()
+        shown = response.event
+        shown.cursor = self._watching.cursor(placed.after)
+        encode.put_time(shown.time, placed.time)
+        shown.subscription = event.subscription
+        if len(event.providers) == 1:
+            shown.provider = event.providers[0]
+        shown.reference = event.reference
+        _put_change(event, bodies, catalogues, shown)
+        return response
 
 
 class _Bodies(NamedTuple):
@@ -121,63 +122,65 @@ def _bodies(queries: Queries, *, events: Iterable[Event]) -> _Bodies:
     )
 
 
-def _change(event: Event, bodies: _Bodies, catalogues: Catalogues) -> Any:
+def _put_change(event: Event, bodies: _Bodies, catalogues: Catalogues, shown: api.Event) -> None:
     kind = EventKind(event.kind)
     match kind:
         case EventKind.ACTION_EXECUTED:
-            action = _action(event.number, bodies, catalogues)
-            return api.Event.ActionExecuted(action=action)
+            _put_action(event.number, bodies, catalogues, shown.action_executed.action)
         case EventKind.ACTION_SETTLED:
-            return api.Event.ActionSettled(action=_action(event.number, bodies, catalogues))
+            _put_action(event.number, bodies, catalogues, shown.action_settled.action)
         case EventKind.REQUEST_CREATED:
-            return api.Event.RequestCreated(request=_request(event.number, bodies))
+            _put_request(event.number, bodies, shown.request_created.request)
         case EventKind.REQUEST_SETTLED:
-            return api.Event.RequestSettled(request=_request(event.number, bodies))
+            _put_request(event.number, bodies, shown.request_settled.request)
         case EventKind.SUBSCRIPTION_ROLLED_BACK:
-            return _rollback(event, bodies, catalogues)
+            _put_rollback(event, bodies, catalogues, shown.subscription_rolled_back)
         case EventKind.SYNC_STATE_CHANGED:
-            return api.Event.SyncStateChanged(
-                sync_state=resources_pb2.SyncState.ValueType(event.number),
-                former_sync_state=resources_pb2.SyncState.ValueType(event.former),
-            )
+            change = shown.sync_state_changed
+            change.sync_state = resources_pb2.SyncState.ValueType(event.number)
+            change.former_sync_state = resources_pb2.SyncState.ValueType(event.former)
         case EventKind.RESET_RUN_HELD:
-            return api.Event.ResetRunHeld(reset_run=_run(event.number, bodies))
+            shown.reset_run_held.reset_run.CopyFrom(_run(event.number, bodies))
         case EventKind.RESET_RUN_FINISHED:
-            return api.Event.ResetRunFinished(reset_run=_run(event.number, bodies))
+            shown.reset_run_finished.reset_run.CopyFrom(_run(event.number, bodies))
         case EventKind.PROVIDER_STATE_CHANGED:
             state = resources_pb2.ProviderState.ValueType(event.number)
-            return api.Event.ProviderStateChanged(state=state)
+            shown.provider_state_changed.state = state
         case _:
             assert_never(kind)
 
 
-def _rollback(
-    event: Event, bodies: _Bodies, catalogues: Catalogues
-) -> api.Event.SubscriptionRolledBack:
-    record = bodies.subscriptions.get(event.subscription)
-    return api.Event.SubscriptionRolledBack(
-        action=_action(event.number, bodies, catalogues),
-        request=_request(event.request, bodies),
-        taken_back=[encode_actions.undone(each, catalogues) for each in event.taken_back],
-        dependent_actions=[action_id(number) for number in event.dependents],
-        subscription=encode.subscription(record, catalogues)
-        if record
-        else resources_pb2.Subscription(number=event.subscription),
-    )
+def _put_rollback(
+    event: Event,
+    bodies: _Bodies,
+    catalogues: Catalogues,
+    into: api.Event.SubscriptionRolledBack,
+) -> None:
+    _put_action(event.number, bodies, catalogues, into.action)
+    _put_request(event.request, bodies, into.request)
+    for each in event.taken_back:
+        encode_actions.undone(each, catalogues, into.taken_back.add())
+    into.dependent_actions.extend([action_id(number) for number in event.dependents])
+    if record := bodies.subscriptions.get(event.subscription):
+        encode.subscription(record, catalogues, into=into.subscription)
+    else:
+        into.subscription.number = event.subscription
 
 
-def _action(number: int, bodies: _Bodies, catalogues: Catalogues) -> api.SubscriptionAction:
-    record = bodies.actions.get(number)
-    if record is None:
-        return api.SubscriptionAction(id=action_id(number))
-    return encode_actions.action(record, catalogues)
+def _put_action(
+    number: int, bodies: _Bodies, catalogues: Catalogues, into: api.SubscriptionAction
+) -> None:
+    if record := bodies.actions.get(number):
+        encode_actions.action(record, catalogues, into=into)
+    else:
+        into.id = action_id(number)
 
 
-def _request(number: int, bodies: _Bodies) -> resources_pb2.ProvisioningRequest:
-    record = bodies.requests.get(number)
-    if record is None:
-        return resources_pb2.ProvisioningRequest(number=request_number(number))
-    return encode.request(record)
+def _put_request(number: int, bodies: _Bodies, into: resources_pb2.ProvisioningRequest) -> None:
+    if record := bodies.requests.get(number):
+        encode.request(record, into)
+    else:
+        into.number = request_number(number)
 
 
 def _run(number: int, bodies: _Bodies) -> reset_service_pb2.ResetRun:

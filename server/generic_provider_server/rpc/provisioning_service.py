@@ -181,16 +181,17 @@ class ProvisioningServicer:
 
     def _shown(self, handed: Handed) -> api.SubscriptionRequests:
         lane = handed.lane
-        return api.SubscriptionRequests(
+        message = api.SubscriptionRequests(
             subscription=lane.subscription,
             account_number=handed.account_number,
             lease_token=token_of(lane.lease, self._store.token_key),
             delivery_attempt=handed.attempt,
-            requests=[encode.request(each) for each in handed.requests],
-            target=encode.target(handed.target, lane.provider, self._store.catalogues)
-            if handed.target
-            else None,
         )
+        for each in handed.requests:
+            encode.request(each, message.requests.add())
+        if handed.target:
+            encode.target(handed.target, lane.provider, self._store.catalogues, message.target)
+        return message
 
     async def _heartbeat(self, provider: str) -> api.StreamPendingRequestsResponse:
         backlog, age = await self._backlogs.count_in_time(provider)

@@ -39,17 +39,17 @@ class SubscriptionServicer(EventStreams):
     ) -> api.PerformActionResponse:
         done = await self._store.do(perform_of(request, call, with_requests=True), audit=call.audit)
         requests, catalogues = done.requests, self._store.catalogues
-        shown = encode.subscription(done.subscription, catalogues) if done.subscription else None
         if done.repeated:
             numbers = done.action.requests
             requests = tuple(await self._store.read(lambda queries: queries.requests_of(numbers)))
         response = api.PerformActionResponse(
-            action=action(done.action, catalogues),
-            subscription=shown,
-            requests=[encode.request(each) for each in requests],
-            repeated=done.repeated,
-            providers_left_out=done.left_out,
+            repeated=done.repeated, providers_left_out=done.left_out
         )
+        action(done.action, catalogues, into=response.action)
+        if done.subscription:
+            encode.subscription(done.subscription, catalogues, into=response.subscription)
+        for each in requests:
+            encode.request(each, response.requests.add())
         if response.ByteSize() > MOST_BYTES:
             made = list(response.requests)
             response.ClearField("requests")
@@ -64,24 +64,25 @@ class SubscriptionServicer(EventStreams):
         checks.done()
         commands = [_command(each, call) for each in request.actions]
         asked = await self._store.do_all(commands, audit=call.audit)
-        response = api.BatchPerformActionsResponse(results=[self._result(each) for each in asked])
+        response = api.BatchPerformActionsResponse()
+        for each in asked:
+            self._put_result(each, response.results.add())
         if response.ByteSize() > MOST_BYTES:
-            for each in (result.action for result in response.results if result.HasField("action")):
+            for made in (result.action for result in response.results if result.HasField("action")):
                 for large in ("requests", "taken_back", "error"):
-                    each.ClearField(large)
+                    made.ClearField(large)
         return response
 
-    def _result(self, asked: Asked[Done]) -> api.BatchPerformActionsResponse.Result:
+    def _put_result(self, asked: Asked[Done], into: api.BatchPerformActionsResponse.Result) -> None:
         try:
             done = asked.outcome()
         except Refused as refused:
-            error = item_error(refused)
+            into.error.CopyFrom(item_error(refused))
         except Exception:  # noqa: BLE001 - a bad item must not fail the others
-            error = item_error(internal("BatchPerformActions"))
+            into.error.CopyFrom(item_error(internal("BatchPerformActions")))
         else:
-            made = action(done.action, self._store.catalogues, with_performed=False)
-            return api.BatchPerformActionsResponse.Result(action=made, repeated=done.repeated)
-        return api.BatchPerformActionsResponse.Result(error=error)
+            action(done.action, self._store.catalogues, with_performed=False, into=into.action)
+            into.repeated = done.repeated
 
     async def GetAction(
         self, request: api.GetActionRequest, call: IncomingCall

@@ -8,7 +8,6 @@ from functools import lru_cache
 from typing import Any
 
 from google.protobuf.descriptor import Descriptor
-from msgspec.structs import replace
 
 from ..commands.answers import Verdict
 from ..commands.live_leases import LeaseState, Release
@@ -115,8 +114,8 @@ class CallAudit:
 
     __slots__ = (
         "_auditing",
-        "_entry",
         "_identity",
+        "_known",
         "_method",
         "_recorded",
         "_request",
@@ -130,7 +129,7 @@ class CallAudit:
         self._method = method
         self._identity = identity
         self._request = request
-        self._entry: AuditEntry | None = None
+        self._known: dict[str, Any] | None = None
         self._recorded = False
         self.malformed = 0
 
@@ -148,20 +147,26 @@ class CallAudit:
         if not self.of_change or (not batch and any(each.error for each in asked)):
             return None
         self._recorded = True
-        counts = [_counts(each) for each in asked]
-        done, refused = sum(each for each, _ in counts), sum(each for _, each in counts)
-        subject: dict[str, Any] = {} if batch else _subject(asked[0])
-        bare = self._bare()
-        if any(each.repeated for each in asked):
-            subject["detail"] = f"{bare.detail[: NAME - len(REPEATED)]}{REPEATED}".strip()
-        return replace(bare, done=done, refused=refused, **subject)
+        done = refused = 0
+        repeated = False
+        for each in asked:
+            now_done, now_refused = _counts(each)
+            done, refused = done + now_done, refused + now_refused
+            repeated = repeated or each.repeated
+        facts = self._facts()
+        if not batch:
+            facts = facts | _subject(asked[0])
+        if repeated:
+            detail = facts.get("detail", "")[: NAME - len(REPEATED)]
+            facts = facts | {"detail": f"{detail}{REPEATED}".strip()}
+        return AuditEntry(**facts, done=done, refused=refused)
 
     def succeeded(self) -> None:
         """Records a call that no transaction has recorded. Call this also when a stream is open."""
         if self._method in RECORDED_TOGETHER:
-            self._auditing.count(replace(self._bare(), done=1))
+            self._auditing.count(AuditEntry(**self._facts(), done=1))
         elif self.of_change and (self.malformed or not self._recorded):
-            self._auditing.add(replace(self._bare(), refused=self.malformed))
+            self._auditing.add(AuditEntry(**self._facts(), refused=self.malformed))
 
     def refused(self, refused: Refused) -> None:
         if (
@@ -170,22 +175,22 @@ class CallAudit:
             or refused.reason is Reason.PERMISSION_DENIED
         ):
             code, reason = STATUS[refused.reason].value[0], refused.reason.value
-            self._auditing.refuse(replace(self._bare(), code=code, reason=reason, refused=1))
+            entry = AuditEntry(**self._facts(), code=code, reason=reason, refused=1)
+            self._auditing.refuse(entry)
 
-    def _bare(self) -> AuditEntry:
-        """Returns the entry without an outcome."""
-        if self._entry is None:
-            facts: dict[str, Any] = {} if self._request is None else _facts(self._request)
-            self._entry = AuditEntry(
-                time=self._auditing.now(),
-                call=random.getrandbits(63),
-                method=self._method,
-                caller=_cut(self._identity.name, NAME),
-                roles=_roles(self._identity.roles),
-                peer=_cut(self._identity.peer, NAME),
-                **facts,
-            )
-        return self._entry
+    def _facts(self) -> dict[str, Any]:
+        """Returns the fields of the entry without an outcome."""
+        if self._known is None:
+            self._known = {
+                "time": self._auditing.now(),
+                "call": random.getrandbits(63),
+                "method": self._method,
+                "caller": _cut(self._identity.name, NAME),
+                "roles": _roles(self._identity.roles),
+                "peer": _cut(self._identity.peer, NAME),
+                **({} if self._request is None else _facts(self._request)),
+            }
+        return self._known
 
 
 def _counts(asked: Asked[Any]) -> tuple[int, int]:
@@ -216,8 +221,11 @@ def _subject(asked: Asked[Any]) -> dict[str, str]:
     match found:
         case Done(action=action, requests=requests):
             providers = {each.provider for each in requests}
-            subject = {"subscription": action.subscription, "resource": action_id(action.id)}
-            return {**subject, "provider": providers.pop() if len(providers) == 1 else ""}
+            return {
+                "subscription": action.subscription,
+                "resource": action_id(action.id),
+                "provider": providers.pop() if len(providers) == 1 else "",
+            }
         case ActionRecord(subscription=subscription):
             return {"subscription": subscription}
         case RequestRecord(provider=provider, subscription=subscription):
@@ -241,6 +249,12 @@ def _facts(request: Any) -> dict[str, str]:
     fields = _fields_of(request.DESCRIPTOR)
     if "actions" in fields:
         return _common(request.actions)
+    if _performs(request.DESCRIPTOR):
+        return {
+            "performed_by": _cut(request.performed_by, CALLERS_ID),
+            "subscription": _cut(request.subscription, CODE),
+            "detail": _kind(request),
+        }
     given = {name: getattr(request, name) for name in fields}
     provider = given.get("provider", "")
     resource = next((given[name] for name in RESOURCES if name in given), "")
@@ -249,7 +263,7 @@ def _facts(request: Any) -> dict[str, str]:
     if not isinstance(provider, str):  # the fields of a provider
         provider = provider.code
     said = [_chosen(request, name) for name in ("state", "status") if name in given]
-    said += [_kind(request), given.get("reason", ""), "STOP" * given.get("stop", False)]
+    said += [given.get("reason", ""), "STOP" * given.get("stop", False)]
     return {
         "performed_by": _cut(given.get("performed_by", ""), CALLERS_ID),
         "provider": _cut(provider, CODE),
@@ -278,9 +292,7 @@ def _fields_of(message: Descriptor) -> tuple[str, ...]:
 
 
 def _kind(request: Any) -> str:
-    """Returns the kind of the action that the message performs, or an empty text."""
-    if not _performs(request.DESCRIPTOR):
-        return ""
+    """Returns the kind of the action that the message performs; an empty text if it names none."""
     return (request.WhichOneof("action") or "").upper()
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import structlog
 from msgspec.structs import replace
 
+from ..domain.lane import Lane
 from ..domain.platform.image import Request
 from ..domain.resets.examine import examine, selects
 from ..domain.resets.records import Entry, EntryOutcome, RunRecord, RunState, Stage, run_id
@@ -120,12 +121,10 @@ def _send(
         return None
     circumstances = transaction.circumstances(number)
     lane = transaction.lane(run.definition.provider, number)
-    if run.definition.recreate and lane.is_leased:
-        if not selects(run.definition, record.aggregate, circumstances=circumstances):
-            return None
-        message = f"its requests are on a live lease of adapter {lane.adapter}"
-        return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
     try:
+        if run.definition.recreate and lane.is_leased:
+            selected = selects(run.definition, record.aggregate, circumstances=circumstances)
+            return _leased(entry, lane) if selected else None
         found = examine(
             record.aggregate,
             run.definition,
@@ -170,6 +169,11 @@ def _changes(planned: Sequence[Difference], found: Sequence[Difference]) -> str:
         return OTHER_REQUESTS
     more = [f"and {len(said) - MOST_NAMED} more"] if len(said) > MOST_NAMED else []
     return f"since the plan: {'; '.join([*said[:MOST_NAMED], *more])}"
+
+
+def _leased(entry: Entry, lane: Lane) -> Entry:
+    message = f"its requests are on a live lease of adapter {lane.adapter}"
+    return replace(entry, outcome=EntryOutcome.SKIPPED, message=message)
 
 
 def _failed(entry: Entry) -> Entry:

@@ -50,7 +50,7 @@ class Blocked(Generic[N]):
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
-        self._waiting: list[N] = []
+        self._waiting: dict[N, None] = {}
         self._suspects: dict[Name, float] = {}
         self._next_at = 0.0
         self._next = 0
@@ -60,8 +60,7 @@ class Blocked(Generic[N]):
 
     def add(self, command: N) -> None:
         command.blocked = True
-        if command not in self._waiting:
-            self._waiting.append(command)
+        self._waiting.setdefault(command)
         self._suspect(command)
 
     def without(self, group: Iterable[N]) -> list[N]:
@@ -89,7 +88,8 @@ class Blocked(Generic[N]):
         """Gives up the commands that have waited for too long, and returns them."""
         now = time.monotonic()
         expired = [each for each in self._waiting if self._given_up_at(each) <= now]
-        self._waiting = [each for each in self._waiting if each not in expired]
+        for each in expired:
+            del self._waiting[each]
         self._suspects = {name: until for name, until in self._suspects.items() if until > now}
         return expired
 
@@ -116,7 +116,7 @@ class Blocked(Generic[N]):
             in_vain += 0 if done else ended - start
             start = ended
         left = next(free, None)
-        self._next = 0 if left is None else self._waiting.index(left)
+        self._next = 0 if left is None else list(self._waiting).index(left)
         pause = min(max(LEAST_PAUSE, 4 * in_vain), self._seconds * DUTY_SHARE)
         self._next_at = time.monotonic() + pause
 
@@ -138,7 +138,7 @@ class Blocked(Generic[N]):
             for command in done:
                 for name in names_of(command):
                     self._suspects.pop(name, None)
-            self._waiting = [each for each in self._waiting if each.blocked]
+            self._waiting = {each: None for each in self._waiting if each.blocked}
             for each in self._waiting:
                 self._suspect(each)
         return len(done) == len(group)

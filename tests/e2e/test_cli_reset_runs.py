@@ -195,6 +195,33 @@ def test_a_recurring_run_says_when_it_is_due(server: Server, crm: Client) -> Non
     assert not list(crm.list_reset_run_definitions())
 
 
+def test_an_edited_definition_keeps_the_values_that_are_not_given(
+    server: Server, crm: Client
+) -> None:
+    definition = _define(
+        server, "--name=weekly", "--cron=30 4 * * MON", "--time-zone=Europe/Tallinn",
+        "--type=DTH", "--type=IPTV", "--full", "--max-switch-off-percent=5",
+    )  # fmt: skip
+    former = crm.get_reset_run_definition(definition)
+    edit = ("reset", "run", "edit", definition)
+    said = _said(server, *edit, "--cron=0 5 * * *", "--type=OTT", "--pace=7", "--clear=full")
+    assert said.endswith(f"generic-provider reset run submit {definition}\n")
+    former.cron, former.subscriptions_per_second, former.full = "0 5 * * *", 7, False
+    former.subscription_types[:] = ["OTT"]
+    edited = crm.get_reset_run_definition(definition)
+    for each in (former, edited):
+        for output in ("etag", "update_time", "performed_by", "caller"):
+            each.ClearField(output)
+    assert edited == former
+
+    _said(server, *edit, "--at=2999-01-01T00:00Z", "--clear=max-switch-off-percent")
+    edited = crm.get_reset_run_definition(definition)
+    assert (edited.WhichOneof("schedule"), edited.name) == ("run_at", "weekly")
+    assert not edited.HasField("max_switch_off_percent")
+    assert "give the options to change" in run(*edit, server=server).stderr
+    assert "'crom' is not one of" in run(*edit, "--clear=crom", server=server).stderr
+
+
 def test_a_run_that_continues_is_named_when_its_definition_is_stopped(
     server: Server, crm: Client
 ) -> None:

@@ -1,13 +1,14 @@
 """`generic-provider reset run define` defines which subscriptions are reset, how, and when.
 
-The other commands stop the schedule of a definition, and delete a definition.
+The other commands change a definition, stop its schedule, and delete it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -25,6 +26,7 @@ from .files.text import FILE, Text
 from .remote import remote
 from .values import INSTANT, Id, Named, NamedOption, Number
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 OPEN = ("HELD", "RUNNING")
 
 
@@ -33,14 +35,17 @@ def _many(name: str, field: str, text: str, kind: Any = str) -> Any:
     return click.option(name, field, cls=NamedOption, type=kind, multiple=True, help=words)
 
 
+def _name(default: str | None) -> Callable[[Command], Command]:
+    words = "A name that helps people to recognise the run."
+    return click.option("--name", default=default, show_default=True, help=words)
+
+
+def _time_zone(default: str | None) -> Callable[[Command], Command]:
+    words = "The time zone of --cron."
+    return click.option("--time-zone", default=default, show_default=True, help=words)
+
+
 FIELDS = (
-    click.option("--provider", required=True, help="The provider whose platform is reset."),
-    click.option(
-        "--name",
-        default="reset",
-        show_default=True,
-        help="A name that helps people to recognise the run.",
-    ),
     click.option(
         "--created-from", type=INSTANT, help="Subscriptions created at or after this time."
     ),
@@ -91,8 +96,28 @@ FIELDS = (
     ),
     click.option("--at", type=INSTANT, help="Run once at this time."),
     click.option("--cron", help="Run at the times of this expression, for example '30 4 * * MON'."),
-    click.option("--time-zone", default="UTC", show_default=True, help="The time zone of --cron."),
 )
+
+
+CLEARED = {
+    "created-from": "created_from",
+    "created-to": "created_to",
+    "type": "subscription_types",
+    "subscription": "subscriptions",
+    "difference": "difference_kinds",
+    "service": "services",
+    "distributor": "distributors",
+    "error-code": "error_codes",
+    "first": "first",
+    "full": "full",
+    "recreate": "recreate",
+    "restored-to": "platform_restored_to",
+    "max-switch-off-percent": "max_switch_off_percent",
+    "pace": "subscriptions_per_second",
+    "at": "run_at",
+    "cron": "cron",
+}
+"""The fields of the options that `edit --clear` may name."""
 
 
 def _fields(command: Any) -> Any:
@@ -102,13 +127,50 @@ def _fields(command: Any) -> Any:
 
 
 @click.command()
+@click.option("--provider", required=True, help="The provider whose platform is reset.")
+@_name("reset")
 @_fields
+@_time_zone("UTC")
 @remote
 def define(client: Client, output: Output, /, **fields: Any) -> None:
     """Define a run. No run begins before the definition is submitted."""
     made = client.create_reset_run_definition(_definition(**fields))
     preview = command("reset", "run", "preview", made.id)
     output.message(made, f"{made.id} {made.name}: see {preview}")
+
+
+@click.command()
+@click.argument("definition", type=Id("D"), metavar="DEFINITION")
+@_name(None)
+@_fields
+@_time_zone(None)
+@click.option(
+    "--clear",
+    "cleared",
+    type=click.Choice(list(CLEARED)),
+    multiple=True,
+    metavar="OPTION",
+    help="Remove the value of this option, for example --clear cron. May be repeated.",
+)
+@remote
+def edit(
+    client: Client, output: Output, /, *, definition: str, cleared: tuple[str, ...], **fields: Any
+) -> None:
+    """Change a definition. The given options replace its values, and all other values stay.
+
+    A change ends the schedule of the definition: submit the definition again.
+    """
+    changed = _definition(**fields)
+    replaced = [field.name for field, _ in changed.ListFields()]
+    if not replaced and not cleared:
+        raise click.UsageError("give the options to change, or --clear OPTION")
+    wanted: Any = client.get_reset_run_definition(definition)
+    for name in (*replaced, *(CLEARED[each] for each in cleared)):
+        wanted.ClearField(name)
+    wanted.MergeFrom(changed)
+    done = client.update_reset_run_definition(wanted)
+    submit = command("reset", "run", "submit", done.id)
+    output.message(done, f"{done.id} {done.name} changed; to submit it: {submit}")
 
 
 @click.command("set-state")

@@ -24,7 +24,7 @@ from ..desk.output import Output, console, moment, say_folded, show_table, write
 from ..desk.resets import counts, preview_lines, run_lines
 from .listing import limit_option, page_size, within
 from .remote import remote
-from .reset_definition import define, delete, set_state
+from .reset_definition import define, delete, edit, set_state
 from .values import Id, Named, NamedOption
 
 PLACE = ("distributor", "service", "provider_service_id", "serial_number", "text")
@@ -60,7 +60,7 @@ def run() -> None:
     """
 
 
-for each in (define, set_state, delete):
+for each in (define, edit, set_state, delete):
     run.add_command(each)
 
 

@@ -122,7 +122,7 @@ class ListProvidersRequest(_message.Message):
     """The `next_page_token` of the previous page, which must have had the same filters."""
     @_builtins.property
     def states(self) -> _containers.RepeatedScalarFieldContainer[_resources_pb2.ProviderState.ValueType]:
-        """The provider has one of these states; empty = any state."""
+        """The provider has one of these states. If empty, it may have any state."""
 
     def __init__(
         self,

@@ -73,8 +73,8 @@ class _ResponseCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Response
     """
 
 class ResponseCode(_ResponseCode, metaclass=_ResponseCodeEnumTypeWrapper):
-    """The server's verdict on an answer. Only APPLIED changes the request. A late ACCEPTED can make the
-    elements that the request names uncertain.
+    """The server's verdict on an answer. Only APPLIED changes the request. After a late ACCEPTED, the
+    elements in the request can become uncertain.
     """
 
 RESPONSE_CODE_UNSPECIFIED: ResponseCode.ValueType  # 0

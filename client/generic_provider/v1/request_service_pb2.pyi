@@ -519,7 +519,7 @@ class ListAdaptersRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """Empty = all providers."""
+    """If empty, the adapters of all providers are listed."""
     page_size: _builtins.int
     """Default 100, at most 1000 (a larger value counts as 1000)."""
     page_token: _builtins.str
@@ -640,7 +640,9 @@ class Archive(_message.Message):
     FILE_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     provider: _builtins.str
-    """The archive contains requests of this provider only. Empty = requests of all providers."""
+    """The archive contains requests of this provider only. If empty, it contains requests of all
+    providers.
+    """
     state: Global___ArchiveState.ValueType
     requests_archived: _builtins.int
     """Number of requests that are in the file and no longer in the database."""
@@ -709,8 +711,8 @@ class CreateArchiveRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     provider: _builtins.str
-    """A provider's code. Empty = all providers; only then the archive also contains actions that
-    created no request, and entries of the audit trail that name no provider.
+    """A provider's code. If empty, the archive contains the requests of all providers; only then it
+    also contains actions that created no request, and audit entries that name no provider.
     """
     request_id: _builtins.str
     """Makes a repeated call safe. Up to 100 characters."""

@@ -168,11 +168,12 @@ class ResetRunDefinition(_message.Message):
     """The guard. The service counts the subscriptions that are expected to hold an entitlement, among
     the subscriptions that pass the filters `created_…`, `subscription_types` and `subscriptions`.
     If there are at least 100, and the run would take an entitlement from more than this percentage
-    of them, the run is HELD before it sends anything. 0 to 100. Unset = 10; 0 = no guard.
+    of them, the run is HELD before it sends anything. 0 to 100. If unset, the
+    percentage is 10. 0 switches this guard off.
     """
     subscriptions_per_second: _builtins.int
-    """The largest number of subscriptions that the run resets in a second. At least 1. Unset = no limit;
-    live requests are handed over first in any case.
+    """The largest number of subscriptions that the run resets in a second. At least 1. If
+    unset, there is no limit. Live requests are always handed over first.
     """
     cron: _builtins.str
     """Runs begin again and again. The five fields of the expression are minute, hour, day of month,
@@ -191,8 +192,8 @@ class ResetRunDefinition(_message.Message):
     has begun.
     """
     etag: _builtins.str
-    """Every change of the definition changes the etag. In UpdateResetRunDefinition: empty = not
-    checked.
+    """Every change of the definition changes the etag. UpdateResetRunDefinition does
+    not check an empty etag.
     """
     performed_by: _builtins.str
     """Output. The author of the last change, according to the call's `performed_by`."""
@@ -416,8 +417,8 @@ class CreateResetRunDefinitionRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     PERFORMED_BY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
-    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. Empty = a repeat is treated
-    as a new call.
+    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. If empty, a repeat is
+    a new call.
     """
     performed_by: _builtins.str
     """The person or system that makes this change, as the caller names it. At most 100 characters."""
@@ -875,8 +876,8 @@ class SubmitResetRunDefinitionRequest(_message.Message):
     hold: _builtins.bool
     """If true, each run only plans its requests, and is then HELD until it is approved."""
     request_id: _builtins.str
-    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. Empty = a repeat is treated
-    as a new call.
+    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. If empty, a repeat is
+    a new call.
     """
     performed_by: _builtins.str
     """The person or system that makes this change, as the caller names it. At most 100 characters."""
@@ -1279,7 +1280,7 @@ class ResetSubscriptionRequest(_message.Message):
     subscription: _builtins.str
     """A subscription's number."""
     provider: _builtins.str
-    """Empty = every provider that serves the subscription and is effective."""
+    """If empty, every effective provider of the subscription is reset."""
     full: _builtins.bool
     """Sends all elements again that the CRM wants, and removes all other elements that the platform
     holds or may hold, as far as the service knows. Elements that were added to the platform
@@ -1296,8 +1297,8 @@ class ResetSubscriptionRequest(_message.Message):
     validate_only: _builtins.bool
     """Returns the requests that would be created, and changes nothing."""
     request_id: _builtins.str
-    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. Empty = a repeat is treated
-    as a new call.
+    """Makes a repeated call safe. 1 to 100 characters, unique among all callers. If empty, a repeat is
+    a new call.
     """
     performed_by: _builtins.str
     """The person or system that wants the reset, as the caller names it. This name is stored with the

@@ -483,7 +483,9 @@ class Provider(_message.Message):
     state: Global___ProviderState.ValueType
     """Output. SetProviderState changes it."""
     etag: _builtins.str
-    """Every change of the provider changes the etag. In UpdateProvider: empty = not checked."""
+    """Every change of the provider changes the etag. UpdateProvider does not check an
+    empty etag.
+    """
     performed_by: _builtins.str
     """Output. The author of the last change, according to the call's `performed_by`."""
     caller: _builtins.str
@@ -562,10 +564,12 @@ class Distributor(_message.Message):
     this distributor can be used.
     """
     max_services: _builtins.int
-    """The largest number of live services on the distributor; unset = no limit."""
+    """The largest number of live services on the distributor. If unset, there is no limit."""
     @_builtins.property
     def allowed_services(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Codes of the services that the distributor offers; empty = all services of the provider."""
+        """Codes of the services that the distributor offers. If empty, it offers all services of the
+        provider.
+        """
 
     @_builtins.property
     def required_goods_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -737,7 +741,7 @@ class DeliverySettings(_message.Message):
     MAX_LEASE_TIME_FIELD_NUMBER: _builtins.int
     max_delivery_attempts: _builtins.int
     """After this number of failed attempts a request is REJECTED with DELIVERY_ATTEMPTS_EXHAUSTED.
-    At most 1,000,000. Default 0 = no limit.
+    At most 1,000,000. If 0 (the default), there is no limit.
     """
     @_builtins.property
     def pending_window(self) -> _duration_pb2.Duration:
@@ -1039,12 +1043,12 @@ class SubscribedService(_message.Message):
     state: Global___ServiceState.ValueType
     @_builtins.property
     def term_end(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the service stops automatically; unset = never."""
+        """The time at which the service stops automatically. If unset, it never does."""
 
     @_builtins.property
     def missing_goods_types(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Output. The goods types that the distributor requires and does not have. While a goods type is
-        missing, the service is not sent to the platform, even if it is on.
+        """Output. The goods types that the distributor requires and does not have. If it lacks one,
+        the service is not sent to the platform, even if the service is on.
         """
 
     def __init__(

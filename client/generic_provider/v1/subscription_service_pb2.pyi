@@ -257,8 +257,8 @@ class PerformActionRequest(_message.Message):
     CANCEL_USAGE_FIELD_NUMBER: _builtins.int
     REPLACE_FIELD_NUMBER: _builtins.int
     subscription: _builtins.str
-    """The subscription's number, 1 to 64 characters. For become_subscriber: empty = the server
-    assigns a number, S and ten digits.
+    """The subscription's number, 1 to 64 characters. If it is empty in become_subscriber, the server
+    assigns a number: S and ten digits.
     """
     request_id: _builtins.str
     """Makes a repeated call safe. 1 to 100 characters (a UUID, an order number), unique among all callers;
@@ -271,17 +271,17 @@ class PerformActionRequest(_message.Message):
     performed_by: _builtins.str
     """The person or system that makes this change, as the caller names it. Up to 100 characters."""
     expected_revision: _builtins.int
-    """If the subscription has another revision, the action is refused with REVISION_MISMATCH. Unset =
-    not checked. For a scheduled action it is checked when the action is due.
+    """If the subscription has another revision, the action is refused with REVISION_MISMATCH. If
+    unset, the revision is not checked. For a scheduled action it is checked when the action is due.
     """
     priority: Global___Priority.ValueType
-    """Default LIVE; for a scheduled action BULK."""
+    """The default is LIVE, and for a scheduled action BULK."""
     validate_only: _builtins.bool
     """Returns a preview of the result, and changes nothing."""
     @_builtins.property
     def schedule_time(self) -> _timestamp_pb2.Timestamp:
-        """When to perform the action. Unset or not in the future = now. A subscription has at most 200
-        scheduled actions.
+        """The time to perform the action. If it is unset or not in the future, the action is performed
+        now. A subscription has at most 200 scheduled actions.
         """
 
     @_builtins.property
@@ -831,7 +831,7 @@ class SwapService(_message.Message):
     new_service: _builtins.str
     @_builtins.property
     def term_end(self) -> _timestamp_pb2.Timestamp:
-        """The term end of the new service; unset = never."""
+        """The term end of the new service. If unset, the service has no term end."""
 
     def __init__(
         self,
@@ -885,11 +885,11 @@ class RemoveItems(_message.Message):
     PROVIDER_FIELD_NUMBER: _builtins.int
     DISTRIBUTOR_FIELD_NUMBER: _builtins.int
     goods_type: _builtins.str
-    """Empty = items of any goods type."""
+    """If empty, items of any goods type are removed."""
     provider: _builtins.str
-    """Empty = from all providers."""
+    """If empty, items of all providers are removed."""
     distributor: _builtins.str
-    """Empty = from all distributors."""
+    """If empty, items of all distributors are removed."""
     @_builtins.property
     def serial_numbers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """At least one serial number."""
@@ -921,7 +921,7 @@ class SwapItem(_message.Message):
     NEW_ITEM_FIELD_NUMBER: _builtins.int
     old_serial_number: _builtins.str
     goods_type: _builtins.str
-    """The goods type of the old item; empty = any."""
+    """The goods type of the old item. If empty, it may have any goods type."""
     @_builtins.property
     def new_item(self) -> _resources_pb2.InstalledItem:
         """If its provider or distributor is empty, the new item gets the value of the old item."""
@@ -1090,7 +1090,9 @@ class AddUsage(_message.Message):
     provider: _builtins.str
     """May be empty if the subscription has exactly one provider."""
     distributor: _builtins.str
-    """Empty = the first distributor in use that offers the service and the service that it requires."""
+    """If empty, the first distributor in use is chosen that offers the service and the service that
+    it requires.
+    """
     service: _builtins.str
     quantity: _builtins.int
     """At least 1."""
@@ -1214,7 +1216,8 @@ class ServiceSelection(_message.Message):
     service: _builtins.str
     @_builtins.property
     def term_end(self) -> _timestamp_pb2.Timestamp:
-        """The time at which the service stops automatically; unset = never. It must be in the future.
+        """The time at which the service stops automatically. It must be in the future. If unset, the
+        service does not stop automatically.
         Only for termed services.
         """
 
@@ -1290,9 +1293,10 @@ class SubscriptionAction(_message.Message):
 
     When the platform rejects a request of the action, the part that this request carried is taken
     back in the CRM; an atomic action is taken back as a whole. Later actions are checked again, and
-    are rejected too if they are impossible now. A rejected request for a usage record is taken back
-    only in Add Usage and Cancel Usage. In other actions the usage was bought earlier, so the record
-    stays in the CRM, and the subscription is OUT_OF_SYNC until the next reset.
+    are rejected too if they are impossible now. If the rejected request carried a usage
+    record, the record is taken back only in Add Usage and Cancel Usage. In other actions the usage
+    was bought earlier, so the record stays in the CRM, and the subscription is OUT_OF_SYNC until the
+    next reset.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -1891,7 +1895,7 @@ class WatchEventsRequest(_message.Message):
     """The events of this subscription."""
     @_builtins.property
     def kinds(self) -> _containers.RepeatedScalarFieldContainer[Global___EventKind.ValueType]:
-        """The events of these kinds. Empty = all kinds."""
+        """The events of these kinds. If empty, events of all kinds."""
 
     def __init__(
         self,

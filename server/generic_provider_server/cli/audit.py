@@ -87,9 +87,7 @@ def audit() -> None:
     metavar="CODE",
     help="Calls with this status, for example PERMISSION_DENIED.",
 )
-@click.option(
-    "--refused", is_flag=True, help="Calls that were refused, or of which an item was refused."
-)
+@click.option("--refused", is_flag=True, help="Calls that were refused as a whole or in part.")
 @click.option("--time-from", type=INSTANT, help="Calls that began at or after this time.")
 @click.option("--time-to", type=INSTANT, help="Calls that began before this time.")
 @click.option("--csv", "as_csv", is_flag=True, help="Print CSV with every field.")

@@ -16,8 +16,8 @@ from .values import Named, NamedOption
 
 BEGINNING = "beginning"
 ANEW = (
-    "Begin with --from beginning. Then read the subscriptions of which you keep a copy again, "
-    "because events may be missing."
+    "Begin with --from beginning. Then refresh your copies of all subscriptions, because events "
+    "may be missing."
 )
 
 
@@ -43,7 +43,7 @@ def events() -> None:
     cls=NamedOption,
     type=Named(EventKind),
     multiple=True,
-    help="The kind of event.",
+    help="Show only events of this kind.",
 )
 @remote
 def tail(client: Client, output: Output, /, *, start: str, **filters: Any) -> None:

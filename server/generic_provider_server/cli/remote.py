@@ -24,9 +24,7 @@ P = ParamSpec("P")
 
 
 class _Client(Client):
-    """A client that does not repeat a call if TLS is used wrongly, because the next attempt would
-    fail too.
-    """
+    """A client that does not retry if the reason of a failed connection is permanent."""
 
     def __init__(self, connection: Connection, *, timeout: timedelta) -> None:
         super().__init__(

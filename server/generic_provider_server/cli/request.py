@@ -26,8 +26,8 @@ from .values import INSTANT, Id, Named, NamedOption, Seconds
 
 F = TypeVar("F", bound=Callable[..., None])
 FILTERS = (
-    click.option("--provider", default="", help="Requests to this provider."),
-    click.option("--subscription", default="", help="Requests of this subscription."),
+    click.option("--provider", default="", help="Only requests to this provider."),
+    click.option("--subscription", default="", help="Only requests of this subscription."),
     click.option("--account-number", default="", help="The platform's own account number."),
     click.option(
         "--type",
@@ -35,7 +35,7 @@ FILTERS = (
         cls=NamedOption,
         type=Named(RequestType),
         multiple=True,
-        help="List only requests of this type.",
+        help="Only requests of this type.",
     ),
     click.option(
         "--state",
@@ -43,7 +43,7 @@ FILTERS = (
         cls=NamedOption,
         type=Named(RequestState),
         multiple=True,
-        help="List only requests in this state.",
+        help="Only requests in this state.",
     ),
     click.option(
         "--origin",
@@ -51,7 +51,7 @@ FILTERS = (
         cls=NamedOption,
         type=Named(RequestOrigin),
         multiple=True,
-        help="Why the request was created.",
+        help="Only requests that were created for this reason.",
     ),
     click.option("--action", type=Id("A"), default="", help="The id of the action."),
     click.option("--reset-run", type=Id("U"), default="", help="The id of the reset run."),

@@ -47,10 +47,10 @@ def _time_zone(default: str | None) -> Callable[[Command], Command]:
 
 FIELDS = (
     click.option(
-        "--created-from", type=INSTANT, help="Subscriptions created at or after this time."
+        "--created-from", type=INSTANT, help="Only subscriptions created at or after this time."
     ),
-    click.option("--created-to", type=INSTANT, help="Subscriptions created before this time."),
-    _many("--type", "subscription_types", "Subscriptions of this type."),
+    click.option("--created-to", type=INSTANT, help="Only subscriptions created before this time."),
+    _many("--type", "subscription_types", "Only subscriptions of this type."),
     _many("--subscription", "subscriptions", "Only this subscription."),
     click.option(
         "--subscriptions-file",
@@ -60,12 +60,14 @@ FIELDS = (
     _many(
         "--difference",
         "difference_kinds",
-        "Subscriptions with such a difference.",
+        "Only subscriptions with such a difference.",
         Named(DifferenceKind),
     ),
-    _many("--service", "services", "Subscriptions with a difference of this service."),
-    _many("--distributor", "distributors", "Subscriptions with a difference at this distributor."),
-    _many("--error-code", "error_codes", "Subscriptions whose last error has this code."),
+    _many("--service", "services", "Only subscriptions with a difference of this service."),
+    _many(
+        "--distributor", "distributors", "Only subscriptions with a difference at this distributor."
+    ),
+    _many("--error-code", "error_codes", "Only subscriptions whose last error has this code."),
     click.option(
         "--first",
         type=click.IntRange(1),

@@ -34,15 +34,15 @@ def subscription() -> None:
 
 
 @subscription.command("list")
-@click.option("--provider", default="", help="List subscriptions that are linked to this provider.")
-@click.option("--type", default="", help="Your name for the type of subscription, e.g. DTH.")
+@click.option("--provider", default="", help="Only subscriptions that are linked to this provider.")
+@click.option("--type", default="", help="Only subscriptions of this type, e.g. DTH.")
 @click.option(
     "--state",
     "states",
     cls=NamedOption,
     type=Named(SubscriptionState),
     multiple=True,
-    help="List only those in this state.",
+    help="Only subscriptions in this state.",
 )
 @click.option(
     "--sync-state",
@@ -50,7 +50,7 @@ def subscription() -> None:
     cls=NamedOption,
     type=Named(SyncState),
     multiple=True,
-    help="The sync state.",
+    help="Only subscriptions in this sync state.",
 )
 @click.option("--item-serial", default="", help="The serial number of an item on the subscription.")
 @click.option("--account-number", default="", help="The platform's own account number.")

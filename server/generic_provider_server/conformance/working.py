@@ -127,12 +127,16 @@ async def old_lease(play: Play) -> None:
     await play.stage.until(lambda: lease.released, seconds=play.patience)
     await play.quiet()
     if play.stage.answers_to(request):
-        raise Broken(13, f"{request.number} was begun, though most of its lease was over")
+        raise Broken(
+            13, f"{request.number} was begun, though most of the lease's duration was over"
+        )
     if not lease.released:
-        raise Broken(13, "a lease of which most was over was not released")
+        raise Broken(13, "a lease was not released, though most of its duration was over")
     if not await play.stage.until(lambda: play.stage.streams[opened:], seconds=play.patience):
-        raise Broken(13, "after a lease of which most was over, no new stream was opened")
-    play.findings.kept(13, "a lease of which most was over was released, a new stream opened")
+        raise Broken(13, "no new stream was opened after a lease whose duration was mostly over")
+    play.findings.kept(
+        13, "a lease whose duration was mostly over was released, a new stream opened"
+    )
 
 
 async def cut_in_work(play: Play) -> None:

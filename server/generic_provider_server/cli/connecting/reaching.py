@@ -1,5 +1,6 @@
-"""Finds out why a server was not reached, with a connection of its own: if TLS is used wrongly, the
-errors of gRPC only say that a socket was closed or that a handshake failed.
+"""Finds out why a server was not reached, with a connection of its own. If only one side uses TLS,
+or if a certificate is refused, the errors of gRPC only say that a socket was closed or that a
+handshake failed.
 """
 
 from __future__ import annotations

@@ -108,7 +108,7 @@ def list_audit_entries(
 ) -> Pages[v1.ListAuditEntriesResponse, v1.AuditEntry]:
     """List the entries of the audit trail that match all filters, the newest first.
 
-    `refused`: list only calls that were refused, or of which an item was refused.
+    `refused`: list only calls that were refused as a whole or in part.
     """
     request = v1.ListAuditEntriesRequest(
         methods=methods,

@@ -43,7 +43,7 @@ def RemoveServices(*, services: Iterable[ServiceLike]) -> v1.RemoveServices:
 def ChangeTerms(*, services: Iterable[ServiceLike]) -> v1.ChangeTerms:
     """Sets the end of services to their `term_end`.
 
-    A service without `term_end` has no end. A service that its term end has stopped starts again.
+    A service without `term_end` has no end. A service that stopped at its term end starts again.
     """
     return v1.ChangeTerms(services=services_of(services))
 

@@ -144,7 +144,7 @@ class Lanes:
                 lease.end(given_back=False)
 
     def stop(self) -> list[TokenOnStream]:
-        """Begins no more requests. Ends and returns the leases of which no request was begun."""
+        """Begins no more requests. Ends and returns the leases without a begun request."""
         self._stopping = True
         return self.end(lease for lease in self.live() if not lease.begun)
 

@@ -245,7 +245,7 @@ class OutOfRange(ProvisioningError):
 class CursorTooOld(OutOfRange):
     """Events after the cursor were removed, because they were too old.
 
-    Read all objects of which you keep a copy again, and watch new events.
+    Watch new events, and read all objects again, to refresh your copies.
     """
 
 

@@ -219,7 +219,7 @@ class Adapters:
             assert there == doubted, "after a late acceptance"
 
     def _named_later(self, request: RequestRecord) -> frozenset[Name]:
-        """Returns the elements that requests name which were handed over after this one."""
+        """Returns the elements in requests that were handed over after this request."""
         numbers = [each.number for each in self.handed]
         last = len(numbers) - numbers[::-1].index(request.number)
         place = request.provider, request.subscription

@@ -17,8 +17,8 @@ GOODS = ("SMARTCARD", "DECODER")
 
 
 def aluxsat() -> Provider:
-    """Returns a provider with four viewing points, each of which requires the previous one and
-    needs a card and a box. FILM has two plans.
+    """Returns a provider with four viewing points, which all need a card and a box. Each viewing
+    point requires the previous viewing point. FILM has two plans.
     """
     return Provider(
         code="ALUXSAT",

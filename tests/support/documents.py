@@ -9,7 +9,8 @@ from .bench import Bench
 
 
 async def with_document(bench: Bench, url: str, number: str, document: bytes) -> bytes:
-    """Replaces the document of a subscription, which no command can do, and returns the former one.
+    """Replaces the document of a subscription, which no command can do, and returns the former
+    document.
 
     From then on its leases belong to no process, as after a drain.
     """

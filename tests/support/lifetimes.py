@@ -323,7 +323,7 @@ class Lifetime:
             self.life.resolve(number)
 
     def _expire(self) -> None:
-        """Expires the requests of which the first is older than the window, unless it is leased."""
+        """Expires the requests of each link whose first request is overdue and not leased."""
         for link in self._pending():
             if self.life.overdue(link.provider):
                 self.tell(f"what is pending at {link.provider} expires")

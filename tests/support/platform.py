@@ -59,7 +59,7 @@ class SimulatedPlatform:
     def __init__(self) -> None:
         self.subscribers: dict[str, Subscriber] = {}
         self.untold: set[str] = set()
-        """Subscribers whom the platform had before, and of whom the CRM does not know what."""
+        """Subscribers that the platform had before, and whose contents the CRM does not know."""
 
     def apply(self, subscription: str, request: Request) -> None:
         """Applies the request. To apply a request twice has the same result as once. Raises

@@ -93,7 +93,7 @@ class Remembered:
         self._make()
 
     def make_another(self) -> None:
-        """Makes a database in place of the former one, which stays until `drop`."""
+        """Makes a new database. The former database stays until `drop`."""
         self._connection.close()
         self._make()
 

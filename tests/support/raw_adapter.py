@@ -67,9 +67,9 @@ class WatchedPlatform:
         piece.end = time.monotonic()
 
     def at_once(self) -> list[tuple[Piece, Piece]]:
-        """Returns the work on a subscription that began while another adapter was working on it
-        whose stream had not ended. (After the end of its stream, an adapter may finish what it has
-        begun.)
+        """Returns pairs of work that two adapters did on one subscription at the same time, while
+        the stream of the first adapter was open. (After the end of its stream, an adapter may
+        finish what it has begun.)
         """
         found = []
         for pieces in self._by_subscription():

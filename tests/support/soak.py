@@ -10,7 +10,7 @@ ROUNDS = int(os.environ.get("ROUNDS", "1"))
 """`make soak` takes this many times as long as usual."""
 
 LONGER = 5
-"""A chunk of the long form has this many times as many histories as a chunk of the short form.
+"""The number of histories in a chunk of the long form, divided by the number in the short form.
 Bigger chunks mean fewer tests, which pytest must collect in each run.
 """
 

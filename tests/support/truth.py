@@ -102,8 +102,8 @@ class Truth:
         assert not differences, f"{number} is not in sync at {link.provider}: {differences}"
 
     async def _check_requests(self) -> None:
-        """Checks that final states stay, and that the pending requests are those of the aggregate's
-        queues.
+        """Checks that final states stay, and that the queues of the aggregate contain the
+        pending requests.
         """
         rows = await self.bench.store.read(
             lambda queries: queries._select(STATES, *self.subscriptions)  # noqa: SLF001 - it is fast

@@ -53,7 +53,7 @@ class PerformDue(Value, frozen=True, kw_only=True):
     performs automatic ends and scheduled actions in the order of their due times.
 
     If both were due at the same time, the automatic end comes first. Requests that were overdue
-    before an action was due expire first, so that those of the action do not expire with them.
+    before an action was due expire first, so that the action's requests do not expire with them.
     """
 
     subscription: str

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 REPEATED = ("--server", "--profile", "--ca", "--cert", "--key", "--insecure")
-"""The options of the connection that an advised command repeats. --token is a secret."""
+"""The connection options that an advised command repeats. It omits --token, which is a secret."""
 
 ROLES: Mapping[tuple[str, ...], str] = {
     ("action",): "crm or operator",
@@ -34,8 +34,8 @@ def command(*words: str) -> str:
 
 
 def _connection() -> Iterator[str]:
-    """Yields the options of the connection that the person has typed. Options from the environment
-    are not needed, because they also apply to the next command.
+    """Yields the connection options that were typed. Options from the environment are not needed,
+    because they also apply to the next command.
     """
     context = click.get_current_context(silent=True)
     for option in context.command.params if context else ():

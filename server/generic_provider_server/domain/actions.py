@@ -300,6 +300,6 @@ DivisibleAction = (
     | AddUsage
     | CancelUsage
 )
-"""Actions of which a rejection takes back only the part that the rejected request carried."""
+"""Actions that can be taken back in part: a rejection takes back only what its request carried."""
 
 AnyAction = AtomicAction | DivisibleAction

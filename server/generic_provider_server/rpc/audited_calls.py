@@ -83,7 +83,7 @@ RECORDED_EACH = frozenset(
         "UpdateResetRunDefinition",
     }
 )
-"""RPCs of which each call has an entry of its own."""
+"""Each call of these RPCs has its own entry."""
 
 DONE = (ResponseCode.APPLIED, ResponseCode.DUPLICATE)
 NOT_DONE = (Outcome.SKIPPED, Outcome.UNKNOWN)

@@ -46,7 +46,7 @@ class CallLimit:
 class StreamLimit:
     """The number of open streams of one RPC, in either direction.
 
-    Each RPC has its own limit, so that the streams of one kind never keep out those of another.
+    Each RPC has its own limit, so that streams of one kind never prevent streams of another kind.
     """
 
     def __init__(self, most: int) -> None:

@@ -54,9 +54,9 @@ def action(
 
 
 def _put_performed(record: ActionRecord, into: api.PerformActionRequest) -> None:
-    """Puts the message of the call that performed the action.
+    """Fills `into` with the message of the call that performed the action.
 
-    If the service performed the action by itself, puts a message with the same effect.
+    If the service performed the action by itself, the message has the same effect.
     """
     if record.performed:
         into.ParseFromString(record.performed)

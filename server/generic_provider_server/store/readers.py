@@ -30,7 +30,7 @@ UNREACHABLE = (OperationalError, InterfaceError)
 class Readers:
     """The threads that run queries. Each thread has a connection of its own.
 
-    `shared` and `sign_of_life` are those of the store.
+    The store has the same `shared` and the same `sign_of_life`.
     """
 
     def __init__(

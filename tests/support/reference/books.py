@@ -147,8 +147,8 @@ class Books:
         return plan(held, wanted, self.providers[code])
 
     def expected(self, code: str, unit: int | None = None, before: Req | None = None) -> Held:
-        """Returns *confirmed* with the effects of the pending requests (only those before the unit,
-        or before the request).
+        """Returns *confirmed* with the effects of the pending requests. If `unit` or `before` is
+        given, later requests do not count.
         """
         held = self.links[code].confirmed
         for req in self.links[code].queue:

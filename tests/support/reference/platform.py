@@ -154,8 +154,8 @@ def end_of(record: object) -> int:
 
 
 def rank(provider: Provider, distributor: str) -> tuple[int, int]:
-    """Returns how many distributors this one requires, and its position among all. It may be
-    unknown, because a platform may have reported it; such distributors are the last.
+    """Returns the number of distributors that the distributor requires, and its position in the
+    provider. Unknown distributors, which a platform has reported, are the last.
     """
     codes = [each.code for each in provider.distributors]
     if distributor not in codes:

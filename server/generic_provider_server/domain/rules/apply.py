@@ -66,8 +66,8 @@ def apply(
 ) -> Subscription:
     """Returns the subscription after the action performed at `at`; raises Refused.
 
-    The action must be resolved: every provider in it is named. Only for Become Subscriber is
-    `subscription` None.
+    The action must be resolved: every provider in it is named. `subscription` is None
+    only for Become Subscriber.
     """
     if isinstance(action, BecomeSubscriber):
         after = become_subscriber(subscription, action, catalogues=catalogues, at=at)

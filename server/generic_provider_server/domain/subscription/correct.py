@@ -37,8 +37,8 @@ def reconcile(
     Cancels pending corrections that it does not need any more. `never`: the request that was just
     rejected; it is not sent again before the next reset. `names`: the elements that are corrected
     even if a correction was rejected earlier. `asked`: the actions that were replayed because of
-    `cause`. If one of them needs a request here and has none, the new request belongs to this
-    action.
+    `cause`. If such an action needs a request to `provider` and has none, the new request belongs
+    to this action.
     """
     _cancel_pointless(ledger, provider, catalogue)
     if not (needed := _needed(ledger, provider, catalogue)):

@@ -21,8 +21,8 @@ def plan_performed(
     before: Subscription | None,
     state: Subscription,
 ) -> tuple[tuple[Request, ...], tuple[Request, ...]]:
-    """Returns two tuples of requests: those that must heal the platform before the action's
-    requests are sent, and the action's own requests.
+    """Returns the requests that heal the platform before the action's requests are sent, and the
+    action's own requests.
 
     No request heals the platform if a correction was rejected, or if an account was taken over and
     its contents are unknown: in both cases the platform waits for a reset.

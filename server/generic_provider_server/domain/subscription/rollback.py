@@ -64,8 +64,8 @@ def roll_back(ledger: Ledger, *, provider: str, rejected: Pending, error: Action
 
 
 def _taken_back(ledger: Ledger) -> Iterator[tuple[Subscription | None, Subscription]]:
-    """Yields the former states before and after each action of which this rollback took a part
-    back.
+    """For each action that this rollback took back, at least in part, yields the former states
+    before and after the action.
 
     *desired* does not show every part that was taken back, because a later action may want the same
     change.

@@ -63,7 +63,7 @@ DATABASE_ERRORS = (
     psycopg.Error,
     sqlite3.Error,
 )
-"""Errors that the database causes, and not a command."""
+"""Errors that are caused by the database, not by a command."""
 
 
 class Tables(Protocol):

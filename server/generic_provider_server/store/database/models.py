@@ -184,8 +184,8 @@ class RequestRow(Model):
 class LaneRow(Model):
     """A row for a subscription with pending requests at a provider. Claims search this table.
 
-    `status`: the number of its LaneState. `count`: the number of requests on its live lease.
-    `head`: the number of its first pending request. `ready_since`: the time for which the first
+    `status`: the number of its LaneState. `count`: the number of requests on the live lease.
+    `head`: the number of the first pending request. `ready_since`: the time for which the first
     pending request was scheduled.
     """
 

@@ -187,10 +187,10 @@ class PostgresTables:
     """The tables of PostgreSQL within a transaction.
 
     Writing statements are sent immediately, so that the database executes them while the process
-    builds further statements. The next statement that returns rows waits for their results.
-    `commit` sends the last statements and the COMMIT together. So a process that hangs never holds
-    locks on rows that every process changes. `pipeline`: open while the results of writes are
-    awaited.
+    builds further statements. A statement that returns rows waits for the results of all earlier
+    statements. `commit` sends the last statements and the COMMIT together. So a process that hangs
+    never holds locks on rows that every process changes. `pipeline`: open while the results of
+    writes are awaited.
     """
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:

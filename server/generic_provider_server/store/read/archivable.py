@@ -176,8 +176,8 @@ def _taken(archive: ArchiveRecord) -> Expression:
 
 
 def _last_of_actions(siblings: Iterable[Any], *, besides: set[int]) -> dict[int, int]:
-    """Returns the actions of which the archive takes all requests. The key is the number of the
-    action's last request.
+    """Returns the actions whose requests the archive takes completely. The key is the number of
+    the action's last request.
     """
     requests: defaultdict[int, list[int]] = defaultdict(list)
     kept = set()

@@ -88,7 +88,10 @@ class BaseQueries:
         ]
 
     def _shown(self, record: RequestRecord, lane: Any | None) -> RequestRecord:
-        """Returns a pending request with the reason why it waits. `lane`: the row of its lane."""
+        """Returns a pending request with the reason why it waits.
+
+        `lane`: the row of the request's lane.
+        """
         if record.state is not RequestState.PENDING or lane is None:
             return record
         if lane.status == LaneState.LEASED and lane_of_row(lane).lease.covers(

@@ -119,8 +119,8 @@ class Queries(
     def action_of_call(self, request_id: str) -> int:
         """Returns the number of the action that a call with this `request_id` performed, or 0.
 
-        The stored result of another kind of call can be the same text as the id of an action. So
-        the action itself must contain the request id.
+        Another kind of call may have created an object whose id has the same text as an action's
+        id. So the action itself must contain the request id.
         """
         rows = self._rows(RequestIdRow.select().where(RequestIdRow.id == request_id))
         if not rows or not NUMBER.fullmatch(rows[0].created):

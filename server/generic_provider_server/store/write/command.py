@@ -58,8 +58,8 @@ class Asked(Generic[Result]):
     """A queued command, and its result or error after it has run.
 
     `asked_at`: when it was queued, by the monotonic clock. `audit`: the call that queued it.
-    `blocked`: true while it waits for a lock of another session. `repeated`: true if an earlier
-    call with the same request_id has made the change.
+    `blocked`: true while the command waits for a lock of another session. `repeated`: true if an
+    earlier call with the same request_id has made the change.
     """
 
     command: Command[Result]

@@ -280,7 +280,7 @@ def state_of(change: ActionChange) -> ActionState:
     """Returns the action's state.
 
     An action is REJECTED as soon as all of it was taken back, even before it is settled. Other
-    results are known when it is settled.
+    results are known when the action is settled.
     """
     performed = change.performed
     if performed.undone:

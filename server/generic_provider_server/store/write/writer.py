@@ -35,7 +35,7 @@ Result = TypeVar("Result")
 RETRY_SECONDS = 1.0
 """The seconds between two attempts to reach a lost store again."""
 IDLE_SECONDS = 5.0
-"""The seconds without a command after which the writer tidies the database up."""
+"""The seconds without a command after which the writer frees unused disk space."""
 MOST_ATTEMPTS = 10
 """The greatest number of attempts to run a group if other processes always change the same rows
 first; then its commands run one by one.
@@ -130,7 +130,7 @@ class Writer:
 
         The group is empty if no command is queued, and the writer has another task: to send
         notifications to other processes, to try blocked commands, to reconnect to a lost database,
-        or to tidy the database up.
+        or to free unused disk space.
         """
         with self._wanted:
             if self._throttle.unsent:

@@ -1,7 +1,7 @@
 """Encodes values as messages.
 
-A function with the parameter `into` fills this message and returns it. If `into` is None, it fills
-a new message. Callers pass a field of their own message, because Protocol Buffers copies every
+A function with the parameter `into` fills this message; if `into` is None, it fills and returns a
+new message. Callers pass a field of their own message, because Protocol Buffers copies every
 message that is passed to the constructor of another message, and a copy takes as long as creating
 the message. For speed, fields that are often empty are not set if they are empty.
 """
@@ -217,7 +217,7 @@ def target(held: PlatformImage, code: str, catalogues: Catalogues, into: pb.Plat
 
     The items of its services have no parameters, because the list of items contains them.
     """
-    into.SetInParent()
+    into.SetInParent()  # a target without contents is set too
     catalogue = catalogues[code]
     bare = replace(held, items=tuple([replace(item, parameters={}) for item in held.items]))
     for item in held.items:

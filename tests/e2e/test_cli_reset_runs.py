@@ -218,11 +218,31 @@ def test_an_edited_definition_keeps_the_values_that_are_not_given(
     edited = crm.get_reset_run_definition(definition)
     assert (edited.WhichOneof("schedule"), edited.name) == ("run_at", "weekly")
     assert not edited.HasField("max_switch_off_percent")
-    assert "give the options to change" in run(*edit, server=server).stderr
-    assert "'crom' is not one of" in run(*edit, "--clear=crom", server=server).stderr
 
 
-def test_a_run_that_continues_is_named_when_its_definition_is_stopped(
+def test_an_edit_that_changes_nothing_keeps_the_schedule(server: Server) -> None:
+    definition = _define(server, "--cron=30 4 * * MON")
+    submitted = _said(server, "reset", "run", "submit", definition)
+    edited = _said(server, "reset", "run", "edit", definition, "--cron=30 4 * * MON")
+    assert edited.startswith(f"{definition} reset unchanged: it runs next at ")
+    assert edited.split()[-2:] == submitted.split("; ")[0].split()[-2:]
+
+
+def test_wrong_options_of_an_edit_are_refused(server: Server, tmp_path: Path) -> None:
+    empty = tmp_path / "empty"
+    empty.write_text("\n")
+    edit = ("reset", "run", "edit", _define(server))
+    for options, refusal in (
+        ((), "give the options to change, or --clear OPTION"),
+        (("--clear=crom",), "'crom' is not one of"),
+        (("--pace=3", "--clear=pace"), "--clear pace does not go with a new value"),
+        (("--pace=3", "--cron="), "--cron: is required"),
+        (("--pace=3", f"--subscriptions-file={empty}"), f"{empty} names no subscription"),
+    ):
+        assert refusal in run(*edit, *options, server=server).stderr, options
+
+
+def test_a_run_that_continues_is_named_when_its_definition_is_changed_or_stopped(
     server: Server, crm: Client
 ) -> None:
     _outage(crm, 1)
@@ -230,7 +250,8 @@ def test_a_run_that_continues_is_named_when_its_definition_is_stopped(
     held = _said(server, "reset", "run", "submit", definition, "--hold")
     (first,) = crm.list_reset_runs()
     assert held.endswith(f"it is HELD: see generic-provider reset run show {first.id}\n")
-    stopped = run("reset", "run", "set-state", definition, "not-effective", server=server)
-    assert f"generic-provider reset run cancel {first.id}" in stopped.stderr
+    for change in (("edit", definition, "--pace=3"), ("set-state", definition, "not-effective")):
+        changed = run("reset", "run", *change, server=server)
+        assert f"generic-provider reset run cancel {first.id}" in changed.stderr
     refused = run("reset", "run", "delete", definition, server=server)
     assert (refused.exit_code, "RUN_NOT_EDITABLE" in refused.stderr) == (1, True)

@@ -106,6 +106,7 @@ CLEARED = {
     "created-to": "created_to",
     "type": "subscription_types",
     "subscription": "subscriptions",
+    "subscriptions-file": "subscriptions",
     "difference": "difference_kinds",
     "service": "services",
     "distributor": "distributors",
@@ -152,7 +153,8 @@ def define(client: Client, output: Output, /, **fields: Any) -> None:
     type=click.Choice(list(CLEARED)),
     multiple=True,
     metavar="OPTION",
-    help="Remove the value of this option, for example --clear cron. May be repeated.",
+    help="Remove the value of an option above, for example --clear cron. May be repeated. Every "
+    "definition has a name and a time zone.",
 )
 @remote
 def edit(
@@ -160,19 +162,24 @@ def edit(
 ) -> None:
     """Change a definition. The given options replace its values, and all other values stay.
 
-    A change ends the schedule of the definition: submit the definition again.
+    After a change, no run begins until the definition is submitted again. A run that has begun
+    continues.
     """
     changed = _definition(**fields)
     replaced = [field.name for field, _ in changed.ListFields()]
     if not replaced and not cleared:
         raise click.UsageError("give the options to change, or --clear OPTION")
+    for each in cleared:
+        if CLEARED[each] in replaced:
+            raise click.UsageError(f"--clear {each} does not go with a new value")
     wanted: Any = client.get_reset_run_definition(definition)
     for name in (*replaced, *(CLEARED[each] for each in cleared)):
         wanted.ClearField(name)
     wanted.MergeFrom(changed)
     done = client.update_reset_run_definition(wanted)
-    submit = command("reset", "run", "submit", done.id)
-    output.message(done, f"{done.id} {done.name} changed; to submit it: {submit}")
+    what = "unchanged" if done.etag == wanted.etag else "changed"
+    output.message(done, f"{done.id} {done.name} {what}: {_next_run(done)}")
+    _say_open_runs(client, definition)
 
 
 @click.command("set-state")
@@ -187,6 +194,10 @@ def set_state(client: Client, output: Output, /, *, definition: str, state: str)
     """
     done = client.set_reset_run_definition_state(definition, state=state)
     output.message(done, f"{done.id} {done.name} {state}: {_next_run(done)}")
+    _say_open_runs(client, definition)
+
+
+def _say_open_runs(client: Client, definition: str) -> None:
     for run in client.list_reset_runs(definition=definition, states=OPEN):
         cancel = command("reset", "run", "cancel", run.id)
         say(f"{run.id} is still {ResetRunState.name_of(run.state)}; to end it: {cancel}", err=True)
@@ -236,7 +247,7 @@ def _definition(
     )
     if pace:
         definition.subscriptions_per_second = pace
-    if cron:
+    if cron is not None:
         definition.cron = cron
     for field, value in (("run_at", at), ("platform_restored_to", restored_to)):
         if value:
@@ -249,6 +260,9 @@ def _lines(file: Path | None) -> list[str]:
         return []
     with Text(file) as text:
         try:
-            return [*filter(None, map(str.strip, text.whole().split("\n")))]
+            lines = [*filter(None, map(str.strip, text.whole().split("\n")))]
         except UnicodeDecodeError as error:
             raise click.UsageError(f"{file}: {error}") from None
+    if not lines:
+        raise click.UsageError(f"{file} names no subscription")
+    return lines

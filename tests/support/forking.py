@@ -108,7 +108,7 @@ class Started:
 
 
 def _output(wanted: int) -> tuple[IO[str], Connection]:
-    """Returns the end of this process, and the end of the new process."""
+    """Returns the readable end of a pipe, and the connection for the new process."""
     if wanted != PIPE:
         return StringIO(), Connection(os.dup(wanted), readable=False)
     ours, theirs = os.pipe()

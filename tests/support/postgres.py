@@ -146,8 +146,8 @@ class PostgresServer(Databases):
         self._wait()
 
     def stop(self, how: str = "fast") -> None:
-        """Stops the server. `fast` ends the sessions and writes everything to the disk; `immediate`
-        ends it as a crash does.
+        """Stops the server. With `fast` it ends the sessions and writes everything to the disk.
+        With `immediate` it ends as after a crash.
         """
         self._end({"fast": signal.SIGINT, "immediate": signal.SIGQUIT}[how])
 

@@ -1,4 +1,4 @@
-"""Runs a real Prometheus that reads a real server and has the alerts, with shorter times."""
+"""Runs a real Prometheus, which reads a real server and evaluates the alerts with shorter times."""
 
 from __future__ import annotations
 

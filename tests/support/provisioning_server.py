@@ -43,7 +43,7 @@ class OpenStream:
         self.messages: asyncio.Queue[Message | grpc.StatusCode] = asyncio.Queue()
         self.closed = asyncio.Event()
         self.leases: dict[str, set[str]] = {}
-        """By token, the requests that are not answered; none of a lease that has ended."""
+        """The unanswered requests of each live lease, by its token."""
         self.stopped = False
 
     def give(

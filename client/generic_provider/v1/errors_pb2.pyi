@@ -106,8 +106,9 @@ class _ErrorReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ErrorReas
     ERROR_REASON_REQUEST_NOT_FIRST: _ErrorReason.ValueType  # 53
     """An earlier request of the subscription must be resolved first. Metadata: first."""
     ERROR_REASON_TOO_MANY_UNSETTLED: _ErrorReason.ValueType  # 68
-    """The subscription has 500 unsettled actions, without automatic ends and scheduled actions, or
-    5,000 pending requests; check whether an adapter is connected. Or it has 200 scheduled actions.
+    """The subscription has 5,000 pending requests, or 500 unsettled actions (automatic ends and
+    scheduled actions do not count), or 200 scheduled actions. In the first two cases, check
+    whether an adapter is connected.
     Metadata: subscription; unsettled and pending, or scheduled.
     """
     ERROR_REASON_RUN_NOT_EDITABLE: _ErrorReason.ValueType  # 54
@@ -264,8 +265,9 @@ ERROR_REASON_REQUEST_LEASED: ErrorReason.ValueType  # 52
 ERROR_REASON_REQUEST_NOT_FIRST: ErrorReason.ValueType  # 53
 """An earlier request of the subscription must be resolved first. Metadata: first."""
 ERROR_REASON_TOO_MANY_UNSETTLED: ErrorReason.ValueType  # 68
-"""The subscription has 500 unsettled actions, without automatic ends and scheduled actions, or
-5,000 pending requests; check whether an adapter is connected. Or it has 200 scheduled actions.
+"""The subscription has 5,000 pending requests, or 500 unsettled actions (automatic ends and
+scheduled actions do not count), or 200 scheduled actions. In the first two cases, check
+whether an adapter is connected.
 Metadata: subscription; unsettled and pending, or scheduled.
 """
 ERROR_REASON_RUN_NOT_EDITABLE: ErrorReason.ValueType  # 54

@@ -1,6 +1,4 @@
-"""Defines the types of options and arguments: they convert the text of a person to the value for
-the command.
-"""
+"""Defines the types of options and arguments, which convert a typed text to a value."""
 
 from __future__ import annotations
 

@@ -136,8 +136,8 @@ def _check_unused(transaction: Transaction, former: Provider, provider: Provider
 
 
 def changed_things(former: Provider, provider: Provider) -> Iterator[tuple[str, str]]:
-    """Yields each change that is allowed only while no subscription names the changed part,
-    together with this part.
+    """Yields each part whose change is allowed only while no subscription uses the part, and a text
+    that names the change.
     """
     if former.request_settings.term_end_on_platform != (
         provider.request_settings.term_end_on_platform

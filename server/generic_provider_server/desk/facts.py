@@ -167,8 +167,9 @@ def _newest_report(client: Client, code: str) -> AuditEntry | None:
 
 
 def _switched_off(client: Client, code: str) -> AuditEntry | None:
-    """Returns the call that last made the provider not effective. Of several such calls without a
-    call between them that made it effective, the first is meant, because the others only repeat it.
+    """Returns the call that last made the provider not effective.
+
+    Ignores calls that repeat this call while the provider is not effective.
     """
     calls = client.list_audit_entries(
         provider=code, methods=["SetProviderState"], codes=[grpc.StatusCode.OK], page_size=10

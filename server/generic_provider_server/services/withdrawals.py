@@ -20,7 +20,9 @@ RETRY_SECONDS = 1.0
 """The seconds between two attempts while the store cannot be reached."""
 
 FINISH_SECONDS = 1.0
-"""A drain waits at most this long for the running commit, and as long for the withdrawals."""
+"""The longest time in seconds that a drain waits for the running commit, and then again for the
+withdrawals.
+"""
 
 log = structlog.get_logger()
 

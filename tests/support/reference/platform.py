@@ -107,8 +107,8 @@ def goods_of(sub: Sub, provider: Provider, distributor: str) -> tuple[Key, ...] 
 
 
 def entitlements(sub: Sub, provider: Provider) -> dict[Key, Entitled]:
-    """Returns the entitlements. Several services with one platform id make one entitlement, which
-    ends with the service that ends last, and shows the first code.
+    """Returns the entitlements. Several services with one platform id make one entitlement. The
+    entitlement has the first code, and ends when the last of these services ends.
     """
     found: dict[Key, list[tuple[str, int | None]]] = {}
     for (code, where, service), svc in sub.services.items():

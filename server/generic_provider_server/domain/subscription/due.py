@@ -91,7 +91,7 @@ def first_end(subscription: Subscription) -> Instant | None:
 
 def overdue(queue: Sequence[Pending], catalogue: Catalogue, *, at: Instant) -> bool:
     """Tells whether the first pending request has waited longer than the provider's pending window.
-    Then all of them expire, unless a lease is live.
+    Then all pending requests expire, unless a lease is live.
     """
     window = catalogue.provider.delivery_settings.pending_window
     return bool(queue) and queue[0].create_time + window <= at

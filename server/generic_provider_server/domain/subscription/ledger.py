@@ -284,9 +284,9 @@ class Ledger:
     def _differs(self, link: Link) -> bool:
         """Tells whether the link is out of sync.
 
-        A link whose requests were just planned is in sync. If neither *expected* nor the state of
-        the CRM has changed, the result is the same as before: only usage records end by themselves,
-        and nobody can change parts of a provider that are in use.
+        The result is False if the requests of the link were just planned. If neither *expected* nor
+        the state of the CRM has changed, the result is the same as before: only usage records end
+        by themselves, and nobody can change parts of a provider that are in use.
         """
         if link.provider in self.as_wanted:
             return False

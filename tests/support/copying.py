@@ -149,7 +149,7 @@ def _term(database: Copying, value: Any, copies: Copies) -> Term:
 
 
 def _renumbered(database: Copying, value: bytes, copies: Copies, *, binary: bool) -> Term:
-    """Returns an expression for the value with new numbers in place of the old ones."""
+    """Returns an expression for the value with new numbers in place of the old numbers."""
     parts: list[Term] = []
     for piece in re.split(rf"({copies.number}|{ID})".encode(), value):
         if piece == copies.number.encode():

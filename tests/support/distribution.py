@@ -26,8 +26,8 @@ class Distribution(LoadScopeScheduling):
 
 
 def mix(items: list[pytest.Item]) -> None:
-    """Mixes tests that wait with tests that compute. The many short ones, with which all processes
-    end at the same time, stay at the end.
+    """Mixes tests that wait with tests that compute. The many short tests stay at the end, so that
+    all processes end at the same time.
     """
     items.sort(key=lambda item: (UNIT in item.path.parents, crc32(_unit(item.nodeid).encode())))
 

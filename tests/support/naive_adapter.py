@@ -107,7 +107,7 @@ class StackingAdapter:
 
 def _seconds(kind: resources.RequestType.ValueType) -> float:
     """Returns the seconds that a request takes. The first request of a lease takes longest, so that
-    later ones overtake it.
+    later requests overtake it.
     """
     if kind == SLOW:
         return 1.5

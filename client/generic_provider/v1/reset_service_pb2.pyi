@@ -235,8 +235,8 @@ class ResetRunDefinition(_message.Message):
 
     @_builtins.property
     def platform_restored_to(self) -> _timestamp_pb2.Timestamp:
-        """The platform was restored to its state of this time. The run sends only changes again that the
-        platform accepted after that time, including removals. This field excludes `full` and
+        """The platform was restored to its state of this time. The run repeats only the changes that
+        the platform accepted after that time, including removals. This field excludes `full` and
         `recreate`. If requests that the platform accepted after that time may be archived, the
         definition is refused with INVALID_FIELD when it is previewed or submitted, and a run that has
         begun ends as FAILED.
@@ -1282,7 +1282,7 @@ class ResetSubscriptionRequest(_message.Message):
     provider: _builtins.str
     """If empty, every effective provider of the subscription is reset."""
     full: _builtins.bool
-    """Sends all elements again that the CRM wants, and removes all other elements that the platform
+    """Sends again all elements that the CRM wants, and removes all other elements that the platform
     holds or may hold, as far as the service knows. Elements that were added to the platform
     without the service stay there until ReportPlatformState reports them. The service assumes that
     the platform knows the subscriber.

@@ -43,7 +43,7 @@ class ResetServiceStub:
     and the state that the CRM wants (origin RESET). A subscription in sync gets no requests. The
     new requests are handed over like all other requests, after the requests that are already
     pending. Pending requests count as accepted, so a second reset creates no second request for
-    the same element. A reset also sends elements again that the platform rejected before.
+    the same element. A reset also sends elements that the platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
     current state. With `validate_only` nothing changes, and the requests have no numbers.
@@ -155,7 +155,7 @@ class ResetServiceAsyncStub(ResetServiceStub):
     and the state that the CRM wants (origin RESET). A subscription in sync gets no requests. The
     new requests are handed over like all other requests, after the requests that are already
     pending. Pending requests count as accepted, so a second reset creates no second request for
-    the same element. A reset also sends elements again that the platform rejected before.
+    the same element. A reset also sends elements that the platform rejected before.
 
     A repeat with the same `request_id` creates nothing and returns the same requests in their
     current state. With `validate_only` nothing changes, and the requests have no numbers.
@@ -270,7 +270,7 @@ class ResetServiceServicer(metaclass=_abc_1.ABCMeta):
         and the state that the CRM wants (origin RESET). A subscription in sync gets no requests. The
         new requests are handed over like all other requests, after the requests that are already
         pending. Pending requests count as accepted, so a second reset creates no second request for
-        the same element. A reset also sends elements again that the platform rejected before.
+        the same element. A reset also sends elements that the platform rejected before.
 
         A repeat with the same `request_id` creates nothing and returns the same requests in their
         current state. With `validate_only` nothing changes, and the requests have no numbers.

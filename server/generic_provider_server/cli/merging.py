@@ -21,7 +21,7 @@ WHOLE = click.Option(
 
 
 def merge(client: Client, request: PerformActionRequest, *, command: str, whole: bool) -> None:
-    """Fills fields of the new holder or address that no option names with their present values.
+    """Gives each field of the new holder or address its present value, unless an option names it.
 
     The server refuses the request if the subscription changes in the meantime.
     """

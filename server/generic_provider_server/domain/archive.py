@@ -110,7 +110,7 @@ def request_missing(request: str, archive: ArchiveRecord | None) -> Refused:
 
 def restored_too_early(archive: ArchiveRecord) -> str:
     """Returns the refusal for a reset after a restore: the platform lost requests that are in
-    `archive`, and not in the database any more.
+    `archive` and no longer in the database.
     """
     return f"requests that were settled after that time are in archive {archive.id}"
 

@@ -30,8 +30,8 @@ class NotAllowed(Exception):
 
 @dataclass(frozen=True)
 class Svc:
-    """A service. `over` is True if its term has ended, `by_term` if that end switched it off, and
-    `by_hand` if the CRM did.
+    """A service. `over` is True if the term of the service has ended, `by_term` if this end
+    switched the service off, and `by_hand` if the CRM switched it off.
     """
 
     state: State

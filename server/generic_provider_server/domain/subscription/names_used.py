@@ -115,7 +115,7 @@ The cache helps because most subscribers have one of a few products.
 
 
 def uses_of(aggregate: Aggregate) -> frozenset[Use]:
-    """Returns the parts of each provider that the aggregate names, so that they must not change.
+    """Returns the parts of each provider that the aggregate names. These parts must not change.
 
     `*` is the provider itself, `d:CODE` a distributor, `s:CODE` a service, `d:CODE/s:CODE` a
     service on a distributor, `g:TYPE` a goods type.

@@ -134,8 +134,8 @@ END_SCHEDULE = update(ActionRow, where="action.due_time IS NOT NULL")
 ADD_REQUEST_ID = insert(RequestIdRow)
 
 STILL_PENDING = "request.state + 0 = 1"
-"""A condition that does not use the index of pending requests, because PostgreSQL may find many
-requests in it that are no longer pending.
+"""A condition that does not use the index of pending requests, because on PostgreSQL
+this index may have many entries of requests that are no longer pending.
 """
 
 TRIED = (

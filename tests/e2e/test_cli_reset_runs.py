@@ -237,6 +237,7 @@ def test_wrong_options_of_an_edit_are_refused(server: Server, tmp_path: Path) ->
         (("--clear=crom",), "'crom' is not one of"),
         (("--pace=3", "--clear=pace"), "--clear pace does not go with a new value"),
         (("--pace=3", "--cron="), "--cron: is required"),
+        (("--pace=3", "--name="), "--name: is required"),
         (("--pace=3", f"--subscriptions-file={empty}"), f"{empty} names no subscription"),
     ):
         assert refusal in run(*edit, *options, server=server).stderr, options

@@ -167,6 +167,7 @@ def edit(
     """
     changed = _definition(**fields)
     replaced = [field.name for field, _ in changed.ListFields()]
+    replaced += [name for name in ("name", "time_zone") if fields[name] == ""]
     if not replaced and not cleared:
         raise click.UsageError("give the options to change, or --clear OPTION")
     for each in cleared:

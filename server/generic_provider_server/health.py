@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from .domain.refusals import InvalidField, Reason, Refused
 from .rpc.errors import refuse
 from .rpc.servicers import SERVICES
+from .rpc.unregistered import Unregistered
 from .store.store import Store
 
 HEALTH = health_pb2.DESCRIPTOR.services_by_name["Health"].full_name
@@ -86,7 +87,8 @@ class Health:
         store.listeners.reached.append(self._reach)
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+        add: Any = health_pb2_grpc.add_HealthServicer_to_server
+        add(self._servicer, Unregistered(server))
 
     @contextmanager
     def serving(self) -> Iterator[None]:

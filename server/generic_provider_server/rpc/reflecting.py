@@ -13,6 +13,7 @@ from .access import Context
 from .call_limit import StreamLimit
 from .calls import Calls
 from .incoming import Rpc
+from .unregistered import Unregistered
 
 RPC = Rpc(
     name="ServerReflectionInfo",
@@ -46,4 +47,4 @@ class Reflection(reflection_pb2_grpc.ServerReflectionServicer):
 
 def add_reflection(server: grpc.aio.Server, names: Iterable[str], calls: Calls) -> None:
     add: Any = reflection_pb2_grpc.add_ServerReflectionServicer_to_server
-    add(Reflection(names, calls), server)
+    add(Reflection(names, calls), Unregistered(server))

@@ -202,6 +202,11 @@ def test_an_edited_definition_keeps_the_values_that_are_not_given(
         server, "--name=weekly", "--cron=30 4 * * MON", "--time-zone=Europe/Tallinn",
         "--type=DTH", "--type=IPTV", "--full", "--max-switch-off-percent=5",
     )  # fmt: skip
+    shown = " ".join(_said(server, "reset", "run", "show", definition).split())
+    assert shown.startswith(
+        f"{definition} EFFECTIVE weekly at P subscription types DTH, IPTV full yes "
+        "max switch off percent 5 cron 30 4 * * MON time zone Europe/Tallinn version 1 "
+    )
     former = crm.get_reset_run_definition(definition)
     edit = ("reset", "run", "edit", definition)
     said = _said(server, *edit, "--cron=0 5 * * *", "--type=OTT", "--pace=7", "--clear=full")

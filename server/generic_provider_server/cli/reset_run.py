@@ -21,7 +21,7 @@ from generic_provider import (
 
 from ..desk.command_lines import command
 from ..desk.output import Output, console, moment, say_folded, show_table, write_csv
-from ..desk.resets import counts, preview_lines, run_lines
+from ..desk.resets import counts, definition_lines, preview_lines, run_lines
 from .listing import limit_option, page_size, within
 from .remote import remote
 from .reset_definition import define, delete, edit, set_state
@@ -231,6 +231,8 @@ def list_(
     """List runs, newest first."""
     size = page_size(limit)
     if definitions:
+        if definition or states:
+            raise click.UsageError("--definition and --state select runs, not definitions")
         defined = client.list_reset_run_definitions(provider=provider, page_size=size)
         output.messages(within(limit, defined), DEFINITION_COLUMNS)
         return
@@ -241,7 +243,7 @@ def list_(
 
 
 @run.command()
-@click.argument("reset_run", type=Id("U"), metavar="RUN")
+@click.argument("number", type=Id("UD"), metavar="RUN|DEFINITION")
 @click.option(
     "--outcome",
     "outcomes",
@@ -253,14 +255,18 @@ def list_(
 @limit_option
 @remote
 def show(
-    client: Client, output: Output, /, *, reset_run: str, outcomes: tuple[str, ...], limit: int
+    client: Client, output: Output, /, *, number: str, outcomes: tuple[str, ...], limit: int
 ) -> None:
-    """Show a run, with the outcome for each subscription."""
-    found = client.get_reset_run(reset_run)
+    """Show a run, with the outcome for each subscription, or show a definition."""
+    if number.startswith("D"):
+        if outcomes:
+            raise click.UsageError("a definition has no entries, so --outcome is not allowed")
+        definition = client.get_reset_run_definition(number)
+        output.message(definition, *definition_lines(definition))
+        return
+    found = client.get_reset_run(number)
     output.message(found, *run_lines(found))
-    entries = client.list_reset_run_entries(
-        reset_run, outcomes=outcomes, page_size=page_size(limit)
-    )
+    entries = client.list_reset_run_entries(number, outcomes=outcomes, page_size=page_size(limit))
     output.messages(
         within(limit, entries),
         {

@@ -85,18 +85,21 @@ class NamedOption(click.Option):
 
 
 class Id(click.ParamType[str]):
-    """An id that the server has assigned. `instead`: advice for each other kind of id."""
+    """An id that the server has assigned, of one of the kinds whose letters are given.
+
+    `instead`: advice for each other kind of id.
+    """
 
     name = "id"
 
-    def __init__(self, letter: str, **instead: str) -> None:
-        self._letter, self._instead = letter, instead
+    def __init__(self, letters: str, **instead: str) -> None:
+        self._letters, self._instead = letters, instead
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         given, letter = str(value), str(value)[:1]
-        if letter != self._letter and letter in IDS and re.fullmatch(r"[0-9]{10,}", given[1:]):
+        if letter not in self._letters and letter in IDS and re.fullmatch(r"[0-9]{10,}", given[1:]):
             advice = self._instead.get(letter, "").format(given)
-            wanted = f"{IDS[self._letter]} ({self._letter}…)"
+            wanted = " or ".join([f"{IDS[each]} ({each}…)" for each in self._letters])
             self.fail(f"{given} is {IDS[letter]}; give {wanted}{advice}", param, ctx)
         return given
 

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
-from generic_provider import PreviewResetRunResponse, RequestType, ResetRun, ResetRunState
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from generic_provider import (
+    DifferenceKind,
+    PreviewResetRunResponse,
+    RequestType,
+    ResetRun,
+    ResetRunDefinition,
+    ResetRunDefinitionState,
+    ResetRunState,
+)
 
 from .command_lines import advised, command
 from .output import counted, moment
 
+NOT_LISTED = frozenset({"id", "name", "provider", "state", "etag"})
+"""The fields of a definition that are in its first line, and the etag."""
+MOST_SHOWN = 10
 GUARD_LEAST = 100
 """The guard stops a run only if at least this number of subscriptions have an entitlement."""
 
@@ -25,6 +39,27 @@ def preview_lines(totals: PreviewResetRunResponse.Totals) -> Iterator[str]:
     )
     if totals.losing and totals.holding < GUARD_LEAST:
         yield f"The guard does not hold a run in which fewer than {GUARD_LEAST} hold one."
+
+
+def definition_lines(definition: ResetRunDefinition) -> Iterator[str]:
+    state = ResetRunDefinitionState.name_of(definition.state)
+    yield f"{definition.id} {state}  {definition.name} at {definition.provider}"
+    for field, value in definition.ListFields():
+        if field.name not in NOT_LISTED:
+            yield f"  {field.name.replace('_', ' '):<24} {_shown(definition, field.name, value)}"
+
+
+def _shown(definition: ResetRunDefinition, field: str, value: Any) -> str:
+    if isinstance(value, Timestamp):
+        return moment(definition, field)
+    if isinstance(value, bool):
+        return "yes"
+    if isinstance(value, str | int | float):
+        return f"{value:g}" if isinstance(value, float) else str(value)
+    kinds = field == "difference_kinds"
+    texts = [DifferenceKind.name_of(each) if kinds else each for each in value[:MOST_SHOWN]]
+    more = [f"and {len(value) - MOST_SHOWN} more"] if len(value) > MOST_SHOWN else []
+    return ", ".join([*texts, *more])
 
 
 def run_lines(run: ResetRun) -> Iterator[str]:

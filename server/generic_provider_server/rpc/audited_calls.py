@@ -150,10 +150,10 @@ class CallAudit:
         done = refused = 0
         repeated = False
         for each in asked:
-            now_done, now_refused = _counts(each)
-            done, refused = done + now_done, refused + now_refused
+            item_done, item_refused = _counts(each)
+            done, refused = done + item_done, refused + item_refused
             repeated = repeated or each.repeated
-        facts = self._facts()
+        facts = self._known_facts()
         if not batch:
             facts = facts | _subject(asked[0])
         if repeated:
@@ -164,9 +164,9 @@ class CallAudit:
     def succeeded(self) -> None:
         """Records a call that no transaction has recorded. Call this also when a stream is open."""
         if self._method in RECORDED_TOGETHER:
-            self._auditing.count(AuditEntry(**self._facts(), done=1))
+            self._auditing.count(AuditEntry(**self._known_facts(), done=1))
         elif self.of_change and (self.malformed or not self._recorded):
-            self._auditing.add(AuditEntry(**self._facts(), refused=self.malformed))
+            self._auditing.add(AuditEntry(**self._known_facts(), refused=self.malformed))
 
     def refused(self, refused: Refused) -> None:
         if (
@@ -175,10 +175,10 @@ class CallAudit:
             or refused.reason is Reason.PERMISSION_DENIED
         ):
             code, reason = STATUS[refused.reason].value[0], refused.reason.value
-            entry = AuditEntry(**self._facts(), code=code, reason=reason, refused=1)
+            entry = AuditEntry(**self._known_facts(), code=code, reason=reason, refused=1)
             self._auditing.refuse(entry)
 
-    def _facts(self) -> dict[str, Any]:
+    def _known_facts(self) -> dict[str, Any]:
         """Returns the fields of the entry without an outcome."""
         if self._known is None:
             self._known = {

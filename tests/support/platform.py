@@ -130,10 +130,15 @@ def _meant(there: Subscriber, service: ProvisionedService) -> list[Entitlement]:
 
 
 def _check_goods(there: Subscriber, request: Request) -> None:
-    """Raises PlatformRefuses if the request switches something on for goods that are not there."""
+    """Raises PlatformRefuses if the request switches something on for goods that are not there.
+
+    A service that is on already is not refused: an adapter must accept what its platform holds.
+    """
     if request.type in REMOVING:
         return
     for service in _services(request):
+        if _entitlement(service) in there.services:
+            continue
         lacking = {_item(item) for item in service.items} - there.items
         if lacking:
             raise PlatformRefuses(f"{sorted(lacking)} are not known here")

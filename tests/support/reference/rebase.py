@@ -68,13 +68,15 @@ class Rebase(Undo):
     def _rebase(self, rejected: Req, states: list[State]) -> None:
         former = self.desired
         while True:
-            self._replay()
+            refused = self._replay()
             for code in self.providers:
                 for act in self.acts:
                     self._replan(act, code)
             again = [act for act in self.acts if not act.whole and self._nothing_happened(act)]
             if not again:
                 break
+            for act, error in refused:
+                act.whole, act.error = False, error
             for act in again:
                 act.whole = True
         if rejected.correction:
@@ -88,14 +90,18 @@ class Rebase(Undo):
                     names |= order.names
             self._reconcile(code, names, rejected if rejected.provider == code else None)
 
-    def _replay(self) -> None:
-        """Computes *desired* anew, and undoes actions that are not valid any more."""
+    def _replay(self) -> list[tuple[Act, Reason | None]]:
+        """Computes *desired* anew, and undoes actions that are not valid any more. Returns these
+        actions with their former errors.
+        """
+        refused = []
         state = self.base
         for act in self.acts:
             act.before = state
             after = None if act.whole else self._after(state, act)
             if after is None:
                 if not act.whole:
+                    refused.append((act, act.error))
                     act.whole = True
                     if act.error in (None, Reason.CHANGED_BY_ROLLBACK):
                         act.error = Reason.DEPENDS_ON_REJECTED
@@ -103,6 +109,7 @@ class Rebase(Undo):
             act.after = state = after
         if self.acts:
             self.desired = state
+        return refused
 
     def _replan(self, act: Act, code: str) -> None:
         if code in existing_of(act.action):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec.structs import replace
+
 from generic_provider_server.domain.actions import (
     AddItems,
     AddServices,
@@ -13,7 +15,10 @@ from generic_provider_server.domain.actions import (
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.values import (
     RequestState,
+    State,
 )
+from support.catalogues import aluxsat, ott
+from support.life import Life
 from support.rejecting import accept, error, refuse, services, settled
 from support.subscribers import goods, on, online, said, served, viewer
 
@@ -115,4 +120,19 @@ def test_a_provider_that_a_replay_links_gets_its_subscriber() -> None:
     refuse(life)
     assert life.desired.linked == ("ALUXSAT", "OTT")
     assert said(life.queue("OTT")) == ["BECOME_SUBSCRIBER SPORT"]
+    settled(life)
+
+
+def test_an_order_survives_if_the_action_that_made_it_impossible_is_taken_back_too() -> None:
+    """The second Deactivate is impossible after the first, of which nothing is left in the end."""
+    life = Life([aluxsat(), ott()])
+    life.perform(replace(viewer(SPORT, NEWS), provider="OTT"))
+    life.serve("OTT")
+    first = life.perform(Deactivate())
+    life.cancel(life.there.queue("ALUXSAT")[1].number)
+    second = life.perform(Deactivate())
+    refuse(life)
+    assert life.changes[first].performed.undone
+    assert not life.changes[second].performed.undone
+    assert life.desired.state is State.NOT_EFFECTIVE
     settled(life)

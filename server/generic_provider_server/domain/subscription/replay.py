@@ -28,22 +28,31 @@ SETTLED_THERE = frozenset({RequestState.COMPLETED, RequestState.REJECTED, Reques
 def replay_until_stable(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
     """Replays the actions.
 
-    If no part of an action took effect, takes the action back as a whole, and replays again.
+    If no part of an action took effect, takes the action back as a whole, and replays again. The
+    second replay judges later actions again: what refused them may be the action that is gone now.
     """
-    replayed = _replay(ledger, cause=cause)
+    replayed, refused = _replay(ledger, cause=cause)
     while nothing_left := [
         number for number in ledger.performed if nothing_happened(ledger, number)
     ]:
         for action in nothing_left:
             ledger.change_action(action, wholly_undone)
-        replayed = _replay(ledger, cause=cause)
+        for former in refused:
+            restored = replace(ledger.action(former.id), undone=False, error=former.error)
+            ledger.change(restored)
+            ledger.taken_back.pop(former.id, None)
+        replayed, refused = _replay(ledger, cause=cause)
     return replayed
 
 
-def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
-    """Computes *desired* anew, and changes the pending requests of each action accordingly."""
+def _replay(ledger: Ledger, *, cause: ActionError) -> tuple[list[Replayed], list[UnsettledAction]]:
+    """Computes *desired* anew, and changes the pending requests of each action accordingly.
+
+    Returns also the actions that are impossible now, as they were before.
+    """
     state = ledger.base
     replayed = []
+    impossible = []
     own = _own_requests(ledger)
     for performed in list(ledger.performed.values()):
         before = state
@@ -51,6 +60,7 @@ def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
             state = after(before, performed, catalogues=ledger.catalogues)
         except Refused:
             former = ledger.action(performed.id)
+            impossible.append(former)
             refused = ledger.change(error_once(wholly_undone(former), cause))
             state = after(before, refused, catalogues=ledger.catalogues)
         replayed.append(Replayed(performed.id, before, state))
@@ -65,7 +75,7 @@ def _replay(ledger: Ledger, *, cause: ActionError) -> list[Replayed]:
     if state is None:
         raise ValueError("a replay without any state")
     ledger.desired = without_usage(state, now=ledger.now)
-    return replayed
+    return replayed, impossible
 
 
 def _taken_back(

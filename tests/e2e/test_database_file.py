@@ -151,15 +151,16 @@ def test_only_the_owner_can_read_the_database(server: Server) -> None:
 def test_health_says_that_nothing_can_be_written_until_there_is_room_again(
     server: Server, crm: Client
 ) -> None:
-    crm.perform(BECOME, subscription="S1")
     _, most = resource.prlimit(server.pid, resource.RLIMIT_FSIZE)
-    room = (server.folder / "generic-provider.db-wal").stat().st_size
-    resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (room, most))
-    with pytest.raises(ServerUnavailable) as refused:
-        crm.perform(BECOME, subscription="S2")
-    assert refused.value.reason == "STORE_UNAVAILABLE"
-    assert crm.get_subscription("S1").number == "S1"
-    wait_until(lambda: not serving(server), what="health says that it does not serve")
+    with reading(file_of(server)):
+        crm.perform(BECOME, subscription="S1")
+        room = (server.folder / "generic-provider.db-wal").stat().st_size
+        resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (room, most))
+        with pytest.raises(ServerUnavailable) as refused:
+            crm.perform(BECOME, subscription="S2")
+        assert refused.value.reason == "STORE_UNAVAILABLE"
+        assert crm.get_subscription("S1").number == "S1"
+        wait_until(lambda: not serving(server), what="health says that it does not serve")
     assert server.log.read_text().count("store_lost") == 1
     assert "the disk failed, or the largest allowed file size" in server.log.read_text()
     resource.prlimit(server.pid, resource.RLIMIT_FSIZE, (most, most))
@@ -182,14 +183,24 @@ def test_a_full_disk_is_named_and_everything_is_there_when_it_has_room_again(
         crm.create_provider(provider(CODE))
         crm.set_provider_state(CODE, state="EFFECTIVE")
         ballast = small / "ballast"
-        fill(ballast)
-        done = perform_until_refused(crm)
-        wait_until(lambda: not serving(server), what="health says that it does not serve")
+        with reading(small / "store.db"):
+            fill(ballast)
+            done = perform_until_refused(crm)
+            wait_until(lambda: not serving(server), what="health says that it does not serve")
         assert "the disk is full" in server.log.read_text()
         ballast.unlink()
         wait_until(lambda: serving(server), what="health says that it serves")
         assert len(list(crm.list_subscriptions())) == done
         crm.perform(BECOME, subscription="later")
+
+
+@contextmanager
+def reading(file: Path) -> Iterator[None]:
+    """Reads from the database during the block, so that its WAL grows with every change."""
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute("BEGIN")
+        connection.execute("SELECT code FROM provider").fetchall()
+        yield
 
 
 def fill(ballast: Path) -> None:

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,19 @@ async def test_the_wal_shrinks_under_load_when_a_long_read_is_over(
         await bench.perform(viewer("", serial=f"later {n}"))
 
     assert size(wal) <= MIB
+    await bench.store.close()
+
+
+async def test_a_busy_server_makes_checkpoints_beside_its_commits(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("generic_provider_server.store.database.sqlite.CHECKPOINT_PAGES", 1_000_000)
+    bench = await opened(file)
+    before, serials = size(file), count()
+    async with asyncio.timeout(30):
+        while size(file) == before:
+            await bench.perform(viewer("", serial=str(next(serials))))
+
     await bench.store.close()
 
 

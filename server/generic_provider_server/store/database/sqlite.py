@@ -18,6 +18,7 @@ from typing import Any
 from peewee import Database, PeeweeException, SqliteDatabase
 
 from .bulk import Bulk, Row
+from .checkpoints import Checkpoints
 from .engine import StoreDamaged, StoreLost, Tables, UnsupportedDatabase
 from .migrate import HISTORY, migrate
 from .number_blocks import Numbers
@@ -37,6 +38,7 @@ PAGE_BYTES = 2_048
 few rows on each of 17 pages.
 """
 CHECKPOINT_PAGES = 8_000
+"""If the WAL still contains this number of pages, a commit makes a checkpoint itself."""
 LARGEST_WAL = 32 * 1024 * 1024
 """When SQLite starts to overwrite the WAL, it truncates the file to this number of bytes.
 
@@ -81,6 +83,7 @@ class SqliteEngine:
             self._file.close()
             raise
         self._database: Any = _writer_of(self._path)
+        self._checkpoints = Checkpoints(self._path)
         self._last: dict[str, int] = {}
         self.clock = ProcessClock()
         self.clock.follow(time.time_ns())
@@ -116,6 +119,7 @@ class SqliteEngine:
             tables.write(SET_COUNTER, [{"name": name, "value": n} for name, n in changed])
         self._last = numbers.last
         self._file.note_wal()
+        self._checkpoints.note_commit()
         self._file.check()
 
     def now(self) -> int:
@@ -145,6 +149,7 @@ class SqliteEngine:
 
         When the last connection is closed, SQLite empties and removes the WAL.
         """
+        self._checkpoints.stop()
         self._database.close()
         self._file.close()
 
@@ -252,10 +257,7 @@ def _refuse_foreign(path: Path) -> None:
 
 
 def _writer_of(path: Path) -> SqliteDatabase:
-    """Returns the connection that writes.
-
-    Its commits are durable. No other connection makes checkpoints.
-    """
+    """Returns the connection that writes. Its commits are durable."""
     return SqliteDatabase(
         str(path),
         pragmas={

@@ -17,7 +17,7 @@ from ..store.archives.folder import ArchiveFolder
 from ..store.read.archives import ArchiveFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
-from . import encode
+from . import encode_parts
 from .call_digest import contents_of, digest
 from .checks import CALLERS_ID, Checks
 from .incoming import IncomingCall
@@ -121,15 +121,15 @@ def _archive(record: ArchiveRecord) -> api.Archive:
     return api.Archive(
         id=record.id,
         provider=record.provider,
-        created_before=encode.timestamp(record.created_before),
+        created_before=encode_parts.timestamp(record.created_before),
         state=api.ArchiveState.ValueType(record.state),
         requests_archived=record.requests_archived,
         requests_total=record.requests_total,
         size_bytes=record.size,
         checksum=record.checksum,
-        first_create_time=encode.timestamp(record.first_create_time),
-        last_create_time=encode.timestamp(record.last_create_time),
-        create_time=encode.timestamp(record.create_time),
+        first_create_time=encode_parts.timestamp(record.first_create_time),
+        last_create_time=encode_parts.timestamp(record.last_create_time),
+        create_time=encode_parts.timestamp(record.create_time),
         performed_by=record.who.performed_by,
         caller=record.who.caller,
         message=record.message,

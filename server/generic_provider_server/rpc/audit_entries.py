@@ -9,7 +9,7 @@ from ..domain.audit import AuditEntry
 from ..store.read.audit import AuditFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
-from . import encode
+from . import encode_parts
 from .audited_calls import RECORDED_EACH, RECORDED_IF_REFUSED, RECORDED_TOGETHER
 from .checks import CALLERS_ID, NAME, Checks
 from .incoming import IncomingCall
@@ -74,7 +74,7 @@ def _entry(entry: AuditEntry) -> api.AuditEntry:
     reason = f"ERROR_REASON_{entry.reason or 'UNSPECIFIED'}"
     return api.AuditEntry(
         id=entry.id,
-        time=encode.timestamp(entry.time),
+        time=encode_parts.timestamp(entry.time),
         method=entry.method,
         caller=entry.caller,
         roles=entry.roles,

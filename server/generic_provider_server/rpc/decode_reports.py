@@ -12,7 +12,7 @@ from ..domain.subscription.report import CLOCKS
 from ..domain.values import Instant
 from ..services.reporting import Example, Reporting, Subscriber, Terms
 from ..store.archives.lines import moment
-from . import encode
+from . import encode_parts
 from .checks import CODE, TEXT, Checks
 from .decode_responses import printable
 
@@ -30,7 +30,7 @@ def terms_of(request: api.ReportPlatformStateRequest) -> Terms:
     percent = request.max_missing_percent if request.HasField("max_missing_percent") else 5.0
     if not 0 <= percent <= EVERYTHING:
         checks.wrong("max_missing_percent", f"is {percent:g}, allowed is 0 to 100")
-    now = encode.now()
+    now = encode_parts.now()
     if (observed_time or 0) > now + CLOCKS:
         clock = f"the server's clock, which shows {moment(now):%Y-%m-%d %H:%M:%SZ}"
         checks.wrong("observed_time", f"is more than 5 minutes ahead of {clock}")
@@ -111,7 +111,9 @@ def summary(reporting: Reporting, *, out_of_sync: int) -> api.ReportPlatformStat
         out_of_sync=out_of_sync,
         skipped_pending=reporting.skipped_pending,
         unnamed_skipped=reporting.unnamed_skipped,
-        repeat_after=encode.timestamp(reporting.repeat_after) if reporting.repeat_after else None,
+        repeat_after=encode_parts.timestamp(reporting.repeat_after)
+        if reporting.repeat_after
+        else None,
     )
 
 

@@ -8,11 +8,6 @@ the message. For speed, fields that are often empty are not set if they are empt
 
 from __future__ import annotations
 
-import time
-from functools import lru_cache
-
-from google.protobuf.duration_pb2 import Duration
-from google.protobuf.timestamp_pb2 import Timestamp
 from msgspec.structs import replace
 
 from generic_provider.v1 import resources_pb2 as pb
@@ -31,45 +26,8 @@ from ..domain.subscription.aggregate import Aggregate, Link
 from ..domain.subscription.differences import Difference, differences
 from ..domain.subscription.records import SubscriptionRecord, action_id
 from ..domain.subscription.request_records import RequestRecord, request_number
-from ..domain.values import (
-    SECOND,
-    Account,
-    Address,
-    Instant,
-    Item,
-    SubscribedService,
-    Subscription,
-    Usage,
-)
-
-
-def now() -> Instant:
-    return Instant(time.time_ns() // 1_000)
-
-
-def timestamp(instant: Instant | None) -> Timestamp | None:
-    return None if instant is None else _timestamp(instant)
-
-
-def put_time(into: Timestamp, instant: Instant) -> None:
-    into.CopyFrom(_timestamp(instant))
-
-
-@lru_cache(1_000)
-def _timestamp(instant: Instant) -> Timestamp:
-    """Returns a Timestamp.
-
-    The result is cached, because many messages of a transaction have the same time: copy it into
-    messages, and never change it.
-    """
-    return Timestamp(seconds=instant // SECOND, nanos=instant % SECOND * 1_000)
-
-
-@lru_cache(1_000)
-def duration(span: int | None) -> Duration | None:
-    if span is None:
-        return None
-    return Duration(seconds=span // SECOND, nanos=span % SECOND * 1_000)
+from ..domain.values import Instant, SubscribedService, Subscription
+from .encode_parts import account, address, item, now, put_time, subscribed_service, usage
 
 
 def subscription(
@@ -109,48 +67,6 @@ def subscription(
     return message
 
 
-def account(holder: Account, into: pb.Account) -> None:
-    into.number = holder.number
-    into.name = holder.name
-    if holder.email:
-        into.email = holder.email
-    if holder.phone:
-        into.phone = holder.phone
-    if holder.parameters:
-        into.parameters.update(holder.parameters)
-
-
-def address(place: Address, into: pb.Address) -> None:
-    into.city = place.city
-    if place.lines:
-        into.lines.extend(place.lines)
-    if place.postal_code:
-        into.postal_code = place.postal_code
-    if place.country:
-        into.country = place.country
-    if place.parameters:
-        into.parameters.update(place.parameters)
-
-
-def item(each: Item, catalogues: Catalogues, into: pb.InstalledItem) -> None:
-    into.provider = each.provider
-    into.distributor = each.distributor
-    into.serial_number = each.serial_number
-    into.goods_type = each.goods_type
-    into.provider_goods_type = catalogues[each.provider].goods.get(each.goods_type, "")
-    if each.parameters:
-        into.parameters.update(each.parameters)
-
-
-def subscribed_service(each: SubscribedService, into: pb.SubscribedService) -> None:
-    into.provider = each.provider
-    into.distributor = each.distributor
-    into.service = each.service
-    into.state = pb.ServiceState.ValueType(each.state)
-    if each.term_end is not None:
-        put_time(into.term_end, each.term_end)
-
-
 def _on_subscription(
     each: SubscribedService,
     state: Subscription,
@@ -160,19 +76,6 @@ def _on_subscription(
     subscribed_service(each, into)
     if each.on and (missing := missing_goods(state, each, catalogues[each.provider])):
         into.missing_goods_types.extend(missing)
-
-
-def usage(each: Usage, into: pb.Usage) -> None:
-    into.reference = each.reference
-    into.provider = each.provider
-    into.distributor = each.distributor
-    into.service = each.service
-    into.quantity = each.quantity
-    put_time(into.start_time, each.start_time)
-    put_time(into.end_time, each.end_time)
-    put_time(into.create_time, each.create_time)
-    if each.parameters:
-        into.parameters.update(each.parameters)
 
 
 def _link(
@@ -219,9 +122,9 @@ def target(held: PlatformImage, code: str, catalogues: Catalogues, into: pb.Plat
     """
     into.SetInParent()  # a target without contents is set too
     catalogue = catalogues[code]
-    bare = replace(held, items=tuple([replace(item, parameters={}) for item in held.items]))
-    for item in held.items:
-        _provisioned_item(item, code, into.items.add())
+    bare = replace(held, items=tuple([replace(each, parameters={}) for each in held.items]))
+    for held_item in held.items:
+        _provisioned_item(held_item, code, into.items.add())
     for each in held.entitlements:
         _provisioned_service(provisioned(each, bare, catalogue), code, into.services.add())
     if held.holder:
@@ -264,8 +167,8 @@ def _put_contents(asked: Request, code: str, into: pb.ProvisioningRequest) -> No
         _provisioned_item(asked.item, code, into.installed_item)
     for service in asked.services:
         _provisioned_service(service, code, into.services.add())
-    for item in asked.items:
-        _provisioned_item(item, code, into.installed_items.add())
+    for asked_item in asked.items:
+        _provisioned_item(asked_item, code, into.installed_items.add())
     if asked.holder:
         account(asked.holder, into.account)
     if asked.address:
@@ -303,8 +206,8 @@ def _provisioned_service(each: ProvisionedService, code: str, into: pb.Provision
     into.provider_service_id = each.provider_service_id
     into.distributor = each.distributor
     into.kind = pb.ServiceKind.ValueType(each.kind)
-    for item in each.items:
-        _provisioned_item(item, code, into.items.add())
+    for used_item in each.items:
+        _provisioned_item(used_item, code, into.items.add())
     if each.term_end is not None:
         put_time(into.term_end, each.term_end)
     if each.parameters:

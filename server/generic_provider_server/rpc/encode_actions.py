@@ -12,7 +12,7 @@ from ..domain.subscription.records import ActionRecord, action_id
 from ..domain.subscription.request_records import request_number
 from ..domain.subscription.undone import Undone
 from ..domain.subscription.unsettled_actions import ActionError
-from .encode import (
+from .encode_parts import (
     account,
     address,
     item,

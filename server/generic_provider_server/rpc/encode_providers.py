@@ -6,7 +6,7 @@ from generic_provider.v1 import resources_pb2 as pb
 
 from ..domain.subscription.records import ProviderRecord
 from ..domain.values import Distributor, Service
-from .encode import duration, timestamp
+from .encode_parts import duration, timestamp
 
 
 def provider(record: ProviderRecord) -> pb.Provider:

@@ -17,7 +17,8 @@ from ..domain.resets.records import (
     run_id,
 )
 from ..services.surveying import Totals
-from .encode import difference, timestamp
+from .encode import difference
+from .encode_parts import timestamp
 
 
 def definition(record: DefinitionRecord) -> api.ResetRunDefinition:

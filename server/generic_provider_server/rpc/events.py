@@ -18,7 +18,7 @@ from ..services.event_places import BEGINNING, Drain, Heartbeat, Place, PlacedEv
 from ..services.watching import Watching
 from ..store.read.queries import Queries
 from ..store.store import Store
-from . import encode, encode_actions, encode_resets
+from . import encode, encode_actions, encode_parts, encode_resets
 from .checks import Checks
 from .incoming import IncomingCall
 
@@ -64,7 +64,8 @@ class EventStreams:
 
     def _heartbeat(self, place: Place) -> api.WatchEventsResponse:
         heartbeat = api.WatchEventsResponse.Heartbeat(
-            cursor=self._watching.cursor(place), server_time=encode.timestamp(encode.now())
+            cursor=self._watching.cursor(place),
+            server_time=encode_parts.timestamp(encode_parts.now()),
         )
         return api.WatchEventsResponse(heartbeat=heartbeat)
 
@@ -79,7 +80,7 @@ class EventStreams:
         event, response = placed.event, api.WatchEventsResponse()
         shown = response.event
         shown.cursor = self._watching.cursor(placed.after)
-        encode.put_time(shown.time, placed.time)
+        encode_parts.put_time(shown.time, placed.time)
         shown.subscription = event.subscription
         if len(event.providers) == 1:
             shown.provider = event.providers[0]

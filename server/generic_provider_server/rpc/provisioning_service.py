@@ -20,7 +20,7 @@ from ..services.delivery import Delivery
 from ..services.reporting import Reporting
 from ..services.streams import AdapterStream, Cut, Drain
 from ..store.store import Store
-from . import encode
+from . import encode, encode_parts
 from .checks import Checks
 from .decode_reports import subscribers_of, summary, terms_of
 from .decode_responses import answers_of
@@ -99,9 +99,9 @@ class ProvisioningServicer:
         return api.PullPendingRequestsResponse(
             subscriptions=self._on_time([(each, self._shown(each)) for each in handed]),
             backlog=backlog,
-            oldest_age=encode.duration(age),
-            sent_time=encode.timestamp(self._store.steady()),
-            waited=encode.duration(int((time.monotonic() - began) * SECOND)),
+            oldest_age=encode_parts.duration(age),
+            sent_time=encode_parts.timestamp(self._store.steady()),
+            waited=encode_parts.duration(int((time.monotonic() - began) * SECOND)),
         )
 
     async def SendResponses(
@@ -196,9 +196,9 @@ class ProvisioningServicer:
     async def _heartbeat(self, provider: str) -> api.StreamPendingRequestsResponse:
         backlog, age = await self._backlogs.count_in_time(provider)
         heartbeat = api.StreamPendingRequestsResponse.Heartbeat(
-            server_time=encode.timestamp(encode.now()),
+            server_time=encode_parts.timestamp(encode_parts.now()),
             backlog=backlog,
-            oldest_age=encode.duration(age),
+            oldest_age=encode_parts.duration(age),
             provider_state=pb.ProviderState.ValueType(
                 self._store.providers[provider].provider.state
             ),
@@ -276,7 +276,7 @@ def _results(tokens: Iterable[str], states: Iterable[LeaseState]) -> list[api.Le
         api.LeaseResult(
             lease_token=token,
             live=state.live,
-            lease_duration=encode.duration(state.remaining) if state.remaining else None,
+            lease_duration=encode_parts.duration(state.remaining) if state.remaining else None,
         )
         for token, state in zip(tokens, states, strict=True)
     ]

@@ -24,7 +24,7 @@ from ..store.read.backlog import Backlog
 from ..store.read.filters import RequestFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
-from . import encode
+from . import encode, encode_parts
 from .archives import ArchiveCalls
 from .audit_entries import AuditCalls
 from .checks import NAME, TEXT, Checks
@@ -186,7 +186,7 @@ def _backlog(
             for kind, count in backlog.by_type
         ],
         by_age=[
-            api.GetBacklogResponse.AgeCount(up_to=encode.duration(age), count=count)
+            api.GetBacklogResponse.AgeCount(up_to=encode_parts.duration(age), count=count)
             for age, count in backlog.by_age
         ],
         out_of_sync_subscriptions=backlog.out_of_sync_subscriptions,
@@ -197,7 +197,7 @@ def _backlog(
                 duty=each.duty,
                 error=each.error[:TEXT],
                 failures=each.failures,
-                next_attempt_time=encode.timestamp(each.until),
+                next_attempt_time=encode_parts.timestamp(each.until),
             )
             for each in set_asides[:MOST_SHOWN]
         ],
@@ -212,7 +212,9 @@ def _adapter(stream: Connected, oldest: Instant | None) -> api.ConnectedAdapter:
         peer=stream.peer,
         max_in_flight=stream.max_in_flight,
         in_flight=max(0, stream.in_flight),
-        oldest_lease_age=encode.duration(max(0, encode.now() - oldest)) if oldest else None,
-        connect_time=encode.timestamp(Instant(int(stream.connect_time * SECOND))),
-        last_heard_time=encode.timestamp(Instant(int(stream.last_heard_time * SECOND))),
+        oldest_lease_age=encode_parts.duration(max(0, encode_parts.now() - oldest))
+        if oldest
+        else None,
+        connect_time=encode_parts.timestamp(Instant(int(stream.connect_time * SECOND))),
+        last_heard_time=encode_parts.timestamp(Instant(int(stream.last_heard_time * SECOND))),
     )

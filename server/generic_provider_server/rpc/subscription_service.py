@@ -17,7 +17,7 @@ from ..store.read.filters import ActionFilter, SubscriptionFilter
 from ..store.read.queries import Queries
 from ..store.store import Store
 from ..store.write.command import Asked, Command
-from . import encode
+from . import encode, encode_parts
 from .checks import CALLERS_ID, NAME, Checks
 from .decode_actions import perform_of
 from .encode_actions import action, item_error
@@ -137,7 +137,10 @@ class SubscriptionServicer(EventStreams):
         if record is None:
             raise not_found(Reason.SUBSCRIPTION_NOT_FOUND, number)
         shown = encode.subscription(
-            record, self._store.catalogues, full_at=encode.now(), former=request.include_former
+            record,
+            self._store.catalogues,
+            full_at=encode_parts.now(),
+            former=request.include_former,
         )
         return api.GetSubscriptionResponse(subscription=shown)
 

@@ -1,0 +1,98 @@
+"""Encodes the parts that several messages have: times, holders, addresses, items, usage records."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from generic_provider.v1 import resources_pb2 as pb
+
+from ..domain.catalogue import Catalogues
+from ..domain.values import SECOND, Account, Address, Instant, Item, SubscribedService, Usage
+
+
+def now() -> Instant:
+    return Instant(time.time_ns() // 1_000)
+
+
+def timestamp(instant: Instant | None) -> Timestamp | None:
+    return None if instant is None else _timestamp(instant)
+
+
+def put_time(into: Timestamp, instant: Instant) -> None:
+    into.CopyFrom(_timestamp(instant))
+
+
+@lru_cache(1_000)
+def _timestamp(instant: Instant) -> Timestamp:
+    """Returns a Timestamp.
+
+    The result is cached, because many messages of a transaction have the same time: copy it into
+    messages, and never change it.
+    """
+    return Timestamp(seconds=instant // SECOND, nanos=instant % SECOND * 1_000)
+
+
+@lru_cache(1_000)
+def duration(span: int | None) -> Duration | None:
+    if span is None:
+        return None
+    return Duration(seconds=span // SECOND, nanos=span % SECOND * 1_000)
+
+
+def account(holder: Account, into: pb.Account) -> None:
+    into.number = holder.number
+    into.name = holder.name
+    if holder.email:
+        into.email = holder.email
+    if holder.phone:
+        into.phone = holder.phone
+    if holder.parameters:
+        into.parameters.update(holder.parameters)
+
+
+def address(place: Address, into: pb.Address) -> None:
+    into.city = place.city
+    if place.lines:
+        into.lines.extend(place.lines)
+    if place.postal_code:
+        into.postal_code = place.postal_code
+    if place.country:
+        into.country = place.country
+    if place.parameters:
+        into.parameters.update(place.parameters)
+
+
+def item(each: Item, catalogues: Catalogues, into: pb.InstalledItem) -> None:
+    into.provider = each.provider
+    into.distributor = each.distributor
+    into.serial_number = each.serial_number
+    into.goods_type = each.goods_type
+    into.provider_goods_type = catalogues[each.provider].goods.get(each.goods_type, "")
+    if each.parameters:
+        into.parameters.update(each.parameters)
+
+
+def subscribed_service(each: SubscribedService, into: pb.SubscribedService) -> None:
+    into.provider = each.provider
+    into.distributor = each.distributor
+    into.service = each.service
+    into.state = pb.ServiceState.ValueType(each.state)
+    if each.term_end is not None:
+        put_time(into.term_end, each.term_end)
+
+
+def usage(each: Usage, into: pb.Usage) -> None:
+    into.reference = each.reference
+    into.provider = each.provider
+    into.distributor = each.distributor
+    into.service = each.service
+    into.quantity = each.quantity
+    put_time(into.start_time, each.start_time)
+    put_time(into.end_time, each.end_time)
+    put_time(into.create_time, each.create_time)
+    if each.parameters:
+        into.parameters.update(each.parameters)

@@ -114,7 +114,7 @@ def resolve_request(
 
 
 def get_backlog(_: Caller, provider: str) -> Call[v1.GetBacklogResponse, v1.GetBacklogResponse]:
-    """Get the numbers of pending requests of a provider."""
+    """Get how many requests of a provider are pending."""
     request = v1.GetBacklogRequest(provider=provider)
     return Call(request, v1.GetBacklogResponse, lambda backlog: backlog)
 

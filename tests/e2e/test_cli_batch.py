@@ -182,10 +182,10 @@ def test_wrong_values_are_named_with_what_would_be_right(
     assert told.stderr.splitlines() == [
         "line 1: priority: 'high' is not one of LIVE, BULK",
         "line 2: schedule_time: 'soon' is not a time like 2030-01-31T02:00Z",
-        "line 3: there is no 'subscripton'; did you mean 'subscription'?",
-        "line 4: add_services.services[1]: there is no 'servise'; did you mean 'service'?",
+        "line 3: there is no field 'subscripton'; did you mean 'subscription'?",
+        "line 4: add_services.services[1]: there is no field 'servise'; did you mean 'service'?",
         "line 5: addServices.services[0].term_end: 'later' is not a time like 2030-01-31T02:00Z",
-        "line 6: there is no ''",
+        "line 6: there is no field ''",
         "line 7: priority: '\\ud800' is not one of LIVE, BULK",
     ]
     assert told.stdout.startswith("1 done, 7 refused")
@@ -280,15 +280,15 @@ def test_a_preview_of_a_file_changes_nothing_and_hinders_nothing(
 @pytest.mark.parametrize(
     ("column", "said"),
     [
-        ("subscripton", "there is no 'subscripton'; did you mean 'subscription'?"),
-        ("Action", "there is no 'Action'; did you mean 'action'?"),
+        ("subscripton", "there is no field 'subscripton'; did you mean 'subscription'?"),
+        ("Action", "there is no field 'Action'; did you mean 'action'?"),
         ("activate", "activate is no single value"),
         ("subscription.x", "there is nothing in subscription"),
         ("subscription[0]", "subscription is no list"),
         ("add_items.items.serial_number", "items needs a position: items[0]"),
         ("add_usage.parameters", "parameters needs a key: parameters.KEY"),
         ("request_id,request_id", "a column is named twice"),
-        ("\udcff", "there is no '\\udcff'"),
+        ("\udcff", "there is no field '\\udcff'"),
     ],
 )
 def test_an_unknown_column_is_wrong_usage(column: str, said: str, tmp_path: Path) -> None:

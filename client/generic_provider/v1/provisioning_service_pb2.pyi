@@ -62,7 +62,7 @@ class _ResponseCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Response
     RESPONSE_CODE_STALE: _ResponseCode.ValueType  # 3
     """The lease has ended. The request is sent again if it is still wanted."""
     RESPONSE_CODE_CONFLICT: _ResponseCode.ValueType  # 4
-    """The request is COMPLETED, and this answer has another status."""
+    """The request is COMPLETED or archived, and this answer contradicts its outcome."""
     RESPONSE_CODE_OUT_OF_ORDER: _ResponseCode.ValueType  # 5
     """An earlier request of the same lease must be answered first."""
     RESPONSE_CODE_NOT_FOUND: _ResponseCode.ValueType  # 6
@@ -85,7 +85,7 @@ RESPONSE_CODE_DUPLICATE: ResponseCode.ValueType  # 2
 RESPONSE_CODE_STALE: ResponseCode.ValueType  # 3
 """The lease has ended. The request is sent again if it is still wanted."""
 RESPONSE_CODE_CONFLICT: ResponseCode.ValueType  # 4
-"""The request is COMPLETED, and this answer has another status."""
+"""The request is COMPLETED or archived, and this answer contradicts its outcome."""
 RESPONSE_CODE_OUT_OF_ORDER: ResponseCode.ValueType  # 5
 """An earlier request of the same lease must be answered first."""
 RESPONSE_CODE_NOT_FOUND: ResponseCode.ValueType  # 6

@@ -163,7 +163,7 @@ class ProvisioningServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ExtendLeases(self, request, context):
-        """Extends leases. A lease can last for the provider's max_lease_time in all.
+        """Extends leases. With all its extensions, a lease lasts at most the provider's max_lease_time.
 
         Errors: INVALID_FIELD.
         """

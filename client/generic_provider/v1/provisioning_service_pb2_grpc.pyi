@@ -106,7 +106,7 @@ class ProvisioningServiceStub:
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
     """
     ExtendLeases: _grpc.UnaryUnaryMultiCallable[_provisioning_service_pb2.ExtendLeasesRequest, _provisioning_service_pb2.ExtendLeasesResponse]
-    """Extends leases. A lease can last for the provider's max_lease_time in all.
+    """Extends leases. With all its extensions, a lease lasts at most the provider's max_lease_time.
 
     Errors: INVALID_FIELD.
     """
@@ -221,7 +221,7 @@ class ProvisioningServiceAsyncStub(ProvisioningServiceStub):
     Errors: INVALID_FIELD, PROVIDER_NOT_FOUND.
     """
     ExtendLeases: _aio.UnaryUnaryMultiCallable[_provisioning_service_pb2.ExtendLeasesRequest, _provisioning_service_pb2.ExtendLeasesResponse]  # type: ignore[assignment]
-    """Extends leases. A lease can last for the provider's max_lease_time in all.
+    """Extends leases. With all its extensions, a lease lasts at most the provider's max_lease_time.
 
     Errors: INVALID_FIELD.
     """
@@ -357,7 +357,7 @@ class ProvisioningServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _provisioning_service_pb2.ExtendLeasesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_provisioning_service_pb2.ExtendLeasesResponse, _abc.Awaitable[_provisioning_service_pb2.ExtendLeasesResponse]]:
-        """Extends leases. A lease can last for the provider's max_lease_time in all.
+        """Extends leases. With all its extensions, a lease lasts at most the provider's max_lease_time.
 
         Errors: INVALID_FIELD.
         """

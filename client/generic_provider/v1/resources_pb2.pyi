@@ -703,12 +703,12 @@ class RequestSettings(_message.Message):
     DEACTIVATION_METHOD_FIELD_NUMBER: _builtins.int
     TERM_END_ON_PLATFORM_FIELD_NUMBER: _builtins.int
     activation_method: Global___RequestMethod.ValueType
-    """The method for the actions Activate, End Resting, Short-Term Activation and End Short-Term
+    """The method for the actions Activate, End Resting, Short-Term Activate and End Short-Term
     Deactivation. Default PER_SERVICE.
     """
     deactivation_method: Global___RequestMethod.ValueType
-    """The method for the actions Deactivate, Terminate, Rest, Short-Term Deactivation and End
-    Short-Term Activation. Default PER_SERVICE.
+    """The method for the actions Deactivate, Terminate, Rest, Short-Term Deactivate and End Short-Term
+    Activation. Default PER_SERVICE.
     """
     term_end_on_platform: _builtins.bool
     """If true, requests contain the term end, and the platform switches the service off by itself

@@ -72,7 +72,7 @@ class IncomingCall:
 
     @property
     def identity(self) -> Identity:
-        if self._identity is None:  # reading the address from gRPC takes microseconds
+        if self._identity is None:  # kept, because reading the address from gRPC is slow
             self._identity = self._identified(self.peer)
         return self._identity
 

@@ -59,7 +59,7 @@ class Platform:
             self._database.executescript(f"PRAGMA journal_mode = WAL; {SCHEMA}")
         except sqlite3.DatabaseError as error:
             self._database.close()
-            raise OSError(f"{path} is not of a simulated platform: {error}") from error
+            raise OSError(f"{path} is not the file of a simulated platform: {error}") from error
 
     def close(self) -> None:
         self._database.close()

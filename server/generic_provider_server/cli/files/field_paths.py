@@ -38,7 +38,7 @@ def why_unknown(path: str, of: Descriptor, *, beside: Collection[str] = ()) -> s
 
 def no_field(name: str, of: Descriptor, *, beside: Collection[str] = ()) -> str:
     near = difflib.get_close_matches(name.lower(), [*beside, *of.fields_by_name], n=1)
-    return f"there is no {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    return f"there is no field {name!r}" + (f"; did you mean {near[0]!r}?" if near else "")
 
 
 def nested(cells: Iterable[tuple[str, str]]) -> dict[str, Any]:

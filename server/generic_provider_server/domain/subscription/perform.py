@@ -216,8 +216,8 @@ def _whole(
 def _link(ledger: Ledger, code: str, action: AnyAction, state: Subscription) -> None:
     """Links a provider.
 
-    If the platform already serves the customer, *confirmed* becomes the state that the CRM wants,
-    or an account with unknown contents.
+    If the platform already serves the customer, *confirmed* becomes the contents that the CRM
+    wants if `holds_everything` is set, otherwise an account with unknown contents.
     """
     if code not in ledger.links:
         ledger.links[code] = Link(provider=code)

@@ -29,9 +29,9 @@ from .rpc.timing import Observe
 from .services.action_waits import ActionWaits
 from .services.archiving import archiving_loop
 from .services.auditing import Auditing
-from .services.clock import Clock
+from .services.clock_duties import Duty, duties
+from .services.clock_runner import Clock
 from .services.delivery import Delivery
-from .services.duties import Duty, duties
 from .services.periodic_step import Loop
 from .services.presence import Presence, connected
 from .services.rereading import Rereading

@@ -13,7 +13,7 @@ from generic_provider.v1 import provisioning_service_pb2 as provisioning
 from generic_provider.v1 import request_service_pb2 as requests
 from generic_provider.v1 import reset_service_pb2 as resets
 from generic_provider.v1 import subscription_service_pb2 as subscriptions
-from generic_provider_server.domain import actions, archive, lease, values
+from generic_provider_server.domain import actions, archive, values, verdicts
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.resets import records as reset_records
 from generic_provider_server.domain.subscription import differences, records, request_records
@@ -40,8 +40,8 @@ ENUMS: list[tuple[type[IntEnum], Any]] = [
     (reset_records.DefinitionState, resets.ResetRunDefinitionState),
     (reset_records.RunState, resets.ResetRunState),
     (reset_records.EntryOutcome, resets.EntryOutcome),
-    (lease.ResponseStatus, provisioning.ResponseStatus),
-    (lease.ResponseCode, provisioning.ResponseCode),
+    (verdicts.ResponseStatus, provisioning.ResponseStatus),
+    (verdicts.ResponseCode, provisioning.ResponseCode),
     (archive.ArchiveState, requests.ArchiveState),
 ]
 OF_ACTIONS_ONLY = {

@@ -7,7 +7,6 @@ from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Handed
 from generic_provider_server.commands.live_leases import Release, Withdraw
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection
-from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.subscription.request_records import WaitingFor
@@ -17,6 +16,7 @@ from generic_provider_server.domain.values import (
     RequestType,
     SyncState,
 )
+from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus
 from support.bench import Bench
 from support.examples import ADD_SPORT, NEWS, REMOVE_SPORT, SPORT, viewer
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from generic_provider_server.commands.reset_definitions import Submit
-from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.refusals import InvalidField
 from generic_provider_server.domain.resets.records import RunState
+from generic_provider_server.domain.verdicts import ResponseStatus
 from support.archives import DAY, Archivist, numbers, rejected, stored_runs
 from support.bench import Bench
 from support.examples import viewer

@@ -6,9 +6,9 @@ from generic_provider_server.commands.archive import DeleteArchive
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.domain.actions import ChangeSubscriber
 from generic_provider_server.domain.archive import ArchiveState
-from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.values import Account, RequestState
+from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus
 from support.archives import DAY, Archivist, actions, numbers, rejected
 from support.bench import Bench
 from support.examples import ADD_SPORT, ADD_STREAM, REMOVE_SPORT, viewer

@@ -21,7 +21,6 @@ from generic_provider_server.domain.actions import (
     StopServices,
     Terminate,
 )
-from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import (
     SECOND,
@@ -33,9 +32,10 @@ from generic_provider_server.domain.values import (
     State,
     SyncState,
 )
+from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.rpc import encode
-from generic_provider_server.services.clock import Clock
-from generic_provider_server.services.duties import duties
+from generic_provider_server.services.clock_duties import duties
+from generic_provider_server.services.clock_runner import Clock
 from generic_provider_server.store.read.duties import MOST_DUE
 from support.bench import Bench
 from support.examples import ADD_STREAM, NEWS, SATELLITE, STREAM, card, viewer

@@ -11,10 +11,10 @@ import pytest
 
 from generic_provider_server.commands.claim import Handed
 from generic_provider_server.domain.actions import Rest
-from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.values import SECOND, Instant, State
-from generic_provider_server.services.clock import Clock
-from generic_provider_server.services.duties import duties
+from generic_provider_server.domain.verdicts import ResponseCode
+from generic_provider_server.services.clock_duties import duties
+from generic_provider_server.services.clock_runner import Clock
 from generic_provider_server.store.database.postgres import CLOCK
 from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.waits import Waits

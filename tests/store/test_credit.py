@@ -15,9 +15,10 @@ from generic_provider_server.commands.answers import Respond, Response, respond
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Claim, Handed
 from generic_provider_server.commands.live_leases import Extend, Release
-from generic_provider_server.domain.lease import ResponseStatus, stream_of
+from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.domain.values import SECOND, RequestState
+from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.notices.notice import Notice

@@ -14,10 +14,10 @@ from generic_provider_server.commands.cleaning import MOST_EVENT_ROWS, DropEvent
 from generic_provider_server.commands.reset_runs import Cancel
 from generic_provider_server.domain.actions import Rest
 from generic_provider_server.domain.archive import DAY
-from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.refusals import Refused
 from generic_provider_server.domain.subscription.events import Event, EventKind
 from generic_provider_server.domain.values import SECOND, Instant, SyncState
+from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.store.database.event_rows import MOST_IN_ROW, batched_events
 from generic_provider_server.store.opening import open_store
 from generic_provider_server.store.store import Store

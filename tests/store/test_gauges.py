@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from generic_provider_server.domain.actions import Rest
-from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.domain.values import SECOND, Instant
+from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.metrics.recording import Recording
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.services.watching import Watching

@@ -16,10 +16,10 @@ from generic_provider_server.commands.audit import RefuseItem
 from generic_provider_server.commands.cancel_or_resolve import ResolveRequest
 from generic_provider_server.commands.claim import Handed
 from generic_provider_server.commands.perform import Done
-from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import RequestState, SyncState
+from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus
 from generic_provider_server.store.database import statements as sql
 from generic_provider_server.store.notices.notice import Notice
 from generic_provider_server.store.write.command import Command

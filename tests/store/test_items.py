@@ -4,9 +4,9 @@ import pytest
 
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.domain.actions import AddItems, SwapItem, Terminate
-from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.values import Item
+from generic_provider_server.domain.verdicts import ResponseStatus
 from support.bench import Bench
 from support.examples import viewer
 

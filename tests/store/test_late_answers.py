@@ -5,12 +5,12 @@ import pytest
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest
 from generic_provider_server.commands.claim import Handed
 from generic_provider_server.domain.actions import AddServices, SwapService
-from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.values import (
     RequestState,
     RequestType,
     SyncState,
 )
+from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus
 from support.bench import Bench
 from support.examples import ADD_SPORT, ADD_STREAM, NEWS, REMOVE_SPORT, SPORT, viewer
 

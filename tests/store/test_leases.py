@@ -7,9 +7,9 @@ from generic_provider_server.commands.claim import Claim, Demand, Handed
 from generic_provider_server.commands.end_leases import end_of_other_servers
 from generic_provider_server.commands.providers import UpdateProvider
 from generic_provider_server.domain.actions import AddServices
-from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.domain.values import SECOND, DeliverySettings, RequestState
+from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus
 from support.bench import Bench
 from support.examples import ADD_SPORT, ADD_STREAM, NEWS, SATELLITE, SPORT, viewer
 

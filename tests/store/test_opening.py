@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.refusals import Reason, Refused
+from generic_provider_server.domain.verdicts import ResponseCode
 from generic_provider_server.store.database.engine import StoreInUse, UnsupportedDatabase
 from generic_provider_server.store.opening import open_store
 from support.bench import Bench, HandClock

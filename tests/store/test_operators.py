@@ -6,10 +6,10 @@ from msgspec.structs import replace
 from generic_provider_server.commands.cancel_or_resolve import CancelRequest, ResolveRequest
 from generic_provider_server.commands.perform import Done
 from generic_provider_server.domain.actions import AddServices
-from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import ActionState, Who
 from generic_provider_server.domain.values import RequestState, RequestType, SyncState
+from generic_provider_server.domain.verdicts import ResponseCode
 from support.bench import Bench
 from support.examples import ADD_NEWS, ADD_SPORT, NEWS, SPORT, viewer
 

@@ -23,12 +23,12 @@ from generic_provider_server.commands.end_leases import end_of_other_servers, en
 from generic_provider_server.commands.live_leases import Disown
 from generic_provider_server.commands.scheduled import CancelScheduled
 from generic_provider_server.domain.actions import AddServices, RemoveServices, Selection
-from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.resets.records import EntryOutcome, RunState
 from generic_provider_server.domain.subscription.records import ActionState
 from generic_provider_server.domain.values import SECOND, Instant, SyncState
-from generic_provider_server.services.clock import Clock
-from generic_provider_server.services.duties import duties
+from generic_provider_server.domain.verdicts import ResponseStatus
+from generic_provider_server.services.clock_duties import duties
+from generic_provider_server.services.clock_runner import Clock
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.services.surveying import totals_of
 from generic_provider_server.store.archives.lines import RequestLine, RunLine, number_of
@@ -36,7 +36,7 @@ from generic_provider_server.store.database.bulk import Bulk
 from generic_provider_server.store.database.sqlite import SqliteTables, _spoken
 from generic_provider_server.store.opening import engine_of, open_store
 from generic_provider_server.store.read.archivable import MOST_ROWS
-from generic_provider_server.store.read.archivable_runs import Place
+from generic_provider_server.store.read.archivable_runs import PageStart
 from generic_provider_server.store.read.archives import ArchiveFilter
 from generic_provider_server.store.read.filters import (
     ActionFilter,
@@ -273,7 +273,7 @@ async def _archive(bench: Bench) -> None:
     assert await store.do(TakeArchive(worker="server")) == archive
     taken = replace(archive, final_before=later)
     settled = (MARK + 10_000) * BLOCK  # blocked requests have smaller numbers
-    page = await store.read(lambda queries: queries.archivable(taken, 0, after=Place(settled)))
+    page = await store.read(lambda queries: queries.archivable(taken, 0, after=PageStart(settled)))
     assert page is not None
     assert len(page.lines) > MOST_ROWS
     assert await store.read(lambda queries: queries.archivable(taken, 1))

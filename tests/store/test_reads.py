@@ -4,7 +4,6 @@ import pytest
 
 from generic_provider_server.commands.perform import Perform
 from generic_provider_server.domain.actions import ActionKind, Deactivate
-from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.subscription.records import ActionState, Who
 from generic_provider_server.domain.values import (
     RequestOrigin,
@@ -13,6 +12,7 @@ from generic_provider_server.domain.values import (
     State,
     SyncState,
 )
+from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.store.read.filters import (
     ActionFilter,
     RequestFilter,

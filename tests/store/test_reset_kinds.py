@@ -3,12 +3,12 @@ from __future__ import annotations
 import pytest
 
 from generic_provider_server.domain.actions import Deactivate
-from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.resets.records import (
     EntryOutcome,
 )
 from generic_provider_server.domain.subscription.differences import DifferenceKind
 from generic_provider_server.domain.values import RequestType, SyncState
+from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.store.read.filters import RequestFilter
 from support.bench import Bench
 from support.examples import ADD_NEWS, ADD_SPORT, REMOVE_SPORT, viewer

@@ -3,7 +3,6 @@ from __future__ import annotations
 import pytest
 
 from generic_provider_server.commands.reset import ResetDone, ResetSubscription
-from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.records import Who
 from generic_provider_server.domain.values import (
@@ -12,6 +11,7 @@ from generic_provider_server.domain.values import (
     RequestType,
     SyncState,
 )
+from generic_provider_server.domain.verdicts import ResponseStatus
 from support.bench import Bench
 from support.examples import ADD_NEWS, ADD_SPORT, ADD_STREAM, viewer
 

@@ -6,11 +6,11 @@ import asyncio
 
 from generic_provider_server.commands.due import EndDelays
 from generic_provider_server.domain.actions import Deactivate, Rest
-from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.resets.records import EntryOutcome, RunState
 from generic_provider_server.domain.values import SECOND, Instant, RequestState, State
-from generic_provider_server.services.clock import Clock
-from generic_provider_server.services.duties import Duty
+from generic_provider_server.domain.verdicts import ResponseStatus
+from generic_provider_server.services.clock_duties import Duty
+from generic_provider_server.services.clock_runner import Clock
 from generic_provider_server.store.read.queries import Queries
 from support.bench import Bench
 from support.documents import with_document

@@ -17,10 +17,11 @@ from generic_provider_server.commands.providers import UpdateProvider
 from generic_provider_server.commands.reset_runs import Take
 from generic_provider_server.commands.reset_sending import Send
 from generic_provider_server.domain.actions import AddServices, Selection
-from generic_provider_server.domain.lease import ResponseCode, stream_of
+from generic_provider_server.domain.lease import stream_of
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.resets.records import RunState, Settled
 from generic_provider_server.domain.values import SECOND, Service
+from generic_provider_server.domain.verdicts import ResponseCode
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
 from generic_provider_server.store.database.number_blocks import FEW

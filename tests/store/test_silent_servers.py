@@ -12,10 +12,10 @@ import pytest
 from generic_provider_server.commands.end_leases import end_of_silent
 from generic_provider_server.commands.live_leases import Withdraw
 from generic_provider_server.commands.servers import Forget
-from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.refusals import Reason, Refused
 from generic_provider_server.domain.subscription.request_records import WaitingFor
 from generic_provider_server.domain.values import SECOND, SyncState
+from generic_provider_server.domain.verdicts import ResponseCode
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.presence import Presence
 from generic_provider_server.store.opening import open_store

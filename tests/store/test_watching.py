@@ -15,8 +15,8 @@ from generic_provider_server.domain.subscription.events import Event, EventKind
 from generic_provider_server.services.event_places import (
     BEGINNING,
     Drain,
+    EventPlace,
     Heartbeat,
-    Place,
     PlacedEvent,
     Sent,
     Wanted,
@@ -68,7 +68,7 @@ class Watcher:
 
 @asynccontextmanager
 async def watcher(
-    watching: Watching, wanted: Wanted = ALL, *, start: Place | None = BEGINNING
+    watching: Watching, wanted: Wanted = ALL, *, start: EventPlace | None = BEGINNING
 ) -> AsyncIterator[Watcher]:
     async with aclosing(watching.watch(wanted, start)) as sent:  # type: ignore[type-var]
         found = Watcher(sent)
@@ -149,7 +149,7 @@ async def test_a_heartbeat_is_after_what_the_filters_left_out(
     async with watcher(watching, Wanted(subscription="nobody")) as watched:
         await bench.become(viewer("S1"))
         bounds = await bench.store.read(lambda queries: queries.event_bounds())
-        while watched.place < Place(bounds.next):
+        while watched.place < EventPlace(bounds.next):
             assert await watched.next() is None
 
 
@@ -205,12 +205,12 @@ async def test_a_cursor_of_another_store_or_from_the_future_is_unknown(
     bench: Bench, watching: Watching
 ) -> None:
     bounds = await bench.store.read(lambda queries: queries.event_bounds())
-    for place in (Place(bounds.next, 1), Place(bounds.next + 1)):
+    for place in (EventPlace(bounds.next, 1), EventPlace(bounds.next + 1)):
         with pytest.raises(Refused) as refused:
             async with watcher(watching, start=place):
                 pass
         assert refused.value.reason is Reason.CURSOR_UNKNOWN
-    for cursor in ("x", f"{'0' * 32}-1-0", watching.cursor(Place(1)) + "0" * 40):
+    for cursor in ("x", f"{'0' * 32}-1-0", watching.cursor(EventPlace(1)) + "0" * 40):
         with pytest.raises(Refused) as refused:
             watching.place(cursor)
         assert refused.value.reason is Reason.CURSOR_UNKNOWN

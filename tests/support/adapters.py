@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from generic_provider_server.commands.answers import Response, Verdict, respond
 from generic_provider_server.commands.claim import Handed
-from generic_provider_server.domain.lease import ResponseCode, ResponseStatus
 from generic_provider_server.domain.platform.doubt import doubt_only
 from generic_provider_server.domain.platform.image import Request
 from generic_provider_server.domain.platform.named_elements import Name, names
@@ -20,7 +19,7 @@ from generic_provider_server.domain.values import (
     RequestState,
     RequestType,
 )
-from generic_provider_server.domain.verdicts import judge_final
+from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus, judge_final
 from generic_provider_server.services.delivery import Delivery
 from generic_provider_server.services.streams import AdapterStream
 

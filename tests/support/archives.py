@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from generic_provider_server.commands.archive import CreateArchive
 from generic_provider_server.domain.archive import ArchiveRecord
-from generic_provider_server.domain.lease import ResponseStatus
 from generic_provider_server.domain.values import SECOND, Instant
+from generic_provider_server.domain.verdicts import ResponseStatus
 from generic_provider_server.services.archiving import Archiving
 from generic_provider_server.store.archives.file import ArchiveFile, ArchiveWriter
 from generic_provider_server.store.archives.folder import ArchiveFolder

@@ -16,7 +16,7 @@ from generic_provider_server.commands.perform import Done, Perform
 from generic_provider_server.commands.providers import CreateProvider, SetProviderState
 from generic_provider_server.commands.scheduled import Schedule
 from generic_provider_server.domain.actions import AnyAction, BecomeSubscriber
-from generic_provider_server.domain.lease import Lease, ResponseStatus, token_of
+from generic_provider_server.domain.lease import Lease, token_of
 from generic_provider_server.domain.platform.image import PlatformImage
 from generic_provider_server.domain.subscription.records import (
     ActionRecord,
@@ -31,8 +31,9 @@ from generic_provider_server.domain.values import (
     ProviderState,
     SyncState,
 )
-from generic_provider_server.services.clock import Clock
-from generic_provider_server.services.duties import duties
+from generic_provider_server.domain.verdicts import ResponseStatus
+from generic_provider_server.services.clock_duties import duties
+from generic_provider_server.services.clock_runner import Clock
 from generic_provider_server.store.read.filters import RequestFilter
 from generic_provider_server.store.store import Store
 from generic_provider_server.store.write.command import Audit, Command

@@ -20,7 +20,10 @@ from generic_provider_server.domain.platform.reported import Reported
 from generic_provider_server.domain.refusals import Reason
 from generic_provider_server.domain.subscription.aggregate import Aggregate, Link
 from generic_provider_server.domain.subscription.due import next_end, overdue, usage_is_over
-from generic_provider_server.domain.subscription.names_changed import names_kept, names_the_same
+from generic_provider_server.domain.subscription.names_changed import (
+    changed_names_stay_wanted,
+    only_known_names_sent,
+)
 from generic_provider_server.domain.subscription.pending_requests import Pending
 from generic_provider_server.domain.subscription.perform import perform
 from generic_provider_server.domain.subscription.report import CLOCKS, overtaken, report
@@ -338,9 +341,9 @@ class Life:
         if unsettled < FEW or unsettled % FEW == 0:  # the slow way takes long for many
             named = names_of(former) if former else NO_NAMES
             assert names_after(former, named, transition) == names_of(self.aggregate)
-            if former and names_the_same(former, transition):
+            if former and only_known_names_sent(former, transition):
                 assert named == names_of(self.aggregate)
-            if former and names_kept(former, transition):
+            if former and changed_names_stay_wanted(former, transition):
                 assert named == names_of(self.aggregate)
         for link in self.aggregate.links:
             held = link.expected(now=self.now)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 from generic_provider_server.commands.answers import Verdict
-from generic_provider_server.domain.lease import ResponseCode
 from generic_provider_server.domain.values import RequestState
-from generic_provider_server.rpc.decode_responses import answers_of
+from generic_provider_server.domain.verdicts import ResponseCode
+from generic_provider_server.rpc.responses import answers_of
 
 
 def test_many_answers_are_judged_by_hundreds_and_told_in_order() -> None:

@@ -6,14 +6,14 @@ from typing import assert_never
 
 from ..domain.archive import Archived
 from ..domain.lane import Lane, accept, reject
-from ..domain.lease import Lease, LeaseEnd, ResponseCode, ResponseStatus, lease_of, streams_of
+from ..domain.lease import Lease, LeaseEnd, lease_of, streams_of
 from ..domain.platform.named_elements import names
 from ..domain.subscription.aggregate import Aggregate
 from ..domain.subscription.pending_requests import Pending
 from ..domain.subscription.records import SubscriptionRecord
 from ..domain.subscription.request_records import RequestRecord, request_number
 from ..domain.values import RequestState, Value
-from ..domain.verdicts import judge_final, judge_pending
+from ..domain.verdicts import ResponseCode, ResponseStatus, judge_final, judge_pending
 from ..store.notices.tally import ANSWERS
 from ..store.write.loaded import Needs
 from ..store.write.transaction import Transaction

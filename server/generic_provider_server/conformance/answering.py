@@ -39,12 +39,12 @@ async def piled_up(play: Play) -> None:
     """Delays the verdict on the first answer, so that later answers wait in the adapter."""
     one = await play.newcomer(rule=3)
     first = one.become()
-    play.stage.held[first.number] = HELD_SECONDS
+    play.service.held[first.number] = HELD_SECONDS
     lease = await play.give(
         first, one.activate(), one.deactivate(), one.activate(), one.deactivate()
     )
-    await play.stage.until(lambda: lease.done, seconds=play.patience)
-    early = {e.request for e in play.stage.answers if e.code == v1.RESPONSE_CODE_OUT_OF_ORDER}
+    await play.service.until(lambda: lease.done, seconds=play.patience)
+    early = {e.request for e in play.service.answers if e.code == v1.RESPONSE_CODE_OUT_OF_ORDER}
     early &= {each.number for each in lease.requests}
     if forgotten := [number for number in lease.waiting if number in early]:
         raise Broken(9, f"{forgotten[0]} was not answered again after OUT_OF_ORDER")
@@ -114,7 +114,7 @@ async def rejection(play: Play) -> None:
 
 async def _rest_is_dropped(play: Play, lease: CheckedLease, *, after: int, why: str) -> None:
     await play.quiet()
-    answered = [each.number for each in lease.requests[after:] if play.stage.answers_to(each)]
+    answered = [each.number for each in lease.requests[after:] if play.service.answers_to(each)]
     if answered:
         raise Broken(4, f"after {why} it went on with {', '.join(answered)} of the same lease")
     play.findings.kept(4, f"the rest of a lease was dropped after {why}")
@@ -124,11 +124,11 @@ async def lost_answers(play: Play) -> None:
     played = []
     for status in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
         request = (await play.newcomer(rule=8)).activate()
-        play.stage.lost[request.number] = status
+        play.service.lost[request.number] = status
         await play.give(request)
         played.append((status, request))
-    answers = play.stage.answers_to
-    await play.stage.until(
+    answers = play.service.answers_to
+    await play.service.until(
         lambda: all(len(answers(request)) > 1 for _, request in played), seconds=play.patience
     )
     for status, request in played:
@@ -151,14 +151,14 @@ async def verdicts(play: Play) -> None:
     played = []
     for code in VERDICTS:
         request = (await play.newcomer(rule=9)).activate()
-        play.stage.forced[request.number] = code
+        play.service.forced[request.number] = code
         await play.give(request)
         played.append((code, request))
     for _, request in played:
         await play.first_answer(request, rule=9)
     await play.quiet()
     for code, request in played:
-        times = len(play.stage.answers_to(request))
+        times = len(play.service.answers_to(request))
         if times > MOST_REPEATS:
             name = v1.ResponseCode.Name(code).removeprefix("RESPONSE_CODE_")
             play.findings.broken(9, f"the same answer {times} times, though the verdict was {name}")

@@ -12,7 +12,7 @@ from generic_provider.v1.provisioning_service_pb2_grpc import (
 )
 
 from . import answering, connecting, working
-from .fake_service import Stage
+from .fake_service import FakeService
 from .rules import Broken, Findings, Gone, RuleVerdict
 from .scenario_steps import LEAST_CREDIT, Play, Terms
 
@@ -48,17 +48,19 @@ class NotJudged(Exception):
 class Check:
     """Waits until an adapter connects to `address`, and runs the scenarios."""
 
-    def __init__(self, address: str, stage: Stage, findings: Findings, *, terms: Terms) -> None:
+    def __init__(
+        self, address: str, service: FakeService, findings: Findings, *, terms: Terms
+    ) -> None:
         self.address = address
         self._findings = findings
-        self._play = Play(stage, findings, terms)
+        self._play = Play(service, findings, terms)
 
     async def connected(self) -> str:
         """Waits until the adapter has connected, and returns its name."""
-        stage, seconds = self._play.stage, self._play.terms.first_stream.total_seconds()
-        if not await stage.until(lambda: stage.streams, seconds=seconds):
+        service, seconds = self._play.service, self._play.terms.first_stream.total_seconds()
+        if not await service.until(lambda: service.streams, seconds=seconds):
             raise NotJudged(f"no adapter connected to {self.address} within {seconds:g} s")
-        request = stage.streams[0].request
+        request = service.streams[0].request
         if request.HasField("max_in_flight") and request.max_in_flight < LEAST_CREDIT:
             raise NotJudged(f"max_in_flight must be {LEAST_CREDIT} at least for this check")
         return request.adapter
@@ -80,9 +82,9 @@ class Check:
 async def checking(listen: str, *, terms: Terms) -> AsyncIterator[Check]:
     """Starts the fake server of the check. Raises OSError if it cannot listen on the address."""
     findings = Findings()
-    stage = Stage(findings)
+    service = FakeService(findings)
     server = grpc.aio.server(options=[("grpc.so_reuseport", 0)])
-    add_ProvisioningServiceServicer_to_server(stage, server)
+    add_ProvisioningServiceServicer_to_server(service, server)
     try:
         port = server.add_insecure_port(listen)
     except RuntimeError:
@@ -92,7 +94,7 @@ async def checking(listen: str, *, terms: Terms) -> AsyncIterator[Check]:
     address = f"{listen.rpartition(':')[0]}:{port}"
     await server.start()
     try:
-        yield Check(address, stage, findings, terms=terms)
+        yield Check(address, service, findings, terms=terms)
     finally:
-        stage.cut_all()
+        service.cut_all()
         await server.stop(GRACE_SECONDS)

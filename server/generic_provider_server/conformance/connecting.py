@@ -46,7 +46,7 @@ async def cut_streams(play: Play) -> None:
     while len(pauses) < CUTS and now() - began < CUTTING_SECONDS:
         stream = await play.stream()
         await play.give(request)
-        play.stage.cut(stream)
+        play.service.cut(stream)
         pauses.append(await play.reconnected(stream))
     lease = await play.give(request)
     _judge_pauses(play, pauses)
@@ -68,8 +68,8 @@ def _judge_pauses(play: Play, pauses: list[float]) -> None:
 async def drain(play: Play) -> None:
     one, old = await play.newcomer(rule=11), await play.stream()
     lease = await play.give(play.work(one))
-    play.stage.drain(old)
-    at_once = await play.stage.until(play.stage.current, seconds=DRAIN_SECONDS)
+    play.service.drain(old)
+    at_once = await play.service.until(play.service.current, seconds=DRAIN_SECONDS)
     old.end(grpc.StatusCode.OK)
     if not at_once:
         play.findings.broken(11, f"no new stream within {DRAIN_SECONDS:g} s of a drain")
@@ -88,7 +88,7 @@ async def frozen_server(play: Play) -> None:
     stream = await play.stream()
     stream.silent = True
     began = now()
-    if not await play.stage.until(lambda: not stream.open, seconds=1.5 * SILENCE_SECONDS):
+    if not await play.service.until(lambda: not stream.open, seconds=1.5 * SILENCE_SECONDS):
         raise Broken(1, f"no message came for {1.5 * SILENCE_SECONDS:g} s: not cancelled")
     await play.reconnected(stream)
     play.findings.kept(1, f"cancelled a stream that had been silent for {now() - began:.0f} s")
@@ -98,12 +98,12 @@ async def refused_streams(play: Play) -> None:
     if not play.terms.slow:
         return
     first = await play.stream()
-    play.stage.refusing = REFUSALS
-    play.stage.cut(first)
+    play.service.refusing = REFUSALS
+    play.service.cut(first)
     pauses, stream = [], first
     for _ in range(REFUSALS + 1):
         pauses.append(await play.reconnected(stream))
-        stream = play.stage.streams[play.stage.streams.index(stream) + 1]
+        stream = play.service.streams[play.service.streams.index(stream) + 1]
     longest = max(pauses)
     if longest < 1:
         raise Broken(1, f"refused {REFUSALS} times, it never paused longer than {longest:.1f} s")
@@ -112,6 +112,6 @@ async def refused_streams(play: Play) -> None:
 
 async def one_stream(play: Play) -> None:
     """Counts the streams at the end of the check, when no stream is ending or beginning."""
-    count = sum(stream.open and not stream.drained for stream in play.stage.streams)
+    count = sum(stream.open and not stream.drained for stream in play.service.streams)
     if count > 1:
         raise Broken(1, f"{count} streams at once; is more than one adapter connected?")

@@ -34,7 +34,7 @@ class Answer(NamedTuple):
     """The verdict that the adapter got."""
 
 
-class Stage(ProvisioningServiceServicer):
+class FakeService(ProvisioningServiceServicer):
     def __init__(self, findings: Findings) -> None:
         self.streams: list[CheckedStream] = []
         self.answers: list[Answer] = []

@@ -11,7 +11,7 @@ from datetime import timedelta
 from generic_provider.v1 import provisioning_service_pb2 as v1
 from generic_provider.v1.resources_pb2 import ProvisioningRequest, RequestType
 
-from .fake_service import Answer, Stage
+from .fake_service import Answer, FakeService
 from .lease import CheckedLease, CheckedStream
 from .named_parts import Offer
 from .rules import Broken, Findings, Gone
@@ -51,8 +51,8 @@ class Terms:
 
 
 class Play:
-    def __init__(self, stage: Stage, findings: Findings, terms: Terms) -> None:
-        self.stage = stage
+    def __init__(self, service: FakeService, findings: Findings, terms: Terms) -> None:
+        self.service = service
         self.findings = findings
         self.terms = terms
         self.patience = terms.patience.total_seconds()
@@ -61,8 +61,8 @@ class Play:
         self._numbers = itertools.count(int(time.time()) * 1_000 % 10**10)
 
     async def stream(self) -> CheckedStream:
-        await self.stage.until(self.stage.current, seconds=self.patience)
-        stream = self.stage.current()
+        await self.service.until(self.service.current, seconds=self.patience)
+        stream = self.service.current()
         if stream is None:
             raise Gone(1, f"no stream within {self.patience:g} s")
         return stream
@@ -72,9 +72,11 @@ class Play:
 
         Returns the seconds between the end of the old stream and the start of the next stream.
         """
-        streams = self.stage.streams
+        streams = self.service.streams
         later = streams.index(old) + 1
-        await self.stage.until(lambda: not old.open and len(streams) > later, seconds=self.patience)
+        await self.service.until(
+            lambda: not old.open and len(streams) > later, seconds=self.patience
+        )
         if len(streams) == later or old.closed_at is None:
             raise Gone(1, f"no new stream within {self.patience:g} s after one had ended")
         return streams[later].opened_at - old.closed_at
@@ -86,11 +88,11 @@ class Play:
 
         `seconds`: the duration of the lease; 0 means the duration that the adapter asked for.
         """
-        return self.stage.give(requests, on=await self.stream(), timed=timed, seconds=seconds)
+        return self.service.give(requests, on=await self.stream(), timed=timed, seconds=seconds)
 
     async def answered(self, lease: CheckedLease, *, rule: int) -> None:
         """Waits until every request of the lease is answered."""
-        if await self.stage.until(lambda: lease.done, seconds=self.patience):
+        if await self.service.until(lambda: lease.done, seconds=self.patience):
             return
         raise Broken(rule, f"{lease.waiting[0]} was not answered within {self.patience:g} s")
 
@@ -101,15 +103,15 @@ class Play:
         means the patience of the check.
         """
         patience = self.patience if seconds is None else seconds
-        await self.stage.until(lambda: self.stage.answers_to(request), seconds=patience)
-        if found := self.stage.answers_to(request):
+        await self.service.until(lambda: self.service.answers_to(request), seconds=patience)
+        if found := self.service.answers_to(request):
             return found[0]
         raise Broken(rule, f"{request.number} was not answered within {self.patience:g} s")
 
     async def _kept(self, request: ProvisioningRequest) -> bool:
         """Hands the request over. Returns False if the adapter releases the lease."""
         lease = await self.give(request)
-        await self.stage.until(lambda: lease.done or lease.released, seconds=self.patience)
+        await self.service.until(lambda: lease.done or lease.released, seconds=self.patience)
         return not lease.released
 
     async def newcomer(self, *, rule: int) -> Subscriber:

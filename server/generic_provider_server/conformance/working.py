@@ -31,7 +31,9 @@ async def redelivery(play: Play) -> None:
     request = play.work(one)
     lease = await play.give(request)
     for _ in range(2):
-        if await play.stage.until(lambda: play.stage.answers_to(request), seconds=AGAIN_SECONDS):
+        if await play.service.until(
+            lambda: play.service.answers_to(request), seconds=AGAIN_SECONDS
+        ):
             play.findings.not_seen(6, "work that lasts: it answered at once")
             return
         lease = await play.give(request)
@@ -47,7 +49,7 @@ async def one_answer(play: Play, newest: CheckedLease) -> None:
     await play.quiet()
     (request,) = newest.requests
     since = newest.given_at + ON_THE_WAY_SECONDS
-    late = [each for each in play.stage.answers_to(request) if each.at > since]
+    late = [each for each in play.service.answers_to(request) if each.at > since]
     old = [each for each in late if each.token != newest.token]
     if old:
         raise Broken(6, f"{request.number} was answered with a token that was not the newest")
@@ -80,7 +82,7 @@ async def _seconds_of_work(play: Play, one: Subscriber) -> float:
 
 
 async def _extended(play: Play, lease: CheckedLease) -> None:
-    await play.stage.until(lambda: lease.done or not lease.live, seconds=play.patience)
+    await play.service.until(lambda: lease.done or not lease.live, seconds=play.patience)
     took = now() - lease.given_at
     if lease.extended_at:
         after = lease.extended_at[0] - lease.given_at
@@ -97,7 +99,7 @@ async def _taken(play: Play, lease: CheckedLease) -> None:
     if not lease.extended_at:
         return
     await play.quiet()
-    started = [each.number for each in rest if play.stage.answers_to(each)]
+    started = [each.number for each in rest if play.service.answers_to(each)]
     if started:
         play.findings.broken(7, f"after live = false it went on with {', '.join(started)}")
     else:
@@ -108,7 +110,7 @@ def _side_by_side(play: Play, *leases: CheckedLease) -> None:
     """Reports whether the adapter works on several leases at the same time. No rule demands
     this.
     """
-    firsts = [play.stage.answers_to(lease.requests[0]) for lease in leases]
+    firsts = [play.service.answers_to(lease.requests[0]) for lease in leases]
     if not all(firsts):
         return
     took = [answers[0].at - lease.given_at for answers, lease in zip(firsts, leases, strict=True)]
@@ -117,22 +119,22 @@ def _side_by_side(play: Play, *leases: CheckedLease) -> None:
 
 
 async def old_lease(play: Play) -> None:
-    """Hands over a lease whose duration has mostly passed, as a server does that was suspended
-    before.
+    """Gives a lease of which most of the time has passed, like a server that was suspended while it
+    sent the lease.
     """
     one, stream = await play.newcomer(rule=13), await play.stream()
     request = one.activate()
-    lease = play.stage.give([request], on=stream, timed=False, spent=0.8)
-    opened = play.stage.streams.index(stream) + 1
-    await play.stage.until(lambda: lease.released, seconds=play.patience)
+    lease = play.service.give([request], on=stream, timed=False, spent=0.8)
+    opened = play.service.streams.index(stream) + 1
+    await play.service.until(lambda: lease.released, seconds=play.patience)
     await play.quiet()
-    if play.stage.answers_to(request):
+    if play.service.answers_to(request):
         raise Broken(
             13, f"{request.number} was begun, though most of the lease's duration was over"
         )
     if not lease.released:
         raise Broken(13, "a lease was not released, though most of its duration was over")
-    if not await play.stage.until(lambda: play.stage.streams[opened:], seconds=play.patience):
+    if not await play.service.until(lambda: play.service.streams[opened:], seconds=play.patience):
         raise Broken(13, "no new stream was opened after a lease whose duration was mostly over")
     play.findings.kept(
         13, "a lease whose duration was mostly over was released, a new stream opened"
@@ -147,11 +149,11 @@ async def cut_in_work(play: Play) -> None:
     begun, unbegun = play.work(one), one.activate()
     lease = await play.give(begun, unbegun)
     await asyncio.sleep(AGAIN_SECONDS)
-    play.stage.cut(stream)
+    play.service.cut(stream)
     await play.first_answer(begun, rule=13)
-    await play.stage.until(lambda: lease.released, seconds=play.patience)
+    await play.service.until(lambda: lease.released, seconds=play.patience)
     await play.quiet()
-    if play.stage.answers_to(unbegun):
+    if play.service.answers_to(unbegun):
         raise Broken(13, f"{unbegun.number} was begun after its stream had ended")
     if not lease.released:
         raise Broken(13, "the rest of a lease was not released after its stream had ended")
@@ -165,7 +167,7 @@ async def platform_down(play: Play) -> None:
     one, stream = await play.newcomer(rule=10), await play.stream()
     request = one.activate(play.terms.down)
     lease = await play.give(request, one.deactivate())
-    stage = play.stage
+    stage = play.service
     await stage.until(lambda: lease.released or stage.answers_to(request), seconds=play.patience)
     if stage.answers_to(request):
         raise Broken(10, f"{request.number} was answered, though the platform was down")

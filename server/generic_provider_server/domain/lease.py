@@ -1,6 +1,4 @@
-"""Makes and checks lease tokens, defines the codes of answers, and computes the delays of failed
-requests.
-"""
+"""Makes and checks lease tokens, and computes the delays of failed requests."""
 
 from __future__ import annotations
 
@@ -18,22 +16,6 @@ from .values import SECOND, Value
 
 LONGEST_DELAY = 300 * SECOND
 _MAC_BYTES = 12
-
-
-class ResponseStatus(IntEnum):
-    ACCEPTED = 1
-    REJECTED = 2
-    RETRY_LATER = 3
-
-
-class ResponseCode(IntEnum):
-    APPLIED = 1
-    DUPLICATE = 2
-    STALE = 3
-    CONFLICT = 4
-    OUT_OF_ORDER = 5
-    NOT_FOUND = 6
-    INVALID = 7
 
 
 class LeaseEnd(IntEnum):

@@ -1,13 +1,36 @@
-"""Decides the verdict on an answer of an adapter, from the state of the request and of its lane."""
+"""Defines the verdicts on the answers of adapters, and decides the verdict from the state of the
+request and of its lane.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 
 from .lane import Lane
-from .lease import Lease, ResponseCode, ResponseStatus
+from .lease import Lease
 from .subscription.pending_requests import Pending
 from .values import RequestState
+
+
+class ResponseStatus(IntEnum):
+    """The outcome of a request according to the adapter."""
+
+    ACCEPTED = 1
+    REJECTED = 2
+    RETRY_LATER = 3
+
+
+class ResponseCode(IntEnum):
+    """The verdict on an answer."""
+
+    APPLIED = 1
+    DUPLICATE = 2
+    STALE = 3
+    CONFLICT = 4
+    OUT_OF_ORDER = 5
+    NOT_FOUND = 6
+    INVALID = 7
 
 
 def judge_pending(

@@ -11,9 +11,9 @@ from importlib.metadata import version
 
 from prometheus_client import ProcessCollector
 
-from ..domain.lease import ResponseCode
 from ..domain.subscription.records import ActionState
 from ..domain.values import SECOND, RequestState
+from ..domain.verdicts import ResponseCode
 from ..services.periodic_step import Loop
 from ..services.presence import Connected, Presence
 from ..services.watching import Watching

@@ -16,11 +16,11 @@ from ..commands.report import EntryResult, Outcome
 from ..commands.reset_definitions import Submit
 from ..domain.archive import ArchiveRecord
 from ..domain.audit import AuditEntry
-from ..domain.lease import ResponseCode
 from ..domain.refusals import Reason, Refused
 from ..domain.resets.records import DefinitionRecord, RunRecord, definition_id, run_id
 from ..domain.subscription.records import ActionRecord, action_id
 from ..domain.subscription.request_records import RequestRecord
+from ..domain.verdicts import ResponseCode
 from ..services.auditing import Auditing
 from ..store.write.command import Asked
 from .access import EVERY_ROLE, Identity
@@ -56,7 +56,7 @@ RECORDED_IF_REFUSED = frozenset(
 """RPCs that are recorded only if a call was refused because of the caller's roles."""
 
 RECORDED_TOGETHER = frozenset({"DownloadArchive", "PullPendingRequests", "StreamPendingRequests"})
-"""RPCs that adapters call again and again. Many calls share one entry."""
+"""RPCs that the same caller calls again and again. Many calls share one entry."""
 
 RECORDED_EACH = frozenset(
     {

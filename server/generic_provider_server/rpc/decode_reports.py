@@ -14,7 +14,7 @@ from ..services.reporting import Example, Reporting, Subscriber, Terms
 from ..store.archives.lines import moment
 from . import encode_parts
 from .checks import CODE, TEXT, Checks
-from .decode_responses import printable
+from .responses import printable
 
 MOST_SUBSCRIBERS = 1_000
 MOST_ITEMS = 1_000

@@ -14,7 +14,7 @@ from ..domain.resets.records import RunRecord, Settled, run_id
 from ..domain.subscription.events import Event, EventKind
 from ..domain.subscription.records import ActionRecord, SubscriptionRecord, action_id
 from ..domain.subscription.request_records import RequestRecord, request_number
-from ..services.event_places import BEGINNING, Drain, Heartbeat, Place, PlacedEvent, Wanted
+from ..services.event_places import BEGINNING, Drain, EventPlace, Heartbeat, PlacedEvent, Wanted
 from ..services.watching import Watching
 from ..store.read.queries import Queries
 from ..store.store import Store
@@ -62,7 +62,7 @@ class EventStreams:
                         for each in await self._shown(placed[first : first + AT_ONCE]):
                             yield each
 
-    def _heartbeat(self, place: Place) -> api.WatchEventsResponse:
+    def _heartbeat(self, place: EventPlace) -> api.WatchEventsResponse:
         heartbeat = api.WatchEventsResponse.Heartbeat(
             cursor=self._watching.cursor(place),
             server_time=encode_parts.timestamp(encode_parts.now()),

@@ -23,8 +23,8 @@ from ..store.store import Store
 from . import encode, encode_parts
 from .checks import Checks
 from .decode_reports import subscribers_of, summary, terms_of
-from .decode_responses import answers_of
 from .incoming import IncomingCall
+from .responses import answers_of
 
 HEARTBEAT = 5.0, 10.0
 """The limits of the random time, in seconds, after which a silent stream gets a heartbeat.

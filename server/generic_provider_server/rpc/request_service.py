@@ -7,7 +7,6 @@ from generic_provider.v1 import resources_pb2 as pb
 
 from ..commands.cancel_or_resolve import CancelRequest, ResolveRequest
 from ..domain.archive import request_missing
-from ..domain.lease import ResponseStatus
 from ..domain.refusals import Reason, not_found
 from ..domain.subscription.request_records import RequestRecord
 from ..domain.values import (
@@ -17,6 +16,7 @@ from ..domain.values import (
     RequestState,
     RequestType,
 )
+from ..domain.verdicts import ResponseStatus
 from ..services.presence import Connected, Presence
 from ..store.archives.folder import ArchiveFolder
 from ..store.memory.set_aside import SetAside

@@ -25,7 +25,7 @@ from ..domain.archive import ArchiveRecord, ArchiveState
 from ..store.archives.file import ArchiveWriter, DamagedArchive
 from ..store.archives.folder import ArchiveFolder
 from ..store.archives.lines import Content, RequestLine, instant
-from ..store.read.archivable_runs import START, Page, Place
+from ..store.read.archivable_runs import START, Page, PageStart
 from ..store.read.queries import Queries
 from ..store.store import Store
 from .periodic_step import Loop
@@ -117,7 +117,7 @@ class Archiving:
                 stored_at, archive = time.monotonic(), await self._put(archive)
         return archive
 
-    async def _page(self, archive: ArchiveRecord, part: int, after: Place) -> Page | None:
+    async def _page(self, archive: ArchiveRecord, part: int, after: PageStart) -> Page | None:
         question = partial(Queries.archivable, archive=archive, part=part, after=after)
         began = time.monotonic()
         page = await self._store.read(question)

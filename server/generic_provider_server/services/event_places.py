@@ -10,7 +10,7 @@ from ..domain.subscription.events import Event, EventKind
 from ..domain.values import Instant
 
 
-class Place(NamedTuple):
+class EventPlace(NamedTuple):
     """A place between two events: after the first `events` events of the row of events whose
     number is `row`.
     """
@@ -19,7 +19,7 @@ class Place(NamedTuple):
     events: int = 0
 
 
-BEGINNING = Place(0)
+BEGINNING = EventPlace(0)
 KNOWN = frozenset(EventKind)
 
 
@@ -41,13 +41,13 @@ class Wanted(NamedTuple):
 class PlacedEvent(NamedTuple):
     """An event with its time, and the place after the event."""
 
-    after: Place
+    after: EventPlace
     time: Instant
     event: Event
 
 
 class Heartbeat(NamedTuple):
-    place: Place
+    place: EventPlace
 
 
 class Drain(NamedTuple):

@@ -17,7 +17,7 @@ from ..domain.refusals import Refused
 from ..domain.resets.records import EntryOutcome, RunRecord, RunState, Stage, run_id
 from ..store.memory.set_aside import Unprocessable
 from ..store.store import Store
-from .duties import TICK
+from .clock_duties import TICK
 from .periodic_step import Loop
 from .surveying import Survey, holding_besides, survey
 from .transaction_size import TransactionSize

@@ -17,7 +17,7 @@ from ..domain.refusals import Reason, Refused
 from ..store.read.events import MOST_ROWS, Bounds, StoredEvents
 from ..store.read.queries import Queries
 from ..store.store import Store
-from .event_places import BEGINNING, Drain, Heartbeat, Place, PlacedEvent, Sent, Wanted
+from .event_places import BEGINNING, Drain, EventPlace, Heartbeat, PlacedEvent, Sent, Wanted
 from .periodic_step import Loop
 
 Result = TypeVar("Result")
@@ -45,7 +45,7 @@ class _Watcher:
     """`place`: the place up to which the watcher has got events; None if it has got all events."""
 
     task: asyncio.Task[Any] | None
-    place: Place | None
+    place: EventPlace | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -109,17 +109,17 @@ class Watching:
         in_rows = sum([len(row.events) for row in recent]) or 1
         return len(watchers), max(0, behind) * in_rows // (len(recent) or 1)
 
-    def cursor(self, place: Place) -> str:
+    def cursor(self, place: EventPlace) -> str:
         return f"{self._store.id}-{place.row}-{place.events}"
 
-    def place(self, cursor: str) -> Place:
+    def place(self, cursor: str) -> EventPlace:
         """Returns the place that the cursor names. Raises Refused if the cursor is from another
         store.
         """
         found = _CURSOR.fullmatch(cursor)
         if not found or found[1] != self._store.id:
             raise _unknown(cursor)
-        return Place(int(found[2]), int(found[3]))
+        return EventPlace(int(found[2]), int(found[3]))
 
     async def read(self, question: Callable[[Queries], Result]) -> Result:
         """Reads rows for a watcher. Only one watcher reads at a time, so that threads remain for
@@ -128,7 +128,7 @@ class Watching:
         async with self._reading:
             return await self._store.read(question)
 
-    async def watch(self, wanted: Wanted, start: Place | None) -> AsyncIterator[Sent]:
+    async def watch(self, wanted: Wanted, start: EventPlace | None) -> AsyncIterator[Sent]:
         """Yields the events after `start`, with heartbeats in between.
 
         If `start` is None, yields new events only. Raises Refused.
@@ -147,27 +147,29 @@ class Watching:
         finally:
             self._watchers.remove(watcher)
 
-    def _checked(self, start: Place | None, bounds: Bounds) -> Place:
+    def _checked(self, start: EventPlace | None, bounds: Bounds) -> EventPlace:
         if start is None:
-            return Place(bounds.next)
+            return EventPlace(bounds.next)
         if start == BEGINNING:
-            return Place(bounds.oldest)
-        if start > Place(bounds.next):
+            return EventPlace(bounds.oldest)
+        if start > EventPlace(bounds.next):
             raise _unknown(self.cursor(start))
         if start.row < bounds.oldest:
             raise self._too_old(start, oldest=bounds.oldest)
         return start
 
-    async def _behind(self, place: Place, wanted: Wanted, watcher: _Watcher) -> AsyncIterator[Sent]:
+    async def _behind(
+        self, place: EventPlace, wanted: Wanted, watcher: _Watcher
+    ) -> AsyncIterator[Sent]:
         beat = _next_beat()
         while not self._draining:
             if place.row >= self._next:
                 watcher.place = None
-                place = max(place, Place(await self._match(wanted, place, until=beat)))
+                place = max(place, EventPlace(await self._match(wanted, place, until=beat)))
             for row in await self._rows(place) if place.row < self._next else ():
                 watcher.place = place
                 placed = _placed(row, place, wanted)
-                place = Place(row.number + 1)
+                place = EventPlace(row.number + 1)
                 if placed:
                     yield placed
                     beat = _next_beat()
@@ -176,7 +178,7 @@ class Watching:
                 beat = _next_beat()
         yield Drain(self._draining)
 
-    async def _match(self, wanted: Wanted, place: Place, *, until: float) -> int:
+    async def _match(self, wanted: Wanted, place: EventPlace, *, until: float) -> int:
         """Waits for a row that may contain an event for the watcher, but at most until the time
         `until`.
 
@@ -194,7 +196,7 @@ class Watching:
             timer.cancel()
             self._waiting.discard(waiting)
 
-    async def _rows(self, place: Place) -> list[StoredEvents]:
+    async def _rows(self, place: EventPlace) -> list[StoredEvents]:
         """Returns at least one row, and perhaps more, from the place on."""
         if self._recent and self._recent[0].number <= place.row:
             return [row for row in self._recent if row.number >= place.row]
@@ -244,12 +246,12 @@ class Watching:
             ):
                 _set_row(waiting, row.number)
 
-    def _too_old(self, place: Place, *, oldest: int) -> Refused:
+    def _too_old(self, place: EventPlace, *, oldest: int) -> Refused:
         return Refused(
             Reason.CURSOR_TOO_OLD,
             "events after the cursor were removed since, because they were too old",
             cursor=self.cursor(place),
-            oldest=self.cursor(Place(oldest)),
+            oldest=self.cursor(EventPlace(oldest)),
         )
 
 
@@ -267,17 +269,17 @@ def _set_row(waiting: _Waiting, row: int) -> None:
         waiting.found.set_result(row)
 
 
-def _placed(row: StoredEvents, place: Place, wanted: Wanted) -> list[PlacedEvent]:
+def _placed(row: StoredEvents, place: EventPlace, wanted: Wanted) -> list[PlacedEvent]:
     """Returns the events of the row that follow the place and pass the filter.
 
     The place after the last event of a row is the start of the next row, so this place remains
     valid after the earlier row is removed.
     """
     skipped = place.events if place.row == row.number else 0
-    places = [Place(row.number, n + 1) for n in range(len(row.events) - 1)]
+    places = [EventPlace(row.number, n + 1) for n in range(len(row.events) - 1)]
     placed = [
         PlacedEvent(after, row.time, event)
-        for after, event in zip((*places, Place(row.number + 1)), row.events, strict=True)
+        for after, event in zip((*places, EventPlace(row.number + 1)), row.events, strict=True)
     ]
     return [each for each in placed[skipped:] if wanted.includes(each.event)]
 

@@ -24,7 +24,7 @@ from generic_provider_server.domain.lane import (
     extend,
     reject,
 )
-from generic_provider_server.domain.lease import Lease, LeaseEnd, ResponseCode
+from generic_provider_server.domain.lease import Lease, LeaseEnd
 from generic_provider_server.domain.refusals import Refused
 from generic_provider_server.domain.subscription import request_outcomes
 from generic_provider_server.domain.subscription.aggregate import Aggregate
@@ -32,7 +32,7 @@ from generic_provider_server.domain.subscription.pending_requests import Pending
 from generic_provider_server.domain.subscription.perform import perform
 from generic_provider_server.domain.subscription.transition import Circumstances, Transition
 from generic_provider_server.domain.values import SECOND, Instant, ProviderState
-from generic_provider_server.domain.verdicts import judge_pending
+from generic_provider_server.domain.verdicts import ResponseCode, judge_pending
 from support.examples import ADD_NEWS, ADD_SPORT, NEWS, REMOVE_SPORT, SATELLITE, SPORT, viewer
 
 SAT = Catalogue(replace(SATELLITE, state=ProviderState.EFFECTIVE))

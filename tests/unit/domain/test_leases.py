@@ -4,17 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from generic_provider_server.domain.lease import (
-    LONGEST_DELAY,
-    Lease,
-    ResponseCode,
-    ResponseStatus,
-    back_off,
-    lease_of,
-    token_of,
-)
+from generic_provider_server.domain.lease import LONGEST_DELAY, Lease, back_off, lease_of, token_of
 from generic_provider_server.domain.values import SECOND, RequestState
-from generic_provider_server.domain.verdicts import judge_final
+from generic_provider_server.domain.verdicts import ResponseCode, ResponseStatus, judge_final
 
 KEY = b"secret"
 LEASE = Lease("ALUXSAT", "S0000000309", 7, unit=3, first=1, last=4, stream="s")

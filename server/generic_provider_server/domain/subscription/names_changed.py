@@ -10,7 +10,7 @@ from ..platform.named_elements import adds
 from ..values import Goods
 from .aggregate import Aggregate
 from .names_used import (
-    Place,
+    ProviderPart,
     Use,
     add_carried,
     add_goods,
@@ -18,27 +18,27 @@ from .names_used import (
     add_request,
     add_state,
     parts_of_action,
-    uses_of_places,
+    uses_of_parts,
 )
 from .transition import Transition
 
 LONG = 50
-"""If a queue has more requests than this, a call of `names_kept` is cheaper than collecting the
-names.
+"""If a queue has more requests than this, a call of `changed_names_stay_wanted` is cheaper than
+collecting the names.
 """
 
 
-def names_unchanged(former: Aggregate, transition: Transition) -> bool:
+def names_certainly_unchanged(former: Aggregate, transition: Transition) -> bool:
     """Tells whether the transition certainly changes neither the reserved items nor the parts of
     providers.
     """
-    if names_the_same(former, transition):
+    if only_known_names_sent(former, transition):
         return True
     long = any(len(link.queue) > LONG for link in former.links)
-    return long and names_kept(former, transition)
+    return long and changed_names_stay_wanted(former, transition)
 
 
-def names_the_same(former: Aggregate, transition: Transition) -> bool:
+def only_known_names_sent(former: Aggregate, transition: Transition) -> bool:
     """Tells whether the transition only creates requests that name nothing new.
 
     A reset that only adds elements is such a transition, because it sends only elements that the
@@ -54,7 +54,7 @@ def names_the_same(former: Aggregate, transition: Transition) -> bool:
     )
 
 
-def names_kept(former: Aggregate, transition: Transition) -> bool:
+def changed_names_stay_wanted(former: Aggregate, transition: Transition) -> bool:
     """Tells whether the CRM names all elements that the transition changes in queues and images.
     Then the reserved items and the used parts of providers stay the same.
     """
@@ -63,9 +63,9 @@ def names_kept(former: Aggregate, transition: Transition) -> bool:
         return False
     if not after.desired.live or _frame(former) != _frame(after):
         return False
-    named, places = {item.goods for item in after.desired.items}, set[Place]()
-    add_state(places, after.desired)
-    goods, changed = set[Goods](), set[Place]()
+    named, parts = {item.goods for item in after.desired.items}, set[ProviderPart]()
+    add_state(parts, after.desired)
+    goods, changed = set[Goods](), set[ProviderPart]()
     ended = [(each.provider, each.pending) for each in transition.finished]
     for provider, pending in (*ended, *transition.created):
         add_carried(goods, pending.request)
@@ -75,7 +75,7 @@ def names_kept(former: Aggregate, transition: Transition) -> bool:
             image = _without(old.confirmed, new.confirmed)
             add_goods(goods, image)
             add_image(changed, link.provider, image)
-    return goods <= named and changed <= places
+    return goods <= named and changed <= parts
 
 
 def _frame(aggregate: Aggregate) -> tuple[list[str], list[int]]:
@@ -108,10 +108,10 @@ def uses_added(former: Aggregate, transition: Transition) -> frozenset[Use] | No
     action = changes[0].performed.action
     if changes[0].settled or not isinstance(action, ServiceListAction):
         return None
-    places = set(parts_of_action(action))
+    parts = set(parts_of_action(action))
     for provider, pending in transition.created:
         # A cancellation may name items that are in no other request, action or image.
         if pending.request.usage:
             return None
-        add_request(places, provider, pending.request)
-    return uses_of_places(frozenset(places))
+        add_request(parts, provider, pending.request)
+    return uses_of_parts(frozenset(parts))

@@ -102,12 +102,12 @@ Use = tuple[str, str]
 distributors.
 """
 
-Place = tuple[str, str, str, str]
+ProviderPart = tuple[str, str, str, str]
 """The kind (`s` a service, `g` a goods type, `*` the whole provider), the provider, the
 distributor, and the code of the service or goods type.
 """
 
-PLACES_KEPT = 10_000
+PARTS_KEPT = 10_000
 """The cache of `uses_of` has at most this number of entries.
 
 The cache helps because most subscribers have one of a few products.
@@ -120,42 +120,42 @@ def uses_of(aggregate: Aggregate) -> frozenset[Use]:
     `*` is the provider itself, `d:CODE` a distributor, `s:CODE` a service, `d:CODE/s:CODE` a
     service on a distributor, `g:TYPE` a goods type.
     """
-    places: set[Place] = set()
+    parts: set[ProviderPart] = set()
     for state in (aggregate.desired, aggregate.base):
         if state is not None and state.live:
-            add_state(places, state)
+            add_state(parts, state)
     for performed in aggregate.performed:
-        places.update(parts_of_action(performed.action))
+        parts.update(parts_of_action(performed.action))
         if isinstance(performed.action, SwapItem):
-            places.update(_swapped_in(performed.action, aggregate))
+            parts.update(_swapped_in(performed.action, aggregate))
     for link in aggregate.links:
-        add_image(places, link.provider, link.confirmed)
+        add_image(parts, link.provider, link.confirmed)
         for pending in link.queue:
-            add_request(places, link.provider, pending.request)
-    return uses_of_places(frozenset(places))
+            add_request(parts, link.provider, pending.request)
+    return uses_of_parts(frozenset(parts))
 
 
 def uses_named(action: AnyAction) -> frozenset[Use]:
     """Returns the parts of each provider that a scheduled action names, in the same form as
     `uses_of`.
     """
-    return uses_of_places(frozenset(places_named(action)))
+    return uses_of_parts(frozenset(parts_named(action)))
 
 
-def places_named(action: AnyAction) -> list[Place]:
-    places = parts_of_action(action)
+def parts_named(action: AnyAction) -> list[ProviderPart]:
+    parts = parts_of_action(action)
     if isinstance(action, BecomeSubscriber):
         codes = [action.provider, *[each.provider for each in action.existing]]
-        places += [("*", code, "", "") for code in codes]
+        parts += [("*", code, "", "") for code in codes]
     if isinstance(action, SwapItem):
-        places += [("g", action.provider, action.distributor, action.new_goods_type)]
-    return [place for place in places if place[1]]
+        parts += [("g", action.provider, action.distributor, action.new_goods_type)]
+    return [part for part in parts if part[1]]
 
 
-@lru_cache(PLACES_KEPT)
-def uses_of_places(places: frozenset[Place]) -> frozenset[Use]:
+@lru_cache(PARTS_KEPT)
+def uses_of_parts(parts: frozenset[ProviderPart]) -> frozenset[Use]:
     uses: set[Use] = set()
-    for kind, provider, distributor, code in places:
+    for kind, provider, distributor, code in parts:
         uses.add((provider, "*"))
         if kind != "*":
             uses.add((provider, f"{kind}:{code}"))
@@ -166,44 +166,44 @@ def uses_of_places(places: frozenset[Place]) -> frozenset[Use]:
     return frozenset(uses)
 
 
-def add_state(places: set[Place], state: Subscription) -> None:
+def add_state(parts: set[ProviderPart], state: Subscription) -> None:
     for code in state.linked:
-        places.add(("*", code, "", ""))
+        parts.add(("*", code, "", ""))
     for service in state.services:
-        places.add(("s", service.provider, service.distributor, service.service))
+        parts.add(("s", service.provider, service.distributor, service.service))
     for item in state.items:
-        places.add(("g", item.provider, item.distributor, item.goods_type))
+        parts.add(("g", item.provider, item.distributor, item.goods_type))
     for usage in state.usages:
-        places.add(("s", usage.provider, usage.distributor, usage.service))
+        parts.add(("s", usage.provider, usage.distributor, usage.service))
 
 
-def add_image(places: set[Place], provider: str, image: PlatformImage) -> None:
+def add_image(parts: set[ProviderPart], provider: str, image: PlatformImage) -> None:
     for entitlement in image.entitlements:
-        places.add(("s", provider, entitlement.distributor, entitlement.service))
+        parts.add(("s", provider, entitlement.distributor, entitlement.service))
     for item in image.items:
-        places.add(("g", provider, item.distributor, item.goods_type))
+        parts.add(("g", provider, item.distributor, item.goods_type))
     for posted in image.usages:
-        places.add(("s", provider, posted.usage.distributor, posted.usage.service))
+        parts.add(("s", provider, posted.usage.distributor, posted.usage.service))
 
 
-def add_request(places: set[Place], provider: str, request: Request) -> None:
+def add_request(parts: set[ProviderPart], provider: str, request: Request) -> None:
     services, items = _carried(request)
     for service in services:
-        places.add(("s", provider, service.distributor, service.service))
+        parts.add(("s", provider, service.distributor, service.service))
     for item in items:
-        places.add(("g", provider, item.distributor, item.goods_type))
+        parts.add(("g", provider, item.distributor, item.goods_type))
 
 
-def parts_of_action(action: AnyAction) -> list[Place]:
-    """Returns the places that an action names, without the places of a swapped item."""
+def parts_of_action(action: AnyAction) -> list[ProviderPart]:
+    """Returns the parts that an action names, without the parts of a swapped item."""
     match action:
         case AddServices() | StartServices() | StopServices() | RemoveServices() | ChangeTerms():
             return [("s", s.provider, s.distributor, s.service) for s in action.services]
         case AddItems():
             return [("g", i.provider, i.distributor, i.goods_type) for i in action.items]
         case BecomeSubscriber() | Replace():
-            places = [("s", s.provider, s.distributor, s.service) for s in action.services]
-            return places + [("g", i.provider, i.distributor, i.goods_type) for i in action.items]
+            parts = [("s", s.provider, s.distributor, s.service) for s in action.services]
+            return parts + [("g", i.provider, i.distributor, i.goods_type) for i in action.items]
         case SwapService():
             return [("s", action.provider, action.distributor, action.new_service)]
         case AddUsage():
@@ -217,13 +217,13 @@ def parts_of_action(action: AnyAction) -> list[Place]:
             return []
 
 
-def _of_move(move: Move) -> Place:
+def _of_move(move: Move) -> ProviderPart:
     if move.goods is None:
         return "s", move.provider, move.to_distributor, move.service
     return "g", move.provider, move.to_distributor, move.goods.goods_type
 
 
-def _swapped_in(action: SwapItem, aggregate: Aggregate) -> list[Place]:
+def _swapped_in(action: SwapItem, aggregate: Aggregate) -> list[ProviderPart]:
     linked = [link.provider for link in aggregate.links]
     providers = [action.provider] if action.provider else linked
     return [("g", provider, "", action.new_goods_type) for provider in providers]

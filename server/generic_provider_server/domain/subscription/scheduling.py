@@ -7,7 +7,7 @@ from ..catalogue import Catalogues, catalogue_of
 from ..refusals import Refused
 from ..rules.resolve import resolve
 from ..values import Subscription
-from .names_used import Place, places_named
+from .names_used import ProviderPart, parts_named
 from .perform import with_action
 
 
@@ -23,13 +23,13 @@ def scheduled(
         resolved = resolve(action, subscription)
     except Refused as refused:
         raise with_action(action, refused) from None
-    for place in places_named(resolved):
-        _check(place, catalogues)
+    for part in parts_named(resolved):
+        _check(part, catalogues)
     return resolved
 
 
-def _check(place: Place, catalogues: Catalogues) -> None:
-    kind, provider, distributor, code = place
+def _check(part: ProviderPart, catalogues: Catalogues) -> None:
+    kind, provider, distributor, code = part
     catalogue = catalogue_of(catalogues, provider)
     if distributor:
         catalogue.distributor(distributor)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from .engine import StoreGone, StoreInUse, UnsupportedDatabase
 
-Place = tuple[int, int]
+FileIdentity = tuple[int, int]
 """Identifies a file by its device and inode, independent of its name."""
 
-_held: set[Place] = set()
+_held: set[FileIdentity] = set()
 
 
 def check_folder(path: Path) -> None:
@@ -54,7 +54,7 @@ class SqliteFile:
         _held.add(self._place)
         real = path.resolve()
         self._wal_path = real.with_name(real.name + "-wal")
-        self._wal: Place | None = None
+        self._wal: FileIdentity | None = None
 
     def note_wal(self) -> None:
         """Records the identity of the WAL. From then on a connection must stay open, because
@@ -81,12 +81,12 @@ class SqliteFile:
         )
 
 
-def _find(path: Path) -> Place | None:
+def _find(path: Path) -> FileIdentity | None:
     try:
         return _place(path.stat())
     except FileNotFoundError:
         return None
 
 
-def _place(status: os.stat_result) -> Place:
+def _place(status: os.stat_result) -> FileIdentity:
     return status.st_dev, status.st_ino

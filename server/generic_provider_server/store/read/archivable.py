@@ -28,7 +28,7 @@ from ...domain.values import SECOND, RequestOrigin, RequestState, RequestType
 from ..archives.lines import NOTHING, ActionLine, Content, RequestLine, audit_line, moment
 from ..database.audit_rows import AuditRow, entry_of_row
 from ..database.models import ActionRow, RequestRow
-from .archivable_runs import START, ArchivableRuns, Page, Place
+from .archivable_runs import START, ArchivableRuns, Page, PageStart
 
 MOST_ROWS = 500
 DISORDER = 3_600 * SECOND
@@ -51,7 +51,9 @@ _ACTION_ORIGINS = _names(ActionOrigin)
 
 
 class Archivable(ArchivableRuns):
-    def archivable(self, archive: ArchiveRecord, part: int, *, after: Place = START) -> Page | None:
+    def archivable(
+        self, archive: ArchiveRecord, part: int, *, after: PageStart = START
+    ) -> Page | None:
         """Returns the page after `after` in one part of the file. The parts have numbers from 0;
         returns None if the file has no such part.
         """
@@ -63,7 +65,7 @@ class Archivable(ArchivableRuns):
         )
         return parts[part](archive, place=after) if part < len(parts) else None
 
-    def _request_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
+    def _request_page(self, archive: ArchiveRecord, *, place: PageStart) -> Page:
         """Finds requests and their actions. Each action follows its last request."""
         number, after = RequestRow.number, place.number
         end, more = self._end(archive, number, RequestRow.create_time, after=after)
@@ -82,9 +84,9 @@ class Archivable(ArchivableRuns):
             lines.append(_request_line(row))
             if row.number in last:
                 lines.append(_action_line(actions[last[row.number]]))
-        return Page(lines, Place(end) if more else None)
+        return Page(lines, PageStart(end) if more else None)
 
-    def _action_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
+    def _action_page(self, archive: ArchiveRecord, *, place: PageStart) -> Page:
         """Finds actions without requests. Such actions belong to no provider."""
         if archive.provider:
             return Page((), None)
@@ -101,9 +103,9 @@ class Archivable(ArchivableRuns):
             ~fn.EXISTS(requests),
         )
         lines = [_action_line(row) for row in self._rows(query.order_by(ActionRow.id))]
-        return Page(lines, Place(end) if more else None)
+        return Page(lines, PageStart(end) if more else None)
 
-    def _audit_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
+    def _audit_page(self, archive: ArchiveRecord, *, place: PageStart) -> Page:
         """Finds entries of the audit trail: all entries, or the entries that name the provider of
         the archive.
         """
@@ -115,7 +117,7 @@ class Archivable(ArchivableRuns):
             conditions.append(AuditRow.provider == archive.provider)
         query = AuditRow.select().where(*conditions).order_by(AuditRow.time, AuditRow.call)
         lines = [audit_line(entry_of_row(row)) for row in self._rows(query)]
-        return Page(lines, Place(end) if more else None)
+        return Page(lines, PageStart(end) if more else None)
 
     def _end(
         self, archive: ArchiveRecord, number: Field[int], created: Field[int], *, after: int

@@ -20,7 +20,7 @@ from .base import BaseQueries
 MOST_ROWS = 500
 
 
-class Place(NamedTuple):
+class PageStart(NamedTuple):
     """A place in the order of rows: after the number of a run and, within its entries, after a
     subscription.
     """
@@ -29,7 +29,7 @@ class Place(NamedTuple):
     subscription: str = ""
 
 
-START = Place(0)
+START = PageStart(0)
 
 
 class Page(NamedTuple):
@@ -39,11 +39,11 @@ class Page(NamedTuple):
     """
 
     lines: Sequence[Content]
-    end: Place | None
+    end: PageStart | None
 
 
 class ArchivableRuns(BaseQueries):
-    def _run_page(self, archive: ArchiveRecord, *, place: Place) -> Page:
+    def _run_page(self, archive: ArchiveRecord, *, place: PageStart) -> Page:
         """Returns further entries of the run, if `place` is within a run. Otherwise returns the run
         after `place`, with its first entries.
         """
@@ -52,7 +52,7 @@ class ArchivableRuns(BaseQueries):
             row = self._next_run(archive, after=place.number)
             if row is None:
                 return Page((), None)
-            lines, place = [_run_line(row)], Place(row.id)
+            lines, place = [_run_line(row)], PageStart(row.id)
         table = ResetEntryRow
         query = table.select().where(
             table.run == place.number, table.subscription > place.subscription
@@ -60,7 +60,7 @@ class ArchivableRuns(BaseQueries):
         entries = self._rows(query.order_by(table.subscription).limit(MOST_ROWS))
         lines += map(_entry_line, entries)
         more = len(entries) == MOST_ROWS
-        return Page(lines, Place(place.number, entries[-1].subscription if more else ""))
+        return Page(lines, PageStart(place.number, entries[-1].subscription if more else ""))
 
     def _next_run(self, archive: ArchiveRecord, *, after: int) -> Any:
         """Returns the row of the first run after `after` that the archive takes, or None."""

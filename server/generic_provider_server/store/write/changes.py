@@ -230,8 +230,9 @@ class Changes(Loaded):
         return names
 
     def made_ready(self) -> dict[str, list[str]]:
-        """Returns the subscriptions whose requests may become ready with this transaction, the
-        oldest first. Leaves out providers that have other ready lanes.
+        """Returns, for each provider, the subscriptions whose requests this transaction may make
+        ready, in the order of the schedule times of their first requests. Leaves out providers that
+        have other ready lanes.
         """
         found = defaultdict[str, list[tuple[Instant, int, str]]](list)
         for provider, number in self._changed_lanes:

@@ -14,7 +14,7 @@ from ...domain.lane import UNANSWERED, Lane, LaneChange, end
 from ...domain.lease import LeaseEnd
 from ...domain.subscription.aggregate import Aggregate
 from ...domain.subscription.events import Event, EventKind, events_of
-from ...domain.subscription.names_changed import names_unchanged
+from ...domain.subscription.names_changed import names_certainly_unchanged
 from ...domain.subscription.names_used import uses_named
 from ...domain.subscription.pending_requests import Pending
 from ...domain.subscription.records import ActionRecord, ActionState, ProviderRecord, revised
@@ -80,7 +80,7 @@ class Transaction(Changes):
         former = record.aggregate if record else None
         self.subscriptions[subscription] = revised(record, transition.aggregate, now=self.now)
         self.events += events_of(former, transition)
-        if former is not None and names_unchanged(former, transition):
+        if former is not None and names_certainly_unchanged(former, transition):
             self._changed.setdefault(subscription, None)
         else:
             self._change_names(subscription, former, transition)

@@ -12,7 +12,7 @@ from generic_provider.v1 import provisioning_service_pb2 as api
 from generic_provider.v1 import resources_pb2 as pb
 
 from ..commands.answers import Respond, Response, Verdict, respond
-from ..domain.lease import ResponseStatus
+from ..domain.verdicts import ResponseStatus
 from .checks import CODE, TEXT, Checks
 
 DAY = 86_400

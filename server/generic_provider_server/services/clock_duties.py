@@ -1,4 +1,4 @@
-"""Lists the duties of the service, each with its period."""
+"""Lists the duties of the clock, each with its period."""
 
 from __future__ import annotations
 

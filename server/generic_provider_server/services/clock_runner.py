@@ -1,4 +1,4 @@
-"""Runs the duties of the service. Each duty has its own period, and is independent of the other
+"""Runs the duties of the clock. Each duty has its own period, and is independent of the other
 duties.
 """
 
@@ -15,7 +15,7 @@ from ..store.memory.set_aside import Unprocessable
 from ..store.read.duties import MOST_DUE
 from ..store.store import Store
 from ..store.write.command import Command
-from .duties import Duty
+from .clock_duties import Duty
 from .periodic_step import Loop
 
 FEW, MANY = 6, 30
